@@ -1,4 +1,4 @@
-//! How near the line comes to its physical limit, and what it costs.
+//! How near the line comes to its physical limit, and at what cost.
 //!
 //! ```text
 //! cargo bench --features lab --bench line               everything
@@ -49,10 +49,10 @@ mod world;
 
 use report::Report;
 
-/// Adds its rows to the report.
+/// The function that measures a figure and adds its rows to the report.
 type Measure = fn(&mut Report);
 
-/// Every figure, by the name it is asked for.
+/// Every figure, by its name on the command line.
 const FIGURES: [(&str, Measure); 6] = [
     ("utilisation", utilisation::measure),
     ("turns", turns::measure),

@@ -1,5 +1,5 @@
-//! The platform on real sockets: heard by rumqttc's client and mosquitto's
-//! tools, over TCP, over TLS, and from behind a real mosquitto.
+//! The platform on real sockets: used by the client of rumqttc and by the tools of
+//! mosquitto, over TCP, over TLS, and from behind a real mosquitto.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
 const GATEWAY: &str = "a1GwDemoPk0/gw-0001";
-/// What the platform expects of these two: a CONNECT without a timestamp and a
+/// The signature the platform expects of these two: a CONNECT without a timestamp and a
 /// log-in, signed with HMAC-SHA256.
 const CONNECT_SIGN: &str = "cda167d2db03195efea9c80c69f70e7e3a09b322694ea5cac4531b7b87140f5a";
 const LOGIN_SIGN: &str = "74fd49529fe065718497896ecf23178b870d249cdb881c11e1d45862aa4276a6";
@@ -82,7 +82,7 @@ fn options(addr: SocketAddr) -> MqttOptions {
     options
 }
 
-/// The next thing that arrives, as far as it concerns these tests.
+/// Returns the next packet that concerns these tests.
 async fn next(events: &mut EventLoop) -> Packet {
     loop {
         match timeout(SOON, events.poll()).await.unwrap().unwrap() {
@@ -204,7 +204,7 @@ async fn garbage_and_silence_cost_their_own_connection_and_nothing_else() {
         socket.write_all(bytes).await.unwrap();
         socket.shutdown().await.unwrap();
         let mut rest = Vec::new();
-        // Closed, or reset with our bytes unread: both are an end.
+        // Closed, or reset with our bytes unread: both count as an end.
         let _ = timeout(SOON, socket.read_to_end(&mut rest)).await.unwrap();
         assert!(rest.is_empty(), "{rest:?}");
     }
@@ -234,7 +234,7 @@ async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
     let gateway = || Device::new("a1GwDemoPk0", "gw-0001");
     let up = move |p: &Platform| p.connection(&gateway()).is_some();
     assert!(broker.until(SOON, up).await.unwrap());
-    // More notices than any socket and queue hold, and nobody reads one.
+    // More notices than any socket and queue hold, and the client reads none of them.
     broker
         .with(move |p, now| {
             for _ in 0..100_000 {
@@ -294,7 +294,7 @@ async fn mosquitto_pub_over_tls_logs_a_meter_in() {
     assert!(!refused.status.success(), "securemode 3 over TLS");
     let done = publish("securemode=2").output().await.unwrap();
     assert!(done.status.success(), "{done:?}");
-    // It is gone as soon as it has written; what it wrote may still be on its way.
+    // The tool is gone as soon as it has written; its message may still be on its way.
     let logged_in = |p: &Platform| p.ledger().login_sizes() == [1];
     assert!(broker.until(SOON, logged_in).await.unwrap());
 }
@@ -322,7 +322,7 @@ async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
         .await
         .unwrap();
     let reply = loop {
-        // The broker gives us back our own request as well.
+        // The broker sends our own request back as well.
         let (topic, body) = message(&mut events).await;
         if topic == format!("{login}_reply") {
             break body;
@@ -330,7 +330,7 @@ async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
     };
     assert_eq!(reply["code"], 200);
     assert!(broker.with(|p, _| meter_online(p)).await.unwrap());
-    // A closed connection is a matter of the model: the next message opens one.
+    // The model decides about a closed connection: the next message opens a new one.
     let gateway = Device::new("a1GwDemoPk0", "gw-0001");
     assert!(
         broker
@@ -343,7 +343,7 @@ async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
         .publish(&login, QoS::AtMostOnce, false, log_in())
         .await
         .unwrap();
-    // Our own message coming back shows that it was sent.
+    // Our own message coming back shows that the request was sent.
     while message(&mut events).await.0 != login {}
     assert!(broker.until(SOON, meter_online).await.unwrap());
     let platform = broker.stop().await.unwrap();
@@ -351,7 +351,7 @@ async fn behind_a_real_mosquitto_the_model_answers_and_never_hears_itself() {
     assert_eq!(platform.ledger().totals().received, 2);
 }
 
-/// A mosquitto on a free port, ready.
+/// Starts a mosquitto on a free port and waits until it is ready.
 async fn mosquitto(dir: &std::path::Path) -> (Child, SocketAddr) {
     for _ in 0..5 {
         let addr = std::net::TcpListener::bind(anywhere())

@@ -1,12 +1,13 @@
-//! Every code, in every place it can come: what is asked again, who is barred
-//! and for how long, what is told. One line per cell in `codes.txt`; `BLESS=1`
-//! writes it anew, for review.
+//! Every code, in every place it can come: which request is repeated, which device is
+//! refused by a retry block and for how long, and which notices are given. One line per
+//! cell in `codes.txt`; `BLESS=1` writes it anew, for review.
 //!
-//! Five devices, of which number 2 is the culprit; alone, it is the only one.
-//! Whatever holds the culprit is refused, whatever does not is accepted. A line
-//! shows the messages of the first 900 ms from the first refusal on, with who is
-//! in them; the culprit's state and how long it is barred (the class: the wait is
-//! jittered between half of it and the whole); how many of the others are as
+//! Five devices, of which number 2 is the culprit; alone, it is the only one. A request
+//! that holds the culprit is refused, any other is accepted. A line shows the messages
+//! of the first 900 ms from the first refusal on, with the devices in them; the state
+//! of the culprit and how long its retry block lasts (the class: the wait is jittered
+//! between half of it and the whole); how many of the others are as they should be;
+//! readings lost; and the notices.
 //! they should be; readings lost; and the notices.
 
 #![allow(
@@ -43,13 +44,13 @@ enum Shape {
     Single,
     /// A batch; the reply names the culprit.
     Named,
-    /// A batch; the reply names nobody.
+    /// A batch; the reply names no device.
     Unnamed,
-    /// A batch; the reply names everybody.
+    /// A batch; the reply names all devices.
     All,
 }
 
-/// What one message is: its kind and the devices in it.
+/// Returns the kind of one message and the devices in it.
 fn read(topic: &str, json: &Json) -> (&'static str, Vec<u32>) {
     let p = &json["params"];
     let kinds = [
@@ -89,7 +90,7 @@ struct Cell {
     place: Place,
     shape: Shape,
     code: i64,
-    /// Refuses from now on.
+    /// Whether requests are refused from now on.
     armed: bool,
     /// When the first refusal arrived.
     refused: Option<Mono>,
@@ -127,7 +128,7 @@ impl Cell {
         let bad = self.armed && kind == wanted && devices.contains(&culprit);
         let pair = |d: &u32| json!({"productKey": "subPk", "deviceName": name(*d)});
         let data = match (bad, self.shape, kind) {
-            // Nobody is listed, so that 6401 finds nobody's place known.
+            // No device is listed, so that 6401 finds no known topology place.
             (_, _, "get") => json!([]),
             (false, ..) | (_, Shape::All, _) => json!(devices.iter().map(pair).collect::<Vec<_>>()),
             (true, Shape::Named | Shape::Single, _) => json!([pair(&culprit)]),
@@ -165,7 +166,7 @@ impl Cell {
     }
 }
 
-/// The class of a wait that is jittered between half of it and the whole.
+/// Returns the class of a wait that is jittered between half of it and the whole.
 fn class(wait: Duration) -> &'static str {
     let classes = [
         (2, "2 s"),
@@ -182,7 +183,7 @@ fn class(wait: Duration) -> &'static str {
     fits.unwrap_or_else(|| panic!("{wait:?}")).1
 }
 
-/// The line of one cell.
+/// Returns the line of one cell.
 fn cell(code: i64, place: Place, shape: Shape) -> String {
     let n = if shape == Shape::Single { 1 } else { 5 };
     let culprit = if shape == Shape::Single { 0 } else { 2 };
@@ -229,7 +230,7 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
             }
         }
     }
-    // Until the first answer, then 900 ms.
+    // The test waits until the first answer, then 900 ms.
     for _ in 0..200 {
         if c.refused.is_none() {
             c.run(Duration::from_millis(10));

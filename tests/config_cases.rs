@@ -1,11 +1,10 @@
-//! Configurations, right and wrong, and the exact words `check` has for them.
+//! Configurations, right and wrong, and the exact words of `check` about them.
 //!
-//! Each directory under `config_cases/` is one mistake: `gateway.yaml`, whatever
-//! lies beside it, and `expect.txt`, what is printed and the exit status. It is
-//! copied to a directory of its own where nobody else may read the files
-//! (`modes` lists exceptions); `environment` lists variables; `credentials/`
-//! stands for systemd's directory. `BLESS=1` writes what is printed to
-//! `expect.txt`, for review.
+//! Each directory under `config_cases/` is one mistake: `gateway.yaml`, any further
+//! files, and `expect.txt`, which holds the output and the exit status. The directory
+//! is copied to a directory of its own where no other user may read the files (`modes`
+//! lists exceptions); `environment` lists variables; `credentials/` stands for
+//! systemd's directory. `BLESS=1` writes the output to `expect.txt`, for review.
 
 #![allow(clippy::unwrap_used, reason = "a panic is how a test says no")]
 
@@ -149,7 +148,7 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     assert!(text.contains(" is 0700 "), "{text}");
 }
 
-/// What `check` prints for one case, and its exit status as the last line.
+/// Returns the output of `check` for one case, and its exit status as the last line.
 fn outcome(case: &Path) -> String {
     let dir = tempfile::tempdir().unwrap();
     copy(case, dir.path());
@@ -205,7 +204,7 @@ fn no_case_prints_its_secret() {
     }
 }
 
-/// `config/` as the package installs it, all in a directory of its own.
+/// Installs `config/` as the package does, all in a directory of its own.
 fn installed() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(&root("config"), dir.path());
@@ -271,8 +270,8 @@ fn the_example_is_valid_once_its_secrets_are_there() {
 
 #[test]
 fn the_defaults_that_the_example_shows_are_the_defaults() {
-    // The example with every commented default in force means the same as
-    // without. What has no default is an example.
+    // The example with every commented default in force means the same as without.
+    // Commented lines that are no defaults are examples.
     let text = fs::read_to_string(root("config/gateway.example.yaml")).unwrap();
     let secrets = [
         "#secret_credential",
@@ -319,7 +318,8 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
     let plain = load_in(&example, &quiet()).unwrap().spec;
     fs::write(&example, uncommented).unwrap();
     let full = load_in(&example, &quiet()).unwrap().spec;
-    // An override says "the port's" or nothing; written out it says how much.
+    // An override that stands for the port's value or none; written out it has the
+    // value.
     let mut full = full;
     assert_eq!(
         full.devices[0].response_timeout.take(),
@@ -360,7 +360,8 @@ fn racks(n: usize) -> String {
         .collect()
 }
 
-/// `right` or, where the bit is set, `wrong`, for each key; how many are wrong.
+/// Writes `right` or, where the bit is set, `wrong`, for each key; returns also how
+/// many are wrong.
 fn seeded(keys: &[(&str, &str, &str)], which: u32) -> (String, usize) {
     let words: Vec<_> = (0..)
         .zip(keys)
@@ -372,7 +373,7 @@ fn seeded(keys: &[(&str, &str, &str)], which: u32) -> (String, usize) {
     (words.join(", "), which.count_ones() as usize)
 }
 
-/// How many errors `yaml` has, as `check` counts them.
+/// Returns how many errors `yaml` has, as `check` counts them.
 fn errors(yaml: &str) -> (usize, String) {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("gateway.yaml"), yaml).unwrap();
@@ -451,8 +452,7 @@ fn so_many_mistakes_so_many_problems() {
     clippy::disallowed_methods,
     reason = "how long it really takes is what is measured"
 )]
-/// Loads `yaml` and `csv` and says how many devices there are and how long it
-/// took.
+/// Loads `yaml` and `csv`; returns how many devices there are and how long it took.
 fn time_to_load(yaml: &str, csv: &str) -> (usize, Duration) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("gateway.yaml");
@@ -721,7 +721,7 @@ fn types_mean_what_they_say() {
                 ..Measure::of(Number::I16)
             },
         ),
-        // The factor stands before the value: both are read, from there on.
+        // The factor stands before the value: both are read, from the factor on.
         (
             "J",
             80,
@@ -788,7 +788,7 @@ fn types_mean_what_they_say() {
     }
 }
 
-/// What everything a value is made of covers, and what it is on the platform.
+/// Checks the registers that each kind of value covers, and its type on the platform.
 #[test]
 fn values_of_every_kind_are_read_whole_and_have_their_type() {
     let dir = tempfile::tempdir().unwrap();
@@ -868,7 +868,7 @@ fn later_layers_override_values_and_add_to_lists() {
     assert_eq!(spec.cloud.broker.host, "other.example");
     assert_eq!(spec.cloud.broker.port, 443);
     assert_eq!(spec.stop_within, Duration::from_secs(5));
-    // The addition's secret_file instead of the main file's secret.
+    // The `secret_file` of the addition instead of the `secret` of the main file.
     assert_eq!(
         spec.cloud.gateway.certificate,
         GatewayCertificate::Device(Secret::new("of-the-site"))
@@ -879,8 +879,8 @@ fn later_layers_override_values_and_add_to_lists() {
     assert_eq!(devices, ["meter-001", "roof-001"]);
 }
 
-/// The whole way without a file system: whatever is asked for is answered with
-/// the text itself.
+/// Compiles without a file system: every file that the compiler wants has the text
+/// itself as its content.
 fn compile(bytes: Vec<u8>) -> bool {
     let source = Source {
         path: "gateway.yaml".into(),

@@ -1,10 +1,11 @@
-//! What a configuration costs, right or wrong, hostile or only large: memory, time
-//! and output of the real program are bounded, whatever its files are.
+//! The cost of a configuration, right or wrong, hostile or only large: memory, time and
+//! output of the real program are bounded, whatever its files are.
 //!
-//! Each case is a directory with a `gateway.yaml`, checked with 128 MiB of memory
-//! that may be written (`ulimit -d`): a program that wants more ends by a signal and
-//! not with the exit status of a wrong configuration. The largest configuration that is accepted is checked, run and
-//! loaded again; what that takes is held to a third of the unit's `MemoryMax=`.
+//! Each case is a directory with a `gateway.yaml`, checked with 128 MiB of memory that
+//! may be written (`ulimit -d`): a program that wants more ends by a signal and not
+//! with the exit status of a wrong configuration. The largest configuration that is
+//! accepted is checked, run and loaded again; the memory this takes is held to a third
+//! of the unit's `MemoryMax=`.
 
 #![cfg(feature = "lab")]
 #![allow(
@@ -23,8 +24,8 @@ use std::thread;
 
 use tempfile::TempDir;
 
-/// In KiB: stacks, what is allocated and what the program was started with. How large
-/// the program itself is makes no difference.
+/// In KiB: stacks, allocations and the arguments of the program. The size of the
+/// program itself makes no difference.
 const WRITABLE: u64 = 128 << 10;
 
 /// A build for tests is ten times slower than a release.
@@ -92,7 +93,7 @@ fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-/// Demands that this main file is wrong, within the bounds, and what it says.
+/// Demands that this main file is refused, within the bounds, and with these words.
 fn refused(yaml: impl AsRef<[u8]>, said: &str) {
     let dir = folder();
     write(&dir.path().join("gateway.yaml"), yaml);
@@ -224,7 +225,8 @@ fn files_are_bounded_one_by_one_and_together() {
     refused_in(dir.path(), "more than 1000 files there fit *.yaml");
 }
 
-/// A configuration whose devices are in `devices.csv`.
+/// Demands that a configuration whose devices are in `devices.csv` is refused with
+/// these words.
 fn table(csv: &str, said: &str) {
     let dir = folder();
     let yaml = format!("{HEAD}{PORT}{PROFILE}devices_file: devices.csv\n");
@@ -255,7 +257,7 @@ fn tables_are_bounded_in_rows_and_columns() {
         "not closed on its line",
     );
     table(&"#\n".repeat(2_000_000), "an empty table");
-    // The same table over and over is counted over and over, and kept once.
+    // The same table over and over is counted each time, and kept once.
     let dir = folder();
     let names = repeated(900, |n| format!("  - {}d.csv\n", "./".repeat(n)));
     write(
@@ -423,14 +425,14 @@ fn what_is_wrong_is_told_a_hundred_times_and_counted_to_the_end() {
     let yaml = format!("{HEAD}{PORT}{PROFILE}devices:\n{devices}");
     write(&dir.path().join("gateway.yaml"), yaml);
     let Outcome { text, .. } = check(dir.path());
-    // One key in each entry, and one unit that is taken in four of five.
+    // A key in each entry, and a unit that is taken in four of five.
     assert_eq!(text.matches("\n  said ").count(), 100, "{text}");
     assert!(text.contains("and 1700 more errors"), "{text}");
     assert!(text.contains("\n1800 errors, 0 warnings\n"), "{text}");
 }
 
-/// As much as is accepted: 4 MiB, 2,000 devices, 100,000 values, and 200,000 points
-/// of all devices together.
+/// Writes the largest configuration that is accepted: 4 MiB, 2,000 devices, 100,000
+/// values, and 200,000 points of all devices together.
 fn largest(dir: &Path) {
     let mut yaml = HEAD.to_owned();
     let ports = repeated(100, |n| {
@@ -445,7 +447,7 @@ fn largest(dir: &Path) {
         dir.display()
     )
     .unwrap();
-    // All profiles in one file have more signs than one may have.
+    // All profiles in one file have more characters than a file may have.
     let mut more = "profiles:\n".to_owned();
     for profile in 0..110 {
         let yaml = if profile < 55 { &mut yaml } else { &mut more };
@@ -502,7 +504,7 @@ fn the_largest_configuration_that_is_accepted_fits_the_unit() {
         assert!(child.try_wait().unwrap().is_none(), "it has ended");
         thread::yield_now();
     }
-    // Loaded a second time, old and new are there at once.
+    // During a second load, the old and the new configuration exist at once.
     let reloaded = Command::new(gateway())
         .args(["reload", "--socket"])
         .arg(&socket)

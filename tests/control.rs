@@ -1,4 +1,4 @@
-//! The running service, asked: the real binary as service and as tool, in real
+//! Questions to the running service: the real binary as service and as tool, in real
 //! time, between the lab's meters and the lab's platform.
 
 #![cfg(feature = "lab")]
@@ -38,7 +38,7 @@ use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
-/// A service with three meters, asked through its socket.
+/// A service with three meters, questioned through its socket.
 struct House {
     folder: tempfile::TempDir,
     rack: RackRig,
@@ -48,7 +48,7 @@ struct House {
     gateway: Child,
 }
 
-/// What the tool said, and whether it was content.
+/// The output of the tool, and whether it succeeded.
 struct Said {
     out: String,
     err: String,
@@ -56,7 +56,8 @@ struct Said {
 }
 
 impl House {
-    /// Everybody is online. `more` are further lines of the configuration.
+    /// Starts the service and waits until all devices are online. `more` are further
+    /// lines of the configuration.
     async fn running(more: &str) -> House {
         House::running_in(tempfile::tempdir().unwrap(), more).await
     }
@@ -106,8 +107,8 @@ impl House {
         serde_json::from_str(&said.out).unwrap()
     }
 
-    /// Asks until the answer is as wanted: what the platform has accepted the
-    /// service hears a moment later.
+    /// Repeats the question until the answer is as wanted: the service learns a moment
+    /// later what the platform has accepted.
     async fn until(&self, words: &[&str], wanted: impl Fn(&Json) -> bool) -> Json {
         let mut last = Json::Null;
         for _ in 0..300 {
@@ -146,7 +147,7 @@ async fn said(mut command: Command) -> Said {
     }
 }
 
-/// Which TCP ports this process listens on, as the kernel says (proc(5),
+/// Returns on which TCP ports this process listens, according to the kernel (proc(5),
 /// net/tcp: state 0A).
 fn listening(pid: u32) -> usize {
     let inodes: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
@@ -200,7 +201,7 @@ async fn the_service_says_how_it_is_and_how_each_device_is() {
     assert!(points.iter().all(|p| p["quality"] == "good"), "{one:#}");
     assert_eq!(one["why"], Json::Null);
 
-    // One stops answering: the tool says why, and what comes next.
+    // One device stops answering: the tool says why, and what comes next.
     house.rack.with(|rack, _| rack.kill(UnitId(5)));
     house.cloud.sees_online(&[4, 6]).await;
     let silent = |d: &Json| d["life"] == "silent" && d["cloud"] == "offline";
@@ -233,7 +234,7 @@ async fn the_service_says_how_it_is_and_how_each_device_is() {
         nobody.err
     );
 
-    // Nobody can connect from elsewhere.
+    // No connection from elsewhere is possible.
     let pid = house.gateway.id();
     assert_eq!(listening(pid), 0, "no port is open unless asked for");
     gateway::stop(&mut house.gateway).await;
@@ -295,7 +296,7 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
     gateway::stop(&mut house.gateway).await;
 }
 
-/// The question comes in where the socket was, and its answer goes out there.
+/// Checks that the question comes in on the old socket, and its answer leaves there.
 #[tokio::test]
 async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     let mut house = House::running("").await;
@@ -320,7 +321,7 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
 
     let new = house.folder.path().join("elsewhere.sock");
     move_to(&new);
-    // Somebody who never has enough does not keep the others waiting.
+    // A client that reads without end does not keep the others waiting.
     let words = ["trace", "rack1", "--values", "--socket"];
     let words = [&words[..], &[old.to_str().unwrap()]].concat();
     let mut listener = Child::start("trace", env!("CARGO_BIN_EXE_alink-gateway"), &words);
@@ -340,7 +341,8 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     assert!(!new.exists());
 }
 
-/// Both are in use by others when the service starts, and are set free later.
+/// Keeps both addresses in use by other processes when the service starts, and sets
+/// them free later.
 #[tokio::test]
 async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
     let folder = tempfile::tempdir().unwrap();
@@ -368,7 +370,7 @@ async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
 
 #[tokio::test]
 async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
-    // Only root can be somebody else.
+    // Only root can act as another user.
     if fs::metadata("/proc/self")
         .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
         .unwrap()
@@ -378,7 +380,7 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
         return;
     }
     let mut house = House::running("").await;
-    // Somewhere everybody can go.
+    // A directory that every user can enter.
     let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     open(house.folder.path(), 0o755);
     let tool = house.folder.path().join("alink-gateway");
@@ -406,7 +408,7 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
         "a member of the service's group: {}",
         member.err
     );
-    // Should somebody open it to all, the service looks for itself.
+    // Should an administrator open it to all, the service checks the user itself.
     open(&house.socket(), 0o666);
     let stranger = ask_as("").await;
     assert_eq!(stranger.status, 1);
@@ -417,8 +419,8 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
     gateway::stop(&mut house.gateway).await;
 }
 
-/// What promtool finds wrong with metrics. It reads the text format from before
-/// OpenMetrics, in which a counter is called as its sample is.
+/// Returns what promtool finds wrong with metrics. It reads the text format from before
+/// OpenMetrics, in which a counter has the name of its sample.
 async fn promtool_on(text: &str) -> String {
     let mut old = String::new();
     for line in text.lines() {

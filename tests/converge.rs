@@ -1,5 +1,5 @@
-//! The measuring program, on a small plan: it measures, the targets that do
-//! not need many seeds are met, and the same plan gives the same figures.
+//! The measuring program, on a small plan: it measures, the targets that do not need
+//! many seeds are met, and the same plan gives the same figures.
 
 #![cfg(feature = "lab")]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use alink_gateway::lab::converge::{Measured, Plan, Slow, measure};
 
-/// Few devices and seeds, so that it takes seconds.
+/// Returns a plan with few devices and seeds, so that it takes seconds.
 fn plan() -> Plan {
     Plan {
         seeds: 3,
@@ -23,7 +23,7 @@ fn plan() -> Plan {
     }
 }
 
-/// Measured once for all the tests here, with what was told of each world.
+/// Measured once for all the tests here, with the words about each world.
 static MEASURED: LazyLock<(Measured, Vec<String>)> = LazyLock::new(|| {
     let mut told = Vec::new();
     let measured = measure(&plan(), |line| told.push(line.to_owned()));
@@ -33,7 +33,7 @@ static MEASURED: LazyLock<(Measured, Vec<String>)> = LazyLock::new(|| {
 #[test]
 fn the_targets_are_met() {
     let targets = MEASURED.0.targets();
-    // Who may connect is another engine's business, and has its own tests.
+    // Connections are decided by another engine, and have their own tests.
     let missed = targets
         .iter()
         .filter(|t| !t.is_met() && !t.recovery && !t.what.contains("CONNECT"));
@@ -41,7 +41,7 @@ fn the_targets_are_met() {
     assert_eq!(MEASURED.0.summary().messages_clean_2000, 40);
 }
 
-/// What a platform does to a gateway, and how soon the gateway is over it.
+/// Checks faults of the platform, and how soon the gateway has recovered from each.
 #[test]
 fn the_targets_of_recovering_are_met() {
     let (measured, told) = &*MEASURED;
@@ -68,14 +68,14 @@ fn every_figure_is_measured_and_shown_with_its_target() {
         assert!(row.share > 0, "{row:?}");
         assert!(page.contains(&row.line()), "{row:?}");
     }
-    // What is judged is the worst of those up to 8 s and 20 %.
+    // The worst of the rows up to 8 s and 20 % is judged.
     let judged = recovery.throughput.iter().filter(|r| r.slow.is_judged());
     let shares: Vec<u64> = judged.map(|r| r.share).collect();
     assert_eq!(shares.len(), 2);
     let worst = shares.into_iter().min().unwrap_or_default();
     let shown = summary.throughput_slow_replies * 1000.0;
     assert_eq!(shown.round() as u64, worst);
-    // Nothing takes no time at all, and the worlds did what they are there for.
+    // No figure is zero, and the worlds had the faults they are made for.
     for (what, took) in [
         ("refill", recovery.refill),
         ("lifted", recovery.lifted),

@@ -1,5 +1,5 @@
-//! What is read arrives: at the pace of the messages and not of the replies,
-//! once where nothing is lost, and what counts as delivered was accepted.
+//! Readings arrive: at the pace of the messages and not of the replies, once where
+//! nothing is lost, and every value counted as delivered was accepted.
 
 #![allow(
     clippy::unwrap_used,
@@ -112,7 +112,7 @@ fn two_thousand_devices_use_the_whole_pace_whatever_replies_take() {
 
 // --- 429 ------------------------------------------------------------------------
 
-/// The longest time without any value accepted since then.
+/// Returns the longest time without any value accepted since then.
 fn gap(w: &World, since: Mono) -> Duration {
     let mut times: Vec<Mono> = w.platform.accepted.values().map(|(at, _)| *at).collect();
     times.retain(|at| *at >= since);
@@ -192,7 +192,7 @@ fn what_a_lost_session_dropped_is_sent_again_and_not_counted_as_delivered() {
         w.stop_feeding();
         w.run(secs(120));
         assert_eq!(w.cloud.backlog(), 0);
-        // With losses, all news of it may be lost.
+        // With losses, every notice of it may be lost.
         let lost = w.offered - w.accepted();
         let most = if loss == 0 { 0 } else { w.offered / 1000 };
         assert!(lost <= most, "{delay:?} +{after} ms, {loss}: {lost} lost");
@@ -200,7 +200,8 @@ fn what_a_lost_session_dropped_is_sent_again_and_not_counted_as_delivered() {
     }
 }
 
-/// None of these is online over there; how long until all are.
+/// Checks that none of these is online at the platform; returns how long it takes until
+/// all are.
 fn all_back(w: &mut World) -> Duration {
     let n = w.spec.devices.len();
     w.lose_silently(0..n as u32);
@@ -282,7 +283,7 @@ fn after_an_outage_live_values_go_first_and_the_backlog_behind_them() {
     let (settled, before) = (w.now.mono, w.accepted());
     w.run(secs(25));
     assert!(w.cloud.backlog() > 1000, "nothing left to be behind");
-    // What was read since then is there within two seconds, though much waits.
+    // Values read since then have arrived within two seconds, though much waits.
     let fresh = w
         .platform
         .accepted
@@ -296,7 +297,7 @@ fn after_an_outage_live_values_go_first_and_the_backlog_behind_them() {
     assert!(ages.len() >= 24 * 400 - 1000, "{} live values", ages.len());
     assert!(*ages.iter().max().unwrap() <= secs(2));
     assert!(w.accepted() - before > 20_000, "the backlog stands still");
-    // It is fair, and oldest first within a device.
+    // Delivery is fair, and oldest first within a device.
     w.run_for(secs(300), |w| w.cloud.backlog() < 1000);
     let mut old: BTreeMap<(u32, String), i64> = BTreeMap::new();
     let mut done: BTreeMap<u32, usize> = BTreeMap::new();
@@ -316,7 +317,7 @@ fn after_an_outage_live_values_go_first_and_the_backlog_behind_them() {
     w.stop_feeding();
     w.run(secs(60));
     assert_eq!((w.cloud.backlog(), w.accepted()), (0, w.offered));
-    // What was under way when the link broke.
+    // The posts that were under way when the link broke.
     assert!(w.platform.repeats <= 200, "{} repeats", w.platform.repeats);
 }
 
@@ -475,7 +476,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// Lives through these, and then in peace until all is delivered.
+/// Lives through these events, and then without faults until all is delivered.
 fn live(seed: u64, events: Vec<Event>) {
     let mut w = World::online(spec(12, 3), seed);
     w.feed_all(ms(400));
@@ -569,8 +570,8 @@ fn news_of_the_session_before_does_not_end_the_next_one() {
     }
 }
 
-/// The refusal of a pack is not that of the last device left in it, when the others
-/// have lost their sessions since it was sent.
+/// Checks that the refusal of a pack does not count against the last device left in it,
+/// when the others have lost their sessions since it was sent.
 #[test]
 fn who_is_left_of_a_pack_is_not_blamed_for_the_others() {
     let mut w = World::online(spec(2, 1), 1);

@@ -1,5 +1,5 @@
-//! The demo as people start it: the real daemon on a real terminal and real
-//! sockets, in real time. What it says must be what happened.
+//! The demo as people start it: the real daemon on a real terminal and real sockets, in
+//! real time. Its report must be what happened.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -19,7 +19,7 @@ fn demo(args: &[&str]) -> (Output, Json) {
     (out, report)
 }
 
-/// Where the demo says that it left the daemon's log.
+/// Returns where the demo says that it left the log of the daemon.
 fn log_left(out: &Output) -> Option<std::path::PathBuf> {
     let told = String::from_utf8_lossy(&out.stderr).into_owned();
     let (_, rest) = told.split_once("the daemon's log is in ")?;
@@ -70,7 +70,7 @@ fn a_daemon_that_does_nothing_is_a_story_that_did_not_come_true() {
 
 #[test]
 fn a_daemon_that_never_connects_is_given_up_in_time() {
-    // It runs, understands SIGTERM, and does nothing else.
+    // This gateway runs, understands SIGTERM, and does nothing else.
     let folder = tempfile::tempdir().unwrap();
     let idle = folder.path().join("idle");
     std::fs::write(

@@ -1,6 +1,6 @@
-//! A gateway that registers itself, on virtual time, against the lab's platform
-//! model: the connection drops at any instant, storing takes its time or fails,
-//! the process dies. What must be true of every such life is in [`Life::judge`].
+//! A gateway that registers itself, on virtual time, against the lab's platform model:
+//! the connection drops at any instant, storing takes its time or fails, the process
+//! dies. [`Life::judge`] checks what must be true of every such life.
 
 #![cfg(feature = "lab")]
 #![allow(
@@ -58,22 +58,22 @@ fn spec(registration: Registration) -> Spec {
     }
 }
 
-/// What goes wrong.
+/// The faults of one life.
 #[derive(Clone, Debug)]
 struct Fate {
     registration: Registration,
     /// Which `securemode` the platform takes for `regnwl`.
     securemode: Option<i8>,
-    /// One way.
+    /// The latency one way.
     latency: Duration,
     /// How long a store takes.
     store: Duration,
     /// How many stores fail first.
     stores_fail: u32,
-    /// When the connection of each attempt drops, from its CONNECT on; those
-    /// after the last do not.
+    /// When the connection of each attempt drops, from its CONNECT on; attempts after
+    /// the last do not drop.
     drops: Vec<Duration>,
-    /// The process dies with this drop, and starts again.
+    /// The drop with which the process dies, and starts again.
     dies_with: Option<usize>,
     seed: u64,
 }
@@ -105,16 +105,16 @@ fn fates() -> impl Strategy<Value = Fate> {
         )
 }
 
-/// What happens later.
+/// An event of later.
 #[derive(Debug)]
 enum Later {
     /// CONNECT arrives at the platform.
     Connect(Conn, Credentials),
-    /// Something of the platform's arrives at the gateway.
+    /// An output of the platform arrives at the gateway.
     Arrive(platform::Output),
     /// The connection drops.
     Drop(Conn, usize),
-    /// The gateway's good-bye arrives at the platform.
+    /// The DISCONNECT of the gateway arrives at the platform.
     Farewell(Conn),
     /// A store has ended.
     Stored(Earned),
@@ -125,7 +125,7 @@ enum Later {
 enum Doing {
     Waiting,
     Registering(Conn),
-    /// With, or without, a connection; nothing else is heard meanwhile.
+    /// It stores, with or without a connection; it handles no other event meanwhile.
     Storing(Option<Conn>),
     Connecting(Conn),
     Up,
@@ -144,7 +144,7 @@ struct Life {
     count: u64,
     stores: u32,
     attempts: usize,
-    /// When CONNECT was said, in this life of the process.
+    /// When CONNECT was sent, in this life of the process.
     connects: Vec<Mono>,
     /// Registrations whose answer was lost: each is a good reason for another.
     lost: usize,
@@ -328,10 +328,10 @@ impl Life {
         }
     }
 
-    /// The connection is over, on its own.
+    /// Handles the end of a connection that the gateway did not close.
     fn ended(&mut self, conn: Conn, why: &LinkDown) {
         if self.doing == Doing::Registering(conn) {
-            // Who is refused has not registered.
+            // A gateway that is refused has not registered.
             self.lost += usize::from(!matches!(why, LinkDown::Refused(_)));
             self.doing = Doing::Waiting;
             self.enrolment.on_down(self.now, why);
@@ -342,7 +342,7 @@ impl Life {
         }
     }
 
-    /// Power is cut; what is on disk is there.
+    /// Cuts the power; what is on disk stays.
     fn die(&mut self) {
         if self.disk.is_none() {
             self.lost += 1;
@@ -404,7 +404,7 @@ impl Life {
             "registered {registered} times, {} answers lost: {fate:?}",
             self.lost
         );
-        // Once it has its answer it never asks again, unless it dies first.
+        // A gateway that has its answer never registers again, unless it dies first.
         let deaths = usize::from(fate.dies_with.is_some());
         assert!((1..=1 + deaths).contains(&self.kept), "{fate:?}");
         for five in self.connects.windows(6) {

@@ -1,5 +1,5 @@
 //! One failing request, on a pseudo terminal and at a socket: the same devices as in
-//! the fault matrix, in the world's own time.
+//! the fault matrix, in real time.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -38,7 +38,7 @@ const WATCHED: Duration = Duration::from_secs(10);
 /// The device with the failing request, and which of its requests that is.
 const CULPRIT: (usize, usize) = (1, 1);
 
-/// Three devices with three requests each.
+/// Builds three devices with three requests each.
 async fn plant(way: Way, kind: Kind, style: Style) -> Plant {
     let items = |device: usize| -> Vec<Item> {
         let long = |i| kind == Kind::TooLong && (device, i) == CULPRIT;
@@ -127,8 +127,8 @@ macro_rules! scenario {
     };
 }
 
-/// All at the same time, for they only wait: each on a thread and a runtime of its
-/// own.
+/// Runs all scenarios at the same time, because they only wait: each on a thread and a
+/// runtime of its own.
 fn together(scenarios: &[Scenario]) {
     let lives: Vec<_> = scenarios
         .iter()
@@ -148,7 +148,7 @@ fn together(scenarios: &[Scenario]) {
     assert!(failed.is_empty(), "{names:#?}; what happened is above");
 }
 
-/// The others are not kept by the devices themselves.
+/// Checks that the devices themselves do not cause the loss of other requests.
 #[test]
 fn where_nothing_fails_everything_is_read_on_terminals_and_sockets() {
     use Style::Refuses;
@@ -177,7 +177,7 @@ fn whatever_fails_only_that_fails_on_terminals_and_sockets() {
     ]);
 }
 
-/// A device that answers short requests only: all that it has is read.
+/// Checks a device that answers short requests only: all its values are read.
 async fn long_requests_are_cut(way: Way) {
     let mut plant = plant(way, Kind::TooLong, Style::Silent).await;
     let all = plant.with(|d| d.all[CULPRIT.0].items[CULPRIT.1].points.clone());

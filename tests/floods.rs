@@ -1,5 +1,5 @@
-//! The running service, flooded at each of its doors: the real binary, in real time, on
-//! real sockets.
+//! The running service, flooded at each of its entries: the real binary, in real time,
+//! on real sockets.
 //!
 //! Each flood lasts for some beats of the watchdog and asserts the same: memory stays
 //! bounded, no beat is late, the neighbour on another port is polled as before, and the
@@ -47,17 +47,18 @@ use flood_peers::{Asker, Scraper, Siege, ask, scrape};
 use gateway::GATEWAY;
 use manager::Manager;
 
-/// How often the service must feed the watchdog; it looks four times as often whether all
-/// of its parts have moved, each of which does so within 5 s. The unit's is 30 s.
+/// How often the service must feed the watchdog. The service checks four times as often
+/// whether all of its parts have moved, each of which does so within 5 s. The unit's is
+/// 30 s.
 const WATCHDOG: Duration = Duration::from_secs(10);
-/// Beats that a flood lasts.
+/// How many beats a flood lasts.
 const BEATS: usize = 3;
-/// More memory is never used; without a flood it is some 10 MiB.
+/// The most memory the service may use; without a flood it is some 10 MiB.
 const RSS_KIB: u64 = 64 * 1024;
 /// A question, or a scrape, is answered within this on a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// A service with one good rack, and whatever floods it.
+/// A service with one good rack, and the peers that flood it.
 struct House {
     folder: tempfile::TempDir,
     manager: Manager,
@@ -65,16 +66,16 @@ struct House {
     gateway: Child,
 }
 
-/// What a house is like.
+/// The settings of a house.
 #[derive(Default)]
 struct Plan {
-    /// Where the platform is; nowhere if it is `None`.
+    /// Where the platform is; `None` if there is none.
     broker: Option<(u16, &'static str)>,
-    /// Lines of `ports:`, of `devices:` and of the whole.
+    /// Lines of `ports:`, of `devices:` and of the whole configuration.
     ports: String,
     devices: String,
     more: String,
-    /// In front of the program.
+    /// The command in front of the program.
     by: Vec<String>,
 }
 
@@ -91,7 +92,7 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let manager = Manager::listening(folder.path());
         let file = write(folder.path(), &plan, rack.address().port());
-        // Whoever the service runs as must get at all of it.
+        // The user of the service must be able to read all of it.
         for path in [folder.path(), &folder.path().join("notify")] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
         }
@@ -116,7 +117,8 @@ impl House {
         self.folder.path().join("control.sock")
     }
 
-    /// The flood goes on for some beats, and nobody is disturbed by it.
+    /// Lets the flood go on for some beats, and checks that the rest of the service is
+    /// not disturbed by it.
     async fn stands(&mut self) {
         self.beats().await;
         let (before, since) = (self.answers(), Instant::now());
@@ -125,8 +127,8 @@ impl House {
             let rss = rss_kib(self.gateway.id()).unwrap();
             assert!(rss < RSS_KIB, "{rss} KiB");
         }
-        // Three units, asked for several things each 200 ms: a third of that on a machine
-        // that does much else.
+        // Three units, each with several requests each 200 ms: a third of that on a
+        // machine that does much else.
         let least = u64::try_from(since.elapsed().as_millis()).unwrap() / 200;
         let answers = self.answers() - before;
         assert!(answers > least, "{answers} answers, not {least}");
@@ -138,7 +140,7 @@ impl House {
         }
     }
 
-    /// The next beat of the watchdog is not late.
+    /// Checks that the next beat of the watchdog is not late.
     async fn beats(&self) {
         let asked = Instant::now();
         let is_beat = |word: &str| word.contains("WATCHDOG=1");
@@ -147,7 +149,7 @@ impl House {
         assert!(waited < WATCHDOG, "a beat came after {waited:?}");
     }
 
-    /// Answers of the good rack's units so far, as the service says.
+    /// Returns the answers of the good rack's units so far, according to the service.
     fn answers(&self) -> u64 {
         let said = ask(&self.socket(), r#"{"v":1,"ask":"status"}"#, AT_ONCE).unwrap();
         let first = said.lines().next().unwrap();
@@ -157,7 +159,7 @@ impl House {
         good["outcomes"]["answer"].as_u64().unwrap()
     }
 
-    /// Whether a line with all of this was said; lines that were heard before count.
+    /// Waits for a line with all of these words; lines that came before count.
     async fn says(&mut self, words: &[&str]) {
         let has = |line: &str| words.iter().all(|word| line.contains(word));
         if !self.gateway.seen().iter().any(|line| has(line)) {
@@ -214,7 +216,7 @@ devices:
     file
 }
 
-/// A port and a device for an endpoint with this habit.
+/// Adds a port and a device for an endpoint with this habit.
 fn hostile(plan: &mut Plan, name: &str, port: u16, habit: Habit) {
     let framing = match habit {
         Habit::RtuFrames | Habit::MeterFrames => ", framing: rtu",
@@ -256,7 +258,7 @@ async fn field_devices_that_flood_are_cut_and_disturb_nobody() {
     house.stands().await;
     for (name, habit, endpoint) in &floods {
         match habit {
-            // On a busy machine it is seen first that this is no protocol.
+            // A busy machine may first notice that this is no protocol.
             Habit::Garbage | Habit::Zeros | Habit::NeverEndingFrame => {
                 house.says(&[name, "it ", " tried again"]).await;
             }
@@ -265,7 +267,7 @@ async fn field_devices_that_flood_are_cut_and_disturb_nobody() {
         let (connections, sent) = (endpoint.connections(), endpoint.sent());
         // A tenth of a second, then twice as long each time, up to five.
         assert!((1..60).contains(&connections), "{name}: {connections}");
-        // What a connection may bring, and what the two systems hold for it.
+        // The bytes a connection may bring, and what the two systems hold for it.
         let most = (connections + 1) * 8 * 1024 * 1024;
         assert!(
             sent < most,
@@ -306,7 +308,7 @@ async fn a_frame_that_never_ends_is_given_up_in_time() {
     house.ends_well().await;
 }
 
-/// A house whose platform is this.
+/// Starts a house whose platform is this broker.
 async fn under(broker: &FloodBroker, more: &'static str) -> House {
     House::running(Plan {
         broker: Some((broker.port(), more)),
@@ -315,7 +317,8 @@ async fn under(broker: &FloodBroker, more: &'static str) -> House {
     .await
 }
 
-/// What the network between the two may hold, and what may be read in this time.
+/// Returns what the network between the two may hold, and what may be read in this
+/// time.
 fn readable(time: Duration) -> u64 {
     (16 + 4 + 2 * (time.as_secs() + 1)) * 1024 * 1024
 }
@@ -335,7 +338,7 @@ async fn a_platform_that_floods_every_topic_is_read_at_the_rate_of_a_platform() 
     house.stands().await;
     let sent = broker.sent();
     assert!(sent < readable(since.elapsed()), "{sent} bytes");
-    // It is still spoken to, at the pace of before.
+    // The broker still receives messages, at the pace of before.
     assert!(broker.heard_on("push_reply") + broker.heard_on("_reply") > 0);
     house.ends_well().await;
 }
@@ -408,7 +411,7 @@ async fn packets_that_no_broker_sends_end_the_connection() {
         let mut house = under(&broker, "").await;
         house.beats().await;
         house.beats().await;
-        // The connector keeps to a few a minute.
+        // The connector makes only a few attempts a minute.
         let connections = broker.connections();
         assert!((1..8).contains(&connections), "{packets:?}: {connections}");
         assert!(rss_kib(house.gateway.id()).unwrap() < RSS_KIB);
@@ -450,7 +453,7 @@ async fn a_greeting_that_never_ends_ends_with_its_time() {
     }
 }
 
-/// Where nobody listens for now.
+/// Returns an address where no process listens for now.
 fn free_port() -> SocketAddr {
     let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     free.local_addr().unwrap()
@@ -505,7 +508,7 @@ async fn a_question_waits_for_no_peer_that_only_holds_a_place() {
             let question = r#"{"v":1,"ask":"status"}"#;
             let said = tokio::task::spawn_blocking(move || ask(&socket, question, AT_ONCE));
             let said = said.await.unwrap().unwrap();
-            // Who is not root shares its own places with those who watch.
+            // A user other than root shares its places with the watching peers.
             let is_mine = peers == Asker::Watching(60_000) && !is_root();
             assert!(
                 said.contains(r#"{"end":{}}"#) || is_mine,
@@ -530,7 +533,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Serial ports that are not there, each of which needs a thread of its own.
+/// Writes serial ports that do not exist, each of which needs a thread of its own.
 fn serial_ports(count: usize) -> String {
     (0..count).fold(String::new(), |mut all, n| {
         let _ = writeln!(
@@ -547,7 +550,8 @@ async fn ports_for_which_no_thread_can_be_made_wait_and_the_others_go_on() {
         eprintln!("skipped: a limit of threads does not hold for this user alone");
         return;
     }
-    // A user that nobody else is: its threads are counted all over the system.
+    // A user without other processes: the kernel counts its threads all over the
+    // system.
     let user = 61_000 + std::process::id() % 4_000;
     let by = [
         "setpriv",
@@ -573,7 +577,7 @@ async fn ports_for_which_no_thread_can_be_made_wait_and_the_others_go_on() {
 async fn when_descriptors_run_out_ports_lose_and_people_do_not() {
     let silent = Endpoint::start(Habit::Silent).unwrap();
     let address = free_port();
-    // The configuration fits the limit, which no check can know to be used up otherwise.
+    // The configuration fits the limit; no check can know that other threads use it up.
     let by = [
         "prlimit",
         "--nofile=512:512",

@@ -1,11 +1,11 @@
-//! Every frame parser under a hammer: published frames and frames made to fit
-//! them, bent, cut, glued and resealed a few thousand times.
+//! Every frame parser under mutation: published frames and frames made to fit them,
+//! bent, cut, glued and resealed a few thousand times.
 //!
-//! What a parser accepts is looked for again by a second, slow one
-//! (`hammer/parsers.rs`). `tests/fuzz` does the same with a fuzzer that watches
-//! which branches are taken. `ALINK_HAMMER=n` sets
-//! the number of rounds per parser, `ALINK_HAMMER_SEED=n` where they begin; a
-//! failure names its round, which alone fails again.
+//! A second, slow parser (`hammer/parsers.rs`) looks again for every reply that a
+//! parser accepts. `tests/fuzz` does the same with a fuzzer that watches which branches
+//! are taken. `ALINK_HAMMER=n` sets the number of rounds per parser,
+//! `ALINK_HAMMER_SEED=n` where they begin; a failure names its round, which alone fails
+//! again.
 
 #![expect(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |n| n.parse().unwrap())
 }
 
-/// Rounds of bursts made from `corpus`; `reseal` makes a checksum right again.
+/// Runs rounds of bursts made from `corpus`; `reseal` makes a checksum right again.
 fn strike_with(
     corpus: &[Vec<u8>],
     reseal: fn(&mut Vec<u8>),
@@ -46,7 +46,7 @@ fn strike_with(
         let struck = struck.unwrap_or_else(|_| panic!("{again}: {bursts:02x?}"));
         accepted += u64::from(struck);
     }
-    // A hammer that never hits proves nothing.
+    // A test in which no reply is accepted proves nothing.
     assert!(
         rounds < 1000 || accepted > rounds / 50,
         "{accepted} of {rounds}"

@@ -1,10 +1,10 @@
-//! A hostile line: whatever goes wrong with replies, no value is wrong, nothing
-//! panics and nothing stands still.
+//! A hostile line: whatever fault replies have, no value is wrong, nothing panics and
+//! nothing stands still.
 //!
-//! The oracle knows what stood in every register at every millisecond. What is
-//! accepted must have stood there, all of it at one moment, between the request
-//! and the end of its reply. `ALINK_HOSTILE=n` sets the number of transactions
-//! for each framing, `ALINK_HOSTILE_SEED=n` where the seeds begin.
+//! The oracle knows what stood in every register at every millisecond. An accepted
+//! reading must have stood there, all of it at one moment, between the request and the
+//! end of its reply. `ALINK_HOSTILE=n` sets the number of transactions for each
+//! framing, `ALINK_HOSTILE_SEED=n` where the seeds begin.
 //!
 //! All four framings go through the port's task as it runs in the daemon.
 #![cfg(feature = "lab")]
@@ -32,15 +32,15 @@ use rustix::time::{ClockId, clock_gettime};
 use lives::Framing;
 use tally::Tally;
 
-/// Of one framing, in the ordinary run.
+/// Transactions of one framing, in the ordinary run.
 const TRANSACTIONS: u64 = 20_000;
 
 /// The longest wait of an attempt at a device that does not answer is 10 s, and
 /// a tenth on top of it.
 const STANDSTILL: Duration = Duration::from_secs(12);
 
-/// That wait, a rest of twenty timeouts, and again if the first try met what was
-/// still on its way.
+/// That wait, a rest of twenty timeouts, and the same again if the first try met bytes
+/// that were still on their way.
 const RECOVERY: Duration = Duration::from_secs(40);
 
 fn number(name: &str, default: u64) -> u64 {
@@ -58,7 +58,7 @@ fn judge(framing: Framing, tally: &Tally) {
     assert!(tally.longest_gap < STANDSTILL, "{:?}", tally.longest_gap);
     let recovered = tally.recovered.expect("some device never came back");
     assert!(recovered < RECOVERY, "{recovered:?}");
-    // Hostile indeed, and no excuse to read nothing.
+    // The line is hostile indeed, and still readings come through.
     let missed: u64 = tally.missed.values().sum();
     assert!(missed * 20 > tally.transactions, "{missed} missed");
     assert!(tally.late > 0);
@@ -85,8 +85,8 @@ fn no_value_is_wrong_with_rtu_frames_in_a_tcp_connection() {
     survives(Framing::RtuOverTcp);
 }
 
-/// A line that never falls silent costs the same for each byte, however long it
-/// goes on, and also when every byte could begin a long frame.
+/// Checks that a line that never falls silent costs the same for each byte, however
+/// long it goes on, and also when every byte could begin a long frame.
 #[test]
 fn a_line_that_babbles_costs_time_in_proportion_to_its_bytes() {
     let ask = ReadRequest {
@@ -98,7 +98,7 @@ fn a_line_that_babbles_costs_time_in_proportion_to_its_bytes() {
     let floods: [&[u8]; 4] = [&[1, 3, 250], &[0], b":0103FA", &[9, 3, 240, 1]];
     let took = |flood: &[u8], bytes: usize| {
         let flood: Vec<u8> = flood.iter().copied().cycle().take(bytes).collect();
-        // What it costs this thread, whoever else is at work.
+        // The processor time of this thread alone, whatever other threads do.
         let spent = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
         let begun = spent();
         let mut rtu = rtu::Receiver::new(ask);

@@ -1,10 +1,10 @@
-//! The law of the house, read from the sources.
+//! The rules of the house, read from the sources.
 //!
-//! Only `src/io/` and the shells named here touch the world; imports point to
-//! lower floors; a file is one idea; every room says what it is for; the
-//! repository's top level is what was agreed. One crate has no compiler to
-//! enforce its inner borders, so this test does. Each rule is a function over
-//! sources and is shown a small breach it must find.
+//! Only `src/io/` and the shells named here touch the world; imports point to lower
+//! floors; a file is one idea; every room says what it is for; the top level of the
+//! repository is what was agreed. One crate has no compiler to enforce its inner
+//! borders, so this test does. Each rule is a function over sources and is shown a
+//! small breach it must find.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use std::process::Command;
 
 use source::{Source, code_of, lines_with_word, mentions, root, sources};
 
-/// Floors from the ground up; `use crate::…` may only point to a lower one.
+/// Floors from the ground up; `use crate::…` may only point to a lower floor.
 const FLOORS: [(&str, u8); 12] = [
     ("base", 0),
     ("spec", 1),
@@ -34,7 +34,7 @@ const FLOORS: [(&str, u8); 12] = [
     ("cli", 6),
 ];
 
-/// What belongs to the world: sockets, ttys, files, clocks, tasks,
+/// The paths that belong to the world: sockets, ttys, files, clocks, tasks,
 /// environment, and the libraries that reach them.
 const WORLD: [&str; 19] = [
     "tokio",
@@ -58,8 +58,8 @@ const WORLD: [&str; 19] = [
     "std::time::SystemTime",
 ];
 
-/// Who may mention what of it, and why: a module with everything inside it,
-/// its tests included; `*` is everything.
+/// The modules that may mention parts of the world, and why: a module with everything
+/// inside it, its tests included; `*` is everything.
 const DOORS: [(&str, &str, &str); 13] = [
     ("src/io", "*", "the only door to the world"),
     ("src/app", "*", "wiring: which task holds which end"),
@@ -92,8 +92,8 @@ const DOORS: [(&str, &str, &str); 13] = [
     ),
 ];
 
-/// What the lab, which plays the other side, may know of this side: words and
-/// codecs, never an engine it is meant to test.
+/// The modules that the lab, which plays the other side, may use: words and codecs,
+/// never an engine it is meant to test.
 const LAB_MAY_USE: [&str; 6] = [
     "lab",
     "base",
@@ -103,15 +103,15 @@ const LAB_MAY_USE: [&str; 6] = [
     "cloud::sign",
 ];
 
-/// Who of it may drive an engine all the same, and why.
+/// The parts of the lab that may drive an engine all the same, and why.
 const LAB_MEASURES: [(&str, &str, &str); 1] = [(
     "src/lab/converge",
     "cloud",
     "measures the engine against the model; it proves nothing about the model",
 )];
 
-/// Lines of code in a file, before its tests. A file is as long as its idea: long is
-/// better than halved. Beyond this it is two ideas.
+/// Lines of code in a file, before its tests. A file is as long as its idea: a long
+/// file is better than a halved one. Beyond this it is two ideas.
 const LONGEST: usize = 800;
 
 /// What may stand at the top of the repository, besides dotfiles and licences.
@@ -159,7 +159,7 @@ fn floor_breaches(file: &Source) -> Vec<String> {
     for mention in mentions(&code_of(&file.text)) {
         let inside = match mention.path[0].as_str() {
             "crate" | "alink_gateway" => &mention.path[1..],
-            // Climbing out of the room on foot.
+            // The path leaves the room by `super`.
             "super" => match mention.path.iter().position(|s| s != "super") {
                 Some(n) if n > 1 && floor(&mention.path[n]).is_some() => &mention.path[n..],
                 _ => continue,
@@ -171,7 +171,7 @@ fn floor_breaches(file: &Source) -> Vec<String> {
         };
         let allowed = match (floor(room), floor(other)) {
             (Some(here), Some(there)) => there < here,
-            // The tops of the house and the lab's shells may see everything.
+            // The tops of the house and the shells of the lab may see everything.
             _ if room == "main" || room == "lib" => true,
             _ if room == "lab" && is_shell(&file.path) => true,
             _ if room == "lab" => {
@@ -201,7 +201,7 @@ fn length_breach(file: &Source) -> Option<String> {
     if stem.ends_with("/tests") || stem.ends_with("_tests") {
         return None;
     }
-    // Explaining is never too long: blank lines and comments do not count.
+    // Explanations may be of any length: blank lines and comments do not count.
     let code = code_of(&file.text);
     let own = code.lines().take_while(|l| *l != "#[cfg(test)]");
     let long = own.filter(|l| !l.trim().is_empty()).count();
@@ -213,7 +213,7 @@ fn length_breach(file: &Source) -> Option<String> {
     })
 }
 
-/// The files that may: calls of the kernel's that no library has safely, reviewed
+/// The files that may: kernel calls for which no library has a safe wrapper, reviewed
 /// line by line.
 const UNSAFE: [&str; 2] = ["src/io/bus/line/kernel.rs", "src/io/control/groups.rs"];
 
@@ -228,7 +228,7 @@ fn unsafe_breaches(file: &Source) -> Vec<String> {
         .collect()
 }
 
-/// A room's `mod.rs` names its floor and states what always holds.
+/// Checks that a room's `mod.rs` names its floor and states what always holds.
 fn contract_breaches(file: &Source) -> Vec<String> {
     let room = room_of(&file.path);
     let Some(number) = floor(room).filter(|_| file.path.ends_with("/mod.rs")) else {
@@ -278,7 +278,7 @@ fn is_shell(path: &str) -> bool {
     open.any(|(place, _, _)| is_in(path, place))
 }
 
-/// Whether the file is this module, inside it, or its tests beside it.
+/// Returns whether the file is this module, inside it, or its tests beside it.
 fn is_in(path: &str, module: &str) -> bool {
     path.strip_prefix(module)
         .is_some_and(|rest| rest.starts_with('/') || rest == ".rs" || rest == "_tests.rs")
@@ -342,7 +342,7 @@ fn the_top_level_is_what_was_agreed() {
         Ok(out) if out.status.success() && !out.stdout.is_empty() => {
             String::from_utf8(out.stdout).unwrap()
         }
-        // A tarball has no git; what lies there, without the build, counts.
+        // A tarball has no git; the files in it, without the build, count.
         _ => std::fs::read_dir(root())
             .unwrap()
             .map(|e| e.unwrap().file_name().into_string().unwrap())
@@ -364,7 +364,7 @@ fn every_door_is_used() {
     demand_none(&idle);
 }
 
-// Each rule, shown a breach it must find and an innocent it must not.
+// Each rule is shown a breach it must find and correct code it must not report.
 
 fn file(path: &str, text: &str) -> Source {
     Source {

@@ -54,7 +54,7 @@ fn blessing() -> bool {
     std::env::var_os("BLESS").is_some()
 }
 
-/// A line with two Modbus devices and a meter, and `more` devices on a rack.
+/// Builds a line with two Modbus devices and a meter, and `more` devices on a rack.
 fn spec(more: u32) -> Arc<Spec> {
     let mut yaml = String::from(
         "gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: 0123456789abcdef }
@@ -96,7 +96,7 @@ devices:
 /// One entry as the journal gets it.
 type Entry = Vec<(String, String)>;
 
-/// The daemon's log, and the journal's end of its socket.
+/// The log of the daemon, and the journal's end of its socket.
 struct Desk {
     journal: Journal,
     heard: UnixDatagram,
@@ -136,7 +136,7 @@ impl Desk {
     }
 }
 
-/// The entry in which the log confesses that it lost others.
+/// Returns the entry in which the log says that it lost other entries.
 fn confession() -> Entry {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
@@ -164,12 +164,12 @@ fn value<'a>(entry: &'a Entry, name: &str) -> Option<&'a str> {
     found.next().map(|(_, v)| v.as_str())
 }
 
-/// What entries of a kind look like.
+/// The fields of the entries of a kind.
 struct Shape {
     priorities: BTreeSet<&'static str>,
-    /// On every entry of the kind.
+    /// Fields on every entry of the kind.
     always: BTreeSet<String>,
-    /// On some of them only.
+    /// Fields on some of them only.
     sometimes: BTreeSet<String>,
 }
 
@@ -356,7 +356,7 @@ fn an_explanation_says_something_and_substitutes_only_what_is_always_there() {
     }
 }
 
-/// Columns on a terminal, where Chinese takes two.
+/// Returns columns on a terminal, where Chinese takes two.
 fn width(line: &str) -> usize {
     let wide = |c: char| 1 + usize::from(c >= '\u{1100}' && c != '“' && c != '”');
     line.chars().map(wide).sum()

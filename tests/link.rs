@@ -1,6 +1,6 @@
-//! The link against brokers that are not ours, in real time: mosquitto, plain
-//! and with TLS by a certificate authority made by openssl, and a listener that
-//! says nothing. Behaviour in time is tested on virtual time beside the code.
+//! The link against brokers of other authors, in real time: mosquitto, plain and with
+//! TLS by a certificate authority made by openssl, and a listener that sends nothing.
+//! Behaviour in time is tested on virtual time beside the code.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,7 +34,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -61,7 +61,7 @@ async fn messages_travel_both_ways_and_goodbye_is_said() {
     assert_eq!(first.topic, "up/first");
     assert_eq!(&first.payload[..], b"{\"id\":\"1\"}");
 
-    // Behind our own publish, so the subscriptions are in force.
+    // This message comes behind our own publish, so the subscriptions are in force.
     for (n, qos) in [(3, QoS::AtMostOnce), (9, QoS::AtLeastOnce)] {
         let topic = format!("down/{n}");
         peer.publish(&topic, qos, false, "{}").await.unwrap();
@@ -98,7 +98,7 @@ async fn tls_works_with_the_named_root_and_only_with_it() {
     let Some(lab) = Lab::new() else { return };
     let broker = lab.broker();
 
-    // By name, where the first address may be one nobody listens at, and by address.
+    // By name, where the first address may be one without a listener, and by address.
     for host in ["localhost", "127.0.0.1"] {
         let mut link = Linked::start(spec(host, broker.tls, lab.trust("ca.pem")));
         assert_eq!(link.next().await, LinkEvent::Up, "{host}");
@@ -171,7 +171,7 @@ async fn the_link_returns_after_the_broker_did_and_says_nothing_old() {
 
     let plain = broker.plain;
     drop(broker);
-    // Said to a connection whose end has not been heard of yet.
+    // A message to a connection whose end has not been noticed yet.
     link.publish("up/old", b"old");
     let LinkEvent::Down(down) = link.next().await else {
         panic!("not down")
@@ -186,7 +186,7 @@ async fn the_link_returns_after_the_broker_did_and_says_nothing_old() {
     let (peer, mut peer_loop) = peer(&broker, &spec).await;
     peer.subscribe("up/#", QoS::AtMostOnce).await.unwrap();
     until(&mut peer_loop, |p| matches!(p, Packet::SubAck(_))).await;
-    // Attempts made while it was away end down.
+    // Attempts made while the broker was away end with `Down`.
     while link.next().await != LinkEvent::Up {}
     link.publish("up/new", b"new");
     let said = until(&mut peer_loop, |p| matches!(p, Packet::Publish(_))).await;
@@ -289,7 +289,8 @@ struct Lab {
 }
 
 impl Lab {
-    /// `None`, said aloud, on a machine without mosquitto or openssl.
+    /// Builds the lab; `None`, with a message, on a machine without mosquitto or
+    /// openssl.
     fn new() -> Option<Self> {
         if !tools::have(&["mosquitto", "mosquitto_passwd", "openssl"]) {
             return None;
@@ -315,7 +316,7 @@ impl Lab {
         }
     }
 
-    /// TLS must fail, and say `words`.
+    /// Checks that TLS fails, and that the reason contains `words`.
     async fn refuses(&self, host: &str, port: u16, transport: Transport, words: &str) {
         let mut link = Linked::start(spec(host, port, transport));
         let event = link.next().await;
@@ -355,7 +356,7 @@ impl Lab {
         ));
     }
 
-    /// A broker on free ports.
+    /// Starts a broker on free ports.
     fn broker(&self) -> Mosquitto {
         // Between finding a free port and binding it another process may be faster.
         (0..5)
@@ -466,7 +467,7 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
-/// Another client of the same broker: rumqttc whole, with its own event loop.
+/// Connects another client of the same broker: rumqttc whole, with its own event loop.
 async fn peer(broker: &Mosquitto, spec: &Spec) -> (AsyncClient, EventLoop) {
     let who = credentials(&spec.cloud);
     let mut options = MqttOptions::new("peer", "127.0.0.1", broker.plain);
@@ -491,7 +492,7 @@ async fn until(events: &mut EventLoop, wanted: impl Fn(&Packet) -> bool) -> Pack
         .expect("in time")
 }
 
-/// Lets the peer send what was given to it.
+/// Lets the peer send the messages that were given to it.
 async fn turn(events: &mut EventLoop) {
     loop {
         if let Event::Outgoing(rumqttc::Outgoing::Publish(_)) = events.poll().await.unwrap() {

@@ -35,7 +35,7 @@ const SAMPLE: usize = 48;
 /// How long an ordinary run watches a fault that stays.
 const SHORT: Duration = Duration::from_secs(240);
 
-/// Which cells, and for how long each.
+/// Returns the cells to run, and for how long each.
 fn chosen() -> (Vec<Cell>, Duration) {
     let all = cells();
     match std::env::var("ALINK_MATRIX") {
@@ -55,9 +55,9 @@ fn chosen() -> (Vec<Cell>, Duration) {
     }
 }
 
-/// In every cell the others keep their polls, what fails is named, what is over leaves
-/// nothing behind, and nothing is wrong, posted twice, asked besides the plan or logged
-/// out.
+/// Checks that in every cell the other requests keep their polls, a failure is named, a
+/// fault that is over leaves nothing behind, and nothing is wrong, posted twice,
+/// requested besides the plan or logged out.
 #[test]
 fn whatever_fails_only_that_fails() {
     let (cells, watched) = chosen();
@@ -83,7 +83,8 @@ fn whatever_fails_only_that_fails() {
     }
 }
 
-/// Without a fault nothing is amiss: what the matrix finds is not its own doing.
+/// Checks that without a fault nothing is amiss: the findings of the matrix are not
+/// caused by the matrix itself.
 #[test]
 fn a_line_without_faults_keeps_everything() {
     for cell in figures::healthy() {
@@ -145,7 +146,7 @@ fn a_start_with_half_of_the_units_dead_keeps_nobody_waiting() {
     for timeout in [Some(ms(500)), None] {
         let start = Death::tcp(50, timeout, false).start(1);
         let silent = start.silent.iter().copied().fold(0.0, f64::max);
-        // All that live are read within one interval.
+        // All living devices are read within one interval.
         if silent > 15.0 || start.read > 10.0 {
             failed.push(format!(
                 "timeout {timeout:?}: silent after {silent:.1} s, all read after {:.1} s",

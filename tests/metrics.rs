@@ -1,6 +1,6 @@
-//! What is said about metrics is true: the table for people, the dashboard and
-//! the alert rules know only metrics that exist, and the table knows all of them.
-//! `BLESS=1` writes the table anew.
+//! The documents about metrics are true: the table for people, the dashboard and the
+//! alert rules name only metrics that exist, and the table names all of them. `BLESS=1`
+//! writes the table anew.
 
 #![expect(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ fn root(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
 }
 
-/// The names of the samples of all metrics.
+/// Returns the names of the samples of all metrics.
 fn samples() -> BTreeSet<String> {
     TABLE
         .iter()
@@ -40,7 +40,7 @@ fn samples() -> BTreeSet<String> {
         .collect()
 }
 
-/// Every word of ours in a text.
+/// Returns every name of ours in a text.
 fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let ours = words.filter(|w| w.starts_with("alink_gateway_"));

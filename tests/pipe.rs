@@ -1,4 +1,4 @@
-//! Whoever reads what a verb prints may have read enough: `plan | head`.
+//! The reader of a verb's output may close the pipe early: `plan | head`.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! `alink-gateway plan`: the table a person reads and the JSON a program does.
+//! `alink-gateway plan`: the table for a person and the JSON for a program.
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::fs;
@@ -46,7 +46,7 @@ fn outcome(text: &str, prepare: impl FnOnce(&Path), json: bool) -> (String, u8) 
     plan::outcome(&file, &Surroundings::default(), json)
 }
 
-/// By hand, 11-bit characters at 9600 bit/s: a read of 10 registers is 8 + 25
+/// Computed by hand, 11-bit characters at 9600 bit/s: a read of 10 registers is 8 + 25
 /// bytes and two silences of 3.5 characters, 40 × 11 / 9600 s = 45.8 ms.
 #[test]
 fn the_table_says_what_is_asked_of_whom_and_what_it_takes() {
@@ -91,7 +91,7 @@ fn the_json_has_the_same_figures() {
     assert_eq!(json["profiles"][0]["points"], points);
 }
 
-/// Also for values that happen to be whole: what is posted is part of the point.
+/// Also checks values that happen to be whole: the type posted is part of the point.
 #[test]
 fn the_type_of_every_point_is_shown() {
     let profile = "

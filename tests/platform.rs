@@ -1,6 +1,5 @@
-//! The platform model against its specification: published signatures, rules
-//! one by one, misfortunes; then the same model on a socket, spoken to by
-//! clients that are not ours.
+//! The platform model against its specification: published signatures, rules one by
+//! one, faults; then the same model on a socket, used by clients of other authors.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -53,7 +52,7 @@ fn device((product, name, _): (&str, &str, &str)) -> Device {
     Device::new(product, name)
 }
 
-/// Meter `n` of many; its secret is its name.
+/// Returns meter `n` of many; its secret is its name.
 fn meter(n: usize) -> Certificate {
     let name = format!("m-{n:04}");
     certificate(("a1SubDemoPk", &name, &name))
@@ -78,7 +77,7 @@ fn connect(client_id: &str, password: &str) -> Connect {
     }
 }
 
-/// CONNECT with a timestamp, HMAC-SHA256.
+/// Builds a CONNECT with a timestamp, HMAC-SHA256.
 fn good_connect() -> Connect {
     connect(
         "a1GwDemoPk0.gw-0001|securemode=2,signmethod=hmacsha256,timestamp=1700000000000,_ss=1,ext=3|",
@@ -86,7 +85,7 @@ fn good_connect() -> Connect {
     )
 }
 
-/// A model, its clock, and short ways to say things to it.
+/// A model, its clock, and short ways to send messages to it.
 struct Lab {
     platform: Platform,
     micros: u64,
@@ -102,13 +101,13 @@ impl Lab {
         }
     }
 
-    /// The gateway and two meters of the published vectors.
+    /// Describes the gateway and two meters of the published vectors.
     fn two() -> PlatformSpec {
         let subs = vec![certificate(SUB1), certificate(SUB2)];
         PlatformSpec::gateway_with(certificate(GW), subs)
     }
 
-    /// The gateway and `n` meters, connected.
+    /// Builds the gateway and `n` meters, connected.
     fn many(n: usize, tune: impl FnOnce(&mut PlatformSpec)) -> Self {
         let mut spec = PlatformSpec::gateway_with(certificate(GW), (0..n).map(meter).collect());
         tune(&mut spec);
@@ -147,7 +146,7 @@ impl Lab {
         messages(self.settle())
     }
 
-    /// Sends a request with a fresh id and gives back the one reply to it.
+    /// Sends a request with a fresh id and returns the one reply to it.
     fn ask(&mut self, topic: &str, params: Json) -> Json {
         self.id += 1;
         let request = json!({"id": self.id.to_string(), "version": "1.0", "params": params});
@@ -161,7 +160,7 @@ impl Lab {
         reply
     }
 
-    /// The code of the answer, whether a number or text.
+    /// Returns the code of the answer, whether a number or text.
     fn code(&mut self, topic: &str, params: Json) -> u64 {
         code_of(&self.ask(topic, params))
     }
@@ -203,7 +202,7 @@ fn messages(outputs: Vec<Output>) -> Vec<(String, Json)> {
         .collect()
 }
 
-/// What a meter of `many` presents at log-in, signed with the test's own sum.
+/// Returns the log-in parameters of a meter of `many`, signed with the test's own sum.
 fn signed(n: usize) -> Json {
     let name = format!("m-{n:04}");
     let content =
@@ -216,7 +215,7 @@ fn signed(n: usize) -> Json {
     })
 }
 
-/// For identities that have no published vector.
+/// Signs for identities that have no published vector.
 fn hmac_sha256(key: &str, content: &str) -> String {
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(content.as_bytes());
@@ -224,7 +223,7 @@ fn hmac_sha256(key: &str, content: &str) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// V4 as a log-in, with one field replaced.
+/// Returns V4 as a log-in, with one field replaced.
 fn v4(replace: &str, by: Json) -> Json {
     let mut params = json!({
         "productKey": "a1SubDemoPk", "deviceName": "meter-001",
@@ -437,7 +436,7 @@ fn a_newer_connection_takes_over_and_ends_every_session_of_the_older() {
     assert!(matches!(out[0], Output::Close { conn: C, .. }));
     assert_eq!(out[1], ack(Conn(2), 0));
     assert_eq!(lab.platform.online(), 0);
-    // The shell reports the end of the old one late: nothing happens.
+    // The shell reports the end of the old connection late: nothing happens.
     lab.platform.on_closed(lab.now(), C);
     assert_eq!(lab.platform.connection(&device(GW)), Some(Conn(2)));
 }
@@ -627,7 +626,7 @@ fn sign_method_counts_beside_the_list_or_inside_the_element_which_wins() {
     for params in good {
         let mut lab = Lab::new(Lab::two()).connected();
         let reply = lab.ask(BATCH_LOGIN, params);
-        // The page's examples carry text here, and only here.
+        // The examples of the page carry text here, and only here.
         assert_eq!(reply["code"], "200");
         assert_eq!(reply["data"].as_array().unwrap().len(), 2);
         assert_eq!(lab.platform.online(), 2);
@@ -1209,7 +1208,7 @@ fn a_strict_platform_delivers_the_published_list_and_what_was_subscribed() {
         assert_eq!(lab.code(LOGIN, v4("", json!(0))), 200);
         let post = lab.publish(C, POST1, r#"{"id":"50","params":{}}"#);
         assert_eq!(post.len(), usize::from(platform_subscribes));
-        // The list leaves the pack's reply out.
+        // The list leaves the reply of the pack out.
         assert_eq!(lab.publish(C, PACK, &request(51)), []);
         let now = lab.now();
         lab.platform
@@ -1219,7 +1218,7 @@ fn a_strict_platform_delivers_the_published_list_and_what_was_subscribed() {
     }
 }
 
-// ---- misfortune ------------------------------------------------------------
+// ---- faults ----------------------------------------------------------------
 
 #[test]
 fn lost_messages_are_lost_once_and_counted() {
@@ -1354,7 +1353,7 @@ fn the_same_seed_is_the_same_bad_day() {
     assert_ne!(one.0, other.0);
 }
 
-/// One value of each of these meters in a pack, read at this time.
+/// Builds a pack with one value of each of these meters, read at this time.
 fn pack_of(meters: &[usize], time: u64) -> Json {
     let part = |n: &usize| {
         let value = json!({ "value": n, "time": time });
@@ -1373,8 +1372,8 @@ impl Lab {
         self.platform.fault(now, fault);
     }
 
-    /// What is told about whom on `/ext/error`, and the answer's code, in the
-    /// order in which they come.
+    /// Returns the codes and devices on `/ext/error`, and the code of the answer, in
+    /// the order in which they come.
     fn told(&mut self, topic: &str, params: Json) -> Vec<(u64, String)> {
         self.id += 1;
         let request = json!({ "id": self.id.to_string(), "params": params });
@@ -1529,7 +1528,7 @@ fn a_session_lost_silently_is_told_of_as_ordered_and_breaks_no_rule() {
         assert_eq!(lab.told(&own_topic(0), json!({ "P": 1 })), told, "{how:?}");
         assert_eq!(lab.platform.accepted().total(), 0);
         assert_eq!(lab.times(Violation::BeforeLogin), 0);
-        // One that logged out knows that it has no session.
+        // A device that logged out knows that it has no session.
         assert_eq!(lab.log_in(0..1), 200);
         assert_eq!(lab.told(&own_topic(0), json!({ "P": 1 }))[0].0, 200);
         assert_eq!(lab.code(LOGOUT, meter_pair(0)), 200);
@@ -1604,8 +1603,8 @@ fn culprits_of_different_kinds_are_named_together_under_one_code() {
     };
     assert_eq!(batch(FailedBatchCode::First), 6100);
     assert_eq!(batch(FailedBatchCode::Last), 6287);
-    // What was deleted is created again, and what has another secret gets its
-    // old one: each logs in.
+    // A deleted device is created again, and a device with another secret gets its old
+    // one: each logs in.
     let mut lab = Lab::many(2, |_| ());
     let now = lab.now();
     let create = || Act::CreateAgain {
@@ -1642,13 +1641,13 @@ fn a_server_that_does_not_hold_ends_each_connection_and_a_rival_takes_it() {
                 most: second * 14,
             },
             "kicked by the same device",
-            // Two of one certificate have five a minute together.
+            // Two gateways with one certificate have five a minute together.
             8,
         ),
     ] {
         let mut lab = Lab::many(1, |s| {
             s.limits.connects_per_minute = 8;
-            // Nothing else is to be looked at meanwhile.
+            // No other wake-up is due meanwhile.
             s.limits.keepalive_tick = second * 3600;
         });
         lab.fault(fault);
@@ -1672,7 +1671,7 @@ fn a_server_that_does_not_hold_ends_each_connection_and_a_rival_takes_it() {
     lab.fault(Fault::Heal);
     lab.wait(second * 60);
     assert_eq!(lab.settle(), []);
-    // A rival has the same quota as the gateway it is mistaken for.
+    // A rival has the same quota as the gateway for which the platform takes it.
     let mut lab = Lab::many(1, |s| s.limits.connects_per_minute = 1);
     lab.fault(Fault::Rival { least: most, most });
     lab.wait(second * 59);

@@ -1,6 +1,5 @@
-//! The real port task on a pipe, with the model of a line at the other end, on
-//! virtual time: whatever the line does, no value is wrong and nobody is
-//! talked over.
+//! The real port task on a pipe, with the model of a line at the other end, on virtual
+//! time: whatever the line does, no value is wrong and no frame is interrupted.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -83,7 +82,7 @@ async fn a_healthy_line_delivers_every_value_in_every_slot() {
 #[tokio::test(start_paused = true)]
 async fn a_late_reply_is_nobodys_value_but_proves_life() {
     let mut w = World::new(3, s(1), 2).await;
-    // Half of unit 2's replies come when they are no longer waited for.
+    // Half of unit 2's replies come after their timeout.
     w.spoil(2, &[(Fault::Late(ms(400)), 500)]);
     w.run(s(300)).await;
     w.check();
@@ -91,8 +90,8 @@ async fn a_late_reply_is_nobodys_value_but_proves_life() {
     assert!(t.late > 20 && t.missed["Silence"] > 20, "{t:?}");
     assert!(t.values > 300, "{t:?}");
     for unit in [1, 3] {
-        // Now and then a straggler talks into their replies: that costs a try,
-        // and is taken up again soon.
+        // Now and then a late reply collides with their replies: that costs a try, and
+        // the polls soon go on.
         let t = w.tally(unit);
         assert!(t.values > 255 * ROUND, "{t:?}");
         assert_eq!(t.late, 0, "{t:?}");
@@ -108,7 +107,7 @@ async fn a_reply_from_the_wrong_unit_is_a_miss_and_never_a_value() {
     let t = w.tally(1);
     assert_eq!((t.values, t.answers), (0, 0), "{t:?}");
     assert!(t.missed["Foreign"] > 3, "{t:?}");
-    // Unit 2, whose name was taken in vain, has neither gained nor lost.
+    // Unit 2, whose address was used wrongly, has neither gained nor lost.
     let t = w.tally(2);
     assert!(t.values > 55 * ROUND && t.late == 0, "{t:?}");
 }
@@ -121,7 +120,7 @@ async fn a_reply_of_another_length_or_function_is_never_a_value() {
         w.run(s(60)).await;
         w.check();
         let t = w.tally(1);
-        // What asks for a single entry cannot be answered with less.
+        // A request for a single entry cannot be answered with less.
         assert_eq!(t.values, 0, "{fault:?} {t:?}");
         assert!(w.tally(2).values > 50 * ROUND);
     }
@@ -197,8 +196,8 @@ async fn what_a_unit_refuses_is_gone_around_after_a_few_requests() {
     });
     world.run(s(5)).await;
     let t = world.tally(1);
-    // Four points in one request: it, one half, and the point itself, which is tried
-    // again.
+    // Four points in one request: the request, one half, and the point itself, which is
+    // tried again.
     assert!((3..=5).contains(&t.exceptions), "{t:?}");
     world.run(s(25)).await;
     let t = world.tally(1);
@@ -242,7 +241,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
     })
     .await;
     assert_eq!(down, 1);
-    // At most the one that was being asked.
+    // At most the request under way.
     assert!(blamed.is_empty() || blamed == [Miss::ConnectionLost]);
 
     w.polls.clear();
@@ -355,7 +354,7 @@ async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
                 manners.jitter = ms(40);
             });
         }
-        // Besides, units die and return, and somebody pulls the plug.
+        // Besides, units die and return, and the plug is pulled.
         for round in 0..20 {
             w.run(s(30)).await;
             let unit = UnitId(round % 6 + 1);
@@ -382,8 +381,8 @@ async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
     assert_eq!(struck.len(), 12, "{struck:?}");
 }
 
-/// The real thread, on real time and a real terminal: under any load the
-/// gateway may be late, never early.
+/// Checks the real thread, on real time and a real terminal: under any load the gateway
+/// may be late, never early.
 #[tokio::test]
 async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The real binary, between strangers: meters served by others below, mosquitto
-//! with TLS above, in real time.
+//! The real binary, between programs of other authors: meters served by other programs
+//! below, mosquitto with TLS above, in real time.
 //!
 //! | served by | RTU | ASCII | RTU in TCP | TCP |
 //! |---|---|---|---|---|
@@ -7,8 +7,8 @@
 //! | libmodbus | yes | it has none | it has none | yes |
 //! | modbus-serial (npm) | yes | its server has none | behind socat | yes |
 //!
-//! Few and whole: what can be proved on virtual time is proved there. What a
-//! process says on stderr is awaited as an event; nobody sleeps and hopes.
+//! Few and whole: what can be proved on virtual time is proved there. A line that a
+//! process writes to stderr is awaited as an event; no test sleeps and hopes.
 
 #![cfg(feature = "lab")]
 #![allow(dead_code, reason = "the tests of whole processes share their helpers")]
@@ -55,7 +55,7 @@ use plant::{Line, Meters, SerialServer};
 use tokio::net::TcpSocket;
 use tools::have;
 
-// The strangers themselves: when one of these fails, the fault is not ours.
+// The other programs themselves: when one of these fails, the fault is not ours.
 
 #[tokio::test]
 async fn the_meters_answer_a_master_that_is_not_ours() {
@@ -106,7 +106,7 @@ async fn the_meters_answer_a_master_that_is_not_ours() {
     line.unplug().await;
 }
 
-/// Holding register 0, asked by mbpoll.
+/// Reads holding register 0 by mbpoll.
 async fn ask(how: &[&str], whom: &str) -> String {
     let what = ["-b", "9600", "-t", "4", "-r", "1", "-c", "1", "-1", "-q"];
     let args: Vec<&str> = how.iter().copied().chain(what).chain([whom]).collect();
@@ -132,8 +132,8 @@ async fn the_broker_lets_in_who_signs_as_the_platform_asks_and_nobody_else() {
     let other = Account::of_gateway("a1GwDemoPk0", "gw-0001", "another secret");
     let broker = Mosquitto::start(folder.path(), std::slice::from_ref(&good)).await;
     let stranger = mosquitto::authority(folder.path(), "stranger");
-    // Its exit statuses: 5 is the CONNACK's; a failed handshake is 1 or 8,
-    // whichever end notices first.
+    // The exit statuses of mosquitto_sub: 5 is the CONNACK's; a failed handshake is 1
+    // or 8, depending on which end notices first.
     for (account, ca, ends) in [
         (&good, &broker.ca, [0, 0]),
         (&other, &broker.ca, [5, 5]),
@@ -249,7 +249,7 @@ async fn a_killed_gateway_starts_again_and_everyone_returns() {
     cloud.sees_online(&[1, 2, 3]).await;
     first.signal("KILL");
     assert_eq!(first.exit().await.code(), None, "killed, not ended");
-    // The platform logs out whom its gateway has left.
+    // The platform logs out the devices whose gateway has left.
     cloud.sees_online(&[]).await;
 
     let mut second = gateway::run(&config);
@@ -284,8 +284,8 @@ async fn ascii_and_rtu_over_tcp_are_understood_by_others() {
     line.unplug().await;
 }
 
-/// modbus-serial finds frames by silence alone; on the way through a serial
-/// server its replies come in whatever pieces socat makes.
+/// Checks modbus-serial, which finds frames by silence alone: on the way through a
+/// serial server its replies come in whatever pieces socat makes.
 #[tokio::test]
 async fn meters_in_node_are_understood_on_a_line_behind_a_serial_server_and_on_tcp() {
     if !have(&["socat", "modbus-serial"]) {
@@ -322,8 +322,8 @@ async fn meters_in_node_are_understood_on_a_line_behind_a_serial_server_and_on_t
     cloud.is_content().await;
 }
 
-/// All the way: a pair of wires with three protocols on it, the real daemon, and
-/// what the platform has in the end.
+/// Checks the whole way: a pair of wires with three protocols on it, the real daemon,
+/// and the values at the platform in the end.
 #[tokio::test]
 async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus() {
     let folder = tempfile::tempdir().unwrap();
@@ -408,7 +408,7 @@ async fn a_port_that_is_missing_at_start_and_lost_later_is_opened_when_it_appear
 #[tokio::test]
 async fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
     let folder = tempfile::tempdir().unwrap();
-    // Where a gateway that had started would have called.
+    // The address that a gateway would have called if it had started.
     let platform = TcpListener::bind("127.0.0.1:0").unwrap();
     let rack = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("mqtt://{}", platform.local_addr().unwrap());
@@ -438,8 +438,8 @@ async fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
 #[tokio::test]
 async fn the_service_manager_hears_of_a_gateway_that_reaches_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    // Bound but not listening: nobody else can take the port, and whoever
-    // calls is refused.
+    // Bound but not listening: no other process can take the port, and a client is
+    // refused.
     let nobody = TcpSocket::new_v4().unwrap();
     nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nowhere = nobody.local_addr().unwrap();
@@ -457,7 +457,7 @@ async fn the_service_manager_hears_of_a_gateway_that_reaches_nothing() {
             word.starts_with("STATUS=") && named.iter().all(|n| word.contains(n))
         })
         .await;
-    // Nothing is reached, yet everything moves: it must not be restarted.
+    // No peer is reached, yet all parts move: the service must not be restarted.
     for _ in 0..3 {
         manager.hears("WATCHDOG", |word| word == "WATCHDOG=1").await;
     }
@@ -488,7 +488,7 @@ async fn a_crash_leaves_no_core_with_secrets_in_it() {
         child.signal("ABRT");
         child.exit().await.core_dumped()
     };
-    // Whoever does nothing about it leaves one here, or it would prove nothing.
+    // A service that ignores it leaves one here, or the test would prove nothing.
     if !crash("sh -c 'echo here; exec sleep 60'").await {
         eprintln!("process::cores: this machine writes no cores of anybody");
         return;
@@ -499,7 +499,7 @@ async fn a_crash_leaves_no_core_with_secrets_in_it() {
 
 const BROKER: [&str; 4] = ["mosquitto", "mosquitto_passwd", "openssl", "pymodbus"];
 
-/// The account of the platform model.
+/// Returns the account of the platform model.
 fn platform() -> Account {
     Account {
         user: "platform".to_owned(),
@@ -507,7 +507,7 @@ fn platform() -> Account {
     }
 }
 
-/// Mosquitto where the gateway and the platform model have accounts.
+/// Starts mosquitto with accounts for the gateway and the platform model.
 async fn mosquitto(folder: &Path) -> Mosquitto {
     let (product, name, secret) = GATEWAY;
     let accounts = [Account::of_gateway(product, name, secret), platform()];
@@ -561,7 +561,7 @@ async fn a_broker_whose_authority_is_a_stranger_is_refused_in_words() {
     gateway
         .line("words about the certificate", |l| l.contains("certificate"))
         .await;
-    // The broker has seen a handshake fail, and nobody's password.
+    // The broker has seen a handshake fail, and no password.
     broker
         .line("an unknown authority", |l| l.contains("unknown ca"))
         .await;
@@ -635,7 +635,8 @@ async fn a_gateway_with_its_products_certificate_registers_once_in_its_life() {
         let mode = kept.metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let text = std::fs::read_to_string(&kept).unwrap();
-        // Killed without a warning: what it earned is on disk all the same.
+        // Killed without a warning: the certificate it was given is on disk all the
+        // same.
         first.signal("KILL");
         first.exit().await;
         cloud.sees_online(&[]).await;

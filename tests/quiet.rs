@@ -1,5 +1,5 @@
-//! How much the gateway says when much happens: the whole house on virtual
-//! time, and every line it would write at `info` counted.
+//! How many lines the gateway logs when much happens: the whole house on virtual time,
+//! and every line it would write at `info` counted.
 
 #![cfg(feature = "lab")]
 #![expect(
@@ -26,12 +26,12 @@ use world::house::{House, Size};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the gateway has said so far.
+/// The lines that the gateway has logged so far.
 #[derive(Clone, Default)]
 struct Ear(Arc<Mutex<Vec<String>>>);
 
 impl Ear {
-    /// What was said since this was last asked.
+    /// Returns the lines logged since the last call.
     fn heard(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -66,7 +66,7 @@ impl Subscriber for Ear {
     fn exit(&self, _: &Id) {}
 }
 
-/// A life, and an ear for all that is said in it.
+/// Runs a life with a receiver for all log lines in it.
 fn listen<F: Future>(life: impl FnOnce(Ear) -> F) {
     let ear = Ear::default();
     let _listening = tracing::subscriber::set_default(ear.clone());
@@ -93,8 +93,8 @@ async fn strike(house: &House, fault: Fault) {
     done.await.unwrap();
 }
 
-/// 2,000 devices start, lose their cloud for two minutes and have it back: each
-/// time a handful of lines.
+/// Checks 2,000 devices that start, lose their cloud for two minutes and have it back:
+/// a handful of lines each time.
 #[test]
 fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
     listen(|ear| async move {
@@ -132,7 +132,7 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
     });
 }
 
-/// One line of 31 devices, all of them online for a while.
+/// Builds one line of 31 devices, all of them online for a while.
 async fn line_of_31() -> House {
     let size = Size {
         lines: 1,
@@ -144,7 +144,7 @@ async fn line_of_31() -> House {
     house
 }
 
-/// The adapter of 31 devices is pulled out and put back.
+/// Checks that the adapter of 31 devices is pulled out and put back.
 #[test]
 fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
     listen(|ear| async move {
@@ -168,7 +168,7 @@ fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
     });
 }
 
-/// The bus cable is cut behind the adapter: the port stays open.
+/// Cuts the bus cable behind the adapter: the port stays open.
 #[test]
 fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
     listen(|ear| async move {
@@ -197,7 +197,8 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
     });
 }
 
-/// A bad cable: one reply in fifty of each of 31 devices is spoiled, for two hours.
+/// Simulates a bad cable: one reply in fifty of each of 31 devices is spoiled, for two
+/// hours.
 #[test]
 fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
     listen(|ear| async move {

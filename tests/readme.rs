@@ -1,4 +1,4 @@
-//! What the README promises is there, and what it shows works.
+//! The files that the README promises exist, and its examples work.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ fn the_first_configuration_is_right_once_its_secrets_are_there() {
     for secret in ["gateway.secret", "meter-1.secret", "meter-2.secret"] {
         write(secret, "s3cret\n");
     }
-    // Any certificate will do here: it is looked at, not used.
+    // Any certificate will do here: it is parsed, not used.
     write(
         "aliyun-iot-ca.pem",
         include_str!("config_cases/nothing-wrong-in-the-whole-shape/aliyun-root.pem"),

@@ -22,7 +22,7 @@ use serde_json::{Value as Json, json};
 
 use world::{Ask, Names, World, ms, name, secs, spec};
 
-/// All of `n` online, nothing said so far.
+/// Builds a world with all of `n` online and no message yet.
 fn online(n: u32) -> World {
     let mut w = World::new(spec(n));
     w.up();
@@ -44,7 +44,7 @@ fn everybody_is_back_within_75_seconds_after_throttled_log_ins_and_few_are_asked
         w.run(secs(during));
         let end = w.now.mono;
         assert_eq!(w.online(), 0);
-        // What was under way when it began, then one device a minute.
+        // The log-ins that were under way when it began, then one device a minute.
         let first = w.sent[0].at;
         let later: Vec<_> = w
             .sent
@@ -115,7 +115,7 @@ fn a_throttled_pruning_of_the_topology_is_not_repeated_one_by_one() {
 
 // --- 428 ------------------------------------------------------------------------
 
-/// A platform that takes `cap`, and more devices than that.
+/// Builds a platform that takes `cap` devices, and more devices than that.
 fn capped(n: u32, cap: usize) -> World {
     let mut w = World::new(spec(n));
     w.platform.cap = cap;
@@ -133,7 +133,7 @@ fn places_are_filled_exactly_whatever_the_cap() {
         let refused = w.sent.iter().filter(|s| s.code == 428).count();
         assert!((1..=10).contains(&refused), "cap {cap}: {refused} refused");
         assert_eq!(w.told("cloud-full"), 1, "cap {cap}");
-        // Twenty leave: exactly so many take their places, and nothing is refused.
+        // Twenty leave: exactly so many take their places, and no request is refused.
         w.sent.clear();
         let leave: Vec<u32> = (0..200).filter(|d| w.is_in(*d)).take(20).collect();
         let cap = cap.min(200 - leave.len());
@@ -172,7 +172,7 @@ fn a_cap_that_moves_is_followed_both_ways() {
     let mut w = capped(300, 120);
     w.platform.cap = 133;
     assert!(w.run_for(secs(60), |w| w.online() == 133));
-    // It takes no device out, but does not let so many in again.
+    // The platform logs no device out, but does not accept so many again.
     w.platform.cap = 60;
     w.want(0..300, Presence::Offline);
     w.run(secs(60));
@@ -203,7 +203,7 @@ fn a_cap_is_learned_though_many_may_still_be_online_from_before() {
         let mut w = capped(300, 133);
         w.run(secs(60));
         w.platform.cap = 60;
-        // They are all being logged out, those who never were in one by one.
+        // They are all being logged out, those that never were in one by one.
         w.want(0..300, Presence::Offline);
         w.run(ms(since));
         w.want(0..300, Presence::Online);
@@ -313,7 +313,7 @@ fn each_culprit_of_a_batch_gets_its_own_verdict() {
             let bad: BTreeMap<u32, i64> = culprits.iter().map(|c| c.0).zip(codes.clone()).collect();
             let mut w = World::new(spec(50));
             w.platform.names = names;
-            // Without the list, which would mend the relation beside the point.
+            // Without the list, which would repair the relation and spoil the test.
             w.platform.delays.insert(Ask::Relations, secs(3600));
             for (d, code) in &bad {
                 match code {
@@ -418,7 +418,7 @@ fn one_460_bars_a_device_for_a_minute_at_most_and_not_beyond_connection_or_reloa
         w.run(secs(5));
         assert_eq!(w.barred_with(1), Some(460));
         if end != "time" {
-            // By now the bar is long.
+            // By now the retry block is long.
             w.run(secs(4 * 3600));
             assert!(w.bar(1).unwrap() > secs(600));
         }
@@ -472,7 +472,7 @@ fn slow_log_ins_beside_quick_replies_of_other_kinds_are_waited_for() {
     let mut w = World::new(spec(200));
     w.platform.delays.insert(Ask::LogIn, secs(7));
     w.up();
-    // Everything else has been quick for a while.
+    // All other replies have been quick for a while.
     w.run(secs(20));
     w.want(0..200, Presence::Online);
     w.run(secs(60));
@@ -650,12 +650,12 @@ fn nothing_but_a_command_is_answered() {
             format!("{sub}/thing/event/alarm/post"),
             json!({"id": "7", "params": {}}),
         ),
-        // Whose is it?
+        // A device that the gateway does not have.
         (
             "/sys/subPk/stranger/thing/service/x".into(),
             json!({"id": "7", "params": {}}),
         ),
-        // No id to answer with.
+        // Without an id for the answer.
         (format!("{sub}/thing/service/x"), json!({"params": {}})),
         (
             format!("{sub}/thing/service/x"),
@@ -702,8 +702,8 @@ fn at(mono: Mono) -> Now {
     }
 }
 
-/// Connects, lives so long, and is told `why` it ended; how long until the next
-/// attempt.
+/// Lives through one session of this length with the end `why`; returns how long until
+/// the next attempt.
 fn session(c: &mut Connector, now: &mut Mono, lasted: u64, why: &LinkDown) -> std::time::Duration {
     *now = c.attempt_at().at.max(*now);
     c.on_attempt(at(*now));
@@ -759,7 +759,7 @@ fn a_broker_that_shows_its_own_faults_is_not_taken_for_a_rival() {
     }
 }
 
-// --- random life -----------------------------------------------------------------------------------
+// --- random life ------------------------------------------------------------------------------
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]

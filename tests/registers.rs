@@ -1,4 +1,4 @@
-//! What registers mean, as others read them: pymodbus for whole numbers,
+//! The meaning of registers, as other programs read them: pymodbus for whole numbers,
 //! floats and text, CPython for half precision. The data names its sources.
 
 #![allow(
@@ -69,8 +69,8 @@ fn codec(vector: &Json, registers: usize) -> Codec {
     number(kind, words)
 }
 
-/// Ours in the words of the data; a single as the single it is, since we give
-/// the shortest decimal for it and they the longest.
+/// Writes our value in the words of the data; a single as the single it is, because we
+/// give the shortest decimal for it and they the longest.
 fn told(ours: Result<Value, Refusal>, single: bool) -> String {
     match ours {
         Ok(Value::Int(n)) => n.to_string(),
@@ -90,7 +90,7 @@ fn registers_mean_to_us_what_they_mean_to_pymodbus() {
         let ours = read(codec(&vector, registers.len()), registers);
         let theirs = vector["value"].as_str().unwrap();
         match theirs.parse::<f64>() {
-            // Their words for a float are not ours letter by letter.
+            // Their words for a float differ from ours in letters.
             Ok(theirs) if vector["type"].as_str().unwrap().starts_with('f') => {
                 let single = vector["type"] == "f32";
                 assert_eq!(told(ours, single), format!("{theirs:?}"), "{vector}");
@@ -113,8 +113,8 @@ fn half_precision_is_that_of_cpython() {
         let Ok(Value::Float(ours)) = ours else {
             panic!("{bits:04x}: {ours:?}");
         };
-        // Ours is the shortest decimal between the neighbours: less than half
-        // a step away, and a step is at least 2^-24.
+        // Ours is the shortest decimal between the neighbours: less than half a step
+        // away, and a step is at least 2^-24.
         let half_a_step = (exact.abs() * 2f64.powi(-11)).max(2f64.powi(-25));
         assert!(
             (ours - exact).abs() < half_a_step,

@@ -1,5 +1,5 @@
-//! A configuration loaded anew touches what it changes and nothing else: the
-//! real service on virtual time, cloud messages counted.
+//! A reload touches only what the new configuration changes: the real service on
+//! virtual time, cloud messages counted.
 
 #![cfg(feature = "lab")]
 #![expect(
@@ -22,7 +22,7 @@ use reload::plant::{Asked, Config, LINES, Meter, Plant, UNITS, meter, secret};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Nothing but posts.
+/// No requests but posts.
 const NOTHING: Asked = Asked {
     logins: Vec::new(),
     logouts: Vec::new(),
@@ -38,8 +38,8 @@ fn run<F: Future>(life: F) -> F::Output {
         .block_on(life)
 }
 
-/// Starts `before`, waits until all are online, loads `after`, waits half a
-/// minute; what was asked of the cloud meanwhile.
+/// Starts `before`, waits until all are online, loads `after`, waits half a minute;
+/// returns the requests to the cloud meanwhile.
 async fn between(before: &Config, after: &Config) -> (Plant, Asked) {
     let mut plant = Plant::start(before, 7).await;
     plant.until_online(&before.names()).await;
@@ -150,7 +150,7 @@ fn a_secret_corrected_while_the_wrong_one_is_under_way_is_not_held_against_it() 
             .with(|p, now| p.fault(now, slow))
             .await
             .unwrap();
-        // Both are asked for, together; the answer is not there yet.
+        // Both are requested, together; the answer is not there yet.
         while plant.platform(|p| p.ledger().asked().count()).await == 0 {
             plant.live(SECOND / 10).await;
         }
@@ -183,7 +183,7 @@ fn a_device_that_is_registered_from_now_on_comes_online_and_one_that_is_not_any_
         assert_eq!(plant.online().await, good.names());
         let asked = plant.asked().await.since(&was);
         assert_eq!((asked.logouts, asked.logins), (vec![], vec![1]));
-        // The configured secret goes before the one that was given.
+        // The configured secret goes before the one that the platform gave.
         plant.reload(&bad.clone().without("unit-0-2")).await;
         plant.live(5 * SECOND).await;
         plant.reload(&bad).await;
@@ -198,7 +198,7 @@ fn the_topology_follows_the_configuration_on_the_same_connection() {
         let mut before = Config::of(1, 5);
         before.topology = TopologyPolicy::Mirror;
         let mut after = before.clone().without("unit-0-2");
-        // It answers nobody, so no log-in shows that it has to be added.
+        // It answers no request, so no log-in shows that it has to be added.
         after.meters.push(meter(1, 1));
         let state = tempfile::tempdir().unwrap();
         let five = |platform: &mut PlatformSpec| {
@@ -234,7 +234,7 @@ fn a_secret_that_was_given_outlives_the_process_and_is_found_again_by_a_reload()
         };
         let state = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
-        // Without what was given before there is no way in.
+        // Without the secret given before it cannot connect.
         let plant = Plant::start_in(elsewhere.path(), &registering, 3, unwilling).await;
         plant.live(60 * SECOND).await;
         assert_eq!(plant.online().await, others.names());
@@ -242,7 +242,7 @@ fn a_secret_that_was_given_outlives_the_process_and_is_found_again_by_a_reload()
 
         let plant = Plant::start_in(state.path(), &registering, 4, |_| {}).await;
         plant.until_online(&good.names()).await;
-        // Online means asked, not yet kept; but it is not long in coming.
+        // Online means requested, not yet stored; but the store soon follows.
         plant.live(SECOND).await;
         plant.kill().await.unwrap();
 
@@ -292,7 +292,7 @@ fn another_broker_is_an_orderly_farewell_and_one_new_connection() {
         assert_eq!(asked.connects, 1);
         assert_eq!(asked.logouts.iter().sum::<usize>(), 20);
         assert_eq!(asked.logins, [20]);
-        // Values go on arriving.
+        // Values still arrive.
         let was = plant.platform(|p| p.accepted().total()).await;
         plant.live(10 * SECOND).await;
         assert!(plant.platform(|p| p.accepted().total()).await > was);
@@ -312,7 +312,7 @@ fn one_who_changes_the_broker_again_and_again_keeps_within_the_connects_of_a_min
             plant.reload(&config).await;
         }
         plant.until_online(&config.names()).await;
-        // The platform's quota is among the rules.
+        // The quota of the platform is among the rules.
         plant.is_content().await;
         assert!(plant.asked().await.connects >= 5, "the quota was in reach");
     });
@@ -337,7 +337,7 @@ fn a_device_that_moves_to_where_nobody_answers_is_logged_out_after_its_quiet_tim
 #[test]
 fn values_read_before_a_reload_keep_the_meaning_they_were_read_with() {
     run(async {
-        // Nothing can be sent for a while; then the points are renumbered.
+        // No message can be sent for a while; then the points are renumbered.
         let before = Config::of(1, 3);
         let mut after = before.clone();
         for m in &mut after.meters {
@@ -376,8 +376,8 @@ fn whatever_is_loaded_whenever_the_cloud_comes_to_show_exactly_that() {
     }
 }
 
-/// Configurations drawn at random, loaded at random moments: many of them in
-/// the middle of log-ins and log-outs, some while messages are lost.
+/// Loads configurations drawn at random, at random moments: many of them in the middle
+/// of log-ins and log-outs, some while messages are lost.
 async fn restless_life(seed: u64) {
     let _epitaph = Epitaph(seed);
     let mut rng = Rng::new(seed ^ 0x5EED);
@@ -415,7 +415,7 @@ async fn restless_life(seed: u64) {
         config = draw(&mut rng, &config);
         plant.reload(&config).await;
     }
-    // Many are ended in the middle of it all; where nothing is lost and little
+    // Many lives are ended in the middle of it all; where nothing is lost and little
     // late, in the orderly way.
     let end = rng.below(4);
     if end < 2 {
@@ -438,8 +438,9 @@ async fn restless_life(seed: u64) {
         .with(|p, now| p.fault(now, Fault::Heal))
         .await
         .unwrap();
-    // Who answers on the bus and signs rightly or is registered is online, nobody else is; who was
-    // given a wrong secret while online may still be.
+    // A device that answers on the bus and signs rightly or is registered is online, no
+    // other device is; a device that was given a wrong secret while online may still
+    // be.
     let alive = config
         .meters
         .iter()
@@ -490,7 +491,7 @@ async fn restless_life(seed: u64) {
     assert_eq!(platform.online(), 0);
 }
 
-/// Another configuration, not too far from the last.
+/// Draws another configuration, not too far from the last.
 fn draw(rng: &mut Rng, last: &Config) -> Config {
     let mut next = last.clone();
     let everybody = Config::of(LINES, UNITS).meters;
@@ -525,7 +526,7 @@ fn draw(rng: &mut Rng, last: &Config) -> Config {
     next
 }
 
-/// Says which seed it was when a life ends badly.
+/// Prints the seed when a life ends badly.
 struct Epitaph(u64);
 
 impl Drop for Epitaph {

@@ -1,5 +1,5 @@
-//! A reload that leaves out many devices, in the real program: refused by whichever
-//! way it is asked for, until it is said to be meant.
+//! A reload that leaves out many devices, in the real program: refused in whichever way
+//! it is requested, until it is confirmed.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
 
@@ -33,7 +33,7 @@ fn write(path: &Path, text: &str) {
     fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
 }
 
-/// `devices.csv` with these units.
+/// Writes `devices.csv` with these units.
 fn table(dir: &Path, units: impl IntoIterator<Item = u8>) {
     let rows = units
         .into_iter()
@@ -46,7 +46,7 @@ fn table(dir: &Path, units: impl IntoIterator<Item = u8>) {
 }
 
 impl Gateway {
-    /// With twenty devices.
+    /// Starts the gateway with twenty devices.
     fn start() -> Gateway {
         let dir = tempfile::tempdir().unwrap();
         let yaml = format!(
@@ -78,7 +78,7 @@ control: {{ socket: {0}/c.sock }}
         gateway
     }
 
-    /// Waits for a line of the log with this in it.
+    /// Waits for a line of the log that contains this.
     fn hear(&mut self, what: &str) -> String {
         let said = self
             .lines
@@ -108,7 +108,7 @@ control: {{ socket: {0}/c.sock }}
 #[test]
 fn a_table_that_was_cut_short_logs_nobody_out_until_it_is_said_to_be_meant() {
     let mut gateway = Gateway::start();
-    // A third of them is no reason to ask.
+    // A third of them needs no confirmation.
     table(gateway.dir.path(), 1..=14);
     gateway.hang_up();
     gateway.hear("configuration loaded anew: 6 devices removed");
@@ -121,7 +121,7 @@ fn a_table_that_was_cut_short_logs_nobody_out_until_it_is_said_to_be_meant() {
     assert!(text.contains("leaves out 9 of 14 devices"), "{text}");
     assert!(text.contains("alink-gateway reload --force"), "{text}");
 
-    // Those that are gone count no more.
+    // Devices that are already removed count no more.
     table(gateway.dir.path(), 5..=14);
     gateway.hang_up();
     gateway.hear("configuration loaded anew: 4 devices removed");

@@ -1,7 +1,7 @@
-//! A configuration from the platform, from the push to the device that comes
-//! online by it: the real binary, the platform model with a file storage, in
-//! real time. What can go wrong with a push is a table in the engine's own
-//! tests; here are the ways that cross the whole house.
+//! A configuration from the platform, from the push to the device that comes online by
+//! it: the real binary, the platform model with a file storage, in real time. The
+//! failures of a push are a table in the engine's own tests; this file tests the ways
+//! that cross the whole house.
 
 #![cfg(feature = "lab")]
 #![expect(
@@ -42,7 +42,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 const ENABLED: &str = "remote_config: { enabled: true }";
-/// With a probation that is over before a test is.
+/// Configuration with a probation that is over before a test is.
 const SHORTLY: &str = "remote_config: { enabled: true, probation: 1s }";
 
 fn anywhere() -> SocketAddr {
@@ -53,8 +53,8 @@ fn gateway() -> Device {
     Device::new("a1GwDemoPk0", "gw-0001")
 }
 
-/// A rack of six units, a platform that knows a device for each, a storage, and
-/// a gateway that has the first of them in its own file.
+/// A rack of six units, a platform that knows a device for each, a storage, and a
+/// gateway that has the first of them in its own file.
 struct Site {
     folder: TempDir,
     rack: RackRig,
@@ -108,7 +108,7 @@ impl Site {
         self.folder.path().join("state").join(name)
     }
 
-    /// The gateway's own file.
+    /// Writes the gateway's own file.
     fn write(&self, more: &str) {
         let text = format!(
             "gateway: {{ product_key: a1GwDemoPk0, device_name: gw-0001, secret: of-gw-0001 }}
@@ -136,7 +136,7 @@ profiles:
         Child::start("gateway", env!("CARGO_BIN_EXE_alink-gateway"), &args)
     }
 
-    /// What `alink-gateway check` says, and its exit status.
+    /// Returns the output of `alink-gateway check`, and its exit status.
     async fn check(&self) -> (String, Option<i32>) {
         let config = self.file();
         let args = ["check", config.to_str().unwrap()];
@@ -145,14 +145,14 @@ profiles:
         (check.seen().join("\n"), status)
     }
 
-    /// Saves it in the console.
+    /// Saves the configuration in the console.
     async fn offer(&self, config: RemoteConfig) {
         let product = gateway().product_key;
         let saved = self.broker.with(move |p, _| p.configure(&product, config));
         saved.await.unwrap();
     }
 
-    /// Saves and pushes it; the answer's code and words.
+    /// Saves and pushes it; returns the code and words of the answer.
     async fn push(&self, config: RemoteConfig) -> (i64, String) {
         self.offer(config).await;
         let pushed = self.broker.with(|p, now| p.push_config(now, &gateway()));
@@ -193,7 +193,7 @@ profiles:
         assert!(came.await.unwrap(), "the platform was not told");
     }
 
-    /// Puts it into the storage; what the platform says about it.
+    /// Puts the file into the storage; returns the platform's description of it.
     fn put(&self, name: &str, file: &str) -> RemoteConfig {
         let url = self.storage.put(name, Served::File(file.into()));
         RemoteConfig::of(name, &url, file.as_bytes())
@@ -215,7 +215,8 @@ profiles:
         }
     }
 
-    /// How often anybody has logged in, or out; and no rule was broken.
+    /// Returns how often any device has logged in, or out; and checks that no rule was
+    /// broken.
     async fn moves(&self) -> usize {
         let counted = self.broker.with(|p, _| {
             assert_eq!(format!("{:?}", p.ledger().violations()), "{}");
@@ -251,7 +252,7 @@ async fn a_pushed_file_brings_a_device_online_and_outlives_the_process() {
     let stored = fs::metadata(site.stored()).unwrap();
     assert_eq!(stored.permissions().mode() & 0o777, 0o600);
 
-    // Again: nothing to do, and nothing is done.
+    // Again: there is nothing to change, and nothing is changed.
     assert_eq!(site.push(file).await.0, 200);
     assert_eq!(site.storage.asked("two"), 1);
 
@@ -268,8 +269,8 @@ async fn a_pushed_file_brings_a_device_online_and_outlives_the_process() {
     site.sees_online(&[1, 2]).await;
     assert_eq!(site.storage.asked("two"), 1, "it is known by its digest");
 
-    // What is pushed is all there is on its subject; JSON will do; and nothing
-    // said is nothing changed.
+    // A pushed file is the whole configuration of its subject; JSON will do; and an
+    // absent subject is not changed.
     let json = r#"{"devices":[{"name":"meter-3","port":"rack1","unit":3,"profile":"meter","secret":"of-meter-3"}]}"#;
     let json = site.put("json", json);
     assert_eq!(site.push(json).await.0, 200);
@@ -386,11 +387,11 @@ async fn a_push_is_refused_where_none_is_wanted_and_the_word_that_allows_it_is_n
     assert!(why.contains("remote_config: { enabled: true }"), "{why}");
     assert_eq!(site.storage.asked("two"), 0);
 
-    // Allowed from now on, the platform is asked for it.
+    // Allowed from now on, the gateway requests it from the platform.
     site.write(ENABLED);
     daemon.signal("HUP");
     site.sees_online(&[1, 2]).await;
-    // And not any more: what is stored is not looked at.
+    // Forbidden again: the stored file is not read.
     site.write("");
     daemon.signal("HUP");
     site.sees_online(&[1]).await;
@@ -420,7 +421,7 @@ async fn a_stored_file_that_does_not_fit_any_more_is_set_aside_at_a_start_and_re
         .line("its proof", |l| l.contains("has proven itself"))
         .await;
 
-    // Its port has another name from now on.
+    // The port of the file has another name from now on.
     let own = fs::read_to_string(site.file()).unwrap();
     fs::write(site.file(), own.replace("rack1", "cellar")).unwrap();
     let (text, status) = site.check().await;
@@ -454,7 +455,7 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
     let site = Site::build(SHORTLY).await;
     let mut daemon = site.run();
     site.sees_online(&[1]).await;
-    // What was in force before, proven.
+    // The configuration in force before, proven.
     assert_eq!(site.push(site.put("two", &devices(&[1, 2]))).await.0, 200);
     daemon
         .line("its proof", |l| l.contains("has proven itself"))
@@ -502,7 +503,7 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
     let changed = format!("# changed\n{brick}");
     assert_eq!(site.push(site.put("changed", &changed)).await.0, 200);
     site.sees_online(&[1, 2, 3]).await;
-    // A stop that was asked for is no verdict: it is handed out again.
+    // A stop by request is no verdict: the file is handed out again.
     assert!(daemon.stop().await.success());
     assert!(!site.state("remote.candidate.yaml").exists());
     let mut daemon = site.run();
@@ -511,7 +512,7 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
     let adopted = |l: &str| l.contains("remote configuration changed is in force");
     daemon.line("an adoption", adopted).await;
 
-    // The operator may have the other one tried again.
+    // The operator may have the other file tried again.
     fs::remove_file(site.state("remote.failed.json")).unwrap();
     daemon.signal("HUP");
     daemon.line("a reload", reloaded).await;
@@ -526,7 +527,7 @@ async fn a_file_whose_check_ends_the_process_is_known_before_it_is_parsed() {
     site.sees_online(&[1]).await;
     let bomb = devices(&[1, 4]);
     site.offer(site.put("bomb", &bomb)).await;
-    // Killed in the midst of it, as soon as there is the note.
+    // Killed in the midst of it, as soon as the note exists.
     let (trying, candidate) = (
         site.state("remote.trying.yaml"),
         site.state("remote.candidate.yaml"),
@@ -619,7 +620,7 @@ async fn the_platform_learns_nothing_of_files_and_networks() {
     said.dedup();
     assert_eq!(said.len(), 2, "{said:?}");
 
-    // Where it may not connect to, and what it may not open.
+    // Addresses to which it may not connect, and paths it may not open.
     for port in ["tcp: { host: 127.0.0.1 }", "tcp: { host: 169.254.169.254 }"] {
         let file = site.put("port", &format!("ports: [{{ name: rack1, {port} }}]\n"));
         let (code, why) = site.push(file).await;
@@ -636,7 +637,7 @@ async fn the_platform_learns_nothing_of_files_and_networks() {
     said.dedup();
     assert_eq!(said.len(), 1, "{said:?}");
 
-    // Nothing of the gateway's own files, which are wrong by now.
+    // The gateway's own files, which are wrong by now, are not used.
     let own = fs::read_to_string(site.file()).unwrap();
     fs::write(site.file(), own.replace("type: u16", "type: hunter2")).unwrap();
     let (code, why) = site.push(site.put("fine", &one("secret_file: fine"))).await;
@@ -655,8 +656,8 @@ async fn the_platform_learns_nothing_of_files_and_networks() {
     );
     site.sees_online(&[2]).await;
 
-    // A name is allowed where names may lead, and what it leads to is looked at when
-    // it is connected to.
+    // A name is allowed where names may lead, and the address behind it is checked when
+    // the port connects.
     let named = "ports: [{ name: rack1, tcp: { host: plc.localhost } }]\n";
     let (code, _) = site.push(site.put("named", named)).await;
     assert_eq!(code, 100_006, "a name that means this machine by rule");

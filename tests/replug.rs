@@ -1,7 +1,7 @@
 //! An adapter that is pulled out and plugged in again: the real thread on a real
-//! terminal, under a name that leads to another node each time, as udev's names
-//! under /dev/serial/by-id do. What only a real adapter and a real kernel can
-//! show is in `tests/usb.rs`.
+//! terminal, under a name that leads to another node each time, as udev's names under
+//! /dev/serial/by-id do. `tests/usb.rs` tests what needs a real adapter and a real
+//! kernel.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -29,10 +29,10 @@ use tokio_util::sync::CancellationToken;
 /// From plugging in to the first value (the goal of the project).
 const BACK: Duration = Duration::from_secs(2);
 
-/// How long it stays unplugged while the processor's time is counted.
+/// How long it stays unplugged while processor time is counted.
 const UNPLUGGED: Duration = Duration::from_secs(4);
 
-/// What this process has used of a processor; this is its only test.
+/// Returns the processor time of this process; this is its only test.
 fn used() -> Duration {
     let t = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(t.tv_sec.unsigned_abs(), t.tv_nsec.try_into().unwrap())
@@ -93,7 +93,7 @@ devices:
         let used = used() - before;
         assert!(used < UNPLUGGED / 100, "unplugged it used {used:?}");
 
-        // Somebody has taken the number it had: this time it is another node.
+        // The old number is taken: this time it is another node.
         taken.push(openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap());
         rig.plug_terminal(&name).unwrap();
         nodes.insert(std::fs::canonicalize(&name).unwrap());

@@ -1,4 +1,4 @@
-//! Who belongs to the gateway: topology, registration and the platform's orders,
+//! The devices of the gateway: topology, registration and the orders of the platform,
 //! the engine against the lab's platform model, on virtual time.
 
 #![cfg(feature = "lab")]
@@ -39,7 +39,7 @@ fn gateway() -> Device {
     Device::new("gwPk", "gw-1")
 }
 
-/// Each device with a secret of its own.
+/// Builds an installation in which each device has a secret of its own.
 fn spec(n: u32) -> Spec {
     let mut spec = fixture::gateway(n, 1);
     for (i, device) in spec.devices.iter_mut().enumerate() {
@@ -115,7 +115,7 @@ impl Pair {
         self.settle();
     }
 
-    /// Something is done at the console.
+    /// Does something at the console.
     fn console<R>(&mut self, act: impl FnOnce(&mut Platform, Now) -> R) -> R {
         let done = act(&mut self.platform, self.now);
         self.settle();
@@ -200,7 +200,7 @@ impl Pair {
         }
     }
 
-    /// How many messages went to topics that end so.
+    /// Returns how many messages went to topics that end so.
     fn said(&self, tail: &str) -> usize {
         self.sent.iter().filter(|(t, _)| t.ends_with(tail)).count()
     }
@@ -212,12 +212,12 @@ impl Pair {
             .count()
     }
 
-    /// Nothing a gateway must never do.
+    /// Checks that the gateway did nothing it must never do.
     fn well_behaved(&self) {
         let fine = [
             Violation::BeforeLogin,
             Violation::PackBeforeLogin,
-            // Answers to orders about devices that are not there.
+            // Answers to orders about devices that do not exist.
             Violation::UnknownTopic,
         ];
         let broken = self.platform.ledger().violations();
@@ -258,7 +258,7 @@ fn an_empty_topology_is_filled_thirty_at_a_time_and_everyone_comes_online() {
         p.want(0..200, Presence::Online);
         p.run(secs(10));
         assert_eq!(p.platform.online(), 200, "{names:?}");
-        // Two tries of four batches, and a few for those that were between.
+        // Two tries of four batches, and a few for devices between them.
         let logins = p.said("login");
         assert!(logins <= 10, "{names:?}: {logins} log-in messages");
         let adds = p.said("topo/add");
@@ -317,7 +317,7 @@ fn policy_leave_touches_nothing_and_bars_who_is_missing() {
     assert_eq!(p.platform.online(), 2);
     assert_eq!(p.barred_with(1), Some(6401));
     assert_eq!(p.said("topo/get") + p.said("topo/add"), 0);
-    // Somebody adds it in the console: at once.
+    // The device is added in the console: at once.
     p.console(|c, now| c.add_topology(now, &gateway(), &sub(1)));
     p.run(secs(2));
     assert!(p.is_online(1));
@@ -526,7 +526,7 @@ fn a_refused_registration_is_barred_with_its_code_and_says_so() {
         .find(|n| n.kind().name() == "device-refused");
     let told = told.unwrap().sentence();
     assert!(told.starts_with("registration refused"), "{told}");
-    // A secret from elsewhere ends the waiting.
+    // A secret from elsewhere ends the wait.
     p.cloud.secret(p.now, DeviceId(0), Secret::new("secret-0"));
     p.run(secs(700));
     assert!(p.is_online(0));
@@ -557,7 +557,7 @@ fn a_wrong_secret_is_tried_again_at_once_when_it_changes() {
 
 // --- secrets, with the product's ----------------------------------------------
 
-/// A product that devices register with, through their gateway.
+/// Builds a product that devices register with, through their gateway.
 fn product(unnamed: bool) -> Product {
     Product {
         product_key: ProductKey::new("subPk"),
@@ -573,7 +573,7 @@ fn with_product(spec: &mut Spec, secret: &str) {
 }
 
 impl Pair {
-    /// Another configuration, out of the first one.
+    /// Loads another configuration, made from the first one.
     fn reload(&mut self, n: u32, shape: impl FnOnce(&mut Spec)) {
         let mut new = spec(n);
         shape(&mut new);
@@ -692,7 +692,7 @@ fn who_may_not_register_by_name_does_it_with_the_product_as_soon_as_that_is_conf
     });
     p.run(secs(2));
     assert_eq!(p.platform.online(), 2);
-    // And nobody registers again when it is taken away.
+    // And no device registers again when it is taken away.
     let asked = p.said("register");
     p.reload(2, without_secrets(0..2));
     p.run(secs(30));
@@ -849,7 +849,7 @@ fn deleted_is_forgotten_with_its_topology_and_barred_for_long() {
     assert_eq!(p.barred_with(0), Some(521));
     p.run(secs(290));
     assert_eq!((p.barred_with(0), p.said("login")), (Some(521), 0));
-    // Created again, under nobody: it comes back by itself.
+    // Created again, under no gateway: it comes back by itself.
     p.platform.register(Certificate {
         product_key: ProductKey::new("subPk"),
         device_name: DeviceName::new(&name(0)),
@@ -872,7 +872,7 @@ fn orders_about_strangers_are_answered_counted_and_told_once() {
     p.run(secs(5));
     assert_eq!(p.said("disable_reply"), 5);
     assert_eq!(p.said("delete_reply"), 5);
-    // The model answers each with 520, for it does not know them either.
+    // The model answers each with 520, because it does not know them either.
     assert_eq!(p.cloud.counters().orders, 15);
     assert!(p.cloud.counters().strangers >= 15);
     assert_eq!(p.told("platform-order-stranger"), 1);
@@ -904,7 +904,7 @@ fn a_flood_of_pushed_configurations_is_answered_like_one_of_orders() {
     p.run(secs(60));
     let answered = p.said("push_reply") as u64;
     assert!((500..=512).contains(&answered), "{answered}");
-    // Notices wait in the same line.
+    // Notices wait in the same queue.
     let dropped = p.cloud.counters().dropped_answers;
     assert!(
         (100_000 - 512..=100_000 - 500).contains(&dropped),
@@ -926,7 +926,7 @@ fn a_platform_that_changes_its_mind_without_end_fills_neither_memory_nor_the_log
     let told = p.notices.len();
     assert!((1_000..10_000).contains(&told), "{told}");
     assert!(p.cloud.counters().dropped_notices > 10_000);
-    // What comes later is told again.
+    // A later notice is sent again.
     p.run(secs(60));
     p.notices.clear();
     p.cloud.on_message(
@@ -1007,7 +1007,7 @@ fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_i
     p.run(secs(5));
     p.down();
     assert!(p.is_online(0) && p.is_online(1), "still shown");
-    // Killed, and started again; nobody remembers anything.
+    // Killed, and started again; no state is kept.
     p.cloud = Cloud::new(Arc::clone(&p.spec), Rng::new(3), p.now);
     p.notices.clear();
     p.up();
@@ -1116,8 +1116,9 @@ proptest! {
                     p.up();
                 }
                 Act::Kill => {
-                    // Nobody remembers anything but what the buses say and the
-                    // vault holds. Nor how often anybody was logged in lately.
+                    // Only the answers on the buses and the contents of the secret
+                    // store are kept. Even how often a device was logged in lately is
+                    // forgotten.
                     p.down();
                     p.run(secs(61));
                     let seed = p.conns + 3;
@@ -1144,8 +1145,8 @@ proptest! {
             }
         }
         p.console(|c, now| c.fault(now, Fault::Heal));
-        // The notice of a session's end may have been lost; what shows it then is
-        // the answer to the device's own readings.
+        // The notice of a session's end may have been lost; then the answer to the
+        // device's own readings shows it.
         for _ in 0..80 {
             for n in &wanted {
                 let device = DeviceId(*n);

@@ -1,8 +1,7 @@
-//! The manufacturer's own SDKs, unpatched, as clients of our platform model.
+//! The SDKs of the manufacturer, unpatched, as clients of our platform model.
 //!
-//! They show that real clients can live with the model, which keeps it honest:
-//! nobody here wrote both sides. Nothing of them ships. `tests/run` installs
-//! them.
+//! They show that real clients work with the model, which keeps it honest: no author
+//! wrote both sides. Nothing of them ships. `tests/run` installs them.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
@@ -97,7 +96,7 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
         (platform.accepted().total(), platform.accepted().events()),
         (2, 1)
     );
-    // This SDK's ids are not the numbers the documents ask for; the platform
+    // The ids of this SDK are not the numbers the documents ask for; the platform
     // echoes them as they are.
     let rules: Vec<&Violation> = ledger.violations().keys().collect();
     assert_eq!(
@@ -108,8 +107,8 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
     );
 }
 
-/// Runs the script against a fresh platform that has the devices but no
-/// topology, and gives the platform back when the script has succeeded.
+/// Runs the script against a fresh platform that has the devices but no topology, and
+/// returns the platform when the script has succeeded.
 async fn run(mut script: Command) -> Platform {
     let certificate = |product: &str, name: &str, secret: &str| {
         let device = Device::new(product, name);
@@ -133,7 +132,7 @@ async fn run(mut script: Command) -> Platform {
                 "SubSecret222222222222222222222222",
             ),
         ],
-        // They must live with a platform that delivers no more than it says.
+        // They must work with a platform that delivers no more than it says.
         switches: Switches {
             strict_delivery: true,
             ..Switches::default()

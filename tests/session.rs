@@ -1,8 +1,8 @@
-//! The cloud engine: given this, expect exactly this.
+//! The cloud engine: for given inputs, exact outputs.
 //!
-//! The other side is a small model of the platform written for these tests
-//! alone, on virtual time; it shares no code with the engine. Every message the
-//! engine sends passes [`World::check`], so each test also tests the invariants.
+//! The other side is a small model of the platform written for these tests alone, on
+//! virtual time; it shares no code with the engine. Every message the engine sends
+//! passes [`World::check`], so each test also tests the invariants.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ fn post_topic(id: u32) -> String {
     format!("/sys/subPk/{}/thing/event/property/post", name(id))
 }
 
-/// A message of the engine, read by these tests' own means.
+/// A message of the engine, read by the code of these tests.
 #[derive(Clone, Debug)]
 struct Sent {
     at: Mono,
@@ -86,7 +86,7 @@ impl Sent {
         }
     }
 
-    /// `login`, `batch_logout`, `pack`, `post` …
+    /// Returns `login`, `batch_logout`, `pack`, `post` …
     fn what(&self) -> &str {
         match self.topic.strip_prefix(SESSION) {
             Some(tail) => tail,
@@ -111,7 +111,7 @@ fn is_aside(topic: &str) -> bool {
     }
 }
 
-/// Whether the platform says this of a device only when its session is gone.
+/// Returns whether the platform says this of a device only when its session is gone.
 fn ends_session(code: i64) -> bool {
     ![428, 429, 460, 500, 31337].contains(&code)
 }
@@ -130,17 +130,17 @@ struct Platform {
     bad_post: BTreeMap<u32, i64>,
     naming: Naming,
     text_codes: bool,
-    /// Answers to the next messages, before anything else is looked at.
+    /// Codes of the answers to the next messages, before anything else is checked.
     moods: Vec<i64>,
     accepted: Vec<(u32, String, Json)>,
 }
 
 impl Platform {
-    /// The code and the devices of the reply.
+    /// Returns the code and the devices of the reply.
     fn judge(&mut self, sent: &Sent) -> (i64, Vec<u32>) {
         if !self.moods.is_empty() {
             let code = self.moods.remove(0);
-            // A log-out refused for the device's sake: it has no session.
+            // A log-out refused because of the device: it has no session.
             if sent.what().ends_with("logout") && ends_session(code) {
                 self.online.retain(|d| !sent.devices.contains(d));
             }
@@ -233,7 +233,7 @@ struct World {
     platform: Platform,
     link: bool,
     stopped: bool,
-    /// No post after this once stopped.
+    /// Until when posts may be sent, once stopped.
     last_posts: Mono,
     wanted: BTreeMap<u32, Presence>,
     mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,
@@ -330,8 +330,7 @@ impl World {
     }
 
     fn kick(&mut self, id: u32, code: i64) {
-        // 520 speaks of a message sent earlier: it ends no session that has
-        // begun since.
+        // 520 is about a message sent earlier: it ends no session that has begun since.
         let stale = code == 520 && self.session(id) != Session::In;
         if ends_session(code) && !stale {
             self.platform.online.remove(&id);
@@ -366,7 +365,7 @@ impl World {
         self.run_until(end, |_| false);
     }
 
-    /// Runs until `done`, at most `span`; says whether it came.
+    /// Runs until `done`, at most `span`; returns whether it came.
     fn run_for(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now.mono + span;
         self.run_until(end, &done);
@@ -442,16 +441,16 @@ impl World {
                 && !(*wish == Presence::Offline && matches!(is, Session::Barred { .. }))
                 && !(*wish == Presence::Offline && is == Session::Out)
         });
-        // Who waits for a place waits for one to leave, not for a time.
+        // A device that waits for a place waits for another to leave, not for a time.
         let full = self.cloud.online() >= self.spec.cloud.session.online;
         if self.link && unsettled && !full && self.logged_out == 0 {
             assert!(wake.is_some(), "nothing will ever happen");
         }
     }
 
-    /// Relations, orders' answers and the version: `tests/roll.rs` is about them.
-    /// Here everyone is in the topology, but for those bad with 6401, who hang
-    /// elsewhere.
+    /// Answers relations, answers to orders and the version: `tests/roll.rs` is about
+    /// them. Here every device is in the topology, but for those bad with 6401, which
+    /// hang elsewhere.
     fn aside(&mut self, topic: &str, payload: &[u8]) {
         assert!(self.link, "published without a link");
         let json: Json = serde_json::from_slice(payload).expect("JSON");
@@ -495,7 +494,7 @@ impl World {
             .insert((self.now.mono + self.delay, self.posted), reply);
     }
 
-    /// The invariants, message by message.
+    /// Checks the invariants, message by message.
     fn check(&mut self, sent: &Sent) {
         let spec = Arc::clone(&self.spec);
         let (limits, policy) = (&spec.cloud.session, &spec.cloud.post);
@@ -518,8 +517,8 @@ impl World {
         if sent.is_session() {
             let timeout = match self.stopped {
                 true => spec.stop_within / 4,
-                // Shorter than configured as replies are seen to come sooner, but
-                // never shorter than this.
+                // Shorter than configured when replies come sooner, but never shorter
+                // than this.
                 false => secs(2),
             };
             for d in &sent.devices {
@@ -604,7 +603,7 @@ impl World {
         self.cloud.session(DeviceId(id))
     }
 
-    /// What was sent, as `what×devices`, since the last time.
+    /// Returns the messages sent, as `what×devices`, since the last call.
     fn spoken(&mut self) -> Vec<String> {
         let sent = std::mem::take(&mut self.sent);
         sent.iter()
@@ -620,7 +619,7 @@ impl World {
     }
 }
 
-/// All of `n` devices online, nothing said so far.
+/// Builds a world with all of `n` devices online, and no message yet.
 fn online(n: u32) -> World {
     online_with(spec(n, 4))
 }
@@ -728,7 +727,7 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
 
 #[test]
 fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
-    // Naming everyone names nobody.
+    // A reply that names every device singles out none.
     for naming in [Naming::Nobody, Naming::All] {
         for (bad, most) in [
             (vec![0], 16),
@@ -822,7 +821,7 @@ fn throttling_closes_the_gate_for_a_minute_and_blames_nobody() {
     w.run(secs(59));
     assert_eq!(w.spoken().len(), 2, "what was already due, and no more");
     assert!(w.run_for(secs(60), |w| w.online() == 60));
-    // One device tries whether it is over.
+    // One device tries whether the refusals are over.
     let spoken = w.spoken();
     assert_eq!((spoken.len(), spoken[0].as_str()), (3, "login×1"));
     let throttled = w
@@ -928,7 +927,7 @@ fn losses_are_made_up_for_soon_where_replies_are_quick() {
     w.want(0..4, Presence::Offline);
     w.run(secs(2));
     w.loss = 0;
-    // Two seconds of patience, and half a second until the next try.
+    // Two seconds of waiting, and half a second until the next try.
     assert!(w.run_for(secs(1), |w| w.platform.online.is_empty()));
 }
 
@@ -1151,13 +1150,13 @@ fn a_device_whose_session_is_lost_all_the_time_is_logged_in_ever_more_rarely() {
     let spoken = w.spoken();
     let times = spoken.iter().filter(|s| *s == "login×1").count();
     assert!((6..=10).contains(&times), "{times}");
-    // Each such notice may speak of an earlier session: made sure of, once.
+    // Each such notice may be about an earlier session: it is checked once.
     assert!(spoken.len() <= 2 * times, "{spoken:?}");
 }
 
 // --- why a device is logged out -----------------------------------------------------
 
-/// The reason of every log-out that was told, with the devices it was told of.
+/// Returns the reason of every log-out that was reported, with its devices.
 fn reasons(w: &World) -> Vec<(LogoutReason, Vec<u32>)> {
     let told = w.notices.iter().filter_map(|n| match n {
         Notice::LoggedOut {
@@ -1185,7 +1184,7 @@ fn a_log_out_is_told_with_its_reason_and_counted_by_it() {
         reasons(&w),
         [(LogoutReason::PortDown, vec![2]), (silent(3), vec![0, 1])]
     );
-    // It is back, and the next reason is the next log-out's.
+    // The device is back, and the next reason is that of the next log-out.
     w.want([0], Presence::Online);
     assert!(w.run_for(secs(30), |w| w.cloud.online() == 3));
     w.notices.clear();
@@ -1295,7 +1294,7 @@ fn stopping_in_the_middle_of_unanswered_log_ins_ends_in_time() {
 #[test]
 fn stopping_ends_in_time_though_it_is_slow_to_find_out_who_is_gone_already() {
     let mut w = online(60);
-    // Each batch has a stranger to be searched for, each answer takes long, and
+    // Each batch has an unknown device to be searched for, each answer takes long, and
     // so do the last readings.
     w.platform.online.retain(|d| d % 7 != 3);
     w.delay = ms(2_450);
@@ -1426,7 +1425,7 @@ fn readings_wait_for_the_time_and_leave_with_the_one_they_were_read_at() {
     };
     w.cloud.put(w.now, reading);
     let read = w.now.mono;
-    // Two asks are lost before one is answered; meanwhile the value waits.
+    // Two requests are lost before one is answered; meanwhile the value waits.
     let (mut asked, mut posts) = (0, 0);
     let end = w.now.mono + secs(30);
     while w.now.mono < end {
@@ -1575,7 +1574,7 @@ fn a_device_that_falls_silent_says_its_last_words_first() {
     w.want([0], Presence::Offline);
     w.run(secs(1));
     assert_eq!(w.spoken(), ["post×1", "logout×1"]);
-    // What cannot be said in time waits for its return.
+    // A log-out that cannot be sent in time waits for the return of the link.
     w.loss = 1000;
     w.put(1, 0, 1);
     w.run(secs(1));
@@ -1603,7 +1602,7 @@ fn a_device_kicked_while_it_says_its_last_words_stays_out() {
     w.kick(0, 520);
     w.spoken();
     w.run(secs(60));
-    // The notice may speak of an earlier session.
+    // The notice may be about an earlier session.
     assert_eq!(w.spoken(), ["logout×1"]);
     assert_eq!(w.session(0), Session::Out);
 }
@@ -1879,7 +1878,7 @@ proptest! {
             prop_assert!(w.run_for(secs(10), |w| w.logged_out == 1));
             prop_assert!(w.platform.online.is_empty(), "{:?}", w.platform.online);
         } else {
-            // The longest bar is an hour.
+            // The longest retry block is an hour.
             w.run(secs(3 * 3600));
             let wanted: BTreeSet<u32> = w.wanted.iter()
                 .filter(|(_, p)| **p == Presence::Online).map(|(d, _)| *d).collect();
@@ -1891,7 +1890,7 @@ proptest! {
                 c.readings,
                 c.delivered + c.dropped_queue_full + c.dropped_refused + w.cloud.backlog() as u64
             );
-            // What still waits belongs to devices that stay offline.
+            // Values that still wait belong to devices that stay offline.
             let read: BTreeSet<u32> = events
                 .iter()
                 .filter_map(|e| if let Event::Put(d, _) = e { Some(*d) } else { None })

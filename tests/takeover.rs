@@ -1,6 +1,6 @@
-//! Who the gateway is, and what happens when that is contested: registration,
-//! two gateways with one certificate, dead paths. The real link against the
-//! platform model, on virtual time.
+//! The identity of the gateway, and conflicts about it: registration, two gateways with
+//! one certificate, dead paths. The real link against the platform model, on virtual
+//! time.
 
 #![cfg(feature = "lab")]
 #![expect(
@@ -89,7 +89,7 @@ fn gateway() -> Device {
     Device::new("a1GwDemoPk0", "gw-0001")
 }
 
-/// A link, and what it says.
+/// A link, and its events.
 struct Linked {
     wire: Wire,
     stop: CancellationToken,
@@ -130,7 +130,7 @@ impl Linked {
         self.wire.incoming.next().await.unwrap()
     }
 
-    /// Listens to it, so that it never waits.
+    /// Reads its events, so that it never waits.
     fn leave_alone(self) -> (CancellationToken, JoinHandle<Connector>) {
         let mut wire = self.wire;
         tokio::spawn(async move {
@@ -163,7 +163,7 @@ async fn count(broker: &Broker, wanted: fn(&Event) -> bool) -> usize {
 
 // ---- registration ------------------------------------------------------------
 
-/// What the platform may do differently, and must not matter.
+/// Returns what the platform may do differently, and what must not matter.
 fn doubts() -> Vec<(bool, Option<i8>)> {
     let modes = [None, Some(2), Some(-2)];
     let both = [true, false];
@@ -188,7 +188,7 @@ async fn a_gateway_registers_once_whatever_the_platform_prefers() {
                 let mut link = Linked::start(&spec, &door, clock, run, Some(&vault));
                 let mut event = link.next().await;
                 if registration == Registration::RegNwl && mode == Some(2) && run == 1 {
-                    // The newer page's way was tried first.
+                    // The way of the newer page was tried first.
                     assert_eq!(event, LinkEvent::Down(LinkDown::Refused(2)));
                     event = link.next().await;
                 }
@@ -370,8 +370,8 @@ async fn every_refusal_of_a_registration_comes_with_its_code_and_connects_stay_w
 
 // ---- two gateways with one certificate -----------------------------------------
 
-/// How often two links that share a certificate connect in ten minutes, and how
-/// many of these connections the platform counted too many.
+/// Returns how often two links that share a certificate connect in ten minutes, and how
+/// many of these connections the platform counted as too many.
 async fn mutual(seed: u64) -> (u64, u64) {
     let spec = device_certificate();
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), false);
@@ -397,7 +397,7 @@ async fn mutual(seed: u64) -> (u64, u64) {
         stop.cancel();
         task.await.unwrap();
     }
-    // The first one's first, too.
+    // The first connection of the first gateway, too.
     (connects - from + 1, often)
 }
 
@@ -421,7 +421,7 @@ fn two_gateways_with_one_certificate_connect_twelve_times_in_ten_minutes_at_most
     eprintln!("mutual takeover: {least} to {most} CONNECTs in 10 min, both together, 100 seeds");
 }
 
-// ---- when to knock ---------------------------------------------------------------
+// ---- when to connect -------------------------------------------------------------
 
 fn at(secs: u64) -> Now {
     after(Duration::from_secs(secs))
@@ -442,7 +442,7 @@ fn notices(c: &mut Connector, now: Now) -> Vec<Notice> {
     std::iter::from_fn(|| c.poll(now)).collect()
 }
 
-/// Lives through one session and gives the wait that follows.
+/// Lives through one session and returns the wait that follows.
 fn session(c: &mut Connector, now: &mut Now, lasted: Duration, end: &LinkDown) -> Duration {
     let from = c.attempt_at().at.max(now.mono);
     *now = after(from.since(Mono::START));
@@ -475,7 +475,7 @@ fn takeover_is_suspected_after_three_short_sessions_and_answered_with_minutes_af
             }
         }
         assert_eq!(loud, 3, "at 3, 6 and 12");
-        // The other one is gone: the first long session ends the suspicion.
+        // The other gateway is gone: the first long session ends the suspicion.
         let wait = session(&mut c, &mut now, 20 * MINUTE, &LinkDown::Closed);
         assert!(wait <= 5 * SECOND, "{wait:?}");
         let wait = session(&mut c, &mut now, 3 * SECOND, &LinkDown::Closed);
@@ -522,7 +522,7 @@ fn a_fleet_does_not_return_in_one_instant_after_a_long_good_spell() {
     }
 }
 
-/// One thing that may come of an attempt.
+/// One possible end of an attempt.
 #[derive(Clone, Debug)]
 enum End {
     Down(LinkDown),

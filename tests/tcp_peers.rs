@@ -1,6 +1,5 @@
-//! TCP peers that are not as they should be, on real sockets, in real time: what
-//! belongs to the connection is not held against a device, and no value is lost or
-//! wrong.
+//! TCP peers that misbehave, on real sockets, in real time: faults of the connection do
+//! not count against a device, and no value is lost or wrong.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -58,7 +57,7 @@ async fn a_peer_that_closes_an_idle_connection_is_no_event() {
 #[tokio::test]
 async fn a_request_that_crosses_the_close_is_asked_again() {
     for resets in [false, true] {
-        // Takes the third request of each connection with it.
+        // The close takes the third request of each connection with it.
         let server = Server::new(move |mut peer| async move {
             for _ in 0..2 {
                 let Some(request) = peer.request().await else {
@@ -194,7 +193,7 @@ async fn an_idle_connection_is_closed_if_that_is_wanted() {
     assert!(lasted.load(Ordering::SeqCst) >= 3);
 }
 
-/// Register 7, and one at 3000 that the server does not have.
+/// Builds register 7, and one at 3000 that the server does not have.
 fn with_one_that_is_absent(line: alink_gateway::spec::TcpSpec) -> Spec {
     let mut spec = registers(line, 1, ms(200), ms(1000));
     let device = &mut spec.devices[0];
@@ -245,7 +244,7 @@ async fn the_reply_is_found_among_bytes_of_no_frame() {
             shorter[5] -= 1;
             let wire = match n % 6 {
                 0 => [b"login: ".to_vec(), reply].concat(),
-                // A header that promises what never comes.
+                // A header that promises bytes that never come.
                 1 => [vec![9, 9, 0, 0, 0, 250, 1, 3], reply].concat(),
                 2 => [reply, vec![0xAB, 0xCD]].concat(),
                 3 => longer,
@@ -268,7 +267,7 @@ async fn the_reply_is_found_among_bytes_of_no_frame() {
 #[tokio::test]
 async fn a_peer_that_speaks_another_protocol_is_asked_ever_more_rarely_and_told_once() {
     let server = Server::new(|mut peer| async move {
-        // Of use at first.
+        // Correct at first.
         if peer.nth == 0
             && let Some(request) = peer.request().await
         {
@@ -292,7 +291,7 @@ async fn a_peer_that_speaks_another_protocol_is_asked_ever_more_rarely_and_told_
     assert!(lost[0].contains(why), "{lost:?}");
 }
 
-/// Replies under its own numbers.
+/// Replies under transaction ids of its own.
 async fn numbers_itself(mut peer: Peer) {
     let mut own = 0;
     while let Some(request) = peer.request().await {
@@ -328,7 +327,7 @@ async fn a_gateway_that_numbers_its_replies_itself_is_named_or_lived_with() {
     assert_eq!(gateway.misses(), 0);
 }
 
-/// A serial server that delivers each reply in two halves with this between them.
+/// Delivers, as a serial server, each reply in two halves with this between them.
 async fn in_halves(mut peer: Peer, framing: Framing, pause: Duration) {
     let mut request = vec![0; 64];
     loop {
@@ -369,7 +368,7 @@ async fn halves_of_a_frame_over_tcp_are_put_together_whatever_lies_between() {
 #[tokio::test]
 async fn garbage_over_tcp_ends_and_hides_no_reply() {
     // Noise before the reply, a spoilt frame, noise alone; by turns of four, so that
-    // each can be recovered from.
+    // the gateway can recover from each.
     let server = Server::new(|mut peer| async move {
         let mut request = [0; 8];
         let mut n = 0;
@@ -413,7 +412,7 @@ async fn nothing_is_sent_before_the_connection_has_had_its_rest() {
     for by_port in [true, false] {
         let server = Server::new(|mut peer| async move {
             while let Some(request) = peer.request().await {
-                // Who is asked too early stays deaf.
+                // A unit that is asked too early stays deaf.
                 if peer.since.elapsed() < ms(290) {
                     return std::future::pending().await;
                 }

@@ -1,6 +1,6 @@
-//! The lab's devices that speak Modbus ASCII, DL/T 645 and a protocol of their
-//! own, with every fault they have, against the product's codecs: no value is
-//! wrong, and without faults none is missing.
+//! The lab's devices that speak Modbus ASCII, DL/T 645 and a protocol of their own,
+//! with every fault they have, against the codecs of the product: no value is wrong,
+//! and without faults none is missing.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -16,18 +16,18 @@ use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Saying, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
 use alink_gateway::spec::{Decimal, Table};
 
-/// A device that answers later than this is not waited for.
+/// How long a reply is waited for.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A pause this long ends a frame.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// A fifth of what the hammer does: these rounds are longer.
+/// Returns a fifth of the rounds of `tests/hammer.rs`: these rounds are longer.
 fn rounds() -> u64 {
     std::env::var("ALINK_HAMMER").map_or(20_000, |n| n.parse::<u64>().unwrap()) / 5
 }
 
-/// About every second reply goes wrong in one way or another.
+/// Returns manners with which about every second reply has a fault.
 fn hostile() -> UnitBehaviour {
     let faults = [
         Fault::Mute,
@@ -63,9 +63,9 @@ fn at(round: u64) -> Now {
     }
 }
 
-/// The wire from the request on, as the master hears it: what was left over
-/// from before, what the device says, `None` where there is a pause. What comes
-/// too late is left over for the next request.
+/// Returns the wire from the request on, as the master hears it: the bytes left over
+/// from before, the bytes of the device, `None` where there is a pause. Bytes that come
+/// too late are left over for the next request.
 fn wire(late: &mut Vec<u8>, said: Vec<Saying>) -> Vec<Option<Vec<u8>>> {
     let mut heard = vec![Some(std::mem::take(late)), None];
     let mut end = Duration::ZERO;
@@ -84,7 +84,7 @@ fn wire(late: &mut Vec<u8>, said: Vec<Saying>) -> Vec<Option<Vec<u8>>> {
     heard
 }
 
-/// Feeds what was heard, in pieces, until a verdict.
+/// Feeds the received bytes, in pieces, until a verdict.
 fn listen<V>(
     heard: Vec<Option<Vec<u8>>>,
     rng: &mut Rng,
@@ -111,7 +111,7 @@ fn listen<V>(
     None
 }
 
-/// How many of how many were answered, where there were faults and where not.
+/// Checks how many of how many were answered, where there were faults and where not.
 fn judge(name: &str, hostile: u64, kind: u64) {
     assert!(
         hostile > rounds() / 4 && hostile < rounds(),
@@ -130,8 +130,8 @@ fn modbus_ascii_gives_no_wrong_value() {
         let mut tongue = BusProtocol::Ascii(9, Unit::new(Life::Marked, 5).with(manners));
         let (mut rng, mut late, mut answered) = (Rng::new(1), Vec::new(), 0);
         for round in 0..rounds() {
-            // Neighbouring requests differ in shape: what cannot be told apart
-            // by its bytes is not this codec's to tell (see `doubt`).
+            // Neighbouring requests differ in shape: replies that cannot be told apart
+            // by their bytes are not this codec's task (see `field/stale/`).
             let ask = ReadRequest {
                 unit: UnitId(9),
                 table: Table::HoldingRegister,

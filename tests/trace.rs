@@ -1,5 +1,5 @@
-//! Listening to a port: the real port task, the model of a line at the other end,
-//! and a witness in between who writes down every byte.
+//! Listening to a port: the real port task, the model of a line at the other end, and a
+//! witness in between that records every byte.
 #![cfg(feature = "lab")]
 #![expect(
     clippy::unwrap_used,
@@ -69,7 +69,7 @@ fn configuration(tty: &str) -> Spec {
         .spec
 }
 
-/// What crossed the witness, in order: whether to the line, and a byte.
+/// The bytes that crossed the witness, in order: whether to the line, and the byte.
 type Crossed = Arc<Mutex<Vec<(bool, u8)>>>;
 
 struct World {
@@ -127,7 +127,7 @@ impl World {
         }
     }
 
-    /// Lets it run; how many transactions ended meanwhile.
+    /// Lets it run; returns how many transactions ended meanwhile.
     async fn run(&mut self, span: Duration) -> u64 {
         let end = tokio::time::Instant::now() + span;
         let mut polls = 0;
@@ -139,7 +139,8 @@ impl World {
         polls
     }
 
-    /// Unit 2 says things twice and with wrong bits, and unit 3 mumbles before.
+    /// Makes unit 2 reply twice and with wrong bits, and unit 3 send noise before its
+    /// reply.
     fn spoil(&self) {
         self.rig.with(|line, _| {
             let mut set = |unit, faults: &[(Fault, u32)]| {
@@ -160,7 +161,7 @@ impl Drop for World {
     }
 }
 
-/// Passes everything on and writes it down.
+/// Passes every byte on and records it.
 async fn witness(mut near: DuplexStream, mut far: DuplexStream, crossed: Crossed) {
     let (mut out, mut back) = ([0; 512], [0; 512]);
     loop {
@@ -242,7 +243,7 @@ async fn who_listens_and_does_not_read_does_not_slow_the_port() {
     let mut deaf = world.tap.listen().unwrap();
     let listened_to = world.run(minute).await;
     assert_eq!(listened_to, alone);
-    // It is told so, as soon as it reads.
+    // The listener is told so, as soon as it reads.
     let waited = drain(&mut deaf);
     world.run(Duration::from_secs(1)).await;
     let next = deaf.try_next().unwrap().what;
@@ -300,7 +301,7 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
     assert!(silent.clone().count() > 3);
     assert!(silent.clone().all(|p| p.reference.is_some()));
     assert!(packets.iter().any(|p| p.comment.contains("of no frame")));
-    // The check came along: Wireshark finds it good wherever we did.
+    // The checksum is in the capture: Wireshark finds it good wherever we did.
     let checked = tshark(&file, &["-o", "mbrtu.crc_verification:TRUE"]);
     let (good, bad): (Vec<_>, Vec<_>) = checked
         .iter()
@@ -310,8 +311,8 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
     assert!(good.len() > 50);
 }
 
-/// Modbus TCP keeps its header and has a dissector of its own; a meter has none, and
-/// a comment instead.
+/// Checks that Modbus TCP keeps its header and has a dissector of its own; a meter has
+/// none, and a comment instead.
 #[test]
 fn a_capture_names_the_right_dissector_for_other_tongues() {
     if !tools::have(&["tshark"]) {
@@ -366,7 +367,7 @@ fn a_capture_names_the_right_dissector_for_other_tongues() {
     assert_eq!(packets[2].comment, "asks (control 11h): 00 00 01 00");
 }
 
-/// What tshark says about a packet.
+/// The description of a packet by tshark.
 #[derive(Debug)]
 struct Packet {
     time: f64,
@@ -423,7 +424,7 @@ async fn a_picture_agrees_with_what_the_line_counted() {
     }
     let counts = world.rig.with(|line, _| line.counts().clone());
     let svg = scope.draw();
-    // For those who want to look at it.
+    // For people who want to look at it.
     if let Ok(path) = std::env::var("ALINK_SCOPE_TO") {
         std::fs::write(path, &svg).unwrap();
     }
@@ -431,7 +432,7 @@ async fn a_picture_agrees_with_what_the_line_counted() {
     let summary = scope.summary();
     let told: u64 = summary.split(' ').next().unwrap().parse().unwrap();
     assert!(sent.abs_diff(told) <= 1, "{sent}: {summary}");
-    // The model agrees that nobody was talked over.
+    // The model agrees that no frame was interrupted.
     assert_eq!(counts.silence_violations, 0);
     assert!(!summary.contains("too early"), "{summary}");
     for name in [
@@ -447,7 +448,7 @@ async fn a_picture_agrees_with_what_the_line_counted() {
     assert!(!text.contains("too early"), "{text}");
 }
 
-/// The binary, its control socket, a line on a pseudo terminal, in real time.
+/// Checks the binary, its control socket and a line on a pseudo terminal, in real time.
 #[tokio::test]
 async fn the_running_service_is_listened_to_through_its_socket() {
     let folder = tempfile::tempdir().unwrap();
@@ -489,7 +490,7 @@ async fn the_running_service_is_listened_to_through_its_socket() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 
-    // Who asks for a port that does not exist keeps what was there.
+    // A request for a port that does not exist leaves existing files as they were.
     for name in ["old.pcapng", "old.svg"] {
         std::fs::write(folder.path().join(name), "of yesterday").unwrap();
     }
@@ -551,7 +552,7 @@ async fn the_running_service_is_listened_to_through_its_socket() {
         );
     }
 
-    // Ctrl-C is an ordinary end: what was held is written.
+    // Ctrl-C is an ordinary end: held packets are written.
     let capture = folder.path().join("until-now.pcapng");
     let words = [
         "trace",
@@ -569,7 +570,7 @@ async fn the_running_service_is_listened_to_through_its_socket() {
     assert!(trace.exit().await.success());
     assert!(std::fs::metadata(&capture).unwrap().len() > 200);
 
-    // Whoever still listens when the service stops hears its end.
+    // A listener that is still connected when the service stops receives the end.
     let mut trace = Child::start("trace", gateway, &words[..5]);
     trace.line("an answer", |l| l.contains("= meter-")).await;
     service.stop().await;

@@ -1,4 +1,4 @@
-//! The lab's plant and platform as people start them, and the orders they take
+//! The plant and the platform of the lab as people start them, and the orders they take
 //! while they run.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
@@ -34,7 +34,7 @@ impl Lab {
         writeln!(self.orders, "{line}").unwrap();
     }
 
-    /// The next line it says that has this in it.
+    /// Waits for the next line of output that contains this.
     fn says(&mut self, what: &str) -> String {
         let lines = self.said.by_ref().lines().map_while(Result::ok);
         let mut lines = lines.filter(|line| line.contains(what));
@@ -51,8 +51,8 @@ impl Drop for Lab {
     }
 }
 
-/// Asks these units for one register, one after the other without waiting; the
-/// unit that answers first.
+/// Sends these units a request for one register, one after the other without waiting;
+/// returns the unit that answers first.
 fn first_answer(rack: &mut TcpStream, units: &[u8]) -> u8 {
     for unit in units {
         let request = [0, *unit, 0, 0, 0, 6, *unit, 3, 0, 0, 0, 1];
@@ -83,7 +83,7 @@ fn a_unit_is_killed_and_revived_while_the_bus_runs() {
     bus.says("there is no unit 4");
 }
 
-/// DL/T 645-2007 §7.1: whoever is alone on the line is asked for its address.
+/// Checks DL/T 645-2007 §7.1: the only meter on a line is asked for its address.
 #[test]
 fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Turns on a line, on virtual time: what dead and slow units cost the others, and
-//! that nobody is taken for dead who is merely slow.
+//! Turns on a line, on virtual time: how much time dead and slow units take from the
+//! others, and that no unit that is merely slow is taken for dead.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -19,7 +19,7 @@ const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-/// Whether they die at once or were never there.
+/// Checks units that die at once and units that were dead from the start.
 #[test]
 fn twenty_dead_of_31_cost_the_healthy_nothing_from_the_first_minute_on() {
     for (interval, from_the_start) in [
@@ -56,8 +56,8 @@ fn a_return_is_noticed_soon() {
     }
 }
 
-/// Units that take their time, now this and now that: always within what was
-/// configured (500 ms), so none may ever count as silent, and none may lose polls.
+/// Checks units with varying delays, always within the configured timeout (500 ms), so
+/// that none may ever count as silent, and none may lose polls.
 #[test]
 fn a_unit_that_is_slow_is_never_taken_for_a_dead_one_and_keeps_its_polls() {
     for delay in [
@@ -85,7 +85,7 @@ fn a_unit_that_is_slow_is_never_taken_for_a_dead_one_and_keeps_its_polls() {
     }
 }
 
-/// The unit behind an address is exchanged for one thirty times slower.
+/// Exchanges the unit behind an address for one thirty times slower.
 #[test]
 fn a_unit_that_becomes_slower_is_waited_for_before_it_counts_as_silent() {
     for slower in [120, 200, 300, 450] {

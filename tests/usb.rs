@@ -1,8 +1,8 @@
-//! A real USB adapter, a real kernel with memory control, a real udevd, the unit
-//! and the rules as they are shipped: the daemon in a virtual machine. What
-//! Debian and the package make of an adapter, an adapter that is pulled out and
-//! put back, and a service that has used up its memory. Below the daemon is the
-//! line's model, above it the platform's, both on this side.
+//! A real USB adapter, a real kernel with memory control, a real udevd, the unit and
+//! the rules as they are shipped: the daemon in a virtual machine. Tests how Debian and
+//! the package set an adapter up, an adapter that is pulled out and put back, and a
+//! service that has used up its memory. Below the daemon is the model of the line,
+//! above it the model of the platform, both on this side.
 //!
 //! Takes minutes; `tests/run --long` makes the machine and runs it.
 #![cfg(feature = "lab")]
@@ -45,10 +45,10 @@ const BACK: Duration = Duration::from_secs(2);
 /// longer than any device of it may be silent.
 const UNPLUGGED: Duration = Duration::from_secs(10);
 
-/// What everybody said last.
+/// The last lines of the whole journal.
 const JOURNAL: &str = "journalctl --no-pager -n 80";
 
-/// What the service has said, and systemd about it.
+/// The log of the service, and the messages of systemd about it.
 const TOLD: &str = "journalctl -u alink-gateway --no-pager -o cat";
 
 fn config(url: &str) -> String {
@@ -70,12 +70,13 @@ devices:
     )
 }
 
-/// Good polls so far.
+/// Returns the good polls so far.
 fn polls(line: &Handle<Line>) -> u64 {
     line.with(|line, _| line.counts().requests)
 }
 
-/// Waits for `n` more good polls: the gateway asks again only after a reply.
+/// Waits for `n` more good polls: the gateway sends the next request only after a
+/// reply.
 async fn polled(line: &Handle<Line>, n: u64) {
     let before = polls(line);
     let begun = Instant::now();
@@ -90,28 +91,27 @@ async fn log_outs(cloud: &Broker) -> usize {
     sizes.into_iter().sum()
 }
 
-/// What a file of the repository is in the machine.
+/// Returns the path of a file of the repository in the machine.
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// One machine at a time: two would take each other's processors, and what is
-/// measured in one would be the other's doing.
+/// One machine at a time: two would take each other's processors, and the figures of
+/// one would depend on the other.
 static TURN: Mutex<()> = Mutex::const_new(());
 
-/// What every test here needs.
+/// Returns whether all the tools that every test here needs exist.
 fn ready() -> bool {
     tools::have(&["qemu-system-x86_64", "cpio", "strip", "usb-machine"])
 }
 
-/// The machine with more files in it.
+/// Boots the machine with more files in it.
 async fn boot(folder: &Path, files: &[(&str, PathBuf)]) -> Machine {
     Machine::boot(&tools::peers().join("usb"), folder, files).await
 }
 
-/// A machine with the daemon, the line its adapter leads to, and its cloud. It
-/// has none of the package's rules, so that what is seen here the daemon did by
-/// itself.
+/// A machine with the daemon, the line behind its adapter, and its cloud. It has none
+/// of the package's rules, so that every effect seen here comes from the daemon itself.
 struct Plant {
     vm: Machine,
     cloud: Broker,
@@ -128,7 +128,8 @@ impl Drop for Plant {
 }
 
 impl Plant {
-    /// All of it, the adapter not yet plugged in and the service not yet started.
+    /// Builds all of it, the adapter not yet plugged in and the service not yet
+    /// started.
     async fn new() -> Plant {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
@@ -201,7 +202,7 @@ impl Plant {
         }
     }
 
-    /// What root's shell in the machine says to this.
+    /// Returns the output of a command in root's shell in the machine.
     async fn run(&mut self, command: &str) -> String {
         self.vm.run(command).await
     }
@@ -225,8 +226,8 @@ impl Plant {
     }
 }
 
-/// What an adapter is under its stable name: node, who may open it, what the
-/// driver was told, and whether ModemManager is to let it be.
+/// Describes an adapter under its stable name: node, permissions, driver settings, and
+/// whether ModemManager is to leave it alone.
 async fn adapter(vm: &mut Machine) -> String {
     vm.run(&format!(
         "while [ ! -e {NAME} ]; do :; done; udevadm settle"
@@ -253,12 +254,12 @@ async fn an_adapter_has_its_name_its_group_and_its_haste_before_anybody_opens_it
     let rules = "usr/lib/udev/rules.d/70-alink-gateway.rules";
     let rules = [(rules, shipped("packaging/udev.rules"))];
     let mut vm = boot(folder.path(), &rules).await;
-    // An adapter whose cable hangs in the air is none, says QEMU.
+    // QEMU counts an adapter whose cable hangs in the air as absent.
     let _cable = vm.line().await;
     vm.run("udevadm settle").await;
 
-    // What Debian alone makes of it; so the rest is the rules' doing. Real chips
-    // wait 16 ms until they are told otherwise, QEMU's says 0.
+    // The settings of Debian alone; so the rest comes from the rules. Real chips wait
+    // 16 ms until they are set otherwise, QEMU's says 0.
     let masked = "/etc/udev/rules.d/70-alink-gateway.rules";
     vm.run(&format!(
         "mkdir -p /etc/udev/rules.d; ln -s /dev/null {masked}; udevadm control --reload"
@@ -279,7 +280,7 @@ async fn an_adapter_has_its_name_its_group_and_its_haste_before_anybody_opens_it
             "round {round}"
         );
     }
-    // Somebody holds on to the node, so the adapter comes back as another.
+    // Another process holds the node open, so the adapter comes back as another.
     vm.run("sleep 10000 </dev/ttyUSB0 & sleep 1").await;
     vm.unplug().await;
     vm.run(&format!("while [ -e {NAME} ]; do :; done")).await;
@@ -298,7 +299,7 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
     }
     let _turn = TURN.lock().await;
     let mut plant = Plant::new().await;
-    // It starts before anybody has ever plugged an adapter in.
+    // The service starts before any adapter has been plugged in.
     plant.start().await;
     plant.vm.plug().await;
     plant.online(2).await;
@@ -314,7 +315,7 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
 
     for node in ["ttyUSB0", "ttyUSB1"] {
         if node == "ttyUSB1" {
-            // Somebody holds on to the node.
+            // Another process holds the node open.
             vm.run("sleep 10000 </dev/ttyUSB0 & sleep 1").await;
         }
         vm.unplug().await;
@@ -357,7 +358,7 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
     );
     assert_eq!(count("latency_timer"), 0, "{told}");
 
-    // Its driver does not switch transceivers, and is named.
+    // The driver does not switch transceivers, and is named.
     vm.run("sed -i 's/parity: even/parity: even, rs485: true/' /etc/alink-gateway/gateway.yaml; systemctl reload alink-gateway")
         .await;
     let refused = "its driver (ftdi_sio) cannot switch an RS-485 transceiver";
@@ -387,12 +388,12 @@ async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
     };
     eprintln!("it uses {} KiB of {} KiB", used / 1024, most / 1024);
     assert!(used < most, "{used} of {most}");
-    // Somebody else, to see that he is left alone.
+    // Another service, to see that it is left alone.
     plant
         .run("systemd-run -q --unit=bystander sleep 10000")
         .await;
 
-    // A leak as the kernel sees it: more is used than may be.
+    // A leak as the kernel sees it: more memory is used than may be.
     let drop_in = "/run/systemd/system/alink-gateway.service.d";
     let lowered = "[Service]\\nMemoryMax=1M\\nMemorySwapMax=0\\n";
     plant
@@ -401,7 +402,7 @@ async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
         ))
         .await;
     plant.online(0).await;
-    // Started again and again, and killed each time; it is not given up.
+    // Started again and again, and killed each time; systemd does not give it up.
     let begun = Instant::now();
     loop {
         let restarts = plant.run(&show("NRestarts")).await;
@@ -430,7 +431,7 @@ async fn a_service_out_of_memory_is_killed_alone_started_again_and_says_why() {
     polled(&plant.line, 4).await;
 }
 
-/// Properties of the unit, one in a line.
+/// Returns properties of the unit, one in a line.
 fn show(names: &str) -> String {
     let each = names
         .split(' ')

@@ -1,4 +1,4 @@
-//! Signatures that others computed: published examples, captured SDK traffic,
+//! Signatures that other programs computed: published examples, captured SDK traffic,
 //! and another implementation of HMAC. The data names the source of each.
 
 #![allow(
@@ -44,7 +44,7 @@ fn content(vector: &Value) -> String {
     }
 }
 
-/// Our signatures of a vector beside those it lists.
+/// Returns our signatures of a vector beside those it lists.
 fn both(vector: &Value) -> Vec<(String, String)> {
     let key = Secret::new(vector["key"].as_str().unwrap());
     let pairs: Vec<_> = METHODS

@@ -1,7 +1,7 @@
-//! Modbus units, electricity meters of both years and a device without a standard
-//! on one pair of wires, asked by the real port task as a configuration says, on
-//! virtual time: whatever goes wrong, no value is, and a dead meter costs the
-//! others nothing.
+//! Modbus units, electricity meters of both years and a device without a standard on
+//! one pair of wires, polled by the real port task as a configuration says, on virtual
+//! time: whatever fault there is, no value is wrong, and a dead meter costs the others
+//! nothing.
 #![cfg(feature = "lab")]
 #![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
@@ -84,8 +84,8 @@ devices:
   - { name: scale-6, port: line1, profile: scale, secret: s3cret }
 "##;
 
-/// Milliseconds from when a device looks at what it measures until its reply is
-/// complete, in as many frames as it takes.
+/// Milliseconds from when a device samples its values until its reply is complete, in
+/// as many frames as it takes.
 const JOURNEY: i64 = 1500;
 
 fn spec(text: &str) -> Arc<Spec> {
@@ -129,7 +129,7 @@ fn mixed(spec: &Spec, seed: u64) -> Line {
     line
 }
 
-/// What the device without a standard of this name always says.
+/// Returns the constant value of the device without a standard of this name.
 fn weight(name: &str) -> f64 {
     match name {
         "scale-6" => 12.5,
@@ -205,7 +205,7 @@ impl World {
         }
     }
 
-    /// Whether the device had this value while it may have been asked.
+    /// Returns whether the device had this value while it may have been read.
     fn is_true(&self, reading: &Reading) -> bool {
         let device = self.spec.device(reading.device).unwrap();
         let point = &device.profile.points[usize::from(reading.point)];
@@ -351,9 +351,10 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
         w.run(Duration::from_secs(300)).await;
         assert!(w.wrong.is_empty(), "seed {seed}: {:#?}", w.wrong);
         for device in w.spec.devices.clone() {
-            // The scale has one question and no address: after a miss nothing on
-            // the wire tells its late answer from the next, so it is believed only
-            // when its time is over and it has answered well again.
+            // The scale has one question and no address: after a miss nothing on the
+            // wire tells its late answer from the next, so a reply is believed only
+            // when the time of the late answer is over and the scale has answered well
+            // again.
             let least = if device.name == "scale-6" { 3 } else { 10 };
             let n = w.values(&device.name);
             assert!(n > least, "seed {seed}: {n} of {}", device.name);
@@ -363,7 +364,8 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
     assert!(values > 8 * 400, "{values}");
 }
 
-/// ICP DAS modules as their manuals print them: nothing in a reply says whose it is.
+/// ICP DAS modules as their manuals print them: a reply does not say from which module
+/// it comes.
 const NAMELESS: &str = r##"
 ports:
   - name: line1
@@ -533,7 +535,8 @@ devices:
             unit,
             Unit::new(Life::Meter, u64::from(unit)),
         ));
-        // For the truth; the line is told nothing it understands.
+        // The unit only knows the true values; the line receives no frame that it
+        // understands.
         line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
     }
     let mut w = World::new(spec, line, 1).await;
@@ -545,7 +548,8 @@ devices:
     }
 }
 
-/// A pseudo terminal shows its other end what was set.
+/// Checks the settings of each device: a pseudo terminal shows its other end what was
+/// set.
 #[tokio::test]
 async fn each_device_is_asked_with_its_own_settings_and_the_line_has_them_in_time() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -591,7 +595,7 @@ devices:
         stop.clone(),
         oneshot::channel().0,
     ));
-    // Nobody here answers the module, but with the right settings it would.
+    // No unit here answers the module, but with the right settings it would.
     let mut seen: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     let mut buffer = [0; 256];
     let mut answered = 0;
@@ -624,7 +628,7 @@ devices:
     stop.cancel();
 }
 
-/// A serial server passes bytes on as they are.
+/// Checks a serial server, which passes bytes on as they are.
 #[tokio::test]
 async fn modules_and_meters_behind_a_serial_server_are_read() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

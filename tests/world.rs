@@ -33,15 +33,15 @@ use world::storm::Blow;
 use world::story::Story;
 use world::{invariants, storm};
 
-/// Seeds that failed once, with what they taught.
+/// Seeds that failed once, and the cause.
 ///
-/// 118: the notice of a kick was lost, and packs go on being accepted for a device
+/// 118: the notice of a kick was lost, and packs are still accepted for a device
 /// without a session: it stayed offline for ever.
 ///
 /// 215: a LoRa device died on the next connection before its log-in, which was
-/// throttled, had been tried again: nobody logged it out.
+/// throttled, had been tried again: it was never logged out.
 ///
-/// 115: the service was stopped before those who were online on the last
+/// 115: the service was stopped before the devices that were online on the last
 /// connection, and may still be shown so (LoRa), had been logged out.
 const REMEMBERED: [u64; 3] = [115, 118, 215];
 
@@ -51,7 +51,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Whether one seed is run alone, to be looked at.
+/// Returns whether one seed is run alone, to be examined.
 fn is_alone() -> bool {
     number("ALINK_SEED").is_some()
 }
@@ -65,8 +65,7 @@ fn seeds() -> Vec<u64> {
     seeds
 }
 
-/// Each doubtful point of the platform gets a different answer in different
-/// lives.
+/// Gives each doubtful point of the platform a different answer in different lives.
 fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
     let draws: Vec<bool> = (0..9).map(|_| rng.chance(500)).collect();
     let mut ways = vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange];
@@ -111,7 +110,7 @@ fn run<F: Future>(life: F) -> F::Output {
         .block_on(life)
 }
 
-/// Says which seed it was when a life ends badly.
+/// Prints the seed when a life ends badly.
 struct Epitaph(u64);
 
 impl Drop for Epitaph {
@@ -125,7 +124,7 @@ impl Drop for Epitaph {
     }
 }
 
-/// Few places and small batches, so that a life of a dozen devices reaches the
+/// Returns few places and small batches, so that a life of a dozen devices reaches the
 /// limits; half of the lives have the usual ones.
 fn limits(rng: &mut Rng) -> SessionLimits {
     let usual = SessionLimits::default();
@@ -139,7 +138,7 @@ fn limits(rng: &mut Rng) -> SessionLimits {
     }
 }
 
-/// What a life is drawn from besides its misfortunes.
+/// What a life is drawn from besides its faults.
 struct Lot {
     house: House,
     /// Devices whose secret the platform does not accept.
@@ -175,7 +174,7 @@ impl Lot {
     }
 }
 
-/// Lets time pass until the cloud shows the bus's truth.
+/// Lets time pass until the cloud shows the truth of the bus.
 async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut Story) {
     let mut differences = Vec::new();
     for _ in 0..within.as_secs() {
@@ -189,9 +188,9 @@ async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut 
     panic!("the cloud never came to show the bus's truth: {differences:#?}");
 }
 
-/// In the calm after a storm, what falls silent is logged out within its bound,
-/// which counts while the platform can be reached: without a connection only LoRa
-/// devices are still shown, and they are logged out on the next.
+/// Checks that, in the calm after a storm, a device that falls silent is logged out
+/// within its bound, which counts while the platform can be reached: without a
+/// connection only LoRa devices are still shown, and they are logged out on the next.
 async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng, story: &mut Story) {
     let gateway = storm::gateway(house);
     if house
@@ -231,7 +230,7 @@ async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng, st
     converged(house, bad, 120 * SECOND, story).await;
 }
 
-/// Takes the other threads' seeds away when a life ends badly.
+/// Takes the seeds of the other threads away when a life ends badly.
 struct StopOthers<'a>(&'a AtomicUsize, usize);
 
 impl Drop for StopOthers<'_> {
@@ -279,7 +278,7 @@ async fn stormy_life(seed: u64) {
     let values = invariants::every_value_was_true(&house).await;
     let anyone = house.online().await > 0;
     assert!(values > 0 || !anyone, "not one value arrived");
-    // Only over a connection can anybody be logged out who is still shown (LoRa).
+    // Only over a connection can a device be logged out that is still shown (LoRa).
     let gateway = storm::gateway(&house);
     let connected = house
         .platform
@@ -297,8 +296,8 @@ fn every_stormy_life_converges_and_breaks_no_rule() {
     let seeds = seeds();
     let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
-    // A life is one thread's, on its own virtual time: how many are lived at
-    // once changes none of them. One that ends badly ends the test.
+    // A life is one thread's, on its own virtual time: the number of lives at once
+    // changes none of them. A life that ends badly ends the test.
     std::thread::scope(|scope| {
         for _ in 0..threads.min(seeds.len()) {
             scope.spawn(|| {
@@ -418,7 +417,7 @@ fn a_box_without_a_clock_learns_the_time_and_every_value_has_the_right_one() {
         house.live(120 * SECOND).await;
         let values = invariants::every_value_was_true(&house).await;
         assert!(values > 100, "{values} values");
-        // What was read before anybody knew the time arrived as well.
+        // Values read before the time was known arrived as well.
         let first = house
             .platform(|p| p.accepted().log().filter_map(|v| v.time).min())
             .await;

@@ -1,4 +1,5 @@
-//! Processor time of the gateway's threads in this process: all but the lab's.
+//! Processor time of the gateway's threads in this process: all threads but those of
+//! the lab.
 
 use std::fs;
 use std::time::Duration;
@@ -6,8 +7,9 @@ use std::time::Duration;
 /// The thread that plays the line.
 const LAB: &str = "lab line";
 
-/// What the gateway's threads have used so far (proc_pid_schedstat: the first
-/// number is nanoseconds on a processor). Threads that have ended do not count.
+/// Returns the processor time that the gateway's threads have used so far
+/// (proc_pid_schedstat: the first number is nanoseconds on a processor). Threads that
+/// have ended do not count.
 pub(crate) fn used() -> Duration {
     let mut nanos = 0;
     for thread in fs::read_dir("/proc/self/task").unwrap().flatten() {

@@ -1,4 +1,4 @@
-//! What `alink-gateway plan` foretells of a line's load, against what the port
+//! The load of a line as `alink-gateway plan` forecasts it, against what the port
 //! itself then measures, on virtual time: the lives of `tests/port/load.rs`.
 
 use crate::port_load::{self, CASES};

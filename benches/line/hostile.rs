@@ -1,17 +1,16 @@
 //! Never a wrong value.
 //!
-//! A million transactions against five devices whose replies are late, lost,
-//! doubled, cut, spoilt, echoed, swapped, foreign or led by noise, a quarter of a
-//! million in each framing, all through the port's task on pipes. `tests/hostile`
-//! says what is done to replies, and who knows what was true when.
+//! A million transactions against five devices whose replies are late, lost, doubled,
+//! cut, spoilt, echoed, swapped, foreign or preceded by noise, a quarter of a million
+//! in each framing, all through the port's task on pipes. `tests/hostile` describes the
+//! faults of replies, and the oracle that knows which value was true when.
 //!
-//! Bits that are turned over in that million are of the kinds a CRC-16 always
-//! finds: one to three, and runs of up to sixteen (in ASCII one). Frames that
-//! collide and bursts of noise are spoilt arbitrarily there as well, and are few.
-//! Of frames whose data and checksum are arbitrary one in 65,536 passes, and
-//! nobody can tell. How many do
-//! is measured apart; a line with `n` such frames an hour has to reckon with
-//! `n / 65,536` wrong values an hour.
+//! The bits inverted in that million are of the kinds a CRC-16 always finds: one to
+//! three, and runs of up to sixteen (in ASCII one). Frames that collide and bursts of
+//! noise are spoilt arbitrarily there as well, and are few. Of frames whose data and
+//! checksum are arbitrary one in 65,536 passes, and no receiver can tell. The number
+//! that passes is measured apart; a line with `n` such frames an hour has to reckon
+//! with `n / 65,536` wrong values an hour.
 
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::field::modbus::rtu::{Receiver, Verdict};
@@ -33,10 +32,10 @@ use ported::On;
 use site::Hostility;
 use tally::Tally;
 
-/// In each framing.
+/// Transactions in each framing.
 const TRANSACTIONS: u64 = 250_000;
 
-/// Arbitrary frames with the head of the reply.
+/// How many arbitrary frames with the head of the reply are tried.
 const SCRAMBLED: u32 = 2_000_000;
 
 pub(crate) fn measure(report: &mut Report) {
@@ -83,8 +82,8 @@ pub(crate) fn measure(report: &mut Report) {
     scrambled(report);
 }
 
-/// What no rule can exclude: the first copy of a reply that comes so late that
-/// its like has been asked for.
+/// Measures what no rule can exclude: the first copy of a reply that comes after the
+/// same request has been sent again.
 fn late_copies(report: &mut Report, transactions: u64) {
     let mut sum = Tally::default();
     for seed in 0..transactions.div_ceil(LIFE) {
@@ -109,7 +108,7 @@ fn late_copies(report: &mut Report, transactions: u64) {
     );
 }
 
-/// Frames with the head of the reply and anything behind it.
+/// Measures frames with the head of the reply and arbitrary bytes behind it.
 fn scrambled(report: &mut Report) {
     let ask = ReadRequest {
         unit: UnitId(1),

@@ -28,7 +28,7 @@ use kinds::{Cell, Kind, cells};
 /// Cells of a first look.
 const QUICK: usize = 120;
 
-/// Lives of each death.
+/// How many lives of each death are measured.
 const SEEDS: u64 = 5;
 
 pub(crate) fn measure(report: &mut Report) {
@@ -56,7 +56,7 @@ pub(crate) fn measure(report: &mut Report) {
         each.join(", ")
     ));
     let watched = WATCHED.as_secs_f64();
-    // What was never seen took longer than it was waited for.
+    // An event that was never seen took longer than the time watched.
     let seconds = move |s: f64| s.min(watched);
     let least = |of: &dyn Fn(&Figures) -> f64| worst(&lives, &|f| -of(f));
     let most = |of: &dyn Fn(&Figures) -> f64| worst(&lives, of);
@@ -126,7 +126,7 @@ pub(crate) fn measure(report: &mut Report) {
     );
 }
 
-/// The largest of a figure, and in which cell that was.
+/// Returns the largest of a figure, and the cell that has it.
 fn worst(lives: &[(Cell, Figures)], of: &dyn Fn(&Figures) -> f64) -> (f64, String) {
     let compare = |(_, a): &&(Cell, Figures), (_, b): &&(Cell, Figures)| of(a).total_cmp(&of(b));
     let (cell, figures) = lives.iter().max_by(compare).unwrap();
@@ -216,7 +216,7 @@ pub(crate) fn measure_deaths(report: &mut Report) {
     );
 }
 
-/// Keeps the larger one, and where it was.
+/// Keeps the larger value, and where it was.
 fn note(worst: &mut (f64, String), value: f64, death: &Death) {
     if value > worst.0 {
         *worst = (value, death.to_string());

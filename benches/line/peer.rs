@@ -1,12 +1,12 @@
-//! The loop on libmodbus that stands beside us: `benches/line_peer.c`.
+//! The loop on libmodbus for comparison: `benches/line_peer.c`.
 
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Compiles it.
+/// Compiles the loop.
 ///
 /// # Errors
-/// Why it cannot be compared with on this machine.
+/// The reason why the comparison is not possible on this machine.
 pub(crate) fn compile() -> Result<PathBuf, String> {
     let library = Command::new("pkg-config")
         .args(["--cflags", "--libs", "libmodbus"])

@@ -1,14 +1,15 @@
-//! What the machine itself adds, kept as small as a machine lets it.
+//! The share of the machine itself in the figures, kept as small as the machine allows.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
-/// While this is held, idle processors do not sleep: waking one takes as long as
-/// a character at 115,200 bit/s, longer in a virtual machine, and would be counted
-/// against every master on the line. Measurements of latency have always been made
-/// like this (Documentation/power/pm_qos_interface.rst; cyclictest does it too).
-/// Only root may; without it the figures are those of this machine's sleep.
+/// Keeps idle processors from sleeping while the returned file is held: waking a
+/// processor takes as long as a character at 115,200 bit/s, longer in a virtual
+/// machine, and would be counted against every master on the line. Measurements of
+/// latency are usually made like this (Documentation/power/pm_qos_interface.rst;
+/// cyclictest does it too). Only root may; without it the figures include the wake-ups
+/// of this machine.
 pub(crate) fn keep_awake() -> std::io::Result<File> {
     let mut wish = OpenOptions::new()
         .write(true)
@@ -17,7 +18,7 @@ pub(crate) fn keep_awake() -> std::io::Result<File> {
     Ok(wish)
 }
 
-/// The share of all processors that is in use by others, looked at for a second.
+/// Measures for a second the share of all processors that other processes use.
 #[expect(clippy::disallowed_methods, reason = "no runtime is there yet")]
 pub(crate) fn busy() -> Option<f64> {
     let before = jiffies()?;
@@ -27,7 +28,7 @@ pub(crate) fn busy() -> Option<f64> {
     Some(after.1.saturating_sub(before.1) as f64 / all as f64)
 }
 
-/// All time of the processors, and that in which they were not idle
+/// Returns all time of the processors, and the time in which they were not idle
 /// (`proc_stat(5)`: user, nice, system, idle, iowait, …).
 fn jiffies() -> Option<(u64, u64)> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;

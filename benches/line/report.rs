@@ -1,4 +1,4 @@
-//! What was measured: told as it comes, as one object, and as a page.
+//! The figures measured: printed as they come, as one object, and as a page.
 
 use std::process::Command;
 
@@ -28,8 +28,8 @@ impl Report {
         }
     }
 
-    /// A figure: its key in the object, what it is, what was aimed at, and how
-    /// it came about.
+    /// Adds a figure: its key in the object, its description, its aim, and how it was
+    /// measured.
     pub(crate) fn add(
         &mut self,
         key: &'static str,
@@ -48,13 +48,13 @@ impl Report {
         });
     }
 
-    /// Something the reader of the figures must know.
+    /// Adds a remark for the reader of the figures.
     pub(crate) fn remark(&mut self, remark: String) {
         println!("{remark}");
         self.remarks.push(remark);
     }
 
-    /// One object on one line.
+    /// Writes one object on one line.
     pub(crate) fn json(&self) -> String {
         let fields = self.rows.iter().map(|r| (r.key.to_owned(), r.value.into()));
         serde_json::Value::Object(fields.collect()).to_string()

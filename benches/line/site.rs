@@ -21,16 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::installation::{installation, number, point, profile, serial};
 
-/// A line that is measured.
+/// A line for measuring.
 pub(crate) struct Wire {
     pub(crate) rig: LineRig,
     pub(crate) clock: Clock,
-    /// Where its terminal is.
+    /// The path of its terminal.
     pub(crate) tty: std::path::PathBuf,
     _dir: TempDir,
 }
 
-/// What had happened on the wire when the last request began.
+/// The counts on the wire when the last request began.
 #[derive(Clone, Copy)]
 pub(crate) struct Mark {
     at: Mono,
@@ -39,7 +39,7 @@ pub(crate) struct Mark {
     violations: u64,
 }
 
-/// What happened between two marks.
+/// The counts between two marks.
 pub(crate) struct Stretch {
     pub(crate) took: Duration,
     pub(crate) requests: u64,
@@ -48,7 +48,7 @@ pub(crate) struct Stretch {
 }
 
 impl Wire {
-    /// Units 1, 2, … that answer as soon as the standard allows.
+    /// Builds units 1, 2, … that answer as soon as the standard allows.
     pub(crate) fn new(baud: u32, units: u8) -> Wire {
         let clock = Clock::system();
         let mut line = Line::new(Pace::standard(baud), Rng::new(1));
@@ -74,7 +74,7 @@ impl Wire {
         }
     }
 
-    /// Now.
+    /// Returns the counts of now.
     pub(crate) fn mark(&self) -> Mark {
         self.rig.with(|line, _| {
             let counts = line.counts();
@@ -87,7 +87,7 @@ impl Wire {
         })
     }
 
-    /// Since then.
+    /// Returns the counts since then.
     pub(crate) fn since(&self, then: Mark) -> Stretch {
         let now = self.mark();
         Stretch {
@@ -99,15 +99,15 @@ impl Wire {
     }
 }
 
-/// A port at work.
+/// A port that polls.
 pub(crate) struct Polling {
     stop: CancellationToken,
     port: JoinHandle<()>,
-    /// Counts what it tells.
+    /// Counts the messages of the port.
     ear: JoinHandle<Told>,
 }
 
-/// What the hub would have been told.
+/// The messages that the hub would have received.
 #[derive(Default)]
 pub(crate) struct Told {
     pub(crate) answers: u64,
@@ -158,7 +158,7 @@ impl Polling {
         }
     }
 
-    /// Stops, and says what was told.
+    /// Stops the port and returns the counts of its messages.
     pub(crate) async fn stop(self) -> Told {
         self.stop.cancel();
         self.port.await.unwrap();

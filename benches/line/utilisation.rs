@@ -1,11 +1,11 @@
-//! How much of a line polled flat out is used, of what physics allows.
+//! How much of the line time that physics allows is used by a line polled flat out.
 //!
-//! 16 units that answer as soon as they may are read 20 registers each, without
-//! a pause. The ideal transaction is the request, 3.5 characters of silence, the
-//! reply, and 3.5 characters of silence, in characters of 11 bits. The lab's
-//! line stands for the wire and counts on it, from the beginning of one request
-//! to the beginning of another, for the gateway's port and for the loop on
-//! libmodbus alike, in turns; the median of the turns is the figure.
+//! 16 units that answer as soon as they may are read 20 registers each, without a
+//! pause. The ideal transaction is the request, 3.5 characters of silence, the reply,
+//! and 3.5 characters of silence, in characters of 11 bits. The line of the lab stands
+//! for the wire and counts on it, from the beginning of one request to the beginning of
+//! another, for the gateway's port and for the loop on libmodbus alike, in turns; the
+//! median of the turns is the figure.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,16 +18,15 @@ use crate::{cpu, peer};
 
 const UNITS: u8 = 16;
 const REGISTERS: u16 = 20;
-/// Many and short, so that the median is not that of a host that was busy for a
-/// moment.
+/// Many and short, so that the median is not that of a host that was busy for a moment.
 const TURNS: usize = 11;
-/// Not counted, at the beginning.
+/// The time at the beginning that is not counted.
 const WARM: Duration = Duration::from_millis(1500);
 
 struct Turn {
     used: f64,
     violations: u64,
-    /// Seconds of processor for a thousand polls.
+    /// Seconds of processor time for a thousand polls.
     cpu: f64,
 }
 
@@ -83,7 +82,7 @@ pub(crate) fn measure(report: &mut Report) {
     );
 }
 
-/// The gateway's port.
+/// Measures a turn of the gateway's port.
 async fn turn(baud: u32, span: Duration) -> Turn {
     let wire = Wire::new(baud, UNITS);
     let polling = Polling::start(&wire, baud, UNITS, REGISTERS);
@@ -101,7 +100,7 @@ async fn turn(baud: u32, span: Duration) -> Turn {
     }
 }
 
-/// The loop on libmodbus.
+/// Measures a turn of the loop on libmodbus.
 async fn peer_turn(program: &Path, baud: u32, span: Duration) -> Turn {
     let wire = Wire::new(baud, UNITS);
     let seconds = (WARM + span).as_secs() + 2;
@@ -134,7 +133,7 @@ fn utilisation(baud: u32, stretch: &Stretch) -> f64 {
         3.5 * character
     };
     let frames = 8.0 + 5.0 + 2.0 * f64::from(REGISTERS);
-    // All transactions are of one kind; the characters of one may be counted
+    // All transactions are of one kind; the characters of the last one may be counted
     // in part.
     let all = stretch.requests as f64 * frames;
     let off = (stretch.characters as f64 - all).abs();
@@ -143,7 +142,7 @@ fn utilisation(baud: u32, stretch: &Stretch) -> f64 {
     stretch.requests as f64 * ideal / stretch.took.as_secs_f64()
 }
 
-/// The median, and all of them in words.
+/// Returns the median, and all values in words.
 fn summary(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> (f64, String) {
     let mut values: Vec<f64> = turns.iter().map(of).collect();
     values.sort_by(f64::total_cmp);

@@ -1,13 +1,13 @@
 //! The platform on a socket: an MQTT 3.1.1 listener around the model.
 //!
-//! A shell. It turns packets into the model's inputs and its outputs into
-//! packets; every rule is the model's. One task owns the [`Platform`]; each
-//! connection has a task of its own; bounded channels join them. The owner
-//! never waits for a connection: one that does not take what it is sent is
-//! dropped, as a server would.
+//! The listener turns packets into inputs of the model, and outputs of the model into
+//! packets. Every rule is in the model. One task owns the [`Platform`]; each connection
+//! has a task of its own; bounded channels join them. The owner never waits for a
+//! connection: a connection that does not take what is sent to it is dropped, as a
+//! server would drop it.
 //!
-//! The packet codec is rumqttc's, which the gateway uses as well; that real
-//! clients of other hands understand it is proven in `tests/sdk.rs`.
+//! The packet codec is that of rumqttc, which the gateway uses as well. `tests/sdk.rs`
+//! proves that MQTT clients of other authors understand it.
 
 mod bridge;
 mod connection;
@@ -36,24 +36,25 @@ use crate::lab::platform::Platform;
 use owner::{Action, Owner, Told};
 pub use storage::{Served, Storage};
 
-/// Inputs on their way to the owner; full makes the connections wait.
+/// Inputs on their way to the owner; when it is full the connections wait.
 const INBOX: usize = 1024;
 
-/// A platform on a socket. Dropping it closes everything.
+/// A platform on a socket. Dropping it closes the socket and all connections.
 #[derive(Debug)]
 pub struct Broker {
     addr: SocketAddr,
     told: mpsc::Sender<Told>,
     owner: AbortOnDropHandle<Platform>,
-    /// Accepts, or carries the connection to a foreign broker.
+    /// The task that accepts connections, or carries the connection to a foreign
+    /// broker.
     _door: AbortOnDropHandle<()>,
 }
 
 impl Broker {
-    /// Listens on `addr` (port 0 takes a free one), plain TCP.
+    /// Listens on `addr` (port 0 takes a free port), plain TCP.
     ///
     /// # Errors
-    /// Whatever binding says.
+    /// If binding the address fails.
     pub async fn start(addr: SocketAddr, platform: Platform, clock: Clock) -> io::Result<Self> {
         Self::listen(addr, platform, clock, None).await
     }
@@ -61,7 +62,7 @@ impl Broker {
     /// Listens on `addr` with TLS.
     ///
     /// # Errors
-    /// Whatever binding says.
+    /// If binding the address fails.
     pub async fn start_tls(
         addr: SocketAddr,
         platform: Platform,
@@ -71,8 +72,8 @@ impl Broker {
         Self::listen(addr, platform, clock, Some(tls.into())).await
     }
 
-    /// Takes connections at a door instead of a socket: each pipe sent there is
-    /// one, over TLS as far as the platform can see if `tls`. For worlds on
+    /// Takes connections from a channel instead of a socket: each pipe sent there is
+    /// one connection, over TLS as far as the platform can see if `tls`. For worlds on
     /// virtual time.
     #[must_use]
     pub fn at_door(
@@ -88,18 +89,17 @@ impl Broker {
         (broker, door)
     }
 
-    /// Attaches the platform to a foreign broker as one of its clients: it
-    /// hears everything, takes what a registered gateway or one of its devices
+    /// Attaches the platform to a foreign broker as one of its clients. The platform
+    /// hears every message, takes what a registered gateway or one of its devices
     /// publishes as that gateway's, and publishes its answers there.
     ///
-    /// CONNECTs cannot be seen from there: a gateway counts as connected from
-    /// its first message on, until [`Platform::drop_connection`]; its keepalive,
-    /// and the end of its connection, are the foreign broker's affair. So a
-    /// gateway that restarts keeps its sessions here and seems to reuse its ids.
+    /// CONNECTs are not visible to a client: a gateway counts as connected from its
+    /// first message on, until [`Platform::drop_connection`]. Its keepalive, and the
+    /// end of its connection, are left to the foreign broker. So a gateway that
+    /// restarts keeps its sessions here and seems to reuse its ids.
     ///
     /// # Errors
-    /// If the broker cannot be reached, or refuses the log-in or the
-    /// subscription.
+    /// If the broker cannot be reached, or refuses the log-in or the subscription.
     pub async fn attach(
         addr: SocketAddr,
         login: Option<(&str, &str)>,
@@ -142,7 +142,7 @@ impl Broker {
         }
     }
 
-    /// Where it listens, or the foreign broker it is attached to.
+    /// Returns where the platform listens, or the address of the foreign broker.
     #[must_use]
     pub const fn addr(&self) -> SocketAddr {
         self.addr
@@ -151,7 +151,7 @@ impl Broker {
     /// Looks at the platform, or acts on it, between two packets.
     ///
     /// # Errors
-    /// If the platform's task is gone, which only a panic in it can bring about.
+    /// If the task of the platform is gone, which only a panic in it can bring about.
     pub async fn with<R: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Platform, Now) -> R + Send + 'static,
@@ -164,8 +164,8 @@ impl Broker {
         result.await.map_err(|_| gone())
     }
 
-    /// Waits until `holds`, looking after everything that happens; `false` if
-    /// it did not within `limit`.
+    /// Waits until `holds`, checking after every event; `false` if it did not hold
+    /// within `limit`.
     ///
     /// # Errors
     /// As [`Broker::with`].
@@ -184,7 +184,7 @@ impl Broker {
         }
     }
 
-    /// Closes everything and hands back the platform as it was.
+    /// Closes all connections and returns the platform as it was.
     ///
     /// # Errors
     /// As [`Broker::with`].
@@ -198,7 +198,8 @@ fn gone() -> io::Error {
     io::Error::other("the platform's task is gone")
 }
 
-/// A server's TLS settings from PEM files; no client certificate is asked for.
+/// Reads the TLS settings of a server from PEM files; no client certificate is asked
+/// for.
 ///
 /// # Errors
 /// If a file cannot be read or does not hold what it should.

@@ -1,16 +1,15 @@
-//! How quickly the cloud comes to show what the bus shows: measured, on virtual
-//! time, with the real cloud engine at one end and the model of the platform at
-//! the other.
+//! How quickly the cloud shows what the bus shows: measured, on virtual time, with the
+//! real cloud engine at one end and the model of the platform at the other.
 //!
-//! Measured from our own verdict about a device ("it answers", "it is silent")
-//! to the moment the platform acts on it: that is when the cloud's picture is
-//! right, whatever becomes of the answer. How long the bus side takes to reach
-//! its verdict depends on poll intervals and is no part of this. Two stories:
-//! everybody at once (a site starts, a site loses power), and one by one, each
-//! device at a moment of its own within five minutes.
+//! The measurement begins at the gateway's own verdict about a device ("it answers",
+//! "it is silent") and ends when the platform acts on it: at that moment the state in
+//! the cloud is right, whatever becomes of the answer. The time that the bus side takes
+//! to reach its verdict depends on poll intervals and is no part of this. There are two
+//! stories: all devices at once (a site starts, a site loses power), and one by one,
+//! each device at a moment of its own within five minutes.
 //!
-//! The only part of the lab that drives an engine of the product, because its
-//! purpose is to measure that engine; it judges by the model's ledger alone.
+//! This is the only part of the lab that drives an engine of the product, because its
+//! purpose is to measure that engine. It judges by the ledger of the model alone.
 
 mod recovery;
 mod report;
@@ -42,7 +41,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the published figures are made of.
+    /// Returns the plan of the published figures.
     #[must_use]
     pub fn whole(seeds: u64) -> Self {
         Plan {
@@ -64,7 +63,7 @@ impl Plan {
     }
 }
 
-/// Whether a story happens to everybody at one moment.
+/// Whether all devices change at one moment or each at its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Story {
     /// All devices at one instant.
@@ -80,7 +79,7 @@ pub struct Row {
     pub devices: u32,
     /// Messages lost each way, in thousandths.
     pub loss: u32,
-    /// How it came about.
+    /// The story of the row.
     pub story: Story,
     /// From "it answers" to "online at the platform".
     pub online: Spread,
@@ -108,17 +107,17 @@ pub struct Measured {
     /// The longest time offline while a server ends three connections within 15 s
     /// each.
     pub flap_offline: Duration,
-    /// How it recovers from misfortune.
+    /// How the gateway recovers from faults of the platform.
     pub recovery: Recovery,
 }
 
 /// The span within which devices come and go one by one.
 const WITHIN: Duration = Duration::from_secs(300);
-/// The longest a row is waited for; what is not done by then is counted as
+/// The longest time to wait for a row; a device that is not done by then is counted as
 /// having taken that long.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Measures everything. `say` is told what was just measured.
+/// Measures everything. `say` receives what was just measured.
 #[must_use]
 pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
     let mut rows = Vec::new();
@@ -167,7 +166,7 @@ fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
             Story::OneByOne => WITHIN,
         };
         online.extend(site.all_come(within, PATIENCE, &mut rng));
-        // Whatever is still unanswered comes to rest first.
+        // Requests that are still unanswered come to rest first.
         site.live(Duration::from_secs(120));
         logout.extend(site.all_go(within, PATIENCE, &mut rng));
     }
@@ -180,7 +179,8 @@ fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
     }
 }
 
-/// From CONNACK until all are online, and in how many messages.
+/// Measures the time from CONNACK until all devices are online, and the number of
+/// messages.
 fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
     let conditions = Conditions {
         logins_per_second: per_second,
@@ -193,7 +193,7 @@ fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
     (took, site.login_messages())
 }
 
-/// Log-in messages until 47 of 50 are online and three have been found.
+/// Counts log-in messages until 47 of 50 devices are online and three have been found.
 fn search(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
     let conditions = Conditions {

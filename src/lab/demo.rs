@@ -1,11 +1,11 @@
 //! `alink-lab demo`: the main job, end to end, on this machine.
 //!
-//! A platform, a 9600-baud line of meters on a pseudo terminal, two Modbus TCP
-//! racks, and between them the real daemon as a child process, on the real
-//! terminal and real sockets. The story: everyone comes online, readings
-//! arrive, a meter loses its power and is logged out, it returns and is logged
-//! in, the cloud connection is cut and recovers, SIGTERM logs everyone out.
-//! Every value that arrives is held against the register it came from.
+//! A platform, a 9600-baud line of meters on a pseudo terminal, two Modbus TCP racks,
+//! and between them the real daemon as a child process, on the real terminal and real
+//! sockets. The story: all devices come online, readings arrive, a meter loses its
+//! power and is logged out, it returns and is logged in, the cloud connection is cut
+//! and recovers, SIGTERM logs all devices out. Every value that arrives is compared
+//! with the register it came from.
 
 mod daemon;
 mod judge;
@@ -25,26 +25,26 @@ use stage::Stage;
 
 pub(crate) use daemon::GATEWAY;
 
-/// How the demo is to be played.
+/// The options of the demo.
 #[derive(Debug)]
 pub(crate) struct Options {
     /// It ends within this time, whatever happens.
     pub(crate) within: Duration,
     /// Print the report as one line of JSON.
     pub(crate) json: bool,
-    /// The daemon to try; `None` is the one this binary was built with.
+    /// The daemon to try; `None` is the daemon this binary was built with.
     pub(crate) gateway: Option<PathBuf>,
     /// Draw the live table; else print lines.
     pub(crate) table: bool,
 }
 
-/// Kept back for the end: SIGTERM, log-outs, DISCONNECT.
+/// The time kept back for the end: SIGTERM, log-outs, DISCONNECT.
 const ENDING: Duration = Duration::from_secs(8);
 /// The meter that loses its power.
 const VICTIM: usize = 4;
-/// A batch cannot be larger.
+/// The largest batch.
 const FULL: usize = 50;
-/// So many batches are a handful.
+/// The most log-in batches that are still few.
 const HANDFUL: usize = 8;
 
 /// The steps of the story and how long each may take.
@@ -130,7 +130,7 @@ impl Stage {
         Ok(())
     }
 
-    /// SIGTERM, and what comes of it.
+    /// Sends SIGTERM and checks its effects.
     async fn end(&mut self) {
         self.step = STEPS.len() - 1;
         let since = self.clock.now().mono;
@@ -240,7 +240,7 @@ impl Stage {
         came_true
     }
 
-    /// The next step of the story.
+    /// Begins the next step of the story.
     fn next(&mut self) {
         self.step += 1;
     }

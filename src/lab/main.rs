@@ -138,7 +138,7 @@ fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> 
         true => serde_json::to_string(&summary)?,
         false => measured.page(),
     };
-    // Whoever reads may have read enough.
+    // The reader may have closed the pipe early.
     let _ = screen::write(&format!("{page}\n"));
     Ok(summary.broken.is_empty())
 }

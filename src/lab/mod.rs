@@ -1,15 +1,14 @@
 //! The side wing (feature `lab`): a plant and a platform to try the gateway on.
 //!
-//! Simulators are products here. The models, [`bus`] and [`platform`], are pure
-//! and seeded: told what happened and what time it is, they say what comes
-//! back, and misfortune can be ordered from them. The shells, [`wire`] and
-//! [`broker`], put them on pseudo terminals, sockets, pipes, or behind a
-//! foreign broker.
+//! Simulators are products here. The models, [`bus`] and [`platform`], are pure and
+//! seeded: they take what happened and the time, and return what comes back; faults can
+//! be ordered from them. The shells, [`wire`] and [`broker`], put them on pseudo
+//! terminals, sockets, pipes, or behind a foreign broker.
 //!
-//! The wing shares no codec with the product: frames, checksums, signatures and
-//! topics are written here a second time, so that the models are witnesses and
-//! not mirrors. It may use `base` and `spec`; never an engine it is meant to
-//! test. The exception is [`converge`], which measures an engine.
+//! The wing shares no codec with the product: frames, checksums, signatures and topics
+//! are written here a second time, so that the models are independent of the code they
+//! check. The wing may use `base` and `spec`; never an engine it is meant to test. The
+//! exception is [`converge`], which measures an engine.
 
 pub mod broker;
 pub mod bus;

@@ -1,10 +1,9 @@
-//! `alink-lab papers DIRECTORY`: the manual pages and completions of both
-//! programs, made from the definitions that parse their arguments.
+//! `alink-lab papers DIRECTORY`: the manual pages and completions of both programs,
+//! made from the definitions that parse their arguments.
 //!
-//! They are made when a package is built and kept nowhere else, so that they
-//! cannot be older than the program they describe. One page for each verb, as
-//! git has it; what clap does not know (files, exit statuses, what to read
-//! next) is added here.
+//! They are made when a package is built and kept nowhere else, so that they cannot be
+//! older than the program they describe. There is one page for each verb, as git has
+//! it. What clap does not know (files, exit statuses, what to read next) is added here.
 
 use std::fs;
 use std::io;
@@ -20,9 +19,9 @@ use clap_mangen::roff::{Roff, bold, roman};
 /// The commented example, which is the page about the configuration.
 const EXAMPLE: &str = include_str!("../../config/gateway.example.yaml");
 
-/// The section of the manual for what an administrator types.
+/// The section of the manual for commands of an administrator.
 const ADMINISTRATION: &str = "8";
-/// The section for everybody's commands.
+/// The section for commands of all users.
 const COMMANDS: &str = "1";
 /// The section for the formats of files.
 const FORMATS: &str = "5";
@@ -44,7 +43,7 @@ const EXITS: [(&str, &str); 4] = [
     ),
 ];
 
-/// Where the daemon's things are.
+/// Where the files of the daemon are.
 const FILES: [(&str, &str); 8] = [
     (
         "/etc/alink-gateway/gateway.yaml",
@@ -78,7 +77,7 @@ const FILES: [(&str, &str); 8] = [
     ),
 ];
 
-/// What a running daemon does when it gets them.
+/// What a running daemon does on each signal.
 const SIGNALS: [(&str, &str); 2] = [
     (
         "HUP",
@@ -116,9 +115,9 @@ const FIRST_STEPS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Writes `man/*.N` and `completions/SHELL/*` into `folder`, for the daemon and
-/// for the lab whose `command` is given. `date` is the pages': that of the sources,
-/// for with the day of the build no two builds would be alike.
+/// Writes `man/*.N` and `completions/SHELL/*` into `folder`, for the daemon and for the
+/// lab whose `command` is given. `date` is the date of the pages. It is that of the
+/// sources, because with the day of the build no two builds would be alike.
 pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<()> {
     let man = folder.join("man");
     fs::create_dir_all(&man)?;
@@ -139,7 +138,7 @@ pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<(
     fs::write(man.join("alink-gateway.yaml.5"), configuration(date))
 }
 
-/// The page of a program and one for each of its verbs: file names and texts.
+/// Returns the page of a program and one for each of its verbs: file names and texts.
 fn pages(date: &str, program: &Command, section: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
     let name = program.get_name().to_owned();
     let verbs: Vec<&Command> = program
@@ -186,7 +185,7 @@ fn page(
     daemon: bool,
 ) -> io::Result<Vec<u8>> {
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
-    // What stands below the help of a verb is a section of its own here.
+    // The text below the help of a verb is a section of its own here.
     let man = Man::new(command.after_help(Resettable::Reset))
         .title(name)
         .section(section)
@@ -243,7 +242,7 @@ fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)]) {
     }
 }
 
-/// `alink-gateway.yaml(5)`: the commented example, as it is.
+/// Returns `alink-gateway.yaml(5)`: the commented example, as it is.
 fn configuration(date: &str) -> String {
     let mut text = Roff::new();
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));

@@ -19,7 +19,7 @@ use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 
-/// Room for one device in the table.
+/// The width of one device in the table.
 const CELL: u16 = 26;
 
 /// What the table shows.
@@ -43,16 +43,16 @@ pub(crate) struct Row {
     pub(crate) value: String,
 }
 
-/// Where things are shown.
+/// Where the table or the lines are shown.
 pub(crate) struct Screen {
     table: Option<Terminal<CrosstermBackend<Stdout>>>,
-    /// Standard output is for the report alone.
+    /// Whether standard output is for the report alone.
     aside: bool,
     said: Vec<String>,
 }
 
 impl Screen {
-    /// A live table, or lines. With `aside` lines go to standard error.
+    /// Opens a live table, or lines. With `aside` lines go to standard error.
     pub(crate) fn open(table: bool, aside: bool) -> io::Result<Screen> {
         let table = if table {
             // Cleared here: ratatui's own way asks the terminal where its cursor
@@ -71,12 +71,12 @@ impl Screen {
         })
     }
 
-    /// Whether there is a table to draw.
+    /// Returns whether there is a table to draw.
     pub(crate) const fn is_table(&self) -> bool {
         self.table.is_some()
     }
 
-    /// Something happened.
+    /// Shows an event.
     pub(crate) fn say(&mut self, after: Duration, what: &str) {
         let line = format!("{:6.1} s  {what}", after.as_secs_f64());
         match &self.table {
@@ -94,7 +94,7 @@ impl Screen {
         Ok(())
     }
 
-    /// Leaves the terminal as it was; what was said stays readable.
+    /// Leaves the terminal as it was; the lines shown stay readable.
     pub(crate) fn close(&mut self) {
         if let Some(mut terminal) = self.table.take() {
             let _ = terminal.show_cursor();
@@ -105,12 +105,12 @@ impl Screen {
         }
     }
 
-    /// Why it went wrong.
+    /// Shows why the demo failed.
     pub(crate) fn explain(&self, why: &str) {
         eprintln!("{why}");
     }
 
-    /// The end: text for people, or, last, one line of JSON.
+    /// Shows the end: text for people, or, last, one line of JSON.
     pub(crate) fn report(&self, text: &str, json: Option<&str>) {
         match json {
             Some(json) => {
@@ -171,7 +171,7 @@ fn plot(picture: &Picture) -> Text<'static> {
     picture.steps.iter().enumerate().map(line).collect()
 }
 
-/// The devices in as many columns as fit, top to bottom. If they do not all
+/// Arranges the devices in as many columns as fit, top to bottom. If they do not all
 /// fit the last line says how many are missing.
 fn devices(rows: &[Row], width: u16, height: u16) -> Text<'static> {
     let columns = usize::from((width / CELL).max(1));

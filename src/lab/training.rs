@@ -1,5 +1,5 @@
-//! `alink-lab platform` and `alink-lab bus`: the parts alone, for training and
-//! for trying a gateway that was configured by hand.
+//! `alink-lab platform` and `alink-lab bus`: the parts alone, for training and for
+//! trying a gateway that was configured by hand.
 #![expect(
     clippy::print_stdout,
     reason = "what happens is told on standard output"
@@ -28,7 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// How often something is looked at that cannot be awaited.
+/// How often the state is checked that cannot be awaited.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// `alink-lab platform`.
@@ -347,22 +347,22 @@ fn manners(unit: Option<&mut Unit>) -> Option<&mut UnitBehaviour> {
     unit.map(|u| &mut u.manners)
 }
 
-/// What is to be done next.
+/// The next step to take.
 enum Step {
     /// SIGINT or SIGTERM came.
     Stop,
-    /// Somebody typed this.
+    /// A line was typed.
     Order(String),
     /// Time has passed.
     Look,
 }
 
-/// Those who may want something of us.
+/// The sources of orders and signals.
 struct World {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     orders: mpsc::Receiver<String>,
-    /// When to look next.
+    /// When to check next.
     look: Instant,
 }
 
@@ -376,7 +376,7 @@ impl World {
         })
     }
 
-    /// What comes first; a look is due this long after the one before.
+    /// Returns the first thing to happen; a look is due this long after the one before.
     async fn within(&mut self, span: Duration) -> Step {
         tokio::select! {
             biased;

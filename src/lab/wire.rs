@@ -1,10 +1,10 @@
-//! The shells of the simulated field: a model gets a terminal, a socket or a
-//! pipe, and the time of day.
+//! The shells of the simulated field: a model gets a terminal, a socket or a pipe, and
+//! the time of day.
 //!
-//! A [`LineRig`] holds one [`Line`] and plugs it into a pseudo terminal, under
-//! a link that looks like any `/dev/ttyUSB0`, or into a pipe for virtual time.
-//! A [`RackRig`] serves a [`Rack`] on a TCP port. Both lend the model to
-//! whoever holds a [`Handle`], to kill, revive and look while it runs.
+//! A [`LineRig`] holds one [`Line`] and connects it to a pseudo terminal, under a link
+//! that looks like any `/dev/ttyUSB0`, or to a pipe for virtual time. A [`RackRig`]
+//! serves a [`Rack`] on a TCP port. Both lend the model through a [`Handle`], to kill,
+//! revive and inspect it while it runs.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -27,7 +27,7 @@ use super::bus::{ConnId, Line, LineOutput, Rack, RackOutput};
 use crate::base::{Now, Wake};
 use crate::io::system::clock::Clock;
 
-/// A model in use, shared between its shell and those who play with it.
+/// A model in use, shared between its shell and its users.
 #[derive(Debug)]
 pub struct Handle<M> {
     model: Arc<Mutex<M>>,
@@ -54,7 +54,7 @@ impl<M> Handle<M> {
         }
     }
 
-    /// Looks at the model or changes it, now; its shell looks again afterwards.
+    /// Calls `play` on the model, now; the shell of the model looks again afterwards.
     pub fn with<R>(&self, play: impl FnOnce(&mut M, Now) -> R) -> R {
         let result = self.step(play);
         self.touched.send_replace(());
@@ -74,7 +74,7 @@ impl<M> Handle<M> {
     }
 }
 
-/// A line and what it is plugged into.
+/// A line and the end it is plugged into.
 ///
 /// Dropping the rig unplugs it.
 #[derive(Debug)]
@@ -86,13 +86,13 @@ pub struct LineRig {
 #[derive(Debug)]
 struct Plugged {
     driver: JoinHandle<()>,
-    /// How a driver with a thread of its own is told.
+    /// The signal to a driver with a thread of its own.
     pulled: Option<Pulled>,
     link: Option<PathBuf>,
 }
 
 impl LineRig {
-    /// A line that is not plugged in yet.
+    /// Holds a line that is not plugged in yet.
     #[must_use]
     pub fn new(line: Line, clock: Clock) -> Self {
         LineRig {
@@ -101,7 +101,7 @@ impl LineRig {
         }
     }
 
-    /// The way to the model while it runs.
+    /// Returns a handle to the model while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle<Line> {
         self.handle.clone()
@@ -112,8 +112,8 @@ impl LineRig {
         self.handle.with(play)
     }
 
-    /// Plugs the line into a pipe and returns the master's end. Pipes go well
-    /// with virtual time; terminals do not.
+    /// Plugs the line into a pipe and returns the end of the master. Pipes work with
+    /// virtual time; terminals do not.
     pub fn plug_pipe(&mut self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         self.plug(End::Pipe(ours), None);
@@ -131,9 +131,8 @@ impl LineRig {
         Ok(())
     }
 
-    /// The same for measuring: characters arrive, and requests are seen, to the
-    /// microsecond. It takes most of a processor; `wire/exact.rs` says how exact
-    /// it is.
+    /// Does the same for measuring: characters arrive, and requests are seen, to the
+    /// microsecond. It takes most of a processor; `wire/exact.rs` says how exact it is.
     ///
     /// # Errors
     /// As of [`LineRig::plug_terminal`].
@@ -150,8 +149,8 @@ impl LineRig {
         Ok(())
     }
 
-    /// Pulls the plug, as out of a USB socket: the other side's terminal hangs
-    /// up (its pipe ends) and the link is gone.
+    /// Pulls the plug, as out of a USB socket: the terminal of the other side hangs up
+    /// (its pipe ends) and the link is gone.
     pub async fn unplug(&mut self) {
         if let Some(plugged) = self.plugged.take() {
             plugged.pull();
@@ -171,7 +170,7 @@ impl LineRig {
         });
     }
 
-    /// Something else is plugged in; the link has just been replaced.
+    /// Unplugs the end that is plugged in; the link has already been replaced.
     fn pull_before(&mut self) {
         if let Some(mut before) = self.plugged.take() {
             before.link = None;
@@ -200,7 +199,7 @@ impl Plugged {
     }
 }
 
-/// What a line is plugged into.
+/// The end into which a line is plugged.
 enum End {
     Pipe(DuplexStream),
     Terminal(Terminal<AsyncFd<File>>),
@@ -214,16 +213,16 @@ impl End {
                 let mut read = |mut file: &File| file.read(buffer);
                 let read = t.master.async_io(Interest::READABLE, |file| read(file));
                 let n = read.await?;
-                // On a real line the kernel forgets who had it to himself as soon as
-                // he is gone, killed or not; here we hold it open.
+                // On a real line the kernel forgets its exclusive user as soon as that
+                // process is gone, killed or not; here the rig holds the terminal open.
                 let _ = ioctl_tiocnxcl(&t.slave);
                 Ok(n)
             }
         }
     }
 
-    /// Hands over characters at once. Those for which there is no room are
-    /// lost, as in a UART nobody reads.
+    /// Hands over characters at once. Characters for which there is no room are lost,
+    /// as in a UART that no process reads.
     fn give(&mut self, bytes: &[u8]) {
         match self {
             End::Pipe(pipe) => {
@@ -237,15 +236,15 @@ impl End {
     }
 }
 
-/// The master side of a pseudo terminal, and its other side held open, so that
-/// it does not hang up whenever nobody else has it open.
+/// The master side of a pseudo terminal, and its other side held open, so that the
+/// terminal does not hang up whenever no other process has it open.
 struct Terminal<M> {
     master: M,
     slave: OwnedFd,
 }
 
 impl Terminal<File> {
-    /// A new one; `link` points at it.
+    /// Opens a new terminal; `link` points at it.
     fn new(link: &Path) -> io::Result<Self> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let master = rustix::pty::openpt(flags)?;
@@ -254,7 +253,7 @@ impl Terminal<File> {
         let node = rustix::pty::ptsname(&master, Vec::new())?;
         let node = PathBuf::from(node.to_string_lossy().into_owned());
         let slave = rustix::pty::ioctl_tiocgptpeer(&master, flags)?;
-        // No echo, no line editing, until whoever opens it says otherwise.
+        // No echo, no line editing, until the process that opens it sets otherwise.
         let mut settings = tcgetattr(&slave)?;
         settings.make_raw();
         tcsetattr(&slave, OptionalActions::Now, &settings)?;
@@ -271,7 +270,7 @@ impl Terminal<File> {
         })
     }
 
-    /// The runtime listens to it.
+    /// Registers the terminal with the runtime.
     fn listened(self) -> io::Result<Terminal<AsyncFd<File>>> {
         #[expect(
             deprecated,
@@ -285,7 +284,7 @@ impl Terminal<File> {
     }
 }
 
-/// Carries characters between a line and what it is plugged into.
+/// Carries characters between a line and its end.
 async fn drive(mut end: End, handle: Handle<Line>) {
     let mut touched = handle.touched.subscribe();
     let mut buffer = [0_u8; 1024];
@@ -331,13 +330,13 @@ impl RackRig {
         })
     }
 
-    /// Where it listens.
+    /// Returns where the rack listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The way to the model while it runs.
+    /// Returns a handle to the model while it runs.
     #[must_use]
     pub fn handle(&self) -> Handle<Rack> {
         self.handle.clone()
@@ -355,7 +354,7 @@ impl Drop for RackRig {
     }
 }
 
-/// Accepts connections until it is ended, and then ends them with itself.
+/// Accepts connections until the task is ended, which ends the connections too.
 async fn listen(socket: TcpListener, handle: Handle<Rack>) {
     let mut connections = JoinSet::new();
     for id in (0..).map(ConnId) {

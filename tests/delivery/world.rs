@@ -1,9 +1,9 @@
-//! The engine, a platform with a strict memory, and a slow and lossy way
+//! The engine, a platform that remembers every value, and a slow and lossy network
 //! between them, on virtual time.
 //!
-//! The platform is written for these tests alone and shares no code with the
-//! engine. It remembers each value by device, property and time: what arrives
-//! twice is a repeat, what never arrives is lost, whatever was replied.
+//! The platform is written for these tests alone and shares no code with the engine. It
+//! remembers each value by device, property and time: a value that arrives twice is a
+//! repeat, a value that never arrives is lost, whatever was replied.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(crate) fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// What becomes of a device's part of a pack when it has no session.
+/// What becomes of the part of a device in a pack when the device has no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sessionless {
     /// It is accepted all the same.
@@ -37,7 +37,7 @@ pub(crate) enum Sessionless {
     Dropped520,
 }
 
-/// One value: device, property, and the time it says it was read.
+/// One value: device, property, and the time at which it was read, as the message says.
 pub(crate) type Key = (u32, String, i64);
 
 pub(crate) struct Platform {
@@ -45,15 +45,15 @@ pub(crate) struct Platform {
     pub(crate) sessionless: Sessionless,
     /// Codes for the next posts.
     pub(crate) post_codes: Vec<i64>,
-    /// Posts are answered 429 until then.
+    /// Until when posts are answered 429.
     pub(crate) throttled_until: Mono,
-    /// Own-topic posts without a session are dropped without any word.
+    /// Whether posts on a device's own topic without a session are dropped silently.
     pub(crate) mute: bool,
-    /// A 520 comes so much later than the reply.
+    /// How much later than the reply a 520 comes.
     pub(crate) notice_after: Duration,
     /// When each value first arrived, and how often in all.
     pub(crate) accepted: BTreeMap<Key, (Mono, u64)>,
-    /// In the order of their first arrival.
+    /// The values in the order of their first arrival.
     pub(crate) order: Vec<Key>,
     pub(crate) repeats: u64,
     pub(crate) posts: u64,
@@ -74,7 +74,7 @@ impl Platform {
     }
 }
 
-/// A device's values: one each `every`, on its points in turn.
+/// The values of a device: one each `every`, on its points in turn.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Feed {
     pub(crate) every: Duration,
@@ -91,16 +91,16 @@ pub(crate) struct World {
     /// How long an answer takes, and whether answers keep their order.
     pub(crate) delay: (Duration, Duration),
     pub(crate) in_order: bool,
-    /// Lost each way, in thousandths.
+    /// Messages lost each way, in thousandths.
     pub(crate) loss: u32,
     pub(crate) notices: Vec<(Mono, Notice)>,
-    /// When posts were sent, and for whom.
+    /// When posts were sent, and for which devices.
     pub(crate) sent: Vec<(Mono, Vec<u32>)>,
     pub(crate) logins: u64,
     pub(crate) offered: u64,
     pub(crate) logged_out: bool,
-    /// Whether to check that no value is sent again within the shortest time a
-    /// reply is waited for.
+    /// Whether to check that no value is sent again within the shortest time for which
+    /// the engine waits for a reply.
     pub(crate) check_overlap: bool,
     sent_at: BTreeMap<Key, Mono>,
     feeds: BTreeMap<u32, Feed>,
@@ -151,7 +151,7 @@ impl World {
         }
     }
 
-    /// All of them online.
+    /// Builds a world with all devices online.
     pub(crate) fn online(spec: Spec, seed: u64) -> World {
         let n = spec.devices.len() as u32;
         let mut w = World::new(spec, seed);
@@ -190,7 +190,7 @@ impl World {
         self.cloud.put(self.now, reading);
     }
 
-    /// Every device has a value each `every`, not all at the same moment.
+    /// Gives every device a value each `every`, not all at the same moment.
     pub(crate) fn feed_all(&mut self, every: Duration) {
         let n = self.spec.devices.len() as u32;
         for id in 0..n {
@@ -210,14 +210,14 @@ impl World {
         self.due.clear();
     }
 
-    /// Sessions end over there without a word.
+    /// Ends sessions at the platform without a notice.
     pub(crate) fn lose_silently(&mut self, ids: impl IntoIterator<Item = u32>) {
         for id in ids {
             self.platform.online.remove(&id);
         }
     }
 
-    /// The platform says on `/ext/error` that this device has no session.
+    /// Lets the platform say on `/ext/error` that this device has no session.
     pub(crate) fn say_lost(&mut self, id: u32) {
         self.platform.online.remove(&id);
         let who = json!({"productKey": "subPk", "deviceName": name(id)});
@@ -232,7 +232,7 @@ impl World {
         self.run_until(end, |_| false);
     }
 
-    /// Runs until `done`, at most `span`; says how long it took.
+    /// Runs until `done`, at most `span`; returns how long it took.
     pub(crate) fn run_for(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> Duration {
         let from = self.now.mono;
         self.run_until(from + span, done);
@@ -389,8 +389,8 @@ impl World {
         self.mail(format!("{topic}_reply"), &body, Duration::ZERO);
     }
 
-    /// No value is sent again while the reply to its last sending may still come:
-    /// not within 2 s, unless it was refused or its session ended.
+    /// Checks that no value is sent again while the reply to its last sending may still
+    /// come: not within 2 s, unless it was refused or its session ended.
     fn no_overlap(&mut self, parts: &[(u32, Json)]) {
         for (id, properties) in parts {
             for (property, said) in properties.as_object().unwrap() {
@@ -422,12 +422,12 @@ impl World {
 
     // --- looking ---
 
-    /// Values accepted, each counted once.
+    /// Returns how many values were accepted, each counted once.
     pub(crate) fn accepted(&self) -> u64 {
         self.platform.accepted.len() as u64
     }
 
-    /// Values first accepted within the last `span`, in each second of it.
+    /// Returns the values first accepted within the last `span`, per second.
     pub(crate) fn per_second(&self, span: Duration) -> f64 {
         let from = self.now.mono;
         let lately = self.platform.accepted.values();
@@ -435,8 +435,8 @@ impl World {
         lately as f64 / span.as_secs_f64()
     }
 
-    /// How old values were when they first arrived, of those that arrived
-    /// since: the given share of them was no older.
+    /// Returns how old values were when they first arrived, among those that arrived
+    /// since then: the given share of them was no older.
     pub(crate) fn age(&self, since: Mono, permille: usize) -> Duration {
         let mut ages: Vec<Duration> = self
             .platform
@@ -452,8 +452,8 @@ impl World {
         ages[(ages.len() - 1) * permille / 1000]
     }
 
-    /// Values the engine counts as delivered that never were accepted; for a
-    /// world in which no session was told to end otherwise.
+    /// Returns how many values the engine counts as delivered that never were accepted;
+    /// only for a world in which no notice ends a session.
     pub(crate) fn delivered_but_lost(&self) -> i64 {
         let c = self.cloud.counters();
         let drops: u64 = c.drops().iter().map(|(_, n)| n).sum();

@@ -1,4 +1,4 @@
-//! From the fuzzer's bytes to bursts on a line.
+//! From the bytes of the fuzzer to bursts on a line.
 
 #![allow(dead_code, reason = "each target uses one of the parsers")]
 
@@ -7,13 +7,13 @@ use alink_gateway::base::Rng;
 #[path = "../hammer/parsers.rs"]
 pub(crate) mod parsers;
 
-/// The first byte says how the rest is cut: into how many bursts, which are parted
-/// by silence, and those into how many pieces.
+/// Cuts the data by its first byte: into how many bursts, which are parted by silence,
+/// and those into how many pieces.
 pub(crate) fn strike(data: &[u8], parser: fn(&[Vec<u8>], &mut Rng) -> bool) {
     let Some((seed, wire)) = data.split_first() else {
         return;
     };
-    // Slow parsers look at every piece of it.
+    // Slow parsers examine every piece of it.
     let wire = &wire[..wire.len().min(600)];
     let mut rng = Rng::new(u64::from(*seed));
     let mut bursts = Vec::new();

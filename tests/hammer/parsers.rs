@@ -1,7 +1,7 @@
-//! For every frame parser a second, slow one, written from the standards: among
-//! all pieces of what was on the line there must be one that is whole, well-formed
-//! and says what the parser accepted. With frames to begin with, and what makes a
-//! bent one fit again.
+//! For every frame parser a second, slow one, written from the standards: among all
+//! pieces of the bytes on the line there must be one that is whole, well-formed and
+//! says what the parser accepted. With a corpus of frames, and functions that make a
+//! bent frame fit again.
 
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::field::dlt645::ask::Id;
@@ -10,7 +10,7 @@ use alink_gateway::field::modbus::{ascii, rtu, tcp};
 use alink_gateway::field::{dlt645, raw};
 use alink_gateway::spec::Table;
 
-/// The published frames of one protocol.
+/// Returns the published frames of one protocol.
 fn published(protocol: &str) -> Vec<Vec<u8>> {
     let frames: Vec<Vec<u8>> = include_str!("../vectors/frames.txt")
         .lines()
@@ -38,7 +38,7 @@ fn pieces<'a>(burst: &'a [u8], rng: &mut Rng) -> Vec<&'a [u8]> {
     out
 }
 
-/// Every piece of every burst.
+/// Returns every piece of every burst.
 fn windows(bursts: &[Vec<u8>]) -> impl Iterator<Item = &[u8]> {
     bursts.iter().flat_map(|b| {
         (0..b.len()).flat_map(move |from| (from + 1..=b.len()).map(move |to| &b[from..to]))
@@ -54,7 +54,7 @@ const ASK: ReadRequest = ReadRequest {
     count: 3,
 };
 
-/// Unit and PDUs whose frames make the corpus fit [`ASK`].
+/// Returns unit and PDUs whose frames make the corpus fit [`ASK`].
 fn fitting() -> Vec<(u8, Vec<u8>)> {
     vec![
         (17, vec![3, 6, 0xAE, 0x41, 0x56, 0x52, 0x43, 0x40]),
@@ -67,7 +67,7 @@ fn fitting() -> Vec<(u8, Vec<u8>)> {
     ]
 }
 
-/// Whether unit and PDU are the reply, by Modbus Application Protocol V1.1b3
+/// Returns whether unit and PDU are the reply, by Modbus Application Protocol V1.1b3
 /// §6.3 and §7 alone.
 fn says(unit: u8, pdu: &[u8], reply: &Reply) -> bool {
     let right = match reply {
@@ -84,7 +84,8 @@ fn says(unit: u8, pdu: &[u8], reply: &Reply) -> bool {
     unit == 17 && right
 }
 
-/// Bit by bit from the definition (Modbus over Serial Line V1.02 §6.2.2).
+/// Computes the checksum bit by bit from the definition (Modbus over Serial Line V1.02
+/// §6.2.2).
 fn crc(bytes: &[u8]) -> [u8; 2] {
     let mut crc = 0xFFFFu16;
     for bit in bytes.iter().flat_map(|b| (0..8).map(move |i| b >> i & 1)) {
@@ -103,7 +104,7 @@ pub(crate) fn reseal_rtu(frame: &mut Vec<u8>) {
     frame.extend(sum);
 }
 
-/// Frames to begin with.
+/// Returns the frames to begin with.
 pub(crate) fn rtu_corpus() -> Vec<Vec<u8>> {
     let mut corpus = published("rtu");
     corpus.extend(fitting().into_iter().map(|(unit, pdu)| {
@@ -115,7 +116,7 @@ pub(crate) fn rtu_corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-/// Whether anything was accepted; it was on the line then.
+/// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn rtu(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let mut receiver = rtu::Receiver::new(ASK);
     let Some(rtu::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
@@ -141,7 +142,7 @@ fn hexadecimal(body: &[u8]) -> Vec<u8> {
     format!(":{digits}{:02X}\r\n", (256 - sum % 256) % 256).into_bytes()
 }
 
-/// Makes the LRC right, where there is room for one.
+/// Makes the LRC right, where there is room for it.
 pub(crate) fn reseal_ascii(frame: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(frame).into_owned();
     let digits = text.trim_start_matches(':').trim_end();
@@ -154,7 +155,7 @@ pub(crate) fn reseal_ascii(frame: &mut Vec<u8>) {
     }
 }
 
-/// Frames to begin with.
+/// Returns the frames to begin with.
 pub(crate) fn ascii_corpus() -> Vec<Vec<u8>> {
     let mut corpus = published("ascii");
     let body = |(unit, pdu): (u8, Vec<u8>)| hexadecimal(&[&[unit], &pdu[..]].concat());
@@ -162,7 +163,7 @@ pub(crate) fn ascii_corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-/// Whether anything was accepted; it was on the line then.
+/// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn ascii(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let mut receiver = ascii::Receiver::new(ASK);
     let Some(rtu::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
@@ -199,7 +200,7 @@ pub(crate) fn reseal_mbap(frame: &mut [u8]) {
     }
 }
 
-/// Frames to begin with.
+/// Returns the frames to begin with.
 pub(crate) fn mbap_corpus() -> Vec<Vec<u8>> {
     let mut corpus = published("mbap");
     for transaction in 0..3u8 {
@@ -211,7 +212,7 @@ pub(crate) fn mbap_corpus() -> Vec<Vec<u8>> {
     corpus
 }
 
-/// Whether anything was accepted; it was on the line then.
+/// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let mut stream = tcp::Stream::new();
     stream.send(ASK);
@@ -229,7 +230,7 @@ pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     if reply == Reply::Stranger {
         return false;
     }
-    // Somewhere stands its own number, protocol 0, and behind a length the reply.
+    // The bytes contain its own number, protocol 0, and behind a length the reply.
     let stands = (0..wire.len()).any(|at| {
         let rest = &wire[at..];
         let end = 7 + match &reply {
@@ -256,12 +257,12 @@ pub(crate) fn reseal_dlt645(frame: &mut [u8]) {
     frame[end..].copy_from_slice(&[sum as u8, 0x16]);
 }
 
-/// Frames to begin with.
+/// Returns the frames to begin with.
 pub(crate) fn dlt645_corpus() -> Vec<Vec<u8>> {
     published("dlt645")
 }
 
-/// Whether anything was accepted; it was on the line then.
+/// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn dlt645(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let address = dlt645::Address::parse("000000000161").unwrap();
     let ask = dlt645::MeterRequest::read(address, Id::Y2007(0x0001_0000), Some(4));
@@ -298,7 +299,7 @@ pub(crate) fn dlt645(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
 
 // --- without a standard ---------------------------------------------------
 
-/// Makes the sum right, where there is room for one.
+/// Makes the sum right, where there is room for it.
 pub(crate) fn reseal_raw(frame: &mut Vec<u8>) {
     if let Some(end) = frame.len().checked_sub(3) {
         let sum: u32 = frame[..end].iter().map(|b| u32::from(*b)).sum();
@@ -308,12 +309,12 @@ pub(crate) fn reseal_raw(frame: &mut Vec<u8>) {
     }
 }
 
-/// Frames to begin with.
+/// Returns the frames to begin with.
 pub(crate) fn raw_corpus() -> Vec<Vec<u8>> {
     published("raw")
 }
 
-/// Whether anything was accepted; it was on the line then.
+/// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     let shape = raw::Shape {
         end: raw::End::Terminator(b"\r".to_vec()),

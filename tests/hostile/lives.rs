@@ -1,10 +1,10 @@
-//! All four framings, and what is asked of each.
+//! All four framings, and the requests of each.
 
 use super::ported::{self, On};
 use super::site::Hostility;
 use super::tally::Tally;
 
-/// What is spoken on what.
+/// The framing and what it runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Framing {
     Rtu,
@@ -13,11 +13,11 @@ pub(crate) enum Framing {
     RtuOverTcp,
 }
 
-/// Transactions in one life: then the gateway, its line and what it has learned
-/// about it are new.
+/// Transactions in one life: then the gateway, its line and what it has learned about
+/// the line are new.
 pub(crate) const LIFE: u64 = 5000;
 
-/// So many transactions on this framing, a life for each seed from `first` on.
+/// Runs so many transactions on this framing, a life for each seed from `first` on.
 pub(crate) fn run(framing: Framing, first: u64, transactions: u64) -> Tally {
     let mut sum = Tally::default();
     let mut seed = first;

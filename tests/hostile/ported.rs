@@ -23,13 +23,13 @@ use tokio_util::sync::CancellationToken;
 use super::site::{self, Hostility, NOON};
 use super::tally::Tally;
 
-/// The manners of all change this often.
+/// How often the manners of all units change.
 const MOOD: Duration = Duration::from_secs(2);
 
-/// How long the line is good again at the end.
+/// How long the line is without faults at the end.
 const PEACE: Duration = Duration::from_secs(60);
 
-/// The devices and what they hang on.
+/// The devices and their line or endpoint.
 enum Plant {
     Line(LineRig),
     Rack(Arc<Mutex<Rack>>),
@@ -74,7 +74,7 @@ impl Plant {
         }
     }
 
-    /// When the last request that somebody understood began on the wire, where
+    /// Returns when the last request that a unit understood began on the wire, where
     /// there is one.
     fn asked(&self) -> Option<Mono> {
         match self {
@@ -91,10 +91,10 @@ impl Plant {
     }
 }
 
-/// On a serial line, or at an endpoint.
+/// A serial line, or an endpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum On {
-    /// RTU, at this speed, bytes handed over in groups of so many.
+    /// RTU, at this speed, with bytes handed over in groups of so many.
     Rtu(u32, usize),
     /// ASCII likewise.
     Ascii(u32, usize),
@@ -105,7 +105,7 @@ pub(crate) enum On {
     Tcp,
 }
 
-/// One life: so many transactions with everything going wrong, and then peace.
+/// Runs one life: so many transactions with all faults, and then a time without faults.
 pub(crate) fn life(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tally {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -248,8 +248,8 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
     }
     tally.values += readings.len() as u64;
     let device = spec.device(*device).unwrap();
-    // The request had gone out by then, as the port saw it and as the line did:
-    // the later of the two, so that neither covers for the other.
+    // The request had gone out by then, as the port saw it and as the line did: the
+    // later of the two, so that an error of one does not hide an error of the other.
     let ago = turnaround.unwrap() + journey(&spec.ports[0].line, &device.profile, readings);
     let to = at.wall.as_millis();
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap();
@@ -272,7 +272,7 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
     }
 }
 
-/// How long after it has begun a reply with these readings may be taken, and
+/// Returns how long after it has begun a reply with these readings may be accepted, and
 /// stamped.
 fn journey(line: &LineSpec, profile: &ProfileSpec, readings: &[Reading]) -> Duration {
     let at_of = |p: u16| &profile.points[usize::from(p)];
@@ -286,15 +286,15 @@ fn journey(line: &LineSpec, profile: &ProfileSpec, readings: &[Reading]) -> Dura
         false => usize::from(last - first) * 2,
     };
     match line {
-        // Behind noise it is taken when the line has been silent for 35 ms.
+        // Behind noise the reply is accepted when the line has been silent for 35 ms.
         LineSpec::Serial(serial) if serial.framing == Framing::Rtu => {
             Pace::from(serial).characters(bytes + 5) + Duration::from_millis(37)
         }
-        // A pause within it does not end it: up to 80 ms, and an echo before it.
+        // A pause within the reply does not end it: up to 80 ms, and an echo before it.
         LineSpec::Serial(serial) => {
             Pace::from(serial).characters(2 * (bytes + 4) + 20) + Duration::from_millis(82)
         }
-        // In pieces, at whatever pace; behind noise after 250 ms of silence.
+        // In pieces, at any pace; behind noise after 250 ms of silence.
         LineSpec::Tcp(TcpSpec {
             framing: Some(_), ..
         }) => Duration::from_millis(300),
@@ -302,8 +302,8 @@ fn journey(line: &LineSpec, profile: &ProfileSpec, readings: &[Reading]) -> Dura
     }
 }
 
-/// The serial server: carries a line's bytes to one connection after the other, in
-/// order and in pieces that have nothing to do with frames.
+/// Carries, as the serial server, the bytes of a line to one connection after the
+/// other, in order and in pieces that have nothing to do with frames.
 async fn carry(
     mut line: DuplexStream,
     clock: Clock,
@@ -320,7 +320,7 @@ async fn carry(
     }
 }
 
-/// Until the connection ends; `None` when the line does.
+/// Carries bytes until the connection ends; `None` when the line does.
 async fn relay(
     line: &mut DuplexStream,
     mut net: DuplexStream,
@@ -358,7 +358,7 @@ async fn relay(
     }
 }
 
-/// The rack's side of one connection after the other.
+/// Serves the side of the rack on one connection after the other.
 async fn serve(rack: Arc<Mutex<Rack>>, clock: Clock, pipes: mpsc::Sender<DuplexStream>) {
     for id in (0..).map(ConnId) {
         let (ours, theirs) = tokio::io::duplex(4096);

@@ -1,5 +1,5 @@
-//! Five devices that between them are everything that makes a reply mistakable,
-//! what goes wrong with their replies, and who knows what was true when.
+//! Five devices that between them have everything that makes a reply mistakable, the
+//! faults of their replies, and the oracle of what was true when.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,16 @@ pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
 /// Noon, some day.
 pub(crate) const NOON: i64 = 1_790_000_000_000;
 
-/// How often everything is read: more often than the line can.
+/// The interval of every point: shorter than the line can keep.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Their addresses. A unit that uses the next address by mistake uses that of one
-/// whose replies look different, or of nobody: a late reply under the address of
-/// a unit that is asked for just such a one is that unit's reply, as far as
-/// anyone can tell.
+/// The addresses of the units. A unit that uses the next address by mistake uses that
+/// of a unit whose replies look different, or of no unit: a late reply under the
+/// address of a unit that has just received such a request is the reply of that unit,
+/// as far as any receiver can tell.
 pub(crate) const IDS: [u8; 5] = [1, 2, 3, 5, 7];
 
-/// What is read of each unit.
+/// Returns the points that are read of each unit.
 fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
     use Table::{Coil, HoldingRegister as Holding, InputRegister as Input};
     let point = |table, address, codec| crate::installation::point(table, address, codec, INTERVAL);
@@ -38,8 +38,8 @@ fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
         .collect();
     mixed.extend([600, 602, 604].map(|a| point(Input, a, number(Number::U32))));
     mixed.extend((20..32).map(|a| point(Coil, a, Codec::Bool)));
-    // A single request: whatever it owes looks alike. One answers fences, one
-    // refuses them, one says nothing to them.
+    // A single request: every reply it may still owe looks alike. One unit answers
+    // probes of another table, one refuses them, one stays silent.
     [
         profile("twins", twins),
         profile("mixed", mixed),
@@ -49,17 +49,17 @@ fn profiles() -> [Arc<ProfileSpec>; IDS.len()] {
     ]
 }
 
-/// The gateway's view.
+/// Builds the installation as the gateway sees it.
 pub(crate) fn installation(line: LineSpec) -> Spec {
     crate::installation::installation(line, TIMEOUT, IDS.into_iter().zip(profiles()))
 }
 
-/// A line that is used for RTU, and told apart by its speed.
+/// Describes a line for RTU, told apart by its speed.
 pub(crate) fn serial(baud: u32) -> SerialSpec {
     crate::installation::serial("/dev/null", baud)
 }
 
-/// The same for ASCII.
+/// Describes the same for ASCII.
 pub(crate) fn ascii(baud: u32) -> SerialSpec {
     SerialSpec {
         data_bits: 7,
@@ -68,7 +68,7 @@ pub(crate) fn ascii(baud: u32) -> SerialSpec {
     }
 }
 
-/// A serial server in front of a line, which it knows nothing about.
+/// Describes a serial server in front of a line, which it knows nothing about.
 pub(crate) fn server() -> LineSpec {
     LineSpec::Tcp(TcpSpec {
         host: "server".into(),
@@ -80,7 +80,7 @@ pub(crate) fn server() -> LineSpec {
     })
 }
 
-/// An endpoint.
+/// Describes an endpoint.
 pub(crate) fn endpoint() -> LineSpec {
     LineSpec::Tcp(TcpSpec {
         host: "rack".into(),
@@ -92,7 +92,7 @@ pub(crate) fn endpoint() -> LineSpec {
     })
 }
 
-/// The devices themselves.
+/// Builds the devices themselves.
 pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
     let nothing_but = |from: u16, to: u16| {
         let all = |table| Refusal {
@@ -127,7 +127,7 @@ pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
         .collect()
 }
 
-/// What a run is made of.
+/// The kinds of faults of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hostility {
     /// Copies of replies come up to this long after the reply has begun.
@@ -141,8 +141,8 @@ pub(crate) struct Hostility {
 }
 
 impl Hostility {
-    /// Everything a gateway can be proof against: no corruption that the check
-    /// may miss, no copy that comes after its like has been asked for again.
+    /// Returns all faults that a gateway can be proof against: no corruption that the
+    /// check may miss, no copy that comes after the same request has been sent again.
     pub(crate) const fn fair(bursts: bool) -> Hostility {
         Hostility {
             copies: Duration::from_millis(20),
@@ -151,14 +151,14 @@ impl Hostility {
         }
     }
 
-    /// Draws what goes wrong with a unit from now on.
+    /// Draws the faults of a unit from now on.
     pub(crate) fn befall(&self, manners: &mut UnitBehaviour, rng: &mut Rng) {
         let ms =
             |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(from + rng.below(to - from));
         let mut faults = vec![
             (Fault::Mute, 20),
-            // Just too late, or when it has been asked again and again, or when
-            // it had been forgotten.
+            // Just too late, or after the request has been repeated several times, or
+            // after it had been forgotten.
             (Fault::Late(ms(rng, 60, 400)), 30),
             (Fault::Late(ms(rng, 400, 12_000)), 8),
             (Fault::Cut, 20),
@@ -186,7 +186,7 @@ impl Hostility {
         }
         let latest = u64::try_from(self.copies.as_millis()).unwrap();
         faults.push((Fault::Again(ms(rng, 1, latest)), 20));
-        // Another comes first each time: the first that strikes is taken.
+        // Another fault comes first each time: the first that strikes is taken.
         let turn = rng.below(faults.len() as u64) as usize;
         faults.rotate_left(turn);
         manners.faults = faults
@@ -196,7 +196,7 @@ impl Hostility {
     }
 }
 
-/// Whether these readings stood on the unit, all at one moment between these.
+/// Returns whether these readings stood on the unit, all at one moment between these.
 pub(crate) fn were_true(
     unit: &Unit,
     profile: &ProfileSpec,

@@ -1,4 +1,4 @@
-//! What came of a life.
+//! The results of a life.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use alink_gateway::base::Mono;
 /// Counts.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Added up here.
+    /// Sums over lives.
     pub(crate) lives: u64,
     pub(crate) transactions: u64,
     pub(crate) answers: u64,
@@ -17,13 +17,13 @@ pub(crate) struct Tally {
     pub(crate) values: u64,
     /// Values that had not been true while the request was out.
     pub(crate) wrong: Vec<String>,
-    /// What had gone wrong with replies.
+    /// How often each fault struck a reply.
     pub(crate) faults: BTreeMap<&'static str, u64>,
     last: Option<Mono>,
-    /// Between two ends of transactions.
+    /// The longest time between two ends of transactions.
     pub(crate) longest_gap: Duration,
-    /// From the end of all faults until every device is read as if there had
-    /// been none; `None` if that was not seen.
+    /// From the end of all faults until every device is read as if there had been none;
+    /// `None` if that did not happen.
     pub(crate) recovered: Option<Duration>,
 }
 
@@ -35,10 +35,10 @@ impl Tally {
         self.last = Some(at);
     }
 
-    /// What came after the last fault: when values came of each device, and how
-    /// long that was watched. From when on was nobody without for more than a
-    /// second, or thrice as long as is usual for it, where the line is slow? Its
-    /// transactions are not counted with the others.
+    /// Adds the time after the last fault: when values of each device came, and how
+    /// long it was watched. Computes from when on no device was without values for more
+    /// than a second, or three times its usual time where the line is slow. The
+    /// transactions of this time are not counted with the others.
     pub(crate) fn peace(&mut self, peace: Tally, seen: &[Vec<Duration>], watched: Duration) {
         self.wrong.extend(peace.wrong);
         self.longest_gap = self.longest_gap.max(peace.longest_gap);
@@ -59,7 +59,7 @@ impl Tally {
         self.recovered = all.and_then(|all| all.into_iter().max());
     }
 
-    /// Of several lives.
+    /// Adds several lives.
     pub(crate) fn add(&mut self, other: Tally) {
         self.transactions += other.transactions;
         self.answers += other.answers;
@@ -73,7 +73,7 @@ impl Tally {
             *self.faults.entry(fault).or_default() += n;
         }
         self.longest_gap = self.longest_gap.max(other.longest_gap);
-        // Of none is worse than of any.
+        // A life without recovery is worse than any.
         let none = (self.lives > 0 && self.recovered.is_none()) || other.recovered.is_none();
         self.recovered = self.recovered.max(other.recovered).filter(|_| !none);
         self.lives += other.lives.max(1);

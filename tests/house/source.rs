@@ -1,8 +1,8 @@
-//! Reading Rust sources just well enough to know what they mention.
+//! Reading Rust sources just well enough to know which paths they mention.
 //!
-//! Comments and literals are blanked, then every path is collected: `use`
-//! trees expanded, and paths in code (`std::fs::read`) as they stand. No
-//! parser crate: a lexer of one page decides everything the house asks.
+//! Comments and literals are blanked, then every path is collected: `use` trees
+//! expanded, and paths in code (`std::fs::read`) as they stand. No parser crate: a
+//! lexer of one page is enough for every rule of the house.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ pub(crate) struct Source {
     pub(crate) text: String,
 }
 
-/// A path somebody mentions, and where.
+/// A path in a source, and where it stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mention {
     pub(crate) line: usize,
@@ -24,8 +24,8 @@ pub(crate) struct Mention {
 }
 
 impl Mention {
-    /// Whether it names `what` (`std::fs`), something inside it, or, by a
-    /// glob, something around it.
+    /// Returns whether it names `what` (`std::fs`), an item inside it, or, by a glob, a
+    /// module around it.
     pub(crate) fn reaches(&self, what: &str) -> bool {
         let mut want = what.split("::");
         for segment in &self.path {
@@ -39,18 +39,18 @@ impl Mention {
         want.next().is_none()
     }
 
-    /// As people write it.
+    /// Returns the path as people write it.
     pub(crate) fn shown(&self) -> String {
         self.path.join("::")
     }
 }
 
-/// Where the repository is.
+/// Returns where the repository is.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every `.rs` file below `folder`, in order of its path.
+/// Returns every `.rs` file below `folder`, in order of its path.
 pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let mut found = Vec::new();
     let mut folders = vec![root().join(folder)];
@@ -72,7 +72,7 @@ pub(crate) fn sources(folder: &str) -> Vec<Source> {
     found
 }
 
-/// The same text with comments and the insides of literals turned to blanks;
+/// Returns the same text with comments and the insides of literals turned to blanks;
 /// every line keeps its number.
 pub(crate) fn code_of(text: &str) -> String {
     let s: Vec<char> = text.chars().collect();
@@ -155,7 +155,7 @@ fn raw_string_end(s: &[char], from: usize) -> Option<usize> {
     })
 }
 
-/// A character literal; `None` for a lifetime.
+/// Returns the end of a character literal; `None` for a lifetime.
 fn char_end(s: &[char], from: usize) -> Option<usize> {
     match s.get(from + 1)? {
         '\\' => Some(until(s, from + 3, |j| s[j] == '\'') + 1),
@@ -163,7 +163,7 @@ fn char_end(s: &[char], from: usize) -> Option<usize> {
     }
 }
 
-/// Every path mentioned in `code` (already without comments and literals).
+/// Returns every path mentioned in `code` (already without comments and literals).
 pub(crate) fn mentions(code: &str) -> Vec<Mention> {
     let tokens = tokens(code);
     let mut found = Vec::new();
@@ -179,7 +179,7 @@ pub(crate) fn mentions(code: &str) -> Vec<Mention> {
                 path.push(tokens[i + 2].1.clone());
                 i += 2;
             }
-            // One word alone is a local name, not a way out.
+            // A single word is a local name, not a way out.
             if path.len() > 1 {
                 found.push(Mention { line, path });
             }
@@ -189,13 +189,13 @@ pub(crate) fn mentions(code: &str) -> Vec<Mention> {
     found
 }
 
-/// Whether `word` stands in `code` as a whole word; the lines where.
+/// Returns the lines in which `word` stands in `code` as a whole word.
 pub(crate) fn lines_with_word(code: &str, word: &str) -> Vec<usize> {
     let hits = tokens(code).into_iter().filter(|t| t.1 == word);
     hits.map(|t| t.0).collect()
 }
 
-/// Expands one `use` tree from `i`; returns the index of what ended it.
+/// Expands one `use` tree from `i`; returns the index of the character that ended it.
 fn use_tree(
     tokens: &[(usize, String)],
     mut i: usize,

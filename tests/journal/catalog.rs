@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-/// One explanation.
+/// The explanation of one kind of entry.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Explanation {
     pub(crate) subject: String,
@@ -13,7 +13,7 @@ pub(crate) struct Explanation {
 }
 
 impl Explanation {
-    /// The fields it wants substituted: `@NAME@`.
+    /// Returns the fields that the text substitutes: `@NAME@`.
     pub(crate) fn fields(&self) -> Vec<String> {
         let all = format!("{}\n{}", self.subject, self.text);
         let mut pieces = all.split('@').skip(1);
@@ -25,7 +25,8 @@ impl Explanation {
     }
 }
 
-/// By id; panics with the line where the catalog is not one.
+/// Parses a catalog into explanations by id; panics with the line where it is not
+/// valid.
 pub(crate) fn parse(catalog: &str) -> BTreeMap<String, Explanation> {
     let mut all = BTreeMap::new();
     let mut current: Option<(String, Explanation)> = None;

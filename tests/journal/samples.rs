@@ -1,4 +1,4 @@
-//! One notice of every kind and shape there is, as the rooms make them.
+//! One notice of every kind and shape, as the rooms make them.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn all() -> Vec<DeviceId> {
     vec![DeviceId(0), DeviceId(1), DeviceId(2)]
 }
 
-/// Every notice but those about crowds.
+/// Returns every notice but those of event groups.
 pub(crate) fn samples() -> Vec<Box<dyn LogEvent>> {
     let mut samples: Vec<Box<dyn LogEvent>> = Vec::new();
     samples.extend(service());
@@ -594,7 +594,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     io.chain(boxed(tasks)).chain(boxed(lessons))
 }
 
-/// The same notices in crowds, for kinds that come in crowds.
+/// Returns the same notices in event groups, for kinds that come in groups.
 pub(crate) fn crowds() -> Vec<Box<dyn LogEvent>> {
     let mut crowds = EventGrouping::default();
     let mut told: Vec<Box<dyn LogEvent>> = Vec::new();
@@ -611,7 +611,7 @@ pub(crate) fn crowds() -> Vec<Box<dyn LogEvent>> {
     told
 }
 
-/// A notice of whatever room.
+/// A notice of any room.
 struct Loose(Box<dyn LogEvent>);
 
 impl LogEvent for Loose {

@@ -1,4 +1,4 @@
-//! Many devices of one port die at once, and come back; or were never there.
+//! Many devices of one port die at once, and come back; or were dead from the start.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,25 +13,26 @@ use super::plant::{Plant, installation};
 /// Long enough for all devices to be known.
 const BEFORE: Duration = Duration::from_secs(60);
 
-/// How long is watched what comes after.
+/// How long the time after the death is watched.
 const AFTER: Duration = Duration::from_secs(240);
 
-/// What the schedule waits for the reply of a prompt device on a serial line.
+/// How long the schedule waits for the reply of a prompt device on a serial line.
 pub(crate) const LEARNED: Duration = Duration::from_millis(100);
 
-/// Misses until a device counts as silent, where nothing else is configured.
+/// Misses until a device counts as silent, where the configuration sets no other
+/// number.
 const MISSES: u32 = 3;
 
-/// Many at once.
+/// The death of many devices at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Death {
     pub(crate) way: Way,
     pub(crate) all: usize,
     pub(crate) dead: usize,
     pub(crate) interval: Duration,
-    /// Configured; the port's default where it is not.
+    /// The timeout configured; `None` is the default of the port.
     pub(crate) timeout: Option<Duration>,
-    /// A gateway answers for the dead by exception 0Bh.
+    /// Whether a gateway answers for the dead by exception 0Bh.
     pub(crate) excused: bool,
 }
 
@@ -48,21 +49,21 @@ impl fmt::Display for Death {
     }
 }
 
-/// What became of it.
+/// The course of a death.
 #[derive(Clone, Debug)]
 pub(crate) struct Course {
     /// Seconds until each of the dead was wanted offline; infinite if it never was.
     pub(crate) out: Vec<f64>,
     /// Seconds until each that came back was wanted online again.
     pub(crate) back: Vec<f64>,
-    /// The share of its values that the living device which fared worst kept.
+    /// The share of its values that the worst of the living devices kept.
     pub(crate) kept: f64,
     /// Living devices that were wanted offline.
     pub(crate) false_logouts: usize,
     pub(crate) wrong: usize,
 }
 
-/// A start with some of them dead.
+/// A start with some devices dead.
 #[derive(Clone, Debug)]
 pub(crate) struct Start {
     /// Seconds until each of the dead was known as silent.
@@ -90,7 +91,7 @@ impl Death {
         Death::line(10, 31, Duration::from_secs(10)),
     ];
 
-    /// At a Modbus TCP endpoint with 100 units.
+    /// Describes deaths at a Modbus TCP endpoint with 100 units.
     pub(crate) const fn tcp(dead: usize, timeout: Option<Duration>, excused: bool) -> Death {
         Death {
             way: Way::Tcp,
@@ -102,7 +103,7 @@ impl Death {
         }
     }
 
-    /// On a serial line.
+    /// Describes deaths on a serial line.
     pub(crate) const fn line(dead: usize, all: usize, interval: Duration) -> Death {
         Death {
             way: Way::Rtu,
@@ -114,8 +115,8 @@ impl Death {
         }
     }
 
-    /// The last log-out of a course against what is allowed: so many misses of so
-    /// many devices, each a learned timeout, and one interval on top.
+    /// Returns the last log-out of a course as a share of what is allowed: so many
+    /// misses of so many devices, each a learned timeout, and one interval on top.
     pub(crate) fn ratio(&self, course: &Course) -> f64 {
         let last = course.out.iter().copied().fold(0.0, f64::max);
         let misses = self.dead as f64 * f64::from(MISSES) * LEARNED.as_secs_f64();
@@ -160,14 +161,14 @@ impl Death {
         (Plant::new(spec, devices, seed), dead)
     }
 
-    /// They die, and come back.
+    /// Lets the devices die, and come back.
     pub(crate) fn course(&self, seed: u64) -> Course {
         block_on(self.live(seed))
     }
 
     async fn live(&self, seed: u64) -> Course {
         let (mut plant, dead) = self.plant(seed);
-        // Not always at the same moment of the interval.
+        // The moment within the interval varies.
         let moment = Rng::new(seed).below(self.interval.as_millis() as u64);
         plant.live(BEFORE + Duration::from_millis(moment)).await;
         let died = plant.now();
@@ -203,7 +204,7 @@ impl Death {
         }
     }
 
-    /// They are dead from the start.
+    /// Starts with the devices dead.
     pub(crate) fn start(&self, seed: u64) -> Start {
         block_on(async {
             let (mut plant, dead) = self.plant(seed);
@@ -251,7 +252,7 @@ fn block_on<T>(life: impl Future<Output = T>) -> T {
     runtime.block_on(life)
 }
 
-/// The value below which that share of them lies.
+/// Returns the value below which this share of the values lies.
 pub(crate) fn percentile(mut values: Vec<f64>, share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len() as f64 * share).ceil() as usize;

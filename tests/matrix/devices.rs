@@ -1,5 +1,5 @@
-//! The simulated devices: what they have, what they answer, what goes wrong with
-//! it, and what they were asked.
+//! The simulated devices: their values, their answers, the faults of the answers, and
+//! the requests they received.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,18 +12,18 @@ use alink_gateway::spec::Table;
 
 use super::kinds::{Kind, LONGEST, Style, Way};
 
-/// From the end of a request to the beginning of the reply, as a rule; half of it
-/// more at most.
+/// From the end of a request to the beginning of the reply, as a rule; half of it more
+/// at most.
 pub(crate) const TURNAROUND: Duration = Duration::from_millis(8);
 
-/// What is in front of a reply with [`Kind::Garbage`].
+/// The bytes in front of a reply with [`Kind::Garbage`].
 const GARBAGE: [u8; 3] = [0x00, 0xFF, 0x55];
 
-/// Addresses of two requests of one device are so far from each other that they are
-/// never read together.
+/// The distance between the addresses of two requests of one device: so far that they
+/// are never read together.
 const APART: u16 = 200;
 
-/// What one request reads.
+/// The registers that one request reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
     /// First address.
@@ -35,7 +35,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// The item with this index: its length differs from that of the others, or
+    /// Builds the item with this index: its length differs from that of the others, or
     /// does not.
     pub(crate) fn new(index: usize, way: Way, alike: bool, long: bool) -> Item {
         let index = u16::try_from(index).unwrap();
@@ -81,7 +81,7 @@ impl Device {
         there.unwrap_or_default()
     }
 
-    /// What the point at this address is worth at this time.
+    /// Returns the value of the point at this address at this time.
     pub(crate) fn truth(&self, at: Wall, way: Way, address: u16) -> u64 {
         let wide =
             u64::from(self.register(at, address)) << 16 | u64::from(self.register(at, address + 1));
@@ -93,7 +93,7 @@ impl Device {
     }
 }
 
-/// What was asked.
+/// A request as the device decodes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) function: u8,
@@ -109,32 +109,31 @@ pub(crate) struct Logged {
     pub(crate) wall: Wall,
     pub(crate) device: usize,
     pub(crate) asked: Asked,
-    /// Which request of the plan it is.
+    /// The request of the plan that this is, if it is one.
     pub(crate) item: Option<usize>,
-    /// How long it keeps the line, if it is known already.
+    /// How long it occupies the line, if that is known already.
     pub(crate) takes: Option<Duration>,
-    /// What became of it.
+    /// The reply, in words.
     pub(crate) reply: String,
 }
 
-/// What a device does about a request.
+/// The reaction of a device to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
     Says(Saying),
     Closes(Duration),
 }
 
-/// Everything on one line.
+/// All devices on one line.
 pub(crate) struct Devices {
     pub(crate) way: Way,
     pub(crate) all: Vec<Device>,
-    /// What goes wrong now …
+    /// The fault that strikes now …
     pub(crate) fault: Option<Kind>,
-    /// … with these requests, by device and item.
+    /// … and the requests it strikes, by device and item.
     pub(crate) culprits: BTreeSet<(usize, usize)>,
     pub(crate) log: Vec<Logged>,
-    /// How a dead device behind a gateway is excused, if it is: by exception 0Bh
-    /// after so long.
+    /// After how long a gateway answers for a dead device by exception 0Bh, if it does.
     pub(crate) excused: Option<Duration>,
     /// From the end of a request to the beginning of the reply, at least.
     pub(crate) turnaround: Duration,
@@ -153,7 +152,8 @@ enum Reply {
 }
 
 impl Devices {
-    /// What this device does about these bytes; nothing, if they are not for it.
+    /// Returns the reaction of this device to these bytes; none, if they are not for
+    /// it.
     pub(crate) fn hear(&mut self, now: Now, device: usize, heard: &[u8]) -> Vec<Does> {
         match self.decode(device, heard) {
             Some((asked, number)) => self.answer(now, device, asked, number, heard.len()),
@@ -161,7 +161,7 @@ impl Devices {
         }
     }
 
-    /// What is asked of this device, and the number of the request where it has one.
+    /// Decodes a request for this device, and its number where it has one.
     fn decode(&self, device: usize, heard: &[u8]) -> Option<(Asked, u16)> {
         let own = device + 1;
         let modbus = |unit: u8, pdu: &[u8]| {
@@ -215,7 +215,7 @@ impl Devices {
         Some((asked, 0))
     }
 
-    /// The item that exactly this asks for.
+    /// Returns the item for which this is exactly the request.
     fn item_of(&self, device: usize, asked: &Asked) -> Option<usize> {
         let items = &self.all[device].items;
         let (way, function) = (self.way, reads(self.way));
@@ -229,7 +229,7 @@ impl Devices {
         })
     }
 
-    /// The item in which this asks for something, whole or in part.
+    /// Returns the item of which this requests a part or the whole.
     fn within(&self, device: usize, asked: &Asked) -> Option<usize> {
         match self.way {
             Way::Meter2007 | Way::Meter1997 | Way::Raw => self.item_of(device, asked),
@@ -254,7 +254,7 @@ impl Devices {
     ) -> Vec<Does> {
         let planned = self.item_of(device, &asked);
         let within = self.within(device, &asked);
-        // A request that fails is divided: what it asks for is in the plan.
+        // A request that fails is divided: its parts are in the plan.
         let divided = within.is_some_and(|i| self.culprits.contains(&(device, i)));
         let fault = self.fault.filter(|kind| match kind {
             Kind::TooLong => asked.count > LONGEST,
@@ -302,7 +302,7 @@ impl Devices {
         does
     }
 
-    /// How long this keeps the line; unknown if nothing is said.
+    /// Returns how long this occupies the line; unknown without a reply.
     fn takes(&self, request: usize, does: &[Does]) -> Option<Duration> {
         let [Does::Says(said), ..] = does else {
             return None;
@@ -335,7 +335,7 @@ impl Devices {
         })
     }
 
-    /// What it says to what it does not have.
+    /// Returns the reply to a request for something the device does not have.
     fn strange(&self, device: usize, asked: &Asked) -> Reply {
         let unknown = asked.function != reads(self.way);
         match (self.way, self.all[device].style) {
@@ -412,7 +412,7 @@ impl Devices {
         }
     }
 
-    /// The same frame with a wrong checksum.
+    /// Returns the same frame with a wrong checksum.
     fn bad_checksum(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         let from_the_end = match self.way {
             Way::Ascii | Way::AsciiOverTcp => 3,
@@ -428,7 +428,7 @@ impl Devices {
         bytes
     }
 
-    /// The bytes of a reply; none of [`Reply::Nothing`].
+    /// Returns the bytes of a reply; none of [`Reply::Nothing`].
     fn frame(&self, device: usize, asked: &Asked, number: u16, reply: &Reply) -> Vec<u8> {
         let own = device + 1;
         match self.way {
@@ -491,7 +491,7 @@ impl Way {
     }
 }
 
-/// The function by which data are read.
+/// Returns the function by which data are read.
 const fn reads(way: Way) -> u8 {
     match way {
         Way::Meter2007 => 0x11,
@@ -501,7 +501,7 @@ const fn reads(way: Way) -> u8 {
     }
 }
 
-/// The identifier of the item with this number.
+/// Returns the identifier of the item with this number.
 pub(crate) const fn datum(way: Way, item: usize) -> u32 {
     let n = item as u32;
     match way {
@@ -510,7 +510,7 @@ pub(crate) const fn datum(way: Way, item: usize) -> u32 {
     }
 }
 
-/// The address of this meter as it travels: its number in the last digits.
+/// Returns the address of this meter as it travels: its number in the last digits.
 fn meter_address(own: usize) -> [u8; 6] {
     let own = u8::try_from(own).unwrap();
     [own / 10 * 16 + own % 10, 0x34, 0x12, 0, 0, 0]

@@ -1,4 +1,4 @@
-//! What one cell of the matrix comes to.
+//! The figures of one cell of the matrix.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -12,29 +12,29 @@ use super::devices::{Device, Devices, Item, TURNAROUND};
 use super::kinds::{Cell, Kind, Position, Span, Style, Way};
 use super::plant::{Plant, Point, installation};
 
-/// How often everything is read.
+/// The interval of every point.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Devices on the line, and requests of each that has no failing one.
+/// Devices on the line, and requests of each device without a failing one.
 const DEVICES: usize = 4;
 const ITEMS: usize = 4;
 
-/// How long all is well before a fault that is not there from the start.
+/// How long there is no fault before a fault that does not begin at the start.
 const BEFORE: Duration = Duration::from_secs(20);
 
 /// How long a fault that stays is watched.
 pub(crate) const WATCHED: Duration = Duration::from_secs(600);
 
-/// How long is watched what comes after a fault that passes.
+/// How long the time after a fault that passes is watched.
 const AFTER: Duration = Duration::from_secs(60);
 
-/// A line that was just opened may need this long to get to know its devices.
+/// How long a line that was just opened may take to learn its devices.
 const ACQUAINTANCE: Duration = Duration::from_secs(4);
 
-/// What was measured.
+/// The figures measured.
 #[derive(Clone, Debug)]
 pub(crate) struct Figures {
-    /// The share of its values that the neighbour which fared worst kept.
+    /// The share of its values that the worst neighbour kept.
     pub(crate) neighbours_kept: f64,
     /// The same for the other requests of the devices with the failing request;
     /// 1 if there are none.
@@ -45,24 +45,24 @@ pub(crate) struct Figures {
     /// Seconds from the end of a passing fault until everything is read as
     /// configured; infinite if that was not seen, 0 for faults that stay.
     pub(crate) recovered: f64,
-    /// How often a device was wanted offline although one of its requests was
-    /// answered, and devices that were not wanted online at the end for no reason.
+    /// How often a device was wanted offline although one of its requests was answered,
+    /// and devices that were not wanted online at the end without a reason.
     pub(crate) false_logouts: usize,
-    /// The share of the line's time that went into requests that are not planned.
+    /// The share of the line's time that went into requests outside the plan.
     pub(crate) unplanned: f64,
     /// Values beyond one for each interval.
     pub(crate) extra_posts: usize,
     /// Values that were not those of the last request.
     pub(crate) wrong: usize,
-    /// What a log that blames the wrong thing says.
+    /// The line of a log that blames the wrong cause.
     pub(crate) blamed: Option<String>,
-    /// Points that were named as failing, are read again, and were not told to be.
+    /// Points that were named as failing and are read again without a notice of it.
     pub(crate) untold: usize,
     /// For people: the end of the log of requests, and of the journal.
     pub(crate) story: String,
 }
 
-/// What each figure has to be.
+/// The bound of each figure.
 pub(crate) const NEIGHBOURS_KEPT: f64 = 0.98;
 pub(crate) const SAME_DEVICE_KEPT: f64 = 0.95;
 pub(crate) const NAMED: f64 = 60.0;
@@ -70,7 +70,7 @@ pub(crate) const RECOVERED: f64 = 10.0;
 pub(crate) const UNPLANNED: f64 = 0.02;
 
 impl Figures {
-    /// Which of them are not what they have to be.
+    /// Returns the figures that miss their bound.
     pub(crate) fn failures(&self) -> Vec<String> {
         let mut failures = Vec::new();
         let mut miss = |missed: bool, what: String| {
@@ -119,7 +119,7 @@ pub(crate) fn run(cell: Cell, watched: Duration) -> Figures {
     runtime.block_on(live(cell, watched))
 }
 
-/// Every cell, on all processors; in their order.
+/// Runs every cell, on all processors; the results are in the order of the cells.
 pub(crate) fn run_all(cells: &[Cell], watched: Duration) -> Vec<(Cell, Figures)> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::new());
@@ -139,7 +139,7 @@ pub(crate) fn run_all(cells: &[Cell], watched: Duration) -> Vec<(Cell, Figures)>
     done
 }
 
-/// The devices whose requests fail.
+/// Returns the devices whose requests fail.
 fn culprits(cell: &Cell) -> BTreeSet<(usize, usize)> {
     let item = cell.position.index();
     let devices: &[usize] = if cell.several { &[0, 2] } else { &[1] };
@@ -231,11 +231,11 @@ fn measure(cell: &Cell, plant: &Plant, begun: Mono, story: String) -> Figures {
     let of = |point: &Point| plant.values.get(point).unwrap_or(&none);
     let kept = |point: &Point| {
         let slots = (to.since(from).as_secs_f64() / INTERVAL.as_secs_f64()).floor();
-        // Behind the end: what was due is there soon.
+        // Behind the end: a value that was due arrives soon.
         let late = to + INTERVAL / 4;
         let came = of(point).iter().filter(|at| **at > from && **at <= late);
         // One poll is more than the share that may be lost of a short time: replies
-        // that meet on the line are lost, whatever is done.
+        // that collide on the line are lost in any case.
         let forgiven = if slots < 100.0 { 1.0 } else { 0.0 };
         ((came.count() as f64 + forgiven) / slots).min(1.0)
     };
@@ -243,7 +243,7 @@ fn measure(cell: &Cell, plant: &Plant, begun: Mono, story: String) -> Figures {
         let shares = points.iter().filter(|p| chosen(p)).map(kept);
         shares.fold(1.0, f64::min)
     };
-    // Faults of one request are not seen by others; a device that does not answer
+    // Other devices do not see faults of one request; a device that does not answer
     // long requests answers the others.
     let neighbours_kept = least(&|p| !has_culprit(p.0));
     let same_device_kept = least(&|p| has_culprit(p.0) && !culprits.contains(&(p.0, p.1)));
@@ -274,7 +274,7 @@ fn measure(cell: &Cell, plant: &Plant, begun: Mono, story: String) -> Figures {
     }
 }
 
-/// Until every failing point was named; or if it is read all the same.
+/// Returns when every failing point was named, or read all the same.
 fn named(cell: &Cell, plant: &Plant, begun: Mono, end: Mono, points: &[Point]) -> f64 {
     let slots = end.since(begun).as_secs_f64() / INTERVAL.as_secs_f64();
     let until = |&(device, item): &(usize, usize)| {
@@ -308,14 +308,14 @@ fn named(cell: &Cell, plant: &Plant, begun: Mono, end: Mono, points: &[Point]) -
     culprits.iter().map(until).fold(0.0, f64::max)
 }
 
-/// The identifier of a point.
+/// Returns the identifier of a point.
 fn id(point: &Point) -> String {
     format!("d{}i{}p{}", point.0, point.1, point.2)
 }
 
-/// What was told that is not so: intervals are not stretched on a line that is half
-/// in use; a neighbour has no faults. Where replies meet on the line, or carry the
-/// address of another, nobody can know.
+/// Returns a log event that is wrong: intervals are not stretched on a line that is
+/// half in use; a neighbour has no faults. Where replies collide on the line, or carry
+/// the address of another device, the cause cannot be known.
 fn blamed(cell: &Cell, plant: &Plant) -> Option<String> {
     let stretched = ["less often than configured".to_owned()];
     let stretched = plant.told.first(Mono::START, Level::INFO, &stretched);
@@ -329,7 +329,7 @@ fn blamed(cell: &Cell, plant: &Plant) -> Option<String> {
     stretched.or(neighbour).map(|line| line.text)
 }
 
-/// Failing points that were named, are read again, and were not told to be.
+/// Counts failing points that were named and are read again without a notice of it.
 fn untold(plant: &Plant, begun: Mono, peace: Mono, points: &[Point]) -> usize {
     let named = points.iter().map(|p| [id(p)]).filter(|id| {
         let line = plant.told.first(begun, Level::WARN, id);
@@ -340,7 +340,7 @@ fn untold(plant: &Plant, begun: Mono, peace: Mono, points: &[Point]) -> usize {
         .count()
 }
 
-/// Seconds from `peace` until values come in every interval from then on.
+/// Returns seconds from `peace` until values come in every interval from then on.
 fn settled(values: &[Mono], peace: Mono, end: Mono) -> f64 {
     let long = INTERVAL * 3 / 2;
     let mut from = peace;
@@ -357,7 +357,7 @@ fn settled(values: &[Mono], peace: Mono, end: Mono) -> f64 {
     from.since(peace).as_secs_f64()
 }
 
-/// Values beyond one for each interval, where one may be as late as the next is
+/// Counts values beyond one for each interval, where one may be as late as the next is
 /// on time.
 fn extra(values: &[Mono]) -> usize {
     let (mut allowance, mut last, mut extra) = (2.0, None::<Mono>, 0);
@@ -376,8 +376,8 @@ fn extra(values: &[Mono]) -> usize {
     extra
 }
 
-/// Devices that were wanted offline, or are not online at the end, although one of
-/// their requests is answered.
+/// Counts devices that were wanted offline, or are not online at the end, although one
+/// of their requests is answered.
 fn false_logouts(cell: &Cell, plant: &Plant) -> usize {
     let culprits = plant.with(|d| d.culprits.clone());
     let alone = cell.position == Position::Only && !cell.kind.proves_life();
@@ -387,8 +387,8 @@ fn false_logouts(cell: &Cell, plant: &Plant) -> usize {
     offline.count() + missing.count()
 }
 
-/// The share of the line's time in requests that are not in the plan, of ten minutes
-/// at least.
+/// Returns the share of the line's time in requests that are not in the plan, of ten
+/// minutes at least.
 fn unplanned(plant: &Plant, end: Mono) -> f64 {
     let timeout = plant.with(|d| d.way.timeout());
     plant.with(|d| {
@@ -402,13 +402,13 @@ fn unplanned(plant: &Plant, end: Mono) -> f64 {
                 .takes
                 .unwrap_or_else(|| next.since(request.at).min(timeout));
         }
-        // A fault may be looked into when it is new.
+        // A new fault may be examined by extra requests.
         let all = end.since(Mono::START).max(WATCHED);
         spent.as_secs_f64() / all.as_secs_f64()
     })
 }
 
-/// So many of the cells, spread over all of them, others for another seed.
+/// Returns so many of the cells, spread over all of them, others for another seed.
 pub(crate) fn sample(all: Vec<Cell>, number: usize, seed: usize) -> Vec<Cell> {
     let mut rng = Rng::new(seed as u64);
     let stride = all.len().div_ceil(number).max(1);
@@ -417,7 +417,7 @@ pub(crate) fn sample(all: Vec<Cell>, number: usize, seed: usize) -> Vec<Cell> {
     drawn.collect()
 }
 
-/// A line without faults, for every way.
+/// Returns a line without faults, for every way.
 pub(crate) fn healthy() -> impl Iterator<Item = Cell> {
     Way::ALL.into_iter().map(|way| Cell {
         kind: Kind::Nothing,

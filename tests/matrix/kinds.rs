@@ -3,14 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-/// What goes wrong with the reply to one request.
+/// The fault of the reply to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// Nothing: for comparison, not in the matrix.
     Nothing,
     /// The checksum is wrong.
     BadChecksum,
-    /// A register less than was asked for, in a good frame.
+    /// A register less than requested, in a good frame.
     WrongLength,
     /// The reply to another function, datum or question, in a good frame.
     WrongFunction,
@@ -69,13 +69,13 @@ impl Kind {
         Kind::TooLong,
     ];
 
-    /// Whether it can occur there.
+    /// Returns whether the fault can occur on this way.
     pub(crate) fn occurs_on(self, way: Way) -> bool {
         let modbus = !matches!(way, Way::Meter2007 | Way::Meter1997 | Way::Raw);
         match self {
             Kind::Nothing => false,
             Kind::BadChecksum => way != Way::Tcp,
-            // What ends with a character has no length.
+            // A reply that ends with a character has no length.
             Kind::WrongLength => way != Way::Raw,
             Kind::Silence
             | Kind::WrongFunction
@@ -90,8 +90,8 @@ impl Kind {
         }
     }
 
-    /// Whether a device of which only such replies are known has proved that it
-    /// lives: it refused, or its reply came.
+    /// Returns whether a device that gives only such replies has proved that it lives:
+    /// it refused, or its reply came.
     pub(crate) const fn proves_life(self) -> bool {
         matches!(
             self,
@@ -130,7 +130,7 @@ impl Way {
         Way::Raw,
     ];
 
-    /// Bits per second: about half of the line is in use.
+    /// Returns bits per second: about half of the line is in use.
     pub(crate) const fn baud(self) -> u32 {
         match self {
             Way::Ascii | Way::AsciiOverTcp => 19_200,
@@ -138,8 +138,8 @@ impl Way {
         }
     }
 
-    /// Whether all requests of a device can be of one shape: every reply of a meter
-    /// names its datum.
+    /// Returns whether all requests of a device can be of one shape: every reply of a
+    /// meter names its datum.
     pub(crate) const fn shapes(self) -> &'static [bool] {
         match self {
             Way::Meter2007 | Way::Meter1997 => &[false],
@@ -147,7 +147,7 @@ impl Way {
         }
     }
 
-    /// The response timeout where none is configured.
+    /// Returns the response timeout where none is configured.
     pub(crate) const fn timeout(self) -> Duration {
         match self {
             Way::Rtu | Way::Ascii | Way::Meter2007 | Way::Meter1997 | Way::Raw => {
@@ -158,7 +158,7 @@ impl Way {
     }
 }
 
-/// Where the failing request stands among those of its device.
+/// The place of the failing request among the requests of its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Position {
     First,
@@ -169,7 +169,7 @@ pub(crate) enum Position {
 impl Position {
     pub(crate) const ALL: [Position; 3] = [Position::First, Position::Middle, Position::Only];
 
-    /// Its index among the requests of its device.
+    /// Returns its index among the requests of its device.
     pub(crate) const fn index(self) -> usize {
         match self {
             Position::First | Position::Only => 0,
@@ -178,12 +178,12 @@ impl Position {
     }
 }
 
-/// What a device says to what it does not have.
+/// The reply of a device to a request for something it does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Style {
     /// It refuses, as the standard wants.
     Refuses,
-    /// Nothing.
+    /// It stays silent.
     Silent,
 }
 
@@ -192,9 +192,9 @@ pub(crate) enum Style {
 pub(crate) enum Span {
     /// From the start.
     Always,
-    /// From some time on, after all has been well.
+    /// From some time on, after a time without faults.
     Onwards,
-    /// For so many seconds, after all has been well.
+    /// For so many seconds, after a time without faults.
     Passing(u64),
 }
 
@@ -204,10 +204,10 @@ pub(crate) struct Cell {
     pub(crate) kind: Kind,
     pub(crate) way: Way,
     pub(crate) position: Position,
-    /// Two devices have such a request, not one.
+    /// Whether two devices have such a request, not one.
     pub(crate) several: bool,
     pub(crate) style: Style,
-    /// All requests of a device are of one shape.
+    /// Whether all requests of a device are of one shape.
     pub(crate) alike: bool,
     pub(crate) span: Span,
 }
@@ -232,8 +232,8 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Every cell: each combination with a fault that passes and one that stays, which
-/// is there from the start in every other of them.
+/// Returns every cell: each combination with a fault that passes and a fault that
+/// stays, which begins at the start in every other of them.
 pub(crate) fn cells() -> Vec<Cell> {
     let mut cells = Vec::new();
     for way in Way::ALL {

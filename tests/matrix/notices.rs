@@ -1,4 +1,4 @@
-//! What the operator is told, and when.
+//! The notices to the operator, and their times.
 
 use std::fmt::{Debug, Write};
 use std::os::unix::net::UnixDatagram;
@@ -24,7 +24,7 @@ pub(crate) struct Line {
     pub(crate) text: String,
 }
 
-/// Lines that are shown from the beginning and from the end.
+/// How many lines are shown from the beginning and from the end.
 const SHOWN: usize = 15;
 
 /// All lines of one life.
@@ -32,8 +32,8 @@ const SHOWN: usize = 15;
 pub(crate) struct Told(Arc<Mutex<Vec<Line>>>);
 
 impl Told {
-    /// The first line from `from` on, not below this level, that contains one of
-    /// these.
+    /// Returns the first line from `from` on, not below this level, that contains one
+    /// of these.
     pub(crate) fn first(&self, from: Mono, level: Level, words: &[String]) -> Option<Line> {
         let lines = self.0.lock().unwrap();
         let speaks = |l: &&Line| {
@@ -42,7 +42,7 @@ impl Told {
         lines.iter().find(speaks).cloned()
     }
 
-    /// How it begins and how it ends, for people.
+    /// Returns the first and the last lines, for people.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let lines = self.0.lock().unwrap();
@@ -57,13 +57,13 @@ impl Told {
     }
 }
 
-/// Writes down what this thread logs.
+/// Records the log of this thread.
 struct Capture {
     clock: Clock,
     told: Told,
 }
 
-/// Writes down what this thread logs until the guard is dropped.
+/// Records the log of this thread until the guard is dropped.
 pub(crate) fn capture(clock: Clock, told: Told) -> DefaultGuard {
     let subscriber = tracing_subscriber::registry().with(Capture { clock, told });
     tracing::subscriber::set_default(subscriber)
@@ -92,8 +92,8 @@ impl Visit for Text {
     }
 }
 
-/// Reads what arrives at the journal until it is dropped, on a thread of its own:
-/// the socket holds few.
+/// Reads the entries at the journal's socket until it is dropped, on a thread of its
+/// own: the socket holds few.
 pub(crate) struct Reader(Arc<AtomicBool>);
 
 impl Drop for Reader {
@@ -102,7 +102,7 @@ impl Drop for Reader {
     }
 }
 
-/// A journal in this directory, in the world's own time.
+/// Opens a journal in this directory, in real time.
 pub(crate) fn journal(clock: Clock, told: Told, dir: &Path) -> (Sink, Reader) {
     let path = dir.join("journal");
     let socket = UnixDatagram::bind(&path).unwrap();

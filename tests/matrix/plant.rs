@@ -1,6 +1,5 @@
 //! The real port task and the real fleet against simulated devices, on pipes and
-//! virtual time or on a pseudo terminal or a socket, and everything that is seen of
-//! them.
+//! virtual time or on a pseudo terminal or a socket, and a record of all their outputs.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -34,10 +33,10 @@ use super::notices::{Reader, Told, capture, journal};
 /// The day on which everything happens.
 const NOON: i64 = 1_790_000_000_000;
 
-/// What the port's task is told about: a point by device, item and address.
+/// A point by device, item and address.
 pub(crate) type Point = (usize, usize, u16);
 
-/// The gateway's view of devices with these items.
+/// Builds the installation as the gateway sees it, with these items on the devices.
 pub(crate) fn installation(
     way: Way,
     alike: bool,
@@ -122,7 +121,7 @@ pub(crate) fn installation(
     }
 }
 
-/// Which point an identifier made by [`installation`] names.
+/// Returns the point that an identifier made by [`installation`] names.
 fn place(id: &str) -> Point {
     let (device, rest) = id[1..].split_once('i').unwrap();
     let (item, address) = rest.split_once('p').unwrap();
@@ -133,7 +132,7 @@ fn place(id: &str) -> Point {
     )
 }
 
-/// What ends when it is dropped.
+/// Tasks and files that end when it is dropped.
 #[derive(Default)]
 struct Kept {
     _rig: Option<LineRig>,
@@ -151,14 +150,14 @@ pub(crate) struct Plant {
     fleet: Fleet,
     stop: CancellationToken,
     journal: Journal,
-    /// What has to stay for as long as it lives.
+    /// Parts that must stay for as long as the plant lives.
     _kept: Kept,
     pub(crate) told: Told,
     /// When values of each point came.
     pub(crate) values: BTreeMap<Point, Vec<Mono>>,
     /// When the fleet wanted which device online, or offline.
     pub(crate) wants: Vec<(Mono, usize, bool)>,
-    /// Values that were not what the device had when it was asked last.
+    /// Values that were not those of the device when it received its last request.
     pub(crate) wrong: Vec<String>,
     /// How often the port was down.
     pub(crate) downs: usize,
@@ -190,7 +189,7 @@ impl Plant {
         Plant::begin(spec, devices, seed, clock, opener, told, |j| j, kept)
     }
 
-    /// Begins on a pseudo terminal, or at a socket, in the world's own time.
+    /// Begins on a pseudo terminal, or at a socket, in real time.
     pub(crate) async fn real(mut spec: Spec, devices: Devices, seed: u64) -> Plant {
         let clock = Clock::starting_at(Wall::from_millis(NOON));
         let told = Told::default();
@@ -292,7 +291,7 @@ impl Plant {
         self.live_until(span, |_| false).await;
     }
 
-    /// The same, or less, when `enough` has been seen.
+    /// Lets this much time pass, or less, when `enough` holds.
     pub(crate) async fn live_until(&mut self, span: Duration, enough: impl Fn(&Plant) -> bool) {
         let end = self.now() + span;
         while self.now() < end && !enough(self) {
@@ -314,7 +313,8 @@ impl Plant {
                         let now = self.now();
                         self.wants.push((now, device.index(), online));
                     }
-                    // What the fleet tells is told by the hub, which is not here.
+                    // The notices of the fleet are logged by the hub, which is not
+                    // here.
                     Output::Notice(notice) => {
                         self.journal.tell(&notice);
                     }
@@ -341,8 +341,8 @@ impl Plant {
         }
     }
 
-    /// A value is right if it is what the point was worth when its request, the last
-    /// that was sent for it, reached the device.
+    /// Returns why a value is wrong. It is right if the point had it when the last
+    /// request for it reached the device.
     fn is_wrong(&self, point: Point, reading: &Reading, at: Mono) -> Option<String> {
         let (device, item, address) = point;
         self.with(|devices| {
@@ -371,19 +371,19 @@ impl Plant {
         })
     }
 
-    /// Whether the fleet takes this device for silent now.
+    /// Returns whether the fleet takes this device for silent now.
     pub(crate) fn is_silent(&self, device: usize) -> bool {
         let id = DeviceId(u32::try_from(device).unwrap());
         matches!(self.fleet.life(id), Some(Life::Silent { .. }))
     }
 
-    /// Whether the fleet wants this device online now.
+    /// Returns whether the fleet wants this device online now.
     pub(crate) fn is_online(&self, device: usize) -> bool {
         let last = self.wants.iter().rev().find(|(_, d, _)| *d == device);
         last.is_some_and(|(_, _, online)| *online)
     }
 
-    /// The end of the log of requests, for people.
+    /// Returns the end of the log of requests, for people.
     pub(crate) fn excerpt(&self, lines: usize) -> String {
         self.with(|devices| {
             let from = devices.log.len().saturating_sub(lines);
@@ -410,7 +410,7 @@ impl Drop for Plant {
     }
 }
 
-/// A line with these devices.
+/// Builds a line with these devices.
 fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> LineRig {
     let (number, way) = {
         let devices = devices.lock().unwrap();
@@ -421,7 +421,8 @@ fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> L
         LineSpec::Tcp(_) => Pace::standard(way.baud()),
     };
     let mut line = Line::new(pace, Rng::new(seed));
-    // Fewer than the silence that ends a frame, so that no gap is seen where none is.
+    // Fewer characters than the silence that ends a frame, so that no gap appears where
+    // none is.
     line.set_group(2);
     for device in 0..number {
         let devices = Arc::clone(devices);
@@ -437,15 +438,15 @@ fn rig(spec: &Spec, devices: &Arc<Mutex<Devices>>, clock: Clock, seed: u64) -> L
     LineRig::new(line, clock)
 }
 
-/// The devices behind one endpoint. Requests are answered as they come, each in its
-/// own time.
+/// Serves the devices behind one endpoint. Requests are answered as they come, each in
+/// its own time.
 async fn serve(devices: Arc<Mutex<Devices>>, clock: Clock, pipes: mpsc::Sender<DuplexStream>) {
     loop {
         let (ours, theirs) = tokio::io::duplex(4096);
         if pipes.send(ours).await.is_err() {
             return;
         }
-        // The next connection can be made before this one is seen to end.
+        // The next connection can be made before the end of this one is noticed.
         let devices = Arc::clone(&devices);
         tokio::spawn(async move { attend(&devices, clock, theirs).await });
     }

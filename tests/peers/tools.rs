@@ -1,21 +1,21 @@
-//! Programs that are not ours, and what to do without them.
+//! Programs of other authors, and what to do without them.
 //!
-//! A test that needs a missing one is skipped with the reason, in a list that
-//! `tests/run` shows; one that has all it needs goes on a list as well, which
-//! `tests/run` demands not to be empty. With `ALINK_TESTS_REQUIRE=all`, as in CI, it fails
-//! instead: nothing passes by being left out.
+//! A test that needs a missing program is skipped with the reason, in a list that
+//! `tests/run` shows; a test that has all it needs goes on a list as well, which
+//! `tests/run` demands not to be empty. With `ALINK_TESTS_REQUIRE=all`, as in CI, a
+//! test without its program fails instead: no test passes by being left out.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Whether every one of `tools` is there; if not, the running test goes on the
-/// list of what was skipped, or fails where nothing may be.
+/// Returns whether every program of `tools` exists; if not, the running test goes on
+/// the list of skipped tests, or fails where no test may be skipped.
 pub(crate) fn have(tools: &[&str]) -> bool {
     let missing = tools.iter().copied().filter(|t| find(t).is_none());
     let missing: Vec<&str> = missing.collect();
-    // The test harness names a test's thread after it.
+    // The test harness names the thread of a test after it.
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let ring = env!("CARGO_CRATE_NAME");
@@ -44,14 +44,14 @@ fn note(list: &str, line: &str) {
     }
 }
 
-/// Where a tool is that [`have`] has promised.
+/// Returns the path of a tool that [`have`] has promised.
 pub(crate) fn path(tool: &str) -> PathBuf {
     find(tool).unwrap_or_else(|| panic!("{tool} is missing"))
 }
 
 fn find(tool: &str) -> Option<PathBuf> {
     match tool {
-        // What tests/run installs: Python with both packages, Node's, ours in C.
+        // Installed by tests/run: Python with both packages, Node's, ours in C.
         "pymodbus" | "linkkit" => existing(peers().join("venv/complete"))
             .and_then(|_| existing(peers().join("venv/bin/python"))),
         "device-sdk" => existing(peers().join("node/complete"))
@@ -68,7 +68,7 @@ fn find(tool: &str) -> Option<PathBuf> {
     }
 }
 
-/// Where `tests/run` puts what it installs or compiles.
+/// Returns where `tests/run` puts what it installs or compiles.
 pub(crate) fn peers() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers")
 }

@@ -1,5 +1,5 @@
-//! A serial server in front of a line whose rate is known: what is foretold of that
-//! line's load, and what comes.
+//! A serial server in front of a line whose rate is known: the forecast of that line's
+//! load, and the measured load.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,8 @@ use alink_gateway::spec::*;
 
 use super::world::{ROUND, TIMEOUT, World, marked, ms, s, serial};
 
-/// Eight units behind a server that says nothing about itself but the rate, if any.
+/// Builds eight units behind a server that says nothing about itself but the rate, if
+/// any.
 fn served(behind: Option<Characters>) -> Spec {
     let line = LineSpec::Tcp(TcpSpec {
         host: "server".into(),
@@ -25,18 +26,18 @@ fn served(behind: Option<Characters>) -> Spec {
     crate::installation::installation(line, TIMEOUT, units)
 }
 
-/// Foretold and measured, in thousandths, over a minute.
+/// Returns the load forecast and measured, in thousandths, over a minute.
 async fn load(behind: Option<Characters>) -> (u64, f64) {
     let spec = served(behind);
     let foretold = forecast(&spec, |_| Holes::new())[0].load();
     let mut world = World::of(spec, 31, |journal| journal).await;
     world.rig.with(|line, _| {
         for (_, unit) in line.units_mut() {
-            // What is assumed of a unit and of the way there and back.
+            // The assumptions about a unit and about the way there and back.
             unit.manners.turnaround = ms(15);
         }
     });
-    // Until what was measured is believed, and planned by.
+    // Until the measurement is believed, and used for planning.
     world.run(s(60)).await;
     let measured = world.load(s(60)).await;
     world.check();

@@ -1,4 +1,4 @@
-//! Commands through the port's task, on a line that is read meanwhile.
+//! Commands through the port's task, on a line that is polled meanwhile.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::world::{ROUND, World, ms, s};
 fn register(w: &World, unit: u8, address: u16) -> u16 {
     w.rig.with(|line, _| {
         let unit = line.unit(UnitId(unit)).unwrap();
-        // What was written stays, whenever that was.
+        // The written value stays, whenever that was.
         unit.truth(Now::default(), Table::HoldingRegister, address)
             .unwrap()
     })
 }
 
-/// The values of one device's point, as they come.
+/// Returns the values of one device's point, as they come.
 async fn values(w: &mut World, unit: u8, point: u16, span: Duration) -> Vec<Value> {
     let mut seen = Vec::new();
     w.watch(span, |event| {
@@ -54,7 +54,7 @@ async fn a_command_changes_the_register_and_the_next_read_shows_it() {
         assert_eq!(register(&w, 2, 5), wanted);
         let seen = values(&mut w, 2, 5, s(5)).await;
         let wanted = Value::UInt(u64::from(wanted));
-        // What was read before it was written may be told after.
+        // A value that was read before the write may be reported after it.
         assert!(seen.len() >= 4, "{seen:?}");
         assert!(seen.iter().skip(1).all(|v| *v == wanted), "{seen:?}");
     }
@@ -121,7 +121,7 @@ async fn a_confirmation_that_is_lost_leaves_open_whether_it_was_done_and_is_not_
     assert!(matches!(end.await.unwrap(), End::Unanswered(_)));
     assert!(answered(&w) <= before + 2);
     assert_eq!(register(&w, 1, 5), 4711, "done, although nobody said so");
-    // Somebody else writes something else: it is not undone.
+    // Another master writes another value: the gateway does not undo it.
     w.spoil(1, &[]);
     w.rig.with(|line, now| {
         let unit = line.unit_mut(UnitId(1)).unwrap();

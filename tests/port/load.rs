@@ -1,5 +1,5 @@
-//! The line's own account of its load, on a paced line, against the forecast
-//! from the configuration.
+//! The line's own measurement of its load, on a paced line, against the forecast from
+//! the configuration.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use alink_gateway::field::plan::holes::Holes;
 
 use super::world::{World, ms, s};
 
-/// How many units, each with three requests, asked how often: from a quiet line
-/// to one that is nearly full.
+/// How many units, each with three requests, and their interval: from a quiet line to
+/// one that is nearly full.
 pub(crate) const CASES: [(u8, Duration); 3] = [(4, s(2)), (8, s(2)), (8, ms(1400))];
 
-/// What was foretold and what came, in thousandths of the line's time.
+/// The load forecast and measured, in thousandths of the line's time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
     pub(crate) foretold: u64,
     pub(crate) measured: f64,
-    /// By how many percent of what came.
+    /// The difference, in percent of the measured load.
     pub(crate) off: f64,
 }
 
-/// One minute of such a line, on virtual time.
+/// Measures one minute of such a line, on virtual time.
 pub(crate) async fn measure(units: u8, interval: Duration) -> Load {
     let mut world = World::new(units, interval, 3).await;
     world.rig.with(|line, _| {

@@ -1,4 +1,4 @@
-//! Two devices under one address, as the port sees them and as it tells.
+//! Two devices under one address, as the port sees and reports them.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -9,7 +9,7 @@ use alink_gateway::lab::bus::Fault;
 
 use super::world::{ROUND, World, s};
 
-/// What the operator is told, as it arrives at the journal.
+/// The log events, as they arrive at the journal.
 struct Told {
     socket: UnixDatagram,
     entries: Vec<String>,
@@ -28,13 +28,13 @@ impl Told {
         }
     }
 
-    /// A journal that arrives here.
+    /// Returns a journal whose entries arrive here.
     fn sink(&self) -> Sink {
         let path = self.dir.path().join("socket");
         Sink::journal(Level::Debug, Clock::system(), &path).unwrap()
     }
 
-    /// Takes what has come: the socket holds few.
+    /// Takes the entries that have come: the socket holds few.
     fn take(&mut self) {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(n) = self.socket.recv(&mut buffer) {
@@ -44,7 +44,7 @@ impl Told {
         }
     }
 
-    /// The devices of which this was told.
+    /// Returns the devices named in entries of this event.
     fn of(&self, event: &str) -> Vec<&str> {
         let has = |entry: &&String| entry.lines().any(|l| l == format!("EVENT={event}"));
         let device = |entry: &&'_ String| entry.find("\nDEVICE=").map(|at| at + 8);
@@ -54,7 +54,7 @@ impl Told {
     }
 }
 
-/// One minute in which unit 2 of four shares its address, so often.
+/// Lives one minute in which unit 2 of four shares its address, so often.
 async fn shared(permille: u32, told: &mut Told) -> World {
     let sink = told.sink();
     let mut world = World::whose_journal(4, s(1), 21, |journal| journal.to(sink)).await;

@@ -25,15 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::installation::{number, point, profile};
 
-/// How long a reply is waited for.
+/// The response timeout.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Milliseconds from the moment a unit looks at its registers until the reply
-/// is complete: it may begin as late as the timeout, and then some sixty
-/// characters follow, with a pause in the middle.
+/// Milliseconds from the moment a unit looks at its registers until the reply is
+/// complete: it may begin as late as the timeout, and then some sixty characters
+/// follow, with a pause in the middle.
 pub(crate) const JOURNEY: i64 = 300 + 75 + 25;
 
-/// A line of marked units, the port task that polls it, and what it said.
+/// A line of marked units, the port task that polls it, and the events of the task.
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) rig: LineRig,
@@ -43,14 +43,14 @@ pub(crate) struct World {
     pub(crate) stop: CancellationToken,
     pub(crate) commands: mpsc::Sender<PortCommand>,
     pub(crate) polls: BTreeMap<u8, Tally>,
-    /// Replies with a value that was never there.
+    /// Replies with a value that never stood in a register.
     pub(crate) false_frames: u64,
 }
 
-/// Where the end of a command is told.
+/// The channel for the end of a command.
 pub(crate) type Ending = oneshot::Receiver<End>;
 
-/// What became of one device's polls.
+/// The results of one device's polls.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answers: u64,
@@ -63,8 +63,8 @@ pub(crate) struct Tally {
     pub(crate) longest_gap: Duration,
 }
 
-/// Three requests of different shapes, and values of two registers that could
-/// be torn.
+/// Builds three requests of different shapes, and values of two registers that could be
+/// torn.
 pub(crate) fn marked(interval: Duration) -> Arc<ProfileSpec> {
     use Table::{HoldingRegister as Holding, InputRegister as Input};
     let at = |table, address, kind| point(table, address, number(kind), interval);
@@ -77,14 +77,14 @@ pub(crate) fn marked(interval: Duration) -> Arc<ProfileSpec> {
 /// Values in one round of that profile.
 pub(crate) const ROUND: u64 = 13;
 
-/// So many units on one line.
+/// Puts so many units on one line.
 pub(crate) fn installation(units: u8, interval: Duration) -> Spec {
     let profile = marked(interval);
     let units = (1..=units).map(|unit| (unit, Arc::clone(&profile)));
     crate::installation::installation(LineSpec::Serial(serial()), TIMEOUT, units)
 }
 
-/// What the line is.
+/// Describes the line.
 pub(crate) fn serial() -> SerialSpec {
     crate::installation::serial("/dev/null", 9600)
 }
@@ -94,7 +94,7 @@ impl World {
         World::whose_journal(units, interval, seed, |journal| journal).await
     }
 
-    /// The same, with another way out for what the operator is told.
+    /// Does the same, with another sink for log events.
     pub(crate) async fn whose_journal(
         units: u8,
         interval: Duration,
@@ -104,8 +104,8 @@ impl World {
         World::of(installation(units, interval), seed, goes).await
     }
 
-    /// A line with the units of this installation, which the port reaches by what the
-    /// installation says of it.
+    /// Builds a line with the units of this installation, which the port reaches as the
+    /// installation says.
     pub(crate) async fn of(spec: Spec, seed: u64, goes: impl FnOnce(Journal) -> Journal) -> World {
         let spec = Arc::new(spec);
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
@@ -153,7 +153,7 @@ impl World {
         self.pipes.send(pipe).await.unwrap();
     }
 
-    /// Gives a command; what became of it comes out of the other end.
+    /// Gives a command; its result comes out of the other end.
     pub(crate) async fn command(&self, unit: u8, start: u16, entries: Entries) -> Ending {
         let (end, ended) = oneshot::channel();
         let device = DeviceId(u32::from(unit) - 1);
@@ -183,7 +183,7 @@ impl World {
         self.watch(span, |_| {}).await;
     }
 
-    /// How busy the line is on average, in thousandths, as the port tells.
+    /// Returns how busy the line is on average, in thousandths, according to the port.
     pub(crate) async fn load(&mut self, span: Duration) -> f64 {
         let mut loads = Vec::new();
         self.watch(span, |event| {
@@ -232,7 +232,7 @@ impl World {
         }
     }
 
-    /// Whether the value stood on the unit, whole, while it may have been read.
+    /// Returns whether the value stood on the unit, whole, while it may have been read.
     pub(crate) fn is_true(&self, reading: &Reading) -> bool {
         let device = self.spec.device(reading.device).unwrap();
         let point = &device.profile.points[usize::from(reading.point)];
@@ -251,7 +251,7 @@ impl World {
         })
     }
 
-    /// Sets what goes wrong with this unit's replies, in thousandths.
+    /// Sets the faults of this unit's replies, in thousandths.
     pub(crate) fn spoil(&self, unit: u8, faults: &[(Fault, u32)]) {
         self.rig.with(|line, _| {
             let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
@@ -262,16 +262,16 @@ impl World {
         });
     }
 
-    /// What one unit's polls came to so far.
+    /// Returns the results of one unit's polls so far.
     pub(crate) fn tally(&self, unit: u8) -> Tally {
         self.polls.get(&unit).cloned().unwrap_or_default()
     }
 
-    /// What holds on every line.
+    /// Checks what holds on every line.
     pub(crate) fn check(&self) {
         let wrong: Vec<_> = self.polls.values().flat_map(|t| &t.wrong).collect();
         let counts = self.rig.with(|line, _| line.counts().clone());
-        // What two who talk at once leave of a reply is any bytes at all.
+        // Two senders that talk at once leave any bytes at all of a reply.
         let chance = self.false_frames <= counts.chance_passes;
         assert!(chance, "{} wrong: {wrong:#?}; {counts:?}", wrong.len());
         assert_eq!(counts.silence_violations, 0, "{counts:?}");

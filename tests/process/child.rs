@@ -1,5 +1,5 @@
-//! A process under test: what it says are events to wait for, and it never
-//! outlives the test.
+//! A process under test: its lines are events to wait for, and it never outlives the
+//! test.
 
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -9,12 +9,11 @@ use tokio::process::Command;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// How long anything may take that normally takes well under a second: a
-/// machine shared with others is slow, and a test that fails for that is
-/// worth nothing.
+/// How long a step may take that normally takes well under a second: a machine shared
+/// with others is slow, and a test that fails for that is useless.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A running process and everything it has said.
+/// A running process and every line it has written.
 pub(crate) struct Child {
     name: String,
     process: tokio::process::Child,
@@ -23,13 +22,13 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Starts `program` under the name the transcript will use. The kernel
-    /// ends it with SIGTERM should the test die first.
+    /// Starts `program` under the name that the transcript uses. The kernel ends it
+    /// with SIGTERM if the test dies first.
     pub(crate) fn start<A: AsRef<str>>(name: &str, program: &str, args: &[A]) -> Child {
         Child::start_with(name, program, args, &[])
     }
 
-    /// The same, with these variables in its environment.
+    /// Does the same, with these variables in its environment.
     pub(crate) fn start_with<A: AsRef<str>>(
         name: &str,
         program: &str,
@@ -41,7 +40,7 @@ impl Child {
         command.args(args.iter().map(AsRef::as_ref));
         command.stdin(Stdio::null());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        // Whoever runs the tests may be supervised by systemd; the child is not,
+        // The user who runs the tests may be supervised by systemd; the child is not,
         // unless the test says so.
         for of_systemd in [
             "NOTIFY_SOCKET",
@@ -67,14 +66,14 @@ impl Child {
         }
     }
 
-    /// The next line that `wanted` accepts; lines before it are passed over
-    /// but stay in the transcript.
+    /// Returns the next line that `wanted` accepts; lines before it are skipped but
+    /// stay in the transcript.
     pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let found = self.line_or_end(what, wanted).await;
         found.unwrap_or_else(|| panic!("{}: ended before {what}", self.name))
     }
 
-    /// The same; `None` if it ends before.
+    /// Does the same; `None` if the process ends before.
     pub(crate) async fn line_or_end(
         &mut self,
         what: &str,
@@ -107,15 +106,14 @@ impl Child {
         assert!(sent.unwrap().success(), "{}: kill -{name}", self.name);
     }
 
-    /// Its number.
+    /// Returns its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process
             .id()
             .unwrap_or_else(|| panic!("{}: has ended", self.name))
     }
 
-    /// Waits for its end; everything it still had to say is in
-    /// [`Child::seen`] afterwards.
+    /// Waits for its end; its last lines are in [`Child::seen`] afterwards.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let Ok(status) = timeout(PATIENCE, self.process.wait()).await else {
             panic!("{}: still running after {PATIENCE:?}", self.name);
@@ -126,13 +124,13 @@ impl Child {
         status.unwrap()
     }
 
-    /// SIGTERM, and its end.
+    /// Sends SIGTERM and waits for the end.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.exit().await
     }
 
-    /// Every line so far, in order of arrival.
+    /// Returns every line so far, in order of arrival.
     pub(crate) fn seen(&mut self) -> &[String] {
         while let Ok(line) = self.lines.try_recv() {
             self.seen.push(line);

@@ -19,7 +19,7 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// A platform with its own listener. It knows nobody yet, because a
+    /// Starts a platform with its own listener. It knows no device yet, because a
     /// configuration needs its address first.
     pub(crate) async fn listening() -> Cloud {
         let clock = Clock::system();
@@ -29,7 +29,7 @@ impl Cloud {
         Cloud { broker }
     }
 
-    /// The same with TLS, by a certificate that the authority in `ca.pem` of
+    /// Does the same with TLS, by a certificate that the authority in `ca.pem` of
     /// `folder` has signed; both are made.
     pub(crate) async fn listening_with_tls(folder: &Path) -> Cloud {
         mosquitto::authority(folder, "ca");
@@ -45,8 +45,8 @@ impl Cloud {
         Cloud { broker }
     }
 
-    /// A platform that is one of the clients of a broker that is not ours; it
-    /// knows everybody in `config`.
+    /// Attaches a platform as a client of a foreign broker; it knows every device in
+    /// `config`.
     pub(crate) async fn behind(broker: &Mosquitto, as_: &Account, config: &Path) -> Cloud {
         let clock = Clock::system();
         let platform = Platform::new(everybody_in(config), Rng::new(1), clock.now());
@@ -56,18 +56,18 @@ impl Cloud {
         Cloud { broker }
     }
 
-    /// What a gateway connects to.
+    /// Returns the URL to which a gateway connects.
     pub(crate) fn url(&self) -> String {
         format!("mqtt://{}", self.broker.addr())
     }
 
-    /// The same over TLS.
+    /// Returns the same over TLS.
     pub(crate) fn secure_url(&self) -> String {
         format!("mqtts://{}", self.broker.addr())
     }
 
-    /// Waits until the gateway is connected for the `n`th time; how often it had
-    /// registered by then.
+    /// Waits until the gateway is connected for the `n`th time; returns how often it
+    /// had registered by then.
     pub(crate) async fn connected(&self, n: usize) -> usize {
         let count = |p: &Platform, wanted: fn(&Event) -> bool| {
             p.ledger().events().filter(|(_, e)| wanted(e)).count()
@@ -82,7 +82,7 @@ impl Cloud {
         registered.await.unwrap()
     }
 
-    /// Registers everybody in `config` and hangs the meters under the gateway.
+    /// Registers every device in `config` and puts the meters under the gateway.
     pub(crate) async fn knows(&self, config: &Path) {
         let known = everybody_in(config);
         let told = self.broker.with(move |platform, now| {
@@ -128,7 +128,7 @@ impl Cloud {
         }
     }
 
-    /// The first value it accepts for this property.
+    /// Returns the first value it accepts for this property.
     pub(crate) async fn value(&self, unit: u8, property: &'static str) -> f64 {
         let device = Device::new(METER_PRODUCT, &meter(unit));
         let latest = move |platform: &Platform| {
@@ -146,7 +146,7 @@ impl Cloud {
         seen.unwrap()
     }
 
-    /// How many log-outs it has accepted, single or in batches.
+    /// Returns how many log-outs it has accepted, single or in batches.
     pub(crate) async fn logged_out(&self) -> usize {
         let sizes = self.broker.with(|p, _| p.ledger().logout_sizes());
         sizes.await.unwrap().into_iter().sum()

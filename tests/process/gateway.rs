@@ -23,13 +23,13 @@ pub(crate) struct Config {
     gateway: String,
     cloud: String,
     ports: String,
-    /// Beside that of the meters.
+    /// The profiles beside that of the meters.
     profiles: String,
     devices: String,
 }
 
 impl Config {
-    /// A gateway that connects to `url`; `more` are further lines of `cloud:`.
+    /// Begins a gateway that connects to `url`; `more` are further lines of `cloud:`.
     pub(crate) fn towards(url: &str, more: &[String]) -> Config {
         let mut cloud = format!("  url: {url}\n");
         for line in more {
@@ -45,8 +45,8 @@ impl Config {
         }
     }
 
-    /// Gives the gateway its product's certificate instead of its own; what it
-    /// earns is kept in `state`, beside the configuration.
+    /// Gives the gateway its product's certificate instead of its own; the certificate
+    /// it gets is kept in `state`, beside the configuration.
     pub(crate) fn registering(mut self, registration: &str) -> Config {
         let (product, name, _) = GATEWAY;
         self.gateway = format!(
@@ -113,7 +113,7 @@ state_dir: state"
     }
 
     /// Adds, to a serial port, a meter of DL/T 645 and a scale without a standard,
-    /// by the names that meters with these numbers have.
+    /// under the names of meters with these numbers.
     pub(crate) fn others_on(mut self, tty: &Path, meter_of: u8, scale: u8) -> Config {
         let port = tty.file_name().unwrap().to_str().unwrap();
         self.profiles += &format!(
@@ -147,7 +147,7 @@ state_dir: state"
         self
     }
 
-    /// Writes it into `folder`.
+    /// Writes the configuration into `folder`.
     pub(crate) fn write(&self, folder: &Path) -> PathBuf {
         let Config {
             gateway,
@@ -179,13 +179,13 @@ devices:
         );
         let file = folder.join("gateway.yaml");
         fs::write(&file, text).unwrap();
-        // It holds secrets; the gateway would say so.
+        // It holds secrets; the gateway would complain.
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         file
     }
 }
 
-/// What the meter with this unit number is called.
+/// Returns the name of the meter with this unit number.
 pub(crate) fn meter(unit: u8) -> String {
     format!("meter-{unit}")
 }

@@ -1,5 +1,5 @@
-//! A service manager that started the gateway: the datagram socket of
-//! sd_notify(3), and what was said there.
+//! A service manager that started the gateway: the datagram socket of sd_notify(3), and
+//! the messages on it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,22 @@ use tokio::time::timeout;
 
 use crate::child::PATIENCE;
 
-/// The service manager's end.
+/// The end of the service manager.
 pub(crate) struct Manager {
     socket: UnixDatagram,
     path: PathBuf,
 }
 
 impl Manager {
-    /// One that listens in `folder`.
+    /// Opens a manager that listens in `folder`.
     pub(crate) fn listening(folder: &Path) -> Manager {
         let path = folder.join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
         Manager { socket, path }
     }
 
-    /// What it puts into its child's environment: where it listens, and how
-    /// often it wants to hear `WATCHDOG=1`.
+    /// Returns the environment for its child: where it listens, and how often it wants
+    /// to hear `WATCHDOG=1`.
     pub(crate) fn environment(&self, watchdog_micros: u64) -> [(&'static str, String); 2] {
         [
             ("NOTIFY_SOCKET", self.path.to_str().unwrap().to_owned()),
@@ -31,7 +31,7 @@ impl Manager {
         ]
     }
 
-    /// The next word, whichever it is.
+    /// Returns the next message.
     pub(crate) async fn next(&self) -> String {
         let mut message = [0; 4096];
         let received = timeout(PATIENCE, self.socket.recv(&mut message)).await;
@@ -42,7 +42,7 @@ impl Manager {
         message.trim_end().to_owned()
     }
 
-    /// The next word that `wanted` accepts.
+    /// Returns the next message that `wanted` accepts.
     pub(crate) async fn hears(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let found = timeout(PATIENCE, async {
             loop {

@@ -1,5 +1,4 @@
-//! Mosquitto with TLS and passwords: a broker that is not ours, in front of
-//! the platform model.
+//! Mosquitto with TLS and passwords: a foreign broker, in front of the platform model.
 
 use std::fs;
 use std::net::TcpListener;
@@ -9,15 +8,15 @@ use std::process::Command;
 use crate::child::Child;
 use crate::tools;
 
-/// Who may log in at the broker.
+/// A user that may log in at the broker.
 pub(crate) struct Account {
     pub(crate) user: String,
     pub(crate) password: String,
 }
 
 impl Account {
-    /// What the gateway `product`/`name` with `secret` shows in CONNECT: user
-    /// name and password as the platform defines them, computed by openssl and
+    /// Returns the user name and password that the gateway `product`/`name` with
+    /// `secret` shows in CONNECT, as the platform defines them, computed by openssl and
     /// not by the code under test. Base client id `product.name`; the constant
     /// timestamp of the platform's own C SDK.
     pub(crate) fn of_gateway(product: &str, name: &str, secret: &str) -> Account {
@@ -45,16 +44,16 @@ impl Account {
 /// A running broker.
 pub(crate) struct Mosquitto {
     process: Child,
-    /// TLS, on 127.0.0.1.
+    /// The TLS port, on 127.0.0.1.
     pub(crate) tls: u16,
-    /// Plain, on 127.0.0.1: where the platform model attaches.
+    /// The plain port, on 127.0.0.1: where the platform model attaches.
     pub(crate) plain: u16,
     /// The authority that signed its certificate.
     pub(crate) ca: PathBuf,
 }
 
 impl Mosquitto {
-    /// Starts it in `folder` with these accounts and nobody else.
+    /// Starts it in `folder` with these accounts and no others.
     pub(crate) async fn start(folder: &Path, accounts: &[Account]) -> Mosquitto {
         let ca = authority(folder, "ca");
         certify(folder, "ca");
@@ -64,8 +63,8 @@ impl Mosquitto {
             command.arg(folder.join("passwords"));
             succeed(command.args([&account.user, &account.password]));
         }
-        // It cannot be asked to choose a port itself, and between finding a
-        // free one and binding it another process may be faster.
+        // It cannot choose a port itself, and between finding a free port and binding
+        // it another process may be faster.
         for _ in 0..5 {
             let (tls, plain) = (free_port(), free_port());
             if let Some(process) = listen(folder, tls, plain).await {
@@ -80,22 +79,22 @@ impl Mosquitto {
         panic!("mosquitto found no free port");
     }
 
-    /// The next line of its log that `wanted` accepts.
+    /// Returns the next line of its log that `wanted` accepts.
     pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         self.process.line(what, wanted).await
     }
 
-    /// Its log so far.
+    /// Returns its log so far.
     pub(crate) fn seen(&mut self) -> &[String] {
         self.process.seen()
     }
 }
 
-/// Mosquitto on these ports; `None` if it ends at once.
+/// Starts mosquitto on these ports; `None` if it ends at once.
 async fn listen(folder: &Path, tls: u16, plain: u16) -> Option<Child> {
     let at = folder.display();
-    // `user root`: as root, mosquitto would drop to a user who cannot read a
-    // private folder; for everybody else the line means nothing.
+    // `user root`: as root, mosquitto would drop to a user that cannot read a private
+    // folder; for every other user the line has no effect.
     let config = format!(
         "user root\nlog_dest stderr\nlog_type all\npersistence false\n\
          allow_anonymous false\npassword_file {at}/passwords\n\
@@ -160,7 +159,7 @@ fn succeed(command: &mut Command) {
     assert!(out.status.success(), "{command:?}: {said}");
 }
 
-/// A port nobody listens on at this moment.
+/// Returns a port on which no process listens at this moment.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()

@@ -1,23 +1,23 @@
-//! A plant of strangers: serial lines and a serial server by socat, meters by
-//! pymodbus, libmodbus and modbus-serial.
+//! A plant of other authors' programs: serial lines and a serial server by socat,
+//! meters by pymodbus, libmodbus and modbus-serial.
 
 use std::path::{Path, PathBuf};
 
 use crate::child::Child;
 use crate::tools;
 
-/// A serial line: what is written at one end is read at the other. It ends,
-/// and its two names vanish, when dropped or [unplugged](Line::unplug).
+/// A serial line: bytes written at one end are read at the other. It ends, and its two
+/// names vanish, when dropped or [unplugged](Line::unplug).
 pub(crate) struct Line {
     socat: Child,
-    /// The gateway's end.
+    /// The end of the gateway.
     pub(crate) near: PathBuf,
-    /// The meters' end.
+    /// The end of the meters.
     pub(crate) far: PathBuf,
 }
 
 impl Line {
-    /// A line called `name` in `folder`.
+    /// Makes a line called `name` in `folder`.
     pub(crate) async fn plug_in(folder: &Path, name: &str) -> Line {
         let near = folder.join(name);
         let far = folder.join(format!("{name}-far"));
@@ -35,23 +35,24 @@ impl Line {
         Line { socat, near, far }
     }
 
-    /// Pulls the plug: both names vanish, whoever holds an end reads its end.
+    /// Pulls the plug: both names vanish, and a process that holds an end reads its
+    /// end.
     pub(crate) async fn unplug(mut self) {
         self.socat.stop().await;
         assert!(!self.near.exists(), "socat leaves no dangling name");
     }
 }
 
-/// A serial server: a TCP connection on one side, a line on the other, and no
-/// idea of what is said. It carries one connection, and ends when dropped.
+/// A serial server: a TCP connection on one side, a line on the other, without any
+/// knowledge of the protocol. It carries one connection, and ends when dropped.
 pub(crate) struct SerialServer {
     _socat: Child,
-    /// Where it listens.
+    /// The port on which it listens.
     pub(crate) port: u16,
 }
 
 impl SerialServer {
-    /// In front of this line, whose near end it takes.
+    /// Starts it in front of this line, whose near end it takes.
     pub(crate) async fn before(line: &Line) -> SerialServer {
         let tty = format!("file:{},rawer", text(&line.near));
         let args = ["-d", "-d", "tcp-listen:0,bind=127.0.0.1", &tty];
@@ -67,15 +68,15 @@ impl SerialServer {
     }
 }
 
-/// Meters served by somebody else's code, until dropped.
+/// Meters served by a program of another author, until dropped.
 pub(crate) struct Meters {
     _server: Child,
-    /// Where they listen, if on TCP.
+    /// The port on which they listen, if on TCP.
     pub(crate) port: Option<u16>,
 }
 
 impl Meters {
-    /// pymodbus serves `units` on a serial line.
+    /// Lets pymodbus serve `units` on a serial line.
     pub(crate) async fn pymodbus_rtu(line: &Line, units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "rtu".to_owned()];
         args.push(text(&line.far));
@@ -83,7 +84,7 @@ impl Meters {
         Meters::serve("pymodbus rtu", "pymodbus", &args).await
     }
 
-    /// pymodbus serves `units` on a serial line, in ASCII.
+    /// Lets pymodbus serve `units` on a serial line, in ASCII.
     pub(crate) async fn pymodbus_ascii(line: &Line, units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "ascii".to_owned()];
         args.push(text(&line.far));
@@ -91,33 +92,33 @@ impl Meters {
         Meters::serve("pymodbus ascii", "pymodbus", &args).await
     }
 
-    /// pymodbus serves `units` on TCP, in frames of a serial line.
+    /// Lets pymodbus serve `units` on TCP, in frames of a serial line.
     pub(crate) async fn pymodbus_rtu_over_tcp(units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "rtu-over-tcp".to_owned()];
         args.extend(units.iter().map(u8::to_string));
         Meters::serve("pymodbus rtu over tcp", "pymodbus", &args).await
     }
 
-    /// pymodbus serves `units` on TCP.
+    /// Lets pymodbus serve `units` on TCP.
     pub(crate) async fn pymodbus_tcp(units: &[u8]) -> Meters {
         let mut args = vec![script("pymodbus_server.py"), "tcp".to_owned()];
         args.extend(units.iter().map(u8::to_string));
         Meters::serve("pymodbus tcp", "pymodbus", &args).await
     }
 
-    /// libmodbus serves one unit on a serial line.
+    /// Lets libmodbus serve one unit on a serial line.
     pub(crate) async fn libmodbus_rtu(line: &Line, unit: u8) -> Meters {
         let args = ["rtu".to_owned(), text(&line.far), unit.to_string()];
         Meters::serve("libmodbus rtu", "libmodbus", &args).await
     }
 
-    /// libmodbus serves one unit on TCP.
+    /// Lets libmodbus serve one unit on TCP.
     pub(crate) async fn libmodbus_tcp(unit: u8) -> Meters {
         let args = ["tcp".to_owned(), unit.to_string()];
         Meters::serve("libmodbus tcp", "libmodbus", &args).await
     }
 
-    /// modbus-serial serves `units` on a serial line.
+    /// Lets modbus-serial serve `units` on a serial line.
     pub(crate) async fn modbus_serial_rtu(line: &Line, units: &[u8]) -> Meters {
         let mut args = vec![script("modbus_serial_server.js"), "rtu".to_owned()];
         args.push(text(&line.far));
@@ -125,7 +126,7 @@ impl Meters {
         Meters::serve("modbus-serial rtu", "modbus-serial", &args).await
     }
 
-    /// modbus-serial serves `units` on TCP.
+    /// Lets modbus-serial serve `units` on TCP.
     pub(crate) async fn modbus_serial_tcp(units: &[u8]) -> Meters {
         let mut args = vec![script("modbus_serial_server.js"), "tcp".to_owned()];
         args.extend(units.iter().map(u8::to_string));
@@ -133,7 +134,7 @@ impl Meters {
     }
 
     async fn serve(name: &str, tool: &str, args: &[String]) -> Meters {
-        // For those in Node: the script lies elsewhere than what it needs.
+        // For the meters in Node: the script lies elsewhere than its packages.
         let modules = text(&tools::peers().join("node/node_modules"));
         let program = text(&tools::path(tool));
         let mut server = Child::start_with(name, &program, args, &[("NODE_PATH", modules)]);

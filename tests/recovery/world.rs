@@ -1,5 +1,5 @@
-//! The engine, a small platform, and the time between them. It shares no code
-//! with the engine, nor with the platform of the lab.
+//! The engine, a small platform, and the time between them. It shares no code with the
+//! engine, nor with the platform of the lab.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,12 +30,12 @@ fn number(name: &str) -> Option<u32> {
     name.strip_prefix("meter-")?.parse().ok()
 }
 
-/// An installation of `n` devices without points.
+/// Builds an installation of `n` devices without points.
 pub(crate) fn spec(n: u32) -> Spec {
     gateway(n, 0)
 }
 
-/// What a message asks.
+/// The kind of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Ask {
     LogIn,
@@ -43,7 +43,7 @@ pub(crate) enum Ask {
     Relations,
     Relate,
     Unrelate,
-    /// An answer of the engine's, or the version: nothing is answered.
+    /// An answer of the engine, or the version: neither gets a reply.
     Answer,
 }
 
@@ -60,7 +60,7 @@ impl Ask {
     }
 }
 
-/// Whom the reply to a refused batch names.
+/// Which devices the reply to a refused batch names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Names {
     Culprits,
@@ -69,7 +69,7 @@ pub(crate) enum Names {
     All,
 }
 
-/// A message of the engine's, and what the platform made of it.
+/// A message of the engine, and the reply of the platform.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
     pub(crate) at: Mono,
@@ -83,18 +83,18 @@ pub(crate) struct Sent {
 
 pub(crate) struct Platform {
     pub(crate) online: BTreeSet<u32>,
-    /// Most online at once.
+    /// The most devices online at once.
     pub(crate) cap: usize,
     pub(crate) names: Names,
     pub(crate) bad: BTreeMap<(Ask, u32), i64>,
-    /// Names of those under the gateway.
+    /// Names of the devices under the gateway.
     pub(crate) related: BTreeSet<String>,
     throttled: BTreeMap<Ask, Mono>,
-    /// Answers to the next log-ins.
+    /// Codes of the answers to the next log-ins.
     pub(crate) moods: Vec<i64>,
-    /// Replies to these come after so long, whatever the others take.
+    /// Replies to these requests come after so long, whatever the others take.
     pub(crate) delays: BTreeMap<Ask, Duration>,
-    /// Messages about one of these, and no others, are lost.
+    /// Messages about one of these devices, and no others, are lost.
     pub(crate) deaf_to: BTreeSet<u32>,
 }
 
@@ -158,9 +158,9 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) platform: Platform,
     link: bool,
-    /// Replies take something between these.
+    /// The least and the longest delay of a reply.
     pub(crate) delay: (Duration, Duration),
-    /// Lost each way, in thousandths.
+    /// Messages lost each way, in thousandths.
     pub(crate) loss: u32,
     rng: Rng,
     mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,
@@ -256,7 +256,7 @@ impl World {
         self.settle();
     }
 
-    /// Another configuration: those that are not removed, retired or new stay.
+    /// Loads another configuration: devices that are not removed, retired or new stay.
     pub(crate) fn reload(&mut self, changes: &Changes) {
         let mut spec = self.spec.clone();
         let retired = &mut spec.retired.devices;
@@ -273,7 +273,7 @@ impl World {
         self.run_for(span, |_| false);
     }
 
-    /// Until `done`, at most `span`; says whether it came.
+    /// Runs until `done`, at most `span`; returns whether it came.
     pub(crate) fn run_for(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now.mono + span;
         self.settle();
@@ -386,7 +386,7 @@ impl World {
         );
     }
 
-    /// What must hold of every log-in, however it goes.
+    /// Checks what must hold of every log-in, whatever its result.
     fn check_limits(&mut self, devices: &[u32]) {
         assert!(devices.len() <= self.spec.cloud.session.batch);
         for d in devices {
@@ -414,7 +414,7 @@ impl World {
         (0..devices).all(|d| self.cloud.session(id(d)) == Session::Out)
     }
 
-    /// How long it is barred yet.
+    /// Returns how long the retry block of the device still lasts.
     pub(crate) fn bar(&self, d: u32) -> Option<Duration> {
         match self.cloud.session(id(d)) {
             Session::Barred { until, .. } => Some(until.since(self.now.mono)),
@@ -429,18 +429,18 @@ impl World {
         }
     }
 
-    /// How often it was in a log-in.
+    /// Returns how often the device was in a log-in.
     pub(crate) fn logins(&self, d: u32) -> usize {
         self.logins.get(&d).copied().unwrap_or_default()
     }
 
-    /// How often this was told.
+    /// Returns how often a notice of this kind was given.
     pub(crate) fn told(&self, kind: &str) -> usize {
         let told = self.notices.iter().map(LogEvent::kind);
         told.map(EventKind::name).filter(|k| *k == kind).count()
     }
 
-    /// What the engine published on this topic.
+    /// Returns the messages that the engine published on this topic.
     pub(crate) fn answers(&self, topic: &str) -> Vec<&Json> {
         let on = self.sent.iter().filter(|s| s.topic == topic);
         on.map(|s| &s.body).collect()

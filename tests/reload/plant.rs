@@ -35,27 +35,27 @@ pub(crate) struct Meter {
     pub(crate) unit: u8,
     /// Its name on the platform.
     pub(crate) name: String,
-    /// Its secret; empty to have it registered.
+    /// The secret; empty if the device is to register.
     pub(crate) secret: String,
-    /// Which points it has: their order matters.
+    /// The names of its points: their order matters.
     pub(crate) points: Vec<&'static str>,
 }
 
-/// A configuration, as a person thinks of it.
+/// A configuration, in short form.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Config {
     pub(crate) meters: Vec<Meter>,
     /// Response timeout of each line.
     pub(crate) timeouts: [Duration; LINES as usize],
-    /// Where the platform is.
+    /// The host of the platform.
     pub(crate) host: &'static str,
     /// Log-ins under way at once.
     pub(crate) in_flight: usize,
-    /// What is done to the topology.
+    /// The policy for the topology.
     pub(crate) topology: TopologyPolicy,
 }
 
-/// The device of one unit; its name says where it is.
+/// Builds the device of one unit; its name says where it is.
 pub(crate) fn meter(line: u8, unit: u8) -> Meter {
     let name = format!("unit-{line}-{unit}");
     Meter {
@@ -67,13 +67,13 @@ pub(crate) fn meter(line: u8, unit: u8) -> Meter {
     }
 }
 
-/// The right secret.
+/// Returns the right secret.
 pub(crate) fn secret(name: &str) -> String {
     format!("secret-of-{name}")
 }
 
 impl Config {
-    /// So many units on each of so many lines.
+    /// Puts so many units on each of so many lines.
     pub(crate) fn of(lines: u8, units: u8) -> Config {
         let all = (0..lines).flat_map(|l| (1..=units).map(move |u| meter(l, u)));
         Config {
@@ -85,26 +85,26 @@ impl Config {
         }
     }
 
-    /// The meter of this name.
+    /// Returns the meter of this name.
     pub(crate) fn meter(&mut self, name: &str) -> &mut Meter {
         let found = self.meters.iter_mut().find(|m| m.name == name);
         found.expect("a meter of that name")
     }
 
-    /// Without the meter of this name.
+    /// Returns the configuration without the meter of this name.
     pub(crate) fn without(mut self, name: &str) -> Config {
         self.meters.retain(|m| m.name != name);
         self
     }
 
-    /// The names of all, in order.
+    /// Returns the names of all, in order.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = self.meters.iter().map(|m| m.name.clone()).collect();
         names.sort();
         names
     }
 
-    /// Compiled.
+    /// Compiles the configuration.
     pub(crate) fn spec(&self) -> Spec {
         let ports = (0..LINES).map(|n| PortSpec {
             name: format!("line{n}"),
@@ -218,8 +218,8 @@ impl Plant {
         plant
     }
 
-    /// The same with this directory for what the platform hands out, and a
-    /// platform that is like this.
+    /// Does the same with this directory for what the platform hands out, and a
+    /// platform with these settings.
     pub(crate) async fn start_in(
         state: &Path,
         config: &Config,
@@ -279,7 +279,7 @@ impl Plant {
         self.service.reload(config.spec(), true).await
     }
 
-    /// Switches one unit off or on.
+    /// Switches the power of one unit off or on.
     pub(crate) fn power(&self, line: u8, unit: u8, on: bool) {
         let rigs = self.rigs.lock().unwrap();
         rigs[&format!("line{line}")].with(|line, _| {
@@ -297,7 +297,7 @@ impl Plant {
         looked.expect("the model does not panic")
     }
 
-    /// Who is online.
+    /// Returns the devices that are online.
     pub(crate) async fn online(&self) -> Vec<String> {
         self.platform(|p| online(p)).await
     }
@@ -313,14 +313,14 @@ impl Plant {
         }
     }
 
-    /// Whether a device of this name hangs under a gateway.
+    /// Returns whether a device of this name hangs under a gateway.
     pub(crate) async fn hangs(&self, name: &str) -> bool {
         let sub = Device::new("a1SubDemoPk", name);
         self.platform(move |p| p.gateway_of(&sub).is_some()).await
     }
 
-    /// What the platform was asked so far: the sizes of log-ins and log-outs,
-    /// and how often it was connected to.
+    /// Returns the requests to the platform so far: the sizes of log-ins and log-outs,
+    /// and the number of connections.
     pub(crate) async fn asked(&self) -> Asked {
         self.platform(|p| Asked {
             logins: p.ledger().login_sizes(),
@@ -336,9 +336,9 @@ impl Plant {
         assert_eq!(broken.await, "{}");
     }
 
-    /// Demands that every value in the cloud stood in that very register of
-    /// that very unit at the time it claims; how many there were. Only where
-    /// each device stays at its unit.
+    /// Demands that every value in the cloud stood in that very register of that very
+    /// unit at the time it claims; returns how many there were. Only where each device
+    /// stays at its unit.
     pub(crate) async fn every_value_was_true(&self) -> usize {
         let accepted: Vec<_> = self
             .platform(|p| p.accepted().log().cloned().collect())
@@ -361,8 +361,8 @@ impl Plant {
         accepted.len()
     }
 
-    /// Stops the service as `serve` does: orderly if that is done in time, else
-    /// as it is. Whether it was, and the platform afterwards.
+    /// Stops the service as `serve` does: orderly if that is done in time, else as it
+    /// is. Returns whether it was, and the platform afterwards.
     pub(crate) async fn stop(mut self) -> (bool, Platform) {
         let within = self.service.stop_within();
         let stopped = tokio::time::timeout(within, self.service.stop()).await;
@@ -372,7 +372,7 @@ impl Plant {
         )
     }
 
-    /// Ends the service as a kill does: nothing more is said.
+    /// Ends the service as a kill does: no further message is sent.
     pub(crate) async fn kill(self) -> std::io::Result<Platform> {
         self.service.end().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -389,7 +389,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// What was asked since `before`.
+    /// Returns the requests since `before`.
     pub(crate) fn since(&self, before: &Asked) -> Asked {
         Asked {
             logins: self.logins[before.logins.len()..].to_vec(),

@@ -1,5 +1,4 @@
-//! The real port on a real socket, what it says, and a server that does as a test
-//! pleases.
+//! The real port on a real socket, its events, and a server that the test controls.
 
 use std::future::Future;
 use std::os::unix::net::UnixDatagram;
@@ -26,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::installation::{installation, number, point, profile};
 
-/// Milliseconds.
+/// Returns this many milliseconds.
 pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
@@ -42,7 +41,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Of these twelve bytes.
+    /// Parses these twelve bytes.
     pub(crate) fn of(bytes: [u8; 12]) -> Request {
         let word = |at: usize| u16::from_be_bytes([bytes[at], bytes[at + 1]]);
         Request {
@@ -54,7 +53,7 @@ impl Request {
         }
     }
 
-    /// Its reply; every register holds the unit and its own address.
+    /// Returns its reply; every register holds the unit and its own address.
     pub(crate) fn reply_of_unit(&self) -> Vec<u8> {
         let mut frame = self.reply();
         for (n, pair) in frame[9..].chunks_mut(2).enumerate() {
@@ -64,7 +63,7 @@ impl Request {
         frame
     }
 
-    /// Its reply; every register holds its own address.
+    /// Returns its reply; every register holds its own address.
     pub(crate) fn reply(&self) -> Vec<u8> {
         let count = self.count.to_be_bytes()[1];
         let mut frame = self.id.to_be_bytes().to_vec();
@@ -73,7 +72,7 @@ impl Request {
         frame
     }
 
-    /// A refusal whose length field says this.
+    /// Returns a refusal with this value in the length field.
     pub(crate) fn refusal(&self, code: u8, length: u16) -> Vec<u8> {
         let mut frame = self.id.to_be_bytes().to_vec();
         frame.extend([0, 0]);
@@ -83,16 +82,16 @@ impl Request {
     }
 }
 
-/// One connection at the server's end.
+/// One connection at the end of the server.
 pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
-    /// How many came before it.
+    /// How many connections came before it.
     pub(crate) nth: usize,
     pub(crate) since: Instant,
 }
 
 impl Peer {
-    /// The next request; `None`: the other end has closed.
+    /// Reads the next request; `None`: the other end has closed.
     pub(crate) async fn request(&mut self) -> Option<Request> {
         let mut bytes = [0; 12];
         self.stream.read_exact(&mut bytes).await.ok()?;
@@ -104,7 +103,7 @@ impl Peer {
         let _ = self.stream.write_all(bytes).await;
     }
 
-    /// Closes it with a reset instead of an orderly end.
+    /// Closes the connection with a reset instead of an orderly end.
     pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream)
             .set_linger(Some(Duration::ZERO))
@@ -120,7 +119,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Every connection is served by `serve`, all at a time.
+    /// Starts a server whose connections are all served by `serve` at a time.
     pub(crate) async fn new<F>(serve: impl Fn(Peer) -> F + Send + 'static) -> Server
     where
         F: Future<Output = ()> + Send + 'static,
@@ -149,7 +148,7 @@ impl Server {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// The way to it.
+    /// Returns the way to it.
     pub(crate) fn line(&self) -> TcpSpec {
         TcpSpec {
             host: "127.0.0.1".into(),
@@ -162,7 +161,7 @@ impl Server {
     }
 }
 
-/// Units with one register each at address 7, read so often.
+/// Builds units with one register each at address 7, read so often.
 pub(crate) fn registers(line: TcpSpec, units: u8, interval: Duration, timeout: Duration) -> Spec {
     let at = |address| {
         point(
@@ -184,7 +183,7 @@ pub(crate) struct Gateway {
     stop: CancellationToken,
     told: UnixDatagram,
     entries: Vec<String>,
-    /// Everything that came from the hub.
+    /// Every event of the port.
     pub(crate) events: Arc<Mutex<Vec<FieldEvent>>>,
     _dir: tempfile::TempDir,
 }
@@ -236,7 +235,7 @@ impl Gateway {
         }
     }
 
-    /// The next event but load.
+    /// Returns the next event but load.
     pub(crate) async fn event(&mut self) -> FieldEvent {
         loop {
             let event = timeout(Duration::from_secs(20), self.hub.recv()).await;
@@ -263,17 +262,17 @@ impl Gateway {
         }
     }
 
-    /// Everything until then, and no wrong value in it.
+    /// Handles every event until then, and checks that no value in it is wrong.
     pub(crate) async fn run(&mut self, time: Duration) {
         let _ = timeout(time, async { self.values(usize::MAX).await }).await;
     }
 
-    /// How many events so far are like this.
+    /// Returns how many events so far are like this.
     pub(crate) fn count(&self, is: impl Fn(&FieldEvent) -> bool) -> usize {
         self.events.lock().unwrap().iter().filter(|e| is(e)).count()
     }
 
-    /// Polls without proof of life.
+    /// Returns how many polls were without proof of life.
     pub(crate) fn misses(&self) -> usize {
         self.count(|e| {
             matches!(e, FieldEvent::Polled { evidence, .. }
@@ -285,7 +284,7 @@ impl Gateway {
         self.count(|e| matches!(e, FieldEvent::PortDown { .. }))
     }
 
-    /// What was told of this kind.
+    /// Returns the log events of this kind.
     pub(crate) fn told(&mut self, event: &str) -> Vec<String> {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(n) = self.told.recv(&mut buffer) {

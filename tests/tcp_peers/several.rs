@@ -1,5 +1,5 @@
-//! Several requests in flight: servers that stand it and such that do not, and what it
-//! is good for.
+//! Several requests in flight: servers that support it and servers that do not, and the
+//! gain.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::gateway::Request;
 
-/// How often each device answered and missed, and that no value was another's.
+/// How often each device answered and missed, and that no value belonged to another.
 #[derive(Debug, Default)]
 struct Tally {
     answers: BTreeMap<u32, usize>,
@@ -52,7 +52,7 @@ impl Tally {
     }
 }
 
-/// What a server does with requests that come together.
+/// How a server treats requests that come together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Habit {
     /// Answers each, the last first.
@@ -71,13 +71,13 @@ enum Habit {
     Twice,
     /// Exchanges the ids of two.
     SwapsIds,
-    /// Closes.
+    /// Closes the connection.
     Closes,
     /// Says for half of the units that they do not answer, and takes its time.
     SaysNo,
 }
 
-/// Serves in rounds: what has come within some milliseconds came together.
+/// Serves in rounds: requests that arrive within some milliseconds came together.
 async fn has(mut peer: Peer, habit: Habit, most: Arc<AtomicUsize>) {
     while let Some(first) = peer.request().await {
         let mut together = vec![first];
@@ -140,7 +140,7 @@ async fn has(mut peer: Peer, habit: Habit, most: Arc<AtomicUsize>) {
     }
 }
 
-/// Twelve units, read so often for six seconds.
+/// Runs twelve units, read so often for six seconds.
 async fn twelve(habit: Habit, interval: Duration) -> (Tally, Gateway, usize) {
     let most = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&most);
@@ -216,7 +216,7 @@ async fn one_is_always_one_if_that_is_said() {
     assert_eq!(most.load(Ordering::SeqCst), 1);
 }
 
-/// A gateway whose units answer by themselves, those that live.
+/// Runs a gateway whose living units answer by themselves.
 fn rack(pipe: DuplexStream, dead: Arc<Mutex<BTreeSet<u8>>>, sent: Arc<AtomicUsize>) {
     let (mut from_master, to_master) = tokio::io::split(pipe);
     let to_master = Arc::new(tokio::sync::Mutex::new(to_master));
@@ -291,7 +291,7 @@ impl Drop for Hundred {
     }
 }
 
-/// Every other unit.
+/// Returns every other unit.
 fn half() -> BTreeSet<u8> {
     (1..=100).filter(|unit| unit % 2 == 0).collect()
 }

@@ -1,5 +1,5 @@
-//! What dead units cost those that answer, and how soon they are missed when they
-//! are back.
+//! How much time dead units take from the units that answer, and how soon returned
+//! units are noticed.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use alink_gateway::base::{Mono, Rng};
 
 use super::turns_line::{Delay, Line, fleet};
 
-/// What the units take, as a matter of course.
+/// The ordinary delay of the units.
 const PROMPT: Delay = Delay::Always(Duration::from_millis(10));
 
-/// Long enough for everybody to be known.
+/// Long enough for all units to be known.
 const BEFORE: Duration = Duration::from_secs(120);
 
 /// The interval at which sixteen units take half of the line: 48 requests of
 /// 56 ms.
 pub(crate) const HALF_LOAD: Duration = Duration::from_millis(5_400);
 
-/// More often than the line can.
+/// An interval shorter than the line can keep.
 const FLAT_OUT: Duration = Duration::from_millis(500);
 
-/// How the healthy fared.
+/// The figures of the healthy units.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Healthy {
     /// The share of their polls they kept in the first minute.
@@ -31,7 +31,7 @@ pub(crate) struct Healthy {
     pub(crate) p99_gap: f64,
 }
 
-/// Twenty of 31 units die at once; or were never there.
+/// Lets twenty of 31 units die at once, or be dead from the start.
 pub(crate) fn twenty_of_31(interval: Duration, from_the_start: bool, seed: u64) -> Healthy {
     let mut line = Line::new(&fleet(31, interval), PROMPT, seed);
     let dead = draw(31, 20, seed);
@@ -75,7 +75,7 @@ pub(crate) fn twenty_of_31(interval: Duration, from_the_start: bool, seed: u64) 
     }
 }
 
-/// Each live unit's rate relative to its former: the worst of them.
+/// The rate of each live unit relative to its former rate: the worst of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates {
     /// In the first 25 s after the others died.
@@ -84,7 +84,7 @@ pub(crate) struct Rates {
     pub(crate) steady: f64,
 }
 
-/// Four of sixteen units die while the line is polled flat out.
+/// Lets four of sixteen units die while the line is polled flat out.
 pub(crate) fn four_of_16(seed: u64) -> Rates {
     let mut line = Line::new(&fleet(16, FLAT_OUT), PROMPT, seed);
     let dead = draw(16, 4, seed);
@@ -120,8 +120,8 @@ pub(crate) fn four_of_16(seed: u64) -> Rates {
     }
 }
 
-/// How long until returns were noticed: of `dead` units among `all`, one after the
-/// other comes back at some time and dies again.
+/// Returns how long until returns were noticed: of `dead` units among `all`, one after
+/// the other comes back at some time and dies again.
 pub(crate) fn returns(all: usize, dead: usize, interval: Duration, seed: u64) -> Vec<f64> {
     let mut line = Line::new(&fleet(all, interval), PROMPT, seed);
     let mut rng = Rng::new(seed);
@@ -152,14 +152,14 @@ pub(crate) fn returns(all: usize, dead: usize, interval: Duration, seed: u64) ->
     noticed
 }
 
-/// The value below which that share of them lies.
+/// Returns the value below which this share of the values lies.
 pub(crate) fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let at = (values.len() as f64 * share).ceil() as usize;
     values[at.clamp(1, values.len()) - 1]
 }
 
-/// So many of them, drawn by lot.
+/// Draws so many of them by lot.
 fn draw(all: usize, some: usize, seed: u64) -> Vec<usize> {
     let mut rng = Rng::new(seed ^ 0xD1E);
     let mut left: Vec<usize> = (0..all).collect();

@@ -1,8 +1,8 @@
-//! A serial line on virtual time, driven by the real schedule: every byte, silence
-//! and wait takes what it takes on the wire, units die and come back, and some
-//! answer so late that nobody waits for them any more.
+//! A serial line on virtual time, driven by the real schedule: every byte, silence and
+//! wait takes its time on the wire, units die and come back, and some answer only after
+//! the schedule has given the request up.
 //!
-//! Nothing in here sleeps, so the load of the machine changes no figure.
+//! No code here sleeps, so the load of the machine changes no figure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -55,11 +55,11 @@ impl Delay {
 struct Unit {
     alive: bool,
     delay: Delay,
-    /// Until then it is busy with what it was asked before.
+    /// Until when the unit is busy with the request before.
     busy: Mono,
 }
 
-/// A reply that nobody waits for any more.
+/// A reply to a request that was given up.
 struct Late {
     from: Mono,
     until: Mono,
@@ -85,11 +85,11 @@ pub(crate) struct Line {
     pub(crate) misses: BTreeMap<usize, u64>,
     /// How often a device was declared silent.
     pub(crate) silenced: BTreeMap<usize, u64>,
-    /// Values that were believed and were another request's.
+    /// Values that were believed and belonged to another request.
     pub(crate) wrong: u64,
 }
 
-/// `devices` units with three reads of ten registers each, at 9600 bit/s: the
+/// Builds `devices` units with three reads of ten registers each, at 9600 bit/s: the
 /// fleet of the published model of dead units.
 pub(crate) fn fleet(devices: usize, interval: Duration) -> Spec {
     let points = (0..3).map(|block| {
@@ -111,7 +111,7 @@ pub(crate) fn fleet(devices: usize, interval: Duration) -> Spec {
     )
 }
 
-/// An installation on one line at 9600 bit/s.
+/// Builds an installation on one line at 9600 bit/s.
 pub(crate) fn installation(profiles: &str, points: &str, devices: &str) -> Spec {
     let text = format!(
         "gateway: {{ product_key: a1Gw, device_name: gw-1, secret: s }}\n\
@@ -129,7 +129,7 @@ pub(crate) fn installation(profiles: &str, points: &str, devices: &str) -> Spec 
 }
 
 impl Line {
-    /// All units alive, each with this delay.
+    /// Builds a line with all units alive, each with this delay.
     pub(crate) fn new(spec: &Spec, delay: Delay, seed: u64) -> Line {
         let mut rng = Rng::new(seed);
         let now = Now::default();
@@ -158,17 +158,17 @@ impl Line {
         }
     }
 
-    /// From now on this unit answers, or not.
+    /// Makes this unit answer, or not, from now on.
     pub(crate) fn set_alive(&mut self, device: usize, alive: bool) {
         self.units[device].alive = alive;
     }
 
-    /// From now on this unit takes so long.
+    /// Sets the delay of this unit from now on.
     pub(crate) fn set_delay(&mut self, device: usize, delay: Delay) {
         self.units[device].delay = delay;
     }
 
-    /// Forgets what happened so far; the schedule does not.
+    /// Forgets the counts so far; the schedule keeps its state.
     pub(crate) fn forget(&mut self) {
         self.polls.clear();
         self.proofs.clear();
@@ -193,13 +193,13 @@ impl Line {
         }
     }
 
-    /// Nobody is asked until then.
+    /// Lets time pass without a request until then.
     fn listen(&mut self, until: Mono) {
         self.now = until;
         self.overhear(until);
     }
 
-    /// Late replies that are complete by then are heard.
+    /// Receives late replies that are complete by then.
     fn overhear(&mut self, until: Mono) {
         let mut heard = Vec::new();
         self.late.retain(|late| {
@@ -221,7 +221,7 @@ impl Line {
 
     fn transact(&mut self, job: &Request) {
         let device = job.device.index();
-        // Whoever is talking is heard out.
+        // A reply that is under way is heard to its end.
         let mut begin = self.quiet(job);
         while let Some(talks) = self.late.iter().find(|l| l.from < begin).map(|l| l.until) {
             self.overhear(begin.max(talks));
@@ -263,7 +263,7 @@ impl Line {
         self.overhear(at);
     }
 
-    /// What comes back, and when it is known.
+    /// Returns the reply, and when it is known.
     fn receive(
         &mut self,
         job: &Request,
@@ -303,7 +303,7 @@ impl Line {
         (until, Outcome::Answered(data))
     }
 
-    /// When the request of this job may begin.
+    /// Returns when this request may begin.
     fn quiet(&self, job: &Request) -> Mono {
         self.silence
             .quiet_at(self.last_byte, job.turnaround)
@@ -325,7 +325,7 @@ impl Line {
         self.fleet.on_field(at, &event);
     }
 
-    /// Counts whom the fleet gives up.
+    /// Counts the devices that the fleet gives up.
     fn judge(&mut self) {
         let at = Now {
             mono: self.now,
@@ -344,7 +344,7 @@ impl Line {
         }
     }
 
-    /// Whether the fleet counts it as silent.
+    /// Returns whether the fleet counts the device as silent.
     pub(crate) fn is_silent(&self, device: usize) -> bool {
         let id = DeviceId(u32::try_from(device).unwrap());
         matches!(self.fleet.life(id), Some(Life::Silent { .. }))

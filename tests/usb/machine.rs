@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long anything may take in there: it is emulated instruction by
-/// instruction, on a machine that may have other work.
+/// How long a step may take in the machine: it is emulated instruction by instruction,
+/// on a host that may have other work.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The serial number of the adapter, and the name udev makes of it.
@@ -46,7 +46,7 @@ impl Machine {
     pub(crate) async fn boot(image: &Path, folder: &Path, files: &[(&str, PathBuf)]) -> Machine {
         pack(image, folder, files);
         let socket = |name: &str| format!("unix:{}/{name},server=on,wait=off", folder.display());
-        // It does not outlive the test.
+        // QEMU does not outlive the test.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL"]);
         qemu.arg(crate::tools::path("qemu-system-x86_64"));
@@ -97,7 +97,7 @@ impl Machine {
             commands: 0,
         };
         machine.order("qmp_capabilities", json!({})).await;
-        // What is typed before anybody listens may be lost.
+        // Characters typed before a shell listens may be lost.
         let begun = Instant::now();
         loop {
             let said = timeout(Duration::from_secs(2), machine.run("echo up")).await;
@@ -109,7 +109,7 @@ impl Machine {
         machine
     }
 
-    /// The end of the adapter's cable.
+    /// Returns the end of the adapter's cable.
     pub(crate) async fn line(&self) -> UnixStream {
         UnixStream::connect(self.folder.join("line")).await.unwrap()
     }
@@ -129,7 +129,7 @@ impl Machine {
         }
     }
 
-    /// Pulls it out.
+    /// Pulls the adapter out.
     pub(crate) async fn unplug(&mut self) {
         self.order("device_del", json!({"id": "adapter"})).await;
     }
@@ -138,7 +138,7 @@ impl Machine {
         self.try_order(what, with).await.unwrap();
     }
 
-    /// Gives the monitor an order; what it says against it.
+    /// Gives the monitor an order; returns its objection.
     async fn try_order(&mut self, what: &str, with: Json) -> Result<(), String> {
         let order = json!({"execute": what, "arguments": with});
         let order = format!("{order}\n");
@@ -157,9 +157,9 @@ impl Machine {
         }
     }
 
-    /// What root's shell says to this.
+    /// Returns the output of root's shell.
     pub(crate) async fn run(&mut self, command: &str) -> String {
-        // What an earlier command still had to say is passed over.
+        // The rest of the output of an earlier command is skipped.
         self.commands += 1;
         eprintln!("# {command}");
         let (begin, end) = (
@@ -183,7 +183,7 @@ impl Machine {
     }
 }
 
-/// The image with more files behind it: the kernel unpacks both.
+/// Writes the image with more files behind it: the kernel unpacks both.
 fn pack(image: &Path, folder: &Path, files: &[(&str, PathBuf)]) {
     let more = folder.join("more");
     for (place, from) in files {

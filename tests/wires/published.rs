@@ -1,11 +1,11 @@
 //! Exchanges that manuals and other programs publish, between the port task and a
-//! device that answers them to the byte: what a configuration has to say so that the
-//! values come out which the source prints.
+//! device that answers them to the byte: the configuration that yields the values which
+//! the source prints.
 
 use super::*;
 use alink_gateway::field::modbus::tcp;
 
-/// What was read, by device and point, and how often nothing came.
+/// The values read, by device and point, and how often no value came.
 type Read = (BTreeMap<String, Value>, u32);
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -14,7 +14,7 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A device that answers this to that.
+/// Builds a device that answers each request of the table with its reply.
 fn answering(table: &[(Vec<u8>, Vec<u8>)]) -> BusProtocol {
     let mut plain = Plain::default();
     for (asked, answer) in table {
@@ -112,11 +112,11 @@ devices:
   - { name: heat-2, port: line1, address: "00312718241912", profile: heat, secret: s3cret }
 "#;
 
-/// CJ/T 188 by `protocol: raw`: the exchange with a water meter that cnblogs.com/
-/// yangykaifa/p/7010777.html and others explain byte by byte (the sum of the reply is
-/// 13, as later copies have it), a second one whose reply names its datum in the other
-/// order, and two heat meters from programs that read them, one of which answers with
-/// another type and serial number than it was asked with.
+/// Checks CJ/T 188 by `protocol: raw`: the exchange with a water meter that
+/// cnblogs.com/yangykaifa/p/7010777.html and others explain byte by byte (the sum of
+/// the reply is 13, as later copies have it), a second one whose reply names its datum
+/// in the other order, and two heat meters from programs that read them, one of which
+/// answers with another type and serial number than the request names.
 #[tokio::test(start_paused = true)]
 async fn meters_with_addresses_of_fourteen_digits_are_read() {
     let exchange = [
@@ -227,8 +227,9 @@ devices:
     }
 }
 
-/// The published comparison of RTU and ASCII (bbs.21ic.com/icview-162927-1-1), with the
-/// check that its reply has in ASCII; and the same device without the LF at the end, or with another first character.
+/// Checks the published comparison of RTU and ASCII (bbs.21ic.com/icview-162927-1-1),
+/// with the check that its reply has in ASCII; and the same device without the LF at
+/// the end, or with another first character.
 #[tokio::test(start_paused = true)]
 async fn modbus_ascii_without_line_feeds_is_read() {
     let text = r#"
@@ -267,7 +268,7 @@ devices:
     }
 }
 
-/// A function of the vendor's own on a line of Modbus ASCII, beside registers.
+/// Checks a function of the vendor's own on a line of Modbus ASCII, beside registers.
 #[tokio::test(start_paused = true)]
 async fn functions_of_the_vendors_own_are_asked_in_modbus_ascii() {
     let text = r#"
@@ -302,7 +303,8 @@ devices:
     assert_eq!((read, misses), (values([("io-17 Module", name)]), 0));
 }
 
-/// Units that Modbus over Serial Line V1.02 §2.2 reserves are asked like any other.
+/// Checks that units that Modbus over Serial Line V1.02 §2.2 reserves are read like any
+/// other.
 #[tokio::test(start_paused = true)]
 async fn units_above_the_standards_are_read() {
     let text = r#"
@@ -334,9 +336,9 @@ devices:
     assert!(w.misses.is_empty(), "{:?}", w.misses);
 }
 
-/// The block of rates of a handheld reader's log (2014-11-28): the meter is asked as
-/// whoever is there and answers with its address. Three values of one reply, one more
-/// by its place in bytes, and one that this meter does not have.
+/// Checks the block of rates in the log of a handheld reader (2014-11-28): the request
+/// goes to any meter on the line, and the meter answers with its address. Three values
+/// of one reply, one more by its place in bytes, and one that this meter does not have.
 #[tokio::test(start_paused = true)]
 async fn several_values_of_one_block_are_read_from_a_meter_whose_address_nobody_knows() {
     let text = r#"

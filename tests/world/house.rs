@@ -1,10 +1,10 @@
-//! The whole house on virtual time: everything the daemon runs, with models at
-//! the other ends of pipes.
+//! The whole house on virtual time: all parts of the daemon, with models at the other
+//! ends of pipes.
 //!
-//! Real code: ports, hub, link, and everything below them. Models: the units on
-//! their lines (`lab::bus`), the platform behind its MQTT shell
-//! (`lab::platform`, `lab::broker`). Missing: sockets, ttys and TLS, for virtual
-//! time and real sockets do not go together.
+//! Real code: ports, hub, link, and everything below them. Models: the units on their
+//! lines (`lab::bus`), the platform behind its MQTT shell (`lab::platform`,
+//! `lab::broker`). Missing: sockets, ttys and TLS, because virtual time and real
+//! sockets do not go together.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -81,7 +81,7 @@ impl Wire {
         self.rig.unplug().await;
     }
 
-    /// Looks at the line, or does something to it.
+    /// Looks at the line, or changes it.
     pub(crate) fn with<R>(&self, play: impl FnOnce(&mut Line) -> R) -> R {
         self.rig.with(|line, _| play(line))
     }
@@ -89,7 +89,7 @@ impl Wire {
 
 /// The whole house.
 pub(crate) struct House {
-    /// What it was built from.
+    /// The specification it was built from.
     pub(crate) spec: Arc<Spec>,
     /// Its clock.
     pub(crate) clock: Clock,
@@ -97,7 +97,7 @@ pub(crate) struct House {
     pub(crate) platform: Broker,
     /// One for each port.
     pub(crate) wires: Vec<Wire>,
-    /// Devices that somebody has disabled in the console.
+    /// Devices that are disabled in the console.
     pub(crate) disabled: BTreeSet<DeviceId>,
     stop: CancellationToken,
     end: CancellationToken,
@@ -111,7 +111,7 @@ impl House {
         Self::build_with(size, SessionLimits::default(), seed, shape)
     }
 
-    /// The same, with these limits of sessions instead of the usual ones.
+    /// Does the same, with these limits of sessions instead of the usual ones.
     pub(crate) fn build_with(
         size: Size,
         session: SessionLimits,
@@ -121,8 +121,8 @@ impl House {
         House::build_on(Clock::starting_at(DAWN), size, session, seed, shape)
     }
 
-    /// The same with the gateway on a clock of its own; the world's begins at
-    /// [`DAWN`].
+    /// Does the same with the gateway on a clock of its own; the clock of the world
+    /// begins at [`DAWN`].
     pub(crate) fn build_on(
         ours: Clock,
         size: Size,
@@ -184,7 +184,7 @@ impl House {
             link_task.await;
         }));
         let (status, _) = watch::channel(String::new());
-        // Nobody registers here.
+        // No device registers here.
         let (nowhere, _) = SecretStore::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
             Coordinator::new(spec.clone(), rng.fork(), ours.now()),
@@ -229,12 +229,12 @@ impl House {
         looked.expect("the model does not panic")
     }
 
-    /// How many sub-devices are online.
+    /// Returns how many sub-devices are online.
     pub(crate) async fn online(&self) -> usize {
         self.platform(|p| p.online()).await
     }
 
-    /// Lets time pass until so many are online; how long it took, or `None`.
+    /// Lets time pass until so many are online; returns how long it took, or `None`.
     pub(crate) async fn until_online(&self, count: usize, within: Duration) -> Option<Duration> {
         let from = self.clock.now().mono;
         let came = self.platform.until(within, move |p| p.online() == count);
@@ -242,7 +242,7 @@ impl House {
         came.then(|| self.clock.now().mono.since(from))
     }
 
-    /// Asks the service to stop; how long the hub took to be done, and the
+    /// Asks the service to stop; returns how long the hub took to be done, and the
     /// platform afterwards.
     pub(crate) async fn stop(self) -> (Duration, Platform) {
         let from = self.clock.now().mono;
@@ -259,14 +259,14 @@ impl House {
         (took, platform.expect("the model does not panic"))
     }
 
-    /// Whether the platform shows this device online.
+    /// Returns whether the platform shows this device online.
     pub(crate) async fn is_online(&self, device: DeviceId) -> bool {
         let name = name(&self.spec, device);
         self.platform(move |p| p.is_online(&name.product_key, &name.device_name))
             .await
     }
 
-    /// Whether this device can answer on its bus.
+    /// Returns whether this device can answer on its bus.
     pub(crate) fn is_alive(&self, device: DeviceId) -> bool {
         let d = &self.spec.devices[device.index()];
         let wire = &self.wires[d.port.index()];
@@ -274,7 +274,7 @@ impl House {
     }
 }
 
-/// A device as the platform names it.
+/// Returns a device as the platform names it.
 pub(crate) fn name(spec: &Spec, device: DeviceId) -> Device {
     let d = &spec.devices[device.index()];
     Device {
@@ -283,7 +283,7 @@ pub(crate) fn name(spec: &Spec, device: DeviceId) -> Device {
     }
 }
 
-/// An installation of marked units: each value says whose it is.
+/// Builds an installation of marked units: each value belongs to one unit only.
 fn spec(size: Size) -> Spec {
     let point = |id: &str, table, address, interval| PointSpec {
         shown: Default::default(),
@@ -339,8 +339,9 @@ fn spec(size: Size) -> Spec {
             serial: None,
             name: format!("unit-{l}-{u}"),
             port: PortId(l),
-            // Every other one is free: on RTU nothing tells a late reply under a
-            // wrong address, checksum and all, from the reply of whom it names.
+            // Every other address is free: on RTU nothing tells a late reply under a
+            // wrong address, with a good checksum, from the reply of the unit with that
+            // address.
             unit: UnitId(2 * u - 1),
             profile: profile.clone(),
             product_key: ProductKey::new("a1SubDemoPk"),

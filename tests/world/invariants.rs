@@ -1,4 +1,4 @@
-//! What must be true, whatever happens. Each has a name, and a breach says
+//! What must be true, whatever happens. Each invariant has a name, and a breach says
 //! which device and what was seen.
 
 use std::collections::BTreeMap;
@@ -31,11 +31,11 @@ const NEVER: [Violation; 17] = [
     Violation::ConnectQuota,
 ];
 
-/// After the platform has ended a session, the gateway may speak for the device
-/// until it hears of it. The notice may be lost, and a platform that takes packs
-/// for devices without a session refuses nothing; what finds out then is the
-/// device's own topic, which its readings go by at least every ten minutes. A
-/// minute for answers that are late or lost.
+/// After the platform has ended a session, the gateway may speak for the device until
+/// it learns of it. The notice may be lost, and a platform that takes packs for devices
+/// without a session refuses nothing. Then the device's own topic shows the loss, which
+/// its readings use at least every ten minutes. A minute is added for answers that are
+/// late or lost.
 const HEARS_WITHIN: Duration = Duration::from_secs(660);
 
 /// A device whose secret was refused waits ten minutes the first time; jitter
@@ -46,8 +46,8 @@ const BARRED_FOR: Duration = Duration::from_secs(299);
 /// lost.
 const UNHEARD: Duration = Duration::from_secs(16);
 
-/// The platform's rules were kept: for `bad` devices, whose secret it does not
-/// accept, as far as one can.
+/// Checks that the rules of the platform were kept: for `bad` devices, whose secret it
+/// does not accept, as far as a gateway can.
 pub(crate) fn no_rule_broken(platform: &Platform, bad: &[Device]) {
     let broken = platform.ledger().violations();
     for (rule, how) in broken {
@@ -63,11 +63,11 @@ pub(crate) fn no_rule_broken(platform: &Platform, bad: &[Device]) {
     }
 }
 
-/// A device whose secret the platform has refused, to itself alone, is not
-/// submitted again soon, nor ever again with others whom it would keep out.
+/// Checks that a device whose secret the platform has refused, to itself alone, is not
+/// submitted again soon, nor ever again with others which it would keep out.
 ///
-/// Unless that answer was lost on its way: then it is soon asked again. And the
-/// platform's orders may end a wait.
+/// There are two exceptions. If that answer was lost on its way, the device is soon
+/// submitted again. And the orders of the platform may end a wait.
 fn who_was_refused_alone_waits_and_stays_alone(platform: &Platform, bad: &[Device]) {
     let interruptions: Vec<Mono> = platform
         .ledger()
@@ -104,8 +104,8 @@ fn who_was_refused_alone_waits_and_stays_alone(platform: &Platform, bad: &[Devic
     }
 }
 
-/// Messages for a device without a session came only after the platform itself
-/// had ended its session, and not for long.
+/// Checks that messages for a device without a session came only after the platform
+/// itself had ended its session, and not for long.
 fn nobody_spoke_before_log_in(platform: &Platform) {
     let mut ended = BTreeMap::new();
     for (at, event) in platform.ledger().events() {
@@ -130,8 +130,8 @@ fn nobody_spoke_before_log_in(platform: &Platform) {
     }
 }
 
-/// Every value in the cloud stood in that very register of that very unit at
-/// the time it claims.
+/// Checks that every value in the cloud stood in that very register of that very unit
+/// at the time it claims.
 pub(crate) async fn every_value_was_true(house: &House) -> usize {
     let accepted: Vec<_> = house
         .platform(|p| p.accepted().log().cloned().collect())
@@ -161,9 +161,9 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
     accepted.len()
 }
 
-/// The cloud's picture is the bus's truth: what answers is online, as far as
-/// the platform has places and accepts it; what does not is not; and nobody who
-/// is disabled there is.
+/// Returns where the cloud differs from the bus: a device that answers is online, as
+/// far as the platform has places and accepts it; a device that does not answer is not;
+/// and no device that is disabled there is.
 pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut left_out = Vec::new();
@@ -180,16 +180,17 @@ pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
             wrong.push(format!("{}: dead or refused, yet online", d.name));
         }
     }
-    // Whom there is no place for may be anybody.
+    // When all places are taken, the devices without a place may be any.
     if online < house.spec.cloud.session.online {
         wrong.append(&mut left_out);
     }
     wrong
 }
 
-/// The longest a silent device may stay online while the cloud listens: three
-/// missed polls of a device at 2 s, its quiet time, the grace of its port, for which
-/// that may stand still, a linger, and the wait for values that go before it.
+/// Returns the longest time for which a silent device may stay online while the cloud
+/// listens: three missed polls of a device at 2 s, its quiet time, the grace of its
+/// port, which may stand still for that long, a linger, and the wait for values that go
+/// before the log-out.
 pub(crate) fn silence_bound(spec: &Spec) -> Duration {
     let quiet = spec
         .devices

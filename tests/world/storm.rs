@@ -1,4 +1,4 @@
-//! Seeded misfortune: what can happen, and how often.
+//! Seeded faults: what can happen, and how often.
 
 use std::time::Duration;
 
@@ -8,28 +8,28 @@ use alink_gateway::lab::platform::{Code, Device, Fault, Platform, RequestKind};
 
 use super::house::{House, name};
 
-/// One thing that happens to the house from outside.
+/// A change to the house from outside.
 #[derive(Clone, Debug)]
 pub(crate) enum Blow {
     /// A unit loses power.
     Die(DeviceId),
-    /// It has power again.
+    /// A unit has power again.
     Revive(DeviceId),
-    /// A unit begins to answer late, garbled, short, twice, in foreign names.
+    /// A unit begins to answer late, garbled, short, twice, under foreign addresses.
     Sicken(DeviceId, Vec<Chance>),
-    /// It is well again.
+    /// A unit answers well again.
     Recover(DeviceId),
     /// A cable is pulled.
     Unplug(usize),
-    /// It is put back.
+    /// A cable is put back.
     Plug(usize),
-    /// Something befalls the platform or the way there.
+    /// A fault strikes the platform or the way there.
     Cloud(Fault),
-    /// Somebody disables a device in the console.
+    /// A device is disabled in the console.
     Disable(DeviceId),
-    /// Or enables it.
+    /// A device is enabled in the console.
     Enable(DeviceId),
-    /// Or takes it from the gateway's topology.
+    /// A device is taken from the gateway's topology in the console.
     Remove(DeviceId),
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
     }
 }
 
-/// Draws a fault of the platform's own: it refuses posts for their number, or loses
+/// Draws a fault of the platform itself: it refuses posts for their number, or loses
 /// sessions.
 pub(crate) fn fault(house: &House, rng: &mut Rng) -> Fault {
     let (what, code) = (RequestKind::Post, Code::THROTTLED);
@@ -122,7 +122,7 @@ fn sickness(rng: &mut Rng) -> Vec<Chance> {
         .collect()
 }
 
-/// The gateway as the platform names it.
+/// Returns the gateway as the platform names it.
 pub(crate) fn gateway(house: &House) -> Device {
     let g = &house.spec.cloud.gateway;
     Device {
@@ -131,7 +131,7 @@ pub(crate) fn gateway(house: &House) -> Device {
     }
 }
 
-/// Lets it happen.
+/// Carries the change out.
 pub(crate) async fn strike(house: &mut House, blow: Blow) {
     match blow {
         Blow::Die(d) => on_unit(house, d, |m| m.alive = false),
@@ -174,7 +174,7 @@ fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehavio
     });
 }
 
-/// Ends every sickness of units, lines and platform; the dead stay dead.
+/// Ends every fault of units, lines and platform; dead units stay dead.
 pub(crate) async fn calm(house: &mut House) {
     for n in 0..house.wires.len() {
         strike(house, Blow::Plug(n)).await;

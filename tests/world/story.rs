@@ -1,5 +1,4 @@
-//! What happened in a life, told as it happens: for the one seed that is run
-//! alone.
+//! The events of a life, printed as they happen: for the one seed that is run alone.
 
 use std::cell::Cell;
 use std::fmt;
@@ -17,7 +16,7 @@ thread_local! {
     static BEGAN: Cell<Option<tokio::time::Instant>> = const { Cell::new(None) };
 }
 
-/// Seconds of the life.
+/// Prints the seconds of the life.
 struct Lived;
 
 impl FormatTime for Lived {
@@ -29,7 +28,8 @@ impl FormatTime for Lived {
     }
 }
 
-/// Prints what the gateway says, what befalls it and what the platform saw.
+/// Prints the log of the gateway, the changes from outside and the events of the
+/// platform.
 #[derive(Default)]
 pub(crate) struct Story {
     told: Option<Told>,
@@ -42,12 +42,12 @@ struct Told {
 }
 
 impl Story {
-    /// Told aloud, or not at all.
+    /// Prints the story, or nothing.
     pub(crate) fn new(aloud: bool) -> Story {
         BEGAN.set(Some(tokio::time::Instant::now()));
         if aloud {
             LISTEN.call_once(|| {
-                // Somebody else may listen already.
+                // Another subscriber may exist already.
                 let _ = tracing_subscriber::fmt()
                     .with_max_level(tracing::Level::DEBUG)
                     .with_timer(Lived)
@@ -63,14 +63,14 @@ impl Story {
         }
     }
 
-    /// Something is done to the house.
+    /// Prints a change to the house.
     pub(crate) fn blow(&self, what: &dyn fmt::Debug) {
         if self.told.is_some() {
             tracing::info!("------- {what:?}");
         }
     }
 
-    /// What the platform has seen since it was last asked.
+    /// Prints what the platform has seen since the last call.
     pub(crate) async fn catch_up(&mut self, house: &House) {
         let Some(told) = &mut self.told else {
             return;

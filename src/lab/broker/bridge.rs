@@ -1,10 +1,9 @@
-//! The platform as a client of a foreign broker: the way to a real broker with
-//! the platform's answers behind it.
+//! The platform as a client of a foreign broker: the way to a real broker with the
+//! answers of the platform behind it.
 //!
-//! A shell, and a thin one: it hears `#`, tells the owner
-//! everything, and publishes what it is told. It hears its own publications as
-//! well; the model tells by the topic which way a message travels
-//! ([`crate::lab::platform::is_downstream`]).
+//! The bridge subscribes `#`, passes every message to the owner, and publishes what the
+//! owner orders. It receives its own publications as well; the model decides by the
+//! topic which way a message travels ([`crate::lab::platform::is_downstream`]).
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +23,7 @@ use tracing::debug;
 use super::connection::codec;
 use super::owner::{Order, Told};
 
-/// Seconds; the bridge pings at a third of it.
+/// In seconds; the bridge pings at a third of it.
 const KEEPALIVE: u16 = 60;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Answers on their way to the foreign broker.
@@ -32,8 +31,7 @@ const OUTBOX: usize = 4096;
 
 pub(super) type Link = Framed<TcpStream, Codec>;
 
-/// Connects and subscribes; when it returns, nothing published from then on is
-/// missed.
+/// Connects and subscribes; when it returns, nothing published from then on is missed.
 pub(super) async fn open(addr: SocketAddr, login: Option<(&str, &str)>) -> io::Result<Link> {
     let dialogue = async {
         let socket = TcpStream::connect(addr).await?;

@@ -16,12 +16,13 @@ use tracing::debug;
 use super::gone;
 use super::owner::{Order, Told};
 
-/// Above the platform's 256 KB, so that the model and not the codec judges.
+/// Above the 256 KB of the platform, so that the model and not the codec judges.
 const PACKET: usize = 1024 * 1024;
-/// Until the first packet, and for each write: longer is a dead client.
+/// The time until the first packet, and for each write. A client that takes longer is
+/// dead.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Packets on their way to one connection. The answers to a burst of all 2,000
-/// devices fit; a client that lets more pile up is not reading.
+/// Packets on their way to one connection. The answers to a burst of all 2,000 devices
+/// fit; a client that lets more pile up is not reading.
 const OUTBOX: usize = 4096;
 
 pub(super) async fn accept(
@@ -48,7 +49,7 @@ pub(super) async fn accept(
     }
 }
 
-/// The same for pipes handed in at a door.
+/// Does the same for pipes that come from a channel.
 pub(super) async fn receive(
     mut knocks: mpsc::Receiver<DuplexStream>,
     tls: bool,

@@ -13,12 +13,12 @@ use crate::base::Now;
 use crate::io::system::clock::Clock;
 use crate::lab::platform::{Conn, Connect, Output, Platform};
 
-/// What the owner is told.
+/// What the owner receives.
 pub(super) enum Told {
     Opened(mpsc::Sender<Order>, oneshot::Sender<Conn>),
     Packet(Conn, Packet, bool),
     Closed(Conn),
-    /// Seen on a foreign broker: topic, payload, and where answers go.
+    /// A message seen on a foreign broker: topic, payload, and where answers go.
     Overheard(String, Vec<u8>, mpsc::Sender<Order>),
     Do(Action),
     Wait(Condition, oneshot::Sender<()>),
@@ -28,7 +28,7 @@ pub(super) enum Told {
 pub(super) type Action = Box<dyn FnOnce(&mut Platform, Now) + Send>;
 pub(super) type Condition = Box<dyn FnMut(&Platform) -> bool + Send>;
 
-/// What a connection is told.
+/// What the owner orders a connection to do.
 pub(super) enum Order {
     Send(Packet),
     Close,
@@ -36,7 +36,8 @@ pub(super) enum Order {
 
 struct Outbox {
     orders: mpsc::Sender<Order>,
-    /// A gateway on a foreign broker: closing it must not close the bridge.
+    /// Whether this is a gateway on a foreign broker: closing it must not close the
+    /// bridge.
     foreign: bool,
 }
 
@@ -219,7 +220,7 @@ fn order(output: Output) -> Order {
     })
 }
 
-/// MQTT 3.1.1 §3.2.2.3.
+/// Returns the MQTT name of a CONNACK code (MQTT 3.1.1 §3.2.2.3).
 const fn return_code(code: u8) -> ConnectReturnCode {
     match code {
         0 => ConnectReturnCode::Success,

@@ -1,5 +1,5 @@
-//! The platform's file storage: the least of HTTP/1.1 that a client needs, over
-//! TLS or not, and the ways in which a storage lets one down.
+//! The file storage of the platform: the least of HTTP/1.1 that a client needs, over
+//! TLS or not, and the ways in which a storage fails.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 
-/// For a whole request.
+/// The time for a whole request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is answered for a path.
@@ -26,17 +26,17 @@ pub enum Served {
     Slow(Vec<u8>, Duration),
     /// This status and nothing else: 403 for a URL that no longer holds.
     Status(u16),
-    /// Look there.
+    /// A redirect to this URL.
     Redirect(String),
     /// Bytes without end.
     Endless,
-    /// The connection is closed in the middle of the file.
+    /// The file; the connection is closed before the announced length is reached.
     Torn(Vec<u8>),
 }
 
 type Shelf = Arc<Mutex<BTreeMap<String, (Served, u32)>>>;
 
-/// A storage on a socket. Dropping it closes it.
+/// A file storage on a socket. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Storage {
     addr: SocketAddr,
@@ -46,10 +46,10 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Listens on `addr` (port 0 takes a free one).
+    /// Listens on `addr` (port 0 takes a free port).
     ///
     /// # Errors
-    /// Whatever binding says.
+    /// If binding the address fails.
     pub async fn start(
         addr: SocketAddr,
         tls: Option<Arc<rustls::ServerConfig>>,
@@ -67,7 +67,7 @@ impl Storage {
         Ok(storage)
     }
 
-    /// Puts something there; its URL.
+    /// Stores a file under this name and returns its URL.
     pub fn put(&self, name: &str, served: Served) -> String {
         let path = format!("/{name}?Expires=1&Signature=signature-of-{name}");
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
@@ -79,7 +79,7 @@ impl Storage {
         format!("{scheme}://{host}:{}{path}", self.addr.port())
     }
 
-    /// How often something was asked for.
+    /// Returns how often the file of this name was requested.
     #[must_use]
     pub fn asked(&self, name: &str) -> u32 {
         let shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: Shelf) {
     }
 }
 
-/// One request, one answer, and the end.
+/// Serves one request with one answer and closes the connection.
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let path = timeout(PATIENCE, request(&mut stream)).await??;
@@ -156,7 +156,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> i
     stream.shutdown().await
 }
 
-/// The path of a GET; its headers are read and forgotten.
+/// Returns the path of a GET; its headers are read and forgotten.
 async fn request<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> io::Result<String> {
     let mut first = String::new();
     stream.read_line(&mut first).await?;

@@ -1,15 +1,14 @@
-//! The laboratory's own Modbus framing.
+//! The Modbus framing of the lab.
 //!
-//! Written apart from the product's codec on purpose and sharing no line with
-//! it: the checksum is computed bit by bit from its definition, lengths come
-//! from what was received. Where the two disagree, one of them is wrong, and a
-//! test will say so.
+//! It is written apart from the codec of the product on purpose and shares no line with
+//! it: the checksum is computed bit by bit from its definition, and lengths come from
+//! the received bytes. Where the two disagree, one of them is wrong, and a test fails.
 
 /// The most bytes of an RTU frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const RTU_MAX: usize = 256;
 
-/// CRC-16/MODBUS: reflected polynomial A001h, initial value FFFFh, low byte
-/// first on the wire (Modbus over Serial Line V1.02 §6.2.2).
+/// Computes the CRC-16/MODBUS: reflected polynomial A001h, initial value FFFFh, low
+/// byte first on the wire (Modbus over Serial Line V1.02 §6.2.2).
 #[must_use]
 pub fn crc(bytes: &[u8]) -> u16 {
     let mut crc = 0xFFFF_u16;
@@ -26,7 +25,7 @@ pub fn crc(bytes: &[u8]) -> u16 {
     crc
 }
 
-/// An RTU frame: unit, PDU, checksum.
+/// Writes an RTU frame: unit, PDU, checksum.
 #[must_use]
 pub fn seal(unit: u8, pdu: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(pdu.len() + 3);
@@ -37,7 +36,7 @@ pub fn seal(unit: u8, pdu: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Unit and PDU of an RTU frame; `None` unless length and checksum are right.
+/// Returns unit and PDU of an RTU frame; `None` unless length and checksum are right.
 #[must_use]
 pub fn open(frame: &[u8]) -> Option<(u8, &[u8])> {
     if frame.len() < 4 || frame.len() > RTU_MAX {
@@ -60,7 +59,7 @@ pub struct Mbap {
 }
 
 impl Mbap {
-    /// As bytes on the connection.
+    /// Writes the message as bytes of a connection.
     #[must_use]
     pub fn seal(&self) -> Vec<u8> {
         let length = u16::try_from(self.pdu.len() + 1).unwrap_or(u16::MAX);
@@ -73,12 +72,12 @@ impl Mbap {
         out
     }
 
-    /// Takes one message from the front of `inbox`; `Ok(None)` while more is
+    /// Takes one message from the front of `inbox`; `Ok(None)` while more bytes are
     /// needed.
     ///
     /// # Errors
-    /// The bytes cannot be Modbus TCP: another protocol id than 0, or a length
-    /// outside 2–254. A server closes such a connection.
+    /// The bytes cannot be Modbus TCP: another protocol id than 0, or a length outside
+    /// 2–254. A server closes such a connection.
     pub fn take(inbox: &mut Vec<u8>) -> Result<Option<Mbap>, NotMbap> {
         let Some(head) = inbox.first_chunk::<7>() else {
             return Ok(None);

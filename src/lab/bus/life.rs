@@ -1,9 +1,9 @@
 //! What the simulated devices measure: plausible, and known in advance.
 //!
-//! Every value is a function of the unit's seed and the wall clock, nothing
-//! else, so that anyone can say afterwards what stood in a register at any
-//! moment. Values change once per [`Life::tick`] and all together, as in a
-//! device that copies its measurements into its registers in one go.
+//! Every value is a function of the seed of the unit and the wall clock, and of nothing
+//! else, so that a test can say afterwards what stood in a register at any moment.
+//! Values change once per [`Life::tick`] and all together, as in a device that copies
+//! its measurements into its registers in one go.
 
 use std::f64::consts::TAU;
 
@@ -18,12 +18,12 @@ pub enum Life {
     Meter,
     /// An input/output module; see [`io_module`].
     IoModule,
-    /// No device of this world: entries 0–999 of all four tables hold numbers
-    /// that belong to one unit, table, address and tick alone. A value that
-    /// strayed from elsewhere is found out, but for one chance in 65,536.
+    /// A device that exists only in tests: entries 0–999 of all four tables hold
+    /// numbers that belong to one unit, table, address and tick alone. A value that
+    /// strayed from elsewhere is found out, but for a chance of 1 in 65,536.
     Marked,
-    /// The same, and another number every millisecond: a value that was true a
-    /// moment ago is found out as well.
+    /// Like [`Life::Marked`], with another number every millisecond: a value that was
+    /// true a moment ago is found out as well.
     Fleeting,
 }
 
@@ -78,7 +78,7 @@ pub const MARKED_ENTRIES: u16 = 1000;
 const FIRST_DAY: i64 = 1_704_067_200_000;
 
 impl Life {
-    /// Values stand still for this many milliseconds.
+    /// Returns for how many milliseconds values stand still.
     #[must_use]
     pub const fn tick(self) -> i64 {
         match self {
@@ -89,7 +89,7 @@ impl Life {
         }
     }
 
-    /// How many entries a table has, from address 0.
+    /// Returns how many entries a table has, from address 0.
     #[must_use]
     pub const fn entries(self, table: Table) -> u16 {
         match (self, table) {
@@ -103,8 +103,8 @@ impl Life {
         }
     }
 
-    /// What the device itself would put into this entry at this time; `None`
-    /// if it has no such entry. Bits are 0 and 1.
+    /// Returns what the device itself would put into this entry at this time; `None` if
+    /// it has no such entry. Bits are 0 and 1.
     #[must_use]
     pub fn entry(self, seed: u64, at: Wall, table: Table, address: u16) -> Option<u16> {
         if address >= self.entries(table) {
@@ -133,19 +133,19 @@ impl Life {
     }
 }
 
-/// One draw that depends on all of `parts` and on nothing else.
+/// Draws one number that depends on all of `parts` and on nothing else.
 fn mix(parts: &[u64]) -> u64 {
     parts.iter().fold(0, |sum, part| {
         Rng::new(sum ^ part.wrapping_mul(0x9E37_79B9_7F4A_7C15)).next_u64()
     })
 }
 
-/// 0 to 1, depending on `parts` alone.
+/// Draws a number from 0 to 1 that depends on `parts` alone.
 fn share(parts: &[u64]) -> f64 {
     (mix(parts) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// −1 to 1 in `period` seconds, starting anywhere.
+/// Returns a value that moves between −1 and 1 in `period` seconds, with any phase.
 fn swing(seed: u64, which: u64, seconds: f64, period: f64) -> f64 {
     (TAU * (seconds / period + share(&[seed, which]))).sin()
 }
@@ -154,7 +154,7 @@ fn seconds(at: Wall) -> f64 {
     (at.as_millis() - FIRST_DAY).max(0) as f64 / 1000.0
 }
 
-/// A meter's measurements at one moment.
+/// The measurements of a meter at one moment.
 struct Meter {
     seed: u64,
     volts: [f64; 3],

@@ -1,5 +1,5 @@
-//! A multidrop serial line: one pair of wires, one master, many units, and
-//! every character takes its time.
+//! A multidrop serial line: one pair of wires, one master, many units, and a duration
+//! for every character.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,15 +12,15 @@ use super::unit::Unit;
 use super::voice::{Heard, Voice};
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 
-/// A master on time may be this much early by rounding of clocks that count
-/// whole microseconds, ours and its own.
+/// A master on time may be this much early by rounding, because both the lab's clock
+/// and its own count whole microseconds.
 const ROUNDING: Duration = Duration::from_micros(5);
 
-/// A character handed over less than this ago may not have been seen yet by a
-/// master that was about to talk.
+/// A character handed over less than this ago may not have been seen yet by a master
+/// that was about to send.
 const REACTION: Duration = Duration::from_millis(1);
 
-/// What a line gives out.
+/// The output of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineOutput {
     /// These characters have arrived at the master.
@@ -32,19 +32,19 @@ pub enum LineOutput {
 pub struct LineCounts {
     /// Requests that reached a living unit whole.
     pub requests: u64,
-    /// Requests for a unit that is dead or not there.
+    /// Requests for a unit that is dead or absent.
     pub unanswered: u64,
     /// Frames of the master without a good checksum, glued or collided.
     pub not_understood: u64,
-    /// How often the master began less than 3.5 characters after another frame
-    /// had ended, its own or a unit's.
+    /// How often the master began less than 3.5 characters after another frame had
+    /// ended, its own or that of a unit.
     pub silence_violations: u64,
-    /// How often two talked at once.
+    /// How often two senders talked at once.
     pub collisions: u64,
-    /// How often what was left of a reply after that had a good checksum all the
-    /// same: one in 65,536, and nobody can tell.
+    /// How often the rest of a reply after a collision had a good checksum all the
+    /// same: 1 in 65,536, and no receiver can tell.
     pub chance_passes: u64,
-    /// Characters on the wire, from anyone.
+    /// Characters on the wire, from all senders.
     pub characters: u64,
     /// Faults that struck, by [`Fault::name`].
     pub faults: BTreeMap<&'static str, u64>,
@@ -52,25 +52,25 @@ pub struct LineCounts {
 
 /// A multidrop line.
 ///
-/// Contract: tell it what the master wrote ([`Line::on_bytes`]), then and at
+/// Contract: report what the master wrote ([`Line::on_bytes`]), then and at
 /// [`Line::wake_at`] call [`Line::poll`] until `None`. Time never runs back.
 ///
-/// What the master writes in one go occupies the wire from that moment, one
-/// character after the other. A frame ends after 3.5 characters of silence;
-/// what was written into that silence belongs to the frame before it, so
-/// neither is understood. Replies begin after that silence and the unit's
-/// turnaround, whatever the line is doing then: a late reply collides with
-/// whoever talks, and both are spoilt. A unit answers one request after the
-/// other; those that reach it meanwhile wait.
+/// Bytes that the master writes in one go occupy the wire from that moment, one
+/// character after the other. A frame ends after 3.5 characters of silence. Bytes
+/// written into that silence belong to the frame before it, so neither frame is
+/// understood. Replies begin after that silence and the turnaround of the unit,
+/// whatever the line is doing then: a late reply collides with any other sender, and
+/// both are spoilt. A unit answers one request after the other; requests that reach it
+/// meanwhile wait.
 #[derive(Clone, Debug)]
 pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
     tongues: Vec<BusProtocol>,
-    /// Until when each of them is busy with what it was asked before.
+    /// Until when each of the other devices is busy with the request before.
     busy: Vec<Mono>,
     rng: Rng,
-    /// The adapter hears itself: every request comes back to the master.
+    /// Whether the adapter hears itself: every request comes back to the master.
     pub echo: bool,
     heard: Heard,
     master_from: Mono,
@@ -81,7 +81,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// An empty line.
+    /// Builds an empty line.
     #[must_use]
     pub fn new(pace: Pace, rng: Rng) -> Self {
         Line {
@@ -100,49 +100,49 @@ impl Line {
         }
     }
 
-    /// Hangs a unit on the line; one that had the address before is taken off.
+    /// Attaches a unit to the line; a unit that had the address before is taken off.
     pub fn attach(&mut self, id: UnitId, unit: Unit) {
         self.units.insert(id, unit);
     }
 
-    /// Hangs a device on the line that speaks something else than Modbus RTU.
+    /// Adds a device to the line that speaks another protocol than Modbus RTU.
     pub fn join(&mut self, tongue: BusProtocol) {
         self.tongues.push(tongue);
         self.busy.push(Mono::START);
     }
 
-    /// These devices, in the order in which they joined.
+    /// Returns these devices, in the order in which they joined.
     pub fn tongues_mut(&mut self) -> &mut [BusProtocol] {
         &mut self.tongues
     }
 
-    /// The unit with this address.
+    /// Returns the unit with this address.
     #[must_use]
     pub fn unit(&self, id: UnitId) -> Option<&Unit> {
         self.units.get(&id)
     }
 
-    /// The unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its manners.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
 
-    /// All units.
+    /// Returns all units.
     pub fn units(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
         self.units.iter().map(|(&id, unit)| (id, unit))
     }
 
-    /// All units, to change their manners.
+    /// Returns all units, to change their manners.
     pub fn units_mut(&mut self) -> impl Iterator<Item = (UnitId, &mut Unit)> {
         self.units.iter_mut().map(|(&id, unit)| (id, unit))
     }
 
-    /// Takes the unit's power away.
+    /// Takes the power of the unit away.
     pub fn kill(&mut self, id: UnitId) {
         self.set_alive(id, false);
     }
 
-    /// Gives it back.
+    /// Gives the power back to the unit.
     pub fn revive(&mut self, id: UnitId) {
         self.set_alive(id, true);
     }
@@ -153,35 +153,35 @@ impl Line {
         }
     }
 
-    /// What has happened so far.
+    /// Returns what has happened so far.
     #[must_use]
     pub const fn counts(&self) -> &LineCounts {
         &self.counts
     }
 
-    /// When the last request that reached a living unit began on the wire.
+    /// Returns when the last request that reached a living unit began on the wire.
     #[must_use]
     pub const fn asked_at(&self) -> Option<Mono> {
         self.asked
     }
 
-    /// From now on the adapter hands over characters in groups of this many.
+    /// Makes the adapter hand over characters in groups of this many from now on.
     pub const fn set_group(&mut self, characters: usize) {
         self.pace.group = characters;
     }
 
-    /// From now on it is this fast.
+    /// Sets the speed of the line from now on.
     pub const fn set_pace(&mut self, pace: Pace) {
         self.pace = pace;
     }
 
-    /// How fast it is.
+    /// Returns the speed of the line.
     #[must_use]
     pub const fn pace(&self) -> Pace {
         self.pace
     }
 
-    /// The master began to send these bytes at `now`.
+    /// Notes that the master began to send these bytes at `now`.
     pub fn on_bytes(&mut self, now: Now, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -204,7 +204,7 @@ impl Line {
         }
     }
 
-    /// What happens next on the line, up to `now`.
+    /// Returns what happens next on the line, up to `now`.
     pub fn poll(&mut self, now: Now) -> Option<LineOutput> {
         loop {
             self.note_silence(now);
@@ -229,7 +229,7 @@ impl Line {
         }
     }
 
-    /// When [`Line::poll`] has something to do, and what.
+    /// Returns when [`Line::poll`] has something to do, and what.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let character = self
@@ -245,7 +245,7 @@ impl Line {
         Wake::earlier(character, request)
     }
 
-    /// Ends the frame on the wire if it has been quiet for long enough.
+    /// Ends the frame on the wire if the line has been quiet for long enough.
     fn note_silence(&mut self, now: Now) {
         let silence = self.pace.silence();
         if self.heard.bytes.is_empty() || now.mono + ROUNDING < self.heard.end + silence {
@@ -267,7 +267,8 @@ impl Line {
         }
     }
 
-    /// Whether one of those that speak something else knew what was said.
+    /// Hands a frame to the devices of other protocols; returns whether one of them
+    /// understood it.
     fn tell_tongues(&mut self, at: Now, heard: &Heard) -> bool {
         if heard.units || heard.spoilt {
             return false;
@@ -275,7 +276,8 @@ impl Line {
         let mut understood = false;
         for (tongue, busy) in self.tongues.iter_mut().zip(&mut self.busy) {
             let said = tongue.hear(at, &heard.bytes, &mut self.rng);
-            // One thing after the other: what is late holds up what comes behind.
+            // Answers come one after the other: a late one delays the answers behind
+            // it.
             let from = at.mono.max(*busy);
             if let Some(first) = said.first() {
                 understood = true;
@@ -293,8 +295,8 @@ impl Line {
         understood
     }
 
-    /// Whether a master that talks now breaks the rule: a frame was there less
-    /// than 3.5 characters ago, and it could know.
+    /// Returns whether a master that sends now breaks the rule: a frame was there less
+    /// than 3.5 characters ago, and the master could know.
     fn interrupts(&self, now: Now) -> bool {
         if !self.heard.units {
             return frame::open(&self.heard.bytes).is_some();
@@ -303,10 +305,11 @@ impl Line {
         !talking || now.mono >= self.heard.end + REACTION
     }
 
-    /// A whole request is on the line; `at` is when the units know.
+    /// Handles a whole request on the line; `at` is when the units know that it is
+    /// whole.
     fn request(&mut self, at: Now, unit: u8, pdu: &[u8], frame: &[u8]) {
         if unit == 0 {
-            // Broadcast: everybody obeys, nobody answers (§2.1).
+            // Broadcast: every unit obeys, no unit answers (§2.1).
             let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16));
             for unit in self.units.values_mut() {
                 if writes && unit.manners.alive {
@@ -330,7 +333,7 @@ impl Line {
             return;
         }
         let fault = there.manners.draw(&mut there.rng);
-        // One thing after the other: what is late holds up what comes behind.
+        // Replies come one after the other: a late one delays the replies behind it.
         let mut start = there.busy.max(at.mono) + there.manners.delay(&mut there.rng);
         if let Some(Fault::Late(by)) = fault {
             start = start + by;
@@ -350,7 +353,7 @@ impl Line {
         self.reply(start, unit, distort(fault, reply), fault, frame);
     }
 
-    /// Puts a reply, and what a fault makes of it, on the wire.
+    /// Puts a reply, distorted by the fault if there is one, on the wire.
     fn reply(&mut self, start: Mono, unit: u8, pdu: Vec<u8>, fault: Option<Fault>, asked: &[u8]) {
         let rng = &mut self.rng;
         let mut bytes = frame::seal(unit, &pdu);
@@ -418,7 +421,7 @@ impl Line {
         );
     }
 
-    /// The next group of characters of one voice, as the master hears it.
+    /// Returns the next group of characters of one sender, as the master receives it.
     fn speak(&mut self, which: usize, now: Now) -> Vec<u8> {
         let pace = self.pace;
         let voice = &self.voices[which];
@@ -451,15 +454,15 @@ impl Line {
             self.counts.chance_passes += 1;
         }
         self.counts.characters += bytes.len() as u64;
-        // If nobody looked in time the characters were still on their way: what
-        // the master does counts from when it can have seen them.
+        // If no call of `poll` came in time the characters were still on their way: the
+        // reaction of the master counts from when it can have seen them.
         self.heard.take(&bytes, now.mono.max(to));
         self.heard.units = true;
         bytes
     }
 }
 
-/// The instant `at`, not after `now`, on both clocks.
+/// Returns the instant `at`, not after `now`, on both clocks.
 fn moment(now: Now, at: Mono) -> Now {
     let ago = i64::try_from(now.mono.since(at).as_millis()).unwrap_or(i64::MAX);
     Now {
@@ -468,7 +471,7 @@ fn moment(now: Now, at: Mono) -> Now {
     }
 }
 
-/// Turns over one to three different bits.
+/// Inverts one to three different bits.
 fn flip(bytes: &mut [u8], rng: &mut Rng) {
     let bits = bytes.len() as u64 * 8;
     let mut turned = Vec::new();

@@ -1,5 +1,5 @@
-//! How a unit behaves apart from what it measures: whether it lives, how fast
-//! it answers, what it refuses, and what goes wrong on the way.
+//! How a unit behaves apart from what it measures: whether it has power, how fast it
+//! answers, which requests it refuses, and which faults its replies have.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -7,27 +7,27 @@ use std::time::Duration;
 use crate::base::Rng;
 use crate::spec::Table;
 
-/// The behaviour of one unit. Change it at any time.
+/// The behaviour of one unit. It may be changed at any time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitBehaviour {
-    /// A dead unit hears nothing and says nothing.
+    /// Whether the unit has power. A dead unit hears nothing and says nothing.
     pub alive: bool,
-    /// From understanding a request to the first character of the reply. On a
-    /// line this comes on top of the 3.5 characters of silence that end the
-    /// request.
+    /// From understanding a request to the first character of the reply. On a line this
+    /// comes on top of the 3.5 characters of silence that end the request.
     pub turnaround: Duration,
-    /// Up to this much longer, drawn anew for each reply.
+    /// The turnaround is up to this much longer, drawn anew for each reply.
     pub jitter: Duration,
-    /// Entries it answers with an exception.
+    /// Entries that the unit answers with an exception.
     pub refusals: Vec<Refusal>,
-    /// Against the standard it says nothing where it should refuse.
+    /// Whether the unit, against the standard, stays silent where it should refuse.
     pub sulks: bool,
-    /// What goes wrong, and how often. The first that strikes is taken.
+    /// The faults of replies, and how often each strikes. The first that strikes is
+    /// taken.
     pub faults: Vec<Chance>,
 }
 
 impl Default for UnitBehaviour {
-    /// Alive, 5 ms turnaround, nothing wrong.
+    /// Returns a unit that is alive, with 5 ms turnaround and no faults.
     fn default() -> Self {
         UnitBehaviour {
             alive: true,
@@ -41,7 +41,7 @@ impl Default for UnitBehaviour {
 }
 
 impl UnitBehaviour {
-    /// The code with which a request that touches these entries is refused.
+    /// Returns the code with which a request that touches these entries is refused.
     #[must_use]
     pub fn refusal(&self, table: Table, first: u16, count: u16) -> Option<u8> {
         let last = first.saturating_add(count.saturating_sub(1));
@@ -53,18 +53,18 @@ impl UnitBehaviour {
             .map(|r| r.code)
     }
 
-    /// How long this reply takes to begin.
+    /// Draws how long this reply takes to begin.
     pub(super) fn delay(&self, rng: &mut Rng) -> Duration {
         let span = u64::try_from(self.jitter.as_micros()).unwrap_or(u64::MAX);
         self.turnaround + Duration::from_micros(rng.below(span))
     }
 
-    /// Whether it keeps this reply to itself: a refusal, and it sulks.
+    /// Returns whether the unit withholds this reply: a refusal, and it sulks.
     pub(super) fn withholds(&self, reply: &[u8]) -> bool {
         self.sulks && reply.first().is_some_and(|function| function & 0x80 != 0)
     }
 
-    /// What goes wrong with this reply.
+    /// Draws the fault of this reply.
     pub(super) fn draw(&self, rng: &mut Rng) -> Option<Fault> {
         self.faults
             .iter()
@@ -76,9 +76,9 @@ impl UnitBehaviour {
 /// Entries that a unit answers with an exception instead of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Of which table.
+    /// The table.
     pub table: Table,
-    /// Which entries.
+    /// The addresses.
     pub addresses: RangeInclusive<u16>,
     /// The exception code.
     pub code: u8,
@@ -87,13 +87,13 @@ pub struct Refusal {
 /// A fault and how often it strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chance {
-    /// What goes wrong.
+    /// The fault.
     pub fault: Fault,
     /// In how many of a thousand replies.
     pub permille: u32,
 }
 
-/// What can go wrong with one reply.
+/// A fault of one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// No reply.
@@ -103,28 +103,28 @@ pub enum Fault {
     /// The reply stops somewhere in the middle. On TCP the connection is then
     /// closed.
     Cut,
-    /// One to three bits are turned over. Never more, because that many are
-    /// always found by the checksum; a receiver that takes such a reply has
-    /// not looked. TCP has checksums of its own: there it does nothing.
+    /// One to three bits are inverted. Never more, because the checksum always finds
+    /// that many; a receiver that takes such a reply has not checked it. TCP has
+    /// checksums of its own: there the fault does nothing.
     Flip,
-    /// One run of at most this many bits, up to 16, is spoilt: its first and its
-    /// last bit are wrong, those between may be. Always found by a CRC-16, as
-    /// with [`Fault::Flip`]. On TCP nothing.
+    /// One run of at most this many bits, up to 16, is spoilt: its first and its last
+    /// bit are wrong, those between may be. A CRC-16 always finds it, as with
+    /// [`Fault::Flip`]. On TCP nothing.
     Burst(u8),
-    /// The reply's data and checksum are random bytes, its head is not. One in
-    /// 65,536 passes a CRC-16, and nobody can tell. On TCP nothing.
+    /// The reply's data and checksum are random bytes, its head is not. One in 65,536
+    /// passes a CRC-16, and no receiver can tell. On TCP nothing.
     Scramble,
     /// The same reply comes a second time.
     Twice,
     /// The same reply comes a second time, this long after the first has begun.
-    /// Meanwhile the unit answers others.
+    /// Meanwhile the unit answers other requests.
     Again(Duration),
     /// The reply carries the next higher unit id, checksum and all.
     Foreign,
     /// The reply is for another function.
     WrongFunction,
-    /// The reply carries less than was asked for, byte count and checksum
-    /// fitting what it carries.
+    /// The reply carries less data than the request asked for, with a byte count and
+    /// checksum that fit its data.
     Short,
     /// TCP: the reply carries another transaction id. Nothing on a line.
     WrongTransaction,
@@ -138,16 +138,16 @@ pub enum Fault {
     Babble,
     /// A pause of this length in the middle of the reply.
     Hiccup(Duration),
-    /// A second unit has the same address: one of the same kind, with values of its
-    /// own, that is asked as well and begins to answer before this one has said half
-    /// of its reply, so that both are spoilt. On TCP nothing.
+    /// A second unit has the same address: a unit of the same kind, with values of its
+    /// own. It receives the request as well and begins to answer before this one has
+    /// sent half of its reply, so that both are spoilt. On TCP nothing.
     Twin,
-    /// TCP: a byte follows the reply that the header counts as part of it. Nothing
-    /// on a line, as with the following.
+    /// TCP: a byte follows the reply that the header counts as part of it. Nothing on a
+    /// line, as with the following.
     Padded,
-    /// TCP: the header gives the reply a byte more than follows.
+    /// TCP: the header announces a byte more than follows.
     BadLength,
-    /// TCP: the header is none: another protocol than 0, or a length that no reply
+    /// TCP: the header is invalid: another protocol than 0, or a length that no reply
     /// has.
     BadHeader,
     /// TCP: this many random bytes in front of the reply.
@@ -155,7 +155,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// A name for counters.
+    /// Returns a name for counters.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -184,7 +184,8 @@ impl Fault {
     }
 }
 
-/// The reply PDU as a fault of content leaves it; other faults leave it alone.
+/// Returns the reply PDU as a fault of content leaves it; other faults do not change
+/// it.
 pub(super) fn distort(fault: Option<Fault>, mut pdu: Vec<u8>) -> Vec<u8> {
     match fault {
         Some(Fault::WrongFunction) => {
@@ -217,14 +218,14 @@ pub(super) fn burst(bytes: &mut [u8], width: u8, rng: &mut Rng) {
     }
 }
 
-/// Random bytes behind the first `head`.
+/// Replaces the bytes behind the first `head` by random ones.
 pub(super) fn scramble(bytes: &mut [u8], head: usize, rng: &mut Rng) {
     for byte in bytes.iter_mut().skip(head) {
         *byte = rng.below(256) as u8;
     }
 }
 
-/// `count` random bytes.
+/// Returns `count` random bytes.
 pub(super) fn noise(count: usize, rng: &mut Rng) -> Vec<u8> {
     (0..count).map(|_| rng.below(256) as u8).collect()
 }

@@ -1,25 +1,24 @@
-//! A pure model of the field: a multidrop serial line and a Modbus TCP rack,
-//! with units that measure, answer, fail and return.
+//! A pure model of the field: a multidrop serial line and a Modbus TCP rack, with units
+//! that measure, answer, fail and return.
 //!
-//! **Decides** what stands in which register at which time, what bytes a unit
-//! answers, when each character is on the wire, and what goes wrong.
-//! **Refuses to know** terminals, sockets, tasks and clocks (`lab/wire.rs`
-//! does), and everything about the product: framing and checksum are written
-//! here a second time on purpose, so that the model can be a witness against
-//! the product's codec.
+//! **Decides** which value stands in which register at which time, which bytes a unit
+//! answers, when each character is on the wire, and which faults strike. **Refuses to
+//! know** terminals, sockets, tasks and clocks (`lab/wire.rs` has those), and
+//! everything about the product: framing and checksum are written here a second time on
+//! purpose, so that the model can check the codec of the product.
 //!
-//! Contract: [`Line`] and [`Rack`] are told what the master sent and what time
-//! it is, are drained by `poll` until `None`, and say by `wake_at` when to come
-//! back. Units may be changed between any two calls.
+//! Contract: [`Line`] and [`Rack`] receive what the master sent and the time, are
+//! drained by `poll` until `None`, and say by `wake_at` when to come back. Units may be
+//! changed between any two calls.
 //!
 //! Invariants:
 //! - The same seeds and the same calls give the same bytes at the same times.
-//! - What a unit answers is what [`Unit::truth`] says for the moment at which
-//!   the request was understood.
-//! - No unit answers a request that was not for it, was damaged, or was not
-//!   set apart by 3.5 characters of silence.
-//! - No unit talks before that silence is over.
-//! - Everything that goes wrong is counted.
+//! - A unit answers what [`Unit::truth`] says for the moment at which the request was
+//!   understood.
+//! - No unit answers a request that was for another unit, was damaged, or was not set
+//!   apart by 3.5 characters of silence.
+//! - No unit sends before that silence is over.
+//! - Every fault is counted.
 
 pub mod frame;
 pub mod life;

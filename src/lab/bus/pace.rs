@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use crate::spec::SerialSpec;
 
-/// How fast the line is.
+/// The speed of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Bits per second.
     pub baud: u32,
     /// Bits per character: start, data, parity, stop. 10 or 11, as a rule.
     pub bits: u32,
-    /// The master's adapter hands over received characters in groups of this
-    /// many (the last group may be smaller). 1 is a bare UART.
+    /// The adapter of the master hands over received characters in groups of this many
+    /// (the last group may be smaller). 1 is a bare UART.
     pub group: usize,
 }
 
 impl Pace {
-    /// A bare UART with 11-bit characters, as the standard wants them
-    /// (Modbus over Serial Line V1.02 §2.5.1).
+    /// Returns a bare UART with 11-bit characters, as the standard wants them (Modbus
+    /// over Serial Line V1.02 §2.5.1).
     #[must_use]
     pub const fn standard(baud: u32) -> Self {
         Pace {
@@ -28,14 +28,14 @@ impl Pace {
         }
     }
 
-    /// How long `n` characters take, rounded up to microseconds.
+    /// Returns how long `n` characters take, rounded up to microseconds.
     #[must_use]
     pub fn characters(self, n: usize) -> Duration {
         let bits = n as u64 * u64::from(self.bits) * 1_000_000;
         Duration::from_micros(bits.div_ceil(u64::from(self.baud.max(1))))
     }
 
-    /// The silence that ends a frame: 3.5 characters, above 19200 baud 1.75 ms
+    /// Returns the silence that ends a frame: 3.5 characters, above 19200 baud 1.75 ms
     /// (§2.5.1.1).
     #[must_use]
     pub fn silence(self) -> Duration {

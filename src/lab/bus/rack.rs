@@ -1,5 +1,5 @@
-//! A Modbus TCP endpoint with many units behind it: a rack of modules, or a
-//! gateway to a line somewhere else.
+//! A Modbus TCP endpoint with many units behind it: a rack of modules, or a gateway to
+//! a line.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::base::{Mono, Now, UnitId, Wake};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnId(pub u64);
 
-/// What a rack wants done with one connection.
+/// The action of a rack on one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RackOutput {
     /// Send these bytes.
@@ -22,7 +22,7 @@ pub enum RackOutput {
     Close,
 }
 
-/// What the rack does with requests for units that are dead or not there.
+/// What the rack does with requests for units that are dead or absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
     /// Nothing, like a rack of separate devices.
@@ -42,7 +42,7 @@ pub struct RackCounts {
     pub refused: u64,
     /// Requests that reached a living unit.
     pub requests: u64,
-    /// Requests for a unit that is dead or not there.
+    /// Requests for a unit that is dead or absent.
     pub unanswered: u64,
     /// Connections closed because the bytes were not Modbus TCP.
     pub not_modbus: u64,
@@ -52,16 +52,15 @@ pub struct RackCounts {
 
 /// A Modbus TCP endpoint.
 ///
-/// Contract: tell it about connections and their bytes, then drain
-/// [`Rack::poll`] for each connection until `None`, and again at
-/// [`Rack::wake_at`]. Each unit takes its own time: a late one does not hold up
-/// its neighbours, so replies may come out of order.
+/// Contract: report connections and their bytes, then drain [`Rack::poll`] for each
+/// connection until `None`, and again at [`Rack::wake_at`]. Each unit takes its own
+/// time: a late unit does not hold up its neighbours, so replies may come out of order.
 #[derive(Clone, Debug)]
 pub struct Rack {
     units: BTreeMap<UnitId, Unit>,
-    /// Accept no connections, and close those there are.
+    /// Whether to accept no connections, and close the existing ones.
     pub refuse: bool,
-    /// What becomes of requests for units that are dead or not there.
+    /// What becomes of requests for units that are dead or absent.
     pub absent: Absent,
     connections: BTreeMap<ConnId, Connection>,
     counts: RackCounts,
@@ -72,8 +71,8 @@ struct Connection {
     inbox: Vec<u8>,
     outbox: BTreeMap<(Mono, u64), Queued>,
     queued: u64,
-    /// The rest of a message whose first half is out, and when it follows.
-    /// Nothing else is sent before it: a stream has one order.
+    /// The rest of a message whose first half is sent, and when it follows. No other
+    /// bytes are sent before it: a stream has one order.
     rest: Option<(Mono, Vec<u8>)>,
 }
 
@@ -83,12 +82,12 @@ enum Queued {
     Halves(Vec<u8>, Duration, Vec<u8>),
 }
 
-/// Requests of one connection that may wait for their turn; one that sends
-/// more without reading is cut off.
+/// Requests of one connection that may wait for their turn; a connection that sends
+/// more without reading is closed.
 const MOST_WAITING: usize = 1024;
 
 impl Rack {
-    /// An empty rack.
+    /// Builds an empty rack.
     #[must_use]
     pub fn new() -> Self {
         Rack {
@@ -100,33 +99,33 @@ impl Rack {
         }
     }
 
-    /// Plugs a unit in; one that had the address before is pulled out.
+    /// Plugs a unit in; a unit that had the address before is pulled out.
     pub fn attach(&mut self, id: UnitId, unit: Unit) {
         self.units.insert(id, unit);
     }
 
-    /// The unit with this address.
+    /// Returns the unit with this address.
     #[must_use]
     pub fn unit(&self, id: UnitId) -> Option<&Unit> {
         self.units.get(&id)
     }
 
-    /// The unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its manners.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
 
-    /// All units.
+    /// Returns all units.
     pub fn units(&self) -> impl Iterator<Item = (UnitId, &Unit)> {
         self.units.iter().map(|(&id, unit)| (id, unit))
     }
 
-    /// Takes the unit's power away.
+    /// Takes the power of the unit away.
     pub fn kill(&mut self, id: UnitId) {
         self.set_alive(id, false);
     }
 
-    /// Gives it back.
+    /// Gives the power back to the unit.
     pub fn revive(&mut self, id: UnitId) {
         self.set_alive(id, true);
     }
@@ -137,13 +136,13 @@ impl Rack {
         }
     }
 
-    /// What has happened so far.
+    /// Returns what has happened so far.
     #[must_use]
     pub const fn counts(&self) -> &RackCounts {
         &self.counts
     }
 
-    /// Somebody connects; `false` refuses.
+    /// Handles a new connection; `false` refuses it.
     pub fn on_connected(&mut self, connection: ConnId) -> bool {
         if self.refuse {
             self.counts.refused += 1;
@@ -154,12 +153,12 @@ impl Rack {
         true
     }
 
-    /// The connection is gone.
+    /// Handles the end of a connection.
     pub fn on_closed(&mut self, connection: ConnId) {
         self.connections.remove(&connection);
     }
 
-    /// Bytes came in on a connection.
+    /// Handles bytes of a connection.
     pub fn on_bytes(&mut self, now: Now, id: ConnId, bytes: &[u8]) {
         let Some(connection) = self.connections.get_mut(&id) else {
             return;
@@ -190,7 +189,7 @@ impl Rack {
         }
     }
 
-    /// What is due on this connection by `now`.
+    /// Returns what is due on this connection by `now`.
     pub fn poll(&mut self, now: Now, id: ConnId) -> Option<RackOutput> {
         let refuse = self.refuse;
         let connection = self.connections.get_mut(&id)?;
@@ -205,7 +204,7 @@ impl Rack {
         Some(output)
     }
 
-    /// When [`Rack::poll`] has something to do on this connection.
+    /// Returns when [`Rack::poll`] has something to do on this connection.
     #[must_use]
     pub fn wake_at(&self, id: ConnId) -> Option<Wake> {
         let connection = self.connections.get(&id)?;

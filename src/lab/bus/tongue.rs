@@ -1,10 +1,10 @@
-//! What else is spoken on such lines: Modbus ASCII, DL/T 645, and protocols
-//! without a standard.
+//! The other protocols of such lines: Modbus ASCII, DL/T 645, and protocols without a
+//! standard.
 //!
-//! A [`BusProtocol`] turns what the master said into what a device says and when,
-//! faults included; who else is talking and how long characters take is the
-//! line's business. Framing and checksums are written here apart from the
-//! product's, like the rest of the lab.
+//! A [`BusProtocol`] turns the bytes of the master into the bytes of a device and their
+//! time, faults included. Collisions and the duration of characters are left to the
+//! line. Framing and checksums are written here apart from those of the product, as in
+//! the rest of the lab.
 
 pub mod ascii;
 mod custom;
@@ -21,7 +21,7 @@ pub use custom::Custom;
 pub use meter::{Meter, Year};
 pub use plain::Plain;
 
-/// One device, and how it speaks.
+/// One device, and the protocol it speaks.
 #[derive(Clone, Debug)]
 pub enum BusProtocol {
     /// A Modbus unit with this address, speaking ASCII.
@@ -34,32 +34,33 @@ pub enum BusProtocol {
     Custom(Custom),
 }
 
-/// Something a device says.
+/// The bytes of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Saying {
-    /// How long after the request was understood it begins.
+    /// From the end of the request to its beginning.
     pub after: Duration,
-    /// What.
+    /// The bytes.
     pub bytes: Vec<u8>,
 }
 
-/// A reply that comes twice: its second copy after its first.
+/// For a reply that comes twice: the pause of the second copy after the first.
 const RIGHT_BEHIND: Duration = Duration::from_millis(20);
 
-/// What a device's answer is made of, for faults to work on.
+/// The variants of the answer of a device, for faults to work on.
 struct Answer {
-    /// As it should be.
+    /// The correct answer.
     bytes: Vec<u8>,
-    /// The same from another device, checksum and all.
+    /// The same from another device, with a fitting checksum.
     foreign: Vec<u8>,
-    /// The same, as if something else had been asked.
+    /// The same, as if the request had been another.
     other: Vec<u8>,
-    /// The same with less than was asked for, checksum and all.
+    /// The same with less data than the request asked for, with a fitting checksum.
     short: Vec<u8>,
 }
 
 impl BusProtocol {
-    /// What it says to this: nothing, if it is not meant or does not understand.
+    /// Returns the answer to these bytes: none, if they are not for this device or it
+    /// does not understand them.
     pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
         let (answer, manners) = match self {
             BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. })
@@ -85,7 +86,7 @@ impl BusProtocol {
     }
 }
 
-/// What a fault makes of an answer.
+/// Returns the answer as a fault leaves it.
 fn spoil(
     answer: Answer,
     fault: Option<Fault>,
@@ -103,7 +104,7 @@ fn spoil(
             bytes.truncate(1 + rng.below(whole.saturating_sub(1)) as usize);
             vec![at(after, bytes)]
         }
-        // One bit: more may cancel out in a sum, and no receiver could tell.
+        // One bit: more may cancel out in a sum, and no receiver could find that.
         Some(Fault::Flip) => {
             let bit = rng.below(whole * 8) as usize;
             bytes[bit / 8] ^= 1 << (bit % 8);
@@ -129,7 +130,7 @@ fn spoil(
             let rest = bytes.split_off(bytes.len() / 2);
             vec![at(after, bytes), at(after + pause, rest)]
         }
-        // Both at once; that they talk over each other is the line's business.
+        // Both at once; their collision is left to the line.
         Some(Fault::Twin) => vec![at(after, bytes.clone()), at(after, bytes)],
         Some(
             Fault::WrongTransaction
@@ -142,7 +143,7 @@ fn spoil(
     }
 }
 
-/// A Modbus answer as the faults of content leave it.
+/// Returns a Modbus answer as the faults of content leave it.
 fn distorted(fault: Fault, pdu: &[u8]) -> Vec<u8> {
     distort(Some(fault), pdu.to_vec())
 }

@@ -1,4 +1,4 @@
-//! One Modbus device: registers with a life of their own, and manners.
+//! One Modbus device: registers whose values change by themselves, and manners.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,25 +15,25 @@ const ILLEGAL_VALUE: u8 = 3;
 
 /// One Modbus device.
 ///
-/// Contract: [`Unit::answer`] takes a request PDU and returns the reply PDU,
-/// normal or exception; the line or rack that holds the unit decides whether,
-/// when and in what state it arrives. [`Unit::truth`] says what stands in any
-/// entry at any time, [`Unit::held`] whether given values stood there together.
+/// Contract: [`Unit::answer`] takes a request PDU and returns the reply PDU, normal or
+/// exception; the line or rack that holds the unit decides whether, when and in what
+/// state the reply arrives. [`Unit::truth`] says what stands in any entry at any time,
+/// [`Unit::held`] whether given values stood there together.
 #[derive(Clone, Debug)]
 pub struct Unit {
     life: Life,
     seed: u64,
     written: BTreeMap<(Table, u16), u16>,
-    /// How it behaves.
+    /// The behaviour of the unit.
     pub manners: UnitBehaviour,
     pub(super) rng: Rng,
-    /// On a line: when it is done with what it was asked before.
+    /// On a line: until when the unit is busy with the request before.
     pub(super) busy: Mono,
     answered: u64,
 }
 
 impl Unit {
-    /// A unit of this kind; the seed decides its values and its moods.
+    /// Builds a unit of this kind; the seed decides its values and its faults.
     #[must_use]
     pub fn new(life: Life, seed: u64) -> Self {
         Unit {
@@ -47,15 +47,15 @@ impl Unit {
         }
     }
 
-    /// The same unit with other manners.
+    /// Returns the same unit with other manners.
     #[must_use]
     pub fn with(mut self, manners: UnitBehaviour) -> Self {
         self.manners = manners;
         self
     }
 
-    /// Another of the same kind and manners that was told the same, with values of
-    /// its own.
+    /// Returns another unit of the same kind and manners that received the same writes,
+    /// with values of its own.
     pub(super) fn twin(&self) -> Unit {
         Unit {
             seed: self.seed ^ 0x7477_696e,
@@ -63,27 +63,27 @@ impl Unit {
         }
     }
 
-    /// What kind it is.
+    /// Returns the kind of the unit.
     #[must_use]
     pub const fn life(&self) -> Life {
         self.life
     }
 
-    /// How many requests it has answered, exceptions included, whatever became
-    /// of the replies.
+    /// Returns how many requests the unit has answered, exceptions included, whatever
+    /// became of the replies.
     #[must_use]
     pub const fn answered(&self) -> u64 {
         self.answered
     }
 
-    /// What stands in this entry at this time; `None` if there is no such
-    /// entry. What a master has written stays until overwritten.
+    /// Returns what stands in this entry at this time; `None` if there is no such
+    /// entry. A value that a master has written stays until overwritten.
     #[must_use]
     pub fn truth(&self, now: Now, table: Table, address: u16) -> Option<u16> {
         self.at(now.wall, table, address)
     }
 
-    /// Whether these values stood in adjacent entries from `first` on, all at
+    /// Returns whether these values stood in adjacent entries from `first` on, all at
     /// one moment, at some time in `window`.
     #[must_use]
     pub fn held(
@@ -103,7 +103,7 @@ impl Unit {
         })
     }
 
-    /// Carries out one request and says what to reply.
+    /// Carries out one request and returns the reply.
     pub fn answer(&mut self, now: Now, request: &[u8]) -> Vec<u8> {
         self.answered += 1;
         let function = request.first().copied().unwrap_or_default();
@@ -170,8 +170,8 @@ impl Unit {
         Ok([&[function, bytes.len() as u8], &bytes[..]].concat())
     }
 
-    /// The checks in the order of the standard's flow charts (§6): quantity
-    /// first, then address.
+    /// Checks a read in the order of the standard's flow charts (§6): quantity first,
+    /// then address.
     fn entries(&self, now: Now, table: Table, data: &[u8], most: u16) -> Result<Vec<u16>, u8> {
         let (first, count) = pair(data)?;
         if count == 0 || count > most {
@@ -207,7 +207,7 @@ impl Unit {
     }
 }
 
-/// Two big-endian words and nothing else.
+/// Reads two big-endian words and nothing else.
 fn pair(data: &[u8]) -> Result<(u16, u16), u8> {
     let &[a, b, c, d] = data else {
         return Err(ILLEGAL_VALUE);
@@ -215,7 +215,7 @@ fn pair(data: &[u8]) -> Result<(u16, u16), u8> {
     Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
-/// Address, quantity, byte count and that many bytes.
+/// Reads address, quantity, byte count and that many bytes.
 fn bulk(data: &[u8], bytes: impl Fn(u16) -> usize, most: u16) -> Result<((u16, u16), &[u8]), u8> {
     let (head, rest) = data.split_at_checked(4).ok_or(ILLEGAL_VALUE)?;
     let head = pair(head)?;

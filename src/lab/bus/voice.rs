@@ -1,10 +1,10 @@
-//! Who is talking on a line, and what the line has heard.
+//! The senders on a line, and what the line has received.
 
 use super::frame;
 use super::pace::Pace;
 use crate::base::Mono;
 
-/// What is on the wire since the last silence.
+/// The bytes on the wire since the last silence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
     pub(super) bytes: Vec<u8>,
@@ -16,8 +16,8 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn take(&mut self, bytes: &[u8], end: Mono) {
-        // Bounded however long somebody talks without a pause: more than a
-        // frame is not a frame.
+        // Bounded however long a sender talks without a pause: more than a frame is not
+        // a frame.
         let room = (frame::RTU_MAX + 1).saturating_sub(self.bytes.len());
         self.bytes
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -25,16 +25,16 @@ impl Heard {
     }
 }
 
-/// Somebody talking to the master.
+/// A sender whose bytes are on their way to the master.
 #[derive(Clone, Debug)]
 pub(super) struct Voice {
     pub(super) start: Mono,
     pub(super) bytes: Vec<u8>,
     pub(super) sent: usize,
-    /// The adapter's own echo: not on the wire a second time.
+    /// Whether this is the echo of the adapter: it is not on the wire a second time.
     pub(super) echo: bool,
     pub(super) collided: bool,
-    /// What the master heard of it, if it was talked over.
+    /// What the master received of it, if another sender collided with it.
     pub(super) heard: Vec<u8>,
 }
 
@@ -54,7 +54,7 @@ impl Voice {
         self.start + pace.characters(self.bytes.len())
     }
 
-    /// When the next group is complete, and up to which character it goes.
+    /// Returns when the next group is complete, and up to which character it goes.
     pub(super) fn next(&self, pace: Pace) -> (Mono, usize) {
         let upto = (self.sent + pace.group.max(1)).min(self.bytes.len());
         (self.start + pace.characters(upto), upto)

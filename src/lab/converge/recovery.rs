@@ -1,7 +1,7 @@
-//! How the gateway recovers from what a platform does to it: slow and lost
-//! replies, refusals for their number, a cap on who may be online, sessions that
-//! end without a word. Each world plays one misfortune and measures one thing,
-//! by the platform's ledger.
+//! How the gateway recovers from faults of the platform: slow and lost replies,
+//! refusals of requests for their number, a cap on the devices online, sessions that
+//! end without a notice. Each world plays one fault and measures one thing, by the
+//! ledger of the platform.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use crate::lab::platform::{
 pub struct Slow {
     /// From a request to its reply, at least.
     pub least: Duration,
-    /// At most.
+    /// From a request to its reply, at most.
     pub most: Duration,
     /// Messages lost each way, in thousandths.
     pub loss: u32,
 }
 
 impl Slow {
-    /// Replies after so many seconds, at least and at most.
+    /// Builds a setting in which replies take so many seconds, at least and at most.
     #[must_use]
     pub const fn secs(least: u64, most: u64, loss: u32) -> Self {
         Slow {
@@ -34,17 +34,18 @@ impl Slow {
         }
     }
 
-    /// Whether the target holds for it: beyond these, a platform is out of order.
+    /// Returns whether the target applies to this setting: a platform beyond these
+    /// limits is out of order.
     #[must_use]
     pub fn is_judged(&self) -> bool {
         self.most <= Duration::from_secs(8) && self.loss <= 200
     }
 }
 
-/// What of 400 values a second got through.
+/// How much of 400 values a second got through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Throughput {
-    /// Under which conditions.
+    /// The conditions of the measurement.
     pub slow: Slow,
     /// Values accepted, in thousandths of those read, 1,000 at most; each value
     /// counts once.
@@ -63,10 +64,10 @@ pub struct Recovery {
     pub throughput: Vec<Throughput>,
     /// From a place that becomes free under a cap until it is taken.
     pub refill: Duration,
-    /// From a cap that is raised or lifted until all for whom there is room are
-    /// online.
+    /// From a cap that is raised or lifted until all devices for which there is room
+    /// are online.
     pub lifted: Duration,
-    /// From the end of 429 on log-ins until everybody is online.
+    /// From the end of 429 on log-ins until all devices are online.
     pub back_after_429: Duration,
     /// The longest time without an accepted post around 429 on posts.
     pub post_429_gap: Duration,
@@ -74,12 +75,12 @@ pub struct Recovery {
     pub silent_loss_back: Duration,
     /// Values counted as delivered that the platform did not accept.
     pub delivered_but_lost: u64,
-    /// Values that the platform dropped in these worlds while answering 200:
-    /// without any, nothing would be proved.
+    /// Values that the platform dropped in these worlds while answering 200: without
+    /// any, nothing would be proved.
     pub dropped: u64,
 }
 
-/// Measures everything about recovering. `say` is told what was just measured.
+/// Measures everything about recovering. `say` receives what was just measured.
 pub(super) fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Recovery {
     let seeds = 0..plan.recovery_seeds.max(1);
     let mut all = Recovery::default();
@@ -136,7 +137,7 @@ pub(super) fn measure(plan: &Plan, say: &mut dyn FnMut(&str)) -> Recovery {
     all
 }
 
-/// Keeps the longest, and tells each.
+/// Keeps the longest, and reports each.
 fn worst(
     longest: &mut Duration,
     took: Duration,
@@ -148,7 +149,7 @@ fn worst(
     *longest = took.max(*longest);
 }
 
-/// A site where everybody is online and nothing goes wrong yet.
+/// Builds a site where all devices are online and nothing goes wrong yet.
 fn calm(devices: u32, points: u16, seed: u64) -> Site {
     let conditions = Conditions {
         points,
@@ -161,7 +162,7 @@ fn calm(devices: u32, points: u16, seed: u64) -> Site {
     site
 }
 
-/// 100 devices with 4 values a second.
+/// Measures 100 devices with 4 values a second.
 fn throughput(slow: Slow, seed: u64) -> Throughput {
     let mut site = calm(100, 4, seed);
     let Slow { least, most, loss } = slow;
@@ -196,8 +197,8 @@ fn distinct(site: &Site) -> u64 {
     site.platform().accepted().distinct()
 }
 
-/// 200 devices under a cap, of which 20 leave, all at once or one after the
-/// other: how long a free place stays free, and how long it takes to fill those
+/// Measures 200 devices under a cap, of which 20 leave, all at once or one after the
+/// other: how long a free place stays free, and how long it takes to fill the places
 /// that a higher cap, and then none, brings.
 fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     const ALL: usize = 200;
@@ -224,7 +225,7 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     } else {
         patience
     };
-    // Where it is between its own looks is left to chance.
+    // The phase of the gateway's own looks is left to chance.
     site.live(Duration::from_secs(rng.below(60)));
     site.fault(Fault::Cap(Some(cap + 20)));
     let raised = site.until_online(cap + 20, PATIENCE);
@@ -234,7 +235,7 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     (refill, raised.max(lifted))
 }
 
-/// The longest time from a log-out until another log-in took its place.
+/// Returns the longest time from a log-out until another log-in took its place.
 fn longest_free(site: &Site, start: Mono, patience: Duration) -> Duration {
     let since = |want: fn(&Event) -> bool| {
         let events = site.platform().ledger().events();
@@ -247,8 +248,8 @@ fn longest_free(site: &Site, start: Mono, patience: Duration) -> Duration {
     free.max().unwrap_or(patience)
 }
 
-/// Log-ins are answered 429 for a while from the connection on: how long after
-/// that all 200 are online.
+/// Answers log-ins with 429 for a while from the connection on, and measures how long
+/// after that all 200 devices are online.
 fn back_after_429(during: Duration, seed: u64) -> Duration {
     let mut site = Site::new(200, Conditions::default(), Rng::new(seed));
     site.everybody_answers();
@@ -259,7 +260,7 @@ fn back_after_429(during: Duration, seed: u64) -> Duration {
     site.now().since(end)
 }
 
-/// Ways to refuse posts for their number.
+/// Returns the ways to refuse posts for their number.
 fn post_faults() -> [Fault; 3] {
     let (what, code) = (RequestKind::Post, Code::THROTTLED);
     [
@@ -278,8 +279,8 @@ fn post_faults() -> [Fault; 3] {
     ]
 }
 
-/// 100 devices with a value a second, of which some posts are refused: the
-/// longest time without an accepted one.
+/// Measures 100 devices with a value a second, of which some posts are refused: the
+/// longest time without an accepted post.
 fn post_gap(fault: Fault, seed: u64) -> Duration {
     let mut site = calm(100, 1, seed);
     site.read(true);
@@ -301,9 +302,9 @@ fn post_gap(fault: Fault, seed: u64) -> Duration {
 /// A silent loss of sessions.
 struct Silence {
     which: &'static str,
-    /// So many of 60 devices lose theirs.
+    /// How many of 60 devices lose their session.
     lost: usize,
-    /// What the platform does to those without one.
+    /// How the platform treats devices without a session.
     switch: fn(&mut Switches),
     /// Messages lost each way, in thousandths.
     loss: u32,
@@ -336,8 +337,8 @@ fn silences() -> [Silence; 8] {
     ]
 }
 
-/// Devices lose their sessions, and no notice says so: how long until all are
-/// online again.
+/// Ends sessions of devices without a notice, and measures how long it takes until all
+/// devices are online again.
 fn silent_loss(silence: &Silence, seed: u64) -> Duration {
     let mut rng = Rng::new(seed);
     let mut site = calm(60, 1, rng.next_u64());
@@ -356,10 +357,10 @@ fn silent_loss(silence: &Silence, seed: u64) -> Duration {
     site.until_online(60, PATIENCE)
 }
 
-/// Every second one device loses its session, silently or kicked, while packs are
-/// under way, and the platform drops its part of them. Values counted as
-/// delivered that were not accepted, once everything has come to rest; and how
-/// many were dropped.
+/// Ends the session of one device every second, silently or kicked, while packs are
+/// under way, and lets the platform drop its part of them. Returns the values counted
+/// as delivered that were not accepted, once everything has come to rest, and how many
+/// were dropped.
 fn delivered_but_lost(pack: PackOutOfSession, kicked: bool, seed: u64) -> (u64, u64) {
     let mut rng = Rng::new(seed);
     let mut site = calm(40, 4, rng.next_u64());
@@ -378,7 +379,7 @@ fn delivered_but_lost(pack: PackOutOfSession, kicked: bool, seed: u64) -> (u64, 
     site.read(false);
     site.fault(Fault::Heal);
     site.until(PATIENCE, |s| s.cloud().backlog() == 0);
-    // What came last may yet be told.
+    // Replies to the last messages may still arrive.
     site.live(Duration::from_secs(60));
     site.until(PATIENCE, |s| s.cloud().backlog() == 0);
     let delivered = site.cloud().counters().delivered;

@@ -1,4 +1,4 @@
-//! The figures, for people and for scripts, and the targets they are held to.
+//! The figures, for people and for scripts, and their targets.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::{Measured, Row, Slow, Story, Throughput};
 
-/// How long something took: half of them at most `p50`, 99 of 100 at most
-/// `p99`, all at most `max`.
+/// How long something took: half of the cases at most `p50`, 99 of 100 at most `p99`,
+/// all at most `max`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spread {
     /// The median.
@@ -20,7 +20,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these; all zero if there are none.
+    /// Computes the spread of these durations; all zero if there are none.
     pub(super) fn of(mut took: Vec<Duration>) -> Self {
         took.sort_unstable();
         // The nearest rank.
@@ -42,7 +42,7 @@ impl Spread {
 }
 
 impl Row {
-    /// As it stands in the table.
+    /// Returns the spread as it stands in the table.
     #[must_use]
     pub fn line(&self) -> String {
         format!(
@@ -60,7 +60,7 @@ impl Row {
 }
 
 impl Throughput {
-    /// As it stands in the table.
+    /// Returns the row as it stands in the table.
     #[must_use]
     pub fn line(&self) -> String {
         let Slow { least, most, loss } = self.slow;
@@ -103,16 +103,17 @@ pub struct Summary {
     pub flap_offline_ms: u64,
     /// From a place that becomes free under a cap (428) until it is taken.
     pub refill_after_428_ms: u64,
-    /// From a cap that is raised or lifted until all it has room for are online.
+    /// From a cap that is raised or lifted until all devices for which there is room
+    /// are online.
     pub lifted_428_ms: u64,
-    /// From the end of 429 on log-ins until everybody is online.
+    /// From the end of 429 on log-ins until all devices are online.
     pub back_after_429_ms: u64,
     /// The longest time without an accepted post around 429 on posts.
     pub post_429_gap_ms: u64,
     /// From the silent loss of the sessions of up to 60 devices until all are
     /// back.
     pub silent_loss_back_ms: u64,
-    /// What of the values read gets through, at worst, over reply times up to
+    /// The share of the values read that gets through, at worst, over reply times up to
     /// 8 s and losses up to 20 % each way; 1 is all.
     pub throughput_slow_replies: f64,
     /// Values accepted again without need, at worst, over the same; 0 is none.
@@ -125,7 +126,7 @@ pub struct Summary {
     pub broken: Vec<String>,
 }
 
-/// What a figure is held to.
+/// The bound of a figure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bound {
     /// No more than this.
@@ -134,7 +135,7 @@ pub enum Bound {
     AtLeast(u64),
 }
 
-/// A figure and what it is held to.
+/// A figure and its bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// What was measured.
@@ -143,12 +144,12 @@ pub struct Target {
     pub measured: u64,
     /// Its bound.
     pub bound: Bound,
-    /// Whether it is about recovering from what the platform does.
+    /// Whether the target is about recovering from faults of the platform.
     pub recovery: bool,
 }
 
 impl Target {
-    /// Whether the figure is within its bound.
+    /// Returns whether the figure is within its bound.
     #[must_use]
     pub const fn is_met(&self) -> bool {
         match self.bound {
@@ -157,7 +158,7 @@ impl Target {
         }
     }
 
-    /// The target in words, with what was measured.
+    /// Returns the target in words, with the figure measured.
     #[must_use]
     pub fn sentence(&self) -> String {
         let Target { what, measured, .. } = self;
@@ -179,7 +180,7 @@ impl Target {
 }
 
 impl Measured {
-    /// The figures that have a target, and what became of the targets.
+    /// Returns the figures that have a target, and the targets that were missed.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let recovery = &self.recovery;
@@ -232,7 +233,7 @@ impl Measured {
         missed.map(|t| t.sentence()).collect()
     }
 
-    /// Every figure that has a target.
+    /// Returns every figure that has a target.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let most = |what, measured, most| Target {
@@ -339,7 +340,7 @@ impl Measured {
         ]
     }
 
-    /// The page for people.
+    /// Returns the page for people.
     #[must_use]
     pub fn page(&self) -> String {
         let mut page = String::from(HEAD);
@@ -424,12 +425,12 @@ About recovering. The worst of all that is tried counts:
 |---|---:|---:|
 ";
 
-/// Thousandths as a share of one.
+/// Returns thousandths as a share of 1.
 fn share(permille: u64) -> f64 {
     Duration::from_millis(permille).as_secs_f64()
 }
 
-/// Thousandths in per cent.
+/// Returns thousandths in per cent.
 fn percent(permille: u64) -> String {
     format!("{}.{} %", permille / 10, permille % 10)
 }
@@ -438,7 +439,7 @@ fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `12,345`.
+/// Writes a number as `12,345`.
 fn thousands(n: u128) -> String {
     let digits = n.to_string();
     let mut out = String::new();

@@ -24,7 +24,7 @@ use crate::spec::{
 const DAWN: i64 = 1_767_225_600_000;
 const CONN: Conn = Conn(1);
 
-/// Under which conditions is measured.
+/// The conditions of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conditions {
     /// Lost each way, in thousandths.
@@ -33,9 +33,9 @@ pub(super) struct Conditions {
     pub(super) answer: Duration,
     /// The pacer's setting.
     pub(super) logins_per_second: u32,
-    /// Whom a failed batch names.
+    /// Which devices the reply to a failed batch names.
     pub(super) names: FailedBatchNames,
-    /// Values of a device.
+    /// How many values a device has.
     pub(super) points: u16,
 }
 
@@ -51,13 +51,13 @@ impl Default for Conditions {
     }
 }
 
-/// Both ends.
+/// Both ends: the cloud engine and the platform.
 pub(super) struct Site {
     spec: Arc<Spec>,
     cloud: Cloud,
     platform: Platform,
     now: Mono,
-    /// Those that answer on their bus.
+    /// The devices that answer on their bus.
     answering: BTreeSet<DeviceId>,
     readings: Option<Readings>,
     /// Values read so far.
@@ -89,7 +89,7 @@ impl Site {
         let per_second = conditions.logins_per_second;
         let spec = Arc::new(spec(devices, conditions.points, per_second));
         let mut known = PlatformSpec::knowing(&spec);
-        // What is measured is the gateway, not a quota.
+        // The gateway is measured, not a quota.
         known.limits.logins_per_second = 100_000;
         known.switches.failed_batch_names = conditions.names;
         let mono = Mono::from_micros(1_000_000);
@@ -119,45 +119,44 @@ impl Site {
         }
     }
 
-    /// From now on each value of each device that answers is read once a second,
-    /// or no longer.
+    /// Starts or stops reading each value of each device that answers once a second.
     pub(super) fn read(&mut self, on: bool) {
         let next = self.now;
         self.readings = on.then_some(Readings { next, slot: 0 });
     }
 
-    /// Something goes wrong at the platform.
+    /// Switches a fault of the platform on or off.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.platform.fault(at(self.now), fault);
         self.settle();
     }
 
-    /// The platform behaves otherwise where its documents are silent.
+    /// Changes what the platform does where its documents are silent.
     pub(super) fn switch(&mut self, change: impl FnOnce(&mut Switches)) {
         self.platform.switch(change);
     }
 
-    /// The other end.
+    /// Returns the platform.
     pub(super) fn platform(&self) -> &Platform {
         &self.platform
     }
 
-    /// Our end.
+    /// Returns the cloud engine.
     pub(super) fn cloud(&self) -> &Cloud {
         &self.cloud
     }
 
-    /// What time it is.
+    /// Returns the time on the virtual clock.
     pub(super) const fn now(&self) -> Mono {
         self.now
     }
 
-    /// Values read so far.
+    /// Returns how many values were read so far.
     pub(super) const fn values_read(&self) -> u64 {
         self.read
     }
 
-    /// Those that are online at the platform.
+    /// Returns the devices that are online at the platform.
     pub(super) fn online(&self) -> Vec<DeviceId> {
         let ids = self.ids();
         let online = ids.filter(|id| {
@@ -168,7 +167,7 @@ impl Site {
         online.collect()
     }
 
-    /// The connection comes up; CONNACK is now.
+    /// Brings the connection up; CONNACK is now.
     pub(super) fn connect(&mut self) {
         let asked = connect(&self.spec.cloud);
         self.platform.on_connect(at(self.now), CONN, &asked);
@@ -177,7 +176,7 @@ impl Site {
         self.settle();
     }
 
-    /// Every device answers on its bus.
+    /// Makes every device answer on its bus.
     pub(super) fn everybody_answers(&mut self) {
         for id in self.ids() {
             self.answers(id);
@@ -185,7 +184,7 @@ impl Site {
         self.settle();
     }
 
-    /// The platform refuses these as disabled.
+    /// Makes the platform refuse these devices as disabled.
     pub(super) fn refuse(&mut self, devices: &[u32]) {
         for n in devices {
             let fault = Fault::Refuse {
@@ -196,8 +195,8 @@ impl Site {
         }
     }
 
-    /// Each begins to answer at a moment of its own within the span; how long
-    /// each then took to be online at the platform.
+    /// Makes each device begin to answer at a moment of its own within the span;
+    /// returns how long each then took to be online at the platform.
     pub(super) fn all_come(
         &mut self,
         within: Duration,
@@ -207,7 +206,7 @@ impl Site {
         self.all(Change::Came, within, patience, rng)
     }
 
-    /// The same for falling silent and being logged out.
+    /// Does the same for falling silent and being logged out.
     pub(super) fn all_go(
         &mut self,
         within: Duration,
@@ -223,19 +222,20 @@ impl Site {
         self.live_until(end, |_| false);
     }
 
-    /// Until so many are online at the platform; how long it took.
+    /// Lets time pass until so many devices are online at the platform; returns how
+    /// long it took.
     pub(super) fn until_online(&mut self, count: usize, patience: Duration) -> Duration {
         self.until(patience, |s| s.platform.online() == count)
     }
 
-    /// Until that is so; how long it took.
+    /// Lets time pass until `done`; returns how long it took.
     pub(super) fn until(&mut self, patience: Duration, done: impl Fn(&Site) -> bool) -> Duration {
         let from = self.now;
         self.live_until(from + patience, done);
         self.now.since(from)
     }
 
-    /// Log-in messages sent so far.
+    /// Returns how many log-in messages were sent so far.
     pub(super) fn login_messages(&self) -> u64 {
         self.cloud.counters().login_messages
     }
@@ -292,9 +292,9 @@ impl Site {
         self.says(id, 0);
     }
 
-    /// The device falls silent on its bus.
+    /// Makes the device fall silent on its bus.
     pub(super) fn falls_silent(&mut self, id: DeviceId) {
-        // Its last words are not yet on their way: the slower case.
+        // Its last readings are not yet on their way: the slower case.
         self.says(id, 0);
         self.answering.remove(&id);
         self.cloud.want(at(self.now), id, Presence::Offline);
@@ -313,7 +313,7 @@ impl Site {
         self.cloud.put(now, reading);
     }
 
-    /// Reads what is to be read now.
+    /// Reads the values that are due now.
     fn read_slot(&mut self) {
         let Some(readings) = self.readings.filter(|r| r.next <= self.now) else {
             return;
@@ -385,7 +385,7 @@ impl Site {
         (0..count).map(DeviceId)
     }
 
-    /// The device as the platform names it.
+    /// Returns the device as the platform names it.
     pub(super) fn device(&self, id: DeviceId) -> Device {
         let d = &self.spec.devices[id.index()];
         Device {
@@ -395,7 +395,7 @@ impl Site {
     }
 }
 
-/// Both clocks at that moment.
+/// Returns both clocks at that moment.
 pub(super) fn at(mono: Mono) -> Now {
     let millis = mono.since(Mono::START).as_millis();
     Now {
@@ -407,7 +407,7 @@ pub(super) fn at(mono: Mono) -> Now {
 /// The gateway's secret.
 const SECRET: &str = "the-gateway";
 
-/// What the gateway's link would send.
+/// Returns the CONNECT that the link of the gateway would send.
 pub(super) fn connect(spec: &CloudSpec) -> Connect {
     let who = credentials(spec, &Secret::new(SECRET));
     Connect {
@@ -421,7 +421,7 @@ pub(super) fn connect(spec: &CloudSpec) -> Connect {
     }
 }
 
-/// An installation of so many devices with so many points each.
+/// Builds an installation of so many devices with so many points each.
 pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
     let point = |n: u16| PointSpec {
         shown: Default::default(),

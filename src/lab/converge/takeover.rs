@@ -1,6 +1,6 @@
-//! Connections that end soon after they began. Two gateways with one
-//! certificate, each throwing the other out: how often do they knock? One gateway
-//! at a server that does not hold: how long is it offline?
+//! Connections that end soon after they began. Two gateways with one certificate, each
+//! displacing the other: how often do they connect? One gateway at a server that closes
+//! its connections soon: how long is it offline?
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const TEN_MINUTES: Duration = Duration::from_secs(600);
 /// From CONNECT to CONNACK.
 const JOURNEY: Duration = Duration::from_millis(20);
 
-/// CONNECTs of both within ten minutes.
+/// Counts the CONNECTs of both gateways within ten minutes.
 pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
     let spec = spec(1, 1, 200);
@@ -23,7 +23,7 @@ pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
     let mut platform = Platform::new(PlatformSpec::knowing(&spec), rng.fork(), at(now));
     let mut twins: [Connector; 2] =
         std::array::from_fn(|_| Connector::new(&spec.cloud, rng.fork(), at(now)));
-    // Which connection each of them has.
+    // Which connection each of the gateways has.
     let mut has: [Option<Conn>; 2] = [None, None];
     let mut connections = 0;
     loop {
@@ -64,7 +64,7 @@ pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
     platform.ledger().totals().connects
 }
 
-/// The longest time offline while a server ends three connections, each within
+/// Measures the longest time offline while a server ends three connections, each within
 /// 15 s of its CONNACK.
 pub(super) fn offline_while_flapping(seed: u64) -> Duration {
     let mut rng = Rng::new(seed);

@@ -20,7 +20,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// A new directory that nobody else may read.
+    /// Creates a new directory that no other user may read.
     pub(crate) fn new() -> io::Result<Folder> {
         let base = std::env::temp_dir();
         for n in 0.. {
@@ -38,7 +38,7 @@ impl Folder {
         &self.path
     }
 
-    /// Leaves it behind, for whoever wants to know why.
+    /// Keeps the directory, so that it can be examined after a failure.
     pub(crate) const fn keep(&mut self) {
         self.keep = true;
     }
@@ -101,17 +101,17 @@ impl Daemon {
         Ok(Daemon { child, log })
     }
 
-    /// Where it writes its log.
+    /// Returns where the daemon writes its log.
     pub(crate) fn log(&self) -> &Path {
         &self.log
     }
 
-    /// How it ended, if it has.
+    /// Returns how the daemon ended, if it has.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Asks it to end, as a service manager does.
+    /// Asks the daemon to end, as a service manager does.
     pub(crate) fn terminate(&self) -> io::Result<()> {
         let pid = self.child.id().and_then(|id| i32::try_from(id).ok());
         match pid.and_then(Pid::from_raw) {
@@ -120,7 +120,7 @@ impl Daemon {
         }
     }
 
-    /// The last lines of its log.
+    /// Returns the last lines of its log.
     pub(crate) fn last_words(&self, lines: usize) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);

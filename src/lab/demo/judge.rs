@@ -1,4 +1,4 @@
-//! Holds values that arrived in the cloud against the registers they came from.
+//! Compares values that arrived in the cloud with the registers they came from.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,19 +9,19 @@ use alink_gateway::lab::platform::AcceptedValue;
 
 use super::plant::Member;
 
-/// A unit looks at its registers at most so many milliseconds before the reply
-/// is complete and stamped: the response timeout, the reply's own length, and
-/// a machine that has other things to do.
+/// A unit looks at its registers at most so many milliseconds before the reply is
+/// complete and stamped: the response timeout, the length of the reply, and a machine
+/// that has other things to do.
 const JOURNEY: i64 = 1_500;
 
 /// Two processes read the same wall clock, each cutting off what is below a
 /// millisecond.
 const ROUNDING: i64 = 3;
 
-/// More than these are counted, not told.
+/// The most wrong values that are reported; further ones are only counted.
 const TOLD: usize = 10;
 
-/// The judge of values.
+/// The checker of values.
 #[derive(Debug)]
 pub(crate) struct ValueChecker {
     judged: u64,
@@ -41,34 +41,34 @@ impl ValueChecker {
         }
     }
 
-    /// How many values it has seen.
+    /// Returns how many values were checked.
     pub(crate) const fn judged(&self) -> u64 {
         self.judged
     }
 
-    /// How many of them were wrong.
+    /// Returns how many of them were wrong.
     pub(crate) const fn found(&self) -> u64 {
         self.found
     }
 
-    /// The first of those, with what was wrong.
+    /// Returns the first wrong values, with what was wrong.
     pub(crate) fn wrong(&self) -> &[String] {
         &self.wrong
     }
 
-    /// This member lost its power.
+    /// Notes that this member lost its power.
     pub(crate) fn died(&mut self, member: usize, at: Wall) {
         self.dead.insert(member, at..=Wall::from_millis(i64::MAX));
     }
 
-    /// It has power again.
+    /// Notes that this member has power again.
     pub(crate) fn returned(&mut self, member: usize, at: Wall) {
         if let Some(dead) = self.dead.get_mut(&member) {
             *dead = *dead.start()..=at;
         }
     }
 
-    /// The cloud accepted a value; `source` is where it should be from.
+    /// Checks a value that the cloud accepted; `source` is where it should be from.
     pub(crate) fn value(
         &mut self,
         value: &AcceptedValue,

@@ -1,8 +1,8 @@
-//! The demo's plant: which devices there are, what they are called in the
-//! cloud, how they are configured, and what their registers mean.
+//! The plant of the demo: which devices there are, what they are called in the cloud,
+//! how they are configured, and what their registers mean.
 //!
-//! Pure. What the registers mean is written here a second time, apart from the
-//! gateway's decoding, so that a value in the cloud can be held against the
+//! Pure. The meaning of the registers is written here a second time, apart from the
+//! decoding of the gateway, so that a value in the cloud can be compared with the
 //! register it came from.
 
 use std::fmt::Write;
@@ -24,7 +24,7 @@ const IN_RACK: u8 = 54;
 /// Racks.
 pub(crate) const RACKS: usize = 2;
 
-/// Where a device hangs.
+/// The place of a device: the line or a rack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Line,
@@ -56,7 +56,7 @@ pub(crate) struct Property {
     table: Table,
     address: u16,
     shape: Shape,
-    /// Digits after the point: the register counts in these.
+    /// Digits after the decimal point: the register counts in these.
     places: u8,
 }
 
@@ -140,7 +140,7 @@ impl Kind {
         }
     }
 
-    /// What can be read from it.
+    /// Returns the properties that can be read from it.
     pub(crate) const fn properties(self) -> &'static [Property] {
         match self {
             Kind::Meter => METER,
@@ -148,7 +148,7 @@ impl Kind {
         }
     }
 
-    /// The property to show where there is room for one, and its unit.
+    /// Returns the property to show where there is room for one, and its unit.
     pub(crate) const fn headline(self) -> (&'static str, &'static str) {
         match self {
             Kind::Meter => ("ActivePower", "W"),
@@ -165,12 +165,13 @@ impl Kind {
 }
 
 impl Property {
-    /// The property's identifier in the cloud.
+    /// Returns the identifier of the property in the cloud.
     pub(crate) const fn id(&self) -> &'static str {
         self.id
     }
 
-    /// Whether the unit's registers said this at some time in `window`.
+    /// Returns whether the registers of the unit held this value at some time in
+    /// `window`.
     pub(crate) fn was(&self, unit: &Unit, window: &RangeInclusive<Wall>, said: &Json) -> bool {
         let step = unit.life().tick();
         let ticks =
@@ -243,7 +244,7 @@ impl Property {
     }
 }
 
-/// Everything there is.
+/// All devices of the demo.
 #[derive(Clone, Debug)]
 pub(crate) struct Plant {
     pub(crate) members: Vec<Member>,
@@ -252,7 +253,7 @@ pub(crate) struct Plant {
 }
 
 impl Plant {
-    /// Twelve meters on a line, a rack of modules, a rack of meters.
+    /// Builds twelve meters on a line, a rack of modules, a rack of meters.
     pub(crate) fn new() -> Plant {
         let mut rng = Rng::new(0x6465_6d6f);
         let mut secret = move || format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64());
@@ -282,9 +283,9 @@ impl Plant {
         }
     }
 
-    /// The line with its meters.
+    /// Builds the line with its meters.
     pub(crate) fn line(&self) -> Line {
-        // 8N1, as the daemon is told below.
+        // 8N1, as the configuration of the daemon says below.
         let pace = Pace {
             bits: 10,
             ..Pace::standard(BAUD)
@@ -296,7 +297,7 @@ impl Plant {
         line
     }
 
-    /// One rack with its devices.
+    /// Builds one rack with its devices.
     pub(crate) fn rack(&self, number: usize) -> Rack {
         let mut rack = Rack::new();
         for (index, member) in self.on(Place::Rack(number)) {
@@ -310,7 +311,7 @@ impl Plant {
         all.filter(move |(_, m)| m.place == place)
     }
 
-    /// What the platform must know.
+    /// Returns the devices that must be registered at the platform.
     pub(crate) fn registered(&self) -> PlatformSpec {
         let certificate = |device: &Device, secret: &str| Certificate {
             product_key: device.product_key.clone(),
@@ -325,8 +326,8 @@ impl Plant {
         PlatformSpec::gateway_with(gateway, subs.collect())
     }
 
-    /// The files of the daemon's configuration: names and contents. All of
-    /// them hold secrets or name them. `racks` are hosts and ports.
+    /// Writes the files of the daemon's configuration: names and contents. All of them
+    /// hold secrets or name them. `racks` are hosts and ports.
     pub(crate) fn files(
         &self,
         cloud: &str,

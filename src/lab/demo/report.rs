@@ -1,10 +1,10 @@
-//! What came of the story: for people, for scripts, and as an exit status.
+//! The result of the story: for people, for scripts, and as an exit status.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// More problems than this are counted, not told.
+/// The most problems that are reported; further ones are only counted.
 const TOLD: usize = 20;
 
 /// The last line of `demo --json`. The fields and their order are an
@@ -29,15 +29,15 @@ pub(crate) struct Report {
     pub(crate) recovered: bool,
     /// How many devices were logged out between SIGTERM and the end.
     pub(crate) logged_out_at_exit: usize,
-    /// What did not come true. Empty: the exit status is 0.
+    /// What did not come true. If it is empty the exit status is 0.
     pub(crate) problems: Vec<String>,
-    /// How many problems were not told.
+    /// How many problems were not reported.
     #[serde(skip)]
     pub(crate) untold: usize,
 }
 
 impl Report {
-    /// Something did not come true.
+    /// Notes something that did not come true.
     pub(crate) fn problem(&mut self, what: impl Into<String>) {
         if self.problems.len() < TOLD {
             self.problems.push(what.into());
@@ -46,7 +46,7 @@ impl Report {
         }
     }
 
-    /// Nothing more will be added.
+    /// Ends the report; nothing more will be added.
     pub(crate) fn close(&mut self) {
         if self.untold > 0 {
             self.problems.push(format!("… and {} more", self.untold));
@@ -54,17 +54,17 @@ impl Report {
         }
     }
 
-    /// Whether the story came true.
+    /// Returns whether the story came true.
     pub(crate) fn came_true(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// One line of JSON.
+    /// Writes one line of JSON.
     pub(crate) fn json(&self) -> String {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Some lines for people.
+    /// Writes some lines for people.
     pub(crate) fn text(&self) -> String {
         let ms = |t: Option<u64>| match t {
             Some(ms) => format!("{:.1} s", ms as f64 / 1000.0),
@@ -102,7 +102,7 @@ impl Report {
     }
 }
 
-/// Whole milliseconds.
+/// Returns whole milliseconds.
 pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

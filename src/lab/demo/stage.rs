@@ -1,5 +1,5 @@
-//! The stage of the demo: platform, line, racks and daemon, what can be seen of
-//! them, and the passing of time.
+//! The stage of the demo: platform, line, racks and daemon, their visible state, and
+//! the passing of time.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,7 +23,7 @@ use crate::table::{Picture, Row, Screen};
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the table is drawn anew.
 const DRAW: Duration = Duration::from_millis(250);
-/// Everything the story needs.
+/// All parts that the story needs.
 pub(super) struct Stage {
     pub(super) clock: Clock,
     started: Mono,
@@ -43,7 +43,7 @@ pub(super) struct Stage {
     pub(super) drawn: Option<Mono>,
 }
 
-/// What can be seen at one moment.
+/// The visible state at one moment.
 pub(super) struct View {
     pub(super) online: usize,
     pub(super) devices: Vec<Device>,
@@ -137,7 +137,7 @@ impl Stage {
         }
     }
 
-    /// A moment passes.
+    /// Lets a moment pass.
     pub(super) async fn tick(&mut self) -> Result<View, String> {
         tokio::select! {
             biased;
@@ -176,7 +176,7 @@ impl Stage {
         .await
     }
 
-    /// Holds every value that came since the last time against its register.
+    /// Compares every value that came since the last time with its register.
     pub(super) async fn judge_values(&mut self) -> Result<(), String> {
         let judged = self.judge.judged();
         let fresh = self

@@ -14,20 +14,20 @@ use crate::base::{Mono, Wall};
 pub struct AcceptedValue {
     /// When it arrived.
     pub at: Mono,
-    /// Whose.
+    /// The device of the value.
     pub device: Device,
-    /// Which property.
+    /// The identifier of the property.
     pub property: String,
-    /// What.
+    /// The value.
     pub value: Json,
-    /// The time it says it was read, if it says.
+    /// The time at which it was read, if the message says so.
     pub time: Option<Wall>,
     /// Whether it came as history, which does not change the current value.
     pub history: bool,
 }
 
-/// How many values of one property are remembered one by one; a bound on memory,
-/// above an hour at one a second.
+/// How many values of each property are remembered; a bound on memory, above an hour at
+/// one a second.
 const TIMES: usize = 4096;
 
 /// The values the platform accepted.
@@ -56,51 +56,51 @@ impl Accepted {
         }
     }
 
-    /// How many values in all.
+    /// Returns how many values were accepted in all.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// How many values in all, each counted once however often it came: two of
-    /// one property with the same time are one.
+    /// Returns how many values were accepted in all, each counted once however often it
+    /// came: two values of one property with the same time are one.
     #[must_use]
     pub const fn distinct(&self) -> u64 {
         self.total - self.repeats
     }
 
-    /// How many had been accepted before.
+    /// Returns how many values had been accepted before.
     #[must_use]
     pub const fn repeats(&self) -> u64 {
         self.repeats
     }
 
-    /// How many values arrived in a message that was answered 200, and were
+    /// Returns how many values arrived in a message that was answered 200, and were
     /// dropped: their device had no session.
     #[must_use]
     pub const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Whether the value of this property with this time was accepted.
+    /// Returns whether the value of this property with this time was accepted.
     #[must_use]
     pub fn has(&self, device: &Device, property: &str, time: Wall) -> bool {
         let times = self.times.get(device).and_then(|of| of.get(property));
         times.is_some_and(|times| times.contains(&time))
     }
 
-    /// How many events in all.
+    /// Returns how many events were accepted in all.
     #[must_use]
     pub const fn events(&self) -> u64 {
         self.events
     }
 
-    /// The newest values, oldest first.
+    /// Returns the newest values, oldest first.
     pub fn log(&self) -> impl DoubleEndedIterator<Item = &AcceptedValue> {
         self.log.iter()
     }
 
-    /// The current values of one device, by property.
+    /// Returns the current values of one device, by property.
     #[must_use]
     pub fn of(&self, device: &Device) -> Option<&BTreeMap<String, AcceptedValue>> {
         self.latest.get(device)

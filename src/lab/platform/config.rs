@@ -1,6 +1,6 @@
-//! Remote configuration ("Remote configuration", Alink protocol): the newest
-//! file of a product, pushed or asked for. The file itself lies in a storage
-//! elsewhere; the platform knows only what it said about it.
+//! Remote configuration ("Remote configuration", Alink protocol): the newest file of a
+//! product, pushed or requested. The file itself lies in a storage elsewhere; the
+//! platform knows only the description of the file.
 
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use super::reply::Code;
 use super::{Device, Platform};
 use crate::base::{Now, ProductKey};
 
-/// What the platform says about a file. All of it can be made wrong.
+/// The description of a file by the platform. All of it can be made wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteConfig {
     /// `configId`
@@ -18,12 +18,12 @@ pub struct RemoteConfig {
     pub size: usize,
     /// `sign`: its SHA-256, in hexadecimal.
     pub sign: String,
-    /// Where it lies.
+    /// Where the file lies.
     pub url: String,
 }
 
 impl RemoteConfig {
-    /// The truth about a file that lies at `url`.
+    /// Describes a file that lies at `url` truthfully.
     #[must_use]
     pub fn of(config_id: &str, url: &str, file: &[u8]) -> Self {
         let digest: [u8; 32] = Sha256::digest(file).into();
@@ -49,16 +49,16 @@ impl Platform {
         self.configs.insert(product.clone(), config);
     }
 
-    /// Pushes it to a device of that product. Gives the order's id, as
-    /// [`Platform::command`] does; `None` if there is none, or the device is not
-    /// connected.
+    /// Pushes the configuration to a device of that product. Returns the id of the
+    /// order, as [`Platform::command`] does; `None` if there is no configuration, or
+    /// the device is not connected.
     pub fn push_config(&mut self, now: Now, device: &Device) -> Option<String> {
         let params = self.configs.get(&device.product_key)?.body();
         self.command(now, device, "thing.config.push", params)
     }
 
-    /// `thing/config/get`. Whether the product's switch is on is the console's
-    /// affair; here it is once there is a file.
+    /// Answers `thing/config/get`. In the console a product has a switch for it; here
+    /// it is on once there is a file.
     pub(super) fn config_asked(&self, device: &Device, params: &Json) -> (Code, Json) {
         let wanted = ["configScope", "getType"].map(|key| params.get(key).and_then(Json::as_str));
         if wanted != [Some("product"), Some("file")] {

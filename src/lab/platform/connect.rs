@@ -1,4 +1,4 @@
-//! Connections: who is let in, who must go, and who fell silent.
+//! Connections: which are accepted, which are closed, and which fell silent.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::base::Now;
 
 /// The span in which CONNECTs are counted.
 const MINUTE: Duration = Duration::from_secs(60);
-/// How long a rival waits that was refused for its many CONNECTs.
+/// How long a rival waits after a refusal for its many CONNECTs.
 const RIVAL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a CONNECT packet says.
@@ -28,13 +28,13 @@ pub struct Connect {
     pub keepalive_secs: u16,
     /// MQTT clean session.
     pub clean_session: bool,
-    /// Whether it carries a will.
+    /// Whether the CONNECT carries a will.
     pub will: bool,
-    /// Whether it came over TLS.
+    /// Whether the CONNECT came over TLS.
     pub tls: bool,
 }
 
-/// Why a CONNECT was not accepted.
+/// The reason why a CONNECT was not accepted.
 pub(super) struct Refusal {
     who: Option<Device>,
     code: Option<u8>,
@@ -51,7 +51,7 @@ impl Refusal {
     }
 }
 
-/// What the extensions of a client id say.
+/// The extensions of a client id.
 pub(super) struct Extensions<'a> {
     base: &'a str,
     pub(super) securemode: Option<&'a str>,
@@ -63,7 +63,7 @@ pub(super) struct Extensions<'a> {
 }
 
 impl<'a> Extensions<'a> {
-    /// `{base}|k=v,k=v|`; a comma too many before the last bar is tolerated, as
+    /// Parses `{base}|k=v,k=v|`; a comma too many before the last bar is tolerated, as
     /// one official SDK writes it.
     pub(super) fn parse(client_id: &'a str) -> Option<Self> {
         let (base, rest) = client_id.split_once('|')?;
@@ -97,7 +97,7 @@ impl<'a> Extensions<'a> {
 }
 
 impl Platform {
-    /// A CONNECT arrived.
+    /// Handles a CONNECT.
     pub fn on_connect(&mut self, now: Now, conn: Conn, asked: &Connect) {
         self.now = now.mono;
         if self.faults.deaf {
@@ -145,8 +145,7 @@ impl Platform {
         self.outbox.push(Output::Close { conn, why });
     }
 
-    /// Takes note of a CONNECT of this device, and refuses what exceeds 5 in
-    /// 60 s.
+    /// Counts a CONNECT of this device, and refuses CONNECTs above 5 in 60 s.
     pub(super) fn count_connect(&mut self, now: Now, device: &Device) -> Result<(), Refusal> {
         let attempts = self.connects.entry(device.clone()).or_default();
         if attempts.note(now.mono, MINUTE) > self.limits.connects_per_minute {
@@ -159,8 +158,8 @@ impl Platform {
         Ok(())
     }
 
-    /// The rules in the order in which they are looked at ("Establish MQTT
-    /// connections over TCP", doc 73742; "Bring devices online and offline").
+    /// Applies the rules in their published order ("Establish MQTT connections over
+    /// TCP", doc 73742; "Bring devices online and offline").
     fn admit(&mut self, now: Now, asked: &Connect) -> Result<Link, Refusal> {
         let refused = Refusal::of;
         let said = Extensions::parse(&asked.client_id)
@@ -234,7 +233,7 @@ impl Platform {
         })
     }
 
-    /// The newer connection of a certificate wins.
+    /// Accepts a connection; the newer connection of a certificate wins.
     pub(super) fn let_in(&mut self, now: Now, conn: Conn, mut link: Link) {
         if let Some(older) = self.connection(&link.gateway) {
             self.close(now, older, "kicked by the same device");
@@ -252,7 +251,7 @@ impl Platform {
         self.outbox.push(Output::Close { conn, why });
     }
 
-    /// The end of a connection is the end of all its sessions (doc 100555).
+    /// Ends a connection and with it all its sessions (doc 100555).
     pub(super) fn end(&mut self, now: Now, conn: Conn, why: &'static str) {
         self.outbox.forget(conn);
         self.registrar.closed(conn);
@@ -286,15 +285,16 @@ impl Platform {
         );
     }
 
-    /// From now on connections end by themselves, or no longer.
+    /// Decides when connections end by themselves, as the faults of the moment say.
     pub(super) fn arrange_ends(&mut self, now: Now) {
         for link in self.links.values_mut() {
             link.ends = self.faults.end(now.mono);
         }
     }
 
-    /// Closes connections whose server does not hold, or whose gateway has a
-    /// rival that connects now; one that may not connect yet tries again.
+    /// Closes connections that a fault ends: those of a server that does not hold them,
+    /// and those of a gateway whose rival connects now. A rival that may not connect
+    /// yet tries again.
     pub(super) fn end_by_themselves(&mut self, now: Now) {
         let due = |link: &Link| link.ends.is_some_and(|(at, _)| at <= now.mono);
         let due = self.links.iter().filter(|(_, link)| due(link));
@@ -318,8 +318,8 @@ impl Platform {
         }
     }
 
-    /// Every tick the platform closes connections that have been silent for
-    /// more than one and a half keepalives: after 1.5·K to 1.5·K + one tick.
+    /// Closes, at every tick, connections that have been silent for more than one and a
+    /// half keepalives: after 1.5·K to 1.5·K + one tick.
     pub(super) fn look_for_silent(&mut self, now: Now) {
         while self.next_look <= now.mono {
             let look = self.next_look;
@@ -338,7 +338,7 @@ impl Platform {
             let tick = self.limits.keepalive_tick.max(Duration::from_millis(1));
             self.next_look = look + tick;
             if !self.links.values().any(|l| l.keepalive.is_some()) {
-                // Nobody to look for: jump to the first look after now.
+                // There is no connection to look at: jump to the first look after now.
                 let past = now.mono.since(self.next_look).as_micros();
                 let skipped = past.div_ceil(tick.as_micros());
                 let skipped = u32::try_from(skipped).unwrap_or(u32::MAX);
@@ -350,7 +350,7 @@ impl Platform {
         }
     }
 
-    /// Whether this connection may subscribe this filter: its own topics, and
+    /// Returns whether this connection may subscribe this filter: its own topics, and
     /// those of sub-devices that have a session on it.
     pub(super) fn may_hear(&self, conn: Conn, filter: &str) -> bool {
         let Some(link) = self.links.get(&conn) else {

@@ -1,6 +1,6 @@
-//! The hands of a person at the platform's console, and misfortune.
+//! What a person does at the console of the platform, and faults.
 //!
-//! Each verb tells whether there was anything to do it to.
+//! Each verb returns whether it had an effect.
 
 use serde_json::{Value as Json, json};
 
@@ -8,8 +8,8 @@ use super::reply::{self, Code};
 use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
 use crate::base::{Now, Secret};
 
-/// `status` of `thing/topo/change`. The page contradicts itself about the last
-/// two; the C SDK's header and newer texts have them like this.
+/// `status` of `thing/topo/change`. The page contradicts itself about the last two; the
+/// header of the C SDK and newer texts have them like this.
 #[derive(Clone, Copy)]
 enum Change {
     Created = 0,
@@ -18,8 +18,7 @@ enum Change {
     Disabled = 8,
 }
 
-/// What a person does at the console, as plain data: each is the verb of its
-/// name.
+/// An action at the console, as plain data: each stands for the verb of its name.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Act {
     /// [`Platform::disable`]
@@ -39,9 +38,9 @@ pub enum Act {
     },
     /// [`Platform::change_secret`]
     ChangeSecret {
-        /// Whose.
+        /// The device.
         device: Device,
-        /// The new one.
+        /// The new secret.
         secret: Secret,
     },
     /// [`Platform::add_topology`]
@@ -72,7 +71,8 @@ pub enum Act {
 }
 
 impl Platform {
-    /// Adds a device, under nobody. One that is known gets a new secret.
+    /// Adds a device that hangs under no gateway. A device that is known gets a new
+    /// secret.
     pub fn register(&mut self, certificate: Certificate) {
         let device = certificate.device();
         let above = self.accounts.remove(&device).and_then(|a| a.above);
@@ -86,8 +86,8 @@ impl Platform {
         );
     }
 
-    /// The device turns up elsewhere: a sub-device's session ends with the
-    /// taken-over code, a gateway's connection is closed.
+    /// Ends the session as if the device had logged in elsewhere: the session of a
+    /// sub-device ends with the taken-over code, the connection of a gateway is closed.
     pub fn kick(&mut self, now: Now, device: &Device) -> bool {
         self.now = now.mono;
         if self.sessions.contains_key(device) {
@@ -97,12 +97,14 @@ impl Platform {
         self.cut(now, device, "kicked by the same device")
     }
 
-    /// Disables a device: it is thrown out and not let in again.
+    /// Disables a device: its session or connection ends, and it is refused from then
+    /// on.
     pub fn disable(&mut self, now: Now, device: &Device) -> bool {
         self.bar(now, device, State::Disabled)
     }
 
-    /// Deletes a device: it is thrown out and forgotten, with its topology.
+    /// Deletes a device: its session or connection ends, and its record and topology
+    /// are removed.
     pub fn delete(&mut self, now: Now, device: &Device) -> bool {
         self.bar(now, device, State::Deleted)
     }
@@ -171,10 +173,10 @@ impl Platform {
         true
     }
 
-    /// Orders a device to do something: `method` is `thing.service.property.set`
-    /// or `thing.service.{name}`. Gives the order's id, under which
-    /// [`super::Event::Replied`] will show the answer; `None` if the device is
-    /// offline, for then the cloud's API fails at once and queues nothing.
+    /// Sends an order to a device: `method` is `thing.service.property.set` or
+    /// `thing.service.{name}`. Returns the id of the order, under which
+    /// [`super::Event::Replied`] will show the answer; `None` if the device is offline,
+    /// because the API of the cloud then fails at once and queues nothing.
     pub fn command(
         &mut self,
         now: Now,
@@ -192,22 +194,22 @@ impl Platform {
         Some(id.to_string())
     }
 
-    /// Gives a device another secret; it keeps its place.
+    /// Gives a device another secret; it keeps its place in the topology.
     pub fn change_secret(&mut self, device: &Device, secret: Secret) -> bool {
         let account = self.accounts.get_mut(device);
         account.map(|a| a.secret = secret).is_some()
     }
 
-    /// Deletes a device, and forgets that it ever was: it is unknown (6100) and
-    /// no longer deleted (521).
+    /// Deletes a device without a trace: it is unknown (6100) and no longer deleted
+    /// (521).
     pub fn forget(&mut self, now: Now, device: &Device) -> bool {
         let was = self.delete(now, device);
         self.accounts.remove(device);
         was
     }
 
-    /// Creates a device again that was deleted, with its old secret, and puts it
-    /// under a gateway, which is told of its place there.
+    /// Creates a deleted device again, with its old secret, and puts it under a
+    /// gateway, which receives a notice of the new relation.
     pub fn create_again(&mut self, now: Now, gateway: &Device, device: &Device) -> bool {
         let Some(account) = self.accounts.get_mut(device) else {
             return false;
@@ -219,8 +221,8 @@ impl Platform {
         self.add_topology(now, gateway, device)
     }
 
-    /// Sends a gateway a message on any topic, if the rules of delivery have it
-    /// arrive; tells whether the gateway is connected.
+    /// Sends a gateway a message on any topic, if the rules of delivery let it arrive;
+    /// returns whether the gateway is connected.
     pub fn downlink(&mut self, now: Now, gateway: &Device, topic: &str, payload: &[u8]) -> bool {
         self.now = now.mono;
         let Some(conn) = self.connection(gateway) else {
@@ -230,7 +232,7 @@ impl Platform {
         true
     }
 
-    /// Does what a person does at the console.
+    /// Carries out an action at the console.
     pub fn act(&mut self, now: Now, act: Act) -> bool {
         match act {
             Act::Disable(device) => self.disable(now, &device),
@@ -256,7 +258,7 @@ impl Platform {
         self.cut(now, gateway, "dropped by order")
     }
 
-    /// Switches a misfortune on or off.
+    /// Switches a fault on or off.
     pub fn fault(&mut self, now: Now, fault: Fault) {
         self.now = now.mono;
         match fault {
@@ -298,12 +300,13 @@ impl Platform {
             self.throw_out(now, conn, device, code, Some(order), change);
         }
         self.cut(now, device, "disabled or deleted at the console");
-        // Disabled is shown instead of Online, whoever had seen it last.
+        // Disabled is shown instead of Online, whichever gateway had it online last.
         self.lingering.remove(device);
         true
     }
 
-    /// Tells a gateway that one of its devices is out, in the configured order.
+    /// Sends a gateway the notices that one of its devices lost its place, in the
+    /// configured order.
     fn throw_out(
         &mut self,
         now: Now,
@@ -342,7 +345,7 @@ impl Platform {
         self.tell(now, conn, topic, payload);
     }
 
-    /// The connection of the gateway a device hangs under.
+    /// Returns the connection of the gateway under which a device hangs.
     fn above(&self, device: &Device) -> Option<Conn> {
         self.connection(self.gateway_of(device)?)
     }

@@ -1,9 +1,9 @@
-//! Dynamic registration of a device that connects by itself ("MQTT-based
-//! dynamic registration"): a CONNECT signed with the product's secret, one
-//! message with a secret or a token, and good-bye.
+//! Dynamic registration of a device that connects by itself ("MQTT-based dynamic
+//! registration"): a CONNECT signed with the secret of the product, one message with a
+//! secret or a token, and the end.
 //!
-//! A connection for registration is no gateway's: it takes nobody's place, it
-//! has no sessions, and nothing that arrives on it means anything.
+//! A connection for registration belongs to no gateway: it displaces no other
+//! connection, it has no sessions, and every message that arrives on it is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::spec::Product;
 use super::{Account, Conn, Device, Output, Platform, State};
 use crate::base::{Mono, Now, ProductKey, Rng, Secret, Wake};
 
-/// Who may register, and who did.
+/// The products whose devices may register, and the devices that did.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registrar {
     products: BTreeMap<ProductKey, Product>,
-    /// Devices that have connected: they are given nothing any more (6289).
+    /// Devices that have connected: further registrations are refused (6289).
     activated: BTreeSet<Device>,
-    /// Client id and token of those registered without a name.
+    /// Client id and token of devices registered without a name.
     tokens: BTreeMap<Device, (String, String)>,
     open: BTreeMap<Conn, Mono>,
     issued: u64,
@@ -38,22 +38,22 @@ impl Registrar {
         }
     }
 
-    /// The device has connected.
+    /// Notes that the device has connected.
     pub(super) fn activated(&mut self, device: &Device) {
         self.activated.insert(device.clone());
     }
 
-    /// What is registered of this product.
+    /// Returns what is registered of this product.
     pub(super) fn product(&self, key: &ProductKey) -> Option<&Product> {
         self.products.get(key)
     }
 
-    /// The connection is over.
+    /// Notes that the connection is over.
     pub(super) fn closed(&mut self, conn: Conn) {
         self.open.remove(&conn);
     }
 
-    /// Whether this connection is for registration.
+    /// Returns whether this connection is for registration.
     pub(super) fn holds(&self, conn: Conn) -> bool {
         self.open.contains_key(&conn)
     }
@@ -63,7 +63,7 @@ impl Registrar {
         Some(Wake::new(*first, "the end of a registration"))
     }
 
-    /// 32 hexadecimal digits that were never given before.
+    /// Returns 32 hexadecimal digits that were never given before.
     pub(super) fn fresh(&mut self) -> String {
         self.issued += 1;
         let mut rng = Rng::new(self.issued);
@@ -71,7 +71,7 @@ impl Registrar {
     }
 }
 
-/// What is answered to a registration.
+/// The answer to a registration.
 struct Granted {
     device: Device,
     topic: &'static str,
@@ -79,7 +79,7 @@ struct Granted {
 }
 
 impl Platform {
-    /// Whether the device was ever connected.
+    /// Returns whether the device was ever connected.
     #[must_use]
     pub fn is_activated(&self, device: &Device) -> bool {
         self.registrar.activated.contains(device)
@@ -97,7 +97,7 @@ impl Platform {
         self.registrar.activated.remove(device)
     }
 
-    /// A CONNECT that asks for registration; false if it does not.
+    /// Handles a CONNECT that asks for registration; false if it does not.
     pub(super) fn on_registration(&mut self, now: Now, conn: Conn, asked: &Connect) -> bool {
         let Some(said) = Extensions::parse(&asked.client_id) else {
             return false;
@@ -194,7 +194,7 @@ impl Platform {
             let token = (client_id, fresh);
             self.registrar.tokens.insert(device.clone(), token);
             self.accounts.entry(device.clone()).or_insert(Account {
-                // Nobody knows it: such a device has a token.
+                // Not in the console: such a device has a token.
                 secret: Secret::new(self.registrar.fresh()),
                 state: State::Enabled,
                 above: None,
@@ -214,7 +214,8 @@ impl Platform {
         })
     }
 
-    /// Whether CONNECT with `authType=connwl` shows the token it should.
+    /// Returns whether a CONNECT with `authType=connwl` carries the token of its
+    /// device.
     pub(super) fn shows_token(&self, device: &Device, base: &str, password: &str) -> bool {
         self.registrar
             .tokens

@@ -1,4 +1,4 @@
-//! Misfortune on order: seeded, so that the same seed is the same bad day.
+//! Faults on order: seeded, so that the same seed gives the same faults.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub enum RequestKind {
     Registration,
 }
 
-/// A misfortune that can be switched on; `0` or a zero span switches it off.
+/// A fault that can be switched on; `0` or a zero span switches it off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This share of upstream messages never arrives.
@@ -54,78 +54,77 @@ pub enum Fault {
         /// How long it is held.
         by: Duration,
     },
-    /// Every log-in is answered 429 for so long: [`Fault::Answer`] in one word.
+    /// Every log-in is answered 429 for so long: short for [`Fault::Answer`].
     Throttle {
         /// From now.
         during: Duration,
     },
-    /// Every request of this kind is answered with this code, and nothing else
-    /// is done about it, for so long.
+    /// Every request of this kind is answered with this code and not carried out, for
+    /// so long.
     Answer {
         /// Which requests.
         what: RequestKind,
-        /// With what.
+        /// The code.
         code: Code,
         /// From now.
         during: Duration,
     },
-    /// The next requests of this kind are answered with this code, and nothing
-    /// else is done about them.
+    /// The next requests of this kind are answered with this code and not carried out.
     AnswerNext {
         /// Which requests.
         what: RequestKind,
-        /// With what.
+        /// The code.
         code: Code,
         /// How many of them.
         times: u32,
     },
-    /// A gateway's posts above so many in any second are answered 429; `None`
-    /// ends it.
+    /// A gateway's posts above so many in any second are answered 429; `None` ends the
+    /// fault.
     PostsPerSecond(Option<usize>),
     /// No more sub-devices than this may be online under a gateway (428), fewer
     /// than the published limit; `None` lifts it. Those above it stay online.
     Cap(Option<usize>),
-    /// The session of this sub-device ends, or those of all, and no notice says
-    /// so.
+    /// The session of this sub-device ends, or all sessions, and no notice says so.
     LoseSession(Option<Device>),
     /// Posts of this sub-device on its own topic are taken, and never answered.
     Unanswered {
         /// Which sub-device.
         device: Device,
-        /// Whether it is so.
+        /// Whether the fault is on.
         on: bool,
     },
-    /// Every connection of a gateway is closed at a moment between these two
-    /// spans after its CONNACK, by a server that does not hold.
+    /// Every connection of a gateway is closed at a moment between these two spans
+    /// after its CONNACK, by a server that does not hold its connections.
     Flap {
         /// At the earliest.
         least: Duration,
         /// At the latest.
         most: Duration,
     },
-    /// Another client has the gateway's certificate, and connects again at a
-    /// moment between these two spans after it was displaced: that ends the
-    /// gateway's connection. Its CONNECTs count towards the device's quota.
+    /// Another client has the certificate of the gateway, and connects again at a
+    /// moment between these two spans after it was displaced: this ends the connection
+    /// of the gateway. The CONNECTs of the client count towards the quota of the
+    /// device.
     Rival {
         /// At the earliest.
         least: Duration,
         /// At the latest.
         most: Duration,
     },
-    /// Log-ins and posts of this device are answered with this code; `None`
-    /// ends it.
+    /// Log-ins and posts of this device are answered with this code; `None` ends the
+    /// fault.
     Refuse {
         /// Which sub-device.
         device: Device,
-        /// With what.
+        /// The code.
         code: Option<Code>,
     },
-    /// The device, sub-device or gateway, turns up elsewhere and is kicked.
+    /// The device, sub-device or gateway, connects elsewhere and is kicked.
     Kick(Device),
-    /// Pings are no longer answered, all else is.
+    /// Pings are no longer answered; everything else is.
     IgnorePings(bool),
-    /// Nothing is read and nothing is sent, yet no connection ends: a dead
-    /// path. The keepalive look still closes them in its time.
+    /// Nothing is read and nothing is sent, yet no connection ends: a dead path. The
+    /// keepalive look still closes the connections in its time.
     Deaf(bool),
     /// The connection of this gateway is cut.
     Cut(Device),
@@ -164,18 +163,18 @@ struct Ending {
 /// Why a connection ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The server does not hold.
+    /// The server does not hold its connections.
     Flap,
     /// Another client connects with the same certificate.
     Rival,
 }
 
-/// What becomes of one downstream message.
+/// The fate of one downstream message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Lost,
-    /// After so long; in order with the others of its connection, or not; and
-    /// perhaps once more.
+    /// It is sent after so long; in order with the other messages of its connection, or
+    /// not; and perhaps twice.
     Sent {
         after: Duration,
         in_order: bool,
@@ -204,8 +203,8 @@ impl Faults {
         }
     }
 
-    /// Takes note of a lasting fault; the momentary ones, such as `Kick` and
-    /// `Cut`, are the platform's own to carry out.
+    /// Notes a lasting fault; the momentary ones, such as `Kick` and `Cut`, are carried
+    /// out by the platform itself.
     pub(super) fn set(&mut self, now: Mono, fault: Fault) {
         match fault {
             Fault::LoseRequests { permille } => self.lose_requests = permille,
@@ -255,13 +254,14 @@ impl Faults {
         self.ending = (most > Duration::ZERO).then_some(Ending { least, most, why });
     }
 
-    /// When a connection that began now will end by itself, and why.
+    /// Returns when a connection that began now will end by itself, and why.
     pub(super) fn end(&mut self, now: Mono) -> Option<(Mono, End)> {
         let Ending { least, most, why } = self.ending?;
         Some((now + self.between(least, most), why))
     }
 
-    /// Whether requests of this kind are refused now, whatever they say.
+    /// Returns the code with which requests of this kind are refused now, whatever they
+    /// say.
     pub(super) fn answers(&mut self, now: Mono, what: RequestKind) -> Option<Code> {
         if let Some((code, left)) = self.answer_next.get_mut(&what)
             && *left > 0

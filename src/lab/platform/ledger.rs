@@ -1,7 +1,7 @@
-//! What the platform has seen: for assertions, and for people watching.
+//! What the platform has seen: for assertions, and for people.
 //!
-//! Nothing here decides. Logs are bounded and say how much they forgot;
-//! totals are not.
+//! The ledger decides nothing. Logs are bounded and count the entries they dropped;
+//! totals are not bounded.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{Code, Conn, Device};
 use crate::base::{Mono, Now};
 
-/// The newest entries of something that may go on for ever.
+/// The newest entries of a log that may go on for ever.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Log<T> {
     entries: VecDeque<T>,
@@ -36,12 +36,12 @@ impl<T> Log<T> {
         self.entries.push_back(entry);
     }
 
-    /// The entries still remembered, oldest first.
+    /// Returns the entries still remembered, oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.entries.iter()
     }
 
-    /// How many were ever written.
+    /// Returns how many entries were ever written.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.forgotten + self.entries.len() as u64
@@ -61,52 +61,52 @@ pub enum Ask {
     BatchLogout,
 }
 
-/// One session request and what was answered.
+/// One session request and its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Asked {
     /// When it arrived.
     pub at: Mono,
-    /// Which gateway asked.
+    /// The gateway that sent the request.
     pub gateway: Device,
-    /// What it asked for.
+    /// The kind of the request.
     pub ask: Ask,
-    /// For whom; nobody if that could not be read.
+    /// The devices in it; empty if they could not be read.
     pub devices: Vec<Device>,
-    /// What it was answered.
+    /// The code of the answer.
     pub code: Code,
-    /// Whether the answer was asked for and not lost by a fault here.
+    /// Whether the answer was wanted and not lost by a fault here.
     pub answered: bool,
 }
 
 impl Asked {
-    /// For how many devices.
+    /// Returns how many devices the request is for.
     #[must_use]
     pub const fn size(&self) -> usize {
         self.devices.len()
     }
 }
 
-/// One post and what was answered.
+/// One post and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Posted {
     /// When it arrived.
     pub at: Mono,
-    /// On whose topic: the gateway's for a pack.
+    /// The device whose topic it was on: the gateway for a pack.
     pub device: Device,
-    /// Values of it that were accepted.
+    /// How many of its values were accepted.
     pub accepted: u64,
-    /// Those among them that had been accepted before.
+    /// How many of the accepted values had been accepted before.
     pub repeats: u64,
-    /// Values of it that were dropped although the answer was [`Code::OK`].
+    /// How many of its values were dropped although the answer was [`Code::OK`].
     pub dropped: u64,
-    /// What it was answered.
+    /// The code of the answer.
     pub code: Code,
-    /// Whether the answer was asked for and not lost by a fault here.
+    /// Whether the answer was wanted and not lost by a fault here.
     pub answered: bool,
 }
 
-/// A rule a client broke. Most are answered; some the platform passes over in
-/// silence, which is why they are kept here.
+/// A rule that a client broke. Most are answered; the platform ignores some in silence,
+/// which is why they are kept here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Violation {
     /// More than 50 devices in one session request (460).
@@ -115,7 +115,7 @@ pub enum Violation {
     DeviceTwice,
     /// More than 2,000 sub-devices online (428).
     TooManyOnline,
-    /// One sub-device submitted to log-in more than 5 times in 60 s (429).
+    /// One sub-device logged in more than 5 times in 60 s (429).
     LoginTooOften,
     /// More than 200 log-ins in a second (429).
     LoginQuota,
@@ -144,11 +144,11 @@ pub enum Violation {
     PayloadTooLarge,
     /// A topic above 128 bytes; discarded.
     TopicTooLong,
-    /// A topic the model does not know, or of a device that is not there.
+    /// A topic the model does not know, or of a device that is not registered.
     UnknownTopic,
     /// A payload that is not a JSON object; discarded.
     Malformed,
-    /// Parameters that miss their shape (460).
+    /// Parameters of a wrong shape (460).
     BadParameters,
     /// More than 20 sub-devices in one pack (6357).
     PackTooLarge,
@@ -160,7 +160,7 @@ pub enum Violation {
     Keepalive,
     /// More than 8 filters in one SUBSCRIBE or 100 in all (SUBACK 80h).
     TooManyFilters,
-    /// A subscription to a topic one may not hear (SUBACK 80h).
+    /// A subscription to a topic that the gateway may not receive (SUBACK 80h).
     ForbiddenFilter,
 }
 
@@ -170,7 +170,7 @@ impl fmt::Display for Violation {
     }
 }
 
-/// How often a rule was broken, and the first time in words.
+/// How often a rule was broken, and the first case in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
     /// How often.
@@ -179,27 +179,27 @@ pub struct Broken {
     pub first: String,
 }
 
-/// Something that happened, for tests that read like a log.
+/// An event, for tests that read like a log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A gateway was let in.
+    /// A gateway was accepted.
     Connected(Device),
-    /// A device was given a secret or a token of its own.
+    /// A device received a secret or a token of its own.
     Registered(Device),
     /// A CONNECT was refused.
     Refused {
-        /// Who it said it was, if that could be read.
+        /// The device that the CONNECT named, if it could be read.
         who: Option<Device>,
-        /// CONNACK code; `None` if it was closed without one.
+        /// CONNACK code; `None` if the connection was closed without one.
         code: Option<u8>,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
     /// A gateway's connection ended, and with it all its sessions.
     Disconnected {
         /// Which gateway.
         gateway: Device,
-        /// Why.
+        /// The reason.
         why: &'static str,
         /// How many sessions ended with it.
         sessions: usize,
@@ -222,24 +222,24 @@ pub enum Event {
     OutOfSession(Device),
     /// A gateway reported a device that it sees.
     Found(Device),
-    /// A device told which version runs on it.
+    /// A device reported the version that runs on it.
     Informed {
         /// Which device.
         device: Device,
         /// `version`, as it was sent.
         version: Json,
     },
-    /// A device answered an order of the platform's.
+    /// A device answered an order of the platform.
     Replied {
         /// Which device.
         device: Device,
         /// The topic after `/sys/{pk}/{dn}/`.
         tail: String,
-        /// Which order.
+        /// The id of the order.
         id: Json,
-        /// How it went.
+        /// The code of the answer.
         code: Json,
-        /// In words; `null` if there are none.
+        /// The message of the answer; `null` if there is none.
         message: Json,
     },
 }
@@ -257,15 +257,15 @@ pub struct Totals {
     pub lost_requests: u64,
     /// Replies and notices lost by a fault.
     pub lost_replies: u64,
-    /// Messages for which nobody had subscribed.
+    /// Messages to which no connection had subscribed.
     pub undelivered: u64,
 }
 
-/// How many ids of one device and connection are remembered before the count
-/// starts afresh; a bound on memory, far above what a test sends.
+/// How many ids of one device and connection are remembered before the count starts
+/// afresh; a bound on memory, far above what a test sends.
 const IDS: usize = 1_000_000;
 
-/// All that was asked and done.
+/// All requests and their outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     pub(super) totals: Totals,
@@ -297,29 +297,29 @@ impl Ledger {
         }
     }
 
-    /// Messages, counted.
+    /// Returns the counts of messages.
     #[must_use]
     pub const fn totals(&self) -> Totals {
         self.totals
     }
 
-    /// Session requests with what each was answered, oldest first.
+    /// Returns the session requests with their answers, oldest first.
     pub fn asked(&self) -> impl DoubleEndedIterator<Item = &Asked> {
         self.asked.iter()
     }
 
-    /// Posts with what each was answered, oldest first.
+    /// Returns the posts with their answers, oldest first.
     pub fn posted(&self) -> impl DoubleEndedIterator<Item = &Posted> {
         self.posted.iter()
     }
 
-    /// Sizes of the accepted log-ins, single and batch, oldest first.
+    /// Returns the sizes of the accepted log-ins, single and batch, oldest first.
     #[must_use]
     pub fn login_sizes(&self) -> Vec<usize> {
         self.accepted_sizes(&[Ask::Login, Ask::BatchLogin])
     }
 
-    /// Sizes of the accepted log-outs, single and batch, oldest first.
+    /// Returns the sizes of the accepted log-outs, single and batch, oldest first.
     #[must_use]
     pub fn logout_sizes(&self) -> Vec<usize> {
         self.accepted_sizes(&[Ask::Logout, Ask::BatchLogout])
@@ -332,30 +332,30 @@ impl Ledger {
             .collect()
     }
 
-    /// What happened, oldest first.
+    /// Returns the events, oldest first.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &(Mono, Event)> {
         self.events.iter()
     }
 
-    /// The rules that were broken.
+    /// Returns the rules that were broken.
     #[must_use]
     pub const fn violations(&self) -> &BTreeMap<Violation, Broken> {
         &self.broken
     }
 
-    /// How often this rule was broken.
+    /// Returns how often this rule was broken.
     #[must_use]
     pub fn times(&self, rule: Violation) -> u64 {
         self.broken.get(&rule).map_or(0, |b| b.times)
     }
 
-    /// The most messages any connection sent within one second.
+    /// Returns the most messages any connection sent within one second.
     #[must_use]
     pub const fn peak_per_second(&self) -> usize {
         self.peak
     }
 
-    /// The ids of this device's messages on this connection, while it lasts.
+    /// Returns the ids of this device's messages on this connection, while it lasts.
     #[must_use]
     pub fn ids(&self, conn: Conn, device: &Device) -> Option<&BTreeSet<u32>> {
         self.ids.get(&conn)?.get(device)

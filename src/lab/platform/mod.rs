@@ -1,35 +1,36 @@
-//! The platform, as far as a gateway can see it: a pure model of the MQTT
-//! server that talks Alink.
+//! The platform, as far as a gateway can see it: a pure model of the MQTT server that
+//! talks Alink.
 //!
-//! **Decides** who may connect, which sub-devices have a session, what is
-//! accepted from whom, what is answered, and when a silent connection is
-//! closed. **Refuses to know** sockets, TLS and MQTT packets (`lab/broker.rs`
-//! carries those), and anything of the gateway that talks to it: it parses and
-//! signs by itself, sharing no line with `cloud/`, so that it is an independent
-//! oracle. Where the platform's documents are silent or disagree, [`Switches`]
-//! has both answers.
+//! **Decides** which clients may connect, which sub-devices have a session, which
+//! messages are accepted from which device, which answer each request gets, and when a
+//! silent connection is closed. **Refuses to know** sockets, TLS and MQTT packets
+//! (`lab/broker.rs` carries those), and anything of the gateway that talks to it: the
+//! model parses and signs by itself, sharing no line with `cloud/`, so that it is an
+//! independent oracle. Where the documents of the platform are silent or disagree,
+//! [`Switches`] has both answers.
 //!
-//! **Contract.** The world arrives by `on_*(now, …)`; a person at the console by
-//! verbs ([`Platform::disable`], [`Platform::kick`], …); misfortune by
-//! [`Platform::fault`]. After each, drain [`Platform::poll`] until `None`; call
-//! it again no later than [`Platform::wake_at`]. Looking never changes anything.
-//! The same inputs, times and seed give the same outputs.
+//! **Contract.** Messages of gateways arrive by `on_*(now, …)`; actions at the console
+//! by verbs ([`Platform::disable`], [`Platform::kick`], …); faults by
+//! [`Platform::fault`]. After each, drain [`Platform::poll`] until `None`; call it
+//! again no later than [`Platform::wake_at`]. Looking never changes anything. The same
+//! inputs, times and seed give the same outputs.
 //!
 //! **Invariants**
 //! - One connection per device certificate; the newer one wins.
-//! - A sub-device has at most one session, and only under a gateway that is
-//!   connected; when that connection ends, so do all its sessions, and none
-//!   comes back by itself. A device of the LoRa kind is still *shown* online
-//!   then, until its gateway logs it out.
-//! - A batch succeeds for everybody in it or for nobody.
+//! - A sub-device has at most one session, and only under a gateway that is connected.
+//!   When that connection ends, all its sessions end, and none comes back by itself. A
+//!   device of the LoRa kind is still *shown* online then, until its gateway logs it
+//!   out.
+//! - A batch succeeds for all its devices or for none.
 //! - Never more sessions under a gateway than the limit.
-//! - A value is accepted only from a device that is registered and enabled, and,
-//!   on its own topic, has a session on that very connection.
-//! - Every request that wants a reply gets exactly one, with its own `id`; where
-//!   it does not (a quota, a fault, an unreadable request, a reply nobody
-//!   subscribed), the [`Ledger`] has counted it under its reason.
+//! - A value is accepted only from a device that is registered and enabled, and, on its
+//!   own topic, has a session on that very connection.
+//! - Every request that wants a reply gets exactly one, with its own `id`; where it
+//!   does not (a quota, a fault, an unreadable request, a reply without a subscriber),
+//!   the [`Ledger`] has counted it under its reason.
 //!
-//! Facts: the platform's published pages (document ids at each rule) and what
+//! Facts: the published pages of the platform (document ids at each rule) and what its
+//! official SDKs send and expect; nothing was tried on the live service.
 //! its official SDKs send and expect; nothing was tried on the live service.
 
 mod accepted;
@@ -81,11 +82,11 @@ use topic::{Kind, Topic};
 struct Account {
     secret: Secret,
     state: State,
-    /// The gateway it hangs under.
+    /// The gateway under which the device hangs.
     above: Option<Device>,
 }
 
-/// What a person has done to a device.
+/// What the console has done to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Enabled,
@@ -93,12 +94,12 @@ enum State {
     Deleted,
 }
 
-/// A gateway that is connected.
+/// A connected gateway.
 #[derive(Clone, Debug)]
 struct Link {
     gateway: Device,
-    /// `None` for a connection that was assumed: its keepalive is another
-    /// broker's business.
+    /// `None` for a connection that was assumed: its keepalive is left to another
+    /// broker.
     keepalive: Option<Duration>,
     last_heard: Mono,
     /// `_ss=1`: the platform subscribes.
@@ -128,7 +129,7 @@ pub struct Platform {
     lingering: BTreeSet<Device>,
     /// Sub-devices whose session was lost by a fault: their gateway cannot know.
     lost: BTreeSet<Device>,
-    /// Whom a pack named without a session, to be told once it is answered.
+    /// The devices that a pack named without a session, to be told once it is answered.
     told_after: Vec<Device>,
     registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
@@ -149,7 +150,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// A platform nobody is connected to. Its keepalive looks happen every
+    /// Builds a platform without connections. Its keepalive looks happen every
     /// [`Limits::keepalive_tick`] from `now` on.
     #[must_use]
     pub fn new(spec: PlatformSpec, rng: Rng, now: Now) -> Self {
@@ -192,9 +193,9 @@ impl Platform {
 
     // ---- the world -------------------------------------------------------
 
-    /// A connection that exists although no CONNECT was seen: the gateway is
-    /// connected to a foreign broker that the model listens to. Its presence is
-    /// assumed from its first message on.
+    /// Adds a connection although no CONNECT was seen: the gateway is connected to a
+    /// foreign broker that the model listens to. Its presence is assumed from its first
+    /// message on.
     pub fn on_assumed(&mut self, now: Now, conn: Conn, gateway: &Device) {
         self.now = now.mono;
         self.let_in(
@@ -206,7 +207,7 @@ impl Platform {
                 last_heard: now.mono,
                 subscribed_by_platform: true,
                 clean: true,
-                // Who hears what is the foreign broker's affair.
+                // The foreign broker decides which client receives what.
                 filters: BTreeSet::from(["#".to_owned()]),
                 sent: Recent::default(),
                 sent_qos0: Recent::default(),
@@ -217,20 +218,19 @@ impl Platform {
         );
     }
 
-    /// A PINGREQ arrived.
+    /// Handles a PINGREQ.
     pub fn on_ping(&mut self, now: Now, conn: Conn) {
         if self.hears(now, conn) && !self.faults.ignore_pings {
             self.outbox.push(Output::PingResp { conn });
         }
     }
 
-    /// A PUBACK arrived: nothing but a sign of life, for the model sends at
-    /// QoS 0.
+    /// Handles a PUBACK: only a sign of life, because the model sends at QoS 0.
     pub fn on_puback(&mut self, now: Now, conn: Conn) {
         self.hears(now, conn);
     }
 
-    /// The connection ended, by DISCONNECT or without.
+    /// Handles the end of a connection, by DISCONNECT or without.
     pub fn on_closed(&mut self, now: Now, conn: Conn) {
         self.now = now.mono;
         self.end(now, conn, "closed by the device");
@@ -238,7 +238,7 @@ impl Platform {
 
     // ---- asked for output ------------------------------------------------
 
-    /// The next thing to do at `now`; drain until `None`.
+    /// Returns the next output due at `now`; drain until `None`.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.now = now.mono;
         self.look_for_silent(now);
@@ -246,7 +246,7 @@ impl Platform {
         self.end_registrations(now);
         while let Some(output) = self.outbox.poll(now.mono) {
             if self.faults.deaf && matches!(output, Output::Publish { .. }) {
-                // It was on its way when the path died.
+                // The message was on its way when the path died.
                 self.ledger.totals.lost_replies += 1;
                 continue;
             }
@@ -255,7 +255,7 @@ impl Platform {
         None
     }
 
-    /// When to poll again if nothing happens before.
+    /// Returns when to poll again if nothing happens before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let watched = self.links.values().any(|l| l.keepalive.is_some());
@@ -271,7 +271,7 @@ impl Platform {
 
     // ---- looking ---------------------------------------------------------
 
-    /// Whether the device is online: a sub-device by its session, a gateway by
+    /// Returns whether the device is online: a sub-device by its session, a gateway by
     /// its connection.
     #[must_use]
     pub fn is_online(&self, product_key: &ProductKey, device_name: &DeviceName) -> bool {
@@ -284,32 +284,32 @@ impl Platform {
             || self.gateways.contains_key(&device)
     }
 
-    /// How many sub-devices are online.
+    /// Returns how many sub-devices are online.
     #[must_use]
     pub fn online(&self) -> usize {
         self.sessions.len() + self.lingering.len()
     }
 
-    /// The sub-devices that are online.
+    /// Returns the sub-devices that are online.
     pub fn online_devices(&self) -> impl Iterator<Item = &Device> {
         self.sessions.keys().chain(&self.lingering)
     }
 
-    /// The connection of this gateway, if it is connected.
+    /// Returns the connection of this gateway, if it is connected.
     #[must_use]
     pub fn connection(&self, gateway: &Device) -> Option<Conn> {
         self.gateways.get(gateway).copied()
     }
 
-    /// The gateway this sub-device hangs under.
+    /// Returns the gateway under which this sub-device hangs.
     #[must_use]
     pub fn gateway_of(&self, sub: &Device) -> Option<&Device> {
         self.accounts.get(sub)?.above.as_ref()
     }
 
-    /// Which gateway a message on this topic comes from, if it is a request of
-    /// a device that is registered: for a bystander on a foreign broker, who
-    /// sees topics but no connections.
+    /// Returns the gateway from which a message on this topic comes, if it is a request
+    /// of a registered device: for an idle listener on a foreign broker, which sees
+    /// topics but no connections.
     #[must_use]
     pub fn gateway_speaking(&self, topic: &str) -> Option<Device> {
         if is_downstream(topic) {
@@ -323,27 +323,27 @@ impl Platform {
         }
     }
 
-    /// The values that were accepted.
+    /// Returns the values that were accepted.
     #[must_use]
     pub const fn accepted(&self) -> &Accepted {
         &self.accepted
     }
 
-    /// What was asked, answered and broken.
+    /// Returns the ledger of requests, answers and broken rules.
     #[must_use]
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// Changes what it does where the documents are silent, from now on.
+    /// Changes, from now on, what the model does where the documents are silent.
     pub fn switch(&mut self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.switches);
     }
 
     // ---- what several parts need -----------------------------------------
 
-    /// Whether something on this connection reaches the platform at all; if so
-    /// it is a sign of life.
+    /// Returns whether messages on this connection reach the platform at all; if so the
+    /// message is a sign of life.
     fn hears(&mut self, now: Now, conn: Conn) -> bool {
         self.now = now.mono;
         if self.faults.deaf {
@@ -364,7 +364,7 @@ impl Platform {
     }
 }
 
-/// For tests and demos: everything to be done at one instant.
+/// Helpers for tests and demos: all outputs of one instant.
 impl Platform {
     /// Drains [`Platform::poll`].
     pub fn settle(&mut self, now: Now) -> VecDeque<Output> {

@@ -1,4 +1,4 @@
-//! What is still to be handed out, and when.
+//! Outputs that are still to be handed out, and when.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -21,8 +21,8 @@ impl Outbox {
         self.now.push_back(output);
     }
 
-    /// After `after`, not before what this connection is already owed if
-    /// `in_order`.
+    /// Queues an output after `after`, and not before earlier outputs of this
+    /// connection if `in_order`.
     pub(super) fn push_after(
         &mut self,
         now: Mono,
@@ -54,7 +54,7 @@ impl Outbox {
         (first.key().0 <= now).then(|| first.remove())
     }
 
-    /// Forgets what a connection that ended was still owed.
+    /// Drops the outputs of a connection that ended.
     pub(super) fn forget(&mut self, conn: Conn) {
         self.last.remove(&conn);
         let owed = |output: &Output| output.conn() == conn;
@@ -70,13 +70,13 @@ impl Outbox {
     }
 }
 
-/// When things happened lately: for rules of the kind "n in any span".
+/// The times of recent events: for rules of the kind "n in any span".
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent(VecDeque<Mono>);
 
 impl Recent {
-    /// Notes one more at `now` and tells how many there were within `span`
-    /// before it, itself included.
+    /// Notes an event at `now` and returns how many events there were within `span`
+    /// before it, including itself.
     pub(super) fn note(&mut self, now: Mono, span: Duration) -> usize {
         while self.0.front().is_some_and(|t| now.since(*t) >= span) {
             self.0.pop_front();

@@ -1,11 +1,11 @@
-//! What the platform does, as plain data for a shell to carry out.
+//! The actions of the platform, as plain data for a shell to carry out.
 
-/// One network connection, named by the shell that carries it; never used
-/// again after it ended.
+/// One network connection, named by the shell that carries it; the number is never used
+/// again after the connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Conn(pub u64);
 
-/// What the platform does to a connection.
+/// An action of the platform on a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Answers CONNECT.
@@ -33,7 +33,7 @@ pub enum Output {
         /// The packet's id, if one was given.
         pkid: Option<u16>,
     },
-    /// Takes note of a PUBLISH at QoS 1.
+    /// Acknowledges a PUBLISH at QoS 1.
     PubAck {
         /// Which connection.
         conn: Conn,
@@ -58,13 +58,13 @@ pub enum Output {
     Close {
         /// Which connection.
         conn: Conn,
-        /// Why, for people.
+        /// The reason, for people.
         why: &'static str,
     },
 }
 
 impl Output {
-    /// Whom it is for.
+    /// Returns the connection it is for.
     #[must_use]
     pub const fn conn(&self) -> Conn {
         match self {

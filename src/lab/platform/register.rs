@@ -1,11 +1,12 @@
-//! Secrets of sub-devices, asked for by their gateway: `thing/sub/register` by
-//! name alone, `thing/proxy/provisioning/product_register` with the signature of
-//! the sub-device's product (error codes of doc 120329).
+//! Secrets of sub-devices, requested by their gateway: `thing/sub/register` by name
+//! alone, `thing/proxy/provisioning/product_register` with the signature of the product
+//! of the sub-device (error codes of doc 120329).
 //!
-//! What the second replies, whether it creates devices, and what becomes of one
-//! that hangs under another gateway is nowhere written down. Here: the reply of
-//! the first; where the product allows devices without a name; and it is served,
-//! as a comment in the C SDK's header says. Each is a switch, or the product's.
+//! The documents do not say what the second replies, whether it creates devices, and
+//! what becomes of a device that hangs under another gateway. Here it replies like the
+//! first; it creates devices where the product allows devices without a name; and it
+//! serves a device of another gateway, as a comment in the header of the C SDK says.
+//! Each is a switch, or a setting of the product.
 
 use serde_json::{Value as Json, json};
 
@@ -16,7 +17,7 @@ use super::{Account, Device, Platform, State};
 use crate::base::{Now, Secret};
 
 impl Platform {
-    /// `thing/sub/register`: secrets of devices that were added beforehand.
+    /// Answers `thing/sub/register`: secrets of devices that were added beforehand.
     pub(super) fn register_asked(&self, gateway: &Device, params: &Json) -> (Code, Json) {
         let Some(list) = self.listed(params) else {
             return (Code::PARAMETER, json!({}));
@@ -55,7 +56,7 @@ impl Platform {
         Ok(account.secret.expose())
     }
 
-    /// `thing/proxy/provisioning/product_register`: all or nothing, unless
+    /// Answers `thing/proxy/provisioning/product_register`: all or nothing, unless
     /// [`Switches::register_partly`](super::Switches::register_partly).
     pub(super) fn product_register_asked(
         &mut self,
@@ -124,8 +125,8 @@ impl Platform {
         Code::OK
     }
 
-    /// The secret of a device, which is created if it has to be. One that hangs
-    /// elsewhere moves when it is added to the topology.
+    /// Returns the secret of a device, which is created if necessary. A device that
+    /// hangs elsewhere moves when it is added to the topology.
     fn hand_out(&mut self, now: Now, device: Device) -> Json {
         let fresh = self.registrar.fresh();
         let account = self.accounts.entry(device.clone()).or_insert(Account {

@@ -52,7 +52,7 @@ impl Code {
     /// A device to be registered hangs under another gateway.
     pub const BOUND_ELSEWHERE: Code = Code(6619);
 
-    /// The words that go with it.
+    /// Returns the message that belongs to the code.
     #[must_use]
     pub const fn message(self) -> &'static str {
         match self.0 {
@@ -82,10 +82,10 @@ impl Code {
     }
 }
 
-/// The envelope every Alink request comes in.
+/// The envelope in which every Alink request comes.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
-    /// Opaque, whatever its JSON type: it is echoed as it came.
+    /// Opaque, whatever its JSON type: the reply repeats it as it came.
     pub(super) id: Json,
     /// `null` if absent.
     pub(super) params: Json,
@@ -98,7 +98,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// `None` unless the payload is a JSON object.
+    /// Parses a payload; `None` unless it is a JSON object.
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let Json::Object(mut fields) = serde_json::from_slice(payload).ok()? else {
             return None;
@@ -125,7 +125,8 @@ struct Reply<'a> {
     data: Json,
 }
 
-/// One reply: compact, for the C SDK's scanner reads no blank after a colon.
+/// Writes one reply: compact, because the scanner of the C SDK reads no blank after a
+/// colon.
 pub(super) fn write(id: &Json, code: Code, as_text: bool, data: Json) -> Vec<u8> {
     let reply = Reply {
         id,
@@ -141,7 +142,7 @@ pub(super) fn write(id: &Json, code: Code, as_text: bool, data: Json) -> Vec<u8>
     serde_json::to_vec(&reply).unwrap_or_default()
 }
 
-/// A request of the platform's own.
+/// Writes a request of the platform itself.
 pub(super) fn order(id: u64, method: &str, params: Json) -> Vec<u8> {
     let order = serde_json::json!({
         "id": id.to_string(), "version": "1.0", "params": params, "method": method,
@@ -149,14 +150,14 @@ pub(super) fn order(id: u64, method: &str, params: Json) -> Vec<u8> {
     order.to_string().into_bytes()
 }
 
-/// `{"productKey":…,"deviceName":…}`.
+/// Writes `{"productKey":…,"deviceName":…}`.
 pub(super) fn pair(device: &Device) -> Json {
     serde_json::json!({
         "productKey": device.product_key.as_str(), "deviceName": device.device_name.as_str(),
     })
 }
 
-/// The pair of names in a JSON object.
+/// Reads the pair of names from a JSON object.
 pub(super) fn pair_of(object: &Json) -> Option<Device> {
     let text = |key| object.get(key).and_then(Json::as_str);
     let (product, name) = (text("productKey")?, text("deviceName")?);

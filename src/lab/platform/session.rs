@@ -27,7 +27,7 @@ pub(super) struct Quota {
     at: Mono,
 }
 
-/// One member of a log-in: whom, and what it presents.
+/// One member of a log-in: the device, and its signature.
 struct Applicant<'a> {
     device: Device,
     params: &'a Json,
@@ -35,7 +35,7 @@ struct Applicant<'a> {
 }
 
 impl Platform {
-    /// A message on `/ext/session/{gateway}/combine/{ask}`.
+    /// Handles a message on `/ext/session/{gateway}/combine/{ask}`.
     pub(super) fn on_session_request(
         &mut self,
         now: Now,
@@ -220,7 +220,7 @@ impl Platform {
         (devices, Code::OK, named)
     }
 
-    /// At most 50, and nobody twice.
+    /// Checks that the request names at most 50 devices, and none twice.
     fn check_shape(&mut self, ask: Ask, devices: &[Device]) -> Result<(), Code> {
         let size = devices.len();
         if size > self.limits.batch {
@@ -238,7 +238,8 @@ impl Platform {
         Ok(())
     }
 
-    /// The bucket of log-ins per second, full at first.
+    /// Returns whether a log-in exceeds the bucket of log-ins per second, which is full
+    /// at first.
     fn quota_exceeded(&mut self, now: Now, gateway: &Device, size: usize) -> Option<Code> {
         let cost = if self.switches.login_quota_counts_devices {
             u64::try_from(size).unwrap_or(u64::MAX)
@@ -268,7 +269,7 @@ impl Platform {
         None
     }
 
-    /// What this applicant would be answered if it were alone.
+    /// Returns the answer that this applicant would get if it were alone.
     fn examine(&mut self, now: Now, gateway: &Device, applicant: &Applicant<'_>) -> Code {
         let device = &applicant.device;
         let Some(account) = self.accounts.get(device) else {
@@ -320,7 +321,7 @@ impl Platform {
         }
     }
 
-    /// Which code a batch is refused with.
+    /// Returns the code with which a batch is refused.
     fn refusal(&self, verdicts: &[(Device, Code)]) -> Option<Code> {
         let codes = verdicts.iter().map(|(_, code)| *code);
         let mut refused = codes.filter(|code| *code != Code::OK);
@@ -345,7 +346,7 @@ impl Platform {
         }
     }
 
-    /// The platform ends a session; `notice` says whether `/ext/error` tells it.
+    /// Ends a session by the platform; `notice` says whether `/ext/error` reports it.
     pub(super) fn end_session(&mut self, now: Now, device: &Device, code: Code, notice: bool) {
         let Some(session) = self.sessions.remove(device) else {
             return;
@@ -363,7 +364,7 @@ impl Platform {
         }
     }
 
-    /// A session ends, and its gateway is not told.
+    /// Ends a session without telling its gateway.
     pub(super) fn lose_session(&mut self, now: Now, device: &Device) {
         if self.sessions.remove(device).is_some() {
             self.lost.insert(device.clone());
@@ -371,7 +372,7 @@ impl Platform {
         }
     }
 
-    /// `/ext/error`: something about one sub-device that nobody asked for.
+    /// Sends `/ext/error`: a message about one sub-device that answers no request.
     pub(super) fn tell_error(&mut self, now: Now, conn: Conn, device: &Device, code: Code) {
         let Some(Link { gateway, .. }) = self.links.get(&conn) else {
             return;
@@ -383,8 +384,8 @@ impl Platform {
     }
 }
 
-/// `signMethod` stands inside each element in the documents, beside the list in
-/// the C and Python SDKs; the element's wins.
+/// Reads one applicant. `signMethod` stands inside each element in the documents,
+/// beside the list in the C and Python SDKs; the element's wins.
 fn applicant<'a>(params: &'a Json, beside: Option<&str>) -> Option<Applicant<'a>> {
     let device = reply::pair_of(params)?;
     let said = params.get("signMethod").and_then(Json::as_str).or(beside);

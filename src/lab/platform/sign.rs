@@ -1,11 +1,11 @@
-//! Whether a signature is right. Written apart from the gateway's own signing
-//! on purpose: two authors of one sum find each other's mistakes.
+//! The check of signatures. It is written apart from the signing of the gateway on
+//! purpose: two implementations of one sum find each other's mistakes.
 
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use serde_json::Value as Json;
 
-/// The keyed methods of the platform's pages. `Sha256`, which they also list,
-/// is not keyed and its construction is nowhere given: it is refused.
+/// The keyed methods of the platform's pages. `Sha256`, which they also list, is not
+/// keyed and its construction is nowhere given: it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Md5,
@@ -14,7 +14,7 @@ pub(super) enum Method {
 }
 
 impl Method {
-    /// Any letter case: the pages and the SDKs mix them.
+    /// Parses the name in any letter case: the pages and the SDKs mix them.
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "hmacmd5" => Some(Method::Md5),
@@ -25,7 +25,7 @@ impl Method {
     }
 }
 
-/// Whether `sign` is the hex HMAC of `content`, in either letter case.
+/// Returns whether `sign` is the hex HMAC of `content`, in either letter case.
 pub(super) fn holds(method: Method, secret: &str, content: &str, sign: &str) -> bool {
     let key = secret.as_bytes();
     let right = match method {
@@ -46,7 +46,7 @@ where
     Some(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }
 
-/// The content a sub-device signs: the values *as received*, keys in
+/// Returns the content that a sub-device signs: the values *as received*, keys in
 /// alphabetical order; `cleanSession` is not part of it ("Connect or disconnect
 /// sub-devices"; the page of 2018 still had it).
 pub(super) fn content_of(params: &Json) -> String {
@@ -60,7 +60,7 @@ pub(super) fn content_of(params: &Json) -> String {
     content
 }
 
-/// A field as text; numbers as their digits, since one SDK sends `timestamp`
+/// Returns a field as text; numbers as their digits, because one SDK sends `timestamp`
 /// as a number.
 pub(super) fn text_of(object: &Json, key: &str) -> Option<String> {
     match object.get(key)? {

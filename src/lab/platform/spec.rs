@@ -1,5 +1,5 @@
-//! What a platform model is built from: who is registered, what hangs under
-//! whom, its limits, and what it does where the documents do not say.
+//! What a platform model is built from: the registered devices, the topology, the
+//! limits, and its behaviour where the documents are silent.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -19,7 +19,7 @@ pub struct Device {
 }
 
 impl Device {
-    /// The device of this product with this name.
+    /// Builds the device of this product with this name.
     #[must_use]
     pub fn new(product_key: &str, device_name: &str) -> Self {
         Device {
@@ -30,7 +30,7 @@ impl Device {
 }
 
 impl Device {
-    /// Whom `{deviceName}&{productKey}` names.
+    /// Returns the device that `{deviceName}&{productKey}` names.
     pub(super) fn of_username(username: &str) -> Option<Self> {
         let (name, product) = username.split_once('&')?;
         (!name.is_empty() && !product.is_empty()).then(|| Device::new(product, name))
@@ -43,20 +43,20 @@ impl fmt::Display for Device {
     }
 }
 
-/// A registered device and its secret. Gateways and sub-devices alike: the
-/// platform tells them apart by what they do.
+/// A registered device and its secret, for gateways and sub-devices alike: the platform
+/// tells the two kinds apart by their requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Certificate {
     /// Its product.
     pub product_key: ProductKey,
     /// Its name.
     pub device_name: DeviceName,
-    /// What it signs with.
+    /// The secret with which it signs.
     pub secret: Secret,
 }
 
 impl Certificate {
-    /// Whose certificate it is.
+    /// Returns the device of the certificate.
     #[must_use]
     pub fn device(&self) -> Device {
         Device {
@@ -76,8 +76,8 @@ pub struct Product {
     pub secret: Secret,
     /// Whether a device known to the console may ask for its secret.
     pub register: bool,
-    /// Whether one that is not may ask for a token; through a gateway, for a
-    /// secret.
+    /// Whether a device unknown to the console may ask for a token; through a gateway,
+    /// for a secret.
     pub regnwl: bool,
 }
 
@@ -90,10 +90,9 @@ pub struct PlatformSpec {
     pub products: Vec<Product>,
     /// Which sub-device hangs under which gateway: (gateway, sub-device).
     pub topology: Vec<(Device, Device)>,
-    /// Devices of the LoRa kind, known only as Inactive and Online: the platform
-    /// cannot see them leave. They stay Online when their gateway's connection
-    /// ends; only its log-out turns them off ("Bring devices online and
-    /// offline").
+    /// Devices of the LoRa kind, known only as Inactive and Online: the platform cannot
+    /// see them leave. They stay Online when the connection of their gateway ends; only
+    /// its log-out turns them off ("Bring devices online and offline").
     pub lora: BTreeSet<Device>,
     /// Products whose dynamic registration is switched off (6288).
     pub registration_off: BTreeSet<ProductKey>,
@@ -104,14 +103,14 @@ pub struct PlatformSpec {
 }
 
 impl PlatformSpec {
-    /// A platform that knows this installation: its gateway and all its
-    /// devices are registered and every device hangs under the gateway.
+    /// Builds a platform that knows this installation: its gateway and all its devices
+    /// are registered and every device hangs under the gateway.
     #[must_use]
     pub fn knowing(spec: &Spec) -> Self {
         let identity = &spec.cloud.gateway;
         let (secret, product) = match &identity.certificate {
             GatewayCertificate::Device(secret) => (secret.clone(), None),
-            // Registered, and never online: nobody has seen its secret.
+            // Registered, and never online: its secret was not handed out yet.
             GatewayCertificate::Product(product) => (Secret::new("unseen"), Some(product)),
         };
         let gateway = Certificate {
@@ -123,7 +122,7 @@ impl PlatformSpec {
             product_key: d.product_key.clone(),
             device_name: d.device_name.clone(),
             secret: match d.secret.is_empty() {
-                // It registers, and nobody has seen its secret either.
+                // It registers, and its secret was not handed out yet either.
                 true => Secret::new(format!("unseen-{}", d.device_name)),
                 false => d.secret.clone(),
             },
@@ -152,7 +151,7 @@ impl PlatformSpec {
         platform
     }
 
-    /// A platform that knows one gateway with these sub-devices under it.
+    /// Builds a platform that knows one gateway with these sub-devices under it.
     #[must_use]
     pub fn gateway_with(gateway: Certificate, subs: Vec<Certificate>) -> Self {
         let above = gateway.device();
@@ -237,12 +236,12 @@ impl Default for Limits {
     }
 }
 
-/// What the platform does where its documents are silent, disagree, or were
-/// never checked against the live service. A client must live with every
-/// setting; the defaults are the likeliest.
+/// What the platform does where its documents are silent, disagree, or were never
+/// checked against the live service. A client must work with every setting; the
+/// defaults are the likeliest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switches {
-    /// Whom the reply to a failed batch names.
+    /// Which devices the reply to a failed batch names.
     pub failed_batch_names: FailedBatchNames,
     /// Which code a failed batch is answered with if its members are refused for
     /// different reasons.
@@ -255,19 +254,19 @@ pub struct Switches {
     pub batch_on_single_topic: bool,
     /// Whether the per-second log-in quota counts devices; else messages.
     pub login_quota_counts_devices: bool,
-    /// Whether log-ins that were refused count towards 5 in 60 s.
+    /// Whether refused log-ins count towards 5 in 60 s.
     pub refused_logins_count: bool,
-    /// What adding a sub-device of another gateway does: it moves here; else
-    /// the request is refused with 6401.
+    /// Whether adding a sub-device of another gateway moves it here; else the request
+    /// is refused with 6401.
     pub topology_moves: bool,
-    /// Whether a registration serves those it can and leaves out the others
-    /// with code 200; else one refusal fails the lot.
+    /// Whether a registration serves the devices it can and leaves out the others with
+    /// code 200; else one refusal fails the whole request.
     pub register_partly: bool,
     /// Whether `product_register` serves devices that hang under another
     /// gateway, as a comment in the C SDK's header says; else 6619.
     pub proxy_takes_over: bool,
-    /// Whether the reply to `product_register` has its list inside an object,
-    /// as its request has; else like that to `sub/register`.
+    /// Whether the reply to `product_register` has its list inside an object, as its
+    /// request has; else it is like the reply to `sub/register`.
     pub proxy_data_nested: bool,
     /// Code of a log-in of a disabled device: 522 (log-in page) or 6204 (error
     /// list).
@@ -291,9 +290,9 @@ pub struct Switches {
     pub regnwl_securemode: Option<i8>,
     /// Whether registration is served without TLS, for laboratories.
     pub registration_over_plain: bool,
-    /// Whether messages the platform does not subscribe a device to by itself
-    /// must have been subscribed: with `_ss=1` those missing from the published
-    /// list, without it all but `/ext/…`. Else everything is delivered except
+    /// Whether messages to which the platform does not subscribe a device by itself
+    /// must have been subscribed: with `_ss=1` those missing from the published list,
+    /// without it all but `/ext/…`. Else everything is delivered except
     /// `property/batch/post_reply` and custom topics.
     pub strict_delivery: bool,
     /// Whether a subscription with a wildcard for product or device is granted.
@@ -302,10 +301,10 @@ pub struct Switches {
     pub pack_out_of_session: PackOutOfSession,
     /// What becomes of a post on the topic of a sub-device without a session.
     pub post_out_of_session: PostOutOfSession,
-    /// Whether the message quota drops what exceeds it.
+    /// Whether the message quota drops the messages above it.
     pub message_quota: bool,
-    /// What is told, and in which order, when somebody disables, enables or
-    /// deletes a sub-device or removes it from the topology.
+    /// Which notices a gateway receives, and in which order, when a sub-device is
+    /// disabled, enabled, deleted or removed from the topology.
     pub notices: Vec<Notice>,
 }
 
@@ -341,29 +340,29 @@ impl Default for Switches {
     }
 }
 
-/// Whom the reply to a failed batch names in `data`.
+/// Which devices the reply to a failed batch names in `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedBatchNames {
-    /// Those that were refused.
+    /// The devices that were refused.
     Culprits,
-    /// Everybody in the request.
+    /// All devices in the request.
     All,
-    /// Nobody: `[]`.
+    /// No device: `[]`.
     Nobody,
 }
 
 /// Which code a failed batch is answered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailedBatchCode {
-    /// That of the first refused member, in the order of the request.
+    /// The code of the first refused member, in the order of the request.
     First,
-    /// That of the last one.
+    /// The code of the last one.
     Last,
 }
 
-/// What becomes of a pack post that names a sub-device without a session. The
-/// published errors of a pack name the topology and not the session, so that
-/// topology may be enough; every message for a device without one is said to be
+/// What becomes of a pack post that names a sub-device without a session. The published
+/// errors of a pack name the topology and not the session, so that topology may be
+/// enough; another page says that every message for a device without a session is
 /// dropped with a 520.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PackOutOfSession {
@@ -371,15 +370,15 @@ pub enum PackOutOfSession {
     Taken,
     /// The whole pack is refused with 520.
     Refused,
-    /// The device's part is dropped and told by a 520 on `/ext/error`; the pack
+    /// The part of the device is dropped and a 520 on `/ext/error` reports it; the pack
     /// is answered 200 after that.
     DroppedAndTold,
     /// The same, and the 520 follows the answer.
     DroppedToldAfter,
 }
 
-/// What becomes of a post on the topic of a sub-device without a session: it is
-/// dropped, and how that is told.
+/// How the platform reports a post on the topic of a sub-device without a session,
+/// which it drops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PostOutOfSession {
     /// By a 520 on `/ext/error`.

@@ -1,6 +1,6 @@
-//! The thing model's side: properties, events, packs, histories; and the
-//! smaller services on `/sys` and `/ext/ntp` ("Device properties, events, and
-//! services", doc 89301).
+//! The side of the thing model: properties, events, packs, histories; and the smaller
+//! services on `/sys` and `/ext/ntp` ("Device properties, events, and services", doc
+//! 89301).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{Conn, Device, PackOutOfSession, Platform, State};
 use crate::base::{Now, Wall};
 
 impl Platform {
-    /// A message on `/sys/{device}/{tail}`, from a device that may speak.
+    /// Handles a message on `/sys/{device}/{tail}`, from a device that may speak.
     #[expect(
         clippy::too_many_arguments,
         reason = "one arrival, told once; a struct for it would live for one call"
@@ -87,13 +87,13 @@ impl Platform {
         }
     }
 
-    /// Values accepted, repeats among them, and values dropped, so far.
+    /// Returns the values accepted, repeats among them, and values dropped, so far.
     const fn value_counts(&self) -> [u64; 3] {
         let values = &self.accepted;
         [values.total(), values.repeats(), values.dropped()]
     }
 
-    /// Whether a fault has the request refused, whatever it says.
+    /// Returns whether a fault refuses the request, whatever it says.
     fn refused_by_fault(&mut self, now: Now, conn: Conn, kind: RequestKind) -> Option<Code> {
         if let Some(code) = self.faults.answers(now.mono, kind) {
             return Some(code);
@@ -111,7 +111,7 @@ impl Platform {
         Some(Code::THROTTLED)
     }
 
-    /// A message on `/ota/device/{…}/{device}`: only the version is looked at.
+    /// Handles a message on `/ota/device/{…}/{device}`: only the version is looked at.
     pub(super) fn on_ota(
         &mut self,
         now: Now,
@@ -126,7 +126,7 @@ impl Platform {
         };
         if topic.starts_with("/ota/device/inform/") {
             if request.id.is_string() {
-                // The C SDK sends a bare number here, and nobody minds.
+                // The C SDK sends a bare number here, and the platform accepts it.
                 self.ledger.id(conn, &device, &request.id);
             }
             let version = request.params.get("version").cloned().unwrap_or_default();
@@ -190,7 +190,7 @@ impl Platform {
         }
     }
 
-    /// `property/post`: one device, one value per property.
+    /// Handles `property/post`: one device, one value per property.
     fn post(&mut self, now: Now, device: &Device, params: &Json) -> Code {
         let Json::Object(properties) = params else {
             return Code::PARAMETER;
@@ -205,8 +205,8 @@ impl Platform {
         code
     }
 
-    /// `property/pack/post`: the gateway's own and those of up to 20
-    /// sub-devices; one that fails, fails all.
+    /// Handles `property/pack/post`: the values of the gateway and of up to 20
+    /// sub-devices; if the part of one device fails, the whole pack fails.
     fn pack(&mut self, now: Now, conn: Conn, gateway: &Device, params: &Json) -> Code {
         let none = Map::new();
         let subs = match params.get("subDevices") {
@@ -282,8 +282,8 @@ impl Platform {
         Code::OK
     }
 
-    /// `property/history/post`: of the sender, or of any of a gateway's
-    /// sub-devices; a history does not change the current value.
+    /// Handles `property/history/post`: values of the sender, or of any sub-device of a
+    /// gateway; a history does not change the current value.
     fn history(&mut self, now: Now, gateway: &Device, sender: &Device, params: &Json) -> Code {
         let Some(list) = params.as_array().filter(|l| !l.is_empty()) else {
             return Code::PARAMETER;
@@ -320,7 +320,7 @@ impl Platform {
         Code::OK
     }
 
-    /// `property/batch/post`: several times of one device.
+    /// Handles `property/batch/post`: several times of one device.
     fn batch(&mut self, now: Now, device: &Device, params: &Json) -> Code {
         let Json::Object(_) = params else {
             return Code::PARAMETER;
@@ -365,7 +365,7 @@ impl Platform {
         }
     }
 
-    /// Writes values down: bare, or with the time they were read.
+    /// Records values: bare, or with the time they were read.
     fn take(&mut self, now: Now, device: &Device, properties: &Map<String, Json>, history: bool) {
         for (property, said) in properties {
             let (value, time) = match said {
@@ -386,7 +386,7 @@ impl Platform {
         }
     }
 
-    /// `/ext/ntp/{gateway}/request`: all three times as text (doc 102509).
+    /// Handles `/ext/ntp/{gateway}/request`: all three times as text (doc 102509).
     pub(super) fn on_ntp(&mut self, now: Now, conn: Conn, gateway: &Device, payload: &[u8]) {
         let sent = serde_json::from_slice::<Json>(payload)
             .ok()
@@ -406,8 +406,8 @@ impl Platform {
     }
 }
 
-/// The object under this key, or this one if there is none; `None` if it is
-/// something else.
+/// Returns the object under this key, or this one if the key is absent; `None` if the
+/// value is not an object.
 fn object_in<'a>(
     of: &'a Json,
     key: &str,
@@ -420,7 +420,7 @@ fn object_in<'a>(
     }
 }
 
-/// Which kind of request this is, of those that a fault can refuse.
+/// Returns the kind of this request, among those that a fault can refuse.
 fn kind(tail: &str) -> Option<RequestKind> {
     let levels: Vec<&str> = tail.split('/').collect();
     match levels.as_slice() {
@@ -431,7 +431,7 @@ fn kind(tail: &str) -> Option<RequestKind> {
     }
 }
 
-/// Whether it is a post on the topic of the device it is about.
+/// Returns whether the message is a post on the topic of the device it is about.
 fn is_own_post(tail: &str) -> bool {
     matches!(
         tail.split('/').collect::<Vec<_>>().as_slice(),

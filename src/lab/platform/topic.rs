@@ -1,4 +1,4 @@
-//! Topics: whose they are, what they ask, and who has subscribed them.
+//! Topics: the device of each, the request it carries, and its subscribers.
 
 use super::Device;
 
@@ -59,8 +59,8 @@ fn named(product: &str, name: &str) -> Option<Device> {
     (sound(product) && sound(name)).then(|| Device::new(product, name))
 }
 
-/// Whether the platform, and not a device, speaks on this topic: what a
-/// bystander on a foreign broker must not take for a request.
+/// Returns whether the platform, and not a device, speaks on this topic: an idle
+/// listener on a foreign broker must not take such a message for a request.
 #[must_use]
 pub fn is_downstream(topic: &str) -> bool {
     let levels: Vec<&str> = topic.split('/').collect();
@@ -87,7 +87,7 @@ pub fn is_downstream(topic: &str) -> bool {
     }
 }
 
-/// Whether a topic filter covers a topic (MQTT 3.1.1 §4.7).
+/// Returns whether a topic filter covers a topic (MQTT 3.1.1 §4.7).
 pub(super) fn covers(filter: &str, topic: &str) -> bool {
     let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
     loop {
@@ -99,7 +99,7 @@ pub(super) fn covers(filter: &str, topic: &str) -> bool {
     }
 }
 
-/// Whether a topic filter is well formed (MQTT 3.1.1 §4.7.1).
+/// Returns whether a topic filter is well formed (MQTT 3.1.1 §4.7.1).
 pub(super) fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').peekable();
     while let Some(level) = levels.next() {
@@ -112,7 +112,7 @@ pub(super) fn is_filter(filter: &str) -> bool {
     !filter.is_empty()
 }
 
-/// Whether a device answers with it to `thing/disable` and its kin.
+/// Returns whether a device answers with this topic to `thing/disable` and its kin.
 pub(super) fn answers_an_order(tail: &str) -> bool {
     ["disable", "enable", "delete"].iter().any(|order| {
         tail.strip_prefix("thing/")
@@ -121,7 +121,7 @@ pub(super) fn answers_an_order(tail: &str) -> bool {
     })
 }
 
-/// The product and device levels of a topic filter, wildcards included.
+/// Returns the product and device levels of a topic filter, wildcards included.
 pub(super) fn whose(filter: &str) -> Option<(&str, &str)> {
     let levels: Vec<&str> = filter.split('/').collect();
     match levels.as_slice() {
@@ -136,15 +136,15 @@ pub(super) fn whose(filter: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Topics that reach a device without any subscription, whatever its client id
-/// says: two SDKs receive session replies without ever subscribing.
+/// Returns whether a topic reaches a device without any subscription, whatever its
+/// client id says: two SDKs receive session replies without ever subscribing.
 pub(super) fn always_delivered(topic: &str) -> bool {
     ["/ext/session/", "/ext/error/", "/ext/register", "/ext/ntp/"]
         .iter()
         .any(|prefix| topic.starts_with(prefix))
 }
 
-/// The platform's published list of what `_ss=1` subscribes, as far as this
+/// Returns whether `_ss=1` subscribes this topic by the published list, as far as this
 /// model speaks there (help.aliyun.com, "automatically subscribed topics").
 pub(super) fn subscribed_by_platform(topic: &str) -> bool {
     let Some(tail) = topic
@@ -181,7 +181,7 @@ pub(super) fn subscribed_by_platform(topic: &str) -> bool {
     .any(|filter| covers(filter, tail))
 }
 
-/// What even a lenient platform delivers only to those who subscribed it.
+/// Returns whether even a lenient platform delivers the topic only to its subscribers.
 pub(super) fn needs_subscription(topic: &str) -> bool {
     topic.ends_with("/thing/event/property/batch/post_reply")
         || topic.starts_with("/ext/rrpc/")

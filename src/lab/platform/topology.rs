@@ -1,5 +1,5 @@
-//! What hangs under whom: `thing/topo/*` and `thing/list/found` ("Add a
-//! topological relationship"; error codes of doc 120329).
+//! The topology: `thing/topo/*` and `thing/list/found` ("Add a topological
+//! relationship"; error codes of doc 120329).
 
 use serde_json::{Value as Json, json};
 
@@ -10,8 +10,8 @@ use super::{Device, Platform, State};
 use crate::base::Now;
 
 impl Platform {
-    /// `thing/topo/add`: each sub-device proves itself with its own secret.
-    /// All or nothing, like sessions; a relation that exists is fine.
+    /// Answers `thing/topo/add`: each sub-device proves itself with its own secret. All
+    /// or nothing, like sessions; a relation that exists is fine.
     pub(super) fn add_topology_asked(&mut self, gateway: &Device, params: &Json) -> (Code, Json) {
         let Some(list) = self.listed(params) else {
             return (Code::PARAMETER, json!({}));
@@ -48,7 +48,7 @@ impl Platform {
             State::Disabled => return Code(6204),
             State::Deleted => return Code::NOT_FOUND,
         }
-        // The documents and most SDKs write a small m here, two a capital one.
+        // The documents and most SDKs write a small m here, two SDKs a capital one.
         let method = sign::text_of(params, "signmethod")
             .or_else(|| sign::text_of(params, "signMethod"))
             .and_then(|m| Method::parse(&m));
@@ -66,7 +66,8 @@ impl Platform {
         Code::OK
     }
 
-    /// `thing/topo/delete`; a session that hangs on the relation ends with 6401.
+    /// Answers `thing/topo/delete`; a session that depends on the relation ends with
+    /// 6401.
     pub(super) fn delete_topology_asked(
         &mut self,
         now: Now,
@@ -97,7 +98,7 @@ impl Platform {
         (Code::OK, json!({}))
     }
 
-    /// `thing/topo/get`: everything in one reply, however long.
+    /// Answers `thing/topo/get`: all relations in one reply, however long.
     pub(super) fn topology_asked(&self, gateway: &Device) -> (Code, Json) {
         let under = self
             .accounts
@@ -108,7 +109,7 @@ impl Platform {
         (Code::OK, Json::Array(under))
     }
 
-    /// `thing/list/found`: devices that a gateway sees.
+    /// Answers `thing/list/found`: devices that a gateway sees.
     pub(super) fn found_asked(&mut self, now: Now, params: &Json) -> (Code, Json) {
         let list = params.as_array();
         let found: Option<Vec<Device>> =
@@ -122,7 +123,7 @@ impl Platform {
         (Code::OK, json!({}))
     }
 
-    /// The list of a topology request: not empty, not more than 30.
+    /// Returns the list of a topology request: not empty, not more than 30.
     pub(super) fn listed(&self, params: &Json) -> Option<Vec<Json>> {
         let list = params.as_array()?;
         (!list.is_empty() && list.len() <= self.limits.topology).then(|| list.clone())

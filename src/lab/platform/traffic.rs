@@ -1,5 +1,5 @@
-//! Messages in both directions: what is taken in, what it costs, and what
-//! reaches whom.
+//! Messages in both directions: which are accepted, how they count towards quotas, and
+//! which reach which connection.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{Code, Conn, Device, Link, Output, Platform, PostOutOfSession};
 use crate::base::Now;
 
 impl Platform {
-    /// A PUBLISH arrived. `pkid` is its packet id above QoS 0.
+    /// Handles a PUBLISH. `pkid` is its packet id above QoS 0.
     pub fn on_publish(
         &mut self,
         now: Now,
@@ -45,7 +45,7 @@ impl Platform {
         };
         let gateway = gateway.clone();
         if let Some(tail) = topic.strip_prefix("/ext/rrpc/") {
-            // Names no device, and is answered on the topic it came on.
+            // The topic names no device, and is answered on the topic it came on.
             return self.on_rrpc_answered(now, gateway, tail, payload);
         }
         let Some(Topic { device, kind }) = Topic::parse(topic) else {
@@ -64,7 +64,8 @@ impl Platform {
             }
             Kind::Session(ask) => self.on_session_request(now, conn, &gateway, ask, topic, payload),
             Kind::Ntp => self.on_ntp(now, conn, &gateway, payload),
-            // Its answer to being disabled comes when its session has ended.
+            // The answer of a device to being disabled comes when its session has
+            // ended.
             Kind::Sys(tail)
                 if topic::answers_an_order(tail) && self.accounts.contains_key(&device) =>
             {
@@ -80,7 +81,7 @@ impl Platform {
         }
     }
 
-    /// The answer to a call on `/ext/rrpc/{id}/…`: its parts if it is an Alink
+    /// Handles the answer to a call on `/ext/rrpc/{id}/…`: its parts if it is an Alink
     /// envelope, which it need not be.
     fn on_rrpc_answered(&mut self, now: Now, gateway: Device, tail: &str, payload: &[u8]) {
         let answer = Request::parse(payload);
@@ -97,14 +98,14 @@ impl Platform {
         self.ledger.event(now, replied);
     }
 
-    /// A PUBLISH carried the retain flag, which the platform does not support;
-    /// told besides the message itself.
+    /// Notes that a PUBLISH carried the retain flag, which the platform does not
+    /// support; the shell reports it besides the message itself.
     pub fn on_retain(&mut self, _now: Now, conn: Conn) {
         self.ledger
             .broke(Violation::Retain, || format!("connection {}", conn.0));
     }
 
-    /// A SUBSCRIBE arrived.
+    /// Handles a SUBSCRIBE.
     pub fn on_subscribe(&mut self, now: Now, conn: Conn, filters: &[String], pkid: Option<u16>) {
         if !self.hears(now, conn) {
             return;
@@ -140,8 +141,8 @@ impl Platform {
         self.outbox.push(Output::SubAck { conn, pkid, codes });
     }
 
-    /// An UNSUBSCRIBE arrived. Whether it counts as a sign of life is nowhere
-    /// written; the published list does not name it, so it does not.
+    /// Handles an UNSUBSCRIBE. The documents do not say whether it counts as a sign of
+    /// life; the published list does not name it, so it does not.
     pub fn on_unsubscribe(&mut self, _now: Now, conn: Conn, filters: &[String], pkid: Option<u16>) {
         if self.faults.deaf {
             return;
@@ -154,7 +155,7 @@ impl Platform {
         }
     }
 
-    /// Sizes and rates; what exceeds them is dropped without a word ("Limits").
+    /// Checks sizes and rates; messages above them are dropped silently ("Limits").
     fn exceeds_quota(
         &mut self,
         now: Now,
@@ -222,7 +223,8 @@ impl Platform {
         self.send(now, conn, topic, payload);
     }
 
-    /// The same to a connection that is no gateway's, or whoever listens.
+    /// Does the same for a connection that belongs to no gateway, whatever it has
+    /// subscribed.
     pub(super) fn send(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
         match self.faults.fate() {
             Fate::Lost => self.ledger.totals.lost_replies += 1,
@@ -245,9 +247,9 @@ impl Platform {
         }
     }
 
-    /// Whether a message on `topic` may be taken as `device` speaking: the
-    /// gateway itself, or a sub-device with a session on this connection. Else
-    /// it is dropped and told as [`PostOutOfSession`] says.
+    /// Returns whether a message on `topic` may be taken as a message of `device`: the
+    /// gateway itself, or a sub-device with a session on this connection. Else the
+    /// message is dropped and reported as [`PostOutOfSession`] says.
     fn speaks_for(
         &mut self,
         now: Now,
@@ -280,12 +282,12 @@ impl Platform {
         false
     }
 
-    /// Whether this sub-device has its session on this very connection.
+    /// Returns whether this sub-device has its session on this very connection.
     pub(super) fn has_session(&self, conn: Conn, device: &Device) -> bool {
         self.sessions.get(device).is_some_and(|s| s.conn == conn)
     }
 
-    /// A message of a device without a session. No rule is broken where a fault
+    /// Records a message of a device without a session. No rule is broken where a fault
     /// has ended the session and the gateway was not told.
     pub(super) fn spoke_out_of_session(&mut self, now: Now, device: &Device, rule: Violation) {
         if !self.lost.contains(device) {
@@ -294,7 +296,7 @@ impl Platform {
         self.ledger.event(now, Event::OutOfSession(device.clone()));
     }
 
-    /// Whether the sub-device a topic belongs to logged in with `_ss=1`.
+    /// Returns whether the sub-device to which a topic belongs logged in with `_ss=1`.
     fn session_subscribes(&self, topic: &str) -> bool {
         topic::whose(topic).is_some_and(|(product, name)| {
             let device = Device::new(product, name);

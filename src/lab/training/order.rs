@@ -1,5 +1,5 @@
-//! What one can ask of a running `alink-lab platform` or `alink-lab bus`: one
-//! order a line on standard input.
+//! The orders to a running `alink-lab platform` or `alink-lab bus`: one order a line on
+//! standard input.
 
 use std::io::{self, BufRead};
 use std::str::FromStr;
@@ -80,7 +80,7 @@ And:
 /// An order to a bus.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum BusOrder {
-    /// Power for a unit, or none.
+    /// Gives a unit power, or takes it away.
     Power(UnitId, bool),
     /// What goes wrong with every reply of a unit; `None` for nothing.
     Fault(UnitId, Option<Fault>),
@@ -89,7 +89,7 @@ pub(crate) enum BusOrder {
 }
 
 impl BusOrder {
-    /// What a line asks for, or why it cannot be understood.
+    /// Parses a line, or says why it cannot be understood.
     pub(crate) fn parse(line: &str) -> Result<BusOrder, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (verb, unit, argument) = match words[..] {
@@ -110,8 +110,8 @@ impl BusOrder {
         }
     }
 
-    /// Carries it out on the manners of the unit with this number; says how it
-    /// went.
+    /// Carries out the order on the manners of the unit with this number; returns the
+    /// result in words.
     pub(crate) fn obey<'a>(
         &self,
         manners: impl FnOnce(UnitId) -> Option<&'a mut UnitBehaviour>,
@@ -141,7 +141,7 @@ impl BusOrder {
     }
 }
 
-/// The fault of this name.
+/// Returns the fault of this name.
 pub(crate) fn fault(name: &str, argument: Option<&str>) -> Result<Fault, String> {
     let wanted = argument.ok_or(format!("{name} wants a number, such as 20"));
     let of_span = |make: fn(Duration) -> Fault| Ok(make(span(wanted.clone()?)?));
@@ -234,8 +234,8 @@ impl Switch {
 }
 
 impl PlatformOrder {
-    /// What a line asks for, or why it cannot be understood. `gateway` is whose
-    /// connection can be cut.
+    /// Parses a line, or says why it cannot be understood. `gateway` is the gateway
+    /// whose connection can be cut.
     pub(crate) fn parse(line: &str, gateway: &Device) -> Result<PlatformOrder, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         if words == ["help"] {
@@ -255,7 +255,7 @@ impl PlatformOrder {
     }
 }
 
-/// What is done at the console, if it is that.
+/// Parses an action at the console; `None` if the line names none.
 fn act(words: &[&str], line: &str, gateway: &Device) -> Option<Act> {
     if let ["say", topic, ..] = *words {
         // Blanks within the text count.
@@ -289,7 +289,7 @@ fn act(words: &[&str], line: &str, gateway: &Device) -> Option<Act> {
     })
 }
 
-/// What goes wrong, if it is that; an error if it is, with a wrong number.
+/// Parses a fault; `None` if the line names none; an error if it has a wrong number.
 fn misfortune(words: &[&str], gateway: &Device) -> Result<Option<Misfortune>, String> {
     let zero = Duration::ZERO;
     Ok(Some(match *words {
@@ -368,7 +368,7 @@ fn misfortune(words: &[&str], gateway: &Device) -> Result<Option<Misfortune>, St
     }))
 }
 
-/// A kind of requests by its name.
+/// Returns the kind of request of this name.
 fn kind(name: &str) -> Result<RequestKind, String> {
     Ok(match name {
         "login" => RequestKind::Login,
@@ -380,7 +380,7 @@ fn kind(name: &str) -> Result<RequestKind, String> {
     })
 }
 
-/// A code of the platform's, such as 429.
+/// Parses a code of the platform, such as 429.
 fn code(text: &str) -> Result<Code, String> {
     number(text).map(Code)
 }
@@ -390,13 +390,13 @@ fn number<N: FromStr>(text: &str) -> Result<N, String> {
         .map_err(|_| format!("{text} is not a number, or too large a one"))
 }
 
-/// Thousandths.
+/// Parses thousandths.
 pub(crate) fn permille(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|p| *p <= 1000);
     number.ok_or("of a thousand: a whole number up to 1000".into())
 }
 
-/// A span such as `400ms`, `60s` or `2m`; a bare number is milliseconds.
+/// Parses a span such as `400ms`, `60s` or `2m`; a bare number is milliseconds.
 pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit: u64 = match &text[digits.len()..] {
@@ -412,8 +412,8 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// The lines of standard input, until it ends. None are read by a job in the
-/// background of a terminal: the kernel would stop it for trying.
+/// Returns the lines of standard input, until it ends. No line is read by a process in
+/// the background of a terminal: the kernel would stop it for trying.
 pub(crate) fn lines() -> mpsc::Receiver<String> {
     let (tell, lines) = mpsc::channel(16);
     let in_background =

@@ -1,20 +1,21 @@
 //! A line on a terminal, exact enough to measure a master that is itself exact.
 //!
-//! It has a thread of its own, which does not sleep while something is about to
-//! happen: just before a character is due, and after the last one of a reply
-//! for as long as the next request may well come. While it looks it lets others
-//! have the processor first: the worker below may have been given this one. It is itself late by a few
-//! microseconds; what is written to a pseudo terminal is carried to the other
-//! side by a worker of the kernel's, which takes some 10 to 40 µs each way on an
-//! idle machine that is awake, and a time slice of somebody else's, 3 ms, on a busy one.
+//! The line has a thread of its own, which does not sleep while something is about to
+//! happen: just before a character is due, and after the last character of a reply for
+//! as long as the next request may well come. While it looks it lets other threads have
+//! the processor first: the kernel worker of the terminal may have been given this
+//! processor. The thread itself is late by a few microseconds. What is written to a
+//! pseudo terminal is carried to the other side by a worker of the kernel, which takes
+//! some 10 to 40 µs each way on an idle machine that is awake, and a time slice of
+//! another process, 3 ms, on a busy one.
 //!
-//! All of that counts against the master. A character that arrives late
-//! lengthens the silence the master keeps, a request that is seen late lengthens
-//! its transaction: with 50 µs each time, 0.0007 of a line at 9600 bit/s and
-//! 0.006 at 115,200 with replies of 45 characters. What is measured is never
-//! more than what the master did, and is the same for every master on the same
-//! machine. A violation of silence that is counted was one; one that is shorter
-//! than those delays can be missed.
+//! All these delays count against the master. A character that arrives late lengthens
+//! the silence the master keeps, a request that is seen late lengthens its transaction:
+//! with 50 µs each time, 0.0007 of a line at 9600 bit/s and 0.006 at 115,200 with
+//! replies of 45 characters. The utilisation measured is never more than the master
+//! reached, and the error is the same for every master on the same machine. A violation
+//! of silence that is counted was one; a violation that is shorter than those delays
+//! can be missed.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -29,7 +30,7 @@ use super::{Handle, Terminal};
 use crate::base::Mono;
 use crate::io::bus::port_thread;
 
-/// Before anything that is due the thread is awake for this long.
+/// The thread is awake for this long before anything that is due.
 const AWAKE: Duration = Duration::from_micros(150);
 
 /// A master that means to be on time asks within this much of the end of the
@@ -74,7 +75,7 @@ fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io
     while !pulled.is_pulled() {
         let due = handle.step(|line, now| {
             while let Some(LineOutput::Bytes(bytes)) = line.poll(now) {
-                // What there is no room for is lost, as in a UART nobody reads.
+                // Bytes without room are lost, as in a UART that no process reads.
                 let _ = master.write(&bytes);
                 expected = now.mono + line.pace().silence() + PUNCTUAL;
             }
@@ -108,7 +109,7 @@ fn carry(terminal: Terminal<File>, handle: &Handle<Line>, pulled: &Pulled) -> io
     Ok(())
 }
 
-/// Until the master has written something, or for this long.
+/// Sleeps until the master has written something, or for this long.
 fn sleep(master: &File, span: Duration) -> io::Result<()> {
     let span = Timespec {
         tv_sec: 0,

@@ -1,5 +1,4 @@
-//! The shells, used by programs that are not ours: mbpoll (libmodbus) and
-//! tokio-modbus.
+//! The shells, used by programs of other authors: mbpoll (libmodbus) and tokio-modbus.
 
 use std::io::Write;
 use std::time::Duration;
@@ -35,7 +34,7 @@ fn anywhere() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
-/// What mbpoll prints for each value it read; `None` if it is not installed.
+/// Returns what mbpoll prints for each value it read; `None` if it is not installed.
 async fn mbpoll(args: &[&str]) -> Option<Result<Vec<u16>, String>> {
     let ran = Command::new("mbpoll").args(args).output().await;
     let out = match ran {
@@ -57,8 +56,8 @@ async fn mbpoll(args: &[&str]) -> Option<Result<Vec<u16>, String>> {
     Some(Ok(text.lines().filter_map(value).collect()))
 }
 
-/// Says that a test was skipped, where `tests/run` looks; fails where nothing
-/// may be skipped.
+/// Reports that a test was skipped, where `tests/run` looks; fails where nothing may be
+/// skipped.
 fn skipped(without: &str) {
     let nothing_may = std::env::var("ALINK_TESTS_REQUIRE").as_deref() == Ok("all");
     assert!(!nothing_may, "{without} is not installed");
@@ -70,7 +69,7 @@ fn skipped(without: &str) {
     }
 }
 
-/// One transaction with unit 1, after the silence that is due.
+/// Makes one transaction with unit 1, after the silence that is due.
 async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     tokio::time::sleep(Duration::from_millis(5)).await;
     let request = super::super::bus::frame::seal(1, &[3, 0, 0, 0, 1]);
@@ -116,7 +115,7 @@ async fn mbpoll_reads_the_line_on_a_terminal() {
         let window = millis(before, clock.now());
         assert!(rig.with(|l, _| l.unit(UnitId(2)).unwrap().held(window, table, 100, &got)));
     }
-    // Nobody at this address: mbpoll times out.
+    // No unit has this address: mbpoll times out.
     let args = [
         "-m", "rtu", "-b", "9600", "-P", "none", "-a", "9", "-o", "0.3", "-1", "-q", tty,
     ];

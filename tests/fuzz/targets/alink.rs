@@ -1,4 +1,4 @@
-//! Whatever the platform sends: replies, orders, notices and configurations.
+//! Any messages of the platform: replies, orders, notices and configurations.
 #![no_main]
 
 use alink_gateway::cloud::alink::wire::payload;

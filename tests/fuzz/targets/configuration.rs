@@ -1,4 +1,4 @@
-//! Whatever a file holds: a specification or problems, and never a panic.
+//! Any content of a file: a specification or problems, and never a panic.
 #![no_main]
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
         return;
     };
-    // Whatever is asked for is answered with the text itself.
+    // Every file that the compiler wants has the text itself as its content.
     let answers = |wants: BTreeSet<Want>| -> Answers {
         let answer = |want| (want, vec![source.clone()]);
         wants.into_iter().map(answer).collect()

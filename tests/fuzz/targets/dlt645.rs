@@ -1,4 +1,4 @@
-//! Whatever is on the line: what is accepted was there, whole and fitting.
+//! Any bytes on the line: a reply that is accepted was there, whole and fitting.
 #![no_main]
 
 #[path = "../line.rs"]

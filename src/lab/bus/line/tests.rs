@@ -24,8 +24,8 @@ fn line(baud: u32) -> Line {
     line
 }
 
-/// Runs the line by its own alarm clock until `until`: what the master hears,
-/// and when.
+/// Runs the line by its own wake-ups until `until`; returns what the master hears, and
+/// when.
 fn listen(line: &mut Line, until: u64) -> Vec<(u64, Vec<u8>)> {
     let mut heard = Vec::new();
     let mut now = Mono::START;
@@ -94,7 +94,7 @@ fn an_adapter_may_hand_over_characters_in_groups() {
 
 #[test]
 fn a_whole_transaction_costs_what_the_tables_say() {
-    // 10 registers at 9600, ideal slave: 45.8 ms with the silence after it.
+    // 10 registers at 9600, ideal device: 45.8 ms with the silence after it.
     let mut line = line(9600);
     line.on_bytes(at(0), &frame::seal(2, &[3, 0, 0, 0, 10]));
     let heard = listen(&mut line, 1_000_000);
@@ -104,14 +104,14 @@ fn a_whole_transaction_costs_what_the_tables_say() {
 
 #[test]
 fn a_request_without_silence_before_it_is_not_understood() {
-    // The second begins at the end of the first, well inside its silence.
+    // The second request begins at the end of the first, well inside its silence.
     let mut line = line(9600);
     line.on_bytes(at(0), &frame::seal(1, READ));
     line.on_bytes(at(12_000), &frame::seal(2, READ));
     assert_eq!(listen(&mut line, 1_000_000), []);
     assert_eq!(line.counts().silence_violations, 1);
     assert_eq!(line.counts().not_understood, 1);
-    // In one write it is the same to the units, and no frame to us.
+    // In one write the units see the same, and the model sees no frame of its own.
     line.on_bytes(
         at(2_000_000),
         &[frame::seal(1, READ), frame::seal(2, READ)].concat(),
@@ -192,7 +192,7 @@ fn a_late_reply_that_meets_the_next_request_spoils_both() {
     let mut line = line(9600);
     spoil(&mut line, 1, Fault::Late(Duration::from_millis(100)));
     line.on_bytes(at(0), &frame::seal(1, READ));
-    // Reply of unit 1 would be on the wire from about 113 ms to 123 ms.
+    // The reply of unit 1 would be on the wire from about 113 ms to 123 ms.
     assert_eq!(listen(&mut line, 100_000), []);
     line.on_bytes(at(110_000), &frame::seal(2, READ));
     let heard = together(&listen(&mut line, 1_000_000));
@@ -267,7 +267,7 @@ fn two_units_with_one_address_spoil_each_others_replies() {
         assert_eq!(heard.len(), 2 * alone, "both have spoken");
         assert!(!heard.windows(alone).any(|w| frame::open(w).is_some()));
         assert_eq!(line.counts().collisions, 1);
-        // The next one is well again.
+        // The next reply is well again.
         line.unit_mut(UnitId(1)).unwrap().manners.faults.clear();
         line.on_bytes(at(2_000_000), &frame::seal(1, READ));
         assert_eq!(listen(&mut line, 3_000_000).len(), alone);
@@ -307,7 +307,7 @@ fn a_look_that_comes_late_delivers_everything_and_blames_nobody() {
         heard.extend(b);
     }
     assert_eq!(heard, truth(&line, 1));
-    // The master saw the reply at 400 ms; 4.1 ms later it may talk.
+    // The master saw the reply at 400 ms; 4.1 ms later it may send.
     line.on_bytes(at(404_100), &frame::seal(2, READ));
     assert!(!listen(&mut line, 1_000_000).is_empty());
     assert_eq!(line.counts().silence_violations, 0);

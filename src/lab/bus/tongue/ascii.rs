@@ -5,7 +5,7 @@ use super::super::unit::Unit;
 use super::{Answer, distorted};
 use crate::base::Now;
 
-/// What the unit with this address answers to a line.
+/// Returns the answer of the unit with this address to a line.
 pub(super) fn answer(address: u8, unit: &mut Unit, now: Now, heard: &[u8]) -> Option<Answer> {
     let (whom, pdu) = open(heard)?;
     if whom != address {
@@ -23,7 +23,7 @@ pub(super) fn answer(address: u8, unit: &mut Unit, now: Now, heard: &[u8]) -> Op
     })
 }
 
-/// A line: colon, capital hexadecimal characters, LRC, CR LF.
+/// Writes a line: colon, capital hexadecimal characters, LRC, CR LF.
 #[must_use]
 pub fn seal(unit: u8, pdu: &[u8]) -> Vec<u8> {
     let mut sum = 0u32;
@@ -36,7 +36,7 @@ pub fn seal(unit: u8, pdu: &[u8]) -> Vec<u8> {
     line.into_bytes()
 }
 
-/// Unit and PDU of the last line that ends what was heard.
+/// Returns unit and PDU of the last line that ends the received bytes.
 #[must_use]
 pub fn open(heard: &[u8]) -> Option<(u8, Vec<u8>)> {
     let text = std::str::from_utf8(heard).ok()?;

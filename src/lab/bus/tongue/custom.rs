@@ -1,4 +1,4 @@
-//! A device whose replies a function decides.
+//! A device whose replies come from a function.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,17 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Saying;
 use crate::base::Now;
 
-/// What such a device says to what was heard.
+/// The function from received bytes to replies.
 type Replies = dyn FnMut(Now, &[u8]) -> Vec<Saying> + Send;
 
-/// A device given by a function from what was heard to what is said. Clones share
-/// the function.
+/// A device given by a function from received bytes to replies. Clones share the
+/// function.
 #[derive(Clone)]
 pub struct Custom(Arc<Mutex<Replies>>);
 
 impl Custom {
-    /// A device that says what `replies` returns: nothing, if the request is not
-    /// for it.
+    /// Builds a device that sends what `replies` returns: nothing, if the request is
+    /// not for it.
     #[must_use]
     pub fn new(replies: impl FnMut(Now, &[u8]) -> Vec<Saying> + Send + 'static) -> Custom {
         Custom(Arc::new(Mutex::new(replies)))

@@ -1,8 +1,8 @@
 //! An electricity meter that speaks DL/T 645-1997 or -2007.
 //!
 //! It measures what [`super::super::life::meter`] measures; its numbers are the
-//! registers of that meter in decimal digits. Answers longer than a frame of
-//! its choosing come in follow-on frames.
+//! registers of that meter in decimal digits. Answers longer than its largest frame
+//! come in follow-on frames.
 
 use super::super::life::meter;
 use super::super::unit::Unit;
@@ -10,7 +10,7 @@ use super::Answer;
 use crate::base::Now;
 use crate::spec::Table;
 
-/// Which year's codes it speaks.
+/// The year of the standard whose codes it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Year {
     /// Two-byte identifiers, functions 01H and 02H.
@@ -22,21 +22,22 @@ pub enum Year {
 /// A meter.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// Which year's codes it speaks.
+    /// The year of the standard whose codes it speaks.
     pub year: Year,
     /// Its address as printed: twelve digits.
     pub address: u64,
-    /// What it measures and how it behaves.
+    /// Its values and its behaviour.
     pub unit: Unit,
-    /// How many data bytes it puts into one frame; more follow in others.
+    /// How many data bytes it puts into one frame; further bytes follow in other
+    /// frames.
     pub frame: usize,
-    /// What it sends in front of a reply to wake the master: this many FEH.
+    /// How many bytes FEH it sends in front of a reply to wake the master.
     pub wake_ups: usize,
 }
 
 impl Meter {
-    /// A meter of this year; follow-on frames from 200 bytes on, as the
-    /// standard wants.
+    /// Builds a meter of this year; follow-on frames from 200 bytes on, as the standard
+    /// wants.
     #[must_use]
     pub const fn new(year: Year, address: u64, unit: Unit) -> Meter {
         Meter {
@@ -94,7 +95,7 @@ impl Meter {
         let which = match (control == follow, self.year, rest) {
             (false, _, []) => 0,
             (true, Year::Y2007, [n]) => usize::from(*n),
-            // 1997 does not number them; this meter has only a second one.
+            // 1997 does not number them; this meter has only a second frame.
             (true, Year::Y1997, []) => 1,
             _ => return refused,
         };
@@ -109,7 +110,7 @@ impl Meter {
         (control | 0x80 | u8::from(more) << 5, reply)
     }
 
-    /// What it has under this identifier, as it travels.
+    /// Returns the value under this identifier, as it travels.
     #[must_use]
     pub fn value(&self, now: Now, id: u32) -> Option<Vec<u8>> {
         let register = |at: u16| {
@@ -150,7 +151,7 @@ impl Meter {
     }
 }
 
-/// Decimal digits, two to a byte, last first.
+/// Writes decimal digits, two to a byte, last first.
 fn bcd(mut n: u64, bytes: usize) -> Vec<u8> {
     let mut out = Vec::new();
     for _ in 0..bytes {
@@ -166,7 +167,7 @@ fn wire_address(address: u64) -> [u8; 6] {
     wire
 }
 
-/// A frame, 33H added to its data.
+/// Writes a frame, 33H added to its data.
 #[must_use]
 pub fn seal(address: [u8; 6], control: u8, data: &[u8]) -> Vec<u8> {
     let mut out = vec![0x68];
@@ -180,7 +181,7 @@ pub fn seal(address: [u8; 6], control: u8, data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Address, control and data of what was heard, wake-up bytes cut off.
+/// Returns address, control and data of the received bytes, wake-up bytes cut off.
 #[must_use]
 pub fn open(heard: &[u8]) -> Option<([u8; 6], u8, Vec<u8>)> {
     let woken = heard.iter().position(|b| *b != 0xFE)?;

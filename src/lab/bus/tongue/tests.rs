@@ -19,7 +19,7 @@ fn says(tongue: &mut BusProtocol, heard: &[u8]) -> Vec<Saying> {
     tongue.hear(noon(), heard, &mut Rng::new(1))
 }
 
-/// The frames are those of the product's own vectors, published by others.
+/// Checks the frames of the product's own vectors, which others published.
 #[test]
 fn published_frames_are_understood_and_made() {
     assert_eq!(ascii::seal(17, &[3, 0, 0x6B, 0, 3]), b":1103006B00037E\r\n");
