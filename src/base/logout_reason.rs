@@ -55,17 +55,17 @@ impl LogoutReason {
     /// Returns the word for the reason, for programs.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        LogoutReason::WORDS[match self {
-            LogoutReason::Silent { .. } => 0,
-            LogoutReason::Held { .. } => 1,
-            LogoutReason::PortDown => 2,
-            LogoutReason::Removed => 3,
-            LogoutReason::Refused => 4,
-            LogoutReason::QuotaFull => 5,
-            LogoutReason::ConnectionChanges => 6,
-            LogoutReason::Stopping => 7,
-            LogoutReason::NotHeardOf => 8,
-        }]
+        match self {
+            LogoutReason::Silent { .. } => "silent",
+            LogoutReason::Held { .. } => "held",
+            LogoutReason::PortDown => "port-down",
+            LogoutReason::Removed => "removed",
+            LogoutReason::Refused => "refused",
+            LogoutReason::QuotaFull => "quota-full",
+            LogoutReason::ConnectionChanges => "connection-changes",
+            LogoutReason::Stopping => "stopping",
+            LogoutReason::NotHeardOf => "not-heard-of",
+        }
     }
 
     /// Returns the number of polls in a row without an answer and the quiet time, for a device
@@ -111,5 +111,28 @@ impl LogoutReason {
             }
             None => self.kind().to_owned(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_has_its_own_word() {
+        let (missed, quiet) = (3, Duration::from_secs(10));
+        let all = [
+            LogoutReason::Silent { missed, quiet },
+            LogoutReason::Held { missed, quiet },
+            LogoutReason::PortDown,
+            LogoutReason::Removed,
+            LogoutReason::Refused,
+            LogoutReason::QuotaFull,
+            LogoutReason::ConnectionChanges,
+            LogoutReason::Stopping,
+            LogoutReason::NotHeardOf,
+        ];
+        assert_eq!(all.map(LogoutReason::word), LogoutReason::WORDS);
+        assert!(all.is_sorted(), "in the order of the variants");
     }
 }

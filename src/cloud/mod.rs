@@ -3,11 +3,12 @@
 //! **Decides** what a platform is told of the devices and their readings, and when. Each
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
 //! second platform has its place beside it. The names that other rooms use are re-exported
-//! here, in words that belong to no single platform: which devices are wanted online and
-//! which are ([`Presence`], [`Session`]), readings in, log events out ([`Notice`]).
+//! here. Which devices are wanted online and which are ([`Presence`], [`Session`]), readings
+//! in and log events out ([`Notice`]) are words of any platform; [`Code`], [`Credentials`],
+//! [`Enrolment`], [`TopologyEvent`] and [`RemoteTask`] still have the shape of Alink's.
 //!
-//! **Refuses to know** sockets, clocks, tasks; buses; why a device is wanted
-//! online or offline.
+//! **Refuses to know** sockets, clocks, tasks; buses. The reason for which a device is wanted
+//! offline is carried to the log-out's event and decides nothing.
 //!
 //! **Contract**: that of [`Cloud`], at the top of its file.
 //!

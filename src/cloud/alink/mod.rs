@@ -21,8 +21,8 @@
 //! messages, `outbound.rs` writes requests, `pending.rs` matches replies, and `outbox.rs`
 //! counts.
 //!
-//! **Refuses to know** sockets, clocks, tasks; buses; why a device is wanted online or
-//! offline.
+//! **Refuses to know** sockets, clocks, tasks; buses. The reason for which a device is wanted
+//! offline is carried to the log-out's event and decides nothing.
 //!
 //! **Contract**: that of [`engine::Cloud`], at the top of its file.
 //!

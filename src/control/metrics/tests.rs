@@ -106,3 +106,15 @@ fn names_are_used_once_and_say_their_unit() {
         }
     }
 }
+
+#[test]
+fn the_help_of_log_outs_names_every_reason_and_the_journal_does_too() {
+    let metric = TABLE.iter().find(|m| m.name.ends_with("device_logouts"));
+    let journal = include_str!("../../../packaging/journal.md");
+    let field = journal.lines().find(|l| l.starts_with("| `REASON` |"));
+    for text in [metric.unwrap().help, field.unwrap()] {
+        for word in crate::base::LogoutReason::WORDS {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+    }
+}
