@@ -420,7 +420,6 @@ def broker(host, port, to):
         elif order[0] == "push":
             with here.lock:
                 here.client.sendall(publish(order[1], " ".join(order[2:]).encode()))
-            say("pushed")
 
 
 # --- files ----------------------------------------------------------------
