@@ -215,13 +215,15 @@ impl Schedule {
                 let job = self.devices[poll.station].job(poll.slot, now, self.probes.allows(now));
                 self.run(poll.station, job, None, poll.ahead)
             }
-            (_, Some(attempt)) => {
+            (poll, Some(attempt)) => {
                 let station = &self.devices[attempt.station];
                 let job = match attempt.what {
                     AttemptKind::Device(how) => station.try_job(how, now),
                     AttemptKind::Request(slot) => station.job(slot, now, may_probe),
                 };
-                self.run(attempt.station, job, Some(attempt.impact), None)
+                // Before a poll that is due, every try is paid from the same budget.
+                let impact = poll.map_or(attempt.impact, |_| Impact::Loss);
+                self.run(attempt.station, job, Some(impact), None)
             }
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));

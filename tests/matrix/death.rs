@@ -83,8 +83,12 @@ impl Death {
         Death::tcp(1, None, false),
     ];
 
-    /// The scenarios on a serial line.
-    pub(crate) const LINE: [Death; 4] = [
+    /// The scenarios on a serial line. Thirty units take all but three thousandths of its
+    /// time.
+    pub(crate) const LINE: [Death; 7] = [
+        Death::line(1, 30, Duration::from_millis(5_400)),
+        Death::line(2, 30, Duration::from_millis(5_400)),
+        Death::line(3, 30, Duration::from_millis(5_400)),
         Death::line(4, 16, Duration::from_millis(5_400)),
         Death::line(8, 16, Duration::from_millis(5_400)),
         Death::line(20, 31, Duration::from_secs(10)),

@@ -14,9 +14,8 @@
 //! At a time is one try, or one less than the number of requests that may be in flight: a
 //! place is left to answering devices. Where tries wait ever longer, each counts with its own
 //! wait. Not reckoned with are the extra costs of replies of [`Protocol::Raw`] that name no
-//! sender, a line that is asked for more than it can carry, and a line that is nearly full:
-//! there the tries of a few dead devices wait for time that no poll needs, and their log-out
-//! takes much longer than this says.
+//! sender, and a line that is asked for more than it can carry, whose intervals are longer
+//! than configured.
 
 use std::fmt;
 use std::time::Duration;

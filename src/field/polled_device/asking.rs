@@ -12,7 +12,6 @@ impl PolledDevice {
     /// requests the cheapest whose shape is suspect already is taken: an attempt is likely to
     /// fail, and the other shapes are needed for the return of the device. A request that
     /// keeps no other device from being read is preferred to all of these.
-    /// from being read.
     pub(in crate::field) fn attempt(&self, now: Mono) -> Option<Attempt> {
         let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
             let last = s.failing.as_ref().filter(|f| !f.set_aside);
@@ -101,6 +100,10 @@ impl PolledDevice {
             return Some(self.build(other, block, true, now));
         }
         let probe = self.probe(now, slot);
+        // After a probe that got no reply the request itself is made: silence to it counts,
+        // and the value of a reply that may be an older one is given up.
+        let may_probe =
+            may_probe && (self.probe_missed.is_none() || self.probe_missed < self.answered);
         let gives_up = probe.is_some() && !may_probe;
         let Some((probe, block)) = probe.filter(|_| may_probe) else {
             let mut job = self.build(slot, wanted.clone(), false, now);

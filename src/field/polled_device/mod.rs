@@ -106,6 +106,8 @@ pub(super) struct PolledDevice {
     reply_classes: Vec<Option<ReplyClass>>,
     /// The replies that those others owe.
     shared_stale: SharedStaleReplies,
+    /// When a probe of any kind last got no reply.
+    probe_missed: Option<Mono>,
     /// When a probe of another table got no reply.
     fence_missed: Option<Mono>,
     /// Whether such a probe ever got a reply.
@@ -201,6 +203,7 @@ impl PolledDevice {
             stale: StaleReplies::default(),
             reply_classes: Vec::new(),
             shared_stale: SharedStaleReplies::default(),
+            probe_missed: None,
             fence_missed: None,
             answers_fences: false,
             longer_missed: None,
@@ -597,6 +600,9 @@ impl PolledDevice {
     /// Notes what the end of a probe shows about the use of such probes.
     fn note_probe(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let missed = matches!(outcome, Outcome::Missed(_) | Outcome::Mismatched(_));
+        if job.probe.is_some() && matches!(outcome, Outcome::Missed(_)) {
+            self.probe_missed = Some(now);
+        }
         match job.probe {
             Some(Probe::OtherTable) if missed => self.fence_missed = Some(now),
             Some(Probe::OtherTable) => self.answers_fences = true,
@@ -612,8 +618,9 @@ impl PolledDevice {
     /// Notes that a request got no reply.
     fn failed(&mut self, now: Mono, job: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
         self.failed_took = now.since(job.asked);
-        // A request outside the plan says nothing about the requests of the plan.
-        if job.is_unmistakable() {
+        // A request outside the plan says nothing about the requests of the plan; but a part
+        // of one of them does.
+        if job.is_unmistakable() && job.probe != Some(Probe::Shorter) {
             return Evidence::RequestFailed(miss);
         }
         let counts = if job.whole {

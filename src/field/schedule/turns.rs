@@ -47,14 +47,21 @@ pub(super) struct Attempt {
     pub(super) at: Mono,
     /// What the try may do to the others; it is paid for.
     pub(super) impact: Impact,
+    /// Whether the try is to confirm a silence that has just begun.
+    confirms: bool,
+    /// Whether the budget of attempts that take time from answering devices has time for
+    /// the try. On a line that is nearly full a poll is due at any time, so a try that only
+    /// delays polls would wait for ever for a moment at which none is.
+    may_go_before: bool,
     rank: Mono,
 }
 
 impl Attempt {
-    /// Whether the try goes before this poll: only a try that is paid for takes time from
-    /// answering devices.
+    /// Whether the try goes before this poll: a try that confirms a silence goes before all,
+    /// any other takes its turn. Only a try that is paid for takes time from answering
+    /// devices.
     pub(super) fn goes_before(&self, poll: &DuePoll) -> bool {
-        self.impact == Impact::Loss && self.rank < poll.rank
+        self.may_go_before && (self.confirms || self.rank < poll.rank)
     }
 }
 
@@ -130,9 +137,10 @@ impl Schedule {
 
     /// Returns which failed device or request is tried next, and when. An attempt is free
     /// while the answering devices need not wait for it to speak of. An attempt that only
-    /// makes them wait is paid from a fifth of the clock. An attempt that could cost a poll
-    /// is paid from a twentieth, on credit if it is to confirm a silence that has just begun,
-    /// and then it takes its turn among the polls.
+    /// makes them wait is paid from a fifth of the clock, at moments at which no poll is due.
+    /// An attempt that could cost a poll, or that goes before a poll that is due, is paid from
+    /// a twentieth, on credit if it is to confirm a silence that has just begun. Such an
+    /// attempt goes before all polls; the others take their turn among them.
     pub(super) fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         if self.most_out > 1 && self.out.len() + 1 >= self.most_out {
             return None;
@@ -170,6 +178,8 @@ impl Schedule {
             what: AttemptKind::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
+            confirms: urgent,
+            may_go_before: self.budget_allows(now, urgent),
             rank: s.retry_rank(now),
         };
         Some((attempt, urgent, s.served))
@@ -205,9 +215,19 @@ impl Schedule {
             what: AttemptKind::Request(j),
             at: self.affordable(now, at, harm, false),
             impact: harm,
+            confirms: false,
+            may_go_before: harm == Impact::Loss && self.budget_allows(now, false),
             rank: slot.due + PATIENCE,
         };
         (attempt, false, s.served)
+    }
+
+    /// Whether an attempt that takes time from answering devices can be paid for now.
+    fn budget_allows(&self, now: Mono, urgent: bool) -> bool {
+        match urgent {
+            true => self.budget.allows_urgent(now),
+            false => self.budget.allows(now),
+        }
     }
 
     /// Returns when an attempt that may be made at this time can be paid for.
