@@ -1,0 +1,22 @@
+//! Bounds that are measured in real time: memory, the beats of the watchdog, the pace of
+//! polls. A busy machine changes these figures, so `tests/run` runs few of the tests at
+//! once.
+
+#![cfg(feature = "lab")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a test says no, and what it prints are its figures"
+)]
+#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
+
+#[path = "../fixture/process/child.rs"]
+mod child;
+#[path = "../fixture/process/gateway.rs"]
+mod gateway;
+#[path = "../fixture/process/manager.rs"]
+mod manager;
+
+mod config_costs;
+mod failing_requests;
+mod floods;
