@@ -287,7 +287,9 @@ async fn a_frame_that_never_ends_is_given_up_in_time() {
     house.stands().await;
     let said = ask(&house.socket(), r#"{"v":1,"ask":"status"}"#, AT_ONCE).unwrap();
     let status: Json = serde_json::from_str(said.lines().next().unwrap()).unwrap();
-    for port in status["status"]["ports"].as_array().unwrap().iter().skip(1) {
+    let ports = status["status"]["ports"].as_array().unwrap();
+    assert_eq!(ports.len(), 1 + trickles.len());
+    for port in ports.iter().skip(1) {
         // The default timeout is a second.
         let missed: u64 = ["timeout", "garbled", "foreign"]
             .iter()

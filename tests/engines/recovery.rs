@@ -674,11 +674,8 @@ fn a_flood_of_commands_takes_a_fifth_of_the_pace_at_most() {
         w.message(&topic, body.to_string().as_bytes());
         w.run(ms(10));
     }
-    assert!(
-        w.sent.len() <= 52,
-        "{} answers in ten seconds",
-        w.sent.len()
-    );
+    let soon = w.sent.len();
+    assert!((40..=52).contains(&soon), "{soon} answers in ten seconds");
     w.run(secs(20));
     let answered = w.sent.len() as u64;
     assert_eq!(answered + w.cloud.counters().dropped_answers, 1_000);

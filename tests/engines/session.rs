@@ -936,7 +936,7 @@ fn a_platform_that_never_answers_is_asked_ever_more_rarely() {
     w.want([0], Presence::Online);
     w.run(secs(3600));
     let asked = w.spoken().len();
-    assert!(asked <= 25, "{asked} log-ins in an hour");
+    assert!((5..=25).contains(&asked), "{asked} log-ins in an hour");
 }
 
 #[test]

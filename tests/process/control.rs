@@ -203,6 +203,7 @@ async fn the_service_says_how_it_is_and_how_each_device_is() {
     assert_eq!(one["next"]["what"], "asked again; online once it answers");
     assert!(one["outcomes"]["timeout"].as_u64() > Some(0));
     let stale = one["points"].as_array().unwrap().iter();
+    assert_eq!(stale.len(), 6);
     assert!(
         stale
             .clone()

@@ -288,7 +288,7 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
             }
         )
     });
-    assert!(answers >= answered.count());
+    assert!((50..=answers).contains(&answered.count()));
     let silent = packets
         .iter()
         .filter(|p| p.comment.contains("no reply within"));

@@ -7,6 +7,17 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use alink_gateway::base::Secret;
+use alink_gateway::cloud::alink::wire::sign;
+use alink_gateway::spec::SignMethod;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, QoS};
+use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+/// Longer than any step here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `alink-lab`; killed when dropped.
 struct Lab {
@@ -102,8 +113,90 @@ fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
     assert_eq!(reply[14..20], [0x34, 0x33, 0x33, 0x33, 0x33, 0x33]);
 }
 
-#[test]
-fn misfortune_is_ordered_while_the_platform_runs() {
+/// A gateway with the sub-device `meter-1`, as a client of another author: what the
+/// platform does to it is seen at this end of the connection.
+struct Gateway {
+    client: AsyncClient,
+    events: EventLoop,
+    id: u32,
+}
+
+impl Gateway {
+    async fn connect(port: u16) -> Gateway {
+        let id = "a1GwDemoPk0.gw-0001|securemode=3,signmethod=hmacsha256,_ss=1|";
+        let content = sign::device_content("a1GwDemoPk0.gw-0001", "gw-0001", "a1GwDemoPk0", None);
+        let mut options = MqttOptions::new(id, "127.0.0.1", port);
+        options.set_credentials("gw-0001&a1GwDemoPk0", signed(&content));
+        let (client, events) = AsyncClient::new(options, 10);
+        let mut gateway = Gateway {
+            client,
+            events,
+            id: 0,
+        };
+        let first = gateway.packet().await.unwrap();
+        assert!(matches!(first, Packet::ConnAck(_)), "{first:?}");
+        gateway
+    }
+
+    async fn packet(&mut self) -> Result<Packet, ConnectionError> {
+        loop {
+            let next = timeout(PATIENCE, self.events.poll()).await;
+            if let Event::Incoming(packet) = next.expect("a packet in time")? {
+                return Ok(packet);
+            }
+        }
+    }
+
+    async fn message(&mut self) -> (String, Json) {
+        loop {
+            if let Packet::Publish(p) = self.packet().await.unwrap() {
+                return (p.topic, serde_json::from_slice(&p.payload).unwrap());
+            }
+        }
+    }
+
+    /// Sends a request; returns the code of what comes next: the reply, or a notice
+    /// about the device.
+    async fn code(&mut self, topic: &str, params: Json) -> u64 {
+        self.id += 1;
+        let request = json!({ "id": self.id.to_string(), "params": params }).to_string();
+        let sent = self
+            .client
+            .publish(topic, QoS::AtMostOnce, false, request)
+            .await;
+        sent.unwrap();
+        self.message().await.1["code"].as_u64().unwrap()
+    }
+
+    async fn log_in(&mut self) -> u64 {
+        let (id, time) = ("a1SubDemoPk&meter-1", "1700000000000");
+        let content = sign::device_content(id, "meter-1", "a1SubDemoPk", Some(time));
+        let params = json!({
+            "productKey": "a1SubDemoPk", "deviceName": "meter-1", "clientId": id,
+            "timestamp": time, "signMethod": "hmacSha256", "sign": signed(&content),
+        });
+        let topic = "/ext/session/a1GwDemoPk0/gw-0001/combine/login";
+        self.code(topic, params).await
+    }
+
+    async fn post(&mut self) -> u64 {
+        let topic = "/sys/a1SubDemoPk/meter-1/thing/event/property/post";
+        self.code(topic, json!({ "Voltage": 230 })).await
+    }
+
+    async fn is_cut(&mut self) {
+        while self.packet().await.is_ok() {}
+    }
+}
+
+/// Signs with the secret of the gateway and of its device.
+fn signed(content: &str) -> String {
+    sign::sign(SignMethod::HmacSha256, &Secret::new("s"), content)
+}
+
+/// Checks that an order does what it says to a gateway that is connected.
+#[tokio::test]
+async fn misfortune_is_ordered_while_the_platform_runs() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gateway.yaml");
     let text = "gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s }
@@ -122,25 +215,52 @@ devices:
     std::fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap();
     let mut platform = Lab::start(&["platform", "--listen", "127.0.0.1:0", "--config", config]);
-    platform.says("platform for 1 devices");
-    for (order, told) in [
-        ("throttle 60s", "Throttle"),
-        ("kick a1SubDemoPk meter-1", "Kick"),
+    let started = platform.says("platform for 1 devices");
+    let port = started.rsplit(':').next().unwrap().parse().unwrap();
+    let mut told = |order: &str, told: &str| {
+        platform.order(order);
+        platform.says(told);
+    };
+    let mut gateway = Gateway::connect(port).await;
+    assert_eq!(gateway.log_in().await, 200);
+    assert_eq!(gateway.post().await, 200);
+
+    told("throttle 60s", "Throttle");
+    assert_eq!(gateway.log_in().await, 429);
+    told("heal", "Heal");
+
+    told("answer post 429 20s", "Answer");
+    assert_eq!(gateway.post().await, 429);
+    told("heal", "Heal");
+    assert_eq!(gateway.post().await, 200);
+
+    told("kick a1SubDemoPk meter-1", "Kick");
+    let (topic, notice) = gateway.message().await;
+    assert_eq!(topic, "/ext/error/a1GwDemoPk0/gw-0001");
+    assert_eq!(notice["code"], 427);
+    told("cap 0", "Cap(Some(0))");
+    assert_eq!(gateway.log_in().await, 428);
+    told("cap 150", "Cap(Some(150))");
+    assert_eq!(gateway.log_in().await, 200);
+
+    told("lose-session all", "LoseSession(None)");
+    assert_eq!(gateway.post().await, 520);
+
+    told("disable a1SubDemoPk meter-1", "Disable");
+    assert_eq!(gateway.log_in().await, 522);
+    told("disable a1SubDemoPk meter-2", "nothing to do that to");
+
+    told("cut", "Cut");
+    gateway.is_cut().await;
+
+    for (order, words) in [
         ("reorder 200", "Reorder"),
-        ("answer post 429 20s", "Answer"),
-        ("cap 150", "Cap(Some(150))"),
-        ("lose-session all", "LoseSession(None)"),
         ("batch-code last", "Code(Last)"),
-        ("disable a1SubDemoPk meter-1", "Disable"),
-        ("disable a1SubDemoPk meter-2", "nothing to do that to"),
         ("secret a1SubDemoPk meter-1 hush", "ChangeSecret"),
         ("say /ext/rrpc/7 {}", "nothing to do that to"),
-        ("cut", "Cut"),
-        ("heal", "Heal"),
         ("sulk", "help says what can be ordered"),
         ("help", "throttle SPAN"),
     ] {
-        platform.order(order);
-        platform.says(told);
+        told(order, words);
     }
 }
