@@ -19,6 +19,8 @@ use tokio::time::timeout;
 /// Longer than any step here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const POST: &str = "/sys/a1SubDemoPk/meter-1/thing/event/property/post";
+
 /// A running `alink-lab`; killed when dropped.
 struct Lab {
     child: Child,
@@ -147,25 +149,29 @@ impl Gateway {
         }
     }
 
-    async fn message(&mut self) -> (String, Json) {
+    /// Returns the code of the next message on a topic; others are passed over.
+    async fn code_on(&mut self, topic: &str) -> u64 {
         loop {
-            if let Packet::Publish(p) = self.packet().await.unwrap() {
-                return (p.topic, serde_json::from_slice(&p.payload).unwrap());
+            match self.packet().await.unwrap() {
+                Packet::Publish(p) if p.topic == topic => {
+                    let body: Json = serde_json::from_slice(&p.payload).unwrap();
+                    return body["code"].as_u64().unwrap();
+                }
+                _ => {}
             }
         }
     }
 
-    /// Sends a request; returns the code of what comes next: the reply, or a notice
-    /// about the device.
-    async fn code(&mut self, topic: &str, params: Json) -> u64 {
+    /// Returns the code of the next notice about a device.
+    async fn notice(&mut self) -> u64 {
+        self.code_on("/ext/error/a1GwDemoPk0/gw-0001").await
+    }
+
+    async fn request(&mut self, topic: &str, params: Json) {
         self.id += 1;
         let request = json!({ "id": self.id.to_string(), "params": params }).to_string();
-        let sent = self
-            .client
-            .publish(topic, QoS::AtMostOnce, false, request)
-            .await;
-        sent.unwrap();
-        self.message().await.1["code"].as_u64().unwrap()
+        let sent = self.client.publish(topic, QoS::AtMostOnce, false, request);
+        sent.await.unwrap();
     }
 
     async fn log_in(&mut self) -> u64 {
@@ -176,12 +182,13 @@ impl Gateway {
             "timestamp": time, "signMethod": "hmacSha256", "sign": signed(&content),
         });
         let topic = "/ext/session/a1GwDemoPk0/gw-0001/combine/login";
-        self.code(topic, params).await
+        self.request(topic, params).await;
+        self.code_on(&format!("{topic}_reply")).await
     }
 
     async fn post(&mut self) -> u64 {
-        let topic = "/sys/a1SubDemoPk/meter-1/thing/event/property/post";
-        self.code(topic, json!({ "Voltage": 230 })).await
+        self.request(POST, json!({ "Voltage": 230 })).await;
+        self.code_on(&format!("{POST}_reply")).await
     }
 
     async fn is_cut(&mut self) {
@@ -235,16 +242,15 @@ devices:
     assert_eq!(gateway.post().await, 200);
 
     told("kick a1SubDemoPk meter-1", "Kick");
-    let (topic, notice) = gateway.message().await;
-    assert_eq!(topic, "/ext/error/a1GwDemoPk0/gw-0001");
-    assert_eq!(notice["code"], 427);
+    assert_eq!(gateway.notice().await, 427);
     told("cap 0", "Cap(Some(0))");
     assert_eq!(gateway.log_in().await, 428);
     told("cap 150", "Cap(Some(150))");
     assert_eq!(gateway.log_in().await, 200);
 
     told("lose-session all", "LoseSession(None)");
-    assert_eq!(gateway.post().await, 520);
+    gateway.request(POST, json!({ "Voltage": 230 })).await;
+    assert_eq!(gateway.notice().await, 520);
 
     told("disable a1SubDemoPk meter-1", "Disable");
     assert_eq!(gateway.log_in().await, 522);
