@@ -18,8 +18,6 @@ mod cloud;
 #[path = "../fixture/process/gateway.rs"]
 #[cfg(feature = "lab")]
 mod gateway;
-#[path = "../fixture/installation.rs"]
-mod installation;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
 #[path = "../fixture/process/mosquitto.rs"]
@@ -32,13 +30,11 @@ mod tools;
 
 mod broker;
 mod control;
-mod demo;
 mod interoperability;
 mod link;
 mod pipe;
 mod reload_guard;
 mod remote;
 mod sdk;
-mod tcp_peers;
 mod trace;
 mod training;

@@ -70,7 +70,7 @@
 //!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
 //!   512 at most; 256 bytes of its message text; 10,000 series of like log events, and
 //!   8,192 log events waiting to be handed out, 20 a second after that; anything beyond is
-//!   dropped and counted (`tests/bounds/floods.rs`);
+//!   dropped and counted (`tests/timing/floods.rs`);
 //! - every reading taken is delivered, or waits, or is counted as dropped;
 //! - no reading leaves with a time that is not confirmed, once the system has said that its
 //!   clock is not synchronised (`clock`).

@@ -1,6 +1,6 @@
-//! Bounds that are measured in real time: memory, the beats of the watchdog, the pace of
-//! polls. A busy machine changes these figures, so `tests/run` runs few of the tests at
-//! once.
+//! Figures that are measured in real time: memory, the beats of the watchdog, the pace of
+//! polls, when a value stood in a register. A busy machine changes them, so `tests/run`
+//! runs few of these tests at once.
 
 #![cfg(feature = "lab")]
 #![allow(
@@ -14,9 +14,13 @@
 mod child;
 #[path = "../fixture/process/gateway.rs"]
 mod gateway;
+#[path = "../fixture/installation.rs"]
+mod installation;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
 
 mod config_costs;
+mod demo;
 mod failing_requests;
 mod floods;
+mod tcp_peers;
