@@ -21,6 +21,7 @@ mod forecast;
 #[path = "line/hostile.rs"]
 mod hostile;
 #[path = "../tests/fixture/installation.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod installation;
 #[path = "line/partial.rs"]
 mod partial;

@@ -11,14 +11,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceName, LinkDown, Mono, Now, ProductKey, Rng, Secret, Wall};
+use crate::installation;
+use alink_gateway::base::{LinkDown, Mono, Now, Rng, Secret, Wall};
 use alink_gateway::cloud::alink::registration::enrolment::{Enrolment, Failure, Next, Output};
 use alink_gateway::cloud::{Connector, Credentials, Earned};
 use alink_gateway::lab::platform::{self, Conn, Connect, Event, Platform, PlatformSpec};
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
-    Registration, RemotePolicy, Retired, SessionLimits, SignMethod, Spec, Subscriptions, Transport,
-};
+use alink_gateway::spec::{GatewayCertificate, ProductCertificate, Registration, Spec, Transport};
 use proptest::prelude::*;
 
 fn ms(n: u64) -> Duration {
@@ -26,36 +24,15 @@ fn ms(n: u64) -> Duration {
 }
 
 fn spec(registration: Registration) -> Spec {
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "platform".into(),
-                port: 8883,
-                transport: Transport::Tls { ca_file: None },
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1GwDemoPk0"),
-                device_name: DeviceName::new("gw-0001"),
-                certificate: GatewayCertificate::Product(ProductCertificate {
-                    secret: Secret::new("product-secret"),
-                    registration,
-                    instance_id: None,
-                }),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: BTreeMap::new(),
-            remote: RemotePolicy::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-        },
-        ports: Vec::new(),
-        devices: Vec::new(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    let certificate = GatewayCertificate::Product(ProductCertificate {
+        secret: Secret::new("product-secret"),
+        registration,
+        instance_id: None,
+    });
+    let mut cloud = installation::cloud("platform", "a1GwDemoPk0", "gw-0001", certificate);
+    cloud.broker.port = 8883;
+    cloud.broker.transport = Transport::Tls { ca_file: None };
+    installation::spec(cloud, Vec::new(), Vec::new())
 }
 
 /// The faults of one life.

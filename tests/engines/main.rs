@@ -12,7 +12,6 @@
 
 #[path = "../fixture/gateway.rs"]
 mod gateway;
-#[cfg(feature = "lab")]
 #[path = "../fixture/installation.rs"]
 mod installation;
 

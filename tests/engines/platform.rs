@@ -2,10 +2,9 @@
 //! one, faults; then the same model on a socket, used by clients of other authors.
 #![cfg(feature = "lab")]
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceName, Mono, Now, PortId, ProductKey, Rng, Secret, UnitId, Wall};
+use alink_gateway::base::{Mono, Now, ProductKey, Rng, Secret, Wall};
 use alink_gateway::lab::platform::*;
 use alink_gateway::spec::*;
 use hmac::{Hmac, KeyInit, Mac};

@@ -8,10 +8,11 @@
 
 use std::time::Duration;
 
+use crate::installation::point;
 use alink_gateway::base::Value;
 use alink_gateway::field::decode::point::{Refusal, decode};
 use alink_gateway::field::modbus::Data;
-use alink_gateway::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
+use alink_gateway::spec::{ByteOrder, Codec, Number, Table, WordOrder};
 use serde_json::Value as Json;
 
 fn vectors(which: &str) -> Vec<Json> {
@@ -20,25 +21,15 @@ fn vectors(which: &str) -> Vec<Json> {
 }
 
 fn number(kind: Number, words: WordOrder) -> Codec {
-    Codec::Number {
-        kind,
-        words,
-        bytes: ByteOrder::High,
-        scale: Decimal::ONE,
-        offset: Decimal::ZERO,
+    let mut codec = crate::installation::number(kind);
+    if let Codec::Number { words: order, .. } = &mut codec {
+        *order = words;
     }
+    codec
 }
 
 fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
-    let point = PointSpec {
-        shown: Default::default(),
-        id: "x".into(),
-        table: Table::HoldingRegister,
-        address: 0,
-        codec,
-        interval: Duration::from_secs(1),
-        priority: Default::default(),
-    };
+    let point = point(Table::HoldingRegister, 0, codec, Duration::from_secs(1));
     decode(&point, 0, &Data::Registers(registers))
 }
 

@@ -11,9 +11,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    DeviceName, LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall,
-};
+use crate::installation;
+use alink_gateway::base::{LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall};
 use alink_gateway::cloud::Connector;
 use alink_gateway::cloud::alink::events::Notice;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
@@ -41,32 +40,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 const DAWN: Wall = Wall::from_millis(1_767_225_600_000);
 
 fn spec(certificate: GatewayCertificate, transport: Transport) -> Spec {
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "platform".into(),
-                port: 8883,
-                transport,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1GwDemoPk0"),
-                device_name: DeviceName::new("gw-0001"),
-                certificate,
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: Vec::new(),
-        devices: Vec::new(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    let mut cloud = installation::cloud("platform", "a1GwDemoPk0", "gw-0001", certificate);
+    cloud.broker.port = 8883;
+    cloud.broker.transport = transport;
+    installation::spec(cloud, Vec::new(), Vec::new())
 }
 
 fn device_certificate() -> Spec {

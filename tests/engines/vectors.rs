@@ -6,16 +6,12 @@
     reason = "a panic is how a test, and a helper of tests, says no"
 )]
 
-use alink_gateway::base::{DeviceName, ProductKey, Secret};
+use alink_gateway::base::Secret;
 use alink_gateway::cloud::alink::registration::identity;
 use alink_gateway::cloud::alink::registration::identity::Credentials;
 use alink_gateway::cloud::alink::wire::sign;
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy,
-    SessionLimits, SignMethod, Subscriptions, Transport,
-};
+use alink_gateway::spec::{CloudSpec, GatewayCertificate, SignMethod, Subscriptions, Transport};
 use serde_json::Value;
-use std::time::Duration;
 
 const METHODS: [SignMethod; 3] = [
     SignMethod::HmacMd5,
@@ -94,28 +90,12 @@ fn gateway(
     subscriptions: Subscriptions,
     sign_method: SignMethod,
 ) -> CloudSpec {
-    CloudSpec {
-        broker: BrokerSpec {
-            host: "localhost".into(),
-            port: 8883,
-            transport,
-            keepalive: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
-            subscriptions,
-        },
-        gateway: GatewayIdentity {
-            product_key: ProductKey::new("a1GwDemoPk0"),
-            device_name: DeviceName::new("gw-0001"),
-            certificate: GatewayCertificate::Device(Secret::new(
-                "GwSecret0123456789abcdefABCDEF00",
-            )),
-        },
-        sign_method,
-        products: Default::default(),
-        session: SessionLimits::default(),
-        post: PostPolicy::default(),
-        remote: RemotePolicy::default(),
-    }
+    let mut cloud = crate::installation::demo_cloud("localhost");
+    cloud.broker.port = 8883;
+    cloud.broker.transport = transport;
+    cloud.broker.subscriptions = subscriptions;
+    cloud.sign_method = sign_method;
+    cloud
 }
 
 #[test]

@@ -8,14 +8,14 @@
     reason = "a panic is how a test says no, and a skipped test says so"
 )]
 
-use crate::tools;
+use crate::{installation, tools};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceName, LinkCommand, LinkDown, LinkEvent, ProductKey, Rng, Secret};
+use alink_gateway::base::{LinkCommand, LinkDown, LinkEvent, Rng, Secret};
 use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::cloud::alink::registration::identity;
 use alink_gateway::cloud::alink::registration::identity::Credentials;
@@ -23,10 +23,7 @@ use alink_gateway::io::link::{self, Dialer, Wire};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::spec::{
-    BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, RemotePolicy, Retired,
-    SessionLimits, SignMethod, Spec, Subscriptions, Transport,
-};
+use alink_gateway::spec::{CloudSpec, GatewayCertificate, Spec, Subscriptions, Transport};
 use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Packet, QoS};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -249,34 +246,11 @@ impl Linked {
 }
 
 fn spec(host: &str, port: u16, transport: Transport) -> Spec {
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: host.to_owned(),
-                port,
-                transport,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Broker,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1GwDemoPk0"),
-                device_name: DeviceName::new("gw-0001"),
-                certificate: GatewayCertificate::Device(Secret::new(
-                    "GwSecret0123456789abcdefABCDEF00",
-                )),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: Vec::new(),
-        devices: Vec::new(),
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+    let mut cloud = installation::demo_cloud(host);
+    cloud.broker.port = port;
+    cloud.broker.transport = transport;
+    cloud.broker.subscriptions = Subscriptions::Broker;
+    installation::spec(cloud, Vec::new(), Vec::new())
 }
 
 // ---- the other side ----------------------------------------------------------

@@ -18,6 +18,8 @@ mod cloud;
 #[path = "../fixture/process/gateway.rs"]
 #[cfg(feature = "lab")]
 mod gateway;
+#[path = "../fixture/installation.rs"]
+mod installation;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
 #[path = "../fixture/process/mosquitto.rs"]

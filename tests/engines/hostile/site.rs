@@ -8,7 +8,7 @@ use alink_gateway::base::{Reading, Rng, UnitId, Value, Wall};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Refusal, Unit, UnitBehaviour};
 use alink_gateway::spec::*;
 
-use crate::installation::{number, profile};
+use crate::installation::{number, profile, tcp};
 
 /// Short, so that a unit times out often.
 pub(crate) const TIMEOUT: Duration = Duration::from_millis(100);
@@ -71,25 +71,14 @@ pub(crate) fn ascii(baud: u32) -> SerialSpec {
 /// Describes a serial server in front of a line, which it knows nothing about.
 pub(crate) fn server() -> LineSpec {
     LineSpec::Tcp(TcpSpec {
-        host: "server".into(),
-        port: 4001,
-        connect_timeout: Duration::from_secs(3),
         framing: Some(Framing::Rtu),
-        behind: None,
-        connection: Default::default(),
+        ..tcp("server", 4001)
     })
 }
 
 /// Describes an endpoint.
 pub(crate) fn endpoint() -> LineSpec {
-    LineSpec::Tcp(TcpSpec {
-        host: "rack".into(),
-        port: 502,
-        connect_timeout: Duration::from_secs(3),
-        framing: Default::default(),
-        behind: None,
-        connection: Default::default(),
-    })
+    LineSpec::Tcp(tcp("rack", 502))
 }
 
 /// Builds the devices themselves.

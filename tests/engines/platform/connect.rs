@@ -1,60 +1,18 @@
 //! CONNECT: signatures, refusals, takeover, keepalive.
 
 use super::*;
+use crate::installation;
 
 #[test]
 fn a_platform_knows_an_installation_with_its_secrets_and_its_topology() {
+    let profile = installation::profile("meter", vec![]);
     let sub = |(product, name, secret): (&str, &str, &str), unit| DeviceSpec {
-        meter: None,
-        serial: None,
-        name: name.into(),
-        port: PortId(0),
-        unit: UnitId(unit),
-        profile: Arc::new(ProfileSpec {
-            protocol: Default::default(),
-            name: "meter".into(),
-            points: vec![],
-            max_registers: 125,
-            reads: Reads::default(),
-        }),
-        product_key: ProductKey::new(product),
-        device_name: DeviceName::new(name),
         secret: Secret::new(secret),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
+        ..installation::device(name, unit, product, &profile)
     };
-    let gateway = certificate(GW);
-    let spec = Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "127.0.0.1".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: gateway.product_key,
-                device_name: gateway.device_name,
-                certificate: GatewayCertificate::Device(gateway.secret),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![],
-        devices: vec![sub(SUB1, 1), sub(SUB2, 2)],
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    };
+    let secret = GatewayCertificate::Device(certificate(GW).secret);
+    let cloud = installation::cloud("127.0.0.1", GW.0, GW.1, secret);
+    let spec = installation::spec(cloud, vec![], vec![sub(SUB1, 1), sub(SUB2, 2)]);
     assert_eq!(PlatformSpec::knowing(&spec), Lab::two());
 }
 

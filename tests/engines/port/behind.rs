@@ -2,7 +2,6 @@
 //! load, and the measured load.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use alink_gateway::field::plan::forecast::forecast;
 use alink_gateway::field::plan::holes::Holes;
@@ -14,12 +13,9 @@ use super::world::{ROUND, TIMEOUT, World, marked, ms, s, serial};
 /// any.
 fn served(behind: Option<Characters>) -> Spec {
     let line = LineSpec::Tcp(TcpSpec {
-        host: "server".into(),
-        port: 4001,
-        connect_timeout: Duration::from_secs(3),
         framing: Some(Framing::Rtu),
         behind,
-        connection: Default::default(),
+        ..crate::installation::tcp("server", 4001)
     });
     let profile = marked(s(2));
     let units = (1..=8).map(|unit| (unit, Arc::clone(&profile)));

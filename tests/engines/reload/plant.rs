@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
 use alink_gateway::app::service::{Openers, Service};
-use alink_gateway::base::{DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
+use alink_gateway::base::{PortId, Rng, Secret, UnitId, Wall};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::link::Dialer;
 use alink_gateway::io::log::Journal;
@@ -106,96 +107,38 @@ impl Config {
 
     /// Compiles the configuration.
     pub(crate) fn spec(&self) -> Spec {
-        let ports = (0..LINES).map(|n| PortSpec {
-            name: format!("line{n}"),
-            line: LineSpec::Serial(SerialSpec {
-                path: format!("/dev/line{n}").into(),
-                baud: 9600,
-                data_bits: 8,
-                parity: Parity::Even,
-                stop_bits: StopBits::One,
-                framing: Default::default(),
-                adapter: Default::default(),
-            }),
-            response_timeout: self.timeouts[usize::from(n)],
-            budget: LineBudget::default(),
+        let ports = (0..LINES).map(|n| {
+            let line = LineSpec::Serial(serial(format!("/dev/line{n}"), 9600));
+            port(&format!("line{n}"), line, self.timeouts[usize::from(n)])
         });
         let devices = self.meters.iter().map(|m| DeviceSpec {
-            meter: None,
-            serial: None,
-            name: m.name.clone(),
             port: PortId(m.line.into()),
-            unit: UnitId(m.unit),
-            profile: Arc::new(profile(&m.points)),
-            product_key: ProductKey::new("a1SubDemoPk"),
-            device_name: DeviceName::new(&m.name),
             secret: Secret::new(m.secret.clone()),
             liveness: Liveness {
                 missed: 3,
                 quiet: Duration::from_secs(10),
                 returns: 2,
             },
-            response_timeout: None,
-            turnaround: Duration::ZERO,
+            ..device(&m.name, m.unit, "a1SubDemoPk", &kind(&m.points))
         });
-        Spec {
-            cloud: CloudSpec {
-                broker: BrokerSpec {
-                    host: self.host.into(),
-                    port: 1883,
-                    transport: Transport::Plain,
-                    keepalive: Duration::from_secs(300),
-                    connect_timeout: Duration::from_secs(10),
-                    subscriptions: Subscriptions::Platform,
-                },
-                gateway: GatewayIdentity {
-                    product_key: ProductKey::new("a1GwDemoPk0"),
-                    device_name: DeviceName::new("gw-0001"),
-                    certificate: GatewayCertificate::Device(Secret::new(
-                        "GwSecret0123456789abcdefABCDEF00",
-                    )),
-                },
-                sign_method: SignMethod::HmacSha256,
-                products: Default::default(),
-                session: SessionLimits {
-                    in_flight: self.in_flight,
-                    topology: self.topology,
-                    ..SessionLimits::default()
-                },
-                post: PostPolicy::default(),
-                remote: RemotePolicy::default(),
-            },
-            ports: ports.collect(),
-            devices: devices.collect(),
-            stop_within: Duration::from_secs(10),
-            retired: Retired::default(),
-        }
+        let mut cloud = demo_cloud(self.host);
+        cloud.session.in_flight = self.in_flight;
+        cloud.session.topology = self.topology;
+        installation::spec(cloud, ports.collect(), devices.collect())
     }
 }
 
-fn profile(points: &[&str]) -> ProfileSpec {
+fn kind(points: &[&str]) -> Arc<ProfileSpec> {
     let point = |id: &&str| PointSpec {
-        shown: Default::default(),
         id: (*id).to_owned(),
-        table: Table::HoldingRegister,
-        address: id[1..].parse().expect("h and a number"),
-        codec: Codec::Number {
-            kind: Number::U16,
-            words: WordOrder::High,
-            bytes: ByteOrder::High,
-            scale: Decimal::ONE,
-            offset: Decimal::ZERO,
-        },
-        interval: Duration::from_secs(2),
-        priority: Default::default(),
+        ..point(
+            Table::HoldingRegister,
+            id[1..].parse().expect("h and a number"),
+            number(Number::U16),
+            Duration::from_secs(2),
+        )
     };
-    ProfileSpec {
-        protocol: Default::default(),
-        name: "marked".into(),
-        points: points.iter().map(point).collect(),
-        max_registers: 125,
-        reads: Reads::default(),
-    }
+    profile("marked", points.iter().map(point).collect())
 }
 
 type Rigs = Arc<Mutex<BTreeMap<String, LineRig>>>;

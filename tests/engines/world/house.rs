@@ -11,7 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, DeviceName, PortId, ProductKey, Rng, Secret, UnitId, Wall};
+use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
+use alink_gateway::base::{DeviceId, PortId, Rng, Secret, Wall};
 use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::hub::Coordinator;
 use alink_gateway::io::bus::line::Opener;
@@ -286,102 +287,48 @@ pub(crate) fn name(spec: &Spec, device: DeviceId) -> Device {
 /// Builds an installation of marked units: each value belongs to one unit only.
 fn spec(size: Size) -> Spec {
     let point = |id: &str, table, address, interval| PointSpec {
-        shown: Default::default(),
         id: id.into(),
-        table,
-        address,
-        codec: Codec::Number {
-            kind: Number::U16,
-            words: WordOrder::High,
-            bytes: ByteOrder::High,
-            scale: Decimal::ONE,
-            offset: Decimal::ZERO,
-        },
-        interval: Duration::from_secs(interval),
-        priority: Default::default(),
+        ..point(
+            table,
+            address,
+            number(Number::U16),
+            Duration::from_secs(interval),
+        )
     };
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "marked".into(),
-        points: vec![
+    let profile = profile(
+        "marked",
+        vec![
             point("h10", Table::HoldingRegister, 10, 2),
             point("h11", Table::HoldingRegister, 11, 2),
             point("i500", Table::InputRegister, 500, 5),
         ],
-        max_registers: 125,
-        reads: Reads::default(),
-    });
-    let ports = (0..size.lines)
-        .map(|n| PortSpec {
-            name: format!("line{n}"),
-            line: LineSpec::Serial(SerialSpec {
-                path: format!("/dev/line{n}").into(),
-                baud: 9600,
-                data_bits: 8,
-                parity: Parity::Even,
-                stop_bits: StopBits::One,
-                framing: Default::default(),
-                adapter: Default::default(),
-            }),
-            response_timeout: Duration::from_millis(200),
+    );
+    let ports = (0..size.lines).map(|n| {
+        let line = LineSpec::Serial(serial(format!("/dev/line{n}"), 9600));
+        PortSpec {
             budget: LineBudget {
                 grace: Duration::from_secs(15),
                 // Storms kill some units over and over; the cloud is to show it.
                 damping: false,
                 ..LineBudget::default()
             },
-        })
-        .collect();
+            ..port(&format!("line{n}"), line, Duration::from_millis(200))
+        }
+    });
     let devices = (0..size.lines)
         .flat_map(|l| (1..=size.units).map(move |u| (l, u)))
         .map(|(l, u)| DeviceSpec {
-            meter: None,
-            serial: None,
-            name: format!("unit-{l}-{u}"),
             port: PortId(l),
-            // Every other address is free: on RTU nothing tells a late reply under a
-            // wrong address, with a good checksum, from the reply of the unit with that
-            // address.
-            unit: UnitId(2 * u - 1),
-            profile: profile.clone(),
-            product_key: ProductKey::new("a1SubDemoPk"),
-            device_name: DeviceName::new(&format!("unit-{l}-{u}")),
             secret: Secret::new(format!("secret-of-{l}-{u}")),
             liveness: Liveness {
                 missed: 3,
                 quiet: Duration::from_secs(10),
                 returns: 2,
             },
-            response_timeout: None,
-            turnaround: Duration::ZERO,
-        })
-        .collect();
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "platform".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1GwDemoPk0"),
-                device_name: DeviceName::new("gw-0001"),
-                certificate: GatewayCertificate::Device(Secret::new(
-                    "GwSecret0123456789abcdefABCDEF00",
-                )),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports,
-        devices,
-        stop_within: Duration::from_secs(10),
-        retired: Retired::default(),
-    }
+            // Every other address is free: on RTU nothing tells a late reply under a
+            // wrong address, with a good checksum, from the reply of the unit with that
+            // address.
+            ..device(&format!("unit-{l}-{u}"), 2 * u - 1, "a1SubDemoPk", &profile)
+        });
+    installation::spec(demo_cloud("platform"), ports.collect(), devices.collect())
 }

@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::installation::{installation, number, point, profile};
+use crate::installation::{installation, number, point, profile, tcp};
 
 /// Returns this many milliseconds.
 pub(crate) const fn ms(n: u64) -> Duration {
@@ -150,14 +150,7 @@ impl Server {
 
     /// Returns the way to it.
     pub(crate) fn line(&self) -> TcpSpec {
-        TcpSpec {
-            host: "127.0.0.1".into(),
-            port: self.port,
-            connect_timeout: Duration::from_secs(3),
-            framing: None,
-            behind: None,
-            connection: ConnectionSpec::default(),
-        }
+        tcp("127.0.0.1", self.port)
     }
 }
 

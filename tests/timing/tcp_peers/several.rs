@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::gateway::Request;
 use super::*;
+use crate::installation::tcp;
 
 /// How often each device answered and missed, and that no value belonged to another.
 #[derive(Debug, Default)]
@@ -266,14 +267,7 @@ impl Hundred {
                 rack(theirs, Arc::clone(&still), Arc::clone(&count));
             }
         });
-        let line = alink_gateway::spec::TcpSpec {
-            host: "rack".into(),
-            port: 502,
-            connect_timeout: ms(3000),
-            framing: None,
-            behind: None,
-            connection: Default::default(),
-        };
+        let line = tcp("rack", 502);
         let spec: Spec = registers(line, 100, ms(10_000), timeout);
         let gateway = Gateway::by(Opener::Pipes(handed_in), spec);
         Hundred {
