@@ -14,6 +14,10 @@
 mod gateway;
 #[path = "../fixture/installation.rs"]
 mod installation;
+#[cfg(feature = "lab")]
+#[path = "../fixture/port_task.rs"]
+#[allow(dead_code, reason = "the tests of adapters wait for its end")]
+mod port_task;
 
 mod codes;
 mod converge;

@@ -12,23 +12,18 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{
-    Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
-};
+use crate::port_task::{self, PortTask};
+use alink_gateway::base::{Evidence, FieldEvent, Now, Proof, Reading, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::{Item, Place};
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::Surroundings;
-use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Codec, LineSpec, Spec};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 const HEAD: &str = r#"
@@ -153,26 +148,16 @@ impl World {
         let mut rig = LineRig::new(line, clock);
         let (pipes, handed_in) = mpsc::channel(8);
         pipes.send(rig.plug_pipe()).await.unwrap();
-        let (hub_in, hub) = mpsc::channel(64);
-        let stop = CancellationToken::new();
-        tokio::spawn(port::run(
-            PortId(0),
-            Arc::clone(&spec),
-            Opener::Pipes(handed_in),
-            Learned::forgetful(),
-            Rng::new(seed),
-            clock,
-            Journal::new(Arc::clone(&spec)),
-            hub_in,
-            Heartbeat::new("line"),
-            stop.clone(),
-            oneshot::channel().0,
-        ));
+        let port = port_task::start(&spec, Opener::Pipes(handed_in), clock, seed);
+        World::watching(port, rig, spec)
+    }
+
+    fn watching(port: PortTask, rig: LineRig, spec: Arc<Spec>) -> World {
         World {
             rig,
             spec,
-            hub,
-            stop,
+            hub: port.events,
+            stop: port.stop,
             values: BTreeMap::new(),
             misses: BTreeMap::new(),
             wrong: Vec::new(),
@@ -579,21 +564,7 @@ devices:
 "#
     ));
     let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
-    let (hub_in, mut hub) = mpsc::channel(64);
-    let stop = CancellationToken::new();
-    tokio::spawn(port::run(
-        PortId(0),
-        Arc::clone(&spec),
-        Opener::System,
-        Learned::forgetful(),
-        Rng::new(1),
-        clock,
-        Journal::new(Arc::clone(&spec)),
-        hub_in,
-        Heartbeat::new("line"),
-        stop.clone(),
-        oneshot::channel().0,
-    ));
+    let mut port = port_task::start(&spec, Opener::System, clock, 1);
     // No unit here answers the module, but with the right settings it would.
     let mut seen: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
     let mut buffer = [0; 256];
@@ -618,13 +589,13 @@ devices:
     assert!(seen["module"].iter().all(|rate| *rate == 9600), "{seen:?}");
     assert!(seen["meter"].iter().all(|rate| *rate == 2400), "{seen:?}");
     let mut answers = 0;
-    while let Ok(event) = hub.try_recv() {
+    while let Ok(event) = port.events.try_recv() {
         if let FieldEvent::Polled { readings, .. } = event {
             answers += readings.len();
         }
     }
     assert!(answers >= 2, "{answers}");
-    stop.cancel();
+    port.stop.cancel();
 }
 
 /// Checks a serial server, which passes bytes on as they are.
@@ -652,30 +623,8 @@ async fn modules_and_meters_behind_a_serial_server_are_read() {
         let (mut socket, _) = listener.accept().await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut socket, &mut pipe).await;
     });
-    let (hub_in, hub) = mpsc::channel(64);
-    let stop = CancellationToken::new();
-    tokio::spawn(port::run(
-        PortId(0),
-        Arc::clone(&spec),
-        Opener::System,
-        Learned::forgetful(),
-        Rng::new(1),
-        clock,
-        Journal::new(Arc::clone(&spec)),
-        hub_in,
-        Heartbeat::new("line"),
-        stop.clone(),
-        oneshot::channel().0,
-    ));
-    let mut w = World {
-        rig,
-        spec,
-        hub,
-        stop,
-        values: BTreeMap::new(),
-        misses: BTreeMap::new(),
-        wrong: Vec::new(),
-    };
+    let port = port_task::start(&spec, Opener::System, clock, 1);
+    let mut w = World::watching(port, rig, spec);
     w.run(Duration::from_secs(6)).await;
     assert!(w.wrong.is_empty(), "{:#?}", w.wrong);
     for device in &w.spec.devices {

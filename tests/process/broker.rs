@@ -55,6 +55,13 @@ fn model(clock: Clock) -> Platform {
     Platform::new(spec, Rng::new(1), clock.now())
 }
 
+/// Starts the platform on a port of its own.
+async fn broker() -> Broker {
+    let clock = Clock::system();
+    let broker = Broker::start(anywhere(), model(clock), clock).await;
+    broker.unwrap()
+}
+
 fn meter() -> Device {
     Device::new("a1SubDemoPk", "meter-001")
 }
@@ -90,6 +97,12 @@ async fn next(events: &mut EventLoop) -> Packet {
     }
 }
 
+async fn connected(broker: &Broker) -> (AsyncClient, EventLoop) {
+    let (client, mut events) = AsyncClient::new(options(broker.addr()), 10);
+    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    (client, events)
+}
+
 async fn message(events: &mut EventLoop) -> (String, Json) {
     loop {
         if let Packet::Publish(p) = next(events).await {
@@ -100,12 +113,8 @@ async fn message(events: &mut EventLoop) -> (String, Json) {
 
 #[tokio::test]
 async fn rumqttc_logs_a_meter_in_posts_for_it_and_sees_it_kicked() {
-    let clock = Clock::system();
-    let broker = Broker::start(anywhere(), model(clock), clock)
-        .await
-        .unwrap();
-    let (client, mut events) = AsyncClient::new(options(broker.addr()), 10);
-    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    let broker = broker().await;
+    let (client, mut events) = connected(&broker).await;
     let login = format!("/ext/session/{GATEWAY}/combine/login");
     client
         .publish(&login, QoS::AtMostOnce, false, log_in())
@@ -162,10 +171,7 @@ async fn rumqttc_logs_a_meter_in_posts_for_it_and_sees_it_kicked() {
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_with_4_and_a_cut_is_seen_at_once() {
-    let clock = Clock::system();
-    let broker = Broker::start(anywhere(), model(clock), clock)
-        .await
-        .unwrap();
+    let broker = broker().await;
     let mut wrong = options(broker.addr());
     wrong.set_credentials(USER, "0".repeat(64));
     let (_client, mut events) = AsyncClient::new(wrong, 10);
@@ -174,8 +180,7 @@ async fn a_wrong_password_is_refused_with_4_and_a_cut_is_seen_at_once() {
         refused.to_string().contains("BadUserNamePassword"),
         "{refused}"
     );
-    let (_client, mut events) = AsyncClient::new(options(broker.addr()), 10);
-    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    let (_client, mut events) = connected(&broker).await;
     let gateway = Device::new("a1GwDemoPk0", "gw-0001");
     assert!(
         broker
@@ -188,12 +193,8 @@ async fn a_wrong_password_is_refused_with_4_and_a_cut_is_seen_at_once() {
 
 #[tokio::test]
 async fn garbage_and_silence_cost_their_own_connection_and_nothing_else() {
-    let clock = Clock::system();
-    let broker = Broker::start(anywhere(), model(clock), clock)
-        .await
-        .unwrap();
-    let (_client, mut events) = AsyncClient::new(options(broker.addr()), 10);
-    assert!(matches!(next(&mut events).await, Packet::ConnAck(_)));
+    let broker = broker().await;
+    let (_client, _events) = connected(&broker).await;
     let half = &[0x10, 0x20, 0x00, 0x04, b'M', b'Q'];
     let no_connect = &[0xc0, 0x00];
     let oversize = &[0x30, 0xff, 0xff, 0xff, 0x7f];
@@ -216,10 +217,7 @@ async fn garbage_and_silence_cost_their_own_connection_and_nothing_else() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped_and_holds_nobody_up() {
-    let clock = Clock::system();
-    let broker = Broker::start(anywhere(), model(clock), clock)
-        .await
-        .unwrap();
+    let broker = broker().await;
     let mut connect = rumqttc::Connect::new(CLIENT);
     connect.keep_alive = 60;
     connect.set_login(USER, CONNECT_SIGN);

@@ -11,6 +11,8 @@
     reason = "a panic is how a test says no, and what it prints explains it"
 )]
 
+#[path = "../fixture/port_task.rs"]
+mod port_task;
 #[path = "../fixture/tools.rs"]
 mod tools;
 

@@ -9,22 +9,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{Evidence, FieldEvent, PortId, Rng, UnitId};
+use crate::port_task::{self, PortTask};
+use alink_gateway::base::{Evidence, FieldEvent, Rng, UnitId};
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings::{Surroundings, load_in};
-use alink_gateway::io::log::Journal;
-use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::LineSpec;
 use rustix::pty::{OpenptFlags, openpt};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_util::sync::CancellationToken;
 
 /// From plugging in to the first value (the goal of the project).
 const BACK: Duration = Duration::from_secs(2);
@@ -66,22 +61,12 @@ devices:
     let mut line = Line::new(Pace::from(serial), Rng::new(1));
     line.attach(UnitId(1), Unit::new(Life::Marked, 1));
     let mut rig = LineRig::new(line, clock);
-    let (told, attempted) = oneshot::channel();
-    let (hub_in, mut hub) = mpsc::channel(64);
-    let stop = CancellationToken::new();
-    let port = tokio::spawn(port::run(
-        PortId(0),
-        Arc::clone(&spec),
-        Opener::System,
-        Learned::forgetful(),
-        Rng::new(1),
-        clock,
-        Journal::new(spec),
-        hub_in,
-        Heartbeat::new("line"),
-        stop.clone(),
-        told,
-    ));
+    let PortTask {
+        events: mut hub,
+        stop,
+        attempted,
+        task: port,
+    } = port_task::start(&spec, Opener::System, clock, 1);
     attempted.await.unwrap();
 
     let mut nodes = BTreeSet::new();

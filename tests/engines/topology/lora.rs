@@ -2,8 +2,9 @@
 
 use super::*;
 
-#[test]
-fn a_lora_device_silent_since_the_last_connection_is_turned_off_by_an_explicit_log_out() {
+/// Builds four devices that were online when the link broke; the first two are of a LoRa
+/// product, and the platform shows them still.
+fn cut_off() -> Pair {
     let lora = BTreeSet::from([sub(0), sub(1)]);
     let mut p = Pair::new(4, |_| {}, |s| s.lora = lora);
     p.up();
@@ -11,6 +12,12 @@ fn a_lora_device_silent_since_the_last_connection_is_turned_off_by_an_explicit_l
     p.run(secs(5));
     p.down();
     assert!(p.is_online(0) && p.is_online(1), "still shown");
+    p
+}
+
+#[test]
+fn a_lora_device_silent_since_the_last_connection_is_turned_off_by_an_explicit_log_out() {
+    let mut p = cut_off();
     assert!(!p.is_online(2));
     p.want([0, 2], Presence::Offline);
     p.up();
@@ -22,13 +29,7 @@ fn a_lora_device_silent_since_the_last_connection_is_turned_off_by_an_explicit_l
 
 #[test]
 fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_its_next_life() {
-    let lora = BTreeSet::from([sub(0), sub(1)]);
-    let mut p = Pair::new(4, |_| {}, |s| s.lora = lora);
-    p.up();
-    p.want(0..4, Presence::Online);
-    p.run(secs(5));
-    p.down();
-    assert!(p.is_online(0) && p.is_online(1), "still shown");
+    let mut p = cut_off();
     // Killed, and started again; no state is kept.
     p.cloud = Cloud::new(Arc::clone(&p.spec), Rng::new(3), p.now);
     p.notices.clear();

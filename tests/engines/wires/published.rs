@@ -447,23 +447,9 @@ devices:
         }
     });
     let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
-    let (hub_in, mut hub) = mpsc::channel(64);
-    let stop = CancellationToken::new();
-    tokio::spawn(port::run(
-        PortId(0),
-        Arc::clone(&spec),
-        Opener::System,
-        Learned::forgetful(),
-        Rng::new(1),
-        clock,
-        Journal::new(Arc::clone(&spec)),
-        hub_in,
-        Heartbeat::new("rack"),
-        stop.clone(),
-        oneshot::channel().0,
-    ));
-    let (read, _) = collect(&spec, &mut hub, Duration::from_secs(3)).await;
-    stop.cancel();
+    let mut port = port_task::start(&spec, Opener::System, clock, 1);
+    let (read, _) = collect(&spec, &mut port.events, Duration::from_secs(3)).await;
+    port.stop.cancel();
     let maker = || Value::Text("Company identification".into());
     let module = |unit: i64| Value::Int(0x0070_1800 | unit);
     assert_eq!(
