@@ -21,12 +21,13 @@ mod forecast;
 #[path = "line/hostile.rs"]
 mod hostile;
 #[path = "../tests/fixture/installation.rs"]
+#[expect(dead_code, reason = "the tests use more of it")]
 mod installation;
 #[path = "line/partial.rs"]
 mod partial;
 #[path = "line/peer.rs"]
 mod peer;
-#[path = "../tests/port/load.rs"]
+#[path = "../tests/engines/port/load.rs"]
 mod port_load;
 #[path = "line/quiet.rs"]
 mod quiet;
@@ -36,14 +37,14 @@ mod report;
 mod site;
 #[path = "line/turns.rs"]
 mod turns;
-#[path = "../tests/turns/figures.rs"]
+#[path = "../tests/engines/turns/figures.rs"]
 mod turns_figures;
-#[path = "../tests/turns/line.rs"]
+#[path = "../tests/engines/turns/line.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod turns_line;
 #[path = "line/utilisation.rs"]
 mod utilisation;
-#[path = "../tests/port/world.rs"]
+#[path = "../tests/engines/port/world.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod world;
 

@@ -24,7 +24,7 @@
 //! may name them too: [`app`], `main.rs`, the shells of the lab.) All other code is plain
 //! Rust: its callers tell it what happened and what time it is, and it answers with data.
 //! `use crate::` points only to lower floors, and rooms on one floor do not know each
-//! other. `tests/house.rs` reads the sources and fails on a breach.
+//! other. `tests/house/rules.rs` reads the sources and fails on a breach.
 //!
 //! ```text
 //! floor 6   main.rs  cli            the command line

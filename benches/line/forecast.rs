@@ -1,5 +1,5 @@
 //! The load of a line as `alink-gateway plan` forecasts it, against what the port
-//! itself then measures, on virtual time: the lives of `tests/port/load.rs`.
+//! itself then measures, on virtual time: the lives of `tests/engines/port/load.rs`.
 
 use crate::port_load::{self, CASES};
 use crate::report::Report;

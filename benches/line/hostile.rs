@@ -2,7 +2,7 @@
 //!
 //! A million transactions against five devices whose replies are late, lost, doubled,
 //! cut, spoilt, echoed, swapped, foreign or preceded by noise, a quarter of a million
-//! in each framing, all through the port's task on pipes. `tests/hostile` describes the
+//! in each framing, all through the port's task on pipes. `tests/engines/hostile` describes the
 //! faults of replies, and the oracle that knows which value was true when.
 //!
 //! The bits inverted in that million are of the kinds a CRC-16 always finds: one to
@@ -17,13 +17,13 @@ use alink_gateway::field::modbus::rtu::{Receiver, Verdict};
 use alink_gateway::field::modbus::{ReadRequest, Reply};
 use alink_gateway::spec::Table;
 
-#[path = "../../tests/hostile/lives.rs"]
+#[path = "../../tests/engines/hostile/lives.rs"]
 mod lives;
-#[path = "../../tests/hostile/ported.rs"]
+#[path = "../../tests/engines/hostile/ported.rs"]
 mod ported;
-#[path = "../../tests/hostile/site.rs"]
+#[path = "../../tests/engines/hostile/site.rs"]
 mod site;
-#[path = "../../tests/hostile/tally.rs"]
+#[path = "../../tests/engines/hostile/tally.rs"]
 mod tally;
 
 use crate::report::Report;

@@ -1,20 +1,20 @@
-//! Whatever fails, only that fails: the fault matrix of `tests/matrix/`, each figure
+//! Whatever fails, only that fails: the fault matrix of `tests/engines/matrix/`, each figure
 //! that of the worst cell; and deaths of many devices at once.
 //!
 //! Everything is on virtual time: the machine changes no figure.
 
-#[path = "../../tests/matrix/death.rs"]
+#[path = "../../tests/engines/matrix/death.rs"]
 mod death;
-#[path = "../../tests/matrix/devices.rs"]
+#[path = "../../tests/fixture/matrix/devices.rs"]
 mod devices;
-#[path = "../../tests/matrix/figures.rs"]
+#[path = "../../tests/engines/matrix/figures.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod figures;
-#[path = "../../tests/matrix/kinds.rs"]
+#[path = "../../tests/fixture/matrix/kinds.rs"]
 mod kinds;
-#[path = "../../tests/matrix/notices.rs"]
+#[path = "../../tests/fixture/matrix/notices.rs"]
 mod notices;
-#[path = "../../tests/matrix/plant.rs"]
+#[path = "../../tests/fixture/matrix/plant.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod plant;
 

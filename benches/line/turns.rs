@@ -1,5 +1,5 @@
 //! How much of the time of living units dead units take, on virtual time: the models of
-//! `tests/turns/`, the real schedule.
+//! `tests/engines/turns/`, the real schedule.
 
 use std::time::Duration;
 

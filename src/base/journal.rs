@@ -4,7 +4,7 @@
 //! Both are interface. `journalctl EVENT=device-silent`, an alarm on a `MESSAGE_ID` and a
 //! line of a log shipper's configuration stay for years on machines that no person
 //! visits. A name or an id here is therefore never changed and never used again for
-//! something else; `tests/journal.rs` keeps them in a golden file. The explanations that
+//! something else; `tests/house/journal.rs` keeps them in a golden file. The explanations that
 //! `journalctl -x` shows are in `packaging/catalog/`, one for each kind.
 
 use std::fmt;

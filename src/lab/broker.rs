@@ -6,7 +6,7 @@
 //! connection: a connection that does not take what is sent to it is dropped, as a
 //! server would drop it.
 //!
-//! The packet codec is that of rumqttc, which the gateway uses as well. `tests/sdk.rs`
+//! The packet codec is that of rumqttc, which the gateway uses as well. `tests/process/sdk.rs`
 //! proves that MQTT clients of other authors understand it.
 
 mod bridge;

@@ -6,7 +6,7 @@
 //! wire, its check included. (The other ways have drawbacks: 250, `RTAC_SERIAL`, and 147,
 //! `USER0`, are shown as bytes until the user sets a preference; frames wrapped into
 //! made-up TCP connections lose their check and show addresses that never were.)
-//! `tests/trace.rs` reads a capture back with tshark.
+//! `tests/process/trace.rs` reads a capture back with tshark.
 //!
 //! A capture holds frames and nothing else. An event without a byte, above all a reply that
 //! did not come, is a comment on the request (`frame.comment`). This is why frames are

@@ -4,7 +4,7 @@
 
 use alink_gateway::base::Rng;
 
-#[path = "../hammer/parsers.rs"]
+#[path = "../engines/hammer/parsers.rs"]
 pub(crate) mod parsers;
 
 /// Cuts the data by its first byte: into how many bursts, which are parted by silence,

@@ -484,7 +484,7 @@ def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
 
 def peak_mib(process):
     """The most memory a process has had. Of the process and not of its control
-    group, for a container is given none that counts memory (tests/usb.rs has)."""
+    group, for a container is given none that counts memory (tests/usb/adapter.rs has)."""
     status = (Path("/proc") / str(process) / "status").read_text()
     return round(int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) / 1024, 1)
 

@@ -299,15 +299,43 @@ mod tests {
 
     #[test]
     fn every_way_of_losing_the_link_says_what_to_check() {
-        for why in [
-            LinkDown::Unreachable("x".into()),
-            LinkDown::Refused(2),
-            LinkDown::Refused(4),
-            LinkDown::Refused(5),
-            LinkDown::NoConnack,
+        for (why, advice) in [
+            (
+                LinkDown::Unreachable("no route".into()),
+                "no route; check the network, the broker's name and port, and the firewall",
+            ),
+            (
+                LinkDown::Refused(1),
+                "is this the platform's MQTT endpoint?",
+            ),
+            (
+                LinkDown::Refused(2),
+                "check product_key, device_name and keepalive (30-1200 s)",
+            ),
+            (
+                LinkDown::Refused(4),
+                "check the gateway's product_key, device_name and secret, and that it exists and \
+                 is enabled",
+            ),
+            (
+                LinkDown::Refused(5),
+                "check that the gateway is enabled and belongs to this instance and region",
+            ),
+            (
+                LinkDown::NoConnack,
+                "is this an MQTT port, and TLS or plain as configured?",
+            ),
+            (
+                LinkDown::Closed,
+                "another client with the same certificate, or the device disabled or deleted?",
+            ),
+            (
+                LinkDown::Protocol("x".into()),
+                "broke the protocol: x; is this an MQTT port?",
+            ),
         ] {
             let words = link_words(&why);
-            assert!(words.contains("check") || words.contains('?'), "{words}");
+            assert!(words.ends_with(advice), "{words}");
         }
     }
 }

@@ -26,7 +26,7 @@
 //!
 //! **Contract**: that of [`engine::Cloud`], at the top of its file.
 //!
-//! **Invariants**, each held by `tests/session.rs`:
+//! **Invariants**, each held by `tests/engines/session.rs`:
 //! - never more than `session.batch` devices in a message, nor a log-in that could make
 //!   more than `session.online` devices online; only devices that may still be shown from
 //!   before the connection can be too many, while they are logged out;
@@ -34,7 +34,7 @@
 //! - a device may have several posts under way, but no value is sent again while the reply
 //!   to its last sending may still come in time, and within the live readings and within
 //!   the backlog the older value of a property leaves first (this invariant and the next
-//!   five are held by `tests/delivery.rs`);
+//!   five are held by `tests/engines/delivery.rs`);
 //! - how many values are delivered depends on the pace of messages, not on the time that
 //!   replies take, up to `post.in_flight` of them;
 //! - a reply that accepts a post settles it, whenever the reply comes; no value counts as
@@ -70,13 +70,13 @@
 //!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
 //!   512 at most; 256 bytes of its message text; 10,000 series of like log events, and
 //!   8,192 log events waiting to be handed out, 20 a second after that; anything beyond is
-//!   dropped and counted (`tests/floods.rs`);
+//!   dropped and counted (`tests/timing/floods.rs`);
 //! - every reading taken is delivered, or waits, or is counted as dropped;
 //! - no reading leaves with a time that is not confirmed, once the system has said that its
 //!   clock is not synchronised (`clock`).
 //!
-//! (The invariants about the topology and orders are held by `tests/roll.rs`, and for each
-//! code, cell by cell, by `tests/codes.rs`.)
+//! (The invariants about the topology and orders are held by `tests/engines/topology.rs`, and for each
+//! code, cell by cell, by `tests/engines/codes.rs`.)
 //!
 //! **Why** a device that was removed from the topology in the console is added again: the
 //! configuration says that it belongs here, and a removal that is not undone is more often

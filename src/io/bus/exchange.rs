@@ -18,7 +18,7 @@
 //! - An unfinished frame that is kept is no longer than the longest frame of its protocol: 260
 //!   bytes of Modbus TCP, 256 of RTU, 513 of ASCII, 1,024 of the raw kind.
 //!
-//! `tests/floods.rs` tests each of these bounds.
+//! `tests/timing/floods.rs` tests each of these bounds.
 
 use std::io;
 use std::sync::Arc;

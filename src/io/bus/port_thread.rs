@@ -156,7 +156,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_ends_it() {
-        run("solo", || async { panic!("on purpose") }).await;
+        let ended = run("solo", || async { panic!("on purpose") });
+        let ended = tokio::time::timeout(Duration::from_secs(30), ended).await;
+        assert!(ended.is_ok(), "the panic is not noticed");
     }
 
     #[tokio::test]

@@ -348,9 +348,18 @@ mod tests {
     #[test]
     fn a_clock_before_the_first_day_is_no_trouble() {
         for life in [Life::Meter, Life::IoModule, Life::Marked] {
-            for address in 0..40 {
-                let _ = life.entry(1, Wall::from_millis(-5), Table::InputRegister, address);
-            }
+            let row = |ms| {
+                (0..40)
+                    .map(|a| life.entry(1, Wall::from_millis(ms), Table::InputRegister, a))
+                    .collect::<Vec<_>>()
+            };
+            let (before, first) = (row(-5), row(0));
+            // The same registers are there, and time goes on across the first instant.
+            let there = |row: &[Option<u16>]| row.iter().map(Option::is_some).collect::<Vec<_>>();
+            assert_eq!(there(&before), there(&first), "{life:?}");
+            assert_eq!(before, row(-5), "{life:?}");
+            assert_eq!(before, row(-life.tick()), "{life:?}");
+            assert_eq!(before == first, life != Life::Marked, "{life:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tests of the parts by themselves; together they are tested by `tests/delivery.rs`.
+//! Tests of the parts by themselves; together they are tested by `tests/engines/delivery.rs`.
 
 use std::time::Duration;
 

@@ -222,7 +222,28 @@ fn a_stuck_task_is_named_once_before_the_watchdog_bites_and_when_it_moves_again(
 
 #[test]
 fn without_a_service_manager_nothing_is_sent_and_nothing_fails() {
-    Notifier::at(None, None).ready();
-    Notifier::at(Some("/nowhere/at/all".into()), None).ready();
-    Notifier::at(Some("@".into()), None).ready();
+    let none = Notifier::at(None, Some(WATCHDOG));
+    assert!(none.socket.is_none(), "{none:?}");
+    none.ready();
+    // An address longer than the kernel takes, and one with a byte that ends it.
+    for unusable in [
+        "/x".repeat(100),
+        "/x\0y".into(),
+        format!("@{}", "x".repeat(200)),
+    ] {
+        let none = Notifier::at(Some(unusable.into()), Some(WATCHDOG));
+        assert!(none.socket.is_none(), "{none:?}");
+        none.ready();
+    }
+
+    // A service manager that has gone: the words are lost, and those after its return are
+    // not behind them.
+    let (gone, address) = manager("gone");
+    drop(gone);
+    let notifier = Notifier::at(Some(address), Some(WATCHDOG));
+    notifier.ready();
+    let (returned, _) = manager("gone");
+    assert_eq!(heard(&returned), [""; 0]);
+    notifier.ready();
+    assert_eq!(heard(&returned), ["READY=1\n"]);
 }

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_proxied_registration_is_signed_with_the_products_secret() {
         // C SDK: `random` of 20 hexadecimal digits; the signature is vector V9 of
-        // tests/platform.rs.
+        // tests/engines/platform.rs.
         let who = Identity::new("a1SubDemoPk", "meter-001");
         let product = Secret::new("ProdSecret000001");
         let one = Proxied::new(&who, &product, SignMethod::HmacSha256, "567345".into());

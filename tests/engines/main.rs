@@ -1,0 +1,43 @@
+//! The engines in simulated worlds, on virtual time: a day of a plant takes seconds, and
+//! the load of the machine changes no result.
+//!
+//! Each module drives one engine, or the whole gateway, and describes itself. Only the
+//! processor limits these tests: they run with as many threads as there are cores.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a test says no, and what it prints explains it"
+)]
+
+#[path = "../fixture/gateway.rs"]
+mod gateway;
+#[path = "../fixture/installation.rs"]
+mod installation;
+#[cfg(feature = "lab")]
+#[path = "../fixture/port_task.rs"]
+#[allow(dead_code, reason = "the tests of adapters wait for its end")]
+mod port_task;
+
+mod codes;
+mod converge;
+mod delivery;
+mod enrolment;
+mod hammer;
+mod hostile;
+mod matrix;
+mod plan;
+mod platform;
+mod port;
+mod quiet;
+mod recovery;
+mod registers;
+mod reload;
+mod session;
+mod takeover;
+mod tongues;
+mod topology;
+mod turns;
+mod vectors;
+mod wires;
+mod world;

@@ -1,0 +1,454 @@
+//! The cloud engine: for given inputs, exact outputs.
+//!
+//! The other side is a small model of the platform written for these tests alone, on
+//! virtual time; it shares no code with the engine. Every message the engine sends
+//! passes [`World::check`], so each test also tests the invariants.
+
+mod connection;
+mod kicked;
+mod lives;
+mod log_in;
+mod log_out;
+mod messages;
+mod platform;
+mod posts;
+mod quota;
+mod refused;
+mod stopping;
+mod unanswered;
+
+use crate::gateway::{gateway as spec, name};
+use alink_gateway::base::{
+    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Value, Wall,
+};
+use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
+use alink_gateway::spec::{Spec, Subscriptions};
+use platform::{ERROR, Naming, PACK, Platform, SESSION, Sent, ends_session, is_aside};
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+fn post_topic(id: u32) -> String {
+    format!("/sys/subPk/{}/thing/event/property/post", name(id))
+}
+
+/// The engine, the platform, and the time between them.
+struct World {
+    cloud: Cloud,
+    spec: Arc<Spec>,
+    now: Now,
+    platform: Platform,
+    link: bool,
+    stopped: bool,
+    /// Until when posts may be sent, once stopped.
+    last_posts: Mono,
+    wanted: BTreeMap<u32, Presence>,
+    mail: BTreeMap<(Mono, u64), (String, Vec<u8>)>,
+    posted: u64,
+    delay: Duration,
+    /// Requests or replies lost, in thousandths; chance for the test's own use.
+    loss: u32,
+    rng: Rng,
+    sent: Vec<Sent>,
+    notices: Vec<Notice>,
+    subscribed: Vec<Vec<String>>,
+    logged_out: usize,
+    ids: BTreeSet<String>,
+    /// Device → id of its session request, and when it counts as unanswered.
+    under_way: BTreeMap<u32, (String, Mono)>,
+}
+
+impl World {
+    fn new(spec: Spec) -> World {
+        World::seeded(spec, 1)
+    }
+
+    fn seeded(spec: Spec, seed: u64) -> World {
+        let spec = Arc::new(spec);
+        let now = Now {
+            mono: Mono::from_micros(1_000_000),
+            wall: Wall::from_millis(1_700_000_000_000),
+        };
+        World {
+            cloud: Cloud::new(Arc::clone(&spec), Rng::new(seed), now),
+            spec,
+            now,
+            platform: Platform {
+                online: BTreeSet::new(),
+                bad: BTreeMap::new(),
+                bad_post: BTreeMap::new(),
+                naming: Naming::Nobody,
+                text_codes: false,
+                moods: Vec::new(),
+                accepted: Vec::new(),
+            },
+            link: false,
+            stopped: false,
+            last_posts: Mono::START,
+            wanted: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            posted: 0,
+            delay: ms(20),
+            loss: 0,
+            rng: Rng::new(seed ^ 0xABCD),
+            sent: Vec::new(),
+            notices: Vec::new(),
+            subscribed: Vec::new(),
+            logged_out: 0,
+            ids: BTreeSet::new(),
+            under_way: BTreeMap::new(),
+        }
+    }
+
+    // --- what happens ---
+
+    fn up(&mut self) {
+        self.link = true;
+        self.cloud.on_link_up(self.now);
+        self.settle();
+    }
+
+    fn down(&mut self) {
+        self.link = false;
+        self.platform.online.clear();
+        self.mail.clear();
+        self.under_way.clear();
+        self.cloud.on_link_down(self.now);
+        self.settle();
+    }
+
+    fn want(&mut self, ids: impl IntoIterator<Item = u32>, presence: Presence) {
+        for id in ids {
+            self.wanted.insert(id, presence);
+            self.cloud.want(self.now, DeviceId(id), presence);
+            self.settle();
+        }
+    }
+
+    fn put(&mut self, id: u32, point: u16, value: i64) {
+        let reading = Reading {
+            device: DeviceId(id),
+            point,
+            value: Value::Int(value),
+            at: self.now,
+        };
+        self.cloud.put(self.now, reading);
+        self.settle();
+    }
+
+    fn kick(&mut self, id: u32, code: i64) {
+        // 520 is about a message sent earlier: it ends no session that has begun since.
+        let stale = code == 520 && self.session(id) != Session::In;
+        if ends_session(code) && !stale {
+            self.platform.online.remove(&id);
+        }
+        let body = json!({"id": "9", "code": code, "data": {"productKey": "subPk", "deviceName": name(id)}});
+        self.message(ERROR, body.to_string().as_bytes());
+    }
+
+    fn message(&mut self, topic: &str, payload: &[u8]) {
+        self.cloud.on_message(self.now, topic, payload);
+        self.settle();
+    }
+
+    fn stop(&mut self) {
+        self.stopped = true;
+        self.last_posts = self.now.mono + secs(2).min(self.spec.stop_within / 5);
+        for wish in self.wanted.values_mut() {
+            *wish = Presence::Offline;
+        }
+        let last = self.now.mono + self.spec.stop_within / 4;
+        for (_, until) in self.under_way.values_mut() {
+            *until = (*until).min(last);
+        }
+        self.cloud.stop(self.now);
+        self.settle();
+    }
+
+    // --- time ---
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now.mono + span;
+        self.run_until(end, |_| false);
+    }
+
+    /// Runs until `done`, at most `span`; returns whether it came.
+    fn run_for(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> bool {
+        let end = self.now.mono + span;
+        self.run_until(end, &done);
+        done(self)
+    }
+
+    fn run_until(&mut self, end: Mono, done: impl Fn(&World) -> bool) {
+        self.settle();
+        while !done(self) {
+            let wake = self.cloud.wake_at().map(|w| w.at);
+            let mail = self.mail.keys().next().map(|(at, _)| *at);
+            let next = [wake, mail].into_iter().flatten().min().unwrap_or(end);
+            if next > end || (wake.is_none() && mail.is_none()) {
+                self.advance_to(end);
+                self.settle();
+                return;
+            }
+            self.advance_to(next);
+            if let Some(&key) = self.mail.keys().next().filter(|(at, _)| *at <= next) {
+                let (topic, payload) = self.mail.remove(&key).unwrap();
+                let id = serde_json::from_slice::<Json>(&payload).unwrap()["id"].clone();
+                self.under_way.retain(|_, (open, _)| json!(open) != id);
+                self.cloud.on_message(self.now, &topic, &payload);
+            }
+            self.settle();
+        }
+    }
+
+    fn advance_to(&mut self, at: Mono) {
+        let millis = at.since(Mono::START).as_millis() as i64;
+        self.now = Now {
+            mono: at.max(self.now.mono),
+            wall: Wall::from_millis(1_700_000_000_000 + millis),
+        };
+    }
+
+    // --- what comes out ---
+
+    fn settle(&mut self) {
+        let mut budget = 100_000;
+        while let Some(output) = self.cloud.poll(self.now) {
+            budget -= 1;
+            assert!(budget > 0, "the engine never rests");
+            match output {
+                Output::Publish { topic, payload } if is_aside(&topic) => {
+                    self.aside(&topic, &payload);
+                }
+                Output::Keep { device, .. } => panic!("{device:?} has its secret"),
+                Output::Publish { topic, payload } => {
+                    let sent = Sent::read(self.now.mono, &topic, &payload);
+                    self.check(&sent);
+                    self.deliver(&sent);
+                    self.sent.push(sent);
+                }
+                Output::Subscribe { filters } => self.subscribed.push(filters),
+                Output::Notice(notice) => {
+                    assert!(!notice.sentence().is_empty());
+                    self.notices.push(notice);
+                }
+                Output::Errand(errand) => panic!("nobody has pushed anything: {errand:?}"),
+                Output::LoggedOut => self.logged_out += 1,
+            }
+        }
+        let wake = self.cloud.wake_at();
+        assert!(
+            wake.is_none_or(|w| w.at > self.now.mono),
+            "to be woken in the past: {wake:?} at {}",
+            self.now.mono
+        );
+        let unsettled = self.wanted.iter().any(|(id, wish)| {
+            let is = self.cloud.session(DeviceId(*id));
+            (is == Session::In) != (*wish == Presence::Online)
+                && !(*wish == Presence::Offline && matches!(is, Session::Barred { .. }))
+                && !(*wish == Presence::Offline && is == Session::Out)
+        });
+        // A device that waits for a place waits for another to leave, not for a time.
+        let full = self.cloud.online() >= self.spec.cloud.session.online;
+        if self.link && unsettled && !full && self.logged_out == 0 {
+            assert!(wake.is_some(), "nothing will ever happen");
+        }
+    }
+
+    /// Answers relations, answers to orders and the version: `tests/engines/topology.rs` is about
+    /// them. Here every device is in the topology, but for those bad with 6401, which
+    /// hang elsewhere.
+    fn aside(&mut self, topic: &str, payload: &[u8]) {
+        assert!(self.link, "published without a link");
+        let json: Json = serde_json::from_slice(payload).expect("JSON");
+        let lost = self.rng.chance(self.loss) || self.rng.chance(self.loss);
+        let (code, data) = if topic.ends_with("/topo/get") {
+            let under = (0..self.spec.devices.len() as u32)
+                .filter(|d| self.platform.bad.get(d) != Some(&6401))
+                .map(|d| json!({"productKey": "subPk", "deviceName": name(d)}));
+            (200, under.collect::<Vec<_>>())
+        } else if topic.ends_with("/topo/add") {
+            let bad = &self.platform.bad;
+            let elsewhere = json["params"].as_array().unwrap().iter().any(|d| {
+                let id = d["deviceName"].as_str().unwrap()[6..].parse().unwrap();
+                bad.get(&id) == Some(&6401)
+            });
+            (if elsewhere { 6401 } else { 200 }, Vec::new())
+        } else {
+            return;
+        };
+        let body = json!({"id": json["id"], "code": code, "message": "m", "data": data});
+        if !lost {
+            self.posted += 1;
+            self.mail.insert(
+                (self.now.mono + self.delay, self.posted),
+                (format!("{topic}_reply"), body.to_string().into_bytes()),
+            );
+        }
+    }
+
+    fn deliver(&mut self, sent: &Sent) {
+        assert!(self.link, "published without a link");
+        if self.rng.chance(self.loss) {
+            return;
+        }
+        let reply = self.platform.answer(sent);
+        if self.rng.chance(self.loss) {
+            return;
+        }
+        self.posted += 1;
+        self.mail
+            .insert((self.now.mono + self.delay, self.posted), reply);
+    }
+
+    /// Checks the invariants, message by message.
+    fn check(&mut self, sent: &Sent) {
+        let spec = Arc::clone(&self.spec);
+        let (limits, policy) = (&spec.cloud.session, &spec.cloud.post);
+        assert!(
+            self.ids.insert(sent.id.clone()),
+            "id {} used twice",
+            sent.id
+        );
+        sent.id.parse::<u32>().expect("a decimal id");
+        assert!(!sent.devices.is_empty());
+        let distinct: BTreeSet<_> = sent.devices.iter().collect();
+        assert_eq!(distinct.len(), sent.devices.len(), "twice in one message");
+        assert_eq!(
+            sent.devices.len() > 1,
+            sent.what().starts_with("batch_") || sent.what() == "pack",
+            "one device: its own topic; several: the batch's"
+        );
+        // Posts of one device may overlap: their values carry their times
+        // (`tests/engines/delivery.rs` is about them).
+        if sent.is_session() {
+            let timeout = match self.stopped {
+                true => spec.stop_within / 4,
+                // Shorter than configured when replies come sooner, but never shorter
+                // than this.
+                false => secs(2),
+            };
+            for d in &sent.devices {
+                if let Some((_, until)) = self.under_way.get(d) {
+                    assert!(*until <= self.now.mono, "device {d} is already under way");
+                }
+                let entry = (sent.id.clone(), self.now.mono + timeout);
+                self.under_way.insert(*d, entry);
+            }
+        }
+        if sent.is_session() {
+            assert!(sent.devices.len() <= limits.batch);
+            let busy = self
+                .spec
+                .devices()
+                .filter(|(id, _)| {
+                    matches!(self.cloud.session(*id), Session::In | Session::LoggingIn)
+                })
+                .count();
+            assert!(busy <= limits.online, "{busy} online or about to be");
+        } else {
+            assert!(
+                !self.stopped || self.now.mono <= self.last_posts,
+                "posted while logging out"
+            );
+            assert!(sent.devices.len() <= policy.pack_devices);
+            assert!(sent.bytes <= policy.message_bytes);
+            let mut properties = 0;
+            match sent.what() {
+                "pack" => {
+                    for s in sent.json["params"]["subDevices"].as_array().unwrap() {
+                        properties += s["properties"].as_object().unwrap().len();
+                    }
+                }
+                _ => properties = sent.json["params"].as_object().unwrap().len(),
+            }
+            assert!(properties > 0 && properties <= policy.pack_properties);
+            for d in &sent.devices {
+                assert_eq!(
+                    self.cloud.session(DeviceId(*d)),
+                    Session::In,
+                    "posted for {d}"
+                );
+            }
+        }
+        if sent.is_login() {
+            for d in &sent.devices {
+                let recent = self
+                    .sent
+                    .iter()
+                    .rev()
+                    .take_while(|s| self.now.mono.since(s.at) < secs(60))
+                    .filter(|s| s.is_login() && s.devices.contains(d))
+                    .count();
+                assert!(recent < limits.logins_per_minute, "{d} tried too often");
+            }
+        }
+        let second = self
+            .sent
+            .iter()
+            .rev()
+            .take_while(|s| self.now.mono.since(s.at) < secs(1))
+            .count();
+        let most = policy.messages_per_second + (policy.messages_per_second / 5).max(1);
+        assert!(second < most as usize, "{second} messages in a second");
+    }
+
+    // --- looking ---
+
+    fn online(&self) -> usize {
+        assert_eq!(
+            self.cloud.online(),
+            self.spec
+                .devices()
+                .filter(|(id, _)| self.cloud.session(*id) == Session::In)
+                .count()
+        );
+        self.cloud.online()
+    }
+
+    fn session(&self, id: u32) -> Session {
+        self.cloud.session(DeviceId(id))
+    }
+
+    /// Returns the messages sent, as `what×devices`, since the last call.
+    fn spoken(&mut self) -> Vec<String> {
+        let sent = std::mem::take(&mut self.sent);
+        sent.iter()
+            .map(|s| format!("{}×{}", s.what(), s.devices.len()))
+            .collect()
+    }
+
+    fn barred_with(&self, id: u32) -> Option<i64> {
+        match self.session(id) {
+            Session::Barred { code, .. } => Some(code.0),
+            _ => None,
+        }
+    }
+}
+
+/// Builds a world with all of `n` devices online, and no message yet.
+fn online(n: u32) -> World {
+    online_with(spec(n, 4))
+}
+
+fn online_with(spec: Spec) -> World {
+    let n = spec.devices.len() as u32;
+    let mut w = World::new(spec);
+    w.up();
+    w.want(0..n, Presence::Online);
+    w.run(secs(5));
+    assert_eq!(w.online(), n as usize);
+    w.spoken();
+    w.notices.clear();
+    w
+}

@@ -1,0 +1,992 @@
+//! Configurations, right and wrong, and the exact words of `check` about them.
+//!
+//! Each directory under `config_cases/` is one mistake: `gateway.yaml`, any further
+//! files, and `expect.txt`, which holds the output and the exit status. The directory
+//! is copied to a directory of its own where no other user may read the files (`modes`
+//! lists exceptions); `environment` lists variables; `credentials/` stands for
+//! systemd's directory. `BLESS=1` writes the output to `expect.txt`, for review.
+
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says no")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use alink_gateway::base::Secret;
+use alink_gateway::cli::check;
+use alink_gateway::config::{FirstPass, Severity, Source};
+use alink_gateway::io::files::service_account::Account;
+use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::spec::{
+    Bits, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number, Part,
+    PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
+};
+use proptest::prelude::*;
+
+fn root(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+}
+
+fn pairs(file: &Path, separator: char) -> Vec<(String, String)> {
+    fs::read_to_string(file)
+        .unwrap_or_default()
+        .lines()
+        .filter_map(|line| line.split_once(separator))
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .collect()
+}
+
+#[test]
+fn an_adapter_that_has_a_name_that_stays_should_be_called_by_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = fs::canonicalize(dir.path()).unwrap();
+    let at = |name: &str| dir.join(name);
+    let by_id = at("by-id");
+    fs::create_dir_all(&by_id).unwrap();
+    for node in ["ttyUSB0", "ttyUSB1", "ttyS0"] {
+        fs::write(at(node), "").unwrap();
+    }
+    std::os::unix::fs::symlink("../ttyUSB0", by_id.join("usb-FTDI_A1-if00-port0")).unwrap();
+    std::os::unix::fs::symlink("../ttyUSB1", by_id.join("usb-FTDI_B2-if00-port0")).unwrap();
+    let text = fs::read_to_string(root("tests/config_cases/adapter/gateway.yaml")).unwrap();
+    let text = text
+        .replace("/dev/ttyS1", at("ttyUSB1").to_str().unwrap())
+        .replace(
+            "/dev/ttyS2",
+            by_id.join("usb-FTDI_A1-if00-port0").to_str().unwrap(),
+        )
+        .replace("/dev/ttyS3", at("ttyS0").to_str().unwrap());
+    let file = at("gateway.yaml");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let outcome = |by_id: Option<PathBuf>| {
+        let around = Surroundings {
+            by_id,
+            ..Surroundings::default()
+        };
+        let (text, status) = check::outcome(&file, &around);
+        assert_eq!(status, 0, "{text}");
+        text.replace(dir.to_str().unwrap(), "")
+    };
+    let told = outcome(Some(by_id.clone()));
+    assert_eq!(told.matches("by-id").count(), 1, "{told}");
+    assert!(
+        told.contains("said    device: /ttyUSB1\n  wanted  device: /by-id/usb-FTDI_B2-if00-port0"),
+        "{told}"
+    );
+    for nowhere in [None, Some(at("there-is-none"))] {
+        assert!(!outcome(nowhere).contains("by-id/usb-FTDI_B2"));
+    }
+}
+
+#[test]
+fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/profile-product-secret"),
+        dir.path(),
+    );
+    let set = |file: &str, mode| {
+        fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
+    };
+    let passwd = "alink-gateway:x:64990:64991::/:/usr/sbin/nologin\nroot:x:0:0::/:/bin/sh\n";
+    let group = "alink-gateway:x:64991:\nroot:x:0:\n";
+    let around = Surroundings {
+        by_hand: true,
+        service: Account::named("alink-gateway", passwd, group),
+        ..Surroundings::default()
+    };
+    let outcome = || {
+        let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
+        (
+            text.replace(&format!("{}/", dir.path().display()), ""),
+            status,
+        )
+    };
+    set(".", 0o755);
+    set("gateway.yaml", 0o644);
+    let (text, status) = outcome();
+    assert_eq!(status, 0, "{text}");
+    assert!(
+        text.contains("meter.secret, which the service cannot read: 0600 "),
+        "{text}"
+    );
+    assert!(
+        text.contains("chown root:alink-gateway meter.secret && chmod 0640 meter.secret"),
+        "{text}"
+    );
+    set("gateway.yaml", 0o600);
+    let (text, _) = outcome();
+    assert!(
+        text.contains("gateway.yaml and 1 more, which the service cannot read"),
+        "{text}"
+    );
+    set("gateway.yaml", 0o644);
+    set("meter.secret", 0o644);
+    let (text, _) = outcome();
+    assert!(!text.contains("cannot read"), "{text}");
+    // A directory above counts as well.
+    set(".", 0o700);
+    let (text, _) = outcome();
+    assert!(text.contains(" is 0700 "), "{text}");
+}
+
+/// Returns the output of `check` for one case, and its exit status as the last line.
+fn outcome(case: &Path) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    copy(case, dir.path());
+    for (file, mode) in pairs(&case.join("modes"), ' ') {
+        let mode = u32::from_str_radix(&mode, 8).unwrap();
+        fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
+    }
+    let around = Surroundings {
+        environment: pairs(&case.join("environment"), '='),
+        credentials: Some(dir.path().join("credentials")).filter(|d| d.is_dir()),
+        by_hand: true,
+        ..Surroundings::default()
+    };
+    let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
+    let text = text.replace(&format!("{}/", dir.path().display()), "");
+    format!("{text}exit {status}\n")
+}
+
+#[test]
+fn every_mistake_is_told_in_the_expected_words() {
+    let bless = std::env::var_os("BLESS").is_some();
+    let mut cases: Vec<_> = fs::read_dir(root("tests/config_cases"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    cases.sort();
+    assert!(cases.len() > 50, "where have the cases gone?");
+    let mut wrong = String::new();
+    for case in cases {
+        let found = outcome(&case);
+        let file = case.join("expect.txt");
+        if bless {
+            fs::write(&file, &found).unwrap();
+        }
+        let expected = fs::read_to_string(&file).unwrap_or_default();
+        if found != expected {
+            let name = case.file_name().unwrap().to_string_lossy().into_owned();
+            wrong += &format!("--- {name}: expected\n{expected}--- found\n{found}\n");
+        }
+    }
+    assert!(wrong.is_empty(), "\n{wrong}");
+}
+
+#[test]
+fn no_case_prints_its_secret() {
+    let mut with_secret = 0;
+    for case in fs::read_dir(root("tests/config_cases")).unwrap() {
+        let case = case.unwrap().path();
+        assert!(
+            !outcome(&case).contains("hunter2"),
+            "{} prints a secret",
+            case.display()
+        );
+        let text = fs::read(case.join("gateway.yaml")).unwrap_or_default();
+        with_secret += usize::from(String::from_utf8_lossy(&text).contains("hunter2"));
+    }
+    assert!(with_secret > 200, "{with_secret}");
+}
+
+/// Installs `config/` as the package does, all in a directory of its own.
+fn installed() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("config"), dir.path());
+    let main = dir.path().join("gateway.yaml");
+    let text = fs::read_to_string(&main).unwrap();
+    let theirs = "/usr/share/alink-gateway/";
+    assert!(text.contains(theirs), "the package's profiles are not used");
+    fs::write(&main, text.replace(theirs, "")).unwrap();
+    dir
+}
+
+fn quiet() -> Surroundings {
+    Surroundings::default()
+}
+
+#[test]
+fn a_fresh_install_is_valid_polls_nothing_and_is_not_commissioned() {
+    let dir = installed();
+    let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
+    assert!(!loaded.commissioned);
+    assert!(loaded.spec.ports.is_empty() && loaded.spec.devices.is_empty());
+    assert_eq!(loaded.warnings.warnings(), 1, "{:?}", loaded.warnings);
+    assert!(
+        loaded.warnings.problems()[0]
+            .hint
+            .as_ref()
+            .unwrap()
+            .contains("not commissioned")
+    );
+}
+
+#[test]
+fn the_example_is_valid_once_its_secrets_are_there() {
+    let dir = installed();
+    let example = dir.path().join("gateway.example.yaml");
+    let missing = load_in(&example, &quiet()).unwrap_err();
+    assert!(
+        missing
+            .problems()
+            .iter()
+            .all(|p| p.path.ends_with("secret_file"))
+    );
+    fs::create_dir(dir.path().join("secrets")).unwrap();
+    for secret in [
+        "gateway.secret",
+        "secrets/heating",
+        "secrets/hall-001",
+        "secrets/hall-002",
+        "secrets/hall-003",
+        "secrets/grid",
+        "secrets/scale",
+    ] {
+        fs::write(dir.path().join(secret), "s3cret\n").unwrap();
+        fs::set_permissions(dir.path().join(secret), Permissions::from_mode(0o600)).unwrap();
+    }
+    let loaded = load_in(&example, &quiet()).unwrap();
+    assert_eq!(
+        check::summary(&loaded),
+        "2 ports, 6 devices, 7 profiles; 0 warnings"
+    );
+    assert!(loaded.commissioned);
+}
+
+#[test]
+fn the_defaults_that_the_example_shows_are_the_defaults() {
+    // The example with every commented default in force means the same as without.
+    // Commented lines that are no defaults are examples.
+    let text = fs::read_to_string(root("config/gateway.example.yaml")).unwrap();
+    let secrets = [
+        "#secret_credential",
+        "#secret:",
+        "#ca_file",
+        "#product_key",
+        "#product_secret",
+        "#registration",
+        "#instance_id",
+        "#devices_file",
+        "#reply_delay",
+        "#stale_after",
+        "#holes",
+        "#serial: {",
+    ];
+    let mut uncommented = String::new();
+    for line in text.lines() {
+        let bare = line.trim_start();
+        let is_key = bare.starts_with('#')
+            && !bare.starts_with("# ")
+            && !bare.ends_with("# example")
+            && !secrets.iter().any(|s| bare.starts_with(s));
+        if is_key {
+            uncommented.push_str(&line.replacen('#', "", 1));
+        } else {
+            uncommented.push_str(line);
+        }
+        uncommented.push('\n');
+    }
+    let dir = installed();
+    fs::create_dir(dir.path().join("secrets")).unwrap();
+    for secret in [
+        "gateway.secret",
+        "secrets/heating",
+        "secrets/hall-001",
+        "secrets/hall-002",
+        "secrets/hall-003",
+        "secrets/grid",
+        "secrets/scale",
+    ] {
+        fs::write(dir.path().join(secret), "s3cret\n").unwrap();
+    }
+    let example = dir.path().join("gateway.example.yaml");
+    let plain = load_in(&example, &quiet()).unwrap().spec;
+    fs::write(&example, uncommented).unwrap();
+    let full = load_in(&example, &quiet()).unwrap().spec;
+    // An override that stands for the port's value or none; written out it has the
+    // value.
+    let mut full = full;
+    assert_eq!(
+        full.devices[0].response_timeout.take(),
+        Some(Duration::from_millis(300))
+    );
+    assert_eq!(plain, full);
+}
+
+#[test]
+fn the_service_does_not_start_without_its_credential() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/credential-outside-the-service"),
+        dir.path(),
+    );
+    let report = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap_err();
+    assert_eq!(
+        report.problems()[0].said,
+        "gateway, but systemd has handed over no credentials"
+    );
+}
+
+const HEAD: &str = "\
+gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s3cret }
+cloud: { url: 'mqtts://gateway.example' }
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 10s
+    points:
+      - { id: Voltage, table: holding, address: 0, type: u16 }
+ports:
+";
+
+fn racks(n: usize) -> String {
+    (0..n)
+        .map(|i| format!("  - {{ name: rack{i}, tcp: {{ host: 10.0.0.{i} }} }}\n"))
+        .collect()
+}
+
+/// Writes `right` or, where the bit is set, `wrong`, for each key; returns also how
+/// many are wrong.
+fn seeded(keys: &[(&str, &str, &str)], which: u32) -> (String, usize) {
+    let words: Vec<_> = (0..)
+        .zip(keys)
+        .map(|(bit, (key, right, wrong))| {
+            let value = if which >> bit & 1 == 1 { wrong } else { right };
+            format!("{key}: {value}")
+        })
+        .collect();
+    (words.join(", "), which.count_ones() as usize)
+}
+
+/// Returns how many errors `yaml` has, as `check` counts them.
+fn errors(yaml: &str) -> (usize, String) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("gateway.yaml"), yaml).unwrap();
+    fs::write(dir.path().join("secret"), "s3cret").unwrap();
+    match load_in(&dir.path().join("gateway.yaml"), &quiet()) {
+        Ok(_) => (0, String::new()),
+        Err(report) => (report.errors(), report.to_string()),
+    }
+}
+
+#[test]
+fn so_many_mistakes_so_many_problems() {
+    let device = [
+        ("name", "dev2", "dev1"),
+        ("port", "rack0", "rack9"),
+        ("unit", "2", "999"),
+        ("profile", "meter", "nope"),
+        ("device_name", "dev-2", "ä"),
+        ("product_key", "a1SubDemoPk", "a/b"),
+        ("secret_file", "secret", "s/9"),
+        ("turnaround", "0s", "1"),
+        ("response_timeout", "1s", "x"),
+        ("liveness", "{ missed: 3 }", "{ missed: 0 }"),
+    ];
+    for which in 0..1 << device.len() {
+        let (entry, mistakes) = seeded(&device, which);
+        let yaml = format!(
+            "{HEAD}{}devices:\n\
+             \x20 - {{ name: dev1, port: rack0, unit: 1, profile: meter, secret: s }}\n\
+             \x20 - {{ {entry} }}\n",
+            racks(2)
+        );
+        let (found, told) = errors(&yaml);
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+
+    let point = [
+        ("id", "Current", "1x"),
+        ("table", "holding", "holdng"),
+        ("address", "1", "-1"),
+        ("type", "u32", "u33"),
+        ("scale", "1", "0"),
+        ("offset", "0", "x"),
+        ("words", "low", "up"),
+        ("bytes", "low", "down"),
+        ("interval", "10s", "10"),
+    ];
+    for which in 0..1 << point.len() {
+        let (entry, mistakes) = seeded(&point, which);
+        let yaml = HEAD.replace(
+            "    points:\n",
+            &format!("    points:\n      - {{ {entry} }}\n"),
+        );
+        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+
+    let session = [
+        ("batch", "50", "51"),
+        ("retry_floor", "1m", "x"),
+        ("retry_ceiling", "10m", "0s"),
+        ("in_flight", "4", "0"),
+    ];
+    for which in 0..1 << session.len() {
+        let (entry, mistakes) = seeded(&session, which);
+        let yaml = HEAD.replace(
+            "gateway.example' }",
+            &format!("gateway.example', session: {{ {entry} }} }}"),
+        );
+        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long it really takes is what is measured"
+)]
+/// Loads `yaml` and `csv`; returns how many devices there are and how long it took.
+fn time_to_load(yaml: &str, csv: &str) -> (usize, Duration) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.yaml");
+    fs::write(&path, yaml).unwrap();
+    fs::write(dir.path().join("devices.csv"), csv).unwrap();
+    let start = Instant::now();
+    let loaded = load_in(&path, &quiet()).unwrap();
+    (loaded.spec.devices.len(), start.elapsed())
+}
+
+#[test]
+fn two_thousand_devices_are_pleasant_to_load() {
+    let ranges: String = (0..10)
+        .map(|i| {
+            format!("  - {{ name: 'r{i}-{{unit:03}}', units: 1-200, port: rack{i}, profile: meter, secret: s }}\n")
+        })
+        .collect();
+    let yaml = format!("{HEAD}{}devices:\n{ranges}", racks(10));
+    let (n, ranges) = time_to_load(&yaml, "");
+    assert_eq!(n, 2000);
+
+    let rows: String = (0..2000)
+        .map(|i| format!("dev-{i:04},rack{},{},meter,s{i}\n", i / 200, i % 200))
+        .collect();
+    let yaml = format!("{HEAD}{}devices_file: devices.csv\n", racks(10));
+    let (n, table) = time_to_load(&yaml, &format!("name,port,unit,profile,secret\n{rows}"));
+    assert_eq!(n, 2000);
+
+    let entries: String = (0..2000)
+        .map(|i| {
+            format!(
+                "  - {{ name: dev-{i:04}, port: rack{}, unit: {}, profile: meter, secret: s{i} }}\n",
+                i / 200,
+                i % 200
+            )
+        })
+        .collect();
+    let yaml = format!("{HEAD}{}devices:\n{entries}", racks(10));
+    let (n, listed) = time_to_load(&yaml, "");
+    assert_eq!(n, 2000);
+
+    println!("2,000 devices: ranges {ranges:?}, table {table:?}, listed {listed:?}");
+    // A second each in a debug build; three here, for a busy machine.
+    let limit = Duration::from_secs(3);
+    assert!(
+        ranges < limit && table < limit && listed < limit,
+        "{ranges:?} {table:?} {listed:?}"
+    );
+}
+
+#[test]
+fn values_mean_what_they_say() {
+    let yaml = format!(
+        "{HEAD}  - {{ name: rack0, tcp: {{ host: h }} }}\n\
+         devices:\n\
+         \x20 - {{ name: 012345678901, port: rack0, unit: 0x10, profile: meter, product_key: 12e4, secret: 0123 }}\n"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("gateway.yaml");
+    fs::write(&path, yaml).unwrap();
+    let spec = load_in(&path, &quiet()).unwrap().spec;
+    let device = &spec.devices[0];
+    assert_eq!(device.name, "012345678901");
+    assert_eq!(device.device_name.as_str(), "012345678901");
+    assert_eq!(device.product_key.as_str(), "12e4");
+    assert_eq!(device.secret.expose(), "0123");
+    assert_eq!(device.unit.0, 16);
+    assert_eq!(device.liveness.missed, 3);
+    assert_eq!(device.liveness.quiet, Duration::from_secs(10));
+    assert_eq!(device.liveness.returns, 2);
+    assert_eq!(spec.ports[0].response_timeout, Duration::from_secs(1));
+    assert_eq!(spec.cloud.broker.port, 8883);
+    assert_eq!(spec.cloud.broker.keepalive, Duration::from_secs(300));
+    assert!(!format!("{spec:?}").contains("0123\""));
+}
+
+#[test]
+fn the_whole_shape_means_what_it_says() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/nothing-wrong-in-the-whole-shape"),
+        dir.path(),
+    );
+    let spec = load_in(&dir.path().join("gateway.yaml"), &quiet())
+        .unwrap()
+        .spec;
+    assert_eq!(
+        spec.cloud.broker.transport,
+        Transport::Tls {
+            ca_file: Some(dir.path().join("aliyun-root.pem"))
+        }
+    );
+    assert_eq!(spec.cloud.session, SessionLimits::default());
+    assert_eq!(spec.cloud.post, PostPolicy::default());
+    assert_eq!(
+        spec.cloud.gateway.certificate,
+        GatewayCertificate::Device(Secret::new("hunter2"))
+    );
+    assert_eq!(spec.cloud.sign_method, SignMethod::HmacSha256);
+
+    let names: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["meter-001", "hall-001", "hall-002", "hall-003", "pump-001"]
+    );
+    let hall = &spec.devices[2];
+    assert_eq!((hall.port.0, hall.unit.0), (1, 2));
+    assert_eq!(hall.liveness.quiet, Duration::from_secs(10));
+    assert_eq!(hall.response_timeout, Some(Duration::from_millis(300)));
+    assert_eq!(hall.turnaround, Duration::from_millis(20));
+    // Twice the slowest interval, which is that of Energy, but no more than this.
+    assert_eq!(spec.devices[0].liveness.quiet, Duration::from_secs(30));
+    // Three seconds at least.
+    assert_eq!(spec.devices[4].liveness.quiet, Duration::from_secs(3));
+    assert_eq!(spec.devices[4].device_name.as_str(), "pump:001");
+    assert_eq!(spec.devices[4].product_key.as_str(), "a1Pump");
+
+    let number = |kind, words, scale| Codec::Number {
+        kind,
+        words,
+        bytes: ByteOrder::High,
+        scale,
+        offset: Decimal::ZERO,
+    };
+    let tenth = Decimal {
+        digits: 1,
+        places: 1,
+    };
+    let text = Codec::Text {
+        registers: 8,
+        bytes: ByteOrder::High,
+        encoding: Default::default(),
+    };
+    let seconds = Duration::from_secs;
+    let points: Vec<_> = hall
+        .profile
+        .points
+        .iter()
+        .map(|p| {
+            (
+                p.id.as_str(),
+                p.table,
+                p.address,
+                p.codec.clone(),
+                p.interval,
+            )
+        })
+        .collect();
+    let (u16_, u32_) = (Number::U16, Number::U32);
+    assert_eq!(
+        points,
+        [
+            (
+                "Voltage",
+                Table::HoldingRegister,
+                0,
+                number(u16_, WordOrder::High, tenth),
+                seconds(10)
+            ),
+            (
+                "Energy",
+                Table::InputRegister,
+                10,
+                number(u32_, WordOrder::Low, Decimal::ONE),
+                seconds(60)
+            ),
+            ("Relay", Table::Coil, 0, Codec::Bool, seconds(10)),
+            (
+                "Alarm",
+                Table::HoldingRegister,
+                20,
+                Codec::Bit(3),
+                seconds(10)
+            ),
+            ("Model", Table::HoldingRegister, 30, text, seconds(10)),
+        ]
+    );
+}
+
+#[test]
+fn types_mean_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/types-all-right"), dir.path());
+    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let spec = settings.spec;
+    let point = |id: &str| {
+        let points = &spec.devices[0].profile.points;
+        points.iter().find(|p| p.id == id).unwrap()
+    };
+    let one = Decimal::ONE;
+    let decimal = |digits, places| Decimal { digits, places };
+    let plain = |kind, words, bytes, scale| Codec::Number {
+        kind,
+        words,
+        bytes,
+        scale,
+        offset: Decimal::ZERO,
+    };
+    let part = |at, kind, weight| Part { at, kind, weight };
+    use {ByteOrder as B, WordOrder as W};
+    for (id, codec) in [
+        ("A", plain(Number::U8(Half::High), W::High, B::High, one)),
+        ("B", plain(Number::I8(Half::Low), W::High, B::High, one)),
+        ("C", plain(Number::U24, W::Low, B::High, one)),
+        ("D", plain(Number::I48, W::Low, B::Low, one)),
+        ("E", plain(Number::F16, W::High, B::Low, one)),
+        (
+            "O",
+            Codec::Letters {
+                registers: 4,
+                half: Half::Low,
+                encoding: Default::default(),
+            },
+        ),
+        (
+            "P",
+            Codec::Letters {
+                registers: 4,
+                half: Half::High,
+                encoding: Default::default(),
+            },
+        ),
+    ] {
+        assert_eq!(point(id).codec, codec, "{id}");
+    }
+    let titles = [(0, "off"), (1, "on"), (2, "broken")];
+    for (id, address, width, measure) in [
+        (
+            "F",
+            7,
+            2,
+            Measure {
+                invalid: vec![Marker::Bits(0xFFFF_FFFF)],
+                scale: decimal(1, 2),
+                ..Measure::of(Number::Bcd32)
+            },
+        ),
+        (
+            "G",
+            9,
+            1,
+            Measure {
+                bits: Some(Bits::Range(4, 7)),
+                states: Some(titles.map(|(n, t)| (n, t.to_owned())).into()),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "H",
+            9,
+            1,
+            Measure {
+                bits: Some(Bits::Mask(0xF0)),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "I",
+            10,
+            1,
+            Measure {
+                invalid: vec![Marker::Bits(0x8000), Marker::Number(decimal(32767, 0))],
+                scale: decimal(1, 1),
+                min: Some(decimal(-40, 0)),
+                max: Some(decimal(1255, 1)),
+                ..Measure::of(Number::I16)
+            },
+        ),
+        // The factor stands before the value: both are read, from the factor on.
+        (
+            "J",
+            80,
+            5,
+            Measure {
+                parts: vec![part(4, Number::I16, one)],
+                power: Some(0),
+                ..Measure::of(Number::I16)
+            },
+        ),
+        (
+            "L",
+            80,
+            6,
+            Measure {
+                parts: vec![part(5, Number::U16, one)],
+                power: Some(0),
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "M",
+            20,
+            2,
+            Measure {
+                parts: vec![
+                    part(1, Number::U16, decimal(10_000, 0)),
+                    part(0, Number::U16, one),
+                ],
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "N",
+            30,
+            4,
+            Measure {
+                parts: vec![
+                    part(0, Number::Bcd16, decimal(100, 0)),
+                    part(3, Number::U8(Half::High), decimal(5, 1)),
+                ],
+                ..Measure::of(Number::U16)
+            },
+        ),
+        (
+            "Q",
+            48,
+            2,
+            Measure {
+                invalid: vec![Marker::Number(decimal(-9999, 0)), Marker::Bits(0x7F7F_FFFF)],
+                max: Some(decimal(1_000_000, 0)),
+                round: Some(2),
+                ..Measure::of(Number::F32)
+            },
+        ),
+    ] {
+        let point = point(id);
+        assert_eq!(point.codec, Codec::Measure(Box::new(measure)), "{id}");
+        assert_eq!(
+            (point.address, point.codec.width()),
+            (address, width),
+            "{id}"
+        );
+    }
+}
+
+/// Checks the registers that each kind of value covers, and its type on the platform.
+#[test]
+fn values_of_every_kind_are_read_whole_and_have_their_type() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/values-of-every-kind"), dir.path());
+    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let points = &settings.spec.devices[0].profile.points;
+    let found: Vec<_> = points
+        .iter()
+        .map(|p| {
+            (
+                p.id.as_str(),
+                p.address,
+                p.codec.width(),
+                p.codec.data_type().word(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("Watts", 0, 1, "int"),
+            ("AsDouble", 0, 1, "double"),
+            ("WattsScale", 0, 1, "double"),
+            ("Tiny", 0, 4, "double"),
+            ("Magnitude", 4, 2, "int"),
+            // The sign stands before the number, or behind it.
+            ("Flag", 8, 3, "double"),
+            ("Bit", 10, 4, "int"),
+            ("Other", 10, 2, "int"),
+            ("Clock", 20, 3, "date"),
+            ("Here", 20, 3, "date"),
+            ("Seconds", 30, 2, "date"),
+            ("Millis", 30, 4, "date"),
+            ("Name", 40, 8, "text"),
+        ]
+    );
+    let Codec::Measure(flag) = &points[5].codec else {
+        panic!("{:?}", points[5].codec);
+    };
+    let sign = Sign::Register {
+        at: 0,
+        mask: 0xFFFF,
+        positive: 0,
+        negative: 1,
+    };
+    assert_eq!((flag.parts[0].at, flag.sign), (2, Some(sign)));
+    let Codec::Measure(bit) = &points[6].codec else {
+        panic!("{:?}", points[6].codec);
+    };
+    let sign = Sign::Register {
+        at: 3,
+        mask: 8,
+        positive: 0,
+        negative: 8,
+    };
+    assert_eq!(bit.sign, Some(sign));
+}
+
+#[test]
+fn later_layers_override_values_and_add_to_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(
+        &root("tests/config_cases/conf-d-adds-and-overrides"),
+        dir.path(),
+    );
+    let around = Surroundings {
+        environment: vec![(
+            "ALINK_GATEWAY_URL".into(),
+            "mqtts://other.example:443".into(),
+        )],
+        ..quiet()
+    };
+    let spec = load_in(&dir.path().join("gateway.yaml"), &around)
+        .unwrap()
+        .spec;
+    assert_eq!(spec.cloud.broker.keepalive, Duration::from_secs(600));
+    assert_eq!(spec.cloud.broker.host, "other.example");
+    assert_eq!(spec.cloud.broker.port, 443);
+    assert_eq!(spec.stop_within, Duration::from_secs(5));
+    // The `secret_file` of the addition instead of the `secret` of the main file.
+    assert_eq!(
+        spec.cloud.gateway.certificate,
+        GatewayCertificate::Device(Secret::new("of-the-site"))
+    );
+    let ports: Vec<_> = spec.ports.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(ports, ["line1", "rack1", "rack2"]);
+    let devices: Vec<_> = spec.devices.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(devices, ["meter-001", "roof-001"]);
+}
+
+/// Compiles without a file system: every file that the compiler wants has the text
+/// itself as its content.
+fn compile(bytes: Vec<u8>) -> bool {
+    let source = Source {
+        path: "gateway.yaml".into(),
+        bytes: Ok(bytes.into()),
+        mode: Some(0o600),
+        hidden: None,
+    };
+    let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
+        return false;
+    };
+    let answers = |wants: std::collections::BTreeSet<_>| {
+        wants
+            .into_iter()
+            .map(|w| (w, vec![source.clone()]))
+            .collect()
+    };
+    let files = answers(draft.wants());
+    let outline = draft.outline(&files);
+    let secrets = answers(outline.wants());
+    match outline.compile(&secrets) {
+        Ok(compiled) => {
+            assert!(
+                compiled
+                    .warnings
+                    .problems()
+                    .iter()
+                    .all(|p| p.severity == Severity::Warning)
+            );
+            true
+        }
+        Err(report) => {
+            assert!(report.errors() > 0);
+            false
+        }
+    }
+}
+
+#[test]
+fn nesting_without_end_is_refused_and_does_not_exhaust_the_stack() {
+    for piece in ["[", "{a: ", "- ", "a:\n ", "? "] {
+        assert!(!compile(piece.repeat(50_000).into_bytes()), "{piece:?}");
+    }
+    let bomb: String = (0..20)
+        .map(|i| format!("a{}: &a{} [*a{i}, *a{i}, *a{i}, *a{i}]\n", i + 1, i + 1))
+        .collect();
+    assert!(!compile(format!("a0: &a0 x\n{bomb}").into_bytes()));
+}
+
+fn sample() -> Vec<u8> {
+    let yaml = format!(
+        "{HEAD}  - {{ name: line1, serial: {{ device: /dev/ttyUSB0 }} }}\n\
+         devices_file: [x.csv]\nprofiles_from: ['*.yaml']\n\
+         devices:\n  - {{ name: 'm-{{unit:03}}', port: line1, units: '1-3,8', profile: meter, secret_file: 's{{unit}}' }}\n"
+    );
+    yaml.into_bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        compile(bytes);
+    }
+
+    #[test]
+    fn no_yaml_like_text_panics(text in "([a-z]{1,6}|: |\n|  |- |\\[|\\]|\\{|\\}|,|#|\"|'|&a|\\*a|!|\\||>|\t|[0-9]{1,5}|é){0,80}") {
+        compile(text.into_bytes());
+    }
+
+    #[test]
+    fn no_damage_to_a_valid_file_panics(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
+    ) {
+        let mut bytes = sample();
+        for (at, byte, what) in cuts {
+            let at = at.index(bytes.len().max(1));
+            match what {
+                0 if at < bytes.len() => bytes[at] = byte,
+                1 => bytes.insert(at.min(bytes.len()), byte),
+                2 if at < bytes.len() => { bytes.remove(at); }
+                _ => bytes.truncate(at),
+            }
+        }
+        compile(bytes);
+    }
+
+    #[test]
+    fn no_value_anywhere_panics(value in "\\PC{0,12}", line in 0usize..16) {
+        let text = String::from_utf8(sample()).unwrap();
+        let changed: Vec<String> = text
+            .lines()
+            .enumerate()
+            .map(|(n, l)| match l.rsplit_once(": ") {
+                Some((key, _)) if n == line => format!("{key}: {value:?}"),
+                _ => l.to_owned(),
+            })
+            .collect();
+        compile(changed.join("\n").into_bytes());
+    }
+}

@@ -1,0 +1,22 @@
+//! The house itself: the rules of the sources, and that documents, configurations and
+//! the texts of the program say the same.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a test says no, and what it prints explains it"
+)]
+
+#[path = "../fixture/tools.rs"]
+#[allow(
+    dead_code,
+    reason = "the tests with other programs share how to find them"
+)]
+mod tools;
+
+mod config_cases;
+mod journal;
+mod metrics;
+mod readme;
+mod rules;
+mod source;

@@ -1,0 +1,534 @@
+//! Questions to the running service: the real binary as service and as tool, in real
+//! time, between the lab's meters and the lab's platform.
+
+#![cfg(feature = "lab")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
+)]
+#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
+
+use crate::tools;
+use std::fs::{self, Permissions};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::child::Child;
+use crate::cloud::Cloud;
+use crate::gateway::{self, Config, GATEWAY};
+use alink_gateway::base::UnitId;
+use alink_gateway::control::metrics::{Kind, TABLE};
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::lab::bus::{Life, Rack, Unit};
+use alink_gateway::lab::wire::RackRig;
+use serde_json::Value as Json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+
+/// A service with three meters, questioned through its socket.
+struct House {
+    folder: tempfile::TempDir,
+    rack: RackRig,
+    cloud: Cloud,
+    file: PathBuf,
+    more: String,
+    gateway: Child,
+}
+
+/// The output of the tool, and whether it succeeded.
+struct Said {
+    out: String,
+    err: String,
+    status: i32,
+}
+
+impl House {
+    /// Starts the service and waits until all devices are online. `more` are further
+    /// lines of the configuration.
+    async fn running(more: &str) -> House {
+        House::running_in(tempfile::tempdir().unwrap(), more).await
+    }
+
+    async fn running_in(folder: tempfile::TempDir, more: &str) -> House {
+        let mut rack = Rack::new();
+        for unit in [4, 5, 6] {
+            rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+        }
+        let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let rack = RackRig::start(rack, anywhere, Clock::system());
+        let rack = rack.await.unwrap();
+        let cloud = Cloud::listening().await;
+        let socket = folder.path().join("control.sock");
+        let more = format!("control: {{ socket: {} }}\n{more}", socket.display());
+        let file = write(&folder, &cloud, &rack, &[4, 5, 6], &more);
+        cloud.knows(&file).await;
+        let gateway = gateway::run(&file);
+        cloud.sees_online(&[4, 5, 6]).await;
+        House {
+            folder,
+            rack,
+            cloud,
+            file,
+            more,
+            gateway,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    fn write(&self, units: &[u8]) {
+        write(&self.folder, &self.cloud, &self.rack, units, &self.more);
+    }
+
+    async fn ask(&self, words: &[&str]) -> Said {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+        command.args(words).arg("--socket").arg(self.socket());
+        said(command).await
+    }
+
+    async fn ask_json(&self, words: &[&str]) -> Json {
+        let said = self.ask(&[words, &["--json"]].concat()).await;
+        assert_eq!(said.status, 0, "{}", said.err);
+        serde_json::from_str(&said.out).unwrap()
+    }
+
+    /// Repeats the question until the answer is as wanted: the service learns a moment
+    /// later what the platform has accepted.
+    async fn until(&self, words: &[&str], wanted: impl Fn(&Json) -> bool) -> Json {
+        let mut last = Json::Null;
+        for _ in 0..300 {
+            last = self.ask_json(words).await;
+            if wanted(&last) {
+                return last;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{last:#}");
+    }
+}
+
+fn write(
+    folder: &tempfile::TempDir,
+    cloud: &Cloud,
+    rack: &RackRig,
+    units: &[u8],
+    more: &str,
+) -> PathBuf {
+    let port = rack.address().port();
+    let config = Config::towards(&cloud.url(), &[]).tcp("rack1", port, units);
+    let file = config.write(folder.path());
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, format!("{text}{more}")).unwrap();
+    file
+}
+
+async fn said(mut command: Command) -> Said {
+    let out = command.output().await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said {
+        status: out.status.code().unwrap(),
+        out: text(out.stdout),
+        err: text(out.stderr),
+    }
+}
+
+/// Returns on which TCP ports this process listens, according to the kernel (proc(5),
+/// net/tcp: state 0A).
+fn listening(pid: u32) -> usize {
+    let inodes: Vec<String> = fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|fd| fs::read_link(fd.ok()?.path()).ok())
+        .filter_map(|to| {
+            let inode = to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    ["tcp", "tcp6", "udp", "udp6"]
+        .iter()
+        .flat_map(|table| {
+            let text = fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            let bound = if table.starts_with("tcp") { "0A" } else { "07" };
+            text.lines()
+                .skip(1)
+                .map(|l| l.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+                .filter(|f| f[3] == bound && inodes.contains(&f[9]))
+                .collect::<Vec<_>>()
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn the_service_says_how_it_is_and_how_each_device_is() {
+    let mut house = House::running("").await;
+    let everybody = |s: &Json| s["cloud"]["online"] == 3 && s["delivered"].as_u64() > Some(10);
+    let status = house.until(&["status"], everybody).await;
+    assert_eq!(status["cloud"]["link"], "up");
+    assert_eq!(status["cloud"]["wanted"], 3);
+    assert!(status["cloud"]["takeover_ms"].is_u64(), "{status:#}");
+    assert_eq!(status["devices"], 3);
+    let port = &status["ports"][0];
+    assert_eq!(port["name"], "rack1");
+    assert_eq!(port["answering"], 3);
+    assert!(port["rtt"]["p95_us"].as_u64() >= port["rtt"]["p50_us"].as_u64());
+    assert!(port["outcomes"]["answer"].as_u64() > Some(0));
+
+    let table = house.ask(&["status"]).await;
+    for words in [
+        "cloud    up for",
+        "3 of 3 wanted are online",
+        "3 devices: 3 alive and online",
+    ] {
+        assert!(table.out.contains(words), "{words}\n{}", table.out);
+    }
+    let one = house.ask_json(&["devices", "meter-5"]).await;
+    let points = one["points"].as_array().unwrap();
+    assert_eq!(points.len(), 6);
+    assert!(points.iter().all(|p| p["quality"] == "good"), "{one:#}");
+    assert_eq!(one["why"], Json::Null);
+
+    // One device stops answering: the tool says why, and what comes next.
+    house.rack.with(|rack, _| rack.kill(UnitId(5)));
+    house.cloud.sees_online(&[4, 6]).await;
+    let silent = |d: &Json| d["life"] == "silent" && d["cloud"] == "offline";
+    let one = house.until(&["devices", "meter-5"], silent).await;
+    assert!(
+        one["why"].as_str().unwrap().starts_with("silent: "),
+        "{one:#}"
+    );
+    assert_eq!(one["next"]["what"], "asked again; online once it answers");
+    assert!(one["outcomes"]["timeout"].as_u64() > Some(0));
+    let stale = one["points"].as_array().unwrap().iter();
+    assert_eq!(stale.len(), 6);
+    assert!(
+        stale
+            .clone()
+            .all(|p| p["quality"] == "stale" && !p["value"].is_null())
+    );
+    let list = house.ask(&["devices"]).await;
+    assert!(
+        list.out
+            .contains("meter-5  rack1  unit 5  silent  offline  silent: "),
+        "{}",
+        list.out
+    );
+
+    let nobody = house.ask(&["devices", "meter-9"]).await;
+    assert_eq!(nobody.status, 1);
+    assert!(
+        nobody.err.contains("no device is called \"meter-9\""),
+        "{}",
+        nobody.err
+    );
+
+    // No connection from elsewhere is possible.
+    let pid = house.gateway.id();
+    assert_eq!(listening(pid), 0, "no port is open unless asked for");
+    gateway::stop(&mut house.gateway).await;
+    assert!(!house.socket().exists());
+    let gone = house.ask(&["status"]).await;
+    assert_eq!(gone.status, 1);
+    assert!(gone.err.contains("no service runs here"), "{}", gone.err);
+}
+
+#[tokio::test]
+async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
+    let mut house = House::running("").await;
+    let same = house.ask(&["reload"]).await;
+    assert_eq!(same.status, 0, "{}", same.err);
+    let last = same.out.lines().last();
+    assert_eq!(last, Some("configuration loaded anew: nothing has changed"));
+    assert!(
+        same.out.contains("wanted  mqtts://"),
+        "what is odd is told: {}",
+        same.out
+    );
+    house.write(&[4, 5]);
+    let less = house.ask(&["reload"]).await;
+    assert_eq!(less.status, 0, "{}", less.err);
+    assert!(less.out.contains("1 device removed"), "{}", less.out);
+    house.cloud.sees_online(&[4, 5]).await;
+
+    let right = fs::read_to_string(&house.file).unwrap();
+    let wrong = right
+        .replace("unit: 5", "unit: 500")
+        .replace("unit: 4", "unit: four");
+    fs::write(&house.file, wrong).unwrap();
+    let refused = house.ask(&["reload"]).await;
+    assert_eq!(refused.status, 78);
+    for words in [
+        "said    500",
+        "said    four",
+        "refused, nothing has changed: 2 errors",
+    ] {
+        assert!(refused.out.contains(words), "{words}\n{}", refused.out);
+    }
+    house.cloud.sees_online(&[4, 5]).await;
+
+    let loud = house.ask(&["log-level", "all", "debug", "for", "1s"]).await;
+    assert_eq!(
+        loud.out, "the log level of all is debug for 1 s, as asked\n",
+        "{}",
+        loud.err
+    );
+    let over = |l: &str| l.contains("the log level of all is as it was at the start again");
+    house.gateway.line("the end of it", over).await;
+    for (words, status) in [
+        (&["log-level", "all", "loud"][..], 2),
+        (&["log-level", "all", "debug", "for", "ever"], 2),
+        (&["log-level", "a,b", "debug"], 1),
+    ] {
+        assert_eq!(house.ask(words).await.status, status, "{words:?}");
+    }
+    gateway::stop(&mut house.gateway).await;
+}
+
+/// Checks that the question comes in on the old socket, and its answer leaves there.
+#[tokio::test]
+async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
+    let mut house = House::running("").await;
+    let old = house.socket();
+    let right = fs::read_to_string(&house.file).unwrap();
+    let move_to = |path: &Path| {
+        let moved = right.replace(old.to_str().unwrap(), path.to_str().unwrap());
+        assert_ne!(moved, right);
+        fs::write(&house.file, moved).unwrap();
+    };
+    let ask = |socket: &Path, word: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+        command.arg(word).arg("--socket").arg(socket);
+        said(command)
+    };
+
+    move_to(&house.folder.path().join("nowhere/control.sock"));
+    let stays = ask(&old, "reload").await;
+    assert_eq!(stays.status, 0, "{}", stays.err);
+    let why = "nowhere/control.sock: No such file or directory (os error 2); it stays at";
+    assert!(stays.out.contains(why), "{}", stays.out);
+
+    let new = house.folder.path().join("elsewhere.sock");
+    move_to(&new);
+    // A client that reads without end does not keep the others waiting.
+    let words = ["trace", "rack1", "--values", "--socket"];
+    let words = [&words[..], &[old.to_str().unwrap()]].concat();
+    let mut listener = Child::start("trace", env!("CARGO_BIN_EXE_alink-gateway"), &words);
+    listener.line("a value", |l| l.contains(" = ")).await;
+    let moved = ask(&old, "reload").await;
+    assert_eq!(moved.status, 0, "{}", moved.err);
+    assert!(
+        moved.out.contains("configuration loaded anew"),
+        "{}",
+        moved.out
+    );
+    listener.exit().await;
+    assert!(!old.exists());
+    assert_eq!(ask(&new, "status").await.status, 0);
+    house.cloud.sees_online(&[4, 5, 6]).await;
+    gateway::stop(&mut house.gateway).await;
+    assert!(!new.exists());
+}
+
+/// Keeps both addresses in use by other processes when the service starts, and sets
+/// them free later.
+#[tokio::test]
+async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let in_the_way = folder.path().join("control.sock");
+    fs::write(&in_the_way, "somebody's file").unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let more = format!("metrics: {{ listen: {address} }}\n");
+    let mut house = House::running_in(folder, &more).await;
+    assert_eq!(house.ask(&["status"]).await.status, 1);
+    assert_eq!(fs::read_to_string(&in_the_way).unwrap(), "somebody's file");
+    fs::remove_file(&in_the_way).unwrap();
+    let told = |l: &str| l.contains("the control socket is at");
+    house.gateway.line("the socket", told).await;
+    assert_eq!(house.ask(&["status"]).await.status, 0);
+    drop(taken);
+    let told = |l: &str| l.contains(&format!("metrics are served at {address} now"));
+    house.gateway.line("the metrics", told).await;
+    assert_eq!(listening(house.gateway.id()), 1);
+    let refusals = house.gateway.seen().iter();
+    let refusals = refusals.filter(|l| l.contains("tried again") || l.contains("tries again"));
+    assert_eq!(refusals.count(), 2, "told once each");
+    gateway::stop(&mut house.gateway).await;
+}
+
+#[tokio::test]
+async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
+    // Only root can act as another user.
+    if fs::metadata("/proc/self")
+        .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
+        .unwrap()
+        != 0
+    {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let mut house = House::running("").await;
+    // A directory that every user can enter.
+    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    open(house.folder.path(), 0o755);
+    let tool = house.folder.path().join("alink-gateway");
+    fs::copy(env!("CARGO_BIN_EXE_alink-gateway"), &tool).unwrap();
+    open(&tool, 0o755);
+    let ask_as = |groups: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534"]);
+        match groups {
+            "" => command.arg("--clear-groups"),
+            groups => command.args(["--groups", groups]),
+        };
+        command
+            .arg(&tool)
+            .args(["status", "--socket"])
+            .arg(house.socket());
+        said(command)
+    };
+    let closed = ask_as("").await;
+    assert_eq!(closed.status, 1);
+    assert!(closed.err.contains("sudo adduser"), "{}", closed.err);
+    let member = ask_as("0").await;
+    assert_eq!(
+        member.status, 0,
+        "a member of the service's group: {}",
+        member.err
+    );
+    // Should an administrator open it to all, the service checks the user itself.
+    open(&house.socket(), 0o666);
+    let stranger = ask_as("").await;
+    assert_eq!(stranger.status, 1);
+    let why = "only root and members of the group alink-operators may ask";
+    assert!(stranger.err.contains(why), "{}", stranger.err);
+    let told = |l: &str| l.contains("user 65534 asked on the control socket and may not");
+    house.gateway.line("a refusal", told).await;
+    gateway::stop(&mut house.gateway).await;
+}
+
+/// Returns what promtool finds wrong with metrics. It reads the text format from before
+/// OpenMetrics, in which a counter has the name of its sample.
+async fn promtool_on(text: &str) -> String {
+    let mut old = String::new();
+    for line in text.lines() {
+        let word: Vec<&str> = line.splitn(4, ' ').collect();
+        let line = match word[..] {
+            ["#", what, name, rest]
+                if TABLE
+                    .iter()
+                    .any(|m| m.name == name && m.kind == Kind::Counter) =>
+            {
+                format!("# {what} {name}_total {rest}")
+            }
+            _ => line.to_owned(),
+        };
+        old.push_str(&line);
+        old.push('\n');
+    }
+    let mut promtool = Command::new(tools::path("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = promtool.stdin.take().unwrap();
+    to.write_all(old.as_bytes()).await.unwrap();
+    drop(to);
+    let out = promtool.wait_with_output().await.unwrap();
+    let said = [out.stdout, out.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    match out.status.success() {
+        true => said,
+        false => format!("{said}{}", out.status),
+    }
+}
+
+#[tokio::test]
+async fn metrics_come_over_the_socket_and_over_loopback_where_asked_for() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let mut house = House::running(&format!("metrics: {{ listen: {address} }}\n")).await;
+    assert_eq!(listening(house.gateway.id()), 1);
+    let logged_in = |s: &Json| s["cloud"]["online"] == 3;
+    house.until(&["status"], logged_in).await;
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut scraped = String::new();
+    stream.read_to_string(&mut scraped).await.unwrap();
+    assert!(scraped.starts_with("HTTP/1.1 200 OK\r\n"), "{scraped}");
+    assert!(scraped.contains("content-type: application/openmetrics-text; version=1.0.0"));
+    let text = house.ask(&["metrics"]).await.out;
+    for m in TABLE {
+        let word = format!("# TYPE {} {}", m.name, m.kind.word());
+        assert!(scraped.contains(&word) && text.contains(&word), "{word}");
+    }
+    for line in [
+        "alink_gateway_cloud_online_devices 3.0",
+        "alink_gateway_login_seconds_count 3",
+        "alink_gateway_device_online{device=\"meter-4\",port=\"rack1\"} 1.0",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+    }
+    if tools::have(&["promtool"]) {
+        assert_eq!(promtool_on(&text).await, "");
+    }
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .unwrap();
+    let mut refused = String::new();
+    stream.read_to_string(&mut refused).await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+    // Closed by a reload.
+    let text = fs::read_to_string(&house.file).unwrap();
+    fs::write(&house.file, text.replace("metrics:", "#metrics:")).unwrap();
+    assert_eq!(house.ask(&["reload"]).await.status, 0);
+    assert_eq!(listening(house.gateway.id()), 0);
+    gateway::stop(&mut house.gateway).await;
+}
+
+#[tokio::test]
+async fn the_bundle_for_support_has_everything_and_no_secret() {
+    let mut house = House::running("").await;
+    let file = house.folder.path().join("diag.txt");
+    let done = house.ask(&["diag", "-o", file.to_str().unwrap()]).await;
+    assert_eq!(done.status, 0, "{}", done.err);
+    let bundle = fs::read_to_string(&file).unwrap();
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    for part in [
+        "system",
+        "status",
+        "devices",
+        "configuration",
+        "plan",
+        "metrics",
+        "lessons",
+    ] {
+        assert!(bundle.contains(&format!("===== {part} =====\n")), "{part}");
+    }
+    for words in ["meter-5", "kernel ", "rack1", GATEWAY.0, "secret ***"] {
+        assert!(bundle.contains(words), "{words}\n{bundle}");
+    }
+    let mut secrets = vec![GATEWAY.2.to_owned()];
+    secrets.extend([4, 5, 6].map(|unit| format!("of-meter-{unit}")));
+    for secret in secrets {
+        let hex: String = secret.bytes().map(|b| format!("{b:02x}")).collect();
+        assert!(
+            !bundle.contains(&secret) && !bundle.contains(&hex),
+            "{secret}"
+        );
+    }
+    gateway::stop(&mut house.gateway).await;
+}

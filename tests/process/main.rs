@@ -1,0 +1,42 @@
+//! The real program, real sockets and programs of other authors, in real time.
+//!
+//! These tests wait for events most of the time, each of its own processes and ports:
+//! `tests/run` runs many of them at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is how a test says no, and what it prints explains it"
+)]
+#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
+
+#[path = "../fixture/process/child.rs"]
+mod child;
+#[path = "../fixture/process/cloud.rs"]
+#[cfg(feature = "lab")]
+mod cloud;
+#[path = "../fixture/process/gateway.rs"]
+#[cfg(feature = "lab")]
+mod gateway;
+#[path = "../fixture/installation.rs"]
+mod installation;
+#[path = "../fixture/process/manager.rs"]
+mod manager;
+#[path = "../fixture/process/mosquitto.rs"]
+mod mosquitto;
+#[path = "../fixture/process/plant.rs"]
+#[cfg(feature = "lab")]
+mod plant;
+#[path = "../fixture/tools.rs"]
+mod tools;
+
+mod broker;
+mod control;
+mod interoperability;
+mod link;
+mod pipe;
+mod reload_guard;
+mod remote;
+mod sdk;
+mod trace;
+mod training;
