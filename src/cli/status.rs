@@ -107,7 +107,7 @@ pub(super) fn headline(status: &Status) -> String {
 pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
-        Link::NotCommissioned => "not commissioned, keeps away from the platform".to_owned(),
+        Link::NotCommissioned => "not commissioned, does not connect to the platform".to_owned(),
         Link::Down => format!("DOWN for {since}"),
         Link::Up => format!("up for {since}"),
     };
