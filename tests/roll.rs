@@ -244,7 +244,7 @@ fn an_empty_topology_is_filled_thirty_at_a_time_and_everyone_comes_online() {
     for names in [
         FailedBatchNames::Culprits,
         FailedBatchNames::All,
-        FailedBatchNames::Nobody,
+        FailedBatchNames::NoDevice,
     ] {
         let mut p = Pair::new(
             200,
@@ -376,7 +376,7 @@ fn a_device_bound_elsewhere_is_reported_and_not_fought_over() {
         |_| {},
         |s| {
             s.switches.topology_moves = false;
-            s.switches.failed_batch_names = FailedBatchNames::Nobody;
+            s.switches.failed_batch_names = FailedBatchNames::NoDevice;
             for (above, d) in &mut s.topology {
                 if *d == sub(7) {
                     *above = other.clone();
@@ -463,7 +463,7 @@ fn devices_without_a_secret_are_registered_thirty_at_a_time_when_wanted() {
     let mut p = Pair::new(70, without_secrets(0..65), |s| s.topology.clear());
     p.up();
     p.run(secs(5));
-    assert_eq!(p.said("sub/register"), 0, "nobody is wanted yet");
+    assert_eq!(p.said("sub/register"), 0, "no device is wanted yet");
     p.want(0..70, Presence::Online);
     p.run(secs(10));
     assert_eq!(p.said("sub/register"), 3);
@@ -1026,7 +1026,7 @@ fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_i
     assert_eq!(
         told,
         ["meter-0000"],
-        "of who was not online nobody need hear"
+        "no notice about a device that was not online"
     );
     p.well_behaved();
 }
@@ -1076,7 +1076,7 @@ proptest! {
             s.switches.failed_batch_names = match names {
                 0 => FailedBatchNames::Culprits,
                 1 => FailedBatchNames::All,
-                _ => FailedBatchNames::Nobody,
+                _ => FailedBatchNames::NoDevice,
             };
             if thing {
                 s.switches.notices = vec![Way::TopologyChange, Way::Thing, Way::Thing];
