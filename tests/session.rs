@@ -120,7 +120,7 @@ fn ends_session(code: i64) -> bool {
 enum Naming {
     Culprits,
     All,
-    Nobody,
+    NoDevice,
 }
 
 /// The platform, as far as these tests need it.
@@ -196,7 +196,7 @@ impl Platform {
             _ if code == 200 => sent.devices.clone(),
             Naming::Culprits => culprits,
             Naming::All => sent.devices.clone(),
-            Naming::Nobody => Vec::new(),
+            Naming::NoDevice => Vec::new(),
         };
         (code, named)
     }
@@ -270,7 +270,7 @@ impl World {
                 online: BTreeSet::new(),
                 bad: BTreeMap::new(),
                 bad_post: BTreeMap::new(),
-                naming: Naming::Nobody,
+                naming: Naming::NoDevice,
                 text_codes: false,
                 moods: Vec::new(),
                 accepted: Vec::new(),
@@ -425,7 +425,7 @@ impl World {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
-                Output::Errand(errand) => panic!("nobody has pushed anything: {errand:?}"),
+                Output::Errand(errand) => panic!("no configuration was pushed: {errand:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }
@@ -728,7 +728,7 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
 #[test]
 fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
     // A reply that names every device singles out none.
-    for naming in [Naming::Nobody, Naming::All] {
+    for naming in [Naming::NoDevice, Naming::All] {
         for (bad, most) in [
             (vec![0], 16),
             (vec![49], 16),
@@ -1494,7 +1494,7 @@ fn a_lost_reply_to_a_post_sends_it_again() {
 
 #[test]
 fn one_device_cannot_hold_back_the_others_of_its_pack() {
-    for naming in [Naming::Culprits, Naming::Nobody, Naming::All] {
+    for naming in [Naming::Culprits, Naming::NoDevice, Naming::All] {
         let mut w = online(20);
         w.platform.naming = naming;
         w.platform.bad_post.insert(4, 6207);
@@ -1845,7 +1845,7 @@ impl World {
             Event::Delay(wait) => self.delay = ms(wait),
             Event::Name(n) => {
                 self.platform.naming =
-                    [Naming::Culprits, Naming::All, Naming::Nobody][usize::from(n)];
+                    [Naming::Culprits, Naming::All, Naming::NoDevice][usize::from(n)];
             }
             Event::Wait(wait) => self.run(ms(wait)),
         }
