@@ -50,8 +50,8 @@ fn environment() -> String {
     format!("Environment:{lines}")
 }
 
-/// Polls field devices and keeps each one online, reported and truthful on
-/// Alibaba Cloud IoT Platform.
+/// Polls field devices and presents each of them as a sub-device on Alibaba Cloud
+/// IoT Platform.
 #[derive(Debug, Parser)]
 #[command(name = "alink-gateway", version, max_term_width = 100)]
 struct Arguments {

@@ -92,7 +92,7 @@ pub fn text(status: &Status) -> String {
     let _ = writeln!(text, "\n{}", devices(status));
     let is_online = |s: &State| s.cloud == Presence::Online;
     if !status.states.iter().all(is_online) {
-        text.push_str("alink-gateway devices says of each why it is not online\n");
+        text.push_str("alink-gateway devices shows why each of them is not online\n");
     }
     text
 }
@@ -295,7 +295,7 @@ line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 
 line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
 
 120 devices: 118 alive and online, 2 silent and offline
-alink-gateway devices says of each why it is not online
+alink-gateway devices shows why each of them is not online
 "
         );
     }
