@@ -59,7 +59,7 @@ pub enum Ended {
     #[error("stopped after {0:?} with log-outs unfinished")]
     StopDeadline(Duration),
     /// The service was asked a second time to stop, and stopped at once.
-    #[error("stopped at once, as asked, with log-outs unfinished")]
+    #[error("stopped at once, as requested, with log-outs unfinished")]
     StopAtOnce,
 }
 
@@ -236,8 +236,8 @@ fn too_many_identities(old: &Spec, fresh: &Spec, config: &Path) -> Option<Report
         column: 0,
         path: "devices".into(),
         said: format!("{identities} different devices since the service was started"),
-        wanted: format!("at most {MOST_IDENTITIES}, those that are gone included"),
-        hint: Some("restart the service: it then knows those of this configuration alone".into()),
+        wanted: format!("at most {MOST_IDENTITIES}, including those no longer configured"),
+        hint: Some("restart the service: it then counts only those of this configuration".into()),
     };
     Some(Report::new(vec![problem], &[file]))
 }

@@ -79,7 +79,7 @@ impl Wire {
         self.rig.with(|line, _| {
             let counts = line.counts();
             Mark {
-                at: line.asked_at().expect("nobody has asked anything"),
+                at: line.asked_at().expect("no request was sent"),
                 requests: counts.requests,
                 characters: counts.characters,
                 violations: counts.silence_violations + counts.collisions + counts.not_understood,

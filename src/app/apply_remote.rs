@@ -27,7 +27,7 @@ use crate::spec::{RemotePolicy, TrialFailure};
 
 /// The reply to the platform when the fault is here and not in its file.
 const NOT_OF_THE_FILE: &str =
-    "it does not go together with the gateway's own files; the gateway's journal says why";
+    "it does not fit the gateway's own files; the gateway's journal says why";
 /// The reply to the platform when the file cannot be stored.
 const NOT_STORED: &str = "it cannot be stored; the gateway's journal says why";
 
@@ -346,9 +346,7 @@ impl Unfit {
                     detail: in_short(&report),
                 }
             }
-            Unfit::NotEnabled => {
-                NotAdopted::openly("not enabled any more in the gateway's own files")
-            }
+            Unfit::NotEnabled => NotAdopted::openly("no longer enabled in the gateway's own files"),
             Unfit::NotStored(why) => NotAdopted {
                 said: NOT_STORED.into(),
                 detail: format!("it cannot be stored: {why}"),

@@ -201,16 +201,16 @@ impl LogEvent for Notice {
                 if *commissioned {
                     ""
                 } else {
-                    "; not commissioned, keeps away from the platform"
+                    "; not commissioned, does not connect to the platform"
                 }
             ),
             Notice::StartRefused { errors } => format!(
-                "the configuration is wrong ({}), so the gateway does not start; what is wrong \
-                 stands before this, and `alink-gateway check` says it again",
+                "gateway: not started: the configuration is wrong ({}); the errors are listed \
+                 before this entry, and `alink-gateway check` lists them again",
                 many(*errors, "error")
             ),
             Notice::Stopping { within } => format!(
-                "asked to stop: logging everyone out, at most {} s",
+                "gateway: stopping: logs all devices out, within {} s at most",
                 within.as_secs()
             ),
             Notice::Refused { errors, shown } => format!(
@@ -218,23 +218,23 @@ impl LogEvent for Notice {
                 many(*errors, "error"),
                 match errors > shown {
                     true => format!("the first {shown} follow, `alink-gateway check` shows all"),
-                    false => "what is wrong follows".into(),
+                    false => "the errors follow".into(),
                 }
             ),
             Notice::RemoteSetAside { file, aside } => format!(
-                "the remote configuration {} does not go together with the files here any more and is left out; what they say alone is in force; {}",
+                "the remote configuration {} does not fit the gateway's own files any more and is left out; only these files are in force; {}",
                 file.display(),
                 match aside {
-                    Ok(aside) => format!("it is now {}", aside.display()),
-                    Err(why) => format!("it stays where it is: {why}"),
+                    Ok(aside) => format!("the file is now {}", aside.display()),
+                    Err(why) => format!("the file stays where it is: {why}"),
                 }
             ),
             Notice::RemoteFailed { failure, kept, .. } => format!(
-                "the remote configuration failed its probation: {}; the one before it is in force again; {}; the same file is refused from now on, unless remote.failed.json is removed from the state directory before a reload",
+                "the remote configuration failed its probation: {}; the previous one is in force again; {}; the same file is refused from now on, unless remote.failed.json is removed from the state directory before a reload",
                 failure.words(),
                 match kept {
-                    Ok(kept) => format!("it is kept as {}", kept.display()),
-                    Err(why) => format!("it could not be taken out of the way: {why}"),
+                    Ok(kept) => format!("the file is kept as {}", kept.display()),
+                    Err(why) => format!("the file could not be renamed: {why}"),
                 }
             ),
             Notice::Problem(p) => {
@@ -253,7 +253,7 @@ impl LogEvent for Notice {
                 )
             }
             Notice::ReloadTooSlow { within } => format!(
-                "the configuration was not read within {} s, or an earlier one still is not: a file system that its files are on does not answer; nothing has changed; reload again when it does",
+                "the configuration was not read within {} s, or the reading of an earlier one has not ended: a file system that its files are on does not answer; nothing has changed; reload again when it does",
                 within.as_secs()
             ),
             Notice::ReloadHeldBack { leaving, of } => format!(

@@ -97,7 +97,7 @@ impl RequestFailure {
                 "its device refuses it with an exception to another function (see the journal)"
             }
             RequestFailure::Silence => {
-                "its device says nothing to this request, and answers others (see the journal)"
+                "its device does not answer this request, and answers others (see the journal)"
             }
             RequestFailure::Garbled => {
                 "the reply to this request is spoilt, those to others are not (see the journal)"
@@ -107,13 +107,13 @@ impl RequestFailure {
                  journal)"
             }
             RequestFailure::Foreign => {
-                "frames of others come in place of the reply to this request (see the journal)"
+                "frames of other devices come in place of the reply to this request (see the journal)"
             }
             RequestFailure::Gateway => {
                 "a gateway on the way answers this request in place of the device (see the journal)"
             }
             RequestFailure::ConnectionLost => {
-                "the connection is lost whenever this request is made (see the journal)"
+                "the connection is lost at each such request (see the journal)"
             }
         }
     }

@@ -256,27 +256,27 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
         EventKind::DeviceLogoutRefused => ("could not be logged out", Words::SayWhy),
         EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
         EventKind::TopologyAdded => ("were added to this gateway's topology", Words::SayNoMore),
-        EventKind::PlatformOrder => ("are subject to an order of the platform", Words::SayWhy),
+        EventKind::PlatformOrder => ("were changed by an order of the platform", Words::SayWhy),
         EventKind::DeviceGarbled => ("answer with frames that cannot be read", Words::SayWhy),
         EventKind::DeviceForeign => (
             "were asked, and frames came that were not the reply",
             Words::SayWhy,
         ),
-        EventKind::DeviceRefusesRequests => ("refuse what they are asked for", Words::SayWhy),
+        EventKind::DeviceRefusesRequests => ("refuse requests", Words::SayWhy),
         EventKind::DevicePointsRefused => (
             "refuse points even when they are asked for nothing else",
             Words::SayWhy,
         ),
         EventKind::DeviceDatumRefused => (
-            "do not have what points of theirs are read from",
+            "do not have the data that some of their points are read from",
             Words::SayWhy,
         ),
         EventKind::DevicePointsFail => (
-            "do not answer requests for points of theirs, and answer others",
+            "do not answer requests for some of their points, and answer others",
             Words::SayWhy,
         ),
         EventKind::DeviceLongRequestsFail => (
-            "do not answer long requests, and are asked for less together",
+            "do not answer long requests, and get shorter ones",
             Words::SayNoMore,
         ),
         EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
@@ -353,7 +353,7 @@ impl LogEvent for EventGroup {
         }
         match (self.counted, self.within.as_secs().max(1)) {
             // The events are counted since each device was last logged, which is a longer time.
-            (true, _) => text.push_str(&format!(", {} times since last told", self.times)),
+            (true, _) => text.push_str(&format!(", {} times since last reported", self.times)),
             (false, seconds @ ..120) => text.push_str(&format!(" within {seconds} s")),
             (false, seconds) => text.push_str(&format!(" within {} min", seconds / 60)),
         }
@@ -562,11 +562,11 @@ mod tests {
             crowds.admit(s(0), Again(n, 60));
         }
         let Some(Grouped::Many(crowd)) = crowds.due(s(60)) else {
-            panic!("nobody gathered");
+            panic!("no group was reported");
         };
         assert_eq!(
             crowd.sentence(),
-            "28 devices answer with frames that cannot be read, 1680 times since last told; \
+            "28 devices answer with frames that cannot be read, 1680 times since last reported; \
              of the last: spoiled, 60 times"
         );
         let fields = [(JournalField::Count, "28"), (JournalField::Times, "1680")];
@@ -580,7 +580,7 @@ mod tests {
             crowds.admit(s(0), silent(n));
         }
         let Some(Grouped::Many(crowd)) = crowds.due(s(5)) else {
-            panic!("nobody gathered");
+            panic!("no group was reported");
         };
         assert_eq!(
             crowd.sentence(),

@@ -56,15 +56,15 @@ vocabulary! {
         ServiceStarted = "service-started",
         /// The configuration is wrong, so the service does not start.
         StartRefused = "start-refused",
-        /// The service was asked to stop and logs everyone out.
+        /// The service was asked to stop and logs all devices out.
         ServiceStopping = "service-stopping",
         /// A configuration was loaded anew and is in force.
         Reloaded = "reloaded",
-        /// A configuration that was to be loaded anew is wrong; the one before stays in force.
+        /// A configuration that was to be loaded anew is wrong; the previous one stays in force.
         ReloadRefused = "reload-refused",
-        /// A configuration that was to be loaded anew could not be read in time; the one before stays in force.
+        /// A configuration that was to be loaded anew could not be read in time; the previous one stays in force.
         ReloadTooSlow = "reload-too-slow",
-        /// A configuration that was to be loaded anew leaves out many devices and is held back; the one before stays in force.
+        /// A configuration that was to be loaded anew leaves out many devices and is held back; the previous one stays in force.
         ReloadHeldBack = "reload-held-back",
         /// One thing in the configuration is wrong, or odd.
         ConfigProblem = "config-problem",
@@ -80,7 +80,7 @@ vocabulary! {
         PortUnavailable = "port-unavailable",
         /// An open port was lost and is opened again.
         PortLost = "port-lost",
-        /// A TCP endpoint does not stand several requests in flight.
+        /// A TCP endpoint does not support several requests in flight.
         PortOneAtATime = "port-one-at-a-time",
         /// A port has been down for so long that its devices count as silent.
         PortSilenced = "port-silenced",
@@ -102,7 +102,7 @@ vocabulary! {
         DeviceReturned = "device-returned",
         /// A device falls silent again and again and is kept offline for a while.
         DeviceHeld = "device-held",
-        /// A line is asked for more than it can carry; some are read less often than configured.
+        /// A line is asked for more than it can carry; some points are read less often than configured.
         PortIntervalsStretched = "port-intervals-stretched",
         /// A line carries what it is asked for again.
         PortIntervalsKept = "port-intervals-kept",
@@ -110,7 +110,7 @@ vocabulary! {
         DeviceUnitTwice = "device-unit-twice",
         /// A device says its replies twice.
         DeviceRepliesTwice = "device-replies-twice",
-        /// Somebody else asks a device, or it sends by itself.
+        /// Another master asks a device, or the device sends by itself.
         DeviceOthersAsk = "device-others-ask",
         /// A device is no longer kept offline for falling silent often.
         DeviceHoldEnded = "device-hold-ended",
@@ -128,7 +128,7 @@ vocabulary! {
         DeviceHoleFound = "device-hole-found",
         /// Points are refused even when they are asked for alone.
         DevicePointsRefused = "device-points-refused",
-        /// A meter does not have what points are read from.
+        /// A meter does not have the data that points are read from.
         DeviceDatumRefused = "device-datum-refused",
         /// The request for points fails again and again while the device answers others.
         DevicePointsFail = "device-points-fail",
@@ -148,7 +148,7 @@ vocabulary! {
         CloudConnectFailed = "cloud-connect-failed",
         /// The connection to the platform ended.
         CloudDisconnected = "cloud-disconnected",
-        /// Somebody else seems to use this gateway's certificate.
+        /// Another client seems to use this gateway's certificate.
         CloudKickedSuspected = "cloud-kicked-suspected",
         /// The broker refused subscriptions.
         CloudSubscribeRefused = "cloud-subscribe-refused",
@@ -158,7 +158,7 @@ vocabulary! {
         CloudThrottled = "cloud-throttled",
         /// No more sub-devices may be online.
         CloudFull = "cloud-full",
-        /// The platform has trouble of its own.
+        /// A request failed on the platform itself.
         CloudTrouble = "cloud-trouble",
         /// Requests to the platform stay unanswered.
         CloudUnanswered = "cloud-unanswered",
@@ -166,7 +166,7 @@ vocabulary! {
         CloudMalformed = "cloud-malformed",
         /// The session with the platform was ended because the service stops.
         CloudStopped = "cloud-stopped",
-        /// Messages for a connection that is gone were not sent.
+        /// Messages for a connection that has ended were not sent.
         LinkDropped = "link-dropped",
         /// A message does not fit into an MQTT packet and was dropped.
         LinkUnsendable = "link-unsendable",
@@ -202,9 +202,9 @@ vocabulary! {
         TopologyExtra = "topology-extra",
         /// Devices that are not configured were deleted from the topology.
         TopologyDeleted = "topology-deleted",
-        /// Somebody has disabled, enabled, deleted or moved devices in the console.
+        /// Devices were disabled, enabled, deleted or moved in the console.
         PlatformOrder = "platform-order",
-        /// The platform speaks of a device that is not configured.
+        /// The platform sends an order for a device that is not configured.
         PlatformOrderStranger = "platform-order-stranger",
         /// The platform sends a command that is not supported.
         PlatformCommandUnsupported = "platform-command-unsupported",
@@ -214,15 +214,15 @@ vocabulary! {
         PostRefused = "post-refused",
         /// One value is larger than a whole message may be.
         PostTooLarge = "post-too-large",
-        /// What was told ever more rarely has not happened for a while.
+        /// An event that was reported ever more rarely has not happened for a while.
         RepeatsEnded = "repeats-ended",
-        /// Nobody vouches for the system's clock; values wait.
+        /// The system's clock is not synchronised; values wait.
         ClockUnknown = "clock-unknown",
         /// The time is known; values that waited are stamped.
         ClockKnown = "clock-known",
         /// Too many values wait for the time; the oldest are dropped.
         ClockDropped = "clock-dropped",
-        /// The platform pushes a configuration, and none is wanted here.
+        /// The platform pushes a configuration, and remote configuration is not enabled here.
         RemoteConfigNotEnabled = "remote-config-not-enabled",
         /// A configuration from the platform was refused.
         RemoteConfigRefused = "remote-config-refused",
@@ -230,17 +230,17 @@ vocabulary! {
         RemoteConfigDownloadFailed = "remote-config-download-failed",
         /// A configuration from the platform is in force.
         RemoteConfigAdopted = "remote-config-adopted",
-        /// A configuration from the platform has proven itself and replaces the one before it.
+        /// A configuration from the platform has proven itself and replaces the previous one.
         RemoteConfigProven = "remote-config-proven",
-        /// A configuration from the platform failed its probation; the one before it is in force again.
+        /// A configuration from the platform failed its probation; the previous one is in force again.
         RemoteConfigFailed = "remote-config-failed",
-        /// What was decided about a configuration on probation could not be done; it is tried again.
+        /// The decision about a configuration on probation could not be carried out; it is tried again.
         RemoteConfigNotSettled = "remote-config-not-settled",
         /// The configuration that the platform names is in force already.
         RemoteConfigInForce = "remote-config-in-force",
         /// The platform has no configuration for this gateway.
         RemoteConfigNone = "remote-config-none",
-        /// The platform's configuration does not go together with the files here any more and is left out.
+        /// The platform's configuration does not fit the gateway's own files any more and is left out.
         RemoteConfigSetAside = "remote-config-set-aside",
         /// The file of kept secrets cannot be read and was set aside.
         SecretStoreDamaged = "secret-store-damaged",
@@ -248,33 +248,33 @@ vocabulary! {
         SecretStoreExposed = "secret-store-exposed",
         /// Secrets that were given cannot be stored.
         SecretStoreNotKept = "secret-store-not-kept",
-        /// Secrets cannot be stored, so nobody is registered.
+        /// Secrets cannot be stored, so no device is registered.
         SecretStoreUnusable = "secret-store-unusable",
         /// Secrets can be stored again.
         SecretStoreUsable = "secret-store-usable",
         /// The file of kept secrets cannot be used and is left alone.
         SecretStoreClosed = "secret-store-closed",
-        /// The control socket could not be made; the service cannot be asked how it is.
+        /// The control socket could not be made; the service cannot be asked for its status.
         ControlUnavailable = "control-unavailable",
-        /// Somebody has changed how loud the log is.
+        /// The log level was changed on request.
         LogLevelSet = "log-level-set",
-        /// The log is as loud as at the start again.
+        /// The log level is as at the start again.
         LogLevelOver = "log-level-over",
         /// Metrics are not served; the service runs on.
         MetricsUnavailable = "metrics-unavailable",
-        /// Somebody who may not ask has tried the control socket.
+        /// A user without permission has tried to ask on the control socket.
         ControlRefused = "control-refused",
         /// The control socket takes no connections.
         ControlNotAccepted = "control-not-accepted",
-        /// All places at the control socket were taken, and a peer was cut for another.
+        /// All places at the control socket were taken, and an idle connection was closed for another.
         ControlCrowded = "control-crowded",
         /// The control socket could be made at last.
         ControlAvailable = "control-available",
         /// Metrics are served at last.
         MetricsAvailable = "metrics-available",
-        /// Nobody who wants metrics over HTTP is let in.
+        /// No connection for metrics over HTTP can be accepted.
         MetricsNotAccepted = "metrics-not-accepted",
-        /// All places for scrapers of metrics were taken, and one was cut for another.
+        /// All places for metrics over HTTP were taken, and an idle connection was closed for another.
         MetricsCrowded = "metrics-crowded",
     }
 }
@@ -299,7 +299,7 @@ vocabulary! {
         DeviceName = "DEVICE_NAME",
         /// How many the entry is about: devices, messages, certificates, journal entries.
         Count = "COUNT",
-        /// How often it happened since it was last told, or in a row.
+        /// How often it happened since the last report, or in a row.
         Times = "TIMES",
         /// Code of a refusal: the platform's, or the exception of a Modbus device.
         Code = "CODE",
@@ -323,7 +323,7 @@ vocabulary! {
         Word = "WORD",
         /// Identifier of the property.
         Property = "PROPERTY",
-        /// Values dropped since it was last told.
+        /// Values dropped since the last report.
         Dropped = "DROPPED",
         /// MQTT topic.
         Topic = "TOPIC",

@@ -91,10 +91,12 @@ impl LogoutReason {
             LogoutReason::PortDown => "the port is down",
             LogoutReason::Removed => "no longer configured",
             LogoutReason::Refused => "refused by the platform",
-            LogoutReason::QuotaFull => "more may be online than the platform lets be",
+            LogoutReason::QuotaFull => "more devices may be online than the platform allows",
             LogoutReason::ConnectionChanges => "the connection to the platform changes",
             LogoutReason::Stopping => "the service stops",
-            LogoutReason::NotHeardOf => "may be online from before, and has not answered since",
+            LogoutReason::NotHeardOf => {
+                "may still be online from before, and has not answered since"
+            }
         }
     }
 

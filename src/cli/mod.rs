@@ -35,7 +35,7 @@ pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
     ("ALINK_GATEWAY_CA_FILE", "instead of cloud.ca_file"),
     (
         "ALINK_GATEWAY_LOG",
-        "how loud the log is: error, warn, info (default), debug, trace; or target=level for one \
+        "the log level: error, warn, info (default), debug, trace; or target=level for one \
          library, separated by commas",
     ),
 ];
@@ -50,8 +50,8 @@ fn environment() -> String {
     format!("Environment:{lines}")
 }
 
-/// Polls field devices and keeps each one online, reported and truthful on
-/// Alibaba Cloud IoT Platform.
+/// Polls field devices and presents each of them as a sub-device on Alibaba Cloud
+/// IoT Platform.
 #[derive(Debug, Parser)]
 #[command(name = "alink-gateway", version, max_term_width = 100)]
 struct Arguments {
@@ -73,7 +73,7 @@ enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Show what is asked of which device, and how much of each line that takes.
+    /// Show the requests to each device, and how much of each line's time they take.
     Plan {
         #[command(flatten)]
         which: Which,
@@ -91,7 +91,7 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Draw what happens on a port of the running service: who speaks when.
+    /// Draw what happens on a port of the running service: each frame, by sender and time.
     Scope {
         /// The port's name in the configuration.
         #[arg(value_name = "PORT")]
@@ -106,7 +106,7 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Show how the running service is.
+    /// Show the status of the running service.
     ///
     /// Of each port: LOAD is the share of its time in which the line was in use; DEVICES how
     /// many answer, of how many are configured; RTT how long they take from a request to its
@@ -126,11 +126,11 @@ enum Verb {
     },
     /// Show all devices of the running service, or everything about one.
     ///
-    /// BUS is what the line says of a device: alive; suspect (it has missed, which is being made
-    /// certain); silent; probation (it was silent, and has to answer some times in a row); unknown
-    /// (not heard of since the start). CLOUD is what the platform shows: online, offline, changing
-    /// between the two, or refused. A value is good; uncertain, when the device answered and it
-    /// was none; or stale, when it was not read in time.
+    /// BUS is the state of a device on its line: alive; suspect (it missed a poll, and the gateway
+    /// is making sure whether it is silent); silent; probation (it was silent, and has to answer
+    /// some times in a row); unknown (no answer since the start). CLOUD is what the platform shows:
+    /// online, offline, changing between the two, or refused. A value is good; uncertain, when the
+    /// device answered but the reply held no value; or stale, when it was not read in time.
     Devices {
         /// The device's name in the configuration.
         #[arg(value_name = "NAME")]
@@ -141,7 +141,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Have the running service load its configuration anew; a wrong one changes
+    /// Make the running service load its configuration anew; a wrong configuration changes
     /// nothing, and neither does one that leaves out more than a third of the
     /// devices.
     Reload {
@@ -151,11 +151,11 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Make the log of the running service louder or quieter.
+    /// Change the log level of the running service.
     LogLevel {
-        /// What: all, alink_gateway, or a library such as rustls.
+        /// Whose level: all, alink_gateway, or a library such as rustls.
         target: String,
-        /// How loud.
+        /// The level.
         #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace", "default"])]
         level: String,
         /// For how long, such as 10m; else until the next start.
@@ -164,12 +164,12 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Print what the running service counts, as OpenMetrics text.
+    /// Print the metrics of the running service, as OpenMetrics text.
     Metrics {
         #[command(flatten)]
         whom: Whom,
     },
-    /// Collect what whoever helps from afar wants to see; no secret is in it.
+    /// Collect what a person who helps from afar needs to see; no secret is in it.
     Diag {
         /// Write it to this file instead of standard output.
         #[arg(long, short, value_name = "FILE")]
@@ -203,7 +203,7 @@ struct Which {
     /// The configuration file.
     #[arg(value_name = "FILE", default_value = DEFAULT_PATH, conflicts_with = "config")]
     file: PathBuf,
-    /// The same.
+    /// The configuration file, as `run` takes it.
     #[arg(long, short, value_name = "FILE", hide = true)]
     config: Option<PathBuf>,
 }

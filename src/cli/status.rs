@@ -92,7 +92,7 @@ pub fn text(status: &Status) -> String {
     let _ = writeln!(text, "\n{}", devices(status));
     let is_online = |s: &State| s.cloud == Presence::Online;
     if !status.states.iter().all(is_online) {
-        text.push_str("alink-gateway devices says of each why it is not online\n");
+        text.push_str("alink-gateway devices shows why each of them is not online\n");
     }
     text
 }
@@ -107,7 +107,7 @@ pub(super) fn headline(status: &Status) -> String {
 pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
-        Link::NotCommissioned => "not commissioned, keeps away from the platform".to_owned(),
+        Link::NotCommissioned => "not commissioned, does not connect to the platform".to_owned(),
         Link::Down => format!("DOWN for {since}"),
         Link::Up => format!("up for {since}"),
     };
@@ -295,7 +295,7 @@ line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 
 line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
 
 120 devices: 118 alive and online, 2 silent and offline
-alink-gateway devices says of each why it is not online
+alink-gateway devices shows why each of them is not online
 "
         );
     }

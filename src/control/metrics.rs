@@ -119,7 +119,7 @@ pub const TABLE: [Metric; 30] = [
         "alink_gateway_build_info",
         Kind::Gauge,
         &["version"],
-        "Always 1; which version runs",
+        "Always 1; the version is a label",
         |f, to| to.push((vec![f.status.version.clone()], Said::Number(1.0))),
     ),
     metric(
@@ -140,7 +140,7 @@ pub const TABLE: [Metric; 30] = [
         "alink_gateway_cloud_connects",
         Kind::Counter,
         &[],
-        "Connections to the platform that came about",
+        "Connections to the platform that were established",
         |f, to| count(to, f.status.cloud.connects),
     ),
     metric(
@@ -250,7 +250,7 @@ pub const TABLE: [Metric; 30] = [
         "alink_gateway_devices",
         Kind::Gauge,
         &["bus", "cloud"],
-        "Devices by how they stand on the bus and at the platform",
+        "Devices by their state on the bus and at the platform",
         |f, to| {
             for bus in Life::ALL {
                 for cloud in Presence::ALL {
@@ -305,7 +305,7 @@ pub const TABLE: [Metric; 30] = [
         "alink_gateway_port_echoes",
         Kind::Counter,
         &["port", "outcome"],
-        "Our own requests as the port's adapter heard them: echo-expected, echo-missed where `echo: true` promised them, echo-unexpected",
+        "The gateway's own requests as the port's adapter heard them: echo-expected, echo-missed where `echo: true` promised them, echo-unexpected",
         |f, to| {
             for port in &f.status.ports {
                 for (outcome, n) in &port.echoes {
@@ -346,21 +346,21 @@ pub const TABLE: [Metric; 30] = [
         "alink_gateway_device_answered_seconds",
         Kind::Gauge,
         &["device", "port"],
-        "How long ago the device last proved that it lives; absent until it does",
+        "How long ago the device last proved that it is alive; absent until it does",
         |f, to| devices(f, to, |d| d.answered_ms.map(seconds)),
     ),
     metric(
         "alink_gateway_device_reply_p95_seconds",
         Kind::Gauge,
         &["device", "port"],
-        "Nineteen of twenty of the device's last 32 replies took no longer",
+        "Nineteen of twenty of the device's last 32 replies took at most this long",
         |f, to| devices(f, to, |d| d.rtt.map(|r| r.p95_us as f64 / 1e6)),
     ),
     metric(
         "alink_gateway_device_polls",
         Kind::Counter,
         &["device", "port", "outcome"],
-        "Transactions with the device, by what became of them: answer, timeout, garbled, foreign, late, port, exception-CODE, gateway-exception-CODE",
+        "Transactions with the device, by result: answer, timeout, garbled, foreign, late, port, exception-CODE, gateway-exception-CODE",
         |f, to| {
             for d in &f.devices {
                 for (outcome, n) in &d.outcomes {

@@ -78,7 +78,9 @@ pub enum Mistake {
     #[error("a question is one JSON object on one line: {0}")]
     NotAnObject(String),
     /// The request is of a version that the service does not speak.
-    #[error("asked in version {said} of the protocol, spoken here is version {VERSION}")]
+    #[error(
+        "the question is in version {said} of the protocol, this service speaks version {VERSION}"
+    )]
     Version {
         /// The version in the request.
         said: String,

@@ -148,16 +148,18 @@ impl LogEvent for Notice {
             Notice::Silent {
                 because: SilenceReason::PortDown,
                 ..
-            } => "silent because its port is down".into(),
-            Notice::Held { .. } => "fell silent again and again: polled on, but kept offline in \
-                                    the cloud until it has been steadier for a while (check \
+            } => "silent: its port is down".into(),
+            Notice::Held { .. } => {
+                "fell silent again and again: still polled, but kept offline on \
+                                    the platform until it has been steadier for a while (check \
                                     wiring, termination, power; response_timeout: if it is slow)"
-                .into(),
+                    .into()
+            }
             Notice::LetGo { answers: true, .. } => {
                 "no longer kept offline for falling silent often".into()
             }
             Notice::LetGo { answers: false, .. } => {
-                "no longer kept offline for falling silent often, but silent".into()
+                "no longer kept offline for falling silent often, but still silent".into()
             }
             Notice::Returned { after, .. } => {
                 format!("responding again after {} of silence", seconds(*after))
@@ -176,7 +178,7 @@ impl LogEvent for Notice {
             ),
             Notice::PortSilenced { devices, why, .. } => {
                 format!(
-                    "down ({why}): {} silent because of that",
+                    "down: {why}; {} silent",
                     match devices.len() {
                         1 => "its device counts as".into(),
                         n => format!("its {n} devices count as"),

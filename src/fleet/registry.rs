@@ -235,7 +235,7 @@ impl Fleet {
             held = d.flapping.fell_silent(now);
         }
         let free = d.flapping.free_at();
-        let free = free.map(|at| Wake::new(at, "held back for flapping: let go"));
+        let free = free.map(|at| Wake::new(at, "kept offline for falling silent often: this ends"));
         let due = d.watch.wake_at().into_iter().chain(free);
         let due = due.min_by_key(|wake| wake.at).filter(|_| !d.retired);
         if d.deadline != due {

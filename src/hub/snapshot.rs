@@ -228,9 +228,10 @@ impl Coordinator {
         let deadline = self.fleet.deadline(id);
         if let Some(why) = self.fleet.port_down(device.port) {
             // Whatever the deadline is called, its cause is the port.
-            let silent = "it counts as silent, if its port is still down";
+            let silent = "counts as silent if its port is still down";
             let then = deadline.and_then(|w| next(silent, Some(w.at)));
-            let then = then.or_else(|| next("the port is tried again and again", None));
+            let then =
+                then.or_else(|| next("the gateway tries to open the port again and again", None));
             return (Some(format!("its port is down: {why}")), then);
         }
         match self.fleet.life(id) {
@@ -258,7 +259,7 @@ impl Coordinator {
                 );
             }
             Some(fleet::Life::Unknown) | None => {
-                let why = "not heard of since the start".to_owned();
+                let why = "no answer since the start".to_owned();
                 let then = due(deadline).or_else(|| next("asked; online once it answers", None));
                 return (Some(why), then);
             }
@@ -266,7 +267,10 @@ impl Coordinator {
         }
         if let Some(until) = self.fleet.held_until(id) {
             let why = "it fell silent again and again, and is kept offline until it has been steadier for a while";
-            return (Some(why.into()), next("let go", Some(until)));
+            return (
+                Some(why.into()),
+                next("no longer kept offline", Some(until)),
+            );
         }
         if let Session::Barred { until, code } = self.cloud.session(id) {
             let why = format!("refused by the platform, {}", code.words());
@@ -274,7 +278,7 @@ impl Coordinator {
         }
         match self.link {
             LinkState::NotCommissioned => {
-                let why = "the gateway is not commissioned and keeps away from the platform";
+                let why = "the gateway is not commissioned and does not connect to the platform";
                 return (Some(why.into()), None);
             }
             LinkState::Down => {
@@ -288,15 +292,19 @@ impl Coordinator {
                         )
                     },
                 );
-                return (Some(why), next("connected again and again", None));
+                return (
+                    Some(why),
+                    next("the gateway tries to connect again and again", None),
+                );
             }
             LinkState::Up => {}
         }
         match self.cloud.session(id) {
             Session::In if self.fleet.life(id).is_some_and(|l| l.answers()) => {
                 let missing = matches!(self.fleet.life(id), Some(fleet::Life::Suspect { .. }));
-                let why =
-                    missing.then(|| "it has missed; its silence is being made certain".into());
+                let why = missing.then(|| {
+                    "it missed a poll; the gateway is making sure whether it is silent".into()
+                });
                 (why, due(deadline))
             }
             Session::LoggingIn => (Some("its log-in is under way".into()), None),

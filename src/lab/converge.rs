@@ -197,7 +197,7 @@ fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
 fn search(seed: u64) -> u64 {
     let mut rng = Rng::new(seed);
     let conditions = Conditions {
-        names: FailedBatchNames::Nobody,
+        names: FailedBatchNames::NoDevice,
         ..Conditions::default()
     };
     let mut site = Site::new(50, conditions, rng.fork());

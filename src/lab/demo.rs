@@ -49,8 +49,8 @@ const HANDFUL: usize = 8;
 
 /// The steps of the story and how long each may take.
 const STEPS: [(&str, Duration); 6] = [
-    ("everyone comes online", Duration::from_secs(20)),
-    ("readings of everyone arrive", Duration::from_secs(15)),
+    ("all devices come online", Duration::from_secs(20)),
+    ("values of all devices arrive", Duration::from_secs(15)),
     (
         "a meter loses its power and is logged out",
         Duration::from_secs(20),
@@ -60,7 +60,7 @@ const STEPS: [(&str, Duration); 6] = [
         "the connection is cut and recovers",
         Duration::from_secs(30),
     ),
-    ("SIGTERM logs everyone out", ENDING),
+    ("SIGTERM logs all devices out", ENDING),
 ];
 
 /// Plays the demo; true if the story came true.
@@ -89,7 +89,7 @@ impl Stage {
         let sizes = &self.report.batch_sizes;
         let full = sizes.iter().filter(|n| **n == FULL).count();
         if full < 2 || sizes.len() > HANDFUL {
-            let what = format!("log-ins of {sizes:?}: not a handful with two full ones");
+            let what = format!("log-ins of {sizes:?}: not few batches with two full ones");
             self.report.problem(what);
         }
 
@@ -199,7 +199,7 @@ impl Stage {
         let (judged, accepted) = (self.judge.judged(), self.report.values_accepted);
         if judged != accepted {
             self.report.problem(format!(
-                "{judged} of {accepted} values were held against their registers"
+                "{judged} of {accepted} values were compared with their registers"
             ));
         }
         if self.judge.found() > 0 {

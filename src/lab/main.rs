@@ -26,9 +26,9 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The main job, end to end: platform, 120 devices, and the real daemon.
+    /// Runs the main job end to end: platform, 120 devices, and the real daemon.
     ///
-    /// The exit status is 0 if the story came true.
+    /// The exit status is 0 if everything happened as expected.
     Demo {
         /// End within this many seconds, whatever happens.
         #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..=3600))]
@@ -36,14 +36,14 @@ enum Verb {
         /// Print as the last line one JSON object; progress goes to standard error.
         #[arg(long)]
         json: bool,
-        /// Try this daemon instead of the one this program was built with.
+        /// Run this daemon instead of the one this program was built with.
         #[arg(long, value_name = "PATH")]
         gateway: Option<PathBuf>,
         /// Print lines even if standard output is a terminal.
         #[arg(long)]
         plain: bool,
     },
-    /// The simulated platform alone: an MQTT listener that talks Alink.
+    /// Runs the simulated platform alone: an MQTT listener that speaks Alink.
     Platform(training::PlatformOptions),
     /// Measures how soon the cloud shows what the bus shows, on virtual time.
     ///
@@ -59,16 +59,16 @@ enum Verb {
         #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "benches/CONVERGENCE.md")]
         write: Option<PathBuf>,
     },
-    /// Simulated devices alone: a serial line on a pseudo terminal, or a
+    /// Runs simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
     /// Writes the manual pages and completions of both programs.
     #[command(hide = true)]
     Papers {
-        /// Where to.
+        /// The directory to write to.
         #[arg(value_name = "DIRECTORY")]
         folder: PathBuf,
-        /// The day the pages bear.
+        /// The date of the pages.
         #[arg(long, value_name = "YYYY-MM-DD")]
         date: String,
     },

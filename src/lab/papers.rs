@@ -49,7 +49,10 @@ const FILES: [(&str, &str); 8] = [
         "/etc/alink-gateway/gateway.yaml",
         "the configuration; see alink-gateway.yaml(5)",
     ),
-    ("/etc/alink-gateway/conf.d/*.yaml", "what is added to it"),
+    (
+        "/etc/alink-gateway/conf.d/*.yaml",
+        "files that are added to the configuration",
+    ),
     (
         "/etc/alink-gateway/NAME/gateway.yaml",
         "the configuration of another gateway on the same box, alink-gateway@NAME.service",
@@ -60,20 +63,21 @@ const FILES: [(&str, &str); 8] = [
     ),
     (
         "/usr/share/doc/alink-gateway/examples/gateway.example.yaml",
-        "everything a configuration can say",
+        "an example with all keys of a configuration",
     ),
     (
         "/var/lib/alink-gateway",
-        "what the service keeps: registered secrets, lessons, a configuration from the platform",
+        "what the service keeps: registered secrets, what it learned about devices, a configuration \
+         from the platform",
     ),
     (
         "/run/alink-gateway/control.sock",
-        "where the running service is asked, by root and the group alink-operators; \
+        "the control socket of the running service, for root and the group alink-operators; \
          /run/alink-gateway@NAME/control.sock of another gateway",
     ),
     (
         "/etc/credstore/alink-gateway.secret",
-        "the gateway's secret, if it is not to stand with the configuration; handed over by systemd",
+        "the gateway's secret, if it is kept apart from the configuration; systemd hands it over",
     ),
 ];
 
@@ -81,13 +85,13 @@ const FILES: [(&str, &str); 8] = [
 const SIGNALS: [(&str, &str); 2] = [
     (
         "HUP",
-        "loads the configuration anew; a wrong one changes nothing, and the journal says what is \
-         wrong. So does alink-gateway reload, which says it to whoever typed it",
+        "loads the configuration anew; a wrong one changes nothing, and the journal lists the \
+         mistakes. alink-gateway reload does the same and prints the mistakes",
     ),
     (
         "TERM, INT",
-        "logs all devices out and ends, within stop_within of the configuration; the second one \
-         ends it at once",
+        "logs all devices out and ends, within stop_within of the configuration; a second signal \
+         ends the service at once",
     ),
 ];
 
@@ -95,23 +99,23 @@ const SIGNALS: [(&str, &str); 2] = [
 const FIRST_STEPS: [(&str, &str); 5] = [
     (
         "alink-gateway check",
-        "after each change of the configuration: every mistake at once, with what was wanted",
+        "after each change of the configuration: prints every mistake, with what was wanted",
     ),
     (
         "alink-gateway reload",
-        "puts it into force; what has not changed goes on undisturbed",
+        "puts the configuration into force; devices and ports that have not changed are not disturbed",
     ),
     (
         "alink-gateway status",
-        "how ports, devices and the connection are; --watch goes on showing it",
+        "shows the state of ports, devices and the connection; --watch repeats it every second",
     ),
     (
         "alink-gateway devices NAME",
-        "why a device is not online, and what comes next",
+        "shows why a device is not online, and what comes next",
     ),
     (
         "journalctl -u alink-gateway -x",
-        "what happened, with likely causes and what to do",
+        "shows what happened, with likely causes and what to do",
     ),
 ];
 
@@ -264,14 +268,16 @@ fn configuration(date: &str) -> String {
     text.text([bold("/etc/alink-gateway/conf.d/*.yaml")]);
     text.control("SH", ["DESCRIPTION"]);
     text.text([roman(
-        "A YAML file. Files in conf.d beside it are added to it in the order of their names. \
-         Every mistake is told with its line, what was said and what was wanted, by ",
+        "A YAML file. Files in conf.d beside it are added to it in the order of their names.",
     )]);
     text.text([
         bold("alink-gateway check"),
-        roman(", by a start and by a reload alike."),
+        roman(
+            ", a start and a reload report every mistake with its line, what was said and what was \
+             wanted.",
+        ),
     ]);
-    text.control("SH", ["EVERYTHING IT CAN SAY"]);
+    text.control("SH", ["ALL KEYS"]);
     text.control("nf", []);
     for line in EXAMPLE.lines() {
         text.text([roman(line)]);

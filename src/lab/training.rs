@@ -105,7 +105,7 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
                 Ok(PlatformOrder::Act(act)) => {
                     println!("{}  {act:?}", clock.now().mono);
                     if !broker.with(move |p, now| p.act(now, act)).await? {
-                        println!("there is nothing to do that to");
+                        println!("there is no such device, connection or fault");
                     }
                 }
                 Ok(PlatformOrder::Switch(switch)) => {
@@ -148,7 +148,7 @@ impl fmt::Display for Told<'_> {
             Event::Refused { who, code, why } => match (who, code) {
                 (Some(who), Some(code)) => write!(f, "{who} refused with {code}: {why}"),
                 (Some(who), None) => write!(f, "{who} refused: {why}"),
-                (None, _) => write!(f, "somebody refused: {why}"),
+                (None, _) => write!(f, "an unknown client refused: {why}"),
             },
             Event::Disconnected {
                 gateway,
@@ -191,11 +191,11 @@ pub(crate) struct BusOptions {
     /// How many units, from 1 on.
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u8).range(1..=247))]
     units: u8,
-    /// How many electricity meters of DL/T 645-2007 hang on the line as well, with
+    /// How many electricity meters of DL/T 645-2007 are on the line as well, with
     /// the addresses 000000000001 and up.
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "tcp")]
     meters: u8,
-    /// What they are.
+    /// The kind of the units.
     #[arg(long, value_enum, default_value_t = KindOfUnit::Meter)]
     kind: KindOfUnit,
     /// Milliseconds from request to reply.
@@ -204,7 +204,7 @@ pub(crate) struct BusOptions {
     /// Units without power, such as 3,7.
     #[arg(long, value_name = "UNITS", value_delimiter = ',')]
     dead: Vec<u8>,
-    /// What goes wrong with how many of a thousand replies, such as flip=20 or
+    /// A fault and how many of a thousand replies have it, such as flip=20 or
     /// late:700=50. One of mute, late:MS, cut, flip, twice, foreign,
     /// wrong-function, short, wrong-transaction, echo, noise:BYTES, babble,
     /// hiccup:MS, twin. May be repeated.
@@ -283,7 +283,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             if before.as_ref() != Some(&counts) {
                 let (now, faults) = (clock.now().mono, &counts.faults);
                 println!(
-                    "{now}  {} connections, {} requests, {} for nobody; faults {faults:?}",
+                    "{now}  {} connections, {} requests, {} for units that are not there; faults {faults:?}",
                     counts.connections, counts.requests, counts.unanswered
                 );
             }
@@ -327,8 +327,8 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             if before.as_ref() != Some(&counts) {
                 let (now, faults) = (clock.now().mono, &counts.faults);
                 println!(
-                    "{now}  {} requests, {} for nobody, {} not understood, {} without silence \
-                     before them, {} collisions; faults {faults:?}",
+                    "{now}  {} requests, {} for units that are not there, {} not understood, {} \
+                     without silence before them, {} collisions; faults {faults:?}",
                     counts.requests,
                     counts.unanswered,
                     counts.not_understood,

@@ -67,10 +67,10 @@ impl Body {
                 transaction.map_or(words.clone(), |id| format!("{words}, transaction {id}"))
             }
             Body::Meter(frame) => meter(frame),
-            Body::Echo => "our own request, heard back".into(),
+            Body::Echo => "the gateway's own request, heard back".into(),
             Body::Plain => counted(bytes, "byte"),
             Body::Noise => format!("{} of no frame", counted(bytes, "byte")),
-            Body::Unfinished => format!("{}, and then nobody looked", counted(bytes, "byte")),
+            Body::Unfinished => format!("{}, and the trace saw no more", counted(bytes, "byte")),
         }
     }
 }

@@ -265,7 +265,7 @@ impl Life {
             }
             Later::Stored(earned) => {
                 let Doing::Storing(conn) = self.doing else {
-                    panic!("stored, and nobody waits: {:?}", self.doing);
+                    panic!("stored, and no request waits: {:?}", self.doing);
                 };
                 self.stores += 1;
                 let fails = self.stores <= self.fate.stores_fail;

@@ -118,7 +118,7 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
         house.live(2 * MINUTE).await;
         let outage = ear.heard();
         at_most(&outage, 8);
-        one_with(&outage, "connection ended");
+        one_with(&outage, "connection: ended");
 
         strike(&house, Fault::Heal).await;
         assert!(house.until_online(2000, 20 * MINUTE).await.is_some());

@@ -87,7 +87,7 @@ impl World {
                 online: BTreeSet::new(),
                 bad: BTreeMap::new(),
                 bad_post: BTreeMap::new(),
-                naming: Naming::Nobody,
+                naming: Naming::NoDevice,
                 text_codes: false,
                 moods: Vec::new(),
                 accepted: Vec::new(),
@@ -242,7 +242,7 @@ impl World {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
-                Output::Errand(errand) => panic!("nobody has pushed anything: {errand:?}"),
+                Output::Errand(errand) => panic!("no configuration was pushed: {errand:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }

@@ -71,7 +71,7 @@ fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
     let names = match rng.below(3) {
         0 => FailedBatchNames::Culprits,
         1 => FailedBatchNames::All,
-        _ => FailedBatchNames::Nobody,
+        _ => FailedBatchNames::NoDevice,
     };
     move |spec| {
         let s = &mut spec.switches;
@@ -369,7 +369,7 @@ fn one_bad_device_keeps_nobody_else_offline_named_or_not() {
     for names in [
         FailedBatchNames::Culprits,
         FailedBatchNames::All,
-        FailedBatchNames::Nobody,
+        FailedBatchNames::NoDevice,
     ] {
         run(async move {
             let size = Size {
@@ -385,7 +385,7 @@ fn one_bad_device_keeps_nobody_else_offline_named_or_not() {
             let often = house
                 .platform(|p| p.ledger().times(Violation::LoginTooOften))
                 .await;
-            assert_eq!(often, 0, "{names:?}: nobody submitted too often");
+            assert_eq!(often, 0, "{names:?}: no device submitted too often");
         });
     }
 }

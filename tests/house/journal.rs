@@ -263,7 +263,7 @@ fn fields_and_kinds_are_documented_as_they_are() {
          `journalctl -x` explains\neach kind; the texts are in [catalog/](catalog/).\n\n\
          ## Fields\n\n\
          Besides `MESSAGE`, `MESSAGE_ID`, `PRIORITY` and `SYSLOG_IDENTIFIER=alink-gateway`, and what the journal adds itself.\n\
-         An entry about several devices has a `DEVICE` and a `PORT` for each of them; past 500 devices it is told in parts.\n\n\
+         An entry about several devices has a `DEVICE` and a `PORT` for each of them; more than 500 devices take several entries.\n\n\
          | field | meaning |\n|---|---|\n",
     );
     let mut used: BTreeSet<&String> = BTreeSet::new();

@@ -1,9 +1,9 @@
 """A machine that is thrown away: a Debian with a systemd of its own, in a
 network namespace of its own, wired to another one where the cloud is.
 
-Nothing here sleeps and hopes: what is waited for is a line that somebody says,
+Nothing here sleeps and hopes: what is waited for is a line of a program's output,
 or a process that ends. Only the boot is asked for again and again, for there
-is nobody yet who could say something.
+is no program yet that could write a line.
 """
 
 import json
@@ -87,7 +87,7 @@ class Talk:
             if left <= 0 or not self.take(left):
                 tail = "\n    ".join(self.lines[-12:])
                 raise Failed(
-                    f"nobody said {pattern!r} {times} times within {within} s"
+                    f"no line {pattern!r} came {times} times within {within} s"
                     f" ({seen} were seen); the last words:\n    {tail}"
                 )
 

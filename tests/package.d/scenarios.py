@@ -111,7 +111,7 @@ class Plant:
 
 
 def demand_soon(true, what, within=10):
-    """For what nobody announces."""
+    """For what no event announces."""
     until = time.monotonic() + within
     while not true():
         demand(time.monotonic() < until, f"no {what} within {within} s")
@@ -150,9 +150,9 @@ def a_fresh_install_runs_polls_nothing_and_keeps_its_secrets(plant):
         seen = box.do("stat", "-c", "%a %U %G", path).strip()
         demand(seen == mode, f"{path} is {seen}, not {mode}")
     code, said = box.status("runuser", "-u", "nobody", "--", "cat", f"{ETC}/gateway.yaml")
-    demand(code != 0, "anybody can read the configuration")
+    demand(code != 0, "every user can read the configuration")
     listening = box.do("ss", "-Hlntu")
-    demand(listening.strip() == "", f"somebody listens: {listening}")
+    demand(listening.strip() == "", f"a program listens: {listening}")
     said = box.do("alink-gateway", "check")
     demand("0 ports, 0 devices" in said, said)
 
@@ -325,8 +325,8 @@ def the_journal_and_the_status_line_say_who_and_what(plant):
     for name in ("PORT", "UNIT_ID", "PRODUCT_KEY", "DEVICE_NAME", "PRIORITY", "SYSLOG_IDENTIFIER"):
         demand(entry.get(name), f"no {name} in {entry}")
     demand(box.entries("-u", UNIT, "EVENT=port-opened", "PORT=line1"), "no port-opened")
-    everybody = f"{METERS}/{METERS} online"
-    demand_soon(lambda: everybody in box.show(UNIT, "StatusText")["StatusText"], everybody)
+    all_online = f"{METERS}/{METERS} online"
+    demand_soon(lambda: all_online in box.show(UNIT, "StatusText")["StatusText"], all_online)
     for where in ("journalctl", "-u", UNIT), ("systemctl", "show", UNIT), ("ps", "axwwe"):
         demand(SECRET not in box.do(*where), f"the secret is in {where}")
 
@@ -450,9 +450,9 @@ def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
         box.do("systemd-tmpfiles", "--create", "alink-gateway.conf")
         watch = box.journal(HALL)
         box.do("systemctl", "start", HALL)
-        everybody = RACKS * RACK_UNITS
-        cloud.says(r"r\d+-\d+ logged in", TURN, everybody)
-        said = f"{everybody}/{everybody} online"
+        units = RACKS * RACK_UNITS
+        cloud.says(r"r\d+-\d+ logged in", TURN, units)
+        said = f"{units}/{units} online"
         demand_soon(lambda: said in box.show(HALL, "StatusText")["StatusText"], said)
         # A minute of work is what is tried; whatever is said in it is taken up.
         begun = time.monotonic()
@@ -460,12 +460,12 @@ def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
             cloud.take(left)
         cloud.forget()
         accepted = int(cloud.says(r"(\d+) values accepted", SOON)[1])
-        demand(accepted > 4 * everybody * HALL_POINTS, f"only {accepted} values in a minute")
+        demand(accepted > 4 * units * HALL_POINTS, f"only {accepted} values in a minute")
         state = box.show(HALL, "StatusText", "MainPID", "MemoryMax")
         demand(said in state["StatusText"], state)
         process = box.main_pid(HALL)
         plant.found["memory_2000_devices_mib"] = peak_mib(process)
-        # The most there ever is to be kept: values that nobody takes; and then all
+        # The most there ever is to be kept: values that no platform takes; and then all
         # of them on their way at once.
         cloud.end()
         event(watch, "post-queue-full", 150)
@@ -580,7 +580,7 @@ def purging_leaves_nothing(plant):
 
 
 def listing(box):
-    """Every file, but those of whoever keeps records of his own."""
+    """Every file, but those that programs with records of their own keep."""
     records = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/lib/dpkg",
                "/var/lib/systemd", "/var/cache", "/packages"]
     skip = [w for path in records for w in ("-path", path, "-o")][:-1]

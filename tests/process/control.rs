@@ -165,8 +165,8 @@ fn listening(pid: u32) -> usize {
 #[tokio::test]
 async fn the_service_says_how_it_is_and_how_each_device_is() {
     let mut house = House::running("").await;
-    let everybody = |s: &Json| s["cloud"]["online"] == 3 && s["delivered"].as_u64() > Some(10);
-    let status = house.until(&["status"], everybody).await;
+    let all_online = |s: &Json| s["cloud"]["online"] == 3 && s["delivered"].as_u64() > Some(10);
+    let status = house.until(&["status"], all_online).await;
     assert_eq!(status["cloud"]["link"], "up");
     assert_eq!(status["cloud"]["wanted"], 3);
     assert!(status["cloud"]["takeover_ms"].is_u64(), "{status:#}");
@@ -271,7 +271,7 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
 
     let loud = house.ask(&["log-level", "all", "debug", "for", "1s"]).await;
     assert_eq!(
-        loud.out, "the log level of all is debug for 1 s, as asked\n",
+        loud.out, "the log level of all is debug for 1 s, as requested\n",
         "{}",
         loud.err
     );
@@ -307,7 +307,7 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     move_to(&house.folder.path().join("nowhere/control.sock"));
     let stays = ask(&old, "reload").await;
     assert_eq!(stays.status, 0, "{}", stays.err);
-    let why = "nowhere/control.sock: No such file or directory (os error 2); it stays at";
+    let why = "control.sock: cannot be made: No such file or directory (os error 2); it stays at";
     assert!(stays.out.contains(why), "{}", stays.out);
 
     let new = house.folder.path().join("elsewhere.sock");
@@ -338,13 +338,16 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
 async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
     let folder = tempfile::tempdir().unwrap();
     let in_the_way = folder.path().join("control.sock");
-    fs::write(&in_the_way, "somebody's file").unwrap();
+    fs::write(&in_the_way, "another program's file").unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let more = format!("metrics: {{ listen: {address} }}\n");
     let mut house = House::running_in(folder, &more).await;
     assert_eq!(house.ask(&["status"]).await.status, 1);
-    assert_eq!(fs::read_to_string(&in_the_way).unwrap(), "somebody's file");
+    assert_eq!(
+        fs::read_to_string(&in_the_way).unwrap(),
+        "another program's file"
+    );
     fs::remove_file(&in_the_way).unwrap();
     let told = |l: &str| l.contains("the control socket is at");
     house.gateway.line("the socket", told).await;
@@ -360,7 +363,7 @@ async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
 }
 
 #[tokio::test]
-async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
+async fn a_user_outside_the_group_is_refused_and_the_journal_says_so() {
     // Only root can act as another user.
     if fs::metadata("/proc/self")
         .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
@@ -405,7 +408,7 @@ async fn whoever_is_not_of_the_group_is_refused_and_it_is_told() {
     assert_eq!(stranger.status, 1);
     let why = "only root and members of the group alink-operators may ask";
     assert!(stranger.err.contains(why), "{}", stranger.err);
-    let told = |l: &str| l.contains("user 65534 asked on the control socket and may not");
+    let told = |l: &str| l.contains("control socket: user 65534 was refused");
     house.gateway.line("a refusal", told).await;
     gateway::stop(&mut house.gateway).await;
 }

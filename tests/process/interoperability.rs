@@ -416,7 +416,7 @@ async fn a_wrong_configuration_is_told_whole_and_nothing_starts() {
     for listener in [platform, rack] {
         listener.set_nonblocking(true).unwrap();
         let called = listener.accept().unwrap_err();
-        assert_eq!(called.kind(), ErrorKind::WouldBlock, "nobody called");
+        assert_eq!(called.kind(), ErrorKind::WouldBlock, "no program connected");
     }
 }
 
@@ -475,7 +475,7 @@ async fn a_crash_leaves_no_core_with_secrets_in_it() {
     };
     // A service that ignores it leaves one here, or the test would prove nothing.
     if !crash("sh -c 'echo here; exec sleep 60'").await {
-        eprintln!("process::cores: this machine writes no cores of anybody");
+        eprintln!("process::cores: this machine writes no cores of any process");
         return;
     }
     let gateway = env!("CARGO_BIN_EXE_alink-gateway");

@@ -101,8 +101,8 @@ async fn tls_works_with_the_named_root_and_only_with_it() {
         assert_eq!(link.next().await, LinkEvent::Down(LinkDown::Ours));
     }
 
-    let nobody = "nobody we trust has signed";
-    lab.refuses("localhost", broker.tls, lab.trust("other-ca.pem"), nobody)
+    let unknown = "no root that this gateway trusts has signed";
+    lab.refuses("localhost", broker.tls, lab.trust("other-ca.pem"), unknown)
         .await;
     lab.refuses("localhost", broker.tls, lab.trust("none.pem"), "none.pem")
         .await;

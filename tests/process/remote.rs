@@ -430,7 +430,7 @@ async fn a_stored_file_that_does_not_fit_any_more_is_set_aside_at_a_start_and_re
     assert!(daemon.stop().await.success());
 
     let mut daemon = site.run();
-    let loud = |l: &str| l.contains("does not go together with the files here any more");
+    let loud = |l: &str| l.contains("does not fit the gateway's own files any more");
     daemon.line("a loud notice", loud).await;
     site.sees_online(&[1]).await;
     assert!(!site.stored().exists());
@@ -479,7 +479,7 @@ async fn a_file_the_service_ends_with_is_left_out_at_the_next_start_and_refused_
         site.sees_online(&[1, 2]).await;
         site.sees_retraction().await;
         let seen = daemon.seen().join("\n");
-        let told = seen.contains("the one before it is in force again");
+        let told = seen.contains("the previous one is in force again");
         assert_eq!(told, life == 0, "{seen}");
         assert!(daemon.stop().await.success());
         assert_eq!(site.storage.asked("brick"), 1);

@@ -254,7 +254,7 @@ devices:
 
     told("disable a1SubDemoPk meter-1", "Disable");
     assert_eq!(gateway.log_in().await, 522);
-    told("disable a1SubDemoPk meter-2", "nothing to do that to");
+    told("disable a1SubDemoPk meter-2", "no such device, connection or fault");
 
     told("cut", "Cut");
     gateway.is_cut().await;
@@ -263,7 +263,7 @@ devices:
         ("reorder 200", "Reorder"),
         ("batch-code last", "Code(Last)"),
         ("secret a1SubDemoPk meter-1 hush", "ChangeSecret"),
-        ("say /ext/rrpc/7 {}", "nothing to do that to"),
+        ("say /ext/rrpc/7 {}", "no such device, connection or fault"),
         ("sulk", "help says what can be ordered"),
         ("help", "throttle SPAN"),
     ] {

@@ -211,7 +211,7 @@ class Siege:
         box.write(f"/run/systemd/system/{UNIT}.d/siege.conf", self.limits())
         box.do("systemctl", "daemon-reload")
         box.do("systemctl", "start", UNIT)
-        self.everybody()
+        self.all_online()
 
     def limits(self):
         """The unit's limits of memory and tasks: by its own systemd where that is given
@@ -250,10 +250,10 @@ class Siege:
             "signMethod": "Sha256", "getType": "file", "url": f"https://{CLOUD_SIDE}:{FILES_PORT}/{name}"}}
         self.order(self.broker, f"push /sys/{GATEWAY}/thing/config/push {json.dumps(order)}")
 
-    def everybody(self, within=LATER):
+    def all_online(self, within=LATER):
         said, until = f"{ONLINE}/{DEVICES} online", time.monotonic() + within
         while said not in (text := self.box.show(UNIT, "StatusText")["StatusText"]):
-            demand(time.monotonic() < until, f"not everybody is online within {within} s: {text}")
+            demand(time.monotonic() < until, f"not all devices are online within {within} s: {text}")
             time.sleep(0.2)
 
     def requests(self):
@@ -417,7 +417,7 @@ def siege_by_local_files(plant):
         demand(code not in (0, 124), f"a FIFO: {code} {said}")
         box.do("rm", f"{ETC}/conf.d/fifo.yaml", f"{ETC}/table.csv")
     box.do("systemctl", "reload", UNIT)
-    siege.everybody()
+    siege.all_online()
 
 
 def pushed(**sections):
@@ -460,7 +460,7 @@ def siege_by_configurations_from_the_platform(plant):
             answer = siege.broker.says(rf'^answer (.*"id":"{name}".*)', LATER)[1]
             demand('"code":200' not in answer, f"{name} was adopted: {answer}")
             # A service that ends with it comes back by itself, once.
-            siege.everybody()
+            siege.all_online()
             now = int(box.show(UNIT, "NRestarts")["NRestarts"])
             demand(now - restarts <= 1, f"{name}: started again {now - restarts} times")
             restarts = now
@@ -472,7 +472,7 @@ def siege_by_configurations_from_the_platform(plant):
         # Back, and with the devices of the configuration before it.
         siege.cloud.says("gw-siege connected", LATER)
         siege.cloud.says("on-tcp logged in", LATER)
-        siege.everybody()
+        siege.all_online()
         refused = r'^answer .*"code":100009.*"id":"deadly"'
         # What became of it is reported first, and only then is it pushed again.
         siege.broker.says(refused, LATER)
@@ -485,7 +485,7 @@ def siege_by_configurations_from_the_platform(plant):
 
 def siege_is_over_and_the_service_stops_as_ever(plant):
     siege, box = plant.siege, plant.machine
-    siege.everybody()
+    siege.all_online()
     box.do("systemctl", "stop", UNIT)
     state = box.show(UNIT, "Result", "ActiveState")
     demand(state == {"Result": "success", "ActiveState": "inactive"}, state)

@@ -88,7 +88,7 @@ VALUES = b"\x03\x04" + struct.pack(">HH", 2200, 15)
 
 
 def foreign(protocol):
-    """Well-formed frames that nobody has asked for, as many as fit into a blob."""
+    """Well-formed frames that the gateway has not asked for, as many as fit into a blob."""
     one = {
         "tcp": lambda n: mbap(0x4000 + n % 256, 1, VALUES),
         "rtu": lambda n: rtu(100 + n % 100, VALUES),

@@ -123,7 +123,7 @@ impl House {
         let least = u64::try_from(since.elapsed().as_millis()).unwrap() / 200;
         let answers = self.answers() - before;
         assert!(answers > least, "{answers} answers, not {least}");
-        let stuck = |line: &&String| line.contains("has not moved");
+        let stuck = |line: &&String| line.contains("no progress for");
         assert_eq!(self.gateway.seen().iter().find(stuck), None);
         for silent in ["meter-4", "meter-5", "meter-6"] {
             let told = |line: &&String| line.contains(silent) && line.contains("silent");

@@ -77,7 +77,7 @@ async fn polled(line: &Handle<Line>, n: u64) {
     let before = polls(line);
     let begun = Instant::now();
     while polls(line) < before + n {
-        assert!(begun.elapsed() < PATIENCE, "nobody asks");
+        assert!(begun.elapsed() < PATIENCE, "no request came");
         sleep(Duration::from_millis(10)).await;
     }
 }
@@ -332,7 +332,7 @@ async fn an_adapter_is_pulled_out_and_put_back_and_the_cloud_does_not_notice() {
         let leads_to = vm.run(&there).await;
         let named = Instant::now();
         while polls(line) == asked {
-            assert!(named.elapsed() < PATIENCE, "nobody asks");
+            assert!(named.elapsed() < PATIENCE, "no request came");
             sleep(Duration::from_millis(1)).await;
         }
         eprintln!(

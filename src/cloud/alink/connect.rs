@@ -218,7 +218,7 @@ impl Connector {
     pub fn on_registered(&mut self, now: Now) {
         self.refused.reset();
         self.not_before = now.mono;
-        self.why = "connect with what was earned";
+        self.why = "connect with the secret from the registration";
     }
 
     /// Takes note that registering failed, or could not even be tried; returns how long
@@ -269,7 +269,8 @@ impl Connector {
                     self.why = "connect again after a short session";
                     self.rng.jitter(*wait)
                 } else {
-                    self.why = "connect again, giving way to another with our certificate";
+                    self.why =
+                        "connect again, later than another client with this gateway's certificate";
                     self.contested.failed(now.mono, &mut self.rng)
                 }
             }

@@ -62,7 +62,7 @@ pub enum Output {
     /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_errand_done`].
     Errand(remote_config::RemoteTask),
-    /// After [`Cloud::stop`] or [`Cloud::part`]: no device of ours is online any more, or
+    /// After [`Cloud::stop`] or [`Cloud::part`]: no device of this gateway is online, or
     /// the deadline for the log-outs has passed. Put out once.
     LoggedOut,
 }
@@ -161,7 +161,7 @@ impl Cloud {
 
     // --- events ----------------------------------------------------------------
 
-    /// Takes note of a new connection: no device of ours is online on it.
+    /// Takes note of a new connection: no device of this gateway is online on it.
     pub fn on_link_up(&mut self, now: Now) {
         if self.link {
             // The end of the last connection was not reported to us.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::{LinkDown, LogEvent};
+use crate::base::{About, LinkDown, LogEvent};
 
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::wire::code::Code;
@@ -10,9 +10,9 @@ use crate::cloud::alink::wire::code::Code;
 /// Returns one sentence: what happened, why, what happens next.
 pub(crate) fn sentence(notice: &Notice) -> String {
     match notice {
-        Notice::Connected { after: 0 } => "connected to the platform".into(),
+        Notice::Connected { after: 0 } => "gateway: connected to the platform".into(),
         Notice::Connected { after } => {
-            format!("connected to the platform after {after} failed attempts")
+            format!("gateway: connected to the platform after {after} failed attempts")
         }
         Notice::Disconnected {
             why,
@@ -22,31 +22,31 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         } => {
             if lasted.is_none() && *why == LinkDown::Closed {
                 return format!(
-                    "the platform closed the connection before it accepted us{}: too many attempts in a minute, or not an MQTT port; next attempt in {}",
+                    "connection: closed by the platform before it was accepted{}: too many attempts in a minute, or not an MQTT port; next attempt in {}",
                     times(*n),
                     span(*retry_in)
                 );
             }
-            let lasted = lasted.map_or(String::new(), |d| {
-                format!("connection ended after {}: ", span(d))
+            let happened = lasted.map_or("not established".to_owned(), |d| {
+                format!("ended after {}", span(d))
             });
             format!(
-                "{lasted}{}{}; next attempt in {}",
-                link_words(why),
+                "connection: {happened}{}: {}; next attempt in {}",
                 times(*n),
+                link_words(why),
                 span(*retry_in)
             )
         }
         Notice::KickedSuspected { sessions } => format!(
-            "the platform ended the connection shortly after it began, {sessions} times in a row: look for another client using this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if it goes on we try every few minutes only, so that one of the two can work"
+            "connection: ended by the platform shortly after it began, {sessions} times in a row: look for another client that uses this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if this continues, the gateway tries every few minutes only, so that one of the two clients can work"
         ),
         Notice::SubscribeRefused { filters, fatal } => format!(
-            "the broker refused to subscribe us to {}{}",
+            "connection: the broker refused to subscribe the gateway to {}{}",
             filters.join(", "),
             if *fatal {
-                ": its messages cannot reach us; check the broker's access rules"
+                ": messages on these topics cannot reach the gateway; check the broker's access rules"
             } else {
-                "; the platform delivers most of these unasked"
+                "; the platform delivers most of these messages without a subscription"
             }
         ),
         Notice::LoggedIn {
@@ -87,7 +87,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             },
             if *what == "topology" && *code == Code::NO_RELATION {
                 // The platform's word for "this device may not be added by this gateway".
-                format!("code {code}: it hangs under another gateway")
+                format!("code {code}: it belongs to another gateway")
             } else {
                 code_words(*code, message)
             },
@@ -104,7 +104,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             },
         ),
         Notice::SessionLost { .. } => {
-            "the platform has no session for it (code 520); it is logged in again".into()
+            "session lost: the platform has none for this device (code 520); the gateway logs it in again".into()
         }
         Notice::LogoutRefused {
             code,
@@ -119,17 +119,17 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             )
         }
         Notice::RequestRefused { message, devices } => format!(
-            "a request about {devices} devices was refused, {}; it is not sent again unchanged{}",
+            "gateway: a request about {devices} devices was refused by the platform, {}; it is not sent again unchanged{}",
             code_words(Code(460), message),
             advice(Code(460))
         ),
         Notice::Throttled { what: "post", wait } => format!(
-            "the platform throttles us (code 429): posts go at half their pace, and are back at the full one within {}",
+            "gateway: throttled by the platform (code 429): values are sent at half their pace, and at the full one again within {}",
             span(*wait)
         ),
         Notice::Throttled { what, wait } => {
             format!(
-                "the platform throttles us (code 429): no {what} for {}",
+                "gateway: throttled by the platform (code 429): no {what} for {}",
                 span(*wait)
             )
         }
@@ -138,12 +138,12 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             wait,
             ours: false,
         } => format!(
-            "the platform takes no more sub-devices (code 428) with {online} online; the others log in as soon as one leaves, and one is tried within {}{}",
+            "gateway: the platform accepts no more sub-devices (code 428) than the {online} that are online; the others log in as soon as one leaves, and one is tried within {}{}",
             span(*wait),
             advice(Code(428))
         ),
         Notice::Full { online, .. } => format!(
-            "{online} devices online is the configured limit; the others wait until one leaves"
+            "gateway: {online} devices are online, the configured limit; the others wait until one leaves"
         ),
         Notice::Trouble {
             code,
@@ -151,24 +151,24 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             times: n,
         } => {
             format!(
-                "trouble on the platform, {}{}; retried with growing waits",
+                "gateway: a request failed on the platform, {}{}; tried again with growing waits",
                 code_words(*code, message),
                 times(*n)
             )
         }
         Notice::Unanswered { what, times: n } => {
-            format!("{what} not answered in time{}; asked again", times(*n))
+            format!("gateway: {what} not answered by the platform in time{}; sent again", times(*n))
         }
         Notice::Malformed {
             topic,
             why,
             times: n,
         } => format!(
-            "a message on {topic} could not be read and was dropped{}: {why}",
+            "gateway: a message on {topic} could not be read and was dropped{}: {why}",
             times(*n)
         ),
         Notice::QueueFull { dropped } => {
-            format!("the queue of readings is full: {dropped} of the oldest dropped")
+            format!("gateway: the queue of values is full: {dropped} of the oldest dropped")
         }
         Notice::PostRefused {
             code,
@@ -177,7 +177,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             ..
         } => {
             format!(
-                "{dropped} readings refused and dropped, {}{}",
+                "{dropped} values refused by the platform and dropped, {}{}",
                 code_words(*code, message),
                 advice(*code)
             )
@@ -194,12 +194,12 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         Notice::Stopped {
             unconfirmed: 0,
             readings: 0,
-        } => "stopped: nothing of ours is online any more".into(),
+        } => "gateway: stopped: all of its devices are logged out".into(),
         Notice::Stopped {
             unconfirmed,
             readings,
         } => format!(
-            "stopped: {unconfirmed} log-outs not confirmed (their sessions end with the connection), {readings} readings not delivered"
+            "gateway: stopped: {unconfirmed} log-outs not confirmed (those sessions end with the connection), {readings} values not delivered"
         ),
     }
 }
@@ -211,27 +211,42 @@ fn over(of: &Notice, total: u64, lasted: Duration) -> String {
     match of {
         Notice::QueueFull { .. } => {
             format!(
-                "the queue of readings is no longer full: {total} dropped in all within {within}"
+                "gateway: the queue of values is no longer full: {total} dropped in all within {within}"
             )
         }
         Notice::PostRefused { .. } => {
-            format!("no more readings are refused: {total} dropped in all within {within}")
+            format!("no more values are refused: {total} dropped in all within {within}")
         }
         Notice::Clock(_) => {
-            format!("values no longer wait for the time: {total} dropped in all within {within}")
+            format!(
+                "clock: values no longer wait for the time: {total} dropped in all within {within}"
+            )
         }
         Notice::Unanswered { what, .. } => {
-            format!("{what} answered in time again: {total} times not, in all within {within}")
+            format!(
+                "gateway: {what} answered by the platform in time again: {total} times not, in all within {within}"
+            )
         }
         Notice::Trouble { .. } => {
-            format!("no more trouble on the platform: {total} refusals in all within {within}")
+            format!(
+                "gateway: requests no longer fail on the platform: {total} failures in all within {within}"
+            )
         }
         Notice::Malformed { topic, .. } => {
             format!(
-                "no more messages on {topic} that cannot be read: {total} in all within {within}"
+                "gateway: no more messages on {topic} that cannot be read: {total} in all within {within}"
             )
         }
-        _ => format!("no more of this lately: {total} times in all within {within}"),
+        _ => {
+            let subject = match of.about() {
+                About::Gateway => "gateway: ",
+                About::Port(_) | About::Device(_) => "",
+            };
+            format!(
+                "{subject}no more {} lately: {total} times in all within {within}",
+                of.kind().name()
+            )
+        }
     }
 }
 
@@ -247,7 +262,7 @@ fn span(d: Duration) -> String {
 
 fn times(n: u64) -> String {
     if n > 1 {
-        format!(" ({n} times since last told)")
+        format!(" ({n} times since last reported)")
     } else {
         String::new()
     }
@@ -287,9 +302,9 @@ pub fn link_words(why: &LinkDown) -> String {
         LinkDown::NoConnack => "no answer to CONNECT in time; is this an MQTT port, and TLS or plain as configured?".into(),
         LinkDown::Closed => "the platform closed the connection; another client with the same certificate, or the device disabled or deleted?".into(),
         LinkDown::PingTimeout => "the platform stopped answering pings".into(),
-        LinkDown::Protocol(e) => format!("the other side broke the protocol: {e}; is this an MQTT port?"),
+        LinkDown::Protocol(e) => format!("the other side violated the protocol: {e}; is this an MQTT port?"),
         LinkDown::Io(e) => format!("the connection broke: {e}"),
-        LinkDown::Ours => "disconnected by us".into(),
+        LinkDown::Ours => "disconnected by the gateway".into(),
     }
 }
 

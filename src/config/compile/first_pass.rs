@@ -299,7 +299,7 @@ impl FirstPass {
                     let whole = notes.origins.whole(file);
                     notes.warning(
                         whole,
-                        "secrets in a file that everybody can read",
+                        "secrets in a file that every user can read",
                         permissions(&source.path),
                     );
                 }
@@ -406,7 +406,7 @@ fn warn_open(at: OriginId, notes: &mut Notes) {
     let wrong = permissions("").hint(format!(
         "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
     ));
-    notes.warning(at, "*** in a file that everybody can read", wrong);
+    notes.warning(at, "*** in a file that every user can read", wrong);
 }
 
 fn count(roster: &DeviceRegistry, online: usize, notes: &mut Notes) {

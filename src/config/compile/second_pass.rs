@@ -149,7 +149,7 @@ impl SecondPass {
                 0 => String::new(),
                 n => format!(" and {n} more"),
             };
-            let said = format!("{path}{others}, which everybody can read");
+            let said = format!("{path}{others}, which every user can read");
             self.notes.warning(at, said, permissions(&path));
         }
     }

@@ -349,7 +349,8 @@ pub(crate) fn refined(
             notes.error(
                 s.at("order"),
                 format!("order with {other}"),
-                Wrong::wanted("either order, or words and bytes").hint("they say the same thing"),
+                Wrong::wanted("either order, or words and bytes")
+                    .hint("order sets the same thing as words and bytes together"),
             );
         }
     }
@@ -382,7 +383,7 @@ pub(crate) fn refined(
 /// finds one.
 fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
     let (key, hint) = match characters {
-        1 => ("bytes", "which half holds the character is said by half:"),
+        1 => ("bytes", "half: selects the half that holds the character"),
         _ => ("half", "half: is for characters: 1"),
     };
     if s.node(key).is_some() {
@@ -401,7 +402,7 @@ fn why_not(key: &str, kind: Type) -> String {
             format!("{word} is one register; for swapped bytes write bytes: low")
         }
         ("words" | "bytes" | "order", Type::Number(_)) => {
-            format!("{word} is one byte; which one is said by half: high or low")
+            format!("{word} is one byte; half: high or low selects it")
         }
         ("order" | "words", Type::Text | Type::DateTime) => {
             "for swapped bytes write bytes: low".into()

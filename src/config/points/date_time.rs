@@ -53,7 +53,7 @@ pub(crate) fn in_bytes(
 
 fn layout_wanted() -> Wrong {
     Wrong::wanted("the fields in the order of their places, like YY MM DD hh mm ss").hint(
-        "YYYY or YY, MM and DD, and as there are hh, mm, ss, ms (milliseconds), each once; WW or -- for a place that says nothing",
+        "YYYY or YY, MM and DD, and as there are hh, mm, ss, ms (milliseconds), each once; WW or -- for a place to be ignored",
     )
 }
 

@@ -267,7 +267,7 @@ fn unscaled(s: &Section<'_>, notes: &mut Notes) {
                 s.at(key),
                 format!("{key} with values"),
                 Wrong::wanted(format!("no {key} here"))
-                    .hint("values names the numbers as they stand in the registers; another number is no value"),
+                    .hint("values: gives titles to the numbers as they are in the registers; any other number is no value"),
             );
         }
     }

@@ -95,7 +95,7 @@ fn wildcards(roster: &DeviceRegistry, notes: &mut Notes) {
             device.name, other.name
         );
         let wrong = Wrong::wanted("the twelve digits printed on the meter").hint(
-            "every meter on the line that a wildcard means answers it, and their replies spoil one another: it is for a line with one meter",
+            "every meter on the line that the wildcard matches answers, and their replies spoil one another: a wildcard is for a line with one meter",
         );
         notes.warning(device.at, said, wrong);
     }
@@ -139,7 +139,7 @@ fn both(device: &DeviceDraft, question: &Question, first: &DeviceDraft, notes: &
     let line = notes.origins.line(first.at);
     let wrong = Wrong::wanted("a request that only one device on the port understands").hint(
         format!(
-            "{} ({line}) is asked the same; {{unit}} or {{address}} in send: stands for that of each device",
+            "{} ({line}) gets the same request; {{unit}} or {{address}} in send: stands for that of each device",
             first.name
         ),
     );
@@ -160,7 +160,7 @@ impl Mixed<'_> {
             "request {} of {}, whose reply could be that of {} ({line}){more}",
             self.question.name, self.second.name, self.first.name
         );
-        let wrong = Wrong::wanted("a reply that says whose it is").hint(
+        let wrong = Wrong::wanted("a reply that identifies its device").hint(
             "put {unit} or {address} into begins: or contains: if the reply carries it, or give each a port of its own; as it is, one missed reply keeps all of them from being read for four response timeouts, so that none is taken for another's",
         );
         notes.warning(self.second.at, said, wrong);

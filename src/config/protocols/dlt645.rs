@@ -115,7 +115,7 @@ fn one(
                 s.at("format"),
                 "format",
                 Wrong::wanted("no format here")
-                    .hint("the standard says how the data it has a name for is written"),
+                    .hint("the standard defines the format of the data that it has a name for"),
             );
             return None;
         }

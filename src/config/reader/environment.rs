@@ -52,7 +52,7 @@ pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Laye
         };
         if name == SECRET {
             let wrong = Wrong::wanted("a secret that only root and the service can read").hint(
-                "what a unit sets, every user of the box reads with `systemctl show`: put the secret \
+                "every user of the box can read what a unit sets, with `systemctl show`: put the secret \
                  into /etc/credstore/alink-gateway.secret (0600, root) and say `secret_credential: \
                  gateway-secret` under `gateway:`",
             );

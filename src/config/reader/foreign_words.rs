@@ -146,14 +146,14 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
         && has("table")
     {
         return Some(
-            "a unit of measure is part of the property in the thing model; whose point it is, the device says".into(),
+            "a unit of measure is part of the property in the thing model; a unit id is given in the device".into(),
         );
     }
     let whose = WORDS
         .first()
         .is_some_and(|(theirs, _)| theirs.contains(&&*plain));
     if whose && (has("interval") || has("points")) {
-        return Some("a profile is of a kind of device; the unit is said by each device".into());
+        return Some("a profile describes a kind of device; each device gives its own unit".into());
     }
     if plain == "divisor" && has("scale") {
         return Some("scale multiplies: a divisor of 10 is scale: 0.1".into());
@@ -302,7 +302,7 @@ mod tests {
             (
                 "slave_id",
                 Some("1"),
-                Some("a profile is of a kind of device; the unit is said by each device"),
+                Some("a profile describes a kind of device; each device gives its own unit"),
             ),
             ("colour", None, None),
         ] {

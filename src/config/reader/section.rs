@@ -107,11 +107,11 @@ impl Notes {
         let more = and_more(anybodys.len());
         if let Some((at, path)) = anybodys.into_iter().next() {
             let wrong = Wrong::wanted("a file that only its owner can change").hint(format!(
-                "chmod o-w {path}: whoever changes it decides what is polled, and where it goes"
+                "chmod o-w {path}: a user who changes it decides what is polled, and where it goes"
             ));
             self.warning(
                 at,
-                format!("{path}{more}, which everybody can change"),
+                format!("{path}{more}, which every user can change"),
                 wrong,
             );
         }

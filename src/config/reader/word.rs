@@ -229,7 +229,7 @@ pub(crate) fn identifier(text: &str) -> Result<String, Wrong> {
     };
     if RESERVED.contains(&id) {
         return Err(Wrong::wanted(format!(
-            "an identifier other than {} (the platform keeps these words for itself)",
+            "an identifier other than {} (the platform reserves these words)",
             or(RESERVED.into_iter())
         ))
         .hint("use the identifier of the property in the thing model"));

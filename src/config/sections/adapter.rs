@@ -33,7 +33,7 @@ pub(crate) fn read(serial: &Section<'_>, notes: &mut Notes) -> Adapter {
             serial.at("rs485"),
             "rx_during_tx: true and no echo:",
             Wrong::wanted("echo: true beside rs485:").hint(
-                "on two wires a receiver that stays on hears what we send; write echo: false if this line has four",
+                "on two wires a receiver that stays on hears what the gateway sends; write echo: false if this line has four",
             ),
         );
     }

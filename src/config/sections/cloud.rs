@@ -291,7 +291,7 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
             cloud.at("url"),
             said,
             Wrong::wanted("mqtts://").hint(
-                "without TLS anybody on the way can read and change everything; accounts opened after 2022-08-02 are refused",
+                "without TLS every machine on the way can read and change everything; accounts opened after 2022-08-02 are refused",
             ),
         );
     }

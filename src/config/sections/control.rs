@@ -41,7 +41,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
         && beyond != Some(true)
     {
         let wrong = Wrong::wanted("an address of this machine alone: 127.0.0.1 or [::1]").hint(
-            "whoever reaches it reads every name and state, unencrypted; if that is meant: beyond_loopback: true",
+            "every host that can reach it reads every name and state, unencrypted; if that is meant: beyond_loopback: true",
         );
         notes.error(s.at("listen"), shown(&address.to_string()), wrong);
     }

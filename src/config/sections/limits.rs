@@ -91,7 +91,7 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
                 "logins_per_minute",
                 limit(
                     5,
-                    "the most one device may try before the platform answers 429",
+                    "how often one device may try before the platform answers 429",
                     1,
                 ),
                 notes,
@@ -148,7 +148,7 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
                 "messages_per_second",
                 limit(
                     30,
-                    "where the platform begins to drop messages without a word",
+                    "where the platform begins to drop messages without a notice",
                     1,
                 ),
                 notes,

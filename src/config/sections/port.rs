@@ -398,7 +398,7 @@ fn line_behind(
                     tcp.at(key),
                     format!("{key}: and no baud:"),
                     Wrong::wanted("baud: beside it").hint(
-                        "the line behind the server, for reckoning its load; its settings are the server's",
+                        "the line behind the server, for computing its load; its settings are the server's",
                     ),
                 );
             }

@@ -241,7 +241,7 @@ pub(crate) fn replace<'a>(
         }
         let at = notes.origins.get(node.origin).map(|o| o.key_at);
         let hint = suggestions::did_you_mean(key, subjects()).unwrap_or_else(|| {
-            "a remote configuration says what hangs on the field buses; all else is said in the gateway's own files".into()
+            "a remote configuration has the ports, profiles and devices; everything else belongs in the gateway's own files".into()
         });
         notes.error_at(
             node.origin,

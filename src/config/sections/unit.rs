@@ -11,9 +11,10 @@ use crate::spec::LineSpec;
 /// Reads the units that an entry names.
 pub(crate) fn of(s: &Section<'_>, line: Option<&LineSpec>, notes: &mut Notes) -> Vec<u8> {
     let (allowed, why) = match line {
-        Some(line) if line.framing().is_some() => {
-            (1..=255u8, "on a serial line 0 is broadcast: nobody answers")
-        }
+        Some(line) if line.framing().is_some() => (
+            1..=255u8,
+            "on a serial line 0 is broadcast: no device answers",
+        ),
         Some(_) | None => (0..=255, ""),
     };
     let units = units_within(s, &allowed, why, notes);

@@ -104,7 +104,11 @@ mod tests {
     fn a_bad_line_is_not_taken_for_two_devices() {
         assert_eq!(told(&[300, 300, 700, 300, 300]), [0u32; 0]);
         assert_eq!(told(&[10, 10, 50, 10]), [0u32; 0]);
-        assert_eq!(told(&[700]), [0u32; 0], "nobody to compare it with");
+        assert_eq!(
+            told(&[700]),
+            [0u32; 0],
+            "no other device to compare it with"
+        );
     }
 
     #[test]

@@ -222,17 +222,17 @@ pub struct Heaviest {
 fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heaviest>) -> String {
     let load = match load {
         0..=1000 => String::new(),
-        load => format!(": its devices are asked for {} of its time", percent(load)),
+        load => format!(": its devices need {} of its time", percent(load)),
     };
     let most = heaviest.map(|h| {
         let Heaviest { device, what, .. } = h;
         let (takes, every) = (millis(h.takes), h.every);
-        format!("; most takes {what} of {device}, {takes} every {every:?}")
+        format!("; the largest request is {what} of {device}, {takes} every {every:?}")
     });
     format!(
-        "does not keep up{load}; everything of priority {} is read {}.{} times less often than \
-         configured, all alike{}: longer intervals, fewer points, a higher baud rate or a second \
-         line (alink-gateway plan shows what takes how long)",
+        "does not keep up{load}; all points of priority {} are read {}.{} times less often than \
+         configured{}: use longer intervals, fewer points, a higher baud rate or a second line \
+         (alink-gateway plan shows how long each request takes)",
         priority.word(),
         factor / 1000,
         factor % 1000 / 100,
@@ -244,14 +244,14 @@ fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heavi
 fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) -> String {
     let (seen, remedy) = match how {
         RequestFailure::Silence => (
-            format!("says nothing to a request for {what}, and answers others"),
+            format!("does not answer a request for {what}, and answers others"),
             "it may not have them, or not as many together (max_registers): correct table, address \
              and type in the profile, or take the point out",
         ),
         RequestFailure::Garbled => (
             format!("its reply to a request for {what} is spoilt each time, others are not"),
-            "the device is faulty there, or says more than was asked for: ask its maker, or take \
-             the point out",
+            "the device is faulty there, or sends more than was requested: ask its manufacturer, or \
+             take the point out",
         ),
         RequestFailure::Mismatched => (
             format!("answers a request for {what} with another function, length or datum"),
@@ -276,7 +276,7 @@ fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) 
             )
         }
         RequestFailure::Foreign => (
-            format!("a request for {what} is answered with frames of others, its others are not"),
+            format!("other devices' frames come in reply to a request for {what}, not to others"),
             "look for a second master, or for two devices with one address",
         ),
         RequestFailure::Gateway => (
@@ -284,12 +284,12 @@ fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) 
             "it may not have them: correct table and address in the profile, or take the point out",
         ),
         RequestFailure::ConnectionLost => (
-            format!("the connection is lost whenever {what} is asked for"),
+            format!("the connection is lost at each request for {what}"),
             "correct table, address and type in the profile, or take the point out",
         ),
     };
     format!(
-        "{seen}: {points} has no value, all other points are read, this is tried ever more \
+        "{seen}: {points} has no value, all other points are read, this request is tried ever more \
          rarely; {remedy}"
     )
 }
@@ -446,7 +446,7 @@ impl LogEvent for Notice {
             ),
             Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
             Notice::PortLost { why, times, .. } => {
-                format!("lost {times} times since last told: {why}; opening it again each time")
+                format!("lost {times} times since last reported: {why}; opening it again each time")
             }
             Notice::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
@@ -457,18 +457,19 @@ impl LogEvent for Notice {
                  this package and replug the adapter",
                 wait.as_millis()
             ),
-            Notice::EchoHeard { .. } => "the adapter hears what it sends; that is skipped where \
-                                         it can be told apart: write echo: true under serial:"
+            Notice::EchoHeard { .. } => "the adapter hears what it sends; the gateway skips this \
+                                         echo where it can tell it from a reply: write echo: true \
+                                         under serial:"
                 .into(),
             Notice::EchoMissed { times, .. } => {
                 let often = match times {
                     1 => String::new(),
-                    n => format!(", {n} times since last told"),
+                    n => format!(", {n} times since last reported"),
                 };
                 format!(
-                    "echo: true, and what was sent did not come back as it was sent{often}: a wire \
-                     is broken or shorted, somebody else sends at the same time, or the adapter does \
-                     not hear itself and echo: true has to go"
+                    "the echo that echo: true promises is missing or differs from the request\
+                     {often}: a wire is broken or shorted, another master sends at the same time, \
+                     or the adapter does not echo and echo: true has to be removed"
                 )
             }
             Notice::IntervalsStretched {
@@ -479,45 +480,48 @@ impl LogEvent for Notice {
                 ..
             } => stretched(*factor, *load, *priority, heaviest.as_ref()),
             Notice::IntervalsKept { priority, .. } => format!(
-                "keeps up again: everything of priority {} is read as often as configured",
+                "keeps up again: all points of priority {} are read as often as configured",
                 priority.word()
             ),
             Notice::UnitTwice { place, .. } => format!(
-                "two devices with one address? Replies of {place} are spoilt again and again, and \
-                 no others on the line are: take this device off and see whether somebody still \
-                 answers there, give each device on the line an address of its own, and look at \
-                 its tap and its settings"
+                "two devices with one address? Replies of {place} are spoilt again and again, \
+                 those of other devices on the line are not: disconnect this device and see \
+                 whether another one still answers at its address, give each device on the line \
+                 an address of its own, and look at its wiring and its settings"
             ),
-            Notice::RepliesTwice { .. } => "its replies come twice: a repeater or a bridge says \
-                                            them again, or two devices have this address; it is \
-                                            given a response timeout before it is asked for the \
-                                            like again, so that no copy is taken for an answer"
+            Notice::RepliesTwice { .. } => "its replies come twice: a repeater or a bridge sends \
+                                            them again, or two devices have this address; the \
+                                            gateway waits a response timeout before it repeats a \
+                                            request of the same kind, so that no copy is taken \
+                                            for an answer"
                 .into(),
-            Notice::OthersAsk { .. } => "replies of it pass by that were not asked for here, and \
-                                         do not end: somebody else asks it, through a serial \
-                                         server that gives every reply to all, or it sends by \
-                                         itself. Which reply is whose cannot be told, so it \
-                                         counts as online and is read only when it is quiet \
-                                         for a response timeout: give the line to one reader, \
-                                         or use Modbus TCP"
-                .into(),
+            Notice::OthersAsk { .. } => {
+                "sends reply after reply that the gateway did not ask for: \
+                                         another master asks this device, through a serial server \
+                                         that passes every reply to all its clients, or the \
+                                         device sends by itself. Which reply belongs to which \
+                                         request cannot be told, so the device counts as online \
+                                         and is read only when it is quiet for a response \
+                                         timeout: give the line to one master, or use Modbus TCP"
+                    .into()
+            }
             Notice::HoleFound { hole, .. } => format!(
-                "cannot be read across {}; its requests go around them from now on, and so do \
-                 those of all devices of its kind",
+                "cannot be read across {}; its requests go around these addresses from now on, and \
+                 so do those of all devices of its profile",
                 addresses(hole)
             ),
             Notice::PointsRefused {
                 points, at, code, ..
             } => format!(
                 "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
-                 else; all other points are read, this is tried ever more rarely: correct table, \
-                 address and type in the profile, or take the point out",
+                 else; all other points are read, this request is tried ever more rarely: correct \
+                 table, address and type in the profile, or take the point out",
                 addresses(at),
                 meaning(*code)
             ),
             Notice::DatumRefused { points, word, .. } => format!(
-                "does not have {points}: {word}; all other points are read, this is tried ever more \
-                 rarely: correct data in the profile, or take the point out"
+                "does not have {points}: {word}; all other points are read, this request is tried \
+                 ever more rarely: correct data in the profile, or take the point out"
             ),
             Notice::PointsFail {
                 points,
@@ -530,14 +534,14 @@ impl LogEvent for Notice {
                 what, count, most, ..
             } => format!(
                 "does not answer a request for {what}, and answers its parts: {count} registers \
-                 may be more than it can send; asked for at most {most} together from now on, all \
-                 points are read, longer requests are tried ever more rarely: write max_registers: \
-                 {most} into its profile"
+                 may be more than it can send; requests have at most {most} registers from now on, \
+                 all points are read, longer requests are tried ever more rarely: write \
+                 max_registers: {most} into its profile"
             ),
             Notice::LongRequestsAnswered { .. } => {
-                "answers long requests again; asked as planned".into()
+                "answers long requests again; its requests are as planned".into()
             }
-            Notice::PointsBack { points, .. } => format!("gives {points} again"),
+            Notice::PointsBack { points, .. } => format!("answers requests for {points} again"),
             Notice::DeviceTrouble {
                 trouble,
                 times,
@@ -551,7 +555,7 @@ impl LogEvent for Notice {
                     text.push_str(&format!(" ({detail})"));
                 }
                 if *times > 1 {
-                    text.push_str(&format!(", {times} times since last told"));
+                    text.push_str(&format!(", {times} times since last reported"));
                 }
                 text
             }
@@ -607,10 +611,11 @@ mod tests {
         };
         assert_eq!(
             notice.sentence(),
-            "does not keep up: its devices are asked for 150 % of its time; everything of priority \
-             normal is read 1.5 times less often than configured, all alike; most takes holding \
-             registers 0 to 99 of meter-7, 263.0 ms every 1s: longer intervals, fewer points, a \
-             higher baud rate or a second line (alink-gateway plan shows what takes how long)"
+            "does not keep up: its devices need 150 % of its time; all points of priority normal \
+             are read 1.5 times less often than configured; the largest request is holding \
+             registers 0 to 99 of meter-7, 263.0 ms every 1s: use longer intervals, fewer points, a \
+             higher baud rate or a second line (alink-gateway plan shows how long each request \
+             takes)"
         );
         let notice = Notice::DeviceTrouble {
             device: DeviceId(0),
@@ -626,7 +631,7 @@ mod tests {
         assert_eq!(
             notice.sentence(),
             "refuses holding registers 10 to 19 with exception 2 (illegal data address), 40 times \
-             since last told"
+             since last reported"
         );
     }
 }

@@ -336,7 +336,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
         .map(|(at, _)| *at)
         .collect();
     assert_eq!(twins, [Mono::START, Mono::START + COPIES]);
-    assert_eq!(asked[2].0, Mono::START, "nobody else waits");
+    assert_eq!(asked[2].0, Mono::START, "no other request waits");
 
     // A copy that passes by although no reply is owed: the unit does repeat itself, which is
     // reported once.

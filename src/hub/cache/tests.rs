@@ -116,10 +116,10 @@ fn a_point_whose_request_fails_says_how_until_it_is_read_again() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
     for (n, how, said) in [
-        (0, RequestFailure::Silence, "says nothing to this request"),
+        (0, RequestFailure::Silence, "does not answer this request"),
         (1, RequestFailure::Garbled, "is spoilt"),
         (2, RequestFailure::Mismatched, "another function"),
-        (3, RequestFailure::Foreign, "frames of others"),
+        (3, RequestFailure::Foreign, "frames of other devices"),
         (4, RequestFailure::Gateway, "a gateway on the way"),
     ] {
         let begin = n * 10_000;

@@ -48,7 +48,7 @@ fn plight(hub: &Coordinator, now: Now) -> (String, String, Option<u64>) {
 fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
     let mut hub = hub();
     let port = PortId(0);
-    assert_eq!(plight(&hub, at(0)).0, "not heard of since the start");
+    assert_eq!(plight(&hub, at(0)).0, "no answer since the start");
 
     let why = || "No such file or directory".to_owned();
     hub.handle(
@@ -58,7 +58,7 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
     let (said, next, in_ms) = plight(&hub, at(1100));
     assert_eq!(said, format!("its port is down: {}", why()));
     let deadline = hub.fleet.deadline(DeviceId(0)).unwrap();
-    assert_eq!(next, "it counts as silent, if its port is still down");
+    assert_eq!(next, "counts as silent if its port is still down");
     assert_eq!(in_ms, Some(millis(deadline.at.since(at(1100).mono))));
     hub.handle(at(2000), Input::Field(FieldEvent::PortUp { port }));
 
@@ -167,8 +167,8 @@ fn the_probes_of_a_port_add_up_in_its_picture() {
 }
 
 #[test]
-fn what_is_asked_by_a_name_nobody_has_is_nothing() {
-    assert_eq!(hub().device(at(0), "nobody"), None);
+fn a_device_that_is_not_configured_has_no_picture() {
+    assert_eq!(hub().device(at(0), "no-such-device"), None);
 }
 
 proptest! {

@@ -327,7 +327,7 @@ impl Port {
                 // The connection is closed on purpose. That is not the port's fault until it
                 // cannot be opened again.
                 return End::Lost {
-                    why: "several requests in a row got nothing".into(),
+                    why: "several requests in a row got no reply".into(),
                     useful: true,
                     stray: false,
                 };

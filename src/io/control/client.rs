@@ -42,7 +42,7 @@ pub enum Unanswered {
     #[error("the service stopped answering: {0}")]
     Broken(io::Error),
     /// The service took too long.
-    #[error("the service has said nothing for {} s: it is overloaded or hangs, and may still do what it was asked\nsee: systemctl status alink-gateway", .0.as_secs())]
+    #[error("the service has not answered for {} s: it is overloaded or hangs, and may still do what it was asked\nsee: systemctl status alink-gateway", .0.as_secs())]
     Slow(Duration),
     /// The service uses another format than this tool.
     #[error(

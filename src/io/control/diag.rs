@@ -36,7 +36,7 @@ pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure>
     let Ok(place) = PLACE.try_acquire() else {
         return Err(failure(
             Kind::Busy,
-            "somebody else is having a bundle made; try again",
+            "another bundle is being made; try again",
         ));
     };
     let status = serve::status(desk).await?;

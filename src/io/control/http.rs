@@ -41,7 +41,7 @@ const RULES: Rules = Rules {
     taken_within: Some(Duration::from_secs(1)),
 };
 /// The user that all peers have here.
-const ANYBODY: u32 = 1;
+const ANY_USER: u32 = 1;
 /// How long a request may take to come, however its bytes come.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may last; it carries one question.
@@ -128,7 +128,7 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
 /// with a place is idle, is answered within milliseconds, or is idle by not taking the answer.
 async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
     loop {
-        match places.admit(clock.now().mono, ANYBODY) {
+        match places.admit(clock.now().mono, ANY_USER) {
             Admission::Seated(seat, cut) => return (seat, cut),
             Admission::Full => tokio::time::sleep(SOON).await,
         }

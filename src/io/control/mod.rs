@@ -245,7 +245,7 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
             }
             Err(e) => Err(Answer::error(
                 Kind::Refused,
-                format!("the system does not say who asks: {e}"),
+                format!("the system does not identify the user who asks: {e}"),
             )),
         };
         let seat = match seat {

@@ -134,17 +134,17 @@ impl LogEvent for Notice {
                 why,
                 instead: Some(there),
             } => format!(
-                "no control socket at {}: {why}; it stays at {} while that is tried again",
+                "control socket {}: cannot be made: {why}; it stays at {} while the new place is tried again",
                 socket.display(),
                 there.display()
             ),
             Notice::Unavailable { socket, why, .. } => format!(
-                "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is; it is tried again",
+                "control socket {}: cannot be made: {why}; the service runs without it, and alink-gateway status does not work; tried again",
                 socket.display()
             ),
             Notice::NoMetrics { address, why } => {
                 format!(
-                    "metrics cannot be served at {address}: {why}; the service runs without, and tries again"
+                    "metrics cannot be served at {address}: {why}; the service runs without them, and tries again"
                 )
             }
             Notice::Available { socket } => {
@@ -152,24 +152,25 @@ impl LogEvent for Notice {
             }
             Notice::Metrics { address } => format!("metrics are served at {address} now"),
             Notice::MetricsNotAccepted { why, times } => format!(
-                "nobody who wants metrics over HTTP is let in{}: {why}",
+                "metrics over HTTP: no connection can be accepted{}: {why}; tried again",
                 many(*times)
             ),
             Notice::Refused { user, times } => format!(
-                "user {user} asked on the control socket and may not{}; members of the group alink-operators may",
+                "control socket: user {user} was refused{}: only root and members of the group alink-operators may ask",
                 many(*times)
             ),
             Notice::Crowded { times } => format!(
-                "all places at the control socket were taken{}: the connection that had been idle longest was cut for the next",
+                "all places at the control socket were taken{}: the connection that had been idle longest was closed for the next one",
                 many(*times)
             ),
             Notice::MetricsCrowded { times } => format!(
-                "all places for metrics over HTTP were taken{}: the connection that had been idle longest was cut for the next",
+                "all places for metrics over HTTP were taken{}: the connection that had been idle longest was closed for the next one",
                 many(*times)
             ),
-            Notice::NotAccepted { why, times } => {
-                format!("the control socket takes nobody{}: {why}", many(*times))
-            }
+            Notice::NotAccepted { why, times } => format!(
+                "control socket: no connection can be accepted{}: {why}; tried again",
+                many(*times)
+            ),
         }
     }
 }
@@ -177,7 +178,7 @@ impl LogEvent for Notice {
 fn many(times: u64) -> String {
     match times {
         1 => String::new(),
-        n => format!(" ({n} times since last told)"),
+        n => format!(" ({n} times since last reported)"),
     }
 }
 

@@ -220,7 +220,7 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
     let failed = answers.next().unwrap().unwrap_err();
     assert!(matches!(failed, Unanswered::Slow(p) if p == patience));
     assert!(
-        failed.to_string().contains("has said nothing for"),
+        failed.to_string().contains("has not answered for"),
         "{failed}"
     );
     assert!(answers.next().is_none());

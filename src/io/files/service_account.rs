@@ -185,6 +185,6 @@ mod tests {
 
     #[test]
     fn an_account_that_is_not_there_is_none() {
-        assert_eq!(Account::named("nobody-here", PASSWD, GROUP), None);
+        assert_eq!(Account::named("no-such-user", PASSWD, GROUP), None);
     }
 }

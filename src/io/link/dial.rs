@@ -73,7 +73,7 @@ impl Dialer {
             Dialer::Network => dial(broker, clock, deadline).await,
             Dialer::Door(door) => {
                 let (ours, theirs) = tokio::io::duplex(PIPE);
-                let closed = |_| LinkDown::Unreachable("the door is closed".into());
+                let closed = |_| LinkDown::Unreachable("no connection is accepted any more".into());
                 door.send(theirs).await.map_err(closed)?;
                 Ok((Stream::Pipe(ours), None))
             }
@@ -100,7 +100,11 @@ async fn dial(
 async fn reach(host: &str, port: u16, deadline: Instant) -> Result<TcpStream, LinkDown> {
     let unreachable = |why: String| LinkDown::Unreachable(why);
     let found = match timeout_at(deadline, tokio::net::lookup_host((host, port))).await {
-        Err(_) => return Err(unreachable(format!("no answer to who {host} is"))),
+        Err(_) => {
+            return Err(unreachable(format!(
+                "no answer of the name server about {host}"
+            )));
+        }
         Ok(Err(e)) => return Err(unreachable(format!("cannot find {host}: {e}"))),
         Ok(Ok(found)) => in_turn(found.collect()),
     };

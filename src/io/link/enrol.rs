@@ -65,7 +65,7 @@ impl Link {
     /// Returns a secret store in which something can be kept, or why there is none.
     async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
         let Some(vault) = self.vault.clone() else {
-            return Ok(Err("there is no place for it".into()));
+            return Ok(Err("there is no state directory for it".into()));
         };
         let probed = unless_ended(&mut self.ends, &self.pulse, vault.probe()).await;
         Ok(match probed.ok_or(LinkDown::Ours)? {

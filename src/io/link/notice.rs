@@ -127,7 +127,7 @@ impl LogEvent for LinkNotice {
     fn sentence(&self) -> String {
         match self {
             LinkNotice::Dropped { commands } => format!(
-                "{commands} messages for a connection that is gone were not sent; whoever still needs them asks again"
+                "connection: {commands} messages were not sent before it ended; values among them are sent again on the next one"
             ),
             LinkNotice::Unsendable { topic, size } => format!(
                 "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
@@ -138,7 +138,7 @@ impl LogEvent for LinkNotice {
                 bytes,
                 within,
             } => format!(
-                "the platform floods the connection: {packets} packets of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; it is read at that rate from now on, and if its answers to pings come too late for that, the connection ends",
+                "the platform floods the connection: {packets} packets of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; the gateway reads at that rate from now on, and if answers to pings come too late then, the connection ends",
                 bytes.div_ceil(1024),
                 within.as_secs_f64()
             ),
@@ -146,10 +146,10 @@ impl LogEvent for LinkNotice {
                 "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"
             ),
             LinkNotice::Registering => {
-                "registering the gateway by its product's certificate".to_owned()
+                "gateway: registering by its product's certificate".to_owned()
             }
             LinkNotice::Registered { place } => format!(
-                "registered: the platform has given this gateway a secret of its own, kept in {place}; it is given only once, so keep a copy"
+                "gateway: registered: the platform has given it a secret of its own, kept in {place}; the platform gives it only once, so keep a copy"
             ),
             LinkNotice::RegistrationFailed {
                 why,
@@ -161,12 +161,12 @@ impl LogEvent for LinkNotice {
                     n => format!(" ({n} times)"),
                 };
                 format!(
-                    "the gateway could not register: {why}{times}; tried again in {} s",
+                    "gateway: not registered: {why}{times}; tried again in {} s",
                     retry_in.as_secs()
                 )
             }
             LinkNotice::EarnedRefused { place } => format!(
-                "the secret that this gateway was given when it registered is refused; if it was reset in the console, take its entry out of {place} and restart, and it registers again"
+                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {place} and restart the service, which registers it again"
             ),
         }
     }

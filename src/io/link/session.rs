@@ -48,7 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut bytes = BytesMut::new();
         codec
             .encode(Packet::Connect(connect), &mut bytes)
-            .map_err(|e| broken(&format!("our CONNECT: {e}")))?;
+            .map_err(|e| broken(&format!("the gateway's CONNECT: {e}")))?;
         writer.write_all_buf(&mut bytes).await.map_err(lost)?;
         writer.flush().await.map_err(lost)?;
 

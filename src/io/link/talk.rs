@@ -112,7 +112,7 @@ impl MqttSession {
             self.excess = self.excess.take().or(excess);
             if self.intake.is_flooded(now) {
                 return Err(LinkDown::Io(
-                    "it sends more than a platform does, and goes on".into(),
+                    "it keeps sending more than a platform does".into(),
                 ));
             }
             match packet {
@@ -142,7 +142,7 @@ impl MqttSession {
                 | Packet::Subscribe(_)
                 | Packet::Unsubscribe(_)
                 | Packet::PingReq
-                | Packet::Disconnect => return Err(broken("a packet only clients send")),
+                | Packet::Disconnect => return Err(broken("a packet that only clients send")),
             }
         }
         Ok(None)
@@ -154,14 +154,18 @@ impl MqttSession {
             QoS::AtLeastOnce if self.outbox.len() > OUTBOX_MAX => {
                 let waiting = self.outbox.len() / 1024;
                 return Err(LinkDown::Io(format!(
-                    "it sends and takes nothing: {waiting} KiB wait to be written"
+                    "it sends but reads nothing: {waiting} KiB wait to be written"
                 )));
             }
             QoS::AtLeastOnce => {
                 self.queue(Packet::PubAck(PubAck::new(message.pkid)), now);
             }
             // Subscribed at QoS 1 at most; MQTT 3.1.1 §3.8.4 forbids more.
-            QoS::ExactlyOnce => return Err(broken("a message at QoS 2, never asked for")),
+            QoS::ExactlyOnce => {
+                return Err(broken(
+                    "a message at QoS 2, which the gateway never asks for",
+                ));
+            }
         }
         Ok(LinkEvent::Message {
             topic: message.topic,
@@ -373,7 +377,7 @@ mod tests {
             assert!(talk.outbox.len() < OUTBOX_MAX + 100);
         };
         assert!(
-            matches!(&down, LinkDown::Io(why) if why.contains("takes nothing")),
+            matches!(&down, LinkDown::Io(why) if why.contains("reads nothing")),
             "{down:?}"
         );
     }

@@ -47,7 +47,7 @@ pub(super) async fn wrap(
         Ok(Ok(stream)) => Ok((stream, notice)),
         Ok(Err(error)) => Err(failed(words(&error, clock.now().wall))),
         Err(_) => Err(failed(
-            "no answer to our greeting in time: does this port speak TLS?".to_owned(),
+            "no answer to the TLS greeting in time: does this port speak TLS?".to_owned(),
         )),
     }
 }
@@ -122,7 +122,9 @@ fn words(error: &io::Error, wall: Wall) -> String {
         .and_then(|e| e.downcast_ref::<rustls::Error>());
     let Some(inner) = inner else {
         return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the other side hung up at our greeting".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "the other side closed the connection at the TLS greeting".to_owned()
+            }
             _ => format!("{error}; check the network and the firewall"),
         };
     };
@@ -144,7 +146,7 @@ fn words(error: &io::Error, wall: Wall) -> String {
                 Utc::of(stamp(*not_after))
             ),
             CertificateError::UnknownIssuer => {
-                "nobody we trust has signed the certificate: name its root as ca_file (the platform's port 8883 needs one)"
+                "no root that this gateway trusts has signed the certificate: name its root as ca_file (the platform's port 8883 needs one)"
                     .to_owned()
             }
             CertificateError::NotValidForName => {
@@ -212,13 +214,13 @@ fn certificate_words(error: &CertificateError) -> &'static str {
         E::Expired | E::ExpiredContext { .. } => "it has expired",
         E::NotValidYet | E::NotValidYetContext { .. } => "it is not valid yet",
         E::Revoked => "it has been revoked",
-        E::UnhandledCriticalExtension => "it demands something we do not know",
-        E::UnknownIssuer => "no root that we trust has signed it",
+        E::UnhandledCriticalExtension => "it demands something that this gateway does not know",
+        E::UnknownIssuer => "no root that this gateway trusts has signed it",
         E::BadSignature => "its signature is wrong",
         E::InvalidPurpose | E::InvalidPurposeContext { .. } => "it is not meant for a server",
         E::UnsupportedSignatureAlgorithmContext { .. }
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "it is signed in a way that is not safe any more, or not known here"
+            "it is signed in a way that is no longer safe, or not known to this gateway"
         }
         E::NotValidForName | E::NotValidForNameContext { .. } => "it is for another host",
         _ => "it cannot be used",
@@ -236,11 +238,11 @@ fn alert_words(alert: AlertDescription) -> String {
         A::ProtocolVersion => "it speaks another version of TLS: 1.2 or newer is wanted",
         A::UnrecognisedName => "it knows no host of this name: is cloud.url right?",
         A::UnknownCA | A::BadCertificate | A::CertificateUnknown | A::CertificateRequired => {
-            "it wants a certificate of ours, which the platform does not: is cloud.url right?"
+            "it wants a certificate of the gateway, which the platform does not: is cloud.url right?"
         }
         A::AccessDenied => "it denies access",
-        A::InternalError => "it has trouble of its own: it is tried again",
-        A::CloseNotify | A::UserCanceled => "it does not want to go on: it is tried again",
+        A::InternalError => "it has an internal error: tried again",
+        A::CloseNotify | A::UserCanceled => "it closed the connection: tried again",
         _ => "is this the platform's endpoint?",
     };
     format!("the other side ended the handshake with TLS alert {number}: {said}")
@@ -298,7 +300,7 @@ mod tests {
         let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(
             trouble(&io::Error::new(io::ErrorKind::InvalidData, error)).unwrap(),
-            "the certificate is not acceptable: no root that we trust has signed it"
+            "the certificate is not acceptable: no root that this gateway trusts has signed it"
         );
         assert_eq!(trouble(&io::ErrorKind::ConnectionRefused.into()), None);
     }

@@ -155,7 +155,7 @@ impl JournalSocket {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let text =
-                format!("{lost} journal entries before the last were lost: not taken in time");
+                format!("journal: {lost} entries before the last were lost: not taken in time");
             let mut confession = Entry::new(Level::Warn, &text);
             let kind = EventKind::JournalLost;
             confession.field("MESSAGE_ID", &kind.message_id().to_string());

@@ -272,7 +272,7 @@ impl LogEvent for Notice {
                     || "until the next start".to_owned(),
                     |span| format!("for {} s", span.as_secs()),
                 );
-                format!("the log level of {target} is {level} {during}, as asked")
+                format!("the log level of {target} is {level} {during}, as requested")
             }
             Notice::Over { target } => {
                 format!("the log level of {target} is as it was at the start again")

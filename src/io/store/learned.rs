@@ -332,12 +332,12 @@ impl LogEvent for LearnedNotice {
     fn sentence(&self) -> String {
         match self {
             LearnedNotice::Unreadable { file, why } => format!(
-                "what was learned about devices, {file}, cannot be read ({why}); it is ignored \
-                 and learned anew"
+                "{file}: what was learned about devices cannot be read: {why}; the file is \
+                 ignored, and the gateway learns anew"
             ),
             LearnedNotice::NotKept { file, why } => format!(
-                "what is learned about devices cannot be stored in {file}: {why}; it is learned \
-                 anew after a restart"
+                "{file}: what is learned about devices cannot be stored: {why}; the gateway \
+                 learns it anew after a restart"
             ),
         }
     }

@@ -420,7 +420,7 @@ fn read(path: &Path) -> Result<Kept, Unread> {
     // serde's message may quote the text it read; the position suffices.
     let damaged = |e: serde_json::Error| {
         Unread::Damaged(format!(
-            "not as we write it at line {}, column {}",
+            "not as the gateway writes it at line {}, column {}",
             e.line(),
             e.column()
         ))

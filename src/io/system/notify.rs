@@ -295,12 +295,15 @@ impl LogEvent for NotifyNotice {
                 since,
                 restart_in,
             } => format!(
-                "task {task} has not moved for {} s: the watchdog is withheld and will restart the service in about {} s",
+                "task {task}: no progress for {} s: the watchdog is not signalled any more and restarts the service in about {} s",
                 since.as_secs(),
                 restart_in.as_secs()
             ),
             NotifyNotice::MovesAgain { task, after } => {
-                format!("task {task} moves again after {} s", after.as_secs())
+                format!(
+                    "task {task}: makes progress again after {} s",
+                    after.as_secs()
+                )
             }
         }
     }

@@ -183,11 +183,11 @@ mod tests {
     fn a_link_to_a_file_is_neither_followed_nor_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
-        fs::write(&file, "of somebody else").unwrap();
+        fs::write(&file, "of another program").unwrap();
         symlink(&file, &link).unwrap();
         let refused = write_private(&link, "new").unwrap_err();
         assert!(refused.to_string().contains("link to a file"), "{refused}");
-        assert_eq!(fs::read_to_string(&file).unwrap(), "of somebody else");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "of another program");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     }
 }

@@ -95,7 +95,7 @@ impl Report {
             ),
         ];
         if self.came_true() {
-            lines.push("The story came true.".into());
+            lines.push("Everything happened as expected.".into());
         }
         lines.extend(self.problems.iter().map(|p| format!("PROBLEM: {p}")));
         lines.join("\n")

@@ -336,7 +336,7 @@ impl Platform {
             return names(true, devices);
         }
         match self.switches.failed_batch_names {
-            FailedBatchNames::Nobody => none(),
+            FailedBatchNames::NoDevice => none(),
             FailedBatchNames::All => names(false, devices),
             FailedBatchNames::Culprits => {
                 let culprits = verdicts.iter().filter(|(_, code)| *code != Code::OK);

@@ -348,7 +348,7 @@ pub enum FailedBatchNames {
     /// All devices in the request.
     All,
     /// No device: `[]`.
-    Nobody,
+    NoDevice,
 }
 
 /// Which code a failed batch is answered with.

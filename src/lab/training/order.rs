@@ -216,7 +216,7 @@ impl Switch {
         Some(match words {
             ["batch-names", "culprits"] => Switch::Names(FailedBatchNames::Culprits),
             ["batch-names", "all"] => Switch::Names(FailedBatchNames::All),
-            ["batch-names", "none"] => Switch::Names(FailedBatchNames::Nobody),
+            ["batch-names", "none"] => Switch::Names(FailedBatchNames::NoDevice),
             ["batch-code", "first"] => Switch::Code(FailedBatchCode::First),
             ["batch-code", "last"] => Switch::Code(FailedBatchCode::Last),
             ["pack-out-of-session", "taken"] => Switch::Pack(PackOutOfSession::Taken),

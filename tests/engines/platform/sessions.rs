@@ -126,7 +126,7 @@ fn a_batch_is_all_or_nothing_and_names_its_culprits_as_the_switch_says() {
             vec![meter_pair(3), meter_pair(7)],
         ),
         (FailedBatchNames::All, (0..10).map(meter_pair).collect()),
-        (FailedBatchNames::Nobody, vec![]),
+        (FailedBatchNames::NoDevice, vec![]),
     ] {
         let mut lab = Lab::many(10, |s| s.switches.failed_batch_names = names);
         let now = lab.now();

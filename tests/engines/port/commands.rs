@@ -120,7 +120,7 @@ async fn a_confirmation_that_is_lost_leaves_open_whether_it_was_done_and_is_not_
     let before = answered(&w);
     assert!(matches!(end.await.unwrap(), End::Unanswered(_)));
     assert!(answered(&w) <= before + 2);
-    assert_eq!(register(&w, 1, 5), 4711, "done, although nobody said so");
+    assert_eq!(register(&w, 1, 5), 4711, "done, although no reply said so");
     // Another master writes another value: the gateway does not undo it.
     w.spoil(1, &[]);
     w.rig.with(|line, now| {

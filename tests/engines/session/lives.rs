@@ -67,7 +67,7 @@ impl World {
             Event::Delay(wait) => self.delay = ms(wait),
             Event::Name(n) => {
                 self.platform.naming =
-                    [Naming::Culprits, Naming::All, Naming::Nobody][usize::from(n)];
+                    [Naming::Culprits, Naming::All, Naming::NoDevice][usize::from(n)];
             }
             Event::Wait(wait) => self.run(ms(wait)),
         }

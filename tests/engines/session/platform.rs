@@ -92,7 +92,7 @@ pub(super) fn ends_session(code: i64) -> bool {
 pub(super) enum Naming {
     Culprits,
     All,
-    Nobody,
+    NoDevice,
 }
 
 /// The platform, as far as these tests need it.
@@ -168,7 +168,7 @@ impl Platform {
             _ if code == 200 => sent.devices.clone(),
             Naming::Culprits => culprits,
             Naming::All => sent.devices.clone(),
-            Naming::Nobody => Vec::new(),
+            Naming::NoDevice => Vec::new(),
         };
         (code, named)
     }

@@ -164,7 +164,7 @@ fn a_lost_reply_to_a_post_sends_it_again() {
 
 #[test]
 fn one_device_cannot_hold_back_the_others_of_its_pack() {
-    for naming in [Naming::Culprits, Naming::Nobody, Naming::All] {
+    for naming in [Naming::Culprits, Naming::NoDevice, Naming::All] {
         let mut w = online(20);
         w.platform.naming = naming;
         w.platform.bad_post.insert(4, 6207);

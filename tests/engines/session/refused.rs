@@ -23,7 +23,7 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
 #[test]
 fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
     // A reply that names every device singles out none.
-    for naming in [Naming::Nobody, Naming::All] {
+    for naming in [Naming::NoDevice, Naming::All] {
         for (bad, most) in [
             (vec![0], 16),
             (vec![49], 16),

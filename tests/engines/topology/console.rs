@@ -45,7 +45,7 @@ proptest! {
             s.switches.failed_batch_names = match names {
                 0 => FailedBatchNames::Culprits,
                 1 => FailedBatchNames::All,
-                _ => FailedBatchNames::Nobody,
+                _ => FailedBatchNames::NoDevice,
             };
             if thing {
                 s.switches.notices = vec![Way::TopologyChange, Way::Thing, Way::Thing];

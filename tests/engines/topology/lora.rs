@@ -49,7 +49,7 @@ fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_i
     assert_eq!(
         told,
         ["meter-0000"],
-        "of who was not online nobody need hear"
+        "no notice about a device that was not online"
     );
     p.well_behaved();
 }

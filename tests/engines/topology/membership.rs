@@ -7,7 +7,7 @@ fn an_empty_topology_is_filled_thirty_at_a_time_and_everyone_comes_online() {
     for names in [
         FailedBatchNames::Culprits,
         FailedBatchNames::All,
-        FailedBatchNames::Nobody,
+        FailedBatchNames::NoDevice,
     ] {
         let mut p = Pair::new(
             200,
@@ -139,7 +139,7 @@ fn a_device_bound_elsewhere_is_reported_and_not_fought_over() {
         |_| {},
         |s| {
             s.switches.topology_moves = false;
-            s.switches.failed_batch_names = FailedBatchNames::Nobody;
+            s.switches.failed_batch_names = FailedBatchNames::NoDevice;
             for (above, d) in &mut s.topology {
                 if *d == sub(7) {
                     *above = other.clone();

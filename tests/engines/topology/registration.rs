@@ -7,7 +7,7 @@ fn devices_without_a_secret_are_registered_thirty_at_a_time_when_wanted() {
     let mut p = Pair::new(70, without_secrets(0..65), |s| s.topology.clear());
     p.up();
     p.run(secs(5));
-    assert_eq!(p.said("sub/register"), 0, "nobody is wanted yet");
+    assert_eq!(p.said("sub/register"), 0, "no device is wanted yet");
     p.want(0..70, Presence::Online);
     p.run(secs(10));
     assert_eq!(p.said("sub/register"), 3);

@@ -146,7 +146,7 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
             "h10" => (Table::HoldingRegister, 10),
             "h11" => (Table::HoldingRegister, 11),
             "i500" => (Table::InputRegister, 500),
-            other => panic!("a property nobody has: {other}"),
+            other => panic!("a property no device has: {other}"),
         };
         let time = v.time.expect("every value has its own time");
         let value = v.value.as_u64().and_then(|n| u16::try_from(n).ok());

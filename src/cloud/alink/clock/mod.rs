@@ -98,20 +98,20 @@ impl ClockNews {
     pub(crate) fn sentence(&self) -> String {
         match self {
             ClockNews::Unknown => {
-                "the system's clock is not synchronised: values wait until the time is known; the platform is asked for it".into()
+                "clock: not synchronised: values wait until the time is known; the gateway asks the platform for it".into()
             }
             ClockNews::Known { from, stamped } => {
                 let whose = match from {
-                    ClockSource::System => "the system's clock is synchronised",
-                    ClockSource::Platform => "the time is known from the platform",
+                    ClockSource::System => "clock: synchronised",
+                    ClockSource::Platform => "clock: set by the platform's time",
                     ClockSource::Unconfirmed => {
-                        "nobody confirms the system's clock; it is believed as it is (check NTP)"
+                        "clock: confirmed neither by NTP nor by the platform; it is taken as it is (check NTP)"
                     }
                 };
                 format!("{whose}; {stamped} values that waited are stamped")
             }
             ClockNews::Dropped { readings } => {
-                format!("too many values wait for the time: {readings} of the oldest dropped")
+                format!("clock: too many values wait for the time: {readings} of the oldest dropped")
             }
         }
     }

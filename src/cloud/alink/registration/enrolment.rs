@@ -100,7 +100,7 @@ pub enum Failure {
 /// Returns what a CONNACK code means to a gateway that registers.
 fn refusal(code: u8) -> String {
     match code {
-        2 => "refused, code 2: what we ask is not understood there; is dynamic registration switched on for the product, and instance_id right?".into(),
+        2 => "refused, code 2: the request is not understood there; is dynamic registration switched on for the product, and instance_id right?".into(),
         3 => "refused, code 3: platform unavailable, or too many connections".into(),
         4 => "refused, code 4: is product_secret right, dynamic registration switched on, the device_name registered in the console? One that has been online before is refused as well: reset it there, or restore what it was given".into(),
         5 => "refused, code 5: not authorised; is the product of this instance and region?".into(),
@@ -347,7 +347,7 @@ impl Enrolment {
                 Some(theirs) if theirs == ours => {}
                 Some(theirs) => {
                     return Err(format!(
-                        "its {key} is {:.64}, not ours",
+                        "its {key} is {:.64}, not this gateway's",
                         theirs.escape_debug()
                     ));
                 }
@@ -360,7 +360,7 @@ impl Enrolment {
         match (text("clientId"), text("deviceToken")) {
             // `|` delimits the extensions that follow the client id in CONNECT.
             (Some(client_id), Some(_)) if client_id.contains('|') => {
-                Err("its clientId has a bar in it".into())
+                Err("its clientId contains a vertical bar".into())
             }
             (Some(client_id), Some(token)) => Ok(Earned::Token {
                 client_id: client_id.to_owned(),

@@ -106,7 +106,7 @@ impl Refusal {
                 "it failed its probation here before: {}; a changed file is tried; to have this one tried again, remove remote.failed.json from the state directory and reload",
                 failure.words()
             ),
-            Refusal::Overdue => "nothing was heard of its adoption in time".into(),
+            Refusal::Overdue => "no report of its adoption came in time".into(),
             Refusal::Superseded => "superseded by a newer one".into(),
         }
     }
@@ -228,7 +228,7 @@ impl LogEvent for RemoteNotice {
     fn sentence(&self) -> String {
         match self {
             RemoteNotice::NotEnabled { times } => format!(
-                "the platform pushes a configuration, which is refused{}: remote_config: {{ enabled: true }} would allow it",
+                "remote configuration: pushed by the platform and refused{}: not enabled here; remote_config: {{ enabled: true }} would allow it",
                 again(*times)
             ),
             RemoteNotice::Refused {
@@ -253,20 +253,22 @@ impl LogEvent for RemoteNotice {
                 probation,
                 ..
             } => format!(
-                "remote configuration {config_id} is in force, on probation for {} s; should the service end or lose the platform meanwhile, the one before it comes back",
+                "remote configuration {config_id} is in force, on probation for {} s; if the service ends or loses the platform meanwhile, the previous one comes back",
                 probation.as_secs()
             ),
             RemoteNotice::Proven { config_id, .. } => {
                 format!("remote configuration {config_id} has proven itself; it stays in force")
             }
             RemoteNotice::NotSettled { config_id, why } => format!(
-                "remote configuration {config_id}: what was decided at the end of its probation could not be done: {why}; tried again in a minute"
+                "remote configuration {config_id}: the decision at the end of its probation could not be carried out: {why}; tried again in a minute"
             ),
             RemoteNotice::InForceAlready { config_id } => {
                 format!("remote configuration {config_id} is in force already")
             }
             RemoteNotice::NothingThere { code } => {
-                format!("the platform has no remote configuration for this product (code {code})")
+                format!(
+                    "remote configuration: the platform has none for this product (code {code})"
+                )
             }
         }
     }
@@ -275,6 +277,6 @@ impl LogEvent for RemoteNotice {
 fn again(times: u64) -> String {
     match times {
         0 | 1 => String::new(),
-        n => format!(" ({n} times since last told)"),
+        n => format!(" ({n} times since last reported)"),
     }
 }

@@ -257,7 +257,11 @@ fn the_platform_is_asked_once_in_the_life_of_a_process() {
     desk.fetched(Ok(b"{}"));
     assert_eq!(desk.said(), ["adopt {}"]);
     desk.adopted(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-adopted"], "nobody to answer");
+    assert_eq!(
+        desk.said(),
+        ["remote-config-adopted"],
+        "no request to answer"
+    );
 
     // A request that is never answered is given up.
     let mut desk = Desk::open(policy);

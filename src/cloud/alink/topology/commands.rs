@@ -57,7 +57,7 @@ impl CommandKind {
             CommandKind::Deleted => "deleted",
             CommandKind::Related => "added to the topology",
             CommandKind::Unrelated => "removed from the topology",
-            CommandKind::Relate => "to be added to the topology by us",
+            CommandKind::Relate => "to be added to the topology by the gateway",
             CommandKind::Unknown => "a change that this program does not know",
         }
     }

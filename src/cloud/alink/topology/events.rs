@@ -180,7 +180,7 @@ impl LogEvent for TopologyEvent {
     fn sentence(&self) -> String {
         match self {
             TopologyEvent::Registered { devices, names } => match devices.len() {
-                1 => "registered: the platform gave it its secret".into(),
+                1 => "registered: the platform gave the device its secret".into(),
                 n => format!("{n} devices registered, each with its secret: {names}"),
             },
             TopologyEvent::Related { devices, names } => match devices.len() {
@@ -198,7 +198,10 @@ impl LogEvent for TopologyEvent {
                 } else {
                     format!(" about {names}")
                 };
-                format!("{what}{about} refused, {}", code_words(*code, message))
+                format!(
+                    "topology: {what}{about} refused by the platform, {}",
+                    code_words(*code, message)
+                )
             }
             TopologyEvent::Extra {
                 listed,
@@ -207,7 +210,7 @@ impl LogEvent for TopologyEvent {
             } => {
                 let fate = match fate {
                     UnconfiguredFate::Left => {
-                        "they are left alone (topology: mirror would delete them)"
+                        "they stay in it (topology: mirror would delete them)"
                     }
                     UnconfiguredFate::Deleted => {
                         "they are deleted from it, as topology: mirror says"
@@ -217,11 +220,11 @@ impl LogEvent for TopologyEvent {
                     }
                 };
                 format!(
-                    "{extra} of the {listed} devices in this gateway's topology are not configured; {fate}"
+                    "topology: {extra} of the {listed} devices in it are not configured; {fate}"
                 )
             }
             TopologyEvent::Unrelated { names } => {
-                format!("deleted from this gateway's topology: {names}")
+                format!("topology: deleted devices that are not configured: {names}")
             }
             TopologyEvent::Ordered {
                 devices,
@@ -239,11 +242,11 @@ impl LogEvent for TopologyEvent {
                     format!(" for {who}")
                 };
                 format!(
-                    "the platform sends a command{whom} that is not supported ({raw}, {times} times since last told); answered so, and nothing else"
+                    "gateway: the platform sent a command{whom} that is not supported ({raw}, {times} times since last reported); the gateway answered that, and did nothing else"
                 )
             }
             TopologyEvent::Stranger { raw, who, times } => format!(
-                "the platform speaks of a device that is not configured, {who} ({raw}, {times} times since last told); answered, and nothing else"
+                "gateway: the platform sent an order for a device that is not configured, {who} ({raw}, {times} times since last reported); the gateway answered, and did nothing else"
             ),
         }
     }

@@ -112,7 +112,7 @@ const TABLE: &[Row] = &[
         CodeMeaning::Request,
         Remedy::Time,
         "the request was malformed",
-        "this is a fault of this program; please report it with the message",
+        "this is a fault of the gateway; please report it with the message",
     ),
     Row(
         500,

@@ -251,7 +251,7 @@ const LONGEST_ID: usize = 66;
 /// A reply, or a notice without a request on `/ext/error`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The id of the request, if it can be an id of ours.
+    /// The id of the request, if the gateway can have given it.
     pub id: Option<AskId>,
     /// The platform's verdict.
     pub code: Code,

@@ -281,7 +281,7 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// Reads a topic; `None` if the topic is none of ours, or longer than any of the
+    /// Reads a topic; `None` if the gateway has no such topic, or it is longer than any of the
     /// platform's.
     #[must_use]
     pub fn parse(text: &str) -> Option<Topic> {

@@ -22,7 +22,7 @@ fn published_requests_are_built() {
             "68 61 01 00 00 00 00 68 11 04 33 33 35 33 15 16",
         ),
         (
-            "a C# test suite calculated by hand: whoever is there",
+            "a C# test suite calculated by hand: to any meter",
             MeterRequest::read(Address::ANY, FORWARD, Some(4)),
             "68 AA AA AA AA AA AA 68 11 04 33 33 34 33 AE 16",
         ),

@@ -116,8 +116,8 @@ impl fmt::Display for Flood {
         let per_second = u128::from(self.bytes) * 1_000_000 / self.within.as_micros().max(1);
         write!(
             f,
-            "it floods: {} KiB that nothing asked for came within {:.1} s, {} KiB a second; no \
-             device says so much; the connection is cut",
+            "it floods: {} KiB that no request asked for came within {:.1} s, {} KiB a second, more \
+             than any device sends; the connection is cut",
             self.bytes.div_ceil(1024),
             self.within.as_secs_f64(),
             per_second.div_ceil(1024)

@@ -69,7 +69,7 @@ fn problem(line: &LineForecast, port: &PortSpec, place: &Place) -> Option<Proble
         wanted,
         hint: Some(format!(
             "{most}{remedy}; reply_delay: in the profile if the devices answer faster or slower than \
-             was reckoned; alink-gateway plan shows all requests"
+             was assumed; alink-gateway plan shows all requests"
         )),
     })
 }

@@ -98,22 +98,24 @@ impl LogEvent for SecretStoreNotice {
             ),
             SecretStoreNotice::Exposed { file, mode, still } => {
                 let now = match still {
-                    None => "it is 0600 from now on".to_owned(),
-                    Some(why) => format!("it cannot be closed to them: {why}; chmod 600 {file}"),
+                    None => "the mode is 0600 from now on".to_owned(),
+                    Some(why) => {
+                        format!("the file cannot be closed to them: {why}; chmod 600 {file}")
+                    }
                 };
                 format!(
                     "the secrets kept in {file} were open to others (mode {mode:04o}): {now}; if this box has other users, reset the devices in the console"
                 )
             }
             SecretStoreNotice::NotKept { devices, why } => format!(
-                "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again every minute, and no other device is registered meanwhile; a restart before it works loses them, and the platform is asked anew"
+                "the secrets given to {devices} devices cannot be stored: {why}; they are used, the gateway tries to store them every minute, and no other device is registered meanwhile; a restart before they are stored loses them, and the platform is asked anew"
             ),
             SecretStoreNotice::Unusable { why } => format!(
-                "secrets cannot be stored: {why}; devices without a secret are not registered until they can; it is tried again every minute"
+                "secrets cannot be stored: {why}; devices without a secret are not registered until they can be; tried again every minute"
             ),
             SecretStoreNotice::Usable => "secrets can be stored again".into(),
             SecretStoreNotice::Closed { file, why } => format!(
-                "the secrets kept in {file} cannot be used: {why}; it is left as it is, and nobody is registered until this is put right; it is looked at again every minute"
+                "the secrets kept in {file} cannot be used: {why}; the file is left as it is, and no device is registered until this is corrected; the gateway looks at it again every minute"
             ),
         }
     }

@@ -79,7 +79,7 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     let mut keeper = keeper(&vault, &unregistered());
     let now = || clock.now().mono;
     keeper.start(now(), false);
-    assert!(keeper.under_way.is_none(), "nobody wants to know");
+    assert!(keeper.under_way.is_none(), "no caller waits for the result");
     for _ in 0..3 {
         keeper.start(now(), true);
         assert!(!keeper.written(clock).await);

@@ -246,7 +246,7 @@ fn an_answer_that_is_not_for_us_earns_nothing_and_is_not_repeated_in_the_log() {
         (b"[]", "no productKey"),
         (
             br#"{"productKey":"a1GwDemoPk0","deviceName":"gw-0002","deviceSecret":"s3cret"}"#,
-            "gw-0002, not ours",
+            "gw-0002, not this gateway's",
         ),
         (
             br#"{"productKey":"a1GwDemoPk0","deviceName":"gw-0001","deviceSecret":""}"#,
@@ -258,7 +258,7 @@ fn an_answer_that_is_not_for_us_earns_nothing_and_is_not_repeated_in_the_log() {
         ),
         (
             br#"{"productKey":"a1GwDemoPk0","deviceName":"gw-0001","clientId":"a|b","deviceToken":"s3cret"}"#,
-            "a bar",
+            "a vertical bar",
         ),
     ] {
         let mut e = accepted(Registration::RegNwl);
