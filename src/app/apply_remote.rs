@@ -57,7 +57,7 @@ impl RemoteConfigApplier {
         known.extend(failed.iter().filter_map(|failed| failed.trial));
         let retracted = &mut loaded.spec.cloud.remote.retracted;
         retracted.extend(failed.iter().filter_map(Failed::retraction));
-        failed.into_iter().map(Notice::remote_failed).collect()
+        failed.into_iter().map(remote_failed).collect()
     }
 
     /// Ends a probation without a verdict, when the service is asked to stop. The gateway asks
@@ -177,7 +177,7 @@ impl RemoteConfigApplier {
                     Err(e) => Err(e.to_string()),
                 };
                 let (trial, retraction) = (failed.trial, failed.retraction());
-                journal.tell(&Notice::remote_failed(failed));
+                journal.tell(&remote_failed(failed));
                 let back = self.go_back(service, journal, |policy| {
                     policy.failed.extend(trial);
                     policy.retracted.extend(retraction);
@@ -236,14 +236,12 @@ pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
     }
 }
 
-impl Notice {
-    fn remote_failed(failed: Failed) -> Self {
-        let trial = failed.trial;
-        Notice::RemoteFailed {
-            digest: trial.map(|trial| trial.digest),
-            failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
-            kept: failed.kept.map_err(|e| e.to_string()),
-        }
+fn remote_failed(failed: Failed) -> Notice {
+    let trial = failed.trial;
+    Notice::RemoteFailed {
+        digest: trial.map(|trial| trial.digest),
+        failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
+        kept: failed.kept.map_err(|e| e.to_string()),
     }
 }
 

@@ -26,6 +26,8 @@ use crate::hub::Coordinator;
 use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
+use crate::io::control::notice::Notice;
+use crate::io::control::{AdminRequest, QuestionSender};
 use crate::io::files::download;
 use crate::io::files::download::Sources;
 use crate::io::hub::{self, Control, Question};
@@ -38,7 +40,7 @@ use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 use crate::io::system::notify;
 use crate::io::system::notify::Notifier;
-use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
+use crate::spec::{Changes, ControlSpec, LineSpec, PortSpec, Spec, Transport};
 
 /// How many events wait between the ports and the hub. When the channel is full the ports
 /// wait: the polling slows, and no event is lost.
@@ -48,6 +50,8 @@ const FIELD_INBOX: usize = 256;
 const ERRANDS: usize = 4;
 /// How many questions wait for the hub; a client with a further question waits.
 const QUESTIONS: usize = 4;
+/// How many requests of people wait to be carried out; a client with a further request waits.
+const WISHES: usize = 2;
 /// How long READY waits at most for the first attempts on ports.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a link that was told to end takes at most: its DISCONNECT, and a margin.
@@ -95,19 +99,19 @@ pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
     doors: Openers,
-    pub(super) vault: SecretStore,
-    pub(super) lessons: Learned,
-    pub(super) clock: Clock,
-    pub(super) journal: Journal,
-    pub(super) rng: Rng,
-    pub(super) crew: Supervisor,
+    vault: SecretStore,
+    lessons: Learned,
+    clock: Clock,
+    journal: Journal,
+    rng: Rng,
+    crew: Supervisor,
     ports: BTreeMap<PortId, Member>,
-    pub(super) taps: BusMonitors,
+    taps: BusMonitors,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
-    pub(super) questions: mpsc::Sender<Question>,
-    pub(super) front: AdminEndpoints,
+    questions: mpsc::Sender<Question>,
+    admin: AdminEndpoints,
     errands: mpsc::Receiver<RemoteTask>,
     /// The last fetch of a file.
     fetching: Option<AbortOnDropHandle<()>>,
@@ -116,7 +120,7 @@ pub struct Service {
     /// The connector of the last link that has ended.
     connector: Option<Connector>,
     stop: CancellationToken,
-    pub(super) end: CancellationToken,
+    end: CancellationToken,
 }
 
 struct Link {
@@ -166,9 +170,10 @@ impl Service {
             },
             clock,
             journal.clone(),
-            crew.pulses.start("hub"),
+            crew.pulses().start("hub"),
             stop.clone(),
         );
+        let admin = AdminEndpoints::new(clock, journal.clone(), end.clone());
         let mut service = Service {
             commissioned,
             doors,
@@ -184,7 +189,7 @@ impl Service {
             control,
             status,
             questions: asker,
-            front: AdminEndpoints::default(),
+            admin,
             errands,
             fetching: None,
             hub: tokio::spawn(hub),
@@ -223,6 +228,37 @@ impl Service {
             self.stop.clone(),
         );
         self.crew.spawn("watchdog".into(), watchdog);
+    }
+
+    /// Opens the entry points for people. Requests that concern the whole service come out of
+    /// the returned channel.
+    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<AdminRequest> {
+        let (wishes, wished) = mpsc::channel(WISHES);
+        let questions = QuestionSender {
+            hub: self.questions.clone(),
+            taps: self.taps.clone(),
+            service: wishes,
+            journal: self.journal.clone(),
+            clock: self.clock,
+            vault: self.vault.clone(),
+            lessons: self.lessons.clone(),
+        };
+        let (crew, rng) = (&mut self.crew, &mut self.rng);
+        self.admin.open(spec, questions, crew, rng).await;
+        wished
+    }
+
+    /// Opens the entry points for people at the places of `spec`. Returns what could not be
+    /// opened. The socket at its former place answers until [`Service::leave_old_socket`].
+    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<Notice> {
+        let (crew, rng) = (&mut self.crew, &mut self.rng);
+        self.admin.open_elsewhere(spec, crew, rng).await
+    }
+
+    /// Ends the control socket at its former place, once the client that asked for the move
+    /// has its answer.
+    pub(super) async fn leave_old_socket(&mut self) {
+        self.admin.leave_old_socket(&mut self.crew).await;
     }
 
     /// Goes on with another configuration, just read from its files. The future may be dropped
@@ -279,7 +315,7 @@ impl Service {
     /// The name of the task that ended.
     pub async fn errand(&mut self) -> Result<RemoteTask, String> {
         loop {
-            let again = until(self.clock, self.front.again_at());
+            let again = until(self.clock, self.admin.again_at());
             tokio::select! {
                 biased;
                 _ = &mut self.hub => return Err("hub".into()),
@@ -288,7 +324,7 @@ impl Service {
                 Some(errand) = self.errands.recv() => return Ok(errand),
                 () = again => {}
             }
-            self.open_again().await;
+            self.admin.open_again(&mut self.crew, &mut self.rng).await;
         }
     }
 
@@ -348,7 +384,7 @@ impl Service {
     /// Returns the heartbeats that the watchdog watches.
     #[must_use]
     pub fn pulses(&self) -> Heartbeats {
-        self.crew.pulses.clone()
+        self.crew.pulses().clone()
     }
 
     fn start_port(&mut self, id: PortId, quiet: Duration) -> oneshot::Receiver<()> {
@@ -357,7 +393,7 @@ impl Service {
             return attempt;
         };
         let name = format!("port {}", manners.name);
-        let pulse = self.crew.pulses.start(&manners.name);
+        let pulse = self.crew.pulses().start(&manners.name);
         let stop = self.end.child_token();
         let source = Tapped {
             opener: (self.doors.opener)(manners),
@@ -393,7 +429,7 @@ impl Service {
     }
 
     fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
-        let pulse = self.crew.pulses.start("cloud link");
+        let pulse = self.crew.pulses().start("cloud link");
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
         let dialer = (self.doors.dialer)();
         // Simulated worlds have a time of their own, and no boots.
@@ -436,7 +472,7 @@ impl Service {
         let Some(mut link) = self.link.take() else {
             return;
         };
-        self.crew.pulses.end(&link.pulse);
+        self.crew.pulses().end(&link.pulse);
         let mut ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
         if ended.is_err() {
             // The link has not heard that it should end.

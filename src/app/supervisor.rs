@@ -12,7 +12,7 @@ use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 pub(super) struct Supervisor {
     tasks: JoinSet<()>,
     names: BTreeMap<Id, String>,
-    pub(super) pulses: Heartbeats,
+    pulses: Heartbeats,
 }
 
 /// A running task that can be dismissed.
@@ -35,6 +35,11 @@ impl Drop for Watched {
 }
 
 impl Supervisor {
+    /// Returns the heartbeats of the tasks that the watchdog watches.
+    pub(super) const fn pulses(&self) -> &Heartbeats {
+        &self.pulses
+    }
+
     /// Starts a task.
     pub(super) fn spawn(
         &mut self,

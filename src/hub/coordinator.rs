@@ -1,5 +1,7 @@
 //! The coordinator: fleet and cloud, composed.
 
+mod snapshot;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -20,13 +22,13 @@ use crate::spec::{Changes, Spec};
 /// The coordinator of fleet and cloud. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Coordinator {
-    pub(super) spec: Arc<Spec>,
-    pub(super) fleet: Fleet,
-    pub(super) cloud: Cloud,
+    spec: Arc<Spec>,
+    fleet: Fleet,
+    cloud: Cloud,
     cache: Cache,
-    pub(super) statistics: Statistics,
-    pub(super) counters: BTreeMap<DeviceId, Counters>,
-    pub(super) link: LinkState,
+    statistics: Statistics,
+    counters: BTreeMap<DeviceId, Counters>,
+    link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
     crowds: EventGrouping<Notice>,

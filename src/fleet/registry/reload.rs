@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::registry::{Device, Fleet, Output, Port};
+use super::{Device, Fleet, Output, Port};
 use crate::base::{DeviceId, LogoutReason, Now, PortId};
 use crate::spec::{Changes, Spec};
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::status::LinkState;
+use super::Coordinator;
 use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake};
 use crate::cloud::{Session, link_words};
 use crate::control::metrics::Figures;
@@ -16,14 +16,13 @@ use crate::control::picture::{
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
-use crate::hub::coordinator::Coordinator;
+use crate::hub::status::LinkState;
 use crate::spec::DeviceSpec;
 
 impl Coordinator {
     /// Returns the status of the whole.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Status {
-        let census = &self.statistics;
         let mut states: BTreeMap<(Life, Presence), u64> = BTreeMap::new();
         for (id, _) in self.spec.devices() {
             *states
@@ -38,7 +37,7 @@ impl Coordinator {
         let counters = self.cloud.counters();
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
-            uptime_ms: millis(now.mono.since(census.began.mono)),
+            uptime_ms: millis(now.mono.since(self.statistics.began().mono)),
             cloud: self.cloud_picture(now),
             ports: self.port_pictures(),
             devices: self.spec.devices().count() as u64,
@@ -104,7 +103,7 @@ impl Coordinator {
     }
 
     fn cloud_picture(&self, now: Now) -> Cloud {
-        let link = &self.statistics.link;
+        let link = self.statistics.link();
         let past = |what: String, at: Mono| Past {
             what,
             ago_ms: millis(now.mono.since(at)),
@@ -126,8 +125,7 @@ impl Coordinator {
                 .map(|(why, at)| past(link_words(why), *at)),
             last_refusal: self
                 .statistics
-                .refusal
-                .as_ref()
+                .refusal()
                 .map(|(what, at)| past(what.clone(), *at)),
         }
     }
@@ -278,7 +276,7 @@ impl Coordinator {
                 return (Some(why.into()), None);
             }
             LinkState::Down => {
-                let failure = self.statistics.link.failure.as_ref();
+                let failure = self.statistics.link().failure.as_ref();
                 let why = failure.map_or_else(
                     || "there is no connection to the platform yet".to_owned(),
                     |(why, _)| {
