@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::network::HostList;
+use crate::spec::network::HostList;
 
 /// How the connections to a TCP endpoint are used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ByteOrder, Decimal, Number, NumberType, WordOrder};
+use super::{ByteOrder, Decimal, Digits, Number, NumberType, WordOrder};
 
 /// How registers become one number, and when they do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,5 +158,25 @@ impl Measure {
     #[must_use]
     pub fn width(&self) -> u16 {
         u16::try_from(self.extent()).unwrap_or(u16::MAX)
+    }
+
+    /// Returns the type of the values in the thing model.
+    #[must_use]
+    pub fn number_type(&self) -> NumberType {
+        if let Some(said) = self.number_type {
+            return said;
+        }
+        let floating = |p: &Part| p.kind.digits() == Digits::Floating;
+        match (self.round, self.power) {
+            _ if self.states.is_some() => NumberType::Enum,
+            (Some(0), _) => NumberType::Int,
+            (Some(_), _) | (None, Some(_)) => NumberType::Double,
+            (None, None) if self.parts.iter().any(floating) => NumberType::Double,
+            (None, None) => {
+                let weights = self.parts.iter().map(|p| p.weight);
+                let all: Vec<Decimal> = weights.chain([self.scale, self.offset]).collect();
+                NumberType::of(&all)
+            }
+        }
     }
 }
