@@ -480,7 +480,6 @@ impl Port {
         // The silence behind a reply is taken as well, and taken once.
         let free = now + self.silence.between_frames();
         self.report
-            .load
             .was_busy(free.since(job.asked.max(self.busy_until)));
         self.busy_until = free;
         self.report.polled(job, &ended, evidence).await?;

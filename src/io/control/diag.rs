@@ -15,7 +15,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use tokio::sync::Semaphore;
 
 use super::QuestionSender;
-use super::serve::{self, failure};
+use super::ask::{self, failure};
 use crate::base::Secret;
 use crate::control::picture::{Device, Status};
 use crate::control::{Answer, Failure, Kind};
@@ -39,9 +39,9 @@ pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure>
             "somebody else is having a bundle made; try again",
         ));
     };
-    let status = serve::status(desk).await?;
-    let devices = serve::devices(desk).await?;
-    let metrics = serve::metrics(desk).await?;
+    let status = ask::status(desk).await?;
+    let devices = ask::devices(desk).await?;
+    let metrics = ask::metrics(desk).await?;
     let desk = desk.clone();
     let making = tokio::task::spawn_blocking(move || {
         // Held until the bundle is made, even if the client has gone.

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::notice::{Notice, Refusals};
 use super::places::{Admission, Places, Rules, Seat};
-use super::{BREATH, QuestionSender, serve};
+use super::{BREATH, QuestionSender, ask};
 use crate::base::Mono;
 use crate::control::Failure;
 use crate::io::system::clock::Clock;
@@ -161,7 +161,7 @@ async fn text(desk: &QuestionSender, latest: &Latest) -> Result<Bytes, Failure> 
     {
         return Ok(text.clone());
     }
-    let text = Bytes::from(serve::metrics(desk).await?);
+    let text = Bytes::from(ask::metrics(desk).await?);
     *latest = Some((now, text.clone()));
     Ok(text)
 }

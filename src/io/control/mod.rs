@@ -19,6 +19,7 @@
 //! The task that answers does so between two events of its own, by a one-shot channel: it does
 //! not wait for a client, however slow.
 
+mod ask;
 pub mod client;
 mod diag;
 mod groups;
@@ -28,7 +29,6 @@ pub mod notice;
 mod peer;
 mod places;
 mod serve;
-mod trace;
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};

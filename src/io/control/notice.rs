@@ -199,11 +199,11 @@ pub(super) struct Refusals {
 #[derive(Debug)]
 pub(super) struct Sums {
     /// The notices about refused users.
-    pub(super) refused: Vec<Notice>,
+    pub refused: Vec<Notice>,
     /// Why no connection could be accepted, and how often.
-    pub(super) not_accepted: Option<(String, u64)>,
+    pub not_accepted: Option<(String, u64)>,
     /// How often a peer was cut for another.
-    pub(super) crowded: Option<u64>,
+    pub crowded: Option<u64>,
 }
 
 impl Refusals {

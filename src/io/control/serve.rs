@@ -1,20 +1,21 @@
 //! Serves one connection: a question and its answer.
 
+mod trace;
+
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
 use super::places::Seat;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::LogEvent;
-use crate::control::picture::{Device, Status};
 use crate::control::{
-    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY, metrics,
+    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
 use crate::io::log::loudness;
@@ -27,8 +28,6 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long all lines of an answer may take that has an end: a bundle of 2,000 devices is some
 /// tens of megabytes.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
-/// How long the task that answers may take.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a reload may take: at worst it ends with a log-out of all sub-devices and a new
 /// connection.
 pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
@@ -37,7 +36,7 @@ pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// The error when the client has gone or takes nothing.
-pub(super) struct Gone;
+struct Gone;
 
 impl From<io::Error> for Gone {
     fn from(_: io::Error) -> Self {
@@ -59,11 +58,11 @@ pub(super) async fn serve(stream: UnixStream, desk: &QuestionSender, seat: &Seat
 }
 
 /// The other end of a connection.
-pub(super) struct Client<'a> {
-    pub(super) from: BufReader<OwnedReadHalf>,
+struct Client<'a> {
+    from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    pub(super) seat: &'a Seat,
-    pub(super) clock: Clock,
+    seat: &'a Seat,
+    clock: Clock,
 }
 
 impl Client<'_> {
@@ -175,13 +174,13 @@ impl Client<'_> {
     }
 
     /// Writes one line of an answer.
-    pub(super) async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
+    async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
         let line = answer.line().map_err(|_| Gone)?;
         self.write(&line).await
     }
 
     /// Writes lines that are ready.
-    pub(super) async fn write(&mut self, lines: &str) -> Result<(), Gone> {
+    async fn write(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Gone),
@@ -193,28 +192,6 @@ impl Client<'_> {
 enum Answered {
     Whole,
     Open,
-}
-
-/// Returns the state of the gateway.
-pub(super) async fn status(desk: &QuestionSender) -> Result<Box<Status>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
-}
-
-/// Returns all devices, without values.
-pub(super) async fn devices(desk: &QuestionSender) -> Result<Vec<Device>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
-}
-
-/// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
-/// takes a while.
-pub(super) async fn metrics(desk: &QuestionSender) -> Result<String, Failure> {
-    let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
-    let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
-    match writing.await {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
-        Err(e) => Err(failure(Kind::Failed, e.to_string())),
-    }
 }
 
 async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> {
@@ -260,27 +237,4 @@ fn log_level(
     let what = notice.sentence();
     desk.journal.tell(&notice);
     Ok(Answer::Done { what })
-}
-
-pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
-    let why = why.into();
-    Failure { kind, why }
-}
-
-/// Asks the task that can answer.
-async fn ask<T, Q>(
-    whom: &mpsc::Sender<Q>,
-    within: Duration,
-    question: impl FnOnce(oneshot::Sender<T>) -> Q,
-) -> Result<T, Failure> {
-    let (answer, heard) = oneshot::channel();
-    let asking = async {
-        whom.send(question(answer)).await.ok()?;
-        heard.await.ok()
-    };
-    match timeout(within, asking).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(failure(Kind::Busy, "the service is stopping")),
-        Err(_) => Err(failure(Kind::Busy, "the service is too busy to answer")),
-    }
 }

@@ -43,16 +43,17 @@
 //! `MqttState` keeps (windows of QoS 1 and 2) is empty, and its checks are not wanted here: an
 //! acknowledgement of nothing that was sent is an error there and would log out two thousand
 //! devices, and *one* unanswered ping is already too many. What remains is a packet id and a
-//! PUBACK (`talk.rs`).
+//! PUBACK (`mqtt_session.rs`).
 
 pub mod channel;
 pub(crate) mod connection_history;
 mod dial;
 mod enrol;
 mod intake;
+mod mqtt_session;
 pub mod notice;
+mod packet;
 mod session;
-mod talk;
 
 pub(in crate::io) mod tls;
 

@@ -131,7 +131,7 @@ impl LogEvent for LinkNotice {
             ),
             LinkNotice::Unsendable { topic, size } => format!(
                 "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
-                super::talk::PACKET_MAX
+                super::packet::PACKET_MAX
             ),
             LinkNotice::Flooded {
                 packets,

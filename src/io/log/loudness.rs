@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::library::{self, InitError};
+use super::filter::{self, InitError};
 use super::{Clock, Journal};
 use crate::base::{About, EventKind, Level, LogEvent, Mono};
 
@@ -86,7 +86,7 @@ impl LogLevel {
     /// Makes the level that `base` says; `apply` is told of changes.
     pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
         LogLevel(Arc::new(Inner {
-            least: AtomicU8::new(number(library::loudness(&base))),
+            least: AtomicU8::new(number(filter::loudness(&base))),
             base,
             changed: Mutex::default(),
             apply,
@@ -113,7 +113,7 @@ impl LogLevel {
         if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
             return Err(LoudnessError::Target(target.into()));
         }
-        if library::is_talkative(target) && matches!(level, "debug" | "trace") {
+        if filter::is_talkative(target) && matches!(level, "debug" | "trace") {
             return Err(LoudnessError::Talkative(target.into()));
         }
         let mut changed = self.changed();
@@ -164,10 +164,10 @@ impl LogLevel {
 
     fn apply(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> Result<(), InitError> {
         let (libraries, notices) = self.words(changed);
-        let filter = library::parse_words(&libraries)?;
+        let filter = filter::parse_words(&libraries)?;
         self.0
             .least
-            .store(number(library::loudness(&notices)), Ordering::Relaxed);
+            .store(number(filter::loudness(&notices)), Ordering::Relaxed);
         if let Some(apply) = &self.0.apply {
             apply(filter);
         }
@@ -177,7 +177,7 @@ impl LogLevel {
     /// Returns the filter for libraries, and the one for notices.
     fn words(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> (String, String) {
         let all = changed.get(ALL).map_or(&self.0.base, |(level, _)| level);
-        let mut libraries = library::library_filter(all);
+        let mut libraries = filter::library_filter(all);
         let mut notices = all.clone();
         for (target, (level, _)) in changed.iter().filter(|(target, _)| *target != ALL) {
             for filter in [&mut libraries, &mut notices] {

@@ -66,7 +66,7 @@ pub(super) struct Report {
     crowds: EventGrouping<Notice>,
     twins: DuplicateAddresses,
     /// The load that is reported every few seconds.
-    pub(super) load: Load,
+    load: Load,
 }
 
 impl Report {
@@ -213,6 +213,11 @@ impl Report {
                 }),
             },
         });
+    }
+
+    /// Adds a time for which the line was in use.
+    pub(super) fn was_busy(&mut self, busy: Duration) {
+        self.load.was_busy(busy);
     }
 
     /// Returns when the next load is to be reported.

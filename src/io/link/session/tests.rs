@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::base::LinkEvent;
 use crate::io::link::channel::{Wire, pair};
-use crate::io::link::talk::PACKET_MAX;
+use crate::io::link::packet::PACKET_MAX;
 use crate::io::log::tests::spec;
 
 mod end;

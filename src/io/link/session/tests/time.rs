@@ -1,7 +1,7 @@
 //! Tests pings, stalls, and a heartbeat that shows life: all that depends on time.
 
 use super::*;
-use crate::io::link::talk::STALLED_AFTER;
+use crate::io::link::mqtt_session::STALLED_AFTER;
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_pinged_every_25_seconds_and_lives_on() {

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncReadExt;
 
-use super::serve::{Client, Gone};
+use super::{Client, Gone};
 use crate::control::{Answer, Kind};
 use crate::io::bus::bus_monitor::{BusMonitors, Listener, NotMonitored};
 use crate::trace::Seen;

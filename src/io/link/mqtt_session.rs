@@ -1,10 +1,10 @@
 //! The packets on one MQTT 3.1.1 connection once CONNACK 0 has come: packets in, events and
 //! packets out. Bytes and time are given to it; it has neither a socket nor a clock.
 //!
-//! Contract: append the bytes read to [`Talk::inbox`], no earlier than [`Talk::reads_at`], and
-//! drain [`Talk::next_event`] until `None`; hand commands to [`Talk::say`] while
-//! [`Talk::has_room`]; write out [`Talk::outbox`] and tell [`Talk::wrote`]; call
-//! [`Talk::on_time`] no later than [`Talk::wake_at`]. The first error is the end of the
+//! Contract: append the bytes read to the inbox ([`MqttSession::buffers`]), no earlier than [`MqttSession::reads_at`], and
+//! drain [`MqttSession::next_event`] until `None`; hand commands to [`MqttSession::say`] while
+//! [`MqttSession::has_room`]; write out the outbox and tell [`MqttSession::wrote`]; call
+//! [`MqttSession::on_time`] no later than [`MqttSession::wake_at`]. The first error is the end of the
 //! connection.
 //!
 //! # Pings
@@ -20,19 +20,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{
     Codec, Packet, PubAck, Publish, Subscribe, SubscribeFilter, SubscribeReasonCode,
 };
-use rumqttc::mqttbytes::{Error as PacketError, QoS};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Encoder;
 
 use super::intake::{Excess, Intake};
 use super::notice::LinkNotice;
+use super::packet::{PACKET_MAX, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
-
-/// Largest packet, either way: the platform's limit of a message is 256 KB
-/// ("Limits").
-pub(super) const PACKET_MAX: usize = 256 * 1024;
 
 /// From one ping to the next.
 pub(super) const PING_EVERY: Duration = Duration::from_secs(25);
@@ -59,8 +56,8 @@ const OUTBOX_MAX: usize = PACKET_MAX + 2 * ROOM;
 #[derive(Debug)]
 pub(super) struct MqttSession {
     codec: Codec,
-    pub(super) inbox: BytesMut,
-    pub(super) outbox: BytesMut,
+    inbox: BytesMut,
+    outbox: BytesMut,
     intake: Intake,
     /// The excess of what came over what may come, to be reported.
     excess: Option<Excess>,
@@ -100,8 +97,18 @@ impl MqttSession {
         }
     }
 
+    /// Returns the bytes that were read and the bytes to be written.
+    pub(super) const fn buffers(&mut self) -> (&mut BytesMut, &mut BytesMut) {
+        (&mut self.inbox, &mut self.outbox)
+    }
+
+    /// Returns whether bytes wait to be written.
+    pub(super) fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
     /// Takes the next event out of the inbox; `None` also while too much has come, until
-    /// [`Talk::reads_at`].
+    /// [`MqttSession::reads_at`].
     pub(super) fn next_event(&mut self, now: Mono) -> Result<Option<LinkEvent>, LinkDown> {
         while self.reads_at() <= now {
             let before = self.inbox.len();
@@ -271,7 +278,7 @@ impl MqttSession {
         self.waiting_since = if all { None } else { Some(now) };
     }
 
-    /// Returns when [`Talk::on_time`] is next to be called.
+    /// Returns when [`MqttSession::on_time`] is next to be called.
     pub(super) fn wake_at(&self) -> Wake {
         let ping = Wake::new(self.ping_at, "ping");
         let stalled = self
@@ -305,31 +312,6 @@ impl MqttSession {
     }
 }
 
-/// Returns the codec with the limits of this module.
-pub(super) fn codec() -> Codec {
-    Codec {
-        max_incoming_size: PACKET_MAX,
-        max_outgoing_size: PACKET_MAX,
-    }
-}
-
-/// Returns the next packet of `bytes`, if it is complete.
-pub(super) fn decode(codec: &mut Codec, bytes: &mut BytesMut) -> Result<Option<Packet>, LinkDown> {
-    codec.decode(bytes).map_err(|error| match error {
-        // The codec knows the codes of §3.2.2.3 only; a newer one is still a
-        // refusal and not a broken packet.
-        PacketError::InvalidConnectReturnCode(code) => LinkDown::Refused(code),
-        PacketError::PayloadSizeLimitExceeded(size) => broken(&format!(
-            "a packet of {size} bytes, where {PACKET_MAX} are allowed"
-        )),
-        other => broken(&other.to_string()),
-    })
-}
-
-pub(super) fn broken(what: &str) -> LinkDown {
-    LinkDown::Protocol(what.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -337,13 +319,13 @@ mod tests {
     use super::*;
 
     /// Returns the events and the end of a connection that reads `bytes` in pieces of `piece`.
-    fn talked(bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Option<LinkDown>) {
-        let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+    fn told_in_pieces(bytes: &[u8], piece: usize) -> (Vec<LinkEvent>, Option<LinkDown>) {
+        let mut mqtt = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
         let mut events = Vec::new();
         for piece in bytes.chunks(piece) {
-            talk.inbox.extend_from_slice(piece);
+            mqtt.inbox.extend_from_slice(piece);
             loop {
-                match talk.next_event(Mono::START) {
+                match mqtt.next_event(Mono::START) {
                     Ok(Some(event)) => events.push(event),
                     Ok(None) => break,
                     Err(down) => return (events, Some(down)),
@@ -355,22 +337,22 @@ mod tests {
 
     #[test]
     fn a_broker_that_wants_acknowledgements_and_takes_none_is_given_up() {
-        let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+        let mut mqtt = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
         let mut now = Mono::START;
         let down = loop {
             let mut publish = Publish::new("t", QoS::AtLeastOnce, "x");
             publish.pkid = 7;
             let mut codec = codec();
             codec
-                .encode(Packet::Publish(publish), &mut talk.inbox)
+                .encode(Packet::Publish(publish), &mut mqtt.inbox)
                 .unwrap();
             now = now + Duration::from_millis(1);
             // Bytes leave one at a time: the connection has not stalled.
-            talk.wrote(false, now);
-            if let Err(down) = talk.next_event(now) {
+            mqtt.wrote(false, now);
+            if let Err(down) = mqtt.next_event(now) {
                 break down;
             }
-            assert!(talk.outbox.len() < OUTBOX_MAX + 100);
+            assert!(mqtt.outbox.len() < OUTBOX_MAX + 100);
         };
         assert!(
             matches!(&down, LinkDown::Io(why) if why.contains("takes nothing")),
@@ -387,25 +369,25 @@ mod tests {
             vec![0x90, 3, 0, 1, 1],
             vec![0x30, 4, 0, 1, b't', b'x'],
         ] {
-            let mut talk = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
-            talk.inbox.extend(packet.repeat(20_000));
-            let drain = |talk: &mut MqttSession, now| {
-                while talk.next_event(now).unwrap().is_some() {}
-                talk.inbox.len() / packet.len()
+            let mut mqtt = MqttSession::new(BytesMut::new(), Duration::from_secs(300), Mono::START);
+            mqtt.inbox.extend(packet.repeat(20_000));
+            let drain = |mqtt: &mut MqttSession, now| {
+                while mqtt.next_event(now).unwrap().is_some() {}
+                mqtt.inbox.len() / packet.len()
             };
-            let left = drain(&mut talk, Mono::START);
+            let left = drain(&mut mqtt, Mono::START);
             assert!((11_800..11_820).contains(&left), "{packet:?}: {left}");
-            assert!(talk.reads_at() > Mono::START);
+            assert!(mqtt.reads_at() > Mono::START);
             assert!(matches!(
-                talk.take_notice(),
+                mqtt.take_notice(),
                 Some(LinkNotice::Flooded { .. })
             ));
-            let later = drain(&mut talk, Mono::START + Duration::from_secs(1));
+            let later = drain(&mut mqtt, Mono::START + Duration::from_secs(1));
             assert!(
                 (2_040..2_060).contains(&(left - later)),
                 "{packet:?}: {later}"
             );
-            assert_eq!(talk.take_notice(), None);
+            assert_eq!(mqtt.take_notice(), None);
         }
     }
 
@@ -415,7 +397,7 @@ mod tests {
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
             piece in 1usize..40,
         ) {
-            prop_assert_eq!(talked(&bytes, piece), talked(&bytes, 200));
+            prop_assert_eq!(told_in_pieces(&bytes, piece), told_in_pieces(&bytes, 200));
         }
 
         #[test]
@@ -428,7 +410,7 @@ mod tests {
             let mut bytes = vec![kind << 4 | flags, u8::try_from(body.len()).unwrap()];
             bytes.extend_from_slice(&body);
             bytes.extend_from_slice(&[0xd0, 0]);
-            prop_assert_eq!(talked(&bytes, piece), talked(&bytes, 200));
+            prop_assert_eq!(told_in_pieces(&bytes, piece), told_in_pieces(&bytes, 200));
         }
     }
 }
