@@ -332,13 +332,13 @@ impl Line {
         if there.manners.withholds(&reply) {
             return;
         }
-        let fault = there.manners.draw(&mut there.rng);
+        let (fault, delay) = there.draw();
         // Replies come one after the other: a late one delays the replies behind it.
-        let mut start = there.busy.max(at.mono) + there.manners.delay(&mut there.rng);
+        let mut start = there.busy_until().max(at.mono) + delay;
         if let Some(Fault::Late(by)) = fault {
             start = start + by;
         }
-        there.busy = start + self.pace.characters(reply.len() + 3);
+        there.is_busy_until(start + self.pace.characters(reply.len() + 3));
         if let Some(fault) = fault {
             *self.counts.faults.entry(fault.name()).or_default() += 1;
         }

@@ -7,11 +7,11 @@ use crate::base::Mono;
 /// The bytes on the wire since the last silence.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Heard {
-    pub(super) bytes: Vec<u8>,
-    pub(super) master: bool,
-    pub(super) units: bool,
-    pub(super) spoilt: bool,
-    pub(super) end: Mono,
+    pub bytes: Vec<u8>,
+    pub master: bool,
+    pub units: bool,
+    pub spoilt: bool,
+    pub end: Mono,
 }
 
 impl Heard {
@@ -28,14 +28,14 @@ impl Heard {
 /// A sender whose bytes are on their way to the master.
 #[derive(Clone, Debug)]
 pub(super) struct Voice {
-    pub(super) start: Mono,
-    pub(super) bytes: Vec<u8>,
-    pub(super) sent: usize,
+    pub start: Mono,
+    pub bytes: Vec<u8>,
+    pub sent: usize,
     /// Whether this is the echo of the adapter: it is not on the wire a second time.
-    pub(super) echo: bool,
-    pub(super) collided: bool,
+    pub echo: bool,
+    pub collided: bool,
     /// What the master received of it, if another sender collided with it.
-    pub(super) heard: Vec<u8>,
+    pub heard: Vec<u8>,
 }
 
 impl Voice {

@@ -54,11 +54,11 @@ impl Refusal {
 /// The extensions of a client id.
 pub(super) struct Extensions<'a> {
     base: &'a str,
-    pub(super) securemode: Option<&'a str>,
-    pub(super) signmethod: Option<&'a str>,
+    pub securemode: Option<&'a str>,
+    pub signmethod: Option<&'a str>,
     timestamp: Option<&'a str>,
-    pub(super) auth_type: Option<&'a str>,
-    pub(super) random: Option<&'a str>,
+    pub auth_type: Option<&'a str>,
+    pub random: Option<&'a str>,
     subscribes: bool,
 }
 
@@ -100,10 +100,10 @@ impl Platform {
     /// Handles a CONNECT.
     pub fn on_connect(&mut self, now: Now, conn: Conn, asked: &Connect) {
         self.now = now.mono;
-        if self.faults.deaf {
+        if self.faults.is_deaf() {
             return;
         }
-        self.ledger.totals.connects += 1;
+        self.ledger.counts().connects += 1;
         if self.links.contains_key(&conn) || self.registrar.holds(conn) {
             self.close(now, conn, "a second CONNECT on one connection");
             return;
@@ -266,7 +266,7 @@ impl Platform {
             }
             !ended
         });
-        self.ledger.ids.remove(&conn);
+        self.ledger.forget_ids(conn);
         self.gateways.remove(&link.gateway);
         // All sessions are gone now, and the gateway knows it.
         let lost = std::mem::take(&mut self.lost).into_iter();
@@ -313,7 +313,7 @@ impl Platform {
                 link.ends = Some((now.mono + RIVAL_AGAIN, End::Rival));
                 continue;
             }
-            self.ledger.totals.connects += 1;
+            self.ledger.counts().connects += 1;
             self.close(now, conn, "kicked by the same device");
         }
     }

@@ -6,7 +6,6 @@
 //! connection, it has no sessions, and every message that arrives on it is ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -237,6 +236,3 @@ impl Platform {
         }
     }
 }
-
-/// How long a connection for registration is left open.
-pub(super) const REGISTRATION: Duration = Duration::from_secs(15);

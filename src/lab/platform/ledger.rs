@@ -268,13 +268,13 @@ const IDS: usize = 1_000_000;
 /// All requests and their outcomes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
-    pub(super) totals: Totals,
-    pub(super) asked: Log<Asked>,
-    pub(super) posted: Log<Posted>,
-    pub(super) events: Log<(Mono, Event)>,
+    totals: Totals,
+    asked: Log<Asked>,
+    posted: Log<Posted>,
+    events: Log<(Mono, Event)>,
     broken: BTreeMap<Violation, Broken>,
-    pub(super) peak: usize,
-    pub(super) ids: BTreeMap<Conn, BTreeMap<Device, BTreeSet<u32>>>,
+    peak: usize,
+    ids: BTreeMap<Conn, BTreeMap<Device, BTreeSet<u32>>>,
 }
 
 impl Ledger {
@@ -301,6 +301,31 @@ impl Ledger {
     #[must_use]
     pub const fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Returns the counts of messages, to be counted on.
+    pub(super) const fn counts(&mut self) -> &mut Totals {
+        &mut self.totals
+    }
+
+    /// Notes a session request with its answer.
+    pub(super) fn note_asked(&mut self, asked: Asked) {
+        self.asked.push(asked);
+    }
+
+    /// Notes a post with its answer.
+    pub(super) fn note_posted(&mut self, posted: Posted) {
+        self.posted.push(posted);
+    }
+
+    /// Notes how many messages a connection has sent within the last second.
+    pub(super) fn note_rate(&mut self, within_second: usize) {
+        self.peak = self.peak.max(within_second);
+    }
+
+    /// Forgets the ids of a connection that has ended.
+    pub(super) fn forget_ids(&mut self, conn: Conn) {
+        self.ids.remove(&conn);
     }
 
     /// Returns the session requests with their answers, oldest first.

@@ -220,7 +220,7 @@ impl Platform {
 
     /// Handles a PINGREQ.
     pub fn on_ping(&mut self, now: Now, conn: Conn) {
-        if self.hears(now, conn) && !self.faults.ignore_pings {
+        if self.hears(now, conn) && !self.faults.ignores_pings() {
             self.outbox.push(Output::PingResp { conn });
         }
     }
@@ -245,9 +245,9 @@ impl Platform {
         self.end_by_themselves(now);
         self.end_registrations(now);
         while let Some(output) = self.outbox.poll(now.mono) {
-            if self.faults.deaf && matches!(output, Output::Publish { .. }) {
+            if self.faults.is_deaf() && matches!(output, Output::Publish { .. }) {
                 // The message was on its way when the path died.
-                self.ledger.totals.lost_replies += 1;
+                self.ledger.counts().lost_replies += 1;
                 continue;
             }
             return Some(output);
@@ -346,7 +346,7 @@ impl Platform {
     /// message is a sign of life.
     fn hears(&mut self, now: Now, conn: Conn) -> bool {
         self.now = now.mono;
-        if self.faults.deaf {
+        if self.faults.is_deaf() {
             return false;
         }
         match self.links.get_mut(&conn) {

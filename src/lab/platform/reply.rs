@@ -86,15 +86,15 @@ impl Code {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
     /// Opaque, whatever its JSON type: the reply repeats it as it came.
-    pub(super) id: Json,
+    pub id: Json,
     /// `null` if absent.
-    pub(super) params: Json,
+    pub params: Json,
     /// Only in answers to orders; `null` if absent.
-    pub(super) code: Json,
+    pub code: Json,
     /// Only in answers to orders; `null` if absent.
-    pub(super) message: Json,
+    pub message: Json,
     /// Whether a reply is wanted: `sys.ack`, 1 unless it says 0.
-    pub(super) ack: bool,
+    pub ack: bool,
 }
 
 impl Request {

@@ -15,9 +15,9 @@ use crate::base::{Mono, Now};
 /// A sub-device that is online.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    pub(super) conn: Conn,
+    pub conn: Conn,
     /// `_ss=1` in the client id it logged in with.
-    pub(super) subscribed_by_platform: bool,
+    pub subscribed_by_platform: bool,
 }
 
 /// A bucket of log-ins per gateway: the published 200 a second.
@@ -69,20 +69,20 @@ impl Platform {
             Ask::Login | Ask::BatchLogin => self.log_in(now, conn, gateway, ask, &request.params),
             Ask::Logout | Ask::BatchLogout => self.log_out(now, conn, ask, &request.params),
         };
-        let lost = self.ledger.totals.lost_replies;
+        let lost = self.ledger.totals().lost_replies;
         if request.ack {
             let as_text = self.switches.batch_code_is_text
                 && matches!(ask, Ask::BatchLogin | Ask::BatchLogout);
             let payload = reply::write(&request.id, code, as_text, data);
             self.tell(now, conn, format!("{topic}_reply"), payload);
         }
-        self.ledger.asked.push(Asked {
+        self.ledger.note_asked(Asked {
             at: now.mono,
             gateway: gateway.clone(),
             ask,
             devices,
             code,
-            answered: request.ack && self.ledger.totals.lost_replies == lost,
+            answered: request.ack && self.ledger.totals().lost_replies == lost,
         });
     }
 
@@ -144,7 +144,7 @@ impl Platform {
             code = Some(Code::TOO_MANY_DEVICES);
         }
         // A gateway cannot know of a cap that is not published: no rule is broken.
-        let cap = self.faults.cap.unwrap_or(self.limits.online);
+        let cap = self.faults.cap().unwrap_or(self.limits.online);
         if code.is_none() && new > 0 && under + new > cap {
             code = Some(Code::TOO_MANY_DEVICES);
         }

@@ -64,7 +64,7 @@ impl Platform {
             self.ledger
                 .broke(Violation::BadParameters, || topic.to_owned());
         }
-        let lost = self.ledger.totals.lost_replies;
+        let lost = self.ledger.totals().lost_replies;
         let wanted = request.ack && !(is_own_post(tail) && self.faults.leaves_unanswered(&device));
         if wanted {
             let payload = reply::write(&request.id, code, false, data);
@@ -72,14 +72,14 @@ impl Platform {
         }
         if kind == Some(RequestKind::Post) {
             let after = self.value_counts();
-            self.ledger.posted.push(Posted {
+            self.ledger.note_posted(Posted {
                 at: now.mono,
                 device,
                 accepted: after[0] - before[0],
                 repeats: after[1] - before[1],
                 dropped: after[2] - before[2],
                 code,
-                answered: wanted && self.ledger.totals.lost_replies == lost,
+                answered: wanted && self.ledger.totals().lost_replies == lost,
             });
         }
         for device in std::mem::take(&mut self.told_after) {
@@ -100,7 +100,7 @@ impl Platform {
         }
         let most = self
             .faults
-            .posts_per_second
+            .posts_per_second()
             .filter(|_| kind == RequestKind::Post)?;
         let recent = &mut self.links.get_mut(&conn)?.posts;
         if recent.note(now.mono, Duration::from_secs(1)) <= most {

@@ -5,8 +5,8 @@ use super::Device;
 /// A topic a device publishes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Topic<'a> {
-    pub(super) device: Device,
-    pub(super) kind: Kind<'a>,
+    pub device: Device,
+    pub kind: Kind<'a>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
