@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::supervisor::{Member, Supervisor};
 use crate::base::{Backoff, EventKind, LogEvent, Mono, Rng};
 use crate::io::control;
-use crate::io::control::notice::Notice;
+use crate::io::control::events::ControlEvent;
 use crate::io::control::{QuestionSender, Socket, http};
 use crate::io::log::{Journal, loudness};
 use crate::io::system::clock::Clock;
@@ -40,7 +40,7 @@ pub(super) struct AdminEndpoints {
     left: Option<Member>,
     metrics: Option<(SocketAddr, Member)>,
     /// The entry points that shall be open and are not, as the notices about them.
-    shut: Vec<Notice>,
+    shut: Vec<ControlEvent>,
     /// When these entry points are tried again.
     again: Option<Backoff>,
 }
@@ -72,7 +72,7 @@ impl AdminEndpoints {
         &mut self,
         spec: ControlSpec,
         questions: QuestionSender,
-        crew: &mut Supervisor,
+        supervisor: &mut Supervisor,
         rng: &mut Rng,
     ) {
         self.questions = Some(questions);
@@ -82,9 +82,9 @@ impl AdminEndpoints {
             self.journal.clone(),
             self.end.child_token(),
         );
-        crew.spawn("log levels".into(), falling_back);
+        supervisor.spawn("log levels".into(), falling_back);
         // The failures are logged already, and no client waits for them.
-        drop(self.open_elsewhere(spec, crew, rng).await);
+        drop(self.open_elsewhere(spec, supervisor, rng).await);
     }
 
     /// Opens the entry points at the places of `spec`. Returns what could not be opened. The
@@ -92,15 +92,15 @@ impl AdminEndpoints {
     pub(super) async fn open_elsewhere(
         &mut self,
         spec: ControlSpec,
-        crew: &mut Supervisor,
+        supervisor: &mut Supervisor,
         rng: &mut Rng,
-    ) -> Vec<Notice> {
+    ) -> Vec<ControlEvent> {
         if self.questions.is_none() {
             return Vec::new();
         }
         self.spec = spec;
         self.again = None;
-        let failed = self.open_shut(crew, rng).await;
+        let failed = self.open_shut(supervisor, rng).await;
         for notice in &failed {
             self.journal.tell(notice);
         }
@@ -109,28 +109,28 @@ impl AdminEndpoints {
 
     /// Tries again to open what could not be opened. If the future is dropped half-way, the
     /// next call tries again.
-    pub(super) async fn open_again(&mut self, crew: &mut Supervisor, rng: &mut Rng) {
-        let _ = self.open_shut(crew, rng).await;
+    pub(super) async fn open_again(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) {
+        let _ = self.open_shut(supervisor, rng).await;
         // No client waits for an answer at the old socket.
-        self.leave_old_socket(crew).await;
+        self.leave_old_socket(supervisor).await;
     }
 
     /// Opens the entry points that shall be open and are not. Returns what could not be opened.
     /// Logs each entry point that is open at last.
-    async fn open_shut(&mut self, crew: &mut Supervisor, rng: &mut Rng) -> Vec<Notice> {
+    async fn open_shut(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) -> Vec<ControlEvent> {
         let mut failed = Vec::new();
-        failed.extend(self.open_socket(crew).err());
-        failed.extend(self.open_metrics(crew).await.err());
+        failed.extend(self.open_socket(supervisor).err());
+        failed.extend(self.open_metrics(supervisor).await.err());
         for before in std::mem::replace(&mut self.shut, failed.clone()) {
             if !failed.iter().any(|notice| notice.kind() == before.kind()) {
                 let open = match before.kind() {
                     EventKind::MetricsUnavailable => self.metrics.as_ref().map(|(at, _)| {
                         let address = at.to_string();
-                        Notice::Metrics { address }
+                        ControlEvent::Metrics { address }
                     }),
                     _ => self.socket.as_ref().map(|(at, _)| {
                         let socket = at.clone();
-                        Notice::Available { socket }
+                        ControlEvent::Available { socket }
                     }),
                 };
                 if let Some(open) = open {
@@ -150,14 +150,14 @@ impl AdminEndpoints {
 
     /// Ends the socket at the former place, once the client that asked for the move has its
     /// answer.
-    pub(super) async fn leave_old_socket(&mut self, crew: &mut Supervisor) {
+    pub(super) async fn leave_old_socket(&mut self, supervisor: &mut Supervisor) {
         if let Some(left) = self.left.take() {
-            crew.dismiss(&left).await;
+            supervisor.dismiss(&left).await;
         }
     }
 
     /// Opens the control socket. If it cannot be opened, the socket stays where it is.
-    fn open_socket(&mut self, crew: &mut Supervisor) -> Result<(), Notice> {
+    fn open_socket(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
         let path = control::place(self.spec.socket.as_deref());
         if matches!(&self.socket, Some((there, _)) if *there == path) {
             return Ok(());
@@ -168,7 +168,7 @@ impl AdminEndpoints {
         let socket = match Socket::open(&path) {
             Ok(socket) => socket,
             Err(e) => {
-                return Err(Notice::Unavailable {
+                return Err(ControlEvent::Unavailable {
                     socket: path,
                     why: e.to_string(),
                     instead: self.socket.as_ref().map(|(there, _)| there.clone()),
@@ -177,19 +177,19 @@ impl AdminEndpoints {
         };
         let stop = self.end.child_token();
         let answering = control::run(socket, questions, stop.clone());
-        let member = crew.employ("control socket".into(), stop, answering);
+        let member = supervisor.employ("control socket".into(), stop, answering);
         let before = self.socket.replace((path, member));
         self.left = before.map(|(_, member)| member);
         Ok(())
     }
 
-    async fn open_metrics(&mut self, crew: &mut Supervisor) -> Result<(), Notice> {
+    async fn open_metrics(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
         let wanted = self.spec.metrics;
         if self.metrics.as_ref().map(|(at, _)| *at) == wanted {
             return Ok(());
         }
         if let Some((_, member)) = self.metrics.take() {
-            crew.dismiss(&member).await;
+            supervisor.dismiss(&member).await;
         }
         let (Some(address), Some(questions)) = (wanted, self.questions.clone()) else {
             return Ok(());
@@ -197,7 +197,7 @@ impl AdminEndpoints {
         let listener = match http::listen(address).await {
             Ok(listener) => listener,
             Err(e) => {
-                return Err(Notice::NoMetrics {
+                return Err(ControlEvent::NoMetrics {
                     address: address.to_string(),
                     why: e.to_string(),
                 });
@@ -205,7 +205,7 @@ impl AdminEndpoints {
         };
         let stop = self.end.child_token();
         let serving = http::run(listener, questions, stop.clone());
-        let member = crew.employ("metrics".into(), stop, serving);
+        let member = supervisor.employ("metrics".into(), stop, serving);
         self.metrics = Some((address, member));
         Ok(())
     }

@@ -123,7 +123,7 @@ impl Coordinator {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::Errand(errand) => Output::Errand(errand),
+            cloud::Output::Errand(remote_task) => Output::Errand(remote_task),
             cloud::Output::Notice(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))

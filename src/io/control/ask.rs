@@ -14,19 +14,19 @@ use crate::io::hub::Question;
 pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Returns the state of the gateway.
-pub(super) async fn status(desk: &QuestionSender) -> Result<Box<Status>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
+pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Failure> {
+    ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await
 }
 
 /// Returns all devices, without values.
-pub(super) async fn devices(desk: &QuestionSender) -> Result<Vec<Device>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
+pub(super) async fn devices(questions: &QuestionSender) -> Result<Vec<Device>, Failure> {
+    ask(&questions.hub, ANSWERED_WITHIN, Question::Devices).await
 }
 
 /// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
 /// takes a while.
-pub(super) async fn metrics(desk: &QuestionSender) -> Result<String, Failure> {
-    let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
+pub(super) async fn metrics(questions: &QuestionSender) -> Result<String, Failure> {
+    let figures = ask(&questions.hub, ANSWERED_WITHIN, Question::Figures).await?;
     let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
     match writing.await {
         Ok(Ok(text)) => Ok(text),

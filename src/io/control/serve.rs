@@ -45,16 +45,16 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, desk: &QuestionSender, seat: &Seat) {
+pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: &Seat) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
         seat,
-        clock: desk.clock,
+        clock: questions.clock,
     };
     // It does not matter any more whether the client is gone.
-    let _ = client.serve(desk).await;
+    let _ = client.serve(questions).await;
 }
 
 /// The other end of a connection.
@@ -66,7 +66,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn serve(&mut self, desk: &QuestionSender) -> Result<(), Gone> {
+    async fn serve(&mut self, questions: &QuestionSender) -> Result<(), Gone> {
         let request = match timeout(ASKED_WITHIN, self.question()).await {
             Ok(line) => Request::read(&line?).and_then(Request::within_bounds),
             Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
@@ -79,7 +79,7 @@ impl Client<'_> {
             Ok(request) => request,
         };
         self.seat.is_answered(self.clock.now().mono);
-        match self.answer(desk, request).await? {
+        match self.answer(questions, request).await? {
             Answered::Whole => Ok(()),
             Answered::Open => self.say(&Answer::End {}).await,
         }
@@ -96,36 +96,40 @@ impl Client<'_> {
         Ok(line)
     }
 
-    async fn answer(&mut self, desk: &QuestionSender, request: Request) -> Result<Answered, Gone> {
+    async fn answer(
+        &mut self,
+        questions: &QuestionSender,
+        request: Request,
+    ) -> Result<Answered, Gone> {
         let only = |answer: Result<Answer, Failure>| match answer {
             Ok(answer) => vec![answer],
             Err(failure) => vec![Answer::Error(failure)],
         };
         let lines = match request {
-            Request::Status { every_ms: None } => only(status(desk).await.map(Answer::Status)),
+            Request::Status { every_ms: None } => only(status(questions).await.map(Answer::Status)),
             Request::Status {
                 every_ms: Some(every),
             } => loop {
-                match status(desk).await {
+                match status(questions).await {
                     Ok(status) => self.say(&Answer::Status(status)).await?,
                     Err(failure) => break vec![Answer::Error(failure)],
                 }
                 let pause = Duration::from_millis(every.max(SHORTEST_EVERY).into());
                 self.pause(pause).await?;
             },
-            Request::Devices {} => match devices(desk).await {
+            Request::Devices {} => match devices(questions).await {
                 Ok(all) => {
                     let line = |device| Answer::Device(Box::new(device));
                     all.into_iter().map(line).collect()
                 }
                 Err(failure) => vec![Answer::Error(failure)],
             },
-            Request::Device { name } => only(device(desk, name).await),
-            Request::Metrics {} => only(metrics(desk).await.map(|text| Answer::Part {
+            Request::Device { name } => only(device(questions, name).await),
+            Request::Metrics {} => only(metrics(questions).await.map(|text| Answer::Part {
                 name: "metrics".into(),
                 text,
             })),
-            Request::Diag {} => match diag::lines(desk).await {
+            Request::Diag {} => match diag::lines(questions).await {
                 Ok(lines) => {
                     let writing = async {
                         for line in &lines {
@@ -138,13 +142,13 @@ impl Client<'_> {
                 }
                 Err(failure) => vec![Answer::Error(failure)],
             },
-            Request::Reload { force } => only(reload(desk, force).await.map(Answer::Reload)),
+            Request::Reload { force } => only(reload(questions, force).await.map(Answer::Reload)),
             Request::LogLevel {
                 target,
                 level,
                 for_ms,
-            } => only(log_level(desk, target, level, for_ms)),
-            Request::Trace { port } => match self.trace(&desk.taps, &port).await? {
+            } => only(log_level(questions, target, level, for_ms)),
+            Request::Trace { port } => match self.trace(&questions.monitors, &port).await? {
                 Ok(()) => Vec::new(),
                 Err(failure) => vec![failure],
             },
@@ -194,10 +198,10 @@ enum Answered {
     Open,
 }
 
-async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> {
+async fn device(questions: &QuestionSender, name: String) -> Result<Answer, Failure> {
     let asked = name.clone();
     let question = |answer| Question::Device { name, answer };
-    match ask(&desk.hub, ANSWERED_WITHIN, question).await? {
+    match ask(&questions.hub, ANSWERED_WITHIN, question).await? {
         Some(device) => Ok(Answer::Device(device)),
         None => Err(failure(
             Kind::Unknown,
@@ -206,13 +210,13 @@ async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> 
     }
 }
 
-async fn reload(desk: &QuestionSender, force: bool) -> Result<Reloaded, Failure> {
+async fn reload(questions: &QuestionSender, force: bool) -> Result<Reloaded, Failure> {
     let wish = |answer| AdminRequest::Reload { force, answer };
-    ask(&desk.service, RELOADED_WITHIN, wish).await
+    ask(&questions.service, RELOADED_WITHIN, wish).await
 }
 
 fn log_level(
-    desk: &QuestionSender,
+    questions: &QuestionSender,
     target: String,
     level: String,
     for_ms: Option<u64>,
@@ -224,17 +228,17 @@ fn log_level(
             "at most 24 h; without a time it is until the next start",
         ));
     }
-    let until = during.map(|d| desk.clock.now().mono + d);
-    let loudness = desk.journal.loudness();
+    let until = during.map(|d| questions.clock.now().mono + d);
+    let loudness = questions.journal.loudness();
     loudness
         .set(&target, &level, until)
         .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
-    let notice = loudness::Notice::Set {
+    let notice = loudness::LogLevelEvent::Set {
         target,
         level,
         during,
     };
     let what = notice.sentence();
-    desk.journal.tell(&notice);
+    questions.journal.tell(&notice);
     Ok(Answer::Done { what })
 }

@@ -26,8 +26,8 @@ use rumqttc::mqttbytes::v4::{
 };
 use tokio_util::codec::Encoder;
 
+use super::events::LinkLogEvent;
 use super::intake::{Excess, Intake};
-use super::notice::LinkNotice;
 use super::packet::{PACKET_MAX, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
 
@@ -71,7 +71,7 @@ pub(super) struct MqttSession {
     waiting_since: Option<Mono>,
     /// How many messages did not fit, and the first of them.
     unsendable: u64,
-    first_unsendable: Option<LinkNotice>,
+    first_unsendable: Option<LinkLogEvent>,
 }
 
 impl MqttSession {
@@ -241,7 +241,7 @@ impl MqttSession {
     fn give_up(&mut self, topic: String, size: usize) {
         self.unsendable += 1;
         if self.unsendable == 1 {
-            self.first_unsendable = Some(LinkNotice::Unsendable { topic, size });
+            self.first_unsendable = Some(LinkLogEvent::Unsendable { topic, size });
         }
     }
 
@@ -253,8 +253,8 @@ impl MqttSession {
 
     /// Returns the next notice about this connection: the first message that did not fit, and
     /// that more comes than may; each once.
-    pub(super) fn take_notice(&mut self) -> Option<LinkNotice> {
-        let flooded = |excess: Excess| LinkNotice::Flooded {
+    pub(super) fn take_notice(&mut self) -> Option<LinkLogEvent> {
+        let flooded = |excess: Excess| LinkLogEvent::Flooded {
             packets: excess.packets,
             bytes: excess.bytes,
             within: excess.within,
@@ -380,7 +380,7 @@ mod tests {
             assert!(mqtt.reads_at() > Mono::START);
             assert!(matches!(
                 mqtt.take_notice(),
-                Some(LinkNotice::Flooded { .. })
+                Some(LinkLogEvent::Flooded { .. })
             ));
             let later = drain(&mut mqtt, Mono::START + Duration::from_secs(1));
             assert!(

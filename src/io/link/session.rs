@@ -85,9 +85,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Heartbeat,
+        heartbeat: &Heartbeat,
     ) -> LinkDown {
-        let down = self.turn(ends, clock, journal, pulse).await;
+        let down = self.turn(ends, clock, journal, heartbeat).await;
         if down == LinkDown::Ours {
             self.part(ends, clock).await;
         }
@@ -100,12 +100,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Heartbeat,
+        heartbeat: &Heartbeat,
     ) -> LinkDown {
         let stop = ends.stop();
         let mut reads = 0;
         loop {
-            pulse.beat();
+            heartbeat.beat();
             let now = clock.now().mono;
             match self.mqtt.next_event(now) {
                 Ok(Some(event)) => {

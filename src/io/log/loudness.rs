@@ -137,7 +137,7 @@ impl LogLevel {
     }
 
     /// Reverts the changes whose time is over; returns a notice for each.
-    fn sweep(&self, now: Mono) -> Vec<Notice> {
+    fn sweep(&self, now: Mono) -> Vec<LogLevelEvent> {
         let mut changed = self.changed();
         let over = |until: &Option<Mono>| until.is_some_and(|until| until <= now);
         let gone: Vec<String> = changed
@@ -151,7 +151,7 @@ impl LogLevel {
             let _ = self.apply(&changed);
         }
         gone.into_iter()
-            .map(|target| Notice::Over { target })
+            .map(|target| LogLevelEvent::Over { target })
             .collect()
     }
 
@@ -228,7 +228,7 @@ pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: Cance
 
 /// A notice about the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum LogLevelEvent {
     /// An operator has changed the level of a target.
     Set {
         /// The target.
@@ -245,15 +245,15 @@ pub enum Notice {
     },
 }
 
-impl LogEvent for Notice {
+impl LogEvent for LogLevelEvent {
     fn level(&self) -> Level {
         Level::Info
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Set { .. } => EventKind::LogLevelSet,
-            Notice::Over { .. } => EventKind::LogLevelOver,
+            LogLevelEvent::Set { .. } => EventKind::LogLevelSet,
+            LogLevelEvent::Over { .. } => EventKind::LogLevelOver,
         }
     }
 
@@ -263,7 +263,7 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Set {
+            LogLevelEvent::Set {
                 target,
                 level,
                 during,
@@ -274,7 +274,7 @@ impl LogEvent for Notice {
                 );
                 format!("the log level of {target} is {level} {during}, as asked")
             }
-            Notice::Over { target } => {
+            LogLevelEvent::Over { target } => {
                 format!("the log level of {target} is as it was at the start again")
             }
         }
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(loudness.wake_at(), Some(s(10)));
         assert_eq!(loudness.sweep(s(9)), []);
         let target = "alink_gateway".to_owned();
-        assert_eq!(loudness.sweep(s(10)), [Notice::Over { target }]);
+        assert_eq!(loudness.sweep(s(10)), [LogLevelEvent::Over { target }]);
         assert_eq!(loudness.least(), Level::Info);
         loudness.set("all", "error", None).unwrap();
         assert_eq!(loudness.least(), Level::Error);

@@ -14,10 +14,10 @@ impl Client<'_> {
     /// Passes events on until the client goes, or the port is taken out of service.
     pub(super) async fn trace(
         &mut self,
-        taps: &BusMonitors,
+        monitors: &BusMonitors,
         port: &str,
     ) -> Result<Result<(), Answer>, Gone> {
-        let mut listener = match taps.listen(port) {
+        let mut listener = match monitors.listen(port) {
             Ok(listener) => listener,
             Err(why) => {
                 let kind = match why {

@@ -8,7 +8,7 @@ use crate::cloud::alink::registration::enrolment::Failure;
 
 /// Notices about what only the link knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkNotice {
+pub enum LinkLogEvent {
     /// Commands were dropped: they waited for a connection that ended, or did not fit into a
     /// packet.
     Dropped {
@@ -61,14 +61,14 @@ pub enum LinkNotice {
     },
 }
 
-impl LogEvent for LinkNotice {
+impl LogEvent for LinkLogEvent {
     fn level(&self) -> Level {
         match self {
-            LinkNotice::Dropped { .. } | LinkNotice::Registered { .. } => Level::Info,
-            LinkNotice::Registering => Level::Debug,
-            LinkNotice::Unsendable { .. } | LinkNotice::EarnedRefused { .. } => Level::Error,
-            LinkNotice::RootsSkipped { .. } | LinkNotice::Flooded { .. } => Level::Warn,
-            LinkNotice::RegistrationFailed { why, .. } => match why {
+            LinkLogEvent::Dropped { .. } | LinkLogEvent::Registered { .. } => Level::Info,
+            LinkLogEvent::Registering => Level::Debug,
+            LinkLogEvent::Unsendable { .. } | LinkLogEvent::EarnedRefused { .. } => Level::Error,
+            LinkLogEvent::RootsSkipped { .. } | LinkLogEvent::Flooded { .. } => Level::Warn,
+            LinkLogEvent::RegistrationFailed { why, .. } => match why {
                 Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
                 Failure::Refused(_) | Failure::Malformed(_) | Failure::NotKept(_) => Level::Error,
             },
@@ -77,14 +77,14 @@ impl LogEvent for LinkNotice {
 
     fn kind(&self) -> EventKind {
         match self {
-            LinkNotice::Dropped { .. } => EventKind::LinkDropped,
-            LinkNotice::Unsendable { .. } => EventKind::LinkUnsendable,
-            LinkNotice::Flooded { .. } => EventKind::LinkFlooded,
-            LinkNotice::RootsSkipped { .. } => EventKind::TlsRootsSkipped,
-            LinkNotice::Registering => EventKind::GatewayRegistering,
-            LinkNotice::Registered { .. } => EventKind::GatewayRegistered,
-            LinkNotice::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
-            LinkNotice::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
+            LinkLogEvent::Dropped { .. } => EventKind::LinkDropped,
+            LinkLogEvent::Unsendable { .. } => EventKind::LinkUnsendable,
+            LinkLogEvent::Flooded { .. } => EventKind::LinkFlooded,
+            LinkLogEvent::RootsSkipped { .. } => EventKind::TlsRootsSkipped,
+            LinkLogEvent::Registering => EventKind::GatewayRegistering,
+            LinkLogEvent::Registered { .. } => EventKind::GatewayRegistered,
+            LinkLogEvent::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
+            LinkLogEvent::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
         }
     }
 
@@ -94,27 +94,27 @@ impl LogEvent for LinkNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            LinkNotice::Dropped { commands } => vec![(JournalField::Count, commands.to_string())],
-            LinkNotice::Unsendable { topic, size } => {
+            LinkLogEvent::Dropped { commands } => vec![(JournalField::Count, commands.to_string())],
+            LinkLogEvent::Unsendable { topic, size } => {
                 vec![
                     (JournalField::Topic, topic.clone()),
                     (JournalField::Size, size.to_string()),
                 ]
             }
-            LinkNotice::Flooded { packets, bytes, .. } => {
+            LinkLogEvent::Flooded { packets, bytes, .. } => {
                 vec![
                     (JournalField::Count, packets.to_string()),
                     (JournalField::Size, bytes.to_string()),
                 ]
             }
-            LinkNotice::RootsSkipped { skipped, .. } => {
+            LinkLogEvent::RootsSkipped { skipped, .. } => {
                 vec![(JournalField::Count, skipped.to_string())]
             }
-            LinkNotice::Registering => Vec::new(),
-            LinkNotice::Registered { place } | LinkNotice::EarnedRefused { place } => {
+            LinkLogEvent::Registering => Vec::new(),
+            LinkLogEvent::Registered { place } | LinkLogEvent::EarnedRefused { place } => {
                 vec![(JournalField::File, place.clone())]
             }
-            LinkNotice::RegistrationFailed { why, times, .. } => {
+            LinkLogEvent::RegistrationFailed { why, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
                 if let Failure::Refused(code) = why {
                     fields.push((JournalField::Connack, code.to_string()));
@@ -126,14 +126,14 @@ impl LogEvent for LinkNotice {
 
     fn sentence(&self) -> String {
         match self {
-            LinkNotice::Dropped { commands } => format!(
+            LinkLogEvent::Dropped { commands } => format!(
                 "{commands} messages for a connection that is gone were not sent; whoever still needs them asks again"
             ),
-            LinkNotice::Unsendable { topic, size } => format!(
+            LinkLogEvent::Unsendable { topic, size } => format!(
                 "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
                 super::packet::PACKET_MAX
             ),
-            LinkNotice::Flooded {
+            LinkLogEvent::Flooded {
                 packets,
                 bytes,
                 within,
@@ -142,16 +142,16 @@ impl LogEvent for LinkNotice {
                 bytes.div_ceil(1024),
                 within.as_secs_f64()
             ),
-            LinkNotice::RootsSkipped { skipped, usable } => format!(
+            LinkLogEvent::RootsSkipped { skipped, usable } => format!(
                 "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"
             ),
-            LinkNotice::Registering => {
+            LinkLogEvent::Registering => {
                 "registering the gateway by its product's certificate".to_owned()
             }
-            LinkNotice::Registered { place } => format!(
+            LinkLogEvent::Registered { place } => format!(
                 "registered: the platform has given this gateway a secret of its own, kept in {place}; it is given only once, so keep a copy"
             ),
-            LinkNotice::RegistrationFailed {
+            LinkLogEvent::RegistrationFailed {
                 why,
                 times,
                 retry_in,
@@ -165,7 +165,7 @@ impl LogEvent for LinkNotice {
                     retry_in.as_secs()
                 )
             }
-            LinkNotice::EarnedRefused { place } => format!(
+            LinkLogEvent::EarnedRefused { place } => format!(
                 "the secret that this gateway was given when it registered is refused; if it was reset in the console, take its entry out of {place} and restart, and it registers again"
             ),
         }

@@ -12,7 +12,7 @@ const USERS: usize = 16;
 
 /// A notice about the control socket or metrics over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum ControlEvent {
     /// The socket could not be made; the service runs without it, or with the one it has.
     Unavailable {
         /// Where the socket was to be.
@@ -72,31 +72,31 @@ pub enum Notice {
     },
 }
 
-impl LogEvent for Notice {
+impl LogEvent for ControlEvent {
     fn level(&self) -> Level {
         match self {
-            Notice::Available { .. } | Notice::Metrics { .. } => Level::Info,
-            Notice::Unavailable { .. }
-            | Notice::NoMetrics { .. }
-            | Notice::MetricsNotAccepted { .. }
-            | Notice::Refused { .. }
-            | Notice::Crowded { .. }
-            | Notice::MetricsCrowded { .. }
-            | Notice::NotAccepted { .. } => Level::Warn,
+            ControlEvent::Available { .. } | ControlEvent::Metrics { .. } => Level::Info,
+            ControlEvent::Unavailable { .. }
+            | ControlEvent::NoMetrics { .. }
+            | ControlEvent::MetricsNotAccepted { .. }
+            | ControlEvent::Refused { .. }
+            | ControlEvent::Crowded { .. }
+            | ControlEvent::MetricsCrowded { .. }
+            | ControlEvent::NotAccepted { .. } => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Unavailable { .. } => EventKind::ControlUnavailable,
-            Notice::Available { .. } => EventKind::ControlAvailable,
-            Notice::NoMetrics { .. } => EventKind::MetricsUnavailable,
-            Notice::Metrics { .. } => EventKind::MetricsAvailable,
-            Notice::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
-            Notice::Refused { .. } => EventKind::ControlRefused,
-            Notice::Crowded { .. } => EventKind::ControlCrowded,
-            Notice::MetricsCrowded { .. } => EventKind::MetricsCrowded,
-            Notice::NotAccepted { .. } => EventKind::ControlNotAccepted,
+            ControlEvent::Unavailable { .. } => EventKind::ControlUnavailable,
+            ControlEvent::Available { .. } => EventKind::ControlAvailable,
+            ControlEvent::NoMetrics { .. } => EventKind::MetricsUnavailable,
+            ControlEvent::Metrics { .. } => EventKind::MetricsAvailable,
+            ControlEvent::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
+            ControlEvent::Refused { .. } => EventKind::ControlRefused,
+            ControlEvent::Crowded { .. } => EventKind::ControlCrowded,
+            ControlEvent::MetricsCrowded { .. } => EventKind::MetricsCrowded,
+            ControlEvent::NotAccepted { .. } => EventKind::ControlNotAccepted,
         }
     }
 
@@ -106,22 +106,22 @@ impl LogEvent for Notice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::Unavailable { socket, .. } | Notice::Available { socket } => {
+            ControlEvent::Unavailable { socket, .. } | ControlEvent::Available { socket } => {
                 vec![(JournalField::Socket, socket.display().to_string())]
             }
-            Notice::NoMetrics { address, .. } | Notice::Metrics { address } => {
+            ControlEvent::NoMetrics { address, .. } | ControlEvent::Metrics { address } => {
                 vec![(JournalField::Address, address.clone())]
             }
-            Notice::Refused { user, times } => {
+            ControlEvent::Refused { user, times } => {
                 vec![
                     (JournalField::PeerUid, user.to_string()),
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::NotAccepted { times, .. }
-            | Notice::MetricsNotAccepted { times, .. }
-            | Notice::Crowded { times }
-            | Notice::MetricsCrowded { times } => {
+            ControlEvent::NotAccepted { times, .. }
+            | ControlEvent::MetricsNotAccepted { times, .. }
+            | ControlEvent::Crowded { times }
+            | ControlEvent::MetricsCrowded { times } => {
                 vec![(JournalField::Times, times.to_string())]
             }
         }
@@ -129,7 +129,7 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Unavailable {
+            ControlEvent::Unavailable {
                 socket,
                 why,
                 instead: Some(there),
@@ -138,36 +138,36 @@ impl LogEvent for Notice {
                 socket.display(),
                 there.display()
             ),
-            Notice::Unavailable { socket, why, .. } => format!(
+            ControlEvent::Unavailable { socket, why, .. } => format!(
                 "no control socket at {}: {why}; the service runs without it, and cannot be asked how it is; it is tried again",
                 socket.display()
             ),
-            Notice::NoMetrics { address, why } => {
+            ControlEvent::NoMetrics { address, why } => {
                 format!(
                     "metrics cannot be served at {address}: {why}; the service runs without, and tries again"
                 )
             }
-            Notice::Available { socket } => {
+            ControlEvent::Available { socket } => {
                 format!("the control socket is at {} now", socket.display())
             }
-            Notice::Metrics { address } => format!("metrics are served at {address} now"),
-            Notice::MetricsNotAccepted { why, times } => format!(
+            ControlEvent::Metrics { address } => format!("metrics are served at {address} now"),
+            ControlEvent::MetricsNotAccepted { why, times } => format!(
                 "nobody who wants metrics over HTTP is let in{}: {why}",
                 many(*times)
             ),
-            Notice::Refused { user, times } => format!(
+            ControlEvent::Refused { user, times } => format!(
                 "user {user} asked on the control socket and may not{}; members of the group alink-operators may",
                 many(*times)
             ),
-            Notice::Crowded { times } => format!(
+            ControlEvent::Crowded { times } => format!(
                 "all places at the control socket were taken{}: the connection that had been idle longest was cut for the next",
                 many(*times)
             ),
-            Notice::MetricsCrowded { times } => format!(
+            ControlEvent::MetricsCrowded { times } => format!(
                 "all places for metrics over HTTP were taken{}: the connection that had been idle longest was cut for the next",
                 many(*times)
             ),
-            Notice::NotAccepted { why, times } => {
+            ControlEvent::NotAccepted { why, times } => {
                 format!("the control socket takes nobody{}: {why}", many(*times))
             }
         }
@@ -199,7 +199,7 @@ pub(super) struct Refusals {
 #[derive(Debug)]
 pub(super) struct Sums {
     /// The notices about refused users.
-    pub refused: Vec<Notice>,
+    pub refused: Vec<ControlEvent>,
     /// Why no connection could be accepted, and how often.
     pub not_accepted: Option<(String, u64)>,
     /// How often a peer was cut for another.
@@ -207,7 +207,7 @@ pub(super) struct Sums {
 }
 
 impl Refusals {
-    pub(super) fn refused(&mut self, now: Mono, user: u32) -> Option<Notice> {
+    pub(super) fn refused(&mut self, now: Mono, user: u32) -> Option<ControlEvent> {
         let full = self.users.len() >= USERS && !self.users.contains_key(&user);
         let repeats = match full {
             true => {
@@ -217,7 +217,7 @@ impl Refusals {
             false => self.users.entry(user).or_default(),
         };
         let times = repeats.hit(now, 1)?;
-        Some(Notice::Refused { user, times })
+        Some(ControlEvent::Refused { user, times })
     }
 
     /// Counts a connection that could not be accepted; returns the count to report, if it is
@@ -241,7 +241,7 @@ impl Refusals {
         let refused = users.chain([(self.other, &mut self.others)]);
         let refused = refused.filter_map(|(user, repeats)| {
             let times = repeats.settle(now)?.untold;
-            Some(Notice::Refused { user, times })
+            Some(ControlEvent::Refused { user, times })
         });
         let refused = refused.collect();
         let sum = self.not_accepted.settle(now);
@@ -274,7 +274,7 @@ mod tests {
             .filter_map(|s| {
                 let now = Mono::from_micros(s * 1_000_000);
                 match refusals.refused(now, 1000)? {
-                    Notice::Refused { times, .. } => Some(times),
+                    ControlEvent::Refused { times, .. } => Some(times),
                     _ => None,
                 }
             })

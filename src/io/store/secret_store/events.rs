@@ -4,7 +4,7 @@ use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 
 /// What is wrong with the file, and what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretStoreNotice {
+pub enum SecretStoreEvent {
     /// The file was not understood and now has another name.
     Damaged {
         /// The file's name.
@@ -46,26 +46,26 @@ pub enum SecretStoreNotice {
     },
 }
 
-impl LogEvent for SecretStoreNotice {
+impl LogEvent for SecretStoreEvent {
     fn level(&self) -> Level {
         match self {
-            SecretStoreNotice::Usable => Level::Info,
-            SecretStoreNotice::Exposed { .. } => Level::Warn,
-            SecretStoreNotice::Damaged { .. }
-            | SecretStoreNotice::NotKept { .. }
-            | SecretStoreNotice::Unusable { .. }
-            | SecretStoreNotice::Closed { .. } => Level::Error,
+            SecretStoreEvent::Usable => Level::Info,
+            SecretStoreEvent::Exposed { .. } => Level::Warn,
+            SecretStoreEvent::Damaged { .. }
+            | SecretStoreEvent::NotKept { .. }
+            | SecretStoreEvent::Unusable { .. }
+            | SecretStoreEvent::Closed { .. } => Level::Error,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            SecretStoreNotice::Damaged { .. } => EventKind::SecretStoreDamaged,
-            SecretStoreNotice::Exposed { .. } => EventKind::SecretStoreExposed,
-            SecretStoreNotice::NotKept { .. } => EventKind::SecretStoreNotKept,
-            SecretStoreNotice::Unusable { .. } => EventKind::SecretStoreUnusable,
-            SecretStoreNotice::Usable => EventKind::SecretStoreUsable,
-            SecretStoreNotice::Closed { .. } => EventKind::SecretStoreClosed,
+            SecretStoreEvent::Damaged { .. } => EventKind::SecretStoreDamaged,
+            SecretStoreEvent::Exposed { .. } => EventKind::SecretStoreExposed,
+            SecretStoreEvent::NotKept { .. } => EventKind::SecretStoreNotKept,
+            SecretStoreEvent::Unusable { .. } => EventKind::SecretStoreUnusable,
+            SecretStoreEvent::Usable => EventKind::SecretStoreUsable,
+            SecretStoreEvent::Closed { .. } => EventKind::SecretStoreClosed,
         }
     }
 
@@ -75,28 +75,28 @@ impl LogEvent for SecretStoreNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            SecretStoreNotice::Damaged { file, aside, .. } => {
+            SecretStoreEvent::Damaged { file, aside, .. } => {
                 vec![
                     (JournalField::File, file.clone()),
                     (JournalField::Aside, aside.clone()),
                 ]
             }
-            SecretStoreNotice::Closed { file, .. } | SecretStoreNotice::Exposed { file, .. } => {
+            SecretStoreEvent::Closed { file, .. } | SecretStoreEvent::Exposed { file, .. } => {
                 vec![(JournalField::File, file.clone())]
             }
-            SecretStoreNotice::NotKept { devices, .. } => {
+            SecretStoreEvent::NotKept { devices, .. } => {
                 vec![(JournalField::Count, devices.to_string())]
             }
-            SecretStoreNotice::Unusable { .. } | SecretStoreNotice::Usable => Vec::new(),
+            SecretStoreEvent::Unusable { .. } | SecretStoreEvent::Usable => Vec::new(),
         }
     }
 
     fn sentence(&self) -> String {
         match self {
-            SecretStoreNotice::Damaged { file, why, aside } => format!(
+            SecretStoreEvent::Damaged { file, why, aside } => format!(
                 "the secrets kept in {file} cannot be read ({why}); the file is now {aside}, look for a copy of it before resetting devices in the console"
             ),
-            SecretStoreNotice::Exposed { file, mode, still } => {
+            SecretStoreEvent::Exposed { file, mode, still } => {
                 let now = match still {
                     None => "it is 0600 from now on".to_owned(),
                     Some(why) => format!("it cannot be closed to them: {why}; chmod 600 {file}"),
@@ -105,14 +105,14 @@ impl LogEvent for SecretStoreNotice {
                     "the secrets kept in {file} were open to others (mode {mode:04o}): {now}; if this box has other users, reset the devices in the console"
                 )
             }
-            SecretStoreNotice::NotKept { devices, why } => format!(
+            SecretStoreEvent::NotKept { devices, why } => format!(
                 "the secrets given to {devices} devices cannot be stored: {why}; they are used, it is tried again every minute, and no other device is registered meanwhile; a restart before it works loses them, and the platform is asked anew"
             ),
-            SecretStoreNotice::Unusable { why } => format!(
+            SecretStoreEvent::Unusable { why } => format!(
                 "secrets cannot be stored: {why}; devices without a secret are not registered until they can; it is tried again every minute"
             ),
-            SecretStoreNotice::Usable => "secrets can be stored again".into(),
-            SecretStoreNotice::Closed { file, why } => format!(
+            SecretStoreEvent::Usable => "secrets can be stored again".into(),
+            SecretStoreEvent::Closed { file, why } => format!(
                 "the secrets kept in {file} cannot be used: {why}; it is left as it is, and nobody is registered until this is put right; it is looked at again every minute"
             ),
         }
