@@ -90,7 +90,7 @@ const DOORS: [(&str, &str, &str); 13] = [
     ("src/lab/training", "*", "shell: the parts alone"),
     ("src/lab/table", "*", "shell: the terminal"),
     (
-        "src/lab/papers",
+        "src/lab/manual_pages",
         "*",
         "shell: writes what the package holds",
     ),

@@ -8,10 +8,10 @@
 //! with the register it came from.
 
 mod daemon;
-mod judge;
 mod plant;
 mod report;
 mod stage;
+mod value_checker;
 
 use std::io;
 use std::path::PathBuf;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Mono, Now, Rng, Wall};
 use alink_gateway::lab::bus::frame;
-use alink_gateway::lab::bus::tongue::{Saying, ascii, meter};
+use alink_gateway::lab::bus::protocol::{Saying, ascii, meter};
 use alink_gateway::lab::bus::{Life, Unit};
 use alink_gateway::spec::Table;
 

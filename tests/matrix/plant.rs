@@ -15,7 +15,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::lab::bus::tongue::{BusProtocol, Custom};
+use alink_gateway::lab::bus::protocol::{BusProtocol, Custom};
 use alink_gateway::lab::bus::{Line, Pace, frame};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{LineSpec, Spec};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::behaviour::{Fault, distort, noise};
 use super::frame::Mbap;
-use super::manners::{Fault, distort, noise};
 use super::unit::Unit;
 use crate::base::{Mono, Now, UnitId, Wake};
 
@@ -358,8 +358,8 @@ fn serve(
 
 #[cfg(test)]
 mod tests {
+    use super::super::behaviour::{Chance, UnitBehaviour};
     use super::super::life::Life;
-    use super::super::manners::{Chance, UnitBehaviour};
     use super::*;
     use crate::spec::Table;
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::behaviour::{Fault, UnitBehaviour};
 use super::life::Life;
-use super::manners::{Fault, UnitBehaviour};
 use crate::base::{Mono, Now, Rng, Wall};
 use crate::spec::Table;
 
@@ -249,7 +249,7 @@ fn bulk(data: &[u8], bytes: impl Fn(u16) -> usize, most: u16) -> Result<((u16, u
 
 #[cfg(test)]
 mod tests {
-    use super::super::manners::Refusal;
+    use super::super::behaviour::Refusal;
     use super::*;
 
     fn noon() -> Now {

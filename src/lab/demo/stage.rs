@@ -15,9 +15,9 @@ use alink_gateway::lab::wire::{LineRig, RackRig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Folder};
-use super::judge::ValueChecker;
 use super::plant::{Place, Plant, RACKS};
 use super::report::Report;
+use super::value_checker::ValueChecker;
 use super::{ENDING, Options, STEPS};
 use crate::table::{Picture, Row, Screen};
 
@@ -38,7 +38,7 @@ pub(super) struct Stage {
     daemon: Daemon,
     interrupt: Signal,
     terminate: Signal,
-    judge: ValueChecker,
+    checker: ValueChecker,
     report: Report,
     screen: Screen,
     step: usize,
@@ -94,7 +94,7 @@ impl Stage {
             clock,
             started,
             deadline: started + options.within,
-            judge: ValueChecker::new(),
+            checker: ValueChecker::new(),
             plant,
             broker,
             line,
@@ -177,7 +177,7 @@ impl Stage {
 
     /// Compares every value that came since the last time with its register.
     async fn judge_values(&mut self) -> Result<(), String> {
-        let judged = self.judge.judged();
+        let judged = self.checker.judged();
         let fresh = self
             .platform(move |p, _| {
                 let fresh = p.accepted().total().saturating_sub(judged);
@@ -203,7 +203,7 @@ impl Stage {
                 }
             });
             let member = member.map(|index| (index, &self.plant.members[index]));
-            self.judge.value(value, member.zip(unit));
+            self.checker.value(value, member.zip(unit));
         }
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Stage {
         self.next();
         self.line.with(|line, now| {
             line.kill(victim.unit);
-            self.judge.died(VICTIM, now.wall);
+            self.checker.died(VICTIM, now.wall);
         });
         let took = self.until(|v| !v.devices.contains(&victim.device)).await?;
         self.report.silent_to_logout_ms = Some(millis(took));
@@ -57,7 +57,7 @@ impl Stage {
         self.next();
         self.line.with(|line, now| {
             line.revive(victim.unit);
-            self.judge.returned(VICTIM, now.wall);
+            self.checker.returned(VICTIM, now.wall);
         });
         let took = self.until(|v| v.online == all).await?;
         self.report.back_to_login_ms = Some(millis(took));
@@ -141,19 +141,19 @@ impl Stage {
                 counts.silence_violations
             ));
         }
-        let (judged, accepted) = (self.judge.judged(), self.report.values_accepted);
+        let (judged, accepted) = (self.checker.judged(), self.report.values_accepted);
         if judged != accepted {
             self.report.problem(format!(
                 "{judged} of {accepted} values were held against their registers"
             ));
         }
-        if self.judge.found() > 0 {
+        if self.checker.found() > 0 {
             self.report.problem(format!(
                 "{} values were wrong, such as:",
-                self.judge.found()
+                self.checker.found()
             ));
         }
-        for wrong in self.judge.wrong() {
+        for wrong in self.checker.wrong() {
             self.report.problem(wrong.as_str());
         }
         self.report.close();

@@ -1,6 +1,6 @@
 //! A device without a standard, with a table of requests and answers.
 
-use super::super::manners::UnitBehaviour;
+use super::super::behaviour::UnitBehaviour;
 use super::Answer;
 
 /// A device with a table of requests and answers.

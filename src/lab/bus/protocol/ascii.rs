@@ -1,6 +1,6 @@
 //! A Modbus unit that speaks ASCII (Modbus over Serial Line V1.02 §2.5.2).
 
-use super::super::manners::Fault;
+use super::super::behaviour::Fault;
 use super::super::unit::Unit;
 use super::{Answer, distorted};
 use crate::base::Now;

@@ -13,7 +13,7 @@ pub mod plain;
 
 use std::time::Duration;
 
-use super::manners::{Fault, burst, distort, noise, scramble};
+use super::behaviour::{Fault, burst, distort, noise, scramble};
 use super::unit::Unit;
 use crate::base::{Now, Rng};
 

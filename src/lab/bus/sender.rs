@@ -27,7 +27,7 @@ impl Heard {
 
 /// A sender whose bytes are on their way to the master.
 #[derive(Clone, Debug)]
-pub(super) struct Voice {
+pub(super) struct Sender {
     pub start: Mono,
     pub bytes: Vec<u8>,
     pub sent: usize,
@@ -38,9 +38,9 @@ pub(super) struct Voice {
     pub heard: Vec<u8>,
 }
 
-impl Voice {
+impl Sender {
     pub(super) fn new(start: Mono, bytes: Vec<u8>, echo: bool) -> Self {
-        Voice {
+        Sender {
             start,
             bytes,
             sent: 0,

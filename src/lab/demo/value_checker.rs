@@ -144,12 +144,12 @@ mod tests {
             time: Some(Wall::from_millis(NOON + 400)),
             history: false,
         };
-        let mut judge = ValueChecker::new();
-        let judge_it = |judge: &mut ValueChecker, value: &AcceptedValue| {
-            judge.value(value, Some(((4, member), unit.clone())));
-            judge.wrong().last().cloned()
+        let mut checker = ValueChecker::new();
+        let judge_it = |checker: &mut ValueChecker, value: &AcceptedValue| {
+            checker.value(value, Some(((4, member), unit.clone())));
+            checker.wrong().last().cloned()
         };
-        assert_eq!(judge_it(&mut judge, &good), None);
+        assert_eq!(judge_it(&mut checker, &good), None);
         let cases = [
             (
                 AcceptedValue {
@@ -174,13 +174,16 @@ mod tests {
             ),
         ];
         for (value, why) in &cases {
-            assert!(judge_it(&mut judge, value).unwrap().contains(why), "{why}");
+            assert!(
+                judge_it(&mut checker, value).unwrap().contains(why),
+                "{why}"
+            );
         }
-        judge.died(4, Wall::from_millis(NOON - 5_000));
-        assert!(judge_it(&mut judge, &good).unwrap().contains("no power"));
-        judge.returned(4, Wall::from_millis(NOON));
-        assert_eq!(judge.wrong().len(), 4);
-        judge_it(&mut judge, &good);
-        assert_eq!((judge.found(), judge.judged()), (4, 6));
+        checker.died(4, Wall::from_millis(NOON - 5_000));
+        assert!(judge_it(&mut checker, &good).unwrap().contains("no power"));
+        checker.returned(4, Wall::from_millis(NOON));
+        assert_eq!(checker.wrong().len(), 4);
+        judge_it(&mut checker, &good);
+        assert_eq!((checker.found(), checker.judged()), (4, 6));
     }
 }

@@ -15,8 +15,8 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn says(tongue: &mut BusProtocol, heard: &[u8]) -> Vec<Saying> {
-    tongue.hear(noon(), heard, &mut Rng::new(1))
+fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<Saying> {
+    protocol.hear(noon(), heard, &mut Rng::new(1))
 }
 
 /// Checks the frames of the product's own vectors, which others published.
@@ -42,9 +42,9 @@ fn a_meter_answers_what_it_has_and_refuses_the_rest() {
     let mut meter = Meter::new(Year::Y2007, 161, unit);
     meter.wake_ups = 0;
     let energy = meter.value(noon(), 0x0001_0000).unwrap();
-    let mut tongue = BusProtocol::Meter(meter);
+    let mut protocol = BusProtocol::Meter(meter);
     let said = says(
-        &mut tongue,
+        &mut protocol,
         &bytes("FE FE FE FE 68 61 01 00 00 00 00 68 11 04 33 33 34 33 14 16"),
     );
     let data = [&[0, 0, 1, 0], &energy[..]].concat();
@@ -53,13 +53,16 @@ fn a_meter_answers_what_it_has_and_refuses_the_rest() {
         meter::seal([0x61, 1, 0, 0, 0, 0], 0x91, &data)
     );
     // 0330_0001 it does not have: error word 02, as 35.
-    let refused = says(&mut tongue, &meter::seal([0xAA; 6], 0x11, &[1, 0, 0x30, 3]));
+    let refused = says(
+        &mut protocol,
+        &meter::seal([0xAA; 6], 0x11, &[1, 0, 0x30, 3]),
+    );
     assert_eq!(
         refused[0].bytes,
         meter::seal([0x61, 1, 0, 0, 0, 0], 0xD1, &[2])
     );
     let other = meter::seal([0x62, 1, 0, 0, 0, 0], 0x11, &[0, 0, 1, 0]);
-    assert_eq!(says(&mut tongue, &other), []);
+    assert_eq!(says(&mut protocol, &other), []);
 }
 
 #[test]
