@@ -33,23 +33,13 @@
 //! official SDKs send and expect; nothing was tried on the live service.
 //! its official SDKs send and expect; nothing was tried on the live service.
 
-mod accepted;
-mod config;
-mod connect;
+mod connection;
 mod console;
-mod enrol;
 mod fault;
-mod ledger;
-mod outbox;
-mod output;
-mod register;
-mod reply;
-mod session;
-mod sign;
+mod messages;
+mod record;
+mod services;
 mod spec;
-mod thing;
-mod topic;
-mod topology;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,25 +47,25 @@ use std::time::Duration;
 
 use crate::base::{DeviceName, Mono, Now, ProductKey, Rng, Secret, Wake};
 
-pub use accepted::{Accepted, AcceptedValue};
-pub use config::RemoteConfig;
-pub use connect::Connect;
+pub use connection::connect::Connect;
 pub use console::Act;
 pub use fault::{Fault, RequestKind};
-pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
-pub use output::{Conn, Output};
-pub use reply::Code;
+pub use messages::output::{Conn, Output};
+pub use messages::reply::Code;
+pub use messages::topic::is_downstream;
+pub use record::accepted::{Accepted, AcceptedValue};
+pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
+pub use services::config::RemoteConfig;
 pub use spec::{
     Certificate, Device, FailedBatchCode, FailedBatchNames, Limits, Notice, PackOutOfSession,
     PlatformSpec, PostOutOfSession, Product, Switches,
 };
-pub use topic::is_downstream;
 
-use enrol::Registrar;
+use connection::enrol::Registrar;
 use fault::{End, Faults};
-use outbox::{Outbox, Recent};
-use session::Session;
-use topic::{Kind, Topic};
+use messages::outbox::{Outbox, Recent};
+use messages::topic::{Kind, Topic};
+use services::session::Session;
 
 /// What the platform knows of a registered device.
 #[derive(Clone, Debug)]
@@ -133,7 +123,7 @@ pub struct Platform {
     told_after: Vec<Device>,
     registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
-    quota: BTreeMap<Device, session::Quota>,
+    quota: BTreeMap<Device, services::session::Quota>,
     connects: BTreeMap<Device, Recent>,
     /// Subscriptions that outlive a connection with MQTT clean session 0.
     kept: BTreeMap<Device, BTreeSet<String>>,

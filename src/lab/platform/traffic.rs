@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use super::fault::Fate;
-use super::ledger::{Event, Violation};
-use super::reply::{self, Request};
-use super::topic::{self, Kind, Topic};
 use super::{Code, Conn, Device, Link, Output, Platform, PostOutOfSession};
 use crate::base::Now;
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::Request;
+use crate::lab::platform::messages::topic;
+use crate::lab::platform::messages::topic::{Kind, Topic};
+use crate::lab::platform::record::ledger::{Event, Violation};
 
 impl Platform {
     /// Handles a PUBLISH. `pkid` is its packet id above QoS 0.

@@ -10,15 +10,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::json;
 
 use super::connect::{Connect, Extensions, Refusal};
-use super::ledger::{Event, Violation};
-use super::sign::{self, Method};
-use super::spec::Product;
-use super::{Account, Conn, Device, Output, Platform, State};
 use crate::base::{Mono, Now, ProductKey, Rng, Secret, Wake};
+use crate::lab::platform::messages::sign;
+use crate::lab::platform::messages::sign::Method;
+use crate::lab::platform::record::ledger::{Event, Violation};
+use crate::lab::platform::spec::Product;
+use crate::lab::platform::{Account, Conn, Device, Output, Platform, State};
 
 /// The products whose devices may register, and the devices that did.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Registrar {
+pub(crate) struct Registrar {
     products: BTreeMap<ProductKey, Product>,
     /// Devices that have connected: further registrations are refused (6289).
     activated: BTreeSet<Device>,
@@ -29,7 +30,7 @@ pub(super) struct Registrar {
 }
 
 impl Registrar {
-    pub(super) fn new(products: Vec<Product>) -> Self {
+    pub(crate) fn new(products: Vec<Product>) -> Self {
         let products = products.into_iter();
         Registrar {
             products: products.map(|p| (p.product_key.clone(), p)).collect(),
@@ -38,32 +39,32 @@ impl Registrar {
     }
 
     /// Notes that the device has connected.
-    pub(super) fn activated(&mut self, device: &Device) {
+    pub(crate) fn activated(&mut self, device: &Device) {
         self.activated.insert(device.clone());
     }
 
     /// Returns what is registered of this product.
-    pub(super) fn product(&self, key: &ProductKey) -> Option<&Product> {
+    pub(crate) fn product(&self, key: &ProductKey) -> Option<&Product> {
         self.products.get(key)
     }
 
     /// Notes that the connection is over.
-    pub(super) fn closed(&mut self, conn: Conn) {
+    pub(crate) fn closed(&mut self, conn: Conn) {
         self.open.remove(&conn);
     }
 
     /// Returns whether this connection is for registration.
-    pub(super) fn holds(&self, conn: Conn) -> bool {
+    pub(crate) fn holds(&self, conn: Conn) -> bool {
         self.open.contains_key(&conn)
     }
 
-    pub(super) fn wake_at(&self) -> Option<Wake> {
+    pub(crate) fn wake_at(&self) -> Option<Wake> {
         let first = self.open.values().min()?;
         Some(Wake::new(*first, "the end of a registration"))
     }
 
     /// Returns 32 hexadecimal digits that were never given before.
-    pub(super) fn fresh(&mut self) -> String {
+    pub(crate) fn fresh(&mut self) -> String {
         self.issued += 1;
         let mut rng = Rng::new(self.issued);
         format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())
@@ -97,7 +98,7 @@ impl Platform {
     }
 
     /// Handles a CONNECT that asks for registration; false if it does not.
-    pub(super) fn on_registration(&mut self, now: Now, conn: Conn, asked: &Connect) -> bool {
+    pub(crate) fn on_registration(&mut self, now: Now, conn: Conn, asked: &Connect) -> bool {
         let Some(said) = Extensions::parse(&asked.client_id) else {
             return false;
         };
@@ -215,7 +216,7 @@ impl Platform {
 
     /// Returns whether a CONNECT with `authType=connwl` carries the token of its
     /// device.
-    pub(super) fn shows_token(&self, device: &Device, base: &str, password: &str) -> bool {
+    pub(crate) fn shows_token(&self, device: &Device, base: &str, password: &str) -> bool {
         self.registrar
             .tokens
             .get(device)
@@ -223,7 +224,7 @@ impl Platform {
     }
 
     /// Drops connections for registration that were not left in time.
-    pub(super) fn end_registrations(&mut self, now: Now) {
+    pub(crate) fn end_registrations(&mut self, now: Now) {
         let over: Vec<Conn> = self
             .registrar
             .open

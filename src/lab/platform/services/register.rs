@@ -10,15 +10,17 @@
 
 use serde_json::{Value as Json, json};
 
-use super::ledger::{Event, Violation};
-use super::reply::{self, Code};
-use super::sign::{self, Method};
-use super::{Account, Device, Platform, State};
 use crate::base::{Now, Secret};
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::Code;
+use crate::lab::platform::messages::sign;
+use crate::lab::platform::messages::sign::Method;
+use crate::lab::platform::record::ledger::{Event, Violation};
+use crate::lab::platform::{Account, Device, Platform, State};
 
 impl Platform {
     /// Answers `thing/sub/register`: secrets of devices that were added beforehand.
-    pub(super) fn register_asked(&self, gateway: &Device, params: &Json) -> (Code, Json) {
+    pub(crate) fn register_asked(&self, gateway: &Device, params: &Json) -> (Code, Json) {
         let Some(list) = self.listed(params) else {
             return (Code::PARAMETER, json!({}));
         };
@@ -57,8 +59,8 @@ impl Platform {
     }
 
     /// Answers `thing/proxy/provisioning/product_register`: all or nothing, unless
-    /// [`Switches::register_partly`](super::Switches::register_partly).
-    pub(super) fn product_register_asked(
+    /// [`Switches::register_partly`](crate::lab::platform::Switches::register_partly).
+    pub(crate) fn product_register_asked(
         &mut self,
         now: Now,
         gateway: &Device,

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::fault::End;
-use super::ledger::{Event, Violation};
-use super::outbox::Recent;
-use super::sign::{self, Method};
-use super::{Conn, Device, Link, Output, Platform, State, topic};
 use crate::base::Now;
+use crate::lab::platform::fault::End;
+use crate::lab::platform::messages::outbox::Recent;
+use crate::lab::platform::messages::sign;
+use crate::lab::platform::messages::sign::Method;
+use crate::lab::platform::messages::topic;
+use crate::lab::platform::record::ledger::{Event, Violation};
+use crate::lab::platform::{Conn, Device, Link, Output, Platform, State};
 
 /// The span in which CONNECTs are counted.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -35,14 +37,14 @@ pub struct Connect {
 }
 
 /// The reason why a CONNECT was not accepted.
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     who: Option<Device>,
     code: Option<u8>,
     why: &'static str,
 }
 
 impl Refusal {
-    pub(super) fn of(who: Option<&Device>, code: Option<u8>, why: &'static str) -> Self {
+    pub(crate) fn of(who: Option<&Device>, code: Option<u8>, why: &'static str) -> Self {
         Refusal {
             who: who.cloned(),
             code,
@@ -52,7 +54,7 @@ impl Refusal {
 }
 
 /// The extensions of a client id.
-pub(super) struct Extensions<'a> {
+pub(crate) struct Extensions<'a> {
     base: &'a str,
     pub securemode: Option<&'a str>,
     pub signmethod: Option<&'a str>,
@@ -65,7 +67,7 @@ pub(super) struct Extensions<'a> {
 impl<'a> Extensions<'a> {
     /// Parses `{base}|k=v,k=v|`; a comma too many before the last bar is tolerated, as
     /// one official SDK writes it.
-    pub(super) fn parse(client_id: &'a str) -> Option<Self> {
+    pub(crate) fn parse(client_id: &'a str) -> Option<Self> {
         let (base, rest) = client_id.split_once('|')?;
         let list = rest.strip_suffix('|')?;
         if base.is_empty() || base.chars().count() > 64 || list.contains('|') {
@@ -132,7 +134,7 @@ impl Platform {
         }
     }
 
-    pub(super) fn refuse(&mut self, now: Now, conn: Conn, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, now: Now, conn: Conn, refusal: Refusal) {
         let Refusal { who, code, why } = refusal;
         self.ledger.event(now, Event::Refused { who, code, why });
         if let Some(code) = code {
@@ -146,7 +148,7 @@ impl Platform {
     }
 
     /// Counts a CONNECT of this device, and refuses CONNECTs above 5 in 60 s.
-    pub(super) fn count_connect(&mut self, now: Now, device: &Device) -> Result<(), Refusal> {
+    pub(crate) fn count_connect(&mut self, now: Now, device: &Device) -> Result<(), Refusal> {
         let attempts = self.connects.entry(device.clone()).or_default();
         if attempts.note(now.mono, MINUTE) > self.limits.connects_per_minute {
             let code = self.switches.connack_too_many;
@@ -234,7 +236,7 @@ impl Platform {
     }
 
     /// Accepts a connection; the newer connection of a certificate wins.
-    pub(super) fn let_in(&mut self, now: Now, conn: Conn, mut link: Link) {
+    pub(in crate::lab::platform) fn let_in(&mut self, now: Now, conn: Conn, mut link: Link) {
         if let Some(older) = self.connection(&link.gateway) {
             self.close(now, older, "kicked by the same device");
         }
@@ -246,13 +248,13 @@ impl Platform {
         self.links.insert(conn, link);
     }
 
-    pub(super) fn close(&mut self, now: Now, conn: Conn, why: &'static str) {
+    pub(crate) fn close(&mut self, now: Now, conn: Conn, why: &'static str) {
         self.end(now, conn, why);
         self.outbox.push(Output::Close { conn, why });
     }
 
     /// Ends a connection and with it all its sessions (doc 100555).
-    pub(super) fn end(&mut self, now: Now, conn: Conn, why: &'static str) {
+    pub(crate) fn end(&mut self, now: Now, conn: Conn, why: &'static str) {
         self.outbox.forget(conn);
         self.registrar.closed(conn);
         let Some(link) = self.links.remove(&conn) else {
@@ -286,7 +288,7 @@ impl Platform {
     }
 
     /// Decides when connections end by themselves, as the faults of the moment say.
-    pub(super) fn arrange_ends(&mut self, now: Now) {
+    pub(crate) fn arrange_ends(&mut self, now: Now) {
         for link in self.links.values_mut() {
             link.ends = self.faults.end(now.mono);
         }
@@ -295,7 +297,7 @@ impl Platform {
     /// Closes connections that a fault ends: those of a server that does not hold them,
     /// and those of a gateway whose rival connects now. A rival that may not connect
     /// yet tries again.
-    pub(super) fn end_by_themselves(&mut self, now: Now) {
+    pub(crate) fn end_by_themselves(&mut self, now: Now) {
         let due = |link: &Link| link.ends.is_some_and(|(at, _)| at <= now.mono);
         let due = self.links.iter().filter(|(_, link)| due(link));
         let due: Vec<Conn> = due.map(|(conn, _)| *conn).collect();
@@ -320,7 +322,7 @@ impl Platform {
 
     /// Closes, at every tick, connections that have been silent for more than one and a
     /// half keepalives: after 1.5·K to 1.5·K + one tick.
-    pub(super) fn look_for_silent(&mut self, now: Now) {
+    pub(crate) fn look_for_silent(&mut self, now: Now) {
         while self.next_look <= now.mono {
             let look = self.next_look;
             let silent: Vec<Conn> = self
@@ -352,7 +354,7 @@ impl Platform {
 
     /// Returns whether this connection may subscribe this filter: its own topics, and
     /// those of sub-devices that have a session on it.
-    pub(super) fn may_hear(&self, conn: Conn, filter: &str) -> bool {
+    pub(crate) fn may_hear(&self, conn: Conn, filter: &str) -> bool {
         let Some(link) = self.links.get(&conn) else {
             return false;
         };

@@ -3,16 +3,18 @@
 
 use serde_json::{Value as Json, json};
 
-use super::ledger::{Event, Violation};
-use super::reply::{self, Code};
-use super::sign::{self, Method};
-use super::{Device, Platform, State};
 use crate::base::Now;
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::Code;
+use crate::lab::platform::messages::sign;
+use crate::lab::platform::messages::sign::Method;
+use crate::lab::platform::record::ledger::{Event, Violation};
+use crate::lab::platform::{Device, Platform, State};
 
 impl Platform {
     /// Answers `thing/topo/add`: each sub-device proves itself with its own secret. All
     /// or nothing, like sessions; a relation that exists is fine.
-    pub(super) fn add_topology_asked(&mut self, gateway: &Device, params: &Json) -> (Code, Json) {
+    pub(crate) fn add_topology_asked(&mut self, gateway: &Device, params: &Json) -> (Code, Json) {
         let Some(list) = self.listed(params) else {
             return (Code::PARAMETER, json!({}));
         };
@@ -68,7 +70,7 @@ impl Platform {
 
     /// Answers `thing/topo/delete`; a session that depends on the relation ends with
     /// 6401.
-    pub(super) fn delete_topology_asked(
+    pub(crate) fn delete_topology_asked(
         &mut self,
         now: Now,
         gateway: &Device,
@@ -99,7 +101,7 @@ impl Platform {
     }
 
     /// Answers `thing/topo/get`: all relations in one reply, however long.
-    pub(super) fn topology_asked(&self, gateway: &Device) -> (Code, Json) {
+    pub(crate) fn topology_asked(&self, gateway: &Device) -> (Code, Json) {
         let under = self
             .accounts
             .iter()
@@ -110,7 +112,7 @@ impl Platform {
     }
 
     /// Answers `thing/list/found`: devices that a gateway sees.
-    pub(super) fn found_asked(&mut self, now: Now, params: &Json) -> (Code, Json) {
+    pub(crate) fn found_asked(&mut self, now: Now, params: &Json) -> (Code, Json) {
         let list = params.as_array();
         let found: Option<Vec<Device>> =
             list.and_then(|list| list.iter().map(reply::pair_of).collect());
@@ -124,7 +126,7 @@ impl Platform {
     }
 
     /// Returns the list of a topology request: not empty, not more than 30.
-    pub(super) fn listed(&self, params: &Json) -> Option<Vec<Json>> {
+    pub(crate) fn listed(&self, params: &Json) -> Option<Vec<Json>> {
         let list = params.as_array()?;
         (!list.is_empty() && list.len() <= self.limits.topology).then(|| list.clone())
     }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
-use super::Device;
 use super::ledger::Log;
 use crate::base::{Mono, Wall};
+use crate::lab::platform::Device;
 
 /// One value the platform accepted.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub struct Accepted {
 }
 
 impl Accepted {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Accepted {
             total: 0,
             repeats: 0,
@@ -106,7 +106,7 @@ impl Accepted {
         self.latest.get(device)
     }
 
-    pub(super) fn put(&mut self, value: AcceptedValue) {
+    pub(crate) fn put(&mut self, value: AcceptedValue) {
         self.total += 1;
         if let Some(time) = value.time {
             self.note_time(&value.device, &value.property, time);
@@ -141,11 +141,11 @@ impl Accepted {
         }
     }
 
-    pub(super) const fn note_dropped(&mut self, count: u64) {
+    pub(crate) const fn note_dropped(&mut self, count: u64) {
         self.dropped += count;
     }
 
-    pub(super) const fn note_events(&mut self, count: u64) {
+    pub(crate) const fn note_events(&mut self, count: u64) {
         self.events += count;
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
-use super::{Code, Conn, Device};
 use crate::base::{Mono, Now};
+use crate::lab::platform::{Code, Conn, Device};
 
 /// The newest entries of a log that may go on for ever.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Log<T> {
 }
 
 impl<T> Log<T> {
-    pub(super) const fn keeping(keep: usize) -> Self {
+    pub(crate) const fn keeping(keep: usize) -> Self {
         Log {
             entries: VecDeque::new(),
             keep,
@@ -28,7 +28,7 @@ impl<T> Log<T> {
         }
     }
 
-    pub(super) fn push(&mut self, entry: T) {
+    pub(crate) fn push(&mut self, entry: T) {
         if self.entries.len() == self.keep {
             self.entries.pop_front();
             self.forgotten += 1;
@@ -278,7 +278,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Ledger {
             totals: Totals {
                 connects: 0,
@@ -304,27 +304,27 @@ impl Ledger {
     }
 
     /// Returns the counts of messages, to be counted on.
-    pub(super) const fn counts(&mut self) -> &mut Totals {
+    pub(crate) const fn counts(&mut self) -> &mut Totals {
         &mut self.totals
     }
 
     /// Notes a session request with its answer.
-    pub(super) fn note_asked(&mut self, asked: Asked) {
+    pub(crate) fn note_asked(&mut self, asked: Asked) {
         self.asked.push(asked);
     }
 
     /// Notes a post with its answer.
-    pub(super) fn note_posted(&mut self, posted: Posted) {
+    pub(crate) fn note_posted(&mut self, posted: Posted) {
         self.posted.push(posted);
     }
 
     /// Notes how many messages a connection has sent within the last second.
-    pub(super) fn note_rate(&mut self, within_second: usize) {
+    pub(crate) fn note_rate(&mut self, within_second: usize) {
         self.peak = self.peak.max(within_second);
     }
 
     /// Forgets the ids of a connection that has ended.
-    pub(super) fn forget_ids(&mut self, conn: Conn) {
+    pub(crate) fn forget_ids(&mut self, conn: Conn) {
         self.ids.remove(&conn);
     }
 
@@ -386,7 +386,7 @@ impl Ledger {
         self.ids.get(&conn)?.get(device)
     }
 
-    pub(super) fn broke(&mut self, rule: Violation, what: impl FnOnce() -> String) {
+    pub(crate) fn broke(&mut self, rule: Violation, what: impl FnOnce() -> String) {
         match self.broken.get_mut(&rule) {
             Some(broken) => broken.times += 1,
             None => {
@@ -396,11 +396,11 @@ impl Ledger {
         }
     }
 
-    pub(super) fn event(&mut self, now: Now, event: Event) {
+    pub(crate) fn event(&mut self, now: Now, event: Event) {
         self.events.push((now.mono, event));
     }
 
-    pub(super) fn id(&mut self, conn: Conn, device: &Device, id: &Json) {
+    pub(crate) fn id(&mut self, conn: Conn, device: &Device, id: &Json) {
         let number = id
             .as_str()
             .filter(|s| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()))

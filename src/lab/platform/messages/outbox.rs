@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Conn, Output};
 use crate::base::{Mono, Wake};
+use crate::lab::platform::{Conn, Output};
 
 /// Outputs in the order in which they are due.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     now: VecDeque<Output>,
     later: BTreeMap<(Mono, u64), Output>,
     /// The last due time per connection, so that delay alone keeps the order.
@@ -17,13 +17,13 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn push(&mut self, output: Output) {
+    pub(crate) fn push(&mut self, output: Output) {
         self.now.push_back(output);
     }
 
     /// Queues an output after `after`, and not before earlier outputs of this
     /// connection if `in_order`.
-    pub(super) fn push_after(
+    pub(crate) fn push_after(
         &mut self,
         now: Mono,
         conn: Conn,
@@ -46,7 +46,7 @@ impl Outbox {
         }
     }
 
-    pub(super) fn poll(&mut self, now: Mono) -> Option<Output> {
+    pub(crate) fn poll(&mut self, now: Mono) -> Option<Output> {
         if let Some(output) = self.now.pop_front() {
             return Some(output);
         }
@@ -55,13 +55,13 @@ impl Outbox {
     }
 
     /// Drops the outputs of a connection that ended.
-    pub(super) fn forget(&mut self, conn: Conn) {
+    pub(crate) fn forget(&mut self, conn: Conn) {
         self.last.remove(&conn);
         let owed = |output: &Output| output.conn() == conn;
         self.later.retain(|_, output| !owed(output));
     }
 
-    pub(super) fn wake_at(&self, now: Mono) -> Option<Wake> {
+    pub(crate) fn wake_at(&self, now: Mono) -> Option<Wake> {
         if !self.now.is_empty() {
             return Some(Wake::new(now, "outputs are waiting"));
         }
@@ -72,12 +72,12 @@ impl Outbox {
 
 /// The times of recent events: for rules of the kind "n in any span".
 #[derive(Clone, Debug, Default)]
-pub(super) struct Recent(VecDeque<Mono>);
+pub(crate) struct Recent(VecDeque<Mono>);
 
 impl Recent {
     /// Notes an event at `now` and returns how many events there were within `span`
     /// before it, including itself.
-    pub(super) fn note(&mut self, now: Mono, span: Duration) -> usize {
+    pub(crate) fn note(&mut self, now: Mono, span: Duration) -> usize {
         while self.0.front().is_some_and(|t| now.since(*t) >= span) {
             self.0.pop_front();
         }
@@ -86,7 +86,7 @@ impl Recent {
     }
 
     /// Takes back the last note.
-    pub(super) fn unnote(&mut self) {
+    pub(crate) fn unnote(&mut self) {
         self.0.pop_back();
     }
 }

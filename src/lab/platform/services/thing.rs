@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::accepted::AcceptedValue;
-use super::fault::RequestKind;
-use super::ledger::{Event, Posted, Violation};
-use super::reply::{self, Code, Request};
-use super::{Conn, Device, PackOutOfSession, Platform, State};
 use crate::base::{Now, Wall};
+use crate::lab::platform::fault::RequestKind;
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::{Code, Request};
+use crate::lab::platform::record::accepted::AcceptedValue;
+use crate::lab::platform::record::ledger::{Event, Posted, Violation};
+use crate::lab::platform::{Conn, Device, PackOutOfSession, Platform, State};
 
 impl Platform {
     /// Handles a message on `/sys/{device}/{tail}`, from a device that may speak.
@@ -19,7 +20,7 @@ impl Platform {
         clippy::too_many_arguments,
         reason = "one arrival, told once; a struct for it would live for one call"
     )]
-    pub(super) fn on_thing(
+    pub(crate) fn on_thing(
         &mut self,
         now: Now,
         conn: Conn,
@@ -112,7 +113,7 @@ impl Platform {
     }
 
     /// Handles a message on `/ota/device/{…}/{device}`: only the version is looked at.
-    pub(super) fn on_ota(
+    pub(crate) fn on_ota(
         &mut self,
         now: Now,
         conn: Conn,
@@ -387,10 +388,12 @@ impl Platform {
     }
 
     /// Handles `/ext/ntp/{gateway}/request`: all three times as text (doc 102509).
-    pub(super) fn on_ntp(&mut self, now: Now, conn: Conn, gateway: &Device, payload: &[u8]) {
+    pub(crate) fn on_ntp(&mut self, now: Now, conn: Conn, gateway: &Device, payload: &[u8]) {
         let sent = serde_json::from_slice::<Json>(payload)
             .ok()
-            .and_then(|asked| super::sign::text_of(&asked, "deviceSendTime"));
+            .and_then(|asked| {
+                crate::lab::platform::messages::sign::text_of(&asked, "deviceSendTime")
+            });
         let Some(sent) = sent else {
             self.ledger.broke(Violation::Malformed, || {
                 format!("/ext/ntp/{gateway}/request")

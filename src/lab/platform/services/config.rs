@@ -5,9 +5,9 @@
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
-use super::reply::Code;
-use super::{Device, Platform};
 use crate::base::{Now, ProductKey};
+use crate::lab::platform::messages::reply::Code;
+use crate::lab::platform::{Device, Platform};
 
 /// The description of a file by the platform. All of it can be made wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Platform {
 
     /// Answers `thing/config/get`. In the console a product has a switch for it; here
     /// it is on once there is a file.
-    pub(super) fn config_asked(&self, device: &Device, params: &Json) -> (Code, Json) {
+    pub(crate) fn config_asked(&self, device: &Device, params: &Json) -> (Code, Json) {
         let wanted = ["configScope", "getType"].map(|key| params.get(key).and_then(Json::as_str));
         if wanted != [Some("product"), Some("file")] {
             return (Code::PARAMETER, json!({}));

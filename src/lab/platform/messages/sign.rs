@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 /// The keyed methods of the platform's pages. `Sha256`, which they also list, is not
 /// keyed and its construction is nowhere given: it is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Md5,
     Sha1,
     Sha256,
@@ -15,7 +15,7 @@ pub(super) enum Method {
 
 impl Method {
     /// Parses the name in any letter case: the pages and the SDKs mix them.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "hmacmd5" => Some(Method::Md5),
             "hmacsha1" => Some(Method::Sha1),
@@ -26,7 +26,7 @@ impl Method {
 }
 
 /// Returns whether `sign` is the hex HMAC of `content`, in either letter case.
-pub(super) fn holds(method: Method, secret: &str, content: &str, sign: &str) -> bool {
+pub(crate) fn holds(method: Method, secret: &str, content: &str, sign: &str) -> bool {
     let key = secret.as_bytes();
     let right = match method {
         Method::Md5 => mac::<md5::Md5>(key, content),
@@ -49,7 +49,7 @@ where
 /// Returns the content that a sub-device signs: the values *as received*, keys in
 /// alphabetical order; `cleanSession` is not part of it ("Connect or disconnect
 /// sub-devices"; the page of 2018 still had it).
-pub(super) fn content_of(params: &Json) -> String {
+pub(crate) fn content_of(params: &Json) -> String {
     let mut content = String::new();
     for key in ["clientId", "deviceName", "productKey", "timestamp"] {
         if let Some(value) = text_of(params, key) {
@@ -62,7 +62,7 @@ pub(super) fn content_of(params: &Json) -> String {
 
 /// Returns a field as text; numbers as their digits, because one SDK sends `timestamp`
 /// as a number.
-pub(super) fn text_of(object: &Json, key: &str) -> Option<String> {
+pub(crate) fn text_of(object: &Json, key: &str) -> Option<String> {
     match object.get(key)? {
         Json::String(s) => Some(s.clone()),
         Json::Number(n) => Some(n.to_string()),

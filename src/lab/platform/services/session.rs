@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::fault::RequestKind;
-use super::ledger::{Ask, Asked, Event, Violation};
-use super::reply::{self, Code, Request};
-use super::sign::{self, Method};
-use super::{Conn, Device, FailedBatchCode, FailedBatchNames, Link, Platform, State};
 use crate::base::{Mono, Now};
+use crate::lab::platform::fault::RequestKind;
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::{Code, Request};
+use crate::lab::platform::messages::sign;
+use crate::lab::platform::messages::sign::Method;
+use crate::lab::platform::record::ledger::{Ask, Asked, Event, Violation};
+use crate::lab::platform::{
+    Conn, Device, FailedBatchCode, FailedBatchNames, Link, Platform, State,
+};
 
 /// A sub-device that is online.
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     pub conn: Conn,
     /// `_ss=1` in the client id it logged in with.
     pub subscribed_by_platform: bool,
@@ -22,7 +26,7 @@ pub(super) struct Session {
 
 /// A bucket of log-ins per gateway: the published 200 a second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Quota {
+pub(crate) struct Quota {
     micros: u64,
     at: Mono,
 }
@@ -36,7 +40,7 @@ struct Applicant<'a> {
 
 impl Platform {
     /// Handles a message on `/ext/session/{gateway}/combine/{ask}`.
-    pub(super) fn on_session_request(
+    pub(crate) fn on_session_request(
         &mut self,
         now: Now,
         conn: Conn,
@@ -347,7 +351,7 @@ impl Platform {
     }
 
     /// Ends a session by the platform; `notice` says whether `/ext/error` reports it.
-    pub(super) fn end_session(&mut self, now: Now, device: &Device, code: Code, notice: bool) {
+    pub(crate) fn end_session(&mut self, now: Now, device: &Device, code: Code, notice: bool) {
         let Some(session) = self.sessions.remove(device) else {
             return;
         };
@@ -365,7 +369,7 @@ impl Platform {
     }
 
     /// Ends a session without telling its gateway.
-    pub(super) fn lose_session(&mut self, now: Now, device: &Device) {
+    pub(crate) fn lose_session(&mut self, now: Now, device: &Device) {
         if self.sessions.remove(device).is_some() {
             self.lost.insert(device.clone());
             self.ledger.event(now, Event::Lost(device.clone()));
@@ -373,7 +377,7 @@ impl Platform {
     }
 
     /// Sends `/ext/error`: a message about one sub-device that answers no request.
-    pub(super) fn tell_error(&mut self, now: Now, conn: Conn, device: &Device, code: Code) {
+    pub(crate) fn tell_error(&mut self, now: Now, conn: Conn, device: &Device, code: Code) {
         let Some(Link { gateway, .. }) = self.links.get(&conn) else {
             return;
         };

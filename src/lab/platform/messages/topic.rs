@@ -1,16 +1,16 @@
 //! Topics: the device of each, the request it carries, and its subscribers.
 
-use super::Device;
+use crate::lab::platform::Device;
 
 /// A topic a device publishes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Topic<'a> {
+pub(crate) struct Topic<'a> {
     pub device: Device,
     pub kind: Kind<'a>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(crate) enum Kind<'a> {
     /// `/ext/session/{pk}/{dn}/combine/{…}`
     Session(&'a str),
     /// `/ext/ntp/{pk}/{dn}/request`
@@ -24,7 +24,7 @@ pub(super) enum Kind<'a> {
 }
 
 impl<'a> Topic<'a> {
-    pub(super) fn parse(topic: &'a str) -> Option<Self> {
+    pub(crate) fn parse(topic: &'a str) -> Option<Self> {
         let rest = topic.strip_prefix('/')?;
         let mut levels = rest.splitn(4, '/');
         let (first, second) = (levels.next()?, levels.next()?);
@@ -88,7 +88,7 @@ pub fn is_downstream(topic: &str) -> bool {
 }
 
 /// Returns whether a topic filter covers a topic (MQTT 3.1.1 §4.7).
-pub(super) fn covers(filter: &str, topic: &str) -> bool {
+pub(crate) fn covers(filter: &str, topic: &str) -> bool {
     let (mut filter, mut topic) = (filter.split('/'), topic.split('/'));
     loop {
         match (filter.next(), topic.next()) {
@@ -100,7 +100,7 @@ pub(super) fn covers(filter: &str, topic: &str) -> bool {
 }
 
 /// Returns whether a topic filter is well formed (MQTT 3.1.1 §4.7.1).
-pub(super) fn is_filter(filter: &str) -> bool {
+pub(crate) fn is_filter(filter: &str) -> bool {
     let mut levels = filter.split('/').peekable();
     while let Some(level) = levels.next() {
         let hash = level.contains('#') && (level != "#" || levels.peek().is_some());
@@ -113,7 +113,7 @@ pub(super) fn is_filter(filter: &str) -> bool {
 }
 
 /// Returns whether a device answers with this topic to `thing/disable` and its kin.
-pub(super) fn answers_an_order(tail: &str) -> bool {
+pub(crate) fn answers_an_order(tail: &str) -> bool {
     ["disable", "enable", "delete"].iter().any(|order| {
         tail.strip_prefix("thing/")
             .and_then(|t| t.strip_suffix("_reply"))
@@ -122,7 +122,7 @@ pub(super) fn answers_an_order(tail: &str) -> bool {
 }
 
 /// Returns the product and device levels of a topic filter, wildcards included.
-pub(super) fn whose(filter: &str) -> Option<(&str, &str)> {
+pub(crate) fn whose(filter: &str) -> Option<(&str, &str)> {
     let levels: Vec<&str> = filter.split('/').collect();
     match levels.as_slice() {
         ["", "sys", product, name, ..] => Some((product, name)),
@@ -138,7 +138,7 @@ pub(super) fn whose(filter: &str) -> Option<(&str, &str)> {
 
 /// Returns whether a topic reaches a device without any subscription, whatever its
 /// client id says: two SDKs receive session replies without ever subscribing.
-pub(super) fn always_delivered(topic: &str) -> bool {
+pub(crate) fn always_delivered(topic: &str) -> bool {
     ["/ext/session/", "/ext/error/", "/ext/register", "/ext/ntp/"]
         .iter()
         .any(|prefix| topic.starts_with(prefix))
@@ -146,7 +146,7 @@ pub(super) fn always_delivered(topic: &str) -> bool {
 
 /// Returns whether `_ss=1` subscribes this topic by the published list, as far as this
 /// model speaks there (help.aliyun.com, "automatically subscribed topics").
-pub(super) fn subscribed_by_platform(topic: &str) -> bool {
+pub(crate) fn subscribed_by_platform(topic: &str) -> bool {
     let Some(tail) = topic
         .strip_prefix("/sys/")
         .and_then(|t| t.splitn(3, '/').nth(2))
@@ -182,7 +182,7 @@ pub(super) fn subscribed_by_platform(topic: &str) -> bool {
 }
 
 /// Returns whether even a lenient platform delivers the topic only to its subscribers.
-pub(super) fn needs_subscription(topic: &str) -> bool {
+pub(crate) fn needs_subscription(topic: &str) -> bool {
     topic.ends_with("/thing/event/property/batch/post_reply")
         || topic.starts_with("/ext/rrpc/")
         || matches!(

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::Device;
+use crate::lab::platform::Device;
 
 /// The platform's result codes, as far as the model answers them, with their
 /// published messages ("Error codes for sub-device development").
@@ -84,7 +84,7 @@ impl Code {
 
 /// The envelope in which every Alink request comes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Request {
+pub(crate) struct Request {
     /// Opaque, whatever its JSON type: the reply repeats it as it came.
     pub id: Json,
     /// `null` if absent.
@@ -99,7 +99,7 @@ pub(super) struct Request {
 
 impl Request {
     /// Parses a payload; `None` unless it is a JSON object.
-    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(payload: &[u8]) -> Option<Self> {
         let Json::Object(mut fields) = serde_json::from_slice(payload).ok()? else {
             return None;
         };
@@ -127,7 +127,7 @@ struct Reply<'a> {
 
 /// Writes one reply: compact, because the scanner of the C SDK reads no blank after a
 /// colon.
-pub(super) fn write(id: &Json, code: Code, as_text: bool, data: Json) -> Vec<u8> {
+pub(crate) fn write(id: &Json, code: Code, as_text: bool, data: Json) -> Vec<u8> {
     let reply = Reply {
         id,
         code: if as_text {
@@ -143,7 +143,7 @@ pub(super) fn write(id: &Json, code: Code, as_text: bool, data: Json) -> Vec<u8>
 }
 
 /// Writes a request of the platform itself.
-pub(super) fn order(id: u64, method: &str, params: Json) -> Vec<u8> {
+pub(crate) fn order(id: u64, method: &str, params: Json) -> Vec<u8> {
     let order = serde_json::json!({
         "id": id.to_string(), "version": "1.0", "params": params, "method": method,
     });
@@ -151,14 +151,14 @@ pub(super) fn order(id: u64, method: &str, params: Json) -> Vec<u8> {
 }
 
 /// Writes `{"productKey":…,"deviceName":…}`.
-pub(super) fn pair(device: &Device) -> Json {
+pub(crate) fn pair(device: &Device) -> Json {
     serde_json::json!({
         "productKey": device.product_key.as_str(), "deviceName": device.device_name.as_str(),
     })
 }
 
 /// Reads the pair of names from a JSON object.
-pub(super) fn pair_of(object: &Json) -> Option<Device> {
+pub(crate) fn pair_of(object: &Json) -> Option<Device> {
     let text = |key| object.get(key).and_then(Json::as_str);
     let (product, name) = (text("productKey")?, text("deviceName")?);
     (!product.is_empty() && !name.is_empty()).then(|| Device::new(product, name))
