@@ -31,7 +31,6 @@
 //!
 //! Facts: the published pages of the platform (document ids at each rule) and what its
 //! official SDKs send and expect; nothing was tried on the live service.
-//! its official SDKs send and expect; nothing was tried on the live service.
 
 mod connection;
 mod console;
