@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::apply_remote::RemoteConfigApplier;
-use self::events::Notice;
+use self::events::ServiceEvent;
 use self::reload::{Reload, is_many};
 use self::service::{Openers, Service, Stores};
 use crate::base::{LogEvent, Rng};
@@ -96,7 +96,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     let mut adopter = RemoteConfigApplier::new(config, &loaded.state_dir);
     let failed = adopter.begin(&mut loaded);
     let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);
-    journal.tell(&Notice::Started {
+    journal.tell(&ServiceEvent::Started {
         ports: loaded.spec.ports.len(),
         devices: loaded.spec.devices.len(),
         commissioned: loaded.commissioned,
@@ -107,19 +107,22 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     if let Some(misfit) = misfit {
         apply_remote::set_aside(misfit, &loaded.state_dir, &journal);
     }
-    let (vault, notice) = SecretStore::open(&loaded.state_dir);
+    let (secret_store, notice) = SecretStore::open(&loaded.state_dir);
     if let Some(notice) = notice {
         journal.tell(&notice);
     }
-    if let Some(exposed) = vault.close_to_others() {
+    if let Some(exposed) = secret_store.close_to_others() {
         journal.tell(&exposed);
     }
-    let lessons = Learned::open(&loaded.state_dir, journal.clone());
+    let learned = Learned::open(&loaded.state_dir, journal.clone());
     let mut service = Service::start(
         loaded.spec,
         loaded.commissioned,
         Openers::system(),
-        Stores { vault, lessons },
+        Stores {
+            secret_store,
+            learned,
+        },
         clock,
         journal.clone(),
         Rng::new(crate::io::seed()),
@@ -132,14 +135,14 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     let mut reload = Reload::default();
 
     loop {
-        let errand = tokio::select! {
+        let remote_task = tokio::select! {
             biased;
             () = asked.stop() => break,
             _ = hangup.recv() => Next::Reload(None),
             Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
-            errand = service.errand() => Next::Errand(errand.map_err(Ended::Task)?),
+            remote_task = service.remote_task() => Next::Errand(remote_task.map_err(Ended::Task)?),
         };
-        let errand = match errand {
+        let remote_task = match remote_task {
             Next::Errand(RemoteTask::Fetch {
                 serial,
                 url,
@@ -153,7 +156,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
         };
         notifier.reloading();
         let reloading = async {
-            match errand {
+            match remote_task {
                 Next::Reload(wish) => {
                     let (meant, answer) = match wish {
                         Some(AdminRequest::Reload { force, answer }) => (force, Some(answer)),
@@ -163,7 +166,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
                     // The client that asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
-                Next::Errand(errand) => adopter.run(&mut service, errand, &journal).await,
+                Next::Errand(remote_task) => adopter.run(&mut service, remote_task, &journal).await,
             }
             // The client that asked has its answer by now.
             service.leave_old_socket().await;
@@ -178,7 +181,7 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
 
     adopter.withdraw(&journal);
     let stop_within = service.stop_within();
-    journal.tell(&Notice::Stopping {
+    journal.tell(&ServiceEvent::Stopping {
         within: stop_within,
     });
     let ended = tokio::select! {
@@ -206,14 +209,14 @@ async fn take(
     service: &mut Service,
     loaded: Loaded,
     journal: &Journal,
-) -> (String, Vec<control::notice::Notice>) {
+) -> (String, Vec<control::events::ControlEvent>) {
     for warning in loaded.warnings.problems() {
-        journal.tell(&Notice::Problem(Box::new(warning.clone())));
+        journal.tell(&ServiceEvent::Problem(Box::new(warning.clone())));
     }
     let (leaving, of) = service.spec().leaving(&loaded.spec);
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
     let closed = service.open_elsewhere(loaded.control).await;
-    let notice = Notice::Reloaded {
+    let notice = ServiceEvent::Reloaded {
         changes: Box::new(changes),
         many_leave: is_many(leaving, of),
     };
@@ -243,7 +246,7 @@ fn too_many_identities(old: &Spec, fresh: &Spec, config: &Path) -> Option<Report
 }
 
 fn tell_refused(report: &Report, journal: &Journal) {
-    for notice in Notice::refused(report) {
+    for notice in ServiceEvent::refused(report) {
         journal.tell(&notice);
     }
 }

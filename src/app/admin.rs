@@ -8,19 +8,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::service::Service;
-use crate::app::supervisor::Member;
-use crate::base::{Backoff, EventKind, LogEvent, Mono};
+use crate::app::supervisor::{Member, Supervisor};
+use crate::base::{Backoff, EventKind, LogEvent, Mono, Rng};
 use crate::io::control;
-use crate::io::control::notice::Notice;
-use crate::io::control::{AdminRequest, QuestionSender, Socket, http};
-use crate::io::log::loudness;
+use crate::io::control::events::ControlEvent;
+use crate::io::control::{QuestionSender, Socket, http};
+use crate::io::log::{Journal, loudness};
+use crate::io::system::clock::Clock;
 use crate::spec::ControlSpec;
-
-/// How many requests wait to be carried out; a client with a further request waits.
-const WISHES: usize = 2;
 
 /// The first wait after which an entry point that could not be opened is tried again; the
 /// waits double.
@@ -29,63 +26,81 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The entry points that are open.
-#[derive(Default)]
 pub(super) struct AdminEndpoints {
+    clock: Clock,
+    journal: Journal,
+    /// Ends every entry point, with the service.
+    end: CancellationToken,
     spec: ControlSpec,
-    desk: Option<QuestionSender>,
+    /// Where the clients' questions go; `None` until the service is open to people.
+    questions: Option<QuestionSender>,
     socket: Option<(PathBuf, Member)>,
     /// The socket at its former place: the client that asked for the move gets its answer
     /// there.
     left: Option<Member>,
     metrics: Option<(SocketAddr, Member)>,
     /// The entry points that shall be open and are not, as the notices about them.
-    shut: Vec<Notice>,
+    shut: Vec<ControlEvent>,
     /// When these entry points are tried again.
     again: Option<Backoff>,
 }
 
 impl AdminEndpoints {
+    /// Returns the entry points, all of them shut; `end` ends what is opened later.
+    pub(super) fn new(clock: Clock, journal: Journal, end: CancellationToken) -> Self {
+        AdminEndpoints {
+            clock,
+            journal,
+            end,
+            spec: ControlSpec::default(),
+            questions: None,
+            socket: None,
+            left: None,
+            metrics: None,
+            shut: Vec::new(),
+            again: None,
+        }
+    }
+
     /// Returns when an entry point is tried again; `None` if all are open.
     pub(super) fn again_at(&self) -> Option<Mono> {
         self.again.as_ref().and_then(Backoff::not_before)
     }
-}
 
-impl Service {
-    /// Opens the entry points for people. Requests that concern the whole service come out of
-    /// the returned channel.
-    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<AdminRequest> {
-        let (wishes, wished) = mpsc::channel(WISHES);
-        self.front.desk = Some(QuestionSender {
-            hub: self.questions.clone(),
-            taps: self.taps.clone(),
-            service: wishes,
-            journal: self.journal.clone(),
-            clock: self.clock,
-            vault: self.vault.clone(),
-            lessons: self.lessons.clone(),
-        });
+    /// Opens the entry points for people, whose questions go to `questions`.
+    pub(super) async fn open(
+        &mut self,
+        spec: ControlSpec,
+        questions: QuestionSender,
+        supervisor: &mut Supervisor,
+        rng: &mut Rng,
+    ) {
+        self.questions = Some(questions);
         let falling_back = loudness::run(
             self.journal.loudness(),
             self.clock,
             self.journal.clone(),
             self.end.child_token(),
         );
-        self.crew.spawn("log levels".into(), falling_back);
+        supervisor.spawn("log levels".into(), falling_back);
         // The failures are logged already, and no client waits for them.
-        drop(self.open_elsewhere(spec).await);
-        wished
+        drop(self.open_elsewhere(spec, supervisor, rng).await);
     }
 
     /// Opens the entry points at the places of `spec`. Returns what could not be opened. The
-    /// socket at its former place answers until [`Service::leave_old_socket`].
-    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<Notice> {
-        if self.front.desk.is_none() {
+    /// socket at its former place answers until [`AdminEndpoints::leave_old_socket`].
+    pub(super) async fn open_elsewhere(
+        &mut self,
+        spec: ControlSpec,
+        supervisor: &mut Supervisor,
+        rng: &mut Rng,
+    ) -> Vec<ControlEvent> {
+        if self.questions.is_none() {
             return Vec::new();
         }
-        self.front.spec = spec;
-        self.front.again = None;
-        let failed = self.open_doors().await;
+        self.spec = spec;
+        self.again = None;
+        let failed = self.open_shut(supervisor, rng).await;
         for notice in &failed {
             self.journal.tell(notice);
         }
@@ -94,29 +109,28 @@ impl Service {
 
     /// Tries again to open what could not be opened. If the future is dropped half-way, the
     /// next call tries again.
-    pub(super) async fn open_again(&mut self) {
-        let _ = self.open_doors().await;
+    pub(super) async fn open_again(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) {
+        let _ = self.open_shut(supervisor, rng).await;
         // No client waits for an answer at the old socket.
-        self.leave_old_socket().await;
+        self.leave_old_socket(supervisor).await;
     }
 
     /// Opens the entry points that shall be open and are not. Returns what could not be opened.
     /// Logs each entry point that is open at last.
-    async fn open_doors(&mut self) -> Vec<Notice> {
+    async fn open_shut(&mut self, supervisor: &mut Supervisor, rng: &mut Rng) -> Vec<ControlEvent> {
         let mut failed = Vec::new();
-        failed.extend(self.open_socket().err());
-        failed.extend(self.open_metrics().await.err());
-        let front = &mut self.front;
-        for before in std::mem::replace(&mut front.shut, failed.clone()) {
+        failed.extend(self.open_socket(supervisor).err());
+        failed.extend(self.open_metrics(supervisor).await.err());
+        for before in std::mem::replace(&mut self.shut, failed.clone()) {
             if !failed.iter().any(|notice| notice.kind() == before.kind()) {
                 let open = match before.kind() {
-                    EventKind::MetricsUnavailable => front.metrics.as_ref().map(|(at, _)| {
+                    EventKind::MetricsUnavailable => self.metrics.as_ref().map(|(at, _)| {
                         let address = at.to_string();
-                        Notice::Metrics { address }
+                        ControlEvent::Metrics { address }
                     }),
-                    _ => front.socket.as_ref().map(|(at, _)| {
+                    _ => self.socket.as_ref().map(|(at, _)| {
                         let socket = at.clone();
-                        Notice::Available { socket }
+                        ControlEvent::Available { socket }
                     }),
                 };
                 if let Some(open) = open {
@@ -125,74 +139,74 @@ impl Service {
             }
         }
         if failed.is_empty() {
-            front.again = None;
+            self.again = None;
         } else {
             let wait = || Backoff::new(FIRST_WAIT, LONGEST_WAIT);
-            let again = front.again.get_or_insert_with(wait);
-            again.failed(self.clock.now().mono, &mut self.rng);
+            let again = self.again.get_or_insert_with(wait);
+            again.failed(self.clock.now().mono, rng);
         }
         failed
     }
 
     /// Ends the socket at the former place, once the client that asked for the move has its
     /// answer.
-    pub(super) async fn leave_old_socket(&mut self) {
-        if let Some(left) = self.front.left.take() {
-            self.crew.dismiss(&left).await;
+    pub(super) async fn leave_old_socket(&mut self, supervisor: &mut Supervisor) {
+        if let Some(left) = self.left.take() {
+            supervisor.dismiss(&left).await;
         }
     }
 
     /// Opens the control socket. If it cannot be opened, the socket stays where it is.
-    fn open_socket(&mut self) -> Result<(), Notice> {
-        let path = control::place(self.front.spec.socket.as_deref());
-        if matches!(&self.front.socket, Some((there, _)) if *there == path) {
+    fn open_socket(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
+        let path = control::place(self.spec.socket.as_deref());
+        if matches!(&self.socket, Some((there, _)) if *there == path) {
             return Ok(());
         }
-        let Some(desk) = self.front.desk.clone() else {
+        let Some(questions) = self.questions.clone() else {
             return Ok(());
         };
         let socket = match Socket::open(&path) {
             Ok(socket) => socket,
             Err(e) => {
-                return Err(Notice::Unavailable {
+                return Err(ControlEvent::Unavailable {
                     socket: path,
                     why: e.to_string(),
-                    instead: self.front.socket.as_ref().map(|(there, _)| there.clone()),
+                    instead: self.socket.as_ref().map(|(there, _)| there.clone()),
                 });
             }
         };
         let stop = self.end.child_token();
-        let answering = control::run(socket, desk, stop.clone());
-        let member = self.crew.employ("control socket".into(), stop, answering);
-        let before = self.front.socket.replace((path, member));
-        self.front.left = before.map(|(_, member)| member);
+        let answering = control::run(socket, questions, stop.clone());
+        let member = supervisor.employ("control socket".into(), stop, answering);
+        let before = self.socket.replace((path, member));
+        self.left = before.map(|(_, member)| member);
         Ok(())
     }
 
-    async fn open_metrics(&mut self) -> Result<(), Notice> {
-        let wanted = self.front.spec.metrics;
-        if self.front.metrics.as_ref().map(|(at, _)| *at) == wanted {
+    async fn open_metrics(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
+        let wanted = self.spec.metrics;
+        if self.metrics.as_ref().map(|(at, _)| *at) == wanted {
             return Ok(());
         }
-        if let Some((_, member)) = self.front.metrics.take() {
-            self.crew.dismiss(&member).await;
+        if let Some((_, member)) = self.metrics.take() {
+            supervisor.dismiss(&member).await;
         }
-        let (Some(address), Some(desk)) = (wanted, self.front.desk.clone()) else {
+        let (Some(address), Some(questions)) = (wanted, self.questions.clone()) else {
             return Ok(());
         };
         let listener = match http::listen(address).await {
             Ok(listener) => listener,
             Err(e) => {
-                return Err(Notice::NoMetrics {
+                return Err(ControlEvent::NoMetrics {
                     address: address.to_string(),
                     why: e.to_string(),
                 });
             }
         };
         let stop = self.end.child_token();
-        let serving = http::run(listener, desk, stop.clone());
-        let member = self.crew.employ("metrics".into(), stop, serving);
-        self.front.metrics = Some((address, member));
+        let serving = http::run(listener, questions, stop.clone());
+        let member = supervisor.employ("metrics".into(), stop, serving);
+        self.metrics = Some((address, member));
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
-use crate::app::events::Notice;
+use crate::app::events::ServiceEvent;
 use crate::base::{Digest, LogEvent};
 use crate::cloud::alink::remote_config::{AdoptionResult, Content, NotAdopted};
 use crate::cloud::{RemoteResult, RemoteTask};
@@ -51,13 +51,13 @@ impl RemoteConfigApplier {
 
     /// At a start: a configuration that did not prove itself in the run before has ended that
     /// run, and is refused from now on. The configuration is not parsed.
-    pub(super) fn begin(&self, loaded: &mut Loaded) -> Vec<Notice> {
+    pub(super) fn begin(&self, loaded: &mut Loaded) -> Vec<ServiceEvent> {
         let failed = remote_config::fail(&self.home, TrialFailure::Died);
         let known = &mut loaded.spec.cloud.remote.failed;
         known.extend(failed.iter().filter_map(|failed| failed.trial));
         let retracted = &mut loaded.spec.cloud.remote.retracted;
         retracted.extend(failed.iter().filter_map(Failed::retraction));
-        failed.into_iter().map(Notice::remote_failed).collect()
+        failed.into_iter().map(remote_failed).collect()
     }
 
     /// Ends a probation without a verdict, when the service is asked to stop. The gateway asks
@@ -67,7 +67,7 @@ impl RemoteConfigApplier {
             return;
         }
         if let Err(e) = remote_config::withdraw(&self.home) {
-            journal.tell(&Notice::RemoteFailed {
+            journal.tell(&ServiceEvent::RemoteFailed {
                 digest: None,
                 failure: TrialFailure::Died,
                 kept: Err(e.to_string()),
@@ -79,10 +79,10 @@ impl RemoteConfigApplier {
     pub(super) async fn run(
         &mut self,
         service: &mut Service,
-        errand: RemoteTask,
+        remote_task: RemoteTask,
         journal: &Journal,
     ) {
-        let done = match errand {
+        let done = match remote_task {
             // The service itself fetches files.
             RemoteTask::Fetch { .. } => return,
             RemoteTask::Adopt {
@@ -177,7 +177,7 @@ impl RemoteConfigApplier {
                     Err(e) => Err(e.to_string()),
                 };
                 let (trial, retraction) = (failed.trial, failed.retraction());
-                journal.tell(&Notice::remote_failed(failed));
+                journal.tell(&remote_failed(failed));
                 let back = self.go_back(service, journal, |policy| {
                     policy.failed.extend(trial);
                     policy.retracted.extend(retraction);
@@ -227,23 +227,21 @@ async fn in_thread<T: Send + 'static>(
 /// more.
 pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
     let aside = remote_config::set_aside(state_dir).map_err(|e| e.to_string());
-    journal.tell(&Notice::RemoteSetAside {
+    journal.tell(&ServiceEvent::RemoteSetAside {
         file: misfit.file,
         aside,
     });
-    for notice in Notice::problems(&misfit.report) {
+    for notice in ServiceEvent::problems(&misfit.report) {
         journal.tell(&notice);
     }
 }
 
-impl Notice {
-    fn remote_failed(failed: Failed) -> Self {
-        let trial = failed.trial;
-        Notice::RemoteFailed {
-            digest: trial.map(|trial| trial.digest),
-            failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
-            kept: failed.kept.map_err(|e| e.to_string()),
-        }
+fn remote_failed(failed: Failed) -> ServiceEvent {
+    let trial = failed.trial;
+    ServiceEvent::RemoteFailed {
+        digest: trial.map(|trial| trial.digest),
+        failure: trial.map_or(TrialFailure::Died, |trial| trial.failure),
+        kept: failed.kept.map_err(|e| e.to_string()),
     }
 }
 
@@ -373,7 +371,7 @@ fn for_the_platform(report: &Report) -> String {
     };
     let mut first = first.clone();
     first.hint = None;
-    let first = Notice::Problem(Box::new(first)).sentence();
+    let first = ServiceEvent::Problem(Box::new(first)).sentence();
     and_more(first, errors().count() - 1)
 }
 
@@ -383,7 +381,7 @@ fn in_short(report: &Report) -> String {
     let Some(first) = errors.find(|p| p.severity == Severity::Error) else {
         return "the configuration is wrong".into();
     };
-    let first = Notice::Problem(Box::new(first.clone())).sentence();
+    let first = ServiceEvent::Problem(Box::new(first.clone())).sentence();
     and_more(first, report.errors() - 1)
 }
 

@@ -13,7 +13,7 @@ const SHOWN: usize = 20;
 
 /// A notice about the life of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum ServiceEvent {
     /// The service begins.
     Started {
         /// Ports configured.
@@ -83,58 +83,58 @@ pub enum Notice {
     },
 }
 
-impl Notice {
+impl ServiceEvent {
     /// Returns all notices about a configuration that is wrong.
     #[must_use]
-    pub fn refused(report: &Report) -> Vec<Notice> {
+    pub fn refused(report: &Report) -> Vec<ServiceEvent> {
         let shown = report.problems().len().min(SHOWN);
         let errors = report.errors();
-        std::iter::once(Notice::Refused { errors, shown })
+        std::iter::once(ServiceEvent::Refused { errors, shown })
             .chain(Self::problems(report))
             .collect()
     }
 
     /// Returns the notices about the first of its problems.
-    pub(super) fn problems(report: &Report) -> impl Iterator<Item = Notice> {
+    pub(super) fn problems(report: &Report) -> impl Iterator<Item = ServiceEvent> {
         let problems = report.problems().iter().take(SHOWN).cloned();
-        problems.map(|p| Notice::Problem(Box::new(p)))
+        problems.map(|p| ServiceEvent::Problem(Box::new(p)))
     }
 }
 
-impl LogEvent for Notice {
+impl LogEvent for ServiceEvent {
     fn level(&self) -> Level {
         match self {
-            Notice::StartRefused { .. }
-            | Notice::Refused { .. }
-            | Notice::ReloadTooSlow { .. }
-            | Notice::ReloadHeldBack { .. }
-            | Notice::RemoteSetAside { .. }
-            | Notice::RemoteFailed { .. } => Level::Error,
-            Notice::Problem(p) => match p.severity {
+            ServiceEvent::StartRefused { .. }
+            | ServiceEvent::Refused { .. }
+            | ServiceEvent::ReloadTooSlow { .. }
+            | ServiceEvent::ReloadHeldBack { .. }
+            | ServiceEvent::RemoteSetAside { .. }
+            | ServiceEvent::RemoteFailed { .. } => Level::Error,
+            ServiceEvent::Problem(p) => match p.severity {
                 Severity::Error => Level::Error,
                 Severity::Warning => Level::Warn,
             },
-            Notice::Reloaded {
+            ServiceEvent::Reloaded {
                 many_leave: true, ..
             } => Level::Warn,
-            Notice::Started { .. } | Notice::Stopping { .. } | Notice::Reloaded { .. } => {
-                Level::Info
-            }
+            ServiceEvent::Started { .. }
+            | ServiceEvent::Stopping { .. }
+            | ServiceEvent::Reloaded { .. } => Level::Info,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Started { .. } => EventKind::ServiceStarted,
-            Notice::StartRefused { .. } => EventKind::StartRefused,
-            Notice::Stopping { .. } => EventKind::ServiceStopping,
-            Notice::Refused { .. } => EventKind::ReloadRefused,
-            Notice::Problem(_) => EventKind::ConfigProblem,
-            Notice::RemoteSetAside { .. } => EventKind::RemoteConfigSetAside,
-            Notice::ReloadTooSlow { .. } => EventKind::ReloadTooSlow,
-            Notice::ReloadHeldBack { .. } => EventKind::ReloadHeldBack,
-            Notice::RemoteFailed { .. } => EventKind::RemoteConfigFailed,
-            Notice::Reloaded { .. } => EventKind::Reloaded,
+            ServiceEvent::Started { .. } => EventKind::ServiceStarted,
+            ServiceEvent::StartRefused { .. } => EventKind::StartRefused,
+            ServiceEvent::Stopping { .. } => EventKind::ServiceStopping,
+            ServiceEvent::Refused { .. } => EventKind::ReloadRefused,
+            ServiceEvent::Problem(_) => EventKind::ConfigProblem,
+            ServiceEvent::RemoteSetAside { .. } => EventKind::RemoteConfigSetAside,
+            ServiceEvent::ReloadTooSlow { .. } => EventKind::ReloadTooSlow,
+            ServiceEvent::ReloadHeldBack { .. } => EventKind::ReloadHeldBack,
+            ServiceEvent::RemoteFailed { .. } => EventKind::RemoteConfigFailed,
+            ServiceEvent::Reloaded { .. } => EventKind::Reloaded,
         }
     }
 
@@ -144,28 +144,28 @@ impl LogEvent for Notice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::Started { .. } | Notice::Stopping { .. } | Notice::ReloadTooSlow { .. } => {
-                Vec::new()
-            }
-            Notice::ReloadHeldBack { leaving, .. } => {
+            ServiceEvent::Started { .. }
+            | ServiceEvent::Stopping { .. }
+            | ServiceEvent::ReloadTooSlow { .. } => Vec::new(),
+            ServiceEvent::ReloadHeldBack { leaving, .. } => {
                 vec![(JournalField::DevicesRemoved, leaving.to_string())]
             }
-            Notice::StartRefused { errors } | Notice::Refused { errors, .. } => {
+            ServiceEvent::StartRefused { errors } | ServiceEvent::Refused { errors, .. } => {
                 vec![(JournalField::Errors, errors.to_string())]
             }
-            Notice::RemoteSetAside { file, .. } => {
+            ServiceEvent::RemoteSetAside { file, .. } => {
                 vec![(JournalField::ConfigFile, file.display().to_string())]
             }
-            Notice::RemoteFailed { digest, .. } => {
+            ServiceEvent::RemoteFailed { digest, .. } => {
                 let digest = digest.map(|digest| digest.to_string());
                 vec![(JournalField::Sha256, digest.unwrap_or_default())]
             }
-            Notice::Problem(p) => vec![
+            ServiceEvent::Problem(p) => vec![
                 (JournalField::ConfigFile, p.file.to_string()),
                 (JournalField::ConfigLine, p.line.to_string()),
                 (JournalField::ConfigPath, p.path.clone()),
             ],
-            Notice::Reloaded { changes: c, .. } => vec![
+            ServiceEvent::Reloaded { changes: c, .. } => vec![
                 (
                     JournalField::DevicesAdded,
                     c.devices.added.len().to_string(),
@@ -189,7 +189,7 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Started {
+            ServiceEvent::Started {
                 ports,
                 devices,
                 commissioned,
@@ -204,16 +204,16 @@ impl LogEvent for Notice {
                     "; not commissioned, does not connect to the platform"
                 }
             ),
-            Notice::StartRefused { errors } => format!(
+            ServiceEvent::StartRefused { errors } => format!(
                 "gateway: not started: the configuration is wrong ({}); the errors are listed \
                  before this entry, and `alink-gateway check` lists them again",
                 many(*errors, "error")
             ),
-            Notice::Stopping { within } => format!(
+            ServiceEvent::Stopping { within } => format!(
                 "gateway: stopping: logs all devices out, within {} s at most",
                 within.as_secs()
             ),
-            Notice::Refused { errors, shown } => format!(
+            ServiceEvent::Refused { errors, shown } => format!(
                 "the configuration is wrong ({}); nothing has changed; {}",
                 many(*errors, "error"),
                 match errors > shown {
@@ -221,7 +221,7 @@ impl LogEvent for Notice {
                     false => "the errors follow".into(),
                 }
             ),
-            Notice::RemoteSetAside { file, aside } => format!(
+            ServiceEvent::RemoteSetAside { file, aside } => format!(
                 "the remote configuration {} does not fit the gateway's own files any more and is left out; only these files are in force; {}",
                 file.display(),
                 match aside {
@@ -229,7 +229,7 @@ impl LogEvent for Notice {
                     Err(why) => format!("the file stays where it is: {why}"),
                 }
             ),
-            Notice::RemoteFailed { failure, kept, .. } => format!(
+            ServiceEvent::RemoteFailed { failure, kept, .. } => format!(
                 "the remote configuration failed its probation: {}; the previous one is in force again; {}; the same file is refused from now on, unless remote.failed.json is removed from the state directory before a reload",
                 failure.words(),
                 match kept {
@@ -237,7 +237,7 @@ impl LogEvent for Notice {
                     Err(why) => format!("the file could not be renamed: {why}"),
                 }
             ),
-            Notice::Problem(p) => {
+            ServiceEvent::Problem(p) => {
                 let line = match p.line {
                     0 => String::new(),
                     _ => format!(":{}:{}", p.line, p.column),
@@ -252,15 +252,15 @@ impl LogEvent for Notice {
                     hint.unwrap_or_default()
                 )
             }
-            Notice::ReloadTooSlow { within } => format!(
+            ServiceEvent::ReloadTooSlow { within } => format!(
                 "the configuration was not read within {} s, or the reading of an earlier one has not ended: a file system that its files are on does not answer; nothing has changed; reload again when it does",
                 within.as_secs()
             ),
-            Notice::ReloadHeldBack { leaving, of } => format!(
+            ServiceEvent::ReloadHeldBack { leaving, of } => format!(
                 "the configuration leaves out {leaving} of {}, more than a third: nothing has changed; look for a table that was cut short; if it is meant, `alink-gateway reload --force`",
                 many(*of, "device")
             ),
-            Notice::Reloaded { changes, .. } => {
+            ServiceEvent::Reloaded { changes, .. } => {
                 format!("configuration loaded anew: {}", words(changes))
             }
         }

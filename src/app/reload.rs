@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
-use crate::app::events::Notice;
+use crate::app::events::ServiceEvent;
 use crate::base::LogEvent;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
@@ -68,7 +68,7 @@ impl Reload {
             }
             Err(NotLoaded::Late) => {
                 let within = LOADED_WITHIN;
-                return refused(&Notice::ReloadTooSlow { within }, Vec::new(), journal);
+                return refused(&ServiceEvent::ReloadTooSlow { within }, Vec::new(), journal);
             }
             Err(NotLoaded::Failed(text)) => {
                 let problem = Problem { error: true, text };
@@ -88,7 +88,7 @@ impl Reload {
         let mut problems = problems(&loaded.warnings);
         let (leaving, of) = service.spec().leaving(&loaded.spec);
         if is_many(leaving, of) && !meant {
-            let notice = Notice::ReloadHeldBack { leaving, of };
+            let notice = ServiceEvent::ReloadHeldBack { leaving, of };
             return refused(&notice, problems, journal);
         }
         let (changed, closed) = take(service, loaded, journal).await;
@@ -128,7 +128,7 @@ pub(super) const fn is_many(leaving: usize, of: usize) -> bool {
     leaving > 1 && leaving.saturating_mul(3) > of
 }
 
-fn refused(notice: &Notice, mut problems: Vec<Problem>, journal: &Journal) -> Reloaded {
+fn refused(notice: &ServiceEvent, mut problems: Vec<Problem>, journal: &Journal) -> Reloaded {
     journal.tell(notice);
     problems.push(Problem {
         error: true,

@@ -26,6 +26,8 @@ use crate::hub::Coordinator;
 use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
+use crate::io::control::events::ControlEvent;
+use crate::io::control::{AdminRequest, QuestionSender};
 use crate::io::files::download;
 use crate::io::files::download::Sources;
 use crate::io::hub::{self, Control, Question};
@@ -38,7 +40,7 @@ use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 use crate::io::system::notify;
 use crate::io::system::notify::Notifier;
-use crate::spec::{Changes, LineSpec, PortSpec, Spec, Transport};
+use crate::spec::{Changes, ControlSpec, LineSpec, PortSpec, Spec, Transport};
 
 /// How many events wait between the ports and the hub. When the channel is full the ports
 /// wait: the polling slows, and no event is lost.
@@ -48,6 +50,8 @@ const FIELD_INBOX: usize = 256;
 const ERRANDS: usize = 4;
 /// How many questions wait for the hub; a client with a further question waits.
 const QUESTIONS: usize = 4;
+/// How many requests of people wait to be carried out; a client with a further request waits.
+const WISHES: usize = 2;
 /// How long READY waits at most for the first attempts on ports.
 const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a link that was told to end takes at most: its DISCONNECT, and a margin.
@@ -77,16 +81,19 @@ impl Openers {
 /// What outlives the service: secrets, and what was learned about devices.
 pub struct Stores {
     /// The secrets that the platform hands out.
-    pub vault: SecretStore,
+    pub secret_store: SecretStore,
     /// The addresses across which kinds of devices cannot be read.
-    pub lessons: Learned,
+    pub learned: Learned,
 }
 
 impl From<SecretStore> for Stores {
     /// Keeps the secrets, and nothing that is learned.
-    fn from(vault: SecretStore) -> Self {
-        let lessons = Learned::forgetful();
-        Stores { vault, lessons }
+    fn from(secret_store: SecretStore) -> Self {
+        let learned = Learned::forgetful();
+        Stores {
+            secret_store,
+            learned,
+        }
     }
 }
 
@@ -94,21 +101,21 @@ impl From<SecretStore> for Stores {
 pub struct Service {
     spec: Arc<Spec>,
     commissioned: bool,
-    doors: Openers,
-    pub(super) vault: SecretStore,
-    pub(super) lessons: Learned,
-    pub(super) clock: Clock,
-    pub(super) journal: Journal,
-    pub(super) rng: Rng,
-    pub(super) crew: Supervisor,
+    openers: Openers,
+    secret_store: SecretStore,
+    learned: Learned,
+    clock: Clock,
+    journal: Journal,
+    rng: Rng,
+    supervisor: Supervisor,
     ports: BTreeMap<PortId, Member>,
-    pub(super) taps: BusMonitors,
+    monitors: BusMonitors,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
-    pub(super) questions: mpsc::Sender<Question>,
-    pub(super) front: AdminEndpoints,
-    errands: mpsc::Receiver<RemoteTask>,
+    questions: mpsc::Sender<Question>,
+    admin: AdminEndpoints,
+    remote_tasks: mpsc::Receiver<RemoteTask>,
     /// The last fetch of a file.
     fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
@@ -116,76 +123,80 @@ pub struct Service {
     /// The connector of the last link that has ended.
     connector: Option<Connector>,
     stop: CancellationToken,
-    pub(super) end: CancellationToken,
+    end: CancellationToken,
 }
 
 struct Link {
     task: JoinHandle<Connector>,
     stop: CancellationToken,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
 }
 
 impl Service {
     /// Starts the ports, waits a moment for their first attempts, then starts the link and the
-    /// hub. Without `commissioned` there is no link. `shelves` keeps what the platform hands
+    /// hub. Without `commissioned` there is no link. `stores` keeps what the platform hands
     /// out and what is learned about devices.
     pub async fn start(
         spec: Spec,
         commissioned: bool,
-        doors: Openers,
-        shelves: impl Into<Stores>,
+        openers: Openers,
+        stores: impl Into<Stores>,
         clock: Clock,
         journal: Journal,
         mut rng: Rng,
     ) -> Self {
-        let Stores { vault, lessons } = shelves.into();
+        let Stores {
+            secret_store,
+            learned,
+        } = stores.into();
         let spec = Arc::new(spec);
-        let crew = Supervisor::default();
+        let supervisor = Supervisor::default();
         let (field, field_inbox) = mpsc::channel(FIELD_INBOX);
         let (control, orders) = mpsc::channel(1);
         let (told, status) = watch::channel(String::new());
-        let (asked, errands) = mpsc::channel(ERRANDS);
+        let (asked, remote_tasks) = mpsc::channel(ERRANDS);
         let (asker, questions) = mpsc::channel(QUESTIONS);
         let (stop, end) = (CancellationToken::new(), CancellationToken::new());
         let link_stop = end.child_token();
         let (wire, link_ends) = link::pair(link::channel::CAPACITY, link_stop.clone());
-        let mut mind = Coordinator::new(spec.clone(), rng.fork(), clock.now());
+        let mut coordinator = Coordinator::new(spec.clone(), rng.fork(), clock.now());
         if !commissioned {
-            mind = mind.not_commissioned();
+            coordinator = coordinator.not_commissioned();
         }
         let hub = hub::run(
-            mind,
-            SecretWriter::new(vault.clone(), spec.clone(), journal.clone()),
+            coordinator,
+            SecretWriter::new(secret_store.clone(), spec.clone(), journal.clone()),
             hub::Ends {
                 field: field_inbox,
                 link: wire,
                 control: orders,
-                errands: asked,
+                remote_tasks: asked,
                 questions,
                 status: told,
             },
             clock,
             journal.clone(),
-            crew.pulses.start("hub"),
+            supervisor.heartbeats().start("hub"),
             stop.clone(),
         );
+        let admin = AdminEndpoints::new(clock, journal.clone(), end.clone());
         let mut service = Service {
             commissioned,
-            doors,
-            vault,
-            lessons,
+            openers,
+            secret_store,
+            learned,
             clock,
             journal,
             rng,
-            crew,
+            supervisor,
             ports: BTreeMap::new(),
-            taps: BusMonitors::default(),
+            monitors: BusMonitors::default(),
             field,
             control,
             status,
             questions: asker,
-            front: AdminEndpoints::default(),
-            errands,
+            admin,
+            remote_tasks,
             fetching: None,
             hub: tokio::spawn(hub),
             link: None,
@@ -216,13 +227,44 @@ impl Service {
     pub fn inform(&mut self, notifier: Notifier) {
         let watchdog = notify::run(
             notifier,
-            self.pulses(),
+            self.heartbeats(),
             self.status.clone(),
             self.clock,
             self.journal.clone(),
             self.stop.clone(),
         );
-        self.crew.spawn("watchdog".into(), watchdog);
+        self.supervisor.spawn("watchdog".into(), watchdog);
+    }
+
+    /// Opens the entry points for people. Requests that concern the whole service come out of
+    /// the returned channel.
+    pub async fn open_to_people(&mut self, spec: ControlSpec) -> mpsc::Receiver<AdminRequest> {
+        let (wishes, wished) = mpsc::channel(WISHES);
+        let questions = QuestionSender {
+            hub: self.questions.clone(),
+            monitors: self.monitors.clone(),
+            service: wishes,
+            journal: self.journal.clone(),
+            clock: self.clock,
+            secret_store: self.secret_store.clone(),
+            learned: self.learned.clone(),
+        };
+        let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
+        self.admin.open(spec, questions, supervisor, rng).await;
+        wished
+    }
+
+    /// Opens the entry points for people at the places of `spec`. Returns what could not be
+    /// opened. The socket at its former place answers until [`Service::leave_old_socket`].
+    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<ControlEvent> {
+        let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
+        self.admin.open_elsewhere(spec, supervisor, rng).await
+    }
+
+    /// Ends the control socket at its former place, once the client that asked for the move
+    /// has its answer.
+    pub(super) async fn leave_old_socket(&mut self) {
+        self.admin.leave_old_socket(&mut self.supervisor).await;
     }
 
     /// Goes on with another configuration, just read from its files. The future may be dropped
@@ -237,10 +279,10 @@ impl Service {
         let ports = &changes.ports;
         for id in ports.removed.iter().chain(&ports.changed) {
             if let Some(member) = self.ports.get(id) {
-                self.crew.dismiss(member).await;
+                self.supervisor.dismiss(member).await;
                 self.ports.remove(id);
                 if let Some(port) = old.port(*id) {
-                    self.taps.remove(&port.name);
+                    self.monitors.remove(&port.name);
                 }
             }
         }
@@ -277,18 +319,20 @@ impl Service {
     ///
     /// # Errors
     /// The name of the task that ended.
-    pub async fn errand(&mut self) -> Result<RemoteTask, String> {
+    pub async fn remote_task(&mut self) -> Result<RemoteTask, String> {
         loop {
-            let again = until(self.clock, self.front.again_at());
+            let again = until(self.clock, self.admin.again_at());
             tokio::select! {
                 biased;
                 _ = &mut self.hub => return Err("hub".into()),
                 () = ended(&mut self.link) => return Err("cloud link".into()),
-                task = self.crew.ended() => return Err(task),
-                Some(errand) = self.errands.recv() => return Ok(errand),
+                task = self.supervisor.ended() => return Err(task),
+                Some(remote_task) = self.remote_tasks.recv() => return Ok(remote_task),
                 () = again => {}
             }
-            self.open_again().await;
+            self.admin
+                .open_again(&mut self.supervisor, &mut self.rng)
+                .await;
         }
     }
 
@@ -326,7 +370,7 @@ impl Service {
     pub async fn end(self) {
         self.stop.cancel();
         self.end.cancel();
-        self.crew.shutdown().await;
+        self.supervisor.shutdown().await;
         self.hub.abort();
         if let Some(link) = self.link {
             link.task.abort();
@@ -347,8 +391,8 @@ impl Service {
 
     /// Returns the heartbeats that the watchdog watches.
     #[must_use]
-    pub fn pulses(&self) -> Heartbeats {
-        self.crew.pulses.clone()
+    pub fn heartbeats(&self) -> Heartbeats {
+        self.supervisor.heartbeats().clone()
     }
 
     fn start_port(&mut self, id: PortId, quiet: Duration) -> oneshot::Receiver<()> {
@@ -357,26 +401,26 @@ impl Service {
             return attempt;
         };
         let name = format!("port {}", manners.name);
-        let pulse = self.crew.pulses.start(&manners.name);
+        let heartbeat = self.supervisor.heartbeats().start(&manners.name);
         let stop = self.end.child_token();
         let source = Tapped {
-            opener: (self.doors.opener)(manners),
-            tap: self.taps.add(&manners.name),
+            opener: (self.openers.opener)(manners),
+            tap: self.monitors.add(&manners.name),
         };
         let task = port::run(
             id,
             self.spec.clone(),
             source,
-            self.lessons.clone(),
+            self.learned.clone(),
             self.rng.fork(),
             self.clock,
             self.journal.clone(),
             self.field.clone(),
-            pulse.clone(),
+            heartbeat.clone(),
             stop.clone(),
             attempted,
         );
-        let (beat, stopped) = (pulse.clone(), stop.clone());
+        let (beat, stopped) = (heartbeat.clone(), stop.clone());
         let after_quiet = async move {
             let mut left = quiet;
             while !left.is_zero() && !stopped.is_cancelled() {
@@ -387,23 +431,23 @@ impl Service {
             }
             task.await;
         };
-        let member = self.crew.hire(name, pulse, stop, after_quiet);
+        let member = self.supervisor.hire(name, heartbeat, stop, after_quiet);
         self.ports.insert(id, member);
         attempt
     }
 
     fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
-        let pulse = self.crew.pulses.start("cloud link");
+        let heartbeat = self.supervisor.heartbeats().start("cloud link");
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
-        let dialer = (self.doors.dialer)();
+        let dialer = (self.openers.dialer)();
         // Simulated worlds have a time of their own, and no boots.
-        let knocks = matches!(dialer, Dialer::Network)
-            .then(|| ConnectionHistory::beside(self.vault.directory()));
+        let history = matches!(dialer, Dialer::Network)
+            .then(|| ConnectionHistory::beside(self.secret_store.directory()));
         let connector = match self.connector.take() {
             Some(last) => last.afresh(cloud, now),
             None => {
                 let mut first = Connector::new(cloud, self.rng.fork(), now);
-                let ages = knocks
+                let ages = history
                     .as_ref()
                     .map(ConnectionHistory::ages)
                     .unwrap_or_default();
@@ -418,10 +462,18 @@ impl Service {
             ends,
             self.clock,
             self.journal.clone(),
-            pulse.clone(),
+            heartbeat.clone(),
         );
-        let task = tokio::spawn(link.with_vault(self.vault.clone()).noting(knocks).run());
-        self.link = Some(Link { task, stop, pulse });
+        let task = tokio::spawn(
+            link.with_secret_store(self.secret_store.clone())
+                .noting(history)
+                .run(),
+        );
+        self.link = Some(Link {
+            task,
+            stop,
+            heartbeat,
+        });
     }
 
     /// Logs all devices out of this connection and ends it.
@@ -436,7 +488,7 @@ impl Service {
         let Some(mut link) = self.link.take() else {
             return;
         };
-        self.crew.pulses.end(&link.pulse);
+        self.supervisor.heartbeats().end(&link.heartbeat);
         let mut ended = tokio::time::timeout(LINK_ENDS_WITHIN, &mut link.task).await;
         if ended.is_err() {
             // The link has not heard that it should end.

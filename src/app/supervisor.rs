@@ -12,7 +12,7 @@ use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 pub(super) struct Supervisor {
     tasks: JoinSet<()>,
     names: BTreeMap<Id, String>,
-    pub(super) pulses: Heartbeats,
+    heartbeats: Heartbeats,
 }
 
 /// A running task that can be dismissed.
@@ -24,17 +24,22 @@ pub(super) struct Member {
 
 /// Keeps a heartbeat under the watchdog until dropped.
 struct Watched {
-    pulses: Heartbeats,
-    pulse: Heartbeat,
+    heartbeats: Heartbeats,
+    heartbeat: Heartbeat,
 }
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.pulses.end(&self.pulse);
+        self.heartbeats.end(&self.heartbeat);
     }
 }
 
 impl Supervisor {
+    /// Returns the heartbeats of the tasks that the watchdog watches.
+    pub(super) const fn heartbeats(&self) -> &Heartbeats {
+        &self.heartbeats
+    }
+
     /// Starts a task.
     pub(super) fn spawn(
         &mut self,
@@ -46,17 +51,20 @@ impl Supervisor {
         id
     }
 
-    /// Starts a task that beats `pulse` and ends by `stop`. The task is watched until it is
+    /// Starts a task that beats `heartbeat` and ends by `stop`. The task is watched until it is
     /// gone: a task that is told to stop and hangs is a case for the watchdog.
     pub(super) fn hire(
         &mut self,
         name: String,
-        pulse: Heartbeat,
+        heartbeat: Heartbeat,
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
     ) -> Member {
-        let pulses = self.pulses.clone();
-        let watched = Watched { pulses, pulse };
+        let heartbeats = self.heartbeats.clone();
+        let watched = Watched {
+            heartbeats,
+            heartbeat,
+        };
         self.employ(name, stop, async move {
             let _watched = watched;
             task.await;
@@ -118,12 +126,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_is_dismissed_and_hangs_is_watched_until_it_is_gone() {
-        let mut crew = Supervisor::default();
+        let mut supervisor = Supervisor::default();
         let (end, ends) = oneshot::channel::<()>();
-        let pulse = crew.pulses.start("line1");
-        let member = crew.hire(
+        let heartbeat = supervisor.heartbeats.start("line1");
+        let member = supervisor.hire(
             "port line1".into(),
-            pulse,
+            heartbeat,
             CancellationToken::new(),
             async {
                 // The task does not react when it is told to stop.
@@ -131,35 +139,39 @@ mod tests {
             },
         );
         let hour = Duration::from_secs(3600);
-        let dismissed = tokio::time::timeout(hour, crew.dismiss(&member)).await;
+        let dismissed = tokio::time::timeout(hour, supervisor.dismiss(&member)).await;
         assert!(dismissed.is_err());
-        let watched: Vec<_> = crew
-            .pulses
+        let watched: Vec<_> = supervisor
+            .heartbeats
             .all()
             .iter()
             .map(|p| p.name().to_owned())
             .collect();
         assert_eq!(watched, ["line1"]);
         end.send(()).unwrap();
-        crew.dismiss(&member).await;
-        assert!(crew.pulses.all().is_empty());
+        supervisor.dismiss(&member).await;
+        assert!(supervisor.heartbeats.all().is_empty());
         // The task was told to end, so its end is no fault.
-        assert!(tokio::time::timeout(hour, crew.ended()).await.is_err());
+        assert!(
+            tokio::time::timeout(hour, supervisor.ended())
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn one_that_panics_is_watched_no_more_and_is_told() {
-        let mut crew = Supervisor::default();
-        let pulse = crew.pulses.start("line1");
-        crew.hire(
+        let mut supervisor = Supervisor::default();
+        let heartbeat = supervisor.heartbeats.start("line1");
+        supervisor.hire(
             "port line1".into(),
-            pulse,
+            heartbeat,
             CancellationToken::new(),
             async {
                 panic!("a fault");
             },
         );
-        assert_eq!(crew.ended().await, "port line1");
-        assert!(crew.pulses.all().is_empty());
+        assert_eq!(supervisor.ended().await, "port line1");
+        assert!(supervisor.heartbeats.all().is_empty());
     }
 }

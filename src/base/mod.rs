@@ -2,6 +2,9 @@
 //!
 //! Plain data and arithmetic. The room decides nothing, knows no bus and no platform, and
 //! reads no clock: callers pass the time as [`Now`] and chance as [`Rng`].
+//!
+//! The files lie side by side, though there are many: each is one small type that stands
+//! alone, and a room names the type and no folder.
 
 pub mod backoff;
 pub mod digest;

@@ -44,8 +44,8 @@ pub fn outcome(path: &Path, around: &Surroundings, as_json: bool) -> (String, u8
         Err(report) => return (format!("{report}\n"), EXIT_CONFIG),
     };
     let spec = Arc::new(loaded.spec);
-    let lessons = Learned::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
-    let lines = forecast(&spec, |profile| lessons.of(profile));
+    let learned = Learned::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
+    let lines = forecast(&spec, |profile| learned.of(profile));
     let overloaded = |l: &LineForecast| {
         let allowed = spec.port(l.port).is_some_and(|p| p.budget.allow_overload);
         l.load() > FULL && !allowed

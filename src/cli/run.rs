@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
 use crate::app::Ended;
-use crate::app::events::Notice;
+use crate::app::events::ServiceEvent;
 use crate::config::{Problem, Severity};
 use crate::io::files::settings;
 use crate::io::log;
@@ -41,7 +41,7 @@ pub fn run(config: &Path) -> ExitCode {
         Err(report) => {
             print(report.problems());
             let errors = report.errors();
-            log::tell_before_start(&Notice::StartRefused { errors });
+            log::tell_before_start(&ServiceEvent::StartRefused { errors });
             return ExitCode::from(EXIT_CONFIG);
         }
     };

@@ -136,7 +136,7 @@ impl Schedule {
             let mut number = 0;
             for (id, device) in spec.devices_on(port) {
                 let station = PolledDevice::new(id, device, line, &mut number, now.mono);
-                if !station.slots.is_empty() {
+                if !station.slots().is_empty() {
                     stations.push(station);
                 }
             }
@@ -171,7 +171,7 @@ impl Schedule {
     /// the first [`Schedule::next`].
     pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
         for station in &mut self.devices {
-            let holes = known(&station.profile);
+            let holes = known(station.profile());
             station.know(now, &holes);
         }
     }
@@ -244,7 +244,7 @@ impl Schedule {
     pub fn done(&mut self, now: Mono, job: &Request, outcome: &Outcome) -> Evidence {
         let out = self.out.remove(&job.device);
         let took = now.since(job.asked);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) else {
+        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
             return evidence_of(outcome);
         };
         if job.is_command() {
@@ -280,11 +280,11 @@ impl Schedule {
         }
         self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
         self.spread(now, job, outcome);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) else {
+        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
             return evidence;
         };
-        let found = std::mem::take(&mut station.reading.findings);
-        let kind = Arc::clone(&station.profile);
+        let found = station.take_findings();
+        let kind = Arc::clone(station.profile());
         for finding in found {
             self.share(now, job.device, &kind, &finding);
             self.findings.push_back(finding);
@@ -296,12 +296,12 @@ impl Schedule {
     /// as long as no poll is lost by the rest. Where other devices miss as well, it is more
     /// likely that they are dead.
     fn rests_for(&mut self, now: Mono, job: &Request, latest: Mono) -> Option<Mono> {
-        let mut others = self.devices.iter().filter(|s| s.device != job.device);
+        let mut others = self.devices.iter().filter(|s| s.device() != job.device);
         if others.any(|s| s.misses() > 0) {
             return None;
         }
         let until = latest.min(now + self.leeway(now).bears());
-        let station = self.devices.iter_mut().find(|s| s.device == job.device)?;
+        let station = self.devices.iter_mut().find(|s| s.device() == job.device)?;
         station.is_waited_for(until == latest);
         (until > now).then_some(until)
     }
@@ -309,7 +309,7 @@ impl Schedule {
     /// Takes how long the unit took for this request, from the end of the request to the
     /// beginning of its reply; its requests are planned by this time.
     pub fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
-        if let Some(station) = self.devices.iter_mut().find(|s| s.device == job.device) {
+        if let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) {
             station.measured(now, job, gap);
         }
     }
@@ -324,7 +324,8 @@ impl Schedule {
     /// Shares a finding with the other devices of the kind: they need not all run into the
     /// same hole.
     fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
-        let of_kind = |s: &&mut PolledDevice| s.device != finder && Arc::ptr_eq(&s.profile, kind);
+        let of_kind =
+            |s: &&mut PolledDevice| s.device() != finder && Arc::ptr_eq(s.profile(), kind);
         for station in self.devices.iter_mut().filter(of_kind) {
             match finding {
                 Finding::Hole { hole, .. } => station.learn(now, *hole, false),
@@ -345,35 +346,34 @@ impl Schedule {
     /// a request that was given up, its device lives: the device is returned, and polled in
     /// full again.
     pub fn overheard(&mut self, now: Mono, unit: UnitId) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter.is_none() && s.unit == unit)
+        self.passed_by(now, |s| s.meter().is_none() && s.unit() == unit)
     }
 
     /// Does the same for a meter of DL/T 645.
     pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter.is_some_and(|own| own.means(meter)))
+        self.passed_by(now, |s| s.meter().is_some_and(|own| own.means(meter)))
     }
 
     fn passed_by(&mut self, now: Mono, is: impl Fn(&PolledDevice) -> bool) -> Option<DeviceId> {
         // A reply that names no sender by a standard was recognised as the reply to the last
         // question. It may be the reply of a neighbour in the same reply class.
-        let last = self.devices.iter().max_by_key(|s| s.served);
-        let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device);
+        let last = self.devices.iter().max_by_key(|s| s.served());
+        let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device());
         let is_it = |s: &PolledDevice| match nameless {
-            Some(last) => s.device == last && !s.speaks_like_others(),
+            Some(last) => s.device() == last && !s.speaks_like_others(),
             None => !s.is_nameless(),
         };
         let mut all = self.devices.iter_mut();
         let station = all.find(|s| is(s) && is_it(s))?;
         let owed = station.owes_a_reply();
         station.passed_by(now);
-        self.findings
-            .append(&mut station.reading.findings.drain(..).collect());
+        self.findings.extend(station.take_findings());
         if !owed {
             return None;
         }
         self.late_reply = None;
         station.was_late(now);
-        Some(station.device)
+        Some(station.device())
     }
 
     /// Tries every device at once, as the line is open again after a loss.
@@ -401,9 +401,8 @@ impl Schedule {
             return Next::Idle;
         };
         let station = &mut self.devices[station];
-        station.served = self.turn;
-        station.busy = true;
-        if let Some(slot) = station.slots.get_mut(job.block) {
+        station.serve(self.turn);
+        if let Some(slot) = station.slots_mut().get_mut(job.block) {
             job.since = slot.waits.take();
         }
         let out = Out {

@@ -24,7 +24,6 @@ mod events;
 mod flapping;
 mod liveness;
 mod registry;
-mod reload;
 
 pub use events::Notice;
 pub use liveness::{Life, SilenceReason};

@@ -1,5 +1,7 @@
 //! The table of devices: field events come in, wishes and notices go out.
 
+mod reload;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -12,12 +14,12 @@ use crate::spec::{DeviceSpec, Spec};
 /// What the fleet believes about every device. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Fleet {
-    pub(super) devices: Vec<Device>,
-    pub(super) ports: Vec<Port>,
+    devices: Vec<Device>,
+    ports: Vec<Port>,
     /// When each device falls silent if no proof of life follows, or is no longer held back.
     /// The earliest comes first, so that 2,000 devices cost one look.
     deadlines: BTreeSet<(Mono, DeviceId)>,
-    pub(super) out: VecDeque<Output>,
+    out: VecDeque<Output>,
 }
 
 /// An output of the fleet.
@@ -37,17 +39,17 @@ pub enum Output {
 }
 
 #[derive(Debug)]
-pub(super) struct Device {
-    pub(super) port: PortId,
-    pub(super) watch: Watch,
+struct Device {
+    port: PortId,
+    watch: Watch,
     flapping: Flapping,
     deadline: Option<Wake>,
     /// Whether the device is no longer configured. The fleet then believes nothing about it.
-    pub(super) retired: bool,
+    retired: bool,
 }
 
 impl Device {
-    pub(super) fn new(spec: &DeviceSpec, now: Mono) -> Self {
+    fn new(spec: &DeviceSpec, now: Mono) -> Self {
         Device {
             port: spec.port,
             watch: Watch::new(spec.liveness, now),
@@ -59,23 +61,23 @@ impl Device {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Port {
-    pub(super) devices: Vec<DeviceId>,
-    pub(super) down: Option<String>,
+struct Port {
+    devices: Vec<DeviceId>,
+    down: Option<String>,
     /// Whether the notice was given that the port's devices fall silent because it is down.
     told: bool,
     /// Whether the notice was given that none of the port's devices answers.
     mute: bool,
     load_permille: u16,
     /// How long the port may be down before its devices count as silent.
-    pub(super) grace: Duration,
+    grace: Duration,
     /// Whether devices that come and go are kept offline.
-    pub(super) damping: bool,
+    damping: bool,
 }
 
 impl Port {
     /// Returns the grace of the port, if the port is down.
-    pub(super) fn down_for(&self) -> Option<Duration> {
+    fn down_for(&self) -> Option<Duration> {
         self.down.as_ref().map(|_| self.grace)
     }
 }
@@ -219,7 +221,7 @@ impl Fleet {
     }
 
     /// Turns a change into a wish and a notice, and keeps the deadline current.
-    pub(super) fn settle(
+    fn settle(
         &mut self,
         now: Mono,
         device: DeviceId,
@@ -330,7 +332,7 @@ impl Fleet {
     /// Gives one notice for a port that is down, when the first of its devices falls silent
     /// because of the port. The other devices, which follow as the grace of each runs out, get
     /// none.
-    pub(super) fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
+    fn tell_silenced(&mut self, silenced: BTreeSet<PortId>) {
         for port in silenced {
             let Some(p) = self.ports.get_mut(port.index()) else {
                 continue;

@@ -1,5 +1,7 @@
 //! The coordinator: fleet and cloud, composed.
 
+mod snapshot;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -20,13 +22,13 @@ use crate::spec::{Changes, Spec};
 /// The coordinator of fleet and cloud. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Coordinator {
-    pub(super) spec: Arc<Spec>,
-    pub(super) fleet: Fleet,
-    pub(super) cloud: Cloud,
+    spec: Arc<Spec>,
+    fleet: Fleet,
+    cloud: Cloud,
     cache: Cache,
-    pub(super) statistics: Statistics,
-    pub(super) counters: BTreeMap<DeviceId, Counters>,
-    pub(super) link: LinkState,
+    statistics: Statistics,
+    counters: BTreeMap<DeviceId, Counters>,
+    link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
     crowds: EventGrouping<Notice>,
@@ -121,7 +123,7 @@ impl Coordinator {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::Errand(errand) => Output::Errand(errand),
+            cloud::Output::Errand(remote_task) => Output::Errand(remote_task),
             cloud::Output::Notice(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))

@@ -26,7 +26,6 @@
 mod cache;
 mod coordinator;
 mod messages;
-mod snapshot;
 mod statistics;
 mod status;
 

@@ -26,13 +26,13 @@ const OF_PORT: usize = 512;
 #[derive(Debug)]
 pub(super) struct Statistics {
     /// When this run of the service began.
-    pub(super) began: Now,
+    began: Now,
     devices: Vec<Heard>,
     ports: Vec<Line>,
-    pub(super) link: LinkHistory,
+    link: LinkHistory,
     wanted: BTreeSet<DeviceId>,
     /// The last refusal of a device, and when.
-    pub(super) refusal: Option<(String, Mono)>,
+    refusal: Option<(String, Mono)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,13 +78,13 @@ impl Default for Heard {
 #[derive(Clone, Debug)]
 pub(super) struct LinkHistory {
     /// Since when the link has its present state.
-    pub(super) since: Mono,
+    pub since: Mono,
     /// How often the link was connected.
-    pub(super) connects: u64,
+    pub connects: u64,
     /// How long from the last connection until all wanted devices were online.
-    pub(super) takeover: Option<Duration>,
+    pub takeover: Option<Duration>,
     /// The last failed attempt or end of a connection, and when.
-    pub(super) failure: Option<(LinkDown, Mono)>,
+    pub failure: Option<(LinkDown, Mono)>,
     up: bool,
 }
 
@@ -232,6 +232,21 @@ impl Statistics {
         if changes.cloud.connection && std::mem::replace(&mut self.link.up, false) {
             self.link.since = now.mono;
         }
+    }
+
+    /// Returns when this run of the service began.
+    pub(super) const fn began(&self) -> Now {
+        self.began
+    }
+
+    /// Returns the history of the link.
+    pub(super) const fn link(&self) -> &LinkHistory {
+        &self.link
+    }
+
+    /// Returns the last refusal of a device, and when it came.
+    pub(super) const fn refusal(&self) -> Option<&(String, Mono)> {
+        self.refusal.as_ref()
     }
 
     /// Returns how many devices ought to be online.

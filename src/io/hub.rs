@@ -44,7 +44,7 @@ pub struct Ends {
     /// To the task that runs remote tasks. The channel takes four without waiting: there is one
     /// remote task for a file and one for the file on probation, and each may have run out
     /// once.
-    pub errands: mpsc::Sender<RemoteTask>,
+    pub remote_tasks: mpsc::Sender<RemoteTask>,
     /// From the control socket and the metrics.
     pub questions: mpsc::Receiver<Question>,
     /// The status line for the service manager.
@@ -114,7 +114,7 @@ pub async fn run(
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     stop: CancellationToken,
 ) {
     let mut outbox = Outbox {
@@ -137,7 +137,7 @@ pub async fn run(
             usable = !usable;
             hub.handle(now, Input::Vault { usable });
         }
-        match outbox.drain(&mut hub, &mut keeper, &ends.errands, clock, &journal) {
+        match outbox.drain(&mut hub, &mut keeper, &ends.remote_tasks, clock, &journal) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
@@ -163,7 +163,7 @@ pub async fn run(
                 news
             });
         }
-        pulse.beat();
+        heartbeat.beat();
         keeper.start(clock.now().mono, hub.wants_secrets(clock.now()));
         let breath = if stale { status_at } else { now + BREATH };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
@@ -277,7 +277,7 @@ impl Outbox {
         &mut self,
         hub: &mut Coordinator,
         keeper: &mut SecretWriter,
-        errands: &mpsc::Sender<RemoteTask>,
+        remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
     ) -> Drained {
@@ -299,7 +299,7 @@ impl Outbox {
                 Some(Output::Notice(notice)) => journal.tell(&notice),
                 Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
                 // If the remote task were ever lost, it would time out in the coordinator.
-                Some(Output::Errand(errand)) => drop(errands.try_send(errand)),
+                Some(Output::Errand(remote_task)) => drop(remote_tasks.try_send(remote_task)),
                 Some(Output::Parted) => return Drained::Parted,
                 Some(Output::Stopped) => return Drained::Stopped,
             }

@@ -11,6 +11,7 @@
 //! This is the only part of the lab that drives an engine of the product, because its
 //! purpose is to measure that engine. It judges by the ledger of the model alone.
 
+mod figures;
 mod recovery;
 mod report;
 mod site;

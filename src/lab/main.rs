@@ -2,7 +2,7 @@
 //! that plays all three together.
 
 mod demo;
-mod papers;
+mod manual_pages;
 mod table;
 mod training;
 
@@ -118,7 +118,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
         Verb::Papers { folder, date } => {
-            papers::write(&folder, &date, Arguments::command()).map(|()| true)
+            manual_pages::write(&folder, &date, Arguments::command()).map(|()| true)
         }
     }
 }

@@ -9,6 +9,9 @@
 //! are written here a second time, so that the models are independent of the code they
 //! check. The wing may use `base` and `spec`; never an engine it is meant to test. The
 //! exception is [`converge`], which measures an engine.
+//!
+//! Half of the files beside this one belong to the program `alink-lab` (`main.rs`): the
+//! demo, the training parts, the table on the terminal, the manual pages.
 
 pub mod broker;
 pub mod bus;

@@ -18,7 +18,7 @@ use alink_gateway::base::{Mono, Rng, UnitId};
 use alink_gateway::io::files::settings;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Year};
+use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
 use alink_gateway::lab::bus::{Chance, Life, Line, Pace, Rack, Unit, UnitBehaviour};
 use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};

@@ -4,45 +4,36 @@
 //! data: everything that a [`Spec`] can say is allowed, so no floor above has to check again.
 //! Durations are durations, addresses are in range, names are unique, every reference resolves.
 
-pub mod adapter;
-pub mod characters;
 pub mod cloud;
-pub mod connection;
 pub mod control;
-pub mod data_type;
-pub mod date_time;
-pub mod decimal;
 pub mod dlt645;
-pub mod encoding;
 pub mod field;
-pub mod measure;
+pub mod line;
 pub mod network;
 pub mod raw;
 pub mod reload;
 pub mod remote;
+pub mod value;
 
-pub use adapter::{Adapter, Rs485, RtsLevel};
-pub use characters::{Characters, Parity, StopBits};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
-pub use connection::{ConnectionSpec, TransactionIds};
 pub use control::ControlSpec;
-pub use data_type::{DataType, NumberType};
-pub use date_time::{DateTime, FieldForm, TimeField, TimeLayout, UtcOffset};
-pub use decimal::Decimal;
-pub use encoding::Encoding;
 pub use field::{
-    ByteOrder, Codec, DeviceSpec, Digits, Framing, Gap, Half, LineBudget, LineSpec, Liveness,
-    Number, PointSpec, PortSpec, Priority, ProfileSpec, Protocol, Reads, SerialSpec, Shown, Table,
-    TcpSpec, WordOrder,
+    DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
+    ProfileSpec, Protocol, Reads, SerialSpec, Shown, Table, TcpSpec,
 };
-pub use measure::{Bits, Marker, Measure, Part, Sign, States};
-
+pub use line::{
+    Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,
+};
 pub use network::{HostList, Network};
 pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
+pub use value::{
+    Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
+    Measure, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset, WordOrder,
+};
 
 use std::time::Duration;
 

@@ -94,7 +94,7 @@ impl Linked {
             Heartbeat::new("link"),
         );
         if let Some(vault) = vault {
-            link = link.with_vault(vault.clone());
+            link = link.with_secret_store(vault.clone());
         }
         Linked {
             wire,

@@ -12,7 +12,7 @@ use alink_gateway::field::dlt645::{Address, Edition, Place, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
-use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Saying, Year};
+use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Saying, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
 use alink_gateway::spec::{Decimal, Table};
 

@@ -19,7 +19,7 @@ use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::Surroundings;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Year};
+use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Codec, LineSpec, Spec};
@@ -94,8 +94,8 @@ fn meter(year: Year, address: u64) -> BusProtocol {
     BusProtocol::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
 }
 
-fn manners(tongue: &mut BusProtocol) -> &mut UnitBehaviour {
-    match tongue {
+fn manners(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
+    match protocol {
         BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.manners,
         BusProtocol::Plain(plain) => &mut plain.manners,
         BusProtocol::Custom(_) => panic!("a function has no manners"),
@@ -215,7 +215,7 @@ impl World {
 
     fn meter(&self, address: u64) -> Meter {
         self.rig.with(|line, _| {
-            let meters = line.tongues_mut().iter().filter_map(|t| match t {
+            let meters = line.protocols_mut().iter().filter_map(|t| match t {
                 BusProtocol::Meter(meter) => Some(meter.clone()),
                 _ => None,
             });
@@ -273,7 +273,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = false);
+        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
     let before: Vec<u32> = ["mod-1", "mtr-4", "old-5", "scale-6"]
         .map(|n| w.values(n))
         .into();
@@ -288,7 +288,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
     }
     // Back to life, and back among the others.
     w.rig
-        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = true);
+        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("mtr-3");
     w.run(Duration::from_secs(30)).await;
     assert!(w.values("mtr-3") - before >= 12);
@@ -320,12 +320,12 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
     for seed in 0..8 {
         let spec = spec(MIXED);
         let mut line = mixed(&spec, seed);
-        for tongue in line.tongues_mut() {
-            if let BusProtocol::Meter(meter) = tongue {
+        for protocol in line.protocols_mut() {
+            if let BusProtocol::Meter(meter) = protocol {
                 // The longer data in several frames.
                 meter.frame = if seed % 2 == 0 { 200 } else { 4 };
             }
-            manners(tongue).faults.clone_from(&hostile);
+            manners(protocol).faults.clone_from(&hostile);
         }
         for unit in [1, 2] {
             let unit = line.unit_mut(UnitId(unit)).unwrap();
@@ -425,7 +425,7 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = false);
+        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
     // Its silence is confirmed; then the others have three of four seconds.
     w.run(Duration::from_secs(30)).await;
     assert!(w.misses("ad-1") >= 3);
@@ -437,13 +437,13 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     }
     // Two of them no less: they take turns.
     w.rig
-        .with(|line, _| manners(&mut line.tongues_mut()[1]).alive = false);
+        .with(|line, _| manners(&mut line.protocols_mut()[1]).alive = false);
     w.run(Duration::from_secs(60)).await;
     let before = w.values("ad-3");
     w.run(Duration::from_secs(400)).await;
     assert!(w.values("ad-3") - before > 270, "{before} {:?}", w.values);
     w.rig
-        .with(|line, _| manners(&mut line.tongues_mut()[0]).alive = true);
+        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("ad-1");
     w.run(Duration::from_secs(150)).await;
     assert!(w.values("ad-1") > before + 10, "{before} {:?}", w.values);
@@ -480,7 +480,7 @@ devices:
     w.run(Duration::from_secs(60)).await;
     assert!(w.values("scale-6") >= 59, "{:?}", w.values);
     w.rig.with(|line, _| {
-        manners(&mut line.tongues_mut()[0]).turnaround = Duration::from_millis(900);
+        manners(&mut line.protocols_mut()[0]).turnaround = Duration::from_millis(900);
     });
     // Eight tries, and a rest of four response timeouts.
     w.run(Duration::from_secs(90)).await;

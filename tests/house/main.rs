@@ -17,6 +17,8 @@ mod tools;
 mod config_cases;
 mod journal;
 mod metrics;
+mod modules;
 mod readme;
 mod rules;
 mod source;
+mod walls;

@@ -21,7 +21,12 @@ pub(crate) struct Mention {
     pub(crate) line: usize,
     /// Segments: `["std", "fs", "read"]`; a glob ends in `*`.
     pub(crate) path: Vec<String>,
+    /// The name by which a `use` makes it known; `None` for a path in code.
+    pub(crate) known_as: Option<String>,
 }
+
+/// A word or a sign of a source, with its line.
+pub(crate) type Token = (usize, String);
 
 impl Mention {
     /// Returns whether it names `what` (`std::fs`), an item inside it, or, by a glob, a
@@ -165,12 +170,16 @@ fn char_end(s: &[char], from: usize) -> Option<usize> {
 
 /// Returns every path mentioned in `code` (already without comments and literals).
 pub(crate) fn mentions(code: &str) -> Vec<Mention> {
-    let tokens = tokens(code);
+    mentions_in(&tokens(code))
+}
+
+/// Returns every path mentioned in `tokens`.
+pub(crate) fn mentions_in(tokens: &[Token]) -> Vec<Mention> {
     let mut found = Vec::new();
     let mut i = 0;
     while i < tokens.len() {
         if tokens[i].1 == "use" {
-            i = use_tree(&tokens, i + 1, &[], &mut found);
+            i = use_tree(tokens, i + 1, &[], &mut found);
         } else if is_name(&tokens[i].1) {
             let (line, mut path) = (tokens[i].0, vec![tokens[i].1.clone()]);
             while tokens.get(i + 1).is_some_and(|t| t.1 == "::")
@@ -181,7 +190,11 @@ pub(crate) fn mentions(code: &str) -> Vec<Mention> {
             }
             // A single word is a local name, not a way out.
             if path.len() > 1 {
-                found.push(Mention { line, path });
+                found.push(Mention {
+                    line,
+                    path,
+                    known_as: None,
+                });
             }
         }
         i += 1;
@@ -196,18 +209,17 @@ pub(crate) fn lines_with_word(code: &str, word: &str) -> Vec<usize> {
 }
 
 /// Expands one `use` tree from `i`; returns the index of the character that ended it.
-fn use_tree(
-    tokens: &[(usize, String)],
-    mut i: usize,
-    prefix: &[String],
-    found: &mut Vec<Mention>,
-) -> usize {
+fn use_tree(tokens: &[Token], mut i: usize, prefix: &[String], found: &mut Vec<Mention>) -> usize {
     let mut path = prefix.to_vec();
-    let mut ended = false;
+    let mut alias = None;
+    let (mut ended, mut names_itself) = (false, false);
     while let Some((line, token)) = tokens.get(i) {
         match token.as_str() {
             "::" => {}
-            "as" => i += 1,
+            "as" => {
+                i += 1;
+                alias = tokens.get(i).map(|t| t.1.clone());
+            }
             "{" => {
                 loop {
                     i = use_tree(tokens, i + 1, &path, found);
@@ -218,18 +230,18 @@ fn use_tree(
                 ended = true;
             }
             "," | "}" | ";" => {
-                if !ended && path.len() > prefix.len() {
-                    found.push(Mention { line: *line, path });
+                if !ended && (names_itself || path.len() > prefix.len()) {
+                    let known_as = alias.or_else(|| path.last().cloned());
+                    found.push(Mention {
+                        line: *line,
+                        path,
+                        known_as,
+                    });
                 }
                 return i;
             }
-            "self" if !prefix.is_empty() => {
-                found.push(Mention {
-                    line: *line,
-                    path: path.clone(),
-                });
-                ended = true;
-            }
+            // `{self}`: the module that stands before the brace.
+            "self" if !prefix.is_empty() => names_itself = true,
             name => path.push(name.to_owned()),
         }
         i += 1;
@@ -237,11 +249,12 @@ fn use_tree(
     i
 }
 
-fn is_name(token: &str) -> bool {
+pub(crate) fn is_name(token: &str) -> bool {
     token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-fn tokens(code: &str) -> Vec<(usize, String)> {
+/// Returns the words and signs of `code` (already without comments and literals).
+pub(crate) fn tokens(code: &str) -> Vec<Token> {
     let mut out = Vec::new();
     for (n, line) in code.lines().enumerate() {
         let mut rest = line;

@@ -34,7 +34,7 @@ use crate::tools::have;
 use alink_gateway::base::{Now, Rng, UnitId, Wall};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::life::meter::ENERGY;
-use alink_gateway::lab::bus::tongue::{BusProtocol, Meter, Plain, Year};
+use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Life, Line as Wires, Pace, Rack, Unit};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use alink_gateway::spec::Table;

@@ -85,20 +85,20 @@ impl Attempt {
 /// One device on the line.
 #[derive(Clone, Debug)]
 pub(super) struct PolledDevice {
-    pub(super) device: DeviceId,
-    pub(super) unit: UnitId,
-    pub(super) meter: Option<Address>,
+    device: DeviceId,
+    unit: UnitId,
+    meter: Option<Address>,
     phrases: Encoder,
     serial: Option<Arc<SerialSpec>>,
-    pub(super) timeout: Timeout,
+    timeout: Timeout,
     turnaround: Duration,
-    pub(super) profile: Arc<ProfileSpec>,
-    pub(super) slots: Vec<PollSlot>,
+    profile: Arc<ProfileSpec>,
+    slots: Vec<PollSlot>,
     /// When the next value of each point comes in its turn: a value may be as early as its
     /// predecessor was late, and no more values are taken.
     next_value: Vec<Mono>,
     /// What is known about reading the device.
-    pub(super) reading: AdaptivePlan,
+    reading: AdaptivePlan,
     /// The wait before the next attempt; it also counts the misses in a row.
     retry: Backoff,
     stale: StaleReplies,
@@ -130,7 +130,7 @@ pub(super) struct PolledDevice {
     /// more use than the requests of the plan.
     part_backoff: Backoff,
     /// Whether the device has been asked, and the outcome is not known yet.
-    pub(super) busy: bool,
+    busy: bool,
     /// What other devices of its kind have found out meanwhile.
     learned_meanwhile: Vec<(Hole, bool)>,
     /// Whether some device of the line was asked and never answered.
@@ -157,10 +157,66 @@ pub(super) struct PolledDevice {
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// The turn in which the device was last served.
-    pub(super) served: u64,
+    served: u64,
 }
 
 impl PolledDevice {
+    /// Returns which device it is.
+    pub(super) const fn device(&self) -> DeviceId {
+        self.device
+    }
+
+    /// Returns its Modbus address.
+    pub(super) const fn unit(&self) -> UnitId {
+        self.unit
+    }
+
+    /// Returns its address if it is a meter of DL/T 645.
+    pub(super) const fn meter(&self) -> Option<Address> {
+        self.meter
+    }
+
+    /// Returns its kind.
+    pub(super) const fn profile(&self) -> &Arc<ProfileSpec> {
+        &self.profile
+    }
+
+    /// Returns its requests and when each is due.
+    pub(super) fn slots(&self) -> &[PollSlot] {
+        &self.slots
+    }
+
+    /// Returns its requests, to be put off or taken.
+    pub(super) fn slots_mut(&mut self) -> &mut [PollSlot] {
+        &mut self.slots
+    }
+
+    /// Takes what was found out about reading the device.
+    pub(super) fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.reading.findings)
+    }
+
+    /// Returns whether the device has been asked, and the outcome is not known yet.
+    pub(super) const fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Notes that the device is asked in this turn.
+    pub(super) const fn serve(&mut self, turn: u64) {
+        self.served = turn;
+        self.busy = true;
+    }
+
+    /// Notes that the request to the device is under way no more.
+    pub(super) const fn is_served(&mut self) {
+        self.busy = false;
+    }
+
+    /// Returns the turn in which the device was last served.
+    pub(super) const fn served(&self) -> u64 {
+        self.served
+    }
+
     /// Builds the device. `number` counts the requests of the line, so that each gets a phase
     /// of its own.
     pub(super) fn new(

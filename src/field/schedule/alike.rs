@@ -8,7 +8,7 @@ use crate::spec::raw::Question;
 
 /// Gives each device the reply classes that its questions share with other devices.
 pub(super) fn acquaint(stations: &mut [PolledDevice]) {
-    let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(&s.profile)).collect();
+    let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(s.profile())).collect();
     let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
         Protocol::Raw(questions) => questions.clone(),
         Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
@@ -23,11 +23,11 @@ pub(super) fn acquaint(stations: &mut [PolledDevice]) {
 impl Schedule {
     /// Takes the end of a request, for the devices of the same reply class.
     pub(super) fn spread(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
-        let who = self.devices.iter_mut().find(|s| s.device == job.device);
+        let who = self.devices.iter_mut().find(|s| s.device() == job.device);
         let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {
             return;
         };
-        for other in self.devices.iter_mut().filter(|s| s.device != job.device) {
+        for other in self.devices.iter_mut().filter(|s| s.device() != job.device) {
             other.hear(now, job.device, word, cleared);
         }
     }

@@ -21,7 +21,7 @@ impl Schedule {
     /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
         let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
-        if station.profile.protocol != Protocol::Modbus {
+        if station.profile().protocol != Protocol::Modbus {
             return Err(Refused::NotModbus);
         }
         if !command.entries.fit(command.start) {
@@ -42,25 +42,25 @@ impl Schedule {
     pub fn lost(&mut self) {
         self.out.clear();
         for station in &mut self.devices {
-            station.busy = false;
+            station.is_served();
         }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
     fn station(&self, device: DeviceId) -> Option<&PolledDevice> {
-        self.devices.iter().find(|s| s.device == device)
+        self.devices.iter().find(|s| s.device() == device)
     }
 
     fn is_asked(&self, device: DeviceId) -> bool {
-        self.station(device).is_some_and(|s| s.busy)
+        self.station(device).is_some_and(PolledDevice::is_busy)
     }
 
     /// Returns the request of the next command.
     pub(super) fn next_command(&mut self, now: Mono) -> Option<Request> {
         let stations = &self.devices;
         self.commands.refuse(|w| {
-            let station = stations.iter().find(|s| s.device == w.command.device);
+            let station = stations.iter().find(|s| s.device() == w.command.device);
             match station {
                 Some(s) if s.is_given_up() => Some(Refused::Silent),
                 _ if w.until <= now => Some(Refused::TooLate),
@@ -77,15 +77,14 @@ impl Schedule {
         self.turn += 1;
         let turn = self.turn;
         let device = next.command.device;
-        let station = self.devices.iter_mut().find(|s| s.device == device)?;
-        station.served = turn;
+        let station = self.devices.iter_mut().find(|s| s.device() == device)?;
+        station.serve(turn);
         let write = Write {
-            unit: station.unit,
+            unit: station.unit(),
             start: next.command.start,
             entries: next.command.entries,
         };
         let job = station.command(write, now);
-        station.busy = true;
         let out = Out {
             harm: None,
             ahead: None,

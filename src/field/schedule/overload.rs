@@ -129,7 +129,7 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
         let now = line.now;
         match line.schedule.next(now) {
             Next::Run(job) => {
-                let slots = line.schedule.devices.iter().flat_map(|s| &s.slots);
+                let slots = line.schedule.devices.iter().flat_map(|s| s.slots());
                 let due: Vec<Priority> = slots
                     .filter(|s| s.due <= now)
                     .map(|s| s.block.priority)

@@ -35,12 +35,12 @@ impl Schedule {
             };
             // No request waits for devices that have never answered.
             let known = self.devices.iter().filter(|s| !s.is_stranger());
-            let slots = known.flat_map(|s| &s.slots);
+            let slots = known.flat_map(PolledDevice::slots);
             let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
             let over = waiting.map(|s| s.over(now)).max();
             let over = (over.is_some(), over.unwrap_or_default());
             let stood = tempo.turn(now, over.0, over.1, rested, offered);
-            for slot in self.devices.iter_mut().flat_map(|s| &mut s.slots) {
+            for slot in self.devices.iter_mut().flat_map(PolledDevice::slots_mut) {
                 if slot.block.priority == priority {
                     slot.put_off(stood);
                     slot.lose(now);
@@ -70,7 +70,7 @@ impl Schedule {
     fn expected(&self) -> impl Iterator<Item = (&PolledDevice, &PollSlot)> {
         let answering = self.answering().filter(|(_, s)| !s.is_stranger());
         answering.flat_map(|(_, station)| {
-            let slots = station.slots.iter().filter(|slot| !station.is_rare(slot));
+            let slots = station.slots().iter().filter(|slot| !station.is_rare(slot));
             slots.map(move |slot| (station, slot))
         })
     }
@@ -84,7 +84,7 @@ impl Schedule {
             .expected()
             .max_by_key(|(station, slot)| share(station, slot));
         let burden = |(station, slot): (&PolledDevice, &PollSlot)| RequestLoad {
-            device: station.device,
+            device: station.device(),
             table: slot.block.table,
             first: slot.block.start,
             count: slot.block.count,

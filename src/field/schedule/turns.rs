@@ -22,11 +22,11 @@ const BEHIND_FOR_GOOD: Duration = Duration::from_secs(10);
 
 /// A poll that is due.
 pub(super) struct DuePoll {
-    pub(super) station: usize,
-    pub(super) slot: usize,
+    pub station: usize,
+    pub slot: usize,
     rank: Mono,
     /// The lower priority that goes before a higher one with this poll, and pays for it.
-    pub(super) ahead: Option<Priority>,
+    pub ahead: Option<Priority>,
 }
 
 /// What is tried again after a failure.
@@ -41,12 +41,12 @@ pub(super) enum AttemptKind {
 /// A try of what failed.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt {
-    pub(super) station: usize,
-    pub(super) what: AttemptKind,
+    pub station: usize,
+    pub what: AttemptKind,
     /// Before when the try may not be made.
-    pub(super) at: Mono,
+    pub at: Mono,
     /// What the try may do to the others; it is paid for.
-    pub(super) impact: Impact,
+    pub impact: Impact,
     /// Whether the try is to confirm a silence that has just begun.
     confirms: bool,
     /// Whether the budget of attempts that take time from answering devices has time for
@@ -85,10 +85,10 @@ impl Schedule {
         let mut overdue = BTreeSet::new();
         let free = self
             .answering()
-            .filter(|(_, s)| !s.busy && s.free_at(now) <= now);
+            .filter(|(_, s)| !s.is_busy() && s.free_at(now) <= now);
         for (i, station) in free {
             let stands_back = !generous && station.is_stranger();
-            for (j, slot) in station.slots.iter().enumerate() {
+            for (j, slot) in station.slots().iter().enumerate() {
                 if station.is_rare(slot) || station.ready_at(slot) > now {
                     continue;
                 }
@@ -99,7 +99,7 @@ impl Schedule {
                     Some(_) => slot.block.interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
-                let order = (slot.rank() + late, station.served, i, j);
+                let order = (slot.rank() + late, station.served(), i, j);
                 let best = first.entry((stands_back, priority)).or_insert(order);
                 *best = order.min(*best);
                 if slot.is_overdue(now) {
@@ -126,9 +126,9 @@ impl Schedule {
     /// Returns when an answering device will be due.
     pub(super) fn next_poll(&self, now: Mono) -> Option<Mono> {
         self.answering()
-            .filter(|(_, s)| !s.busy)
+            .filter(|(_, s)| !s.is_busy())
             .filter_map(|(_, s)| {
-                let expected = s.slots.iter().filter(|slot| !s.is_rare(slot));
+                let expected = s.slots().iter().filter(|slot| !s.is_rare(slot));
                 let due = expected.map(|slot| s.ready_at(slot)).min()?;
                 Some(due.max(s.free_at(now)))
             })
@@ -146,14 +146,19 @@ impl Schedule {
             return None;
         }
         let leeway = self.leeway(now);
-        let idle = self.devices.iter().enumerate().filter(|(_, s)| !s.busy);
+        let idle = self
+            .devices
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| !s.is_busy());
         let tries = idle.flat_map(|(i, s)| {
             let device = s
                 .is_in_doubt()
                 .then(|| self.try_of_device(now, i, s, leeway))
                 .flatten();
             let answers = !s.is_in_doubt();
-            let requests = (0..s.slots.len()).filter(move |j| answers && s.is_rare(&s.slots[*j]));
+            let requests =
+                (0..s.slots().len()).filter(move |j| answers && s.is_rare(&s.slots()[*j]));
             let requests = requests.map(move |j| self.try_of_request(now, i, s, j, leeway));
             device.into_iter().chain(requests)
         });
@@ -182,7 +187,7 @@ impl Schedule {
             may_go_before: self.budget_allows(now, urgent),
             rank: s.retry_rank(now),
         };
-        Some((attempt, urgent, s.served))
+        Some((attempt, urgent, s.served()))
     }
 
     /// Returns the same for a request that is set aside.
@@ -194,7 +199,7 @@ impl Schedule {
         j: usize,
         leeway: Leeway,
     ) -> (Attempt, bool, u64) {
-        let slot = &s.slots[j];
+        let slot = &s.slots()[j];
         // A request that failed once is a poll like others, unless another poll would be
         // lost by it.
         let harm = match leeway.impact_of(s.try_takes(now, slot)) {
@@ -219,7 +224,7 @@ impl Schedule {
             may_go_before: harm == Impact::Loss && self.budget_allows(now, false),
             rank: slot.due + PATIENCE,
         };
-        (attempt, false, s.served)
+        (attempt, false, s.served())
     }
 
     /// Whether an attempt that takes time from answering devices can be paid for now.
@@ -265,7 +270,7 @@ impl Schedule {
             return leeway;
         }
         let stations = self.answering().map(|(_, s)| s);
-        let slots = stations.flat_map(|s| s.slots.iter().map(move |slot| (s, slot)));
+        let slots = stations.flat_map(|s| s.slots().iter().map(move |slot| (s, slot)));
         let expected = slots.filter(|(station, slot)| !station.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
             .map(|(station, slot)| {

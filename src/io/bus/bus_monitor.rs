@@ -425,15 +425,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_nobody_has_is_answered_with_those_there_are() {
-        let taps = BusMonitors::default();
-        let said = |taps: &BusMonitors| taps.listen("x").unwrap_err().to_string();
-        assert_eq!(said(&taps), "no port is called \"x\"; there are no ports");
-        let _one = taps.add("b");
-        assert_eq!(said(&taps), "no port is called \"x\"; there is only b");
-        let _other = taps.add("a");
-        assert_eq!(said(&taps), "no port is called \"x\"; there are a, b");
-        let mut listener = taps.listen("a").unwrap();
-        taps.remove("a");
+        let monitors = BusMonitors::default();
+        let said = |monitors: &BusMonitors| monitors.listen("x").unwrap_err().to_string();
+        assert_eq!(
+            said(&monitors),
+            "no port is called \"x\"; there are no ports"
+        );
+        let _one = monitors.add("b");
+        assert_eq!(said(&monitors), "no port is called \"x\"; there is only b");
+        let _other = monitors.add("a");
+        assert_eq!(said(&monitors), "no port is called \"x\"; there are a, b");
+        let mut listener = monitors.listen("a").unwrap();
+        monitors.remove("a");
         assert_eq!(listener.next().await, None);
     }
 

@@ -30,10 +30,10 @@
 
 mod commands;
 mod connection;
+mod echo_statistics;
 mod load;
 mod many;
 mod report;
-mod voice;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -115,18 +115,19 @@ pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
-    lessons: Learned,
+    learned: Learned,
     rng: Rng,
     clock: Clock,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
 ) {
-    let desk = None;
+    let questions = None;
     run_commanded(
-        port, spec, source, lessons, rng, clock, journal, hub, pulse, stop, attempted, desk,
+        port, spec, source, learned, rng, clock, journal, hub, heartbeat, stop, attempted,
+        questions,
     )
     .await;
 }
@@ -141,12 +142,12 @@ pub async fn run_commanded(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
-    lessons: Learned,
+    learned: Learned,
     mut rng: Rng,
     clock: Clock,
     journal: Journal,
     hub: mpsc::Sender<FieldEvent>,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
     commands: Option<mpsc::Receiver<PortCommand>>,
@@ -162,7 +163,7 @@ pub async fn run_commanded(
     let name = format!("port {}", manners.name);
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
-    schedule.remember(now.mono, |profile| lessons.of(profile));
+    schedule.remember(now.mono, |profile| learned.of(profile));
     // The rest that a unit needs begins with the last byte, whichever unit that came from.
     let rests = spec.devices_on(port).any(|(_, d)| !d.turnaround.is_zero());
     let most = if rests {
@@ -174,7 +175,7 @@ pub async fn run_commanded(
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
         spec,
-        lessons,
+        learned,
         silence: Silence::of(&manners.line),
         backoff: match manners.line {
             LineSpec::Serial(_) => Backoff::new(REOPEN.0, REOPEN.1),
@@ -187,9 +188,9 @@ pub async fn run_commanded(
         number: u16::try_from(rng.below(1 << 16)).unwrap_or_default(),
         rng,
         clock,
-        pulse,
+        heartbeat,
         attempted: Some(attempted),
-        desk: CommandQueue::new(commands),
+        questions: CommandQueue::new(commands),
         opened: now.mono,
         proven: true,
         unanswered: 0,
@@ -247,7 +248,7 @@ enum End {
 
 struct Port {
     spec: Arc<Spec>,
-    lessons: Learned,
+    learned: Learned,
     manners: PortSpec,
     opener: Opener,
     tap: BusMonitor,
@@ -256,10 +257,10 @@ struct Port {
     backoff: Backoff,
     rng: Rng,
     clock: Clock,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     attempted: Option<oneshot::Sender<()>>,
     /// The queue of commands.
-    desk: CommandQueue,
+    questions: CommandQueue,
     /// When the line was opened.
     opened: Mono,
     /// Whether an opened line is reason enough to call the port up.
@@ -299,7 +300,7 @@ impl Port {
     async fn serve(&mut self, exchange: &mut Exchange) -> End {
         let mut useful = std::mem::take(&mut self.is_useful);
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             match self.step(exchange, &mut useful).await {
                 Ok(()) => {}
                 Err(Stopped::HubGone) => return End::HubGone,
@@ -346,9 +347,9 @@ impl Port {
 
     /// Returns what to do now; takes in new commands and hands out the ends of others.
     fn next(&mut self, now: Mono) -> Next {
-        self.desk.hand_in(now, &mut self.schedule);
+        self.questions.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
-        self.desk.tell_ends(&mut self.schedule);
+        self.questions.tell_ends(&mut self.schedule);
         while let Some(strain) = self.schedule.poll_strain() {
             self.report.strained(&strain);
         }
@@ -397,7 +398,7 @@ impl Port {
         }
         let heard = tokio::select! {
             biased;
-            () = self.desk.wait() => return Ok(()),
+            () = self.questions.wait() => return Ok(()),
             heard = exchange.listen(until) => heard?,
         };
         self.overheard(heard, self.clock.now().mono).await
@@ -412,7 +413,7 @@ impl Port {
         self.tap.say(&self.clock, || self.turn(job));
         let patience = (job.timeout + LONGEST_REPLY) * 4;
         let running = exchange.run(job);
-        let ended = match self.pulse.during(&self.clock, patience, running).await {
+        let ended = match self.heartbeat.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
             Err(lost) if self.is_no_event(exchange, &lost) => {
                 let why = self.suspected.take();
@@ -435,7 +436,7 @@ impl Port {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
                     let evidence = self.schedule.done(at.mono, job, &outcome);
-                    self.desk.tell_ends(&mut self.schedule);
+                    self.questions.tell_ends(&mut self.schedule);
                     self.report.cut_off(job, at, evidence).await?;
                 }
                 return Err(lost.into());
@@ -463,7 +464,7 @@ impl Port {
             self.backoff.reset();
         }
         let evidence = self.schedule.done(now, job, &ended.outcome);
-        self.desk.tell_ends(&mut self.schedule);
+        self.questions.tell_ends(&mut self.schedule);
         // The time a unit takes to write says nothing about its time to read.
         if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
             self.schedule.measured(now, job, gap);
@@ -480,7 +481,6 @@ impl Port {
         // The silence behind a reply is taken as well, and taken once.
         let free = now + self.silence.between_frames();
         self.report
-            .load
             .was_busy(free.since(job.asked.max(self.busy_until)));
         self.busy_until = free;
         self.report.polled(job, &ended, evidence).await?;
@@ -505,7 +505,7 @@ impl Port {
     async fn tell_findings(&mut self) -> Result<(), HubGone> {
         let now = self.clock.now().mono;
         while let Some(finding) = self.schedule.poll_finding() {
-            self.lessons.note(&self.spec, &finding);
+            self.learned.note(&self.spec, &finding);
             self.report.found(now, &finding).await?;
         }
         Ok(())
@@ -514,7 +514,7 @@ impl Port {
     /// Handles replies to no outstanding request, which came at this time: replies to requests
     /// that were given up prove life.
     async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
-        self.report.own_voice(self.clock.now().mono, &heard);
+        self.report.own_echoes(self.clock.now().mono, &heard);
         for unit in heard.overheard {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard(came, unit) {

@@ -15,7 +15,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use tokio::sync::Semaphore;
 
 use super::QuestionSender;
-use super::serve::{self, failure};
+use super::ask::{self, failure};
 use crate::base::Secret;
 use crate::control::picture::{Device, Status};
 use crate::control::{Answer, Failure, Kind};
@@ -32,21 +32,21 @@ static PLACE: Semaphore = Semaphore::const_new(1);
 
 /// Returns the lines of the answer, one for each part, in the order of reading. They are made
 /// on a separate thread: the lines of 2,000 devices take seconds on a small box.
-pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure> {
+pub(super) async fn lines(questions: &QuestionSender) -> Result<Vec<String>, Failure> {
     let Ok(place) = PLACE.try_acquire() else {
         return Err(failure(
             Kind::Busy,
             "another bundle is being made; try again",
         ));
     };
-    let status = serve::status(desk).await?;
-    let devices = serve::devices(desk).await?;
-    let metrics = serve::metrics(desk).await?;
-    let desk = desk.clone();
+    let status = ask::status(questions).await?;
+    let devices = ask::devices(questions).await?;
+    let metrics = ask::metrics(questions).await?;
+    let questions = questions.clone();
     let making = tokio::task::spawn_blocking(move || {
         // Held until the bundle is made, even if the client has gone.
         let _place = place;
-        made(&desk, &status, &devices, metrics)
+        made(&questions, &status, &devices, metrics)
     });
     match making.await {
         Ok(Ok(lines)) => Ok(lines),
@@ -56,13 +56,13 @@ pub(super) async fn lines(desk: &QuestionSender) -> Result<Vec<String>, Failure>
 }
 
 fn made(
-    desk: &QuestionSender,
+    questions: &QuestionSender,
     status: &Status,
     devices: &[Device],
     metrics: String,
 ) -> serde_json::Result<Vec<String>> {
-    let spec = desk.journal.spec();
-    let plan = forecast(&spec, |profile| desk.lessons.of(profile));
+    let spec = questions.journal.spec();
+    let plan = forecast(&spec, |profile| questions.learned.of(profile));
     let plan: String = plan
         .iter()
         .filter_map(|line| {
@@ -70,8 +70,8 @@ fn made(
             Some(format!("{}: {}\n", port.name, line.summary(port)))
         })
         .collect();
-    let lessons = bounded::read_text(
-        &desk.vault.directory().join("learned.json"),
+    let learned = bounded::read_text(
+        &questions.secret_store.directory().join("learned.json"),
         learned::LARGEST,
     );
     let texts = [
@@ -81,9 +81,13 @@ fn made(
         ("configuration", configuration(&spec)),
         ("plan", plan),
         ("metrics", metrics),
-        ("lessons", shortened(lessons.unwrap_or_default())),
+        ("lessons", shortened(learned.unwrap_or_default())),
     ];
-    let sweep = Sweep::new(secrets(&spec).into_iter().chain(desk.vault.secrets()));
+    let sweep = Sweep::new(
+        secrets(&spec)
+            .into_iter()
+            .chain(questions.secret_store.secrets()),
+    );
     let swept = texts.into_iter().map(|(name, text)| {
         let part = Answer::Part {
             name: name.to_owned(),

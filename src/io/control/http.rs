@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::notice::{Notice, Refusals};
+use super::events::{ControlEvent, Refusals};
 use super::places::{Admission, Places, Rules, Seat};
-use super::{BREATH, QuestionSender, serve};
+use super::{BREATH, QuestionSender, ask};
 use crate::base::Mono;
 use crate::control::Failure;
 use crate::io::system::clock::Clock;
@@ -64,8 +64,8 @@ type Latest = Arc<Mutex<Option<(Mono, Bytes)>>>;
 
 /// Serves all peers that connect, until `stop`. A peer that comes while all places are taken
 /// gets the place of the peer that has been idle longest (`places.rs`).
-pub async fn run(listener: TcpListener, desk: QuestionSender, stop: CancellationToken) {
-    let (clock, journal) = (desk.clock, desk.journal.clone());
+pub async fn run(listener: TcpListener, questions: QuestionSender, stop: CancellationToken) {
+    let (clock, journal) = (questions.clock, questions.journal.clone());
     let places = Places::new(RULES);
     let latest = Latest::default();
     let tasks = TaskTracker::new();
@@ -78,10 +78,10 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
             () = refusals.settles(clock) => {
                 let sums = refusals.settle(clock.now().mono);
                 if let Some((why, times)) = sums.not_accepted {
-                    journal.tell(&Notice::MetricsNotAccepted { why, times });
+                    journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
                 if let Some(times) = sums.crowded {
-                    journal.tell(&Notice::MetricsCrowded { times });
+                    journal.tell(&ControlEvent::MetricsCrowded { times });
                 }
                 continue;
             }
@@ -96,15 +96,16 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
                 let (seat, cut) = seated;
                 let told = cut.then(|| refusals.crowded(clock.now().mono)).flatten();
                 if let Some(times) = told {
-                    journal.tell(&Notice::MetricsCrowded { times });
+                    journal.tell(&ControlEvent::MetricsCrowded { times });
                 }
-                let (desk, stop, latest) = (desk.clone(), stop.clone(), Arc::clone(&latest));
+                let (questions, stop, latest) =
+                    (questions.clone(), stop.clone(), Arc::clone(&latest));
                 tasks.spawn(async move {
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => {}
                         () = seat.cut() => {}
-                        () = one(stream, &desk, &seat, &latest) => {}
+                        () = one(stream, &questions, &seat, &latest) => {}
                     }
                 });
                 // The peer's request may be there already: it is read before the next peer comes,
@@ -114,7 +115,7 @@ pub async fn run(listener: TcpListener, desk: QuestionSender, stop: Cancellation
             Err(e) => {
                 let why = e.to_string();
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
-                    journal.tell(&Notice::MetricsNotAccepted { why, times });
+                    journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;
             }
@@ -135,10 +136,10 @@ async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
     }
 }
 
-async fn one(stream: TcpStream, desk: &QuestionSender, seat: &Seat, latest: &Latest) {
+async fn one(stream: TcpStream, questions: &QuestionSender, seat: &Seat, latest: &Latest) {
     let answer = service_fn(|request| {
-        seat.is_answered(desk.clock.now().mono);
-        answer(request, desk, latest)
+        seat.is_answered(questions.clock.now().mono);
+        answer(request, questions, latest)
     });
     let connection = http1::Builder::new()
         .keep_alive(false)
@@ -153,26 +154,26 @@ async fn one(stream: TcpStream, desk: &QuestionSender, seat: &Seat, latest: &Lat
 }
 
 /// Returns the text, at most [`FRESH`] old.
-async fn text(desk: &QuestionSender, latest: &Latest) -> Result<Bytes, Failure> {
+async fn text(questions: &QuestionSender, latest: &Latest) -> Result<Bytes, Failure> {
     let mut latest = latest.lock().await;
-    let now = desk.clock.now().mono;
+    let now = questions.clock.now().mono;
     if let Some((made, text)) = &*latest
         && now.since(*made) < FRESH
     {
         return Ok(text.clone());
     }
-    let text = Bytes::from(serve::metrics(desk).await?);
+    let text = Bytes::from(ask::metrics(questions).await?);
     *latest = Some((now, text.clone()));
     Ok(text)
 }
 
 async fn answer(
     request: Request<Incoming>,
-    desk: &QuestionSender,
+    questions: &QuestionSender,
     latest: &Latest,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (status, kind, text) = match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/metrics") => match text(desk, latest).await {
+        (&Method::GET | &Method::HEAD, "/metrics") => match text(questions, latest).await {
             Ok(text) => (StatusCode::OK, OPENMETRICS, text),
             Err(failure) => (StatusCode::SERVICE_UNAVAILABLE, PLAIN, failure.why.into()),
         },

@@ -19,16 +19,16 @@
 //! The task that answers does so between two events of its own, by a one-shot channel: it does
 //! not wait for a client, however slow.
 
+mod ask;
 pub mod client;
 mod diag;
+pub mod events;
 mod groups;
 pub mod http;
 pub mod listen;
-pub mod notice;
 mod peer;
 mod places;
 mod serve;
-mod trace;
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -41,7 +41,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::notice::{Notice, Refusals};
+use self::events::{ControlEvent, Refusals};
 use self::peer::{Own, Peer};
 use self::places::{Admission, Places, Rules};
 use super::hub::Question;
@@ -77,7 +77,7 @@ pub struct QuestionSender {
     /// To the hub, for the state of the gateway and its devices.
     pub hub: mpsc::Sender<Question>,
     /// The monitors of the ports.
-    pub taps: BusMonitors,
+    pub monitors: BusMonitors,
     /// To the supervisor, for requests that change the service.
     pub service: mpsc::Sender<AdminRequest>,
     /// The journal: the log level, and the names of the installation.
@@ -85,9 +85,9 @@ pub struct QuestionSender {
     /// The clock.
     pub clock: Clock,
     /// The secret store, whose secrets must not get out.
-    pub vault: SecretStore,
+    pub secret_store: SecretStore,
     /// The learned holes, on which the plan depends.
-    pub lessons: Learned,
+    pub learned: Learned,
 }
 
 /// A request of an operator to the supervisor.
@@ -180,10 +180,10 @@ impl Drop for Socket {
 
 /// Serves all peers that connect, until `stop`. Then no new peer is accepted, and peers that
 /// are being answered are served for a second more. If dropped, it ends at once.
-pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) {
+pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationToken) {
     let cut = CancellationToken::new();
     let cutting = cut.clone().drop_guard();
-    let (clock, journal) = (desk.clock, desk.journal.clone());
+    let (clock, journal) = (questions.clock, questions.journal.clone());
     let own = Own::of_process();
     let places = Places::new(RULES);
     let tasks = TaskTracker::new();
@@ -197,10 +197,10 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
                 let sums = refusals.settle(clock.now().mono);
                 sums.refused.iter().for_each(|notice| journal.tell(notice));
                 if let Some((why, times)) = sums.not_accepted {
-                    journal.tell(&Notice::NotAccepted { why, times });
+                    journal.tell(&ControlEvent::NotAccepted { why, times });
                 }
                 if let Some(times) = sums.crowded {
-                    journal.tell(&Notice::Crowded { times });
+                    journal.tell(&ControlEvent::Crowded { times });
                 }
                 continue;
             }
@@ -210,7 +210,7 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
             Err(e) => {
                 let why = e.to_string();
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
-                    journal.tell(&Notice::NotAccepted { why, times });
+                    journal.tell(&ControlEvent::NotAccepted { why, times });
                 }
                 tokio::time::sleep(BREATH).await;
                 continue;
@@ -222,7 +222,7 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
                 Admission::Seated(seat, cut) => {
                     let told = cut.then(|| refusals.crowded(now)).flatten();
                     if let Some(times) = told {
-                        journal.tell(&Notice::Crowded { times });
+                        journal.tell(&ControlEvent::Crowded { times });
                     }
                     Ok(seat)
                 }
@@ -255,13 +255,13 @@ pub async fn run(socket: Socket, desk: QuestionSender, stop: CancellationToken) 
                 continue;
             }
         };
-        let (desk, cut) = (desk.clone(), cut.clone());
+        let (questions, cut) = (questions.clone(), cut.clone());
         tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
                 () = seat.cut() => {}
-                () = serve::serve(stream, &desk, &seat) => {}
+                () = serve::serve(stream, &questions, &seat) => {}
             }
         });
         // The peer's question may be there already: it is read before the next peer comes,

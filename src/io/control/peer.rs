@@ -19,16 +19,16 @@ const OVERFLOW: u32 = 65_534;
 /// The user and the groups of the other end, as they were when it connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
-    pub(super) user: u32,
-    pub(super) group: u32,
-    pub(super) groups: Vec<u32>,
+    pub user: u32,
+    pub group: u32,
+    pub groups: Vec<u32>,
 }
 
 /// The user and the group of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Own {
-    pub(super) user: u32,
-    pub(super) group: u32,
+    pub user: u32,
+    pub group: u32,
 }
 
 impl Own {

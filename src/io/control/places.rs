@@ -21,14 +21,14 @@ const ROOT: u32 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     /// How many places there are.
-    pub(super) most: usize,
+    pub most: usize,
     /// How many places one user has at most; root may have all.
-    pub(super) of_a_user: usize,
+    pub of_a_user: usize,
     /// How many places are left for root.
-    pub(super) for_root: usize,
+    pub for_root: usize,
     /// How long a peer may take its answer until it counts as idle; `None`: answers may take
     /// their time.
-    pub(super) taken_within: Option<Duration>,
+    pub taken_within: Option<Duration>,
 }
 
 /// What a peer is doing.

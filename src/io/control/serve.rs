@@ -1,20 +1,21 @@
 //! Serves one connection: a question and its answer.
 
+mod trace;
+
 use std::io;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
 use super::places::Seat;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::LogEvent;
-use crate::control::picture::{Device, Status};
 use crate::control::{
-    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY, metrics,
+    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
 use crate::io::log::loudness;
@@ -27,8 +28,6 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(10);
 /// How long all lines of an answer may take that has an end: a bundle of 2,000 devices is some
 /// tens of megabytes.
 const WHOLE_WITHIN: Duration = Duration::from_secs(60);
-/// How long the task that answers may take.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a reload may take: at worst it ends with a log-out of all sub-devices and a new
 /// connection.
 pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
@@ -37,7 +36,7 @@ pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// The error when the client has gone or takes nothing.
-pub(super) struct Gone;
+struct Gone;
 
 impl From<io::Error> for Gone {
     fn from(_: io::Error) -> Self {
@@ -46,28 +45,28 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, desk: &QuestionSender, seat: &Seat) {
+pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: &Seat) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
         seat,
-        clock: desk.clock,
+        clock: questions.clock,
     };
     // It does not matter any more whether the client is gone.
-    let _ = client.serve(desk).await;
+    let _ = client.serve(questions).await;
 }
 
 /// The other end of a connection.
-pub(super) struct Client<'a> {
-    pub(super) from: BufReader<OwnedReadHalf>,
+struct Client<'a> {
+    from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    pub(super) seat: &'a Seat,
-    pub(super) clock: Clock,
+    seat: &'a Seat,
+    clock: Clock,
 }
 
 impl Client<'_> {
-    async fn serve(&mut self, desk: &QuestionSender) -> Result<(), Gone> {
+    async fn serve(&mut self, questions: &QuestionSender) -> Result<(), Gone> {
         let request = match timeout(ASKED_WITHIN, self.question()).await {
             Ok(line) => Request::read(&line?).and_then(Request::within_bounds),
             Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
@@ -80,7 +79,7 @@ impl Client<'_> {
             Ok(request) => request,
         };
         self.seat.is_answered(self.clock.now().mono);
-        match self.answer(desk, request).await? {
+        match self.answer(questions, request).await? {
             Answered::Whole => Ok(()),
             Answered::Open => self.say(&Answer::End {}).await,
         }
@@ -97,36 +96,40 @@ impl Client<'_> {
         Ok(line)
     }
 
-    async fn answer(&mut self, desk: &QuestionSender, request: Request) -> Result<Answered, Gone> {
+    async fn answer(
+        &mut self,
+        questions: &QuestionSender,
+        request: Request,
+    ) -> Result<Answered, Gone> {
         let only = |answer: Result<Answer, Failure>| match answer {
             Ok(answer) => vec![answer],
             Err(failure) => vec![Answer::Error(failure)],
         };
         let lines = match request {
-            Request::Status { every_ms: None } => only(status(desk).await.map(Answer::Status)),
+            Request::Status { every_ms: None } => only(status(questions).await.map(Answer::Status)),
             Request::Status {
                 every_ms: Some(every),
             } => loop {
-                match status(desk).await {
+                match status(questions).await {
                     Ok(status) => self.say(&Answer::Status(status)).await?,
                     Err(failure) => break vec![Answer::Error(failure)],
                 }
                 let pause = Duration::from_millis(every.max(SHORTEST_EVERY).into());
                 self.pause(pause).await?;
             },
-            Request::Devices {} => match devices(desk).await {
+            Request::Devices {} => match devices(questions).await {
                 Ok(all) => {
                     let line = |device| Answer::Device(Box::new(device));
                     all.into_iter().map(line).collect()
                 }
                 Err(failure) => vec![Answer::Error(failure)],
             },
-            Request::Device { name } => only(device(desk, name).await),
-            Request::Metrics {} => only(metrics(desk).await.map(|text| Answer::Part {
+            Request::Device { name } => only(device(questions, name).await),
+            Request::Metrics {} => only(metrics(questions).await.map(|text| Answer::Part {
                 name: "metrics".into(),
                 text,
             })),
-            Request::Diag {} => match diag::lines(desk).await {
+            Request::Diag {} => match diag::lines(questions).await {
                 Ok(lines) => {
                     let writing = async {
                         for line in &lines {
@@ -139,13 +142,13 @@ impl Client<'_> {
                 }
                 Err(failure) => vec![Answer::Error(failure)],
             },
-            Request::Reload { force } => only(reload(desk, force).await.map(Answer::Reload)),
+            Request::Reload { force } => only(reload(questions, force).await.map(Answer::Reload)),
             Request::LogLevel {
                 target,
                 level,
                 for_ms,
-            } => only(log_level(desk, target, level, for_ms)),
-            Request::Trace { port } => match self.trace(&desk.taps, &port).await? {
+            } => only(log_level(questions, target, level, for_ms)),
+            Request::Trace { port } => match self.trace(&questions.monitors, &port).await? {
                 Ok(()) => Vec::new(),
                 Err(failure) => vec![failure],
             },
@@ -175,13 +178,13 @@ impl Client<'_> {
     }
 
     /// Writes one line of an answer.
-    pub(super) async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
+    async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
         let line = answer.line().map_err(|_| Gone)?;
         self.write(&line).await
     }
 
     /// Writes lines that are ready.
-    pub(super) async fn write(&mut self, lines: &str) -> Result<(), Gone> {
+    async fn write(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),
             Err(_) => Err(Gone),
@@ -195,32 +198,10 @@ enum Answered {
     Open,
 }
 
-/// Returns the state of the gateway.
-pub(super) async fn status(desk: &QuestionSender) -> Result<Box<Status>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Status).await
-}
-
-/// Returns all devices, without values.
-pub(super) async fn devices(desk: &QuestionSender) -> Result<Vec<Device>, Failure> {
-    ask(&desk.hub, ANSWERED_WITHIN, Question::Devices).await
-}
-
-/// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
-/// takes a while.
-pub(super) async fn metrics(desk: &QuestionSender) -> Result<String, Failure> {
-    let figures = ask(&desk.hub, ANSWERED_WITHIN, Question::Figures).await?;
-    let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
-    match writing.await {
-        Ok(Ok(text)) => Ok(text),
-        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
-        Err(e) => Err(failure(Kind::Failed, e.to_string())),
-    }
-}
-
-async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> {
+async fn device(questions: &QuestionSender, name: String) -> Result<Answer, Failure> {
     let asked = name.clone();
     let question = |answer| Question::Device { name, answer };
-    match ask(&desk.hub, ANSWERED_WITHIN, question).await? {
+    match ask(&questions.hub, ANSWERED_WITHIN, question).await? {
         Some(device) => Ok(Answer::Device(device)),
         None => Err(failure(
             Kind::Unknown,
@@ -229,13 +210,13 @@ async fn device(desk: &QuestionSender, name: String) -> Result<Answer, Failure> 
     }
 }
 
-async fn reload(desk: &QuestionSender, force: bool) -> Result<Reloaded, Failure> {
+async fn reload(questions: &QuestionSender, force: bool) -> Result<Reloaded, Failure> {
     let wish = |answer| AdminRequest::Reload { force, answer };
-    ask(&desk.service, RELOADED_WITHIN, wish).await
+    ask(&questions.service, RELOADED_WITHIN, wish).await
 }
 
 fn log_level(
-    desk: &QuestionSender,
+    questions: &QuestionSender,
     target: String,
     level: String,
     for_ms: Option<u64>,
@@ -247,40 +228,17 @@ fn log_level(
             "at most 24 h; without a time it is until the next start",
         ));
     }
-    let until = during.map(|d| desk.clock.now().mono + d);
-    let loudness = desk.journal.loudness();
+    let until = during.map(|d| questions.clock.now().mono + d);
+    let loudness = questions.journal.loudness();
     loudness
         .set(&target, &level, until)
         .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
-    let notice = loudness::Notice::Set {
+    let notice = loudness::LogLevelEvent::Set {
         target,
         level,
         during,
     };
     let what = notice.sentence();
-    desk.journal.tell(&notice);
+    questions.journal.tell(&notice);
     Ok(Answer::Done { what })
-}
-
-pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
-    let why = why.into();
-    Failure { kind, why }
-}
-
-/// Asks the task that can answer.
-async fn ask<T, Q>(
-    whom: &mpsc::Sender<Q>,
-    within: Duration,
-    question: impl FnOnce(oneshot::Sender<T>) -> Q,
-) -> Result<T, Failure> {
-    let (answer, heard) = oneshot::channel();
-    let asking = async {
-        whom.send(question(answer)).await.ok()?;
-        heard.await.ok()
-    };
-    match timeout(within, asking).await {
-        Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(failure(Kind::Busy, "the service is stopping")),
-        Err(_) => Err(failure(Kind::Busy, "the service is too busy to answer")),
-    }
 }

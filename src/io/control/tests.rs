@@ -48,8 +48,8 @@ impl House {
     fn open() -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
-        let (hub, questions) = mpsc::channel(4);
-        let taps = BusMonitors::default();
+        let (hub, asked) = mpsc::channel(4);
+        let monitors = BusMonitors::default();
         let house = House { folder, stop };
         let socket = Socket::open(&house.path()).unwrap();
         let journal = Journal::new(Arc::new(installation(serial(9600), Vec::new())));
@@ -62,23 +62,23 @@ impl House {
                 });
             }
         });
-        let desk = QuestionSender {
+        let questions = QuestionSender {
             hub,
-            taps,
+            monitors,
             service,
             journal,
             clock: Clock::system(),
-            vault: SecretStore::open(house.folder.path()).0,
-            lessons: Learned::forgetful(),
+            secret_store: SecretStore::open(house.folder.path()).0,
+            learned: Learned::forgetful(),
         };
-        (house, socket, desk, questions)
+        (house, socket, questions, asked)
     }
 
     async fn serve() -> House {
-        let (house, socket, desk, mut questions) = House::open();
-        house.run(socket, desk);
+        let (house, socket, questions, mut asked) = House::open();
+        house.run(socket, questions);
         tokio::spawn(async move {
-            while let Some(question) = questions.recv().await {
+            while let Some(question) = asked.recv().await {
                 match question {
                     Question::Status(answer) => drop(answer.send(Box::new(status()))),
                     Question::Devices(answer) => drop(answer.send(Vec::new())),
@@ -101,8 +101,8 @@ impl House {
         house
     }
 
-    fn run(&self, socket: Socket, desk: QuestionSender) {
-        tokio::spawn(run(socket, desk, self.stop.clone()));
+    fn run(&self, socket: Socket, questions: QuestionSender) {
+        tokio::spawn(run(socket, questions, self.stop.clone()));
     }
 
     /// Returns the whole answer to these bytes.
@@ -295,9 +295,9 @@ async fn what_is_no_socket_is_never_taken_away() {
 
 #[tokio::test]
 async fn a_service_that_stops_says_so_and_is_not_waited_for() {
-    let (house, socket, desk, questions) = House::open();
-    drop(questions);
-    house.run(socket, desk);
+    let (house, socket, questions, asked) = House::open();
+    drop(asked);
+    house.run(socket, questions);
     let said = house.says(b"{\"v\":1,\"ask\":\"status\"}\n").await;
     assert!(said[0].contains("stopping"), "{said:?}");
     house.stop.cancel();

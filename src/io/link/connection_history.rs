@@ -118,11 +118,11 @@ mod tests {
         let cloud = test_spec::installation(test_spec::tcp(), Vec::new()).cloud;
         let mut waits = Vec::new();
         for _ in 0..6 {
-            let knocks = ConnectionHistory::beside(dir.path());
+            let history = ConnectionHistory::beside(dir.path());
             let mut life = Connector::new(&cloud, Rng::new(1), Now::default());
-            life.knocked_before(Now::default(), &knocks.ages());
+            life.knocked_before(Now::default(), &history.ages());
             waits.push(life.attempt_at().at.since(Mono::START));
-            knocks.note();
+            history.note();
         }
         assert_eq!(waits[..5], [Duration::ZERO; 5]);
         assert!(waits[5] >= Duration::from_secs(60), "{waits:?}");
@@ -131,20 +131,20 @@ mod tests {
     #[test]
     fn another_boot_and_a_damaged_file_begin_anew() {
         let dir = TempDir::new().unwrap();
-        let knocks = ConnectionHistory::beside(dir.path());
-        knocks.note();
-        assert_eq!(knocks.ages().len(), 1);
+        let history = ConnectionHistory::beside(dir.path());
+        history.note();
+        assert_eq!(history.ages().len(), 1);
         let other = Kept {
             boot: "another".into(),
             at: vec![1.0; 5],
         };
-        knocks.write(&other).unwrap();
-        assert!(knocks.ages().is_empty());
-        fs::write(&knocks.file, "{").unwrap();
-        assert!(knocks.ages().is_empty());
+        history.write(&other).unwrap();
+        assert!(history.ages().is_empty());
+        fs::write(&history.file, "{").unwrap();
+        assert!(history.ages().is_empty());
         for _ in 0..20 {
-            knocks.note();
+            history.note();
         }
-        assert_eq!(knocks.ages().len(), KEPT);
+        assert_eq!(history.ages().len(), KEPT);
     }
 }

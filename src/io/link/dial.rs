@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::client::TlsStream;
 
-use super::notice::LinkNotice;
+use super::events::LinkLogEvent;
 use super::tls;
 use crate::base::LinkDown;
 use crate::io::system::clock::Clock;
@@ -68,7 +68,7 @@ impl Dialer {
         broker: &BrokerSpec,
         clock: &Clock,
         deadline: Instant,
-    ) -> Result<(Stream, Option<LinkNotice>), LinkDown> {
+    ) -> Result<(Stream, Option<LinkLogEvent>), LinkDown> {
         match self {
             Dialer::Network => dial(broker, clock, deadline).await,
             Dialer::Door(door) => {
@@ -85,7 +85,7 @@ async fn dial(
     broker: &BrokerSpec,
     clock: &Clock,
     deadline: Instant,
-) -> Result<(Stream, Option<LinkNotice>), LinkDown> {
+) -> Result<(Stream, Option<LinkLogEvent>), LinkDown> {
     let tcp = reach(&broker.host, broker.port, deadline).await?;
     match &broker.transport {
         Transport::Plain => Ok((Stream::Plain(tcp), None)),

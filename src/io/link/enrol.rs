@@ -4,7 +4,7 @@
 
 use tokio::time::sleep_until;
 
-use super::{Link, LinkNotice, open, unless_ended};
+use super::{Link, LinkLogEvent, open, unless_ended};
 use crate::base::LinkDown;
 use crate::cloud::alink::registration::enrolment::{Enrolment, Failure, Output};
 use crate::cloud::alink::registration::identity::{Credentials, Earned};
@@ -16,15 +16,15 @@ use crate::spec::CloudSpec;
 impl Link {
     /// Registers the gateway; `Err` if that failed, or the link shall end.
     pub(super) async fn register(&mut self) -> Result<(), LinkDown> {
-        let vault = match self.usable_vault().await? {
-            Ok(vault) => vault,
+        let secret_store = match self.usable_vault().await? {
+            Ok(secret_store) => secret_store,
             Err(why) => {
                 self.enrolment.on_nowhere_to_keep(self.clock.now(), why);
                 return self.conclude(Vec::new());
             }
         };
         let gateway = &self.spec.cloud.gateway;
-        if let Some(earned) = vault.gateway(&gateway.product_key, &gateway.device_name) {
+        if let Some(earned) = secret_store.gateway(&gateway.product_key, &gateway.device_name) {
             // The secret store could not be read when the link began.
             self.enrolment.on_found(earned);
             return Ok(());
@@ -35,25 +35,25 @@ impl Link {
         };
         self.ends.next_attempt();
         self.knock().await;
-        self.journal.tell(&LinkNotice::Registering);
+        self.journal.tell(&LinkLogEvent::Registering);
         let dialogue = EnrolmentSession {
             enrolment: &mut self.enrolment,
-            vault: &vault,
+            secret_store: &secret_store,
             dialer: &self.dialer,
             cloud: &self.spec.cloud,
             clock: &self.clock,
         };
         let held = dialogue.hold(credentials);
-        let outputs = unless_ended(&mut self.ends, &self.pulse, held).await;
+        let outputs = unless_ended(&mut self.ends, &self.heartbeat, held).await;
         self.conclude(outputs.ok_or(LinkDown::Ours)?)
     }
 
     /// Stores earned credentials that could not be stored before.
     pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
         let stored = match self.usable_vault().await? {
-            Ok(vault) => {
-                let storing = store(&vault, &self.spec.cloud, earned);
-                let stored = unless_ended(&mut self.ends, &self.pulse, storing).await;
+            Ok(secret_store) => {
+                let storing = store(&secret_store, &self.spec.cloud, earned);
+                let stored = unless_ended(&mut self.ends, &self.heartbeat, storing).await;
                 stored.ok_or(LinkDown::Ours)?
             }
             Err(why) => Err(why),
@@ -64,12 +64,12 @@ impl Link {
 
     /// Returns a secret store in which something can be kept, or why there is none.
     async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
-        let Some(vault) = self.vault.clone() else {
+        let Some(secret_store) = self.secret_store.clone() else {
             return Ok(Err("there is no state directory for it".into()));
         };
-        let probed = unless_ended(&mut self.ends, &self.pulse, vault.probe()).await;
+        let probed = unless_ended(&mut self.ends, &self.heartbeat, secret_store.probe()).await;
         Ok(match probed.ok_or(LinkDown::Ours)? {
-            Ok(()) => Ok(vault),
+            Ok(()) => Ok(secret_store),
             Err(why) => Err(why.to_string()),
         })
     }
@@ -84,25 +84,25 @@ impl Link {
                 Output::Done => {
                     self.connector.on_registered(now);
                     let place = self
-                        .vault
+                        .secret_store
                         .as_ref()
                         .map(SecretStore::place)
                         .unwrap_or_default();
-                    self.journal.tell(&LinkNotice::Registered { place });
+                    self.journal.tell(&LinkLogEvent::Registered { place });
                     return Ok(());
                 }
                 Output::Failed { why, times } => {
                     let retry_in = self.connector.on_not_registered(now, &why);
                     let down = down(&why);
                     if let Some((why, times)) = before {
-                        self.journal.tell(&LinkNotice::RegistrationFailed {
+                        self.journal.tell(&LinkLogEvent::RegistrationFailed {
                             why,
                             times,
                             retry_in,
                         });
                     }
                     if let Some(times) = times {
-                        self.journal.tell(&LinkNotice::RegistrationFailed {
+                        self.journal.tell(&LinkLogEvent::RegistrationFailed {
                             why,
                             times,
                             retry_in,
@@ -122,7 +122,7 @@ impl Link {
 /// The state that one registration needs while it lasts.
 struct EnrolmentSession<'a> {
     enrolment: &'a mut Enrolment,
-    vault: &'a SecretStore,
+    secret_store: &'a SecretStore,
     dialer: &'a Dialer,
     cloud: &'a CloudSpec,
     clock: &'a Clock,
@@ -134,7 +134,7 @@ impl EnrolmentSession<'_> {
     async fn hold(self, credentials: Credentials) -> Vec<Output> {
         let EnrolmentSession {
             enrolment,
-            vault,
+            secret_store,
             dialer,
             cloud,
             clock,
@@ -152,7 +152,7 @@ impl EnrolmentSession<'_> {
             while let Some(output) = enrolment.poll(clock.now()) {
                 match output {
                     Output::Keep(earned) => {
-                        let stored = store(vault, cloud, earned).await;
+                        let stored = store(secret_store, cloud, earned).await;
                         enrolment.on_kept(clock.now(), stored);
                     }
                     Output::Disconnect => {
@@ -187,10 +187,14 @@ impl EnrolmentSession<'_> {
     }
 }
 
-async fn store(vault: &SecretStore, cloud: &CloudSpec, earned: Earned) -> Result<(), String> {
+async fn store(
+    secret_store: &SecretStore,
+    cloud: &CloudSpec,
+    earned: Earned,
+) -> Result<(), String> {
     let gateway = &cloud.gateway;
     let (product, name) = (gateway.product_key.clone(), gateway.device_name.clone());
-    let stored = vault.keep_gateway(product, name, earned).await;
+    let stored = secret_store.keep_gateway(product, name, earned).await;
     stored.map_err(|why| why.to_string())
 }
 

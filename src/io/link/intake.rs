@@ -43,9 +43,9 @@ pub(super) struct Intake {
 /// How much more came than a platform sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Excess {
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) within: Duration,
+    pub packets: u64,
+    pub bytes: u64,
+    pub within: Duration,
 }
 
 impl Intake {

@@ -43,16 +43,17 @@
 //! `MqttState` keeps (windows of QoS 1 and 2) is empty, and its checks are not wanted here: an
 //! acknowledgement of nothing that was sent is an error there and would log out two thousand
 //! devices, and *one* unanswered ping is already too many. What remains is a packet id and a
-//! PUBACK (`talk.rs`).
+//! PUBACK (`mqtt_session.rs`).
 
 pub mod channel;
 pub(crate) mod connection_history;
 mod dial;
 mod enrol;
+pub mod events;
 mod intake;
-pub mod notice;
+mod mqtt_session;
+mod packet;
 mod session;
-mod talk;
 
 pub(in crate::io) mod tls;
 
@@ -65,7 +66,7 @@ use tokio::time::timeout_at;
 
 pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
 pub use connection_history::ConnectionHistory;
-pub use notice::LinkNotice;
+pub use events::LinkLogEvent;
 
 use crate::base::{LinkDown, LinkEvent};
 use crate::cloud::alink::connect::Connector;
@@ -85,7 +86,7 @@ const BREATH: Duration = Duration::from_secs(3);
 
 /// Keeps a connection to the platform until told to end: waits as `connector` says, tries,
 /// sends, reports. Returns the connector, so that the next link knows how often this one has
-/// tried to connect. For a gateway with a certificate of its own; see [`Link::with_vault`] for
+/// tried to connect. For a gateway with a certificate of its own; see [`Link::with_secret_store`] for
 /// others.
 pub async fn run(
     spec: Arc<Spec>,
@@ -94,9 +95,9 @@ pub async fn run(
     ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
 ) -> Connector {
-    let link = Link::new(spec, dialer, connector, ends, clock, journal, pulse);
+    let link = Link::new(spec, dialer, connector, ends, clock, journal, heartbeat);
     link.run().await
 }
 
@@ -106,14 +107,14 @@ pub struct Link {
     dialer: Dialer,
     connector: Connector,
     enrolment: Enrolment,
-    vault: Option<SecretStore>,
-    knocks: Option<ConnectionHistory>,
+    secret_store: Option<SecretStore>,
+    history: Option<ConnectionHistory>,
     ends: Ends,
     clock: Clock,
     journal: Journal,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     /// The last notice about the system's roots, so that it is not repeated at each attempt.
-    roots_told: Option<LinkNotice>,
+    roots_told: Option<LinkLogEvent>,
     /// Whether it has been reported that the earned credentials are refused.
     earned_refused: bool,
 }
@@ -128,7 +129,7 @@ impl Link {
         ends: Ends,
         clock: Clock,
         journal: Journal,
-        pulse: Heartbeat,
+        heartbeat: Heartbeat,
     ) -> Self {
         let enrolment = Enrolment::new(&spec.cloud, None, connector.fork());
         Link {
@@ -136,32 +137,32 @@ impl Link {
             dialer,
             connector,
             enrolment,
-            vault: None,
-            knocks: None,
+            secret_store: None,
+            history: None,
             ends,
             clock,
             journal,
-            pulse,
+            heartbeat,
             roots_told: None,
             earned_refused: false,
         }
     }
 
-    /// Lets a gateway that has only its product's certificate keep in `vault` the secret it is
+    /// Lets a gateway that has only its product's certificate keep in `secret_store` the secret it is
     /// given in exchange, and find it there.
     #[must_use]
-    pub fn with_vault(mut self, vault: SecretStore) -> Self {
+    pub fn with_secret_store(mut self, secret_store: SecretStore) -> Self {
         let gateway = &self.spec.cloud.gateway;
-        let kept = vault.gateway(&gateway.product_key, &gateway.device_name);
+        let kept = secret_store.gateway(&gateway.product_key, &gateway.device_name);
         self.enrolment = Enrolment::new(&self.spec.cloud, kept, self.connector.fork());
-        self.vault = Some(vault);
+        self.secret_store = Some(secret_store);
         self
     }
 
-    /// Notes each attempt in `knocks`, for the next process of the service.
+    /// Notes each attempt in `history`, for the next process of the service.
     #[must_use]
-    pub fn noting(self, knocks: Option<ConnectionHistory>) -> Self {
-        Link { knocks, ..self }
+    pub fn noting(self, history: Option<ConnectionHistory>) -> Self {
+        Link { history, ..self }
     }
 
     /// Runs until told to end; returns the connector.
@@ -181,7 +182,7 @@ impl Link {
             let dropped = self.ends.take_dropped();
             if dropped > 0 {
                 self.journal
-                    .tell(&LinkNotice::Dropped { commands: dropped });
+                    .tell(&LinkLogEvent::Dropped { commands: dropped });
             }
             if down == LinkDown::Ours {
                 self.ends.tell_last(LinkEvent::Down(down)).await;
@@ -205,11 +206,11 @@ impl Link {
         if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
             self.earned_refused = true;
             let place = self
-                .vault
+                .secret_store
                 .as_ref()
                 .map(SecretStore::place)
                 .unwrap_or_default();
-            self.journal.tell(&LinkNotice::EarnedRefused { place });
+            self.journal.tell(&LinkLogEvent::EarnedRefused { place });
         }
         down
     }
@@ -217,9 +218,9 @@ impl Link {
     /// Notes that an attempt begins.
     async fn knock(&mut self) {
         self.connector.on_attempt(self.clock.now());
-        if let Some(knocks) = self.knocks.clone() {
+        if let Some(history) = self.history.clone() {
             // Noted before the attempt is made: it may be the last thing this process does.
-            let _ = tokio::task::spawn_blocking(move || knocks.note()).await;
+            let _ = tokio::task::spawn_blocking(move || history.note()).await;
         }
     }
 
@@ -227,7 +228,7 @@ impl Link {
     async fn wait(&mut self) -> bool {
         let at = self.clock.instant(self.connector.attempt_at().at);
         let due = tokio::time::sleep_until(at);
-        unless_ended(&mut self.ends, &self.pulse, due)
+        unless_ended(&mut self.ends, &self.heartbeat, due)
             .await
             .is_some()
     }
@@ -235,7 +236,7 @@ impl Link {
     /// Makes one attempt, and runs the connection until its end if the attempt succeeds.
     async fn attempt(&mut self, credentials: Credentials) -> LinkDown {
         let opening = open(&self.dialer, &self.spec.cloud, credentials, &self.clock);
-        let opened = unless_ended(&mut self.ends, &self.pulse, opening).await;
+        let opened = unless_ended(&mut self.ends, &self.heartbeat, opening).await;
         let (session, notice) = match opened {
             None => return LinkDown::Ours,
             Some(Err(down)) => return down,
@@ -255,7 +256,7 @@ impl Link {
             tracing::debug!("told to end between CONNACK and the first message");
         }
         session
-            .live(&mut self.ends, &self.clock, &self.journal, &self.pulse)
+            .live(&mut self.ends, &self.clock, &self.journal, &self.heartbeat)
             .await
     }
 
@@ -273,7 +274,7 @@ async fn open(
     cloud: &CloudSpec,
     credentials: Credentials,
     clock: &Clock,
-) -> Result<(Session<Stream>, Option<LinkNotice>), LinkDown> {
+) -> Result<(Session<Stream>, Option<LinkLogEvent>), LinkDown> {
     let broker = &cloud.broker;
     let deadline = clock.instant(clock.now().mono + broker.connect_timeout);
     let (stream, notice) = dialer.dial(broker, clock, deadline).await?;
@@ -297,11 +298,15 @@ fn connect(cloud: &CloudSpec, credentials: Credentials) -> Connect {
 
 /// Waits for `work` while there is no connection; `None` if the link shall end
 /// first.
-async fn unless_ended<F: Future>(ends: &mut Ends, pulse: &Heartbeat, work: F) -> Option<F::Output> {
+async fn unless_ended<F: Future>(
+    ends: &mut Ends,
+    heartbeat: &Heartbeat,
+    work: F,
+) -> Option<F::Output> {
     let stop = ends.stop();
     tokio::pin!(work);
     loop {
-        pulse.beat();
+        heartbeat.beat();
         tokio::select! {
             biased;
             () = stop.cancelled() => return None,
@@ -326,10 +331,10 @@ mod tests {
     async fn waiting_shows_life_and_ends_when_told() {
         let stop = CancellationToken::new();
         let (wire, mut ends) = pair(8, stop.clone());
-        let pulse = Heartbeat::new("link");
-        let watched = pulse.clone();
+        let heartbeat = Heartbeat::new("link");
+        let watched = heartbeat.clone();
         let waiting =
-            tokio::spawn(async move { unless_ended(&mut ends, &pulse, pending::<()>()).await });
+            tokio::spawn(async move { unless_ended(&mut ends, &heartbeat, pending::<()>()).await });
         tokio::time::sleep(BREATH * 100).await;
         assert!(watched.steps() >= 99);
         assert!(!waiting.is_finished());

@@ -1,4 +1,4 @@
-//! Runs one connection, from CONNECT to its end: moves bytes between a stream and a [`Talk`],
+//! Runs one connection, from CONNECT to its end: moves bytes between a stream and a [`MqttSession`],
 //! and does nothing else. Generic over the stream, so that it runs on a pipe and virtual time
 //! as well as on TLS.
 
@@ -12,7 +12,8 @@ use tokio_util::codec::Encoder;
 
 use super::BREATH;
 use super::channel::{Ends, Order};
-use super::talk::{MqttSession, broken, codec, decode};
+use super::mqtt_session::MqttSession;
+use super::packet::{broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
@@ -36,7 +37,7 @@ pub(super) struct Session<S> {
     reader: ReadHalf<S>,
     writer: WriteHalf<S>,
     unflushed: bool,
-    talk: MqttSession,
+    mqtt: MqttSession,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
@@ -74,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             reader,
             writer,
             unflushed: false,
-            talk: MqttSession::new(bytes, keepalive, clock.now().mono),
+            mqtt: MqttSession::new(bytes, keepalive, clock.now().mono),
         })
     }
 
@@ -84,13 +85,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Heartbeat,
+        heartbeat: &Heartbeat,
     ) -> LinkDown {
-        let down = self.turn(ends, clock, journal, pulse).await;
+        let down = self.turn(ends, clock, journal, heartbeat).await;
         if down == LinkDown::Ours {
             self.part(ends, clock).await;
         }
-        ends.count_dropped(self.talk.unsendable());
+        ends.count_dropped(self.mqtt.unsendable());
         down
     }
 
@@ -99,14 +100,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         ends: &mut Ends,
         clock: &Clock,
         journal: &Journal,
-        pulse: &Heartbeat,
+        heartbeat: &Heartbeat,
     ) -> LinkDown {
         let stop = ends.stop();
         let mut reads = 0;
         loop {
-            pulse.beat();
+            heartbeat.beat();
             let now = clock.now().mono;
-            match self.talk.next_event(now) {
+            match self.mqtt.next_event(now) {
                 Ok(Some(event)) => {
                     // Waiting for the hub here is right: the hub never waits for the link.
                     if !ends.tell(event).await {
@@ -117,20 +118,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 Ok(None) => {}
                 Err(down) => return down,
             }
-            while let Some(notice) = self.talk.take_notice() {
+            while let Some(notice) = self.mqtt.take_notice() {
                 journal.tell(&notice);
             }
-            self.talk.inbox.reserve(READ_SIZE);
-            let mut wake = self.talk.wake_at().at.min(now + BREATH);
-            let may_read = self.talk.reads_at() <= now;
+            let mut wake = self.mqtt.wake_at().at.min(now + BREATH);
+            let may_read = self.mqtt.reads_at() <= now;
             if !may_read {
-                wake = wake.min(self.talk.reads_at());
+                wake = wake.min(self.mqtt.reads_at());
             }
-            let to_write = self.unflushed || !self.talk.outbox.is_empty();
+            let to_write = self.unflushed || self.mqtt.has_output();
+            let has_room = self.mqtt.has_room();
+            let (inbox, outbox) = self.mqtt.buffers();
+            inbox.reserve(READ_SIZE);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return LinkDown::Ours,
-                n = self.reader.read_buf(&mut self.talk.inbox), if may_read && reads < READS_PER_TURN => {
+                n = self.reader.read_buf(inbox), if may_read && reads < READS_PER_TURN => {
                     match n {
                         Ok(0) => return LinkDown::Closed,
                         Ok(_) => reads += 1,
@@ -138,22 +141,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                     continue;
                 }
-                done = push(&mut self.writer, &mut self.talk.outbox, &mut self.unflushed), if to_write => {
+                done = push(&mut self.writer, outbox, &mut self.unflushed), if to_write => {
                     match done {
-                        Ok(()) => self.talk.wrote(
-                            self.talk.outbox.is_empty() && !self.unflushed,
+                        Ok(()) => self.mqtt.wrote(
+                            !self.mqtt.has_output() && !self.unflushed,
                             clock.now().mono,
                         ),
                         Err(e) => return lost(e),
                     }
                 }
-                order = ends.order(), if self.talk.has_room() => {
+                order = ends.order(), if has_room => {
                     if self.say(order, ends, now) == Go::End {
                         return LinkDown::Ours;
                     }
                 }
                 () = clock.sleep_until(wake) => {
-                    if let Err(down) = self.talk.on_time(clock.now().mono) {
+                    if let Err(down) = self.mqtt.on_time(clock.now().mono) {
                         return down;
                     }
                 }
@@ -170,10 +173,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let mut next = Some(order);
         while let Some(order) = next {
             match order {
-                Order::Say(command) => self.talk.say(command, now),
+                Order::Say(command) => self.mqtt.say(command, now),
                 Order::End => return Go::End,
             }
-            next = if self.talk.has_room() {
+            next = if self.mqtt.has_room() {
                 ends.order_ready()
             } else {
                 None
@@ -186,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn part(&mut self, ends: &mut Ends, clock: &Clock) {
         let now = clock.now().mono;
         while let Some(Order::Say(command)) = ends.order_ready() {
-            self.talk.say(command, now);
+            self.mqtt.say(command, now);
         }
         self.farewell(clock).await;
     }
@@ -199,17 +202,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     ) -> Result<(String, Vec<u8>), LinkDown> {
         loop {
             let now = clock.now().mono;
-            match self.talk.next_event(now)? {
+            match self.mqtt.next_event(now)? {
                 Some(LinkEvent::Message { topic, payload }) => return Ok((topic, payload)),
                 Some(_) => continue,
                 None => {}
             }
-            if self.talk.reads_at() > now {
-                clock.sleep_until(self.talk.reads_at()).await;
+            if self.mqtt.reads_at() > now {
+                clock.sleep_until(self.mqtt.reads_at()).await;
                 continue;
             }
-            self.talk.inbox.reserve(READ_SIZE);
-            let read = self.reader.read_buf(&mut self.talk.inbox).await;
+            let (inbox, _) = self.mqtt.buffers();
+            inbox.reserve(READ_SIZE);
+            let read = self.reader.read_buf(inbox).await;
             if read.map_err(lost)? == 0 {
                 return Err(LinkDown::Closed);
             }
@@ -219,13 +223,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Writes what is queued and DISCONNECT, then closes both ways: a socket closed with unread
     /// bytes in it resets the connection, and the reset may overtake the last packets.
     pub(super) async fn farewell(&mut self, clock: &Clock) {
-        self.talk.say(LinkCommand::Disconnect, clock.now().mono);
+        self.mqtt.say(LinkCommand::Disconnect, clock.now().mono);
+        let (inbox, outbox) = self.mqtt.buffers();
         let last_words = async {
-            self.writer.write_all_buf(&mut self.talk.outbox).await?;
+            self.writer.write_all_buf(outbox).await?;
             self.writer.flush().await?;
             self.writer.shutdown().await?;
-            while self.reader.read_buf(&mut self.talk.inbox).await? > 0 {
-                self.talk.inbox.clear();
+            while self.reader.read_buf(inbox).await? > 0 {
+                inbox.clear();
             }
             io::Result::Ok(())
         };

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::notice::LinkNotice;
+use super::events::LinkLogEvent;
 use crate::base::text::excerpt;
 use crate::base::utc::Utc;
 use crate::base::{LinkDown, Wall};
@@ -34,7 +34,7 @@ pub(super) async fn wrap(
     ca_file: Option<PathBuf>,
     clock: &Clock,
     deadline: Instant,
-) -> Result<(TlsStream<TcpStream>, Option<LinkNotice>), LinkDown> {
+) -> Result<(TlsStream<TcpStream>, Option<LinkLogEvent>), LinkDown> {
     let failed = LinkDown::Tls;
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| failed(format!("“{host}” is not a name a certificate can be for")))?;
@@ -79,7 +79,7 @@ fn of_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 /// Collects the roots. Bad entries of the system's store are skipped and counted; the
 /// certificates that the operator names must be good.
-fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice>), String> {
+fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkLogEvent>), String> {
     let mut roots = RootCertStore::empty();
     let system = rustls_native_certs::load_native_certs();
     let (_, unusable) = roots.add_parsable_certificates(system.certs);
@@ -101,7 +101,7 @@ fn trust(ca_file: Option<&Path>) -> Result<(Arc<ClientConfig>, Option<LinkNotice
             "no root certificate to trust: install ca-certificates or name a ca_file".to_owned(),
         );
     }
-    let notice = (skipped > 0).then(|| LinkNotice::RootsSkipped {
+    let notice = (skipped > 0).then(|| LinkLogEvent::RootsSkipped {
         skipped,
         usable: roots.len(),
     });

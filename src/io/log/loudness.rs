@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::library::{self, InitError};
+use super::filter::{self, InitError};
 use super::{Clock, Journal};
 use crate::base::{About, EventKind, Level, LogEvent, Mono};
 
@@ -86,7 +86,7 @@ impl LogLevel {
     /// Makes the level that `base` says; `apply` is told of changes.
     pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
         LogLevel(Arc::new(Inner {
-            least: AtomicU8::new(number(library::loudness(&base))),
+            least: AtomicU8::new(number(filter::loudness(&base))),
             base,
             changed: Mutex::default(),
             apply,
@@ -113,7 +113,7 @@ impl LogLevel {
         if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
             return Err(LoudnessError::Target(target.into()));
         }
-        if library::is_talkative(target) && matches!(level, "debug" | "trace") {
+        if filter::is_talkative(target) && matches!(level, "debug" | "trace") {
             return Err(LoudnessError::Talkative(target.into()));
         }
         let mut changed = self.changed();
@@ -137,7 +137,7 @@ impl LogLevel {
     }
 
     /// Reverts the changes whose time is over; returns a notice for each.
-    fn sweep(&self, now: Mono) -> Vec<Notice> {
+    fn sweep(&self, now: Mono) -> Vec<LogLevelEvent> {
         let mut changed = self.changed();
         let over = |until: &Option<Mono>| until.is_some_and(|until| until <= now);
         let gone: Vec<String> = changed
@@ -151,7 +151,7 @@ impl LogLevel {
             let _ = self.apply(&changed);
         }
         gone.into_iter()
-            .map(|target| Notice::Over { target })
+            .map(|target| LogLevelEvent::Over { target })
             .collect()
     }
 
@@ -164,10 +164,10 @@ impl LogLevel {
 
     fn apply(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> Result<(), InitError> {
         let (libraries, notices) = self.words(changed);
-        let filter = library::parse_words(&libraries)?;
+        let filter = filter::parse_words(&libraries)?;
         self.0
             .least
-            .store(number(library::loudness(&notices)), Ordering::Relaxed);
+            .store(number(filter::loudness(&notices)), Ordering::Relaxed);
         if let Some(apply) = &self.0.apply {
             apply(filter);
         }
@@ -177,7 +177,7 @@ impl LogLevel {
     /// Returns the filter for libraries, and the one for notices.
     fn words(&self, changed: &BTreeMap<String, (String, Option<Mono>)>) -> (String, String) {
         let all = changed.get(ALL).map_or(&self.0.base, |(level, _)| level);
-        let mut libraries = library::library_filter(all);
+        let mut libraries = filter::library_filter(all);
         let mut notices = all.clone();
         for (target, (level, _)) in changed.iter().filter(|(target, _)| *target != ALL) {
             for filter in [&mut libraries, &mut notices] {
@@ -228,7 +228,7 @@ pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: Cance
 
 /// A notice about the log itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum LogLevelEvent {
     /// An operator has changed the level of a target.
     Set {
         /// The target.
@@ -245,15 +245,15 @@ pub enum Notice {
     },
 }
 
-impl LogEvent for Notice {
+impl LogEvent for LogLevelEvent {
     fn level(&self) -> Level {
         Level::Info
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Set { .. } => EventKind::LogLevelSet,
-            Notice::Over { .. } => EventKind::LogLevelOver,
+            LogLevelEvent::Set { .. } => EventKind::LogLevelSet,
+            LogLevelEvent::Over { .. } => EventKind::LogLevelOver,
         }
     }
 
@@ -263,7 +263,7 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Set {
+            LogLevelEvent::Set {
                 target,
                 level,
                 during,
@@ -274,7 +274,7 @@ impl LogEvent for Notice {
                 );
                 format!("the log level of {target} is {level} {during}, as requested")
             }
-            Notice::Over { target } => {
+            LogLevelEvent::Over { target } => {
                 format!("the log level of {target} is as it was at the start again")
             }
         }
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(loudness.wake_at(), Some(s(10)));
         assert_eq!(loudness.sweep(s(9)), []);
         let target = "alink_gateway".to_owned();
-        assert_eq!(loudness.sweep(s(10)), [Notice::Over { target }]);
+        assert_eq!(loudness.sweep(s(10)), [LogLevelEvent::Over { target }]);
         assert_eq!(loudness.least(), Level::Info);
         loudness.set("all", "error", None).unwrap();
         assert_eq!(loudness.least(), Level::Error);

@@ -27,6 +27,7 @@
 //! at once is dropped and counted, and the count is reported as soon as the journal takes
 //! entries again. Text is written where standard error goes, and waits until it is taken there.
 
+mod filter;
 mod journald;
 mod library;
 pub mod loudness;
@@ -42,8 +43,9 @@ use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
 use crate::io::system::clock::Clock;
 use crate::spec::{Protocol, Spec};
 
+pub use filter::InitError;
 pub use journald::JOURNAL_SOCKET;
-pub use library::{FILTER, InitError, init, is_on_journal, try_filter};
+pub use library::{FILTER, init, is_on_journal, try_filter};
 pub use loudness::LogLevel;
 
 use journald::JournalSocket;

@@ -17,9 +17,9 @@ use crate::base::Level;
 #[derive(Debug)]
 pub(super) struct Record {
     /// The part of the library that wrote it.
-    pub(super) target: String,
+    pub target: String,
     /// The message, then `name=value` of each field.
-    pub(super) text: String,
+    pub text: String,
     file: Option<String>,
     line: Option<u64>,
 }
@@ -80,7 +80,7 @@ impl Visit for Record {
 /// The fields of a library are in the text and not fields of the entry: an alarm on a field of
 /// the gateway must not be set off by a library's field.
 #[derive(Debug)]
-pub(super) struct ToJournal(pub(super) Arc<JournalSocket>);
+pub(super) struct ToJournal(pub Arc<JournalSocket>);
 
 impl<S: Subscriber> Layer<S> for ToJournal {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

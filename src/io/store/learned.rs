@@ -80,7 +80,7 @@ impl Learned {
             false => &file,
         };
         let kinds = read(there).unwrap_or_else(|why| {
-            journal.tell(&LearnedNotice::Unreadable {
+            journal.tell(&LearnedEvent::Unreadable {
                 file: there.display().to_string(),
                 why,
             });
@@ -177,7 +177,7 @@ impl Inner {
             let told = std::mem::replace(&mut memory.told, done.is_err());
             drop(memory);
             if let (Err(e), false, Some(journal)) = (done, told, &self.journal) {
-                journal.tell(&LearnedNotice::NotKept {
+                journal.tell(&LearnedEvent::NotKept {
                     file: file.display().to_string(),
                     why: e.to_string(),
                 });
@@ -288,7 +288,7 @@ fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
 
 /// What is wrong with the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LearnedNotice {
+pub enum LearnedEvent {
     /// The file cannot be read. It is ignored, and replaced when there is something to keep.
     Unreadable {
         /// The file's name.
@@ -305,15 +305,15 @@ pub enum LearnedNotice {
     },
 }
 
-impl LogEvent for LearnedNotice {
+impl LogEvent for LearnedEvent {
     fn level(&self) -> Level {
         Level::Warn
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            LearnedNotice::Unreadable { .. } => EventKind::LearnedUnreadable,
-            LearnedNotice::NotKept { .. } => EventKind::LearnedNotKept,
+            LearnedEvent::Unreadable { .. } => EventKind::LearnedUnreadable,
+            LearnedEvent::NotKept { .. } => EventKind::LearnedNotKept,
         }
     }
 
@@ -323,7 +323,7 @@ impl LogEvent for LearnedNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            LearnedNotice::Unreadable { file, .. } | LearnedNotice::NotKept { file, .. } => {
+            LearnedEvent::Unreadable { file, .. } | LearnedEvent::NotKept { file, .. } => {
                 vec![(JournalField::File, file.clone())]
             }
         }
@@ -331,11 +331,11 @@ impl LogEvent for LearnedNotice {
 
     fn sentence(&self) -> String {
         match self {
-            LearnedNotice::Unreadable { file, why } => format!(
+            LearnedEvent::Unreadable { file, why } => format!(
                 "{file}: what was learned about devices cannot be read: {why}; the file is \
                  ignored, and the gateway learns anew"
             ),
-            LearnedNotice::NotKept { file, why } => format!(
+            LearnedEvent::NotKept { file, why } => format!(
                 "{file}: what is learned about devices cannot be stored: {why}; the gateway \
                  learns it anew after a restart"
             ),

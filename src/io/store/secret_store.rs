@@ -8,7 +8,7 @@
 //! the sync of the directory makes it last). At any point in between there is the old file or
 //! the new one.
 //!
-//! Contract: [`SecretStore::open`] never fails; a fault is returned as a [`SecretStoreNotice`].
+//! Contract: [`SecretStore::open`] never fails; a fault is returned as a [`SecretStoreEvent`].
 //! Clones share one file. `keep_*` return once the secret is on disk.
 //!
 //! Invariants:
@@ -35,9 +35,9 @@ use crate::io::files::bounded;
 use crate::io::files::replace;
 use crate::io::files::replace::Step;
 
-mod notice;
+mod events;
 
-pub use notice::SecretStoreNotice;
+pub use events::SecretStoreEvent;
 
 /// The file's name in the state directory.
 pub const FILE: &str = "secrets.json";
@@ -92,13 +92,13 @@ impl SecretStore {
     /// Opens the secret store in this directory. Neither the file nor the directory needs to
     /// exist: both are made when there is something to keep.
     #[must_use]
-    pub fn open(directory: &Path) -> (Self, Option<SecretStoreNotice>) {
+    pub fn open(directory: &Path) -> (Self, Option<SecretStoreEvent>) {
         let file = directory.join(FILE);
         let (kept, notice) = match read(&file) {
             Ok(kept) => (kept, None),
             Err(Unread::Damaged(why)) => match set_aside(&file) {
                 Ok(aside) => {
-                    let notice = SecretStoreNotice::Damaged {
+                    let notice = SecretStoreEvent::Damaged {
                         file: file.display().to_string(),
                         why,
                         aside: aside.display().to_string(),
@@ -107,7 +107,7 @@ impl SecretStore {
                 }
                 Err(e) => (
                     Kept::default(),
-                    Some(SecretStoreNotice::Closed {
+                    Some(SecretStoreEvent::Closed {
                         file: file.display().to_string(),
                         why: format!("{why}; and it cannot be set aside: {e}"),
                     }),
@@ -115,14 +115,14 @@ impl SecretStore {
             },
             Err(Unread::Unusable(why)) => (
                 Kept::default(),
-                Some(SecretStoreNotice::Closed {
+                Some(SecretStoreEvent::Closed {
                     file: file.display().to_string(),
                     why,
                 }),
             ),
         };
         let closed = match &notice {
-            Some(SecretStoreNotice::Closed { file, why }) => Some(format!("{file}: {why}")),
+            Some(SecretStoreEvent::Closed { file, why }) => Some(format!("{file}: {why}")),
             _ => None,
         };
         let inner = Inner {
@@ -137,14 +137,14 @@ impl SecretStore {
     /// Takes from all users but the owner what the file's mode allows them, and returns what
     /// that was; a file that does not exist allows nothing.
     #[must_use]
-    pub fn close_to_others(&self) -> Option<SecretStoreNotice> {
+    pub fn close_to_others(&self) -> Option<SecretStoreEvent> {
         let file = &self.0.file;
         let mode = fs::metadata(file).ok()?.permissions().mode() & 0o777;
         if mode & 0o077 == 0 {
             return None;
         }
         let closing = fs::set_permissions(file, fs::Permissions::from_mode(0o600));
-        Some(SecretStoreNotice::Exposed {
+        Some(SecretStoreEvent::Exposed {
             file: file.display().to_string(),
             mode,
             still: closing.err().map(|e| e.to_string()),

@@ -28,7 +28,7 @@ use tokio::task::JoinHandle;
 
 use crate::base::{DeviceId, Mono, RateLimit, Secret};
 use crate::io::log::Journal;
-use crate::io::store::secret_store::{SecretStore, SecretStoreError, SecretStoreNotice};
+use crate::io::store::secret_store::{SecretStore, SecretStoreError, SecretStoreEvent};
 use crate::io::system::clock::Clock;
 use crate::spec::{Changes, Spec};
 
@@ -44,7 +44,7 @@ type Secrets = BTreeMap<DeviceId, Secret>;
 /// The writer of secrets.
 #[derive(Debug)]
 pub struct SecretWriter {
-    vault: SecretStore,
+    secret_store: SecretStore,
     spec: Arc<Spec>,
     journal: Journal,
     waiting: Secrets,
@@ -62,9 +62,9 @@ pub struct SecretWriter {
 impl SecretWriter {
     /// Makes a writer that keeps in `vault` the secrets of the devices of `spec`.
     #[must_use]
-    pub fn new(vault: SecretStore, spec: Arc<Spec>, journal: Journal) -> Self {
+    pub fn new(secret_store: SecretStore, spec: Arc<Spec>, journal: Journal) -> Self {
         SecretWriter {
-            vault,
+            secret_store,
             spec,
             journal,
             waiting: Secrets::new(),
@@ -111,7 +111,7 @@ impl SecretWriter {
         let secret = match new {
             Some(secret) => secret.clone(),
             None => self
-                .vault
+                .secret_store
                 .device(&device.product_key, &device.device_name)?,
         };
         Some((id, secret))
@@ -130,8 +130,8 @@ impl SecretWriter {
         }
         if self.waiting.is_empty() {
             if wanted && !self.is_usable(now) {
-                let vault = self.vault.clone();
-                let task = tokio::spawn(async move { vault.probe().await });
+                let secret_store = self.secret_store.clone();
+                let task = tokio::spawn(async move { secret_store.probe().await });
                 self.under_way = Some((Secrets::new(), task));
             }
             return;
@@ -143,8 +143,8 @@ impl SecretWriter {
             let whose = (device.product_key.clone(), device.device_name.clone());
             Some((whose.0, whose.1, secret.clone()))
         });
-        let (vault, list) = (self.vault.clone(), list.collect());
-        let task = tokio::spawn(async move { vault.keep_devices(list).await });
+        let (secret_store, list) = (self.secret_store.clone(), list.collect());
+        let task = tokio::spawn(async move { secret_store.keep_devices(list).await });
         self.under_way = Some((secrets, task));
     }
 
@@ -164,7 +164,7 @@ impl SecretWriter {
             Ok(()) => {
                 self.failed.over();
                 if std::mem::take(&mut self.told) {
-                    self.journal.tell(&SecretStoreNotice::Usable);
+                    self.journal.tell(&SecretStoreEvent::Usable);
                 }
                 self.proven.replace(clock.now().mono).is_none()
             }
@@ -189,12 +189,12 @@ impl SecretWriter {
             if self.failed.hit(now, 1).is_some() {
                 let why = why_in_words;
                 self.journal
-                    .tell(&SecretStoreNotice::NotKept { devices, why });
+                    .tell(&SecretStoreEvent::NotKept { devices, why });
             }
         } else if news && !matches!(why, SecretStoreError::Closed(_)) {
             // A closed store was reported when it was opened.
             self.journal
-                .tell(&SecretStoreNotice::Unusable { why: why_in_words });
+                .tell(&SecretStoreEvent::Unusable { why: why_in_words });
         }
     }
 

@@ -85,19 +85,19 @@ impl Heartbeats {
     /// Makes a new heartbeat, watched from now on.
     #[must_use]
     pub fn start(&self, name: &str) -> Heartbeat {
-        let pulse = Heartbeat::new(name);
-        self.add(pulse.clone());
-        pulse
+        let heartbeat = Heartbeat::new(name);
+        self.add(heartbeat.clone());
+        heartbeat
     }
 
     /// Adds a heartbeat that is watched from now on.
-    pub fn add(&self, pulse: Heartbeat) {
-        self.lock().push(pulse);
+    pub fn add(&self, heartbeat: Heartbeat) {
+        self.lock().push(heartbeat);
     }
 
     /// Removes the heartbeat of a task that ends as it should.
-    pub fn end(&self, pulse: &Heartbeat) {
-        self.lock().retain(|p| !p.is(pulse));
+    pub fn end(&self, heartbeat: &Heartbeat) {
+        self.lock().retain(|p| !p.is(heartbeat));
     }
 
     /// Returns all heartbeats.
@@ -125,29 +125,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_configured_wait_beats_and_one_without_end_stops_beating() {
-        let (pulse, clock) = (Heartbeat::new("line"), Clock::system());
+        let (heartbeat, clock) = (Heartbeat::new("line"), Clock::system());
         let wait = tokio::time::sleep(Duration::from_secs(60));
-        pulse.during(&clock, Duration::from_secs(60), wait).await;
-        assert!(pulse.steps() >= 19, "{}", pulse.steps());
+        heartbeat
+            .during(&clock, Duration::from_secs(60), wait)
+            .await;
+        assert!(heartbeat.steps() >= 19, "{}", heartbeat.steps());
 
-        let before = pulse.steps();
-        let stuck = pulse.during(&clock, Duration::from_secs(6), std::future::pending::<()>());
+        let before = heartbeat.steps();
+        let stuck = heartbeat.during(&clock, Duration::from_secs(6), std::future::pending::<()>());
         let hour = Duration::from_secs(3600);
         assert!(tokio::time::timeout(hour, stuck).await.is_err());
-        assert_eq!(pulse.steps(), before + 3);
+        assert_eq!(heartbeat.steps(), before + 3);
     }
 
     #[tokio::test(start_paused = true)]
     async fn work_that_is_always_ready_does_not_keep_it_from_beating() {
-        let (pulse, clock) = (Heartbeat::new("line"), Clock::system());
-        let watched = pulse.clone();
+        let (heartbeat, clock) = (Heartbeat::new("line"), Clock::system());
+        let watched = heartbeat.clone();
         let busy = async {
             loop {
                 tokio::task::coop::consume_budget().await;
             }
         };
         let hour = Duration::from_secs(3600);
-        let beating = tokio::spawn(async move { pulse.during(&clock, hour, busy).await });
+        let beating = tokio::spawn(async move { heartbeat.during(&clock, hour, busy).await });
         for _ in 0..20 {
             tokio::time::advance(Duration::from_secs(1)).await;
             tokio::task::yield_now().await;

@@ -97,14 +97,14 @@ impl Notifier {
 /// line that people see in `systemctl status`.
 pub async fn run(
     notifier: Notifier,
-    pulses: Heartbeats,
+    heartbeats: Heartbeats,
     mut status: watch::Receiver<String>,
     clock: Clock,
     journal: Journal,
     stop: CancellationToken,
 ) {
     let mut watch = Watch::new(
-        pulses,
+        heartbeats,
         notifier.watchdog.unwrap_or(WATCHDOG_DEFAULT),
         clock.now().mono,
     );
@@ -154,7 +154,7 @@ fn one_line(status: &str) -> String {
 #[derive(Debug)]
 struct Watch {
     registry: Heartbeats,
-    pulses: Vec<Watched>,
+    heartbeats: Vec<Watched>,
     interval: Duration,
     fed_at: Mono,
     look_at: Mono,
@@ -162,7 +162,7 @@ struct Watch {
 
 #[derive(Debug)]
 struct Watched {
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     steps_when_fed: u64,
     /// Since when it has been watched.
     since: Mono,
@@ -173,7 +173,7 @@ impl Watch {
     fn new(registry: Heartbeats, interval: Duration, now: Mono) -> Self {
         let mut watch = Watch {
             registry,
-            pulses: Vec::new(),
+            heartbeats: Vec::new(),
             interval,
             fed_at: now,
             look_at: now + interval / 4,
@@ -185,13 +185,14 @@ impl Watch {
     /// Updates which heartbeats are watched: tasks come and go with the configuration.
     fn follow(&mut self, now: Mono) {
         let all = self.registry.all();
-        self.pulses.retain(|w| all.iter().any(|p| p.is(&w.pulse)));
-        for pulse in all {
-            if !self.pulses.iter().any(|w| w.pulse.is(&pulse)) {
-                self.pulses.push(Watched {
-                    steps_when_fed: pulse.steps(),
+        self.heartbeats
+            .retain(|w| all.iter().any(|p| p.is(&w.heartbeat)));
+        for heartbeat in all {
+            if !self.heartbeats.iter().any(|w| w.heartbeat.is(&heartbeat)) {
+                self.heartbeats.push(Watched {
+                    steps_when_fed: heartbeat.steps(),
                     since: now,
-                    pulse,
+                    heartbeat,
                     named: false,
                 });
             }
@@ -202,18 +203,18 @@ impl Watch {
     /// little too slowly for one look is judged at the next look and not killed. A task counts
     /// as stuck at half the interval, which is the feeding time that sd_watchdog_enabled(3)
     /// advises.
-    fn look(&mut self, now: Mono) -> (bool, Vec<NotifyNotice>) {
+    fn look(&mut self, now: Mono) -> (bool, Vec<NotifyEvent>) {
         self.look_at = now + self.interval / 4;
         self.follow(now);
         let hungry_for = now.since(self.fed_at);
         let mut notices = Vec::new();
         let mut all_moved = true;
-        for one in &mut self.pulses {
-            if one.pulse.steps() != one.steps_when_fed {
+        for one in &mut self.heartbeats {
+            if one.heartbeat.steps() != one.steps_when_fed {
                 if one.named {
                     one.named = false;
-                    notices.push(NotifyNotice::MovesAgain {
-                        task: one.pulse.name().to_owned(),
+                    notices.push(NotifyEvent::MovesAgain {
+                        task: one.heartbeat.name().to_owned(),
                         after: hungry_for,
                     });
                 }
@@ -223,8 +224,8 @@ impl Watch {
             let stuck_for = hungry_for.min(now.since(one.since));
             if !one.named && stuck_for >= self.interval / 2 {
                 one.named = true;
-                notices.push(NotifyNotice::Stuck {
-                    task: one.pulse.name().to_owned(),
+                notices.push(NotifyEvent::Stuck {
+                    task: one.heartbeat.name().to_owned(),
                     since: stuck_for,
                     restart_in: self.interval.saturating_sub(hungry_for),
                 });
@@ -232,8 +233,8 @@ impl Watch {
         }
         if all_moved {
             self.fed_at = now;
-            for one in &mut self.pulses {
-                one.steps_when_fed = one.pulse.steps();
+            for one in &mut self.heartbeats {
+                one.steps_when_fed = one.heartbeat.steps();
             }
         }
         (all_moved, notices)
@@ -242,7 +243,7 @@ impl Watch {
 
 /// What the operator is told about stuck tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotifyNotice {
+pub enum NotifyEvent {
     /// A task has not moved, and the watchdog is not fed because of it.
     Stuck {
         /// The task's name.
@@ -261,18 +262,18 @@ pub enum NotifyNotice {
     },
 }
 
-impl LogEvent for NotifyNotice {
+impl LogEvent for NotifyEvent {
     fn level(&self) -> Level {
         match self {
-            NotifyNotice::Stuck { .. } => Level::Error,
-            NotifyNotice::MovesAgain { .. } => Level::Warn,
+            NotifyEvent::Stuck { .. } => Level::Error,
+            NotifyEvent::MovesAgain { .. } => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            NotifyNotice::Stuck { .. } => EventKind::TaskStuck,
-            NotifyNotice::MovesAgain { .. } => EventKind::TaskMovesAgain,
+            NotifyEvent::Stuck { .. } => EventKind::TaskStuck,
+            NotifyEvent::MovesAgain { .. } => EventKind::TaskMovesAgain,
         }
     }
 
@@ -282,7 +283,7 @@ impl LogEvent for NotifyNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            NotifyNotice::Stuck { task, .. } | NotifyNotice::MovesAgain { task, .. } => {
+            NotifyEvent::Stuck { task, .. } | NotifyEvent::MovesAgain { task, .. } => {
                 vec![(JournalField::Task, task.clone())]
             }
         }
@@ -290,7 +291,7 @@ impl LogEvent for NotifyNotice {
 
     fn sentence(&self) -> String {
         match self {
-            NotifyNotice::Stuck {
+            NotifyEvent::Stuck {
                 task,
                 since,
                 restart_in,
@@ -299,7 +300,7 @@ impl LogEvent for NotifyNotice {
                 since.as_secs(),
                 restart_in.as_secs()
             ),
-            NotifyNotice::MovesAgain { task, after } => {
+            NotifyEvent::MovesAgain { task, after } => {
                 format!(
                     "task {task}: makes progress again after {} s",
                     after.as_secs()

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::behaviour::{Fault, burst, distort, noise, scramble};
 use super::frame;
-use super::manners::{Fault, burst, distort, noise, scramble};
 use super::pace::Pace;
-use super::tongue::BusProtocol;
+use super::protocol::BusProtocol;
+use super::sender::{Heard, Sender};
 use super::unit::Unit;
-use super::voice::{Heard, Voice};
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 
 /// A master on time may be this much early by rounding, because both the lab's clock
@@ -66,7 +66,7 @@ pub struct LineCounts {
 pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
-    tongues: Vec<BusProtocol>,
+    protocols: Vec<BusProtocol>,
     /// Until when each of the other devices is busy with the request before.
     busy: Vec<Mono>,
     rng: Rng,
@@ -76,7 +76,7 @@ pub struct Line {
     master_from: Mono,
     master_until: Mono,
     asked: Option<Mono>,
-    voices: Vec<Voice>,
+    senders: Vec<Sender>,
     counts: LineCounts,
 }
 
@@ -87,7 +87,7 @@ impl Line {
         Line {
             pace,
             units: BTreeMap::new(),
-            tongues: Vec::new(),
+            protocols: Vec::new(),
             busy: Vec::new(),
             rng,
             echo: false,
@@ -95,7 +95,7 @@ impl Line {
             master_from: Mono::START,
             master_until: Mono::START,
             asked: None,
-            voices: Vec::new(),
+            senders: Vec::new(),
             counts: LineCounts::default(),
         }
     }
@@ -106,14 +106,14 @@ impl Line {
     }
 
     /// Adds a device to the line that speaks another protocol than Modbus RTU.
-    pub fn join(&mut self, tongue: BusProtocol) {
-        self.tongues.push(tongue);
+    pub fn join(&mut self, protocol: BusProtocol) {
+        self.protocols.push(protocol);
         self.busy.push(Mono::START);
     }
 
     /// Returns these devices, in the order in which they joined.
-    pub fn tongues_mut(&mut self) -> &mut [BusProtocol] {
-        &mut self.tongues
+    pub fn protocols_mut(&mut self) -> &mut [BusProtocol] {
+        &mut self.protocols
     }
 
     /// Returns the unit with this address.
@@ -200,7 +200,7 @@ impl Line {
         self.heard.take(bytes, end);
         self.heard.master = true;
         if self.echo {
-            self.voices.push(Voice::new(start, bytes.to_vec(), true));
+            self.senders.push(Sender::new(start, bytes.to_vec(), true));
         }
     }
 
@@ -210,7 +210,7 @@ impl Line {
             self.note_silence(now);
             let pace = self.pace;
             let next = self
-                .voices
+                .senders
                 .iter()
                 .enumerate()
                 .map(|(i, v)| (v.next(pace).0, i))
@@ -220,8 +220,8 @@ impl Line {
                 return None;
             }
             let bytes = self.speak(which, now);
-            if self.voices[which].sent == self.voices[which].bytes.len() {
-                self.voices.remove(which);
+            if self.senders[which].sent == self.senders[which].bytes.len() {
+                self.senders.remove(which);
             }
             if !bytes.is_empty() {
                 return Some(LineOutput::Bytes(bytes));
@@ -233,7 +233,7 @@ impl Line {
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let character = self
-            .voices
+            .senders
             .iter()
             .map(|v| v.next(self.pace).0)
             .min()
@@ -261,7 +261,7 @@ impl Line {
             Some((unit, pdu)) if unit == 0 || self.units.contains_key(&UnitId(unit)) => {
                 self.request(at, unit, pdu, &heard.bytes);
             }
-            _ if self.tell_tongues(at, &heard) => {}
+            _ if self.tell_protocols(at, &heard) => {}
             Some(_) => self.counts.unanswered += 1,
             None => self.counts.not_understood += 1,
         }
@@ -269,13 +269,13 @@ impl Line {
 
     /// Hands a frame to the devices of other protocols; returns whether one of them
     /// understood it.
-    fn tell_tongues(&mut self, at: Now, heard: &Heard) -> bool {
+    fn tell_protocols(&mut self, at: Now, heard: &Heard) -> bool {
         if heard.units || heard.spoilt {
             return false;
         }
         let mut understood = false;
-        for (tongue, busy) in self.tongues.iter_mut().zip(&mut self.busy) {
-            let said = tongue.hear(at, &heard.bytes, &mut self.rng);
+        for (protocol, busy) in self.protocols.iter_mut().zip(&mut self.busy) {
+            let said = protocol.hear(at, &heard.bytes, &mut self.rng);
             // Answers come one after the other: a late one delays the answers behind
             // it.
             let from = at.mono.max(*busy);
@@ -285,7 +285,7 @@ impl Line {
             }
             for saying in said {
                 let start = from + saying.after;
-                self.voices.push(Voice::new(start, saying.bytes, false));
+                self.senders.push(Sender::new(start, saying.bytes, false));
             }
         }
         if understood {
@@ -301,7 +301,7 @@ impl Line {
         if !self.heard.units {
             return frame::open(&self.heard.bytes).is_some();
         }
-        let talking = self.voices.iter().any(|v| !v.echo && v.sent > 0);
+        let talking = self.senders.iter().any(|v| !v.echo && v.sent > 0);
         !talking || now.mono >= self.heard.end + REACTION
     }
 
@@ -332,13 +332,13 @@ impl Line {
         if there.manners.withholds(&reply) {
             return;
         }
-        let fault = there.manners.draw(&mut there.rng);
+        let (fault, delay) = there.draw();
         // Replies come one after the other: a late one delays the replies behind it.
-        let mut start = there.busy.max(at.mono) + there.manners.delay(&mut there.rng);
+        let mut start = there.busy_until().max(at.mono) + delay;
         if let Some(Fault::Late(by)) = fault {
             start = start + by;
         }
-        there.busy = start + self.pace.characters(reply.len() + 3);
+        there.is_busy_until(start + self.pace.characters(reply.len() + 3));
         if let Some(fault) = fault {
             *self.counts.faults.entry(fault.name()).or_default() += 1;
         }
@@ -348,7 +348,7 @@ impl Line {
             let within = u64::try_from(within).unwrap_or(u64::MAX);
             let start = start + Duration::from_micros(self.rng.below(within));
             let bytes = frame::seal(unit, &twins);
-            self.voices.push(Voice::new(start, bytes, false));
+            self.senders.push(Sender::new(start, bytes, false));
         }
         self.reply(start, unit, distort(fault, reply), fault, frame);
     }
@@ -359,7 +359,7 @@ impl Line {
         let mut bytes = frame::seal(unit, &pdu);
         let whole = bytes.len();
         let half = || 1 + whole / 2;
-        let mut voices = match fault {
+        let mut senders = match fault {
             Some(Fault::Mute) => vec![],
             Some(Fault::Cut) => {
                 bytes.truncate(1 + rng.below(whole as u64 - 1) as usize);
@@ -414,43 +414,43 @@ impl Line {
             )
             | None => vec![(start, bytes)],
         };
-        self.voices.extend(
-            voices
+        self.senders.extend(
+            senders
                 .drain(..)
-                .map(|(at, bytes)| Voice::new(at, bytes, false)),
+                .map(|(at, bytes)| Sender::new(at, bytes, false)),
         );
     }
 
     /// Returns the next group of characters of one sender, as the master receives it.
     fn speak(&mut self, which: usize, now: Now) -> Vec<u8> {
         let pace = self.pace;
-        let voice = &self.voices[which];
-        let (_, upto) = voice.next(pace);
-        let from = voice.start + pace.characters(voice.sent);
-        let to = voice.start + pace.characters(upto);
-        let mut bytes = voice.bytes[voice.sent..upto].to_vec();
-        if voice.echo {
-            self.voices[which].sent = upto;
+        let sender = &self.senders[which];
+        let (_, upto) = sender.next(pace);
+        let from = sender.start + pace.characters(sender.sent);
+        let to = sender.start + pace.characters(upto);
+        let mut bytes = sender.bytes[sender.sent..upto].to_vec();
+        if sender.echo {
+            self.senders[which].sent = upto;
             return bytes;
         }
-        let talks = |v: &Voice| !v.echo && from < v.end(pace) && v.start < to;
-        let crowd = self.voices.iter().filter(|v| talks(v)).count() > 1;
+        let talks = |v: &Sender| !v.echo && from < v.end(pace) && v.start < to;
+        let crowd = self.senders.iter().filter(|v| talks(v)).count() > 1;
         if crowd || (from < self.master_until && self.master_from < to) {
             for byte in &mut bytes {
                 *byte ^= 1 + self.rng.below(255) as u8;
             }
-            if !self.voices[which].collided {
+            if !self.senders[which].collided {
                 self.counts.collisions += 1;
             }
-            for voice in self.voices.iter_mut().filter(|v| talks(v)) {
-                voice.collided = true;
+            for sender in self.senders.iter_mut().filter(|v| talks(v)) {
+                sender.collided = true;
             }
             self.heard.spoilt = true;
         }
-        let voice = &mut self.voices[which];
-        voice.sent = upto;
-        voice.heard.extend(&bytes);
-        if voice.collided && upto == voice.bytes.len() && frame::open(&voice.heard).is_some() {
+        let sender = &mut self.senders[which];
+        sender.sent = upto;
+        sender.heard.extend(&bytes);
+        if sender.collided && upto == sender.bytes.len() && frame::open(&sender.heard).is_some() {
             self.counts.chance_passes += 1;
         }
         self.counts.characters += bytes.len() as u64;

@@ -20,19 +20,19 @@
 //! - No unit sends before that silence is over.
 //! - Every fault is counted.
 
+mod behaviour;
 pub mod frame;
 pub mod life;
 mod line;
-mod manners;
 mod pace;
+pub mod protocol;
 mod rack;
-pub mod tongue;
+mod sender;
 mod unit;
-mod voice;
 
+pub use behaviour::{Chance, Fault, Refusal, UnitBehaviour};
 pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};
-pub use manners::{Chance, Fault, Refusal, UnitBehaviour};
 pub use pace::Pace;
 pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
 pub use unit::Unit;

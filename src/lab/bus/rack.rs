@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::behaviour::{Fault, distort, noise};
 use super::frame::Mbap;
-use super::manners::{Fault, distort, noise};
 use super::unit::Unit;
 use crate::base::{Mono, Now, UnitId, Wake};
 
@@ -284,8 +284,8 @@ fn serve(
     if unit.manners.withholds(&pdu) {
         return;
     }
-    let fault = unit.manners.draw(&mut unit.rng);
-    let at = now.mono + unit.manners.delay(&mut unit.rng);
+    let (fault, delay) = unit.draw();
+    let at = now.mono + delay;
     if let Some(fault) = fault {
         *counts.faults.entry(fault.name()).or_default() += 1;
     }
@@ -304,7 +304,7 @@ fn serve(
         Some(Fault::Mute) => {}
         Some(Fault::Late(by)) => connection.queue(at + by, RackOutput::Bytes(bytes)),
         Some(Fault::Cut) => {
-            bytes.truncate(1 + unit.rng.below(bytes.len() as u64 - 1) as usize);
+            bytes.truncate(1 + unit.rng().below(bytes.len() as u64 - 1) as usize);
             connection.queue(at, RackOutput::Bytes(bytes));
             connection.queue(at, RackOutput::Close);
         }
@@ -327,12 +327,12 @@ fn serve(
         }
         Some(Fault::BadHeader) => {
             // Byte 2 is of the protocol, byte 4 of the length.
-            let byte = if unit.rng.chance(500) { 2 } else { 4 };
+            let byte = if unit.rng().chance(500) { 2 } else { 4 };
             bytes[byte] = 0xFF;
             connection.queue(at, RackOutput::Bytes(bytes));
         }
         Some(Fault::Stray(n)) => {
-            let mut led = noise(n.into(), &mut unit.rng);
+            let mut led = noise(n.into(), unit.rng());
             led.append(&mut bytes);
             connection.queue(at, RackOutput::Bytes(led));
         }
@@ -358,8 +358,8 @@ fn serve(
 
 #[cfg(test)]
 mod tests {
+    use super::super::behaviour::{Chance, UnitBehaviour};
     use super::super::life::Life;
-    use super::super::manners::{Chance, UnitBehaviour};
     use super::*;
     use crate::spec::Table;
 

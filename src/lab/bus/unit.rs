@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use super::behaviour::{Fault, UnitBehaviour};
 use super::life::Life;
-use super::manners::UnitBehaviour;
 use crate::base::{Mono, Now, Rng, Wall};
 use crate::spec::Table;
 
@@ -26,9 +27,9 @@ pub struct Unit {
     written: BTreeMap<(Table, u16), u16>,
     /// The behaviour of the unit.
     pub manners: UnitBehaviour,
-    pub(super) rng: Rng,
+    rng: Rng,
     /// On a line: until when the unit is busy with the request before.
-    pub(super) busy: Mono,
+    busy: Mono,
     answered: u64,
 }
 
@@ -61,6 +62,27 @@ impl Unit {
             seed: self.seed ^ 0x7477_696e,
             ..self.clone()
         }
+    }
+
+    /// Draws the fault of the next reply and how long the unit takes to answer.
+    pub(super) fn draw(&mut self) -> (Option<Fault>, Duration) {
+        let fault = self.manners.draw(&mut self.rng);
+        (fault, self.manners.delay(&mut self.rng))
+    }
+
+    /// Returns the random numbers of the unit's faults.
+    pub(super) const fn rng(&mut self) -> &mut Rng {
+        &mut self.rng
+    }
+
+    /// Returns until when a unit on a line is busy with the request before.
+    pub(super) const fn busy_until(&self) -> Mono {
+        self.busy
+    }
+
+    /// Notes until when a unit on a line is busy.
+    pub(super) const fn is_busy_until(&mut self, at: Mono) {
+        self.busy = at;
     }
 
     /// Returns the kind of the unit.
@@ -227,7 +249,7 @@ fn bulk(data: &[u8], bytes: impl Fn(u16) -> usize, most: u16) -> Result<((u16, u
 
 #[cfg(test)]
 mod tests {
-    use super::super::manners::Refusal;
+    use super::super::behaviour::Refusal;
     use super::*;
 
     fn noon() -> Now {

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::figures::{percent, thousands};
 use super::site::{Conditions, Site};
 use super::{PATIENCE, Plan};
 use crate::base::{DeviceId, Mono, Rng};
@@ -55,6 +56,25 @@ pub struct Throughput {
     pub repeats: u64,
     /// Values that waited at the end, at worst.
     pub backlog: u64,
+}
+
+impl Throughput {
+    /// Returns the row as it stands in the table.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Slow { least, most, loss } = self.slow;
+        format!(
+            "| {} | {} % | {} | {} | {} |",
+            match (least.as_secs(), most.as_secs()) {
+                (0, 0) => "at once".to_owned(),
+                (least, most) => format!("{least} to {most} s"),
+            },
+            loss / 10,
+            percent(self.share),
+            percent(self.repeats),
+            thousands(u128::from(self.backlog)),
+        )
+    }
 }
 
 /// Everything measured about recovering.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Measured, Row, Slow, Story, Throughput};
+use super::figures::thousands;
+use super::{Measured, Row, Story, Throughput};
 
 /// How long something took: half of the cases at most `p50`, 99 of 100 at most `p99`,
 /// all at most `max`.
@@ -55,25 +56,6 @@ impl Row {
             },
             self.online.cells(),
             self.logout.cells()
-        )
-    }
-}
-
-impl Throughput {
-    /// Returns the row as it stands in the table.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let Slow { least, most, loss } = self.slow;
-        format!(
-            "| {} | {} % | {} | {} | {} |",
-            match (least.as_secs(), most.as_secs()) {
-                (0, 0) => "at once".to_owned(),
-                (least, most) => format!("{least} to {most} s"),
-            },
-            loss / 10,
-            percent(self.share),
-            percent(self.repeats),
-            thousands(u128::from(self.backlog)),
         )
     }
 }
@@ -430,26 +412,8 @@ fn share(permille: u64) -> f64 {
     Duration::from_millis(permille).as_secs_f64()
 }
 
-/// Returns thousandths in per cent.
-fn percent(permille: u64) -> String {
-    format!("{}.{} %", permille / 10, permille % 10)
-}
-
 fn ms(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Writes a number as `12,345`.
-fn thousands(n: u128) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -28,15 +28,15 @@ const CONN: Conn = Conn(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conditions {
     /// Lost each way, in thousandths.
-    pub(super) loss: u32,
+    pub loss: u32,
     /// From a request to its reply.
-    pub(super) answer: Duration,
+    pub answer: Duration,
     /// The pacer's setting.
-    pub(super) logins_per_second: u32,
+    pub logins_per_second: u32,
     /// Which devices the reply to a failed batch names.
-    pub(super) names: FailedBatchNames,
+    pub names: FailedBatchNames,
     /// How many values a device has.
-    pub(super) points: u16,
+    pub points: u16,
 }
 
 impl Default for Conditions {

@@ -1,6 +1,8 @@
 //! The stage of the demo: platform, line, racks and daemon, their visible state, and
 //! the passing of time.
 
+mod story;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -13,9 +15,9 @@ use alink_gateway::lab::wire::{LineRig, RackRig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Folder};
-use super::judge::ValueChecker;
 use super::plant::{Place, Plant, RACKS};
 use super::report::Report;
+use super::value_checker::ValueChecker;
 use super::{ENDING, Options, STEPS};
 use crate::table::{Picture, Row, Screen};
 
@@ -25,31 +27,31 @@ const LOOK: Duration = Duration::from_millis(50);
 const DRAW: Duration = Duration::from_millis(250);
 /// All parts that the story needs.
 pub(super) struct Stage {
-    pub(super) clock: Clock,
+    clock: Clock,
     started: Mono,
-    pub(super) deadline: Mono,
-    pub(super) plant: Plant,
-    pub(super) broker: Broker,
-    pub(super) line: LineRig,
-    pub(super) racks: Vec<RackRig>,
-    pub(super) folder: Folder,
-    pub(super) daemon: Daemon,
+    deadline: Mono,
+    plant: Plant,
+    broker: Broker,
+    line: LineRig,
+    racks: Vec<RackRig>,
+    folder: Folder,
+    daemon: Daemon,
     interrupt: Signal,
     terminate: Signal,
-    pub(super) judge: ValueChecker,
-    pub(super) report: Report,
-    pub(super) screen: Screen,
-    pub(super) step: usize,
-    pub(super) drawn: Option<Mono>,
+    checker: ValueChecker,
+    report: Report,
+    screen: Screen,
+    step: usize,
+    drawn: Option<Mono>,
 }
 
 /// The visible state at one moment.
-pub(super) struct View {
-    pub(super) online: usize,
-    pub(super) devices: Vec<Device>,
-    pub(super) login_sizes: Vec<usize>,
-    pub(super) heard_from: usize,
-    pub(super) connected: bool,
+struct View {
+    online: usize,
+    devices: Vec<Device>,
+    login_sizes: Vec<usize>,
+    heard_from: usize,
+    connected: bool,
 }
 
 impl Stage {
@@ -92,7 +94,7 @@ impl Stage {
             clock,
             started,
             deadline: started + options.within,
-            judge: ValueChecker::new(),
+            checker: ValueChecker::new(),
             plant,
             broker,
             line,
@@ -109,10 +111,7 @@ impl Stage {
     }
 
     /// Waits until `holds`, at most as long as the step may take.
-    pub(super) async fn until(
-        &mut self,
-        holds: impl Fn(&View) -> bool,
-    ) -> Result<Duration, String> {
+    async fn until(&mut self, holds: impl Fn(&View) -> bool) -> Result<Duration, String> {
         let (what, limit) = STEPS[self.step];
         let since = self.clock.now().mono;
         loop {
@@ -138,7 +137,7 @@ impl Stage {
     }
 
     /// Lets a moment pass.
-    pub(super) async fn tick(&mut self) -> Result<View, String> {
+    async fn tick(&mut self) -> Result<View, String> {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => return Err("interrupted".into()),
@@ -155,7 +154,7 @@ impl Stage {
         Ok(view)
     }
 
-    pub(super) async fn look(&mut self) -> Result<View, String> {
+    async fn look(&mut self) -> Result<View, String> {
         let gateway = self.plant.gateway.clone();
         let members: Vec<Device> = self
             .plant
@@ -177,8 +176,8 @@ impl Stage {
     }
 
     /// Compares every value that came since the last time with its register.
-    pub(super) async fn judge_values(&mut self) -> Result<(), String> {
-        let judged = self.judge.judged();
+    async fn judge_values(&mut self) -> Result<(), String> {
+        let judged = self.checker.judged();
         let fresh = self
             .platform(move |p, _| {
                 let fresh = p.accepted().total().saturating_sub(judged);
@@ -204,7 +203,7 @@ impl Stage {
                 }
             });
             let member = member.map(|index| (index, &self.plant.members[index]));
-            self.judge.value(value, member.zip(unit));
+            self.checker.value(value, member.zip(unit));
         }
         Ok(())
     }
@@ -252,7 +251,7 @@ impl Stage {
             .map_err(|e| format!("the terminal: {e}"))
     }
 
-    pub(super) async fn platform<R: Send + 'static>(
+    async fn platform<R: Send + 'static>(
         &self,
         act: impl FnOnce(&mut Platform, Now) -> R + Send + 'static,
     ) -> Result<R, String> {

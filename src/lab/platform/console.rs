@@ -4,9 +4,10 @@
 
 use serde_json::{Value as Json, json};
 
-use super::reply::{self, Code};
 use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
 use crate::base::{Now, Secret};
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::Code;
 
 /// `status` of `thing/topo/change`. The page contradicts itself about the last two; the
 /// header of the C SDK and newer texts have them like this.

@@ -146,10 +146,10 @@ pub(super) struct Faults {
     refuse: BTreeMap<Device, Code>,
     unanswered: BTreeSet<Device>,
     ending: Option<Ending>,
-    pub(super) posts_per_second: Option<usize>,
-    pub(super) cap: Option<usize>,
-    pub(super) ignore_pings: bool,
-    pub(super) deaf: bool,
+    posts_per_second: Option<usize>,
+    cap: Option<usize>,
+    ignore_pings: bool,
+    deaf: bool,
 }
 
 /// When and why connections end by themselves.
@@ -201,6 +201,26 @@ impl Faults {
             ignore_pings: false,
             deaf: false,
         }
+    }
+
+    /// Returns how many posts a connection may send in a second, if a fault limits them.
+    pub(super) const fn posts_per_second(&self) -> Option<usize> {
+        self.posts_per_second
+    }
+
+    /// Returns how many sub-devices may be online, if a fault limits them.
+    pub(super) const fn cap(&self) -> Option<usize> {
+        self.cap
+    }
+
+    /// Returns whether pings are left unanswered.
+    pub(super) const fn ignores_pings(&self) -> bool {
+        self.ignore_pings
+    }
+
+    /// Returns whether nothing reaches the platform or leaves it.
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.deaf
     }
 
     /// Notes a lasting fault; the momentary ones, such as `Kick` and `Cut`, are carried

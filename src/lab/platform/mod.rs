@@ -31,25 +31,14 @@
 //!
 //! Facts: the published pages of the platform (document ids at each rule) and what its
 //! official SDKs send and expect; nothing was tried on the live service.
-//! its official SDKs send and expect; nothing was tried on the live service.
 
-mod accepted;
-mod config;
-mod connect;
+mod connection;
 mod console;
-mod enrol;
 mod fault;
-mod ledger;
-mod outbox;
-mod output;
-mod register;
-mod reply;
-mod session;
-mod sign;
+mod messages;
+mod record;
+mod services;
 mod spec;
-mod thing;
-mod topic;
-mod topology;
 mod traffic;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -57,25 +46,25 @@ use std::time::Duration;
 
 use crate::base::{DeviceName, Mono, Now, ProductKey, Rng, Secret, Wake};
 
-pub use accepted::{Accepted, AcceptedValue};
-pub use config::RemoteConfig;
-pub use connect::Connect;
+pub use connection::connect::Connect;
 pub use console::Act;
 pub use fault::{Fault, RequestKind};
-pub use ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
-pub use output::{Conn, Output};
-pub use reply::Code;
+pub use messages::output::{Conn, Output};
+pub use messages::reply::Code;
+pub use messages::topic::is_downstream;
+pub use record::accepted::{Accepted, AcceptedValue};
+pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
+pub use services::config::RemoteConfig;
 pub use spec::{
     Certificate, Device, FailedBatchCode, FailedBatchNames, Limits, Notice, PackOutOfSession,
     PlatformSpec, PostOutOfSession, Product, Switches,
 };
-pub use topic::is_downstream;
 
-use enrol::Registrar;
+use connection::enrol::Registrar;
 use fault::{End, Faults};
-use outbox::{Outbox, Recent};
-use session::Session;
-use topic::{Kind, Topic};
+use messages::outbox::{Outbox, Recent};
+use messages::topic::{Kind, Topic};
+use services::session::Session;
 
 /// What the platform knows of a registered device.
 #[derive(Clone, Debug)]
@@ -133,7 +122,7 @@ pub struct Platform {
     told_after: Vec<Device>,
     registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
-    quota: BTreeMap<Device, session::Quota>,
+    quota: BTreeMap<Device, services::session::Quota>,
     connects: BTreeMap<Device, Recent>,
     /// Subscriptions that outlive a connection with MQTT clean session 0.
     kept: BTreeMap<Device, BTreeSet<String>>,
@@ -220,7 +209,7 @@ impl Platform {
 
     /// Handles a PINGREQ.
     pub fn on_ping(&mut self, now: Now, conn: Conn) {
-        if self.hears(now, conn) && !self.faults.ignore_pings {
+        if self.hears(now, conn) && !self.faults.ignores_pings() {
             self.outbox.push(Output::PingResp { conn });
         }
     }
@@ -245,9 +234,9 @@ impl Platform {
         self.end_by_themselves(now);
         self.end_registrations(now);
         while let Some(output) = self.outbox.poll(now.mono) {
-            if self.faults.deaf && matches!(output, Output::Publish { .. }) {
+            if self.faults.is_deaf() && matches!(output, Output::Publish { .. }) {
                 // The message was on its way when the path died.
-                self.ledger.totals.lost_replies += 1;
+                self.ledger.counts().lost_replies += 1;
                 continue;
             }
             return Some(output);
@@ -346,7 +335,7 @@ impl Platform {
     /// message is a sign of life.
     fn hears(&mut self, now: Now, conn: Conn) -> bool {
         self.now = now.mono;
-        if self.faults.deaf {
+        if self.faults.is_deaf() {
             return false;
         }
         match self.links.get_mut(&conn) {

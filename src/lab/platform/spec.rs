@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use super::enrol::REGISTRATION;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::spec::{GatewayCertificate, Registration, Spec};
+
+/// How long a connection for registration is left open.
+const REGISTRATION: Duration = Duration::from_secs(15);
 
 /// A device as the platform names it: the pair that appears in every topic.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use super::fault::Fate;
-use super::ledger::{Event, Violation};
-use super::reply::{self, Request};
-use super::topic::{self, Kind, Topic};
 use super::{Code, Conn, Device, Link, Output, Platform, PostOutOfSession};
 use crate::base::Now;
+use crate::lab::platform::messages::reply;
+use crate::lab::platform::messages::reply::Request;
+use crate::lab::platform::messages::topic;
+use crate::lab::platform::messages::topic::{Kind, Topic};
+use crate::lab::platform::record::ledger::{Event, Violation};
 
 impl Platform {
     /// Handles a PUBLISH. `pkid` is its packet id above QoS 0.
@@ -24,7 +26,7 @@ impl Platform {
         if !self.hears(now, conn) {
             return;
         }
-        self.ledger.totals.received += 1;
+        self.ledger.counts().received += 1;
         if qos > 1 {
             self.ledger.broke(Violation::Qos2, || topic.to_owned());
             self.close(now, conn, "QoS 2 is not supported");
@@ -37,7 +39,7 @@ impl Platform {
             return;
         }
         if self.faults.loses_request() {
-            self.ledger.totals.lost_requests += 1;
+            self.ledger.counts().lost_requests += 1;
             return;
         }
         let Some(Link { gateway, .. }) = self.links.get(&conn) else {
@@ -144,7 +146,7 @@ impl Platform {
     /// Handles an UNSUBSCRIBE. The documents do not say whether it counts as a sign of
     /// life; the published list does not name it, so it does not.
     pub fn on_unsubscribe(&mut self, _now: Now, conn: Conn, filters: &[String], pkid: Option<u16>) {
-        if self.faults.deaf {
+        if self.faults.is_deaf() {
             return;
         }
         if let Some(link) = self.links.get_mut(&conn) {
@@ -168,7 +170,7 @@ impl Platform {
             return true;
         };
         let second = Duration::from_secs(1);
-        self.ledger.peak = self.ledger.peak.max(link.sent.note(now.mono, second));
+        self.ledger.note_rate(link.sent.note(now.mono, second));
         let (recent, most) = match qos {
             0 => (&mut link.sent_qos0, self.limits.messages_qos0),
             _ => (&mut link.sent_qos1, self.limits.messages_qos1),
@@ -203,8 +205,8 @@ impl Platform {
         let Some(link) = self.links.get(&conn) else {
             return;
         };
-        if self.faults.deaf {
-            self.ledger.totals.lost_replies += 1;
+        if self.faults.is_deaf() {
+            self.ledger.counts().lost_replies += 1;
             return;
         }
         let subscribed = link.filters.iter().any(|f| topic::covers(f, &topic));
@@ -217,7 +219,7 @@ impl Platform {
                 !topic::needs_subscription(&topic)
             };
         if !delivered {
-            self.ledger.totals.undelivered += 1;
+            self.ledger.counts().undelivered += 1;
             return;
         }
         self.send(now, conn, topic, payload);
@@ -227,7 +229,7 @@ impl Platform {
     /// subscribed.
     pub(super) fn send(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
         match self.faults.fate() {
-            Fate::Lost => self.ledger.totals.lost_replies += 1,
+            Fate::Lost => self.ledger.counts().lost_replies += 1,
             Fate::Sent {
                 after,
                 in_order,
@@ -239,7 +241,7 @@ impl Platform {
                     payload,
                 };
                 for _ in 0..=usize::from(twice) {
-                    self.ledger.totals.sent += 1;
+                    self.ledger.counts().sent += 1;
                     self.outbox
                         .push_after(now.mono, conn, after, in_order, message.clone());
                 }

@@ -1,6 +1,6 @@
 //! How the standard writes a datum.
 
-use crate::spec::TimeLayout;
+use crate::spec::{Decimal, NumberType, TimeLayout};
 
 /// How one datum is written (DL/T 645-2007 Annex A, 1997 Annex A: the columns
 /// "format" and "length").
@@ -51,5 +51,30 @@ impl Format {
             Format::Date => 4,
             Format::Time => 3,
         }) as usize
+    }
+}
+
+impl Format {
+    /// Returns the type of a number of this format in the thing model, with this scale and
+    /// offset, unless `said` is given; `None` if the format is no number.
+    #[must_use]
+    pub fn number_type(
+        self,
+        scale: Decimal,
+        offset: Decimal,
+        said: Option<NumberType>,
+    ) -> Option<NumberType> {
+        match self {
+            Format::Number { places: 0, .. } | Format::Peak { places: 0, .. } => {
+                Some(said.unwrap_or_else(|| NumberType::of(&[scale, offset])))
+            }
+            Format::Number { .. } | Format::Peak { .. } => Some(said.unwrap_or(NumberType::Double)),
+            Format::Bits(_) => Some(said.unwrap_or(NumberType::Int)),
+            Format::Digits(_)
+            | Format::Date
+            | Format::Time
+            | Format::Text(_)
+            | Format::DateTime(_) => None,
+        }
     }
 }

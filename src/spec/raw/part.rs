@@ -140,3 +140,28 @@ pub enum Span {
         before: Vec<u8>,
     },
 }
+
+impl Part {
+    /// Returns the type of the value in the thing model, if the value is a number.
+    #[must_use]
+    pub fn number_type(&self) -> Option<NumberType> {
+        let Part::Number {
+            written,
+            scale,
+            offset,
+            number_type,
+        } = self
+        else {
+            return None;
+        };
+        let whole = match written {
+            Number::Binary { kind, .. } => !matches!(kind, Kind::F32 | Kind::F64),
+            Number::Decimal(_) => false,
+            Number::Hexadecimal(_) => true,
+        };
+        Some(number_type.unwrap_or_else(|| match whole {
+            true => NumberType::of(&[*scale, *offset]),
+            false => NumberType::Double,
+        }))
+    }
+}

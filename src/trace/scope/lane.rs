@@ -47,12 +47,12 @@ impl Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lane {
     /// The device, once it is known.
-    pub(super) device: Option<String>,
-    pub(super) asked: u64,
-    pub(super) answered: u64,
-    pub(super) refused: u64,
-    pub(super) unanswered: u64,
-    pub(super) spoilt: u64,
+    pub device: Option<String>,
+    pub asked: u64,
+    pub answered: u64,
+    pub refused: u64,
+    pub unanswered: u64,
+    pub spoilt: u64,
     turnarounds: Vec<Duration>,
 }
 

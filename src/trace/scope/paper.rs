@@ -26,8 +26,8 @@ const STEPS: [u64; 11] = [
 pub(super) struct Paper {
     begin: Mono,
     /// How long a row is.
-    pub(super) step: Duration,
-    pub(super) rows: u32,
+    pub step: Duration,
+    pub rows: u32,
     lanes: usize,
     top: f64,
 }
@@ -35,9 +35,9 @@ pub(super) struct Paper {
 /// A part of a span that lies in one row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Part {
-    pub(super) row: u32,
-    pub(super) x: f64,
-    pub(super) width: f64,
+    pub row: u32,
+    pub x: f64,
+    pub width: f64,
 }
 
 impl Paper {

@@ -12,7 +12,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::lab::bus::tongue::BusProtocol;
+use alink_gateway::lab::bus::protocol::BusProtocol;
 use alink_gateway::lab::bus::{ConnId, Line, Pace, Rack, RackOutput, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Framing, LineSpec, ProfileSpec, Spec, TcpSpec};
@@ -42,7 +42,7 @@ impl Plant {
                 if let Some(unit) = line.unit(id) {
                     return look(unit);
                 }
-                let found = line.tongues_mut().iter().find_map(|tongue| match tongue {
+                let found = line.protocols_mut().iter().find_map(|tongue| match tongue {
                     BusProtocol::Ascii(address, unit) if *address == id.0 => Some(unit),
                     _ => None,
                 });
@@ -58,7 +58,7 @@ impl Plant {
                 for (_, unit) in line.units_mut() {
                     change(&mut unit.manners);
                 }
-                for tongue in line.tongues_mut() {
+                for tongue in line.protocols_mut() {
                     if let BusProtocol::Ascii(_, unit) = tongue {
                         change(&mut unit.manners);
                     }

@@ -195,7 +195,7 @@ impl House {
                 link,
                 control: mpsc::channel(1).1,
                 questions: mpsc::channel(1).1,
-                errands: mpsc::channel(1).0,
+                remote_tasks: mpsc::channel(1).0,
                 status,
             },
             ours,

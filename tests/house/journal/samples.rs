@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alink_gateway::app::events::Notice as Service;
+use alink_gateway::app::events::ServiceEvent as Service;
 use alink_gateway::base::{
     DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, LogoutReason, Miss,
     Mono, PortId, RequestFailure,
@@ -21,12 +21,12 @@ use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
 use alink_gateway::field::plan::holes::Hole;
 use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
-use alink_gateway::io::control::notice::Notice as Control;
-use alink_gateway::io::link::LinkNotice;
-use alink_gateway::io::log::loudness::Notice as Loudness;
-use alink_gateway::io::store::learned::LearnedNotice;
-use alink_gateway::io::store::secret_store::SecretStoreNotice;
-use alink_gateway::io::system::notify::NotifyNotice;
+use alink_gateway::io::control::events::ControlEvent as Control;
+use alink_gateway::io::link::LinkLogEvent;
+use alink_gateway::io::log::loudness::LogLevelEvent as Loudness;
+use alink_gateway::io::store::learned::LearnedEvent;
+use alink_gateway::io::store::secret_store::SecretStoreEvent;
+use alink_gateway::io::system::notify::NotifyEvent;
 use alink_gateway::spec::{Priority, Table, TrialFailure};
 
 const PORT: PortId = PortId(0);
@@ -476,7 +476,7 @@ fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {
 
 fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let file = || "/var/lib/alink-gateway/secrets.json".to_owned();
-    let failed = |why| LinkNotice::RegistrationFailed {
+    let failed = |why| LinkLogEvent::RegistrationFailed {
         why,
         times: 1,
         retry_in: A_WHILE,
@@ -514,47 +514,47 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
     ];
     let vault = vec![
-        SecretStoreNotice::Damaged {
+        SecretStoreEvent::Damaged {
             file: file(),
             why: WHY.into(),
             aside: file(),
         },
-        SecretStoreNotice::Exposed {
+        SecretStoreEvent::Exposed {
             file: file(),
             mode: 0o644,
             still: None,
         },
-        SecretStoreNotice::NotKept {
+        SecretStoreEvent::NotKept {
             devices: 2,
             why: WHY.into(),
         },
-        SecretStoreNotice::Unusable { why: WHY.into() },
-        SecretStoreNotice::Usable,
-        SecretStoreNotice::Closed {
+        SecretStoreEvent::Unusable { why: WHY.into() },
+        SecretStoreEvent::Usable,
+        SecretStoreEvent::Closed {
             file: file(),
             why: WHY.into(),
         },
     ];
     let link = vec![
-        LinkNotice::Dropped { commands: 3 },
-        LinkNotice::Unsendable {
+        LinkLogEvent::Dropped { commands: 3 },
+        LinkLogEvent::Unsendable {
             topic: "/sys/a".into(),
             size: 300_000,
         },
-        LinkNotice::Flooded {
+        LinkLogEvent::Flooded {
             packets: 8_192,
             bytes: 400_000,
             within: A_WHILE,
         },
-        LinkNotice::RootsSkipped {
+        LinkLogEvent::RootsSkipped {
             skipped: 1,
             usable: 140,
         },
-        LinkNotice::Registering,
-        LinkNotice::Registered { place: file() },
+        LinkLogEvent::Registering,
+        LinkLogEvent::Registered { place: file() },
         failed(Failure::NoAnswer),
         failed(Failure::Refused(4)),
-        LinkNotice::EarnedRefused { place: file() },
+        LinkLogEvent::EarnedRefused { place: file() },
     ];
     let loudness = vec![
         Loudness::Set {
@@ -567,22 +567,22 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
     ];
     let tasks = vec![
-        NotifyNotice::Stuck {
+        NotifyEvent::Stuck {
             task: task(),
             since: A_WHILE,
             restart_in: A_WHILE,
         },
-        NotifyNotice::MovesAgain {
+        NotifyEvent::MovesAgain {
             task: task(),
             after: A_WHILE,
         },
     ];
     let lessons = vec![
-        LearnedNotice::Unreadable {
+        LearnedEvent::Unreadable {
             file: file(),
             why: WHY.into(),
         },
-        LearnedNotice::NotKept {
+        LearnedEvent::NotKept {
             file: file(),
             why: WHY.into(),
         },

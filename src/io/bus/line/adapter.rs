@@ -25,9 +25,9 @@ const SHORT: Duration = Duration::from_millis(2);
 #[derive(Debug, Default)]
 pub(super) struct Prepared {
     /// The settings that the adapter changed, in words.
-    pub(super) differs: Vec<String>,
+    pub differs: Vec<String>,
     /// As in [`super::Opened`].
-    pub(super) held_back: Option<Duration>,
+    pub held_back: Option<Duration>,
 }
 
 /// Sets the adapter behind `tty` up as `spec` says, and asks it to pass received bytes on at

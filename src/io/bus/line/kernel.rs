@@ -51,11 +51,11 @@ struct Settings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rs485Settings {
     /// `SER_RS485_…`, as in [`rs485_flag`].
-    pub(super) flags: u32,
+    pub flags: u32,
     /// Milliseconds.
-    pub(super) delay_before_send: u32,
+    pub delay_before_send: u32,
     /// Milliseconds.
-    pub(super) delay_after_send: u32,
+    pub delay_after_send: u32,
     padding: [u32; 5],
 }
 

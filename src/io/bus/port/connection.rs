@@ -29,7 +29,7 @@ impl Port {
     /// Returns a thread for this port, for a tty. Until there is one the port is down.
     pub(super) async fn thread(&mut self, name: &str) -> Result<port_thread::Thread, HubGone> {
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             let started = match headroom::descriptors(port_thread::DESCRIPTORS) {
                 Ok(()) => port_thread::Thread::start(name).await,
                 Err(e) => Err(e),
@@ -54,7 +54,7 @@ impl Port {
         // The schedule hands these requests out again.
         self.in_hand.clear();
         self.schedule.lost();
-        self.desk.tell_ends(&mut self.schedule);
+        self.questions.tell_ends(&mut self.schedule);
         self.closed(&why);
         let now = self.clock.now().mono;
         self.proven = useful || now.since(self.opened) >= LASTING;
@@ -76,7 +76,7 @@ impl Port {
     /// Waits without a connection until a request is due.
     async fn until_due(&mut self) -> Result<(), HubGone> {
         while self.in_hand.is_empty() {
-            self.pulse.beat();
+            self.heartbeat.beat();
             let now = self.clock.now().mono;
             self.report.load(now).await?;
             let until = match self.next(now) {
@@ -90,7 +90,7 @@ impl Port {
             let until = until.min(self.report.load_due());
             tokio::select! {
                 biased;
-                () = self.desk.wait() => {}
+                () = self.questions.wait() => {}
                 () = self.clock.sleep_until(until) => {}
             }
         }
@@ -100,12 +100,12 @@ impl Port {
     /// Tries until the line is open.
     async fn open(&mut self) -> Result<Exchange, HubGone> {
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             let opening = self.opener.open(&self.manners);
             let opened = tokio::select! {
                 biased;
-                opened = self.pulse.during(&self.clock, LONGEST_OPEN, opening) => opened,
-                never = self.desk.refuse() => match never {},
+                opened = self.heartbeat.during(&self.clock, LONGEST_OPEN, opening) => opened,
+                never = self.questions.refuse() => match never {},
             };
             if let Some(attempted) = self.attempted.take() {
                 // The receiver may be gone.
@@ -137,7 +137,7 @@ impl Port {
                     if !self.in_hand.is_empty() {
                         self.in_hand.clear();
                         self.schedule.lost();
-                        self.desk.tell_ends(&mut self.schedule);
+                        self.questions.tell_ends(&mut self.schedule);
                     }
                     self.is_useful = false;
                     self.closed(&why);
@@ -184,11 +184,11 @@ impl Port {
 
     /// Waits until `until`, and refuses all commands meanwhile.
     async fn refuse_until(&mut self, until: Mono) {
-        self.pulse.beat();
+        self.heartbeat.beat();
         tokio::select! {
             biased;
             () = self.clock.sleep_until(until) => {}
-            never = self.desk.refuse() => match never {},
+            never = self.questions.refuse() => match never {},
         }
     }
 

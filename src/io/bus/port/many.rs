@@ -117,7 +117,9 @@ impl Port {
         self.tap.say(&self.clock, || self.turn(&job));
         let patience = job.timeout + BREATH;
         let launching = exchange.launch(job);
-        self.pulse.during(&self.clock, patience, launching).await
+        self.heartbeat
+            .during(&self.clock, patience, launching)
+            .await
     }
 
     /// Waits for both replies of a trial, each once and not again.
@@ -127,7 +129,7 @@ impl Port {
         landed: &mut Vec<Landed>,
     ) -> Result<(), Lost> {
         while exchange.in_flight() > 0 {
-            self.pulse.beat();
+            self.heartbeat.beat();
             let until = self.clock.now().mono + BREATH;
             landed.extend(exchange.land(until).await?);
         }
@@ -148,7 +150,7 @@ impl Port {
     ) -> Result<(), Stopped> {
         let landed = tokio::select! {
             biased;
-            () = self.desk.wait(), if exchange.in_flight() < self.in_flight.window() => {
+            () = self.questions.wait(), if exchange.in_flight() < self.in_flight.window() => {
                 return Ok(());
             }
             landed = exchange.land(until) => landed?,
@@ -237,7 +239,7 @@ impl Port {
         let at = self.clock.now();
         let outcome = Outcome::Missed(Miss::ConnectionLost);
         let evidence = self.schedule.done(at.mono, job, &outcome);
-        self.desk.tell_ends(&mut self.schedule);
+        self.questions.tell_ends(&mut self.schedule);
         self.report.cut_off(job, at, evidence).await
     }
 

@@ -31,8 +31,8 @@ use crate::io::system::clock::Clock;
 use crate::spec::{DeviceSpec, Spec};
 use crate::trace::{Verdict, What};
 
+use super::echo_statistics::EchoStatistics;
 use super::load::Load;
-use super::voice::EchoStatistics;
 
 /// The points without a value, and the reasons.
 type Refused = Vec<(u16, &'static str)>;
@@ -59,14 +59,14 @@ pub(super) struct Report {
     losses: RateLimit,
     /// Why the line was lost last.
     lost: String,
-    voice: EchoStatistics,
+    echo_statistics: EchoStatistics,
     told_held_back: bool,
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
     crowds: EventGrouping<Notice>,
     twins: DuplicateAddresses,
     /// The load that is reported every few seconds.
-    pub(super) load: Load,
+    load: Load,
 }
 
 impl Report {
@@ -89,7 +89,7 @@ impl Report {
             unavailable: RateLimit::default(),
             losses: RateLimit::default(),
             lost: String::new(),
-            voice: EchoStatistics::default(),
+            echo_statistics: EchoStatistics::default(),
             told_held_back: false,
             troubles: Troubles::default(),
             crowds: EventGrouping::of_port(port),
@@ -178,8 +178,8 @@ impl Report {
     }
 
     /// Notes that our own bytes came back, or did not when they should.
-    pub(super) fn own_voice(&mut self, now: Mono, heard: &Heard) {
-        for notice in self.voice.note(self.port, now, heard) {
+    pub(super) fn own_echoes(&mut self, now: Mono, heard: &Heard) {
+        for notice in self.echo_statistics.note(self.port, now, heard) {
             self.journal.tell(&notice);
         }
     }
@@ -215,6 +215,11 @@ impl Report {
         });
     }
 
+    /// Adds a time for which the line was in use.
+    pub(super) fn was_busy(&mut self, busy: Duration) {
+        self.load.was_busy(busy);
+    }
+
     /// Returns when the next load is to be reported.
     pub(super) fn load_due(&self) -> Mono {
         self.load.due()
@@ -233,13 +238,13 @@ impl Report {
             let why = self.lost.clone();
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
-        if let Some(notice) = self.voice.settle(self.port, now) {
+        if let Some(notice) = self.echo_statistics.settle(self.port, now) {
             self.journal.tell(&notice);
         }
         self.tell_crowds(now);
         let (permille, count) = self.load.take(now);
         let port = self.port;
-        if let Some(echoes) = self.voice.since_last() {
+        if let Some(echoes) = self.echo_statistics.since_last() {
             self.tell(FieldEvent::Echoes { port, echoes }).await?;
         }
         if count > 0 {

@@ -19,7 +19,7 @@ struct World {
     pipes: mpsc::Sender<DuplexStream>,
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     commands: mpsc::Sender<PortCommand>,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -30,7 +30,7 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
     let (pipes, handed_in) = mpsc::channel(8);
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
-    let pulse = Heartbeat::new("line");
+    let heartbeat = Heartbeat::new("line");
     let stop = CancellationToken::new();
     let (commands, ordered) = mpsc::channel(8);
     let task = tokio::spawn(run_commanded(
@@ -42,7 +42,7 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
         Clock::starting_at(Wall::from_millis(1_700_000_000_000)),
         Journal::new(spec),
         hub_in,
-        pulse.clone(),
+        heartbeat.clone(),
         stop.clone(),
         told,
         Some(ordered),
@@ -51,7 +51,7 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
         pipes,
         hub,
         attempted,
-        pulse,
+        heartbeat,
         commands,
         stop,
         task,
@@ -450,7 +450,7 @@ async fn of_an_adapter_that_hears_itself_exactly_its_own_bytes_are_skipped() {
 
 /// Returns the echoes that a port reported when one request in four of sixteen was not heard
 /// back.
-async fn own_voice(port: PortSpec) -> Echoes {
+async fn own_echoes(port: PortSpec) -> Echoes {
     let mut w = world(port, vec![lone(1)]);
     let pipe = w.plug().await;
     line(pipe, |n, request| {
@@ -478,7 +478,7 @@ async fn own_voice(port: PortSpec) -> Echoes {
 
 #[tokio::test(start_paused = true)]
 async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
-    let heard = own_voice(hearing_itself()).await;
+    let heard = own_echoes(hearing_itself()).await;
     assert_eq!((heard.expected, heard.unexpected), (12, 0), "{heard:?}");
     // Those four, and the requests made while no device answered.
     assert!(heard.missed > 4, "{heard:?}");
@@ -486,7 +486,7 @@ async fn every_echo_is_told_as_what_it_was_on_such_a_line() {
         unexpected: 12,
         ..Echoes::default()
     };
-    assert_eq!(own_voice(serial(9600)).await, unasked);
+    assert_eq!(own_echoes(serial(9600)).await, unasked);
 }
 
 /// A missed reply that may still come is settled by a request that the plan does not have.
@@ -574,10 +574,10 @@ async fn unplugged_the_port_is_down_once_and_up_when_it_is_back() {
             matches!(next, Some(FieldEvent::PortDown { .. })),
             "{next:?}"
         );
-        let steps = w.pulse.steps();
+        let steps = w.heartbeat.steps();
         let more = timeout(Duration::from_secs(60), w.hub.recv()).await;
         assert!(more.is_err(), "{more:?}");
-        let beats = w.pulse.steps() - steps;
+        let beats = w.heartbeat.steps() - steps;
         assert!((12..200).contains(&beats), "alive, not spinning: {beats}");
     }
     w.stop.cancel();
@@ -608,7 +608,7 @@ async fn an_idle_port_beats_and_reports_its_load() {
     let pipe = w.plug().await;
     line(pipe, |_, request| vec![(20, reply(request, 5))]);
     w.polled().await;
-    let steps = w.pulse.steps();
+    let steps = w.heartbeat.steps();
     let mut loads = 0;
     let _ = timeout(Duration::from_secs(60), async {
         while let Some(event) = w.hub.recv().await {
@@ -623,7 +623,7 @@ async fn an_idle_port_beats_and_reports_its_load() {
     })
     .await;
     assert!(loads >= 11, "{loads}");
-    assert!(w.pulse.steps() - steps >= 11);
+    assert!(w.heartbeat.steps() - steps >= 11);
 }
 
 #[tokio::test(start_paused = true)]
@@ -994,6 +994,6 @@ async fn an_endpoint_that_floods_is_cut_for_that_reason_and_connected_to_ever_mo
             0 => assert!(lost >= 1 && values == 0, "{lost} {values}"),
             _ => assert!(values >= 10, "{values}"),
         }
-        assert!(w.pulse.steps() > 20);
+        assert!(w.heartbeat.steps() > 20);
     }
 }

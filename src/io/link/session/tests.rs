@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::base::LinkEvent;
 use crate::io::link::channel::{Wire, pair};
-use crate::io::link::talk::PACKET_MAX;
+use crate::io::link::packet::PACKET_MAX;
 use crate::io::log::tests::spec;
 
 mod end;
@@ -30,7 +30,7 @@ struct World {
     broker: Broker,
     wire: Wire,
     stop: CancellationToken,
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     session: JoinHandle<LinkDown>,
     since: Instant,
 }
@@ -52,8 +52,8 @@ async fn world(pipe_size: usize) -> World {
     let clock = Clock::system();
     let stop = CancellationToken::new();
     let (mut wire, mut ends) = pair(256, stop.clone());
-    let pulse = Heartbeat::new("link");
-    let beating = pulse.clone();
+    let heartbeat = Heartbeat::new("link");
+    let beating = heartbeat.clone();
     let session = tokio::spawn(async move {
         let journal = Journal::new(Arc::new(spec()));
         ends.next_attempt();
@@ -68,7 +68,7 @@ async fn world(pipe_size: usize) -> World {
         broker,
         wire,
         stop,
-        pulse,
+        heartbeat,
         session,
         since: Instant::now(),
     }

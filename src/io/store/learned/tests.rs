@@ -26,8 +26,8 @@ fn open(directory: &Path) -> Learned {
     Learned::open(directory, Journal::new(Arc::new(site())))
 }
 
-async fn written(lessons: &Learned) {
-    while lessons.0.memory().writing {
+async fn written(learned: &Learned) {
+    while learned.0.memory().writing {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
@@ -87,9 +87,9 @@ async fn a_file_that_cannot_be_understood_is_ignored_and_replaced() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(FILE), text).unwrap();
         assert!(read(&folder.path().join(FILE)).is_err(), "{text}");
-        let lessons = open(folder.path());
-        lessons.note(&site(), &found(HOLE));
-        written(&lessons).await;
+        let learned = open(folder.path());
+        learned.note(&site(), &found(HOLE));
+        written(&learned).await;
         let again = read(&folder.path().join(FILE)).unwrap();
         assert_eq!(again.len(), 1, "{text}");
     }

@@ -94,21 +94,21 @@ fn a_file_cut_at_any_byte_is_damaged_and_never_half_believed() {
 async fn what_is_kept_is_found_again_by_the_next_process() {
     let dir = TempDir::new().unwrap();
     let state = dir.path().join("state");
-    let (vault, notice) = SecretStore::open(&state);
+    let (secret_store, notice) = SecretStore::open(&state);
     assert_eq!(notice, None);
     assert!(!state.exists(), "nothing is made before there is something");
     let secret = Earned::Secret(Secret::new("fresh"));
-    vault
+    secret_store
         .keep_gateway(pk("a1Gw"), dn("gw-0001"), secret.clone())
         .await
         .unwrap();
     // Many writes at once, from clones: no secret is lost.
     let all: Vec<_> = (0..20)
         .map(|n| {
-            let vault = vault.clone();
+            let secret_store = secret_store.clone();
             tokio::spawn(async move {
                 let name = dn(&format!("meter-{n}"));
-                vault
+                secret_store
                     .keep_device(pk("a1Sub"), name, Secret::new(format!("of {n}")))
                     .await
             })
@@ -119,18 +119,18 @@ async fn what_is_kept_is_found_again_by_the_next_process() {
     }
     let (again, notice) = SecretStore::open(&state);
     assert_eq!(notice, None);
-    for vault in [&vault, &again] {
+    for secret_store in [&secret_store, &again] {
         assert_eq!(
-            vault.gateway(&pk("a1Gw"), &dn("gw-0001")),
+            secret_store.gateway(&pk("a1Gw"), &dn("gw-0001")),
             Some(secret.clone())
         );
-        assert_eq!(vault.gateway(&pk("a1Gw"), &dn("gw-0002")), None);
+        assert_eq!(secret_store.gateway(&pk("a1Gw"), &dn("gw-0002")), None);
         assert_eq!(
-            vault.device(&pk("a1Sub"), &dn("meter-19")),
+            secret_store.device(&pk("a1Sub"), &dn("meter-19")),
             Some(Secret::new("of 19"))
         );
     }
-    let shown = format!("{vault:?}");
+    let shown = format!("{secret_store:?}");
     assert!(
         !shown.contains("fresh") && !shown.contains("of 19"),
         "{shown}"
@@ -146,9 +146,9 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
     for n in 1..=3 {
         let text = format!(r#"{{"version":1,"gateways":"hunter{n}"}}"#);
         fs::write(&file, &text).unwrap();
-        let (vault, notice) = SecretStore::open(dir.path());
+        let (secret_store, notice) = SecretStore::open(dir.path());
         let notice = notice.unwrap();
-        let SecretStoreNotice::Damaged { aside, .. } = &notice else {
+        let SecretStoreEvent::Damaged { aside, .. } = &notice else {
             panic!("{notice:?}")
         };
         assert!(
@@ -160,7 +160,7 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
             "{}",
             notice.sentence()
         );
-        vault
+        secret_store
             .keep_device(pk("a1Sub"), dn("m"), Secret::new("s"))
             .await
             .unwrap();
@@ -176,12 +176,12 @@ async fn a_damaged_file_is_set_aside_and_none_set_aside_before_is_lost() {
 fn a_file_open_to_others_is_closed_to_them_and_told() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join(FILE);
-    let (vault, _) = SecretStore::open(dir.path());
-    assert_eq!(vault.close_to_others(), None, "there is none yet");
+    let (secret_store, _) = SecretStore::open(dir.path());
+    assert_eq!(secret_store.close_to_others(), None, "there is none yet");
     write(&file, &kept("known"), &mut |_| Ok(())).unwrap();
-    assert_eq!(vault.close_to_others(), None, "as it is written");
+    assert_eq!(secret_store.close_to_others(), None, "as it is written");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    let told = vault.close_to_others().unwrap();
+    let told = secret_store.close_to_others().unwrap();
     assert!(told.sentence().contains("mode 0644"), "{}", told.sentence());
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -193,12 +193,12 @@ async fn a_file_of_a_newer_version_is_left_alone_and_nothing_is_kept() {
     let file = dir.path().join(FILE);
     let text = r#"{"version":2,"anything":[]}"#;
     fs::write(&file, text).unwrap();
-    let (vault, notice) = SecretStore::open(dir.path());
+    let (secret_store, notice) = SecretStore::open(dir.path());
     assert!(
-        matches!(notice, Some(SecretStoreNotice::Closed { .. })),
+        matches!(notice, Some(SecretStoreEvent::Closed { .. })),
         "{notice:?}"
     );
-    let refused = vault.probe().await.unwrap_err();
+    let refused = secret_store.probe().await.unwrap_err();
     assert!(refused.to_string().contains("newer version"), "{refused}");
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
@@ -208,15 +208,15 @@ async fn a_file_that_can_be_read_after_all_is_used_before_anything_is_written() 
     let dir = TempDir::new().unwrap();
     let file = dir.path().join(FILE);
     fs::write(&file, r#"{"version":2}"#).unwrap();
-    let (vault, _) = SecretStore::open(dir.path());
-    vault.probe().await.unwrap_err();
+    let (secret_store, _) = SecretStore::open(dir.path());
+    secret_store.probe().await.unwrap_err();
     write(&file, &kept("old"), &mut |_| Ok(())).unwrap();
-    vault
+    secret_store
         .keep_device(pk("a1Sub"), dn("meter-2"), Secret::new("new"))
         .await
         .unwrap();
     assert_eq!(
-        vault.device(&pk("a1Sub"), &dn("meter-1")),
+        secret_store.device(&pk("a1Sub"), &dn("meter-1")),
         Some(Secret::new("old"))
     );
     let mut both = kept("old");
@@ -231,16 +231,16 @@ async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
     let blocked = dir.path().join("a file");
     fs::write(&blocked, "").unwrap();
     // No directory can be made inside a file, not even by root.
-    let (vault, notice) = SecretStore::open(&blocked.join("state"));
+    let (secret_store, notice) = SecretStore::open(&blocked.join("state"));
     assert!(matches!(
         notice,
-        Some(SecretStoreNotice::Closed { .. }) | None
+        Some(SecretStoreEvent::Closed { .. }) | None
     ));
-    let refused = vault.probe().await.unwrap_err();
+    let refused = secret_store.probe().await.unwrap_err();
     assert!(refused.to_string().contains("secrets.json"), "{refused}");
     // And where a secret can be kept, probing changes nothing.
-    let (vault, _) = SecretStore::open(dir.path());
-    vault.probe().await.unwrap();
-    vault.probe().await.unwrap();
+    let (secret_store, _) = SecretStore::open(dir.path());
+    secret_store.probe().await.unwrap();
+    secret_store.probe().await.unwrap();
     assert_eq!(read(&dir.path().join(FILE)).unwrap(), Kept::default());
 }

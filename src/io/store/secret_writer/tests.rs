@@ -9,9 +9,9 @@ fn unregistered() -> Arc<Spec> {
     Arc::new(spec)
 }
 
-fn keeper(vault: &SecretStore, spec: &Arc<Spec>) -> SecretWriter {
+fn keeper(secret_store: &SecretStore, spec: &Arc<Spec>) -> SecretWriter {
     let journal = Journal::new(spec.clone());
-    SecretWriter::new(vault.clone(), spec.clone(), journal)
+    SecretWriter::new(secret_store.clone(), spec.clone(), journal)
 }
 
 const D: DeviceId = DeviceId(0);
@@ -20,8 +20,8 @@ const D: DeviceId = DeviceId(0);
 async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_otherwise() {
     let folder = tempfile::tempdir().unwrap();
     let spec = unregistered();
-    let (vault, _) = SecretStore::open(folder.path());
-    let mut first = keeper(&vault, &spec);
+    let (secret_store, _) = SecretStore::open(folder.path());
+    let mut first = keeper(&secret_store, &spec);
     assert_eq!(first.kept(), vec![]);
     first.keep(D, Secret::new("old"));
     first.start(Mono::START, false);
@@ -29,8 +29,8 @@ async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_ot
     first.keep(D, Secret::new("new"));
     first.finish(Clock::system()).await;
 
-    let (vault, _) = SecretStore::open(folder.path());
-    let mut second = keeper(&vault, &spec);
+    let (secret_store, _) = SecretStore::open(folder.path());
+    let mut second = keeper(&secret_store, &spec);
     assert_eq!(second.kept(), vec![(D, Secret::new("new"))]);
     let mut configured = Spec::clone(&spec);
     configured.devices[0].secret = Secret::new("configured");
@@ -48,11 +48,11 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let spec = unregistered();
-    let (vault, _) = SecretStore::open(&state);
+    let (secret_store, _) = SecretStore::open(&state);
     // A file is where the directory should be.
     std::fs::write(&state, "").unwrap();
     let clock = Clock::system();
-    let mut keeper = keeper(&vault, &spec);
+    let mut keeper = keeper(&secret_store, &spec);
     keeper.keep(D, Secret::new("given"));
     keeper.start(clock.now().mono, false);
     keeper.written(clock).await;
@@ -63,9 +63,9 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     std::fs::remove_file(&state).unwrap();
     keeper.start(clock.now().mono + AGAIN, false);
     keeper.written(clock).await;
-    let (vault, _) = SecretStore::open(&state);
+    let (secret_store, _) = SecretStore::open(&state);
     let device = &spec.devices[0];
-    let kept = vault.device(&device.product_key, &device.device_name);
+    let kept = secret_store.device(&device.product_key, &device.device_name);
     assert_eq!(kept, Some(Secret::new("given")));
 }
 
@@ -74,9 +74,9 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     std::fs::write(&state, "").unwrap();
-    let (vault, _) = SecretStore::open(&state);
+    let (secret_store, _) = SecretStore::open(&state);
     let clock = Clock::system();
-    let mut keeper = keeper(&vault, &unregistered());
+    let mut keeper = keeper(&secret_store, &unregistered());
     let now = || clock.now().mono;
     keeper.start(now(), false);
     assert!(keeper.under_way.is_none(), "no caller waits for the result");

@@ -32,14 +32,14 @@ struct House {
     task: tokio::task::JoinHandle<()>,
 }
 
-fn house(name: &str, pulses: &[&Heartbeat]) -> House {
+fn house(name: &str, heartbeats: &[&Heartbeat]) -> House {
     let (manager, address) = manager(name);
     let notifier = Notifier::at(Some(address), Some(WATCHDOG));
     let (status, receiver) = watch::channel("starting".to_owned());
     let stop = CancellationToken::new();
     let watched = Heartbeats::default();
-    for pulse in pulses {
-        watched.add((*pulse).clone());
+    for heartbeat in heartbeats {
+        watched.add((*heartbeat).clone());
     }
     let task = tokio::spawn(run(
         notifier.clone(),
@@ -203,7 +203,7 @@ fn a_stuck_task_is_named_once_before_the_watchdog_bites_and_when_it_moves_again(
         said.extend(watch.look(now).1.into_iter().map(|n| (now, n)));
     }
     let at = Mono::START + WATCHDOG / 2;
-    let stuck = NotifyNotice::Stuck {
+    let stuck = NotifyEvent::Stuck {
         task: "line1".to_owned(),
         since: WATCHDOG / 2,
         restart_in: WATCHDOG / 2,
@@ -213,7 +213,7 @@ fn a_stuck_task_is_named_once_before_the_watchdog_bites_and_when_it_moves_again(
     b.beat();
     let (fed, notices) = watch.look(now);
     assert!(fed);
-    let again = NotifyNotice::MovesAgain {
+    let again = NotifyEvent::MovesAgain {
         task: "line1".to_owned(),
         after: WATCHDOG,
     };

@@ -1,5 +1,5 @@
+use super::super::behaviour::{Chance, UnitBehaviour};
 use super::super::life::Life;
-use super::super::manners::{Chance, UnitBehaviour};
 use super::*;
 use crate::spec::Table;
 
@@ -356,5 +356,5 @@ fn no_bytes_make_it_panic_or_grow() {
         while line.poll(at(now)).is_some() {}
     }
     assert!(line.heard.bytes.len() <= frame::RTU_MAX + 1);
-    assert!(line.voices.len() < 10);
+    assert!(line.senders.len() < 10);
 }

@@ -1,7 +1,7 @@
 //! Tests pings, stalls, and a heartbeat that shows life: all that depends on time.
 
 use super::*;
-use crate::io::link::talk::STALLED_AFTER;
+use crate::io::link::mqtt_session::STALLED_AFTER;
 
 #[tokio::test(start_paused = true)]
 async fn an_idle_connection_is_pinged_every_25_seconds_and_lives_on() {
@@ -117,9 +117,9 @@ async fn two_full_pipes_do_not_hold_each_other() {
 #[tokio::test(start_paused = true)]
 async fn the_pulse_beats_while_idle_and_not_while_the_hub_is_stuck() {
     let mut w = world(1 << 20).await;
-    let before = w.pulse.steps();
+    let before = w.heartbeat.steps();
     tokio::time::sleep(BREATH * 8).await;
-    assert!(w.pulse.steps() - before >= 7);
+    assert!(w.heartbeat.steps() - before >= 7);
 
     for _ in 0..1000 {
         w.broker
@@ -129,7 +129,7 @@ async fn the_pulse_beats_while_idle_and_not_while_the_hub_is_stuck() {
     }
     w.broker.flush().await.unwrap();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let stuck = w.pulse.steps();
+    let stuck = w.heartbeat.steps();
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(w.pulse.steps(), stuck);
+    assert_eq!(w.heartbeat.steps(), stuck);
 }

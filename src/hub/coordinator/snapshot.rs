@@ -1,0 +1,323 @@
+//! The state of the whole and of each device, for the control socket.
+//!
+//! This file only reads. The reason why a device is not as it should be is the first
+//! obstacle, from the bus up: port, device, flapping, link, platform.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Coordinator;
+use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake};
+use crate::cloud::{Session, link_words};
+use crate::control::metrics::Figures;
+use crate::control::picture::{
+    Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
+};
+use crate::field::diagnostics::counters::Counters;
+use crate::fleet;
+use crate::fleet::SilenceReason;
+use crate::hub::status::LinkState;
+use crate::spec::DeviceSpec;
+
+impl Coordinator {
+    /// Returns the status of the whole.
+    #[must_use]
+    pub fn snapshot(&self, now: Now) -> Status {
+        let mut states: BTreeMap<(Life, Presence), u64> = BTreeMap::new();
+        for (id, _) in self.spec.devices() {
+            *states
+                .entry((self.life(id), self.presence(id)))
+                .or_default() += 1;
+        }
+        let state = |((life, cloud), devices)| State {
+            life,
+            cloud,
+            devices,
+        };
+        let counters = self.cloud.counters();
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_ms: millis(now.mono.since(self.statistics.began().mono)),
+            cloud: self.cloud_picture(now),
+            ports: self.port_pictures(),
+            devices: self.spec.devices().count() as u64,
+            states: states.into_iter().map(state).collect(),
+            waiting: self.cloud.backlog() as u64,
+            delivered: counters.delivered,
+            dropped: counters
+                .drops()
+                .into_iter()
+                .map(|(cause, n)| (cause.to_owned(), n))
+                .collect(),
+        }
+    }
+
+    /// Returns all devices, without values.
+    pub fn devices(&self, now: Now) -> impl Iterator<Item = Device> {
+        let all = self.spec.devices();
+        all.map(move |(id, device)| self.device_picture(now, id, device))
+    }
+
+    /// Returns everything about the device with this name in the configuration.
+    #[must_use]
+    pub fn device(&self, now: Now, name: &str) -> Option<Device> {
+        let mut all = self.spec.devices();
+        let (id, device) = all.find(|(_, d)| d.name == name)?;
+        let mut picture = self.device_picture(now, id, device);
+        picture.points = self
+            .values(now, id)
+            .map(|v| Point {
+                id: v.id.to_owned(),
+                value: v.value.map(|v| v.to_json()).unwrap_or_default(),
+                title: v.title.map(|title| title.into_owned()),
+                age_ms: v.age.map(millis),
+                quality: v.quality.word().to_owned(),
+                why: v.why.to_owned(),
+            })
+            .collect();
+        Some(picture)
+    }
+
+    /// Returns everything that is counted.
+    #[must_use]
+    pub fn figures(&self, now: Now) -> Figures {
+        let counters = self.cloud.counters();
+        Figures {
+            status: self.snapshot(now),
+            devices: self.devices(now).collect(),
+            replies: self
+                .spec
+                .ports()
+                .map(|(id, _)| self.statistics.port_replies(id.index()))
+                .collect(),
+            logins: self.cloud.login_latency().clone(),
+            published: counters.published,
+            unanswered: counters.unanswered,
+            throttled: counters.throttled,
+            barred: counters.barred,
+            kicked: counters.kicked,
+            logouts: LogoutReason::WORDS
+                .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))
+                .into(),
+        }
+    }
+
+    fn cloud_picture(&self, now: Now) -> Cloud {
+        let link = self.statistics.link();
+        let past = |what: String, at: Mono| Past {
+            what,
+            ago_ms: millis(now.mono.since(at)),
+        };
+        Cloud {
+            link: match self.link {
+                LinkState::NotCommissioned => Link::NotCommissioned,
+                LinkState::Down => Link::Down,
+                LinkState::Up => Link::Up,
+            },
+            since_ms: millis(now.mono.since(link.since)),
+            connects: link.connects,
+            online: self.cloud.online() as u64,
+            wanted: self.statistics.wanted() as u64,
+            takeover_ms: link.takeover.map(millis),
+            last_failure: link
+                .failure
+                .as_ref()
+                .map(|(why, at)| past(link_words(why), *at)),
+            last_refusal: self
+                .statistics
+                .refusal()
+                .map(|(what, at)| past(what.clone(), *at)),
+        }
+    }
+
+    fn port_pictures(&self) -> Vec<Port> {
+        let port = |(id, port): (crate::base::PortId, &crate::spec::PortSpec)| {
+            let mut outcomes = Counters::default().outcomes();
+            let (mut devices, mut answering) = (0, 0);
+            for (device, _) in self.spec.devices_on(id) {
+                devices += 1;
+                let life = self.fleet.life(device);
+                answering += u64::from(life.is_some_and(|l| l.answers()));
+                for (outcome, n) in self.outcomes(device) {
+                    *outcomes.entry(outcome).or_default() += n;
+                }
+            }
+            Port {
+                name: port.name.clone(),
+                line: port.line.to_string(),
+                down: self.fleet.port_down(id).map(str::to_owned),
+                load_permille: self.fleet.load_permille(id),
+                devices,
+                answering,
+                rtt: self.statistics.port_rtt(id.index()),
+                outcomes,
+                echoes: self.statistics.port_echoes(id.index()).outcomes(),
+                probes: self.statistics.port_probes(id.index()),
+            }
+        };
+        self.spec.ports().map(port).collect()
+    }
+
+    fn device_picture(&self, now: Now, id: DeviceId, device: &DeviceSpec) -> Device {
+        let port = self.spec.port(device.port);
+        let (why, next) = self.offline_reason(now, id, device);
+        let answered = self.statistics.answered(id);
+        let logout = self.statistics.logout(id);
+        Device {
+            name: device.name.clone(),
+            port: port.map_or_else(String::new, |p| p.name.clone()),
+            place: device.place().unwrap_or_default(),
+            profile: device.profile.name.clone(),
+            product_key: device.product_key.to_string(),
+            device_name: device.device_name.to_string(),
+            life: self.life(id),
+            cloud: self.presence(id),
+            why,
+            next,
+            last_logout: logout.map(|(reason, at)| Past {
+                what: reason.sentence(),
+                ago_ms: millis(now.mono.since(at)),
+            }),
+            answered_ms: answered.map(|at| millis(now.mono.since(at))),
+            rtt: self.statistics.rtt(id),
+            outcomes: self.outcomes(id),
+            points: Vec::new(),
+        }
+    }
+
+    fn outcomes(&self, id: DeviceId) -> BTreeMap<String, u64> {
+        let counted = self.counters(id).map(Counters::outcomes);
+        counted.unwrap_or_else(|| Counters::default().outcomes())
+    }
+
+    fn life(&self, id: DeviceId) -> Life {
+        match self.fleet.life(id) {
+            Some(fleet::Life::Responding) => Life::Alive,
+            Some(fleet::Life::Suspect { .. }) => Life::Suspect,
+            Some(fleet::Life::Probation { .. }) => Life::Probation,
+            Some(fleet::Life::Silent { .. }) => Life::Silent,
+            Some(fleet::Life::Unknown) | None => Life::Unknown,
+        }
+    }
+
+    fn presence(&self, id: DeviceId) -> Presence {
+        match self.cloud.session(id) {
+            Session::In => Presence::Online,
+            Session::LoggingIn | Session::LoggingOut => Presence::Changing,
+            Session::Out => Presence::Offline,
+            Session::Barred { .. } => Presence::Refused,
+        }
+    }
+
+    /// Returns why a device is not online, and what comes next.
+    fn offline_reason(
+        &self,
+        now: Now,
+        id: DeviceId,
+        device: &DeviceSpec,
+    ) -> (Option<String>, Option<Next>) {
+        let next = |what: &str, at: Option<Mono>| {
+            Some(Next {
+                what: what.to_owned(),
+                in_ms: at.map(|at| millis(at.since(now.mono))),
+            })
+        };
+        let due = |wake: Option<Wake>| wake.and_then(|w| next(w.why, Some(w.at)));
+        let deadline = self.fleet.deadline(id);
+        if let Some(why) = self.fleet.port_down(device.port) {
+            // Whatever the deadline is called, its cause is the port.
+            let silent = "counts as silent if its port is still down";
+            let then = deadline.and_then(|w| next(silent, Some(w.at)));
+            let then =
+                then.or_else(|| next("the gateway tries to open the port again and again", None));
+            return (Some(format!("its port is down: {why}")), then);
+        }
+        match self.fleet.life(id) {
+            Some(fleet::Life::Silent { because, .. }) => {
+                let words = fleet::Notice::Silent {
+                    device: id,
+                    because,
+                };
+                let then = match because {
+                    SilenceReason::Missed { .. } => "asked again; online once it answers",
+                    SilenceReason::PortDown => {
+                        "asked now that its port is up; online once it answers"
+                    }
+                };
+                return (Some(words.sentence()), next(then, None));
+            }
+            Some(fleet::Life::Probation { proofs, .. }) => {
+                let why = format!(
+                    "it was silent and has answered {proofs} of {} times in a row",
+                    device.liveness.returns
+                );
+                return (
+                    Some(why),
+                    next("online once it has answered so often", None),
+                );
+            }
+            Some(fleet::Life::Unknown) | None => {
+                let why = "no answer since the start".to_owned();
+                let then = due(deadline).or_else(|| next("asked; online once it answers", None));
+                return (Some(why), then);
+            }
+            Some(fleet::Life::Suspect { .. } | fleet::Life::Responding) => {}
+        }
+        if let Some(until) = self.fleet.held_until(id) {
+            let why = "it fell silent again and again, and is kept offline until it has been steadier for a while";
+            return (
+                Some(why.into()),
+                next("no longer kept offline", Some(until)),
+            );
+        }
+        if let Session::Barred { until, code } = self.cloud.session(id) {
+            let why = format!("refused by the platform, {}", code.words());
+            return (Some(why), next("tried again", Some(until)));
+        }
+        match self.link {
+            LinkState::NotCommissioned => {
+                let why = "the gateway is not commissioned and does not connect to the platform";
+                return (Some(why.into()), None);
+            }
+            LinkState::Down => {
+                let failure = self.statistics.link().failure.as_ref();
+                let why = failure.map_or_else(
+                    || "there is no connection to the platform yet".to_owned(),
+                    |(why, _)| {
+                        format!(
+                            "there is no connection to the platform: {}",
+                            link_words(why)
+                        )
+                    },
+                );
+                return (
+                    Some(why),
+                    next("the gateway tries to connect again and again", None),
+                );
+            }
+            LinkState::Up => {}
+        }
+        match self.cloud.session(id) {
+            Session::In if self.fleet.life(id).is_some_and(|l| l.answers()) => {
+                let missing = matches!(self.fleet.life(id), Some(fleet::Life::Suspect { .. }));
+                let why = missing.then(|| {
+                    "it missed a poll; the gateway is making sure whether it is silent".into()
+                });
+                (why, due(deadline))
+            }
+            Session::LoggingIn => (Some("its log-in is under way".into()), None),
+            Session::LoggingOut => (Some("its log-out is under way".into()), None),
+            Session::Out | Session::In | Session::Barred { .. } => {
+                let then = self.cloud.waits_for(id);
+                (Some(format!("waits for its {then}")), None)
+            }
+        }
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! Asks the task that can answer a question, for a bounded time.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::QuestionSender;
+use crate::control::picture::{Device, Status};
+use crate::control::{Failure, Kind, metrics};
+use crate::io::hub::Question;
+
+/// How long the task that answers may take.
+pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
+
+/// Returns the state of the gateway.
+pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Failure> {
+    ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await
+}
+
+/// Returns all devices, without values.
+pub(super) async fn devices(questions: &QuestionSender) -> Result<Vec<Device>, Failure> {
+    ask(&questions.hub, ANSWERED_WITHIN, Question::Devices).await
+}
+
+/// Returns all metrics as text. The text is written on a separate thread: that of 2,000 devices
+/// takes a while.
+pub(super) async fn metrics(questions: &QuestionSender) -> Result<String, Failure> {
+    let figures = ask(&questions.hub, ANSWERED_WITHIN, Question::Figures).await?;
+    let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
+    match writing.await {
+        Ok(Ok(text)) => Ok(text),
+        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
+        Err(e) => Err(failure(Kind::Failed, e.to_string())),
+    }
+}
+
+/// Makes the answer to a question that has no other answer.
+pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
+    let why = why.into();
+    Failure { kind, why }
+}
+
+/// Asks the task that can answer.
+pub(super) async fn ask<T, Q>(
+    whom: &mpsc::Sender<Q>,
+    within: Duration,
+    question: impl FnOnce(oneshot::Sender<T>) -> Q,
+) -> Result<T, Failure> {
+    let (answer, heard) = oneshot::channel();
+    let asking = async {
+        whom.send(question(answer)).await.ok()?;
+        heard.await.ok()
+    };
+    match timeout(within, asking).await {
+        Ok(Some(answer)) => Ok(answer),
+        Ok(None) => Err(failure(Kind::Busy, "the service is stopping")),
+        Err(_) => Err(failure(Kind::Busy, "the service is too busy to answer")),
+    }
+}

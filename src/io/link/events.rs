@@ -1,0 +1,173 @@
+//! The notices of the link itself. Why the link is down and when it tries again is reported by
+//! `cloud/alink/connect.rs`.
+
+use std::time::Duration;
+
+use crate::base::{About, EventKind, JournalField, Level, LogEvent};
+use crate::cloud::alink::registration::enrolment::Failure;
+
+/// Notices about what only the link knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkLogEvent {
+    /// Commands were dropped: they waited for a connection that ended, or did not fit into a
+    /// packet.
+    Dropped {
+        /// How many commands were given up.
+        commands: u64,
+    },
+    /// A message of the gateway does not fit into a packet: a fault of this program.
+    Unsendable {
+        /// The message's topic, or its first filter.
+        topic: String,
+        /// The message's size in bytes.
+        size: usize,
+    },
+    /// The platform sends more than it may; its messages are read more slowly.
+    Flooded {
+        /// How many packets came …
+        packets: u64,
+        /// … of so many bytes …
+        bytes: u64,
+        /// … within this time.
+        within: Duration,
+    },
+    /// Some of the system's root certificates could not be used.
+    RootsSkipped {
+        /// How many were skipped.
+        skipped: usize,
+        /// How many are left.
+        usable: usize,
+    },
+    /// The gateway asks for a secret of its own.
+    Registering,
+    /// The gateway was given a secret, and has stored it.
+    Registered {
+        /// Where the secret is stored.
+        place: String,
+    },
+    /// The gateway was not given a secret, or could not store it.
+    RegistrationFailed {
+        /// Why it failed.
+        why: Failure,
+        /// How often that happened since the last notice.
+        times: u64,
+        /// The time until the next attempt.
+        retry_in: Duration,
+    },
+    /// The platform now refuses the secret that was earned by registration.
+    EarnedRefused {
+        /// Where it is stored.
+        place: String,
+    },
+}
+
+impl LogEvent for LinkLogEvent {
+    fn level(&self) -> Level {
+        match self {
+            LinkLogEvent::Dropped { .. } | LinkLogEvent::Registered { .. } => Level::Info,
+            LinkLogEvent::Registering => Level::Debug,
+            LinkLogEvent::Unsendable { .. } | LinkLogEvent::EarnedRefused { .. } => Level::Error,
+            LinkLogEvent::RootsSkipped { .. } | LinkLogEvent::Flooded { .. } => Level::Warn,
+            LinkLogEvent::RegistrationFailed { why, .. } => match why {
+                Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
+                Failure::Refused(_) | Failure::Malformed(_) | Failure::NotKept(_) => Level::Error,
+            },
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            LinkLogEvent::Dropped { .. } => EventKind::LinkDropped,
+            LinkLogEvent::Unsendable { .. } => EventKind::LinkUnsendable,
+            LinkLogEvent::Flooded { .. } => EventKind::LinkFlooded,
+            LinkLogEvent::RootsSkipped { .. } => EventKind::TlsRootsSkipped,
+            LinkLogEvent::Registering => EventKind::GatewayRegistering,
+            LinkLogEvent::Registered { .. } => EventKind::GatewayRegistered,
+            LinkLogEvent::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
+            LinkLogEvent::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            LinkLogEvent::Dropped { commands } => vec![(JournalField::Count, commands.to_string())],
+            LinkLogEvent::Unsendable { topic, size } => {
+                vec![
+                    (JournalField::Topic, topic.clone()),
+                    (JournalField::Size, size.to_string()),
+                ]
+            }
+            LinkLogEvent::Flooded { packets, bytes, .. } => {
+                vec![
+                    (JournalField::Count, packets.to_string()),
+                    (JournalField::Size, bytes.to_string()),
+                ]
+            }
+            LinkLogEvent::RootsSkipped { skipped, .. } => {
+                vec![(JournalField::Count, skipped.to_string())]
+            }
+            LinkLogEvent::Registering => Vec::new(),
+            LinkLogEvent::Registered { place } | LinkLogEvent::EarnedRefused { place } => {
+                vec![(JournalField::File, place.clone())]
+            }
+            LinkLogEvent::RegistrationFailed { why, times, .. } => {
+                let mut fields = vec![(JournalField::Times, times.to_string())];
+                if let Failure::Refused(code) = why {
+                    fields.push((JournalField::Connack, code.to_string()));
+                }
+                fields
+            }
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            LinkLogEvent::Dropped { commands } => format!(
+                "connection: {commands} messages were not sent before it ended; values among them are sent again on the next one"
+            ),
+            LinkLogEvent::Unsendable { topic, size } => format!(
+                "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
+                super::packet::PACKET_MAX
+            ),
+            LinkLogEvent::Flooded {
+                packets,
+                bytes,
+                within,
+            } => format!(
+                "the platform floods the connection: {packets} packets of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; the gateway reads at that rate from now on, and if answers to pings come too late then, the connection ends",
+                bytes.div_ceil(1024),
+                within.as_secs_f64()
+            ),
+            LinkLogEvent::RootsSkipped { skipped, usable } => format!(
+                "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"
+            ),
+            LinkLogEvent::Registering => {
+                "gateway: registering by its product's certificate".to_owned()
+            }
+            LinkLogEvent::Registered { place } => format!(
+                "gateway: registered: the platform has given it a secret of its own, kept in {place}; the platform gives it only once, so keep a copy"
+            ),
+            LinkLogEvent::RegistrationFailed {
+                why,
+                times,
+                retry_in,
+            } => {
+                let times = match times {
+                    0 | 1 => String::new(),
+                    n => format!(" ({n} times)"),
+                };
+                format!(
+                    "gateway: not registered: {why}{times}; tried again in {} s",
+                    retry_in.as_secs()
+                )
+            }
+            LinkLogEvent::EarnedRefused { place } => format!(
+                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {place} and restart the service, which registers it again"
+            ),
+        }
+    }
+}

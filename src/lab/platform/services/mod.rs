@@ -1,0 +1,7 @@
+//! What a gateway may ask for: registration, topology, sessions, values, configurations.
+
+pub(crate) mod config;
+pub(crate) mod register;
+pub(crate) mod session;
+pub(crate) mod thing;
+pub(crate) mod topology;
