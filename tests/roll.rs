@@ -139,7 +139,7 @@ impl Pair {
                         self.notices.push(notice);
                     }
                     cloud::Output::Keep { device, secret } => self.kept.push((device, secret)),
-                    cloud::Output::Errand(_) | cloud::Output::LoggedOut => {}
+                    cloud::Output::RemoteTask(_) | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
                 match out {
@@ -270,7 +270,7 @@ fn an_empty_topology_is_filled_thirty_at_a_time_and_everyone_comes_online() {
                 assert!(json["params"][0]["signMethod"].is_null());
             }
         }
-        assert_eq!(p.cloud.counters().barred, 0);
+        assert_eq!(p.cloud.counters().blocked, 0);
         p.well_behaved();
     }
 }
@@ -776,7 +776,7 @@ fn a_registration_answered_too_late_is_used_all_the_same() {
         p.run(secs(60));
         assert_eq!(p.platform.online(), 3);
         assert!(p.said("register") <= asked, "asked again for what it has");
-        assert_eq!(p.cloud.counters().barred, 0);
+        assert_eq!(p.cloud.counters().blocked, 0);
     }
 }
 
@@ -972,7 +972,7 @@ fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     assert!(p.is_online(0));
     assert_eq!(p.said("change_reply"), 1);
     let raw = p.notices.iter().find_map(|n| match n {
-        Notice::Roll(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
+        Notice::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
         _ => None,
     });
     assert_eq!(raw.as_deref(), Some("thing/topo/change, status 7"));

@@ -407,7 +407,7 @@ impl Service {
                     .as_ref()
                     .map(ConnectionHistory::ages)
                     .unwrap_or_default();
-                first.knocked_before(now, &ages);
+                first.attempted_before(now, &ages);
                 first
             }
         };

@@ -70,7 +70,7 @@ impl Coordinator {
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::Vault { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
-            Input::Errand(done) => self.cloud.on_errand_done(now, done),
+            Input::Errand(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -121,7 +121,7 @@ impl Coordinator {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::Errand(errand) => Output::Errand(errand),
+            cloud::Output::RemoteTask(errand) => Output::Errand(errand),
             cloud::Output::Notice(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))

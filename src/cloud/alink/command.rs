@@ -68,12 +68,12 @@ impl Commands {
         Some(answer)
     }
 
-    fn answer(&mut self, command: Command, payload: Vec<u8>, diary: &mut Outbox) {
+    fn answer(&mut self, command: Command, payload: Vec<u8>, outbox: &mut Outbox) {
         if self.answers.len() < WAITING {
             let topic = Topic::CommandReply(command);
             self.answers.push_back((topic, payload));
         } else {
-            diary.counters.dropped_answers += 1;
+            outbox.counters.dropped_answers += 1;
         }
     }
 }
@@ -85,7 +85,7 @@ impl Cloud {
         if body.get("code").is_some() {
             // An answer, perhaps our own: the answer to `/ext/rrpc` has the topic of its
             // request.
-            self.diary.counters.unknown_topics += 1;
+            self.outbox.counters.unknown_topics += 1;
             return;
         }
         let id = match (body.get("id"), command.message_id()) {
@@ -102,19 +102,19 @@ impl Cloud {
             let who = who.clone();
             return self.stranger(now.mono, &who, &excerpt(command.tail().as_bytes(), 64));
         }
-        self.diary.counters.orders += 1;
+        self.outbox.counters.orders += 1;
         let who = command.device().map(ToString::to_string);
-        let unsupported = Notice::Roll(TopologyEvent::Unsupported {
+        let unsupported = Notice::Topology(TopologyEvent::Unsupported {
             raw: excerpt(command.tail().as_bytes(), 64),
             who: excerpt(who.unwrap_or_default().as_bytes(), 64),
             times: 1,
         });
-        self.diary.often(now.mono, unsupported);
+        self.outbox.often(now.mono, unsupported);
         let answer = serde_json::json!({
             "id": id, "code": NOT_SUPPORTED,
             "message": "not supported by this gateway", "data": {},
         });
         let answer = answer.to_string().into_bytes();
-        self.commands.answer(command, answer, &mut self.diary);
+        self.commands.answer(command, answer, &mut self.outbox);
     }
 }

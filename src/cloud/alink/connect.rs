@@ -118,7 +118,7 @@ impl Connector {
     }
 
     /// Takes over attempts that were made before this run of the program, with their ages.
-    pub fn knocked_before(&mut self, now: Now, ages: &[Duration]) {
+    pub fn attempted_before(&mut self, now: Now, ages: &[Duration]) {
         for age in ages.iter().filter(|age| **age < MINUTE) {
             let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             // An attempt before the beginning of our time counts as made at that beginning.

@@ -23,7 +23,7 @@ use super::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::clock::Timestamps;
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::outbox::{Counters, Outbox};
-use crate::cloud::alink::pending::Asks;
+use crate::cloud::alink::pending::Pending;
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
@@ -60,8 +60,8 @@ pub enum Output {
         secret: Secret,
     },
     /// Fetch or adopt a configuration of the platform's, then call
-    /// [`Cloud::on_errand_done`].
-    Errand(remote_config::RemoteTask),
+    /// [`Cloud::on_remote_task_done`].
+    RemoteTask(remote_config::RemoteTask),
     /// After [`Cloud::stop`] or [`Cloud::part`]: no device of ours is online any more, or
     /// the deadline for the log-outs has passed. Put out once.
     LoggedOut,
@@ -91,18 +91,18 @@ pub struct Cloud {
     pub(crate) gateway: Identity,
     pub(crate) identities: Vec<Identity>,
     pub(crate) ids: BTreeMap<Identity, DeviceId>,
-    pub(crate) asks: Asks<Ask>,
+    pub(crate) pending: Pending<Ask>,
     pub(crate) sessions: Sessions,
     pub(crate) posts: PublishQueue,
     /// Secrets that are missing in the configuration, or wrong there.
     pub(crate) secrets: BTreeMap<DeviceId, Secret>,
-    pub(crate) admission: Registration,
+    pub(crate) registration: Registration,
     pub(crate) topology: Topology,
     pub(crate) commands: Commands,
     pub(crate) remote: Remote,
     /// The last order about each device, so that it is reported once.
     pub(crate) heard: BTreeMap<DeviceId, CommandKind>,
-    pub(crate) stamps: Timestamps,
+    pub(crate) timestamps: Timestamps,
     pub(crate) leaving: BTreeMap<DeviceId, Leaving>,
     /// Devices that are no longer configured and not yet forgotten.
     pub(crate) retiring: BTreeSet<DeviceId>,
@@ -114,7 +114,7 @@ pub struct Cloud {
     /// The topics whose malformed messages are reported.
     pub(crate) malformed: BTreeSet<String>,
     latency: Latency,
-    pub(crate) diary: Outbox,
+    pub(crate) outbox: Outbox,
     pub(crate) out: VecDeque<Output>,
 }
 
@@ -135,16 +135,16 @@ impl Cloud {
                 .zip((0u32..).map(DeviceId))
                 .collect(),
             identities,
-            asks: Asks::new(start),
+            pending: Pending::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: PublishQueue::new(Arc::clone(&spec), rng.fork()),
             secrets: BTreeMap::new(),
-            admission: Registration::new(&spec.cloud.session, rng.fork()),
+            registration: Registration::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
             commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             heard: BTreeMap::new(),
-            stamps: Timestamps::new(),
+            timestamps: Timestamps::new(),
             leaving: BTreeMap::new(),
             retiring: BTreeSet::new(),
             bucket: Bucket::new(spec.cloud.post.messages_per_second),
@@ -153,7 +153,7 @@ impl Cloud {
             parting: false,
             malformed: BTreeSet::new(),
             latency: Latency::default(),
-            diary: Outbox::default(),
+            outbox: Outbox::default(),
             out: VecDeque::new(),
             spec,
         }
@@ -177,7 +177,7 @@ impl Cloud {
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
         self.follow(now.mono);
-        self.stamps.link_up(now.mono);
+        self.timestamps.link_up(now.mono);
         self.remote.link_up();
     }
 
@@ -192,8 +192,8 @@ impl Cloud {
                 .want(now.mono, id, Presence::Offline, now.mono);
         }
         self.sessions.link_down();
-        self.asks.drain();
-        self.admission.link_down();
+        self.pending.drain();
+        self.registration.link_down();
         self.topology.link_down();
         self.commands.link_down();
         self.remote.link_down(now);
@@ -203,8 +203,8 @@ impl Cloud {
 
     /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
-        self.diary.counters.subscribe_refused += filters.len() as u64;
-        self.diary.tell(Notice::SubscribeRefused {
+        self.outbox.counters.subscribe_refused += filters.len() as u64;
+        self.outbox.tell(Notice::SubscribeRefused {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
@@ -259,13 +259,13 @@ impl Cloud {
     /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
         if self.stop != Stop::No && !self.parting {
-            self.diary.counters.dropped_at_stop += 1;
+            self.outbox.counters.dropped_at_stop += 1;
             return;
         }
-        match self.stamps.stamp(reading.at) {
+        match self.timestamps.stamp(reading.at) {
             Some(wall) => {
                 reading.at.wall = wall;
-                self.posts.put(now, reading, &mut self.diary);
+                self.posts.put(now, reading, &mut self.outbox);
             }
             None => self.hold(now.mono, reading),
         }
@@ -275,9 +275,9 @@ impl Cloud {
 
     /// Returns the next thing to do or report; `None` when there is nothing now.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
-        self.diary.on_time(now.mono);
+        self.outbox.on_time(now.mono);
         loop {
-            if let Some(notice) = self.diary.notices.pop_front() {
+            if let Some(notice) = self.outbox.notices.pop_front() {
                 return Some(Output::Notice(notice));
             }
             if let Some(out) = self.out.pop_front() {
@@ -292,9 +292,9 @@ impl Cloud {
     /// Returns when to poll again although nothing has happened.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
-        let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
+        let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
-        let sums = self.diary.settles_at();
+        let sums = self.outbox.settles_at();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
         let lingering = self.sessions.lingering_due;
         wake = Wake::earlier(
@@ -305,9 +305,9 @@ impl Cloud {
             wake = Wake::earlier(wake, self.remote_due());
         } else {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
-            wake = Wake::earlier(wake, self.paced(self.roll_due()));
+            wake = Wake::earlier(wake, self.paced(self.topology_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
-            wake = Wake::earlier(wake, self.paced(self.stamps.due()));
+            wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
             wake = Wake::earlier(wake, self.paced(self.remote_due()));
             let last = self.leaving.values().map(|l| l.until).min();
             wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
@@ -338,7 +338,7 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.stamps.held()
+        self.posts.len() + self.timestamps.held()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
@@ -351,7 +351,7 @@ impl Cloud {
     /// Returns what has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.diary.counters
+        &self.outbox.counters
     }
 
     // --- one step --------------------------------------------------------------------
@@ -359,20 +359,20 @@ impl Cloud {
     /// Does one thing that is due; returns whether there was one.
     fn step(&mut self, now: Now) -> bool {
         let mono = now.mono;
-        if let Some(ask) = self.asks.expired(mono) {
+        if let Some(ask) = self.pending.expired(mono) {
             match ask {
-                Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
-                Ask::Admit(chore) => self.admission.lost(mono, chore, &mut self.diary),
-                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
+                Ask::Session(request) => self.sessions.lost(mono, request, &mut self.outbox),
+                Ask::Admit(request) => self.registration.lost(mono, request, &mut self.outbox),
+                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
                 Ask::Config => self.remote.on_get_lost(now),
             }
             self.follow(mono);
             return true;
         }
-        if self.diary.settle(mono) {
+        if self.outbox.settle(mono) {
             return true;
         }
-        if let Some(gone) = self.posts.on_time(mono, &mut self.diary) {
+        if let Some(gone) = self.posts.on_time(mono, &mut self.outbox) {
             for id in gone {
                 self.found_lost(mono, id);
             }
@@ -382,7 +382,7 @@ impl Cloud {
         if self.link && self.sessions.end_lingering(mono) {
             return true;
         }
-        if self.sessions.end_bars(mono) {
+        if self.sessions.end_blocks(mono) {
             self.follow(mono);
             return true;
         }
@@ -393,29 +393,29 @@ impl Cloud {
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
-        if self.link && due(self.paced(self.stamps.due())) {
+        if self.link && due(self.paced(self.timestamps.due())) {
             self.ask_time(mono);
-            let news = self.stamps.give_up(now);
+            let news = self.timestamps.give_up(now);
             self.clock_news(now, news);
             return true;
         }
         if due(self.paced(self.sessions.ask_due())) {
-            if let Some(errand) = self.sessions.take(mono) {
-                self.ask_session(now, errand);
+            if let Some(request) = self.sessions.take(mono) {
+                self.ask_session(now, request);
             }
             self.follow(mono);
             return true;
         }
-        if due(self.paced(self.roll_due())) {
-            self.see_to_the_roll(now);
+        if due(self.paced(self.topology_due())) {
+            self.see_to_the_topology(now);
             return true;
         }
         if due(self.paced(self.remote_due())) && self.see_to_the_remote(now) {
             return true;
         }
         if due(self.paced(self.post_due())) {
-            if let Some(parcel) = self.posts.take(mono) {
-                self.ask_post(mono, parcel);
+            if let Some(batch) = self.posts.take(mono) {
+                self.ask_post(mono, batch);
             }
             self.forget_retired(mono);
             return true;
@@ -454,7 +454,7 @@ impl Cloud {
                 wait: Duration::ZERO,
                 ours: true,
             };
-            self.diary.often(now, full);
+            self.outbox.often(now, full);
         }
         for (id, online) in self.sessions.take_changes() {
             let wanted = self.sessions.wants(id);
@@ -478,8 +478,8 @@ impl Cloud {
 
     /// Returns when registration, the topology or answers to orders have something to do;
     /// these parts end with the wish to be online.
-    fn roll_due(&self) -> Option<Wake> {
-        let due = Wake::earlier(self.topology.due(), self.admission.due());
+    fn topology_due(&self) -> Option<Wake> {
+        let due = Wake::earlier(self.topology.due(), self.registration.due());
         let due = Wake::earlier(due, self.commands.due());
         (self.link && self.stop == Stop::No).then_some(due)?
     }

@@ -24,7 +24,7 @@ impl Cloud {
     /// Takes a message that arrived.
     pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
         let Some(parsed) = Topic::parse(topic) else {
-            self.diary.counters.unknown_topics += 1;
+            self.outbox.counters.unknown_topics += 1;
             return;
         };
         match &parsed {
@@ -37,7 +37,7 @@ impl Cloud {
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
                 // Our own messages, sent back by a broker that matches wildcards freely.
-                self.diary.counters.unknown_topics += 1;
+                self.outbox.counters.unknown_topics += 1;
                 return;
             }
             Topic::NtpReply(_) => return self.on_time_told(now, topic, payload),
@@ -68,14 +68,14 @@ impl Cloud {
             .filter_map(|who| self.ids.get(who).copied())
             .collect();
         if let Topic::Error(_) = parsed {
-            self.diary.counters.strangers += (reply.named.len() - named.len()) as u64;
+            self.outbox.counters.strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
                 self.session_news(now.mono, id, &reply, SessionLoss::Notice);
             }
             return self.follow(now.mono);
         }
         let Some(id) = reply.id else {
-            self.diary.counters.unknown_replies += 1;
+            self.outbox.counters.unknown_replies += 1;
             return;
         };
         let alone = match &parsed {
@@ -87,38 +87,38 @@ impl Cloud {
             self.post_answered(now.mono, alone, id, &reply, &named);
             return self.follow(now.mono);
         }
-        let found = self.asks.close(now.mono, &parsed, id);
+        let found = self.pending.close(now.mono, &parsed, id);
         if matches!(found, Found::Open(_) | Found::Overdue(_)) {
             self.sessions.heard = now.mono;
         }
         match found {
-            Found::Open(Ask::Session(errand)) => {
+            Found::Open(Ask::Session(request)) => {
                 self.sessions
-                    .answered(now.mono, errand, &reply, &named, &mut self.diary);
+                    .answered(now.mono, request, &reply, &named, &mut self.outbox);
             }
-            Found::Open(Ask::Admit(chore)) => {
-                self.admission_answered(now.mono, chore, &reply, &named, payload);
+            Found::Open(Ask::Admit(request)) => {
+                self.admission_answered(now.mono, request, &reply, &named, payload);
             }
             Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
             Found::Open(Ask::Config) => self.on_config_answered(now, reply.code, payload),
-            Found::Overdue(Ask::Session(errand)) => {
-                self.diary.counters.late_replies += 1;
+            Found::Overdue(Ask::Session(request)) => {
+                self.outbox.counters.late_replies += 1;
                 self.sessions
-                    .late(now.mono, errand, &reply, &named, &mut self.diary);
+                    .late(now.mono, request, &reply, &named, &mut self.outbox);
             }
-            Found::Overdue(Ask::Admit(chore)) if !parsed.is_secret() => {
-                self.diary.counters.late_replies += 1;
-                self.admission_late(now.mono, &chore, &reply);
+            Found::Overdue(Ask::Admit(request)) if !parsed.is_secret() => {
+                self.outbox.counters.late_replies += 1;
+                self.admission_late(now.mono, &request, &reply);
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
-                self.diary.counters.late_replies += 1;
+                self.outbox.counters.late_replies += 1;
                 if parsed.is_secret() {
                     self.take_late_secrets(now.mono, payload);
                 }
             }
-            Found::Unknown => self.diary.counters.unknown_replies += 1,
+            Found::Unknown => self.outbox.counters.unknown_replies += 1,
         }
         self.follow(now.mono);
     }
@@ -135,7 +135,7 @@ impl Cloud {
     ) {
         let heard = alone.map_or(Heard::Unknown, |alone| {
             self.posts
-                .answered(now, id, alone, reply, named, &mut self.diary)
+                .answered(now, id, alone, reply, named, &mut self.outbox)
         });
         match heard {
             Heard::Taken(gone) => {
@@ -143,8 +143,8 @@ impl Cloud {
                     self.session_news(now, id, reply, SessionLoss::Post);
                 }
             }
-            Heard::Late => self.diary.counters.late_replies += 1,
-            Heard::Unknown => self.diary.counters.unknown_replies += 1,
+            Heard::Late => self.outbox.counters.late_replies += 1,
+            Heard::Unknown => self.outbox.counters.unknown_replies += 1,
         }
     }
 
@@ -161,7 +161,7 @@ impl Cloud {
         if matches!(verdict, CodeMeaning::NoSession | CodeMeaning::Device { .. }) {
             self.posts.session_lost(now, id);
         }
-        self.sessions.kicked(now, id, reply, by, &mut self.diary);
+        self.sessions.kicked(now, id, reply, by, &mut self.outbox);
     }
 
     /// Takes a device's session as lost: its posts are not answered while others are, and
@@ -177,14 +177,14 @@ impl Cloud {
     }
 
     fn on_time_told(&mut self, now: Now, topic: &str, payload: &[u8]) {
-        match self.stamps.answered(now.mono, payload) {
+        match self.timestamps.answered(now.mono, payload) {
             Ok(news) => self.clock_news(now, news),
             Err(()) => self.malformed(now, topic, payload, Malformed::NoTime),
         }
     }
 
     pub(crate) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
-        self.diary.counters.malformed += 1;
+        self.outbox.counters.malformed += 1;
         let told = excerpt(topic.as_bytes(), SHOWN);
         if !self.malformed.contains(&told) && self.malformed.len() >= TOLD_TOPICS {
             return;
@@ -195,6 +195,6 @@ impl Cloud {
             why: format!("{why}: {}", excerpt(payload, SHOWN)),
             times: 1,
         };
-        self.diary.often(now.mono, malformed);
+        self.outbox.often(now.mono, malformed);
     }
 }

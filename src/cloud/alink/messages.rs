@@ -188,7 +188,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
         Notice::Over { of, total, lasted } => over(of, *total, *lasted),
-        Notice::Roll(roll) => roll.sentence(),
+        Notice::Topology(event) => event.sentence(),
         Notice::Clock(news) => news.sentence(),
         Notice::Remote(news) => news.sentence(),
         Notice::Stopped {

@@ -16,11 +16,11 @@ use crate::cloud::alink::wire::sign;
 use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
 
 impl Cloud {
-    pub(crate) fn ask_session(&mut self, now: Now, errand: SessionRequest) {
-        let id = self.asks.id();
-        let members = &errand.group.members;
+    pub(crate) fn ask_session(&mut self, now: Now, request: SessionRequest) {
+        let id = self.pending.id();
+        let members = &request.group.members;
         let method = self.spec.cloud.sign_method;
-        let (ask, payload) = match (errand.kind, &members[..]) {
+        let (ask, payload) = match (request.kind, &members[..]) {
             (SessionChange::LogIn, [one]) => (
                 SessionAsk::Login,
                 payload::login(id, &self.login(now, *one)),
@@ -41,34 +41,34 @@ impl Cloud {
                 (SessionAsk::BatchLogout, payload::batch_logout(id, list))
             }
         };
-        match errand.kind {
-            SessionChange::LogIn => self.diary.counters.login_messages += 1,
-            SessionChange::LogOut => self.diary.counters.logout_messages += 1,
+        match request.kind {
+            SessionChange::LogIn => self.outbox.counters.login_messages += 1,
+            SessionChange::LogOut => self.outbox.counters.logout_messages += 1,
         }
         let timeout = match self.stop {
             Stop::No => {
-                let of = match errand.kind {
+                let of = match request.kind {
                     SessionChange::LogIn => Answers::LogIns,
                     SessionChange::LogOut => Answers::LogOuts,
                 };
-                self.asks
+                self.pending
                     .patience(of, self.spec.cloud.session.reply_timeout)
             }
             Stop::LastReadings { .. } | Stop::Asked { .. } | Stop::Done => self.last_timeout(),
         };
         self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
-        self.asks.open(
+        self.pending.open(
             id,
             Topic::SessionReply(self.gateway.clone(), ask),
-            Ask::Session(errand),
+            Ask::Session(request),
             now.mono,
             timeout,
         );
     }
 
-    pub(crate) fn ask_post(&mut self, now: Mono, parcel: BatchId) {
-        let id = self.asks.id();
-        let content = self.posts.content(parcel);
+    pub(crate) fn ask_post(&mut self, now: Mono, batch: BatchId) {
+        let id = self.pending.id();
+        let content = self.posts.content(batch);
         let (topic, payload) = match &content[..] {
             [(device, properties)] => (
                 Topic::Post(self.identities[device.index()].clone()),
@@ -83,20 +83,20 @@ impl Cloud {
                 )
             }
         };
-        self.diary.counters.post_messages += 1;
+        self.outbox.counters.post_messages += 1;
         self.publish(now, topic, payload);
-        let hint = self.asks.bound();
-        self.posts.sent(now, id, parcel, hint, &mut self.diary);
+        let hint = self.pending.bound();
+        self.posts.sent(now, id, batch, hint, &mut self.outbox);
     }
 
     pub(crate) fn ask_time(&mut self, now: Mono) {
-        let payload = self.stamps.ask(now);
+        let payload = self.timestamps.ask(now);
         self.publish(now, Topic::Ntp(self.gateway.clone()), payload);
     }
 
     pub(crate) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
         self.bucket.take(now);
-        self.diary.counters.published += 1;
+        self.outbox.counters.published += 1;
         self.out.push_back(Output::Publish {
             topic: topic.to_string(),
             payload,
@@ -130,7 +130,7 @@ impl Cloud {
     fn signed(&self, now: Now, id: DeviceId, client_id: &str) -> (String, String) {
         let who = &self.identities[id.index()];
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
-        let wall = self.stamps.stamp(now).unwrap_or(now.wall);
+        let wall = self.timestamps.stamp(now).unwrap_or(now.wall);
         let timestamp = wall.as_millis().max(0).to_string();
         let content = sign::device_content(client_id, dn, pk, Some(&timestamp));
         let secret = self.secrets.get(&id);

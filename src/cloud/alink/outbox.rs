@@ -24,7 +24,7 @@ pub struct Counters {
     /// Replies that refused something.
     pub refused: u64,
     /// Devices refused, each with a retry block.
-    pub barred: u64,
+    pub blocked: u64,
     /// Replies with code 429.
     pub throttled: u64,
     /// Requests whose reply did not come in time.
@@ -40,7 +40,7 @@ pub struct Counters {
     /// Sessions ended by the platform.
     pub kicked: u64,
     /// Messages about registration and topology among the published.
-    pub roll_messages: u64,
+    pub topology_messages: u64,
     /// Devices registered.
     pub registered: u64,
     /// Devices added to the topology.

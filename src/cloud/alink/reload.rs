@@ -60,7 +60,7 @@ impl Cloud {
             self.sessions.search_pace = self.sessions.search_pace.at_rate(rate / 2);
             let rate = spec.cloud.session.logins_per_second;
             self.sessions.pace = self.sessions.pace.at_rate(rate);
-            self.admission.relimit(&spec.cloud.session);
+            self.registration.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }
         self.sessions.places.forget();
@@ -107,7 +107,7 @@ impl Cloud {
         if changes.cloud.connection {
             // The orders taken so far were about another gateway.
             self.heard.clear();
-            self.sessions.untie_all(mono);
+            self.sessions.forget_topology_places(mono);
         }
         if std::mem::take(&mut self.parting) {
             self.stop = Stop::No;
@@ -134,24 +134,26 @@ impl Cloud {
         if self.retiring.is_empty() {
             return;
         }
-        let (sessions, posts, admission) = (&self.sessions, &self.posts, &self.admission);
+        let (sessions, posts, registration) = (&self.sessions, &self.posts, &self.registration);
         let gone: Vec<DeviceId> = self
             .retiring
             .iter()
             .copied()
-            .filter(|id| sessions.is_gone(*id) && !posts.is_unsettled(*id) && !admission.has(*id))
+            .filter(|id| {
+                sessions.is_gone(*id) && !posts.is_unsettled(*id) && !registration.has(*id)
+            })
             .collect();
         for id in gone {
             self.retiring.remove(&id);
             self.sessions.acquit(id);
             if let Some(device) = self.sessions.devices.get_mut(id.index()) {
                 // How often the device was tried lately still counts.
-                (device.hold, device.tie) = (None, TopologyPlace::default());
+                (device.hold, device.topology_place) = (None, TopologyPlace::default());
                 device.new_secret = false;
             }
             self.secrets.remove(&id);
             self.heard.remove(&id);
-            self.diary.counters.dropped_unknown += self.posts.forget(now, id);
+            self.outbox.counters.dropped_unknown += self.posts.forget(now, id);
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.remove(who);
             }
@@ -170,12 +172,12 @@ impl Cloud {
             dropped += self.posts.retain(now, *id, |r| renumber(r, points));
         }
         dropped += self
-            .stamps
+            .timestamps
             .retain(|reading| match moves.get(&reading.device) {
                 Some(points) => renumber(reading, points),
                 None => true,
             });
-        self.diary.counters.dropped_unknown += dropped;
+        self.outbox.counters.dropped_unknown += dropped;
     }
 }
 
@@ -186,7 +188,7 @@ impl Sessions {
     fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
         self.acquit(id);
         let device = &mut self.devices[id.index()];
-        device.offence = None;
+        device.refusal = None;
         device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
         match (has_secret, device.hold) {
             (false, _) => device.hold = Some(LoginNeed::Register),
@@ -205,9 +207,9 @@ impl Sessions {
     /// Ends the retry block of a device.
     pub(crate) fn acquit(&mut self, id: DeviceId) {
         if let Some(device) = self.devices.get_mut(id.index())
-            && let Some(bar) = device.bar.take()
+            && let Some(block) = device.block.take()
         {
-            self.bars.remove(&(bar.until, id));
+            self.blocks.remove(&(block.until, id));
         }
     }
 
@@ -223,9 +225,9 @@ impl Sessions {
     }
 
     /// Forgets the topology places of all devices.
-    fn untie_all(&mut self, now: Mono) {
+    fn forget_topology_places(&mut self, now: Mono) {
         for device in &mut self.devices {
-            device.tie = TopologyPlace::default();
+            device.topology_place = TopologyPlace::default();
             device.lingers = ShownOnline::No;
             if device.hold == Some(LoginNeed::Relate) {
                 device.hold = None;

@@ -41,7 +41,7 @@ impl Cloud {
             give_up: now.mono + within * 9 / 10,
         };
         self.posts.hurry_all(now.mono);
-        self.asks.hurry(now.mono + self.last_timeout());
+        self.pending.hurry(now.mono + self.last_timeout());
     }
 
     /// Does the second part of stopping: the log-outs.
@@ -83,7 +83,7 @@ impl Cloud {
             if mono < give_up {
                 return false;
             }
-            self.asks.forget(|ask| matches!(ask, Ask::Session(_)));
+            self.pending.forget(|ask| matches!(ask, Ask::Session(_)));
             self.sessions.give_up();
         }
         self.stop = Stop::Done;
@@ -96,10 +96,10 @@ impl Cloud {
 
     /// Reports what is left at the end.
     pub(crate) fn sum_up(&mut self) {
-        self.posts.count_accepted(&mut self.diary);
+        self.posts.count_accepted(&mut self.outbox);
         let readings = self.backlog();
-        self.diary.counters.dropped_at_stop += readings as u64;
-        self.diary.tell(Notice::Stopped {
+        self.outbox.counters.dropped_at_stop += readings as u64;
+        self.outbox.tell(Notice::Stopped {
             unconfirmed: self.sessions.unconfirmed,
             readings,
         });

@@ -11,28 +11,28 @@ impl Cloud {
     /// Takes note whether the system's clock is synchronised. Until the first call, stamps
     /// are taken as they come.
     pub fn on_clock(&mut self, now: Now, synchronised: bool) {
-        let news = self.stamps.system(now, synchronised);
+        let news = self.timestamps.system(now, synchronised);
         self.clock_news(now, news);
     }
 
     /// Holds a reading until the time is known.
     pub(crate) fn hold(&mut self, now: Mono, reading: Reading) {
-        self.diary.counters.held += 1;
-        let dropped = self.stamps.hold(reading, self.spec.cloud.post.queue);
-        self.diary.counters.dropped_unstamped += dropped;
+        self.outbox.counters.held += 1;
+        let dropped = self.timestamps.hold(reading, self.spec.cloud.post.queue);
+        self.outbox.counters.dropped_unstamped += dropped;
         if dropped > 0 {
             let dropped = ClockNews::Dropped { readings: dropped };
-            self.diary.often(now, Notice::Clock(dropped));
+            self.outbox.often(now, Notice::Clock(dropped));
         }
     }
 
     /// Reports what became known of the time; readings that waited for it go on.
     pub(crate) fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
         if let Some(news) = news {
-            self.diary.tell(Notice::Clock(news));
+            self.outbox.tell(Notice::Clock(news));
         }
-        while let Some(reading) = self.stamps.release() {
-            self.posts.put(now, reading, &mut self.diary);
+        while let Some(reading) = self.timestamps.release() {
+            self.posts.put(now, reading, &mut self.outbox);
         }
     }
 }

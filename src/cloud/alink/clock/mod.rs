@@ -373,67 +373,78 @@ mod tests {
 
     #[test]
     fn the_platforms_time_is_the_middle_of_the_journey_and_stamps_what_was_held() {
-        let mut stamps = Timestamps::new();
-        assert_eq!(stamps.system(at(1, 5), false), Some(ClockNews::Unknown));
-        assert_eq!(stamps.stamp(at(3, 7)), None);
-        assert_eq!(stamps.hold(reading(at(3, 7)), 10), 0);
-        assert_eq!(stamps.release(), None);
-        let asked = stamps.ask(at(10, 14).mono);
+        let mut timestamps = Timestamps::new();
+        assert_eq!(timestamps.system(at(1, 5), false), Some(ClockNews::Unknown));
+        assert_eq!(timestamps.stamp(at(3, 7)), None);
+        assert_eq!(timestamps.hold(reading(at(3, 7)), 10), 0);
+        assert_eq!(timestamps.release(), None);
+        let asked = timestamps.ask(at(10, 14).mono);
         assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
         // The journey took 400 ms: the platform looked at its clock at 10.2 s.
         let back = Mono::from_micros(10_400_000);
-        let news = stamps.answered(back, &answer(10_000, DAY)).unwrap();
+        let news = timestamps.answered(back, &answer(10_000, DAY)).unwrap();
         let from = ClockSource::Platform;
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 1 }));
-        let stamped = stamps.release().unwrap();
+        let stamped = timestamps.release().unwrap();
         assert_eq!(stamped.at.wall.as_millis(), DAY - 7_200);
-        assert_eq!(stamps.stamp(at(11, 0)), Some(Wall::from_millis(DAY + 800)));
+        assert_eq!(
+            timestamps.stamp(at(11, 0)),
+            Some(Wall::from_millis(DAY + 800))
+        );
     }
 
     #[test]
     fn once_the_system_knows_readings_keep_their_own_stamps_and_older_ones_get_theirs() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 1_000), false);
-        assert_eq!(stamps.system(at(20, 20_000), true), None, "1970 is not now");
-        let news = stamps.system(at(30, DAY), true);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 1_000), false);
+        assert_eq!(
+            timestamps.system(at(20, 20_000), true),
+            None,
+            "1970 is not now"
+        );
+        let news = timestamps.system(at(30, DAY), true);
         let from = ClockSource::System;
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
-        assert_eq!(stamps.due(), None);
-        let before = stamps.stamp(at(25, 25_000));
+        assert_eq!(timestamps.due(), None);
+        let before = timestamps.stamp(at(25, 25_000));
         assert_eq!(before, Some(Wall::from_millis(DAY - 5_000)));
         // The wall clock steps by an hour: a later reading is stamped with the new time.
-        let after = stamps.stamp(at(31, DAY + 3_601_000));
+        let after = timestamps.stamp(at(31, DAY + 3_601_000));
         assert_eq!(after, Some(Wall::from_millis(DAY + 3_601_000)));
-        assert_eq!(stamps.system(at(40, DAY), false), None, "it stays known");
+        assert_eq!(
+            timestamps.system(at(40, DAY), false),
+            None,
+            "it stays known"
+        );
     }
 
     #[test]
     fn a_slow_answer_is_taken_only_if_no_quicker_one_comes() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
         let mut learned = 0;
         for n in 1..=ANSWERS {
             let sent = at(u64::from(n) * 10, 0).mono;
-            stamps.ask(sent);
+            timestamps.ask(sent);
             let slow = sent + Duration::from_secs(u64::from(8 - n));
             let server = DAY + millis(slow);
-            let news = stamps.answered(slow, &answer(millis(sent), server));
+            let news = timestamps.answered(slow, &answer(millis(sent), server));
             learned += usize::from(news.unwrap().is_some());
             assert_eq!(learned, usize::from(n == ANSWERS), "answer {n}");
         }
         // The quickest answer took four seconds, all of them on the way to the platform.
-        let stamp = stamps.stamp(at(100, 0)).unwrap();
+        let stamp = timestamps.stamp(at(100, 0)).unwrap();
         assert_eq!(stamp.as_millis(), DAY + 100_000 + 2_000);
     }
 
     #[test]
     fn strange_answers_change_nothing() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
-        stamps.ask(at(10, 0).mono);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
+        timestamps.ask(at(10, 0).mono);
         let now = at(11, 0).mono;
         for bad in [&b"x"[..], b"{}", br#"{"deviceSendTime":"x"}"#] {
-            assert!(stamps.answered(now, bad).is_err());
+            assert!(timestamps.answered(now, bad).is_err());
         }
         let absurd = [
             answer(9, DAY),
@@ -442,34 +453,37 @@ mod tests {
             answer(10_000, i64::MIN),
         ];
         for absurd in absurd {
-            assert_eq!(stamps.answered(now, &absurd), Ok(None));
+            assert_eq!(timestamps.answered(now, &absurd), Ok(None));
         }
-        assert_eq!(stamps.stamp(at(12, 0)), None);
+        assert_eq!(timestamps.stamp(at(12, 0)), None);
     }
 
     #[test]
     fn a_plausible_clock_is_believed_when_nobody_answers_and_1970_never() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, DAY), false);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, DAY), false);
         let mut now = Mono::START;
-        while stamps.unanswered < GIVE_UP {
-            now = stamps.due().unwrap().at.max(now);
-            stamps.ask(now);
+        while timestamps.unanswered < GIVE_UP {
+            now = timestamps.due().unwrap().at.max(now);
+            timestamps.ask(now);
         }
         assert!(now.since(Mono::START) >= Duration::from_secs(120), "{now}");
-        assert_eq!(stamps.give_up(at(300, 0)), None);
+        assert_eq!(timestamps.give_up(at(300, 0)), None);
         let from = ClockSource::Unconfirmed;
-        let news = stamps.give_up(at(300, DAY));
+        let news = timestamps.give_up(at(300, DAY));
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
     }
 
     #[test]
     fn what_is_held_is_bounded_and_the_oldest_goes() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
-        let dropped: u64 = (1..=5).map(|n| stamps.hold(reading(at(n, 0)), 3)).sum();
-        assert_eq!((dropped, stamps.held()), (2, 3));
-        stamps.system(at(10, DAY), true);
-        assert_eq!(stamps.release().unwrap().at.wall.as_millis(), DAY - 7_000);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
+        let dropped: u64 = (1..=5).map(|n| timestamps.hold(reading(at(n, 0)), 3)).sum();
+        assert_eq!((dropped, timestamps.held()), (2, 3));
+        timestamps.system(at(10, DAY), true);
+        assert_eq!(
+            timestamps.release().unwrap().at.wall.as_millis(),
+            DAY - 7_000
+        );
     }
 }

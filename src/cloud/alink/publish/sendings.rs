@@ -29,7 +29,7 @@ const LEAST_LOST: u64 = 50_000;
 /// One sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sending {
-    pub(super) parcel: BatchId,
+    pub(super) batch: BatchId,
     pub(super) sent: Mono,
     /// The device whose own topic carried the sending, and carries its reply.
     pub(super) alone: Option<DeviceId>,

@@ -44,7 +44,7 @@ const QUICK: u32 = 2;
 /// A registration request: its devices, and its failures so far.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationRequest {
-    desk: QueueKind,
+    queue: QueueKind,
     pub(crate) group: Group,
     backoff: Backoff,
     failures: u32,
@@ -87,9 +87,9 @@ impl Registration {
     }
 
     /// Puts this device into the pool of that queue, unless it waits already.
-    fn need(&mut self, now: Mono, desk: QueueKind, id: DeviceId) {
+    fn need(&mut self, now: Mono, queue: QueueKind, id: DeviceId) {
         if self.placed.insert(id) {
-            self.pools[desk.index()].insert((now, id));
+            self.pools[queue.index()].insert((now, id));
         }
     }
 
@@ -106,31 +106,33 @@ impl Registration {
     pub(crate) fn due(&self) -> Option<Wake> {
         let due = QueueKind::ALL
             .into_iter()
-            .filter_map(|desk| self.desk_due(desk));
+            .filter_map(|queue| self.queue_due(queue));
         due.min().map(|at| Wake::new(at, "admission"))
     }
 
     /// Whether any device would ask for a secret now if it could be kept.
     pub(crate) fn wants_secrets(&self, now: Mono) -> bool {
-        let desks = [QueueKind::Register, QueueKind::ProductRegister];
-        let pooled = |desk: QueueKind| !self.pools[desk.index()].is_empty();
-        let retried = |desk: QueueKind| {
+        let queues = [QueueKind::Register, QueueKind::ProductRegister];
+        let pooled = |queue: QueueKind| !self.pools[queue.index()].is_empty();
+        let retried = |queue: QueueKind| {
             let mut due = self.retries.iter().take_while(|((at, _), _)| *at <= now);
-            due.any(|(_, chore)| chore.desk == desk)
+            due.any(|(_, request)| request.queue == queue)
         };
-        desks.into_iter().any(|desk| pooled(desk) || retried(desk))
+        queues
+            .into_iter()
+            .any(|queue| pooled(queue) || retried(queue))
     }
 
-    fn desk_due(&self, desk: QueueKind) -> Option<Mono> {
-        let throttle = &self.throttles[desk.index()];
+    fn queue_due(&self, queue: QueueKind) -> Option<Mono> {
+        let throttle = &self.throttles[queue.index()];
         let busy = match throttle.is_throttled() {
-            true => self.under_way[desk.index()] > 0,
+            true => self.under_way[queue.index()] > 0,
             false => self.under_way.iter().sum::<usize>() >= self.limits.in_flight.max(1),
         };
-        if busy || (desk.step() == LoginNeed::Register && !self.keepable) {
+        if busy || (queue.step() == LoginNeed::Register && !self.keepable) {
             return None;
         }
-        let pool = &self.pools[desk.index()];
+        let pool = &self.pools[queue.index()];
         let ready = pool.first().map(|(since, _)| {
             if pool.len() >= RELATIONS {
                 *since
@@ -138,7 +140,7 @@ impl Registration {
                 *since + self.limits.linger
             }
         });
-        let retries = self.retries.iter().filter(|(_, c)| c.desk == desk);
+        let retries = self.retries.iter().filter(|(_, c)| c.queue == queue);
         let retry = retries.map(|((at, _), _)| *at).next();
         let at = [ready, retry].into_iter().flatten().min()?;
         Some(at.max(throttle.opens_at()))
@@ -146,40 +148,40 @@ impl Registration {
 
     /// Returns the next request that is due.
     fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
-        let desk = QueueKind::ALL
+        let queue = QueueKind::ALL
             .into_iter()
-            .find(|desk| self.desk_due(*desk).is_some_and(|at| at <= now))?;
-        let most = match self.throttles[desk.index()].is_throttled() {
+            .find(|queue| self.queue_due(*queue).is_some_and(|at| at <= now))?;
+        let most = match self.throttles[queue.index()].is_throttled() {
             true => Throttle::TRIAL,
             false => RELATIONS,
         };
-        let retry = self.retries.iter().find(|(_, c)| c.desk == desk);
+        let retry = self.retries.iter().find(|(_, c)| c.queue == queue);
         let retry = retry.map(|(key, _)| *key).filter(|(at, _)| *at <= now);
-        if let Some(mut chore) = retry.and_then(|key| self.retries.remove(&key)) {
-            let most = most.min(chore.group.members.len());
-            let members = chore.group.members.split_off(most);
+        if let Some(mut request) = retry.and_then(|key| self.retries.remove(&key)) {
+            let most = most.min(request.group.members.len());
+            let members = request.group.members.split_off(most);
             let group = Group { members };
             self.again(
                 RegistrationRequest {
                     group,
-                    ..chore.clone()
+                    ..request.clone()
                 },
                 now,
             );
-            return Some(chore);
+            return Some(request);
         }
         let mut members = Vec::new();
         while members.len() < most
-            && let Some((_, id)) = self.pools[desk.index()].pop_first()
+            && let Some((_, id)) = self.pools[queue.index()].pop_first()
         {
             members.push(id);
         }
-        Some(self.chore(desk, members))
+        Some(self.request(queue, members))
     }
 
-    fn chore(&self, desk: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
+    fn request(&self, queue: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
         RegistrationRequest {
-            desk,
+            queue,
             group: Group { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
             failures: 0,
@@ -205,14 +207,14 @@ impl Registration {
     /// Takes back registrations that are not under way; returns their devices.
     pub(crate) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
         let mut off = Vec::new();
-        for desk in [QueueKind::Register, QueueKind::ProductRegister] {
-            let pool = std::mem::take(&mut self.pools[desk.index()]);
+        for queue in [QueueKind::Register, QueueKind::ProductRegister] {
+            let pool = std::mem::take(&mut self.pools[queue.index()]);
             off.extend(pool.into_iter().map(|(_, id)| id));
         }
-        self.retries.retain(|_, chore| {
-            let keep = chore.desk.step() != LoginNeed::Register;
+        self.retries.retain(|_, request| {
+            let keep = request.queue.step() != LoginNeed::Register;
             if !keep {
-                off.append(&mut chore.group.members);
+                off.append(&mut request.group.members);
             }
             keep
         });
@@ -222,36 +224,41 @@ impl Registration {
         off
     }
 
-    fn again(&mut self, chore: RegistrationRequest, at: Mono) {
-        if !chore.group.members.is_empty() {
+    fn again(&mut self, request: RegistrationRequest, at: Mono) {
+        if !request.group.members.is_empty() {
             self.next_key += 1;
-            self.retries.insert((at, self.next_key), chore);
+            self.retries.insert((at, self.next_key), request);
         }
     }
 
-    fn later(&mut self, now: Mono, mut chore: RegistrationRequest) {
-        chore.failures += 1;
-        let wait = chore.backoff.failed(now, &mut self.rng);
-        self.again(chore, now + wait);
+    fn later(&mut self, now: Mono, mut request: RegistrationRequest) {
+        request.failures += 1;
+        let wait = request.backoff.failed(now, &mut self.rng);
+        self.again(request, now + wait);
     }
 
     /// Takes note that no answer came in time.
-    pub(crate) fn lost(&mut self, now: Mono, mut chore: RegistrationRequest, diary: &mut Outbox) {
-        self.returned(chore.desk);
-        diary.counters.unanswered += 1;
-        let what = chore.desk.step().words();
-        diary.often(now, Notice::Unanswered { what, times: 1 });
-        chore.lost += 1;
-        if chore.lost <= QUICK {
-            let wait = self.rng.jitter(LOST_WAIT * chore.lost);
-            self.again(chore, now + wait);
+    pub(crate) fn lost(
+        &mut self,
+        now: Mono,
+        mut request: RegistrationRequest,
+        outbox: &mut Outbox,
+    ) {
+        self.returned(request.queue);
+        outbox.counters.unanswered += 1;
+        let what = request.queue.step().words();
+        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        request.lost += 1;
+        if request.lost <= QUICK {
+            let wait = self.rng.jitter(LOST_WAIT * request.lost);
+            self.again(request, now + wait);
         } else {
-            self.later(now, chore);
+            self.later(now, request);
         }
     }
 
-    fn returned(&mut self, desk: QueueKind) {
-        let under_way = &mut self.under_way[desk.index()];
+    fn returned(&mut self, queue: QueueKind) {
+        let under_way = &mut self.under_way[queue.index()];
         *under_way = under_way.saturating_sub(1);
     }
 }
@@ -259,39 +266,39 @@ impl Registration {
 impl Cloud {
     /// Takes note that this device needs that step before it can log in.
     pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
-        let desk = self.desk(step, id);
-        self.admission.need(now, desk, id);
+        let queue = self.queue(step, id);
+        self.registration.need(now, queue, id);
     }
 
     /// Makes the registration and topology requests that are due.
     pub(crate) fn admit(&mut self, now: Now) {
-        let Some(mut chore) = self.admission.take(now.mono) else {
+        let Some(mut request) = self.registration.take(now.mono) else {
             return;
         };
-        let (keep, leave): (Vec<_>, Vec<_>) = chore.group.members.into_iter().partition(|id| {
-            let step = chore.desk.step();
-            self.sessions.needs(now.mono, *id, step) && self.desk(step, *id) == chore.desk
+        let (keep, leave): (Vec<_>, Vec<_>) = request.group.members.into_iter().partition(|id| {
+            let step = request.queue.step();
+            self.sessions.needs(now.mono, *id, step) && self.queue(step, *id) == request.queue
         });
         for id in leave {
             // The device may need another step first. That step could not be noted while
             // the device was placed here for this one.
-            self.admission.free(id);
+            self.registration.free(id);
             self.sessions.settle(now.mono, id, now.mono);
         }
         self.follow(now.mono);
         if keep.is_empty() {
             return;
         }
-        chore.group.members = keep;
-        let id = self.asks.id();
-        let members = chore.group.members.iter();
-        let (ask, payload) = match chore.desk {
+        request.group.members = keep;
+        let id = self.pending.id();
+        let members = request.group.members.iter();
+        let (ask, payload) = match request.queue {
             QueueKind::Register => {
                 let who = members.map(|m| &self.identities[m.index()]);
                 (GatewayAsk::Register, relation::names(id, who))
             }
             QueueKind::ProductRegister => {
-                let list = self.proxied(&chore.group.members);
+                let list = self.proxied(&request.group.members);
                 (GatewayAsk::ProductRegister, relation::proxied(id, &list))
             }
             QueueKind::Relate => {
@@ -299,8 +306,8 @@ impl Cloud {
                 (GatewayAsk::Relate, relation::relate(id, &list))
             }
         };
-        self.admission.under_way[chore.desk.index()] += 1;
-        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
+        self.registration.under_way[request.queue.index()] += 1;
+        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(request));
     }
 
     /// Sends one of the gateway's requests.
@@ -312,56 +319,56 @@ impl Cloud {
         payload: Vec<u8>,
         what: Ask,
     ) {
-        self.diary.counters.roll_messages += 1;
+        self.outbox.counters.topology_messages += 1;
         self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(self.gateway.clone(), ask);
         let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.asks.patience(Answers::Others, most);
-        self.asks.open(id, reply, what, now, wait);
+        let wait = self.pending.patience(Answers::Others, most);
+        self.pending.open(id, reply, what, now, wait);
     }
 
     /// Takes the platform's answer; `named` are the devices in its `data`.
     pub(crate) fn admission_answered(
         &mut self,
         now: Mono,
-        mut chore: RegistrationRequest,
+        mut request: RegistrationRequest,
         reply: &Reply,
         named: &[DeviceId],
         payload: &[u8],
     ) {
-        let (desk, step) = (chore.desk, chore.desk.step());
-        self.admission.returned(desk);
+        let (queue, step) = (request.queue, request.queue.step());
+        self.registration.returned(queue);
         let verdict = reply.code.verdict();
-        let throttle = &mut self.admission.throttles[desk.index()];
+        let throttle = &mut self.registration.throttles[queue.index()];
         if verdict != CodeMeaning::Throttled {
             throttle.passed(now);
         }
         if step == LoginNeed::Register {
             // Whatever the code: a secret that was given is taken.
-            let given = self.take_secrets(now, &chore.group.members, payload);
-            chore.group.members.retain(|id| !given.contains(id));
-            if chore.group.members.is_empty() {
+            let given = self.take_secrets(now, &request.group.members, payload);
+            request.group.members.retain(|id| !given.contains(id));
+            if request.group.members.is_empty() {
                 return;
             }
         }
         if verdict != CodeMeaning::Accepted {
-            self.diary.counters.refused += 1;
+            self.outbox.counters.refused += 1;
         }
         match verdict {
             CodeMeaning::Accepted if step == LoginNeed::Register => {
                 // Some devices got no secret, and no reason was given: the request is
                 // repeated.
-                self.admission.later(now, chore);
+                self.registration.later(now, request);
             }
-            CodeMeaning::Accepted => self.added(now, &chore.group.members),
+            CodeMeaning::Accepted => self.added(now, &request.group.members),
             CodeMeaning::Throttled => {
-                self.diary.counters.throttled += 1;
-                let throttle = &mut self.admission.throttles[desk.index()];
-                if let Some(wait) = throttle.refused(now, &mut self.admission.rng) {
+                self.outbox.counters.throttled += 1;
+                let throttle = &mut self.registration.throttles[queue.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.registration.rng) {
                     let what = step.words();
-                    self.diary.tell(Notice::Throttled { what, wait });
+                    self.outbox.tell(Notice::Throttled { what, wait });
                 }
-                self.admission.again(chore, now);
+                self.registration.again(request, now);
             }
             CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
@@ -369,41 +376,46 @@ impl Cloud {
                     message: reply.message.clone(),
                     times: 1,
                 };
-                self.diary.often(now, trouble);
-                if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
-                    self.search_admission(now, chore, reply, named);
+                self.outbox.often(now, trouble);
+                if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
+                    self.search_admission(now, request, reply, named);
                 } else {
-                    self.admission.later(now, chore);
+                    self.registration.later(now, request);
                 }
             }
             CodeMeaning::Request => {
                 let refused = Notice::RequestRefused {
                     message: reply.message.clone(),
-                    devices: chore.group.members.len(),
+                    devices: request.group.members.len(),
                 };
-                self.diary.often(now, refused);
-                self.search_admission(now, chore, reply, named);
+                self.outbox.often(now, refused);
+                self.search_admission(now, request, reply, named);
             }
             CodeMeaning::Full
             | CodeMeaning::NoSession
             | CodeMeaning::Device { .. }
             | CodeMeaning::Unknown => {
-                self.search_admission(now, chore, reply, named);
+                self.search_admission(now, request, reply, named);
             }
         }
     }
 
     /// Takes an acceptance that came after its deadline: the platform carried the request
     /// out, so devices that still wait for it need not.
-    pub(crate) fn admission_late(&mut self, now: Mono, chore: &RegistrationRequest, reply: &Reply) {
-        if reply.code.verdict() == CodeMeaning::Accepted && chore.desk == QueueKind::Relate {
-            self.related(now, &chore.group.members);
+    pub(crate) fn admission_late(
+        &mut self,
+        now: Mono,
+        request: &RegistrationRequest,
+        reply: &Reply,
+    ) {
+        if reply.code.verdict() == CodeMeaning::Accepted && request.queue == QueueKind::Relate {
+            self.related(now, &request.group.members);
         }
     }
 
     fn added(&mut self, now: Mono, members: &[DeviceId]) {
         for id in members {
-            self.admission.free(*id);
+            self.registration.free(*id);
         }
         self.related(now, members);
     }
@@ -417,8 +429,8 @@ impl Cloud {
             self.sessions.related(now, *id);
         }
         if !news.is_empty() {
-            self.diary.counters.related += news.len() as u64;
-            self.diary.tell(Notice::Roll(TopologyEvent::Related {
+            self.outbox.counters.related += news.len() as u64;
+            self.outbox.tell(Notice::Topology(TopologyEvent::Related {
                 names: self.names(&news),
                 devices: news,
             }));
@@ -428,22 +440,23 @@ impl Cloud {
     fn search_admission(
         &mut self,
         now: Mono,
-        chore: RegistrationRequest,
+        request: RegistrationRequest,
         reply: &Reply,
         named: &[DeviceId],
     ) {
-        let step = chore.desk.step();
-        let refusals = chore.refusals + 1;
-        let split = chore.group.refused_again(named, refusals);
+        let step = request.queue.step();
+        let refusals = request.refusals + 1;
+        let split = request.group.refused_again(named, refusals);
         for id in split.culprits {
-            self.admission.free(id);
+            self.registration.free(id);
             if !self.spec.has(id) {
                 continue;
             }
-            if self.sessions.needs_bar(id, step) {
+            if self.sessions.needs_block(id, step) {
                 let (code, at) = (reply.code, At::Step(step));
-                let diary = &mut self.diary;
-                self.sessions.bar(now, id, code, &reply.message, at, diary);
+                let outbox = &mut self.outbox;
+                self.sessions
+                    .block(now, id, code, &reply.message, at, outbox);
                 if step == LoginNeed::Relate {
                     self.sessions.doubt_secret(id, code);
                 }
@@ -452,7 +465,7 @@ impl Cloud {
                 // more.
                 self.sessions.settle(now, id, now);
             } else {
-                self.diary.tell(Notice::Roll(TopologyEvent::Refused {
+                self.outbox.tell(Notice::Topology(TopologyEvent::Refused {
                     what: "adding to the topology",
                     code: reply.code,
                     message: reply.message.clone(),
@@ -464,9 +477,9 @@ impl Cloud {
             }
         }
         for group in split.next {
-            let mut part = self.admission.chore(chore.desk, group.members);
+            let mut part = self.registration.request(request.queue, group.members);
             part.refusals = refusals;
-            self.admission.again(part, now);
+            self.registration.again(part, now);
         }
     }
 

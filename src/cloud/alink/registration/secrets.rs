@@ -28,7 +28,7 @@ impl Cloud {
     /// not, no device asks for a secret; devices that need none go on. At first a secret
     /// can be kept.
     pub fn can_keep(&mut self, now: Now, able: bool) {
-        self.admission.keepable = able;
+        self.registration.keepable = able;
         self.follow(now.mono);
     }
 
@@ -36,11 +36,11 @@ impl Cloud {
     /// should find out whether it can be kept.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {
-        self.admission.wants_secrets(now.mono)
+        self.registration.wants_secrets(now.mono)
     }
 
     /// Returns the queue in which this device asks for that step.
-    pub(crate) fn desk(&self, step: LoginNeed, id: DeviceId) -> QueueKind {
+    pub(crate) fn queue(&self, step: LoginNeed, id: DeviceId) -> QueueKind {
         match step {
             LoginNeed::Relate => QueueKind::Relate,
             LoginNeed::Register => {
@@ -57,7 +57,7 @@ impl Cloud {
     /// Returns the parts of these devices, signed with the secrets of their products.
     pub(crate) fn proxied(&mut self, members: &[DeviceId]) -> Vec<Proxied> {
         let cloud = &self.spec.cloud;
-        let rng = &mut self.admission.rng;
+        let rng = &mut self.registration.rng;
         let one = |id: &DeviceId| {
             let who = self.identities.get(id.index())?;
             let secret = cloud.products.get(&who.product_key)?;
@@ -78,7 +78,7 @@ impl Cloud {
     ) -> Vec<DeviceId> {
         let given = self.take(now, payload, |_, id| asked.contains(&id));
         for id in &given {
-            self.admission.free(*id);
+            self.registration.free(*id);
         }
         given
     }
@@ -100,7 +100,7 @@ impl Cloud {
         for (who, secret) in relation::registered(payload) {
             let id = self.ids.get(&who).copied();
             let Some(id) = id.filter(|id| is_meant(self, *id)) else {
-                self.diary.counters.strangers += 1;
+                self.outbox.counters.strangers += 1;
                 continue;
             };
             self.secrets.insert(id, secret.clone());
@@ -108,12 +108,15 @@ impl Cloud {
             self.sessions.secret_changed(now, id);
             given.push(id);
         }
-        self.diary.counters.registered += given.len() as u64;
+        self.outbox.counters.registered += given.len() as u64;
         if !given.is_empty() {
             let names = self.names(&given);
             let devices = given.clone();
-            self.diary
-                .tell(Notice::Roll(TopologyEvent::Registered { devices, names }));
+            self.outbox
+                .tell(Notice::Topology(TopologyEvent::Registered {
+                    devices,
+                    names,
+                }));
         }
         given
     }
@@ -121,7 +124,7 @@ impl Cloud {
     /// Takes note that secrets of products have changed: a device that still lacks a secret
     /// asks at once, in the queue that is now right for it.
     pub(crate) fn products_changed(&mut self, now: Mono, is_changed: impl Fn(&Identity) -> bool) {
-        let off = self.admission.call_off_registrations();
+        let off = self.registration.call_off_registrations();
         let lacking = self.spec.devices().map(|(id, _)| id);
         let lacking: Vec<DeviceId> = lacking
             .filter(|id| self.sessions.lacks_secret(*id))

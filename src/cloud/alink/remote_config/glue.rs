@@ -15,7 +15,7 @@ use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Order, Topic};
 
 impl Cloud {
     /// Takes note that a remote task has ended.
-    pub fn on_errand_done(&mut self, now: Now, done: RemoteResult) {
+    pub fn on_remote_task_done(&mut self, now: Now, done: RemoteResult) {
         self.remote.on_done(now, done);
     }
 
@@ -29,14 +29,14 @@ impl Cloud {
     ) {
         if *who != self.gateway {
             // Devices on a field bus have no configuration of the platform's.
-            self.diary.counters.unknown_topics += 1;
+            self.outbox.counters.unknown_topics += 1;
             return;
         }
-        self.diary.counters.orders += 1;
+        self.outbox.counters.orders += 1;
         match Pushed::parse(payload) {
             Some(pushed) => {
                 self.remote.on_push(now, pushed);
-                self.diary.counters.dropped_answers += self.remote.take_dropped();
+                self.outbox.counters.dropped_answers += self.remote.take_dropped();
             }
             // The URL in it must not get into the log.
             None => self.malformed(now, topic, b"", Malformed::NotAnObject),
@@ -59,7 +59,7 @@ impl Cloud {
         match self.remote.poll(now) {
             None => return false,
             Some(RemoteAction::Get) => {
-                let id = self.asks.id();
+                let id = self.pending.id();
                 let body = remote::get(id);
                 self.ask_gateway(now.mono, id, GatewayAsk::Config, body, Ask::Config);
             }
@@ -67,8 +67,8 @@ impl Cloud {
                 let topic = Topic::OrderReply(self.gateway.clone(), Order::Configure);
                 self.publish(now.mono, topic, body);
             }
-            Some(RemoteAction::Errand(errand)) => self.out.push_back(Output::Errand(errand)),
-            Some(RemoteAction::Notice(news)) => self.diary.tell(Notice::Remote(news)),
+            Some(RemoteAction::Task(task)) => self.out.push_back(Output::RemoteTask(task)),
+            Some(RemoteAction::Notice(news)) => self.outbox.tell(Notice::Remote(news)),
         }
         true
     }

@@ -80,7 +80,7 @@ pub enum RemoteAction {
     /// Answer a push.
     Answer(Vec<u8>),
     /// Start a remote task outside the engine.
-    Errand(RemoteTask),
+    Task(RemoteTask),
     /// Report this log event to the operator.
     Notice(RemoteNotice),
 }
@@ -356,7 +356,7 @@ impl Remote {
             return false;
         };
         self.serial = serial;
-        self.out.push_back(RemoteAction::Errand(RemoteTask::Settle {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Settle {
             serial,
             digest: probation.digest,
             verdict,
@@ -419,7 +419,7 @@ impl Remote {
             return Some(Wake::new(Mono::START, "remote configuration"));
         }
         let get = match self.get {
-            Get::Wanted { not_before } if self.asks() => {
+            Get::Wanted { not_before } if self.pending() => {
                 Some(Wake::new(not_before, "asking for the remote configuration"))
             }
             Get::Wanted { .. } | Get::UnderWay | Get::Over => None,
@@ -458,14 +458,14 @@ impl Remote {
         }
     }
 
-    fn asks(&self) -> bool {
+    fn pending(&self) -> bool {
         self.policy.enabled && self.link
     }
 
     fn on_time(&mut self, now: Now) {
         self.sum_up(now);
         if let Get::Wanted { not_before } = self.get
-            && self.asks()
+            && self.pending()
             && not_before <= now.mono
         {
             self.asked += 1;
@@ -564,7 +564,7 @@ impl Remote {
         work.stage = Stage::Fetching {
             until: now.mono + FETCH_WITHIN + GRACE,
         };
-        self.out.push_back(RemoteAction::Errand(RemoteTask::Fetch {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Fetch {
             serial: self.serial,
             url: work.push.file.url.clone(),
             at_most: work.push.file.size.unwrap_or(most).min(most),
@@ -603,7 +603,7 @@ impl Remote {
         match (got, result) {
             (Ok(()), Ok(content)) => {
                 self.serial += 1;
-                self.out.push_back(RemoteAction::Errand(RemoteTask::Adopt {
+                self.out.push_back(RemoteAction::Task(RemoteTask::Adopt {
                     serial: self.serial,
                     content,
                     push: work.push.id.as_ref().map(ToString::to_string),

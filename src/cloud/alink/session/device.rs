@@ -155,8 +155,8 @@ pub(crate) struct Device {
     pub(crate) why_offline: Option<LogoutReason>,
     pub(crate) actual: SessionState,
     pub(crate) place: QueuePlace,
-    pub(crate) bar: Option<RetryBlock>,
-    pub(crate) offence: Option<RefusalKind>,
+    pub(crate) block: Option<RetryBlock>,
+    pub(crate) refusal: Option<RefusalKind>,
     /// Whether the device had a retry block and has not been accepted since: it is tried
     /// alone, so that it cannot spoil a batch again.
     pub(crate) suspect: bool,
@@ -168,7 +168,7 @@ pub(crate) struct Device {
     pub(crate) refusals: u32,
     /// The step that the device needs before it can log in.
     pub(crate) hold: Option<LoginNeed>,
-    pub(crate) tie: TopologyPlace,
+    pub(crate) topology_place: TopologyPlace,
     /// Whether the device may still be shown online although it has no session.
     pub(crate) lingers: ShownOnline,
     /// Whether a log event said that the device is online, and none yet that it no longer
@@ -192,14 +192,14 @@ impl Default for Device {
             why_offline: None,
             actual: SessionState::Out,
             place: QueuePlace::Nowhere,
-            bar: None,
-            offence: None,
+            block: None,
+            refusal: None,
             suspect: false,
             kick: None,
             attempts: Attempts::default(),
             refusals: 0,
             hold: None,
-            tie: TopologyPlace::default(),
+            topology_place: TopologyPlace::default(),
             lingers: ShownOnline::No,
             announced: false,
             new_secret: false,
@@ -232,6 +232,6 @@ pub(crate) struct SessionRequest {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Waiting {
-    pub(crate) errand: SessionRequest,
+    pub(crate) request: SessionRequest,
     pub(crate) not_before: Mono,
 }

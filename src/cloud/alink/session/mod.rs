@@ -82,7 +82,7 @@ pub(crate) struct Sessions {
     pub(crate) pools: [BTreeSet<(Mono, DeviceId)>; 2],
     pub(crate) waiting: BTreeMap<u64, Waiting>,
     next_key: u64,
-    pub(crate) bars: BTreeSet<(Mono, DeviceId)>,
+    pub(crate) blocks: BTreeSet<(Mono, DeviceId)>,
     pub(crate) throttles: [Throttle; 2],
     pub(crate) pace: LoginPace,
     /// Half the connection's pace, for the search for the device that spoils a batch. The
@@ -133,7 +133,7 @@ impl Sessions {
             pools: Default::default(),
             waiting: BTreeMap::new(),
             next_key: 0,
-            bars: BTreeSet::new(),
+            blocks: BTreeSet::new(),
             throttles: Default::default(),
             places: Places::default(),
             crowded: Default::default(),
@@ -212,7 +212,7 @@ impl Sessions {
             (Presence::Offline, _) if let Some(reason) = device.why_offline => reason,
             (_, true) => self.why_stopping,
             (Presence::Offline, false) => LogoutReason::NotHeardOf,
-            (Presence::Online, false) if device.bar.is_some() => LogoutReason::Refused,
+            (Presence::Online, false) if device.block.is_some() => LogoutReason::Refused,
             (Presence::Online, false) => LogoutReason::QuotaFull,
         }
     }
@@ -257,7 +257,7 @@ impl Sessions {
         let Some(device) = self.devices.get(id.index()) else {
             return Session::Out;
         };
-        match (device.actual, device.bar) {
+        match (device.actual, device.block) {
             (SessionState::In, _) => Session::In,
             (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
             (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
@@ -310,7 +310,7 @@ impl Sessions {
     // --- moving devices between places, for session/replies.rs -------------------
 
     /// Returns a session request for these devices that has not failed yet.
-    pub(crate) fn errand(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
+    pub(crate) fn request(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
         SessionRequest {
             kind,
             group: Group { members },
@@ -325,22 +325,22 @@ impl Sessions {
     }
 
     /// Takes note that the request is no longer under way.
-    pub(crate) fn returned(&mut self, errand: &SessionRequest) {
-        let under_way = &mut self.under_way[errand.kind.index()];
+    pub(crate) fn returned(&mut self, request: &SessionRequest) {
+        let under_way = &mut self.under_way[request.kind.index()];
         *under_way = under_way.saturating_sub(1);
-        for id in &errand.group.members {
+        for id in &request.group.members {
             self.devices[id.index()].place = QueuePlace::Nowhere;
         }
     }
 
     /// Makes the request again, not before `not_before`; devices that no longer need it are
     /// placed anew.
-    pub(crate) fn put_off(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
-        let (keep, leave): (Vec<_>, Vec<_>) = errand
+    pub(crate) fn put_off(&mut self, now: Mono, mut request: SessionRequest, not_before: Mono) {
+        let (keep, leave): (Vec<_>, Vec<_>) = request
             .group
             .members
             .into_iter()
-            .partition(|id| self.need(*id) == Some(errand.kind));
+            .partition(|id| self.need(*id) == Some(request.kind));
         for id in leave {
             self.devices[id.index()].place = QueuePlace::Nowhere;
             self.settle(now, id, now);
@@ -353,8 +353,11 @@ impl Sessions {
         for id in &keep {
             self.devices[id.index()].place = QueuePlace::Waiting(key);
         }
-        errand.group.members = keep;
-        let waiting = Waiting { errand, not_before };
+        request.group.members = keep;
+        let waiting = Waiting {
+            request,
+            not_before,
+        };
         self.waiting.insert(key, waiting);
     }
 
@@ -390,11 +393,11 @@ impl Sessions {
         match (wanted, device.actual) {
             // A device that must wait before it is tried again must not hold a place
             // meanwhile, which it may not even have.
-            (Presence::Online, SessionState::Unsure) if device.bar.is_some() || self.is_overfull() => {
+            (Presence::Online, SessionState::Unsure) if device.block.is_some() || self.is_overfull() => {
                 Some(SessionChange::LogOut)
             }
             (Presence::Online, SessionState::Out | SessionState::Unsure) => {
-                let free = device.bar.is_none() && device.hold.is_none();
+                let free = device.block.is_none() && device.hold.is_none();
                 free.then_some(SessionChange::LogIn)
             }
             (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
@@ -422,7 +425,7 @@ impl Sessions {
                 if self
                     .waiting
                     .get(&key)
-                    .is_some_and(|w| need == Some(w.errand.kind)) =>
+                    .is_some_and(|w| need == Some(w.request.kind)) =>
             {
                 return;
             }
@@ -433,8 +436,8 @@ impl Sessions {
         match need {
             None => self.note_held(id),
             Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
-                let errand = self.errand(SessionChange::LogIn, vec![id]);
-                self.put_off(now, errand, now);
+                let request = self.request(SessionChange::LogIn, vec![id]);
+                self.put_off(now, request, now);
             }
             Some(kind) => {
                 self.pools[kind.index()].insert((since, id));
@@ -451,7 +454,7 @@ impl Sessions {
             && !self.stopping
             && device.wanted == Presence::Online
             && out
-            && device.bar.is_none()
+            && device.block.is_none()
             && let Some(step) = device.hold
         {
             self.held.push((id, step));
@@ -467,8 +470,8 @@ impl Sessions {
             }
             QueuePlace::Waiting(key) => {
                 if let Some(waiting) = self.waiting.get_mut(&key) {
-                    waiting.errand.group.members.retain(|m| *m != id);
-                    if waiting.errand.group.members.is_empty() {
+                    waiting.request.group.members.retain(|m| *m != id);
+                    if waiting.request.group.members.is_empty() {
                         self.waiting.remove(&key);
                     }
                 }

@@ -79,10 +79,10 @@ impl Cloud {
         let Some(ordered) = Ordered::parse(payload) else {
             return self.malformed(now, topic, payload, Malformed::NotAnObject);
         };
-        self.diary.counters.orders += 1;
+        self.outbox.counters.orders += 1;
         if let Some(answer) = ordered.answer() {
             let topic = Topic::OrderReply(who.clone(), order);
-            self.topology.answer(topic, answer, &mut self.diary);
+            self.topology.answer(topic, answer, &mut self.outbox);
         }
         let means = CommandKind::of(order, ordered.status);
         let about = match order {
@@ -105,7 +105,7 @@ impl Cloud {
             }
         }
         if !news.is_empty() {
-            self.diary.tell(Notice::Roll(TopologyEvent::Ordered {
+            self.outbox.tell(Notice::Topology(TopologyEvent::Ordered {
                 names: self.names(&news),
                 devices: news,
                 raw,
@@ -137,7 +137,7 @@ impl Cloud {
                 // An order, so the device is added whatever the policy is, and wanted or
                 // not.
                 self.exists(now, id);
-                self.sessions.untie(now, id);
+                self.sessions.forget_topology_place(now, id);
                 self.need(now, LoginNeed::Relate, id);
             }
             CommandKind::Unknown => {}
@@ -158,18 +158,18 @@ impl Cloud {
             message: String::new(),
             named: Vec::new(),
         };
-        let diary = &mut self.diary;
+        let outbox = &mut self.outbox;
         self.sessions
-            .kicked(now, id, &news, SessionLoss::Order, diary);
+            .kicked(now, id, &news, SessionLoss::Order, outbox);
     }
 
     pub(crate) fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
-        self.diary.counters.strangers += 1;
+        self.outbox.counters.strangers += 1;
         let stranger = TopologyEvent::Stranger {
             raw: raw.to_owned(),
             who: excerpt(who.to_string().as_bytes(), 64),
             times: 1,
         };
-        self.diary.often(now, Notice::Roll(stranger));
+        self.outbox.often(now, Notice::Topology(stranger));
     }
 }

@@ -115,11 +115,11 @@ impl Topology {
     }
 
     /// Queues an answer to an order; it is sent when the pace allows.
-    pub(crate) fn answer(&mut self, topic: Topic, payload: Vec<u8>, diary: &mut Outbox) {
+    pub(crate) fn answer(&mut self, topic: Topic, payload: Vec<u8>, outbox: &mut Outbox) {
         if self.answers.len() < ANSWERS {
             self.answers.push_back((topic, payload));
         } else {
-            diary.counters.dropped_answers += 1;
+            outbox.counters.dropped_answers += 1;
         }
     }
 
@@ -137,10 +137,10 @@ impl Topology {
     }
 
     /// Takes note that no answer came in time.
-    pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Outbox) {
-        diary.counters.unanswered += 1;
+    pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, outbox: &mut Outbox) {
+        outbox.counters.unanswered += 1;
         let what = "topology";
-        diary.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, Notice::Unanswered { what, times: 1 });
         self.under_way = false;
         match ask {
             // The next list shows whether they were deleted.
@@ -156,7 +156,7 @@ impl Topology {
 
 impl Cloud {
     /// Sends one answer or request that is due.
-    pub(crate) fn see_to_the_roll(&mut self, now: Now) {
+    pub(crate) fn see_to_the_topology(&mut self, now: Now) {
         let mono = now.mono;
         if let Some((topic, payload)) = self.topology.answers.pop_front() {
             return self.publish(mono, topic, payload);
@@ -165,7 +165,7 @@ impl Cloud {
             return self.publish(mono, topic, payload);
         }
         if std::mem::take(&mut self.topology.inform) {
-            let body = relation::inform(self.asks.id(), VERSION);
+            let body = relation::inform(self.pending.id(), VERSION);
             return self.publish(mono, Topic::Inform(self.gateway.clone()), body);
         }
         if self.topology.due().is_some_and(|w| w.at <= mono) {
@@ -176,7 +176,7 @@ impl Cloud {
     }
 
     fn ask_topology(&mut self, now: Mono) {
-        let id = self.asks.id();
+        let id = self.pending.id();
         let most = match self.topology.throttle.is_throttled() {
             true => Throttle::TRIAL,
             false => RELATIONS,
@@ -211,7 +211,7 @@ impl Cloud {
         self.topology.under_way = false;
         let verdict = reply.code.verdict();
         if verdict != CodeMeaning::Accepted {
-            self.diary.counters.refused += 1;
+            self.outbox.counters.refused += 1;
         }
         if verdict == CodeMeaning::Throttled {
             return self.topology_throttled(now, ask, reply);
@@ -226,10 +226,10 @@ impl Cloud {
                 self.topology_refused(now, "asking for the topology", reply, &[]);
             }
             (TopologyAsk::Unrelate(list), CodeMeaning::Accepted) => {
-                self.diary.counters.unrelated += list.len() as u64;
+                self.outbox.counters.unrelated += list.len() as u64;
                 let names = identities(&list);
-                self.diary
-                    .tell(Notice::Roll(TopologyEvent::Unrelated { names }));
+                self.outbox
+                    .tell(Notice::Topology(TopologyEvent::Unrelated { names }));
                 // Devices for which there was no room in the topology may have room now.
                 self.sessions.all_cured(now, Remedy::Departure);
             }
@@ -258,7 +258,7 @@ impl Cloud {
     /// Puts off a request that was made too often, until it may be made again.
     fn topology_throttled(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         let topology = &mut self.topology;
-        self.diary.counters.throttled += 1;
+        self.outbox.counters.throttled += 1;
         topology.throttle.refused(now, &mut topology.rng);
         let what = match ask {
             TopologyAsk::Get => {
@@ -280,16 +280,16 @@ impl Cloud {
 
     fn topology_refused(&mut self, now: Mono, what: &'static str, reply: &Reply, who: &[Identity]) {
         // A repeated refusal of the topology request is reported ever more rarely.
-        let refused = Notice::Roll(TopologyEvent::Refused {
+        let refused = Notice::Topology(TopologyEvent::Refused {
             what,
             code: reply.code,
             message: reply.message.clone(),
             names: identities(who),
         });
         if who.is_empty() {
-            self.diary.often(now, refused);
+            self.outbox.often(now, refused);
         } else {
-            self.diary.tell(refused);
+            self.outbox.tell(refused);
         }
     }
 
@@ -322,7 +322,7 @@ impl Cloud {
             TopologyPolicy::Mirror if extra.len() * 2 > listed.len() => UnconfiguredFate::TooMany,
             TopologyPolicy::Mirror => UnconfiguredFate::Deleted,
         };
-        self.diary.tell(Notice::Roll(TopologyEvent::Extra {
+        self.outbox.tell(Notice::Topology(TopologyEvent::Extra {
             listed: listed.len(),
             extra: extra.len(),
             fate,
