@@ -30,9 +30,9 @@ use std::time::Duration;
 use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::CloudSpec;
 
-use super::pace::{Attempts, MINUTE};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::registration::enrolment::Failure;
+use crate::cloud::alink::requests::pace::{Attempts, MINUTE};
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::{AskId, DeviceId, Mono};
-use crate::cloud::alink::pace::ReplyTimes;
+use crate::cloud::alink::requests::pace::ReplyTimes;
 
 use crate::cloud::alink::publish::batch::BatchId;
 

@@ -3,13 +3,12 @@
 //!
 //! Devices gather in a pool for each queue and leave thirty in a message. Each comes back
 //! done, or with a retry block for the platform's code, or to be asked for again. A refused
-//! message is taken apart like a refused log-in (`session/isolation.rs`). Adding an
+//! message is taken apart like a refused log-in (`requests/isolation.rs`). Adding an
 //! existing relation and registering twice are taken to be harmless, so a request whose
 //! answer was lost is repeated.
 
 pub mod enrolment;
 pub mod identity;
-pub(crate) mod repair;
 pub(crate) mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,13 +17,13 @@ use std::time::Duration;
 use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
 use crate::spec::SessionLimits;
 
-use super::engine::{Ask, Cloud};
-use super::pace::Throttle;
+use crate::cloud::alink::engine::{Ask, Cloud};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::pending::Answers;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::Throttle;
+use crate::cloud::alink::requests::pending::Answers;
 use crate::cloud::alink::session::device::{LoginNeed, QueueKind};
-use crate::cloud::alink::session::isolation::Group;
 use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::CodeMeaning;

@@ -3,10 +3,10 @@
 
 use crate::base::{Now, Wake};
 
+use crate::cloud::alink::engine::stop::Stop;
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::remote_config::{RemoteAction, RemoteResult};
-use crate::cloud::alink::stop::Stop;
 use crate::cloud::alink::wire::code::Code;
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::payload::remote;

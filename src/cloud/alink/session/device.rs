@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::base::{Backoff, LogoutReason, Mono};
 
-use crate::cloud::alink::pace::Attempts;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::Attempts;
 use crate::cloud::alink::session::Presence;
-use crate::cloud::alink::session::isolation::Group;
 use crate::cloud::alink::session::retry_block::{RefusalKind, RetryBlock};
 use crate::cloud::alink::wire::code::Code;
 

@@ -16,9 +16,9 @@
 //! before the connection, and are not wanted, are logged out too.
 
 pub(crate) mod device;
-pub(crate) mod isolation;
 pub(crate) mod latency;
 pub(crate) mod places;
+pub(crate) mod repair;
 pub(crate) mod replies;
 pub(crate) mod retry_block;
 pub(crate) mod scheduler;
@@ -34,10 +34,10 @@ use self::device::{
     Device, LoginNeed, QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline,
     Waiting,
 };
-use self::isolation::Group;
 use self::places::Places;
 use self::retry_block::RetryBlock;
-use super::pace::{Bucket, LoginPace, Throttle};
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::{Bucket, LoginPace, Throttle};
 use crate::cloud::alink::wire::code::Code;
 use crate::cloud::alink::wire::payload::LOGIN_BYTES;
 

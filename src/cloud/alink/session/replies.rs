@@ -11,10 +11,10 @@ use super::device::{
 };
 use super::places::Places;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::pace::MINUTE;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::session::Sessions;
-use crate::cloud::alink::session::isolation::Group;
 use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;

@@ -10,7 +10,7 @@ use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::LoginNeed;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 

@@ -7,9 +7,9 @@ use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::{QueuePlace, SessionChange, SessionRequest, SessionState};
 use super::places::Allowance;
-use crate::cloud::alink::pace::Throttle;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::session::Sessions;
-use crate::cloud::alink::session::isolation::Group;
 
 /// A group of devices that could be asked for next.
 #[derive(Clone, Copy, Debug)]

@@ -3,7 +3,7 @@
 
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
-use crate::cloud::alink::messages::code_words;
+use crate::cloud::alink::events::messages::code_words;
 use crate::cloud::alink::wire::code::Code;
 
 /// A topology event.

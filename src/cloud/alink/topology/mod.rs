@@ -8,7 +8,6 @@
 //! reporting devices that the platform does not know, and answering its orders. One request
 //! is under way at a time.
 
-pub(crate) mod commands;
 pub mod events;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,10 +16,10 @@ use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use self::events::{TopologyEvent, UnconfiguredFate};
-use super::engine::{Ask, Cloud};
-use super::pace::Throttle;
+use crate::cloud::alink::engine::{Ask, Cloud};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;

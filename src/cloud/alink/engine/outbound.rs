@@ -4,10 +4,10 @@
 use crate::base::{DeviceId, Mono, Now};
 use crate::spec::Subscriptions;
 
-use super::engine::{Ask, Cloud, Output};
-use super::stop::Stop;
-use crate::cloud::alink::pending::Answers;
+use crate::cloud::alink::engine::stop::Stop;
+use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::publish::BatchId;
+use crate::cloud::alink::requests::pending::Answers;
 use crate::cloud::alink::session::device::{SessionChange, SessionRequest};
 use crate::cloud::alink::wire::payload;
 use crate::cloud::alink::wire::payload::Login;

@@ -14,10 +14,10 @@ use serde_json::Value as Json;
 use crate::base::text::excerpt;
 use crate::base::{Mono, Now, Wake};
 
-use super::engine::Cloud;
-use super::pace::Bucket;
+use crate::cloud::alink::engine::Cloud;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::pace::Bucket;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::topic::{Command, Topic};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::{LogoutReason, Mono, Now, Wake};
 
-use super::engine::{Ask, Cloud, Output};
+use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::Notice;
 
 /// How long all devices stay online for their last readings when the gateway stops.

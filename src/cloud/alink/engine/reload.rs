@@ -16,9 +16,9 @@ use std::sync::Arc;
 use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
-use super::engine::{Cloud, Output};
-use super::session::Sessions;
-use super::stop::Stop;
+use crate::cloud::alink::engine::stop::Stop;
+use crate::cloud::alink::engine::{Cloud, Output};
+use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::session::device::{
     LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
 };

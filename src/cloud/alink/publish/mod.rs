@@ -35,10 +35,10 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
-use super::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::session::isolation::{Group, Split};
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::isolation::{Group, Split};
+use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
 use batch::{Batch, Batches};

@@ -7,6 +7,11 @@
 //! because every request has a deadline. If the output is not drained, everything is
 //! delayed; nothing else breaks.
 
+pub(crate) mod inbound;
+pub(crate) mod outbound;
+pub(crate) mod reload;
+pub(crate) mod stop;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,22 +20,22 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
-use super::command::Commands;
-use super::pace::Bucket;
-use super::session::{Presence, Session, Sessions};
-use super::stop::Stop;
-use super::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::clock::Timestamps;
+use crate::cloud::alink::engine::stop::Stop;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::{Counters, Outbox};
-use crate::cloud::alink::pending::Pending;
+use crate::cloud::alink::events::outbox::{Counters, Outbox};
+use crate::cloud::alink::orders::CommandKind;
+use crate::cloud::alink::orders::unsupported::Commands;
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
 use crate::cloud::alink::remote_config::Remote;
+use crate::cloud::alink::requests::pace::Bucket;
+use crate::cloud::alink::requests::pending::Pending;
 use crate::cloud::alink::session::device::SessionRequest;
 use crate::cloud::alink::session::latency::Latency;
-use crate::cloud::alink::topology::commands::CommandKind;
+use crate::cloud::alink::session::{Presence, Session, Sessions};
+use crate::cloud::alink::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::wire::topic;
 use crate::cloud::alink::wire::topic::Identity;
 

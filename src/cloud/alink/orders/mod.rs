@@ -8,6 +8,8 @@
 //! device that was removed from the topology is added again after its retry block
 //! (`topology: leave` leaves it out): the configuration says that it belongs here.
 
+pub(crate) mod unsupported;
+
 use crate::base::text::excerpt;
 use crate::base::{DeviceId, Mono, Now};
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::{AskId, Mono, Wake};
 
-use super::pace::ReplyTimes;
+use crate::cloud::alink::requests::pace::ReplyTimes;
 use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
 
 /// How many ended ids are remembered, to tell a late reply from an unknown one.

@@ -4,11 +4,11 @@
 use crate::base::text::excerpt;
 use crate::base::{AskId, DeviceId, Mono, Now};
 
-use super::engine::{Ask, Cloud};
-use super::session::Session;
+use crate::cloud::alink::engine::{Ask, Cloud};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::pending::Found;
 use crate::cloud::alink::publish::Heard;
+use crate::cloud::alink::requests::pending::Found;
+use crate::cloud::alink::session::Session;
 use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};

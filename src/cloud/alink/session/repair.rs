@@ -10,10 +10,10 @@
 use crate::base::{DeviceId, Mono};
 use crate::spec::TopologyPolicy;
 
+use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::session::device::{
     LoginNeed, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
 };
-use crate::cloud::alink::session::isolation::Group;
 use crate::cloud::alink::session::{Presence, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
 

@@ -1,5 +1,8 @@
 //! The log events of this room.
 
+pub(crate) mod messages;
+pub mod outbox;
+
 use std::time::Duration;
 
 use crate::base::{
@@ -7,11 +10,10 @@ use crate::base::{
 };
 
 use crate::cloud::alink::clock::ClockNews;
-use crate::cloud::alink::messages;
-use crate::cloud::alink::outbox::SeriesKey;
 use crate::cloud::alink::remote_config::RemoteNotice;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::Code;
+use outbox::SeriesKey;
 
 /// A log event about the cloud.
 #[derive(Clone, Debug, PartialEq)]
