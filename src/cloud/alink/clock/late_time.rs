@@ -3,7 +3,7 @@
 
 use crate::base::{Mono, Now, Reading};
 
-use crate::cloud::alink::clock::ClockNews;
+use crate::cloud::alink::clock::events::ClockNews;
 use crate::cloud::alink::engine::Cloud;
 use crate::cloud::alink::events::Notice;
 
@@ -17,9 +17,9 @@ impl Cloud {
 
     /// Holds a reading until the time is known.
     pub(crate) fn hold(&mut self, now: Mono, reading: Reading) {
-        self.outbox.counters.held += 1;
+        self.outbox.count().held += 1;
         let dropped = self.timestamps.hold(reading, self.spec.cloud.post.queue);
-        self.outbox.counters.dropped_unstamped += dropped;
+        self.outbox.count().dropped_unstamped += dropped;
         if dropped > 0 {
             let dropped = ClockNews::Dropped { readings: dropped };
             self.outbox.often(now, Notice::Clock(dropped));

@@ -11,6 +11,7 @@
 //! than the build of this program is believed in the end: no value at all would be worse
 //! than a value stamped by a battery clock.
 
+pub mod events;
 pub(crate) mod late_time;
 
 use std::collections::VecDeque;
@@ -19,7 +20,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::base::{EventKind, Level, Mono, Now, Reading, Wake, Wall};
+use crate::base::{Mono, Now, Reading, Wake, Wall};
+
+pub use events::{ClockNews, ClockSource};
 
 /// A clock that shows an earlier time is wrong, whatever its source: this program did not
 /// exist (2026-01-01T00:00:00Z, less a second, so that a run of the program may begin
@@ -40,82 +43,6 @@ const ANSWERS: u32 = 4;
 const GIVE_UP: u32 = 8;
 /// How many requests are remembered; their answers may overtake each other.
 const ASKED: usize = 8;
-
-/// What became known about the time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClockNews {
-    /// The system's clock is not synchronised; readings are held.
-    Unknown,
-    /// The time is known, and `stamped` readings were stamped in hindsight.
-    Known {
-        /// The source of the time.
-        from: ClockSource,
-        /// Readings that had waited.
-        stamped: usize,
-    },
-    /// Too many readings wait for the time; the oldest are dropped.
-    Dropped {
-        /// Readings dropped since the last log event.
-        readings: u64,
-    },
-}
-
-/// The source of a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockSource {
-    /// The system's clock, synchronised.
-    System,
-    /// The platform's time.
-    Platform,
-    /// The system's clock, which is not confirmed as synchronised.
-    Unconfirmed,
-}
-
-impl ClockNews {
-    pub(crate) const fn level(&self) -> Level {
-        match self {
-            ClockNews::Known {
-                from: ClockSource::System | ClockSource::Platform,
-                ..
-            } => Level::Info,
-            ClockNews::Unknown
-            | ClockNews::Known {
-                from: ClockSource::Unconfirmed,
-                ..
-            } => Level::Warn,
-            ClockNews::Dropped { .. } => Level::Error,
-        }
-    }
-
-    pub(crate) const fn kind(&self) -> EventKind {
-        match self {
-            ClockNews::Unknown => EventKind::ClockUnknown,
-            ClockNews::Known { .. } => EventKind::ClockKnown,
-            ClockNews::Dropped { .. } => EventKind::ClockDropped,
-        }
-    }
-
-    pub(crate) fn sentence(&self) -> String {
-        match self {
-            ClockNews::Unknown => {
-                "the system's clock is not synchronised: values wait until the time is known; the platform is asked for it".into()
-            }
-            ClockNews::Known { from, stamped } => {
-                let whose = match from {
-                    ClockSource::System => "the system's clock is synchronised",
-                    ClockSource::Platform => "the time is known from the platform",
-                    ClockSource::Unconfirmed => {
-                        "nobody confirms the system's clock; it is believed as it is (check NTP)"
-                    }
-                };
-                format!("{whose}; {stamped} values that waited are stamped")
-            }
-            ClockNews::Dropped { readings } => {
-                format!("too many values wait for the time: {readings} of the oldest dropped")
-            }
-        }
-    }
-}
 
 /// How a time on the monotonic clock becomes a wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,7 +24,7 @@ impl Cloud {
     /// Takes a message that arrived.
     pub fn on_message(&mut self, now: Now, topic: &str, payload: &[u8]) {
         let Some(parsed) = Topic::parse(topic) else {
-            self.outbox.counters.unknown_topics += 1;
+            self.outbox.count().unknown_topics += 1;
             return;
         };
         match &parsed {
@@ -37,7 +37,7 @@ impl Cloud {
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
                 // Our own messages, sent back by a broker that matches wildcards freely.
-                self.outbox.counters.unknown_topics += 1;
+                self.outbox.count().unknown_topics += 1;
                 return;
             }
             Topic::NtpReply(_) => return self.on_time_told(now, topic, payload),
@@ -68,14 +68,14 @@ impl Cloud {
             .filter_map(|who| self.ids.get(who).copied())
             .collect();
         if let Topic::Error(_) = parsed {
-            self.outbox.counters.strangers += (reply.named.len() - named.len()) as u64;
+            self.outbox.count().strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
                 self.session_news(now.mono, id, &reply, SessionLoss::Notice);
             }
             return self.follow(now.mono);
         }
         let Some(id) = reply.id else {
-            self.outbox.counters.unknown_replies += 1;
+            self.outbox.count().unknown_replies += 1;
             return;
         };
         let alone = match &parsed {
@@ -102,23 +102,23 @@ impl Cloud {
             Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
             Found::Open(Ask::Config) => self.on_config_answered(now, reply.code, payload),
             Found::Overdue(Ask::Session(request)) => {
-                self.outbox.counters.late_replies += 1;
+                self.outbox.count().late_replies += 1;
                 self.sessions
                     .late(now.mono, request, &reply, &named, &mut self.outbox);
             }
             Found::Overdue(Ask::Admit(request)) if !parsed.is_secret() => {
-                self.outbox.counters.late_replies += 1;
+                self.outbox.count().late_replies += 1;
                 self.admission_late(now.mono, &request, &reply);
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
             Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
-                self.outbox.counters.late_replies += 1;
+                self.outbox.count().late_replies += 1;
                 if parsed.is_secret() {
                     self.take_late_secrets(now.mono, payload);
                 }
             }
-            Found::Unknown => self.outbox.counters.unknown_replies += 1,
+            Found::Unknown => self.outbox.count().unknown_replies += 1,
         }
         self.follow(now.mono);
     }
@@ -143,8 +143,8 @@ impl Cloud {
                     self.session_news(now, id, reply, SessionLoss::Post);
                 }
             }
-            Heard::Late => self.outbox.counters.late_replies += 1,
-            Heard::Unknown => self.outbox.counters.unknown_replies += 1,
+            Heard::Late => self.outbox.count().late_replies += 1,
+            Heard::Unknown => self.outbox.count().unknown_replies += 1,
         }
     }
 
@@ -184,7 +184,7 @@ impl Cloud {
     }
 
     pub(crate) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
-        self.outbox.counters.malformed += 1;
+        self.outbox.count().malformed += 1;
         let told = excerpt(topic.as_bytes(), SHOWN);
         if !self.malformed.contains(&told) && self.malformed.len() >= TOLD_TOPICS {
             return;

@@ -23,7 +23,8 @@ use crate::spec::{Spec, Subscriptions};
 use crate::cloud::alink::clock::Timestamps;
 use crate::cloud::alink::engine::stop::Stop;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::events::outbox::{Counters, Outbox};
+use crate::cloud::alink::events::counters::Counters;
+use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::orders::CommandKind;
 use crate::cloud::alink::orders::unsupported::Commands;
 use crate::cloud::alink::publish::PublishQueue;
@@ -208,7 +209,7 @@ impl Cloud {
 
     /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
-        self.outbox.counters.subscribe_refused += filters.len() as u64;
+        self.outbox.count().subscribe_refused += filters.len() as u64;
         self.outbox.tell(Notice::SubscribeRefused {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
@@ -264,7 +265,7 @@ impl Cloud {
     /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
         if self.stop != Stop::No && !self.parting {
-            self.outbox.counters.dropped_at_stop += 1;
+            self.outbox.count().dropped_at_stop += 1;
             return;
         }
         match self.timestamps.stamp(reading.at) {
@@ -282,7 +283,7 @@ impl Cloud {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         self.outbox.on_time(now.mono);
         loop {
-            if let Some(notice) = self.outbox.notices.pop_front() {
+            if let Some(notice) = self.outbox.next() {
                 return Some(Output::Notice(notice));
             }
             if let Some(out) = self.out.pop_front() {
@@ -356,7 +357,7 @@ impl Cloud {
     /// Returns what has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.outbox.counters
+        self.outbox.counters()
     }
 
     // --- one step --------------------------------------------------------------------

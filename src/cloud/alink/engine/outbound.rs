@@ -42,8 +42,8 @@ impl Cloud {
             }
         };
         match request.kind {
-            SessionChange::LogIn => self.outbox.counters.login_messages += 1,
-            SessionChange::LogOut => self.outbox.counters.logout_messages += 1,
+            SessionChange::LogIn => self.outbox.count().login_messages += 1,
+            SessionChange::LogOut => self.outbox.count().logout_messages += 1,
         }
         let timeout = match self.stop {
             Stop::No => {
@@ -83,7 +83,7 @@ impl Cloud {
                 )
             }
         };
-        self.outbox.counters.post_messages += 1;
+        self.outbox.count().post_messages += 1;
         self.publish(now, topic, payload);
         let hint = self.pending.bound();
         self.posts.sent(now, id, batch, hint, &mut self.outbox);
@@ -96,7 +96,7 @@ impl Cloud {
 
     pub(crate) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
         self.bucket.take(now);
-        self.outbox.counters.published += 1;
+        self.outbox.count().published += 1;
         self.out.push_back(Output::Publish {
             topic: topic.to_string(),
             payload,

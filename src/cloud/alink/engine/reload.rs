@@ -153,7 +153,7 @@ impl Cloud {
             }
             self.secrets.remove(&id);
             self.heard.remove(&id);
-            self.outbox.counters.dropped_unknown += self.posts.forget(now, id);
+            self.outbox.count().dropped_unknown += self.posts.forget(now, id);
             if let Some(who) = self.identities.get(id.index()) {
                 self.ids.remove(who);
             }
@@ -177,7 +177,7 @@ impl Cloud {
                 Some(points) => renumber(reading, points),
                 None => true,
             });
-        self.outbox.counters.dropped_unknown += dropped;
+        self.outbox.count().dropped_unknown += dropped;
     }
 }
 

@@ -98,7 +98,7 @@ impl Cloud {
     pub(crate) fn sum_up(&mut self) {
         self.posts.count_accepted(&mut self.outbox);
         let readings = self.backlog();
-        self.outbox.counters.dropped_at_stop += readings as u64;
+        self.outbox.count().dropped_at_stop += readings as u64;
         self.outbox.tell(Notice::Stopped {
             unconfirmed: self.sessions.unconfirmed,
             readings,

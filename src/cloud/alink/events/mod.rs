@@ -1,7 +1,8 @@
 //! The log events of this room.
 
+pub mod counters;
 pub(crate) mod messages;
-pub mod outbox;
+pub(crate) mod outbox;
 
 use std::time::Duration;
 
@@ -9,11 +10,10 @@ use crate::base::{
     About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent, LogoutReason,
 };
 
-use crate::cloud::alink::clock::ClockNews;
-use crate::cloud::alink::remote_config::RemoteNotice;
+use crate::cloud::alink::clock::events::ClockNews;
+use crate::cloud::alink::remote_config::events::RemoteNotice;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::Code;
-use outbox::SeriesKey;
 
 /// A log event about the cloud.
 #[derive(Clone, Debug, PartialEq)]
@@ -196,6 +196,10 @@ pub enum Notice {
         lasted: Duration,
     },
 }
+
+/// The key of a series of like log events: their kind, the device, and what else they are
+/// about.
+pub(crate) type SeriesKey = (EventKind, Option<DeviceId>, String);
 
 impl Notice {
     /// Returns how often it happened, or how much it concerns, since the last log event.

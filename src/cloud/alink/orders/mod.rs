@@ -81,7 +81,7 @@ impl Cloud {
         let Some(ordered) = Ordered::parse(payload) else {
             return self.malformed(now, topic, payload, Malformed::NotAnObject);
         };
-        self.outbox.counters.orders += 1;
+        self.outbox.count().orders += 1;
         if let Some(answer) = ordered.answer() {
             let topic = Topic::OrderReply(who.clone(), order);
             self.topology.answer(topic, answer, &mut self.outbox);
@@ -166,7 +166,7 @@ impl Cloud {
     }
 
     pub(crate) fn stranger(&mut self, now: Mono, who: &Identity, raw: &str) {
-        self.outbox.counters.strangers += 1;
+        self.outbox.count().strangers += 1;
         let stranger = TopologyEvent::Stranger {
             raw: raw.to_owned(),
             who: excerpt(who.to_string().as_bytes(), 64),

@@ -73,7 +73,7 @@ impl Commands {
             let topic = Topic::CommandReply(command);
             self.answers.push_back((topic, payload));
         } else {
-            outbox.counters.dropped_answers += 1;
+            outbox.count().dropped_answers += 1;
         }
     }
 }
@@ -85,7 +85,7 @@ impl Cloud {
         if body.get("code").is_some() {
             // An answer, perhaps our own: the answer to `/ext/rrpc` has the topic of its
             // request.
-            self.outbox.counters.unknown_topics += 1;
+            self.outbox.count().unknown_topics += 1;
             return;
         }
         let id = match (body.get("id"), command.message_id()) {
@@ -102,7 +102,7 @@ impl Cloud {
             let who = who.clone();
             return self.stranger(now.mono, &who, &excerpt(command.tail().as_bytes(), 64));
         }
-        self.outbox.counters.orders += 1;
+        self.outbox.count().orders += 1;
         let who = command.device().map(ToString::to_string);
         let unsupported = Notice::Topology(TopologyEvent::Unsupported {
             raw: excerpt(command.tail().as_bytes(), 64),

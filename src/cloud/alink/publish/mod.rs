@@ -143,14 +143,14 @@ impl PublishQueue {
         let device = device.filter(|_| self.spec.has(reading.device));
         let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
         else {
-            outbox.counters.dropped_unknown += 1;
+            outbox.count().dropped_unknown += 1;
             return;
         };
         // One byte more for the comma, as when packing.
         let size = waiting::property(&self.spec, &reading).len() + 1;
         let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
-            outbox.counters.dropped_too_large += 1;
+            outbox.count().dropped_too_large += 1;
             let too_large = Notice::TooLarge {
                 device: reading.device,
                 property: point.id.clone(),
@@ -159,7 +159,7 @@ impl PublishQueue {
             outbox.often(now.mono, too_large);
             return;
         }
-        outbox.counters.readings += 1;
+        outbox.count().readings += 1;
         self.waiting.put(now.mono, reading, self.policy().linger);
         while self.waiting.len() + self.batches.readings() > self.policy().queue.max(1) {
             self.make_room(now.mono, outbox);
@@ -178,7 +178,7 @@ impl PublishQueue {
                 1
             }
         };
-        outbox.counters.dropped_queue_full += dropped;
+        outbox.count().dropped_queue_full += dropped;
         outbox.often(now, Notice::QueueFull { dropped });
     }
 
@@ -441,7 +441,7 @@ impl PublishQueue {
             self.sendings.forget(ask);
         }
         if before {
-            outbox.counters.resent += count;
+            outbox.count().resent += count;
         }
         if let Some(device) = alone {
             self.probes.sent(now, device);
@@ -470,7 +470,7 @@ impl PublishQueue {
             Found::Unknown => return Heard::Unknown,
         };
         if is_late {
-            outbox.counters.late_replies += 1;
+            outbox.count().late_replies += 1;
         } else if alone.is_none_or(|id| !self.probes.is_suspect(id)) {
             self.sendings.count(now, alone.is_some(), false);
         }
@@ -485,7 +485,7 @@ impl PublishQueue {
             self.settle(now, one, outbox);
             return Heard::Taken(Vec::new());
         }
-        outbox.counters.refused += 1;
+        outbox.count().refused += 1;
         // A batch that was sent again since gets a reply of its own.
         let is_moot = self.batches.is_under_way(one.batch) && is_late;
         Heard::Taken(self.refused(now, one, is_moot, reply, named, outbox))
@@ -536,7 +536,7 @@ impl PublishQueue {
     }
 
     fn delivered(&mut self, part: &Part, outbox: &mut Outbox) {
-        outbox.counters.delivered += part.len() as u64;
+        outbox.count().delivered += part.len() as u64;
         let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
         if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
             self.probes.accepted(last);
@@ -557,7 +557,7 @@ impl PublishQueue {
         let per_second = self.policy().messages_per_second;
         match verdict {
             CodeMeaning::Throttled => {
-                outbox.counters.throttled += 1;
+                outbox.count().throttled += 1;
                 if self.slowdown.refused(now, one.sent, per_second) {
                     let wait = MINUTE;
                     outbox.often(now, Notice::Throttled { what: "post", wait });
@@ -629,7 +629,7 @@ impl PublishQueue {
                 _ if is_copy => {}
                 _ => {
                     let dropped = part.len() as u64;
-                    outbox.counters.dropped_refused += dropped;
+                    outbox.count().dropped_refused += dropped;
                     let refused = Notice::PostRefused {
                         device: id,
                         code: reply.code,
@@ -702,7 +702,7 @@ impl PublishQueue {
         one: Sending,
         outbox: &mut Outbox,
     ) -> Option<DeviceId> {
-        outbox.counters.unanswered += 1;
+        outbox.count().unanswered += 1;
         let unanswered = Notice::Unanswered {
             what: "post",
             times: 1,

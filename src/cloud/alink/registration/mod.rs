@@ -244,7 +244,7 @@ impl Registration {
         outbox: &mut Outbox,
     ) {
         self.returned(request.queue);
-        outbox.counters.unanswered += 1;
+        outbox.count().unanswered += 1;
         let what = request.queue.step().words();
         outbox.often(now, Notice::Unanswered { what, times: 1 });
         request.lost += 1;
@@ -318,7 +318,7 @@ impl Cloud {
         payload: Vec<u8>,
         what: Ask,
     ) {
-        self.outbox.counters.topology_messages += 1;
+        self.outbox.count().topology_messages += 1;
         self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(self.gateway.clone(), ask);
         let most = self.spec.cloud.session.reply_timeout;
@@ -351,7 +351,7 @@ impl Cloud {
             }
         }
         if verdict != CodeMeaning::Accepted {
-            self.outbox.counters.refused += 1;
+            self.outbox.count().refused += 1;
         }
         match verdict {
             CodeMeaning::Accepted if step == LoginNeed::Register => {
@@ -361,7 +361,7 @@ impl Cloud {
             }
             CodeMeaning::Accepted => self.added(now, &request.group.members),
             CodeMeaning::Throttled => {
-                self.outbox.counters.throttled += 1;
+                self.outbox.count().throttled += 1;
                 let throttle = &mut self.registration.throttles[queue.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.registration.rng) {
                     let what = step.words();
@@ -428,7 +428,7 @@ impl Cloud {
             self.sessions.related(now, *id);
         }
         if !news.is_empty() {
-            self.outbox.counters.related += news.len() as u64;
+            self.outbox.count().related += news.len() as u64;
             self.outbox.tell(Notice::Topology(TopologyEvent::Related {
                 names: self.names(&news),
                 devices: news,

@@ -100,7 +100,7 @@ impl Cloud {
         for (who, secret) in relation::registered(payload) {
             let id = self.ids.get(&who).copied();
             let Some(id) = id.filter(|id| is_meant(self, *id)) else {
-                self.outbox.counters.strangers += 1;
+                self.outbox.count().strangers += 1;
                 continue;
             };
             self.secrets.insert(id, secret.clone());
@@ -108,7 +108,7 @@ impl Cloud {
             self.sessions.secret_changed(now, id);
             given.push(id);
         }
-        self.outbox.counters.registered += given.len() as u64;
+        self.outbox.count().registered += given.len() as u64;
         if !given.is_empty() {
             let names = self.names(&given);
             let devices = given.clone();

@@ -29,14 +29,14 @@ impl Cloud {
     ) {
         if *who != self.gateway {
             // Devices on a field bus have no configuration of the platform's.
-            self.outbox.counters.unknown_topics += 1;
+            self.outbox.count().unknown_topics += 1;
             return;
         }
-        self.outbox.counters.orders += 1;
+        self.outbox.count().orders += 1;
         match Pushed::parse(payload) {
             Some(pushed) => {
                 self.remote.on_push(now, pushed);
-                self.outbox.counters.dropped_answers += self.remote.take_dropped();
+                self.outbox.count().dropped_answers += self.remote.take_dropped();
             }
             // The URL in it must not get into the log.
             None => self.malformed(now, topic, b"", Malformed::NotAnObject),

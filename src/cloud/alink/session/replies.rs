@@ -67,7 +67,7 @@ impl Sessions {
         if reply.code.verdict() == CodeMeaning::Accepted {
             return self.accepted(now, &request, outbox);
         }
-        outbox.counters.refused += 1;
+        outbox.count().refused += 1;
         let request = self.without_settled(now, request);
         if request.group.members.is_empty() {
             return;
@@ -76,7 +76,7 @@ impl Sessions {
         match reply.code.verdict() {
             CodeMeaning::Accepted => {}
             CodeMeaning::Throttled => {
-                outbox.counters.throttled += 1;
+                outbox.count().throttled += 1;
                 let throttle = &mut self.throttles[request.kind.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     outbox.tell(Notice::Throttled {
@@ -124,7 +124,7 @@ impl Sessions {
     /// Takes note that no answer came in time: the result at the platform is unknown.
     pub(crate) fn lost(&mut self, now: Mono, request: SessionRequest, outbox: &mut Outbox) {
         self.returned(&request);
-        outbox.counters.unanswered += 1;
+        outbox.count().unanswered += 1;
         let mut request = self.without_settled(now, request);
         if request.group.members.is_empty() {
             return;
@@ -334,7 +334,7 @@ impl Sessions {
         device.asked = 0;
         if matches!(device.actual, SessionState::In | SessionState::Unsure) {
             // The same event by another way counts once.
-            outbox.counters.kicked += u64::from(device.block.is_none());
+            outbox.count().kicked += u64::from(device.block.is_none());
             let recent = device.attempts.is_one_within(now, MINUTE);
             self.set_actual(
                 id,
@@ -376,7 +376,7 @@ impl Sessions {
                         device.hold = None;
                         device.topology_place.listed = true;
                         self.set_actual(id, SessionState::In);
-                        outbox.counters.logged_in += 1;
+                        outbox.count().logged_in += 1;
                         moved.push(id);
                     }
                 },
@@ -384,7 +384,7 @@ impl Sessions {
                     self.devices[id.index()].lingers = ShownOnline::No;
                     self.devices[id.index()].announced = false;
                     self.set_actual(id, SessionState::Out);
-                    outbox.counters.logged_out(self.logout_reason(id));
+                    outbox.count().logged_out(self.logout_reason(id));
                     moved.push(id);
                 }
             }
@@ -522,7 +522,7 @@ impl Sessions {
             // No session, or no such device: the log-out has its result.
             CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                 self.set_actual(id, SessionState::Out);
-                outbox.counters.logged_out(self.logout_reason(id));
+                outbox.count().logged_out(self.logout_reason(id));
                 if std::mem::take(&mut self.devices[id.index()].announced) {
                     self.tell_moved(SessionChange::LogOut, vec![id], outbox);
                 }

@@ -110,7 +110,7 @@ impl Sessions {
             // Two codes for one event; the longer block holds.
             return;
         }
-        outbox.counters.blocked += 1;
+        outbox.count().blocked += 1;
         if times.is_power_of_two() {
             outbox.tell(Notice::Barred {
                 device: id,

@@ -3,7 +3,6 @@
 
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
-use crate::cloud::alink::events::messages::code_words;
 use crate::cloud::alink::wire::code::Code;
 
 /// A topology event.
@@ -198,7 +197,7 @@ impl LogEvent for TopologyEvent {
                 } else {
                     format!(" about {names}")
                 };
-                format!("{what}{about} refused, {}", code_words(*code, message))
+                format!("{what}{about} refused, {}", code.words_with(message))
             }
             TopologyEvent::Extra {
                 listed,

@@ -118,7 +118,7 @@ impl Topology {
         if self.answers.len() < ANSWERS {
             self.answers.push_back((topic, payload));
         } else {
-            outbox.counters.dropped_answers += 1;
+            outbox.count().dropped_answers += 1;
         }
     }
 
@@ -137,7 +137,7 @@ impl Topology {
 
     /// Takes note that no answer came in time.
     pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, outbox: &mut Outbox) {
-        outbox.counters.unanswered += 1;
+        outbox.count().unanswered += 1;
         let what = "topology";
         outbox.often(now, Notice::Unanswered { what, times: 1 });
         self.under_way = false;
@@ -210,7 +210,7 @@ impl Cloud {
         self.topology.under_way = false;
         let verdict = reply.code.verdict();
         if verdict != CodeMeaning::Accepted {
-            self.outbox.counters.refused += 1;
+            self.outbox.count().refused += 1;
         }
         if verdict == CodeMeaning::Throttled {
             return self.topology_throttled(now, ask, reply);
@@ -225,7 +225,7 @@ impl Cloud {
                 self.topology_refused(now, "asking for the topology", reply, &[]);
             }
             (TopologyAsk::Unrelate(list), CodeMeaning::Accepted) => {
-                self.outbox.counters.unrelated += list.len() as u64;
+                self.outbox.count().unrelated += list.len() as u64;
                 let names = identities(&list);
                 self.outbox
                     .tell(Notice::Topology(TopologyEvent::Unrelated { names }));
@@ -257,7 +257,7 @@ impl Cloud {
     /// Puts off a request that was made too often, until it may be made again.
     fn topology_throttled(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
         let topology = &mut self.topology;
-        self.outbox.counters.throttled += 1;
+        self.outbox.count().throttled += 1;
         topology.throttle.refused(now, &mut topology.rng);
         let what = match ask {
             TopologyAsk::Get => {
