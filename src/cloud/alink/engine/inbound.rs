@@ -89,7 +89,7 @@ impl Cloud {
         }
         let found = self.pending.close(now.mono, &parsed, id);
         if matches!(found, Found::Open(_) | Found::Overdue(_)) {
-            self.sessions.heard = now.mono;
+            self.sessions.heard(now.mono);
         }
         match found {
             Found::Open(Ask::Session(request)) => {

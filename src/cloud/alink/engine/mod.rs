@@ -33,9 +33,8 @@ use crate::cloud::alink::remote_config;
 use crate::cloud::alink::remote_config::Remote;
 use crate::cloud::alink::requests::pace::Bucket;
 use crate::cloud::alink::requests::pending::Pending;
-use crate::cloud::alink::session::device::SessionRequest;
 use crate::cloud::alink::session::latency::Latency;
-use crate::cloud::alink::session::{Presence, Session, Sessions};
+use crate::cloud::alink::session::{Presence, Session, SessionRequest, Sessions};
 use crate::cloud::alink::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::wire::topic;
 use crate::cloud::alink::wire::topic::Identity;
@@ -302,11 +301,7 @@ impl Cloud {
         wake = Wake::earlier(wake, self.posts.wake_at());
         let sums = self.outbox.settles_at();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
-        let lingering = self.sessions.lingering_due;
-        wake = Wake::earlier(
-            wake,
-            lingering.map(|at| Wake::new(at, "log-outs left over")),
-        );
+        wake = Wake::earlier(wake, self.sessions.lingering_due());
         if !self.link {
             wake = Wake::earlier(wake, self.remote_due());
         } else {
@@ -351,7 +346,7 @@ impl Cloud {
     /// connection if that came later.
     #[must_use]
     pub fn login_latency(&self) -> &Histogram {
-        &self.latency.took
+        self.latency.took()
     }
 
     /// Returns what has been counted so far.
@@ -451,7 +446,7 @@ impl Cloud {
         for (id, step) in self.sessions.take_held() {
             self.need(now, step, id);
         }
-        for id in std::mem::take(&mut self.sessions.unknown) {
+        for id in self.sessions.take_unknown() {
             self.topology.found(id);
         }
         if let Some(online) = self.sessions.take_crowded() {

@@ -8,7 +8,8 @@ use crate::cloud::alink::engine::stop::Stop;
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::publish::BatchId;
 use crate::cloud::alink::requests::pending::Answers;
-use crate::cloud::alink::session::device::{SessionChange, SessionRequest};
+use crate::cloud::alink::session::SessionRequest;
+use crate::cloud::alink::session::device::SessionChange;
 use crate::cloud::alink::wire::payload;
 use crate::cloud::alink::wire::payload::Login;
 use crate::cloud::alink::wire::payload::relation::Relation;
@@ -18,9 +19,9 @@ use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
 impl Cloud {
     pub(crate) fn ask_session(&mut self, now: Now, request: SessionRequest) {
         let id = self.pending.id();
-        let members = &request.group.members;
+        let members = request.members();
         let method = self.spec.cloud.sign_method;
-        let (ask, payload) = match (request.kind, &members[..]) {
+        let (ask, payload) = match (request.kind(), &members[..]) {
             (SessionChange::LogIn, [one]) => (
                 SessionAsk::Login,
                 payload::login(id, &self.login(now, *one)),
@@ -41,13 +42,13 @@ impl Cloud {
                 (SessionAsk::BatchLogout, payload::batch_logout(id, list))
             }
         };
-        match request.kind {
+        match request.kind() {
             SessionChange::LogIn => self.outbox.count().login_messages += 1,
             SessionChange::LogOut => self.outbox.count().logout_messages += 1,
         }
         let timeout = match self.stop {
             Stop::No => {
-                let of = match request.kind {
+                let of = match request.kind() {
                     SessionChange::LogIn => Answers::LogIns,
                     SessionChange::LogOut => Answers::LogOuts,
                 };

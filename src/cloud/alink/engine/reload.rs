@@ -18,10 +18,6 @@ use crate::spec::{Changes, ProfileSpec, Spec};
 
 use crate::cloud::alink::engine::stop::Stop;
 use crate::cloud::alink::engine::{Cloud, Output};
-use crate::cloud::alink::session::Sessions;
-use crate::cloud::alink::session::device::{
-    LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
-};
 use crate::cloud::alink::wire::topic::Identity;
 
 /// The new number of each point of a device's profile, if the point is still there.
@@ -51,20 +47,16 @@ impl Cloud {
     pub fn respec(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
         let mono = now.mono;
         let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
-        self.sessions.spec = Arc::clone(&spec);
         self.posts.respec(Arc::clone(&spec));
         self.gateway = Identity::of_gateway(&spec);
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
             self.bucket = self.bucket.at_rate(rate);
-            self.sessions.search_pace = self.sessions.search_pace.at_rate(rate / 2);
-            let rate = spec.cloud.session.logins_per_second;
-            self.sessions.pace = self.sessions.pace.at_rate(rate);
             self.registration.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }
-        self.sessions.places.forget();
-        self.sessions.forgive_requests(mono);
+        self.sessions
+            .respec(mono, Arc::clone(&spec), changes.cloud.limits);
         self.remote.respec(now, &spec.cloud.remote);
         let moves = moves(&old, &spec, changes);
         if changes.cloud.limits || !moves.is_empty() {
@@ -72,8 +64,8 @@ impl Cloud {
         }
         for d in spec.devices.iter().skip(self.identities.len()) {
             self.identities.push(Identity::of_device(d));
-            self.sessions.devices.push(Default::default());
         }
+        self.sessions.grow(self.identities.len());
         // If some devices are removed as well, the topology is asked for once those are
         // gone.
         if !changes.devices.added.is_empty() && changes.devices.removed.is_empty() {
@@ -95,7 +87,7 @@ impl Cloud {
         for id in &changes.devices.removed {
             self.retiring.insert(*id);
             self.topology.forget(*id);
-            self.sessions.devices[id.index()].hold = None;
+            self.sessions.need_nothing(*id);
             self.want_offline(now, *id, LogoutReason::Removed);
         }
         if changes.cloud.products {
@@ -145,12 +137,7 @@ impl Cloud {
             .collect();
         for id in gone {
             self.retiring.remove(&id);
-            self.sessions.acquit(id);
-            if let Some(device) = self.sessions.devices.get_mut(id.index()) {
-                // How often the device was tried lately still counts.
-                (device.hold, device.topology_place) = (None, TopologyPlace::default());
-                device.new_secret = false;
-            }
+            self.sessions.forget(id);
             self.secrets.remove(&id);
             self.heard.remove(&id);
             self.outbox.count().dropped_unknown += self.posts.forget(now, id);
@@ -178,70 +165,6 @@ impl Cloud {
                 None => true,
             });
         self.outbox.count().dropped_unknown += dropped;
-    }
-}
-
-impl Sessions {
-    /// Takes note that this device signs with another secret from now on: refusals of the
-    /// old secret are forgotten. The device is tried alone all the same. Without a secret
-    /// it is registered first.
-    fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
-        self.acquit(id);
-        let device = &mut self.devices[id.index()];
-        device.refusal = None;
-        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
-        match (has_secret, device.hold) {
-            (false, _) => device.hold = Some(LoginNeed::Register),
-            (true, Some(LoginNeed::Register)) => device.hold = None,
-            (true, _) => {}
-        }
-        self.settle(now, id, now);
-    }
-
-    /// Whether a refusal of this device's log-in means nothing any more.
-    pub(crate) fn is_moot(&self, id: DeviceId) -> bool {
-        let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
-        resigned || !self.spec.has(id)
-    }
-
-    /// Ends the retry block of a device.
-    pub(crate) fn acquit(&mut self, id: DeviceId) {
-        if let Some(device) = self.devices.get_mut(id.index())
-            && let Some(block) = device.block.take()
-        {
-            self.blocks.remove(&(block.until, id));
-        }
-    }
-
-    /// Whether the device is not and cannot be online, and no request for it is under way
-    /// or waits.
-    fn is_gone(&self, id: DeviceId) -> bool {
-        let device = self.devices.get(id.index());
-        device.is_none_or(|d| {
-            d.actual == SessionState::Out
-                && d.place == QueuePlace::Nowhere
-                && d.lingers == ShownOnline::No
-        })
-    }
-
-    /// Forgets the topology places of all devices.
-    fn forget_topology_places(&mut self, now: Mono) {
-        for device in &mut self.devices {
-            device.topology_place = TopologyPlace::default();
-            device.lingers = ShownOnline::No;
-            if device.hold == Some(LoginNeed::Relate) {
-                device.hold = None;
-            }
-        }
-        for id in self.ids() {
-            self.settle(now, id, now);
-        }
-    }
-
-    /// Makes the wishes count again.
-    fn resume(&mut self) {
-        self.stopping = false;
-        self.unconfirmed = 0;
     }
 }
 

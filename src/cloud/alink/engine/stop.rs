@@ -100,7 +100,7 @@ impl Cloud {
         let readings = self.backlog();
         self.outbox.count().dropped_at_stop += readings as u64;
         self.outbox.tell(Notice::Stopped {
-            unconfirmed: self.sessions.unconfirmed,
+            unconfirmed: self.sessions.unconfirmed(),
             readings,
         });
     }

@@ -29,10 +29,10 @@ const LEAST_LOST: u64 = 50_000;
 /// One sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sending {
-    pub(super) batch: BatchId,
-    pub(super) sent: Mono,
+    pub batch: BatchId,
+    pub sent: Mono,
     /// The device whose own topic carried the sending, and carries its reply.
-    pub(super) alone: Option<DeviceId>,
+    pub alone: Option<DeviceId>,
 }
 
 /// The sending that a reply belongs to.

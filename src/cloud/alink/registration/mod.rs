@@ -9,6 +9,7 @@
 
 pub mod enrolment;
 pub mod identity;
+mod queue;
 pub(crate) mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +21,11 @@ use crate::spec::SessionLimits;
 use crate::cloud::alink::engine::{Ask, Cloud};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::registration::queue::QueueKind;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::requests::pending::Answers;
-use crate::cloud::alink::session::device::{LoginNeed, QueueKind};
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::CodeMeaning;

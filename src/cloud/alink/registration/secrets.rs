@@ -17,7 +17,8 @@ use crate::base::{DeviceId, Mono, Now};
 
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::session::device::{LoginNeed, QueueKind};
+use crate::cloud::alink::registration::queue::QueueKind;
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::Proxied;

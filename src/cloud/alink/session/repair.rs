@@ -12,9 +12,9 @@ use crate::spec::TopologyPolicy;
 
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::session::device::{
-    LoginNeed, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyPlace,
 };
-use crate::cloud::alink::session::{Presence, Sessions};
+use crate::cloud::alink::session::{Presence, SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
 
 impl Sessions {
@@ -33,7 +33,7 @@ impl Sessions {
         let telling = told > 0 && told < members.len();
         let unplaced = |id: &DeviceId| {
             let topology_place = &self.devices[id.index()].topology_place;
-            !topology_place.listed && !topology_place.is_fresh(now)
+            !topology_place.is_listed() && !topology_place.is_fresh(now)
         };
         if request.kind != SessionChange::LogIn
             || members.len() == 1
@@ -69,7 +69,7 @@ impl Sessions {
         let device = &mut self.devices[id.index()];
         if may_relate && !device.topology_place.is_fresh(now) {
             device.hold = Some(LoginNeed::Relate);
-            device.topology_place.listed = false;
+            device.topology_place.list(false);
             return true;
         }
         self.doubt_secret(id, code);
@@ -146,7 +146,7 @@ impl Sessions {
 
     /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].topology_place.listed = true;
+        self.devices[id.index()].topology_place.list(true);
         self.released(now, id);
     }
 
@@ -190,7 +190,7 @@ impl Sessions {
     /// with.
     pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
-        let placed = device.topology_place.listed
+        let placed = device.topology_place.is_listed()
             || device.topology_place.is_fresh(now)
             || device.actual == SessionState::In;
         self.spec.has(id)

@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
-use super::device::{
-    QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
-};
+use super::device::{QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace};
 use super::places::Places;
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::MINUTE;
-use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::session::{SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
 
@@ -374,7 +372,7 @@ impl Sessions {
                         device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
-                        device.topology_place.listed = true;
+                        device.topology_place.list(true);
                         self.set_actual(id, SessionState::In);
                         outbox.count().logged_in += 1;
                         moved.push(id);

@@ -34,18 +34,24 @@ pub(crate) enum At {
     Step(LoginNeed),
 }
 
+/// A device's wait until it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryBlock {
-    pub(crate) until: Mono,
-    pub(crate) code: Code,
+    /// The end of the wait.
+    pub until: Mono,
+    /// The reason.
+    pub code: Code,
 }
 
 /// The last retry block and how often it came in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefusalKind {
-    pub(crate) code: Code,
-    pub(crate) times: u32,
-    pub(crate) until: Mono,
+    /// The reason.
+    pub code: Code,
+    /// How often it came in a row.
+    pub times: u32,
+    /// The end of the wait.
+    pub until: Mono,
 }
 
 impl Sessions {

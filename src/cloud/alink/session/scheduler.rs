@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 
 use crate::base::{DeviceId, Mono, Wake};
 
-use super::device::{QueuePlace, SessionChange, SessionRequest, SessionState};
+use super::device::{QueuePlace, SessionChange, SessionState};
 use super::places::Allowance;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::Throttle;
-use crate::cloud::alink::session::Sessions;
+use crate::cloud::alink::session::{SessionRequest, Sessions};
 
 /// A group of devices that could be asked for next.
 #[derive(Clone, Copy, Debug)]
