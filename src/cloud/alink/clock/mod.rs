@@ -12,7 +12,6 @@
 //! than a value stamped by a battery clock.
 
 pub mod events;
-pub(crate) mod late_time;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -21,6 +20,9 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 use crate::base::{Mono, Now, Reading, Wake, Wall};
+
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::outbox::Outbox;
 
 pub use events::{ClockNews, ClockSource};
 
@@ -220,9 +222,21 @@ impl Timestamps {
         Some(Wall::from_millis(millis(at.mono) + offset))
     }
 
+    /// Holds a reading until the time is known; if more than `most` wait, the oldest are
+    /// dropped.
+    pub(crate) fn hold(&mut self, now: Mono, reading: Reading, most: usize, outbox: &mut Outbox) {
+        outbox.count().held += 1;
+        let dropped = self.hold_at_most(reading, most);
+        outbox.count().dropped_unstamped += dropped;
+        if dropped > 0 {
+            let dropped = ClockNews::Dropped { readings: dropped };
+            outbox.often(now, Notice::Clock(dropped));
+        }
+    }
+
     /// Keeps a reading until the time is known; returns how many of the oldest readings
     /// were dropped.
-    pub(crate) fn hold(&mut self, reading: Reading, most: usize) -> u64 {
+    fn hold_at_most(&mut self, reading: Reading, most: usize) -> u64 {
         self.held.push_back(reading);
         let mut dropped = 0;
         while self.held.len() > most.max(1) {
@@ -303,7 +317,7 @@ mod tests {
         let mut timestamps = Timestamps::new();
         assert_eq!(timestamps.system(at(1, 5), false), Some(ClockNews::Unknown));
         assert_eq!(timestamps.stamp(at(3, 7)), None);
-        assert_eq!(timestamps.hold(reading(at(3, 7)), 10), 0);
+        assert_eq!(timestamps.hold_at_most(reading(at(3, 7)), 10), 0);
         assert_eq!(timestamps.release(), None);
         let asked = timestamps.ask(at(10, 14).mono);
         assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
@@ -405,7 +419,9 @@ mod tests {
     fn what_is_held_is_bounded_and_the_oldest_goes() {
         let mut timestamps = Timestamps::new();
         timestamps.system(at(1, 0), false);
-        let dropped: u64 = (1..=5).map(|n| timestamps.hold(reading(at(n, 0)), 3)).sum();
+        let dropped: u64 = (1..=5)
+            .map(|n| timestamps.hold_at_most(reading(at(n, 0)), 3))
+            .sum();
         assert_eq!((dropped, timestamps.held()), (2, 3));
         timestamps.system(at(10, DAY), true);
         assert_eq!(

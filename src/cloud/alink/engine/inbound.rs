@@ -1,18 +1,21 @@
 //! How the engine takes the platform's messages: which device or request each belongs to,
-//! or why it belongs to none. The receiving half of `engine.rs`.
+//! or why it belongs to none. The receiving half of `engine/mod.rs`.
 
 use crate::base::text::excerpt;
-use crate::base::{AskId, DeviceId, Mono, Now};
+use crate::base::{AskId, DeviceId, Mono, Now, Secret};
 
-use crate::cloud::alink::engine::{Ask, Cloud};
+use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::publish::Heard;
+use crate::cloud::alink::requests::context::{Answer, Context};
 use crate::cloud::alink::requests::pending::Found;
 use crate::cloud::alink::session::Session;
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
+use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};
-use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
+use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Order, Topic};
 
 /// How many topics have their malformed messages reported; those on others are only
 /// counted.
@@ -46,9 +49,24 @@ impl Cloud {
             | Topic::PackReply(_)
             | Topic::GatewayReply(..)
             | Topic::Error(_) => {}
+            Topic::Order(who, Order::Configure) => {
+                return self.on_config_pushed(now, who, topic, payload);
+            }
             Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
             Topic::Command(command) => {
-                return self.on_command(now, command.clone(), topic, payload);
+                let done = self.commands.on_command(
+                    &mut Context {
+                        now: now.mono,
+                        identities: &mut self.identities,
+                        outbox: &mut self.outbox,
+                    },
+                    command.clone(),
+                    payload,
+                );
+                if let Err(why) = done {
+                    self.malformed(now, topic, payload, why);
+                }
+                return;
             }
         }
         let reply = match Reply::parse(payload) {
@@ -62,11 +80,7 @@ impl Cloud {
             }
             Err(why) => return self.malformed(now, topic, payload, why),
         };
-        let named: Vec<DeviceId> = reply
-            .named
-            .iter()
-            .filter_map(|who| self.ids.get(who).copied())
-            .collect();
+        let named = self.identities.known(&reply.named);
         if let Topic::Error(_) = parsed {
             self.outbox.count().strangers += (reply.named.len() - named.len()) as u64;
             for id in named {
@@ -79,8 +93,8 @@ impl Cloud {
             return;
         };
         let alone = match &parsed {
-            Topic::PackReply(who) => Some((*who == self.gateway).then_some(None)),
-            Topic::PostReply(who) => Some(self.ids.get(who).copied().map(Some)),
+            Topic::PackReply(who) => Some((who == self.identities.gateway()).then_some(None)),
+            Topic::PostReply(who) => Some(self.identities.id(who).map(Some)),
             _ => None,
         };
         if let Some(alone) = alone {
@@ -91,36 +105,111 @@ impl Cloud {
         if matches!(found, Found::Open(_) | Found::Overdue(_)) {
             self.sessions.heard(now.mono);
         }
+        if !matches!(found, Found::Open(_) | Found::Unknown) {
+            self.outbox.count().late_replies += 1;
+        }
+        let mut context = Context {
+            now: now.mono,
+            identities: &mut self.identities,
+            outbox: &mut self.outbox,
+        };
+        let answer = Answer {
+            reply: &reply,
+            named: &named,
+            payload,
+        };
+        let sessions = &mut self.sessions;
         match found {
             Found::Open(Ask::Session(request)) => {
-                self.sessions
-                    .answered(now.mono, request, &reply, &named, &mut self.outbox);
+                sessions.answered(now.mono, request, &reply, &named, &mut self.outbox);
             }
-            Found::Open(Ask::Admit(request)) => {
-                self.admission_answered(now.mono, request, &reply, &named, payload);
+            Found::Open(Ask::Registration(request)) => {
+                let given = self
+                    .registration
+                    .answered(&mut context, sessions, request, answer);
+                self.keep(given);
             }
-            Found::Open(Ask::Topology(ask)) => self.topology_answered(now.mono, ask, &reply),
-            Found::Open(Ask::Config) => self.on_config_answered(now, reply.code, payload),
+            Found::Open(Ask::Topology(ask)) => {
+                let missing = self.topology.answered(&mut context, sessions, ask, &reply);
+                self.add(now.mono, missing);
+            }
+            Found::Open(Ask::Config) => {
+                let file = Announced::answered(payload);
+                self.remote.on_get_answered(now, reply.code, file);
+            }
             Found::Overdue(Ask::Session(request)) => {
-                self.outbox.count().late_replies += 1;
-                self.sessions
-                    .late(now.mono, request, &reply, &named, &mut self.outbox);
+                sessions.late(now.mono, request, &reply, &named, &mut self.outbox);
             }
-            Found::Overdue(Ask::Admit(request)) if !parsed.is_secret() => {
-                self.outbox.count().late_replies += 1;
-                self.admission_late(now.mono, &request, &reply);
+            Found::Overdue(Ask::Registration(request)) if !parsed.is_secret() => {
+                self.registration
+                    .late(&mut context, sessions, &request, &reply);
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
-            Found::Overdue(Ask::Admit(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
-                self.outbox.count().late_replies += 1;
+            Found::Overdue(Ask::Registration(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
                 if parsed.is_secret() {
-                    self.take_late_secrets(now.mono, payload);
+                    let given =
+                        self.registration
+                            .take_late_secrets(&mut context, sessions, payload);
+                    self.keep(given);
                 }
             }
             Found::Unknown => self.outbox.count().unknown_replies += 1,
         }
         self.follow(now.mono);
+    }
+
+    /// Hands out secrets that the platform has given, to be kept.
+    fn keep(&mut self, given: Vec<(DeviceId, Secret)>) {
+        let keep = |(device, secret)| Output::Keep { device, secret };
+        self.out.extend(given.into_iter().map(keep));
+    }
+
+    /// Lets devices be added to the topology.
+    fn add(&mut self, now: Mono, missing: Vec<DeviceId>) {
+        for id in missing {
+            self.need(now, LoginNeed::Relate, id);
+        }
+    }
+
+    /// Takes an order of the platform about devices.
+    fn on_order(&mut self, now: Now, who: &Identity, order: Order, topic: &str, payload: &[u8]) {
+        let done = self.orders.on_order(
+            &mut Context {
+                now: now.mono,
+                identities: &mut self.identities,
+                outbox: &mut self.outbox,
+            },
+            &mut self.sessions,
+            who,
+            order,
+            payload,
+        );
+        match done {
+            Ok(missing) => {
+                self.add(now.mono, missing);
+                self.follow(now.mono);
+            }
+            Err(why) => self.malformed(now, topic, payload, why),
+        }
+    }
+
+    /// Takes a configuration that the platform pushes.
+    fn on_config_pushed(&mut self, now: Now, who: &Identity, topic: &str, payload: &[u8]) {
+        if who != self.identities.gateway() {
+            // Devices on a field bus have no configuration of the platform's.
+            self.outbox.count().unknown_topics += 1;
+            return;
+        }
+        self.outbox.count().orders += 1;
+        match Pushed::parse(payload) {
+            Some(pushed) => {
+                self.remote.on_push(now, pushed);
+                self.outbox.count().dropped_answers += self.remote.take_dropped();
+            }
+            // The URL in it must not get into the log.
+            None => self.malformed(now, topic, b"", Malformed::NotAnObject),
+        }
     }
 
     /// Takes a reply to a post, by this device's own topic or, if it is none, by the
@@ -166,7 +255,7 @@ impl Cloud {
 
     /// Takes a device's session as lost: its posts are not answered while others are, and
     /// there is no other likely cause.
-    pub(crate) fn found_lost(&mut self, now: Mono, id: DeviceId) {
+    pub(super) fn found_lost(&mut self, now: Mono, id: DeviceId) {
         let reply = Reply {
             id: None,
             code: Code(520),
@@ -183,7 +272,7 @@ impl Cloud {
         }
     }
 
-    pub(crate) fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
+    fn malformed(&mut self, now: Now, topic: &str, payload: &[u8], why: Malformed) {
         self.outbox.count().malformed += 1;
         let told = excerpt(topic.as_bytes(), SHOWN);
         if !self.malformed.contains(&told) && self.malformed.len() >= TOLD_TOPICS {

@@ -7,12 +7,13 @@
 //! because every request has a deadline. If the output is not drained, everything is
 //! delayed; nothing else breaks.
 
-pub(crate) mod inbound;
-pub(crate) mod outbound;
-pub(crate) mod reload;
-pub(crate) mod stop;
+mod inbound;
+mod leaving;
+mod outbound;
+mod reload;
+mod stop;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,24 +21,27 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
+use self::leaving::Leaving;
+use self::stop::{Stop, StopStep};
 use crate::cloud::alink::clock::Timestamps;
-use crate::cloud::alink::engine::stop::Stop;
+use crate::cloud::alink::clock::events::ClockNews;
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::events::counters::Counters;
 use crate::cloud::alink::events::outbox::Outbox;
-use crate::cloud::alink::orders::CommandKind;
+use crate::cloud::alink::orders::Orders;
 use crate::cloud::alink::orders::unsupported::Commands;
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
-use crate::cloud::alink::remote_config::Remote;
+use crate::cloud::alink::remote_config::{Remote, RemoteResult};
+use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::pace::Bucket;
 use crate::cloud::alink::requests::pending::Pending;
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::latency::Latency;
 use crate::cloud::alink::session::{Presence, Session, SessionRequest, Sessions};
 use crate::cloud::alink::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::wire::topic;
-use crate::cloud::alink::wire::topic::Identity;
 
 /// What the engine wants done, or reported.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,90 +76,67 @@ pub enum Output {
     LoggedOut,
 }
 
-/// How long a device that falls silent stays online for its last readings.
-const LAST_WORDS: Duration = Duration::from_millis(750);
+/// A request of any part that is under way.
 #[derive(Clone, Debug)]
-pub(crate) enum Ask {
+enum Ask {
     Session(SessionRequest),
-    Admit(RegistrationRequest),
+    Registration(RegistrationRequest),
     Topology(TopologyAsk),
     Config,
-}
-
-/// A device to be logged out once its last readings are on their way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaving {
-    since: Mono,
-    until: Mono,
 }
 
 /// The engine.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) gateway: Identity,
-    pub(crate) identities: Vec<Identity>,
-    pub(crate) ids: BTreeMap<Identity, DeviceId>,
-    pub(crate) pending: Pending<Ask>,
-    pub(crate) sessions: Sessions,
-    pub(crate) posts: PublishQueue,
-    /// Secrets that are missing in the configuration, or wrong there.
-    pub(crate) secrets: BTreeMap<DeviceId, Secret>,
-    pub(crate) registration: Registration,
-    pub(crate) topology: Topology,
-    pub(crate) commands: Commands,
-    pub(crate) remote: Remote,
-    /// The last order about each device, so that it is reported once.
-    pub(crate) heard: BTreeMap<DeviceId, CommandKind>,
-    pub(crate) timestamps: Timestamps,
-    pub(crate) leaving: BTreeMap<DeviceId, Leaving>,
+    spec: Arc<Spec>,
+    identities: Identities,
+    pending: Pending<Ask>,
+    sessions: Sessions,
+    posts: PublishQueue,
+    registration: Registration,
+    topology: Topology,
+    orders: Orders,
+    commands: Commands,
+    remote: Remote,
+    timestamps: Timestamps,
+    leaving: Leaving,
     /// Devices that are no longer configured and not yet forgotten.
-    pub(crate) retiring: BTreeSet<DeviceId>,
-    pub(crate) bucket: Bucket,
-    pub(crate) link: bool,
-    pub(crate) stop: Stop,
-    /// Whether the stop is for this connection only.
-    pub(crate) parting: bool,
+    retiring: BTreeSet<DeviceId>,
+    /// The pace of all messages on the connection.
+    pace: Bucket,
+    link: bool,
+    stop: Stop,
     /// The topics whose malformed messages are reported.
-    pub(crate) malformed: BTreeSet<String>,
+    malformed: BTreeSet<String>,
     latency: Latency,
-    pub(crate) outbox: Outbox,
-    pub(crate) out: VecDeque<Output>,
+    outbox: Outbox,
+    out: VecDeque<Output>,
 }
 
 impl Cloud {
     /// Returns an engine without a link, with all devices offline and none of them wanted.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
-        let identities: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
         // The start is random, so that an answer to an earlier run of this program, kept by
         // some broker, is hardly ever taken for an answer to this run. It is below 2^31, so
         // that the ids do not wrap within one run.
         let start = u32::try_from(rng.below(1 << 31)).unwrap_or_default();
         Cloud {
-            gateway: Identity::of_gateway(&spec),
-            ids: identities
-                .iter()
-                .cloned()
-                .zip((0u32..).map(DeviceId))
-                .collect(),
-            identities,
+            identities: Identities::new(Arc::clone(&spec)),
             pending: Pending::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: PublishQueue::new(Arc::clone(&spec), rng.fork()),
-            secrets: BTreeMap::new(),
             registration: Registration::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
+            orders: Orders::default(),
             commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
-            heard: BTreeMap::new(),
             timestamps: Timestamps::new(),
-            leaving: BTreeMap::new(),
+            leaving: Leaving::default(),
             retiring: BTreeSet::new(),
-            bucket: Bucket::new(spec.cloud.post.messages_per_second),
+            pace: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
-            stop: Stop::No,
-            parting: false,
+            stop: Stop::new(),
             malformed: BTreeSet::new(),
             latency: Latency::default(),
             outbox: Outbox::default(),
@@ -173,7 +154,10 @@ impl Cloud {
             self.on_link_down(now);
         }
         self.link = true;
-        let filters = topic::filters(&self.gateway, self.spec.cloud.broker.subscriptions);
+        let filters = topic::filters(
+            self.identities.gateway(),
+            self.spec.cloud.broker.subscriptions,
+        );
         for filters in filters.chunks(topic::PER_PACKET) {
             let filters = filters.to_vec();
             self.out.push_back(Output::Subscribe { filters });
@@ -192,7 +176,7 @@ impl Cloud {
         // Output that was not yet handed out was meant for that connection.
         self.out
             .retain(|o| !matches!(o, Output::Publish { .. } | Output::Subscribe { .. }));
-        for (id, _) in std::mem::take(&mut self.leaving) {
+        for id in self.leaving.take_all() {
             self.sessions
                 .want(now.mono, id, Presence::Offline, now.mono);
         }
@@ -200,6 +184,7 @@ impl Cloud {
         self.pending.drain();
         self.registration.link_down();
         self.topology.link_down();
+        self.orders.link_down();
         self.commands.link_down();
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
@@ -222,18 +207,17 @@ impl Cloud {
         let now = now.mono;
         let is_in = self.sessions.session(device) == Session::In;
         self.latency.want(now, device, presence, is_in);
-        if presence == Presence::Offline && self.leaving.contains_key(&device) {
+        if presence == Presence::Offline && self.leaving.has(device) {
             return;
         }
-        self.leaving.remove(&device);
+        self.leaving.remove(device);
         if presence == Presence::Offline
             && is_in
             && self.posts.is_waiting(device)
-            && self.stop == Stop::No
+            && !self.stop.is_on()
         {
             self.posts.hurry(now, device);
-            let until = now + LAST_WORDS;
-            self.leaving.insert(device, Leaving { since: now, until });
+            self.leaving.add(now, device);
         } else {
             self.sessions.want(now, device, presence, now);
         }
@@ -250,20 +234,70 @@ impl Cloud {
     /// the configured one. A request that was refused for the old secret is tried again at
     /// once. An unknown device is ignored.
     pub fn secret(&mut self, now: Now, device: DeviceId, secret: Secret) {
-        let Some(configured) = self.spec.device(device).map(|d| &d.secret) else {
-            return;
-        };
-        if secret.is_empty() || *self.secrets.get(&device).unwrap_or(configured) == secret {
+        if !self.identities.change_secret(device, secret) {
             return;
         }
-        self.secrets.insert(device, secret);
         self.sessions.secret_changed(now.mono, device);
         self.follow(now.mono);
     }
 
+    /// Sets whether a secret that the platform gives could be kept. As long as it could
+    /// not, no device asks for a secret; devices that need none go on. At first a secret
+    /// can be kept.
+    pub fn can_keep(&mut self, now: Now, able: bool) {
+        self.registration.set_keepable(able);
+        self.follow(now.mono);
+    }
+
+    /// Whether some device would ask for a secret now if it could be kept: then the caller
+    /// should find out whether it can be kept.
+    #[must_use]
+    pub fn wants_secrets(&self, now: Now) -> bool {
+        self.registration.wants_secrets(now.mono)
+    }
+
+    /// Sends the readings that wait to be sent, but not for long; then logs all devices
+    /// out. Ends with [`Output::LoggedOut`].
+    pub fn stop(&mut self, now: Now) {
+        if !self.stop.is_on() {
+            self.begin_to_stop(now.mono);
+        } else if self.stop.stop_for_good() {
+            self.sum_up();
+            self.out.push_back(Output::LoggedOut);
+        }
+    }
+
+    /// Leaves this connection: sends the readings that wait, but not for long, and logs all
+    /// devices out. Ends with [`Output::LoggedOut`]; then the caller ends the link, and
+    /// [`Cloud::respec`] begins again. Wishes and readings that come meanwhile are kept.
+    pub fn part(&mut self, now: Now) {
+        if !self.stop.is_on() {
+            self.begin_to_stop(now.mono);
+            self.stop.part();
+        }
+    }
+
+    fn begin_to_stop(&mut self, now: Mono) {
+        self.stop.begin(now, self.spec.stop_within);
+        self.posts.hurry_all(now);
+        self.pending.hurry(now + self.last_timeout());
+    }
+
+    /// Takes note whether the system's clock is synchronised. Until the first call, stamps
+    /// are taken as they come.
+    pub fn on_clock(&mut self, now: Now, synchronised: bool) {
+        let news = self.timestamps.system(now, synchronised);
+        self.clock_news(now, news);
+    }
+
+    /// Takes note that a remote task has ended.
+    pub fn on_remote_task_done(&mut self, now: Now, done: RemoteResult) {
+        self.remote.on_done(now, done);
+    }
+
     /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
-        if self.stop != Stop::No && !self.parting {
+        if !self.stop.takes_readings() {
             self.outbox.count().dropped_at_stop += 1;
             return;
         }
@@ -272,7 +306,11 @@ impl Cloud {
                 reading.at.wall = wall;
                 self.posts.put(now, reading, &mut self.outbox);
             }
-            None => self.hold(now.mono, reading),
+            None => {
+                let most = self.spec.cloud.post.queue;
+                self.timestamps
+                    .hold(now.mono, reading, most, &mut self.outbox);
+            }
         }
     }
 
@@ -310,10 +348,9 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
             wake = Wake::earlier(wake, self.paced(self.remote_due()));
-            let last = self.leaving.values().map(|l| l.until).min();
-            wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
+            wake = Wake::earlier(wake, self.leaving.due());
         }
-        Wake::earlier(wake, self.stop_due())
+        Wake::earlier(wake, self.stop.due())
     }
 
     // --- queries -----------------------------------------------------------------
@@ -363,7 +400,9 @@ impl Cloud {
         if let Some(ask) = self.pending.expired(mono) {
             match ask {
                 Ask::Session(request) => self.sessions.lost(mono, request, &mut self.outbox),
-                Ask::Admit(request) => self.registration.lost(mono, request, &mut self.outbox),
+                Ask::Registration(request) => {
+                    self.registration.lost(mono, request, &mut self.outbox)
+                }
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
                 Ask::Config => self.remote.on_get_lost(now),
             }
@@ -411,7 +450,10 @@ impl Cloud {
             self.see_to_the_topology(now);
             return true;
         }
-        if due(self.paced(self.remote_due())) && self.see_to_the_remote(now) {
+        if due(self.paced(self.remote_due()))
+            && let Some(action) = self.remote.poll(now)
+        {
+            self.act_for_remote(mono, action);
             return true;
         }
         if due(self.paced(self.post_due())) {
@@ -426,23 +468,97 @@ impl Cloud {
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
-        let gone = self
-            .leaving
-            .iter()
-            .find(|(id, l)| l.until <= now || !self.posts.is_waiting(**id))
-            .map(|(id, l)| (*id, l.since));
+        let posts = &self.posts;
+        let gone = self.leaving.next(now, |id| posts.is_waiting(id));
         let Some((id, since)) = gone else {
             return false;
         };
-        self.leaving.remove(&id);
         self.sessions.want(now, id, Presence::Offline, since);
         self.follow(now);
         true
     }
 
+    /// Sends one answer or request about registration, the topology or an order.
+    fn see_to_the_topology(&mut self, now: Now) {
+        let mono = now.mono;
+        if let Some((topic, payload)) = self.orders.take() {
+            return self.publish(mono, topic, payload);
+        }
+        if let Some((topic, payload)) = self.commands.take(mono) {
+            return self.publish(mono, topic, payload);
+        }
+        if let Some(version) = self.topology.take_inform() {
+            return self.inform(mono, version);
+        }
+        if self.topology.due().is_some_and(|w| w.at <= mono) {
+            let request = self.topology.take();
+            return self.ask_topology(mono, request);
+        }
+        let request = self.registration.take(mono, &mut self.sessions, &self.spec);
+        if let Some(request) = request {
+            self.ask_registration(now, request);
+        }
+        self.follow(mono);
+    }
+
+    /// Goes on with stopping, if it is time; returns whether it was.
+    fn stop_on(&mut self, now: Now) -> bool {
+        let (link, posts, sessions) = (self.link, &self.posts, &self.sessions);
+        let may_deliver = || link && posts.has_last_readings();
+        let step = self.stop.next(now.mono, may_deliver, || sessions.is_over());
+        match step {
+            None => return false,
+            Some(StopStep::LogOut(reason)) => {
+                self.leaving = Leaving::default();
+                self.sessions.stop(now.mono, reason);
+                self.follow(now.mono);
+            }
+            Some(StopStep::End {
+                is_confirmed,
+                is_for_good,
+            }) => {
+                if !is_confirmed {
+                    self.pending.forget(|ask| matches!(ask, Ask::Session(_)));
+                    self.sessions.give_up();
+                }
+                if is_for_good {
+                    self.sum_up();
+                }
+                self.out.push_back(Output::LoggedOut);
+            }
+        }
+        true
+    }
+
+    /// Reports what is left at the end.
+    fn sum_up(&mut self) {
+        self.posts.count_accepted(&mut self.outbox);
+        let readings = self.backlog();
+        self.outbox.count().dropped_at_stop += readings as u64;
+        self.outbox.tell(Notice::Stopped {
+            unconfirmed: self.sessions.unconfirmed(),
+            readings,
+        });
+    }
+
+    /// Takes note that this device needs that step before it can log in.
+    fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
+        self.registration.need(now, step, id, &self.spec);
+    }
+
+    /// Reports what became known of the time; readings that waited for it go on.
+    fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
+        if let Some(news) = news {
+            self.outbox.tell(Notice::Clock(news));
+        }
+        while let Some(reading) = self.timestamps.release() {
+            self.posts.put(now, reading, &mut self.outbox);
+        }
+    }
+
     /// Tells the publish queue which devices came and went, and the registration which
     /// devices need a step.
-    pub(crate) fn follow(&mut self, now: Mono) {
+    fn follow(&mut self, now: Mono) {
         for (id, step) in self.sessions.take_held() {
             self.need(now, step, id);
         }
@@ -469,7 +585,7 @@ impl Cloud {
                     self.posts.session_lost(now, id);
                 }
                 self.posts.left(now, id);
-                if self.leaving.remove(&id).is_some() {
+                if self.leaving.remove(id) {
                     self.sessions.want(now, id, Presence::Offline, now);
                 }
             }
@@ -480,19 +596,25 @@ impl Cloud {
     /// Returns when registration, the topology or answers to orders have something to do;
     /// these parts end with the wish to be online.
     fn topology_due(&self) -> Option<Wake> {
-        let due = Wake::earlier(self.topology.due(), self.registration.due());
+        let due = Wake::earlier(self.orders.due(), self.topology.due());
+        let due = Wake::earlier(due, self.registration.due());
         let due = Wake::earlier(due, self.commands.due());
-        (self.link && self.stop == Stop::No).then_some(due)?
+        (self.link && !self.stop.is_on()).then_some(due)?
+    }
+
+    /// Returns when the remote configuration has something to do; never once all devices
+    /// are logged out.
+    fn remote_due(&self) -> Option<Wake> {
+        (!self.stop.is_on()).then(|| self.remote.wake_at())?
     }
 
     fn post_due(&self) -> Option<Wake> {
-        let posting = matches!(self.stop, Stop::No | Stop::LastReadings { .. });
-        (self.link && posting).then(|| self.posts.due())?
+        (self.link && self.stop.may_post()).then(|| self.posts.due())?
     }
 
     /// Returns this wake-up, but no earlier than the connection's pace allows.
     fn paced(&self, wake: Option<Wake>) -> Option<Wake> {
-        let ready = self.bucket.ready_at();
+        let ready = self.pace.ready_at();
         wake.map(|w| Wake {
             at: w.at.max(ready),
             why: w.why,

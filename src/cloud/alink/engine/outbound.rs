@@ -1,53 +1,35 @@
-//! How the engine makes its requests to the platform: the topic, the body, the signature
-//! and the deadline of each. The sending half of `engine.rs`.
+//! How the engine makes its requests to the platform: the topic and the deadline of each.
+//! The sending half of `engine/mod.rs`; the parts write the bodies.
 
-use crate::base::{DeviceId, Mono, Now};
-use crate::spec::Subscriptions;
+use std::time::Duration;
 
-use crate::cloud::alink::engine::stop::Stop;
+use crate::base::{AskId, Mono, Now, Wall};
+
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
+use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::publish::BatchId;
+use crate::cloud::alink::registration::RegistrationRequest;
+use crate::cloud::alink::remote_config::RemoteAction;
 use crate::cloud::alink::requests::pending::Answers;
 use crate::cloud::alink::session::SessionRequest;
 use crate::cloud::alink::session::device::SessionChange;
-use crate::cloud::alink::wire::payload;
-use crate::cloud::alink::wire::payload::Login;
-use crate::cloud::alink::wire::payload::relation::Relation;
-use crate::cloud::alink::wire::sign;
-use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
+use crate::cloud::alink::topology::TopologyAsk;
+use crate::cloud::alink::wire::payload::relation;
+use crate::cloud::alink::wire::payload::remote;
+use crate::cloud::alink::wire::topic::{GatewayAsk, Order, Topic};
 
 impl Cloud {
-    pub(crate) fn ask_session(&mut self, now: Now, request: SessionRequest) {
+    pub(super) fn ask_session(&mut self, now: Now, request: SessionRequest) {
         let id = self.pending.id();
-        let members = request.members();
-        let method = self.spec.cloud.sign_method;
-        let (ask, payload) = match (request.kind(), &members[..]) {
-            (SessionChange::LogIn, [one]) => (
-                SessionAsk::Login,
-                payload::login(id, &self.login(now, *one)),
-            ),
-            (SessionChange::LogIn, many) => {
-                let list: Vec<Login> = many.iter().map(|m| self.login(now, *m)).collect();
-                (
-                    SessionAsk::BatchLogin,
-                    payload::batch_login(id, method, &list),
-                )
-            }
-            (SessionChange::LogOut, [one]) => (
-                SessionAsk::Logout,
-                payload::logout(id, &self.identities[one.index()]),
-            ),
-            (SessionChange::LogOut, many) => {
-                let list = many.iter().map(|m| &self.identities[m.index()]);
-                (SessionAsk::BatchLogout, payload::batch_logout(id, list))
-            }
-        };
+        let at = self.signing_time(now);
+        let (ask, payload) = request.message(at, id, &self.identities);
+        let counters = self.outbox.count();
         match request.kind() {
-            SessionChange::LogIn => self.outbox.count().login_messages += 1,
-            SessionChange::LogOut => self.outbox.count().logout_messages += 1,
+            SessionChange::LogIn => counters.login_messages += 1,
+            SessionChange::LogOut => counters.logout_messages += 1,
         }
-        let timeout = match self.stop {
-            Stop::No => {
+        let timeout = match self.stop.is_on() {
+            false => {
                 let of = match request.kind() {
                     SessionChange::LogIn => Answers::LogIns,
                     SessionChange::LogOut => Answers::LogOuts,
@@ -55,48 +37,82 @@ impl Cloud {
                 self.pending
                     .patience(of, self.spec.cloud.session.reply_timeout)
             }
-            Stop::LastReadings { .. } | Stop::Asked { .. } | Stop::Done => self.last_timeout(),
+            true => self.last_timeout(),
         };
-        self.publish(now.mono, Topic::Session(self.gateway.clone(), ask), payload);
-        self.pending.open(
-            id,
-            Topic::SessionReply(self.gateway.clone(), ask),
-            Ask::Session(request),
-            now.mono,
-            timeout,
-        );
+        let gateway = self.identities.gateway().clone();
+        self.publish(now.mono, Topic::Session(gateway.clone(), ask), payload);
+        let reply = Topic::SessionReply(gateway, ask);
+        let what = Ask::Session(request);
+        self.pending.open(id, reply, what, now.mono, timeout);
     }
 
-    pub(crate) fn ask_post(&mut self, now: Mono, batch: BatchId) {
+    pub(super) fn ask_registration(&mut self, now: Now, request: RegistrationRequest) {
         let id = self.pending.id();
-        let content = self.posts.content(batch);
-        let (topic, payload) = match &content[..] {
-            [(device, properties)] => (
-                Topic::Post(self.identities[device.index()].clone()),
-                payload::post(id, properties),
-            ),
-            _ => {
-                let several = content.into_iter();
-                let devices = several.map(|(d, p)| (&self.identities[d.index()], p));
-                (
-                    Topic::Pack(self.gateway.clone()),
-                    payload::pack_post(id, devices),
-                )
+        let at = self.signing_time(now);
+        let (ask, payload) = self
+            .registration
+            .message(at, id, &request, &self.identities);
+        self.ask_gateway(now.mono, id, ask, payload, Ask::Registration(request));
+    }
+
+    pub(super) fn ask_topology(&mut self, now: Mono, request: TopologyAsk) {
+        let id = self.pending.id();
+        let (ask, payload) = request.message(id, &self.identities);
+        self.ask_gateway(now, id, ask, payload, Ask::Topology(request));
+    }
+
+    /// Reports the version that runs here.
+    pub(super) fn inform(&mut self, now: Mono, version: &str) {
+        let body = relation::inform(self.pending.id(), version);
+        let topic = Topic::Inform(self.identities.gateway().clone());
+        self.publish(now, topic, body);
+    }
+
+    /// Carries out what the remote configuration wants.
+    pub(super) fn act_for_remote(&mut self, now: Mono, action: RemoteAction) {
+        match action {
+            RemoteAction::Get => {
+                let id = self.pending.id();
+                let body = remote::get(id);
+                self.ask_gateway(now, id, GatewayAsk::Config, body, Ask::Config);
             }
-        };
+            RemoteAction::Answer(body) => {
+                let gateway = self.identities.gateway().clone();
+                self.publish(now, Topic::OrderReply(gateway, Order::Configure), body);
+            }
+            RemoteAction::Task(task) => self.out.push_back(Output::RemoteTask(task)),
+            RemoteAction::Notice(news) => self.outbox.tell(Notice::Remote(news)),
+        }
+    }
+
+    /// Sends one of the gateway's requests.
+    fn ask_gateway(&mut self, now: Mono, id: AskId, ask: GatewayAsk, payload: Vec<u8>, what: Ask) {
+        self.outbox.count().topology_messages += 1;
+        let gateway = self.identities.gateway().clone();
+        self.publish(now, Topic::Gateway(gateway.clone(), ask), payload);
+        let reply = Topic::GatewayReply(gateway, ask);
+        let most = self.spec.cloud.session.reply_timeout;
+        let wait = self.pending.patience(Answers::Others, most);
+        self.pending.open(id, reply, what, now, wait);
+    }
+
+    pub(super) fn ask_post(&mut self, now: Mono, batch: BatchId) {
+        let id = self.pending.id();
+        let (topic, payload) = self.posts.message(id, batch, &self.identities);
         self.outbox.count().post_messages += 1;
         self.publish(now, topic, payload);
         let hint = self.pending.bound();
         self.posts.sent(now, id, batch, hint, &mut self.outbox);
     }
 
-    pub(crate) fn ask_time(&mut self, now: Mono) {
+    pub(super) fn ask_time(&mut self, now: Mono) {
         let payload = self.timestamps.ask(now);
-        self.publish(now, Topic::Ntp(self.gateway.clone()), payload);
+        let topic = Topic::Ntp(self.identities.gateway().clone());
+        self.publish(now, topic, payload);
     }
 
-    pub(crate) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
-        self.bucket.take(now);
+    pub(super) fn publish(&mut self, now: Mono, topic: Topic, payload: Vec<u8>) {
+        self.pace.take(now);
         self.outbox.count().published += 1;
         self.out.push_back(Output::Publish {
             topic: topic.to_string(),
@@ -104,39 +120,14 @@ impl Cloud {
         });
     }
 
-    /// Returns one device's signed part of a log-in.
-    fn login(&self, now: Now, id: DeviceId) -> Login {
-        let who = &self.identities[id.index()];
-        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
-        // The suffix asks the platform to subscribe the device's topics, the
-        // reply to its posts among them, as the C and Python SDKs do.
-        let client_id = match self.spec.cloud.broker.subscriptions {
-            Subscriptions::Platform => format!("{pk}.{dn}|_ss=1|"),
-            Subscriptions::Broker => format!("{pk}&{dn}"),
-        };
-        let (timestamp, sign) = self.signed(now, id, &client_id);
-        let method = self.spec.cloud.sign_method;
-        Login::new(who, client_id, timestamp, method, sign)
+    /// Returns the time that a signature is made with.
+    fn signing_time(&self, now: Now) -> Wall {
+        self.timestamps.stamp(now).unwrap_or(now.wall)
     }
 
-    /// Returns one device's part of a relation, signed with its secret.
-    pub(crate) fn relation(&self, now: Now, id: DeviceId) -> Relation {
-        let who = &self.identities[id.index()];
-        let client_id = format!("{}&{}", who.product_key, who.device_name);
-        let (timestamp, sign) = self.signed(now, id, &client_id);
-        Relation::new(who, client_id, timestamp, self.spec.cloud.sign_method, sign)
-    }
-
-    /// Returns the time stamp, and the signature over it.
-    fn signed(&self, now: Now, id: DeviceId, client_id: &str) -> (String, String) {
-        let who = &self.identities[id.index()];
-        let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
-        let wall = self.timestamps.stamp(now).unwrap_or(now.wall);
-        let timestamp = wall.as_millis().max(0).to_string();
-        let content = sign::device_content(client_id, dn, pk, Some(&timestamp));
-        let secret = self.secrets.get(&id);
-        let secret = secret.unwrap_or(&self.spec.devices[id.index()].secret);
-        let sign = sign::sign(self.spec.cloud.sign_method, secret, &content);
-        (timestamp, sign)
+    /// Returns the reply timeout while stopping. Three rounds fit into the time there is:
+    /// the answer to a request under way, or the last readings, and two tries to log out.
+    pub(super) fn last_timeout(&self) -> Duration {
+        (self.spec.stop_within / 4).min(self.spec.cloud.session.reply_timeout)
     }
 }

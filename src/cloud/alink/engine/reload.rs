@@ -16,42 +16,22 @@ use std::sync::Arc;
 use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
-use crate::cloud::alink::engine::stop::Stop;
-use crate::cloud::alink::engine::{Cloud, Output};
-use crate::cloud::alink::wire::topic::Identity;
+use crate::cloud::alink::engine::Cloud;
 
 /// The new number of each point of a device's profile, if the point is still there.
 type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
 
 impl Cloud {
-    /// Leaves this connection: sends the readings that wait, but not for long, and logs all
-    /// devices out. Ends with [`Output::LoggedOut`]; then the caller ends the link, and
-    /// [`Cloud::respec`] begins again. Wishes and readings that come meanwhile are kept.
-    pub fn part(&mut self, now: Now) {
-        if self.stop == Stop::No {
-            self.stop(now);
-            self.parting = true;
-        }
-    }
-
-    /// Turns parting into stopping.
-    pub(crate) fn stop_for_good(&mut self) {
-        if std::mem::take(&mut self.parting) && self.stop == Stop::Done {
-            self.sum_up();
-            self.out.push_back(Output::LoggedOut);
-        }
-    }
-
     /// Uses this installation from now on; `changes` tells how it differs from the last. If
     /// the connection changes, the old one must have ended.
     pub fn respec(&mut self, now: Now, spec: Arc<Spec>, changes: &Changes) {
         let mono = now.mono;
         let old = std::mem::replace(&mut self.spec, Arc::clone(&spec));
         self.posts.respec(Arc::clone(&spec));
-        self.gateway = Identity::of_gateway(&spec);
+        self.identities.respec(Arc::clone(&spec));
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
-            self.bucket = self.bucket.at_rate(rate);
+            self.pace = self.pace.at_rate(rate);
             self.registration.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }
@@ -62,25 +42,20 @@ impl Cloud {
         if changes.cloud.limits || !moves.is_empty() {
             self.repack(mono, &moves);
         }
-        for d in spec.devices.iter().skip(self.identities.len()) {
-            self.identities.push(Identity::of_device(d));
-        }
-        self.sessions.grow(self.identities.len());
+        self.sessions.grow(spec.devices.len());
         // If some devices are removed as well, the topology is asked for once those are
         // gone.
         if !changes.devices.added.is_empty() && changes.devices.removed.is_empty() {
             self.topology.look_again(mono);
         }
         for id in &changes.devices.added {
-            if let Some(who) = self.identities.get(id.index()) {
-                self.ids.insert(who.clone(), *id);
-            }
+            self.identities.add(*id);
             self.retiring.remove(id);
             self.resigned(mono, *id);
         }
         for (id, change) in &changes.devices.changed {
             if change.secret {
-                self.secrets.remove(id);
+                self.identities.forget_secret(*id);
                 self.resigned(mono, *id);
             }
         }
@@ -92,17 +67,16 @@ impl Cloud {
         }
         if changes.cloud.products {
             let (before, after) = (&old.cloud.products, &spec.cloud.products);
-            self.products_changed(mono, |who| {
-                before.get(&who.product_key) != after.get(&who.product_key)
-            });
+            self.registration
+                .products_changed(mono, &mut self.sessions, &self.identities, |who| {
+                    before.get(&who.product_key) != after.get(&who.product_key)
+                });
         }
         if changes.cloud.connection {
-            // The orders taken so far were about another gateway.
-            self.heard.clear();
+            self.orders.forget_all();
             self.sessions.forget_topology_places(mono);
         }
-        if std::mem::take(&mut self.parting) {
-            self.stop = Stop::No;
+        if self.stop.resume() {
             self.sessions.resume();
         }
         self.follow(mono);
@@ -112,17 +86,13 @@ impl Cloud {
     /// one for the first time; the configured secret goes before a secret that we were
     /// given.
     fn resigned(&mut self, now: Mono, id: DeviceId) {
-        let configured = self.spec.device(id).is_some_and(|d| !d.secret.is_empty());
-        if configured {
-            self.secrets.remove(&id);
-        }
-        let has_secret = configured || self.secrets.contains_key(&id);
+        let has_secret = self.identities.prefer_configured_secret(id);
         self.sessions.resigned(now, id, has_secret);
     }
 
     /// Forgets the devices that are no longer configured and of which nothing is left at
     /// the platform.
-    pub(crate) fn forget_retired(&mut self, now: Mono) {
+    pub(super) fn forget_retired(&mut self, now: Mono) {
         if self.retiring.is_empty() {
             return;
         }
@@ -138,12 +108,9 @@ impl Cloud {
         for id in gone {
             self.retiring.remove(&id);
             self.sessions.forget(id);
-            self.secrets.remove(&id);
-            self.heard.remove(&id);
+            self.orders.forget(id);
             self.outbox.count().dropped_unknown += self.posts.forget(now, id);
-            if let Some(who) = self.identities.get(id.index()) {
-                self.ids.remove(who);
-            }
+            self.identities.forget(id);
             if self.retiring.is_empty() {
                 self.topology.look_again(now);
             }

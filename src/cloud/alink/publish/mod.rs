@@ -20,6 +20,7 @@
 //! sessions are suspect, and prove that they are alive, is in [`session_probes`].
 
 pub(crate) mod batch;
+mod message;
 mod provisional;
 pub(crate) mod sendings;
 pub(crate) mod session_probes;
@@ -40,7 +41,7 @@ use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::{Group, Split};
 use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::wire::code::CodeMeaning;
-use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
+use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Reply};
 use batch::{Batch, Batches};
 use provisional::Provisional;
 use sendings::{Found, Sending, Sendings};
@@ -401,19 +402,6 @@ impl PublishQueue {
             return None;
         }
         Some(id)
-    }
-
-    /// Returns the content of a batch: the properties of each device.
-    pub(crate) fn content(&self, id: BatchId) -> Vec<(DeviceId, Properties)> {
-        let parts = self.batches.get(id).map(Batch::parts);
-        let devices = parts.into_iter().flatten().map(|(device, part)| {
-            let mut all = Properties::default();
-            for (_, reading) in part {
-                all.append(&waiting::property(&self.spec, reading));
-            }
-            (*device, all)
-        });
-        devices.collect()
     }
 
     /// Takes note that a batch is on its way. `hint` is how long replies to other requests

@@ -10,21 +10,22 @@
 pub mod enrolment;
 pub mod identity;
 mod queue;
-pub(crate) mod secrets;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
-use crate::spec::SessionLimits;
+use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Secret, Wake, Wall};
+use crate::spec::{SessionLimits, Spec};
 
-use crate::cloud::alink::engine::{Ask, Cloud};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::registration::queue::QueueKind;
+use crate::cloud::alink::requests::context::{Answer, Context};
+use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::Throttle;
-use crate::cloud::alink::requests::pending::Answers;
+use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::topology::events::TopologyEvent;
@@ -32,7 +33,7 @@ use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
-use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
+use crate::cloud::alink::wire::topic::GatewayAsk;
 
 /// After this many refusals in a row that blame no device, a message is searched all the
 /// same, as for sessions.
@@ -46,7 +47,7 @@ const QUICK: u32 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationRequest {
     queue: QueueKind,
-    pub(crate) group: Group,
+    group: Group,
     backoff: Backoff,
     failures: u32,
     /// How many answers were lost in a row.
@@ -68,8 +69,8 @@ pub(crate) struct Registration {
     next_key: u64,
     /// Whether a secret that the platform gives could be kept; no device asks for a secret
     /// that would be lost.
-    pub(crate) keepable: bool,
-    pub(crate) rng: Rng,
+    keepable: bool,
+    rng: Rng,
 }
 
 impl Registration {
@@ -87,8 +88,10 @@ impl Registration {
         }
     }
 
-    /// Puts this device into the pool of that queue, unless it waits already.
-    fn need(&mut self, now: Mono, queue: QueueKind, id: DeviceId) {
+    /// Takes note that this device needs that step before it can log in: puts the device
+    /// into the pool of its queue, unless it waits already.
+    pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId, spec: &Spec) {
+        let queue = QueueKind::of(step, id, spec);
         if self.placed.insert(id) {
             self.pools[queue.index()].insert((now, id));
         }
@@ -109,6 +112,11 @@ impl Registration {
             .into_iter()
             .filter_map(|queue| self.queue_due(queue));
         due.min().map(|at| Wake::new(at, "admission"))
+    }
+
+    /// Sets whether a secret that the platform gives could be kept.
+    pub(crate) const fn set_keepable(&mut self, able: bool) {
+        self.keepable = able;
     }
 
     /// Whether any device would ask for a secret now if it could be kept.
@@ -147,8 +155,58 @@ impl Registration {
         Some(at.max(throttle.opens_at()))
     }
 
-    /// Returns the next request that is due.
-    fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
+    /// Returns the next request that is due, about those of its devices that still need it.
+    pub(crate) fn take(
+        &mut self,
+        now: Mono,
+        sessions: &mut Sessions,
+        spec: &Spec,
+    ) -> Option<RegistrationRequest> {
+        let mut request = self.take_due(now)?;
+        let (keep, leave): (Vec<_>, Vec<_>) = request.group.members.into_iter().partition(|id| {
+            let step = request.queue.step();
+            sessions.needs(now, *id, step) && QueueKind::of(step, *id, spec) == request.queue
+        });
+        for id in leave {
+            // The device may need another step first. That step could not be noted while
+            // the device was placed here for this one.
+            self.free(id);
+            sessions.settle(now, id, now);
+        }
+        if keep.is_empty() {
+            return None;
+        }
+        request.group.members = keep;
+        self.under_way[request.queue.index()] += 1;
+        Some(request)
+    }
+
+    /// Writes a request, signed at this time.
+    pub(crate) fn message(
+        &mut self,
+        at: Wall,
+        id: AskId,
+        request: &RegistrationRequest,
+        identities: &Identities,
+    ) -> (GatewayAsk, Vec<u8>) {
+        let members = request.group.members.iter();
+        match request.queue {
+            QueueKind::Register => {
+                let who = members.map(|m| identities.of(*m));
+                (GatewayAsk::Register, relation::names(id, who))
+            }
+            QueueKind::ProductRegister => {
+                let list = identities.proxied(&request.group.members, &mut self.rng);
+                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
+            }
+            QueueKind::Relate => {
+                let list: Vec<_> = members.map(|m| identities.relation(at, *m)).collect();
+                (GatewayAsk::Relate, relation::relate(id, &list))
+            }
+        }
+    }
+
+    fn take_due(&mut self, now: Mono) -> Option<RegistrationRequest> {
         let queue = QueueKind::ALL
             .into_iter()
             .find(|queue| self.queue_due(*queue).is_some_and(|at| at <= now))?;
@@ -201,12 +259,12 @@ impl Registration {
         self.placed.contains(&id)
     }
 
-    pub(crate) fn free(&mut self, id: DeviceId) {
+    fn free(&mut self, id: DeviceId) {
         self.placed.remove(&id);
     }
 
     /// Takes back registrations that are not under way; returns their devices.
-    pub(crate) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
+    fn call_off_registrations(&mut self) -> Vec<DeviceId> {
         let mut off = Vec::new();
         for queue in [QueueKind::Register, QueueKind::ProductRegister] {
             let pool = std::mem::take(&mut self.pools[queue.index()]);
@@ -264,112 +322,54 @@ impl Registration {
     }
 }
 
-impl Cloud {
-    /// Takes note that this device needs that step before it can log in.
-    pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
-        let queue = self.queue(step, id);
-        self.registration.need(now, queue, id);
-    }
+impl Registration {
+    // --- answers -----------------------------------------------------------------
 
-    /// Makes the registration and topology requests that are due.
-    pub(crate) fn admit(&mut self, now: Now) {
-        let Some(mut request) = self.registration.take(now.mono) else {
-            return;
-        };
-        let (keep, leave): (Vec<_>, Vec<_>) = request.group.members.into_iter().partition(|id| {
-            let step = request.queue.step();
-            self.sessions.needs(now.mono, *id, step) && self.queue(step, *id) == request.queue
-        });
-        for id in leave {
-            // The device may need another step first. That step could not be noted while
-            // the device was placed here for this one.
-            self.registration.free(id);
-            self.sessions.settle(now.mono, id, now.mono);
-        }
-        self.follow(now.mono);
-        if keep.is_empty() {
-            return;
-        }
-        request.group.members = keep;
-        let id = self.pending.id();
-        let members = request.group.members.iter();
-        let (ask, payload) = match request.queue {
-            QueueKind::Register => {
-                let who = members.map(|m| &self.identities[m.index()]);
-                (GatewayAsk::Register, relation::names(id, who))
-            }
-            QueueKind::ProductRegister => {
-                let list = self.proxied(&request.group.members);
-                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
-            }
-            QueueKind::Relate => {
-                let list: Vec<_> = members.map(|m| self.relation(now, *m)).collect();
-                (GatewayAsk::Relate, relation::relate(id, &list))
-            }
-        };
-        self.registration.under_way[request.queue.index()] += 1;
-        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(request));
-    }
-
-    /// Sends one of the gateway's requests.
-    pub(crate) fn ask_gateway(
+    /// Takes the platform's answer; returns the secrets that it gave.
+    pub(crate) fn answered(
         &mut self,
-        now: Mono,
-        id: crate::base::AskId,
-        ask: GatewayAsk,
-        payload: Vec<u8>,
-        what: Ask,
-    ) {
-        self.outbox.count().topology_messages += 1;
-        self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
-        let reply = Topic::GatewayReply(self.gateway.clone(), ask);
-        let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.pending.patience(Answers::Others, most);
-        self.pending.open(id, reply, what, now, wait);
-    }
-
-    /// Takes the platform's answer; `named` are the devices in its `data`.
-    pub(crate) fn admission_answered(
-        &mut self,
-        now: Mono,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
         mut request: RegistrationRequest,
-        reply: &Reply,
-        named: &[DeviceId],
-        payload: &[u8],
-    ) {
+        answer: Answer<'_>,
+    ) -> Vec<(DeviceId, Secret)> {
+        let now = context.now;
+        let reply = answer.reply;
         let (queue, step) = (request.queue, request.queue.step());
-        self.registration.returned(queue);
+        self.returned(queue);
         let verdict = reply.code.verdict();
-        let throttle = &mut self.registration.throttles[queue.index()];
         if verdict != CodeMeaning::Throttled {
-            throttle.passed(now);
+            self.throttles[queue.index()].passed(now);
         }
+        let mut secrets = Vec::new();
         if step == LoginNeed::Register {
             // Whatever the code: a secret that was given is taken.
-            let given = self.take_secrets(now, &request.group.members, payload);
-            request.group.members.retain(|id| !given.contains(id));
+            let asked = &request.group.members;
+            secrets = self.take_secrets(context, sessions, asked, answer.payload);
+            let given = |id: &DeviceId| secrets.iter().any(|(device, _)| device == id);
+            request.group.members.retain(|id| !given(id));
             if request.group.members.is_empty() {
-                return;
+                return secrets;
             }
         }
         if verdict != CodeMeaning::Accepted {
-            self.outbox.count().refused += 1;
+            context.outbox.count().refused += 1;
         }
         match verdict {
             CodeMeaning::Accepted if step == LoginNeed::Register => {
                 // Some devices got no secret, and no reason was given: the request is
                 // repeated.
-                self.registration.later(now, request);
+                self.later(now, request);
             }
-            CodeMeaning::Accepted => self.added(now, &request.group.members),
+            CodeMeaning::Accepted => self.added(context, sessions, &request.group.members),
             CodeMeaning::Throttled => {
-                self.outbox.count().throttled += 1;
-                let throttle = &mut self.registration.throttles[queue.index()];
-                if let Some(wait) = throttle.refused(now, &mut self.registration.rng) {
+                context.outbox.count().throttled += 1;
+                let throttle = &mut self.throttles[queue.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     let what = step.words();
-                    self.outbox.tell(Notice::Throttled { what, wait });
+                    context.outbox.tell(Notice::Throttled { what, wait });
                 }
-                self.registration.again(request, now);
+                self.again(request, now);
             }
             CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
@@ -377,11 +377,11 @@ impl Cloud {
                     message: reply.message.clone(),
                     times: 1,
                 };
-                self.outbox.often(now, trouble);
+                context.outbox.often(now, trouble);
                 if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
-                    self.search_admission(now, request, reply, named);
+                    self.search(context, sessions, request, answer);
                 } else {
-                    self.registration.later(now, request);
+                    self.later(now, request);
                 }
             }
             CodeMeaning::Request => {
@@ -389,104 +389,102 @@ impl Cloud {
                     message: reply.message.clone(),
                     devices: request.group.members.len(),
                 };
-                self.outbox.often(now, refused);
-                self.search_admission(now, request, reply, named);
+                context.outbox.often(now, refused);
+                self.search(context, sessions, request, answer);
             }
             CodeMeaning::Full
             | CodeMeaning::NoSession
             | CodeMeaning::Device { .. }
-            | CodeMeaning::Unknown => {
-                self.search_admission(now, request, reply, named);
-            }
+            | CodeMeaning::Unknown => self.search(context, sessions, request, answer),
         }
+        secrets
     }
 
     /// Takes an acceptance that came after its deadline: the platform carried the request
     /// out, so devices that still wait for it need not.
-    pub(crate) fn admission_late(
-        &mut self,
-        now: Mono,
+    pub(crate) fn late(
+        &self,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
         request: &RegistrationRequest,
         reply: &Reply,
     ) {
         if reply.code.verdict() == CodeMeaning::Accepted && request.queue == QueueKind::Relate {
-            self.related(now, &request.group.members);
+            related(context, sessions, &request.group.members);
         }
     }
 
-    fn added(&mut self, now: Mono, members: &[DeviceId]) {
+    fn added(&mut self, context: &mut Context<'_>, sessions: &mut Sessions, members: &[DeviceId]) {
         for id in members {
-            self.registration.free(*id);
+            self.free(*id);
         }
-        self.related(now, members);
+        related(context, sessions, members);
     }
 
-    /// Takes note that these devices are in the topology now; reports those that lacked a
-    /// place.
-    fn related(&mut self, now: Mono, members: &[DeviceId]) {
-        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, LoginNeed::Relate);
-        let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
-        for id in members {
-            self.sessions.related(now, *id);
-        }
-        if !news.is_empty() {
-            self.outbox.count().related += news.len() as u64;
-            self.outbox.tell(Notice::Topology(TopologyEvent::Related {
-                names: self.names(&news),
-                devices: news,
-            }));
-        }
-    }
-
-    fn search_admission(
+    /// Searches this group for the device that is to blame.
+    fn search(
         &mut self,
-        now: Mono,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
         request: RegistrationRequest,
-        reply: &Reply,
-        named: &[DeviceId],
+        answer: Answer<'_>,
     ) {
+        let (now, reply) = (context.now, answer.reply);
         let step = request.queue.step();
         let refusals = request.refusals + 1;
-        let split = request.group.refused_again(named, refusals);
+        let split = request.group.refused_again(answer.named, refusals);
         for id in split.culprits {
-            self.registration.free(id);
-            if !self.spec.has(id) {
+            self.free(id);
+            if !context.identities.spec().has(id) {
                 continue;
             }
-            if self.sessions.needs_block(id, step) {
+            if sessions.needs_block(id, step) {
                 let (code, at) = (reply.code, At::Step(step));
-                let outbox = &mut self.outbox;
-                self.sessions
-                    .block(now, id, code, &reply.message, at, outbox);
+                sessions.block(now, id, code, &reply.message, at, context.outbox);
                 if step == LoginNeed::Relate {
-                    self.sessions.doubt_secret(id, code);
+                    sessions.doubt_secret(id, code);
                 }
             } else if step == LoginNeed::Register {
                 // A late answer gave the device a secret, or the device needs none any
                 // more.
-                self.sessions.settle(now, id, now);
+                sessions.settle(now, id, now);
             } else {
-                self.outbox.tell(Notice::Topology(TopologyEvent::Refused {
+                let refused = TopologyEvent::Refused {
                     what: "adding to the topology",
                     code: reply.code,
                     message: reply.message.clone(),
-                    names: self.names(&[id]),
-                }));
+                    names: context.identities.names(&[id]),
+                };
+                context.outbox.tell(Notice::Topology(refused));
             }
             if step == LoginNeed::Relate {
-                self.sessions.released(now, id);
+                sessions.released(now, id);
             }
         }
         for group in split.next {
-            let mut part = self.registration.request(request.queue, group.members);
+            let mut part = self.request(request.queue, group.members);
             part.refusals = refusals;
-            self.registration.again(part, now);
+            self.again(part, now);
         }
     }
+}
 
-    /// Returns device names for the journal.
-    pub(crate) fn names(&self, ids: &[DeviceId]) -> String {
-        let names = ids.iter().filter_map(|id| self.spec.device(*id));
-        names.map(|d| d.name.as_str()).collect::<Vec<_>>().join(" ")
+/// Takes note that these devices are in the topology now; reports those that lacked a
+/// place.
+fn related(context: &mut Context<'_>, sessions: &mut Sessions, members: &[DeviceId]) {
+    let now = context.now;
+    let lacked = |id: &DeviceId| sessions.needs(now, *id, LoginNeed::Relate);
+    let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
+    for id in members {
+        sessions.related(now, *id);
+    }
+    if !news.is_empty() {
+        context.outbox.count().related += news.len() as u64;
+        context
+            .outbox
+            .tell(Notice::Topology(TopologyEvent::Related {
+                names: context.identities.names(&news),
+                devices: news,
+            }));
     }
 }

@@ -1,5 +1,8 @@
 //! The queues in which devices wait for a step before their log-in.
 
+use crate::base::DeviceId;
+use crate::spec::Spec;
+
 use crate::cloud::alink::session::device::LoginNeed;
 
 /// Where a device asks for a step.
@@ -19,6 +22,21 @@ impl QueueKind {
         QueueKind::ProductRegister,
         QueueKind::Relate,
     ];
+
+    /// Returns the queue in which this device asks for that step.
+    pub(crate) fn of(step: LoginNeed, id: DeviceId, spec: &Spec) -> QueueKind {
+        match step {
+            LoginNeed::Relate => QueueKind::Relate,
+            LoginNeed::Register => {
+                let product = spec.device(id).map(|d| &d.product_key);
+                let known = product.is_some_and(|p| spec.cloud.products.contains_key(p));
+                match known {
+                    true => QueueKind::ProductRegister,
+                    false => QueueKind::Register,
+                }
+            }
+        }
+    }
 
     pub(crate) const fn index(self) -> usize {
         match self {

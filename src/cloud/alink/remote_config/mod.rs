@@ -33,7 +33,6 @@
 //! would not be.
 
 pub mod events;
-pub(crate) mod glue;
 mod probation;
 pub(crate) mod task;
 

@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, LogoutReason, Mono, Rng, Wake};
+use crate::base::{AskId, Backoff, DeviceId, LogoutReason, Mono, Rng, Wake, Wall};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
@@ -36,10 +36,13 @@ use self::device::{
 };
 use self::places::Places;
 use self::retry_block::{RefusalKind, RetryBlock};
+use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::{Attempts, Bucket, LoginPace, Throttle};
 use crate::cloud::alink::wire::code::Code;
-use crate::cloud::alink::wire::payload::LOGIN_BYTES;
+use crate::cloud::alink::wire::payload;
+use crate::cloud::alink::wire::payload::{LOGIN_BYTES, Login};
+use crate::cloud::alink::wire::topic::SessionAsk;
 
 /// How long after a new connection devices are logged out that may still be shown online
 /// from before it, and are not wanted: the devices that are wanted go first.
@@ -162,9 +165,34 @@ impl SessionRequest {
         self.kind
     }
 
-    /// Returns the devices that the request is about.
-    pub(crate) fn members(&self) -> &[DeviceId] {
-        &self.group.members
+    /// Writes the request; a log-in is signed at this time.
+    pub(crate) fn message(
+        &self,
+        at: Wall,
+        id: AskId,
+        identities: &Identities,
+    ) -> (SessionAsk, Vec<u8>) {
+        let method = identities.spec().cloud.sign_method;
+        match (self.kind, &self.group.members[..]) {
+            (SessionChange::LogIn, [one]) => (
+                SessionAsk::Login,
+                payload::login(id, &identities.login(at, *one)),
+            ),
+            (SessionChange::LogIn, many) => {
+                let list: Vec<Login> = many.iter().map(|m| identities.login(at, *m)).collect();
+                (
+                    SessionAsk::BatchLogin,
+                    payload::batch_login(id, method, &list),
+                )
+            }
+            (SessionChange::LogOut, [one]) => {
+                (SessionAsk::Logout, payload::logout(id, identities.of(*one)))
+            }
+            (SessionChange::LogOut, many) => {
+                let list = many.iter().map(|m| identities.of(*m));
+                (SessionAsk::BatchLogout, payload::batch_logout(id, list))
+            }
+        }
     }
 }
 

@@ -144,6 +144,13 @@ impl Sessions {
         self.released(now, id);
     }
 
+    /// Takes note that the platform says that the device exists and is ours, whatever it
+    /// said before.
+    pub(crate) fn exists(&mut self, now: Mono, id: DeviceId) {
+        self.cured(now, id, Remedy::Relation);
+        self.cured(now, id, Remedy::Existence);
+    }
+
     /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
         self.devices[id.index()].topology_place.list(true);
