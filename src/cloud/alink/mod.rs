@@ -18,6 +18,10 @@
 //! | [`events`] | log events and counters |
 //! | [`wire`] | topics, bodies, codes and signatures |
 //!
+//! Each of these owns its state. A part is handed what it needs (`requests/context.rs`) and
+//! returns what it wants; none but the engine knows the others' business. `connect.rs` is
+//! a file of its own because it is used before there is an engine.
+//!
 //! The log-in scheduler is in `session/scheduler.rs`. Of the engine, `inbound.rs` takes
 //! messages, `outbound.rs` writes requests, `stop.rs` ends, and `reload.rs` is what another
 //! configuration changes in all rooms.

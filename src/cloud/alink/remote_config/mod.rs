@@ -324,14 +324,14 @@ impl Remote {
             Ok(()) => {
                 if verdict == Some(AdoptionResult::Proven) {
                     self.tell(RemoteNotice::Proven {
-                        config_id: probation.config_id,
-                        digest: probation.digest,
+                        config_id: probation.config_id().to_owned(),
+                        digest: probation.digest(),
                     });
                 }
             }
             Err(why) => {
                 self.tell(RemoteNotice::NotSettled {
-                    config_id: probation.config_id.clone(),
+                    config_id: probation.config_id().to_owned(),
                     why: why.clone(),
                 });
                 probation.not_settled(now.mono);
@@ -357,7 +357,7 @@ impl Remote {
         self.serial = serial;
         self.out.push_back(RemoteAction::Task(RemoteTask::Settle {
             serial,
-            digest: probation.digest,
+            digest: probation.digest(),
             verdict,
         }));
         true

@@ -1,5 +1,5 @@
 //! What is repaired before a log-in is refused for good: a missing place in the topology, a
-//! missing or wrong secret. The sessions' side of `registration/mod.rs`.
+//! missing or wrong secret. What is asked for is gathered in `registration/mod.rs`.
 //!
 //! 6401 at a log-in is no device's fault before the device has been added. A batch refused
 //! with 6401 and naming no device is not searched: its devices that are not known to be in
