@@ -15,7 +15,7 @@ use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};
-use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Order, Topic};
+use crate::cloud::alink::wire::topic::{Command, GatewayAsk, Identity, Order, Topic};
 
 /// How many topics have their malformed messages reported; those on others are only
 /// counted.
@@ -54,19 +54,7 @@ impl Cloud {
             }
             Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
             Topic::Command(command) => {
-                let done = self.commands.on_command(
-                    &mut Context {
-                        now: now.mono,
-                        identities: &mut self.identities,
-                        outbox: &mut self.outbox,
-                    },
-                    command.clone(),
-                    payload,
-                );
-                if let Err(why) = done {
-                    self.malformed(now, topic, payload, why);
-                }
-                return;
+                return self.on_command(now, command.clone(), topic, payload);
             }
         }
         let reply = match Reply::parse(payload) {
@@ -108,20 +96,34 @@ impl Cloud {
         if !matches!(found, Found::Open(_) | Found::Unknown) {
             self.outbox.count().late_replies += 1;
         }
-        let mut context = Context {
-            now: now.mono,
-            identities: &mut self.identities,
-            outbox: &mut self.outbox,
-        };
         let answer = Answer {
             reply: &reply,
             named: &named,
             payload,
         };
-        let sessions = &mut self.sessions;
+        self.answered(now, found, parsed.is_secret(), answer);
+        self.follow(now.mono);
+    }
+
+    /// Hands an answer to the part that made the request.
+    fn answered(&mut self, now: Now, found: Found<Ask>, is_secret: bool, answer: Answer<'_>) {
+        let (mono, sessions) = (now.mono, &mut self.sessions);
+        let Answer {
+            reply,
+            named,
+            payload,
+        } = answer;
+        let mut context = Context {
+            now: mono,
+            identities: &mut self.identities,
+            outbox: &mut self.outbox,
+        };
         match found {
             Found::Open(Ask::Session(request)) => {
-                sessions.answered(now.mono, request, &reply, &named, &mut self.outbox);
+                sessions.answered(mono, request, reply, named, context.outbox);
+            }
+            Found::Overdue(Ask::Session(request)) => {
+                sessions.late(mono, request, reply, named, context.outbox);
             }
             Found::Open(Ask::Registration(request)) => {
                 let given = self
@@ -130,24 +132,21 @@ impl Cloud {
                 self.keep(given);
             }
             Found::Open(Ask::Topology(ask)) => {
-                let missing = self.topology.answered(&mut context, sessions, ask, &reply);
-                self.add(now.mono, missing);
+                let missing = self.topology.answered(&mut context, sessions, ask, reply);
+                self.add(mono, missing);
             }
             Found::Open(Ask::Config) => {
                 let file = Announced::answered(payload);
                 self.remote.on_get_answered(now, reply.code, file);
             }
-            Found::Overdue(Ask::Session(request)) => {
-                sessions.late(now.mono, request, &reply, &named, &mut self.outbox);
-            }
-            Found::Overdue(Ask::Registration(request)) if !parsed.is_secret() => {
+            Found::Overdue(Ask::Registration(request)) if !is_secret => {
                 self.registration
-                    .late(&mut context, sessions, &request, &reply);
+                    .late(&mut context, sessions, &request, reply);
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
             Found::Overdue(Ask::Registration(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
-                if parsed.is_secret() {
+                if is_secret {
                     let given =
                         self.registration
                             .take_late_secrets(&mut context, sessions, payload);
@@ -156,7 +155,6 @@ impl Cloud {
             }
             Found::Unknown => self.outbox.count().unknown_replies += 1,
         }
-        self.follow(now.mono);
     }
 
     /// Hands out secrets that the platform has given, to be kept.
@@ -172,19 +170,30 @@ impl Cloud {
         }
     }
 
+    /// Takes a command of the platform.
+    fn on_command(&mut self, now: Now, command: Command, topic: &str, payload: &[u8]) {
+        let mut context = Context {
+            now: now.mono,
+            identities: &mut self.identities,
+            outbox: &mut self.outbox,
+        };
+        let done = self.commands.on_command(&mut context, command, payload);
+        if let Err(why) = done {
+            self.malformed(now, topic, payload, why);
+        }
+    }
+
     /// Takes an order of the platform about devices.
     fn on_order(&mut self, now: Now, who: &Identity, order: Order, topic: &str, payload: &[u8]) {
-        let done = self.orders.on_order(
-            &mut Context {
-                now: now.mono,
-                identities: &mut self.identities,
-                outbox: &mut self.outbox,
-            },
-            &mut self.sessions,
-            who,
-            order,
-            payload,
-        );
+        let mut context = Context {
+            now: now.mono,
+            identities: &mut self.identities,
+            outbox: &mut self.outbox,
+        };
+        let sessions = &mut self.sessions;
+        let done = self
+            .orders
+            .on_order(&mut context, sessions, who, order, payload);
         match done {
             Ok(missing) => {
                 self.add(now.mono, missing);

@@ -171,7 +171,7 @@ fn what_is_accepted_provisionally_is_found_by_its_device() {
     assert_eq!(provisional.due(), Some(s(7)));
 }
 
-// --- proofs -------------------------------------------------------------------
+// --- probes -------------------------------------------------------------------
 
 #[test]
 fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
