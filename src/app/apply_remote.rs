@@ -15,7 +15,7 @@ use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
 use crate::app::events::ServiceEvent;
 use crate::base::{Digest, LogEvent};
-use crate::cloud::alink::remote_config::{AdoptionResult, Content, NotAdopted};
+use crate::cloud::remote_config::{AdoptionResult, Content, NotAdopted};
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::config::{Report, Severity};
 use crate::io::files::settings;

@@ -20,7 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::app::admin::AdminEndpoints;
 use crate::app::supervisor::{Member, Supervisor};
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
-use crate::cloud::alink::connect::Connector;
+use crate::cloud::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::hub::Coordinator;
 use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
@@ -451,7 +451,7 @@ impl Service {
                     .as_ref()
                     .map(ConnectionHistory::ages)
                     .unwrap_or_default();
-                first.knocked_before(now, &ages);
+                first.attempted_before(now, &ages);
                 first
             }
         };

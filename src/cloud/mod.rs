@@ -2,10 +2,26 @@
 //!
 //! **Decides** what a platform is told of the devices and their readings, and when. Each
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
-//! second platform has its place beside it. The names that other rooms use are re-exported
-//! here. Which devices are wanted online and which are ([`Presence`], [`Session`]), readings
-//! in and log events out ([`Notice`]) are words of any platform; [`Code`], [`Credentials`],
-//! [`Enrolment`], [`TopologyEvent`] and [`RemoteTask`] still have the shape of Alink's.
+//! second platform has its place beside it.
+//!
+//! **The boundary.** Rooms above name nothing of [`alink`] (held by `tests/house.rs`). They
+//! use only what is re-exported here, which any platform has:
+//!
+//! | word | direction | what |
+//! |---|---|---|
+//! | [`Presence`] | in | which device shall be online |
+//! | [`Cloud`] | in | readings, messages, the state of the connection, the clock, a stop |
+//! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
+//! | [`Session`] | out | which device is online, or why not |
+//! | [`Notice`], [`Counters`] | out | what happened, and how often |
+//! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
+//! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or earned once |
+//! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
+//!
+//! Some of these words still have the shape of Alink's: the secret for each device in
+//! [`Output::Keep`], the code in [`Session::Barred`] and in log events, the ways to earn
+//! credentials in [`enrolment`], and [`TopologyEvent`]. Rooms above show a code only in the
+//! words that the code has for itself ([`Code::words`]).
 //!
 //! **Refuses to know** sockets, clocks, tasks; buses. The reason for which a device is wanted
 //! offline is carried to the log-out's event and decides nothing.
@@ -23,11 +39,13 @@ pub mod alink;
 pub use alink::connect::Connector;
 pub use alink::engine::{Cloud, Output};
 pub use alink::events::Notice;
-pub use alink::messages::link_words;
-pub use alink::outbox::Counters;
-pub use alink::registration::enrolment::Enrolment;
+pub use alink::events::counters::Counters;
+pub use alink::events::messages::link_words;
+pub use alink::registration::enrolment;
+pub use alink::registration::identity;
 pub use alink::registration::identity::{Credentials, Earned, credentials};
-pub use alink::remote_config::{Remote, RemoteResult, RemoteTask};
+pub use alink::remote_config;
+pub use alink::remote_config::{RemoteResult, RemoteTask};
 pub use alink::session::{Presence, Session};
 pub use alink::topology::events::TopologyEvent;
 pub use alink::wire::code::Code;

@@ -72,7 +72,7 @@ impl Coordinator {
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::Vault { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
-            Input::Errand(done) => self.cloud.on_errand_done(now, done),
+            Input::Errand(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -123,7 +123,7 @@ impl Coordinator {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::Errand(remote_task) => Output::Errand(remote_task),
+            cloud::Output::RemoteTask(remote_task) => Output::Errand(remote_task),
             cloud::Output::Notice(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))

@@ -136,7 +136,7 @@ impl Pair {
                         self.notices.push(notice);
                     }
                     cloud::Output::Keep { device, secret } => self.kept.push((device, secret)),
-                    cloud::Output::Errand(_) | cloud::Output::LoggedOut => {}
+                    cloud::Output::RemoteTask(_) | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
                 match out {

@@ -196,6 +196,22 @@ fn floor_breaches(file: &Source) -> Vec<String> {
     breaches
 }
 
+/// Checks that no room above the platforms names one of them.
+fn platform_breaches(file: &Source) -> Vec<String> {
+    let room = room_of(&file.path);
+    if floor(room).is_none() || room == "cloud" {
+        return Vec::new();
+    }
+    let found = mentions(&code_of(&file.text)).into_iter().filter(|m| {
+        let path = m.path.iter().map(String::as_str);
+        let inside: Vec<&str> = path.skip_while(|s| *s != "cloud").collect();
+        inside.starts_with(&["cloud", "alink"])
+    });
+    found
+        .map(|m| format!("{}:{}: `{}` names a platform", file.path, m.line, m.shown()))
+        .collect()
+}
+
 /// Returns how many lines of code a file has before its tests.
 fn lines_of_code(file: &Source) -> usize {
     let stem = file.path.trim_end_matches(".rs");
@@ -311,6 +327,15 @@ fn only_the_doors_touch_the_world() {
 fn imports_point_to_lower_floors() {
     let breaches: Vec<_> = sources("src").iter().flat_map(floor_breaches).collect();
     demand_none(&breaches);
+}
+
+#[test]
+fn rooms_above_the_cloud_name_no_platform() {
+    let breaches: Vec<_> = sources("src").iter().flat_map(platform_breaches).collect();
+    demand_none(&breaches);
+    let breach = "use crate::cloud::alink::wire::topic::Topic;";
+    assert_eq!(platform_breaches(&file("src/hub/mod.rs", breach)).len(), 1);
+    assert!(platform_breaches(&file("src/cloud/mod.rs", breach)).is_empty());
 }
 
 #[test]

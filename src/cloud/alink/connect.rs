@@ -30,9 +30,9 @@ use std::time::Duration;
 use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::CloudSpec;
 
-use super::pace::{Attempts, MINUTE};
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::registration::enrolment::Failure;
+use crate::cloud::alink::requests::pace::{Attempts, MINUTE};
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
 const PER_MINUTE: usize = 5;
@@ -118,7 +118,7 @@ impl Connector {
     }
 
     /// Takes over attempts that were made before this run of the program, with their ages.
-    pub fn knocked_before(&mut self, now: Now, ages: &[Duration]) {
+    pub fn attempted_before(&mut self, now: Now, ages: &[Duration]) {
         for age in ages.iter().filter(|age| **age < MINUTE) {
             let age = u64::try_from(age.as_micros()).unwrap_or(u64::MAX);
             // An attempt before the beginning of our time counts as made at that beginning.

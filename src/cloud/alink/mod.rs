@@ -8,18 +8,23 @@
 //! | [`connect`] | when to connect |
 //! | [`session`] | which devices log in and out, in which batches, and what a refusal means |
 //! | [`registration`] | the identity of the gateway, and which devices need a secret first |
-//! | [`topology`] | which devices belong to the gateway, and what the platform's orders mean |
+//! | [`topology`] | which devices belong to the gateway |
 //! | `publish` | how readings are sent and when they are settled |
 //! | [`clock`] | what time it is, for timestamps |
 //! | [`remote_config`] | which file from the platform becomes a configuration |
-//! | `pace` | how fast the gateway may send |
-//! | `reload` | what another configuration changes in all of these |
-//! | [`engine`] | composes them, with the files named below |
+//! | `orders` | what the platform's orders and commands mean, and their answers |
+//! | `requests` | what all requests need: pace, deadlines, the search of a refused batch |
+//! | [`engine`] | composes them |
+//! | [`events`] | log events and counters |
 //! | [`wire`] | topics, bodies, codes and signatures |
 //!
+//! Each of these owns its state. A part is handed what it needs (`requests/context.rs`) and
+//! returns what it wants; none but the engine knows the others' business. `connect.rs` is
+//! a file of its own because it is used before there is an engine.
+//!
 //! The log-in scheduler is in `session/scheduler.rs`. Of the engine, `inbound.rs` takes
-//! messages, `outbound.rs` writes requests, `pending.rs` matches replies, and `outbox.rs`
-//! counts.
+//! messages, `outbound.rs` writes requests, `stop.rs` ends, and `reload.rs` is what another
+//! configuration changes in all rooms.
 //!
 //! **Refuses to know** sockets, clocks, tasks; buses. The reason for which a device is wanted
 //! offline is carried to the log-out's event and decides nothing.
@@ -103,26 +108,19 @@
 //! gets 460 has a retry block of a minute, longer each time up to an hour, and not beyond
 //! the connection or the next reload.
 //!
-//! Not done here: carrying out commands (`command` only answers that they are not
+//! Not done here: carrying out commands (`orders` only answers that they are not
 //! supported), and the spool (which will take the readings that [`engine::Cloud`] settles
 //! or drops).
 
 pub mod clock;
-pub(crate) mod command;
 pub mod connect;
 pub mod engine;
 pub mod events;
-pub(crate) mod inbound;
-pub(crate) mod messages;
-pub(crate) mod outbound;
-pub mod outbox;
-pub(crate) mod pace;
-pub(crate) mod pending;
+pub(crate) mod orders;
 pub(crate) mod publish;
 pub mod registration;
-pub(crate) mod reload;
 pub mod remote_config;
+pub(crate) mod requests;
 pub mod session;
-pub(crate) mod stop;
 pub mod topology;
 pub mod wire;

@@ -94,7 +94,7 @@ impl Coordinator {
             published: counters.published,
             unanswered: counters.unanswered,
             throttled: counters.throttled,
-            barred: counters.barred,
+            barred: counters.blocked,
             kicked: counters.kicked,
             logouts: LogoutReason::WORDS
                 .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))

@@ -28,7 +28,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
 use crate::base::Secret;
-use crate::cloud::alink::remote_config::{Content, Unfetched};
+use crate::cloud::remote_config::{Content, Unfetched};
 use crate::io::link::tls;
 use crate::spec::network::is_public;
 use crate::spec::{CloudSpec, HostList};

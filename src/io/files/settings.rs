@@ -20,7 +20,7 @@ use self::limits::LimitsOf;
 use self::reading::Reading;
 
 use crate::base::text::excerpt;
-use crate::cloud::alink::remote_config::Content;
+use crate::cloud::remote_config::Content;
 use crate::config::{
     Answers, Compiled, FirstPass, PREFIX, Place, Problem, Report, Severity, Source, Want,
 };

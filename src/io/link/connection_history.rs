@@ -120,7 +120,7 @@ mod tests {
         for _ in 0..6 {
             let history = ConnectionHistory::beside(dir.path());
             let mut life = Connector::new(&cloud, Rng::new(1), Now::default());
-            life.knocked_before(Now::default(), &history.ages());
+            life.attempted_before(Now::default(), &history.ages());
             waits.push(life.attempt_at().at.since(Mono::START));
             history.note();
         }

@@ -1,13 +1,13 @@
 //! Registers the gateway: a connection for one question and one answer, of which only the link
-//! knows. What the answer means is decided in [`crate::cloud::alink::registration::enrolment`];
+//! knows. What the answer means is decided in [`crate::cloud::enrolment`];
 //! the decision is carried out here.
 
 use tokio::time::sleep_until;
 
 use super::{Link, LinkLogEvent, open, unless_ended};
 use crate::base::LinkDown;
-use crate::cloud::alink::registration::enrolment::{Enrolment, Failure, Output};
-use crate::cloud::alink::registration::identity::{Credentials, Earned};
+use crate::cloud::enrolment::{Enrolment, Failure, Output};
+use crate::cloud::identity::{Credentials, Earned};
 use crate::io::link::Dialer;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
-use crate::cloud::alink::registration::enrolment::Failure;
+use crate::cloud::enrolment::Failure;
 
 /// Notices about what only the link knows.
 #[derive(Clone, Debug, PartialEq, Eq)]

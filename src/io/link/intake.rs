@@ -28,7 +28,7 @@ const FLOODS_FOR: Duration = Duration::from_secs(30);
 /// How much more reading could have taken, as time, when it counts as caught up.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 
-/// Spaces units evenly (GCRA, as in `cloud/alink/pace.rs`).
+/// Spaces units evenly (GCRA, as in `cloud/alink/requests/pace.rs`).
 #[derive(Debug)]
 pub(super) struct Intake {
     even: Mono,

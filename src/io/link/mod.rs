@@ -2,8 +2,8 @@
 //! at its first error.
 //!
 //! **Decides** nothing about devices: it carries [`crate::base::LinkCommand`]s out and
-//! [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::alink::connect`], with which
-//! identity of [`crate::cloud::alink::registration::enrolment`]. What a message means is
+//! [`LinkEvent`]s in. When to try next is asked of [`crate::cloud::Connector`], with which
+//! identity of [`crate::cloud::enrolment`]. What a message means is
 //! decided elsewhere, except for the answer to a registration (`enrol.rs`). **Refuses to know**
 //! JSON, topics, sub-devices, retries of a message.
 //!
@@ -69,9 +69,9 @@ pub use connection_history::ConnectionHistory;
 pub use events::LinkLogEvent;
 
 use crate::base::{LinkDown, LinkEvent};
-use crate::cloud::alink::connect::Connector;
-use crate::cloud::alink::registration::enrolment::{Enrolment, Next};
-use crate::cloud::alink::registration::identity::Credentials;
+use crate::cloud::Connector;
+use crate::cloud::enrolment::{Enrolment, Next};
+use crate::cloud::identity::Credentials;
 use crate::io::log::Journal;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;

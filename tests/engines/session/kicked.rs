@@ -15,7 +15,7 @@ fn a_session_lost_is_taken_up_again_and_a_kick_is_barred() {
         assert_eq!(w.barred_with(d), Some(code));
     }
     assert_eq!(w.cloud.counters().kicked, 7);
-    assert_eq!(w.cloud.counters().barred, 6);
+    assert_eq!(w.cloud.counters().blocked, 6);
     w.kick(7, 500);
     assert_eq!(w.session(7), Session::In, "nothing is known of such a kick");
     assert_eq!(w.online(), 4);

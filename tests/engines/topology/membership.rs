@@ -33,7 +33,7 @@ fn an_empty_topology_is_filled_thirty_at_a_time_and_everyone_comes_online() {
                 assert!(json["params"][0]["signMethod"].is_null());
             }
         }
-        assert_eq!(p.cloud.counters().barred, 0);
+        assert_eq!(p.cloud.counters().blocked, 0);
         p.well_behaved();
     }
 }

@@ -178,7 +178,7 @@ fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     assert!(p.is_online(0));
     assert_eq!(p.said("change_reply"), 1);
     let raw = p.notices.iter().find_map(|n| match n {
-        Notice::Roll(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
+        Notice::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
         _ => None,
     });
     assert_eq!(raw.as_deref(), Some("thing/topo/change, status 7"));

@@ -288,7 +288,7 @@ fn a_registration_answered_too_late_is_used_all_the_same() {
         p.run(secs(60));
         assert_eq!(p.platform.online(), 3);
         assert!(p.said("register") <= asked, "asked again for what it has");
-        assert_eq!(p.cloud.counters().barred, 0);
+        assert_eq!(p.cloud.counters().blocked, 0);
     }
 }
 

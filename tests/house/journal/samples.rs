@@ -436,7 +436,7 @@ fn roll() -> impl Iterator<Item = Box<dyn LogEvent>> {
             times: 1,
         },
     ];
-    boxed(notices.into_iter().map(Cloud::Roll).collect())
+    boxed(notices.into_iter().map(Cloud::Topology).collect())
 }
 
 fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {

@@ -11,7 +11,7 @@
 //! than the build of this program is believed in the end: no value at all would be worse
 //! than a value stamped by a battery clock.
 
-pub(crate) mod late_time;
+pub mod events;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,12 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
-use crate::base::{EventKind, Level, Mono, Now, Reading, Wake, Wall};
+use crate::base::{Mono, Now, Reading, Wake, Wall};
+
+use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::outbox::Outbox;
+
+pub use events::{ClockNews, ClockSource};
 
 /// A clock that shows an earlier time is wrong, whatever its source: this program did not
 /// exist (2026-01-01T00:00:00Z, less a second, so that a run of the program may begin
@@ -40,82 +45,6 @@ const ANSWERS: u32 = 4;
 const GIVE_UP: u32 = 8;
 /// How many requests are remembered; their answers may overtake each other.
 const ASKED: usize = 8;
-
-/// What became known about the time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ClockNews {
-    /// The system's clock is not synchronised; readings are held.
-    Unknown,
-    /// The time is known, and `stamped` readings were stamped in hindsight.
-    Known {
-        /// The source of the time.
-        from: ClockSource,
-        /// Readings that had waited.
-        stamped: usize,
-    },
-    /// Too many readings wait for the time; the oldest are dropped.
-    Dropped {
-        /// Readings dropped since the last log event.
-        readings: u64,
-    },
-}
-
-/// The source of a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClockSource {
-    /// The system's clock, synchronised.
-    System,
-    /// The platform's time.
-    Platform,
-    /// The system's clock, which is not confirmed as synchronised.
-    Unconfirmed,
-}
-
-impl ClockNews {
-    pub(crate) const fn level(&self) -> Level {
-        match self {
-            ClockNews::Known {
-                from: ClockSource::System | ClockSource::Platform,
-                ..
-            } => Level::Info,
-            ClockNews::Unknown
-            | ClockNews::Known {
-                from: ClockSource::Unconfirmed,
-                ..
-            } => Level::Warn,
-            ClockNews::Dropped { .. } => Level::Error,
-        }
-    }
-
-    pub(crate) const fn kind(&self) -> EventKind {
-        match self {
-            ClockNews::Unknown => EventKind::ClockUnknown,
-            ClockNews::Known { .. } => EventKind::ClockKnown,
-            ClockNews::Dropped { .. } => EventKind::ClockDropped,
-        }
-    }
-
-    pub(crate) fn sentence(&self) -> String {
-        match self {
-            ClockNews::Unknown => {
-                "clock: not synchronised: values wait until the time is known; the gateway asks the platform for it".into()
-            }
-            ClockNews::Known { from, stamped } => {
-                let whose = match from {
-                    ClockSource::System => "clock: synchronised",
-                    ClockSource::Platform => "clock: set by the platform's time",
-                    ClockSource::Unconfirmed => {
-                        "clock: confirmed neither by NTP nor by the platform; it is taken as it is (check NTP)"
-                    }
-                };
-                format!("{whose}; {stamped} values that waited are stamped")
-            }
-            ClockNews::Dropped { readings } => {
-                format!("clock: too many values wait for the time: {readings} of the oldest dropped")
-            }
-        }
-    }
-}
 
 /// How a time on the monotonic clock becomes a wall time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -293,9 +222,21 @@ impl Timestamps {
         Some(Wall::from_millis(millis(at.mono) + offset))
     }
 
+    /// Holds a reading until the time is known; if more than `most` wait, the oldest are
+    /// dropped.
+    pub(crate) fn hold(&mut self, now: Mono, reading: Reading, most: usize, outbox: &mut Outbox) {
+        outbox.count().held += 1;
+        let dropped = self.hold_at_most(reading, most);
+        outbox.count().dropped_unstamped += dropped;
+        if dropped > 0 {
+            let dropped = ClockNews::Dropped { readings: dropped };
+            outbox.often(now, Notice::Clock(dropped));
+        }
+    }
+
     /// Keeps a reading until the time is known; returns how many of the oldest readings
     /// were dropped.
-    pub(crate) fn hold(&mut self, reading: Reading, most: usize) -> u64 {
+    fn hold_at_most(&mut self, reading: Reading, most: usize) -> u64 {
         self.held.push_back(reading);
         let mut dropped = 0;
         while self.held.len() > most.max(1) {
@@ -373,67 +314,78 @@ mod tests {
 
     #[test]
     fn the_platforms_time_is_the_middle_of_the_journey_and_stamps_what_was_held() {
-        let mut stamps = Timestamps::new();
-        assert_eq!(stamps.system(at(1, 5), false), Some(ClockNews::Unknown));
-        assert_eq!(stamps.stamp(at(3, 7)), None);
-        assert_eq!(stamps.hold(reading(at(3, 7)), 10), 0);
-        assert_eq!(stamps.release(), None);
-        let asked = stamps.ask(at(10, 14).mono);
+        let mut timestamps = Timestamps::new();
+        assert_eq!(timestamps.system(at(1, 5), false), Some(ClockNews::Unknown));
+        assert_eq!(timestamps.stamp(at(3, 7)), None);
+        assert_eq!(timestamps.hold_at_most(reading(at(3, 7)), 10), 0);
+        assert_eq!(timestamps.release(), None);
+        let asked = timestamps.ask(at(10, 14).mono);
         assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
         // The journey took 400 ms: the platform looked at its clock at 10.2 s.
         let back = Mono::from_micros(10_400_000);
-        let news = stamps.answered(back, &answer(10_000, DAY)).unwrap();
+        let news = timestamps.answered(back, &answer(10_000, DAY)).unwrap();
         let from = ClockSource::Platform;
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 1 }));
-        let stamped = stamps.release().unwrap();
+        let stamped = timestamps.release().unwrap();
         assert_eq!(stamped.at.wall.as_millis(), DAY - 7_200);
-        assert_eq!(stamps.stamp(at(11, 0)), Some(Wall::from_millis(DAY + 800)));
+        assert_eq!(
+            timestamps.stamp(at(11, 0)),
+            Some(Wall::from_millis(DAY + 800))
+        );
     }
 
     #[test]
     fn once_the_system_knows_readings_keep_their_own_stamps_and_older_ones_get_theirs() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 1_000), false);
-        assert_eq!(stamps.system(at(20, 20_000), true), None, "1970 is not now");
-        let news = stamps.system(at(30, DAY), true);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 1_000), false);
+        assert_eq!(
+            timestamps.system(at(20, 20_000), true),
+            None,
+            "1970 is not now"
+        );
+        let news = timestamps.system(at(30, DAY), true);
         let from = ClockSource::System;
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
-        assert_eq!(stamps.due(), None);
-        let before = stamps.stamp(at(25, 25_000));
+        assert_eq!(timestamps.due(), None);
+        let before = timestamps.stamp(at(25, 25_000));
         assert_eq!(before, Some(Wall::from_millis(DAY - 5_000)));
         // The wall clock steps by an hour: a later reading is stamped with the new time.
-        let after = stamps.stamp(at(31, DAY + 3_601_000));
+        let after = timestamps.stamp(at(31, DAY + 3_601_000));
         assert_eq!(after, Some(Wall::from_millis(DAY + 3_601_000)));
-        assert_eq!(stamps.system(at(40, DAY), false), None, "it stays known");
+        assert_eq!(
+            timestamps.system(at(40, DAY), false),
+            None,
+            "it stays known"
+        );
     }
 
     #[test]
     fn a_slow_answer_is_taken_only_if_no_quicker_one_comes() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
         let mut learned = 0;
         for n in 1..=ANSWERS {
             let sent = at(u64::from(n) * 10, 0).mono;
-            stamps.ask(sent);
+            timestamps.ask(sent);
             let slow = sent + Duration::from_secs(u64::from(8 - n));
             let server = DAY + millis(slow);
-            let news = stamps.answered(slow, &answer(millis(sent), server));
+            let news = timestamps.answered(slow, &answer(millis(sent), server));
             learned += usize::from(news.unwrap().is_some());
             assert_eq!(learned, usize::from(n == ANSWERS), "answer {n}");
         }
         // The quickest answer took four seconds, all of them on the way to the platform.
-        let stamp = stamps.stamp(at(100, 0)).unwrap();
+        let stamp = timestamps.stamp(at(100, 0)).unwrap();
         assert_eq!(stamp.as_millis(), DAY + 100_000 + 2_000);
     }
 
     #[test]
     fn strange_answers_change_nothing() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
-        stamps.ask(at(10, 0).mono);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
+        timestamps.ask(at(10, 0).mono);
         let now = at(11, 0).mono;
         for bad in [&b"x"[..], b"{}", br#"{"deviceSendTime":"x"}"#] {
-            assert!(stamps.answered(now, bad).is_err());
+            assert!(timestamps.answered(now, bad).is_err());
         }
         let absurd = [
             answer(9, DAY),
@@ -442,34 +394,39 @@ mod tests {
             answer(10_000, i64::MIN),
         ];
         for absurd in absurd {
-            assert_eq!(stamps.answered(now, &absurd), Ok(None));
+            assert_eq!(timestamps.answered(now, &absurd), Ok(None));
         }
-        assert_eq!(stamps.stamp(at(12, 0)), None);
+        assert_eq!(timestamps.stamp(at(12, 0)), None);
     }
 
     #[test]
     fn a_plausible_clock_is_believed_when_nobody_answers_and_1970_never() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, DAY), false);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, DAY), false);
         let mut now = Mono::START;
-        while stamps.unanswered < GIVE_UP {
-            now = stamps.due().unwrap().at.max(now);
-            stamps.ask(now);
+        while timestamps.unanswered < GIVE_UP {
+            now = timestamps.due().unwrap().at.max(now);
+            timestamps.ask(now);
         }
         assert!(now.since(Mono::START) >= Duration::from_secs(120), "{now}");
-        assert_eq!(stamps.give_up(at(300, 0)), None);
+        assert_eq!(timestamps.give_up(at(300, 0)), None);
         let from = ClockSource::Unconfirmed;
-        let news = stamps.give_up(at(300, DAY));
+        let news = timestamps.give_up(at(300, DAY));
         assert_eq!(news, Some(ClockNews::Known { from, stamped: 0 }));
     }
 
     #[test]
     fn what_is_held_is_bounded_and_the_oldest_goes() {
-        let mut stamps = Timestamps::new();
-        stamps.system(at(1, 0), false);
-        let dropped: u64 = (1..=5).map(|n| stamps.hold(reading(at(n, 0)), 3)).sum();
-        assert_eq!((dropped, stamps.held()), (2, 3));
-        stamps.system(at(10, DAY), true);
-        assert_eq!(stamps.release().unwrap().at.wall.as_millis(), DAY - 7_000);
+        let mut timestamps = Timestamps::new();
+        timestamps.system(at(1, 0), false);
+        let dropped: u64 = (1..=5)
+            .map(|n| timestamps.hold_at_most(reading(at(n, 0)), 3))
+            .sum();
+        assert_eq!((dropped, timestamps.held()), (2, 3));
+        timestamps.system(at(10, DAY), true);
+        assert_eq!(
+            timestamps.release().unwrap().at.wall.as_millis(),
+            DAY - 7_000
+        );
     }
 }

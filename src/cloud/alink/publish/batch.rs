@@ -29,7 +29,7 @@ pub(super) struct Batch {
     troubles: u32,
     /// When the batch was first sent.
     since: Mono,
-    tries: VecDeque<AskId>,
+    sendings: VecDeque<AskId>,
     under_way: bool,
     /// When the batch is sent again; of no meaning while it is under way.
     again: Mono,
@@ -48,7 +48,7 @@ impl Batch {
             backoff,
             troubles: 0,
             since: now,
-            tries: VecDeque::new(),
+            sendings: VecDeque::new(),
             under_way: false,
             again: now,
         }
@@ -132,28 +132,28 @@ impl Batches {
     }
 
     /// Adds a batch that is to be sent from `at`.
-    pub(super) fn add(&mut self, parcel: Batch, at: Mono) -> BatchId {
+    pub(super) fn add(&mut self, batch: Batch, at: Mono) -> BatchId {
         let id = BatchId(self.next);
         self.next += 1;
-        self.readings += parcel.count();
-        for device in parcel.parts.keys() {
+        self.readings += batch.count();
+        for device in batch.parts.keys() {
             self.of_device.insert((*device, id));
         }
-        self.all.insert(id, parcel);
+        self.all.insert(id, batch);
         self.put_off(id, at);
         id
     }
 
     /// Removes a batch for good.
     pub(super) fn remove(&mut self, id: BatchId) -> Option<Batch> {
-        let parcel = self.all.remove(&id)?;
-        self.readings -= parcel.count();
-        for device in parcel.parts.keys() {
+        let batch = self.all.remove(&id)?;
+        self.readings -= batch.count();
+        for device in batch.parts.keys() {
             self.of_device.remove(&(*device, id));
         }
-        self.again.remove(&(parcel.again, id));
+        self.again.remove(&(batch.again, id));
         self.idle.remove(&id);
-        Some(parcel)
+        Some(batch)
     }
 
     /// Returns all batches.
@@ -175,11 +175,11 @@ impl Batches {
     /// Takes one device's part out; returns an empty part for a copy.
     pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> Part {
         self.of_device.remove(&(device, id));
-        let Some(parcel) = self.all.get_mut(&id) else {
+        let Some(batch) = self.all.get_mut(&id) else {
             return Part::new();
         };
-        let part = parcel.parts.remove(&device).unwrap_or_default();
-        if parcel.is_copy {
+        let part = batch.parts.remove(&device).unwrap_or_default();
+        if batch.is_copy {
             return Part::new();
         }
         self.readings -= part.len();
@@ -205,21 +205,21 @@ impl Batches {
         device: DeviceId,
         mut keep: impl FnMut(&mut Reading) -> bool,
     ) -> u64 {
-        let parcel = self.all.get_mut(&id);
-        let Some(parcel) = parcel else {
+        let batch = self.all.get_mut(&id);
+        let Some(batch) = batch else {
             return 0;
         };
-        let Some(part) = parcel.parts.get_mut(&device) else {
+        let Some(part) = batch.parts.get_mut(&device) else {
             return 0;
         };
         let before = part.len();
         part.retain_mut(|(_, reading)| keep(reading));
         let gone = before - part.len();
         if part.is_empty() {
-            parcel.parts.remove(&device);
+            batch.parts.remove(&device);
             self.of_device.remove(&(device, id));
         }
-        if parcel.is_copy {
+        if batch.is_copy {
             return 0;
         }
         self.readings -= gone;
@@ -247,24 +247,24 @@ impl Batches {
     /// Takes note that the batch is sent. Returns the sending that is no longer remembered
     /// for it, and whether the batch has been sent before.
     pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
-        let Some(parcel) = self.all.get_mut(&id) else {
+        let Some(batch) = self.all.get_mut(&id) else {
             return (Some(ask), false);
         };
-        self.again.remove(&(parcel.again, id));
+        self.again.remove(&(batch.again, id));
         self.idle.remove(&id);
-        parcel.under_way = true;
-        let before = !parcel.tries.is_empty();
-        parcel.tries.push_back(ask);
-        let forgotten = (parcel.tries.len() > TRIES).then(|| parcel.tries.pop_front());
+        batch.under_way = true;
+        let before = !batch.sendings.is_empty();
+        batch.sendings.push_back(ask);
+        let forgotten = (batch.sendings.len() > TRIES).then(|| batch.sendings.pop_front());
         (forgotten.flatten(), before)
     }
 
     /// Puts the batch off until `at`, when it is sent again.
     pub(super) fn put_off(&mut self, id: BatchId, at: Mono) {
-        if let Some(parcel) = self.all.get_mut(&id) {
-            self.again.remove(&(parcel.again, id));
-            parcel.under_way = false;
-            parcel.again = at;
+        if let Some(batch) = self.all.get_mut(&id) {
+            self.again.remove(&(batch.again, id));
+            batch.under_way = false;
+            batch.again = at;
             self.again.insert((at, id));
             self.idle.insert(id);
         }
@@ -274,8 +274,8 @@ impl Batches {
     pub(super) fn hurry(&mut self, now: Mono) {
         for (at, id) in std::mem::take(&mut self.again) {
             let at = at.min(now);
-            if let Some(parcel) = self.all.get_mut(&id) {
-                parcel.again = at;
+            if let Some(batch) = self.all.get_mut(&id) {
+                batch.again = at;
             }
             self.again.insert((at, id));
         }
@@ -287,9 +287,9 @@ impl Batches {
     }
 
     /// Returns those sendings of the batch that are remembered.
-    pub(super) fn tries(&self, id: BatchId) -> Vec<AskId> {
-        let parcel = self.all.get(&id);
-        parcel.map_or_else(Vec::new, |p| p.tries.iter().copied().collect())
+    pub(super) fn sendings(&self, id: BatchId) -> Vec<AskId> {
+        let batch = self.all.get(&id);
+        batch.map_or_else(Vec::new, |p| p.sendings.iter().copied().collect())
     }
 
     /// Returns the waiting batch that was sent first, with its oldest reading.

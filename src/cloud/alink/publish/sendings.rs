@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::{AskId, DeviceId, Mono};
-use crate::cloud::alink::pace::ReplyTimes;
+use crate::cloud::alink::requests::pace::ReplyTimes;
 
 use crate::cloud::alink::publish::batch::BatchId;
 
@@ -29,10 +29,10 @@ const LEAST_LOST: u64 = 50_000;
 /// One sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sending {
-    pub(super) parcel: BatchId,
-    pub(super) sent: Mono,
+    pub batch: BatchId,
+    pub sent: Mono,
     /// The device whose own topic carried the sending, and carries its reply.
-    pub(super) alone: Option<DeviceId>,
+    pub alone: Option<DeviceId>,
 }
 
 /// The sending that a reply belongs to.

@@ -30,7 +30,7 @@ use crate::spec::{CloudSpec, GatewayCertificate, ProductCertificate, Registratio
 use super::identity::{
     Credentials, Earned, SecureMode, credentials, earned_credentials, registration_credentials,
 };
-use crate::cloud::alink::messages::link_words;
+use crate::cloud::alink::events::messages::link_words;
 
 /// The platform closes a connection for registration 15 s after it was opened.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -3,35 +3,37 @@
 //!
 //! Devices gather in a pool for each queue and leave thirty in a message. Each comes back
 //! done, or with a retry block for the platform's code, or to be asked for again. A refused
-//! message is taken apart like a refused log-in (`session/isolation.rs`). Adding an
+//! message is taken apart like a refused log-in (`requests/isolation.rs`). Adding an
 //! existing relation and registering twice are taken to be harmless, so a request whose
 //! answer was lost is repeated.
 
 pub mod enrolment;
 pub mod identity;
-pub(crate) mod repair;
-pub(crate) mod secrets;
+mod queue;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
-use crate::spec::SessionLimits;
+use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Secret, Wake, Wall};
+use crate::spec::{SessionLimits, Spec};
 
-use super::engine::{Ask, Cloud};
-use super::pace::Throttle;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::pending::Answers;
-use crate::cloud::alink::session::device::{LoginNeed, QueueKind};
-use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::registration::queue::QueueKind;
+use crate::cloud::alink::requests::context::{Answer, Context};
+use crate::cloud::alink::requests::identities::Identities;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::Throttle;
+use crate::cloud::alink::session::Sessions;
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::retry_block::At;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
-use crate::cloud::alink::wire::topic::{GatewayAsk, Topic};
+use crate::cloud::alink::wire::topic::GatewayAsk;
 
 /// After this many refusals in a row that blame no device, a message is searched all the
 /// same, as for sessions.
@@ -44,8 +46,8 @@ const QUICK: u32 = 2;
 /// A registration request: its devices, and its failures so far.
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationRequest {
-    desk: QueueKind,
-    pub(crate) group: Group,
+    queue: QueueKind,
+    group: Group,
     backoff: Backoff,
     failures: u32,
     /// How many answers were lost in a row.
@@ -67,8 +69,8 @@ pub(crate) struct Registration {
     next_key: u64,
     /// Whether a secret that the platform gives could be kept; no device asks for a secret
     /// that would be lost.
-    pub(crate) keepable: bool,
-    pub(crate) rng: Rng,
+    keepable: bool,
+    rng: Rng,
 }
 
 impl Registration {
@@ -86,10 +88,12 @@ impl Registration {
         }
     }
 
-    /// Puts this device into the pool of that queue, unless it waits already.
-    fn need(&mut self, now: Mono, desk: QueueKind, id: DeviceId) {
+    /// Takes note that this device needs that step before it can log in: puts the device
+    /// into the pool of its queue, unless it waits already.
+    pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId, spec: &Spec) {
+        let queue = QueueKind::of(step, id, spec);
         if self.placed.insert(id) {
-            self.pools[desk.index()].insert((now, id));
+            self.pools[queue.index()].insert((now, id));
         }
     }
 
@@ -106,31 +110,38 @@ impl Registration {
     pub(crate) fn due(&self) -> Option<Wake> {
         let due = QueueKind::ALL
             .into_iter()
-            .filter_map(|desk| self.desk_due(desk));
+            .filter_map(|queue| self.queue_due(queue));
         due.min().map(|at| Wake::new(at, "admission"))
+    }
+
+    /// Sets whether a secret that the platform gives could be kept.
+    pub(crate) const fn set_keepable(&mut self, able: bool) {
+        self.keepable = able;
     }
 
     /// Whether any device would ask for a secret now if it could be kept.
     pub(crate) fn wants_secrets(&self, now: Mono) -> bool {
-        let desks = [QueueKind::Register, QueueKind::ProductRegister];
-        let pooled = |desk: QueueKind| !self.pools[desk.index()].is_empty();
-        let retried = |desk: QueueKind| {
+        let queues = [QueueKind::Register, QueueKind::ProductRegister];
+        let pooled = |queue: QueueKind| !self.pools[queue.index()].is_empty();
+        let retried = |queue: QueueKind| {
             let mut due = self.retries.iter().take_while(|((at, _), _)| *at <= now);
-            due.any(|(_, chore)| chore.desk == desk)
+            due.any(|(_, request)| request.queue == queue)
         };
-        desks.into_iter().any(|desk| pooled(desk) || retried(desk))
+        queues
+            .into_iter()
+            .any(|queue| pooled(queue) || retried(queue))
     }
 
-    fn desk_due(&self, desk: QueueKind) -> Option<Mono> {
-        let throttle = &self.throttles[desk.index()];
+    fn queue_due(&self, queue: QueueKind) -> Option<Mono> {
+        let throttle = &self.throttles[queue.index()];
         let busy = match throttle.is_throttled() {
-            true => self.under_way[desk.index()] > 0,
+            true => self.under_way[queue.index()] > 0,
             false => self.under_way.iter().sum::<usize>() >= self.limits.in_flight.max(1),
         };
-        if busy || (desk.step() == LoginNeed::Register && !self.keepable) {
+        if busy || (queue.step() == LoginNeed::Register && !self.keepable) {
             return None;
         }
-        let pool = &self.pools[desk.index()];
+        let pool = &self.pools[queue.index()];
         let ready = pool.first().map(|(since, _)| {
             if pool.len() >= RELATIONS {
                 *since
@@ -138,48 +149,98 @@ impl Registration {
                 *since + self.limits.linger
             }
         });
-        let retries = self.retries.iter().filter(|(_, c)| c.desk == desk);
+        let retries = self.retries.iter().filter(|(_, c)| c.queue == queue);
         let retry = retries.map(|((at, _), _)| *at).next();
         let at = [ready, retry].into_iter().flatten().min()?;
         Some(at.max(throttle.opens_at()))
     }
 
-    /// Returns the next request that is due.
-    fn take(&mut self, now: Mono) -> Option<RegistrationRequest> {
-        let desk = QueueKind::ALL
+    /// Returns the next request that is due, about those of its devices that still need it.
+    pub(crate) fn take(
+        &mut self,
+        now: Mono,
+        sessions: &mut Sessions,
+        spec: &Spec,
+    ) -> Option<RegistrationRequest> {
+        let mut request = self.take_due(now)?;
+        let (keep, leave): (Vec<_>, Vec<_>) = request.group.members.into_iter().partition(|id| {
+            let step = request.queue.step();
+            sessions.needs(now, *id, step) && QueueKind::of(step, *id, spec) == request.queue
+        });
+        for id in leave {
+            // The device may need another step first. That step could not be noted while
+            // the device was placed here for this one.
+            self.free(id);
+            sessions.settle(now, id, now);
+        }
+        if keep.is_empty() {
+            return None;
+        }
+        request.group.members = keep;
+        self.under_way[request.queue.index()] += 1;
+        Some(request)
+    }
+
+    /// Writes a request, signed at this time.
+    pub(crate) fn message(
+        &mut self,
+        at: Wall,
+        id: AskId,
+        request: &RegistrationRequest,
+        identities: &Identities,
+    ) -> (GatewayAsk, Vec<u8>) {
+        let members = request.group.members.iter();
+        match request.queue {
+            QueueKind::Register => {
+                let who = members.map(|m| identities.of(*m));
+                (GatewayAsk::Register, relation::names(id, who))
+            }
+            QueueKind::ProductRegister => {
+                let list = identities.proxied(&request.group.members, &mut self.rng);
+                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
+            }
+            QueueKind::Relate => {
+                let list: Vec<_> = members.map(|m| identities.relation(at, *m)).collect();
+                (GatewayAsk::Relate, relation::relate(id, &list))
+            }
+        }
+    }
+
+    fn take_due(&mut self, now: Mono) -> Option<RegistrationRequest> {
+        let queue = QueueKind::ALL
             .into_iter()
-            .find(|desk| self.desk_due(*desk).is_some_and(|at| at <= now))?;
-        let most = match self.throttles[desk.index()].is_throttled() {
+            .find(|queue| self.queue_due(*queue).is_some_and(|at| at <= now))?;
+        let most = match self.throttles[queue.index()].is_throttled() {
             true => Throttle::TRIAL,
             false => RELATIONS,
         };
-        let retry = self.retries.iter().find(|(_, c)| c.desk == desk);
+        let retry = self.retries.iter().find(|(_, c)| c.queue == queue);
         let retry = retry.map(|(key, _)| *key).filter(|(at, _)| *at <= now);
-        if let Some(mut chore) = retry.and_then(|key| self.retries.remove(&key)) {
-            let most = most.min(chore.group.members.len());
-            let members = chore.group.members.split_off(most);
+        if let Some(mut request) = retry.and_then(|key| self.retries.remove(&key)) {
+            let most = most.min(request.group.members.len());
+            let members = request.group.members.split_off(most);
             let group = Group { members };
             self.again(
                 RegistrationRequest {
                     group,
-                    ..chore.clone()
+                    ..request.clone()
                 },
                 now,
             );
-            return Some(chore);
+            return Some(request);
         }
         let mut members = Vec::new();
         while members.len() < most
-            && let Some((_, id)) = self.pools[desk.index()].pop_first()
+            && let Some((_, id)) = self.pools[queue.index()].pop_first()
         {
             members.push(id);
         }
-        Some(self.chore(desk, members))
+        Some(self.request(queue, members))
     }
 
-    fn chore(&self, desk: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
+    fn request(&self, queue: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
         RegistrationRequest {
-            desk,
+            queue,
             group: Group { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
             failures: 0,
@@ -198,21 +259,21 @@ impl Registration {
         self.placed.contains(&id)
     }
 
-    pub(crate) fn free(&mut self, id: DeviceId) {
+    fn free(&mut self, id: DeviceId) {
         self.placed.remove(&id);
     }
 
     /// Takes back registrations that are not under way; returns their devices.
-    pub(crate) fn call_off_registrations(&mut self) -> Vec<DeviceId> {
+    fn call_off_registrations(&mut self) -> Vec<DeviceId> {
         let mut off = Vec::new();
-        for desk in [QueueKind::Register, QueueKind::ProductRegister] {
-            let pool = std::mem::take(&mut self.pools[desk.index()]);
+        for queue in [QueueKind::Register, QueueKind::ProductRegister] {
+            let pool = std::mem::take(&mut self.pools[queue.index()]);
             off.extend(pool.into_iter().map(|(_, id)| id));
         }
-        self.retries.retain(|_, chore| {
-            let keep = chore.desk.step() != LoginNeed::Register;
+        self.retries.retain(|_, request| {
+            let keep = request.queue.step() != LoginNeed::Register;
             if !keep {
-                off.append(&mut chore.group.members);
+                off.append(&mut request.group.members);
             }
             keep
         });
@@ -222,146 +283,93 @@ impl Registration {
         off
     }
 
-    fn again(&mut self, chore: RegistrationRequest, at: Mono) {
-        if !chore.group.members.is_empty() {
+    fn again(&mut self, request: RegistrationRequest, at: Mono) {
+        if !request.group.members.is_empty() {
             self.next_key += 1;
-            self.retries.insert((at, self.next_key), chore);
+            self.retries.insert((at, self.next_key), request);
         }
     }
 
-    fn later(&mut self, now: Mono, mut chore: RegistrationRequest) {
-        chore.failures += 1;
-        let wait = chore.backoff.failed(now, &mut self.rng);
-        self.again(chore, now + wait);
+    fn later(&mut self, now: Mono, mut request: RegistrationRequest) {
+        request.failures += 1;
+        let wait = request.backoff.failed(now, &mut self.rng);
+        self.again(request, now + wait);
     }
 
     /// Takes note that no answer came in time.
-    pub(crate) fn lost(&mut self, now: Mono, mut chore: RegistrationRequest, diary: &mut Outbox) {
-        self.returned(chore.desk);
-        diary.counters.unanswered += 1;
-        let what = chore.desk.step().words();
-        diary.often(now, Notice::Unanswered { what, times: 1 });
-        chore.lost += 1;
-        if chore.lost <= QUICK {
-            let wait = self.rng.jitter(LOST_WAIT * chore.lost);
-            self.again(chore, now + wait);
+    pub(crate) fn lost(
+        &mut self,
+        now: Mono,
+        mut request: RegistrationRequest,
+        outbox: &mut Outbox,
+    ) {
+        self.returned(request.queue);
+        outbox.count().unanswered += 1;
+        let what = request.queue.step().words();
+        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        request.lost += 1;
+        if request.lost <= QUICK {
+            let wait = self.rng.jitter(LOST_WAIT * request.lost);
+            self.again(request, now + wait);
         } else {
-            self.later(now, chore);
+            self.later(now, request);
         }
     }
 
-    fn returned(&mut self, desk: QueueKind) {
-        let under_way = &mut self.under_way[desk.index()];
+    fn returned(&mut self, queue: QueueKind) {
+        let under_way = &mut self.under_way[queue.index()];
         *under_way = under_way.saturating_sub(1);
     }
 }
 
-impl Cloud {
-    /// Takes note that this device needs that step before it can log in.
-    pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
-        let desk = self.desk(step, id);
-        self.admission.need(now, desk, id);
-    }
+impl Registration {
+    // --- answers -----------------------------------------------------------------
 
-    /// Makes the registration and topology requests that are due.
-    pub(crate) fn admit(&mut self, now: Now) {
-        let Some(mut chore) = self.admission.take(now.mono) else {
-            return;
-        };
-        let (keep, leave): (Vec<_>, Vec<_>) = chore.group.members.into_iter().partition(|id| {
-            let step = chore.desk.step();
-            self.sessions.needs(now.mono, *id, step) && self.desk(step, *id) == chore.desk
-        });
-        for id in leave {
-            // The device may need another step first. That step could not be noted while
-            // the device was placed here for this one.
-            self.admission.free(id);
-            self.sessions.settle(now.mono, id, now.mono);
-        }
-        self.follow(now.mono);
-        if keep.is_empty() {
-            return;
-        }
-        chore.group.members = keep;
-        let id = self.asks.id();
-        let members = chore.group.members.iter();
-        let (ask, payload) = match chore.desk {
-            QueueKind::Register => {
-                let who = members.map(|m| &self.identities[m.index()]);
-                (GatewayAsk::Register, relation::names(id, who))
-            }
-            QueueKind::ProductRegister => {
-                let list = self.proxied(&chore.group.members);
-                (GatewayAsk::ProductRegister, relation::proxied(id, &list))
-            }
-            QueueKind::Relate => {
-                let list: Vec<_> = members.map(|m| self.relation(now, *m)).collect();
-                (GatewayAsk::Relate, relation::relate(id, &list))
-            }
-        };
-        self.admission.under_way[chore.desk.index()] += 1;
-        self.ask_gateway(now.mono, id, ask, payload, Ask::Admit(chore));
-    }
-
-    /// Sends one of the gateway's requests.
-    pub(crate) fn ask_gateway(
+    /// Takes the platform's answer; returns the secrets that it gave.
+    pub(crate) fn answered(
         &mut self,
-        now: Mono,
-        id: crate::base::AskId,
-        ask: GatewayAsk,
-        payload: Vec<u8>,
-        what: Ask,
-    ) {
-        self.diary.counters.roll_messages += 1;
-        self.publish(now, Topic::Gateway(self.gateway.clone(), ask), payload);
-        let reply = Topic::GatewayReply(self.gateway.clone(), ask);
-        let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.asks.patience(Answers::Others, most);
-        self.asks.open(id, reply, what, now, wait);
-    }
-
-    /// Takes the platform's answer; `named` are the devices in its `data`.
-    pub(crate) fn admission_answered(
-        &mut self,
-        now: Mono,
-        mut chore: RegistrationRequest,
-        reply: &Reply,
-        named: &[DeviceId],
-        payload: &[u8],
-    ) {
-        let (desk, step) = (chore.desk, chore.desk.step());
-        self.admission.returned(desk);
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
+        mut request: RegistrationRequest,
+        answer: Answer<'_>,
+    ) -> Vec<(DeviceId, Secret)> {
+        let now = context.now;
+        let reply = answer.reply;
+        let (queue, step) = (request.queue, request.queue.step());
+        self.returned(queue);
         let verdict = reply.code.verdict();
-        let throttle = &mut self.admission.throttles[desk.index()];
         if verdict != CodeMeaning::Throttled {
-            throttle.passed(now);
+            self.throttles[queue.index()].passed(now);
         }
+        let mut secrets = Vec::new();
         if step == LoginNeed::Register {
             // Whatever the code: a secret that was given is taken.
-            let given = self.take_secrets(now, &chore.group.members, payload);
-            chore.group.members.retain(|id| !given.contains(id));
-            if chore.group.members.is_empty() {
-                return;
+            let asked = &request.group.members;
+            secrets = self.take_secrets(context, sessions, asked, answer.payload);
+            let given = |id: &DeviceId| secrets.iter().any(|(device, _)| device == id);
+            request.group.members.retain(|id| !given(id));
+            if request.group.members.is_empty() {
+                return secrets;
             }
         }
         if verdict != CodeMeaning::Accepted {
-            self.diary.counters.refused += 1;
+            context.outbox.count().refused += 1;
         }
         match verdict {
             CodeMeaning::Accepted if step == LoginNeed::Register => {
                 // Some devices got no secret, and no reason was given: the request is
                 // repeated.
-                self.admission.later(now, chore);
+                self.later(now, request);
             }
-            CodeMeaning::Accepted => self.added(now, &chore.group.members),
+            CodeMeaning::Accepted => self.added(context, sessions, &request.group.members),
             CodeMeaning::Throttled => {
-                self.diary.counters.throttled += 1;
-                let throttle = &mut self.admission.throttles[desk.index()];
-                if let Some(wait) = throttle.refused(now, &mut self.admission.rng) {
+                context.outbox.count().throttled += 1;
+                let throttle = &mut self.throttles[queue.index()];
+                if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     let what = step.words();
-                    self.diary.tell(Notice::Throttled { what, wait });
+                    context.outbox.tell(Notice::Throttled { what, wait });
                 }
-                self.admission.again(chore, now);
+                self.again(request, now);
             }
             CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
@@ -369,110 +377,114 @@ impl Cloud {
                     message: reply.message.clone(),
                     times: 1,
                 };
-                self.diary.often(now, trouble);
-                if chore.failures + 1 >= PATIENCE && chore.group.members.len() > 1 {
-                    self.search_admission(now, chore, reply, named);
+                context.outbox.often(now, trouble);
+                if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
+                    self.search(context, sessions, request, answer);
                 } else {
-                    self.admission.later(now, chore);
+                    self.later(now, request);
                 }
             }
             CodeMeaning::Request => {
                 let refused = Notice::RequestRefused {
                     message: reply.message.clone(),
-                    devices: chore.group.members.len(),
+                    devices: request.group.members.len(),
                 };
-                self.diary.often(now, refused);
-                self.search_admission(now, chore, reply, named);
+                context.outbox.often(now, refused);
+                self.search(context, sessions, request, answer);
             }
             CodeMeaning::Full
             | CodeMeaning::NoSession
             | CodeMeaning::Device { .. }
-            | CodeMeaning::Unknown => {
-                self.search_admission(now, chore, reply, named);
-            }
+            | CodeMeaning::Unknown => self.search(context, sessions, request, answer),
         }
+        secrets
     }
 
     /// Takes an acceptance that came after its deadline: the platform carried the request
     /// out, so devices that still wait for it need not.
-    pub(crate) fn admission_late(&mut self, now: Mono, chore: &RegistrationRequest, reply: &Reply) {
-        if reply.code.verdict() == CodeMeaning::Accepted && chore.desk == QueueKind::Relate {
-            self.related(now, &chore.group.members);
-        }
-    }
-
-    fn added(&mut self, now: Mono, members: &[DeviceId]) {
-        for id in members {
-            self.admission.free(*id);
-        }
-        self.related(now, members);
-    }
-
-    /// Takes note that these devices are in the topology now; reports those that lacked a
-    /// place.
-    fn related(&mut self, now: Mono, members: &[DeviceId]) {
-        let lacked = |id: &DeviceId| self.sessions.needs(now, *id, LoginNeed::Relate);
-        let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
-        for id in members {
-            self.sessions.related(now, *id);
-        }
-        if !news.is_empty() {
-            self.diary.counters.related += news.len() as u64;
-            self.diary.tell(Notice::Roll(TopologyEvent::Related {
-                names: self.names(&news),
-                devices: news,
-            }));
-        }
-    }
-
-    fn search_admission(
-        &mut self,
-        now: Mono,
-        chore: RegistrationRequest,
+    pub(crate) fn late(
+        &self,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
+        request: &RegistrationRequest,
         reply: &Reply,
-        named: &[DeviceId],
     ) {
-        let step = chore.desk.step();
-        let refusals = chore.refusals + 1;
-        let split = chore.group.refused_again(named, refusals);
+        if reply.code.verdict() == CodeMeaning::Accepted && request.queue == QueueKind::Relate {
+            related(context, sessions, &request.group.members);
+        }
+    }
+
+    fn added(&mut self, context: &mut Context<'_>, sessions: &mut Sessions, members: &[DeviceId]) {
+        for id in members {
+            self.free(*id);
+        }
+        related(context, sessions, members);
+    }
+
+    /// Searches this group for the device that is to blame.
+    fn search(
+        &mut self,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
+        request: RegistrationRequest,
+        answer: Answer<'_>,
+    ) {
+        let (now, reply) = (context.now, answer.reply);
+        let step = request.queue.step();
+        let refusals = request.refusals + 1;
+        let split = request.group.refused_again(answer.named, refusals);
         for id in split.culprits {
-            self.admission.free(id);
-            if !self.spec.has(id) {
+            self.free(id);
+            if !context.identities.spec().has(id) {
                 continue;
             }
-            if self.sessions.needs_bar(id, step) {
+            if sessions.needs_block(id, step) {
                 let (code, at) = (reply.code, At::Step(step));
-                let diary = &mut self.diary;
-                self.sessions.bar(now, id, code, &reply.message, at, diary);
+                sessions.block(now, id, code, &reply.message, at, context.outbox);
                 if step == LoginNeed::Relate {
-                    self.sessions.doubt_secret(id, code);
+                    sessions.doubt_secret(id, code);
                 }
             } else if step == LoginNeed::Register {
                 // A late answer gave the device a secret, or the device needs none any
                 // more.
-                self.sessions.settle(now, id, now);
+                sessions.settle(now, id, now);
             } else {
-                self.diary.tell(Notice::Roll(TopologyEvent::Refused {
+                let refused = TopologyEvent::Refused {
                     what: "adding to the topology",
                     code: reply.code,
                     message: reply.message.clone(),
-                    names: self.names(&[id]),
-                }));
+                    names: context.identities.names(&[id]),
+                };
+                context.outbox.tell(Notice::Topology(refused));
             }
             if step == LoginNeed::Relate {
-                self.sessions.released(now, id);
+                sessions.released(now, id);
             }
         }
         for group in split.next {
-            let mut part = self.admission.chore(chore.desk, group.members);
+            let mut part = self.request(request.queue, group.members);
             part.refusals = refusals;
-            self.admission.again(part, now);
+            self.again(part, now);
         }
     }
+}
 
-    /// Returns device names for the journal.
-    pub(crate) fn names(&self, ids: &[DeviceId]) -> String {
-        let names = ids.iter().filter_map(|id| self.spec.device(*id));
-        names.map(|d| d.name.as_str()).collect::<Vec<_>>().join(" ")
+/// Takes note that these devices are in the topology now; reports those that lacked a
+/// place.
+fn related(context: &mut Context<'_>, sessions: &mut Sessions, members: &[DeviceId]) {
+    let now = context.now;
+    let lacked = |id: &DeviceId| sessions.needs(now, *id, LoginNeed::Relate);
+    let news: Vec<DeviceId> = members.iter().copied().filter(lacked).collect();
+    for id in members {
+        sessions.related(now, *id);
+    }
+    if !news.is_empty() {
+        context.outbox.count().related += news.len() as u64;
+        context
+            .outbox
+            .tell(Notice::Topology(TopologyEvent::Related {
+                names: context.identities.names(&news),
+                devices: news,
+            }));
     }
 }

@@ -33,7 +33,6 @@
 //! would not be.
 
 pub mod events;
-pub(crate) mod glue;
 mod probation;
 pub(crate) mod task;
 
@@ -80,7 +79,7 @@ pub enum RemoteAction {
     /// Answer a push.
     Answer(Vec<u8>),
     /// Start a remote task outside the engine.
-    Errand(RemoteTask),
+    Task(RemoteTask),
     /// Report this log event to the operator.
     Notice(RemoteNotice),
 }
@@ -325,14 +324,14 @@ impl Remote {
             Ok(()) => {
                 if verdict == Some(AdoptionResult::Proven) {
                     self.tell(RemoteNotice::Proven {
-                        config_id: probation.config_id,
-                        digest: probation.digest,
+                        config_id: probation.config_id().to_owned(),
+                        digest: probation.digest(),
                     });
                 }
             }
             Err(why) => {
                 self.tell(RemoteNotice::NotSettled {
-                    config_id: probation.config_id.clone(),
+                    config_id: probation.config_id().to_owned(),
                     why: why.clone(),
                 });
                 probation.not_settled(now.mono);
@@ -356,9 +355,9 @@ impl Remote {
             return false;
         };
         self.serial = serial;
-        self.out.push_back(RemoteAction::Errand(RemoteTask::Settle {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Settle {
             serial,
-            digest: probation.digest,
+            digest: probation.digest(),
             verdict,
         }));
         true
@@ -419,7 +418,7 @@ impl Remote {
             return Some(Wake::new(Mono::START, "remote configuration"));
         }
         let get = match self.get {
-            Get::Wanted { not_before } if self.asks() => {
+            Get::Wanted { not_before } if self.pending() => {
                 Some(Wake::new(not_before, "asking for the remote configuration"))
             }
             Get::Wanted { .. } | Get::UnderWay | Get::Over => None,
@@ -458,14 +457,14 @@ impl Remote {
         }
     }
 
-    fn asks(&self) -> bool {
+    fn pending(&self) -> bool {
         self.policy.enabled && self.link
     }
 
     fn on_time(&mut self, now: Now) {
         self.sum_up(now);
         if let Get::Wanted { not_before } = self.get
-            && self.asks()
+            && self.pending()
             && not_before <= now.mono
         {
             self.asked += 1;
@@ -564,7 +563,7 @@ impl Remote {
         work.stage = Stage::Fetching {
             until: now.mono + FETCH_WITHIN + GRACE,
         };
-        self.out.push_back(RemoteAction::Errand(RemoteTask::Fetch {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Fetch {
             serial: self.serial,
             url: work.push.file.url.clone(),
             at_most: work.push.file.size.unwrap_or(most).min(most),
@@ -603,7 +602,7 @@ impl Remote {
         match (got, result) {
             (Ok(()), Ok(content)) => {
                 self.serial += 1;
-                self.out.push_back(RemoteAction::Errand(RemoteTask::Adopt {
+                self.out.push_back(RemoteAction::Task(RemoteTask::Adopt {
                     serial: self.serial,
                     content,
                     push: work.push.id.as_ref().map(ToString::to_string),

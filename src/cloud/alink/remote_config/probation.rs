@@ -23,8 +23,8 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The file on probation.
 #[derive(Clone, Debug)]
 pub(super) struct Probation {
-    pub(super) config_id: String,
-    pub(super) digest: Digest,
+    config_id: String,
+    digest: Digest,
     since: Mono,
     within: Duration,
     link: LinkSeen,
@@ -69,6 +69,15 @@ impl Probation {
             },
             decided: None,
         }
+    }
+
+    /// Returns the platform's name for the file.
+    pub(super) fn config_id(&self) -> &str {
+        &self.config_id
+    }
+
+    pub(super) const fn digest(&self) -> Digest {
+        self.digest
     }
 
     pub(super) fn link_up(&mut self) {

@@ -8,19 +8,19 @@ use crate::spec::{FailedTrial, Retraction, TrialFailure};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An engine, and the file that it handed out last.
-struct Desk {
+struct Harness {
     remote: Remote,
     now: Now,
     /// The file that was handed out to be adopted last.
     handed_out: Digest,
 }
 
-impl Desk {
-    fn open(policy: RemotePolicy) -> Desk {
+impl Harness {
+    fn open(policy: RemotePolicy) -> Harness {
         let now = Now::default();
         let mut remote = Remote::new(&policy, Rng::new(1), now);
         remote.link_up();
-        Desk {
+        Harness {
             remote,
             now,
             handed_out: Digest::of(b""),
@@ -28,16 +28,17 @@ impl Desk {
     }
 
     /// Returns an engine that has asked, and was answered that there is no file.
-    fn enabled() -> Desk {
-        let mut desk = Desk::open(RemotePolicy {
+    fn enabled() -> Harness {
+        let mut harness = Harness::open(RemotePolicy {
             enabled: true,
             ..RemotePolicy::default()
         });
-        assert_eq!(desk.said(), ["get"]);
-        desk.remote
-            .on_get_answered(desk.now, Code(6710), Err("nothing"));
-        assert_eq!(desk.said(), ["remote-config-none"]);
-        desk
+        assert_eq!(harness.said(), ["get"]);
+        harness
+            .remote
+            .on_get_answered(harness.now, Code(6710), Err("nothing"));
+        assert_eq!(harness.said(), ["remote-config-none"]);
+        harness
     }
 
     fn push(&mut self, id: u32, file: &[u8]) {
@@ -78,15 +79,15 @@ impl Desk {
     }
 
     /// Returns an engine that has adopted this file.
-    fn with(file: &[u8]) -> Desk {
-        let mut desk = Desk::enabled();
-        desk.push(1, file);
-        desk.said();
-        desk.fetched(Ok(file));
-        desk.said();
-        desk.adopted(Ok(()));
-        assert_eq!(desk.said(), ["remote-config-adopted", "answer 1 200"]);
-        desk
+    fn with(file: &[u8]) -> Harness {
+        let mut harness = Harness::enabled();
+        harness.push(1, file);
+        harness.said();
+        harness.fetched(Ok(file));
+        harness.said();
+        harness.adopted(Ok(()));
+        assert_eq!(harness.said(), ["remote-config-adopted", "answer 1 200"]);
+        harness
     }
 
     /// Waits until something is due; returns what that is, and how long it took.
@@ -104,16 +105,16 @@ impl Desk {
             .into_iter()
             .map(|step| match step {
                 RemoteAction::Get => "get".into(),
-                RemoteAction::Errand(RemoteTask::Fetch { at_most, .. }) => {
+                RemoteAction::Task(RemoteTask::Fetch { at_most, .. }) => {
                     format!("fetch {at_most}")
                 }
-                RemoteAction::Errand(RemoteTask::Settle {
+                RemoteAction::Task(RemoteTask::Settle {
                     verdict, digest, ..
                 }) => {
                     assert_eq!(digest, self.remote.policy.in_force.unwrap());
                     format!("settle {verdict:?}")
                 }
-                RemoteAction::Errand(RemoteTask::Adopt { content, .. }) => {
+                RemoteAction::Task(RemoteTask::Adopt { content, .. }) => {
                     self.handed_out = Digest::of(content.bytes());
                     format!("adopt {}", String::from_utf8_lossy(content.bytes()))
                 }
@@ -138,16 +139,16 @@ fn failed() -> Result<&'static [u8], Unfetched> {
 
 #[test]
 fn a_push_is_fetched_compared_adopted_and_answered() {
-    let mut desk = Desk::enabled();
-    desk.push(7, b"devices: []");
-    assert_eq!(desk.said(), ["fetch 11"]);
-    desk.fetched(Ok(b"devices: []"));
-    assert_eq!(desk.said(), ["adopt devices: []"]);
-    desk.adopted(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-adopted", "answer 7 200"]);
+    let mut harness = Harness::enabled();
+    harness.push(7, b"devices: []");
+    assert_eq!(harness.said(), ["fetch 11"]);
+    harness.fetched(Ok(b"devices: []"));
+    assert_eq!(harness.said(), ["adopt devices: []"]);
+    harness.adopted(Ok(()));
+    assert_eq!(harness.said(), ["remote-config-adopted", "answer 7 200"]);
     // The file is in force: nothing to do, whatever its name is.
-    desk.push(8, b"devices: []");
-    assert_eq!(desk.said(), ["remote-config-in-force", "answer 8 200"]);
+    harness.push(8, b"devices: []");
+    assert_eq!(harness.said(), ["remote-config-in-force", "answer 8 200"]);
 }
 
 #[test]
@@ -170,10 +171,10 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
         (other("signMethod", json!("Md5")), 460),
         (other("configSize", json!(65_537)), 100_002),
     ] {
-        let mut desk = Desk::enabled();
-        desk.push_as(json!(1), params);
-        assert_eq!(desk.said(), refused(code));
-        assert_eq!(desk.remote.wake_at(), None);
+        let mut harness = Harness::enabled();
+        harness.push_as(json!(1), params);
+        assert_eq!(harness.said(), refused(code));
+        assert_eq!(harness.remote.wake_at(), None);
     }
     // Refused after the download.
     let sign = Digest::of(b"x").to_string();
@@ -192,36 +193,36 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
             100_003,
         ),
     ] {
-        let mut desk = Desk::enabled();
-        desk.push_as(json!(1), params);
-        assert_eq!(desk.said().len(), 1);
-        desk.fetched(got);
-        assert_eq!(desk.said(), refused(code));
-        assert_eq!(desk.remote.wake_at(), None);
+        let mut harness = Harness::enabled();
+        harness.push_as(json!(1), params);
+        assert_eq!(harness.said().len(), 1);
+        harness.fetched(got);
+        assert_eq!(harness.said(), refused(code));
+        assert_eq!(harness.remote.wake_at(), None);
     }
     // Refused by the check; then the same file may come again.
-    let mut desk = Desk::enabled();
-    desk.push(1, file);
-    desk.said();
-    desk.fetched(Ok(file));
-    desk.said();
-    desk.adopted(Err("remote.yaml:1:1 devices"));
-    assert_eq!(desk.said(), refused(100_006));
-    desk.push(2, file);
-    assert_eq!(desk.said(), ["fetch 11"]);
+    let mut harness = Harness::enabled();
+    harness.push(1, file);
+    harness.said();
+    harness.fetched(Ok(file));
+    harness.said();
+    harness.adopted(Err("remote.yaml:1:1 devices"));
+    assert_eq!(harness.said(), refused(100_006));
+    harness.push(2, file);
+    assert_eq!(harness.said(), ["fetch 11"]);
 }
 
 #[test]
 fn where_none_is_wanted_a_push_is_refused_and_told_once_and_nothing_is_asked() {
-    let mut desk = Desk::open(RemotePolicy::default());
-    assert_eq!(desk.said(), [""; 0]);
-    desk.push(1, b"x");
+    let mut harness = Harness::open(RemotePolicy::default());
+    assert_eq!(harness.said(), [""; 0]);
+    harness.push(1, b"x");
     assert_eq!(
-        desk.said(),
+        harness.said(),
         ["remote-config-not-enabled", "answer 1 100001"]
     );
-    desk.push(2, b"x");
-    assert_eq!(desk.said(), ["answer 2 100001"]);
+    harness.push(2, b"x");
+    assert_eq!(harness.said(), ["answer 2 100001"]);
     let text = Refusal::NotEnabled.short();
     assert!(text.contains("remote_config: { enabled: true }"), "{text}");
     // Once it is enabled, the platform is asked.
@@ -229,126 +230,127 @@ fn where_none_is_wanted_a_push_is_refused_and_told_once_and_nothing_is_asked() {
         enabled: true,
         ..RemotePolicy::default()
     };
-    desk.remote.respec(desk.now, &enabled);
-    assert_eq!(desk.said(), ["get"]);
+    harness.remote.respec(harness.now, &enabled);
+    assert_eq!(harness.said(), ["get"]);
 }
 
 #[test]
 fn the_platform_is_asked_once_in_the_life_of_a_process() {
-    let mut desk = Desk::enabled();
-    desk.remote.link_down(desk.now);
-    desk.remote.link_up();
-    assert_eq!(desk.said(), [""; 0]);
+    let mut harness = Harness::enabled();
+    harness.remote.link_down(harness.now);
+    harness.remote.link_up();
+    assert_eq!(harness.said(), [""; 0]);
 
     // A request that was lost with its connection is repeated on the next.
     let policy = RemotePolicy {
         enabled: true,
         ..RemotePolicy::default()
     };
-    let mut desk = Desk::open(policy.clone());
-    assert_eq!(desk.said(), ["get"]);
-    desk.remote.link_down(desk.now);
-    assert_eq!(desk.said(), [""; 0]);
-    desk.remote.link_up();
-    assert_eq!(desk.said(), ["get"]);
+    let mut harness = Harness::open(policy.clone());
+    assert_eq!(harness.said(), ["get"]);
+    harness.remote.link_down(harness.now);
+    assert_eq!(harness.said(), [""; 0]);
+    harness.remote.link_up();
+    assert_eq!(harness.said(), ["get"]);
     let file = Announced::read(Some(&announce(b"{}")));
-    desk.remote.on_get_answered(desk.now, Code(200), file);
-    assert_eq!(desk.said(), ["fetch 2"]);
-    desk.fetched(Ok(b"{}"));
-    assert_eq!(desk.said(), ["adopt {}"]);
-    desk.adopted(Ok(()));
+    harness.remote.on_get_answered(harness.now, Code(200), file);
+    assert_eq!(harness.said(), ["fetch 2"]);
+    harness.fetched(Ok(b"{}"));
+    assert_eq!(harness.said(), ["adopt {}"]);
+    harness.adopted(Ok(()));
     assert_eq!(
-        desk.said(),
+        harness.said(),
         ["remote-config-adopted"],
         "no request to answer"
     );
 
     // A request that is never answered is given up.
-    let mut desk = Desk::open(policy);
+    let mut harness = Harness::open(policy);
     let mut asked = 0;
     for _ in 0..100 {
-        asked += desk.said().len();
-        desk.remote.on_get_lost(desk.now);
-        desk.wait(600 * SECOND);
+        asked += harness.said().len();
+        harness.remote.on_get_lost(harness.now);
+        harness.wait(600 * SECOND);
     }
     assert_eq!(asked, 4);
 }
 
 #[test]
 fn a_download_that_fails_is_tried_four_times_with_growing_waits() {
-    let mut desk = Desk::enabled();
-    desk.push(1, b"x");
+    let mut harness = Harness::enabled();
+    harness.push(1, b"x");
     let mut waits = Vec::new();
     for _ in 0..3 {
-        assert_eq!(desk.said(), ["fetch 1"]);
-        desk.fetched(failed());
-        assert_eq!(desk.said(), ["remote-config-download-failed"]);
-        let wake = desk.remote.wake_at().unwrap();
+        assert_eq!(harness.said(), ["fetch 1"]);
+        harness.fetched(failed());
+        assert_eq!(harness.said(), ["remote-config-download-failed"]);
+        let wake = harness.remote.wake_at().unwrap();
         assert_eq!(wake.why, "download tried again");
-        waits.push(wake.at.since(desk.now.mono));
-        desk.now.mono = wake.at;
+        waits.push(wake.at.since(harness.now.mono));
+        harness.now.mono = wake.at;
     }
-    assert_eq!(desk.said(), ["fetch 1"]);
-    desk.fetched(failed());
-    assert_eq!(desk.said(), ["answer 1 100003", "remote-config-refused"]);
+    assert_eq!(harness.said(), ["fetch 1"]);
+    harness.fetched(failed());
+    assert_eq!(harness.said(), ["answer 1 100003", "remote-config-refused"]);
     assert!(waits[2] > waits[0], "{waits:?}");
 }
 
 #[test]
 fn an_errand_nobody_answers_runs_out() {
-    let mut desk = Desk::enabled();
-    desk.push(1, b"x");
-    desk.said();
-    let serial = desk.remote.serial;
-    let wake = desk.remote.wake_at().unwrap();
+    let mut harness = Harness::enabled();
+    harness.push(1, b"x");
+    harness.said();
+    let serial = harness.remote.serial;
+    let wake = harness.remote.wake_at().unwrap();
     assert_eq!(wake.why, "download overdue");
-    desk.now.mono = wake.at;
-    assert_eq!(desk.said(), ["remote-config-download-failed"]);
+    harness.now.mono = wake.at;
+    assert_eq!(harness.said(), ["remote-config-download-failed"]);
     // The result comes after all: too late.
     let result = Ok(Content::new(b"x".to_vec()));
-    desk.remote
-        .on_done(desk.now, RemoteResult::Fetched { serial: 0, result });
-    assert_eq!(desk.said(), [""; 0]);
-    assert_eq!(desk.remote.serial, serial);
-    desk.now.mono = desk.remote.wake_at().unwrap().at;
-    assert_eq!(desk.said(), ["fetch 1"]);
-    desk.fetched(Ok(b"x"));
-    desk.said();
-    let wake = desk.remote.wake_at().unwrap();
+    harness
+        .remote
+        .on_done(harness.now, RemoteResult::Fetched { serial: 0, result });
+    assert_eq!(harness.said(), [""; 0]);
+    assert_eq!(harness.remote.serial, serial);
+    harness.now.mono = harness.remote.wake_at().unwrap().at;
+    assert_eq!(harness.said(), ["fetch 1"]);
+    harness.fetched(Ok(b"x"));
+    harness.said();
+    let wake = harness.remote.wake_at().unwrap();
     assert_eq!(wake.why, "adoption overdue");
-    desk.now.mono = wake.at;
-    assert_eq!(desk.said(), ["answer 1 100007", "remote-config-refused"]);
+    harness.now.mono = wake.at;
+    assert_eq!(harness.said(), ["answer 1 100007", "remote-config-refused"]);
     // The file was applied all the same: that is undone, and no failure is recorded against
     // it.
-    desk.adopted(Ok(()));
-    assert_eq!(desk.said(), ["settle Withdrawn"]);
-    desk.settled(Ok(()));
-    assert_eq!(desk.said(), [""; 0]);
-    assert_eq!(desk.remote.wake_at(), None);
+    harness.adopted(Ok(()));
+    assert_eq!(harness.said(), ["settle Withdrawn"]);
+    harness.settled(Ok(()));
+    assert_eq!(harness.said(), [""; 0]);
+    assert_eq!(harness.remote.wake_at(), None);
 }
 
 #[test]
 fn what_runs_and_reaches_the_platform_for_its_probation_is_proven() {
-    let mut desk = Desk::with(b"a");
-    desk.wait(200 * SECOND);
-    desk.remote.link_down(desk.now);
-    desk.wait(60 * SECOND);
-    desk.remote.link_up();
-    assert_eq!(desk.said(), [""; 0]);
-    assert_eq!(desk.sleep(), ("end of probation", 40 * SECOND));
-    assert_eq!(desk.said(), ["settle Proven"]);
-    desk.settled(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-proven"]);
-    assert_eq!(desk.remote.wake_at(), None);
+    let mut harness = Harness::with(b"a");
+    harness.wait(200 * SECOND);
+    harness.remote.link_down(harness.now);
+    harness.wait(60 * SECOND);
+    harness.remote.link_up();
+    assert_eq!(harness.said(), [""; 0]);
+    assert_eq!(harness.sleep(), ("end of probation", 40 * SECOND));
+    assert_eq!(harness.said(), ["settle Proven"]);
+    harness.settled(Ok(()));
+    assert_eq!(harness.said(), ["remote-config-proven"]);
+    assert_eq!(harness.remote.wake_at(), None);
 }
 
 #[test]
 fn what_does_not_reach_the_platform_for_that_long_has_failed() {
-    let mut desk = Desk::with(b"a");
-    desk.wait(200 * SECOND);
-    desk.remote.link_down(desk.now);
-    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
-    assert_eq!(desk.said(), ["settle Failed(Unreached)"]);
+    let mut harness = Harness::with(b"a");
+    harness.wait(200 * SECOND);
+    harness.remote.link_down(harness.now);
+    assert_eq!(harness.sleep(), ("end of probation", 300 * SECOND));
+    assert_eq!(harness.said(), ["settle Failed(Unreached)"]);
     // The service goes on with the file before it, and says so by its policy.
     let failed = FailedTrial {
         digest: Digest::of(b"a"),
@@ -363,91 +365,91 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
         }],
         ..RemotePolicy::default()
     };
-    desk.remote.respec(desk.now, &policy);
-    desk.settled(Ok(()));
-    assert_eq!(desk.said(), [""; 0], "nothing reaches the platform");
+    harness.remote.respec(harness.now, &policy);
+    harness.settled(Ok(()));
+    assert_eq!(harness.said(), [""; 0], "nothing reaches the platform");
     // The first answer said that the file is in force; the second says that it no longer
     // is.
-    desk.remote.link_up();
-    assert_eq!(desk.said(), ["answer 1 100009"]);
-    desk.remote.link_down(desk.now);
-    desk.remote.link_up();
-    assert_eq!(desk.said(), [""; 0], "once");
+    harness.remote.link_up();
+    assert_eq!(harness.said(), ["answer 1 100009"]);
+    harness.remote.link_down(harness.now);
+    harness.remote.link_up();
+    assert_eq!(harness.said(), [""; 0], "once");
     // The failed file is refused when it is pushed again, without being fetched; another is
     // not.
-    desk.push(2, b"a");
-    assert_eq!(desk.said(), ["answer 2 100009", "remote-config-refused"]);
-    desk.push(3, b"b");
-    assert_eq!(desk.said(), ["fetch 1"]);
+    harness.push(2, b"a");
+    assert_eq!(harness.said(), ["answer 2 100009", "remote-config-refused"]);
+    harness.push(3, b"b");
+    assert_eq!(harness.said(), ["fetch 1"]);
 }
 
 #[test]
 fn a_connection_that_was_gone_before_says_nothing_against_a_file() {
-    let mut desk = Desk::enabled();
-    desk.push(1, b"a");
-    desk.said();
-    desk.fetched(Ok(b"a"));
-    desk.said();
-    desk.remote.link_down(desk.now);
-    desk.adopted(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-adopted"]);
-    assert_eq!(desk.remote.wake_at(), None);
-    desk.wait(3600 * SECOND);
-    assert_eq!(desk.said(), [""; 0]);
-    desk.remote.link_up();
-    assert_eq!(desk.said(), ["settle Proven"]);
+    let mut harness = Harness::enabled();
+    harness.push(1, b"a");
+    harness.said();
+    harness.fetched(Ok(b"a"));
+    harness.said();
+    harness.remote.link_down(harness.now);
+    harness.adopted(Ok(()));
+    assert_eq!(harness.said(), ["remote-config-adopted"]);
+    assert_eq!(harness.remote.wake_at(), None);
+    harness.wait(3600 * SECOND);
+    assert_eq!(harness.said(), [""; 0]);
+    harness.remote.link_up();
+    assert_eq!(harness.said(), ["settle Proven"]);
 }
 
 #[test]
 fn a_decision_is_carried_out_however_long_that_takes() {
-    let mut desk = Desk::with(b"a");
-    desk.sleep();
-    assert_eq!(desk.said(), ["settle Proven"]);
+    let mut harness = Harness::with(b"a");
+    harness.sleep();
+    assert_eq!(harness.said(), ["settle Proven"]);
     // The connection was lost.
-    assert_eq!(desk.sleep(), ("end of probation", 180 * SECOND));
-    assert_eq!(desk.said(), ["settle Proven"]);
+    assert_eq!(harness.sleep(), ("end of probation", 180 * SECOND));
+    assert_eq!(harness.said(), ["settle Proven"]);
     // A change of the connection meanwhile changes nothing.
-    desk.remote.link_down(desk.now);
-    desk.settled(Err("no space left on device"));
-    assert_eq!(desk.said(), ["remote-config-not-settled"]);
-    assert_eq!(desk.sleep(), ("end of probation", 60 * SECOND));
-    assert_eq!(desk.said(), ["settle Proven"]);
-    desk.settled(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-proven"]);
+    harness.remote.link_down(harness.now);
+    harness.settled(Err("no space left on device"));
+    assert_eq!(harness.said(), ["remote-config-not-settled"]);
+    assert_eq!(harness.sleep(), ("end of probation", 60 * SECOND));
+    assert_eq!(harness.said(), ["settle Proven"]);
+    harness.settled(Ok(()));
+    assert_eq!(harness.said(), ["remote-config-proven"]);
 }
 
 #[test]
 fn a_newer_file_begins_a_probation_of_its_own() {
-    let mut desk = Desk::with(b"a");
-    desk.wait(290 * SECOND);
-    desk.push(2, b"b");
-    desk.said();
-    desk.fetched(Ok(b"b"));
-    assert_eq!(desk.said(), ["adopt b"]);
+    let mut harness = Harness::with(b"a");
+    harness.wait(290 * SECOND);
+    harness.push(2, b"b");
+    harness.said();
+    harness.fetched(Ok(b"b"));
+    assert_eq!(harness.said(), ["adopt b"]);
     // The file is about to be replaced: it is not proven any more.
-    desk.wait(20 * SECOND);
-    assert_eq!(desk.said(), [""; 0]);
-    desk.adopted(Ok(()));
-    assert_eq!(desk.said(), ["remote-config-adopted", "answer 2 200"]);
-    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
+    harness.wait(20 * SECOND);
+    assert_eq!(harness.said(), [""; 0]);
+    harness.adopted(Ok(()));
+    assert_eq!(harness.said(), ["remote-config-adopted", "answer 2 200"]);
+    assert_eq!(harness.sleep(), ("end of probation", 300 * SECOND));
     // A file that is refused replaces none.
-    let mut desk = Desk::with(b"a");
-    desk.push(2, b"b");
-    desk.said();
-    desk.fetched(Ok(b"b"));
-    desk.said();
-    desk.adopted(Err("remote.yaml:1:1"));
-    assert_eq!(desk.said(), ["answer 2 100006", "remote-config-refused"]);
-    assert_eq!(desk.sleep(), ("end of probation", 300 * SECOND));
-    assert_eq!(desk.said(), ["settle Proven"]);
+    let mut harness = Harness::with(b"a");
+    harness.push(2, b"b");
+    harness.said();
+    harness.fetched(Ok(b"b"));
+    harness.said();
+    harness.adopted(Err("remote.yaml:1:1"));
+    assert_eq!(harness.said(), ["answer 2 100006", "remote-config-refused"]);
+    assert_eq!(harness.sleep(), ("end of probation", 300 * SECOND));
+    assert_eq!(harness.said(), ["settle Proven"]);
 }
 
 #[test]
 fn what_is_not_wanted_any_more_is_withdrawn() {
-    let mut desk = Desk::with(b"a");
-    desk.remote.respec(desk.now, &RemotePolicy::default());
-    desk.remote.policy.in_force = Some(Digest::of(b"a"));
-    assert_eq!(desk.said(), ["settle Withdrawn"]);
+    let mut harness = Harness::with(b"a");
+    harness.remote.respec(harness.now, &RemotePolicy::default());
+    harness.remote.policy.in_force = Some(Digest::of(b"a"));
+    assert_eq!(harness.said(), ["settle Withdrawn"]);
 }
 
 #[test]
@@ -473,21 +475,21 @@ fn the_platform_is_told_nothing_of_this_machine_or_its_networks() {
 
 #[test]
 fn a_newer_push_supersedes_what_waits_and_what_is_downloaded_but_not_what_is_adopted() {
-    let mut desk = Desk::enabled();
-    desk.push(1, b"a");
-    assert_eq!(desk.said(), ["fetch 1"]);
-    desk.push(2, b"b");
-    desk.push(3, b"cc");
-    assert_eq!(desk.said(), ["answer 2 100008"]);
-    desk.fetched(Ok(b"a"));
-    assert_eq!(desk.said(), ["answer 1 100008", "fetch 2"]);
-    desk.fetched(Ok(b"cc"));
-    assert_eq!(desk.said(), ["adopt cc"]);
-    desk.push(4, b"cc");
-    assert_eq!(desk.said(), [""; 0]);
-    desk.adopted(Ok(()));
+    let mut harness = Harness::enabled();
+    harness.push(1, b"a");
+    assert_eq!(harness.said(), ["fetch 1"]);
+    harness.push(2, b"b");
+    harness.push(3, b"cc");
+    assert_eq!(harness.said(), ["answer 2 100008"]);
+    harness.fetched(Ok(b"a"));
+    assert_eq!(harness.said(), ["answer 1 100008", "fetch 2"]);
+    harness.fetched(Ok(b"cc"));
+    assert_eq!(harness.said(), ["adopt cc"]);
+    harness.push(4, b"cc");
+    assert_eq!(harness.said(), [""; 0]);
+    harness.adopted(Ok(()));
     assert_eq!(
-        desk.said(),
+        harness.said(),
         [
             "remote-config-adopted",
             "answer 3 200",
@@ -496,22 +498,22 @@ fn a_newer_push_supersedes_what_waits_and_what_is_downloaded_but_not_what_is_ado
         ]
     );
     // A file that rests between downloads is not waited for.
-    desk.push(5, b"d");
-    desk.said();
-    desk.fetched(failed());
-    desk.said();
-    desk.push(6, b"ee");
-    assert_eq!(desk.said(), ["answer 5 100008", "fetch 2"]);
+    harness.push(5, b"d");
+    harness.said();
+    harness.fetched(failed());
+    harness.said();
+    harness.push(6, b"ee");
+    assert_eq!(harness.said(), ["answer 5 100008", "fetch 2"]);
 }
 
 #[test]
 fn nothing_shows_the_url_or_the_file() {
-    let mut desk = Desk::enabled();
-    desk.push(1, b"secret: hunter2");
-    let fetch = desk.remote.poll(desk.now);
-    desk.fetched(Ok(b"secret: hunter2"));
-    let adopt = desk.remote.poll(desk.now);
-    let shown = format!("{fetch:?} {adopt:?} {:?}", desk.remote);
+    let mut harness = Harness::enabled();
+    harness.push(1, b"secret: hunter2");
+    let fetch = harness.remote.poll(harness.now);
+    harness.fetched(Ok(b"secret: hunter2"));
+    let adopt = harness.remote.poll(harness.now);
+    let shown = format!("{fetch:?} {adopt:?} {:?}", harness.remote);
     assert!(!shown.contains("hunter2"), "{shown}");
     let url = Secret::new("hunter2");
     assert!(!format!("{url:?}").contains("hunter2"));
@@ -549,32 +551,32 @@ proptest! {
         events in prop::collection::vec(event(), 1..80),
     ) {
         let policy = RemotePolicy { enabled: true, ..RemotePolicy::default() };
-        let mut desk = Desk::open(policy.clone());
+        let mut harness = Harness::open(policy.clone());
         let mut answers = std::collections::BTreeMap::new();
         let (mut pushes, mut linked, mut enabled, mut ever_down) = (0, true, true, false);
         for event in events.into_iter().chain((0..20).map(|_| Event::Wait(200))) {
             match event {
                 Event::Push(n) if linked => {
-                    desk.push(pushes, &[b'a' + n]);
+                    harness.push(pushes, &[b'a' + n]);
                     pushes += 1;
                 }
                 Event::Push(_) => {}
-                Event::Strange => desk.push_as(Json::Null, json!([])),
-                Event::Fetched(Some(n)) => desk.fetched(Ok(&[b'a' + n])),
-                Event::Fetched(None) => desk.fetched(failed()),
-                Event::Adopted(well) => desk.adopted(if well { Ok(()) } else { Err("no") }),
-                Event::Wait(s) => desk.wait(Duration::from_secs(s)),
-                Event::Link(true) => { linked = true; desk.remote.link_up(); }
-                Event::Link(false) => { linked = false; ever_down = true; desk.remote.link_down(desk.now); }
+                Event::Strange => harness.push_as(Json::Null, json!([])),
+                Event::Fetched(Some(n)) => harness.fetched(Ok(&[b'a' + n])),
+                Event::Fetched(None) => harness.fetched(failed()),
+                Event::Adopted(well) => harness.adopted(if well { Ok(()) } else { Err("no") }),
+                Event::Wait(s) => harness.wait(Duration::from_secs(s)),
+                Event::Link(true) => { linked = true; harness.remote.link_up(); }
+                Event::Link(false) => { linked = false; ever_down = true; harness.remote.link_down(harness.now); }
                 Event::Enable(on) => {
                     enabled = on;
-                    let in_force = desk.remote.policy.in_force;
-                    desk.remote.respec(desk.now, &RemotePolicy { enabled: on, in_force, ..policy.clone() });
+                    let in_force = harness.remote.policy.in_force;
+                    harness.remote.respec(harness.now, &RemotePolicy { enabled: on, in_force, ..policy.clone() });
                 }
-                Event::GetLost => desk.remote.on_get_lost(desk.now),
+                Event::GetLost => harness.remote.on_get_lost(harness.now),
             }
             let mut steps = 0;
-            while let Some(step) = desk.remote.poll(desk.now) {
+            while let Some(step) = harness.remote.poll(harness.now) {
                 steps += 1;
                 prop_assert!(steps < 20, "it never rests");
                 match step {
@@ -582,18 +584,18 @@ proptest! {
                         let body: Json = serde_json::from_slice(&body).unwrap();
                         *answers.entry(body["id"].as_u64()).or_insert(0) += 1;
                     }
-                    RemoteAction::Errand(RemoteTask::Adopt { content, .. }) => {
+                    RemoteAction::Task(RemoteTask::Adopt { content, .. }) => {
                         prop_assert!(enabled);
-                        prop_assert_ne!(desk.remote.policy.in_force, Some(Digest::of(content.bytes())));
+                        prop_assert_ne!(harness.remote.policy.in_force, Some(Digest::of(content.bytes())));
                     }
-                    RemoteAction::Errand(RemoteTask::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
-                    RemoteAction::Errand(RemoteTask::Settle { .. }) => {}
+                    RemoteAction::Task(RemoteTask::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
+                    RemoteAction::Task(RemoteTask::Settle { .. }) => {}
                     RemoteAction::Get | RemoteAction::Notice(_) => {}
                 }
             }
             // Once drained, the engine sleeps until something is due.
-            let wake = desk.remote.wake_at();
-            prop_assert!(wake.is_none_or(|w| w.at > desk.now.mono), "{wake:?}");
+            let wake = harness.remote.wake_at();
+            prop_assert!(wake.is_none_or(|w| w.at > harness.now.mono), "{wake:?}");
         }
         prop_assert!(answers.values().all(|n| *n == 1), "{answers:?}");
         if !ever_down {

@@ -11,10 +11,15 @@ use crate::cloud::alink::session::Presence;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Latency {
     waiting: BTreeMap<DeviceId, Mono>,
-    pub(crate) took: Histogram,
+    took: Histogram,
 }
 
 impl Latency {
+    /// Returns how long devices waited.
+    pub(crate) const fn took(&self) -> &Histogram {
+        &self.took
+    }
+
     /// Takes note that the device is wanted online or offline.
     pub(crate) fn want(&mut self, now: Mono, device: DeviceId, presence: Presence, is_in: bool) {
         match presence {

@@ -16,30 +16,33 @@
 //! before the connection, and are not wanted, are logged out too.
 
 pub(crate) mod device;
-pub(crate) mod isolation;
 pub(crate) mod latency;
-pub(crate) mod places;
+mod places;
+mod reload;
+mod repair;
 pub(crate) mod replies;
 pub(crate) mod retry_block;
-pub(crate) mod scheduler;
+mod scheduler;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Backoff, DeviceId, LogoutReason, Mono, Rng};
+use crate::base::{AskId, Backoff, DeviceId, LogoutReason, Mono, Rng, Wake, Wall};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
-    Device, LoginNeed, QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline,
-    Waiting,
+    LoginNeed, QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace,
 };
-use self::isolation::Group;
 use self::places::Places;
-use self::retry_block::RetryBlock;
-use super::pace::{Bucket, LoginPace, Throttle};
+use self::retry_block::{RefusalKind, RetryBlock};
+use crate::cloud::alink::requests::identities::Identities;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::{Attempts, Bucket, LoginPace, Throttle};
 use crate::cloud::alink::wire::code::Code;
-use crate::cloud::alink::wire::payload::LOGIN_BYTES;
+use crate::cloud::alink::wire::payload;
+use crate::cloud::alink::wire::payload::{LOGIN_BYTES, Login};
+use crate::cloud::alink::wire::topic::SessionAsk;
 
 /// How long after a new connection devices are logged out that may still be shown online
 /// from before it, and are not wanted: the devices that are wanted go first.
@@ -74,48 +77,174 @@ pub enum Session {
     },
 }
 
+/// What is known of one device.
+#[derive(Clone, Debug)]
+struct Device {
+    wanted: Presence,
+    /// Why the device is wanted offline, if it was wanted online before.
+    why_offline: Option<LogoutReason>,
+    actual: SessionState,
+    place: QueuePlace,
+    block: Option<RetryBlock>,
+    refusal: Option<RefusalKind>,
+    /// Whether the device had a retry block and has not been accepted since: it is tried
+    /// alone, so that it cannot spoil a batch again.
+    suspect: bool,
+    /// The code of a kick that came while the log-in was under way.
+    kick: Option<Code>,
+    attempts: Attempts,
+    /// How often the device was refused together with others since it was held back for a
+    /// step that it needs.
+    refusals: u32,
+    /// The step that the device needs before it can log in.
+    hold: Option<LoginNeed>,
+    topology_place: TopologyPlace,
+    /// Whether the device may still be shown online although it has no session.
+    lingers: ShownOnline,
+    /// Whether a log event said that the device is online, and none yet that it no longer
+    /// is.
+    announced: bool,
+    /// Whether the secret changed while a log-in with the old one was under way.
+    new_secret: bool,
+    /// The last request that the device was part of; 0 if something newer is known of the
+    /// device.
+    asked: u64,
+    /// The first of the requests of one kind in a row, up to `asked`, whose outcome is
+    /// unknown: a late answer to any of them settles it.
+    unsettled_since: (SessionChange, u64),
+}
+
+impl Default for Device {
+    /// Returns a device that is out, and not wanted.
+    fn default() -> Self {
+        Device {
+            wanted: Presence::Offline,
+            why_offline: None,
+            actual: SessionState::Out,
+            place: QueuePlace::Nowhere,
+            block: None,
+            refusal: None,
+            suspect: false,
+            kick: None,
+            attempts: Attempts::default(),
+            refusals: 0,
+            hold: None,
+            topology_place: TopologyPlace::default(),
+            lingers: ShownOnline::No,
+            announced: false,
+            new_secret: false,
+            asked: 0,
+            unsettled_since: (SessionChange::LogIn, 0),
+        }
+    }
+}
+
+/// A session request: its devices, and its failures so far.
+#[derive(Clone, Debug)]
+pub(crate) struct SessionRequest {
+    kind: SessionChange,
+    group: Group,
+    /// The number of the request since it was last sent.
+    serial: u64,
+    /// When the request was last sent.
+    sent: Mono,
+    /// How often the members were refused together with others; if it is not 0, the device
+    /// to blame is being searched for.
+    refusals: u32,
+    backoff: Backoff,
+    /// How many answers were lost in a row.
+    lost: u32,
+    /// How many answers in a row were lost, or refused for no fault of the devices.
+    failures: u32,
+    /// The same count since the gateway is stopping.
+    last_tries: u32,
+}
+
+impl SessionRequest {
+    pub(crate) const fn kind(&self) -> SessionChange {
+        self.kind
+    }
+
+    /// Writes the request; a log-in is signed at this time.
+    pub(crate) fn message(
+        &self,
+        at: Wall,
+        id: AskId,
+        identities: &Identities,
+    ) -> (SessionAsk, Vec<u8>) {
+        let method = identities.spec().cloud.sign_method;
+        match (self.kind, &self.group.members[..]) {
+            (SessionChange::LogIn, [one]) => (
+                SessionAsk::Login,
+                payload::login(id, &identities.login(at, *one)),
+            ),
+            (SessionChange::LogIn, many) => {
+                let list: Vec<Login> = many.iter().map(|m| identities.login(at, *m)).collect();
+                (
+                    SessionAsk::BatchLogin,
+                    payload::batch_login(id, method, &list),
+                )
+            }
+            (SessionChange::LogOut, [one]) => {
+                (SessionAsk::Logout, payload::logout(id, identities.of(*one)))
+            }
+            (SessionChange::LogOut, many) => {
+                let list = many.iter().map(|m| identities.of(*m));
+                (SessionAsk::BatchLogout, payload::batch_logout(id, list))
+            }
+        }
+    }
+}
+
+/// A request that waits to be made.
+#[derive(Clone, Debug)]
+struct Waiting {
+    request: SessionRequest,
+    not_before: Mono,
+}
+
 /// The sessions of all devices.
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) devices: Vec<Device>,
-    pub(crate) pools: [BTreeSet<(Mono, DeviceId)>; 2],
-    pub(crate) waiting: BTreeMap<u64, Waiting>,
+    spec: Arc<Spec>,
+    devices: Vec<Device>,
+    pools: [BTreeSet<(Mono, DeviceId)>; 2],
+    waiting: BTreeMap<u64, Waiting>,
     next_key: u64,
-    pub(crate) bars: BTreeSet<(Mono, DeviceId)>,
-    pub(crate) throttles: [Throttle; 2],
-    pub(crate) pace: LoginPace,
+    blocks: BTreeSet<(Mono, DeviceId)>,
+    throttles: [Throttle; 2],
+    pace: LoginPace,
     /// Half the connection's pace, for the search for the device that spoils a batch. The
     /// search may take long: posts and all other messages have the other half.
-    pub(crate) search_pace: Bucket,
-    pub(crate) places: Places,
+    search_pace: Bucket,
+    places: Places,
     /// Whether devices wait for a place while as many are online as the configuration
     /// allows.
     crowded: bool,
     /// How many devices are, or may be, online.
-    pub(crate) occupied: usize,
+    occupied: usize,
     online: usize,
     /// How many requests of each kind wait for their reply.
-    pub(crate) under_way: [usize; 2],
+    under_way: [usize; 2],
     /// Counts requests, so that the last request of a device is known.
-    pub(crate) serial: u64,
-    pub(crate) link: bool,
-    pub(crate) stopping: bool,
+    serial: u64,
+    link: bool,
+    stopping: bool,
     /// Why all devices are logged out, if they are.
     why_stopping: LogoutReason,
     /// How many devices were given up on while stopping.
-    pub(crate) unconfirmed: usize,
+    unconfirmed: usize,
     /// Devices that came online (`true`) or went offline since the last call.
     changes: Vec<(DeviceId, bool)>,
     /// When to log out devices that were online on the last connection.
-    pub(crate) lingering_due: Option<Mono>,
+    lingering_due: Option<Mono>,
     /// Devices that could log in if they did not need this step first, since the last call.
     held: Vec<(DeviceId, LoginNeed)>,
     /// Devices that the platform does not know, since the last call.
-    pub(crate) unknown: Vec<DeviceId>,
+    unknown: Vec<DeviceId>,
     /// When the platform last answered any request.
-    pub(crate) heard: Mono,
-    pub(crate) rng: Rng,
+    heard: Mono,
+    rng: Rng,
 }
 
 impl Sessions {
@@ -133,7 +262,7 @@ impl Sessions {
             pools: Default::default(),
             waiting: BTreeMap::new(),
             next_key: 0,
-            bars: BTreeSet::new(),
+            blocks: BTreeSet::new(),
             throttles: Default::default(),
             places: Places::default(),
             crowded: Default::default(),
@@ -212,7 +341,7 @@ impl Sessions {
             (Presence::Offline, _) if let Some(reason) = device.why_offline => reason,
             (_, true) => self.why_stopping,
             (Presence::Offline, false) => LogoutReason::NotHeardOf,
-            (Presence::Online, false) if device.bar.is_some() => LogoutReason::Refused,
+            (Presence::Online, false) if device.block.is_some() => LogoutReason::Refused,
             (Presence::Online, false) => LogoutReason::QuotaFull,
         }
     }
@@ -257,7 +386,7 @@ impl Sessions {
         let Some(device) = self.devices.get(id.index()) else {
             return Session::Out;
         };
-        match (device.actual, device.bar) {
+        match (device.actual, device.block) {
             (SessionState::In, _) => Session::In,
             (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
             (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
@@ -284,6 +413,22 @@ impl Sessions {
         self.online
     }
 
+    /// Returns how many devices were given up on while stopping.
+    pub(crate) const fn unconfirmed(&self) -> usize {
+        self.unconfirmed
+    }
+
+    /// Returns when to log out devices that were online on the last connection.
+    pub(crate) fn lingering_due(&self) -> Option<Wake> {
+        let at = self.lingering_due;
+        at.map(|at| Wake::new(at, "log-outs left over"))
+    }
+
+    /// Takes note that the platform has just answered a request.
+    pub(crate) const fn heard(&mut self, now: Mono) {
+        self.heard = now;
+    }
+
     /// Whether no device is or may be online, and no request is under way.
     pub(crate) fn is_over(&self) -> bool {
         self.occupied == 0 && self.under_way == [0; 2]
@@ -307,10 +452,15 @@ impl Sessions {
         std::mem::take(&mut self.held)
     }
 
+    /// Returns the devices that the platform does not know.
+    pub(crate) fn take_unknown(&mut self) -> Vec<DeviceId> {
+        std::mem::take(&mut self.unknown)
+    }
+
     // --- moving devices between places, for session/replies.rs -------------------
 
     /// Returns a session request for these devices that has not failed yet.
-    pub(crate) fn errand(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
+    pub(crate) fn request(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
         SessionRequest {
             kind,
             group: Group { members },
@@ -325,22 +475,22 @@ impl Sessions {
     }
 
     /// Takes note that the request is no longer under way.
-    pub(crate) fn returned(&mut self, errand: &SessionRequest) {
-        let under_way = &mut self.under_way[errand.kind.index()];
+    pub(crate) fn returned(&mut self, request: &SessionRequest) {
+        let under_way = &mut self.under_way[request.kind.index()];
         *under_way = under_way.saturating_sub(1);
-        for id in &errand.group.members {
+        for id in &request.group.members {
             self.devices[id.index()].place = QueuePlace::Nowhere;
         }
     }
 
     /// Makes the request again, not before `not_before`; devices that no longer need it are
     /// placed anew.
-    pub(crate) fn put_off(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
-        let (keep, leave): (Vec<_>, Vec<_>) = errand
+    pub(crate) fn put_off(&mut self, now: Mono, mut request: SessionRequest, not_before: Mono) {
+        let (keep, leave): (Vec<_>, Vec<_>) = request
             .group
             .members
             .into_iter()
-            .partition(|id| self.need(*id) == Some(errand.kind));
+            .partition(|id| self.need(*id) == Some(request.kind));
         for id in leave {
             self.devices[id.index()].place = QueuePlace::Nowhere;
             self.settle(now, id, now);
@@ -353,8 +503,11 @@ impl Sessions {
         for id in &keep {
             self.devices[id.index()].place = QueuePlace::Waiting(key);
         }
-        errand.group.members = keep;
-        let waiting = Waiting { errand, not_before };
+        request.group.members = keep;
+        let waiting = Waiting {
+            request,
+            not_before,
+        };
         self.waiting.insert(key, waiting);
     }
 
@@ -390,11 +543,11 @@ impl Sessions {
         match (wanted, device.actual) {
             // A device that must wait before it is tried again must not hold a place
             // meanwhile, which it may not even have.
-            (Presence::Online, SessionState::Unsure) if device.bar.is_some() || self.is_overfull() => {
+            (Presence::Online, SessionState::Unsure) if device.block.is_some() || self.is_overfull() => {
                 Some(SessionChange::LogOut)
             }
             (Presence::Online, SessionState::Out | SessionState::Unsure) => {
-                let free = device.bar.is_none() && device.hold.is_none();
+                let free = device.block.is_none() && device.hold.is_none();
                 free.then_some(SessionChange::LogIn)
             }
             (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
@@ -422,7 +575,7 @@ impl Sessions {
                 if self
                     .waiting
                     .get(&key)
-                    .is_some_and(|w| need == Some(w.errand.kind)) =>
+                    .is_some_and(|w| need == Some(w.request.kind)) =>
             {
                 return;
             }
@@ -433,8 +586,8 @@ impl Sessions {
         match need {
             None => self.note_held(id),
             Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
-                let errand = self.errand(SessionChange::LogIn, vec![id]);
-                self.put_off(now, errand, now);
+                let request = self.request(SessionChange::LogIn, vec![id]);
+                self.put_off(now, request, now);
             }
             Some(kind) => {
                 self.pools[kind.index()].insert((since, id));
@@ -451,7 +604,7 @@ impl Sessions {
             && !self.stopping
             && device.wanted == Presence::Online
             && out
-            && device.bar.is_none()
+            && device.block.is_none()
             && let Some(step) = device.hold
         {
             self.held.push((id, step));
@@ -467,8 +620,8 @@ impl Sessions {
             }
             QueuePlace::Waiting(key) => {
                 if let Some(waiting) = self.waiting.get_mut(&key) {
-                    waiting.errand.group.members.retain(|m| *m != id);
-                    if waiting.errand.group.members.is_empty() {
+                    waiting.request.group.members.retain(|m| *m != id);
+                    if waiting.request.group.members.is_empty() {
                         self.waiting.remove(&key);
                     }
                 }

@@ -23,9 +23,10 @@ const SPREAD: Duration = Duration::from_secs(5);
 /// How many devices may be asked for now, or from some moment on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Allowance {
-    pub(crate) devices: usize,
+    /// How many.
+    pub devices: usize,
     /// The time before which none may be asked for.
-    pub(crate) from: Mono,
+    pub from: Mono,
 }
 
 /// What is known of the platform's limit. Without a refusal: nothing.

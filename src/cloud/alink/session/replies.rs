@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
-use super::device::{
-    QueuePlace, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
-};
+use super::device::{QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace};
 use super::places::Places;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::pace::MINUTE;
-use crate::cloud::alink::session::Sessions;
-use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::session::{SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
 
@@ -54,40 +52,40 @@ impl Sessions {
     pub(crate) fn answered(
         &mut self,
         now: Mono,
-        errand: SessionRequest,
+        request: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
-        self.returned(&errand);
-        let throttle = &mut self.throttles[errand.kind.index()];
+        self.returned(&request);
+        let throttle = &mut self.throttles[request.kind.index()];
         if reply.code.verdict() != CodeMeaning::Throttled {
             throttle.passed(now);
         }
         if reply.code.verdict() == CodeMeaning::Accepted {
-            return self.accepted(now, &errand, diary);
+            return self.accepted(now, &request, outbox);
         }
-        diary.counters.refused += 1;
-        let errand = self.without_settled(now, errand);
-        if errand.group.members.is_empty() {
+        outbox.count().refused += 1;
+        let request = self.without_settled(now, request);
+        if request.group.members.is_empty() {
             return;
         }
-        self.revert(&errand);
+        self.revert(&request);
         match reply.code.verdict() {
             CodeMeaning::Accepted => {}
             CodeMeaning::Throttled => {
-                diary.counters.throttled += 1;
-                let throttle = &mut self.throttles[errand.kind.index()];
+                outbox.count().throttled += 1;
+                let throttle = &mut self.throttles[request.kind.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
-                    diary.tell(Notice::Throttled {
-                        what: errand.kind.words(),
+                    outbox.tell(Notice::Throttled {
+                        what: request.kind.words(),
                         wait,
                     });
                 }
-                self.again(now, errand, now);
+                self.again(now, request, now);
             }
-            CodeMeaning::Full if errand.kind == SessionChange::LogIn => {
-                self.full(now, errand, diary)
+            CodeMeaning::Full if request.kind == SessionChange::LogIn => {
+                self.full(now, request, outbox)
             }
             CodeMeaning::Trouble => {
                 let trouble = Notice::Trouble {
@@ -95,59 +93,59 @@ impl Sessions {
                     message: reply.message.clone(),
                     times: 1,
                 };
-                diary.often(now, trouble);
-                if errand.failures + 1 >= PATIENCE && errand.group.members.len() > 1 {
-                    self.search(now, errand, reply, named, diary);
+                outbox.often(now, trouble);
+                if request.failures + 1 >= PATIENCE && request.group.members.len() > 1 {
+                    self.search(now, request, reply, named, outbox);
                 } else {
-                    self.later(now, errand);
+                    self.later(now, request);
                 }
             }
             CodeMeaning::Request => {
                 let refused = Notice::RequestRefused {
                     message: reply.message.clone(),
-                    devices: errand.group.members.len(),
+                    devices: request.group.members.len(),
                 };
-                diary.often(now, refused);
-                self.search(now, errand, reply, named, diary);
+                outbox.often(now, refused);
+                self.search(now, request, reply, named, outbox);
             }
             CodeMeaning::NoSession
             | CodeMeaning::Full
             | CodeMeaning::Device { .. }
             | CodeMeaning::Unknown => {
-                if let Some(errand) = self.hold_back(now, errand, reply.code, named) {
-                    self.search(now, errand, reply, named, diary);
+                if let Some(request) = self.hold_back(now, request, reply.code, named) {
+                    self.search(now, request, reply, named, outbox);
                 }
             }
         }
     }
 
     /// Takes note that no answer came in time: the result at the platform is unknown.
-    pub(crate) fn lost(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
-        self.returned(&errand);
-        diary.counters.unanswered += 1;
-        let mut errand = self.without_settled(now, errand);
-        if errand.group.members.is_empty() {
+    pub(crate) fn lost(&mut self, now: Mono, request: SessionRequest, outbox: &mut Outbox) {
+        self.returned(&request);
+        outbox.count().unanswered += 1;
+        let mut request = self.without_settled(now, request);
+        if request.group.members.is_empty() {
             return;
         }
-        let what = errand.kind.words();
-        diary.often(now, Notice::Unanswered { what, times: 1 });
-        for &id in &errand.group.members {
+        let what = request.kind.words();
+        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        for &id in &request.group.members {
             self.set_actual(id, SessionState::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
-                self.bar(now, id, code, "", At::Kick, diary);
+                self.block(now, id, code, "", At::Kick, outbox);
             }
         }
-        let quick = LOST_WAIT * (1 << errand.lost.min(QUICK));
-        errand.lost += 1;
-        let patient = match self.heard >= errand.sent {
+        let quick = LOST_WAIT * (1 << request.lost.min(QUICK));
+        request.lost += 1;
+        let patient = match self.heard >= request.sent {
             true => QUICK_AMONG_ANSWERS,
             false => QUICK,
         };
-        if errand.lost <= patient {
+        if request.lost <= patient {
             let wait = self.rng.jitter(quick);
-            self.again(now, errand, now + wait);
+            self.again(now, request, now + wait);
         } else {
-            self.later(now, errand);
+            self.later(now, request);
         }
     }
 
@@ -162,36 +160,36 @@ impl Sessions {
     pub(crate) fn late(
         &mut self,
         now: Mono,
-        mut errand: SessionRequest,
+        mut request: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
-        let kind = errand.kind;
+        let kind = request.kind;
         if reply.code.verdict() == CodeMeaning::Accepted {
-            let members = &mut errand.group.members;
-            members.retain(|id| self.is_unsettled(*id, kind, errand.serial));
+            let members = &mut request.group.members;
+            members.retain(|id| self.is_unsettled(*id, kind, request.serial));
             for id in members.iter().copied() {
                 if self.devices[id.index()].place != QueuePlace::UnderWay {
                     self.withdraw(id);
                 }
             }
             self.throttles[kind.index()].passed(now);
-            return self.accepted(now, &errand, diary);
+            return self.accepted(now, &request, outbox);
         }
-        let members = &errand.group.members;
+        let members = &request.group.members;
         let concerns = |id: &DeviceId| {
             let device = &self.devices[id.index()];
-            device.asked == errand.serial
+            device.asked == request.serial
                 && device.actual == SessionState::Unsure
-                && device.bar.is_none()
+                && device.block.is_none()
                 && device.place != QueuePlace::UnderWay
         };
         if !members.iter().all(concerns) {
             return;
         }
         self.under_way[kind.index()] += 1;
-        for &id in &errand.group.members {
+        for &id in &request.group.members {
             self.withdraw(id);
             let unsure = true;
             self.set_actual(
@@ -202,7 +200,7 @@ impl Sessions {
                 },
             );
         }
-        self.answered(now, errand, reply, named, diary);
+        self.answered(now, request, reply, named, outbox);
     }
 
     /// Whether the outcome of this request for the device is still open.
@@ -216,17 +214,17 @@ impl Sessions {
         };
         let (of, since) = device.unsettled_since;
         let asked = of == kind && (since..=device.asked).contains(&serial);
-        open && asked && device.bar.is_none() && device.kick.is_none()
+        open && asked && device.block.is_none() && device.kick.is_none()
     }
 
     /// Returns the request without the devices that a late answer to an earlier attempt has
     /// settled; these are placed anew.
-    fn without_settled(&mut self, now: Mono, mut errand: SessionRequest) -> SessionRequest {
-        let settled = match errand.kind {
+    fn without_settled(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
+        let settled = match request.kind {
             SessionChange::LogIn => SessionState::In,
             SessionChange::LogOut => SessionState::Out,
         };
-        let (gone, left): (Vec<_>, Vec<_>) = errand
+        let (gone, left): (Vec<_>, Vec<_>) = request
             .group
             .members
             .into_iter()
@@ -234,16 +232,16 @@ impl Sessions {
         for id in gone {
             self.settle(now, id, now);
         }
-        errand.group.members = left;
-        errand
+        request.group.members = left;
+        request
     }
 
     /// Takes note that the platform takes no more devices, or not this many more.
-    fn full(&mut self, now: Mono, errand: SessionRequest, diary: &mut Outbox) {
-        let members = &errand.group.members;
+    fn full(&mut self, now: Mono, request: SessionRequest, outbox: &mut Outbox) {
+        let members = &request.group.members;
         // The earlier attempts were refused as well, or this one would have been accepted:
         // the platform takes requests in the order they were sent.
-        if members.len() == 1 || errand.lost > 0 {
+        if members.len() == 1 || request.lost > 0 {
             for &id in members {
                 self.set_actual(id, SessionState::Out);
             }
@@ -254,15 +252,15 @@ impl Sessions {
             // All may have been online before, and some were not; a request for each alone
             // shows which.
             for &id in members {
-                let errand = self.errand(SessionChange::LogIn, vec![id]);
-                self.put_off(now, errand, now);
+                let request = self.request(SessionChange::LogIn, vec![id]);
+                self.put_off(now, request, now);
             }
             return;
         }
         let (online, occupied) = (self.online(), self.occupied);
         let rng = &mut self.rng;
         if let Some(online) = self.places.refused(now, online, occupied, more, rng) {
-            diary.tell(Notice::Full {
+            outbox.tell(Notice::Full {
                 online,
                 wait: Places::probed_within(),
                 ours: false,
@@ -286,14 +284,14 @@ impl Sessions {
         id: DeviceId,
         news: &Reply,
         by: SessionLoss,
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
         let (code, message) = (news.code, news.message.as_str());
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
         if code.cure() == Remedy::Relation || code == Code::DELETED {
-            device.tie = TopologyPlace::default();
+            device.topology_place = TopologyPlace::default();
         }
         let mut lost = code.verdict() == CodeMeaning::NoSession;
         if let SessionState::LoggingOut { unsure } = &mut device.actual {
@@ -309,7 +307,7 @@ impl Sessions {
                 lost = false;
             }
             (SessionState::In, CodeMeaning::NoSession) => {
-                diary.tell(Notice::SessionLost { device: id });
+                outbox.tell(Notice::SessionLost { device: id });
             }
             // An answer is under way, and says more than a notice about a message sent
             // earlier.
@@ -326,7 +324,7 @@ impl Sessions {
                     message: message.to_owned(),
                     times: 1,
                 };
-                diary.often(now, trouble);
+                outbox.often(now, trouble);
                 return;
             }
         }
@@ -334,7 +332,7 @@ impl Sessions {
         device.asked = 0;
         if matches!(device.actual, SessionState::In | SessionState::Unsure) {
             // The same event by another way counts once.
-            diary.counters.kicked += u64::from(device.bar.is_none());
+            outbox.count().kicked += u64::from(device.block.is_none());
             let recent = device.attempts.is_one_within(now, MINUTE);
             self.set_actual(
                 id,
@@ -347,15 +345,15 @@ impl Sessions {
             );
         }
         if !lost {
-            self.bar(now, id, code, message, At::Kick, diary);
+            self.block(now, id, code, message, At::Kick, outbox);
         }
         self.settle(now, id, now);
     }
 
-    fn accepted(&mut self, now: Mono, errand: &SessionRequest, diary: &mut Outbox) {
+    fn accepted(&mut self, now: Mono, request: &SessionRequest, outbox: &mut Outbox) {
         let mut moved = Vec::new();
-        for &id in &errand.group.members {
-            match errand.kind {
+        for &id in &request.group.members {
+            match request.kind {
                 // A late answer to an earlier attempt came first.
                 SessionChange::LogIn if self.devices[id.index()].actual == SessionState::In => {}
                 SessionChange::LogOut if self.devices[id.index()].actual == SessionState::Out => {}
@@ -364,7 +362,7 @@ impl Sessions {
                         // Whether the log-in or the kick came first at the platform is
                         // unknown.
                         self.set_actual(id, SessionState::Unsure);
-                        self.bar(now, id, code, "", At::Kick, diary);
+                        self.block(now, id, code, "", At::Kick, outbox);
                     }
                     None => {
                         let device = &mut self.devices[id.index()];
@@ -374,9 +372,9 @@ impl Sessions {
                         device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
-                        device.tie.listed = true;
+                        device.topology_place.list(true);
                         self.set_actual(id, SessionState::In);
-                        diary.counters.logged_in += 1;
+                        outbox.count().logged_in += 1;
                         moved.push(id);
                     }
                 },
@@ -384,29 +382,29 @@ impl Sessions {
                     self.devices[id.index()].lingers = ShownOnline::No;
                     self.devices[id.index()].announced = false;
                     self.set_actual(id, SessionState::Out);
-                    diary.counters.logged_out(self.logout_reason(id));
+                    outbox.count().logged_out(self.logout_reason(id));
                     moved.push(id);
                 }
             }
         }
-        if errand.kind == SessionChange::LogIn {
+        if request.kind == SessionChange::LogIn {
             self.places
                 .accepted(self.online(), self.batch(SessionChange::LogIn));
         }
-        self.tell_moved(errand.kind, moved, diary);
-        for &id in &errand.group.members {
+        self.tell_moved(request.kind, moved, outbox);
+        for &id in &request.group.members {
             self.settle(now, id, now);
         }
     }
 
-    fn tell_moved(&self, kind: SessionChange, devices: Vec<DeviceId>, diary: &mut Outbox) {
+    fn tell_moved(&self, kind: SessionChange, devices: Vec<DeviceId>, outbox: &mut Outbox) {
         if devices.is_empty() {
             return;
         }
         let online = self.online();
         if kind == SessionChange::LogIn {
             let names = self.names(&devices);
-            diary.tell(Notice::LoggedIn {
+            outbox.tell(Notice::LoggedIn {
                 devices,
                 names,
                 online,
@@ -421,7 +419,7 @@ impl Sessions {
         }
         for (reason, devices) in by_reason.into_values() {
             let names = self.names(&devices);
-            diary.tell(Notice::LoggedOut {
+            outbox.tell(Notice::LoggedOut {
                 devices,
                 names,
                 online,
@@ -441,8 +439,8 @@ impl Sessions {
     }
 
     /// Takes note that a refused request changed nothing: each device is what it was.
-    fn revert(&mut self, errand: &SessionRequest) {
-        for &id in &errand.group.members {
+    fn revert(&mut self, request: &SessionRequest) {
+        for &id in &request.group.members {
             let before = match self.devices[id.index()].actual {
                 SessionState::LoggingIn { unsure: false } => SessionState::Out,
                 SessionState::LoggingOut { unsure: false } => SessionState::In,
@@ -455,32 +453,32 @@ impl Sessions {
     }
 
     /// Returns how often some of these devices were refused together with others.
-    pub(crate) fn refusals(&self, errand: &SessionRequest) -> u32 {
+    pub(crate) fn refusals(&self, request: &SessionRequest) -> u32 {
         let of = |id: &DeviceId| self.devices[id.index()].refusals;
-        let members = errand.group.members.iter().map(of).max();
-        errand.refusals.max(members.unwrap_or_default())
+        let members = request.group.members.iter().map(of).max();
+        request.refusals.max(members.unwrap_or_default())
     }
 
     /// Searches this group for the device that is to blame.
     fn search(
         &mut self,
         now: Mono,
-        errand: SessionRequest,
+        request: SessionRequest,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
-        let kind = errand.kind;
-        let like = errand.clone();
-        let refusals = self.refusals(&errand) + 1;
+        let kind = request.kind;
+        let like = request.clone();
+        let refusals = self.refusals(&request) + 1;
         let absent = matches!(
             reply.code.verdict(),
             CodeMeaning::NoSession | CodeMeaning::Device { .. }
         );
         let split = match kind {
             // Every device that is named has no session, for one reason or another.
-            SessionChange::LogOut if absent => errand.group.refused_alike(named, refusals),
-            _ => errand.group.refused_again(named, refusals),
+            SessionChange::LogOut if absent => request.group.refused_alike(named, refusals),
+            _ => request.group.refused_again(named, refusals),
         };
         if kind == SessionChange::LogOut && absent && split.culprits.is_empty() {
             // One of these devices has no session, and may be wanted again before the
@@ -496,17 +494,17 @@ impl Sessions {
             match kind {
                 SessionChange::LogIn => {
                     if !self.is_moot(id) && !self.mend(now, id, reply.code) {
-                        self.bar(now, id, reply.code, &reply.message, At::LogIn, diary);
+                        self.block(now, id, reply.code, &reply.message, At::LogIn, outbox);
                     }
                     self.settle(now, id, now);
                 }
-                SessionChange::LogOut => self.logout_refused(now, id, &like, reply, diary),
+                SessionChange::LogOut => self.logout_refused(now, id, &like, reply, outbox),
             }
         }
         for group in split.next {
-            let mut errand = self.errand(kind, group.members);
-            errand.refusals = refusals;
-            self.put_off(now, errand, now);
+            let mut request = self.request(kind, group.members);
+            request.refusals = refusals;
+            self.put_off(now, request, now);
         }
     }
 
@@ -516,57 +514,57 @@ impl Sessions {
         id: DeviceId,
         like: &SessionRequest,
         reply: &Reply,
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
         match reply.code.verdict() {
             // No session, or no such device: the log-out has its result.
             CodeMeaning::NoSession | CodeMeaning::Device { .. } => {
                 self.set_actual(id, SessionState::Out);
-                diary.counters.logged_out(self.logout_reason(id));
+                outbox.count().logged_out(self.logout_reason(id));
                 if std::mem::take(&mut self.devices[id.index()].announced) {
-                    self.tell_moved(SessionChange::LogOut, vec![id], diary);
+                    self.tell_moved(SessionChange::LogOut, vec![id], outbox);
                 }
                 self.settle(now, id, now);
             }
             verdict => {
-                let mut errand = SessionRequest {
+                let mut request = SessionRequest {
                     group: Group { members: vec![id] },
                     ..like.clone()
                 };
-                if verdict == CodeMeaning::Request && errand.backoff.failures() == 0 {
-                    errand.backoff = Backoff::new(MALFORMED_WAIT, MALFORMED_CEILING);
+                if verdict == CodeMeaning::Request && request.backoff.failures() == 0 {
+                    request.backoff = Backoff::new(MALFORMED_WAIT, MALFORMED_CEILING);
                 }
-                let wait = errand.backoff.failed(now, &mut self.rng);
-                if errand.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
-                    diary.tell(Notice::LogoutRefused {
+                let wait = request.backoff.failed(now, &mut self.rng);
+                if request.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
+                    outbox.tell(Notice::LogoutRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),
                         retry_in: wait,
                     });
                 }
-                self.again(now, errand, now + wait);
+                self.again(now, request, now + wait);
             }
         }
     }
 
     /// Makes the request again after a growing wait.
-    fn later(&mut self, now: Mono, mut errand: SessionRequest) {
-        let wait = errand.backoff.failed(now, &mut self.rng);
-        self.again(now, errand, now + wait);
+    fn later(&mut self, now: Mono, mut request: SessionRequest) {
+        let wait = request.backoff.failed(now, &mut self.rng);
+        self.again(now, request, now + wait);
     }
 
     /// Makes the request again at `not_before`; when stopping, soon and not for ever.
-    fn again(&mut self, now: Mono, mut errand: SessionRequest, not_before: Mono) {
-        errand.failures += 1;
-        if !self.stopping || errand.kind == SessionChange::LogIn {
-            return self.put_off(now, errand, not_before);
+    fn again(&mut self, now: Mono, mut request: SessionRequest, not_before: Mono) {
+        request.failures += 1;
+        if !self.stopping || request.kind == SessionChange::LogIn {
+            return self.put_off(now, request, not_before);
         }
-        errand.last_tries += 1;
-        if errand.last_tries < LAST_TRIES {
-            return self.put_off(now, errand, now + LAST_WAIT);
+        request.last_tries += 1;
+        if request.last_tries < LAST_TRIES {
+            return self.put_off(now, request, now + LAST_WAIT);
         }
-        for id in errand.group.members {
+        for id in request.group.members {
             self.unconfirmed += 1;
             self.set_actual(id, SessionState::Out);
         }

@@ -10,7 +10,7 @@ use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::LoginNeed;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 
@@ -34,47 +34,53 @@ pub(crate) enum At {
     Step(LoginNeed),
 }
 
+/// A device's wait until it is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryBlock {
-    pub(crate) until: Mono,
-    pub(crate) code: Code,
+    /// The end of the wait.
+    pub until: Mono,
+    /// The reason.
+    pub code: Code,
 }
 
 /// The last retry block and how often it came in a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RefusalKind {
-    pub(crate) code: Code,
-    pub(crate) times: u32,
-    pub(crate) until: Mono,
+    /// The reason.
+    pub code: Code,
+    /// How often it came in a row.
+    pub times: u32,
+    /// The end of the wait.
+    pub until: Mono,
 }
 
 impl Sessions {
     /// Returns when the next retry block ends.
-    pub(crate) fn bar_due(&self) -> Option<Wake> {
-        self.bars.first().map(|b| Wake::new(b.0, "bar ends"))
+    pub(crate) fn block_due(&self) -> Option<Wake> {
+        self.blocks.first().map(|b| Wake::new(b.0, "bar ends"))
     }
 
     /// Ends retry blocks that have run out; returns whether there was one.
-    pub(crate) fn end_bars(&mut self, now: Mono) -> bool {
-        let Some(&(until, id)) = self.bars.first().filter(|b| b.0 <= now) else {
+    pub(crate) fn end_blocks(&mut self, now: Mono) -> bool {
+        let Some(&(until, id)) = self.blocks.first().filter(|b| b.0 <= now) else {
             return false;
         };
-        self.bars.remove(&(until, id));
-        self.devices[id.index()].bar = None;
+        self.blocks.remove(&(until, id));
+        self.devices[id.index()].block = None;
         self.settle(now, id, now);
         true
     }
 
     /// Blocks a device for a while, longer each time in a row; after that it is tried
     /// alone.
-    pub(crate) fn bar(
+    pub(crate) fn block(
         &mut self,
         now: Mono,
         id: DeviceId,
         code: Code,
         message: &str,
         at: At,
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
         let limits = &self.spec.cloud.session;
         if code == Code::UNKNOWN_DEVICE && limits.report_unknown {
@@ -93,11 +99,11 @@ impl Sessions {
             At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
-        if device.bar.is_some_and(|b| b.code == code) {
+        if device.block.is_some_and(|b| b.code == code) {
             // The same refusal, learned by another way.
             return;
         }
-        let times = match device.offence {
+        let times = match device.refusal {
             Some(o) if o.code == code && now.since(o.until) < AGAIN => o.times.saturating_add(1),
             _ => 1,
         };
@@ -106,13 +112,13 @@ impl Sessions {
             .unwrap_or(u32::MAX);
         let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
         let until = now + retry_in;
-        if at == At::Kick && device.bar.is_some_and(|b| b.until >= until) {
+        if at == At::Kick && device.block.is_some_and(|b| b.until >= until) {
             // Two codes for one event; the longer block holds.
             return;
         }
-        diary.counters.barred += 1;
+        outbox.count().blocked += 1;
         if times.is_power_of_two() {
-            diary.tell(Notice::Barred {
+            outbox.tell(Notice::Barred {
                 device: id,
                 code,
                 message: message.to_owned(),
@@ -127,8 +133,8 @@ impl Sessions {
         }
         let device = &mut self.devices[id.index()];
         device.suspect = true;
-        device.offence = Some(RefusalKind { code, times, until });
-        self.set_bar(id, RetryBlock { until, code });
+        device.refusal = Some(RefusalKind { code, times, until });
+        self.set_block(id, RetryBlock { until, code });
     }
 
     /// Takes note of an event that ends retry blocks of one kind: the device is tried at
@@ -141,8 +147,8 @@ impl Sessions {
             // The session that is being asked for may have been ended all the same.
             device.kick = Some(Code::NO_SESSION);
         }
-        if device.bar.is_some_and(|b| b.code.cure() == cure) {
-            device.offence = None;
+        if device.block.is_some_and(|b| b.code.cure() == cure) {
+            device.refusal = None;
             self.acquit(id);
             self.settle(now, id, now);
         }
@@ -153,7 +159,7 @@ impl Sessions {
     pub(crate) fn forgive_requests(&mut self, now: Mono) {
         let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
-            if self.devices[id.index()].bar.as_ref().is_some_and(request) {
+            if self.devices[id.index()].block.as_ref().is_some_and(request) {
                 self.acquit(id);
                 self.settle(now, id, now);
             }
@@ -169,10 +175,10 @@ impl Sessions {
     }
 
     /// Sets a device's retry block.
-    fn set_bar(&mut self, id: DeviceId, bar: RetryBlock) {
-        if let Some(old) = self.devices[id.index()].bar.replace(bar) {
-            self.bars.remove(&(old.until, id));
+    fn set_block(&mut self, id: DeviceId, block: RetryBlock) {
+        if let Some(old) = self.devices[id.index()].block.replace(block) {
+            self.blocks.remove(&(old.until, id));
         }
-        self.bars.insert((bar.until, id));
+        self.blocks.insert((block.until, id));
     }
 }

@@ -5,11 +5,11 @@ use std::cmp::Reverse;
 
 use crate::base::{DeviceId, Mono, Wake};
 
-use super::device::{QueuePlace, SessionChange, SessionRequest, SessionState};
+use super::device::{QueuePlace, SessionChange, SessionState};
 use super::places::Allowance;
-use crate::cloud::alink::pace::Throttle;
-use crate::cloud::alink::session::Sessions;
-use crate::cloud::alink::session::isolation::Group;
+use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::pace::Throttle;
+use crate::cloud::alink::session::{SessionRequest, Sessions};
 
 /// A group of devices that could be asked for next.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +85,11 @@ impl Sessions {
         let allowance = self.allowance(kind);
         let pool = self.pool(kind, allowance);
         let waiting = self.waiting.iter();
-        let waiting = waiting.filter(move |(_, w)| w.errand.kind == kind);
+        let waiting = waiting.filter(move |(_, w)| w.request.kind == kind);
         let waiting = waiting.filter_map(move |(key, w)| {
-            let members = &w.errand.group.members;
+            let members = &w.request.group.members;
             let (devices, from) = self.placed(kind, members.iter().copied(), allowance)?;
-            let paced = match w.errand.refusals > 0 && !self.stopping {
+            let paced = match w.request.refusals > 0 && !self.stopping {
                 true => self.search_pace.ready_at(),
                 false => Mono::START,
             };
@@ -183,30 +183,30 @@ impl Sessions {
             .filter(|(_, c)| c.due <= now)
             .max_by_key(|(kind, c)| (c.rank(), Reverse(*kind)))?;
         let allowance = self.allowance(kind);
-        let errand = match next.from {
-            Source::Waiting(key) => self.waiting.remove(&key)?.errand,
+        let request = match next.from {
+            Source::Waiting(key) => self.waiting.remove(&key)?.request,
             Source::Pool => {
                 let members = self.pools[kind.index()].iter().map(|(_, id)| *id);
-                self.errand(kind, members.collect())
+                self.request(kind, members.collect())
             }
         };
-        let errand = self.within_limits(now, errand, allowance)?;
-        self.begin(now, errand)
+        let request = self.within_limits(now, request, allowance)?;
+        self.begin(now, request)
     }
 
     /// Takes note that these devices are under way.
-    fn begin(&mut self, now: Mono, mut errand: SessionRequest) -> Option<SessionRequest> {
-        let kind = errand.kind;
+    fn begin(&mut self, now: Mono, mut request: SessionRequest) -> Option<SessionRequest> {
+        let kind = request.kind;
         if kind == SessionChange::LogIn {
-            self.pace.take(now, errand.group.members.len());
+            self.pace.take(now, request.group.members.len());
         }
-        if errand.refusals > 0 {
+        if request.refusals > 0 {
             self.search_pace.take(now);
         }
         self.under_way[kind.index()] += 1;
         self.serial += 1;
-        (errand.serial, errand.sent) = (self.serial, now);
-        for &id in &errand.group.members {
+        (request.serial, request.sent) = (self.serial, now);
+        for &id in &request.group.members {
             self.withdraw(id);
             let device = &mut self.devices[id.index()];
             let unsure = device.actual == SessionState::Unsure;
@@ -224,7 +224,7 @@ impl Sessions {
                 SessionChange::LogOut => self.set_actual(id, SessionState::LoggingOut { unsure }),
             }
         }
-        Some(errand)
+        Some(request)
     }
 
     /// Returns a batch of these devices, within their places and within the platform's
@@ -233,10 +233,10 @@ impl Sessions {
     fn within_limits(
         &mut self,
         now: Mono,
-        errand: SessionRequest,
+        request: SessionRequest,
         allowance: Option<Allowance>,
     ) -> Option<SessionRequest> {
-        let kind = errand.kind;
+        let kind = request.kind;
         let budget = self.limits().logins_per_minute;
         let most = match self.throttles[kind.index()].is_throttled() && !self.stopping {
             true => Throttle::TRIAL,
@@ -246,7 +246,7 @@ impl Sessions {
         let mut places = due.map_or(0, |a| a.devices);
         let (mut go, mut tired, mut stay) = (Vec::new(), Vec::new(), Vec::new());
         let mut rested = now;
-        for &id in &errand.group.members {
+        for &id in &request.group.members {
             let device = &self.devices[id.index()];
             let free = match kind {
                 SessionChange::LogIn => device.attempts.free_at(budget),
@@ -265,7 +265,7 @@ impl Sessions {
         }
         let like = |members| SessionRequest {
             group: Group { members },
-            ..errand.clone()
+            ..request.clone()
         };
         for id in tired.iter().copied() {
             self.withdraw(id);

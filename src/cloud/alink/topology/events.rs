@@ -3,7 +3,6 @@
 
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
-use crate::cloud::alink::messages::code_words;
 use crate::cloud::alink::wire::code::Code;
 
 /// A topology event.
@@ -200,7 +199,7 @@ impl LogEvent for TopologyEvent {
                 };
                 format!(
                     "topology: {what}{about} refused by the platform, {}",
-                    code_words(*code, message)
+                    code.words_with(message)
                 )
             }
             TopologyEvent::Extra {

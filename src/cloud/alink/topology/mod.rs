@@ -3,34 +3,31 @@
 //!
 //! Missing devices go to `registration/mod.rs`. A device that is not configured is deleted
 //! only under [`TopologyPolicy::Mirror`], and never when more than half of the list would
-//! be deleted: a gateway started with the wrong file must not take a plant apart. The other
+//! be deleted: a gateway started with the wrong file must not take a plant apart. Two other
 //! small duties towards the platform wait here too: reporting the version that runs here,
-//! reporting devices that the platform does not know, and answering its orders. One request
-//! is under way at a time.
+//! and reporting devices that the platform does not know. One request is under way at a
+//! time.
 
-pub(crate) mod commands;
 pub mod events;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::base::{Backoff, DeviceId, Mono, Now, Rng, Wake};
+use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use self::events::{TopologyEvent, UnconfiguredFate};
-use super::engine::{Ask, Cloud};
-use super::pace::Throttle;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::session::device::LoginNeed;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::context::Context;
+use crate::cloud::alink::requests::identities::Identities;
+use crate::cloud::alink::requests::pace::Throttle;
+use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::relation::RELATIONS;
-use crate::cloud::alink::wire::topic::{GatewayAsk, Identity, Topic};
+use crate::cloud::alink::wire::topic::{GatewayAsk, Identity};
 
-/// How many answers to orders may wait for the connection's pace. An order beyond that is
-/// obeyed, but not answered; it is counted.
-const ANSWERS: usize = 512;
 /// The version reported to the platform.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -56,7 +53,6 @@ pub(crate) struct Topology {
     found: BTreeSet<DeviceId>,
     under_way: bool,
     throttle: Throttle,
-    answers: VecDeque<(Topic, Vec<u8>)>,
     rng: Rng,
 }
 
@@ -71,7 +67,6 @@ impl Topology {
             found: BTreeSet::new(),
             under_way: false,
             throttle: Throttle::default(),
-            answers: VecDeque::new(),
             rng,
         }
     }
@@ -88,7 +83,6 @@ impl Topology {
         self.unrelate.clear();
         self.found.clear();
         self.under_way = false;
-        self.answers.clear();
     }
 
     /// Uses another policy, by which the next list is judged.
@@ -114,20 +108,10 @@ impl Topology {
         self.found.insert(id);
     }
 
-    /// Queues an answer to an order; it is sent when the pace allows.
-    pub(crate) fn answer(&mut self, topic: Topic, payload: Vec<u8>, diary: &mut Outbox) {
-        if self.answers.len() < ANSWERS {
-            self.answers.push_back((topic, payload));
-        } else {
-            diary.counters.dropped_answers += 1;
-        }
-    }
-
     /// Returns when there is something to send.
     pub(crate) fn due(&self) -> Option<Wake> {
-        let at_once = !self.answers.is_empty() || self.inform;
         let ask_at_once = !self.unrelate.is_empty() || !self.found.is_empty();
-        let at = match (at_once, self.under_way) {
+        let at = match (self.inform, self.under_way) {
             (true, _) => Some(Mono::START),
             (false, true) => None,
             (false, false) if ask_at_once => Some(self.throttle.opens_at()),
@@ -137,10 +121,10 @@ impl Topology {
     }
 
     /// Takes note that no answer came in time.
-    pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, diary: &mut Outbox) {
-        diary.counters.unanswered += 1;
+    pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, outbox: &mut Outbox) {
+        outbox.count().unanswered += 1;
         let what = "topology";
-        diary.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, Notice::Unanswered { what, times: 1 });
         self.under_way = false;
         match ask {
             // The next list shows whether they were deleted.
@@ -154,183 +138,199 @@ impl Topology {
     }
 }
 
-impl Cloud {
-    /// Sends one answer or request that is due.
-    pub(crate) fn see_to_the_roll(&mut self, now: Now) {
-        let mono = now.mono;
-        if let Some((topic, payload)) = self.topology.answers.pop_front() {
-            return self.publish(mono, topic, payload);
-        }
-        if let Some((topic, payload)) = self.commands.take(mono) {
-            return self.publish(mono, topic, payload);
-        }
-        if std::mem::take(&mut self.topology.inform) {
-            let body = relation::inform(self.asks.id(), VERSION);
-            return self.publish(mono, Topic::Inform(self.gateway.clone()), body);
-        }
-        if self.topology.due().is_some_and(|w| w.at <= mono) {
-            return self.ask_topology(mono);
-        }
-        self.admit(now);
-        self.follow(mono);
+impl Topology {
+    // --- requests ----------------------------------------------------------------
+
+    /// Returns the report of the version that runs here, if it is still to be made.
+    pub(crate) fn take_inform(&mut self) -> Option<&'static str> {
+        std::mem::take(&mut self.inform).then_some(VERSION)
     }
 
-    fn ask_topology(&mut self, now: Mono) {
-        let id = self.asks.id();
-        let most = match self.topology.throttle.is_throttled() {
+    /// Returns the next request; it is under way from now on.
+    pub(crate) fn take(&mut self) -> TopologyAsk {
+        let most = match self.throttle.is_throttled() {
             true => Throttle::TRIAL,
             false => RELATIONS,
         };
-        let (ask, payload, what) = if let Some(mut list) = self.topology.unrelate.pop_front() {
+        self.under_way = true;
+        if let Some(mut list) = self.unrelate.pop_front() {
             if list.len() > most {
-                self.topology.unrelate.push_front(list.split_off(most));
+                self.unrelate.push_front(list.split_off(most));
             }
-            let body = relation::names(id, list.iter());
-            (GatewayAsk::Unrelate, body, TopologyAsk::Unrelate(list))
-        } else if !self.topology.found.is_empty() {
+            TopologyAsk::Unrelate(list)
+        } else if !self.found.is_empty() {
             let mut list = Vec::new();
             while list.len() < most
-                && let Some(device) = self.topology.found.pop_first()
+                && let Some(device) = self.found.pop_first()
             {
                 list.push(device);
             }
-            let who = list.iter().map(|d| &self.identities[d.index()]);
-            let body = relation::names(id, who);
-            (GatewayAsk::Found, body, TopologyAsk::Found(list))
+            TopologyAsk::Found(list)
         } else {
-            self.topology.get = None;
-            let body = relation::relations(id);
-            (GatewayAsk::Relations, body, TopologyAsk::Get)
-        };
-        self.topology.under_way = true;
-        self.ask_gateway(now, id, ask, payload, Ask::Topology(what));
+            self.get = None;
+            TopologyAsk::Get
+        }
     }
 
-    /// Takes the platform's answer to a request of this file.
-    pub(crate) fn topology_answered(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
-        self.topology.under_way = false;
+    // --- answers -----------------------------------------------------------------
+
+    /// Takes the platform's answer to a request of this file; returns the devices that are
+    /// missing in the topology.
+    pub(crate) fn answered(
+        &mut self,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
+        ask: TopologyAsk,
+        reply: &Reply,
+    ) -> Vec<DeviceId> {
+        self.under_way = false;
+        let now = context.now;
         let verdict = reply.code.verdict();
         if verdict != CodeMeaning::Accepted {
-            self.diary.counters.refused += 1;
+            context.outbox.count().refused += 1;
         }
         if verdict == CodeMeaning::Throttled {
-            return self.topology_throttled(now, ask, reply);
+            self.throttled(context, ask, reply);
+            return Vec::new();
         }
-        self.topology.throttle.passed(now);
+        self.throttle.passed(now);
         match (ask, verdict) {
-            (TopologyAsk::Get, CodeMeaning::Accepted) => self.compare(now, &reply.named),
+            (TopologyAsk::Get, CodeMeaning::Accepted) => {
+                return self.compare(context, sessions, &reply.named);
+            }
             (TopologyAsk::Get, _) => {
-                let topology = &mut self.topology;
-                let wait = topology.backoff.failed(now, &mut topology.rng);
-                topology.get = Some(now + wait);
-                self.topology_refused(now, "asking for the topology", reply, &[]);
+                let wait = self.backoff.failed(now, &mut self.rng);
+                self.get = Some(now + wait);
+                refused(context, "asking for the topology", reply, &[]);
             }
             (TopologyAsk::Unrelate(list), CodeMeaning::Accepted) => {
-                self.diary.counters.unrelated += list.len() as u64;
+                context.outbox.count().unrelated += list.len() as u64;
                 let names = identities(&list);
-                self.diary
-                    .tell(Notice::Roll(TopologyEvent::Unrelated { names }));
+                context
+                    .outbox
+                    .tell(Notice::Topology(TopologyEvent::Unrelated { names }));
                 // Devices for which there was no room in the topology may have room now.
-                self.sessions.all_cured(now, Remedy::Departure);
+                sessions.all_cured(now, Remedy::Departure);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
                 // The relation is already gone, which is the wanted result.
                 [_] if [Code::NO_RELATION, Code::UNKNOWN_DEVICE].contains(&reply.code) => {}
-                [_] => self.topology_refused(now, "deleting from the topology", reply, &list),
+                [_] => refused(context, "deleting from the topology", reply, &list),
                 // One of them spoils the request; single requests show which.
                 many => {
                     let singles = many.iter().map(|one| vec![one.clone()]);
-                    self.topology.unrelate.extend(singles);
+                    self.unrelate.extend(singles);
                 }
             },
             (TopologyAsk::Found(_), CodeMeaning::Accepted) => {}
             (TopologyAsk::Found(list), _) => {
-                let who: Vec<Identity> = list
-                    .iter()
-                    .map(|d| self.identities[d.index()].clone())
-                    .collect();
-                self.topology_refused(now, "reporting found devices", reply, &who);
+                let who = list.iter().map(|d| context.identities.of(*d).clone());
+                let who: Vec<Identity> = who.collect();
+                refused(context, "reporting found devices", reply, &who);
             }
         }
-        self.follow(now);
+        Vec::new()
     }
 
     /// Puts off a request that was made too often, until it may be made again.
-    fn topology_throttled(&mut self, now: Mono, ask: TopologyAsk, reply: &Reply) {
-        let topology = &mut self.topology;
-        self.diary.counters.throttled += 1;
-        topology.throttle.refused(now, &mut topology.rng);
+    fn throttled(&mut self, context: &mut Context<'_>, ask: TopologyAsk, reply: &Reply) {
+        let now = context.now;
+        context.outbox.count().throttled += 1;
+        self.throttle.refused(now, &mut self.rng);
         let what = match ask {
             TopologyAsk::Get => {
-                topology.get = Some(now);
+                self.get = Some(now);
                 "asking for the topology"
             }
             TopologyAsk::Unrelate(list) => {
-                topology.unrelate.push_front(list);
+                self.unrelate.push_front(list);
                 "deleting from the topology"
             }
             TopologyAsk::Found(list) => {
-                topology.found.extend(list);
+                self.found.extend(list);
                 "reporting found devices"
             }
         };
-        self.topology_refused(now, what, reply, &[]);
-        self.follow(now);
+        refused(context, what, reply, &[]);
     }
 
-    fn topology_refused(&mut self, now: Mono, what: &'static str, reply: &Reply, who: &[Identity]) {
-        // A repeated refusal of the topology request is reported ever more rarely.
-        let refused = Notice::Roll(TopologyEvent::Refused {
-            what,
-            code: reply.code,
-            message: reply.message.clone(),
-            names: identities(who),
-        });
-        if who.is_empty() {
-            self.diary.often(now, refused);
-        } else {
-            self.diary.tell(refused);
-        }
-    }
-
-    /// Compares the platform's list with the configuration.
-    fn compare(&mut self, now: Mono, list: &[Identity]) {
-        self.topology.backoff.reset();
+    /// Compares the platform's list with the configuration; returns the devices that are
+    /// missing in it.
+    fn compare(
+        &mut self,
+        context: &mut Context<'_>,
+        sessions: &mut Sessions,
+        list: &[Identity],
+    ) -> Vec<DeviceId> {
+        let now = context.now;
+        self.backoff.reset();
         let listed: BTreeSet<&Identity> = list.iter().collect();
         let known: BTreeSet<DeviceId> = listed
             .iter()
-            .filter_map(|who| self.ids.get(*who).copied())
+            .filter_map(|who| context.identities.id(who))
             .collect();
-        for id in (0u32..).map(DeviceId).take(self.identities.len()) {
+        let mut missing = Vec::new();
+        for id in context.identities.all() {
             if known.contains(&id) {
-                self.sessions.listed(now, id);
-                self.exists(now, id);
-            } else if self.sessions.is_loose(now, id) {
-                self.need(now, LoginNeed::Relate, id);
+                sessions.listed(now, id);
+                sessions.exists(now, id);
+            } else if sessions.is_loose(now, id) {
+                missing.push(id);
             }
         }
         let extra: Vec<Identity> = listed
             .iter()
-            .filter(|who| !self.ids.contains_key(**who))
+            .filter(|who| context.identities.id(who).is_none())
             .map(|who| (*who).clone())
             .collect();
         if extra.is_empty() {
-            return;
+            return missing;
         }
-        let fate = match self.topology.policy {
+        let fate = match self.policy {
             TopologyPolicy::Add | TopologyPolicy::Leave => UnconfiguredFate::Left,
             TopologyPolicy::Mirror if extra.len() * 2 > listed.len() => UnconfiguredFate::TooMany,
             TopologyPolicy::Mirror => UnconfiguredFate::Deleted,
         };
-        self.diary.tell(Notice::Roll(TopologyEvent::Extra {
+        context.outbox.tell(Notice::Topology(TopologyEvent::Extra {
             listed: listed.len(),
             extra: extra.len(),
             fate,
         }));
         if fate == UnconfiguredFate::Deleted {
             let chunks = extra.chunks(RELATIONS).map(<[Identity]>::to_vec);
-            self.topology.unrelate.extend(chunks);
+            self.unrelate.extend(chunks);
         }
+        missing
+    }
+}
+
+impl TopologyAsk {
+    /// Writes the request.
+    pub(crate) fn message(&self, id: AskId, identities: &Identities) -> (GatewayAsk, Vec<u8>) {
+        match self {
+            TopologyAsk::Get => (GatewayAsk::Relations, relation::relations(id)),
+            TopologyAsk::Unrelate(list) => (GatewayAsk::Unrelate, relation::names(id, list.iter())),
+            TopologyAsk::Found(list) => {
+                let who = list.iter().map(|d| identities.of(*d));
+                (GatewayAsk::Found, relation::names(id, who))
+            }
+        }
+    }
+}
+
+/// Reports a refusal. A repeated refusal of the topology request is reported ever more
+/// rarely.
+fn refused(context: &mut Context<'_>, what: &'static str, reply: &Reply, who: &[Identity]) {
+    let refused = Notice::Topology(TopologyEvent::Refused {
+        what,
+        code: reply.code,
+        message: reply.message.clone(),
+        names: identities(who),
+    });
+    if who.is_empty() {
+        context.outbox.often(context.now, refused);
+    } else {
+        context.outbox.tell(refused);
     }
 }
 

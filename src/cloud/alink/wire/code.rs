@@ -272,6 +272,18 @@ impl Code {
         self.row().map_or(Remedy::Time, |row| row.2)
     }
 
+    /// Returns the code, its meaning and the platform's words.
+    pub(crate) fn words_with(self, message: &str) -> String {
+        let mut out = format!("code {self}: {}", self.meaning());
+        if !message.is_empty() {
+            out.push_str(&format!(
+                " (\"{}\")",
+                crate::base::text::excerpt(message.as_bytes(), 200)
+            ));
+        }
+        out
+    }
+
     /// Returns the meaning in words.
     #[must_use]
     pub fn meaning(self) -> &'static str {

@@ -34,7 +34,7 @@ impl Stage {
         let sizes = &self.report.batch_sizes;
         let full = sizes.iter().filter(|n| **n == FULL).count();
         if full < 2 || sizes.len() > HANDFUL {
-            let what = format!("log-ins of {sizes:?}: not a handful with two full ones");
+            let what = format!("log-ins of {sizes:?}: not few batches with two full ones");
             self.report.problem(what);
         }
 
@@ -144,7 +144,7 @@ impl Stage {
         let (judged, accepted) = (self.checker.judged(), self.report.values_accepted);
         if judged != accepted {
             self.report.problem(format!(
-                "{judged} of {accepted} values were held against their registers"
+                "{judged} of {accepted} values were compared with their registers"
             ));
         }
         if self.checker.found() > 0 {

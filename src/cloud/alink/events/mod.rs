@@ -1,15 +1,17 @@
 //! The log events of this room.
 
+pub mod counters;
+pub(crate) mod messages;
+pub(crate) mod outbox;
+
 use std::time::Duration;
 
 use crate::base::{
     About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent, LogoutReason,
 };
 
-use crate::cloud::alink::clock::ClockNews;
-use crate::cloud::alink::messages;
-use crate::cloud::alink::outbox::SeriesKey;
-use crate::cloud::alink::remote_config::RemoteNotice;
+use crate::cloud::alink::clock::events::ClockNews;
+use crate::cloud::alink::remote_config::events::RemoteNotice;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::Code;
 
@@ -183,7 +185,7 @@ pub enum Notice {
         readings: usize,
     },
     /// A topology event: something about which devices belong to the gateway.
-    Roll(TopologyEvent),
+    Topology(TopologyEvent),
     /// A log event that was repeated ever more rarely has not happened for a while.
     Over {
         /// The event as it was last reported.
@@ -195,6 +197,10 @@ pub enum Notice {
     },
 }
 
+/// The key of a series of like log events: their kind, the device, and what else they are
+/// about.
+pub(crate) type SeriesKey = (EventKind, Option<DeviceId>, String);
+
 impl Notice {
     /// Returns how often it happened, or how much it concerns, since the last log event.
     pub(crate) const fn count(&self) -> u64 {
@@ -203,7 +209,7 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(
+            | Notice::Topology(
                 TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
             ) => *times,
             Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
@@ -220,7 +226,9 @@ impl Notice {
                 | Notice::Trouble { .. }
                 | Notice::Unanswered { .. }
                 | Notice::Malformed { .. }
-                | Notice::Roll(TopologyEvent::Stranger { .. } | TopologyEvent::Unsupported { .. })
+                | Notice::Topology(
+                    TopologyEvent::Stranger { .. } | TopologyEvent::Unsupported { .. }
+                )
                 | Notice::QueueFull { .. }
                 | Notice::PostRefused { .. }
                 | Notice::Clock(ClockNews::Dropped { .. })
@@ -234,7 +242,7 @@ impl Notice {
             | Notice::Trouble { times, .. }
             | Notice::Unanswered { times, .. }
             | Notice::Malformed { times, .. }
-            | Notice::Roll(
+            | Notice::Topology(
                 TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
             ) => {
                 *times = n;
@@ -265,7 +273,7 @@ impl Notice {
 impl LogEvent for Notice {
     fn level(&self) -> Level {
         match self {
-            Notice::Roll(roll) => roll.level(),
+            Notice::Topology(event) => event.level(),
             Notice::Connected { .. }
             | Notice::LoggedIn { .. }
             | Notice::LoggedOut { .. }
@@ -343,7 +351,7 @@ impl LogEvent for Notice {
             Notice::Clock(news) => news.kind(),
             Notice::Remote(news) => news.kind(),
             Notice::Stopped { .. } => EventKind::CloudStopped,
-            Notice::Roll(roll) => roll.kind(),
+            Notice::Topology(event) => event.kind(),
             Notice::Over { .. } => EventKind::RepeatsEnded,
         }
     }
@@ -361,7 +369,7 @@ impl LogEvent for Notice {
             | Notice::LogoutRefused { device, .. }
             | Notice::PostRefused { device, .. }
             | Notice::TooLarge { device, .. } => About::Device(*device),
-            Notice::Roll(roll) => roll.about(),
+            Notice::Topology(event) => event.about(),
             Notice::Over { of, .. } => of.about(),
             _ => About::Gateway,
         }
@@ -376,7 +384,7 @@ impl LogEvent for Notice {
                     _ => devices,
                 }
             }
-            Notice::Roll(roll) => roll.devices(),
+            Notice::Topology(event) => event.devices(),
             _ => &[],
         }
     }
@@ -445,7 +453,7 @@ impl LogEvent for Notice {
             }
             Notice::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
             Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
-            Notice::Roll(roll) => roll.fields(),
+            Notice::Topology(event) => event.fields(),
             Notice::Remote(news) => news.fields(),
             Notice::Clock(ClockNews::Dropped { readings }) => {
                 vec![(JournalField::Dropped, readings.to_string())]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::base::{AskId, Mono, Wake};
 
-use super::pace::ReplyTimes;
+use crate::cloud::alink::requests::pace::ReplyTimes;
 use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
 
 /// How many ended ids are remembered, to tell a late reply from an unknown one.
@@ -55,7 +55,7 @@ impl Answers {
 
 /// The open requests of kind `T`.
 #[derive(Clone, Debug)]
-pub(crate) struct Asks<T> {
+pub(crate) struct Pending<T> {
     next: u32,
     open: BTreeMap<AskId, Open<T>>,
     overdue: VecDeque<(AskId, Open<T>)>,
@@ -84,10 +84,10 @@ pub(crate) enum Found<T> {
     Unknown,
 }
 
-impl<T: Clone> Asks<T> {
+impl<T: Clone> Pending<T> {
     /// Returns a table without requests; ids start after `start`.
     pub(crate) fn new(start: u32) -> Self {
-        Asks {
+        Pending {
             next: start,
             open: BTreeMap::new(),
             overdue: VecDeque::new(),
@@ -233,10 +233,10 @@ mod tests {
         let gw = Identity::new("pk", "gw-1");
         let login = Topic::SessionReply(gw.clone(), SessionAsk::Login);
         let logout = Topic::SessionReply(gw, SessionAsk::Logout);
-        let mut asks = Asks::new(u32::MAX);
-        let id = asks.id();
+        let mut pending = Pending::new(u32::MAX);
+        let id = pending.id();
         assert_eq!(id, AskId(0));
-        asks.open(
+        pending.open(
             id,
             login.clone(),
             "in",
@@ -244,38 +244,38 @@ mod tests {
             Duration::from_micros(5),
         );
         assert_eq!(
-            asks.close(Mono::from_micros(9), &logout, id),
+            pending.close(Mono::from_micros(9), &logout, id),
             Found::Unknown
         );
         assert_eq!(
-            asks.close(Mono::from_micros(9), &login, AskId(7)),
+            pending.close(Mono::from_micros(9), &login, AskId(7)),
             Found::Unknown
         );
         assert_eq!(
-            asks.close(Mono::from_micros(9), &login, id),
+            pending.close(Mono::from_micros(9), &login, id),
             Found::Open("in")
         );
-        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
+        assert_eq!(pending.close(Mono::from_micros(9), &login, id), Found::Late);
     }
 
     #[test]
     fn each_kind_of_reply_has_its_own_time_and_an_unknown_one_is_waited_for() {
         let gw = Identity::new("pk", "gw-1");
         let most = Duration::from_secs(10);
-        let asks = Asks::new(0);
+        let pending = Pending::new(0);
         assert_eq!(
-            asks.patience(Answers::LogIns, most),
+            pending.patience(Answers::LogIns, most),
             most,
             "nothing is known"
         );
         let relate = Topic::GatewayReply(gw, GatewayAsk::Relate);
         for (took, wanted) in [(20, most / 2), (6_000, most)] {
-            let mut asks = asks.clone();
-            let id = asks.id();
-            asks.open(id, relate.clone(), (), Mono::START, most);
+            let mut pending = pending.clone();
+            let id = pending.id();
+            pending.open(id, relate.clone(), (), Mono::START, most);
             let answered = Mono::START + Duration::from_millis(took);
-            assert_eq!(asks.close(answered, &relate, id), Found::Open(()));
-            assert_eq!(asks.patience(Answers::LogIns, most), wanted, "{took} ms");
+            assert_eq!(pending.close(answered, &relate, id), Found::Open(()));
+            assert_eq!(pending.patience(Answers::LogIns, most), wanted, "{took} ms");
         }
     }
 
@@ -283,24 +283,24 @@ mod tests {
     fn what_is_not_answered_runs_out() {
         let gw = Identity::new("pk", "gw-1");
         let login = Topic::SessionReply(gw, SessionAsk::Login);
-        let mut asks = Asks::new(0);
-        let id = asks.id();
-        asks.open(
+        let mut pending = Pending::new(0);
+        let id = pending.id();
+        pending.open(
             id,
             login.clone(),
             "in",
             Mono::START,
             Duration::from_micros(5),
         );
-        assert_eq!(asks.wake_at().map(|w| w.at), Some(Mono::from_micros(5)));
-        assert_eq!(asks.expired(Mono::from_micros(4)), None);
-        assert_eq!(asks.expired(Mono::from_micros(5)), Some("in"));
+        assert_eq!(pending.wake_at().map(|w| w.at), Some(Mono::from_micros(5)));
+        assert_eq!(pending.expired(Mono::from_micros(4)), None);
+        assert_eq!(pending.expired(Mono::from_micros(5)), Some("in"));
         assert_eq!(
-            asks.close(Mono::from_micros(9), &login, id),
+            pending.close(Mono::from_micros(9), &login, id),
             Found::Overdue("in"),
             "it is remembered what it was"
         );
-        assert_eq!(asks.close(Mono::from_micros(9), &login, id), Found::Late);
-        assert_eq!(asks.wake_at(), None);
+        assert_eq!(pending.close(Mono::from_micros(9), &login, id), Found::Late);
+        assert_eq!(pending.wake_at(), None);
     }
 }

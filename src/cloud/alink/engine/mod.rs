@@ -7,7 +7,13 @@
 //! because every request has a deadline. If the output is not drained, everything is
 //! delayed; nothing else breaks.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod inbound;
+mod leaving;
+mod outbound;
+mod reload;
+mod stop;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,24 +21,27 @@ use crate::base::histogram::Histogram;
 use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Wake};
 use crate::spec::{Spec, Subscriptions};
 
-use super::command::Commands;
-use super::pace::Bucket;
-use super::session::{Presence, Session, Sessions};
-use super::stop::Stop;
-use super::topology::{Topology, TopologyAsk};
+use self::leaving::Leaving;
+use self::stop::{Stop, StopStep};
 use crate::cloud::alink::clock::Timestamps;
+use crate::cloud::alink::clock::events::ClockNews;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::{Counters, Outbox};
-use crate::cloud::alink::pending::Asks;
+use crate::cloud::alink::events::counters::Counters;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::orders::Orders;
+use crate::cloud::alink::orders::unsupported::Commands;
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
-use crate::cloud::alink::remote_config::Remote;
-use crate::cloud::alink::session::device::SessionRequest;
+use crate::cloud::alink::remote_config::{Remote, RemoteResult};
+use crate::cloud::alink::requests::identities::Identities;
+use crate::cloud::alink::requests::pace::Bucket;
+use crate::cloud::alink::requests::pending::Pending;
+use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::latency::Latency;
-use crate::cloud::alink::topology::commands::CommandKind;
+use crate::cloud::alink::session::{Presence, Session, SessionRequest, Sessions};
+use crate::cloud::alink::topology::{Topology, TopologyAsk};
 use crate::cloud::alink::wire::topic;
-use crate::cloud::alink::wire::topic::Identity;
 
 /// What the engine wants done, or reported.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,100 +69,77 @@ pub enum Output {
         secret: Secret,
     },
     /// Fetch or adopt a configuration of the platform's, then call
-    /// [`Cloud::on_errand_done`].
-    Errand(remote_config::RemoteTask),
+    /// [`Cloud::on_remote_task_done`].
+    RemoteTask(remote_config::RemoteTask),
     /// After [`Cloud::stop`] or [`Cloud::part`]: no device of this gateway is online, or
     /// the deadline for the log-outs has passed. Put out once.
     LoggedOut,
 }
 
-/// How long a device that falls silent stays online for its last readings.
-const LAST_WORDS: Duration = Duration::from_millis(750);
+/// A request of any part that is under way.
 #[derive(Clone, Debug)]
-pub(crate) enum Ask {
+enum Ask {
     Session(SessionRequest),
-    Admit(RegistrationRequest),
+    Registration(RegistrationRequest),
     Topology(TopologyAsk),
     Config,
-}
-
-/// A device to be logged out once its last readings are on their way.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Leaving {
-    since: Mono,
-    until: Mono,
 }
 
 /// The engine.
 #[derive(Clone, Debug)]
 pub struct Cloud {
-    pub(crate) spec: Arc<Spec>,
-    pub(crate) gateway: Identity,
-    pub(crate) identities: Vec<Identity>,
-    pub(crate) ids: BTreeMap<Identity, DeviceId>,
-    pub(crate) asks: Asks<Ask>,
-    pub(crate) sessions: Sessions,
-    pub(crate) posts: PublishQueue,
-    /// Secrets that are missing in the configuration, or wrong there.
-    pub(crate) secrets: BTreeMap<DeviceId, Secret>,
-    pub(crate) admission: Registration,
-    pub(crate) topology: Topology,
-    pub(crate) commands: Commands,
-    pub(crate) remote: Remote,
-    /// The last order about each device, so that it is reported once.
-    pub(crate) heard: BTreeMap<DeviceId, CommandKind>,
-    pub(crate) stamps: Timestamps,
-    pub(crate) leaving: BTreeMap<DeviceId, Leaving>,
+    spec: Arc<Spec>,
+    identities: Identities,
+    pending: Pending<Ask>,
+    sessions: Sessions,
+    posts: PublishQueue,
+    registration: Registration,
+    topology: Topology,
+    orders: Orders,
+    commands: Commands,
+    remote: Remote,
+    timestamps: Timestamps,
+    leaving: Leaving,
     /// Devices that are no longer configured and not yet forgotten.
-    pub(crate) retiring: BTreeSet<DeviceId>,
-    pub(crate) bucket: Bucket,
-    pub(crate) link: bool,
-    pub(crate) stop: Stop,
-    /// Whether the stop is for this connection only.
-    pub(crate) parting: bool,
+    retiring: BTreeSet<DeviceId>,
+    /// The pace of all messages on the connection.
+    pace: Bucket,
+    link: bool,
+    stop: Stop,
     /// The topics whose malformed messages are reported.
-    pub(crate) malformed: BTreeSet<String>,
+    malformed: BTreeSet<String>,
     latency: Latency,
-    pub(crate) diary: Outbox,
-    pub(crate) out: VecDeque<Output>,
+    outbox: Outbox,
+    out: VecDeque<Output>,
 }
 
 impl Cloud {
     /// Returns an engine without a link, with all devices offline and none of them wanted.
     #[must_use]
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
-        let identities: Vec<Identity> = spec.devices.iter().map(Identity::of_device).collect();
         // The start is random, so that an answer to an earlier run of this program, kept by
         // some broker, is hardly ever taken for an answer to this run. It is below 2^31, so
         // that the ids do not wrap within one run.
         let start = u32::try_from(rng.below(1 << 31)).unwrap_or_default();
         Cloud {
-            gateway: Identity::of_gateway(&spec),
-            ids: identities
-                .iter()
-                .cloned()
-                .zip((0u32..).map(DeviceId))
-                .collect(),
-            identities,
-            asks: Asks::new(start),
+            identities: Identities::new(Arc::clone(&spec)),
+            pending: Pending::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: PublishQueue::new(Arc::clone(&spec), rng.fork()),
-            secrets: BTreeMap::new(),
-            admission: Registration::new(&spec.cloud.session, rng.fork()),
+            registration: Registration::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
+            orders: Orders::default(),
             commands: Commands::new(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
-            heard: BTreeMap::new(),
-            stamps: Timestamps::new(),
-            leaving: BTreeMap::new(),
+            timestamps: Timestamps::new(),
+            leaving: Leaving::default(),
             retiring: BTreeSet::new(),
-            bucket: Bucket::new(spec.cloud.post.messages_per_second),
+            pace: Bucket::new(spec.cloud.post.messages_per_second),
             link: false,
-            stop: Stop::No,
-            parting: false,
+            stop: Stop::new(),
             malformed: BTreeSet::new(),
             latency: Latency::default(),
-            diary: Outbox::default(),
+            outbox: Outbox::default(),
             out: VecDeque::new(),
             spec,
         }
@@ -168,7 +154,10 @@ impl Cloud {
             self.on_link_down(now);
         }
         self.link = true;
-        let filters = topic::filters(&self.gateway, self.spec.cloud.broker.subscriptions);
+        let filters = topic::filters(
+            self.identities.gateway(),
+            self.spec.cloud.broker.subscriptions,
+        );
         for filters in filters.chunks(topic::PER_PACKET) {
             let filters = filters.to_vec();
             self.out.push_back(Output::Subscribe { filters });
@@ -177,7 +166,7 @@ impl Cloud {
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
         self.follow(now.mono);
-        self.stamps.link_up(now.mono);
+        self.timestamps.link_up(now.mono);
         self.remote.link_up();
     }
 
@@ -187,14 +176,15 @@ impl Cloud {
         // Output that was not yet handed out was meant for that connection.
         self.out
             .retain(|o| !matches!(o, Output::Publish { .. } | Output::Subscribe { .. }));
-        for (id, _) in std::mem::take(&mut self.leaving) {
+        for id in self.leaving.take_all() {
             self.sessions
                 .want(now.mono, id, Presence::Offline, now.mono);
         }
         self.sessions.link_down();
-        self.asks.drain();
-        self.admission.link_down();
+        self.pending.drain();
+        self.registration.link_down();
         self.topology.link_down();
+        self.orders.link_down();
         self.commands.link_down();
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
@@ -203,8 +193,8 @@ impl Cloud {
 
     /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
-        self.diary.counters.subscribe_refused += filters.len() as u64;
-        self.diary.tell(Notice::SubscribeRefused {
+        self.outbox.count().subscribe_refused += filters.len() as u64;
+        self.outbox.tell(Notice::SubscribeRefused {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
@@ -217,18 +207,17 @@ impl Cloud {
         let now = now.mono;
         let is_in = self.sessions.session(device) == Session::In;
         self.latency.want(now, device, presence, is_in);
-        if presence == Presence::Offline && self.leaving.contains_key(&device) {
+        if presence == Presence::Offline && self.leaving.has(device) {
             return;
         }
-        self.leaving.remove(&device);
+        self.leaving.remove(device);
         if presence == Presence::Offline
             && is_in
             && self.posts.is_waiting(device)
-            && self.stop == Stop::No
+            && !self.stop.is_on()
         {
             self.posts.hurry(now, device);
-            let until = now + LAST_WORDS;
-            self.leaving.insert(device, Leaving { since: now, until });
+            self.leaving.add(now, device);
         } else {
             self.sessions.want(now, device, presence, now);
         }
@@ -245,29 +234,83 @@ impl Cloud {
     /// the configured one. A request that was refused for the old secret is tried again at
     /// once. An unknown device is ignored.
     pub fn secret(&mut self, now: Now, device: DeviceId, secret: Secret) {
-        let Some(configured) = self.spec.device(device).map(|d| &d.secret) else {
-            return;
-        };
-        if secret.is_empty() || *self.secrets.get(&device).unwrap_or(configured) == secret {
+        if !self.identities.change_secret(device, secret) {
             return;
         }
-        self.secrets.insert(device, secret);
         self.sessions.secret_changed(now.mono, device);
         self.follow(now.mono);
     }
 
+    /// Sets whether a secret that the platform gives could be kept. As long as it could
+    /// not, no device asks for a secret; devices that need none go on. At first a secret
+    /// can be kept.
+    pub fn can_keep(&mut self, now: Now, able: bool) {
+        self.registration.set_keepable(able);
+        self.follow(now.mono);
+    }
+
+    /// Whether some device would ask for a secret now if it could be kept: then the caller
+    /// should find out whether it can be kept.
+    #[must_use]
+    pub fn wants_secrets(&self, now: Now) -> bool {
+        self.registration.wants_secrets(now.mono)
+    }
+
+    /// Sends the readings that wait to be sent, but not for long; then logs all devices
+    /// out. Ends with [`Output::LoggedOut`].
+    pub fn stop(&mut self, now: Now) {
+        if !self.stop.is_on() {
+            self.begin_to_stop(now.mono);
+        } else if self.stop.stop_for_good() {
+            self.sum_up();
+            self.out.push_back(Output::LoggedOut);
+        }
+    }
+
+    /// Leaves this connection: sends the readings that wait, but not for long, and logs all
+    /// devices out. Ends with [`Output::LoggedOut`]; then the caller ends the link, and
+    /// [`Cloud::respec`] begins again. Wishes and readings that come meanwhile are kept.
+    pub fn part(&mut self, now: Now) {
+        if !self.stop.is_on() {
+            self.begin_to_stop(now.mono);
+            self.stop.part();
+        }
+    }
+
+    fn begin_to_stop(&mut self, now: Mono) {
+        self.stop.begin(now, self.spec.stop_within);
+        self.posts.hurry_all(now);
+        self.pending.hurry(now + self.last_timeout());
+    }
+
+    /// Takes note whether the system's clock is synchronised. Until the first call, stamps
+    /// are taken as they come.
+    pub fn on_clock(&mut self, now: Now, synchronised: bool) {
+        let news = self.timestamps.system(now, synchronised);
+        self.clock_news(now, news);
+    }
+
+    /// Takes note that a remote task has ended.
+    pub fn on_remote_task_done(&mut self, now: Now, done: RemoteResult) {
+        self.remote.on_done(now, done);
+    }
+
     /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
-        if self.stop != Stop::No && !self.parting {
-            self.diary.counters.dropped_at_stop += 1;
+        if !self.stop.takes_readings() {
+            self.outbox.count().dropped_at_stop += 1;
             return;
         }
-        match self.stamps.stamp(reading.at) {
+        match self.timestamps.stamp(reading.at) {
             Some(wall) => {
                 reading.at.wall = wall;
-                self.posts.put(now, reading, &mut self.diary);
+                self.posts.put(now, reading, &mut self.outbox);
             }
-            None => self.hold(now.mono, reading),
+            None => {
+                let most = self.spec.cloud.post.queue;
+                self.timestamps
+                    .hold(now.mono, reading, most, &mut self.outbox);
+            }
         }
     }
 
@@ -275,9 +318,9 @@ impl Cloud {
 
     /// Returns the next thing to do or report; `None` when there is nothing now.
     pub fn poll(&mut self, now: Now) -> Option<Output> {
-        self.diary.on_time(now.mono);
+        self.outbox.on_time(now.mono);
         loop {
-            if let Some(notice) = self.diary.notices.pop_front() {
+            if let Some(notice) = self.outbox.next() {
                 return Some(Output::Notice(notice));
             }
             if let Some(out) = self.out.pop_front() {
@@ -292,27 +335,22 @@ impl Cloud {
     /// Returns when to poll again although nothing has happened.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
-        let mut wake = Wake::earlier(self.asks.wake_at(), self.sessions.bar_due());
+        let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
-        let sums = self.diary.settles_at();
+        let sums = self.outbox.settles_at();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
-        let lingering = self.sessions.lingering_due;
-        wake = Wake::earlier(
-            wake,
-            lingering.map(|at| Wake::new(at, "log-outs left over")),
-        );
+        wake = Wake::earlier(wake, self.sessions.lingering_due());
         if !self.link {
             wake = Wake::earlier(wake, self.remote_due());
         } else {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
-            wake = Wake::earlier(wake, self.paced(self.roll_due()));
+            wake = Wake::earlier(wake, self.paced(self.topology_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
-            wake = Wake::earlier(wake, self.paced(self.stamps.due()));
+            wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
             wake = Wake::earlier(wake, self.paced(self.remote_due()));
-            let last = self.leaving.values().map(|l| l.until).min();
-            wake = Wake::earlier(wake, last.map(|at| Wake::new(at, "last readings")));
+            wake = Wake::earlier(wake, self.leaving.due());
         }
-        Wake::earlier(wake, self.stop_due())
+        Wake::earlier(wake, self.stop.due())
     }
 
     // --- queries -----------------------------------------------------------------
@@ -338,20 +376,20 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.stamps.held()
+        self.posts.len() + self.timestamps.held()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
     /// connection if that came later.
     #[must_use]
     pub fn login_latency(&self) -> &Histogram {
-        &self.latency.took
+        self.latency.took()
     }
 
     /// Returns what has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
-        &self.diary.counters
+        self.outbox.counters()
     }
 
     // --- one step --------------------------------------------------------------------
@@ -359,20 +397,22 @@ impl Cloud {
     /// Does one thing that is due; returns whether there was one.
     fn step(&mut self, now: Now) -> bool {
         let mono = now.mono;
-        if let Some(ask) = self.asks.expired(mono) {
+        if let Some(ask) = self.pending.expired(mono) {
             match ask {
-                Ask::Session(errand) => self.sessions.lost(mono, errand, &mut self.diary),
-                Ask::Admit(chore) => self.admission.lost(mono, chore, &mut self.diary),
-                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.diary),
+                Ask::Session(request) => self.sessions.lost(mono, request, &mut self.outbox),
+                Ask::Registration(request) => {
+                    self.registration.lost(mono, request, &mut self.outbox)
+                }
+                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
                 Ask::Config => self.remote.on_get_lost(now),
             }
             self.follow(mono);
             return true;
         }
-        if self.diary.settle(mono) {
+        if self.outbox.settle(mono) {
             return true;
         }
-        if let Some(gone) = self.posts.on_time(mono, &mut self.diary) {
+        if let Some(gone) = self.posts.on_time(mono, &mut self.outbox) {
             for id in gone {
                 self.found_lost(mono, id);
             }
@@ -382,7 +422,7 @@ impl Cloud {
         if self.link && self.sessions.end_lingering(mono) {
             return true;
         }
-        if self.sessions.end_bars(mono) {
+        if self.sessions.end_blocks(mono) {
             self.follow(mono);
             return true;
         }
@@ -393,29 +433,32 @@ impl Cloud {
             return true;
         }
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
-        if self.link && due(self.paced(self.stamps.due())) {
+        if self.link && due(self.paced(self.timestamps.due())) {
             self.ask_time(mono);
-            let news = self.stamps.give_up(now);
+            let news = self.timestamps.give_up(now);
             self.clock_news(now, news);
             return true;
         }
         if due(self.paced(self.sessions.ask_due())) {
-            if let Some(errand) = self.sessions.take(mono) {
-                self.ask_session(now, errand);
+            if let Some(request) = self.sessions.take(mono) {
+                self.ask_session(now, request);
             }
             self.follow(mono);
             return true;
         }
-        if due(self.paced(self.roll_due())) {
-            self.see_to_the_roll(now);
+        if due(self.paced(self.topology_due())) {
+            self.see_to_the_topology(now);
             return true;
         }
-        if due(self.paced(self.remote_due())) && self.see_to_the_remote(now) {
+        if due(self.paced(self.remote_due()))
+            && let Some(action) = self.remote.poll(now)
+        {
+            self.act_for_remote(mono, action);
             return true;
         }
         if due(self.paced(self.post_due())) {
-            if let Some(parcel) = self.posts.take(mono) {
-                self.ask_post(mono, parcel);
+            if let Some(batch) = self.posts.take(mono) {
+                self.ask_post(mono, batch);
             }
             self.forget_retired(mono);
             return true;
@@ -425,27 +468,101 @@ impl Cloud {
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
-        let gone = self
-            .leaving
-            .iter()
-            .find(|(id, l)| l.until <= now || !self.posts.is_waiting(**id))
-            .map(|(id, l)| (*id, l.since));
+        let posts = &self.posts;
+        let gone = self.leaving.next(now, |id| posts.is_waiting(id));
         let Some((id, since)) = gone else {
             return false;
         };
-        self.leaving.remove(&id);
         self.sessions.want(now, id, Presence::Offline, since);
         self.follow(now);
         true
     }
 
+    /// Sends one answer or request about registration, the topology or an order.
+    fn see_to_the_topology(&mut self, now: Now) {
+        let mono = now.mono;
+        if let Some((topic, payload)) = self.orders.take() {
+            return self.publish(mono, topic, payload);
+        }
+        if let Some((topic, payload)) = self.commands.take(mono) {
+            return self.publish(mono, topic, payload);
+        }
+        if let Some(version) = self.topology.take_inform() {
+            return self.inform(mono, version);
+        }
+        if self.topology.due().is_some_and(|w| w.at <= mono) {
+            let request = self.topology.take();
+            return self.ask_topology(mono, request);
+        }
+        let request = self.registration.take(mono, &mut self.sessions, &self.spec);
+        if let Some(request) = request {
+            self.ask_registration(now, request);
+        }
+        self.follow(mono);
+    }
+
+    /// Goes on with stopping, if it is time; returns whether it was.
+    fn stop_on(&mut self, now: Now) -> bool {
+        let (link, posts, sessions) = (self.link, &self.posts, &self.sessions);
+        let may_deliver = || link && posts.has_last_readings();
+        let step = self.stop.next(now.mono, may_deliver, || sessions.is_over());
+        match step {
+            None => return false,
+            Some(StopStep::LogOut(reason)) => {
+                self.leaving = Leaving::default();
+                self.sessions.stop(now.mono, reason);
+                self.follow(now.mono);
+            }
+            Some(StopStep::End {
+                is_confirmed,
+                is_for_good,
+            }) => {
+                if !is_confirmed {
+                    self.pending.forget(|ask| matches!(ask, Ask::Session(_)));
+                    self.sessions.give_up();
+                }
+                if is_for_good {
+                    self.sum_up();
+                }
+                self.out.push_back(Output::LoggedOut);
+            }
+        }
+        true
+    }
+
+    /// Reports what is left at the end.
+    fn sum_up(&mut self) {
+        self.posts.count_accepted(&mut self.outbox);
+        let readings = self.backlog();
+        self.outbox.count().dropped_at_stop += readings as u64;
+        self.outbox.tell(Notice::Stopped {
+            unconfirmed: self.sessions.unconfirmed(),
+            readings,
+        });
+    }
+
+    /// Takes note that this device needs that step before it can log in.
+    fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId) {
+        self.registration.need(now, step, id, &self.spec);
+    }
+
+    /// Reports what became known of the time; readings that waited for it go on.
+    fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
+        if let Some(news) = news {
+            self.outbox.tell(Notice::Clock(news));
+        }
+        while let Some(reading) = self.timestamps.release() {
+            self.posts.put(now, reading, &mut self.outbox);
+        }
+    }
+
     /// Tells the publish queue which devices came and went, and the registration which
     /// devices need a step.
-    pub(crate) fn follow(&mut self, now: Mono) {
+    fn follow(&mut self, now: Mono) {
         for (id, step) in self.sessions.take_held() {
             self.need(now, step, id);
         }
-        for id in std::mem::take(&mut self.sessions.unknown) {
+        for id in self.sessions.take_unknown() {
             self.topology.found(id);
         }
         if let Some(online) = self.sessions.take_crowded() {
@@ -454,7 +571,7 @@ impl Cloud {
                 wait: Duration::ZERO,
                 ours: true,
             };
-            self.diary.often(now, full);
+            self.outbox.often(now, full);
         }
         for (id, online) in self.sessions.take_changes() {
             let wanted = self.sessions.wants(id);
@@ -468,7 +585,7 @@ impl Cloud {
                     self.posts.session_lost(now, id);
                 }
                 self.posts.left(now, id);
-                if self.leaving.remove(&id).is_some() {
+                if self.leaving.remove(id) {
                     self.sessions.want(now, id, Presence::Offline, now);
                 }
             }
@@ -478,20 +595,26 @@ impl Cloud {
 
     /// Returns when registration, the topology or answers to orders have something to do;
     /// these parts end with the wish to be online.
-    fn roll_due(&self) -> Option<Wake> {
-        let due = Wake::earlier(self.topology.due(), self.admission.due());
+    fn topology_due(&self) -> Option<Wake> {
+        let due = Wake::earlier(self.orders.due(), self.topology.due());
+        let due = Wake::earlier(due, self.registration.due());
         let due = Wake::earlier(due, self.commands.due());
-        (self.link && self.stop == Stop::No).then_some(due)?
+        (self.link && !self.stop.is_on()).then_some(due)?
+    }
+
+    /// Returns when the remote configuration has something to do; never once all devices
+    /// are logged out.
+    fn remote_due(&self) -> Option<Wake> {
+        (!self.stop.is_on()).then(|| self.remote.wake_at())?
     }
 
     fn post_due(&self) -> Option<Wake> {
-        let posting = matches!(self.stop, Stop::No | Stop::LastReadings { .. });
-        (self.link && posting).then(|| self.posts.due())?
+        (self.link && self.stop.may_post()).then(|| self.posts.due())?
     }
 
     /// Returns this wake-up, but no earlier than the connection's pace allows.
     fn paced(&self, wake: Option<Wake>) -> Option<Wake> {
-        let ready = self.bucket.ready_at();
+        let ready = self.pace.ready_at();
         wake.map(|w| Wake {
             at: w.at.max(ready),
             why: w.why,

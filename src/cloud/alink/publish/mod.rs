@@ -20,6 +20,7 @@
 //! sessions are suspect, and prove that they are alive, is in [`session_probes`].
 
 pub(crate) mod batch;
+mod message;
 mod provisional;
 pub(crate) mod sendings;
 pub(crate) mod session_probes;
@@ -35,12 +36,12 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
-use super::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
-use crate::cloud::alink::session::isolation::{Group, Split};
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::isolation::{Group, Split};
+use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::wire::code::CodeMeaning;
-use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties, Reply};
+use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Reply};
 use batch::{Batch, Batches};
 use provisional::Provisional;
 use sendings::{Found, Sending, Sendings};
@@ -94,10 +95,10 @@ pub(crate) enum Heard {
 pub(crate) struct PublishQueue {
     spec: Arc<Spec>,
     waiting: Waiting,
-    parcels: Batches,
-    tries: Sendings,
+    batches: Batches,
+    sendings: Sendings,
     provisional: Provisional,
-    proofs: SessionProbes,
+    probes: SessionProbes,
     /// Until when the platform may still send notices about a device's previous session,
     /// which was lost with posts under way.
     echoes: BTreeMap<DeviceId, Mono>,
@@ -121,10 +122,10 @@ impl PublishQueue {
         PublishQueue {
             spec,
             waiting: Waiting::new(),
-            parcels: Batches::new(),
-            tries: Sendings::new(),
+            batches: Batches::new(),
+            sendings: Sendings::new(),
             provisional: Provisional::new(),
-            proofs: SessionProbes::new(),
+            probes: SessionProbes::new(),
             echoes: BTreeMap::new(),
             slowdown: Slowdown::default(),
             answered: Mono::START,
@@ -138,55 +139,55 @@ impl PublishQueue {
     }
 
     /// Takes a reading to be delivered.
-    pub(crate) fn put(&mut self, now: Now, reading: Reading, diary: &mut Outbox) {
+    pub(crate) fn put(&mut self, now: Now, reading: Reading, outbox: &mut Outbox) {
         let device = self.spec.device(reading.device);
         let device = device.filter(|_| self.spec.has(reading.device));
         let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
         else {
-            diary.counters.dropped_unknown += 1;
+            outbox.count().dropped_unknown += 1;
             return;
         };
         // One byte more for the comma, as when packing.
         let size = waiting::property(&self.spec, &reading).len() + 1;
         let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
-            diary.counters.dropped_too_large += 1;
+            outbox.count().dropped_too_large += 1;
             let too_large = Notice::TooLarge {
                 device: reading.device,
                 property: point.id.clone(),
                 bytes,
             };
-            diary.often(now.mono, too_large);
+            outbox.often(now.mono, too_large);
             return;
         }
-        diary.counters.readings += 1;
+        outbox.count().readings += 1;
         self.waiting.put(now.mono, reading, self.policy().linger);
-        while self.waiting.len() + self.parcels.readings() > self.policy().queue.max(1) {
-            self.make_room(now.mono, diary);
+        while self.waiting.len() + self.batches.readings() > self.policy().queue.max(1) {
+            self.make_room(now.mono, outbox);
         }
     }
 
     /// Drops one reading, or one batch: the oldest that is not under way.
-    fn make_room(&mut self, now: Mono, diary: &mut Outbox) {
+    fn make_room(&mut self, now: Mono, outbox: &mut Outbox) {
         let waiting = self.waiting.oldest();
-        let dropped = match self.parcels.oldest_idle() {
+        let dropped = match self.batches.oldest_idle() {
             Some((seq, id)) if waiting.is_none_or(|w| seq < w) => {
-                self.end(id).map_or(0, |parcel| parcel.count() as u64)
+                self.end(id).map_or(0, |batch| batch.count() as u64)
             }
             _ => {
                 self.waiting.drop_oldest(now);
                 1
             }
         };
-        diary.counters.dropped_queue_full += dropped;
-        diary.often(now, Notice::QueueFull { dropped });
+        outbox.count().dropped_queue_full += dropped;
+        outbox.often(now, Notice::QueueFull { dropped });
     }
 
     // --- sessions -----------------------------------------------------------------
 
     /// Takes note that the device is online: its waiting readings may go.
     pub(crate) fn came(&mut self, now: Mono, id: DeviceId) {
-        self.proofs.proved(now, id);
+        self.probes.proved(now, id);
         let linger = self.policy().linger;
         self.waiting.came(now, id, linger);
     }
@@ -194,7 +195,7 @@ impl PublishQueue {
     /// Takes note that the device is no longer online. Its posts under way were sent
     /// before.
     pub(crate) fn left(&mut self, now: Mono, id: DeviceId) {
-        self.proofs.left(id);
+        self.probes.left(id);
         self.waiting.left(now, id);
     }
 
@@ -202,16 +203,16 @@ impl PublishQueue {
     /// readings that are not settled are sent again, and answers to their last sending
     /// count no more.
     pub(crate) fn session_lost(&mut self, now: Mono, id: DeviceId) {
-        let parcels = self.parcels.of(id);
-        if !parcels.is_empty() {
-            let apart = self.tries.spread().unwrap_or(APART).min(LONGEST_ECHO);
+        let batches = self.batches.of(id);
+        if !batches.is_empty() {
+            let apart = self.sendings.spread().unwrap_or(APART).min(LONGEST_ECHO);
             self.echoes.insert(id, now + apart.max(CLOSEST));
         }
-        for parcel in parcels {
-            let part = self.parcels.remove_part(parcel, id);
+        for batch in batches {
+            let part = self.batches.remove_part(batch, id);
             self.waiting.take_back(now, id, part);
-            if self.parcels.is_empty(parcel) {
-                self.end(parcel);
+            if self.batches.is_empty(batch) {
+                self.end(batch);
             }
         }
         let part = self.provisional.remove_device(id);
@@ -231,19 +232,19 @@ impl PublishQueue {
     /// Makes all other devices prove their sessions: one device was found without its
     /// session although the platform had not said so.
     pub(crate) fn doubt_others(&mut self, now: Mono) {
-        self.proofs.doubt_others(now);
+        self.probes.doubt_others(now);
     }
 
     /// Takes note that the connection is gone; all readings that are not settled wait
     /// again.
     pub(crate) fn link_down(&mut self, now: Mono) {
-        for id in self.parcels.all() {
+        for id in self.batches.all() {
             self.unpack(now, id);
         }
         while let Some((id, part)) = self.provisional.pop() {
             self.waiting.take_back(now, id, part);
         }
-        self.tries.link_down();
+        self.sendings.link_down();
         self.is_silent = false;
         self.troubles = 0;
     }
@@ -262,13 +263,13 @@ impl PublishQueue {
 
     /// Whether any reading is left that could still be delivered.
     pub(crate) fn has_last_readings(&self) -> bool {
-        self.parcels.readings() > 0 || self.waiting.has_sendable()
+        self.batches.readings() > 0 || self.waiting.has_sendable()
     }
 
     /// Counts accepted readings as delivered at once, because there is no later.
-    pub(crate) fn count_accepted(&mut self, diary: &mut Outbox) {
+    pub(crate) fn count_accepted(&mut self, outbox: &mut Outbox) {
         while let Some((_, part)) = self.provisional.pop() {
-            self.delivered(&part, diary);
+            self.delivered(&part, outbox);
         }
     }
 
@@ -279,12 +280,12 @@ impl PublishQueue {
 
     /// Whether readings of this device were sent and are not settled.
     pub(crate) fn is_unsettled(&self, id: DeviceId) -> bool {
-        self.parcels.has(id) || self.provisional.has(id)
+        self.batches.has(id) || self.provisional.has(id)
     }
 
     /// How many readings are not delivered yet.
     pub(crate) fn len(&self) -> usize {
-        self.waiting.len() + self.parcels.readings() + self.provisional.readings()
+        self.waiting.len() + self.batches.readings() + self.provisional.readings()
     }
 
     // --- another configuration ----------------------------------------------------
@@ -297,7 +298,7 @@ impl PublishQueue {
     /// Takes back the readings that wait to be sent again, so that new limits apply to
     /// them.
     pub(crate) fn repack(&mut self, now: Mono) {
-        for id in self.parcels.idle() {
+        for id in self.batches.idle() {
             self.unpack(now, id);
         }
     }
@@ -311,19 +312,19 @@ impl PublishQueue {
         keep: impl Fn(&mut Reading) -> bool,
     ) -> u64 {
         let mut dropped = self.waiting.retain(now, id, &keep);
-        for parcel in self.parcels.of(id) {
-            dropped += self.parcels.retain(parcel, id, &keep);
-            if self.parcels.is_empty(parcel) {
-                self.end(parcel);
+        for batch in self.batches.of(id) {
+            dropped += self.batches.retain(batch, id, &keep);
+            if self.batches.is_empty(batch) {
+                self.end(batch);
             }
         }
-        self.proofs.retain(id, &keep);
+        self.probes.retain(id, &keep);
         dropped + self.provisional.retain(id, &keep)
     }
 
     /// Drops this device's waiting readings; returns how many.
     pub(crate) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
-        self.proofs.forget(id);
+        self.probes.forget(id);
         self.echoes.remove(&id);
         self.waiting.forget(now, id)
     }
@@ -332,11 +333,11 @@ impl PublishQueue {
 
     /// Returns when there is something to send.
     pub(crate) fn due(&self) -> Option<Wake> {
-        if self.tries.open() >= self.policy().in_flight.max(1) {
+        if self.sendings.open() >= self.policy().in_flight.max(1) {
             return None;
         }
         let backlog = self.waiting.has_backlog().then_some(Mono::START);
-        let all = [self.live_due(), self.parcels.again_due(), backlog];
+        let all = [self.live_due(), self.batches.again_due(), backlog];
         let at = all.into_iter().flatten().min()?;
         let ready = self.slowdown.ready_at();
         Some(if ready > at {
@@ -349,7 +350,7 @@ impl PublishQueue {
     /// Returns when live readings are due. While nothing else waits for the pace, a message
     /// that is full of devices need not wait for more values.
     fn live_due(&self) -> Option<Mono> {
-        let eager = !self.waiting.has_backlog() && self.parcels.again_due().is_none();
+        let eager = !self.waiting.has_backlog() && self.batches.again_due().is_none();
         self.waiting
             .live_due(eager, self.policy().pack_devices.max(1))
     }
@@ -357,16 +358,16 @@ impl PublishQueue {
     /// Returns the batch to be sent next. `None` may also mean that a batch was due and
     /// turned out to have nothing to send.
     pub(crate) fn take(&mut self, now: Mono) -> Option<BatchId> {
-        self.ask_proofs(now);
+        self.ask_probes(now);
         let backlog = self.waiting.has_backlog();
         let live = self.live_due().is_some_and(|at| at <= now);
-        let again = self.parcels.due(now);
+        let again = self.batches.due(now);
         let starved = self.since_backlog + 1 >= BACKLOG_SHARE;
         if backlog && (starved || !live && again.is_none()) {
             self.since_backlog = 0;
             let spec = Arc::clone(&self.spec);
             let parts = self.waiting.pack_backlog(now, &spec);
-            return self.parcel(now, parts);
+            return self.batch(now, parts);
         }
         self.since_backlog += u32::from(backlog);
         if let Some(id) = again.filter(|_| !live || self.was_live) {
@@ -376,44 +377,31 @@ impl PublishQueue {
         self.was_live = true;
         let spec = Arc::clone(&self.spec);
         let parts = self.waiting.pack_live(now, &spec);
-        self.parcel(now, parts)
+        self.batch(now, parts)
     }
 
-    fn parcel(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<BatchId> {
+    fn batch(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<BatchId> {
         let parts: BTreeMap<_, _> = parts.into_iter().filter(|(_, p)| !p.is_empty()).collect();
         if parts.is_empty() {
             return None;
         }
-        let parcel = Batch::new(now, parts, false, self.backoff());
-        Some(self.parcels.add(parcel, now))
+        let batch = Batch::new(now, parts, false, self.backoff());
+        Some(self.batches.add(batch, now))
     }
 
     /// Takes devices that are no longer online out of a batch that is to be sent again.
     fn without_absent(&mut self, now: Mono, id: BatchId) -> Option<BatchId> {
-        let devices = self.parcels.get(id)?.parts().keys();
+        let devices = self.batches.get(id)?.parts().keys();
         let absent = devices.filter(|d| !self.waiting.is_online(**d));
         for device in absent.copied().collect::<Vec<_>>() {
-            let part = self.parcels.remove_part(id, device);
+            let part = self.batches.remove_part(id, device);
             self.waiting.take_back(now, device, part);
         }
-        if self.parcels.is_empty(id) {
+        if self.batches.is_empty(id) {
             self.end(id);
             return None;
         }
         Some(id)
-    }
-
-    /// Returns the content of a batch: the properties of each device.
-    pub(crate) fn content(&self, id: BatchId) -> Vec<(DeviceId, Properties)> {
-        let parts = self.parcels.get(id).map(Batch::parts);
-        let devices = parts.into_iter().flatten().map(|(device, part)| {
-            let mut all = Properties::default();
-            for (_, reading) in part {
-                all.append(&waiting::property(&self.spec, reading));
-            }
-            (*device, all)
-        });
-        devices.collect()
     }
 
     /// Takes note that a batch is on its way. `hint` is how long replies to other requests
@@ -424,27 +412,27 @@ impl PublishQueue {
         ask: AskId,
         id: BatchId,
         hint: Option<Duration>,
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) {
-        let Some(parcel) = self.parcels.get(id) else {
+        let Some(batch) = self.batches.get(id) else {
             return;
         };
-        let (alone, count) = (parcel.alone(), parcel.count() as u64);
+        let (alone, count) = (batch.alone(), batch.count() as u64);
         let one = Sending {
-            parcel: id,
+            batch: id,
             sent: now,
             alone,
         };
-        self.tries.sent(ask, one, hint);
-        let (forgotten, before) = self.parcels.sent(id, ask);
+        self.sendings.sent(ask, one, hint);
+        let (forgotten, before) = self.batches.sent(id, ask);
         if let Some(ask) = forgotten {
-            self.tries.forget(ask);
+            self.sendings.forget(ask);
         }
         if before {
-            diary.counters.resent += count;
+            outbox.count().resent += count;
         }
         if let Some(device) = alone {
-            self.proofs.sent(now, device);
+            self.probes.sent(now, device);
         }
         let per_second = self.policy().messages_per_second;
         self.slowdown.take(now, per_second);
@@ -461,55 +449,55 @@ impl PublishQueue {
         alone: Option<DeviceId>,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) -> Heard {
-        let (one, is_late) = match self.tries.answered(now, ask, alone) {
+        let (one, is_late) = match self.sendings.answered(now, ask, alone) {
             Found::InTime(one) => (one, false),
             Found::Late(one) => (one, true),
             Found::Settled => return Heard::Late,
             Found::Unknown => return Heard::Unknown,
         };
         if is_late {
-            diary.counters.late_replies += 1;
-        } else if alone.is_none_or(|id| !self.proofs.is_suspect(id)) {
-            self.tries.count(now, alone.is_some(), false);
+            outbox.count().late_replies += 1;
+        } else if alone.is_none_or(|id| !self.probes.is_suspect(id)) {
+            self.sendings.count(now, alone.is_some(), false);
         }
         if let Some(id) = alone {
-            self.proofs.heard(id);
+            self.probes.heard(id);
         }
         self.answered = now;
         if std::mem::take(&mut self.is_silent) {
-            self.parcels.hurry(now);
+            self.batches.hurry(now);
         }
         if reply.code.verdict() == CodeMeaning::Accepted {
-            self.settle(now, one, diary);
+            self.settle(now, one, outbox);
             return Heard::Taken(Vec::new());
         }
-        diary.counters.refused += 1;
+        outbox.count().refused += 1;
         // A batch that was sent again since gets a reply of its own.
-        let is_moot = self.parcels.is_under_way(one.parcel) && is_late;
-        Heard::Taken(self.refused(now, one, is_moot, reply, named, diary))
+        let is_moot = self.batches.is_under_way(one.batch) && is_late;
+        Heard::Taken(self.refused(now, one, is_moot, reply, named, outbox))
     }
 
     /// Takes note that the batch is accepted.
-    fn settle(&mut self, now: Mono, one: Sending, diary: &mut Outbox) {
+    fn settle(&mut self, now: Mono, one: Sending, outbox: &mut Outbox) {
         self.accepted = now;
         if std::mem::take(&mut self.troubles) >= PATIENCE {
-            self.parcels.hurry(now);
+            self.batches.hurry(now);
         }
         if let Some(id) = one.alone
             && self.waiting.is_online(id)
         {
-            self.proofs.proved(now, id);
+            self.probes.proved(now, id);
             self.waiting.join(now, id);
         }
-        let Some(parcel) = self.end(one.parcel).filter(|p| !p.is_copy()) else {
+        let Some(batch) = self.end(one.batch).filter(|p| !p.is_copy()) else {
             return;
         };
         let until = now + self.apart();
-        for (id, part) in parcel.into_parts() {
+        for (id, part) in batch.into_parts() {
             if one.alone.is_some() {
-                self.delivered(&part, diary);
+                self.delivered(&part, outbox);
             } else {
                 self.provisional.add(until, id, part);
             }
@@ -519,27 +507,27 @@ impl PublishQueue {
         while self.provisional.readings() > self.policy().queue / PROVISIONAL
             && let Some((_, part)) = self.provisional.pop()
         {
-            self.delivered(&part, diary);
+            self.delivered(&part, outbox);
         }
     }
 
     /// Returns how much later than the reply the notice may come that a session is gone.
     fn apart(&self) -> Duration {
         let usual = self.policy().reply_timeout;
-        let apart = self.tries.spread().unwrap_or(APART);
+        let apart = self.sendings.spread().unwrap_or(APART);
         let apart = apart.clamp(CLOSEST, usual.max(CLOSEST));
-        if self.tries.is_lossy() {
+        if self.sendings.is_lossy() {
             apart.max(LOSSY)
         } else {
             apart
         }
     }
 
-    fn delivered(&mut self, part: &Part, diary: &mut Outbox) {
-        diary.counters.delivered += part.len() as u64;
+    fn delivered(&mut self, part: &Part, outbox: &mut Outbox) {
+        outbox.count().delivered += part.len() as u64;
         let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
         if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
-            self.proofs.accepted(last);
+            self.probes.accepted(last);
         }
     }
 
@@ -551,22 +539,22 @@ impl PublishQueue {
         is_moot: bool,
         reply: &Reply,
         named: &[DeviceId],
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) -> Vec<DeviceId> {
         let verdict = reply.code.verdict();
         let per_second = self.policy().messages_per_second;
         match verdict {
             CodeMeaning::Throttled => {
-                diary.counters.throttled += 1;
+                outbox.count().throttled += 1;
                 if self.slowdown.refused(now, one.sent, per_second) {
                     let wait = MINUTE;
-                    diary.often(now, Notice::Throttled { what: "post", wait });
+                    outbox.often(now, Notice::Throttled { what: "post", wait });
                 }
                 if !is_moot {
                     // Other batches may be accepted sooner; this one is not the first to be
                     // sent.
                     let wait = self.rng.jitter(self.spec.cloud.session.retry_floor);
-                    self.parcels.put_off(one.parcel, now + wait);
+                    self.batches.put_off(one.batch, now + wait);
                 }
                 return Vec::new();
             }
@@ -576,13 +564,13 @@ impl PublishQueue {
                     message: reply.message.clone(),
                     times: 1,
                 };
-                diary.often(now, trouble);
+                outbox.often(now, trouble);
                 self.troubles += 1;
                 if self.troubles >= PATIENCE {
                     self.slowdown.refused(now, one.sent, per_second);
                 }
-                if !is_moot && !self.is_to_be_searched(one.parcel) {
-                    self.later(now, one.parcel);
+                if !is_moot && !self.is_to_be_searched(one.batch) {
+                    self.later(now, one.batch);
                     return Vec::new();
                 }
             }
@@ -591,11 +579,11 @@ impl PublishQueue {
         if is_moot {
             return Vec::new();
         }
-        let Some(parcel) = self.end(one.parcel) else {
+        let Some(batch) = self.end(one.batch) else {
             return Vec::new();
         };
-        let is_copy = parcel.is_copy();
-        let mut parts = parcel.into_parts();
+        let is_copy = batch.is_copy();
+        let mut parts = batch.into_parts();
         let members: Vec<DeviceId> = parts.keys().copied().collect();
         let split = match members[..] {
             // The last device of a pack, the others having lost their sessions since it was
@@ -609,8 +597,8 @@ impl PublishQueue {
         for group in split.next {
             let few = group.members.into_iter();
             let few = few.filter_map(|id| parts.remove_entry(&id)).collect();
-            let parcel = Batch::new(now, few, is_copy, self.backoff());
-            self.parcels.add(parcel, now);
+            let batch = Batch::new(now, few, is_copy, self.backoff());
+            self.batches.add(batch, now);
         }
         let mut gone = Vec::new();
         for id in split.culprits {
@@ -629,14 +617,14 @@ impl PublishQueue {
                 _ if is_copy => {}
                 _ => {
                     let dropped = part.len() as u64;
-                    diary.counters.dropped_refused += dropped;
+                    outbox.count().dropped_refused += dropped;
                     let refused = Notice::PostRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),
                         dropped,
                     };
-                    diary.often(now, refused);
+                    outbox.often(now, refused);
                 }
             }
         }
@@ -647,11 +635,11 @@ impl PublishQueue {
     /// and again while others were accepted.
     fn is_to_be_searched(&mut self, id: BatchId) -> bool {
         let accepted = self.accepted;
-        let Some(parcel) = self.parcels.get_mut(id) else {
+        let Some(batch) = self.batches.get_mut(id) else {
             return false;
         };
-        let is_enough = parcel.troubled() >= PATIENCE;
-        is_enough && parcel.alone().is_none() && accepted > parcel.since()
+        let is_enough = batch.troubled() >= PATIENCE;
+        is_enough && batch.alone().is_none() && accepted > batch.since()
     }
 
     // --- time -------------------------------------------------------------------------
@@ -659,36 +647,36 @@ impl PublishQueue {
     /// Returns when the passing of time alone changes something.
     pub(crate) fn wake_at(&self) -> Option<Wake> {
         let usual = self.policy().reply_timeout;
-        let overdue = self.tries.expires_at(usual);
+        let overdue = self.sendings.expires_at(usual);
         let mut wake = overdue.map(|at| Wake::new(at, "post overdue"));
         let counts = self.provisional.due();
         wake = Wake::earlier(
             wake,
             counts.map(|at| Wake::new(at, "accepted values count")),
         );
-        let proof = self.proofs.due();
+        let proof = self.probes.due();
         Wake::earlier(wake, proof.map(|at| Wake::new(at, "sessions in doubt")))
     }
 
     /// Takes note of the time: gives up replies that are overdue, counts accepted readings,
     /// and asks suspects. Returns `None` if nothing was due; else the devices whose silence
     /// means that they have no session.
-    pub(crate) fn on_time(&mut self, now: Mono, diary: &mut Outbox) -> Option<Vec<DeviceId>> {
+    pub(crate) fn on_time(&mut self, now: Mono, outbox: &mut Outbox) -> Option<Vec<DeviceId>> {
         if self.wake_at()?.at > now {
             return None;
         }
         let usual = self.policy().reply_timeout;
         let mut gone = Vec::new();
-        while let Some((ask, one)) = self.tries.expired(now, usual) {
-            gone.extend(self.lost(now, ask, one, diary));
+        while let Some((ask, one)) = self.sendings.expired(now, usual) {
+            gone.extend(self.lost(now, ask, one, outbox));
         }
         while self.provisional.due().is_some_and(|at| at <= now)
             && let Some((_, part)) = self.provisional.pop()
         {
-            self.delivered(&part, diary);
+            self.delivered(&part, outbox);
         }
-        if self.proofs.due().is_some_and(|at| at <= now) {
-            self.ask_proofs(now);
+        if self.probes.due().is_some_and(|at| at <= now) {
+            self.ask_probes(now);
         }
         Some(gone)
     }
@@ -700,57 +688,57 @@ impl PublishQueue {
         now: Mono,
         ask: AskId,
         one: Sending,
-        diary: &mut Outbox,
+        outbox: &mut Outbox,
     ) -> Option<DeviceId> {
-        diary.counters.unanswered += 1;
+        outbox.count().unanswered += 1;
         let unanswered = Notice::Unanswered {
             what: "post",
             times: 1,
         };
-        diary.often(now, unanswered);
+        outbox.often(now, unanswered);
         if now.since(self.answered) >= self.policy().reply_timeout {
             self.is_silent = true;
         }
-        if self.parcels.get(one.parcel).is_none() {
-            self.tries.forget(ask);
-        } else if self.parcels.tries(one.parcel).len() > QUICK {
-            self.later(now, one.parcel);
+        if self.batches.get(one.batch).is_none() {
+            self.sendings.forget(ask);
+        } else if self.batches.sendings(one.batch).len() > QUICK {
+            self.later(now, one.batch);
         } else {
             // A lost message is nothing unusual.
-            self.parcels.put_off(one.parcel, now);
+            self.batches.put_off(one.batch, now);
         }
         let Some(id) = one.alone else {
-            self.tries.count(now, false, true);
+            self.sendings.count(now, false, true);
             return None;
         };
-        if !self.proofs.is_suspect(id) {
-            self.tries.count(now, true, true);
+        if !self.probes.is_suspect(id) {
+            self.sendings.count(now, true, true);
         }
-        self.proofs.unheard(now, id, one.sent);
-        let (tries, answered) = (&self.tries, self.tries.answered_up_to());
-        let is_no_accident = |times| tries.is_no_accident(times);
-        self.proofs
+        self.probes.unheard(now, id, one.sent);
+        let (sendings, answered) = (&self.sendings, self.sendings.answered_up_to());
+        let is_no_accident = |times| sendings.is_no_accident(times);
+        self.probes
             .is_given_up(now, id, answered, is_no_accident)
             .then_some(id)
     }
 
-    fn ask_proofs(&mut self, now: Mono) {
+    fn ask_probes(&mut self, now: Mono) {
         let per_second = self.policy().messages_per_second;
-        if let Some(id) = self.proofs.ask(now, per_second) {
+        if let Some(id) = self.probes.ask(now, per_second) {
             self.waiting.isolate(now, id);
         }
-        if let Some(reading) = self.proofs.repeat(now) {
+        if let Some(reading) = self.probes.repeat(now) {
             let id = reading.device;
             let on_its_own =
-                |p: &BatchId| self.parcels.get(*p).is_some_and(|p| p.alone().is_some());
-            if self.parcels.of(id).iter().any(on_its_own) {
+                |p: &BatchId| self.batches.get(*p).is_some_and(|p| p.alone().is_some());
+            if self.batches.of(id).iter().any(on_its_own) {
                 // The reply to that batch proves the session as well.
                 return;
             }
             self.waiting.join(now, id);
             let part = BTreeMap::from([(id, vec![(0, reading)])]);
             let copy = Batch::new(now, part, true, self.backoff());
-            self.parcels.add(copy, now);
+            self.batches.add(copy, now);
         }
     }
 
@@ -758,23 +746,23 @@ impl PublishQueue {
 
     /// Sends the batch again after a growing wait.
     fn later(&mut self, now: Mono, id: BatchId) {
-        if let Some(parcel) = self.parcels.get_mut(id) {
-            let wait = parcel.backoff().failed(now, &mut self.rng);
-            self.parcels.put_off(id, now + wait);
+        if let Some(batch) = self.batches.get_mut(id) {
+            let wait = batch.backoff().failed(now, &mut self.rng);
+            self.batches.put_off(id, now + wait);
         }
     }
 
     /// Removes the batch; replies to it count as late.
     fn end(&mut self, id: BatchId) -> Option<Batch> {
-        for ask in self.parcels.tries(id) {
-            self.tries.forget(ask);
+        for ask in self.batches.sendings(id) {
+            self.sendings.forget(ask);
         }
-        self.parcels.remove(id)
+        self.batches.remove(id)
     }
 
     fn unpack(&mut self, now: Mono, id: BatchId) {
-        let parcel = self.end(id).filter(|p| !p.is_copy());
-        for (device, part) in parcel.into_iter().flat_map(Batch::into_parts) {
+        let batch = self.end(id).filter(|p| !p.is_copy());
+        for (device, part) in batch.into_iter().flat_map(Batch::into_parts) {
             self.waiting.take_back(now, device, part);
         }
     }

@@ -89,7 +89,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 // The platform's word for "this device may not be added by this gateway".
                 format!("code {code}: it belongs to another gateway")
             } else {
-                code_words(*code, message)
+                code.words_with(message)
             },
             if *n > 1 {
                 format!(" ({n} times in a row)")
@@ -114,13 +114,13 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         } => {
             format!(
                 "log-out refused, {}; tried again in {}",
-                code_words(*code, message),
+                code.words_with(message),
                 span(*retry_in)
             )
         }
         Notice::RequestRefused { message, devices } => format!(
             "gateway: a request about {devices} devices was refused by the platform, {}; it is not sent again unchanged{}",
-            code_words(Code(460), message),
+            Code(460).words_with(message),
             advice(Code(460))
         ),
         Notice::Throttled { what: "post", wait } => format!(
@@ -152,7 +152,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         } => {
             format!(
                 "gateway: a request failed on the platform, {}{}; tried again with growing waits",
-                code_words(*code, message),
+                code.words_with(message),
                 times(*n)
             )
         }
@@ -178,7 +178,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
         } => {
             format!(
                 "{dropped} values refused by the platform and dropped, {}{}",
-                code_words(*code, message),
+                code.words_with(message),
                 advice(*code)
             )
         }
@@ -188,7 +188,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
         Notice::Over { of, total, lasted } => over(of, *total, *lasted),
-        Notice::Roll(roll) => roll.sentence(),
+        Notice::Topology(event) => event.sentence(),
         Notice::Clock(news) => news.sentence(),
         Notice::Remote(news) => news.sentence(),
         Notice::Stopped {
@@ -266,17 +266,6 @@ fn times(n: u64) -> String {
     } else {
         String::new()
     }
-}
-
-pub(crate) fn code_words(code: Code, message: &str) -> String {
-    let mut out = format!("code {code}: {}", code.meaning());
-    if !message.is_empty() {
-        out.push_str(&format!(
-            " (\"{}\")",
-            crate::base::text::excerpt(message.as_bytes(), 200)
-        ));
-    }
-    out
 }
 
 fn advice(code: Code) -> String {

@@ -1,107 +1,11 @@
-//! The counters of this room, and its log events that wait to be handed out.
+//! The log events of this room that wait to be handed out, and the counters beside them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::base::{DeviceId, EventKind, LogoutReason, Mono, RateLimit};
+use crate::base::{Mono, RateLimit};
 
-use crate::cloud::alink::events::Notice;
-
-/// The counters of this room. Each only grows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages published.
-    pub published: u64,
-    /// Log-in messages among them.
-    pub login_messages: u64,
-    /// Log-out messages among them.
-    pub logout_messages: u64,
-    /// Post messages among them, packs included.
-    pub post_messages: u64,
-    /// Log-ins accepted, in devices.
-    pub logged_in: u64,
-    /// Log-outs accepted, in devices, by the name of their reason.
-    pub logouts: BTreeMap<&'static str, u64>,
-    /// Replies that refused something.
-    pub refused: u64,
-    /// Devices refused, each with a retry block.
-    pub barred: u64,
-    /// Replies with code 429.
-    pub throttled: u64,
-    /// Requests whose reply did not come in time.
-    pub unanswered: u64,
-    /// Replies that came after their deadline, or twice.
-    pub late_replies: u64,
-    /// Replies that belong to none of our requests.
-    pub unknown_replies: u64,
-    /// Messages on topics we do not know.
-    pub unknown_topics: u64,
-    /// Messages that could not be read.
-    pub malformed: u64,
-    /// Sessions ended by the platform.
-    pub kicked: u64,
-    /// Messages about registration and topology among the published.
-    pub roll_messages: u64,
-    /// Devices registered.
-    pub registered: u64,
-    /// Devices added to the topology.
-    pub related: u64,
-    /// Devices deleted from the topology.
-    pub unrelated: u64,
-    /// Orders of the platform that were carried out.
-    pub orders: u64,
-    /// Answers to orders dropped, because too many waited.
-    pub dropped_answers: u64,
-    /// Log events dropped, because there were too many.
-    pub dropped_notices: u64,
-    /// Notices and orders of the platform about devices that are not configured here.
-    pub strangers: u64,
-    /// Filters refused by the broker.
-    pub subscribe_refused: u64,
-    /// Readings taken into the queue.
-    pub readings: u64,
-    /// Readings the platform accepted.
-    pub delivered: u64,
-    /// Readings sent again.
-    pub resent: u64,
-    /// Readings dropped because the queue was full.
-    pub dropped_queue_full: u64,
-    /// Readings dropped because the platform refused them.
-    pub dropped_refused: u64,
-    /// Readings dropped because one alone exceeds a message.
-    pub dropped_too_large: u64,
-    /// Readings dropped because their device or point is not configured.
-    pub dropped_unknown: u64,
-    /// Readings that had to wait until the time was known.
-    pub held: u64,
-    /// Readings dropped because too many waited for the time.
-    pub dropped_unstamped: u64,
-    /// Readings dropped because the gateway stopped.
-    pub dropped_at_stop: u64,
-}
-
-impl Counters {
-    /// Counts a device that was logged out, for this reason.
-    pub(crate) fn logged_out(&mut self, reason: LogoutReason) {
-        *self.logouts.entry(reason.word()).or_default() += 1;
-    }
-
-    /// How many readings were dropped, by cause: all causes there are.
-    #[must_use]
-    pub const fn drops(&self) -> [(&'static str, u64); 6] {
-        [
-            ("queue-full", self.dropped_queue_full),
-            ("refused", self.dropped_refused),
-            ("too-large", self.dropped_too_large),
-            ("unknown", self.dropped_unknown),
-            ("no-time", self.dropped_unstamped),
-            ("stop", self.dropped_at_stop),
-        ]
-    }
-}
-
-/// The key of a series of like log events: their kind, the device, and what else they are
-/// about.
-pub(crate) type SeriesKey = (EventKind, Option<DeviceId>, String);
+use crate::cloud::alink::events::counters::Counters;
+use crate::cloud::alink::events::{Notice, SeriesKey};
 
 /// How many series are kept apart: some are named after topics, which the sender chooses.
 const SERIES: usize = 10_000;
@@ -123,8 +27,8 @@ struct Series {
 /// The outbox of the room: counters, and log events waiting to be handed out.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
-    pub(crate) counters: Counters,
-    pub(crate) notices: VecDeque<Notice>,
+    counters: Counters,
+    notices: VecDeque<Notice>,
     series: BTreeMap<SeriesKey, Series>,
     /// When an event that is held back is reported.
     due: BTreeSet<(Mono, SeriesKey)>,
@@ -145,6 +49,21 @@ impl Default for Outbox {
 }
 
 impl Outbox {
+    /// Returns what has been counted so far.
+    pub(crate) const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Returns the counters, to count something.
+    pub(crate) const fn count(&mut self) -> &mut Counters {
+        &mut self.counters
+    }
+
+    /// Returns the next log event to be handed out.
+    pub(crate) fn next(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
     /// Queues a log event.
     pub(crate) fn tell(&mut self, notice: Notice) {
         if self.left.0 == 0 {

@@ -27,16 +27,16 @@ const FEW: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Group {
     /// The devices; never empty while the group waits or is under way.
-    pub(crate) members: Vec<DeviceId>,
+    pub members: Vec<DeviceId>,
 }
 
 /// The result of a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Split {
     /// The devices that the refusal is about.
-    pub(crate) culprits: Vec<DeviceId>,
+    pub culprits: Vec<DeviceId>,
     /// The groups to be tried next, in order.
-    pub(crate) next: Vec<Group>,
+    pub next: Vec<Group>,
 }
 
 impl Group {

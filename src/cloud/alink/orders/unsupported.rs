@@ -12,12 +12,13 @@ use std::collections::VecDeque;
 use serde_json::Value as Json;
 
 use crate::base::text::excerpt;
-use crate::base::{Mono, Now, Wake};
+use crate::base::{Mono, Wake};
 
-use super::engine::Cloud;
-use super::pace::Bucket;
 use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::outbox::Outbox;
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::orders::stranger;
+use crate::cloud::alink::requests::context::Context;
+use crate::cloud::alink::requests::pace::Bucket;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::topic::{Command, Topic};
@@ -68,53 +69,57 @@ impl Commands {
         Some(answer)
     }
 
-    fn answer(&mut self, command: Command, payload: Vec<u8>, diary: &mut Outbox) {
+    fn answer(&mut self, command: Command, payload: Vec<u8>, outbox: &mut Outbox) {
         if self.answers.len() < WAITING {
             let topic = Topic::CommandReply(command);
             self.answers.push_back((topic, payload));
         } else {
-            diary.counters.dropped_answers += 1;
+            outbox.count().dropped_answers += 1;
         }
     }
-}
 
-impl Cloud {
     /// Takes a command, which is not supported.
-    pub(crate) fn on_command(&mut self, now: Now, command: Command, topic: &str, payload: &[u8]) {
+    pub(crate) fn on_command(
+        &mut self,
+        context: &mut Context<'_>,
+        command: Command,
+        payload: &[u8],
+    ) -> Result<(), Malformed> {
         let body = serde_json::from_slice::<Json>(payload).unwrap_or(Json::Null);
         if body.get("code").is_some() {
             // An answer, perhaps our own: the answer to `/ext/rrpc` has the topic of its
             // request.
-            self.diary.counters.unknown_topics += 1;
-            return;
+            context.outbox.count().unknown_topics += 1;
+            return Ok(());
         }
         let id = match (body.get("id"), command.message_id()) {
             (Some(id), _) if id.is_number() => id.clone(),
             (Some(Json::String(id)), _) if id.len() <= ID_BYTES => Json::from(id.as_str()),
             // The content of an RRPC may be anything; its id is in the topic.
             (_, Some(id)) if id.len() <= ID_BYTES => Json::from(id),
-            _ => return self.malformed(now, topic, payload, Malformed::NotAnObject),
+            _ => return Err(Malformed::NotAnObject),
         };
         if let Some(who) = command.device()
-            && *who != self.gateway
-            && !self.ids.contains_key(who)
+            && who != context.identities.gateway()
+            && context.identities.id(who).is_none()
         {
-            let who = who.clone();
-            return self.stranger(now.mono, &who, &excerpt(command.tail().as_bytes(), 64));
+            stranger(context, who, &excerpt(command.tail().as_bytes(), 64));
+            return Ok(());
         }
-        self.diary.counters.orders += 1;
+        context.outbox.count().orders += 1;
         let who = command.device().map(ToString::to_string);
-        let unsupported = Notice::Roll(TopologyEvent::Unsupported {
+        let unsupported = Notice::Topology(TopologyEvent::Unsupported {
             raw: excerpt(command.tail().as_bytes(), 64),
             who: excerpt(who.unwrap_or_default().as_bytes(), 64),
             times: 1,
         });
-        self.diary.often(now.mono, unsupported);
+        context.outbox.often(context.now, unsupported);
         let answer = serde_json::json!({
             "id": id, "code": NOT_SUPPORTED,
             "message": "not supported by this gateway", "data": {},
         });
         let answer = answer.to_string().into_bytes();
-        self.commands.answer(command, answer, &mut self.diary);
+        self.answer(command, answer, context.outbox);
+        Ok(())
     }
 }

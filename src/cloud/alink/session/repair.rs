@@ -1,5 +1,5 @@
 //! What is repaired before a log-in is refused for good: a missing place in the topology, a
-//! missing or wrong secret. The sessions' side of `registration/mod.rs`.
+//! missing or wrong secret. What is asked for is gathered in `registration/mod.rs`.
 //!
 //! 6401 at a log-in is no device's fault before the device has been added. A batch refused
 //! with 6401 and naming no device is not searched: its devices that are not known to be in
@@ -10,11 +10,11 @@
 use crate::base::{DeviceId, Mono};
 use crate::spec::TopologyPolicy;
 
+use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::session::device::{
-    LoginNeed, SessionChange, SessionRequest, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyPlace,
 };
-use crate::cloud::alink::session::isolation::Group;
-use crate::cloud::alink::session::{Presence, Sessions};
+use crate::cloud::alink::session::{Presence, SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
 
 impl Sessions {
@@ -24,41 +24,41 @@ impl Sessions {
     pub(crate) fn hold_back(
         &mut self,
         now: Mono,
-        errand: SessionRequest,
+        request: SessionRequest,
         code: Code,
         named: &[DeviceId],
     ) -> Option<SessionRequest> {
-        let members = &errand.group.members;
+        let members = &request.group.members;
         let told = members.iter().filter(|m| named.contains(m)).count();
         let telling = told > 0 && told < members.len();
-        let untied = |id: &DeviceId| {
-            let tie = &self.devices[id.index()].tie;
-            !tie.listed && !tie.is_fresh(now)
+        let unplaced = |id: &DeviceId| {
+            let topology_place = &self.devices[id.index()].topology_place;
+            !topology_place.is_listed() && !topology_place.is_fresh(now)
         };
-        if errand.kind != SessionChange::LogIn
+        if request.kind != SessionChange::LogIn
             || members.len() == 1
             || telling
             || !self.may_relate(code)
         {
-            return Some(errand);
+            return Some(request);
         }
         let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
-            members.iter().copied().partition(untied);
+            members.iter().copied().partition(unplaced);
         if hold.is_empty() {
-            return Some(errand);
+            return Some(request);
         }
-        let refusals = self.refusals(&errand) + 1;
+        let refusals = self.refusals(&request) + 1;
         for id in hold {
             self.devices[id.index()].hold = Some(LoginNeed::Relate);
             self.devices[id.index()].refusals = refusals;
             self.settle(now, id, now);
         }
-        let errand = SessionRequest {
+        let request = SessionRequest {
             group: Group { members: rest },
             refusals,
-            ..errand
+            ..request
         };
-        self.put_off(now, errand, now);
+        self.put_off(now, request, now);
         None
     }
 
@@ -67,9 +67,9 @@ impl Sessions {
     pub(crate) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
-        if may_relate && !device.tie.is_fresh(now) {
+        if may_relate && !device.topology_place.is_fresh(now) {
             device.hold = Some(LoginNeed::Relate);
-            device.tie.listed = false;
+            device.topology_place.list(false);
             return true;
         }
         self.doubt_secret(id, code);
@@ -140,13 +140,20 @@ impl Sessions {
 
     /// Takes note that the platform accepted our request to add the device.
     pub(crate) fn related(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].tie.add(now);
+        self.devices[id.index()].topology_place.add(now);
         self.released(now, id);
+    }
+
+    /// Takes note that the platform says that the device exists and is ours, whatever it
+    /// said before.
+    pub(crate) fn exists(&mut self, now: Mono, id: DeviceId) {
+        self.cured(now, id, Remedy::Relation);
+        self.cured(now, id, Remedy::Existence);
     }
 
     /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].tie.listed = true;
+        self.devices[id.index()].topology_place.list(true);
         self.released(now, id);
     }
 
@@ -161,9 +168,9 @@ impl Sessions {
     }
 
     /// Makes the device be added, whatever was known of its topology place.
-    pub(crate) fn untie(&mut self, now: Mono, id: DeviceId) {
+    pub(crate) fn forget_topology_place(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        device.tie = TopologyPlace::default();
+        device.topology_place = TopologyPlace::default();
         if matches!(device.actual, SessionState::Out | SessionState::Unsure)
             && device.hold.is_none()
         {
@@ -182,7 +189,7 @@ impl Sessions {
     }
 
     /// Whether a refusal of this step keeps the device offline.
-    pub(crate) fn needs_bar(&self, id: DeviceId, step: LoginNeed) -> bool {
+    pub(crate) fn needs_block(&self, id: DeviceId, step: LoginNeed) -> bool {
         self.devices[id.index()].hold == Some(step)
     }
 
@@ -190,11 +197,12 @@ impl Sessions {
     /// with.
     pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
-        let tied =
-            device.tie.listed || device.tie.is_fresh(now) || device.actual == SessionState::In;
+        let placed = device.topology_place.is_listed()
+            || device.topology_place.is_fresh(now)
+            || device.actual == SessionState::In;
         self.spec.has(id)
-            && !tied
+            && !placed
             && device.hold != Some(LoginNeed::Register)
-            && device.bar.is_none()
+            && device.block.is_none()
     }
 }

@@ -1,0 +1,29 @@
+//! What a part of the engine is handed when something happened that is its business.
+
+use crate::base::{DeviceId, Mono};
+
+use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::requests::identities::Identities;
+use crate::cloud::alink::wire::payload::Reply;
+
+/// The time, and what all parts share.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    /// What time it is.
+    pub now: Mono,
+    /// Who the devices are, and their secrets.
+    pub identities: &'a mut Identities,
+    /// Where log events and counts go.
+    pub outbox: &'a mut Outbox,
+}
+
+/// The platform's answer to a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer<'a> {
+    /// The code, the platform's words and the devices that the answer names.
+    pub reply: &'a Reply,
+    /// Those of the devices named that are ours.
+    pub named: &'a [DeviceId],
+    /// The answer as it came.
+    pub payload: &'a [u8],
+}

@@ -1,0 +1,110 @@
+//! Another configuration, while sessions go on.
+
+use std::sync::Arc;
+
+use crate::base::{DeviceId, Mono};
+use crate::spec::Spec;
+
+use crate::cloud::alink::session::device::{
+    LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
+};
+use crate::cloud::alink::session::{Device, Sessions};
+
+impl Sessions {
+    /// Uses this installation from now on. What was learned of the platform's limit is
+    /// forgotten, and so are refusals of malformed requests.
+    pub(crate) fn respec(&mut self, now: Mono, spec: Arc<Spec>, limits: bool) {
+        if limits {
+            let rate = spec.cloud.post.messages_per_second;
+            self.search_pace = self.search_pace.at_rate(rate / 2);
+            let rate = spec.cloud.session.logins_per_second;
+            self.pace = self.pace.at_rate(rate);
+        }
+        self.spec = spec;
+        self.places.forget();
+        self.forgive_requests(now);
+    }
+
+    /// Takes note that there are this many devices.
+    pub(crate) fn grow(&mut self, devices: usize) {
+        self.devices.resize_with(devices, Device::default);
+    }
+
+    /// Takes note that the device is no longer configured, so that no step precedes its
+    /// log-in.
+    pub(crate) fn need_nothing(&mut self, id: DeviceId) {
+        self.devices[id.index()].hold = None;
+    }
+
+    /// Forgets a device that is no longer configured, but not how often it was tried
+    /// lately.
+    pub(crate) fn forget(&mut self, id: DeviceId) {
+        self.acquit(id);
+        if let Some(device) = self.devices.get_mut(id.index()) {
+            (device.hold, device.topology_place) = (None, TopologyPlace::default());
+            device.new_secret = false;
+        }
+    }
+
+    /// Takes note that this device signs with another secret from now on: refusals of the
+    /// old secret are forgotten. The device is tried alone all the same. Without a secret
+    /// it is registered first.
+    pub(crate) fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
+        self.acquit(id);
+        let device = &mut self.devices[id.index()];
+        device.refusal = None;
+        device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
+        match (has_secret, device.hold) {
+            (false, _) => device.hold = Some(LoginNeed::Register),
+            (true, Some(LoginNeed::Register)) => device.hold = None,
+            (true, _) => {}
+        }
+        self.settle(now, id, now);
+    }
+
+    /// Whether a refusal of this device's log-in means nothing any more.
+    pub(crate) fn is_moot(&self, id: DeviceId) -> bool {
+        let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
+        resigned || !self.spec.has(id)
+    }
+
+    /// Ends the retry block of a device.
+    pub(crate) fn acquit(&mut self, id: DeviceId) {
+        if let Some(device) = self.devices.get_mut(id.index())
+            && let Some(block) = device.block.take()
+        {
+            self.blocks.remove(&(block.until, id));
+        }
+    }
+
+    /// Whether the device is not and cannot be online, and no request for it is under way
+    /// or waits.
+    pub(crate) fn is_gone(&self, id: DeviceId) -> bool {
+        let device = self.devices.get(id.index());
+        device.is_none_or(|d| {
+            d.actual == SessionState::Out
+                && d.place == QueuePlace::Nowhere
+                && d.lingers == ShownOnline::No
+        })
+    }
+
+    /// Forgets the topology places of all devices.
+    pub(crate) fn forget_topology_places(&mut self, now: Mono) {
+        for device in &mut self.devices {
+            device.topology_place = TopologyPlace::default();
+            device.lingers = ShownOnline::No;
+            if device.hold == Some(LoginNeed::Relate) {
+                device.hold = None;
+            }
+        }
+        for id in self.ids() {
+            self.settle(now, id, now);
+        }
+    }
+
+    /// Makes the wishes count again.
+    pub(crate) fn resume(&mut self) {
+        self.stopping = false;
+        self.unconfirmed = 0;
+    }
+}
