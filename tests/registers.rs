@@ -11,7 +11,10 @@ use std::time::Duration;
 use alink_gateway::base::Value;
 use alink_gateway::field::decode::point::{Refusal, decode};
 use alink_gateway::field::modbus::Data;
-use alink_gateway::spec::{ByteOrder, Codec, Decimal, Number, PointSpec, Table, WordOrder};
+use alink_gateway::field::plan::block_address::{BlockAddress, EntryRange};
+use alink_gateway::spec::{
+    ByteOrder, Codec, Decimal, Number, PointAddress, PointSpec, Table, WordOrder,
+};
 use serde_json::Value as Json;
 
 fn vectors(which: &str) -> Vec<Json> {
@@ -33,13 +36,17 @@ fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
     let point = PointSpec {
         shown: Default::default(),
         id: "x".into(),
-        table: Table::HoldingRegister,
-        address: 0,
+        address: PointAddress::modbus(Table::HoldingRegister, 0),
         codec,
         interval: Duration::from_secs(1),
         priority: Default::default(),
     };
-    decode(&point, 0, &Data::Registers(registers))
+    let all = BlockAddress::Modbus(EntryRange {
+        table: Table::HoldingRegister,
+        start: 0,
+        count: u16::try_from(registers.len()).unwrap(),
+    });
+    decode(&point, &all, &Data::Registers(registers))
 }
 
 fn codec(vector: &Json, registers: usize) -> Codec {

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Address, Item, Place};
+use super::dlt645::{Address, Item};
 use super::raw::{Part, Question};
 use super::{
     Adapter, Characters, ConnectionSpec, DateTime, Decimal, Encoding, Measure, NumberType, Parity,
-    States, StopBits, TransactionIds,
+    PointAddress, States, StopBits, TransactionIds,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
@@ -319,12 +319,9 @@ impl ProfileSpec {
 pub struct PointSpec {
     /// The property identifier in the thing model.
     pub id: String,
-    /// The table of the point; without meaning where the protocol has none.
-    pub table: Table,
-    /// 0-based address of its first register or bit; where the protocol has no tables, the index
-    /// of the question of its [`Protocol`] that brings the point.
-    pub address: u16,
-    /// How the registers become a value.
+    /// Where the value is, in the words of the protocol.
+    pub address: PointAddress,
+    /// How what is read there becomes a value.
     pub codec: Codec,
     /// How often the point is read. At least 50 ms.
     pub interval: Duration,
@@ -405,7 +402,7 @@ impl Table {
     }
 }
 
-/// How bits and registers become a value.
+/// How bits, registers and bytes become a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Codec {
     /// A coil or discrete input.
@@ -453,8 +450,6 @@ pub enum Codec {
     Datum {
         /// The datum.
         item: Item,
-        /// Where in its reply the value stands.
-        place: Place,
         /// The factor that the value is multiplied by first.
         scale: Decimal,
         /// The addend after scaling.
@@ -467,17 +462,18 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Returns how many table entries (bits or registers) the value covers, from the address of
-    /// its point on. One request reads all of them, so a value is never put together from two
-    /// moments.
+    /// Returns how many entries of a Modbus table (bits or registers) the value covers, from the
+    /// address of its point on; none in other protocols. One request reads all of them, so a value
+    /// is never put together from two moments.
     #[must_use]
     pub fn width(&self) -> u16 {
         match self {
-            Codec::Bool | Codec::Bit(_) | Codec::Datum { .. } | Codec::Part(_) => 1,
+            Codec::Bool | Codec::Bit(_) => 1,
             Codec::Number { kind, .. } => kind.registers(),
             Codec::Measure(measure) => measure.width(),
             Codec::Text { registers, .. } | Codec::Letters { registers, .. } => *registers,
             Codec::DateTime(moment) => moment.registers(),
+            Codec::Datum { .. } | Codec::Part(_) => 0,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! Durations are durations, addresses are in range, names are unique, every reference resolves.
 
 pub mod adapter;
+pub mod address;
 pub mod characters;
 pub mod cloud;
 pub mod connection;
@@ -22,6 +23,7 @@ pub mod reload;
 pub mod remote;
 
 pub use adapter::{Adapter, Rs485, RtsLevel};
+pub use address::{DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex};
 pub use characters::{Characters, Parity, StopBits};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,

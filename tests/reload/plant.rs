@@ -177,8 +177,10 @@ fn profile(points: &[&str]) -> ProfileSpec {
     let point = |id: &&str| PointSpec {
         shown: Default::default(),
         id: (*id).to_owned(),
-        table: Table::HoldingRegister,
-        address: id[1..].parse().expect("h and a number"),
+        address: PointAddress::modbus(
+            Table::HoldingRegister,
+            id[1..].parse().expect("h and a number"),
+        ),
         codec: Codec::Number {
             kind: Number::U16,
             words: WordOrder::High,

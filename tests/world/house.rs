@@ -288,8 +288,7 @@ fn spec(size: Size) -> Spec {
     let point = |id: &str, table, address, interval| PointSpec {
         shown: Default::default(),
         id: id.into(),
-        table,
-        address,
+        address: PointAddress::modbus(table, address),
         codec: Codec::Number {
             kind: Number::U16,
             words: WordOrder::High,

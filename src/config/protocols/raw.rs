@@ -21,7 +21,7 @@ use crate::config::sections::times::Times;
 use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template};
-use crate::spec::{Codec, PointSpec, Shown, Table};
+use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex, Shown};
 
 /// The most questions of a profile: as many as one byte can count.
 const MOST: usize = 255;
@@ -236,7 +236,8 @@ pub(crate) fn points(
     (times, given): (Times, Given),
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
-    let known: BTreeMap<&str, u16> = (0u16..)
+    let known: BTreeMap<&str, QuestionIndex> = (0u16..)
+        .map(QuestionIndex)
         .zip(questions)
         .map(|(i, q)| (q.name.as_str(), i))
         .collect();
@@ -271,9 +272,7 @@ pub(crate) fn points(
             notes,
         );
         let part = part::read(&s, given, notes);
-        let asked = request
-            .flatten()
-            .and_then(|i| questions.get(usize::from(i)));
+        let asked = request.flatten().and_then(|i| questions.get(i.index()));
         if let (Some(question), Some(part)) = (asked, &part) {
             reply_bounds::part(&s, part, &question.reply, notes);
         }
@@ -281,14 +280,13 @@ pub(crate) fn points(
             Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
             _ => None,
         };
-        let (Some(Some(address)), Some(part)) = (request, part) else {
+        let (Some(Some(question)), Some(part)) = (request, part) else {
             continue;
         };
         places.push(s.at("id"));
         points.push(PointSpec {
             id: id.unwrap_or_default(),
-            table: Table::HoldingRegister,
-            address,
+            address: PointAddress::Raw(question),
             codec: Codec::Part(Box::new(part)),
             interval: timing.interval,
             priority: timing.priority,

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use crate::base::{DeviceId, EventKind, Mono, RateLimit};
-use crate::spec::Table;
+use crate::spec::{QuestionIndex, Table};
 
 use crate::field::decode::point::Refusal;
 use crate::field::diagnostics::events::Notice;
 use crate::field::dlt645::ask::ErrorWord;
-use crate::field::plan::forecast::range;
+use crate::field::plan::block_address::EntryRange;
 
 /// What may be wrong with a device again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub enum Trouble {
     OtherId,
     /// Replies came after they had been given up.
     Late,
-    /// The device refuses to be read at this place, with an exception.
+    /// The device refuses to be read at this place of a Modbus table, with an exception.
     Refuses {
         /// The exception's code.
         code: u8,
@@ -32,6 +32,13 @@ pub enum Trouble {
         first: u16,
         /// How many entries.
         count: u16,
+    },
+    /// The device refuses a question that Modbus TCP carries, with an exception.
+    RefusesQuestion {
+        /// The exception's code.
+        code: u8,
+        /// The question.
+        question: QuestionIndex,
     },
     /// A meter of DL/T 645 refuses, for these reasons.
     Declines(ErrorWord),
@@ -100,8 +107,9 @@ impl Trouble {
             Trouble::Garbled => EventKind::DeviceGarbled,
             Trouble::Foreign | Trouble::OtherId => EventKind::DeviceForeign,
             Trouble::Late => EventKind::DeviceLate,
-            Trouble::Refuses { .. } => EventKind::DeviceRefusesRequests,
-            Trouble::Declines(_) => EventKind::DeviceRefusesRequests,
+            Trouble::Refuses { .. } | Trouble::RefusesQuestion { .. } | Trouble::Declines(_) => {
+                EventKind::DeviceRefusesRequests
+            }
             Trouble::NoValue { .. } => EventKind::DeviceNoValue,
         }
     }
@@ -128,9 +136,19 @@ impl Trouble {
                 count,
             } => format!(
                 "refuses {} with exception {code} ({})",
-                range(table, first, count),
+                EntryRange {
+                    table,
+                    start: first,
+                    count
+                },
                 meaning(code)
             ),
+            Trouble::RefusesQuestion { code, .. } => {
+                format!(
+                    "refuses a request with exception {code} ({})",
+                    meaning(code)
+                )
+            }
             Trouble::Declines(word) => format!("refuses: {word}"),
             Trouble::NoValue { why, .. } => format!("its reply gives no value: {why}"),
         }

@@ -12,6 +12,7 @@ use crate::base::Miss;
 use crate::field::modbus::Shape;
 use crate::field::modbus::write::Write;
 use crate::field::schedule::command::{Command, CommandId, End, Refused, Waiting};
+use crate::field::stale::reply_shape::ReplyShape;
 use crate::spec::Protocol;
 
 impl Schedule {
@@ -98,10 +99,10 @@ impl Schedule {
 
     fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
         let command = &waiting.command;
-        let shape = Shape {
+        let shape = ReplyShape::Modbus(Shape {
             function: command.entries.function(),
             bytes: 0,
-        };
+        });
         self.station(command.device)?.writable_at(now, shape)
     }
 

@@ -24,6 +24,7 @@ use super::modbus::{Data, Reply};
 use super::raw;
 use crate::field::line::silence::Silence;
 use crate::field::modbus::rtu::{Heard, Verdict};
+use crate::field::modbus::write::Call;
 use crate::field::modbus::{ascii, rtu};
 
 /// How a transaction goes on.
@@ -66,18 +67,8 @@ impl Transaction {
     #[must_use]
     pub fn new(job: &Request, framing: Framing) -> Self {
         let (request, ear) = match (&job.body, framing) {
-            (RequestBody::Modbus | RequestBody::Write(_), Framing::Rtu) => {
-                let call = job.call();
-                let request = rtu::frame(call.unit(), &call.pdu());
-                let ear = FrameReceiver::Rtu(call.reply_len(), rtu::Receiver::new(call));
-                (request, ear)
-            }
-            (RequestBody::Modbus | RequestBody::Write(_), Framing::Ascii) => {
-                let call = job.call();
-                let request = ascii::frame(call.unit(), &call.pdu());
-                let ear = FrameReceiver::Ascii(call.reply_len(), ascii::Receiver::new(call));
-                (request, ear)
-            }
+            (RequestBody::Modbus(ask), framing) => modbus(Call::Read(*ask), framing),
+            (RequestBody::Write(write), framing) => modbus(Call::Write(write.clone()), framing),
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
@@ -92,9 +83,11 @@ impl Transaction {
             heard: Heard::default(),
             reply: None,
             frames: 1,
-            unit: matches!(job.body, RequestBody::Modbus | RequestBody::Write(_))
-                .then(|| job.ask.unit),
-            whose: job.ask.unit,
+            unit: match job.body {
+                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(job.unit),
+                RequestBody::Meter(_) | RequestBody::Raw(_) => None,
+            },
+            whose: job.unit,
         }
     }
 
@@ -367,6 +360,23 @@ impl Transaction {
             }
         };
         self.heard.add(heard);
+    }
+}
+
+fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
+    let (unit, pdu, reply) = (call.unit(), call.pdu(), call.reply_len());
+    match framing {
+        Framing::Rtu => {
+            let receiver = rtu::Receiver::new(call);
+            (rtu::frame(unit, &pdu), FrameReceiver::Rtu(reply, receiver))
+        }
+        Framing::Ascii => {
+            let receiver = ascii::Receiver::new(call);
+            (
+                ascii::frame(unit, &pdu),
+                FrameReceiver::Ascii(reply, receiver),
+            )
+        }
     }
 }
 
