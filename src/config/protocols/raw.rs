@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::part;
 use crate::config::points::given::Given;
-use crate::config::points::measure;
+use crate::config::points::titles::titles_of_a_bit;
 use crate::config::protocols::checksum::check;
 use crate::config::protocols::placeholders;
 use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
@@ -203,31 +203,6 @@ fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
     }
 }
 
-pub(crate) const KEYS: [&str; 22] = [
-    "id",
-    "request",
-    "type",
-    "at",
-    "length",
-    "after",
-    "nth",
-    "before",
-    "bit",
-    "order",
-    "sign",
-    "scale",
-    "offset",
-    "as",
-    "utc_offset",
-    "encoding",
-    "layout",
-    "fields",
-    "values",
-    "interval",
-    "priority",
-    "stale_after",
-];
-
 /// Reads all points, and where the id of each stands.
 pub(crate) fn points(
     profile: &Section<'_>,
@@ -243,7 +218,7 @@ pub(crate) fn points(
         .collect();
     let (mut points, mut places) = (Vec::new(), Vec::new());
     for node in profile.list("points", notes) {
-        let s = Section::open(node, &KEYS, notes);
+        let s = Section::open(node, &part::KEYS, notes);
         if !s.is_there() {
             continue;
         }
@@ -277,7 +252,7 @@ pub(crate) fn points(
             reply_bounds::part(&s, part, &question.reply, notes);
         }
         let titles = match part {
-            Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
+            Some(Part::Bit { .. }) => titles_of_a_bit(&s, notes),
             _ => None,
         };
         let (Some(Some(question)), Some(part)) = (request, part) else {
