@@ -20,6 +20,7 @@ pub mod block_address;
 pub mod cost;
 pub mod forecast;
 pub mod holes;
+pub(super) mod lengths;
 pub mod logout_forecast;
 
 use std::collections::BTreeMap;

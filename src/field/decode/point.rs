@@ -14,7 +14,7 @@ use crate::spec::dlt645::Place;
 use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointAddress, PointSpec, Sign};
 
 use super::number::Exact;
-pub use super::number::Refusal;
+pub use super::refusal::Refusal;
 use super::text;
 use crate::field::decode::date_time;
 use crate::field::modbus::Data;

@@ -31,7 +31,7 @@ use crate::field::line::silence::Silence;
 use crate::field::modbus::ReadRequest;
 use crate::field::modbus::{ascii, rtu};
 use crate::field::plan::block_address::BlockAddress;
-use crate::field::transaction::encode::{datum_lengths, question_lengths};
+use crate::field::plan::lengths::{datum_lengths, question_lengths};
 
 /// What a unit on a serial line is assumed to need beyond t3.5 until it is configured or
 /// measured. Meters and modules take 2 to 50 ms.

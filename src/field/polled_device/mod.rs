@@ -28,11 +28,13 @@ use self::timeout::Timeout;
 use super::modbus::Shape;
 use super::plan::ReadBlock;
 use crate::field::plan::holes::{Hole, Holes, speaks_of_addresses};
+use crate::field::plan::lengths::reply_len;
+use crate::field::receiver::Mismatch;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::shared_stale_reply::{ReplyClass, SharedStaleReplies};
 use crate::field::stale::stale_reply::{COPIES, SETTLING, StaleReplies};
-use crate::field::transaction::encode::{Encoder, reply_len};
-use crate::field::transaction::request::{Mismatch, Outcome, Probe, Request};
+use crate::field::transaction::encode::Encoder;
+use crate::field::transaction::request::{Outcome, Probe, Request};
 
 /// The first wait after a miss; the wait doubles.
 pub(super) const RETRY_FLOOR: Duration = Duration::from_millis(500);

@@ -17,15 +17,16 @@ use crate::base::{Miss, UnitId};
 use crate::spec::Framing;
 use crate::spec::raw::{End, Question};
 
-use self::request::{Mismatch, Outcome, Request, RequestBody};
+use self::request::{Outcome, Request, RequestBody};
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
 use super::modbus::{Data, Reply};
 use super::raw;
 use crate::field::line::silence::Silence;
-use crate::field::modbus::rtu::{Heard, Verdict};
+use crate::field::modbus::rtu::Verdict;
 use crate::field::modbus::write::Call;
 use crate::field::modbus::{ascii, rtu};
+use crate::field::receiver::{Heard, Mismatch};
 
 /// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Transaction {
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
-                let receiver = raw::Receiver::new(question.reply.clone(), request);
+                let receiver = raw::Receiver::new((question.reply.clone(), request));
                 let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
                 (request.to_vec(), ear)
             }
@@ -168,7 +169,7 @@ impl Transaction {
     pub fn may_go_on(&self) -> bool {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
-            FrameReceiver::Ascii(_, ear) => !ear.is_full(),
+            FrameReceiver::Ascii(_, ear) => ear.may_go_on(),
             FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
             FrameReceiver::Raw(_, ear) => ear.may_go_on(),
         }
@@ -201,7 +202,7 @@ impl Transaction {
     }
 
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
-        use dlt645::receive::Verdict::{Reply as Heard, Spoiled};
+        use crate::field::receiver::Verdict::{Reply as Heard, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
         let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
             return garbled;
@@ -271,7 +272,7 @@ impl Transaction {
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
-    pub const fn is_reading(&self) -> bool {
+    pub fn is_reading(&self) -> bool {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.is_reading(),
             FrameReceiver::Ascii(_, ear) => ear.is_reading(),
@@ -285,14 +286,16 @@ impl Transaction {
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => Some(ear.missing()),
-            FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
+            FrameReceiver::Rtu(_, ear) => ear.missing(),
+            FrameReceiver::Ascii(_, ear) => ear.missing(),
+            FrameReceiver::Meter(_, _, ear) => ear.missing(),
+            FrameReceiver::Raw(_, ear) => ear.missing(),
         }
     }
 
     /// Returns how the request was missed, when time is up without a step.
     #[must_use]
-    pub const fn miss(&self) -> Miss {
+    pub fn miss(&self) -> Miss {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.miss(),
             FrameReceiver::Ascii(_, ear) => ear.miss(),
@@ -342,7 +345,7 @@ impl Transaction {
             FrameReceiver::Rtu(_, ear) => ear.take_heard(),
             FrameReceiver::Ascii(_, ear) => ear.take_heard(),
             FrameReceiver::Meter(ask, _, ear) => {
-                let mut heard = of_meters(ear.take_heard());
+                let mut heard = ear.take_heard();
                 let others = heard.meters.len();
                 heard.meters.retain(|meter| !ask.address.means(*meter));
                 if heard.meters.len() < others {
@@ -350,14 +353,7 @@ impl Transaction {
                 }
                 heard
             }
-            FrameReceiver::Raw(_, ear) => {
-                let raw::receive::Heard { echoes, noise } = ear.take_heard();
-                Heard {
-                    echoes,
-                    noise,
-                    ..Heard::default()
-                }
-            }
+            FrameReceiver::Raw(_, ear) => ear.take_heard(),
         };
         self.heard.add(heard);
     }
@@ -387,16 +383,6 @@ fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, Frame
     (request, FrameReceiver::Meter(ask, joining, receiver))
 }
 
-fn of_meters(heard: dlt645::receive::Heard) -> Heard {
-    Heard {
-        meters: heard.overheard,
-        foreign: heard.foreign,
-        echoes: heard.echoes,
-        noise: heard.noise,
-        ..Heard::default()
-    }
-}
-
 /// Listens to what passes by while no request is under way, in the protocol of the last
 /// request: a late reply would come in that protocol.
 #[derive(Clone, Debug)]
@@ -422,8 +408,7 @@ impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
         let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
         if self.last.is_none() {
-            let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            self.heard.noise = self.heard.noise.saturating_add(more);
+            self.heard.count_noise(bytes.len());
         }
         self.judge(verdict);
     }
@@ -446,9 +431,7 @@ impl RawIdleListener {
     /// Takes the bytes that were not the reply; returns the unit that was asked.
     fn take_noise(&mut self) -> Option<UnitId> {
         let (unit, mut ear) = self.last.take()?;
-        let raw::receive::Heard { echoes, noise } = ear.take_heard();
-        self.heard.echoes = self.heard.echoes.saturating_add(echoes);
-        self.heard.noise = self.heard.noise.saturating_add(noise);
+        self.heard.add(ear.take_heard());
         Some(unit)
     }
 }
@@ -474,7 +457,7 @@ impl IdleListener {
             (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
-                let ear = raw::Receiver::new(question.reply.clone(), request);
+                let ear = raw::Receiver::new((question.reply.clone(), request));
                 let heard = self.take_heard();
                 let last = Some((dialogue.whose, ear));
                 *self = IdleListener::Raw(RawIdleListener { last, heard });
@@ -504,7 +487,7 @@ impl IdleListener {
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
-    pub const fn is_reading(&self) -> bool {
+    pub fn is_reading(&self) -> bool {
         match self {
             IdleListener::Rtu(ear) => ear.is_reading(),
             IdleListener::Ascii(ear) => ear.is_reading(),
@@ -521,7 +504,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(ear) => ear.take_heard(),
             IdleListener::Ascii(ear) => ear.take_heard(),
-            IdleListener::Meter(ear) => of_meters(ear.take_heard()),
+            IdleListener::Meter(ear) => ear.take_heard(),
             IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
         }
     }
@@ -544,7 +527,7 @@ mod tests {
             behind_check: 0,
             preamble: None,
         };
-        let ear = raw::Receiver::new(shape, b"#03\r");
+        let ear = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
             last: Some((unit, ear)),
             heard: Heard::default(),

@@ -10,8 +10,9 @@ use crate::spec::raw::Question;
 use crate::field::dlt645;
 use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::write::{Call, Carried, Write};
-use crate::field::modbus::{Data, EXCEPTION, ReadRequest};
+use crate::field::modbus::{Data, ReadRequest};
 use crate::field::plan::block_address::BlockAddress;
+use crate::field::receiver::Mismatch;
 use crate::field::stale::reply_shape::ReplyShape;
 
 /// One request to one device, and what to make of the reply.
@@ -161,43 +162,4 @@ pub enum Outcome {
     Mismatched(Mismatch),
     /// No reply.
     Missed(Miss),
-}
-
-/// A good frame of the unit that was asked, which is not the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// An exception to another function.
-    Exception {
-        /// The function code that it names, without the exception bit.
-        function: u8,
-        /// The exception's code.
-        code: u8,
-    },
-    /// A reply with another function or length.
-    Reply {
-        /// Its function code.
-        function: u8,
-        /// Its byte count.
-        bytes: u8,
-    },
-    /// A reply of a meter of DL/T 645 about something else.
-    OtherDatum,
-}
-
-impl Mismatch {
-    /// Returns the mismatch of a Modbus frame, by the first two bytes of its PDU.
-    #[must_use]
-    pub const fn of_pdu(function: u8, second: u8) -> Self {
-        if function & EXCEPTION == 0 {
-            Mismatch::Reply {
-                function,
-                bytes: second,
-            }
-        } else {
-            Mismatch::Exception {
-                function: function & !EXCEPTION,
-                code: second,
-            }
-        }
-    }
 }

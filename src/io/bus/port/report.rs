@@ -15,13 +15,14 @@ use crate::base::{
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::diagnostics::events::{Heaviest, Notice};
-use crate::field::diagnostics::trouble::{Trouble, Troubles};
+use crate::field::diagnostics::trouble::Trouble;
+use crate::field::diagnostics::troubles::Troubles;
 use crate::field::dlt645::ask::Wish;
 use crate::field::modbus::in_flight::Fault;
-use crate::field::modbus::rtu::Heard;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
+use crate::field::receiver::Heard;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::bus::bus_monitor::BusMonitor;
