@@ -114,8 +114,9 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     let reply = requests.map(|r| r.reply).max()?;
     let most = device.response_timeout.unwrap_or(port.response_timeout);
     let mut timeout = Timeout::new(&port.line, most, Mono::START);
-    if matches!(device.profile.protocol, Protocol::Raw(_)) {
-        timeout = timeout.of_the_nameless();
+    match device.profile.protocol {
+        Protocol::Raw(_) => timeout = timeout.of_the_nameless(),
+        Protocol::Modbus | Protocol::Dlt645(_) => {}
     }
     let gap = Cost::of(&port.line, device).gap();
     for _ in 0..ANSWERS {

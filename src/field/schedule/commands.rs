@@ -22,8 +22,9 @@ impl Schedule {
     /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
         let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
-        if station.profile.protocol != Protocol::Modbus {
-            return Err(Refused::NotModbus);
+        match station.profile.protocol {
+            Protocol::Modbus => {}
+            Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(Refused::NotModbus),
         }
         if !command.entries.fit(command.start) {
             return Err(Refused::DoesNotFit);

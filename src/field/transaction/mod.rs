@@ -178,13 +178,18 @@ impl Transaction {
     /// Whether only silence shows where the reply ends.
     #[must_use]
     pub fn ends_by_silence(&self) -> bool {
-        matches!(&self.receiver, FrameReceiver::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+        match &self.receiver {
+            FrameReceiver::Raw(question, _) => matches!(question.reply.end, End::Silence(_)),
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) => false,
+        }
     }
 
     fn modbus(&mut self, verdict: Verdict) -> Step {
         let bytes = |pdu| match self.receiver {
             FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
-            _ => rtu::frame_len(pdu),
+            FrameReceiver::Rtu(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => {
+                rtu::frame_len(pdu)
+            }
         };
         let asked = match &self.receiver {
             FrameReceiver::Rtu(asked, _) | FrameReceiver::Ascii(asked, _) => *asked,
