@@ -130,7 +130,7 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
             [
                 devices(spec, r),
                 r.profile.clone(),
-                r.what.clone(),
+                r.address.to_string(),
                 r.points.to_string(),
                 r.filler.to_string(),
                 format!("{:?}", r.interval),
@@ -199,13 +199,15 @@ fn log_out(l: &LogoutForecast) -> Value {
 fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
     let request = |r: &RequestForecast| {
         let names = r.devices.iter().filter_map(|d| spec.device(*d));
+        // Other protocols than Modbus have no such numbers.
+        let range = r.address.entries();
         json!({
             "devices": names.map(|d| d.name.as_str()).collect::<Vec<_>>(),
             "profile": r.profile,
-            "reads": r.what,
-            "function": r.table.read_function(),
-            "address": r.start,
-            "count": r.count,
+            "reads": r.address.to_string(),
+            "function": range.map(|r| r.table.read_function()),
+            "address": range.map(|r| r.start),
+            "count": range.map(|r| r.count),
             "points": r.points,
             "filler": r.filler,
             "interval_ms": r.interval.as_millis() as u64,

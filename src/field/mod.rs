@@ -89,6 +89,7 @@ pub mod modbus;
 pub mod plan;
 pub mod polled_device;
 pub mod raw;
+pub mod receiver;
 pub mod schedule;
 pub mod stale;
 #[cfg(test)]

@@ -16,30 +16,34 @@
 //! the cheapest plan from a point on is its best first run and the cheapest plan from behind
 //! that run (dynamic programming; Bellman 1957).
 
+pub mod block_address;
 pub mod cost;
 pub mod forecast;
 pub mod holes;
+pub(super) mod lengths;
 pub mod logout_forecast;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::UnitId;
-use crate::spec::{Priority, ProfileSpec, Protocol, Table};
+use crate::spec::dlt645::Item;
+use crate::spec::raw::Question;
+use crate::spec::{
+    ItemIndex, PointAddress, PointSpec, Priority, ProfileSpec, Protocol, QuestionIndex, Table,
+};
 
+use self::block_address::{BlockAddress, DatumAsked, EntryRange, QuestionAsked, Span};
 use self::cost::Cost;
 use self::holes::Holes;
 use super::modbus::{MAX_BITS, MAX_REGISTERS, ReadRequest};
 
-/// Entries read by one request, and the points they carry.
+/// What is read by one request, and the points that it carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadBlock {
-    /// Which table.
-    pub table: Table,
-    /// 0-based address of the first entry.
-    pub start: u16,
-    /// How many entries.
-    pub count: u16,
+    /// What is asked for.
+    pub address: BlockAddress,
     /// The interval at which the block is read.
     pub interval: Duration,
     /// Which requests the block goes before.
@@ -49,45 +53,50 @@ pub struct ReadBlock {
 }
 
 impl ReadBlock {
-    /// Returns the request for this block of this unit.
-    #[must_use]
-    pub const fn ask(&self, unit: UnitId) -> ReadRequest {
-        ReadRequest {
-            unit,
-            table: self.table,
-            start: self.start,
-            count: self.count,
-        }
-    }
-
-    /// Builds the block of these points, in the table and at the interval of `like`.
+    /// Builds the block of these points, in the table and at the interval of `like`; in other
+    /// protocols than Modbus, with the question of `like`.
     #[must_use]
     pub(super) fn of(profile: &ProfileSpec, points: Vec<u16>, like: &ReadBlock) -> ReadBlock {
         let spans = || points.iter().filter_map(|p| span_of(profile, *p));
-        let from = spans().map(|s| s.0).min().unwrap_or(u32::from(like.start));
-        let to = spans().map(|s| s.1).max().unwrap_or(from + 1);
+        let address = match &like.address {
+            BlockAddress::Modbus(range) => {
+                let from = spans().map(|s| s.0).min().unwrap_or(u32::from(range.start));
+                let to = spans().map(|s| s.1).max().unwrap_or(from + 1);
+                BlockAddress::Modbus(EntryRange::of_span(range.table, (from, to)))
+            }
+            asked @ (BlockAddress::Dlt645(_) | BlockAddress::Raw(_)) => asked.clone(),
+        };
         ReadBlock {
-            start: u16::try_from(from).unwrap_or(u16::MAX),
-            count: u16::try_from(to - from).unwrap_or(1),
+            address,
             points,
             ..*like
         }
     }
 
+    /// Returns the same block with as many entries as that.
+    fn with_count(&self, range: EntryRange, count: u16) -> ReadBlock {
+        ReadBlock {
+            address: BlockAddress::Modbus(EntryRange { count, ..range }),
+            ..self.clone()
+        }
+    }
+
     /// Returns the same block without its last entries, smallest first: other requests that
-    /// carry whole values and nothing outside this block.
+    /// carry whole values and nothing outside this block. Only a block of Modbus can be
+    /// shortened.
     pub fn shortened(&self, profile: &ProfileSpec) -> impl Iterator<Item = ReadBlock> {
         let end_of = |point: &u16| span_of(profile, *point).map(|(_, end)| end);
-        (1..self.count).filter_map(move |count| {
-            let end = u32::from(self.start) + u32::from(count);
+        let counts = |range: EntryRange| (1..range.count).map(move |count| (range, count));
+        let shorter = self.address.entries().into_iter().flat_map(counts);
+        shorter.filter_map(move |(range, count)| {
+            let end = u32::from(range.start) + u32::from(count);
             let fits = |p: &&u16| end_of(p).is_some_and(|of_point| of_point <= end);
             let points: Vec<u16> = self.points.iter().filter(fits).copied().collect();
             let cut = |p: &u16| span_of(profile, *p).is_some_and(|(a, b)| a < end && end < b);
             let whole = !self.points.iter().any(cut);
             whole.then(|| ReadBlock {
-                count,
                 points,
-                ..self.clone()
+                ..self.with_count(range, count)
             })
         })
     }
@@ -96,28 +105,27 @@ impl ReadBlock {
     /// allows as many.
     #[must_use]
     pub(super) fn lengthened(&self, profile: &ProfileSpec) -> Option<ReadBlock> {
+        let range = self.address.entries()?;
         let most = profile.max_registers.clamp(1, MAX_REGISTERS);
-        let behind = u32::from(self.start) + u32::from(self.count);
-        let may = profile.protocol == Protocol::Modbus
-            && !self.table.is_bits()
-            && self.count < most
-            && behind <= u32::from(u16::MAX);
-        may.then(|| ReadBlock {
-            count: self.count + 1,
-            ..self.clone()
-        })
+        let behind = u32::from(range.start) + u32::from(range.count);
+        let may = !range.table.is_bits() && range.count < most && behind <= u32::from(u16::MAX);
+        may.then(|| self.with_count(range, range.count + 1))
     }
 
-    /// Returns how many of the block's entries no point of it covers.
+    /// Returns how many of the block's entries no point of it covers; none in other protocols
+    /// than Modbus.
     #[must_use]
     pub fn filler(&self, profile: &ProfileSpec) -> u16 {
+        let Some(range) = self.address.entries() else {
+            return 0;
+        };
         let mut spans: Vec<_> = self
             .points
             .iter()
             .filter_map(|p| span_of(profile, *p))
             .collect();
         spans.sort_unstable();
-        let mut reached = u32::from(self.start);
+        let mut reached = u32::from(range.start);
         let mut gaps = 0;
         for (from, to) in spans {
             gaps += from.saturating_sub(reached);
@@ -127,10 +135,10 @@ impl ReadBlock {
     }
 }
 
-/// Returns the first address of a point and the one after its last.
-pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<(u32, u32)> {
+/// Returns the first address of a point in its Modbus table and the one after its last.
+pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<Span> {
     let p = profile.points.get(usize::from(point))?;
-    let start = u32::from(p.address);
+    let start = u32::from(p.address.as_modbus()?.start);
     Some((start, start + u32::from(p.codec.width()).max(1)))
 }
 
@@ -150,7 +158,7 @@ pub struct Terms<'a> {
 }
 
 /// Points by place: first address and the one after the last.
-type Places = BTreeMap<(u32, u32), Vec<u16>>;
+type Places = BTreeMap<Span, Vec<u16>>;
 
 /// Points of one place: they are read together or not at all.
 #[derive(Debug)]
@@ -178,15 +186,26 @@ pub(super) fn plan_of(
     terms: &Terms<'_>,
     wanted: impl Fn(u16) -> bool,
 ) -> Vec<ReadBlock> {
-    if profile.protocol != Protocol::Modbus {
-        return questions(profile, wanted);
+    let points = (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i));
+    match &profile.protocol {
+        Protocol::Modbus => runs(profile, terms, points),
+        Protocol::Dlt645(items) => questions(points, |address| item_of(items, address)),
+        Protocol::Raw(all) => questions(points, |address| question_of(all, address)),
     }
+}
+
+/// Returns the requests of Modbus: runs of neighbours.
+fn runs<'p>(
+    profile: &ProfileSpec,
+    terms: &Terms<'_>,
+    points: impl Iterator<Item = (u16, &'p PointSpec)>,
+) -> Vec<ReadBlock> {
     let mut classes: BTreeMap<(Priority, Duration, Table), Places> = BTreeMap::new();
-    for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
-        let Some(span) = span_of(profile, point) else {
+    for (point, p) in points {
+        let (Some(span), Some(place)) = (span_of(profile, point), p.address.as_modbus()) else {
             continue;
         };
-        let class = (p.priority, p.interval, p.table);
+        let class = (p.priority, p.interval, place.table);
         let class = classes.entry(class).or_default();
         class.entry(span).or_default().push(point);
     }
@@ -205,9 +224,7 @@ pub(super) fn plan_of(
             let start = run.first().map_or(0, |c| c.start);
             let end = run.iter().map(|c| c.end).max().unwrap_or(start + 1);
             blocks.push(ReadBlock {
-                table,
-                start: u16::try_from(start).unwrap_or(u16::MAX),
-                count: u16::try_from(end - start).unwrap_or(1),
+                address: BlockAddress::Modbus(EntryRange::of_span(table, (start, end))),
                 interval,
                 priority,
                 points: run.iter().flat_map(|c| c.points.iter().copied()).collect(),
@@ -220,23 +237,53 @@ pub(super) fn plan_of(
 /// Returns the requests of a protocol without tables. There a request is a question of the
 /// protocol, and the points that one question brings belong together; the request has the
 /// priority of the first of its points.
-fn questions(profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
-    let mut asked: BTreeMap<(Duration, u16), (Priority, Vec<u16>)> = BTreeMap::new();
-    for (point, p) in (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i)) {
-        let question = asked.entry((p.interval, p.address));
-        let (priority, points) = question.or_insert((p.priority, Vec::new()));
-        *priority = p.priority.min(*priority);
-        points.push(point);
+/// They are in order of interval, then of the profile's questions.
+fn questions<'p, N: Ord>(
+    all: impl Iterator<Item = (u16, &'p PointSpec)>,
+    asked_by: impl Fn(PointAddress) -> Option<(N, BlockAddress)>,
+) -> Vec<ReadBlock> {
+    let mut blocks: BTreeMap<(Duration, N), ReadBlock> = BTreeMap::new();
+    for (point, p) in all {
+        let Some((number, address)) = asked_by(p.address) else {
+            continue;
+        };
+        let block = blocks.entry((p.interval, number)).or_insert(ReadBlock {
+            address,
+            interval: p.interval,
+            priority: p.priority,
+            points: Vec::new(),
+        });
+        block.priority = p.priority.min(block.priority);
+        block.points.push(point);
     }
-    let block = |((interval, start), (priority, points))| ReadBlock {
-        table: Table::HoldingRegister,
-        start,
-        count: 1,
-        interval,
-        priority,
-        points,
-    };
-    asked.into_iter().map(block).collect()
+    blocks.into_values().collect()
+}
+
+/// Returns the question of DL/T 645 that brings a point.
+fn item_of(items: &[Item], address: PointAddress) -> Option<(ItemIndex, BlockAddress)> {
+    match address {
+        PointAddress::Dlt645(datum) => {
+            let item = *items.get(datum.item.index())?;
+            let asked = DatumAsked::Item(datum.item, item);
+            Some((datum.item, BlockAddress::Dlt645(asked)))
+        }
+        PointAddress::Modbus(_) | PointAddress::Raw(_) => None,
+    }
+}
+
+/// Returns the question of a protocol without a standard that brings a point.
+fn question_of(
+    all: &[Arc<Question>],
+    address: PointAddress,
+) -> Option<(QuestionIndex, BlockAddress)> {
+    match address {
+        PointAddress::Raw(index) => {
+            let question = Arc::clone(all.get(index.index())?);
+            let asked = QuestionAsked { index, question };
+            Some((index, BlockAddress::Raw(asked)))
+        }
+        PointAddress::Modbus(_) | PointAddress::Dlt645(_) => None,
+    }
 }
 
 /// What a plan costs; the less, the better.
@@ -338,12 +385,7 @@ impl Room<'_> {
     }
 
     fn ask(&self, start: u32, end: u32) -> ReadRequest {
-        ReadRequest {
-            unit: UnitId(0),
-            table: self.table,
-            start: u16::try_from(start).unwrap_or(u16::MAX),
-            count: u16::try_from(end - start).unwrap_or(u16::MAX),
-        }
+        EntryRange::of_span(self.table, (start, end)).ask(UnitId(0))
     }
 }
 

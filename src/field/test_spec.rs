@@ -22,8 +22,7 @@ pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) 
     PointSpec {
         shown: Default::default(),
         id: format!("p{address}"),
-        table,
-        address,
+        address: PointAddress::modbus(table, address),
         codec,
         interval: Duration::from_millis(interval_ms),
         priority: Default::default(),

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use super::dlt645::{Address, Item};
 use super::raw::Question;
-use super::{Adapter, Characters, Codec, ConnectionSpec, Parity, States, StopBits, TransactionIds};
+use super::{
+    Adapter, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits,
+    TransactionIds,
+};
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 
 /// A physical port and its settings. One task owns it.
@@ -316,12 +319,9 @@ impl ProfileSpec {
 pub struct PointSpec {
     /// The property identifier in the thing model.
     pub id: String,
-    /// The table of the point; without meaning where the protocol has none.
-    pub table: Table,
-    /// 0-based address of its first register or bit; where the protocol has no tables, the index
-    /// of the question of its [`Protocol`] that brings the point.
-    pub address: u16,
-    /// How the registers become a value.
+    /// Where the value is, in the words of the protocol.
+    pub address: PointAddress,
+    /// How what is read there becomes a value.
     pub codec: Codec,
     /// How often the point is read. At least 50 ms.
     pub interval: Duration,

@@ -4,6 +4,7 @@
 //! data: everything that a [`Spec`] can say is allowed, so no floor above has to check again.
 //! Durations are durations, addresses are in range, names are unique, every reference resolves.
 
+pub mod address;
 pub mod cloud;
 pub mod control;
 pub mod dlt645;
@@ -15,6 +16,7 @@ pub mod reload;
 pub mod remote;
 pub mod value;
 
+pub use address::{DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,

@@ -198,13 +198,13 @@ impl TracedProtocol {
         match (&job.body, line.framing()) {
             (RequestBody::Meter(_), _) => TracedProtocol::Meter,
             (RequestBody::Raw(_), Some(_)) => TracedProtocol::Raw,
-            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Rtu)) => {
+            (RequestBody::Modbus(_) | RequestBody::Write(_), Some(Framing::Rtu)) => {
                 TracedProtocol::Rtu
             }
-            (RequestBody::Modbus | RequestBody::Write(_), Some(Framing::Ascii)) => {
+            (RequestBody::Modbus(_) | RequestBody::Write(_), Some(Framing::Ascii)) => {
                 TracedProtocol::Ascii
             }
-            (RequestBody::Modbus | RequestBody::Write(_) | RequestBody::Raw(_), None) => {
+            (RequestBody::Modbus(_) | RequestBody::Write(_) | RequestBody::Raw(_), None) => {
                 TracedProtocol::Tcp
             }
         }

@@ -12,6 +12,7 @@ use crate::installation::point;
 use alink_gateway::base::Value;
 use alink_gateway::field::decode::point::{Refusal, decode};
 use alink_gateway::field::modbus::Data;
+use alink_gateway::field::plan::block_address::{BlockAddress, EntryRange};
 use alink_gateway::spec::{ByteOrder, Codec, Number, Table, WordOrder};
 use serde_json::Value as Json;
 
@@ -30,7 +31,12 @@ fn number(kind: Number, words: WordOrder) -> Codec {
 
 fn read(codec: Codec, registers: Vec<u16>) -> Result<Value, Refusal> {
     let point = point(Table::HoldingRegister, 0, codec, Duration::from_secs(1));
-    decode(&point, 0, &Data::Registers(registers))
+    let all = BlockAddress::Modbus(EntryRange {
+        table: Table::HoldingRegister,
+        start: 0,
+        count: u16::try_from(registers.len()).unwrap(),
+    });
+    decode(&point, &all, &Data::Registers(registers))
 }
 
 fn codec(vector: &Json, registers: usize) -> Codec {

@@ -300,7 +300,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
             };
             plain.set(template.bytes(), &answer);
             let said = tongue.hear(at(round), template.bytes(), &mut rng);
-            let mut receiver = raw::Receiver::new(shape(unit), template.bytes());
+            let mut receiver = raw::Receiver::new((shape(unit), template.bytes()));
             let verdict = listen(wire(&mut late, said), &mut rng, |step| match step {
                 Some(bytes) => receiver.push(bytes),
                 None => receiver.silence(),

@@ -22,7 +22,7 @@ use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
 use alink_gateway::lab::wire::LineRig;
-use alink_gateway::spec::{Codec, LineSpec, Spec};
+use alink_gateway::spec::{Codec, DatumAddress, LineSpec, PointAddress, Spec};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -196,11 +196,14 @@ impl World {
         let at = reading.at.wall.as_millis();
         match &point.codec {
             Codec::Part(_) => reading.value == Value::Float(weight(&device.name)),
-            Codec::Datum { item, place, .. } => {
+            Codec::Datum { item, .. } => {
+                let PointAddress::Dlt645(DatumAddress { place, .. }) = point.address else {
+                    panic!("a datum at {:?}", point.address);
+                };
                 let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
-                moments.any(|at| value_of(&meter, item, *place, at) == Some(reading.value.clone()))
+                moments.any(|at| value_of(&meter, item, place, at) == Some(reading.value.clone()))
             }
             _ => self.rig.with(|line, _| {
                 let Value::UInt(n) = reading.value else {
@@ -208,7 +211,8 @@ impl World {
                 };
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
                 let unit = line.unit(device.unit).unwrap();
-                unit.held(window, point.table, point.address, &[n as u16])
+                let place = point.address.as_modbus().unwrap();
+                unit.held(window, place.table, place.start, &[n as u16])
             }),
         }
     }

@@ -598,8 +598,8 @@ fn the_whole_shape_means_what_it_says() {
         .map(|p| {
             (
                 p.id.as_str(),
-                p.table,
-                p.address,
+                p.address.as_modbus().unwrap().table,
+                p.address.as_modbus().unwrap().start,
                 p.codec.clone(),
                 p.interval,
             )
@@ -785,7 +785,10 @@ fn types_mean_what_they_say() {
         let point = point(id);
         assert_eq!(point.codec, Codec::Measure(Box::new(measure)), "{id}");
         assert_eq!(
-            (point.address, point.codec.width()),
+            (
+                point.address.as_modbus().unwrap().start,
+                point.codec.width()
+            ),
             (address, width),
             "{id}"
         );
@@ -804,7 +807,7 @@ fn values_of_every_kind_are_read_whole_and_have_their_type() {
         .map(|p| {
             (
                 p.id.as_str(),
-                p.address,
+                p.address.as_modbus().unwrap().start,
                 p.codec.width(),
                 p.codec.data_type().word(),
             )

@@ -13,7 +13,7 @@ use std::time::Duration;
 use alink_gateway::base::{Evidence, FieldEvent, Miss, Proof, UnitId};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::schedule::command::End;
-use alink_gateway::spec::{Framing, Spec, TransactionIds};
+use alink_gateway::spec::{Framing, PointAddress, Spec, Table, TransactionIds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
@@ -195,7 +195,7 @@ fn with_one_that_is_absent(line: alink_gateway::spec::TcpSpec) -> Spec {
     let mut kind = (*device.profile).clone();
     let mut absent = kind.points[0].clone();
     absent.id = "Absent".into();
-    absent.address = 3000;
+    absent.address = PointAddress::modbus(Table::HoldingRegister, 3000);
     kind.points.push(absent);
     device.profile = Arc::new(kind);
     spec

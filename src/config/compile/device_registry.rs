@@ -318,7 +318,10 @@ impl DeviceRegistry {
 impl Entry<'_> {
     fn tongue(&self) -> Tongue {
         let spec = &self.profile?.spec;
-        matches!(spec.protocol, Protocol::Raw(_)).then(|| spec.name.clone())
+        match spec.protocol {
+            Protocol::Raw(_) => Some(spec.name.clone()),
+            Protocol::Modbus | Protocol::Dlt645(_) => None,
+        }
     }
 
     /// Returns the profile of the device that this entry makes with `unit`.

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
+use crate::config::reader::contents::contents;
 use crate::config::reader::problem::{Place, Report, Wrong};
 use crate::config::reader::section::{Notes, shown};
-use crate::config::reader::source::{Answers, Want, contents};
+use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::OriginId;
 use crate::config::sections::cloud::Platform;
 use crate::config::sections::port::Ports;

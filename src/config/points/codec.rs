@@ -1,7 +1,7 @@
 //! What `type:` and the keys beside it mean: how registers become a value.
 
 use super::given::Given;
-use super::measure;
+use super::titles::titles_of_a_bit;
 use crate::config::points::date_time;
 use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Wrong;
@@ -422,7 +422,7 @@ fn why_not(key: &str, kind: Type) -> String {
 /// [`crate::spec::Measure`].
 pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> Option<States> {
     match kind? {
-        Type::Bool | Type::Bit => measure::titles_of_a_bit(s, notes),
+        Type::Bool | Type::Bit => titles_of_a_bit(s, notes),
         Type::Text | Type::DateTime | Type::Number(_) => None,
     }
 }

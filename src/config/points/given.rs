@@ -1,7 +1,7 @@
 //! `as:`: the data type of a value in the thing model, where it does not follow from how the
 //! value is read.
 
-use crate::config::points::date_time;
+use crate::config::points::utc_offset::utc_offset;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::Is;
@@ -48,13 +48,13 @@ impl Given {
     pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Given {
         Given {
             number: profile.read("as", choice(&OF_ALL), notes),
-            utc_offset: profile.read("utc_offset", date_time::utc_offset, notes),
+            utc_offset: profile.read("utc_offset", utc_offset, notes),
         }
     }
 
     /// Returns the clock of this point, if one is given.
     pub(crate) fn clock(self, s: &Section<'_>, notes: &mut Notes) -> Option<UtcOffset> {
-        let own = s.read("utc_offset", date_time::utc_offset, notes);
+        let own = s.read("utc_offset", utc_offset, notes);
         own.or(self.utc_offset)
     }
 

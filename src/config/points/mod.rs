@@ -6,3 +6,5 @@ pub(crate) mod given;
 pub(crate) mod measure;
 pub(crate) mod point;
 pub(crate) mod sign;
+pub(crate) mod titles;
+pub(crate) mod utc_offset;

@@ -11,8 +11,11 @@ use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, identifier, whole};
-use crate::config::sections::times::Times;
-use crate::spec::{Codec, Decimal, Number, Part, PointSpec, Shown, Sign, Table};
+use crate::config::sections::times::{Times, Timing};
+use crate::spec::{
+    Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, Shown, Sign, States,
+    Table,
+};
 
 const KEYS: [&str; 32] = [
     "id",
@@ -58,7 +61,11 @@ pub(crate) const TABLES: [(&str, Table); 4] = [
 
 /// A point that may still need another point of its profile.
 pub(crate) struct Draft {
-    pub(crate) spec: PointSpec,
+    pub(crate) id: String,
+    place: ModbusAddress,
+    codec: Codec,
+    timing: Timing,
+    titles: Option<States>,
     /// Where the id of the point stands.
     pub(crate) at: OriginId,
     /// Where the width of the point is given.
@@ -119,18 +126,14 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
     let place = address.or(first);
     Some(Draft {
         placed: place.is_some() && codec.is_some(),
-        spec: PointSpec {
-            id: id.unwrap_or_default(),
+        id: id.unwrap_or_default(),
+        place: ModbusAddress {
             table: table.unwrap_or(Table::HoldingRegister),
-            address: place.unwrap_or_default(),
-            codec: codec.unwrap_or(Codec::Bool),
-            interval: timing.interval,
-            priority: timing.priority,
-            shown: Shown {
-                stale_after: timing.stale_after,
-                titles,
-            },
+            start: place.unwrap_or_default(),
         },
+        codec: codec.unwrap_or(Codec::Bool),
+        timing,
+        titles,
         at: s.at("id"),
         address_at: s.at(match address {
             Some(_) => "address",
@@ -147,13 +150,10 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
 /// Returns the points, with the places of all registers that their values need.
 pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
     let scale = |d: &Draft| Scale {
-        place: d.placed.then_some((d.spec.table, d.spec.address)),
+        place: d.placed.then_some(d.place),
         fits: d.is_a_power(),
     };
-    let scales: Scales = drafts
-        .iter()
-        .map(|d| (d.spec.id.clone(), scale(d)))
-        .collect();
+    let scales: Scales = drafts.iter().map(|d| (d.id.clone(), scale(d))).collect();
     let finished = drafts.into_iter().map(|mut draft| {
         if let Some(sketch) = draft.sketch.take()
             && draft.placed
@@ -163,7 +163,7 @@ pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) 
         if draft.placed {
             draft.fits(max_registers, notes);
         }
-        draft.spec
+        draft.point()
     });
     finished.collect()
 }
@@ -174,15 +174,30 @@ type Scales = BTreeMap<String, Scale>;
 /// A point as seen from another point that needs its power of ten.
 struct Scale {
     /// The place of the point, unless it is wrong.
-    place: Option<(Table, u16)>,
+    place: Option<ModbusAddress>,
     /// Whether the point holds a power of ten.
     fits: bool,
 }
 
 impl Draft {
+    /// Returns the point.
+    fn point(self) -> PointSpec {
+        PointSpec {
+            id: self.id,
+            address: PointAddress::Modbus(self.place),
+            codec: self.codec,
+            interval: self.timing.interval,
+            priority: self.timing.priority,
+            shown: Shown {
+                stale_after: self.timing.stale_after,
+                titles: self.titles,
+            },
+        }
+    }
+
     fn is_a_power(&self) -> bool {
         let plain = |scale, offset| scale == Decimal::ONE && offset == Decimal::ZERO;
-        match (&self.sketch, &self.spec.codec) {
+        match (&self.sketch, &self.codec) {
             (
                 None,
                 Codec::Number {
@@ -215,7 +230,7 @@ impl Draft {
             sign_from,
         } = sketch;
         if parts.is_empty() {
-            let one = measure.parts.first().map(|p| (self.spec.address, *p));
+            let one = measure.parts.first().map(|p| (self.place.start, *p));
             parts.extend(one);
         }
         let power = match scale_from {
@@ -228,8 +243,8 @@ impl Draft {
         };
         let places = parts.iter().map(|(address, _)| *address);
         let places = places.chain(power).chain(sign_from);
-        let lowest = places.min().unwrap_or(self.spec.address);
-        self.spec.address = lowest;
+        let lowest = places.min().unwrap_or(self.place.start);
+        self.place.start = lowest;
         measure.parts = parts
             .into_iter()
             .map(|(address, part)| Part {
@@ -241,7 +256,7 @@ impl Draft {
         if let (Some(address), Some(Sign::Register { at, .. })) = (sign_from, &mut measure.sign) {
             *at = address - lowest;
         }
-        self.spec.codec = Codec::Measure(Box::new(measure));
+        self.codec = Codec::Measure(Box::new(measure));
     }
 
     /// Returns the address of the power of ten.
@@ -264,43 +279,43 @@ impl Draft {
             notes.error(at, shown(&id), wrong);
             return None;
         };
-        let (table, address) = scale.place?;
+        let ModbusAddress { table, start } = scale.place?;
         if !scale.fits {
             let wrong = Wrong::wanted("a point of type i16 without scale, offset, bits or parts")
                 .hint("it holds a power of ten, -10 to 10");
             notes.error(at, shown(&id), wrong);
             return None;
         }
-        if table != self.spec.table {
+        if table != self.place.table {
             let wrong = Wrong::wanted("a point of the same table")
                 .hint("value and factor are read by one request, so that they belong together");
             notes.error(at, shown(&id), wrong);
             return None;
         }
-        Some(address)
+        Some(start)
     }
 
     /// Notes a point that one request cannot read, or that reaches beyond the end of the table.
     fn fits(&self, max_registers: u16, notes: &mut Notes) {
-        let width = match &self.spec.codec {
+        let width = match &self.codec {
             // The distance may be larger than a number of registers can express.
             Codec::Measure(m) => m.extent(),
             codec => u32::from(codec.width()),
         };
-        if !self.spec.table.is_bits() && width > u32::from(max_registers) {
+        if !self.place.table.is_bits() && width > u32::from(max_registers) {
             notes.error(
                 self.wide_at,
                 format!("{width} registers"),
                 Wrong::wanted(format!(
                     "at most {max_registers}, the profile's max_registers"
                 ))
-                .hint(match self.spec.codec {
+                .hint(match self.codec {
                     Codec::Measure(_) => "everything a value is made of is read by one request: it could belong to different moments",
                     _ => "a value is never read in two halves: they could belong to different moments",
                 }),
             );
         }
-        let address = self.spec.address;
+        let address = self.place.start;
         if u32::from(address) + width > 0x1_0000 {
             notes.error(
                 self.address_at,

@@ -34,8 +34,9 @@ pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     let mut voices: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
     let mut mixed: BTreeMap<PortId, Mixed<'_>> = BTreeMap::new();
     for device in &roster.all {
-        let Protocol::Raw(questions) = &device.profile.protocol else {
-            continue;
+        let questions = match &device.profile.protocol {
+            Protocol::Raw(questions) => questions,
+            Protocol::Modbus | Protocol::Dlt645(_) => continue,
         };
         // Frames of Modbus TCP name the device.
         if questions.iter().any(|q| q.carried.is_some()) {

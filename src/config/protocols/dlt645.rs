@@ -9,9 +9,11 @@ use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{choice, decimal, identifier, whole};
-use crate::config::sections::times::Times;
+use crate::config::sections::times::{Times, Timing};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, Place, item};
-use crate::spec::{Codec, Decimal, NumberType, PointSpec, Shown, Table};
+use crate::spec::{
+    Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, Shown,
+};
 
 const KEYS: [&str; 12] = [
     "id",
@@ -45,9 +47,10 @@ pub(crate) fn points(
         if !s.is_there() {
             continue;
         }
-        let Some((point, item)) = one(&s, edition, times, given, notes) else {
+        let Some(draft) = one(&s, edition, times, given, notes) else {
             continue;
         };
+        let item = draft.item;
         let known = items.iter().position(|i: &Item| i.id == item.id);
         let which = match known.and_then(|i| Some((i, items.get_mut(i)?))) {
             Some((i, known)) => {
@@ -60,10 +63,7 @@ pub(crate) fn points(
             }
         };
         places.push(s.at("id"));
-        points.push(PointSpec {
-            address: u16::try_from(which).unwrap_or(u16::MAX),
-            ..point
-        });
+        points.push(draft.point(ItemIndex(u16::try_from(which).unwrap_or(u16::MAX))));
     }
     if items.len() > MOST {
         notes.error(
@@ -75,13 +75,40 @@ pub(crate) fn points(
     (points, items, places)
 }
 
+/// A point whose datum has no index yet.
+struct Draft {
+    id: String,
+    item: Item,
+    place: Place,
+    codec: Codec,
+    timing: Timing,
+}
+
+impl Draft {
+    /// Returns the point, in the reply to the item of this index.
+    fn point(self, item: ItemIndex) -> PointSpec {
+        let place = self.place;
+        PointSpec {
+            id: self.id,
+            address: PointAddress::Dlt645(DatumAddress { item, place }),
+            codec: self.codec,
+            interval: self.timing.interval,
+            priority: self.timing.priority,
+            shown: Shown {
+                stale_after: self.timing.stale_after,
+                titles: None,
+            },
+        }
+    }
+}
+
 fn one(
     s: &Section<'_>,
     edition: Edition,
     times: Times,
     given: Given,
     notes: &mut Notes,
-) -> Option<(PointSpec, Item)> {
+) -> Option<Draft> {
     let id = s.need(
         "id",
         identifier,
@@ -174,25 +201,18 @@ fn one(
         );
     }
     let (item, number_type) = number_type(s, item, (scale, offset), given, notes);
-    let point = PointSpec {
+    Some(Draft {
         id: id.unwrap_or_default(),
-        table: Table::HoldingRegister,
-        address: 0,
+        item,
+        place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
         codec: Codec::Datum {
             item,
-            place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
             scale,
             offset,
             number_type,
         },
-        interval: timing.interval,
-        priority: timing.priority,
-        shown: Shown {
-            stale_after: timing.stale_after,
-            titles: None,
-        },
-    };
-    Some((point, item))
+        timing,
+    })
 }
 
 /// Returns the layout of a reply whose datum has no name of the standard here.

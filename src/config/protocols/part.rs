@@ -1,6 +1,5 @@
 //! Where a value of a reply without a standard stands, and how it is written there.
 
-use super::raw::KEYS;
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
@@ -12,6 +11,32 @@ use crate::config::reader::word::{choice, decimal, whole};
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
+
+/// The keys of a point.
+pub(crate) const KEYS: [&str; 22] = [
+    "id",
+    "request",
+    "type",
+    "at",
+    "length",
+    "after",
+    "nth",
+    "before",
+    "bit",
+    "order",
+    "sign",
+    "scale",
+    "offset",
+    "as",
+    "utc_offset",
+    "encoding",
+    "layout",
+    "fields",
+    "values",
+    "interval",
+    "priority",
+    "stale_after",
+];
 
 #[derive(Clone, Copy)]
 enum Type {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::part;
 use crate::config::points::given::Given;
-use crate::config::points::measure;
+use crate::config::points::titles::titles_of_a_bit;
 use crate::config::protocols::checksum::check;
 use crate::config::protocols::placeholders;
 use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
@@ -21,7 +21,7 @@ use crate::config::sections::times::Times;
 use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template};
-use crate::spec::{Codec, PointSpec, Shown, Table};
+use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex, Shown};
 
 /// The most questions of a profile: as many as one byte can count.
 const MOST: usize = 255;
@@ -203,31 +203,6 @@ fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
     }
 }
 
-pub(crate) const KEYS: [&str; 22] = [
-    "id",
-    "request",
-    "type",
-    "at",
-    "length",
-    "after",
-    "nth",
-    "before",
-    "bit",
-    "order",
-    "sign",
-    "scale",
-    "offset",
-    "as",
-    "utc_offset",
-    "encoding",
-    "layout",
-    "fields",
-    "values",
-    "interval",
-    "priority",
-    "stale_after",
-];
-
 /// Reads all points, and where the id of each stands.
 pub(crate) fn points(
     profile: &Section<'_>,
@@ -236,13 +211,14 @@ pub(crate) fn points(
     (times, given): (Times, Given),
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<OriginId>) {
-    let known: BTreeMap<&str, u16> = (0u16..)
+    let known: BTreeMap<&str, QuestionIndex> = (0u16..)
+        .map(QuestionIndex)
         .zip(questions)
         .map(|(i, q)| (q.name.as_str(), i))
         .collect();
     let (mut points, mut places) = (Vec::new(), Vec::new());
     for node in profile.list("points", notes) {
-        let s = Section::open(node, &KEYS, notes);
+        let s = Section::open(node, &part::KEYS, notes);
         if !s.is_there() {
             continue;
         }
@@ -271,24 +247,21 @@ pub(crate) fn points(
             notes,
         );
         let part = part::read(&s, given, notes);
-        let asked = request
-            .flatten()
-            .and_then(|i| questions.get(usize::from(i)));
+        let asked = request.flatten().and_then(|i| questions.get(i.index()));
         if let (Some(question), Some(part)) = (asked, &part) {
             reply_bounds::part(&s, part, &question.reply, notes);
         }
         let titles = match part {
-            Some(Part::Bit { .. }) => measure::titles_of_a_bit(&s, notes),
+            Some(Part::Bit { .. }) => titles_of_a_bit(&s, notes),
             _ => None,
         };
-        let (Some(Some(address)), Some(part)) = (request, part) else {
+        let (Some(Some(question)), Some(part)) = (request, part) else {
             continue;
         };
         places.push(s.at("id"));
         points.push(PointSpec {
             id: id.unwrap_or_default(),
-            table: Table::HoldingRegister,
-            address,
+            address: PointAddress::Raw(question),
             codec: Codec::Part(Box::new(part)),
             interval: timing.interval,
             priority: timing.priority,

@@ -2,6 +2,7 @@
 //! that an electrician can act on.
 
 pub(crate) mod amount;
+pub(crate) mod contents;
 pub(crate) mod environment;
 pub(crate) mod foreign_words;
 pub(crate) mod layers;

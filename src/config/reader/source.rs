@@ -4,10 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::problem::Wrong;
-use super::section::{Notes, shown};
-use super::tree::OriginId;
-
 /// One file, or the failure of the attempt to read it.
 ///
 /// Not `Debug`: the contents may be a secret.
@@ -45,36 +41,3 @@ pub enum Want {
 /// What was read. A file or credential is one source; a pattern may be any number. No source for
 /// a credential means that there was no place to look in.
 pub type Answers = BTreeMap<Want, Vec<Source>>;
-
-/// Returns the bytes of a file that was named at `origin`.
-pub(crate) fn contents<'a>(
-    source: &'a Source,
-    origin: OriginId,
-    want: &Want,
-    notes: &mut Notes,
-) -> Option<&'a [u8]> {
-    match &source.bytes {
-        Ok(bytes) => {
-            notes.look_at(source, origin);
-            Some(bytes)
-        }
-        Err(why) => {
-            let (Want::File(name)
-            | Want::Secret(name)
-            | Want::Bundle(name)
-            | Want::Pattern(name)
-            | Want::Credential(name)) = want;
-            notes.error(
-                origin,
-                format!("{}, but {why}", shown(name)),
-                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
-            );
-            None
-        }
-    }
-}
-
-/// Returns where a file was looked for, unless that is what was written.
-pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
-    (written != path).then(|| format!("looked for {path}"))
-}

@@ -64,8 +64,11 @@ pub(crate) fn read(
     let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
     let protocol = profile.map(|p| &p.spec.protocol);
     let serial = own_settings(&s, line, notes);
-    let carried = matches!(protocol, Some(Protocol::Raw(_)))
-        && line.is_some_and(|line| line.framing().is_none());
+    let may_be_carried = match protocol {
+        Some(Protocol::Raw(_)) => true,
+        Some(Protocol::Modbus | Protocol::Dlt645(_)) | None => false,
+    };
+    let carried = may_be_carried && line.is_some_and(|line| line.framing().is_none());
     let (units, address) = match protocol {
         None | Some(Protocol::Modbus) => {
             if protocol.is_some() {
@@ -73,7 +76,7 @@ pub(crate) fn read(
             }
             (unit::of(&s, line, notes), None)
         }
-        Some(other) => {
+        Some(other @ (Protocol::Dlt645(_) | Protocol::Raw(_))) => {
             carrier::check(&s, line, serial.as_deref(), profile, notes);
             let address = own_address(&s, profile, other, notes);
             if carried {
@@ -84,7 +87,9 @@ pub(crate) fn read(
             } else {
                 let what = match other {
                     Protocol::Dlt645(_) => "DL/T 645 meters have an address",
-                    _ => "no request of the profile has {unit} in it",
+                    Protocol::Modbus | Protocol::Raw(_) => {
+                        "no request of the profile has {unit} in it"
+                    }
                 };
                 no_key(&s, "unit", what, notes);
                 no_key(&s, "units", what, notes);

@@ -137,7 +137,7 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             let drafts: Vec<_> = points
                 .filter_map(|point| point::read(point, times, given, notes))
                 .collect();
-            unique(drafts.iter().map(|d| (d.spec.id.as_str(), d.at)), notes);
+            unique(drafts.iter().map(|d| (d.id.as_str(), d.at)), notes);
             (
                 point::finish(drafts, max_registers, notes),
                 Protocol::Modbus,

@@ -7,9 +7,10 @@
 use super::range;
 use crate::base::Secret;
 use crate::config::reader::amount::LARGEST_SECRET;
+use crate::config::reader::contents::looked_for;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::source::{Answers, Want, looked_for};
+use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::{Is, Node, OriginId};
 
 /// The keys that give a secret.

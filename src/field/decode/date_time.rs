@@ -1,7 +1,7 @@
 //! Dates and times of day as devices write them, and as the platform gets them: a moment as
 //! UTC milliseconds since 1970 in digits, which is how Alink writes its data type `date`.
 
-use super::number::Refusal;
+use super::refusal::Refusal;
 use crate::base::Value;
 use crate::spec::{ByteOrder, DateTime, TimeField, TimeLayout, UtcOffset};
 

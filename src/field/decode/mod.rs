@@ -8,4 +8,5 @@ pub mod data;
 pub(crate) mod date_time;
 pub mod number;
 pub mod point;
+pub mod refusal;
 pub(crate) mod text;

@@ -1,78 +1,14 @@
-//! Numbers as protocols write them, on their way to a value, and the reasons why there may be
-//! no value.
+//! Numbers as protocols write them, on their way to a value.
 //!
 //! Decimal arithmetic that is exact up to 38 digits, which is more than any value has.
 //! Further digits are rounded off, and a double is rounded once more at the end.
 
 use std::cmp::Ordering;
-use std::fmt;
 
 use crate::base::Value;
 use crate::field::decode::date_time;
+use crate::field::decode::refusal::Refusal;
 use crate::spec::{Decimal, NumberType};
-
-/// Why a reply gave no value for a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Refusal {
-    /// The registers hold IEEE 754's "not a number".
-    NotANumber,
-    /// The registers hold an infinity, or scaling left the range of numbers.
-    Infinite,
-    /// The number has more digits than a whole number of 64 bits.
-    TooLarge,
-    /// The registers hold bytes that are no text, or no number where a number is written.
-    NotText,
-    /// The registers hold a digit above 9.
-    NotDecimal,
-    /// The registers hold what the configuration lists as `invalid:`.
-    Marked,
-    /// The register with the power of ten says that there is no value, or a
-    /// power beyond −10 to 10.
-    NoPower,
-    /// The register with the sign holds none.
-    NoSign,
-    /// The value is below `min:` or above `max:`.
-    OutOfRange,
-    /// The number is none of those under `values:`.
-    UnknownState,
-    /// The data have more or fewer bytes than the value.
-    Length,
-    /// The registers hold a date or a time that does not exist.
-    NoSuchTime,
-    /// The reply ends before the value, or the text in front of the value is not there.
-    NotThere,
-    /// The reply does not cover the point, or is of the other kind. Never the device's fault.
-    NotCovered,
-}
-
-impl Refusal {
-    /// Returns the reason in a few words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Refusal::NotANumber => "not a number",
-            Refusal::Infinite => "infinite",
-            Refusal::TooLarge => "too large for a whole number",
-            Refusal::NotText => "not text",
-            Refusal::NotDecimal => "a digit above 9 in a BCD number",
-            Refusal::Marked => "marked as invalid",
-            Refusal::NoPower => "no scale factor",
-            Refusal::NoSign => "no sign in the register of the sign",
-            Refusal::OutOfRange => "out of range (min, max)",
-            Refusal::UnknownState => "a number that is not under values",
-            Refusal::Length => "of another length",
-            Refusal::NoSuchTime => "no date or time",
-            Refusal::NotThere => "not in the reply",
-            Refusal::NotCovered => "not covered by the reply",
-        }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
-    }
-}
 
 /// A number on its way to its value.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,32 +10,56 @@
 mod raw;
 
 use crate::base::Value;
-use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointSpec, Sign};
+use crate::spec::dlt645::Place;
+use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointAddress, PointSpec, Sign};
 
 use super::number::Exact;
-pub use super::number::Refusal;
+pub use super::refusal::Refusal;
 use super::text;
 use crate::field::decode::date_time;
 use crate::field::modbus::Data;
+use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use raw::{Raw, ordered};
 
 /// The register says that there is no scale factor, and so no value (SunSpec
 /// Information Model Specification, type `sunssf`).
 const NO_POWER: u16 = 0x8000;
 
-/// Returns the value of `point`, from a reply whose first entry is at `start`.
+/// Returns the value of `point`, from the reply to what was asked for.
 ///
 /// # Errors
 /// A [`Refusal`] instead of a value that would be wrong.
-pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refusal> {
-    let from = usize::from(
-        point
-            .address
-            .checked_sub(start)
-            .ok_or(Refusal::NotCovered)?,
-    );
-    let to = from + usize::from(point.codec.width());
-    match (&point.codec, data) {
+pub fn decode(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Result<Value, Refusal> {
+    match (point.address, asked) {
+        (PointAddress::Modbus(place), BlockAddress::Modbus(range))
+            if place.table == range.table =>
+        {
+            from_entries(&point.codec, place.start, range, data)
+        }
+        (PointAddress::Dlt645(datum), BlockAddress::Dlt645(DatumAsked::Item(item, _)))
+            if datum.item == *item =>
+        {
+            from_datum(&point.codec, datum.place, data)
+        }
+        (PointAddress::Raw(question), BlockAddress::Raw(asked)) if question == asked.index => {
+            from_reply(&point.codec, data)
+        }
+        (PointAddress::Modbus(_) | PointAddress::Dlt645(_) | PointAddress::Raw(_), _) => {
+            Err(Refusal::NotCovered)
+        }
+    }
+}
+
+fn from_entries(
+    codec: &Codec,
+    start: u16,
+    range: &EntryRange,
+    data: &Data,
+) -> Result<Value, Refusal> {
+    let from = start.checked_sub(range.start).ok_or(Refusal::NotCovered)?;
+    let from = usize::from(from);
+    let to = from + usize::from(codec.width());
+    match (codec, data) {
         (Codec::Bool, Data::Bits(bits)) => bits
             .get(from)
             .map(|b| Value::Bool(*b))
@@ -44,18 +68,29 @@ pub fn decode(point: &PointSpec, start: u16, data: &Data) -> Result<Value, Refus
             let registers = all.get(from..to).ok_or(Refusal::NotCovered)?;
             from_registers(codec, registers)
         }
-        (Codec::Part(part), Data::Bytes(reply)) => part.read(reply),
+        (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+    }
+}
+
+fn from_datum(codec: &Codec, place: Place, data: &Data) -> Result<Value, Refusal> {
+    match (codec, data) {
         (
             Codec::Datum {
                 item,
-                place,
                 scale,
                 offset,
                 number_type,
             },
             Data::Bytes(datum),
-        ) => item.scaled(datum, *place, *scale, *offset, *number_type),
-        (_, Data::Bits(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+        ) => item.scaled(datum, place, *scale, *offset, *number_type),
+        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
+    }
+}
+
+fn from_reply(codec: &Codec, data: &Data) -> Result<Value, Refusal> {
+    match (codec, data) {
+        (Codec::Part(part), Data::Bytes(reply)) => part.read(reply),
+        (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
     }
 }
 

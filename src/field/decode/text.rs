@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use encoding_rs as coding;
 
-use super::number::Refusal;
+use super::refusal::Refusal;
 use crate::spec::Encoding;
 
 /// Returns the text in a place of fixed size. The text ends at NUL, and at FFh where FFh is

@@ -12,7 +12,8 @@ use crate::spec::Priority;
 use super::trouble::{Trouble, meaning};
 use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::in_flight::Fault;
-use crate::field::plan::forecast::{millis, percent, range};
+use crate::field::plan::block_address::EntryRange;
+use crate::field::plan::forecast::{millis, percent};
 use crate::field::plan::holes::Hole;
 
 /// A notice of the field side to the operator.
@@ -136,8 +137,8 @@ pub enum Notice {
         device: DeviceId,
         /// Their ids, as configured.
         points: String,
-        /// Where the points are.
-        at: Hole,
+        /// What was asked for, in words.
+        what: String,
         /// The exception's code.
         code: u8,
     },
@@ -202,8 +203,12 @@ pub enum Notice {
 
 /// Returns all addresses of a hole.
 fn addresses(hole: &Hole) -> String {
-    let count = (hole.last - hole.first.min(hole.last)).saturating_add(1);
-    range(hole.table, hole.first, count)
+    EntryRange {
+        table: hole.table,
+        start: hole.first,
+        count: (hole.last - hole.first.min(hole.last)).saturating_add(1),
+    }
+    .to_string()
 }
 
 /// The request that takes most of a line's time.
@@ -407,7 +412,9 @@ impl LogEvent for Notice {
             Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
             Notice::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
-                if let Trouble::Refuses { code, .. } = trouble {
+                if let Trouble::Refuses { code, .. } | Trouble::RefusesQuestion { code, .. } =
+                    trouble
+                {
                     fields.push((JournalField::Code, code.to_string()));
                 }
                 fields
@@ -511,12 +518,11 @@ impl LogEvent for Notice {
                 addresses(hole)
             ),
             Notice::PointsRefused {
-                points, at, code, ..
+                points, what, code, ..
             } => format!(
-                "refuses {points} ({}) with exception {code} ({}) even when asked for nothing \
+                "refuses {points} ({what}) with exception {code} ({}) even when asked for nothing \
                  else; all other points are read, this request is tried ever more rarely: correct \
                  table, address and type in the profile, or take the point out",
-                addresses(at),
                 meaning(*code)
             ),
             Notice::DatumRefused { points, word, .. } => format!(

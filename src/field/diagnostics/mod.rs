@@ -5,3 +5,4 @@ pub mod counters;
 pub mod duplicate_address;
 pub mod events;
 pub mod trouble;
+pub mod troubles;

@@ -3,7 +3,8 @@
 use crate::base::Value;
 use crate::field::decode::date_time;
 use crate::field::decode::date_time::two;
-use crate::field::decode::number::{Exact, Refusal};
+use crate::field::decode::number::Exact;
+use crate::field::decode::refusal::Refusal;
 pub use crate::spec::dlt645::Format;
 use crate::spec::dlt645::{Item, Place};
 use crate::spec::{Decimal, NumberType, UtcOffset};

@@ -1,13 +1,11 @@
 //! Finds the one reply that was asked for among all bytes that the line delivers.
 //!
-//! The contract is that of [`crate::field::modbus::rtu::Receiver`]: the receiver is given
-//! bytes and silences, and how the bytes were split makes no difference. Wake-up bytes in
-//! front of a frame belong to the frame. A reply is taken at once when it stands at the head
+//! The contract is that of [`crate::field::receiver`]. Wake-up bytes in front of a frame belong to the frame. A reply is taken at once when it stands at the head
 //! of the unread bytes, or behind noise in which no frame can have begun: a pause of this
 //! protocol is half a second, the time of eight requests. Everything else behind noise is
 //! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
-use crate::base::Miss;
+use crate::field::receiver::{FrameFinder, Heard};
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
 use super::{Address, Frame, MeterRequest, Reply};
@@ -22,35 +20,17 @@ const SPOILED: usize = AROUND + 1;
 /// How many meters are remembered by address as overheard; a line has no more.
 const OVERHEARD: usize = 64;
 
-/// What else was on the line, besides the reply.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Meters whose well-formed replies passed by without being waited for.
-    pub overheard: Vec<Address>,
-    /// Well-formed frames that were not the reply, `overheard` included.
-    pub foreign: u32,
-    /// Our own requests, heard back through the adapter.
-    pub echoes: u32,
-    /// Bytes that belong to no well-formed frame.
-    pub noise: u32,
-}
+/// Finds the reply to one request, or, without a request, all frames that pass by.
+pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
-/// How listening ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The meter answered or refused; never [`Reply::Stranger`].
-    Reply(Reply),
-    /// A frame came and was spoiled beyond reading; waiting longer is of no use.
-    Spoiled,
-}
+/// How listening ended; the reply is never [`Reply::Stranger`].
+pub type Verdict = crate::field::receiver::Verdict<Reply>;
 
-/// Listens for the reply to one request, or, without a request, to all frames that pass by.
+/// Finds the reply among the bytes of a line.
 #[derive(Clone, Debug)]
-pub struct Receiver {
+pub struct Finder {
     ask: Option<(MeterRequest, Frame)>,
     unread: Vec<u8>,
-    heard: Heard,
-    ended: bool,
 }
 
 /// What the head of the unread bytes is.
@@ -63,60 +43,82 @@ enum Head {
     Nothing,
 }
 
-impl Receiver {
-    /// Listens for the reply to `ask`.
-    #[must_use]
-    pub fn new(ask: MeterRequest) -> Self {
-        let request = ask.frame();
-        Receiver {
-            ask: Some((ask, request)),
-            unread: Vec::with_capacity(MAX_DATA),
-            heard: Heard::default(),
-            ended: false,
+impl FrameFinder for Finder {
+    type Request = MeterRequest;
+    type Reply = Reply;
+
+    fn listening(ask: Option<MeterRequest>) -> Self {
+        Finder {
+            unread: match ask {
+                Some(_) => Vec::with_capacity(MAX_DATA),
+                None => Vec::new(),
+            },
+            ask: ask.map(|ask| {
+                let request = ask.frame();
+                (ask, request)
+            }),
         }
     }
 
-    /// Listens without a request.
-    #[must_use]
-    pub fn idle() -> Self {
-        Receiver {
-            ask: None,
-            unread: Vec::new(),
-            heard: Heard::default(),
-            ended: false,
+    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+        self.unread.push(byte);
+        if self.unread.len() >= MAX_BURST {
+            return self.silence(heard);
         }
+        let head = self.take_head(heard);
+        head.or_else(|| self.take_behind_noise(heard))
     }
 
-    /// Takes the bytes that came. After a verdict everything further is ignored.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
-        for byte in bytes {
-            if self.ended {
-                return None;
-            }
-            self.unread.push(*byte);
-            let verdict = if self.unread.len() >= MAX_BURST {
-                self.silence()
+    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+        let burst = std::mem::take(&mut self.unread);
+        let spoiled = self.starts_like_reply(&burst);
+        let mut rest = &burst[..];
+        let mut unreadable = 0usize;
+        while !rest.is_empty() {
+            if let Head::Frame(len, frame) = head(rest) {
+                rest = &rest[len..];
+                if let Some(reply) = self.sort(&frame, heard) {
+                    heard.count_noise(unreadable + rest.len());
+                    return Some(Verdict::Reply(reply));
+                }
             } else {
-                self.take_head().or_else(|| self.take_behind_noise())
-            };
-            if verdict.is_some() {
-                self.ended = true;
-                return verdict;
+                rest = &rest[1..];
+                unreadable += 1;
             }
         }
+        heard.count_noise(unreadable);
+        (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
+    }
+
+    fn is_reading(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Whether the frame at the head of the unread bytes is as long as its length field says.
+    fn is_full(&self) -> bool {
+        !matches!(head(&self.unread), Head::Unfinished)
+    }
+
+    fn may_go_on(&self) -> bool {
+        self.unread.iter().any(|b| matches!(*b, START | WAKE_UP))
+    }
+
+    fn missing(&self) -> Option<usize> {
         None
     }
+}
 
-    fn take_head(&mut self) -> Option<Verdict> {
+impl Finder {
+    fn take_head(&mut self, heard: &mut Heard) -> Option<Verdict> {
         let Head::Frame(len, frame) = head(&self.unread) else {
             return None;
         };
         self.unread.drain(..len);
-        self.sort(&frame).map(Verdict::Reply)
+        self.sort(&frame, heard).map(Verdict::Reply)
     }
 
     /// Takes the reply, if it has just ended and only noise is in front of it.
-    fn take_behind_noise(&mut self) -> Option<Verdict> {
+    fn take_behind_noise(&mut self, heard: &mut Heard) -> Option<Verdict> {
         let (ask, _) = self.ask.as_ref()?;
         if self.unread.last() != Some(&END) {
             return None;
@@ -131,35 +133,8 @@ impl Receiver {
             return None;
         }
         self.unread.clear();
-        self.count_noise(at);
+        heard.count_noise(at);
         Some(Verdict::Reply(reply))
-    }
-
-    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
-    pub fn silence(&mut self) -> Option<Verdict> {
-        let burst = std::mem::take(&mut self.unread);
-        let spoiled = self.starts_like_reply(&burst);
-        let mut rest = &burst[..];
-        let mut unreadable = 0usize;
-        while !rest.is_empty() {
-            if let Head::Frame(len, frame) = head(rest) {
-                rest = &rest[len..];
-                if let Some(reply) = self.sort(&frame) {
-                    self.ended = true;
-                    self.count_noise(unreadable + rest.len());
-                    return Some(Verdict::Reply(reply));
-                }
-            } else {
-                rest = &rest[1..];
-                unreadable += 1;
-            }
-        }
-        self.count_noise(unreadable);
-        if spoiled && unreadable >= SPOILED {
-            self.ended = true;
-            return Some(Verdict::Spoiled);
-        }
-        None
     }
 
     fn starts_like_reply(&self, burst: &[u8]) -> bool {
@@ -175,10 +150,10 @@ impl Receiver {
         }
     }
 
-    fn sort(&mut self, frame: &Frame) -> Option<Reply> {
+    fn sort(&self, frame: &Frame, heard: &mut Heard) -> Option<Reply> {
         if let Some((ask, request)) = &self.ask {
             if frame == request {
-                self.heard.echoes = self.heard.echoes.saturating_add(1);
+                heard.count_echo();
                 return None;
             }
             let reply = ask.judge(frame);
@@ -186,61 +161,14 @@ impl Receiver {
                 return Some(reply);
             }
         }
-        self.heard.foreign = self.heard.foreign.saturating_add(1);
+        heard.count_foreign();
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
-        let is_known = self.heard.overheard.contains(&from);
-        if speaks && !is_known && self.heard.overheard.len() < OVERHEARD {
-            self.heard.overheard.push(from);
+        let is_known = heard.meters.contains(&from);
+        if speaks && !is_known && heard.meters.len() < OVERHEARD {
+            heard.meters.push(from);
         }
         None
-    }
-
-    fn count_noise(&mut self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.heard.noise = self.heard.noise.saturating_add(bytes);
-    }
-
-    /// Whether bytes are waiting for the rest of their frame.
-    #[must_use]
-    pub const fn is_reading(&self) -> bool {
-        !self.unread.is_empty()
-    }
-
-    /// Whether the frame at the head of the unread bytes is as long as its length field says:
-    /// if it is no reply by now, it never will be.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        !matches!(head(&self.unread), Head::Unfinished)
-    }
-
-    /// Whether the reply may have begun among the unread bytes.
-    #[must_use]
-    pub fn may_go_on(&self) -> bool {
-        self.unread.iter().any(|b| matches!(*b, START | WAKE_UP))
-    }
-
-    /// Returns how the request was missed, when time is up without a verdict.
-    #[must_use]
-    pub const fn miss(&self) -> Miss {
-        if self.heard.foreign > 0 {
-            Miss::Foreign
-        } else if self.heard.noise > 0 || self.is_reading() {
-            Miss::Garbled
-        } else {
-            Miss::Silence
-        }
-    }
-
-    /// Returns what else was on the line.
-    #[must_use]
-    pub fn heard(self) -> Heard {
-        self.heard
-    }
-
-    /// Returns the same, since the last call.
-    pub fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
     }
 }
 

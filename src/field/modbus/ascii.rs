@@ -12,18 +12,16 @@
 //! as soon as its CR is there, and an LF behind the CR belongs to the reply. And some devices
 //! answer with `>` in place of the colon.
 //!
-//! [`Receiver`] keeps the contract of [`super::rtu::Receiver`]: it is given bytes and
-//! silences, and how the bytes were split makes no difference. Silence is a second here
+//! [`Receiver`] keeps the contract of [`crate::field::receiver`]. Silence is a second here
 //! ([`INTER_CHARACTER`]), not three and a half characters.
 
 use std::time::Duration;
 
-use crate::base::{Miss, UnitId};
+use crate::base::UnitId;
 
-use super::rtu::{Heard, Verdict};
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
-use crate::field::transaction::request::Mismatch;
+use crate::field::receiver::{FrameFinder, Heard, Mismatch};
 
 /// Up to this long may pass between two characters of one frame (§2.5.2.1).
 pub const INTER_CHARACTER: Duration = Duration::from_secs(1);
@@ -113,9 +111,15 @@ const fn value(digit: u8) -> Option<u8> {
     }
 }
 
-/// Listens for the reply to one request, or, without a request, to all frames that pass by.
+/// Finds the reply to one request, or, without a request, all frames that pass by.
+pub type Receiver = crate::field::receiver::Receiver<Finder>;
+
+/// How listening ended; the reply is never [`Reply::Stranger`].
+pub type Verdict = crate::field::receiver::Verdict<Reply>;
+
+/// Finds the reply among the characters of a line.
 #[derive(Clone, Debug)]
-pub struct Receiver {
+pub struct Finder {
     call: Option<Call>,
     /// The frame being read, from its colon on; empty between frames.
     line: Vec<u8>,
@@ -123,61 +127,55 @@ pub struct Receiver {
     stray: usize,
     /// Whether a line began like the reply and came to nothing.
     spoiled: bool,
-    heard: Heard,
-    ended: bool,
 }
 
-impl Receiver {
-    /// Listens for the reply to this request.
-    #[must_use]
-    pub fn new(call: impl Into<Call>) -> Self {
-        Receiver::with(Some(call.into()))
-    }
+impl FrameFinder for Finder {
+    type Request = Call;
+    type Reply = Reply;
 
-    /// Listens without a request.
-    #[must_use]
-    pub const fn idle() -> Self {
-        Receiver::with(None)
-    }
-
-    const fn with(call: Option<Call>) -> Self {
-        Receiver {
+    fn listening(call: Option<Call>) -> Self {
+        Finder {
             call,
             line: Vec::new(),
             stray: 0,
             spoiled: false,
-            heard: Heard {
-                overheard: Vec::new(),
-                mismatch: None,
-                misaddressed: None,
-                meters: Vec::new(),
-                foreign: 0,
-                echoes: 0,
-                expected_echoes: 0,
-                missed_echoes: 0,
-                noise: 0,
-                other_id: None,
-            },
-            ended: false,
         }
     }
 
-    /// Takes the bytes that came. After a verdict everything further is ignored.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
-        for byte in bytes {
-            if self.ended {
-                return None;
-            }
-            if let Some(reply) = self.take(*byte) {
-                self.ended = true;
-                self.settle();
-                return Some(Verdict::Reply(reply));
-            }
-        }
+    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+        let reply = self.take(byte, heard)?;
+        self.settle(heard);
+        Some(Verdict::Reply(reply))
+    }
+
+    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+        self.drop_line();
+        self.settle(heard);
+        std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
+    }
+
+    /// Whether characters are waiting for the rest of their frame, or for the silence that
+    /// shows what they were.
+    fn is_reading(&self) -> bool {
+        !self.line.is_empty() || self.stray > 0
+    }
+
+    /// Whether no frame is being read.
+    fn is_full(&self) -> bool {
+        self.line.is_empty()
+    }
+
+    fn may_go_on(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    fn missing(&self) -> Option<usize> {
         None
     }
+}
 
-    fn take(&mut self, byte: u8) -> Option<Reply> {
+impl Finder {
+    fn take(&mut self, byte: u8, heard: &mut Heard) -> Option<Reply> {
         if starts(byte) {
             self.drop_line();
             self.line.push(byte);
@@ -195,7 +193,7 @@ impl Receiver {
             && let Some((unit, pdu)) = open(&self.line)
         {
             self.line.clear();
-            return self.sort(unit, &pdu);
+            return self.sort(unit, &pdu, heard);
         }
         if value(byte).is_none() || self.line.len() >= MAX_FRAME {
             self.drop_line();
@@ -221,12 +219,12 @@ impl Receiver {
         byte(1) == Some(call.unit().0) && byte(3).map(|f| f & !EXCEPTION) == Some(call.function())
     }
 
-    fn sort(&mut self, unit: UnitId, pdu: &[u8]) -> Option<Reply> {
+    fn sort(&self, unit: UnitId, pdu: &[u8], heard: &mut Heard) -> Option<Reply> {
         if let Some(call) = self.call.as_ref().filter(|call| call.unit() == unit) {
             // Our own request comes first: some requests have the shape of their reply
             // (`ReadRequest::echo_looks_like_reply`).
             if !call.is_mirrored() && pdu == call.pdu() {
-                self.heard.echoes = self.heard.echoes.saturating_add(1);
+                heard.count_echo();
                 return None;
             }
             let reply = call.judge(pdu);
@@ -234,73 +232,22 @@ impl Receiver {
                 return Some(reply);
             }
             if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
-                self.heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
+                heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
             }
         } else if let (Some(call), [function, second, ..]) = (&self.call, pdu)
             && (call.function(), call.second_byte()) == (*function, *second)
         {
-            self.heard.misaddressed = Some(unit);
+            heard.misaddressed = Some(unit);
         }
-        self.heard.foreign = self.heard.foreign.saturating_add(1);
-        if is_reply(unit, pdu) && !self.heard.overheard.contains(&unit) {
-            self.heard.overheard.push(unit);
+        heard.count_foreign();
+        if is_reply(unit, pdu) && !heard.overheard.contains(&unit) {
+            heard.overheard.push(unit);
         }
         None
     }
 
-    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
-    pub fn silence(&mut self) -> Option<Verdict> {
-        if self.ended {
-            return None;
-        }
-        self.drop_line();
-        self.settle();
-        let spoiled = std::mem::take(&mut self.spoiled);
-        spoiled.then(|| {
-            self.ended = true;
-            Verdict::Spoiled
-        })
-    }
-
-    fn settle(&mut self) {
-        let stray = u32::try_from(std::mem::take(&mut self.stray)).unwrap_or(u32::MAX);
-        self.heard.noise = self.heard.noise.saturating_add(stray);
-    }
-
-    /// Whether characters are waiting for the rest of their frame, or for the silence that
-    /// shows what they were.
-    #[must_use]
-    pub const fn is_reading(&self) -> bool {
-        !self.line.is_empty() || self.stray > 0
-    }
-
-    /// Whether no frame is being read: what is no reply by now will not become one.
-    #[must_use]
-    pub const fn is_full(&self) -> bool {
-        self.line.is_empty()
-    }
-
-    /// Returns how the request was missed, when time is up without a verdict.
-    #[must_use]
-    pub const fn miss(&self) -> Miss {
-        if self.heard.foreign > 0 {
-            Miss::Foreign
-        } else if self.heard.noise > 0 || self.is_reading() {
-            Miss::Garbled
-        } else {
-            Miss::Silence
-        }
-    }
-
-    /// Returns what else was on the line.
-    #[must_use]
-    pub fn heard(self) -> Heard {
-        self.heard
-    }
-
-    /// Returns the same, since the last call.
-    pub fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    fn settle(&mut self, heard: &mut Heard) {
+        heard.count_noise(std::mem::take(&mut self.stray));
     }
 }
 

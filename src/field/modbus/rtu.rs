@@ -9,12 +9,11 @@
 
 use crc::{CRC_16_MODBUS, Crc};
 
-use crate::base::{Miss, UnitId};
-use crate::spec::dlt645::Address;
+use crate::base::UnitId;
 
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
-use crate::field::transaction::request::Mismatch;
+use crate::field::receiver::{FrameFinder, Heard, Mismatch};
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const MAX_FRAME: usize = 256;
@@ -61,75 +60,18 @@ pub fn open(frame: &[u8]) -> Option<(UnitId, &[u8])> {
     (!pdu.is_empty() && CRC.checksum(body).to_le_bytes() == *crc).then_some((UnitId(*unit), pdu))
 }
 
-/// What else was on the line, besides the reply.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
-    /// Units whose well-formed replies passed by without being waited for.
-    pub overheard: Vec<UnitId>,
-    /// The last reply of the asked unit that was not the reply to the request.
-    pub mismatch: Option<Mismatch>,
-    /// The unit under whose address a reply like the expected one came, if not the asked
-    /// unit's.
-    pub misaddressed: Option<UnitId>,
-    /// Meters of DL/T 645 whose well-formed replies passed by without being waited for.
-    pub meters: Vec<Address>,
-    /// Well-formed frames that were not the reply, `overheard` included.
-    pub foreign: u32,
-    /// Our own requests, heard back through an adapter that is not configured to hear itself,
-    /// or heard more often than once.
-    pub echoes: u32,
-    /// Our own requests that an adapter configured to hear itself heard, as expected.
-    pub expected_echoes: u32,
-    /// Our own requests that an adapter configured to hear itself did not hear.
-    pub missed_echoes: u32,
-    /// Bytes that belong to no well-formed frame.
-    pub noise: u32,
-    /// Of Modbus TCP: the last reply that differed from the expected one only by its number.
-    pub other_id: Option<OtherId>,
-}
+/// Finds the reply to one request, or, without a request, all frames that pass by.
+pub type Receiver = crate::field::receiver::Receiver<Finder>;
 
-/// A reply of Modbus TCP came under another transaction id than that of its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OtherId {
-    /// The transaction id of the reply.
-    pub seen: u16,
-    /// The transaction id of the request.
-    pub wanted: u16,
-}
+/// How listening ended; the reply is never [`Reply::Stranger`].
+pub type Verdict = crate::field::receiver::Verdict<Reply>;
 
-impl Heard {
-    /// Adds what another receiver heard.
-    pub fn add(&mut self, other: Heard) {
-        self.overheard.extend(other.overheard);
-        self.mismatch = other.mismatch.or(self.mismatch);
-        self.misaddressed = other.misaddressed.or(self.misaddressed);
-        self.meters.extend(other.meters);
-        self.foreign = self.foreign.saturating_add(other.foreign);
-        self.echoes = self.echoes.saturating_add(other.echoes);
-        self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);
-        self.missed_echoes = self.missed_echoes.saturating_add(other.missed_echoes);
-        self.noise = self.noise.saturating_add(other.noise);
-        self.other_id = other.other_id.or(self.other_id);
-    }
-}
-
-/// How listening ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The unit answered or refused; never [`Reply::Stranger`].
-    Reply(Reply),
-    /// A frame came and was spoiled beyond reading; waiting longer is of no use.
-    Spoiled,
-}
-
-/// Listens for the reply to one request, or, without a request, to all frames that pass by.
+/// Finds the reply among the bytes of a line.
 #[derive(Clone, Debug)]
-pub struct Receiver {
+pub struct Finder {
     call: Option<Call>,
     request: Vec<u8>,
     unread: Vec<u8>,
-    heard: Heard,
-    ended: bool,
 }
 
 /// What the head of the unread bytes is.
@@ -152,63 +94,40 @@ enum Found {
     Foreign,
 }
 
-impl Receiver {
-    /// Listens for the reply to this request.
-    #[must_use]
-    pub fn new(call: impl Into<Call>) -> Self {
-        let call = call.into();
-        Receiver {
-            request: frame(call.unit(), &call.pdu()),
-            call: Some(call),
-            unread: Vec::with_capacity(MAX_FRAME),
-            heard: Heard::default(),
-            ended: false,
+impl FrameFinder for Finder {
+    type Request = Call;
+    type Reply = Reply;
+
+    fn listening(call: Option<Call>) -> Self {
+        let frame_of = |call: &Call| frame(call.unit(), &call.pdu());
+        Finder {
+            request: call.as_ref().map(frame_of).unwrap_or_default(),
+            unread: match call {
+                Some(_) => Vec::with_capacity(MAX_FRAME),
+                None => Vec::new(),
+            },
+            call,
         }
     }
 
-    /// Listens without a request: to what arrives while the line should be quiet.
-    #[must_use]
-    pub fn idle() -> Self {
-        Receiver {
-            request: Vec::new(),
-            call: None,
-            unread: Vec::new(),
-            heard: Heard::default(),
-            ended: false,
+    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+        self.unread.push(byte);
+        if self.unread.len() >= MAX_BURST {
+            self.silence(heard)
+        } else {
+            self.take_head(heard)
         }
     }
 
-    /// Takes the bytes that came. After a verdict everything further is ignored.
-    pub fn push(&mut self, bytes: &[u8]) -> Option<Verdict> {
-        for byte in bytes {
-            if self.ended {
-                return None;
-            }
-            self.unread.push(*byte);
-            let verdict = if self.unread.len() >= MAX_BURST {
-                self.silence()
-            } else {
-                self.take_head()
-            };
-            if let Some(verdict) = verdict {
-                self.ended = true;
-                return Some(verdict);
-            }
-        }
-        None
-    }
-
-    /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
-    pub fn silence(&mut self) -> Option<Verdict> {
+    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
         let mut rest = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&rest);
         let mut unreadable = 0usize;
         while !rest.is_empty() {
             if let Head::Frame(len, found) = self.head(&rest, true) {
                 rest.drain(..len);
-                if let Some(reply) = self.note(found) {
-                    self.ended = true;
-                    self.count_noise(unreadable + rest.len());
+                if let Some(reply) = self.note(found, heard) {
+                    heard.count_noise(unreadable + rest.len());
                     return Some(Verdict::Reply(reply));
                 }
             } else {
@@ -216,36 +135,20 @@ impl Receiver {
                 unreadable += 1;
             }
         }
-        self.count_noise(unreadable);
-        if spoiled && unreadable >= SPOILED {
-            self.ended = true;
-            return Some(Verdict::Spoiled);
-        }
-        None
+        heard.count_noise(unreadable);
+        (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
     }
 
-    /// Whether bytes are waiting for the rest of their frame.
-    #[must_use]
-    pub const fn is_reading(&self) -> bool {
+    fn is_reading(&self) -> bool {
         !self.unread.is_empty()
     }
 
-    /// Returns how many more bytes it takes at least until there can be a verdict.
-    #[must_use]
-    pub fn missing(&self) -> usize {
-        self.least().saturating_sub(self.unread.len()).max(1)
-    }
-
-    /// Whether as many bytes have come as the reply has whose beginning they match: if they
-    /// are no reply by now, they never will be.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
+    /// Whether as many bytes have come as the reply has whose beginning they match.
+    fn is_full(&self) -> bool {
         self.unread.len() >= self.least()
     }
 
-    /// Whether the reply may have begun among the unread bytes.
-    #[must_use]
-    pub fn may_go_on(&self) -> bool {
+    fn may_go_on(&self) -> bool {
         let Some(call) = &self.call else {
             return false;
         };
@@ -254,6 +157,12 @@ impl Receiver {
         self.unread.last() == Some(&unit) || self.unread.windows(2).any(begins)
     }
 
+    fn missing(&self) -> Option<usize> {
+        Some(self.least().saturating_sub(self.unread.len()).max(1))
+    }
+}
+
+impl Finder {
     /// Returns how many bytes the reply has, as far as its beginning shows.
     fn least(&self) -> usize {
         let have = self.unread.len();
@@ -280,55 +189,32 @@ impl Receiver {
         }
     }
 
-    /// Returns how the request was missed, when time is up without a verdict.
-    #[must_use]
-    pub const fn miss(&self) -> Miss {
-        if self.heard.foreign > 0 {
-            Miss::Foreign
-        } else if self.heard.noise > 0 || self.is_reading() {
-            Miss::Garbled
-        } else {
-            Miss::Silence
-        }
-    }
-
-    /// Returns what else was on the line.
-    #[must_use]
-    pub fn heard(self) -> Heard {
-        self.heard
-    }
-
-    /// Returns the same, since the last call.
-    pub fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
-    }
-
-    fn take_head(&mut self) -> Option<Verdict> {
+    fn take_head(&mut self, heard: &mut Heard) -> Option<Verdict> {
         let Head::Frame(len, found) = self.head(&self.unread, false) else {
             return None;
         };
         self.unread.drain(..len);
-        self.note(found).map(Verdict::Reply)
+        self.note(found, heard).map(Verdict::Reply)
     }
 
-    fn note(&mut self, found: Found) -> Option<Reply> {
+    fn note(&self, found: Found, heard: &mut Heard) -> Option<Reply> {
         match found {
             Found::Reply(reply) => return Some(reply),
-            Found::Echo => self.heard.echoes = self.heard.echoes.saturating_add(1),
+            Found::Echo => heard.count_echo(),
             Found::Overheard(unit, [function, second]) => {
-                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                heard.count_foreign();
                 if let Some(call) = &self.call {
                     if call.unit() == unit {
-                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                        heard.mismatch = Some(Mismatch::of_pdu(function, second));
                     } else if call.function() == function && call.second_byte() == second {
-                        self.heard.misaddressed = Some(unit);
+                        heard.misaddressed = Some(unit);
                     }
                 }
-                if !self.heard.overheard.contains(&unit) {
-                    self.heard.overheard.push(unit);
+                if !heard.overheard.contains(&unit) {
+                    heard.overheard.push(unit);
                 }
             }
-            Found::Foreign => self.heard.foreign = self.heard.foreign.saturating_add(1),
+            Found::Foreign => heard.count_foreign(),
         }
         None
     }
@@ -340,11 +226,6 @@ impl Receiver {
             }
             _ => false,
         }
-    }
-
-    fn count_noise(&mut self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.heard.noise = self.heard.noise.saturating_add(bytes);
     }
 
     /// Returns what stands at the head of `bytes`; `all` says that nothing will be added to

@@ -26,10 +26,9 @@ use std::collections::VecDeque;
 use crate::base::UnitId;
 use crate::spec::TransactionIds;
 
-use super::rtu::{Heard, OtherId};
 use super::write::Call;
 use crate::field::modbus::Reply;
-use crate::field::transaction::request::Mismatch;
+use crate::field::receiver::{Heard, Mismatch, OtherId};
 
 use self::find::{Found, Head};
 use self::header::{Asked, HEADER, Header, MAX_PDU};

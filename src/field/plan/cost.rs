@@ -25,13 +25,13 @@
 use std::time::Duration;
 
 use crate::base::UnitId;
-use crate::spec::{DeviceSpec, Framing, LineSpec, ProfileSpec};
+use crate::spec::{DeviceSpec, Framing, LineSpec};
 
 use crate::field::line::silence::Silence;
 use crate::field::modbus::ReadRequest;
 use crate::field::modbus::{ascii, rtu};
-use crate::field::plan::ReadBlock;
-use crate::field::transaction::encode::lengths;
+use crate::field::plan::block_address::BlockAddress;
+use crate::field::plan::lengths::{datum_lengths, question_lengths};
 
 /// What a unit on a serial line is assumed to need beyond t3.5 until it is configured or
 /// measured. Meters and modules take 2 to 50 ms.
@@ -127,10 +127,10 @@ impl Cost {
         self.of_bytes(ask.pdu().len(), ask.reply_len())
     }
 
-    /// Returns the same for a block of the plan, in any protocol.
+    /// Returns the same for what a block of the plan asks for, in any protocol.
     #[must_use]
-    pub fn of_block(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
+    pub fn of_block(&self, asked: &BlockAddress) -> Duration {
+        let (request, reply) = self.bytes(asked);
         self.on_the_wire(request + reply)
     }
 
@@ -141,9 +141,15 @@ impl Cost {
     }
 
     /// Returns the bytes on the line of this request and of its reply, in any protocol.
-    fn bytes(&self, profile: &ProfileSpec, ask: &ReadRequest) -> (usize, usize) {
-        let modbus = || (self.frame(ask.pdu().len()), self.frame(ask.reply_len()));
-        lengths(profile, ask.start).unwrap_or_else(modbus)
+    fn bytes(&self, asked: &BlockAddress) -> (usize, usize) {
+        match asked {
+            BlockAddress::Modbus(range) => {
+                let ask = range.ask(UnitId(0));
+                (self.frame(ask.pdu().len()), self.frame(ask.reply_len()))
+            }
+            BlockAddress::Dlt645(datum) => datum_lengths(datum),
+            BlockAddress::Raw(raw) => question_lengths(&raw.question),
+        }
     }
 
     /// Returns the bytes on the line for a PDU of this length.
@@ -168,8 +174,8 @@ impl Cost {
     /// begun, in any protocol. Behind a server it is the time of the characters of both
     /// request and reply, as their beginning is not seen.
     #[must_use]
-    pub fn of_reply_to(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        let (request, reply) = self.bytes(profile, &block.ask(UnitId(0)));
+    pub fn of_reply_to(&self, asked: &BlockAddress) -> Duration {
+        let (request, reply) = self.bytes(asked);
         match self.wire {
             Wire::Ours => self.silence.transmission(reply),
             Wire::Behind => self.silence.transmission(request + reply),
@@ -180,13 +186,8 @@ impl Cost {
     /// Returns the measured time from this request to its reply, without the characters of a
     /// line behind a server.
     #[must_use]
-    pub fn without_line_behind(
-        &self,
-        profile: &ProfileSpec,
-        ask: &ReadRequest,
-        measured: Duration,
-    ) -> Duration {
-        let (request, reply) = self.bytes(profile, ask);
+    pub fn without_line_behind(&self, asked: &BlockAddress, measured: Duration) -> Duration {
+        let (request, reply) = self.bytes(asked);
         match self.wire {
             Wire::Behind => measured.saturating_sub(self.silence.transmission(request + reply)),
             Wire::Ours | Wire::Nowhere => measured,
@@ -242,6 +243,7 @@ impl Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::plan::block_address::EntryRange;
     use crate::field::test_spec::{behind, installation, profile, serial, tcp};
     use crate::spec::{Spec, Table};
 
@@ -332,21 +334,22 @@ mod tests {
     #[test]
     fn what_was_measured_through_a_server_is_the_same_turnaround_whatever_was_asked() {
         let spec = server(None, 9600);
-        let profile = &spec.devices[0].profile;
         let cost = Cost::of(&spec.ports[0].line, &spec.devices[0]);
         let character = Silence::of_characters(spec.ports[0].line.behind().unwrap()).character();
         for registers in [1u16, 10, 125] {
             let bytes = 8 + 5 + 2 * u32::from(registers);
             let took = character * bytes + Duration::from_millis(20);
-            let gap = cost.without_line_behind(profile, &read(registers), took);
+            let read = BlockAddress::Modbus(EntryRange {
+                table: Table::HoldingRegister,
+                start: 0,
+                count: registers,
+            });
+            let gap = cost.without_line_behind(&read, took);
             assert_eq!(gap, Duration::from_millis(20));
             // On a line of the gateway's own only the gap is measured to begin with.
             let own = installation(serial(9600), vec![]);
             let own = Cost::of(&own.ports[0].line, &spec.devices[0]);
-            assert_eq!(
-                own.without_line_behind(profile, &read(registers), took),
-                took
-            );
+            assert_eq!(own.without_line_behind(&read, took), took);
         }
     }
 

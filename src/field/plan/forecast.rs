@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, PortId};
-use crate::spec::{Framing, LineSpec, PortSpec, Priority, ProfileSpec, Protocol, Spec, Table};
+use crate::spec::{Framing, LineSpec, PortSpec, Priority, ProfileSpec, Spec};
 
 use super::cost::Cost;
 use super::holes::Holes;
+use crate::field::plan::block_address::BlockAddress;
 use crate::field::plan::{ReadBlock, Terms, plan};
 
 /// The share of its time, in thousandths, above which a line has no time left for retries,
@@ -39,14 +40,8 @@ pub struct RequestForecast {
     pub devices: Vec<DeviceId>,
     /// The kind of device.
     pub profile: String,
-    /// What is asked for, in words.
-    pub what: String,
-    /// Which table.
-    pub table: Table,
-    /// First address.
-    pub start: u16,
-    /// How many entries.
-    pub count: u16,
+    /// What is asked for.
+    pub address: BlockAddress,
     /// How many points it carries.
     pub points: usize,
     /// How many of the entries no point covers; they are cheaper read than left out.
@@ -131,7 +126,7 @@ impl LineForecast {
             .flat_map(|r| r.devices.iter().copied())
             .collect();
         let slowest = self.slowest().map(|r| {
-            let (what, ms) = (&r.what, millis(r.time));
+            let (what, ms) = (&r.address, millis(r.time));
             format!("; slowest request: {what} of {}, {ms}", r.profile)
         });
         format!(
@@ -194,16 +189,13 @@ fn line_forecast(
         let of = |block: ReadBlock| RequestForecast {
             devices: devices.clone(),
             profile: profile.name.clone(),
-            table: block.table,
-            start: block.start,
-            count: block.count,
             points: block.points.len(),
             filler: block.filler(&profile),
             interval: block.interval,
             priority: block.priority,
-            time: cost.of_block(&profile, &block),
-            reply: cost.of_reply_to(&profile, &block),
-            what: what_is_read(&profile, block.table, block.start, block.count),
+            time: cost.of_block(&block.address),
+            reply: cost.of_reply_to(&block.address),
+            address: block.address,
         };
         requests.extend(plan(&profile, &terms).into_iter().map(of));
     }
@@ -223,36 +215,6 @@ pub fn percent(permille: u64) -> String {
 #[must_use]
 pub fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
-}
-
-/// Names what is read: `holding register 7`, `datum 00010000`, `request weight`.
-#[must_use]
-pub fn what_is_read(profile: &ProfileSpec, table: Table, start: u16, count: u16) -> String {
-    let which = usize::from(start);
-    match &profile.protocol {
-        Protocol::Modbus => range(table, start, count),
-        Protocol::Dlt645(items) => items
-            .get(which)
-            .map_or_else(String::new, |item| format!("datum {}", item.id)),
-        Protocol::Raw(questions) => questions
-            .get(which)
-            .map_or_else(String::new, |q| format!("request {}", q.name)),
-    }
-}
-
-/// Names a range: `holding register 7`, `coils 0 to 15`.
-#[must_use]
-pub fn range(table: Table, first: u16, count: u16) -> String {
-    let name = match table {
-        Table::Coil => "coil",
-        Table::DiscreteInput => "discrete input",
-        Table::HoldingRegister => "holding register",
-        Table::InputRegister => "input register",
-    };
-    match count {
-        0 | 1 => format!("{name} {first}"),
-        n => format!("{name}s {first} to {}", u32::from(first) + u32::from(n) - 1),
-    }
 }
 
 /// Names the kind of line: `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.

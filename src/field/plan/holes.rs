@@ -28,6 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::spec::{ProfileSpec, Table};
 
+use crate::field::plan::block_address::Span;
 use crate::field::plan::{ReadBlock, span_of};
 
 /// A request that covers all of these addresses is refused, unless it is for a single point.
@@ -54,9 +55,6 @@ pub const MOST: usize = 256;
 pub const fn speaks_of_addresses(code: u8) -> bool {
     matches!(code, 2 | 3)
 }
-
-/// First address and the one after the last.
-pub(crate) type Span = (u32, u32);
 
 /// The search for the holes in one refused request.
 #[derive(Clone, Debug, Default)]
@@ -117,7 +115,10 @@ pub(crate) enum Instead {
 impl Inquiry {
     /// Notes that this request was refused.
     pub(crate) fn refused(&mut self, block: &ReadBlock, profile: &ProfileSpec) -> Instead {
-        let whole = span(block);
+        // Only Modbus has addresses side by side.
+        let Some(whole) = span(block) else {
+            return Instead::Dead(block.clone(), None);
+        };
         self.open.remove(&whole);
         let part = |points: Vec<u16>| ReadBlock::of(profile, points, block);
         let (alone, others): (Vec<u16>, Vec<u16>) = block
@@ -132,7 +133,7 @@ impl Inquiry {
                 alone
             };
             let others = (!others.is_empty()).then(|| part(others));
-            self.open.extend(others.as_ref().map(span));
+            self.open.extend(others.as_ref().and_then(span));
             return Instead::Dead(part(alone), others);
         }
         // Points of the same registers stay together.
@@ -150,8 +151,8 @@ impl Inquiry {
             .partition(|p| span_of(profile, **p).is_some_and(|s| s < middle));
         let (left, right) = (part(left), part(right));
         let halved = Halved {
-            left: span(&left),
-            right: span(&right),
+            left: span(&left).unwrap_or(whole),
+            right: span(&right).unwrap_or(whole),
             again: self.halved.contains_key(&whole),
         };
         self.halved.insert(whole, halved);
@@ -163,7 +164,9 @@ impl Inquiry {
 
     /// Notes that this request was granted.
     pub(crate) fn answered(&mut self, block: &ReadBlock) {
-        let whole = span(block);
+        let Some(whole) = span(block) else {
+            return;
+        };
         self.granted = true;
         self.open.remove(&whole);
         // If this request was refused before, the refusal was not for its addresses.
@@ -246,10 +249,9 @@ fn hole(table: Table, first: u32, last: u32) -> Hole {
     }
 }
 
-/// Returns where a block is.
-pub(crate) fn span(block: &ReadBlock) -> Span {
-    let start = u32::from(block.start);
-    (start, start + u32::from(block.count).max(1))
+/// Returns where a block is in its Modbus table.
+pub(crate) fn span(block: &ReadBlock) -> Option<Span> {
+    Some(block.address.entries()?.span())
 }
 
 #[cfg(test)]

@@ -113,8 +113,9 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     let reply = requests.map(|r| r.reply).max()?;
     let most = device.response_timeout.unwrap_or(port.response_timeout);
     let mut timeout = Timeout::new(&port.line, most, Mono::START);
-    if matches!(device.profile.protocol, Protocol::Raw(_)) {
-        timeout = timeout.of_the_nameless();
+    match device.profile.protocol {
+        Protocol::Raw(_) => timeout = timeout.of_the_nameless(),
+        Protocol::Modbus | Protocol::Dlt645(_) => {}
     }
     let gap = Cost::of(&port.line, device).gap();
     for _ in 0..ANSWERS {
@@ -168,11 +169,14 @@ impl fmt::Display for LogoutForecast {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::field::plan::forecast::forecast;
     use crate::field::plan::holes::Holes;
     use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-    use crate::spec::{LineSpec, Number, ProfileSpec, Reads, Table};
+    use crate::spec::raw::{End, Question, Shape, Template};
+    use crate::spec::{LineSpec, Number, PointAddress, ProfileSpec, QuestionIndex, Reads, Table};
 
     const fn ms(n: u64) -> Duration {
         Duration::from_millis(n)
@@ -250,10 +254,23 @@ mod tests {
 
     #[test]
     fn who_is_waited_for_ever_longer_takes_that_long() {
-        let kind = ProfileSpec {
-            protocol: Protocol::Raw(Vec::new()),
+        let question = Question {
+            name: "weight".into(),
+            request: Template::parse("01 03 00 00 00 01 84 0A", None).unwrap(),
+            reply: Shape {
+                end: End::Length(7),
+                fixed: Vec::new(),
+                check: None,
+                behind_check: 0,
+                preamble: None,
+            },
+            carried: None,
+        };
+        let mut kind = ProfileSpec {
+            protocol: Protocol::Raw(vec![Arc::new(question)]),
             ..meter()
         };
+        kind.points[0].address = PointAddress::Raw(QuestionIndex(0));
         let spec = line(serial(9600), &kind, 10);
         // 100, 200 and 400 ms.
         assert_eq!(times(&spec).1, ms(10_000) + ms(700) * 10 * 13 / 10);

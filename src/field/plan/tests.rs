@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::field::plan::holes::Hole;
 use crate::field::test_spec::{behind, installation, number, point, profile, serial, tcp};
-use crate::spec::{Codec, Gap, Number, PointSpec, PortSpec};
+use crate::spec::{Codec, Gap, ModbusAddress, Number, PointSpec, PortSpec};
 
 fn cost(port: PortSpec, turnaround_ms: u64) -> Cost {
     let spec = installation(port, vec![profile(vec![])]);
@@ -22,8 +22,21 @@ fn usual(p: &ProfileSpec) -> Vec<ReadBlock> {
     plan(p, &terms)
 }
 
+fn range(block: &ReadBlock) -> EntryRange {
+    block.address.entries().unwrap()
+}
+
+/// Returns the place of a point.
+fn place_of(point: &PointSpec) -> ModbusAddress {
+    point.address.as_modbus().unwrap()
+}
+
 fn shapes(blocks: &[ReadBlock]) -> Vec<(Table, u16, u16)> {
-    blocks.iter().map(|b| (b.table, b.start, b.count)).collect()
+    let shape = |b: &ReadBlock| {
+        let r = range(b);
+        (r.table, r.start, r.count)
+    };
+    blocks.iter().map(shape).collect()
 }
 
 fn words(addresses: impl IntoIterator<Item = u16>) -> ProfileSpec {
@@ -91,7 +104,7 @@ fn no_request_that_could_be_divided_takes_longer_than_allowed() {
     let cost = cost(serial(9600), 10);
     assert!(blocks.len() > 1);
     for b in &blocks {
-        assert!(cost.of_request(&b.ask(UnitId(1))) <= Duration::from_millis(160));
+        assert!(cost.of_request(&range(b).ask(UnitId(1))) <= Duration::from_millis(160));
     }
     let mut text = profile(vec![point(
         Table::HoldingRegister,
@@ -183,7 +196,7 @@ fn no_block_can_be_mistaken_for_its_own_echo() {
     for n in 1..60 {
         for b in usual(&profile(coils(0x0300, n))) {
             assert!(
-                !b.ask(UnitId(1)).echo_looks_like_reply(),
+                !range(&b).ask(UnitId(1)).echo_looks_like_reply(),
                 "{n} coils: {b:?}"
             );
         }
@@ -201,7 +214,7 @@ fn a_shortened_block_still_carries_whole_values() {
     let block = &usual(&p)[0];
     let counts: Vec<(u16, usize)> = block
         .shortened(&p)
-        .map(|b| (b.count, b.points.len()))
+        .map(|b| (range(&b).count, b.points.len()))
         .collect();
     assert_eq!(counts, [(2, 1), (3, 2)]);
     // The register between two points is read with them.
@@ -211,7 +224,7 @@ fn a_shortened_block_still_carries_whole_values() {
     ]);
     let counts: Vec<(u16, usize)> = usual(&p)[0]
         .shortened(&p)
-        .map(|b| (b.count, b.points.len()))
+        .map(|b| (range(&b).count, b.points.len()))
         .collect();
     assert_eq!(counts, [(1, 1), (2, 1), (3, 1), (4, 1)]);
 }
@@ -310,7 +323,7 @@ fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
     let at = |i: &u16| span_of(p, *i).unwrap();
     let from = points.iter().map(|i| at(i).0).min().unwrap();
     let to = points.iter().map(|i| at(i).1).max().unwrap();
-    let table = p.points[usize::from(points[0])].table;
+    let table = place_of(&p.points[usize::from(points[0])]).table;
     if points.iter().any(|i| at(i) == (from, to)) {
         return true;
     }
@@ -342,7 +355,7 @@ fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
 fn total(cost: Cost, blocks: &[ReadBlock]) -> Duration {
     blocks
         .iter()
-        .map(|b| cost.of_request(&b.ask(UnitId(1))))
+        .map(|b| cost.of_request(&range(b).ask(UnitId(1))))
         .sum()
 }
 
@@ -353,15 +366,17 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
             let price = |set: &Vec<u16>| {
                 let point = &p.points[usize::from(set[0])];
                 let like = ReadBlock {
-                    table: point.table,
-                    start: 0,
-                    count: 1,
+                    address: BlockAddress::Modbus(EntryRange {
+                        table: place_of(point).table,
+                        start: 0,
+                        count: 1,
+                    }),
                     interval: point.interval,
                     priority: point.priority,
                     points: vec![],
                 };
                 let block = ReadBlock::of(p, set.clone(), &like);
-                terms.cost.of_request(&block.ask(UnitId(1)))
+                terms.cost.of_request(&range(&block).ask(UnitId(1)))
             };
             let fine = sets.iter().all(|set| allowed(p, terms, set));
             return if fine {
@@ -374,7 +389,7 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
         let mut best = Duration::MAX;
         for i in 0..sets.len() {
             let other = &p.points[usize::from(sets[i][0])];
-            if (other.table, other.interval) == (own.table, own.interval) {
+            if (place_of(other).table, other.interval) == (place_of(own).table, own.interval) {
                 sets[i].push(next);
                 best = best.min(place(p, terms, next + 1, sets));
                 sets[i].pop();
@@ -393,7 +408,7 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
     let mut order: Vec<u16> = (0..p.points.len() as u16).collect();
     let key = |i: &u16| {
         let point = &p.points[usize::from(*i)];
-        (point.interval, point.table, span_of(p, *i), *i)
+        (point.interval, place_of(point).table, span_of(p, *i), *i)
     };
     order.sort_by_key(key);
     let mut blocks: Vec<ReadBlock> = Vec::new();
@@ -401,8 +416,8 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
         let point = &p.points[usize::from(i)];
         let (from, to) = span_of(p, i).unwrap();
         if let Some(last) = blocks.last_mut()
-            && (last.table, last.interval) == (point.table, point.interval)
-            && from <= u32::from(last.start) + u32::from(last.count) + gap
+            && (range(last).table, last.interval) == (place_of(point).table, point.interval)
+            && from <= range(last).span().1 + gap
         {
             let mut points = last.points.clone();
             points.push(i);
@@ -412,9 +427,11 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
             }
         }
         blocks.push(ReadBlock {
-            table: point.table,
-            start: from as u16,
-            count: (to - from) as u16,
+            address: BlockAddress::Modbus(EntryRange {
+                table: place_of(point).table,
+                start: from as u16,
+                count: (to - from) as u16,
+            }),
             interval: point.interval,
             priority: point.priority,
             points: vec![i],
@@ -432,16 +449,18 @@ proptest! {
         let blocks = plan(&profile, &terms);
         let mut seen = vec![0; profile.points.len()];
         for b in &blocks {
-            prop_assert!(b.count >= 1);
-            prop_assert!(u32::from(b.start) + u32::from(b.count) <= 0x1_0000);
+            let r = range(b);
+            prop_assert!(r.count >= 1);
+            prop_assert!(u32::from(r.start) + u32::from(r.count) <= 0x1_0000);
             prop_assert!(allowed(&profile, &terms, &b.points), "{:?}", b);
-            prop_assert!(b.points.len() == 1 || !b.ask(UnitId(1)).echo_looks_like_reply());
+            prop_assert!(b.points.len() == 1 || !range(b).ask(UnitId(1)).echo_looks_like_reply());
             for i in &b.points {
                 let p = &profile.points[usize::from(*i)];
                 seen[usize::from(*i)] += 1;
-                prop_assert_eq!((p.table, p.interval), (b.table, b.interval));
-                prop_assert!(p.address >= b.start);
-                prop_assert!(u32::from(p.address) + u32::from(p.codec.width()) <= u32::from(b.start) + u32::from(b.count));
+                let place = place_of(p);
+                prop_assert_eq!((place.table, p.interval), (r.table, b.interval));
+                prop_assert!(place.start >= r.start);
+                prop_assert!(u32::from(place.start) + u32::from(p.codec.width()) <= u32::from(r.start) + u32::from(r.count));
             }
         }
         prop_assert!(seen.iter().all(|n| *n == 1));

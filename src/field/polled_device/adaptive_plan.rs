@@ -22,11 +22,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, RequestFailure};
-use crate::spec::dlt645::Edition;
-use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Protocol, Table};
+use crate::spec::{DeviceSpec, PortSpec, Priority, ProfileSpec, Table};
 
 use super::failing::Failing;
 use crate::field::dlt645::ask::ErrorWord;
+use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use crate::field::plan::cost::{Cost, Measured};
 use crate::field::plan::holes::{
     Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses,
@@ -72,8 +72,8 @@ pub enum Finding {
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
-        /// Where the points are.
-        at: Hole,
+        /// What was asked for.
+        address: BlockAddress,
         /// The exception's code.
         code: u8,
     },
@@ -93,8 +93,8 @@ pub enum Finding {
         device: DeviceId,
         /// Indices into its profile's points.
         points: Vec<u16>,
-        /// The request's block.
-        block: ReadBlock,
+        /// What the request asks for.
+        address: BlockAddress,
         /// How the request fails.
         how: RequestFailure,
         /// The code of the refusal, if the failure is a refusal.
@@ -104,8 +104,8 @@ pub enum Finding {
     LongRequestsFail {
         /// The device.
         device: DeviceId,
-        /// The block of the request that the device does not answer.
-        block: ReadBlock,
+        /// What the device does not answer as a whole.
+        range: EntryRange,
         /// The most registers that are asked for together from now on.
         most: u16,
     },
@@ -133,7 +133,7 @@ pub enum Finding {
     },
 }
 
-/// What requests that may be planned together have in common.
+/// What requests of Modbus that may be planned together have in common.
 type Class = (Table, Duration, Priority);
 
 /// The length of the longest replies that a device was found to give.
@@ -174,13 +174,13 @@ impl AdaptivePlan {
     }
 
     /// Returns how long the reply to this block takes to arrive, once it has begun.
-    pub(crate) fn reply_takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        self.cost.of_reply_to(profile, block)
+    pub(crate) fn reply_takes(&self, block: &ReadBlock) -> Duration {
+        self.cost.of_reply_to(&block.address)
     }
 
     /// Returns how long this block takes the line.
-    pub(crate) fn takes(&self, profile: &ProfileSpec, block: &ReadBlock) -> Duration {
-        self.cost.of_block(profile, block)
+    pub(crate) fn takes(&self, block: &ReadBlock) -> Duration {
+        self.cost.of_block(&block.address)
     }
 
     pub(crate) fn plan(&self, profile: &ProfileSpec) -> Vec<ReadBlock> {
@@ -212,7 +212,7 @@ impl AdaptivePlan {
     /// Whether this request is longer than the requests that the device was found to answer.
     fn is_too_long(&self, block: &ReadBlock) -> bool {
         let limit = self.limit.as_ref();
-        limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > l.bytes)
+        limit.is_some_and(|l| block.points.len() > 1 && bytes_of(block) > Some(l.bytes))
     }
 }
 
@@ -221,7 +221,7 @@ impl PolledDevice {
     pub(crate) fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
         let reading = &mut self.reading;
         let cost = &reading.cost;
-        let gap = cost.without_line_behind(&self.profile, &job.ask, gap);
+        let gap = cost.without_line_behind(&job.address, gap);
         self.timeout.measured(now, gap);
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {
@@ -261,7 +261,7 @@ impl PolledDevice {
         let own = self
             .slots
             .iter()
-            .any(|s| s.is_set_aside() && place(&s.block) == *hole);
+            .any(|s| s.is_set_aside() && place(&s.block) == Some(*hole));
         if !own && self.reading.holes.remove(hole) {
             self.replan(now);
         }
@@ -339,16 +339,15 @@ impl PolledDevice {
         let (how, code) = (failing.how, failing.code);
         let block = asked.block.clone();
         // A device that lacks a whole function lacks it at every address.
-        let by_place = self.profile.protocol == Protocol::Modbus && code != Some(ILLEGAL_FUNCTION);
-        if !by_place {
+        let by_place = class(&block).filter(|_| code != Some(ILLEGAL_FUNCTION));
+        let Some(class) = by_place else {
             failing.told = true;
             asked.set_aside();
             self.tell_failing(&block, how, code);
             self.stay_in_touch(now);
             return;
-        }
+        };
         let addresses = how == RequestFailure::Refused && code.is_some_and(speaks_of_addresses);
-        let class = class(&block);
         let inquiry = self.reading.inquiries.entry(class).or_default();
         if !addresses {
             inquiry.fails_otherwise();
@@ -388,25 +387,30 @@ impl PolledDevice {
     /// Reports the points of a request that fails.
     fn tell_failing(&mut self, block: &ReadBlock, how: RequestFailure, code: Option<u8>) {
         let (device, points) = (self.device, block.points.clone());
-        let finding = match (how, code, &self.profile.protocol) {
-            (RequestFailure::Refused, Some(bits), Protocol::Dlt645(items)) => {
-                let edition = items.first().map_or(Edition::Y2007, |i| i.id.edition());
+        let address = block.address.clone();
+        let refused = code.filter(|_| how == RequestFailure::Refused);
+        let finding = match (refused, &block.address) {
+            (Some(bits), BlockAddress::Dlt645(asked)) => {
+                let (DatumAsked::Item(_, item) | DatumAsked::MeterAddress(item)) = asked;
+                let edition = item.id.edition();
                 Finding::DatumRefused {
                     device,
                     points,
                     word: ErrorWord { edition, bits },
                 }
             }
-            (RequestFailure::Refused, Some(code), _) => Finding::PointsRefused {
+            (Some(code), BlockAddress::Modbus(_) | BlockAddress::Raw(_)) => {
+                Finding::PointsRefused {
+                    device,
+                    points,
+                    address,
+                    code,
+                }
+            }
+            (None, _) => Finding::PointsFail {
                 device,
                 points,
-                at: place(block),
-                code,
-            },
-            _ => Finding::PointsFail {
-                device,
-                points,
-                block: block.clone(),
+                address,
                 how,
                 code,
             },
@@ -430,7 +434,9 @@ impl PolledDevice {
         if was_told {
             let findings = &mut self.reading.findings;
             findings.push(Finding::PointsBack { device, points });
-        } else if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
+        } else if let Some(class) = class
+            && let Some(inquiry) = self.reading.inquiries.get_mut(&class)
+        {
             inquiry.answered(&block);
             self.repeat(now, class);
             self.conclude(now, class);
@@ -441,10 +447,7 @@ impl PolledDevice {
             findings.push(Finding::LongRequestsAnswered { device });
         }
         // A hole that was read across, or alone, is none.
-        let gone = match self.profile.protocol {
-            Protocol::Modbus => self.reading.holes_in(&place),
-            Protocol::Dlt645(_) | Protocol::Raw(_) => Holes::new(),
-        };
+        let gone = place.map_or_else(Holes::new, |place| self.reading.holes_in(&place));
         for hole in &gone {
             self.reading.holes.remove(hole);
             let hole = *hole;
@@ -471,7 +474,8 @@ impl PolledDevice {
             }
         {
             let is_part = |s: &PollSlot| {
-                !s.is_set_aside() && class(&s.block) == of && parts.contains(&span(&s.block))
+                let of_class = !s.is_set_aside() && class(&s.block) == Some(of);
+                of_class && span(&s.block).is_some_and(|span| parts.contains(&span))
             };
             let once_more = self.reading.inquiries.get(&of);
             let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
@@ -533,7 +537,7 @@ impl PolledDevice {
     fn answers_as_many(&self, table: Table, entries: u32) -> bool {
         let fine = self.slots.iter().filter(|s| s.failing.is_none());
         let bytes = bytes_for(table, entries);
-        fine.into_iter().any(|s| bytes_of(&s.block) >= bytes)
+        fine.into_iter().any(|s| bytes_of(&s.block) >= Some(bytes))
     }
 
     /// Limits the length of requests: a place that is answered in two parts and not as a
@@ -563,14 +567,7 @@ impl PolledDevice {
         if !told {
             self.reading.findings.push(Finding::LongRequestsFail {
                 device: self.device,
-                block: ReadBlock {
-                    table: class.0,
-                    start: u16::try_from(joint.start).unwrap_or(u16::MAX),
-                    count: u16::try_from(joint.whole).unwrap_or(u16::MAX),
-                    interval: class.1,
-                    priority: class.2,
-                    points: Vec::new(),
-                },
+                range: EntryRange::of_span(class.0, (joint.start, joint.start + joint.whole)),
                 most: u16::from(bytes) / 2,
             });
         }
@@ -599,7 +596,9 @@ impl PolledDevice {
     /// Plans anew, except what is refused or under inquiry; each request takes the most
     /// urgent place of those whose points it takes over.
     fn replan(&mut self, now: Mono) {
-        let asked = |slot: &PollSlot| self.reading.inquiries.contains_key(&class(&slot.block));
+        let inquiries = &self.reading.inquiries;
+        let asked =
+            |slot: &PollSlot| class(&slot.block).is_some_and(|c| inquiries.contains_key(&c));
         let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|s| s.is_set_aside() || asked(s));
@@ -622,7 +621,7 @@ impl PolledDevice {
     }
 }
 
-/// Returns the bytes of data in the reply to this many entries.
+/// Returns the bytes of data in the reply to this many entries of a Modbus table.
 fn bytes_for(table: Table, entries: u32) -> u8 {
     let bytes = match table.is_bits() {
         true => entries.div_ceil(8),
@@ -631,20 +630,26 @@ fn bytes_for(table: Table, entries: u32) -> u8 {
     u8::try_from(bytes).unwrap_or(u8::MAX)
 }
 
-fn bytes_of(block: &ReadBlock) -> u8 {
-    bytes_for(block.table, u32::from(block.count))
+/// Returns the bytes of data in the reply to a block of Modbus; `None` in other protocols, whose
+/// requests have no limit of length.
+fn bytes_of(block: &ReadBlock) -> Option<u8> {
+    let range = block.address.entries()?;
+    Some(bytes_for(range.table, u32::from(range.count)))
 }
 
-fn class(block: &ReadBlock) -> Class {
-    (block.table, block.interval, block.priority)
+/// Returns the class of a block of Modbus; requests of other protocols are not planned together.
+fn class(block: &ReadBlock) -> Option<Class> {
+    let range = block.address.entries()?;
+    Some((range.table, block.interval, block.priority))
 }
 
-/// Returns where a block is.
-fn place(block: &ReadBlock) -> Hole {
-    let last = u32::from(block.start) + u32::from(block.count).max(1) - 1;
-    Hole {
-        table: block.table,
-        first: block.start,
-        last: u16::try_from(last).unwrap_or(u16::MAX),
-    }
+/// Returns where a block of Modbus is.
+fn place(block: &ReadBlock) -> Option<Hole> {
+    let range = block.address.entries()?;
+    let (_, end) = range.span();
+    Some(Hole {
+        table: range.table,
+        first: range.start,
+        last: u16::try_from(end - 1).unwrap_or(u16::MAX),
+    })
 }

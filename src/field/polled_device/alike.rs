@@ -1,6 +1,7 @@
 //! A polled device whose replies cannot be told from those of others on its line.
 
 use super::*;
+use crate::field::plan::block_address::BlockAddress;
 
 /// What the outcome of a question of a reply class means to the others of that reply class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,15 +25,26 @@ impl PolledDevice {
 
     /// Returns the reply class of this block's reply, if others have it too.
     pub(super) fn voice(&self, block: &ReadBlock) -> Option<ReplyClass> {
-        self.reply_classes
-            .get(usize::from(block.start))
-            .copied()
-            .flatten()
+        self.reply_class(&block.address)
+    }
+
+    fn reply_class(&self, asked: &BlockAddress) -> Option<ReplyClass> {
+        match asked {
+            BlockAddress::Raw(asked) => {
+                let class = self.reply_classes.get(asked.index.index());
+                class.copied().flatten()
+            }
+            // Their replies name the sender.
+            BlockAddress::Modbus(_) | BlockAddress::Dlt645(_) => None,
+        }
     }
 
     /// Whether the device's replies carry no number by a standard.
     pub(in crate::field) fn is_nameless(&self) -> bool {
-        matches!(self.profile.protocol, Protocol::Raw(_))
+        match self.profile.protocol {
+            Protocol::Raw(_) => true,
+            Protocol::Modbus | Protocol::Dlt645(_) => false,
+        }
     }
 
     /// Whether some reply of the device could be another device's.
@@ -66,8 +78,7 @@ impl PolledDevice {
     ) -> (Option<(ReplyClass, Word)>, Option<Mono>) {
         let copies = now + self.stale.copies_for(self.timeout.most());
         let cleared = self.stale.is_clear().then_some(copies);
-        let which = usize::from(job.ask.start);
-        let Some(voice) = self.reply_classes.get(which).copied().flatten() else {
+        let Some(voice) = self.reply_class(&job.address) else {
             return (None, cleared);
         };
         let timeout = self.timeout.most();

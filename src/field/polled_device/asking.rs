@@ -45,7 +45,7 @@ impl PolledDevice {
                 slot.failures().min(DOUBTED),
                 shared,
                 spends,
-                reply_len(&self.profile, block),
+                reply_len(&block.address),
             )
         })
     }
@@ -53,12 +53,13 @@ impl PolledDevice {
     /// Returns the shortest part of a request of several points.
     pub(super) fn part(&self, slot: usize) -> Option<ReadBlock> {
         let whole = &self.slots.get(slot)?.block;
-        if self.profile.protocol != Protocol::Modbus || whole.points.len() < 2 {
+        let count = |block: &ReadBlock| block.address.entries().map(|range| range.count);
+        if whole.points.len() < 2 || count(whole).is_none() {
             return None;
         }
         let one = |p: &u16| ReadBlock::of(&self.profile, vec![*p], whole);
-        let shortest = whole.points.iter().map(one).min_by_key(|b| b.count)?;
-        (shortest.count < whole.count).then_some(shortest)
+        let shortest = whole.points.iter().map(one).min_by_key(count)?;
+        (count(&shortest) < count(whole)).then_some(shortest)
     }
 
     /// Returns what a device that missed is asked.
@@ -153,9 +154,7 @@ impl PolledDevice {
         let like = like.or_else(|| self.slots.iter().find(fine));
         let like = &like.unwrap_or(wanted).block;
         let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
-        if self.profile.protocol == Protocol::Modbus
-            && let Some(shorter) = like.shortened(&self.profile).find(fine)
-        {
+        if let Some(shorter) = like.shortened(&self.profile).find(fine) {
             return Some((Probe::Shorter, shorter));
         }
         let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
@@ -175,14 +174,15 @@ impl PolledDevice {
         let failing = self.slots[slot].failing.as_ref();
         Request {
             device: self.device,
-            ask: block.ask(self.unit),
+            unit: self.unit,
             timeout: self.patience(&block),
             was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
-            body: self.phrases.speech(&self.profile, &block),
+            body: self.phrases.speech(&block.address),
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block.points.len(),
             points: self.wanted(&block.points, now + self.takes(&block)),
+            address: block.address,
             turnaround: self.turnaround,
             trusted,
             asked: now,

@@ -9,7 +9,8 @@
 
 use crate::base::{Evidence, Miss, Proof};
 
-use crate::field::transaction::request::{Mismatch, Outcome};
+use crate::field::receiver::Mismatch;
+use crate::field::transaction::request::Outcome;
 
 /// "Gateway path unavailable" (§7).
 const GATEWAY_PATH_UNAVAILABLE: u8 = 0x0A;

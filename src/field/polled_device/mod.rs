@@ -28,10 +28,13 @@ use self::timeout::Timeout;
 use super::modbus::Shape;
 use super::plan::ReadBlock;
 use crate::field::plan::holes::{Hole, Holes, speaks_of_addresses};
+use crate::field::plan::lengths::reply_len;
+use crate::field::receiver::Mismatch;
+use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::shared_stale_reply::{ReplyClass, SharedStaleReplies};
 use crate::field::stale::stale_reply::{COPIES, SETTLING, StaleReplies};
-use crate::field::transaction::encode::{Encoder, reply_len};
-use crate::field::transaction::request::{Mismatch, Outcome, Probe, Request};
+use crate::field::transaction::encode::Encoder;
+use crate::field::transaction::request::{Outcome, Probe, Request};
 
 /// The first wait after a miss; the wait doubles.
 pub(super) const RETRY_FLOOR: Duration = Duration::from_millis(500);
@@ -488,7 +491,7 @@ impl PolledDevice {
         let among_others = !job.trusted && self.is_among_others(job.asked);
         // Whether the refusal can only be that of this request.
         let pinned =
-            self.numbered || (!among_others && !self.stale.covers_function(shape.function));
+            self.numbered || (!among_others && !self.stale.covers_refusal(shape.refusal()));
         self.note_others(now, job, outcome, among_others);
         self.stale.was_asked();
         self.note_probe(now, job, outcome);
@@ -502,7 +505,8 @@ impl PolledDevice {
             }
             Outcome::Exception(_) | Outcome::Refused(_) => {
                 self.answered = Some(now);
-                self.stale.refused(now, shape.function, self.timeout.most());
+                self.stale
+                    .refused(now, shape.refusal(), self.timeout.most());
             }
             // Only commands are confirmed.
             Outcome::Confirmed | Outcome::Missed(_) | Outcome::Mismatched(_) => {}
@@ -633,10 +637,11 @@ impl PolledDevice {
         match outcome {
             Outcome::Mismatched(Mismatch::Reply { function, bytes }) => {
                 let (function, bytes) = (*function, *bytes);
-                self.stale.covers(Shape { function, bytes })
+                let shape = ReplyShape::Modbus(Shape { function, bytes });
+                self.stale.covers(shape)
             }
             Outcome::Mismatched(Mismatch::Exception { function, .. }) => {
-                self.stale.covers_function(*function)
+                self.stale.covers_refusal(RefusalShape::Modbus(*function))
             }
             _ => false,
         }
@@ -832,21 +837,22 @@ impl PolledDevice {
         !self.numbered && self.stale.covers(self.shape(block))
     }
 
-    fn shape(&self, block: &ReadBlock) -> Shape {
-        self.phrases.shape(&self.profile, block)
+    fn shape(&self, block: &ReadBlock) -> ReplyShape {
+        self.phrases.shape(&block.address)
     }
 
     fn echo_looks_like_reply(&self, block: &ReadBlock) -> bool {
-        self.profile.protocol == Protocol::Modbus && block.ask(self.unit).echo_looks_like_reply()
+        let range = block.address.entries();
+        range.is_some_and(|range| range.ask(self.unit).echo_looks_like_reply())
     }
 
     /// Returns what this block takes of the line's time, as far as that is known.
     pub(super) fn takes(&self, block: &ReadBlock) -> Duration {
-        self.reading.takes(&self.profile, block)
+        self.reading.takes(block)
     }
 
     fn reply_takes(&self, block: &ReadBlock) -> Duration {
-        self.reading.reply_takes(&self.profile, block)
+        self.reading.reply_takes(block)
     }
 
     /// Returns how long the reply to this block is waited for.
@@ -903,7 +909,7 @@ impl PolledDevice {
     /// not known yet whether the unit is late or says nothing.
     pub(super) fn may_be_late_until(&self, job: &Request) -> Option<Mono> {
         let slot = self.slots.get(job.block)?;
-        let asked = slot.block.ask(self.unit) == job.ask && self.may_be_late(slot);
+        let asked = slot.block.address == job.address && self.may_be_late(slot);
         let latest = self.late_within.unwrap_or(self.timeout.latest());
         asked.then(|| job.asked + latest)
     }

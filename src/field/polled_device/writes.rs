@@ -2,20 +2,21 @@
 
 use super::*;
 use crate::field::modbus::write::Write;
+use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::transaction::request::RequestBody;
 
 impl PolledDevice {
     /// Returns when the device may be asked to write something of this shape: as soon as no
     /// reply that is still on its way could be taken for the reply to this write. `None`: not
     /// before something else is heard of the device.
-    pub(in crate::field) fn writable_at(&self, now: Mono, shape: Shape) -> Option<Mono> {
+    pub(in crate::field) fn writable_at(&self, now: Mono, shape: ReplyShape) -> Option<Mono> {
         if self.misses() > 0 || self.busy {
             return None;
         }
         if self.numbered {
             return Some(now);
         }
-        if self.stale.covers_function(shape.function) {
+        if self.stale.covers_refusal(shape.refusal()) {
             return None;
         }
         let clear = self.stale.no_copies_from(shape).unwrap_or(now);
@@ -36,7 +37,8 @@ impl PolledDevice {
     pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
         Request {
             device: self.device,
-            ask: write.place(),
+            unit: self.unit,
+            address: BlockAddress::Modbus(EntryRange::written(&write)),
             // A write may take longer than any read was seen to take.
             timeout: self.timeout.most(),
             serial: self.serial.clone(),
@@ -45,7 +47,7 @@ impl PolledDevice {
             trusted: true,
             asked: now,
             since: None,
-            shape: write.shape(),
+            shape: ReplyShape::Modbus(write.shape()),
             block: usize::MAX,
             whole: false,
             body: RequestBody::Write(write),
@@ -72,7 +74,7 @@ impl PolledDevice {
                     self.stale.missed(now, shape, patience, job.timeout);
                 }
                 Outcome::Exception(_) => {
-                    self.stale.refused(now, shape.function, patience);
+                    self.stale.refused(now, shape.refusal(), patience);
                     if !among_others {
                         self.stale.resolved(now, patience);
                     }

@@ -1,7 +1,8 @@
 //! Reads what a reply contains where a value stands ([`crate::spec::raw::part`]).
 
 use crate::base::Value;
-use crate::field::decode::number::{Exact, Refusal};
+use crate::field::decode::number::Exact;
+use crate::field::decode::refusal::Refusal;
 use crate::field::decode::{date_time, text};
 use crate::spec::NumberType;
 pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};

@@ -12,6 +12,7 @@ use crate::base::Miss;
 use crate::field::modbus::Shape;
 use crate::field::modbus::write::Write;
 use crate::field::schedule::command::{Command, CommandId, End, Refused, Waiting};
+use crate::field::stale::reply_shape::ReplyShape;
 use crate::spec::Protocol;
 
 impl Schedule {
@@ -21,8 +22,9 @@ impl Schedule {
     /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
         let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
-        if station.profile().protocol != Protocol::Modbus {
-            return Err(Refused::NotModbus);
+        match station.profile().protocol {
+            Protocol::Modbus => {}
+            Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(Refused::NotModbus),
         }
         if !command.entries.fit(command.start) {
             return Err(Refused::DoesNotFit);
@@ -97,10 +99,10 @@ impl Schedule {
 
     fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
         let command = &waiting.command;
-        let shape = Shape {
+        let shape = ReplyShape::Modbus(Shape {
             function: command.entries.function(),
             bytes: 0,
-        };
+        });
         self.station(command.device)?.writable_at(now, shape)
     }
 

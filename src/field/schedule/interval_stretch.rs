@@ -25,7 +25,8 @@
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono};
-use crate::spec::{Priority, Table};
+use crate::field::plan::block_address::BlockAddress;
+use crate::spec::Priority;
 
 /// How long a line must always have something of the class to do until it counts as behind
 /// with the class.
@@ -236,12 +237,8 @@ pub enum Overload {
 pub struct RequestLoad {
     /// The device that is asked.
     pub device: DeviceId,
-    /// The table.
-    pub table: Table,
-    /// The first entry.
-    pub first: u16,
-    /// How many entries.
-    pub count: u16,
+    /// What is asked for.
+    pub address: BlockAddress,
     /// How long the request takes the line, as far as that is known.
     pub takes: Duration,
     /// How often the request is configured to be made.

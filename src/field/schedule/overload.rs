@@ -10,7 +10,7 @@ use super::*;
 use crate::field::modbus::MAX_REGISTERS;
 use crate::field::schedule::interval_stretch::{BEHIND_AFTER, WINDOW};
 use crate::field::test_spec::{number, point, profile, tcp};
-use crate::spec::{Number, Table};
+use crate::spec::{Number, PointSpec, Table};
 
 /// Returns a kind of device with one request for each of these: its interval, in
 /// milliseconds, and its priority.
@@ -30,12 +30,17 @@ fn kind(requests: &[(u64, Priority)]) -> ProfileSpec {
     profile(points.collect())
 }
 
+/// Returns the address of a point.
+fn start(point: &PointSpec) -> u16 {
+    point.address.as_modbus().unwrap().start
+}
+
 /// Returns what each request got of its configured rate, by device and first address.
 fn kept(line: &Line, kinds: &[ProfileSpec], seconds: u64) -> Vec<(Priority, f64)> {
     let mut kept = Vec::new();
     for (device, kind) in (0u32..).zip(kinds) {
         for point in &kind.points {
-            let polls = line.polls.get(&(device, point.address));
+            let polls = line.polls.get(&(device, start(point)));
             let asked = seconds as f64 / point.interval.as_secs_f64();
             let got = polls.map_or(0, Vec::len) as f64;
             kept.push((point.priority, got / asked));
@@ -134,9 +139,9 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
                     .filter(|s| s.due <= now)
                     .map(|s| s.block.priority)
                     .collect();
-                let block = usize::from(job.ask.start);
+                let block = usize::from(job.entries().unwrap().start);
                 let points = &line.kind(&job).points;
-                let own = points.iter().find(|p| usize::from(p.address) == block);
+                let own = points.iter().find(|p| usize::from(start(p)) == block);
                 let own = own.unwrap().priority;
                 assert_eq!(Some(&own), due.iter().min());
                 overtaken += usize::from(due.iter().any(|p| *p > own));
@@ -298,7 +303,7 @@ proptest! {
             let stretched = (own / sure).max(1.0);
             for (device, kind) in (0u32..).zip(&kinds) {
                 for point in kind.points.iter().filter(|p| p.priority == priority) {
-                    let polls = line.polls.get(&(device, point.address));
+                    let polls = line.polls.get(&(device, start(point)));
                     let mut at = vec![begin];
                     at.extend(polls.into_iter().flatten());
                     at.push(line.now);

@@ -47,8 +47,8 @@ impl Line {
     }
 
     pub(super) fn answer(job: &Request) -> Outcome {
-        let n = usize::from(job.ask.count);
-        Outcome::Answered(if job.ask.table.is_bits() {
+        let n = usize::from(job.entries().unwrap().count);
+        Outcome::Answered(if job.entries().unwrap().table.is_bits() {
             Data::Bits(vec![false; n])
         } else {
             Data::Registers(vec![0; n])
@@ -69,7 +69,7 @@ impl Line {
                 Next::Run(job) => {
                     self.now = self.now + self.cost;
                     if job.trusted {
-                        let key = (job.device.0, job.ask.start);
+                        let key = (job.device.0, job.entries().unwrap().start);
                         self.polls.entry(key).or_default().push(self.now);
                     }
                     self.schedule.done(self.now, &job, &Self::answer(&job));
@@ -282,11 +282,13 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
     let Next::Run(second) = s.next(at) else {
         panic!()
     };
-    assert!(!second.trusted && second.ask.shape() == first.ask.shape());
+    assert!(
+        !second.trusted && second.entries().unwrap().shape() == first.entries().unwrap().shape()
+    );
     s.done(at, &second, &Line::answer(&second));
     let mut at = at;
     let third = job_after(&mut s, &mut at);
-    assert!(third.trusted && third.ask.shape() != first.ask.shape());
+    assert!(third.trusted && third.entries().unwrap().shape() != first.entries().unwrap().shape());
     s.done(at, &third, &Line::answer(&third));
     let answered = at;
     let fourth = job_after(&mut s, &mut at);
@@ -295,7 +297,11 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
         "the late reply may have a copy"
     );
     assert!(fourth.trusted, "the doubt is over");
-    assert_eq!(fourth.ask, first.ask, "and what was missed is still owed");
+    assert_eq!(
+        fourth.entries().unwrap(),
+        first.entries().unwrap(),
+        "and what was missed is still owed"
+    );
 }
 
 /// Runs the schedule until its next request.
@@ -332,7 +338,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     let of = |device: u32| asked.iter().filter(move |(_, j)| j.device.0 == device);
     assert_eq!((of(0).count(), of(1).count()), (3, 1));
     let twins: Vec<Mono> = of(0)
-        .filter(|(_, j)| j.ask.count == 2)
+        .filter(|(_, j)| j.entries().unwrap().count == 2)
         .map(|(at, _)| *at)
         .collect();
     assert_eq!(twins, [Mono::START, Mono::START + COPIES]);
@@ -362,7 +368,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     while twins.len() < 2 {
         let job = job_after(&mut s, &mut now);
         s.done(now, &job, &Line::answer(&job));
-        if job.device.0 == 0 && job.ask.count == 2 {
+        if job.device.0 == 0 && job.entries().unwrap().count == 2 {
             twins.push(now);
         }
     }
@@ -381,13 +387,16 @@ fn a_device_with_one_shape_is_asked_something_unmistakable() {
         let first = job_after(&mut s, &mut now);
         s.done(now, &first, &Outcome::Missed(Miss::Silence));
         let attempt = job_after(&mut s, &mut now);
-        assert!(!attempt.trusted && attempt.ask == first.ask);
+        assert!(!attempt.trusted && attempt.entries().unwrap() == first.entries().unwrap());
         s.done(now, &attempt, &Line::answer(&attempt));
         let fence = job_after(&mut s, &mut now);
-        assert!(fence.is_fence() && fence.ask.function() != first.ask.function());
+        assert!(
+            fence.is_fence()
+                && fence.entries().unwrap().function() != first.entries().unwrap().function()
+        );
         s.done(now, &fence, &reply);
         let after = job_after(&mut s, &mut now);
-        assert!(after.trusted && after.ask == first.ask);
+        assert!(after.trusted && after.entries().unwrap() == first.entries().unwrap());
     }
 }
 
@@ -424,7 +433,7 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
         }
     };
     assert_eq!((fences, longer), (1, 1));
-    assert!(settled.trusted && settled.ask == first.ask);
+    assert!(settled.trusted && settled.entries().unwrap() == first.entries().unwrap());
 }
 
 #[test]

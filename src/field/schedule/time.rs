@@ -85,9 +85,7 @@ impl Schedule {
             .max_by_key(|(station, slot)| share(station, slot));
         let burden = |(station, slot): (&PolledDevice, &PollSlot)| RequestLoad {
             device: station.device(),
-            table: slot.block.table,
-            first: slot.block.start,
-            count: slot.block.count,
+            address: slot.block.address.clone(),
             takes: takes(station, slot),
             every: slot.block.interval,
         };

@@ -65,7 +65,7 @@ use std::time::Duration;
 use crate::base::Mono;
 
 use crate::field::line::silence::DELIVERY_GAP;
-use crate::field::modbus::{EXCEPTION, Shape};
+use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 
 /// How many response timeouts after a miss a unit that offers nothing unmistakable is left
 /// alone.
@@ -88,9 +88,9 @@ const HABIT: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, Default)]
 pub struct StaleReplies {
     /// Shapes that were asked for and not answered.
-    abandoned: BTreeSet<Shape>,
+    abandoned: BTreeSet<ReplyShape>,
     /// Of these, the shapes that are dropped when the unit may be asked again.
-    lapsing: BTreeSet<Shape>,
+    lapsing: BTreeSet<ReplyShape>,
     /// Before when nothing is asked that could be answered by what is still owed …
     until: Option<Mono>,
     /// … and before when nothing at all is asked.
@@ -101,9 +101,10 @@ pub struct StaleReplies {
     missed: Option<Mono>,
     /// How far a unit that offers nothing unmistakable has come.
     settling: Option<Settling>,
-    /// Until when copies of replies of these shapes may come. Refusals have no
-    /// bytes and the function of an exception.
-    copies: BTreeMap<Shape, Mono>,
+    /// Until when copies of replies of these shapes may come.
+    copies: BTreeMap<ReplyShape, Mono>,
+    /// Until when copies of these refusals may come.
+    refusal_copies: BTreeMap<RefusalShape, Mono>,
     /// Until when a copy of some reply that was not waited for may come.
     any_copy: Option<Mono>,
     /// When the first reply passed by since the unit was asked last.
@@ -137,7 +138,7 @@ impl StaleReplies {
     /// Returns from when on a request of this shape may be asked, as far as stragglers are
     /// concerned.
     #[must_use]
-    pub fn no_stragglers_from(&self, shape: Shape) -> Option<Mono> {
+    pub fn no_stragglers_from(&self, shape: ReplyShape) -> Option<Mono> {
         self.until.filter(|_| self.covers(shape))
     }
 
@@ -161,22 +162,22 @@ impl StaleReplies {
     /// Returns from when on no copy of an earlier reply can be taken for the reply to a
     /// request of this shape.
     #[must_use]
-    pub fn no_copies_from(&self, shape: Shape) -> Option<Mono> {
+    pub fn no_copies_from(&self, shape: ReplyShape) -> Option<Mono> {
         let answer = self.copies.get(&shape).copied();
-        let refusal = self.copies.get(&refusal_of(shape.function)).copied();
+        let refusal = self.refusal_copies.get(&shape.refusal()).copied();
         answer.max(refusal)
     }
 
     /// Whether a reply of this shape could be an older request's.
     #[must_use]
-    pub fn covers(&self, shape: Shape) -> bool {
+    pub fn covers(&self, shape: ReplyShape) -> bool {
         self.abandoned.contains(&shape)
     }
 
-    /// Whether an exception to this function could be an older request's.
+    /// Whether such a refusal could be an older request's.
     #[must_use]
-    pub fn covers_function(&self, function: u8) -> bool {
-        self.abandoned.iter().any(|s| s.function == function)
+    pub fn covers_refusal(&self, refusal: RefusalShape) -> bool {
+        self.abandoned.iter().any(|s| s.refusal() == refusal)
     }
 
     /// Whether no stale reply can come.
@@ -201,19 +202,21 @@ impl StaleReplies {
         }
         self.rest = self.rest.filter(|until| *until > now);
         self.copies.retain(|_, until| *until > now);
+        self.refusal_copies.retain(|_, until| *until > now);
         self.any_copy = self.any_copy.filter(|until| *until > now);
         self.repeats = self.repeats.filter(|until| *until > now);
     }
 
     /// Notes that a reply of this shape came and was taken.
-    pub fn answered(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+    pub fn answered(&mut self, now: Mono, shape: ReplyShape, timeout: Duration) {
         let until = now + self.copies_for(timeout);
         self.copies.insert(shape, until);
     }
 
-    /// Notes that a refusal of this function came and was taken.
-    pub fn refused(&mut self, now: Mono, function: u8, timeout: Duration) {
-        self.answered(now, refusal_of(function), timeout);
+    /// Notes that such a refusal came and was taken.
+    pub fn refused(&mut self, now: Mono, refusal: RefusalShape, timeout: Duration) {
+        let until = now + self.copies_for(timeout);
+        self.refusal_copies.insert(refusal, until);
     }
 
     /// Whether the unit is known to repeat itself.
@@ -273,7 +276,7 @@ impl StaleReplies {
     /// Notes that a request of this shape got no reply, for which `waited` was waited. The
     /// unit is left alone for as long again, and not asked for this shape for a response
     /// timeout.
-    pub fn missed(&mut self, now: Mono, shape: Shape, timeout: Duration, waited: Duration) {
+    pub fn missed(&mut self, now: Mono, shape: ReplyShape, timeout: Duration, waited: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
         self.owed = self.owed.saturating_add(1);
@@ -285,7 +288,13 @@ impl StaleReplies {
 
     /// Notes that a request that failed like that time and again got no reply: its shape is
     /// asked for again after `lapse`, and believed.
-    pub fn missed_as_before(&mut self, now: Mono, shape: Shape, lapse: Duration, waited: Duration) {
+    pub fn missed_as_before(
+        &mut self,
+        now: Mono,
+        shape: ReplyShape,
+        lapse: Duration,
+        waited: Duration,
+    ) {
         if self.abandoned.insert(shape) {
             self.lapsing.insert(shape);
         }
@@ -311,7 +320,7 @@ impl StaleReplies {
 
     /// Notes a reply that may have been an older request's; the last request's own reply may
     /// then still be on its way.
-    pub fn ambiguous(&mut self, now: Mono, shape: Shape, timeout: Duration) {
+    pub fn ambiguous(&mut self, now: Mono, shape: ReplyShape, timeout: Duration) {
         self.abandoned.insert(shape);
         self.lapsing.remove(&shape);
         self.owed = self.owed.saturating_add(1);
@@ -340,27 +349,21 @@ impl StaleReplies {
     }
 }
 
-const fn refusal_of(function: u8) -> Shape {
-    Shape {
-        function: function | EXCEPTION,
-        bytes: 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::field::modbus::Shape;
 
-    const SHAPE: Shape = Shape {
+    const SHAPE: ReplyShape = ReplyShape::Modbus(Shape {
         function: 3,
         bytes: 4,
-    };
-    const OTHER: Shape = Shape {
+    });
+    const OTHER: ReplyShape = ReplyShape::Modbus(Shape {
         function: 3,
         bytes: 2,
-    };
+    });
     const TIMEOUT: Duration = Duration::from_millis(500);
 
     fn ms(n: u64) -> Mono {
@@ -467,12 +470,12 @@ mod tests {
         d.at(ms(135));
         assert_eq!(d.no_copies_from(SHAPE), None);
         // A refusal has the shape of no answer, and of every answer of its function.
-        d.refused(ms(200), 3, TIMEOUT);
+        d.refused(ms(200), RefusalShape::Modbus(3), TIMEOUT);
         assert_eq!(d.no_copies_from(OTHER), Some(ms(235)));
-        let another = Shape {
+        let another = ReplyShape::Modbus(Shape {
             function: 4,
             bytes: 2,
-        };
+        });
         assert_eq!(d.no_copies_from(another), None);
     }
 

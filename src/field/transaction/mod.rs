@@ -17,14 +17,16 @@ use crate::base::{Miss, UnitId};
 use crate::spec::Framing;
 use crate::spec::raw::{End, Question};
 
-use self::request::{Mismatch, Outcome, Request, RequestBody};
+use self::request::{Outcome, Request, RequestBody};
 use super::dlt645::ask::{Joined, Joining, Wish};
 use super::dlt645::{self, frame};
 use super::modbus::{Data, Reply};
 use super::raw;
 use crate::field::line::silence::Silence;
-use crate::field::modbus::rtu::{Heard, Verdict};
+use crate::field::modbus::rtu::Verdict;
+use crate::field::modbus::write::Call;
 use crate::field::modbus::{ascii, rtu};
+use crate::field::receiver::{Heard, Mismatch};
 
 /// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,22 +68,12 @@ impl Transaction {
     #[must_use]
     pub fn new(job: &Request, framing: Framing) -> Self {
         let (request, ear) = match (&job.body, framing) {
-            (RequestBody::Modbus | RequestBody::Write(_), Framing::Rtu) => {
-                let call = job.call();
-                let request = rtu::frame(call.unit(), &call.pdu());
-                let ear = FrameReceiver::Rtu(call.reply_len(), rtu::Receiver::new(call));
-                (request, ear)
-            }
-            (RequestBody::Modbus | RequestBody::Write(_), Framing::Ascii) => {
-                let call = job.call();
-                let request = ascii::frame(call.unit(), &call.pdu());
-                let ear = FrameReceiver::Ascii(call.reply_len(), ascii::Receiver::new(call));
-                (request, ear)
-            }
+            (RequestBody::Modbus(ask), framing) => modbus(Call::Read(*ask), framing),
+            (RequestBody::Write(write), framing) => modbus(Call::Write(write.clone()), framing),
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
-                let receiver = raw::Receiver::new(question.reply.clone(), request);
+                let receiver = raw::Receiver::new((question.reply.clone(), request));
                 let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
                 (request.to_vec(), ear)
             }
@@ -92,9 +84,11 @@ impl Transaction {
             heard: Heard::default(),
             reply: None,
             frames: 1,
-            unit: matches!(job.body, RequestBody::Modbus | RequestBody::Write(_))
-                .then(|| job.ask.unit),
-            whose: job.ask.unit,
+            unit: match job.body {
+                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(job.unit),
+                RequestBody::Meter(_) | RequestBody::Raw(_) => None,
+            },
+            whose: job.unit,
         }
     }
 
@@ -175,7 +169,7 @@ impl Transaction {
     pub fn may_go_on(&self) -> bool {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
-            FrameReceiver::Ascii(_, ear) => !ear.is_full(),
+            FrameReceiver::Ascii(_, ear) => ear.may_go_on(),
             FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
             FrameReceiver::Raw(_, ear) => ear.may_go_on(),
         }
@@ -184,13 +178,18 @@ impl Transaction {
     /// Whether only silence shows where the reply ends.
     #[must_use]
     pub fn ends_by_silence(&self) -> bool {
-        matches!(&self.receiver, FrameReceiver::Raw(question, _) if matches!(question.reply.end, End::Silence(_)))
+        match &self.receiver {
+            FrameReceiver::Raw(question, _) => matches!(question.reply.end, End::Silence(_)),
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) => false,
+        }
     }
 
     fn modbus(&mut self, verdict: Verdict) -> Step {
         let bytes = |pdu| match self.receiver {
             FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
-            _ => rtu::frame_len(pdu),
+            FrameReceiver::Rtu(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => {
+                rtu::frame_len(pdu)
+            }
         };
         let asked = match &self.receiver {
             FrameReceiver::Rtu(asked, _) | FrameReceiver::Ascii(asked, _) => *asked,
@@ -208,7 +207,7 @@ impl Transaction {
     }
 
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
-        use dlt645::receive::Verdict::{Reply as Heard, Spoiled};
+        use crate::field::receiver::Verdict::{Reply as Heard, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
         let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
             return garbled;
@@ -278,7 +277,7 @@ impl Transaction {
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
-    pub const fn is_reading(&self) -> bool {
+    pub fn is_reading(&self) -> bool {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.is_reading(),
             FrameReceiver::Ascii(_, ear) => ear.is_reading(),
@@ -292,14 +291,16 @@ impl Transaction {
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => Some(ear.missing()),
-            FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
+            FrameReceiver::Rtu(_, ear) => ear.missing(),
+            FrameReceiver::Ascii(_, ear) => ear.missing(),
+            FrameReceiver::Meter(_, _, ear) => ear.missing(),
+            FrameReceiver::Raw(_, ear) => ear.missing(),
         }
     }
 
     /// Returns how the request was missed, when time is up without a step.
     #[must_use]
-    pub const fn miss(&self) -> Miss {
+    pub fn miss(&self) -> Miss {
         match &self.receiver {
             FrameReceiver::Rtu(_, ear) => ear.miss(),
             FrameReceiver::Ascii(_, ear) => ear.miss(),
@@ -349,7 +350,7 @@ impl Transaction {
             FrameReceiver::Rtu(_, ear) => ear.take_heard(),
             FrameReceiver::Ascii(_, ear) => ear.take_heard(),
             FrameReceiver::Meter(ask, _, ear) => {
-                let mut heard = of_meters(ear.take_heard());
+                let mut heard = ear.take_heard();
                 let others = heard.meters.len();
                 heard.meters.retain(|meter| !ask.address.means(*meter));
                 if heard.meters.len() < others {
@@ -357,16 +358,26 @@ impl Transaction {
                 }
                 heard
             }
-            FrameReceiver::Raw(_, ear) => {
-                let raw::receive::Heard { echoes, noise } = ear.take_heard();
-                Heard {
-                    echoes,
-                    noise,
-                    ..Heard::default()
-                }
-            }
+            FrameReceiver::Raw(_, ear) => ear.take_heard(),
         };
         self.heard.add(heard);
+    }
+}
+
+fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
+    let (unit, pdu, reply) = (call.unit(), call.pdu(), call.reply_len());
+    match framing {
+        Framing::Rtu => {
+            let receiver = rtu::Receiver::new(call);
+            (rtu::frame(unit, &pdu), FrameReceiver::Rtu(reply, receiver))
+        }
+        Framing::Ascii => {
+            let receiver = ascii::Receiver::new(call);
+            (
+                ascii::frame(unit, &pdu),
+                FrameReceiver::Ascii(reply, receiver),
+            )
+        }
     }
 }
 
@@ -375,16 +386,6 @@ fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, Frame
     request.extend(ask.frame().seal());
     let receiver = dlt645::Receiver::new(ask.clone());
     (request, FrameReceiver::Meter(ask, joining, receiver))
-}
-
-fn of_meters(heard: dlt645::receive::Heard) -> Heard {
-    Heard {
-        meters: heard.overheard,
-        foreign: heard.foreign,
-        echoes: heard.echoes,
-        noise: heard.noise,
-        ..Heard::default()
-    }
 }
 
 /// Listens to what passes by while no request is under way, in the protocol of the last
@@ -412,8 +413,7 @@ impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
         let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
         if self.last.is_none() {
-            let more = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-            self.heard.noise = self.heard.noise.saturating_add(more);
+            self.heard.count_noise(bytes.len());
         }
         self.judge(verdict);
     }
@@ -436,9 +436,7 @@ impl RawIdleListener {
     /// Takes the bytes that were not the reply; returns the unit that was asked.
     fn take_noise(&mut self) -> Option<UnitId> {
         let (unit, mut ear) = self.last.take()?;
-        let raw::receive::Heard { echoes, noise } = ear.take_heard();
-        self.heard.echoes = self.heard.echoes.saturating_add(echoes);
-        self.heard.noise = self.heard.noise.saturating_add(noise);
+        self.heard.add(ear.take_heard());
         Some(unit)
     }
 }
@@ -464,7 +462,7 @@ impl IdleListener {
             (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
-                let ear = raw::Receiver::new(question.reply.clone(), request);
+                let ear = raw::Receiver::new((question.reply.clone(), request));
                 let heard = self.take_heard();
                 let last = Some((dialogue.whose, ear));
                 *self = IdleListener::Raw(RawIdleListener { last, heard });
@@ -494,7 +492,7 @@ impl IdleListener {
 
     /// Whether bytes are waiting for the rest of their frame.
     #[must_use]
-    pub const fn is_reading(&self) -> bool {
+    pub fn is_reading(&self) -> bool {
         match self {
             IdleListener::Rtu(ear) => ear.is_reading(),
             IdleListener::Ascii(ear) => ear.is_reading(),
@@ -511,7 +509,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(ear) => ear.take_heard(),
             IdleListener::Ascii(ear) => ear.take_heard(),
-            IdleListener::Meter(ear) => of_meters(ear.take_heard()),
+            IdleListener::Meter(ear) => ear.take_heard(),
             IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
         }
     }
@@ -534,7 +532,7 @@ mod tests {
             behind_check: 0,
             preamble: None,
         };
-        let ear = raw::Receiver::new(shape, b"#03\r");
+        let ear = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
             last: Some((unit, ear)),
             heard: Heard::default(),

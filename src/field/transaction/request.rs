@@ -3,24 +3,28 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Miss, Mono};
+use crate::base::{DeviceId, Miss, Mono, UnitId};
 use crate::spec::SerialSpec;
 use crate::spec::raw::Question;
 
 use crate::field::dlt645;
 use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::write::{Call, Carried, Write};
-use crate::field::modbus::{Data, EXCEPTION, ReadRequest, Shape};
+use crate::field::modbus::{Data, ReadRequest};
+use crate::field::plan::block_address::BlockAddress;
+use crate::field::receiver::Mismatch;
+use crate::field::stale::reply_shape::ReplyShape;
 
 /// One request to one device, and what to make of the reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The device that is asked.
     pub device: DeviceId,
-    /// What is read, in the planner's words: entries of a table. Where there are no tables,
-    /// `start` is the number of the profile's question. For a command, the entries that it
-    /// writes.
-    pub ask: ReadRequest,
+    /// The unit id under which the device is configured; see
+    /// [`crate::spec::DeviceSpec::unit`].
+    pub unit: UnitId,
+    /// What is read, in the planner's words; for a command, the entries that it writes.
+    pub address: BlockAddress,
     /// The body of the request, in its protocol.
     pub body: RequestBody,
     /// Settings the line must have meanwhile, if they are not the port's own.
@@ -43,7 +47,7 @@ pub struct Request {
     /// Since when its poll slot had been waiting for the line.
     pub(crate) since: Option<Mono>,
     /// What its reply looks like from outside.
-    pub(crate) shape: Shape,
+    pub(crate) shape: ReplyShape,
     /// Which block of the device the request is for; used by the schedule.
     pub(crate) block: usize,
     /// Whether the request reads the whole block.
@@ -101,20 +105,25 @@ impl Request {
         matches!(self.body, RequestBody::Write(_))
     }
 
-    /// Returns the Modbus request, where the protocol is Modbus.
+    /// Returns what Modbus TCP sends: a request of Modbus, or a question that is carried
+    /// there. `None` for what needs a line of its own.
     #[must_use]
-    pub fn call(&self) -> Call {
+    pub fn call(&self) -> Option<Call> {
         match &self.body {
-            RequestBody::Write(write) => Call::Write(write.clone()),
-            RequestBody::Raw(question) => match question.carried {
-                Some(unit) => Call::Raw(Carried {
-                    unit,
-                    question: Arc::clone(question),
-                }),
-                None => Call::Read(self.ask),
-            },
-            RequestBody::Modbus | RequestBody::Meter(_) => Call::Read(self.ask),
+            RequestBody::Modbus(ask) => Some(Call::Read(*ask)),
+            RequestBody::Write(write) => Some(Call::Write(write.clone())),
+            RequestBody::Raw(question) => Some(Call::Raw(Carried {
+                unit: question.carried?,
+                question: Arc::clone(question),
+            })),
+            RequestBody::Meter(_) => None,
         }
+    }
+
+    /// Returns the entries that are read or written, where the protocol is Modbus.
+    #[must_use]
+    pub fn entries(&self) -> Option<ReadRequest> {
+        Some(self.address.entries()?.ask(self.unit))
     }
 
     /// Whether the request reads all that is read together, and not for once a part.
@@ -127,8 +136,8 @@ impl Request {
 /// The body of a request, in its protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestBody {
-    /// A read of Modbus: [`Request::ask`] says everything.
-    Modbus,
+    /// A read of Modbus.
+    Modbus(ReadRequest),
     /// A write of Modbus.
     Write(Write),
     /// A request of DL/T 645.
@@ -153,43 +162,4 @@ pub enum Outcome {
     Mismatched(Mismatch),
     /// No reply.
     Missed(Miss),
-}
-
-/// A good frame of the unit that was asked, which is not the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mismatch {
-    /// An exception to another function.
-    Exception {
-        /// The function code that it names, without the exception bit.
-        function: u8,
-        /// The exception's code.
-        code: u8,
-    },
-    /// A reply with another function or length.
-    Reply {
-        /// Its function code.
-        function: u8,
-        /// Its byte count.
-        bytes: u8,
-    },
-    /// A reply of a meter of DL/T 645 about something else.
-    OtherDatum,
-}
-
-impl Mismatch {
-    /// Returns the mismatch of a Modbus frame, by the first two bytes of its PDU.
-    #[must_use]
-    pub const fn of_pdu(function: u8, second: u8) -> Self {
-        if function & EXCEPTION == 0 {
-            Mismatch::Reply {
-                function,
-                bytes: second,
-            }
-        } else {
-            Mismatch::Exception {
-                function: function & !EXCEPTION,
-                code: second,
-            }
-        }
-    }
 }

@@ -309,11 +309,11 @@ impl<'a> Whom<'a> {
                         let unit = device.unit.to_string();
                         entry.field(JournalField::UnitId.name(), &unit);
                     }
-                    (_, Some(meter)) => {
+                    (Protocol::Dlt645(_), Some(meter)) => {
                         let address = meter.to_string();
                         entry.field(JournalField::MeterAddress.name(), &address);
                     }
-                    (_, None) => {}
+                    (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => {}
                 }
                 entry.field(JournalField::ProductKey.name(), device.product_key.as_str());
                 entry.field(JournalField::DeviceName.name(), device.device_name.as_str());

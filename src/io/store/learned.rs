@@ -189,8 +189,11 @@ impl Inner {
 fn kind(profile: &ProfileSpec) -> Kind {
     let mut digest = Sha256::new();
     for p in &profile.points {
-        let words = format!("{} {} {};", word(p.table), p.address, p.codec.width());
-        digest.update(words.as_bytes());
+        // Holes are learned of Modbus only.
+        if let Some(place) = p.address.as_modbus() {
+            let words = format!("{} {} {};", word(place.table), place.start, p.codec.width());
+            digest.update(words.as_bytes());
+        }
     }
     let bytes = digest.finalize();
     let digest = bytes.iter().take(16).map(|b| format!("{b:02x}")).collect();

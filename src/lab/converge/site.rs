@@ -15,9 +15,9 @@ use crate::lab::platform::{
 };
 use crate::spec::{
     BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointSpec, PortSpec, PostPolicy,
-    ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions, Table,
-    TcpSpec, Transport, WordOrder,
+    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointAddress, PointSpec, PortSpec,
+    PostPolicy, ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions,
+    Table, TcpSpec, Transport, WordOrder,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -426,8 +426,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
     let point = |n: u16| PointSpec {
         shown: Default::default(),
         id: format!("Value{n}"),
-        table: Table::HoldingRegister,
-        address: n,
+        address: PointAddress::modbus(Table::HoldingRegister, n),
         codec: Codec::Number {
             kind: Number::U16,
             words: WordOrder::High,

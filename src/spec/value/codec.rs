@@ -4,10 +4,10 @@ use super::{
     ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Half, Measure, Number, NumberType,
     WordOrder,
 };
-use crate::spec::dlt645::{Item, Place};
+use crate::spec::dlt645::Item;
 use crate::spec::raw::Part;
 
-/// How bits and registers become a value.
+/// How bits, registers and bytes become a value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Codec {
     /// A coil or discrete input.
@@ -55,8 +55,6 @@ pub enum Codec {
     Datum {
         /// The datum.
         item: Item,
-        /// Where in its reply the value stands.
-        place: Place,
         /// The factor that the value is multiplied by first.
         scale: Decimal,
         /// The addend after scaling.
@@ -69,17 +67,18 @@ pub enum Codec {
 }
 
 impl Codec {
-    /// Returns how many table entries (bits or registers) the value covers, from the address of
-    /// its point on. One request reads all of them, so a value is never put together from two
-    /// moments.
+    /// Returns how many entries of a Modbus table (bits or registers) the value covers, from the
+    /// address of its point on; none in other protocols. One request reads all of them, so a value
+    /// is never put together from two moments.
     #[must_use]
     pub fn width(&self) -> u16 {
         match self {
-            Codec::Bool | Codec::Bit(_) | Codec::Datum { .. } | Codec::Part(_) => 1,
+            Codec::Bool | Codec::Bit(_) => 1,
             Codec::Number { kind, .. } => kind.registers(),
             Codec::Measure(measure) => measure.width(),
             Codec::Text { registers, .. } | Codec::Letters { registers, .. } => *registers,
             Codec::DateTime(moment) => moment.registers(),
+            Codec::Datum { .. } | Codec::Part(_) => 0,
         }
     }
 

@@ -330,7 +330,7 @@ pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
         behind_check: 1,
         preamble: None,
     };
-    let mut receiver = raw::Receiver::new(shape.clone(), b"$012B7\r");
+    let mut receiver = raw::Receiver::new((shape.clone(), b"$012B7\r"));
     let Some(raw::receive::Verdict::Reply(reply)) = bursts.iter().find_map(|burst| {
         let pieces = pieces(burst, rng);
         let taken = pieces.into_iter().find_map(|p| receiver.push(p));

@@ -278,10 +278,17 @@ fn journey(line: &LineSpec, profile: &ProfileSpec, readings: &[Reading]) -> Dura
     let at_of = |p: u16| &profile.points[usize::from(p)];
     let ends = readings.iter().map(|r| {
         let point = at_of(r.point);
-        (point.address, point.address + point.codec.width())
+        let start = point.address.as_modbus().unwrap().start;
+        (start, start + point.codec.width())
     });
     let (first, last) = ends.fold((u16::MAX, 0), |(a, b), (c, d)| (a.min(c), b.max(d)));
-    let bytes = match at_of(readings[0].point).table.is_bits() {
+    let bytes = match at_of(readings[0].point)
+        .address
+        .as_modbus()
+        .unwrap()
+        .table
+        .is_bits()
+    {
         true => usize::from(last - first).div_ceil(8),
         false => usize::from(last - first) * 2,
     };

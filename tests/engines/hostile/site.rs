@@ -200,11 +200,12 @@ pub(crate) fn were_true(
         };
         readings.iter().all(|reading| {
             let point = &profile.points[usize::from(reading.point)];
-            let word = |address| unit.truth(now, point.table, address).map(u64::from);
+            let place = point.address.as_modbus().unwrap();
+            let word = |address| unit.truth(now, place.table, address).map(u64::from);
             let there = match point.codec.width() {
-                1 => word(point.address),
-                _ => word(point.address)
-                    .zip(word(point.address + 1))
+                1 => word(place.start),
+                _ => word(place.start)
+                    .zip(word(place.start + 1))
                     .map(|(high, low)| high << 16 | low),
             };
             match reading.value {

@@ -247,7 +247,8 @@ impl World {
         let from = Wall::from_millis(at.as_millis() - JOURNEY);
         self.rig.with(|line, _| {
             let unit = line.unit(device.unit).unwrap();
-            unit.held(from..=at, point.table, point.address, words)
+            let place = point.address.as_modbus().unwrap();
+            unit.held(from..=at, place.table, place.start, words)
         })
     }
 

@@ -238,7 +238,10 @@ impl Line {
             let from = sent.max(unit.busy)
                 + self.silence.between_frames()
                 + unit.delay.draw(&mut self.rng);
-            let until = from + self.silence.transmission(job.ask.reply_len() + AROUND);
+            let until = from
+                + self
+                    .silence
+                    .transmission(job.entries().unwrap().reply_len() + AROUND);
             unit.busy = until;
             reply = Some((from, until));
         }
@@ -250,7 +253,7 @@ impl Line {
             self.proofs.insert(device, at);
             if job.trusted && !job.points.is_empty() {
                 self.polls
-                    .entry((device, job.ask.start))
+                    .entry((device, job.entries().unwrap().start))
                     .or_default()
                     .push(at);
             }
@@ -277,7 +280,7 @@ impl Line {
                 from,
                 until,
                 device,
-                shape: job.ask.shape(),
+                shape: job.entries().unwrap().shape(),
             });
             return (deadline, Outcome::Missed(Miss::Silence));
         }
@@ -292,12 +295,14 @@ impl Line {
             return (at, Outcome::Missed(Miss::Garbled));
         }
         // A unit answers in order: its older reply would be taken for this one.
-        let older = |l: &Late| l.until <= from && l.device == device && l.shape == job.ask.shape();
+        let older = |l: &Late| {
+            l.until <= from && l.device == device && l.shape == job.entries().unwrap().shape()
+        };
         self.wrong += u64::from(job.trusted && self.late.iter().any(older));
         self.last_byte = until;
-        let registers = vec![0; usize::from(job.ask.count)];
-        let data = match job.ask.table.is_bits() {
-            true => Data::Bits(vec![false; usize::from(job.ask.count)]),
+        let registers = vec![0; usize::from(job.entries().unwrap().count)];
+        let data = match job.entries().unwrap().table.is_bits() {
+            true => Data::Bits(vec![false; usize::from(job.entries().unwrap().count)]),
             false => Data::Registers(registers),
         };
         (until, Outcome::Answered(data))

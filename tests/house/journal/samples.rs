@@ -164,7 +164,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
         Field::PointsRefused {
             device: ONE,
             points: "Energy".into(),
-            at: hole,
+            what: "holding registers 3 to 9".into(),
             code: 2,
         },
         Field::DatumRefused {

@@ -54,17 +54,26 @@ fn plain(kind: Number) -> Codec {
     numeric(kind, WordOrder::High, ByteOrder::High, (1, 0), (0, 0))
 }
 
+/// Returns entries from this one on; how many says the reply.
+fn entries(table: Table, start: u16) -> BlockAddress {
+    BlockAddress::Modbus(EntryRange {
+        table,
+        start,
+        count: 1,
+    })
+}
+
 fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
     let point = PointSpec {
         shown: Default::default(),
         id: "x".into(),
-        table: Table::HoldingRegister,
-        address: 100,
+        address: PointAddress::modbus(Table::HoldingRegister, 100),
         codec,
         interval: Duration::from_secs(1),
         priority: Default::default(),
     };
-    decode(&point, 100, &Data::Registers(registers.to_vec()))
+    let all = entries(Table::HoldingRegister, 100);
+    decode(&point, &all, &Data::Registers(registers.to_vec()))
 }
 
 #[test]
@@ -202,16 +211,24 @@ fn bits_and_states() {
     let coil = PointSpec {
         shown: Default::default(),
         id: "x".into(),
-        table: Table::Coil,
-        address: 7,
+        address: PointAddress::modbus(Table::Coil, 7),
         codec: Codec::Bool,
         interval: Duration::from_secs(1),
         priority: Default::default(),
     };
     let bits = Data::Bits(vec![false, true]);
-    assert_eq!(decode(&coil, 6, &bits), Ok(Value::Bool(true)));
-    assert_eq!(decode(&coil, 8, &bits), Err(Refusal::NotCovered));
-    assert_eq!(decode(&coil, 5, &bits), Err(Refusal::NotCovered));
+    assert_eq!(
+        decode(&coil, &entries(Table::Coil, 6), &bits),
+        Ok(Value::Bool(true))
+    );
+    assert_eq!(
+        decode(&coil, &entries(Table::Coil, 8), &bits),
+        Err(Refusal::NotCovered)
+    );
+    assert_eq!(
+        decode(&coil, &entries(Table::Coil, 5), &bits),
+        Err(Refusal::NotCovered)
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Miss;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, Part, Wish};
 use crate::field::dlt645::frame::{Control, Edition};
@@ -277,7 +278,7 @@ fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     assert_eq!(data(r.push(&reply(1, [8, 9]))), Some(vec![8, 9]));
     let heard = r.heard();
     assert_eq!((heard.echoes, heard.foreign), (1, 3));
-    assert_eq!(heard.overheard, [meter(2), meter(1)]);
+    assert_eq!(heard.meters, [meter(2), meter(1)]);
 }
 
 #[test]
@@ -290,7 +291,7 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     assert!(outer.windows(18).any(|w| w == reply(1, [6, 6])));
     let (verdict, heard, miss) = hear(ask(1), &outer);
     assert_eq!(verdict, None);
-    assert_eq!((heard.overheard, miss), (vec![meter(9)], Miss::Foreign));
+    assert_eq!((heard.meters, miss), (vec![meter(9)], Miss::Foreign));
 }
 
 #[test]
@@ -310,7 +311,7 @@ fn a_babbling_line_is_bounded() {
     for _ in 0..1000 {
         r.push(&[0xFE; 64]);
         r.push(&[0x68; 64]);
-        assert!(r.unread.len() <= MAX_BURST);
+        assert!(r.finder().unread.len() <= MAX_BURST);
     }
     assert_eq!(r.miss(), Miss::Garbled);
 }

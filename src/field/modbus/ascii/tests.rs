@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Miss;
 use crate::field::modbus::Data;
 use crate::field::modbus::ReadRequest;
 use crate::spec::Table;
@@ -180,7 +181,7 @@ fn a_babbling_line_is_bounded() {
     r.push(b":");
     for _ in 0..1000 {
         assert_eq!(r.push(&[b'7'; 64]), None);
-        assert!(r.line.len() <= MAX_FRAME);
+        assert!(r.finder().line.len() <= MAX_FRAME);
     }
     assert_eq!(r.miss(), Miss::Garbled);
 }

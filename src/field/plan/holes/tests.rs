@@ -13,7 +13,7 @@ use crate::field::polled_device::adaptive_plan::Finding;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::field::transaction::request::{Outcome, Request};
-use crate::spec::{Number, PortSpec, Spec};
+use crate::spec::{Number, PointAddress, PortSpec, Spec};
 
 const TABLE: Table = Table::HoldingRegister;
 
@@ -79,7 +79,7 @@ impl World {
 
     fn answer(&mut self, job: &Request) -> Outcome {
         let missing = &self.missing[job.device.index()];
-        let (from, n) = (job.ask.start, job.ask.count);
+        let (from, n) = (job.entries().unwrap().start, job.entries().unwrap().count);
         let stopped = self.stopped.iter().any(|s| s.contains(&self.now));
         let fickle = self.fickle.is_some_and(|a| (from..from + n).contains(&a));
         self.moods += usize::from(fickle);
@@ -103,8 +103,12 @@ impl World {
                     self.now = self.now + Duration::from_millis(5);
                     let outcome = self.answer(&job);
                     let refused = matches!(outcome, Outcome::Exception(_));
-                    self.asked
-                        .push((job.device, job.ask.start, job.ask.count, refused));
+                    self.asked.push((
+                        job.device,
+                        job.entries().unwrap().start,
+                        job.entries().unwrap().count,
+                        refused,
+                    ));
                     if !refused {
                         for p in &job.points {
                             self.read
@@ -133,7 +137,10 @@ impl World {
         let bad = self.bad_points();
         let named = |device: &DeviceId, start: u16, count: u16| {
             let points = &self.spec.devices[device.index()].profile.points;
-            count == 1 && bad.iter().any(|p| points[usize::from(*p)].address == start)
+            count == 1
+                && bad
+                    .iter()
+                    .any(|p| points[usize::from(*p)].address == PointAddress::modbus(TABLE, start))
         };
         let refused = self.asked.iter().filter(|(.., refused)| *refused);
         let mut others = 0;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::base::Miss;
 use crate::field::raw::check::{Check, Sum, Written};
 use crate::field::raw::reply::Fixed;
 
@@ -66,7 +67,7 @@ fn quiet() -> Shape {
 }
 
 fn hear(shape: &Shape, request: &[u8], bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
-    let mut r = Receiver::new(shape.clone(), request);
+    let mut r = Receiver::new((shape.clone(), request));
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
     (verdict, r.heard(), miss)
@@ -81,15 +82,15 @@ fn taken(verdict: Option<Verdict>) -> Option<Vec<u8>> {
 
 #[test]
 fn a_reply_ends_by_terminator_length_or_silence() {
-    let mut r = Receiver::new(dcon(), b"#01\r");
+    let mut r = Receiver::new((dcon(), b"#01\r"));
     let reply = dcon_reply("+025.12");
     assert_eq!(taken(r.push(&reply)), Some(reply));
 
-    let mut r = Receiver::new(counted(), &[0x55, 7]);
+    let mut r = Receiver::new((counted(), &[0x55, 7]));
     let reply = counted_reply(7, 42);
     assert_eq!(taken(r.push(&reply)), Some(reply));
 
-    let mut r = Receiver::new(quiet(), b"T?");
+    let mut r = Receiver::new((quiet(), b"T?"));
     assert_eq!(r.push(b"OK=12"), None);
     assert_eq!(taken(r.silence()), Some(b"OK=12".to_vec()));
 }
@@ -156,10 +157,10 @@ fn what_ends_like_a_reply_and_is_none_ends_the_wait() {
 
 #[test]
 fn a_babbling_line_is_bounded_and_its_tail_no_reply() {
-    let mut r = Receiver::new(dcon(), b"#01\r");
+    let mut r = Receiver::new((dcon(), b"#01\r"));
     for _ in 0..100 {
         assert_eq!(r.push(&[b'x'; 64]), None);
-        assert!(r.unread.len() <= LONGEST);
+        assert!(r.finder().0.as_ref().unwrap().unread.len() <= LONGEST);
     }
     let reply = dcon_reply("+1");
     assert_eq!(r.push(&reply), None);
@@ -190,7 +191,7 @@ proptest! {
     ) {
         let wire = pieces.concat();
         let (at_once, heard, miss) = hear(&shape, b"#01\r", &wire);
-        let mut r = Receiver::new(shape, b"#01\r");
+        let mut r = Receiver::new((shape, b"#01\r"));
         let mut verdict = None;
         for part in wire.chunks(cut) {
             verdict = verdict.or_else(|| r.push(part));

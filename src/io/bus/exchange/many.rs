@@ -5,7 +5,7 @@ use crate::field::modbus::tcp::Settled;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
-use super::tcp::{NOTHING_FOLLOWS, answered, no_stream};
+use super::tcp::{NOTHING_FOLLOWS, answered, no_stream, not_carried};
 use super::{Ended, Exchange, LATE_BITES, Lost, Speech, lost};
 
 /// A request whose reply is awaited.
@@ -46,7 +46,8 @@ impl Exchange {
         let Speech::Tcp(stream) = &mut self.speech else {
             return Err(no_stream());
         };
-        let (id, request) = stream.ask(job.call());
+        let call = job.call().ok_or_else(not_carried)?;
+        let (id, request) = stream.ask(call);
         let timeout = job.timeout;
         // The request counts as in flight even if sending it fails.
         let with = self.flights.len() + 1;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::{Miss, Mono};
 use crate::field::line::arrival::Arrival;
-use crate::field::modbus::rtu::Heard;
+use crate::field::receiver::Heard;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::field::transaction::{Step, Transaction};
 use crate::spec::Framing;

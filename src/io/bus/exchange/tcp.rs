@@ -25,7 +25,7 @@ impl Exchange {
         let Some(stream) = self.stream() else {
             return Err(no_stream());
         };
-        let request = stream.send(job.call());
+        let request = stream.send(job.call().ok_or_else(not_carried)?);
         let sent = self.send(&request, job.timeout).await?;
         let reply = self.await_reply(sent + job.timeout).await?;
         let meanwhile = self.heard();
@@ -127,6 +127,13 @@ impl Exchange {
 
 /// Makes the error of an exchange without a Modbus TCP stream, which cannot happen by how an
 /// exchange is made.
+pub(super) fn not_carried() -> Lost {
+    Lost {
+        why: "Modbus TCP does not carry the protocol of the request".into(),
+        ..no_stream()
+    }
+}
+
 pub(super) fn no_stream() -> Lost {
     Lost {
         why: "it is not a connection of Modbus TCP".into(),

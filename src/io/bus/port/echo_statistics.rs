@@ -2,7 +2,7 @@
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
 use crate::field::diagnostics::events::Notice;
-use crate::field::modbus::rtu::Heard;
+use crate::field::receiver::Heard;
 
 /// The echoes that were heard, and which of them were reported.
 #[derive(Debug, Default)]

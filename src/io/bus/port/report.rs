@@ -15,13 +15,14 @@ use crate::base::{
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::diagnostics::events::{Heaviest, Notice};
-use crate::field::diagnostics::trouble::{Trouble, Troubles};
+use crate::field::diagnostics::trouble::Trouble;
+use crate::field::diagnostics::troubles::Troubles;
 use crate::field::dlt645::ask::Wish;
 use crate::field::modbus::in_flight::Fault;
-use crate::field::modbus::rtu::Heard;
-use crate::field::plan::forecast::what_is_read;
+use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
+use crate::field::receiver::Heard;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::bus::bus_monitor::BusMonitor;
@@ -206,7 +207,7 @@ impl Report {
                     let device = self.spec.device(h.device)?;
                     Some(Heaviest {
                         device: device.name.clone(),
-                        what: what_is_read(&device.profile, h.table, h.first, h.count),
+                        what: h.address.to_string(),
                         takes: h.takes,
                         every: h.every,
                     })
@@ -378,7 +379,7 @@ impl Report {
             let Some(point) = device.profile.points.get(usize::from(*index)) else {
                 continue;
             };
-            match decode(point, job.ask.start, data) {
+            match decode(point, &job.address, data) {
                 Ok(value) => readings.push(Reading {
                     device: job.device,
                     point: *index,
@@ -410,24 +411,34 @@ impl Report {
             Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
             Outcome::Refused(_) if job.is_fence() => return,
             Outcome::Refused(word) => Trouble::Declines(*word),
-            Outcome::Exception(code) => Trouble::Refuses {
-                code: *code,
-                table: job.ask.table,
-                first: job.ask.start,
-                count: job.ask.count,
-            },
+            Outcome::Exception(code) => {
+                let code = *code;
+                match &job.address {
+                    BlockAddress::Modbus(range) => Trouble::Refuses {
+                        code,
+                        table: range.table,
+                        first: range.start,
+                        count: range.count,
+                    },
+                    BlockAddress::Raw(asked) => {
+                        let question = asked.index;
+                        Trouble::RefusesQuestion { code, question }
+                    }
+                    // DL/T 645 has no exceptions.
+                    BlockAddress::Dlt645(_) => Trouble::Foreign,
+                }
+            }
             Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
             Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
-        let ask = job.ask;
         let other_id = ended.heard.other_id;
         self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
             (Trouble::Refuses { .. }, _) => String::new(),
             (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
                 format!("transaction id {} instead of {}", id.seen, id.wanted)
             }),
-            (_, RequestBody::Modbus) => format!(
+            (_, RequestBody::Modbus(ask)) => format!(
                 "function {}, {} from address {}",
                 ask.function(),
                 ask.count,
@@ -436,8 +447,8 @@ impl Report {
             (_, RequestBody::Write(write)) => format!(
                 "function {}, {} from address {}",
                 write.entries.function(),
-                ask.count,
-                ask.start
+                EntryRange::written(write).count,
+                write.start
             ),
             (_, RequestBody::Meter(ask)) => match &ask.wish {
                 Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::base::DeviceId;
 use crate::field::test_spec::{installation, number, point, profile, serial};
-use crate::spec::Number;
+use crate::spec::{Number, PointAddress};
 
 const HOLE: Hole = Hole {
     table: Table::HoldingRegister,
@@ -49,7 +49,7 @@ async fn what_was_learned_is_known_in_the_next_life_and_only_of_that_kind() {
     renamed.name = "other".into();
     assert_eq!(second.of(&renamed), Holes::new());
     let mut moved = ProfileSpec::clone(kind);
-    moved.points[1].address += 1;
+    moved.points[1].address = PointAddress::modbus(Table::HoldingRegister, 21);
     assert_eq!(second.of(&moved), Holes::new());
 }
 

@@ -4,8 +4,6 @@
 use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
 use crate::field::diagnostics::events::Notice;
-use crate::field::plan::ReadBlock;
-use crate::field::plan::forecast::what_is_read;
 use crate::field::polled_device::adaptive_plan::Finding;
 
 impl Report {
@@ -22,12 +20,12 @@ impl Report {
             Finding::PointsRefused {
                 device,
                 points,
-                at,
+                address,
                 code,
             } => Notice::PointsRefused {
                 device,
                 points: self.points(device, &points),
-                at,
+                what: address.to_string(),
                 code,
             },
             Finding::DatumRefused {
@@ -42,24 +40,24 @@ impl Report {
             Finding::PointsFail {
                 device,
                 points,
-                block,
+                address,
                 how,
                 code,
             } => Notice::PointsFail {
                 device,
                 points: self.points(device, &points),
-                what: self.what(device, &block),
+                what: address.to_string(),
                 how,
                 code,
             },
             Finding::LongRequestsFail {
                 device,
-                block,
+                range,
                 most,
             } => Notice::LongRequestsFail {
                 device,
-                what: self.what(device, &block),
-                count: block.count,
+                what: range.to_string(),
+                count: range.count,
                 most,
             },
             Finding::LongRequestsAnswered { device } => Notice::LongRequestsAnswered { device },
@@ -96,14 +94,6 @@ impl Report {
             how,
         })
         .await
-    }
-
-    /// Returns a description of the block that is read.
-    fn what(&self, device: DeviceId, block: &ReadBlock) -> String {
-        let profile = self.spec.device(device).map(|d| &d.profile);
-        profile.map_or_else(String::new, |p| {
-            what_is_read(p, block.table, block.start, block.count)
-        })
     }
 
     /// Returns the ids of the points, as configured.

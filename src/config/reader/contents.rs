@@ -1,0 +1,39 @@
+//! The contents of the files that a configuration names.
+
+use super::problem::Wrong;
+use super::section::{Notes, shown};
+use super::source::{Source, Want};
+use super::tree::OriginId;
+
+/// Returns the bytes of a file that was named at `origin`.
+pub(crate) fn contents<'a>(
+    source: &'a Source,
+    origin: OriginId,
+    want: &Want,
+    notes: &mut Notes,
+) -> Option<&'a [u8]> {
+    match &source.bytes {
+        Ok(bytes) => {
+            notes.look_at(source, origin);
+            Some(bytes)
+        }
+        Err(why) => {
+            let (Want::File(name)
+            | Want::Secret(name)
+            | Want::Bundle(name)
+            | Want::Pattern(name)
+            | Want::Credential(name)) = want;
+            notes.error(
+                origin,
+                format!("{}, but {why}", shown(name)),
+                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
+            );
+            None
+        }
+    }
+}
+
+/// Returns where a file was looked for, unless that is what was written.
+pub(crate) fn looked_for(written: &str, path: &str) -> Option<String> {
+    (written != path).then(|| format!("looked for {path}"))
+}

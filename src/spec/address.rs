@@ -1,0 +1,77 @@
+//! Where a point is, in the words of its protocol.
+//!
+//! Each protocol has an address of its own, and no protocol borrows another's: a new protocol is
+//! a variant here, and every place that has to know it stops compiling.
+
+use super::Table;
+use super::dlt645::Place;
+
+/// Where the value of a point is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PointAddress {
+    /// In a table of a Modbus device.
+    Modbus(ModbusAddress),
+    /// In a datum of a DL/T 645 meter.
+    Dlt645(DatumAddress),
+    /// In the reply to a question of a protocol without a standard; its codec says where there.
+    Raw(QuestionIndex),
+}
+
+/// A place in the tables of a Modbus device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModbusAddress {
+    /// The table.
+    pub table: Table,
+    /// 0-based address of the first register or bit.
+    pub start: u16,
+}
+
+/// A place in the data of a DL/T 645 meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatumAddress {
+    /// The datum.
+    pub item: ItemIndex,
+    /// Where in the reply the value stands.
+    pub place: Place,
+}
+
+/// The index of an item of [`super::Protocol::Dlt645`] in its profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ItemIndex(pub u16);
+
+impl ItemIndex {
+    /// Returns the index into the list of items.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+/// The index of a question of [`super::Protocol::Raw`] in its profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuestionIndex(pub u16);
+
+impl QuestionIndex {
+    /// Returns the index into the list of questions.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0.into()
+    }
+}
+
+impl PointAddress {
+    /// Builds the address of an entry of a Modbus table.
+    #[must_use]
+    pub const fn modbus(table: Table, start: u16) -> Self {
+        PointAddress::Modbus(ModbusAddress { table, start })
+    }
+
+    /// Returns the place in the tables, where the protocol is Modbus.
+    #[must_use]
+    pub const fn as_modbus(self) -> Option<ModbusAddress> {
+        match self {
+            PointAddress::Modbus(place) => Some(place),
+            PointAddress::Dlt645(_) | PointAddress::Raw(_) => None,
+        }
+    }
+}
