@@ -242,7 +242,7 @@ impl World {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
-                Output::Errand(errand) => panic!("no configuration was pushed: {errand:?}"),
+                Output::RemoteTask(errand) => panic!("no configuration was pushed: {errand:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }

@@ -305,7 +305,7 @@ fn is_in(path: &str, module: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('/') || rest == ".rs" || rest == "_tests.rs")
 }
 
-fn demand_none(breaches: &[String]) {
+pub(crate) fn demand_none(breaches: &[String]) {
     assert!(breaches.is_empty(), "\n{}\n", breaches.join("\n"));
 }
 

@@ -259,17 +259,17 @@ static CRATE: LazyLock<Modules> = LazyLock::new(|| Modules::read(&sources("src")
 
 #[test]
 fn files_know_each_other_in_one_direction() {
-    super::demand_none(&unexcused(circles(&CRATE), CIRCLES));
+    crate::rules::demand_none(&unexcused(circles(&CRATE), CIRCLES));
 }
 
 #[test]
 fn methods_stand_with_their_type() {
-    super::demand_none(&unexcused(split_types(&CRATE), SPLIT_TYPES));
+    crate::rules::demand_none(&unexcused(split_types(&CRATE), SPLIT_TYPES));
 }
 
 #[test]
 fn no_field_is_open_to_its_folder() {
-    super::demand_none(&unexcused(open_fields(&CRATE), OPEN_FIELDS));
+    crate::rules::demand_none(&unexcused(open_fields(&CRATE), OPEN_FIELDS));
 }
 
 // Each rule is shown a breach it must find and correct code it must not report.
