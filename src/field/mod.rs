@@ -7,6 +7,7 @@
 //! | [`polled_device`] | what one device is asked, how often, and how long a reply is waited for |
 //! | [`transaction`] | one request and its reply, on a line where bytes are all there is |
 //! | [`modbus`], [`dlt645`], [`raw`] | which bytes are the reply, in each protocol and framing |
+//! | [`receiver`] | what the receivers of all protocols share |
 //! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
 //! | [`decode`] | what a reply means |
 //! | [`stale`] | which replies may not be believed |
