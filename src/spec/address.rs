@@ -3,7 +3,6 @@
 //! Each protocol has an address of its own, and no protocol borrows another's: a new protocol is
 //! a variant here, and every place that has to know it stops compiling.
 
-use super::Table;
 use super::dlt645::Place;
 
 /// Where the value of a point is.
@@ -24,6 +23,39 @@ pub struct ModbusAddress {
     pub table: Table,
     /// 0-based address of the first register or bit.
     pub start: u16,
+}
+
+/// The four Modbus tables (Modbus Application Protocol V1.1b3 §4.3) and the
+/// function that reads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// Coils, read by function 1.
+    Coil,
+    /// Discrete inputs, read by function 2.
+    DiscreteInput,
+    /// Holding registers, read by function 3.
+    HoldingRegister,
+    /// Input registers, read by function 4.
+    InputRegister,
+}
+
+impl Table {
+    /// Returns whether the entries of the table are single bits.
+    #[must_use]
+    pub const fn is_bits(self) -> bool {
+        matches!(self, Table::Coil | Table::DiscreteInput)
+    }
+
+    /// Returns the function code that reads the table.
+    #[must_use]
+    pub const fn read_function(self) -> u8 {
+        match self {
+            Table::Coil => 1,
+            Table::DiscreteInput => 2,
+            Table::HoldingRegister => 3,
+            Table::InputRegister => 4,
+        }
+    }
 }
 
 /// A place in the data of a DL/T 645 meter.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::dlt645::{Address, Item};
 use super::raw::Question;
 use super::{
-    Adapter, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits,
+    Adapter, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits, Table,
     TransactionIds,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
@@ -367,37 +367,4 @@ pub struct Shown {
     pub stale_after: Option<Duration>,
     /// The titles of 0 and 1 of a single bit. Titles of numbers are in [`Measure`].
     pub titles: Option<States>,
-}
-
-/// The four Modbus tables (Modbus Application Protocol V1.1b3 §4.3) and the
-/// function that reads each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Table {
-    /// Coils, read by function 1.
-    Coil,
-    /// Discrete inputs, read by function 2.
-    DiscreteInput,
-    /// Holding registers, read by function 3.
-    HoldingRegister,
-    /// Input registers, read by function 4.
-    InputRegister,
-}
-
-impl Table {
-    /// Returns whether the entries of the table are single bits.
-    #[must_use]
-    pub const fn is_bits(self) -> bool {
-        matches!(self, Table::Coil | Table::DiscreteInput)
-    }
-
-    /// Returns the function code that reads the table.
-    #[must_use]
-    pub const fn read_function(self) -> u8 {
-        match self {
-            Table::Coil => 1,
-            Table::DiscreteInput => 2,
-            Table::HoldingRegister => 3,
-            Table::InputRegister => 4,
-        }
-    }
 }

@@ -16,7 +16,7 @@ pub mod reload;
 pub mod remote;
 pub mod value;
 
-pub use address::{DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex};
+pub use address::{DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
@@ -24,7 +24,7 @@ pub use cloud::{
 pub use control::ControlSpec;
 pub use field::{
     DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
-    ProfileSpec, Protocol, Reads, SerialSpec, Shown, Table, TcpSpec,
+    ProfileSpec, Protocol, Reads, SerialSpec, Shown, TcpSpec,
 };
 pub use line::{
     Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,

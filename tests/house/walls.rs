@@ -12,36 +12,13 @@ use super::source::{Source, Token, is_name, sources};
 type Exceptions<'a> = &'a [(&'a str, &'a str)];
 
 /// Where files may still know each other in a circle.
-const CIRCLES: Exceptions = &[
-    (
-        "src/cloud/alink/",
-        "the engine's parts still name the engine",
-    ),
-    (
-        "src/config/",
-        "the readers of a point's parts still name each other",
-    ),
-    ("src/field/", "parts of a request still name each other"),
-];
+const CIRCLES: Exceptions = &[];
 
 /// Where a type's methods may still stand beside the type's own file.
-const SPLIT_TYPES: Exceptions = &[
-    (
-        "src/cloud/alink/",
-        "the engine's parts are methods of the engine",
-    ),
-    ("src/field/dlt645/", "how a data identifier is asked"),
-    ("src/field/raw/", "how a part of a reply is read"),
-];
+const SPLIT_TYPES: Exceptions = &[];
 
 /// Where a field may still be open to the folder around it.
-const OPEN_FIELDS: Exceptions = &[
-    ("src/cloud/alink/", "the sendings are read by their queue"),
-    (
-        "src/field/modbus/",
-        "the header is read by the frame's finder",
-    ),
-];
+const OPEN_FIELDS: Exceptions = &[];
 
 /// A breach: the files it is in, and the sentence that says what it is.
 #[derive(Debug)]

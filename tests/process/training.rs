@@ -254,7 +254,10 @@ devices:
 
     told("disable a1SubDemoPk meter-1", "Disable");
     assert_eq!(gateway.log_in().await, 522);
-    told("disable a1SubDemoPk meter-2", "no such device, connection or fault");
+    told(
+        "disable a1SubDemoPk meter-2",
+        "no such device, connection or fault",
+    );
 
     told("cut", "Cut");
     gateway.is_cut().await;
