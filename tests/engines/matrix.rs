@@ -16,7 +16,7 @@ mod figures;
 #[path = "../fixture/matrix/kinds.rs"]
 mod kinds;
 #[path = "../fixture/matrix/notices.rs"]
-mod notices;
+pub(crate) mod notices;
 #[path = "../fixture/matrix/plant.rs"]
 #[expect(dead_code, reason = "the tests on sockets use more of it")]
 mod plant;

@@ -64,7 +64,7 @@ impl Subscriber for Ear {
 /// Runs a life with a receiver for all log lines in it.
 fn listen<F: Future>(life: impl FnOnce(Ear) -> F) {
     let ear = Ear::default();
-    let _listening = tracing::subscriber::set_default(ear.clone());
+    let _listening = crate::matrix::notices::listen(ear.clone());
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
