@@ -2,10 +2,6 @@
 //! and every line it would write at `info` counted.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
