@@ -10,11 +10,6 @@
 //! readings lost; and the notices.
 //! they should be; readings lost; and the notices.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
-
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;

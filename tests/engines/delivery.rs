@@ -1,11 +1,6 @@
 //! Readings arrive: at the pace of the messages and not of the replies, once where
 //! nothing is lost, and every value counted as delivered was accepted.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
-
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -3,10 +3,6 @@
 //! dies. [`Life::judge`] checks what must be true of every such life.
 
 #![cfg(feature = "lab")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -7,11 +7,6 @@
 //! `ALINK_HAMMER_SEED=n` where they begin; a failure names its round, which alone fails
 //! again.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
-
 pub(crate) mod parsers;
 
 use alink_gateway::base::Rng;

@@ -8,7 +8,6 @@
 //!
 //! All four framings go through the port's task as it runs in the daemon.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod lives;
 mod ported;

@@ -13,6 +13,10 @@
 #[path = "../fixture/gateway.rs"]
 mod gateway;
 #[path = "../fixture/installation.rs"]
+#[cfg_attr(
+    not(feature = "lab"),
+    allow(dead_code, reason = "the tests with the lab use more of it")
+)]
 mod installation;
 #[cfg(feature = "lab")]
 #[path = "../fixture/port_task.rs"]

@@ -7,7 +7,6 @@
 //! `ALINK_MATRIX_SEED=n` begins the sample elsewhere, `ALINK_MATRIX_SAMPLE=n` makes
 //! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod death;
 #[path = "../fixture/matrix/devices.rs"]
@@ -16,7 +15,7 @@ mod figures;
 #[path = "../fixture/matrix/kinds.rs"]
 mod kinds;
 #[path = "../fixture/matrix/notices.rs"]
-mod notices;
+pub(crate) mod notices;
 #[path = "../fixture/matrix/plant.rs"]
 #[expect(dead_code, reason = "the tests on sockets use more of it")]
 mod plant;

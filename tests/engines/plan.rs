@@ -1,5 +1,4 @@
 //! `alink-gateway plan`: the table for a person and the JSON for a program.
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::fs;
 use std::path::Path;

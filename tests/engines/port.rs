@@ -1,7 +1,6 @@
 //! The real port task on a pipe, with the model of a line at the other end, on virtual
 //! time: whatever the line does, no value is wrong and no frame is interrupted.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod behind;
 mod commands;

@@ -2,10 +2,6 @@
 //! and every line it would write at `info` counted.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -64,7 +60,7 @@ impl Subscriber for Ear {
 /// Runs a life with a receiver for all log lines in it.
 fn listen<F: Future>(life: impl FnOnce(Ear) -> F) {
     let ear = Ear::default();
-    let _listening = tracing::subscriber::set_default(ear.clone());
+    let _listening = crate::matrix::notices::listen(ear.clone());
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

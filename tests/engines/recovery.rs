@@ -2,11 +2,6 @@
 //! batches, deleted devices, slow replies. The real engine against a small model
 //! of the platform, on virtual time.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
-
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

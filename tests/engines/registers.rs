@@ -1,11 +1,6 @@
 //! The meaning of registers, as other programs read them: pymodbus for whole numbers,
 //! floats and text, CPython for half precision. The data names its sources.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
-
 use std::time::Duration;
 
 use crate::installation::point;

@@ -2,11 +2,6 @@
 //! virtual time, cloud messages counted.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and a failing seed says how to run it again"
-)]
 
 mod plant;
 

@@ -3,10 +3,6 @@
 //! time.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -2,7 +2,6 @@
 //! with every fault they have, against the codecs of the product: no value is wrong,
 //! and without faults none is missing.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! Turns on a line, on virtual time: how much time dead and slow units take from the
 //! others, and that no unit that is merely slow is taken for dead.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod figures;
 #[path = "turns/line.rs"]

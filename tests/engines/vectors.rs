@@ -1,11 +1,6 @@
 //! Signatures that other programs computed: published examples, captured SDK traffic,
 //! and another implementation of HMAC. The data names the source of each.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test, and a helper of tests, says no"
-)]
-
 use alink_gateway::base::Secret;
 use alink_gateway::cloud::alink::registration::identity;
 use alink_gateway::cloud::alink::registration::identity::Credentials;

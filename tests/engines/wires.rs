@@ -3,7 +3,6 @@
 //! time: whatever fault there is, no value is wrong, and a dead meter costs the others
 //! nothing.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod published;
 

@@ -6,10 +6,6 @@
 //! [`REMEMBERED`].
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::print_stderr,
-    reason = "a failing seed says how to run it again"
-)]
 
 pub(crate) mod house;
 mod invariants;

@@ -6,8 +6,6 @@
 //! lists exceptions); `environment` lists variables; `credentials/` stands for
 //! systemd's directory. `BLESS=1` writes the output to `expect.txt`, for review.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test says no")]
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

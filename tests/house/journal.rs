@@ -5,11 +5,6 @@
 //! notice there is. `BLESS=1 cargo test --test house journal` writes
 //! `packaging/journal.md` and adds new kinds to the golden file.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
-
 mod catalog;
 mod samples;
 

@@ -2,13 +2,6 @@
 //! alert rules name only metrics that exist, and the table names all of them. `BLESS=1`
 //! writes the table anew.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
-#![allow(dead_code, reason = "the tests with strangers share how to find them")]
-
 use crate::tools;
 use std::collections::BTreeSet;
 use std::fmt::Write;

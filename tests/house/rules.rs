@@ -6,11 +6,6 @@
 //! borders, so this test does. Each rule is a function over sources and is shown a
 //! small breach it must find.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "helpers of a test: a panic is how a test says no"
-)]
-
 use std::process::Command;
 
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};

@@ -1,11 +1,6 @@
 //! The platform on real sockets: used by the client of rumqttc and by the tools of
 //! mosquitto, over TCP, over TLS, and from behind a real mosquitto.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test says no by panicking, and says what it skipped"
-)]
 
 use crate::tools;
 use std::net::SocketAddr;

@@ -2,12 +2,6 @@
 //! time, between the lab's meters and the lab's platform.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
-#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
 
 use crate::tools;
 use std::fs::{self, Permissions};

@@ -11,12 +11,6 @@
 //! process writes to stderr is awaited as an event; no test sleeps and hopes.
 
 #![cfg(feature = "lab")]
-#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

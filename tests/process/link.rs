@@ -2,12 +2,6 @@
 //! TLS by a certificate authority made by openssl, and a listener that sends nothing.
 //! Behaviour in time is tested on virtual time beside the code.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a panic is how a test says no, and a skipped test says so"
-)]
-
 use crate::{installation, tools};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;

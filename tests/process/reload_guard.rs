@@ -1,8 +1,6 @@
 //! A reload that leaves out many devices, in the real program: refused in whichever way
 //! it is requested, until it is confirmed.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test says no")]
-
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Lines};
 use std::os::unix::fs::PermissionsExt;

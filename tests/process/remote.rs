@@ -4,11 +4,6 @@
 //! that cross the whole house.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
 
 use crate::mosquitto;
 use crate::tools;

@@ -3,11 +3,6 @@
 //! They show that real clients work with the model, which keeps it honest: no author
 //! wrote both sides. Nothing of them ships. `tests/run` installs them.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test says no by panicking, and says what it skipped"
-)]
 
 use crate::tools;
 use std::collections::BTreeMap;

@@ -1,11 +1,6 @@
 //! Listening to a port: the real port task, the model of a line at the other end, and a
 //! witness in between that records every byte.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test says no by panicking, and says what it skipped"
-)]
 
 use crate::tools;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! The plant and the platform of the lab as people start them, and the orders they take
 //! while they run.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -8,11 +8,6 @@
 //! of the unit's `MemoryMax=`.
 
 #![cfg(feature = "lab")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a panic is how a test says no, and what it prints are its figures"
-)]
 
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};

@@ -1,7 +1,6 @@
 //! The demo as people start it: the real daemon on a real terminal and real sockets, in
 //! real time. Its report must be what happened.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::process::{Command, Output};
 

@@ -1,7 +1,6 @@
 //! One failing request, on a pseudo terminal and at a socket: the same devices as in
 //! the fault matrix, in real time.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 #[path = "../fixture/matrix/devices.rs"]
 #[expect(dead_code, reason = "the matrix uses more of it")]

@@ -6,12 +6,6 @@
 //! service stops as it should afterwards.
 
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
-#![allow(dead_code, reason = "the tests of whole processes share their helpers")]
 
 mod flood;
 mod flood_broker;

@@ -1,7 +1,6 @@
 //! TCP peers that misbehave, on real sockets, in real time: faults of the connection do
 //! not count against a device, and no value is lost or wrong.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 mod gateway;
 mod several;

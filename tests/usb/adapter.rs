@@ -6,11 +6,6 @@
 //!
 //! Takes minutes; `tests/run --long` makes the machine and runs it.
 #![cfg(feature = "lab")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "helpers of a test: a panic is how a test says no, and what it prints explains it"
-)]
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

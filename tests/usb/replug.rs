@@ -3,7 +3,6 @@
 //! /dev/serial/by-id do. `tests/usb/adapter.rs` tests what needs a real adapter and a real
 //! kernel.
 #![cfg(feature = "lab")]
-#![expect(clippy::unwrap_used, reason = "a test says no by panicking")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
