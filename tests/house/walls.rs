@@ -15,7 +15,16 @@ type Exceptions<'a> = &'a [(&'a str, &'a str)];
 const CIRCLES: Exceptions = &[];
 
 /// Where a type's methods may still stand beside the type's own file.
-const SPLIT_TYPES: Exceptions = &[];
+const SPLIT_TYPES: Exceptions = &[
+    (
+        "src/field/dlt645/",
+        "an item of a profile is plain data; how a meter writes it is known here alone",
+    ),
+    (
+        "src/field/raw/",
+        "a part of a reply is plain data; how its bytes are read is known here alone",
+    ),
+];
 
 /// Where a field may still be open to the folder around it.
 const OPEN_FIELDS: Exceptions = &[];

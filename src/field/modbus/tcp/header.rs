@@ -19,11 +19,11 @@ pub(super) const KNOWN_BY: usize = HEADER + 1;
 /// Header and function of one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) transaction: u16,
+    pub transaction: u16,
     /// What the length field says: the length of unit and PDU.
-    pub(super) length: usize,
-    pub(super) unit: UnitId,
-    pub(super) function: u8,
+    pub length: usize,
+    pub unit: UnitId,
+    pub function: u8,
 }
 
 impl Header {
@@ -64,9 +64,9 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The request's transaction id; `None`: replies are numbered otherwise.
-    pub(super) id: Option<u16>,
-    pub(super) unit: UnitId,
-    pub(super) function: u8,
+    pub id: Option<u16>,
+    pub unit: UnitId,
+    pub function: u8,
 }
 
 impl Asked {
