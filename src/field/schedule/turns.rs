@@ -57,11 +57,12 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
-    /// Whether the try goes before this poll: a try that confirms a silence goes before all,
-    /// any other takes its turn. Only a try that is paid for takes time from answering
-    /// devices.
+    /// Whether the try goes before this poll: a try that confirms a silence goes before all if
+    /// no poll is lost by it, any other takes its turn. Only a try that is paid for takes time
+    /// from answering devices.
     pub(super) fn goes_before(&self, poll: &DuePoll) -> bool {
-        self.may_go_before && (self.confirms || self.rank < poll.rank)
+        let at_once = self.confirms && self.impact < Impact::Loss;
+        self.may_go_before && (at_once || self.rank < poll.rank)
     }
 }
 
@@ -184,7 +185,8 @@ impl Schedule {
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
             confirms: urgent,
-            may_go_before: self.budget_allows(now, urgent),
+            // Credit is for the tries that cannot be made otherwise.
+            may_go_before: self.budget_allows(now, urgent && harm == Impact::Loss),
             rank: s.retry_rank(now),
         };
         Some((attempt, urgent, s.served()))

@@ -335,7 +335,7 @@ mod tests {
             ),
             (
                 LinkDown::Protocol("x".into()),
-                "broke the protocol: x; is this an MQTT port?",
+                "violated the protocol: x; is this an MQTT port?",
             ),
         ] {
             let words = link_words(&why);
