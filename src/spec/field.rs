@@ -365,6 +365,6 @@ pub struct Shown {
     /// The age from which the value counts as stale; not below the interval. `None`: two
     /// intervals and the time a reply may take.
     pub stale_after: Option<Duration>,
-    /// The titles of 0 and 1 of a single bit. Titles of numbers are in [`Measure`].
+    /// The titles of 0 and 1 of a single bit. Titles of numbers are in [`super::Measure`].
     pub titles: Option<States>,
 }
