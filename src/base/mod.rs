@@ -3,8 +3,8 @@
 //! Plain data and arithmetic. The room decides nothing, knows no bus and no platform, and
 //! reads no clock: callers pass the time as [`Now`] and chance as [`Rng`].
 //!
-//! The files lie side by side, though there are many: each is one small type that stands
-//! alone, and a room names the type and no folder.
+//! The files lie side by side, though there are many: each is one type, or a few
+//! that belong together, and stands alone; a room names the type and no folder.
 
 pub mod backoff;
 pub mod digest;

@@ -4,7 +4,7 @@
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
 //! second platform has its place beside it.
 //!
-//! **The boundary.** Rooms above name nothing of [`alink`] (held by `tests/house.rs`). They
+//! **The boundary.** Rooms above name nothing of [`alink`] (held by `tests/house/rules.rs`). They
 //! use only what is re-exported here, which any platform has:
 //!
 //! | word | direction | what |

@@ -109,8 +109,7 @@
 //! the connection or the next reload.
 //!
 //! Not done here: carrying out commands (`orders` only answers that they are not
-//! supported), and the spool (which will take the readings that [`engine::Cloud`] settles
-//! or drops).
+//! supported), and a store on flash for the readings that cannot be delivered.
 
 pub mod clock;
 pub mod connect;

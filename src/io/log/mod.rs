@@ -9,7 +9,7 @@
 //! - **Notices** go out by the gateway's own sender of the journal's native protocol
 //!   (`journald.rs`). Their fields and ids are interface (`base/journal.rs`) and the fields
 //!   differ from notice to notice, while `tracing` wants field names fixed where the event is
-//!   written; so eighty lines that write datagrams are simpler.
+//!   written; so a file that writes datagrams is simpler.
 //! - **Records of libraries** and the gateway's own traces go through `tracing` (with the `log`
 //!   bridge), and from there by the same sender (`record.rs`), or as text. tracing-journald
 //!   would use a socket that blocks while the journal is stalled, and would block the only

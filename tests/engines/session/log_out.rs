@@ -54,6 +54,24 @@ fn reasons(w: &World) -> Vec<(LogoutReason, Vec<u32>)> {
 }
 
 #[test]
+fn a_device_that_answers_again_during_its_log_out_was_logged_out_for_its_silence() {
+    let mut w = online(1);
+    let silent = LogoutReason::Silent {
+        missed: 3,
+        quiet: secs(12),
+    };
+    w.wanted.insert(0, Presence::Offline);
+    w.cloud.want_offline(w.now, DeviceId(0), silent);
+    w.settle();
+    w.delay = secs(2);
+    assert!(w.run_for(secs(10), |w| w.session(0) == Session::LoggingOut));
+    w.want([0], Presence::Online);
+    w.run(secs(10));
+    assert_eq!(w.session(0), Session::In);
+    assert_eq!(reasons(&w), [(silent, vec![0])]);
+}
+
+#[test]
 fn a_log_out_is_told_with_its_reason_and_counted_by_it() {
     let mut w = online(5);
     let silent = |missed| LogoutReason::Silent {

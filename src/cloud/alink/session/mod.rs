@@ -83,6 +83,9 @@ struct Device {
     wanted: Presence,
     /// Why the device is wanted offline, if it was wanted online before.
     why_offline: Option<LogoutReason>,
+    /// Why the device is being logged out, since the log-out was asked: what is wanted may
+    /// change before the answer.
+    leaves_for: Option<LogoutReason>,
     actual: SessionState,
     place: QueuePlace,
     block: Option<RetryBlock>,
@@ -120,6 +123,7 @@ impl Default for Device {
         Device {
             wanted: Presence::Offline,
             why_offline: None,
+            leaves_for: None,
             actual: SessionState::Out,
             place: QueuePlace::Nowhere,
             block: None,
@@ -334,8 +338,14 @@ impl Sessions {
         }
     }
 
-    /// Returns why this device is logged out.
-    pub(crate) fn logout_reason(&self, id: DeviceId) -> LogoutReason {
+    /// Returns why this device was logged out: the reason for which that was asked.
+    fn logout_reason(&self, id: DeviceId) -> LogoutReason {
+        let asked = self.devices[id.index()].leaves_for;
+        asked.unwrap_or_else(|| self.reason_to_leave(id))
+    }
+
+    /// Returns why this device is to be logged out now.
+    fn reason_to_leave(&self, id: DeviceId) -> LogoutReason {
         let device = &self.devices[id.index()];
         match (device.wanted, self.stopping) {
             (Presence::Offline, _) if let Some(reason) = device.why_offline => reason,

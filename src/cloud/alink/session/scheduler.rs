@@ -208,7 +208,12 @@ impl Sessions {
         (request.serial, request.sent) = (self.serial, now);
         for &id in &request.group.members {
             self.withdraw(id);
+            let leaves_for = match kind {
+                SessionChange::LogIn => None,
+                SessionChange::LogOut => Some(self.reason_to_leave(id)),
+            };
             let device = &mut self.devices[id.index()];
+            device.leaves_for = leaves_for;
             let unsure = device.actual == SessionState::Unsure;
             if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
                 device.unsettled_since = (kind, self.serial);
