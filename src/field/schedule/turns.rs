@@ -49,8 +49,8 @@ pub(super) struct Attempt {
     pub impact: Impact,
     /// Whether the try is to confirm a silence that has just begun.
     confirms: bool,
-    /// Whether the budget of attempts that take time from answering devices has time for
-    /// the try. On a line that is nearly full a poll is due at any time, so a try that only
+    /// Whether the try is paid for from the budget of attempts that take time from answering
+    /// devices. On a line that is nearly full a poll is due at any time, so a try that only
     /// delays polls would wait for ever for a moment at which none is.
     may_go_before: bool,
     rank: Mono,
@@ -140,8 +140,9 @@ impl Schedule {
     /// while the answering devices need not wait for it to speak of. An attempt that only
     /// makes them wait is paid from a fifth of the clock, at moments at which no poll is due.
     /// An attempt that could cost a poll, or that goes before a poll that is due, is paid from
-    /// a twentieth, on credit if it is to confirm a silence that has just begun. Such an
-    /// attempt goes before all polls; the others take their turn among them.
+    /// a twentieth. An attempt that confirms a silence that has just begun goes before all
+    /// polls if it costs none, and is paid on credit if it could cost one; otherwise an
+    /// attempt takes its turn among the polls.
     pub(super) fn next_attempt(&self, now: Mono) -> Option<Attempt> {
         if self.most_out > 1 && self.out.len() + 1 >= self.most_out {
             return None;
@@ -164,19 +165,18 @@ impl Schedule {
             device.into_iter().chain(requests)
         });
         tries
-            .min_by_key(|(attempt, urgent, served)| (attempt.at, !urgent, attempt.rank, *served))
-            .map(|(attempt, ..)| attempt)
+            .min_by_key(|(attempt, served)| (attempt.at, !attempt.confirms, attempt.rank, *served))
+            .map(|(attempt, _)| attempt)
     }
 
-    /// Returns how a device that missed is tried next, whether that is to confirm a silence
-    /// that has just begun, and when the device was served last.
+    /// Returns how a device that missed is tried next, and when the device was served last.
     fn try_of_device(
         &self,
         now: Mono,
         i: usize,
         s: &PolledDevice,
         leeway: Leeway,
-    ) -> Option<(Attempt, bool, u64)> {
+    ) -> Option<(Attempt, u64)> {
         let urgent = s.is_urgent();
         let harm = leeway.impact_of(s.attempt_takes(now));
         let attempt = Attempt {
@@ -185,11 +185,12 @@ impl Schedule {
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
             confirms: urgent,
-            // Credit is for the tries that cannot be made otherwise.
-            may_go_before: self.budget_allows(now, urgent && harm == Impact::Loss),
+            // A try that could cost a poll is paid for already, perhaps on credit; credit is
+            // for the tries that cannot be made otherwise.
+            may_go_before: harm == Impact::Loss || self.budget.allows(now),
             rank: s.retry_rank(now),
         };
-        Some((attempt, urgent, s.served()))
+        Some((attempt, s.served()))
     }
 
     /// Returns the same for a request that is set aside.
@@ -200,7 +201,7 @@ impl Schedule {
         s: &PolledDevice,
         j: usize,
         leeway: Leeway,
-    ) -> (Attempt, bool, u64) {
+    ) -> (Attempt, u64) {
         let slot = &s.slots()[j];
         // A request that failed once is a poll like others, unless another poll would be
         // lost by it.
@@ -223,18 +224,10 @@ impl Schedule {
             at: self.affordable(now, at, harm, false),
             impact: harm,
             confirms: false,
-            may_go_before: harm == Impact::Loss && self.budget_allows(now, false),
+            may_go_before: harm == Impact::Loss,
             rank: slot.due + PATIENCE,
         };
-        (attempt, false, s.served())
-    }
-
-    /// Whether an attempt that takes time from answering devices can be paid for now.
-    fn budget_allows(&self, now: Mono, urgent: bool) -> bool {
-        match urgent {
-            true => self.budget.allows_urgent(now),
-            false => self.budget.allows(now),
-        }
+        (attempt, s.served())
     }
 
     /// Returns when an attempt that may be made at this time can be paid for.
