@@ -26,7 +26,7 @@ pub enum LogoutReason {
     Removed,
     /// The platform refused the device, and the device may count as online there all the same.
     Refused,
-    /// More devices may be online than the platform allows.
+    /// More devices may be online than `cloud.session.online` allows.
     QuotaFull,
     /// A new configuration has another connection to the platform.
     ConnectionChanges,
@@ -91,7 +91,9 @@ impl LogoutReason {
             LogoutReason::PortDown => "the port is down",
             LogoutReason::Removed => "no longer configured",
             LogoutReason::Refused => "refused by the platform",
-            LogoutReason::QuotaFull => "more devices may be online than the platform allows",
+            LogoutReason::QuotaFull => {
+                "more devices may be online than cloud.session.online allows"
+            }
             LogoutReason::ConnectionChanges => "the connection to the platform changes",
             LogoutReason::Stopping => "the service stops",
             LogoutReason::NotHeardOf => {
