@@ -44,6 +44,28 @@ fn a_full_gateway_waits_until_one_leaves() {
 }
 
 #[test]
+fn a_device_believed_offline_for_a_full_gateway_is_logged_out_once_it_is_not_wanted() {
+    // Both answers are untrue: the device has a session, and needs no place to log in
+    // again.
+    let mut w = online(3);
+    w.platform.moods = vec![520, 428];
+    w.put(2, 0, 1);
+    assert!(w.run_for(secs(2), |w| w.platform.moods.is_empty()));
+    w.want([2], Presence::Offline);
+    w.run(secs(20));
+    assert_eq!(w.platform.online, BTreeSet::from([0, 1]));
+
+    // The wish changes only after the answers.
+    let mut w = online(3);
+    w.platform.moods = vec![520, 428];
+    w.put(2, 0, 1);
+    assert!(w.run_for(secs(2), |w| w.session(2) == Session::Out));
+    w.want([2], Presence::Offline);
+    w.run(secs(20));
+    assert_eq!(w.platform.online, BTreeSet::from([0, 1]));
+}
+
+#[test]
 fn never_more_than_the_configured_number_is_online() {
     let mut spec = spec(12, 1);
     spec.cloud.session.online = 10;

@@ -339,7 +339,7 @@ impl Cloud {
         wake = Wake::earlier(wake, self.posts.wake_at());
         let sums = self.outbox.settles_at();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
-        wake = Wake::earlier(wake, self.sessions.lingering_due());
+        wake = Wake::earlier(wake, self.sessions.shown_online_due());
         if !self.link {
             wake = Wake::earlier(wake, self.remote_due());
         } else {
@@ -419,7 +419,7 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
-        if self.link && self.sessions.end_lingering(mono) {
+        if self.link && self.sessions.log_out_shown_online(mono) {
             return true;
         }
         if self.sessions.end_blocks(mono) {

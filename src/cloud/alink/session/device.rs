@@ -95,17 +95,18 @@ pub(crate) enum SessionState {
     },
 }
 
-/// Why a device may still be shown online although it has no session: for some kinds (LoRa)
-/// the platform cannot see that they have left.
+/// Why a device may still be shown online although it has no session as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ShownOnline {
     /// The device is not shown online.
     No,
-    /// It is not known how an earlier run of this program ended.
-    LastLife,
-    /// The device may have been online when the last connection ended, and nothing was
-    /// learned about it since.
-    LastConnection,
+    /// It is not known how an earlier run of this program ended. For some kinds of device
+    /// (LoRa) the platform cannot see that they have left.
+    EarlierRun,
+    /// The device may have been online in this run, and no answer has said since that it is
+    /// offline: the connection ended meanwhile, or the absence was concluded from a refused
+    /// log-in.
+    ThisRun,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -46,7 +46,7 @@ use crate::cloud::alink::wire::topic::SessionAsk;
 
 /// How long after a new connection devices are logged out that may still be shown online
 /// from before it, and are not wanted: the devices that are wanted go first.
-pub(crate) const LINGERING: Duration = Duration::from_secs(10);
+pub(crate) const SHOWN_ONLINE_WAIT: Duration = Duration::from_secs(10);
 
 /// What is wanted of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ struct Device {
     hold: Option<LoginNeed>,
     topology_place: TopologyPlace,
     /// Whether the device may still be shown online although it has no session.
-    lingers: ShownOnline,
+    shown_online: ShownOnline,
     /// Whether a log event said that the device is online, and none yet that it no longer
     /// is.
     announced: bool,
@@ -134,7 +134,7 @@ impl Default for Device {
             refusals: 0,
             hold: None,
             topology_place: TopologyPlace::default(),
-            lingers: ShownOnline::No,
+            shown_online: ShownOnline::No,
             announced: false,
             new_secret: false,
             asked: 0,
@@ -241,7 +241,7 @@ pub(crate) struct Sessions {
     /// Devices that came online (`true`) or went offline since the last call.
     changes: Vec<(DeviceId, bool)>,
     /// When to log out devices that were online on the last connection.
-    lingering_due: Option<Mono>,
+    shown_online_due: Option<Mono>,
     /// Devices that could log in if they did not need this step first, since the last call.
     held: Vec<(DeviceId, LoginNeed)>,
     /// Devices that the platform does not know, since the last call.
@@ -255,7 +255,7 @@ impl Sessions {
     pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
         let with_hold = |d: &DeviceSpec| Device {
             hold: d.secret.is_empty().then_some(LoginNeed::Register),
-            lingers: ShownOnline::LastLife,
+            shown_online: ShownOnline::EarlierRun,
             ..Device::default()
         };
         Sessions {
@@ -279,7 +279,7 @@ impl Sessions {
             why_stopping: LogoutReason::Stopping,
             unconfirmed: 0,
             changes: Vec::new(),
-            lingering_due: None,
+            shown_online_due: None,
             held: Vec::new(),
             unknown: Vec::new(),
             heard: Mono::START,
@@ -291,7 +291,7 @@ impl Sessions {
 
     pub(crate) fn link_up(&mut self, now: Mono) {
         self.link = true;
-        self.lingering_due = Some(now + LINGERING);
+        self.shown_online_due = Some(now + SHOWN_ONLINE_WAIT);
         self.forgive_requests(now);
         for id in self.ids() {
             self.settle(now, id, now);
@@ -301,20 +301,20 @@ impl Sessions {
     /// Takes note that the connection is gone, and every session with it; no wish changes.
     pub(crate) fn link_down(&mut self) {
         self.link = false;
-        self.lingering_due = None;
+        self.shown_online_due = None;
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = [0; 2];
         self.places.forget();
         for id in self.ids() {
-            let lingers = self.devices[id.index()].actual != SessionState::Out;
+            let had_session = self.devices[id.index()].actual != SessionState::Out;
             self.set_actual(id, SessionState::Out);
             let device = &mut self.devices[id.index()];
             device.place = QueuePlace::Nowhere;
             device.kick = None;
             (device.asked, device.refusals) = (0, 0);
-            if lingers {
-                device.lingers = ShownOnline::LastConnection;
+            if had_session {
+                device.shown_online = ShownOnline::ThisRun;
             }
         }
     }
@@ -326,7 +326,7 @@ impl Sessions {
             if presence == Presence::Online {
                 device.why_offline = None;
             }
-            self.linger_no_longer(id);
+            self.doubt_shown_online(id);
             self.settle(now, id, since);
         }
     }
@@ -364,12 +364,12 @@ impl Sessions {
         for waiting in self.waiting.values_mut() {
             waiting.not_before = now;
         }
-        self.lingering_due = None;
+        self.shown_online_due = None;
         for id in self.ids() {
             // Devices that may still be shown online from the last connection are logged
             // out now, because there is no later.
-            if self.devices[id.index()].lingers == ShownOnline::LastConnection {
-                self.linger_no_longer(id);
+            if self.devices[id.index()].shown_online == ShownOnline::ThisRun {
+                self.doubt_shown_online(id);
             }
             self.settle(now, id, now);
         }
@@ -429,8 +429,8 @@ impl Sessions {
     }
 
     /// Returns when to log out devices that were online on the last connection.
-    pub(crate) fn lingering_due(&self) -> Option<Wake> {
-        let at = self.lingering_due;
+    pub(crate) fn shown_online_due(&self) -> Option<Wake> {
+        let at = self.shown_online_due;
         at.map(|at| Wake::new(at, "log-outs left over"))
     }
 

@@ -84,7 +84,7 @@ impl Sessions {
         device.is_none_or(|d| {
             d.actual == SessionState::Out
                 && d.place == QueuePlace::Nowhere
-                && d.lingers == ShownOnline::No
+                && d.shown_online == ShownOnline::No
         })
     }
 
@@ -92,7 +92,7 @@ impl Sessions {
     pub(crate) fn forget_topology_places(&mut self, now: Mono) {
         for device in &mut self.devices {
             device.topology_place = TopologyPlace::default();
-            device.lingers = ShownOnline::No;
+            device.shown_online = ShownOnline::No;
             if device.hold == Some(LoginNeed::Relate) {
                 device.hold = None;
             }

@@ -99,13 +99,13 @@ impl Sessions {
     /// platform ends every session with the connection, but goes on showing some kinds of
     /// device (LoRa) online until they are logged out. The reply that there is no session
     /// (520) is as good.
-    pub(crate) fn end_lingering(&mut self, now: Mono) -> bool {
-        if self.lingering_due.is_none_or(|at| at > now) {
+    pub(crate) fn log_out_shown_online(&mut self, now: Mono) -> bool {
+        if self.shown_online_due.is_none_or(|at| at > now) {
             return false;
         }
-        self.lingering_due = None;
+        self.shown_online_due = None;
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
-            self.linger_no_longer(id);
+            self.doubt_shown_online(id);
             self.settle(now, id, now);
         }
         true
@@ -114,15 +114,15 @@ impl Sessions {
     /// Makes the device's session unsure if the device may still be shown online from
     /// before and is not wanted; it is logged out then. The device takes a place, even if
     /// there is none: it may hold a place at the platform.
-    pub(crate) fn linger_no_longer(&mut self, id: DeviceId) {
+    pub(crate) fn doubt_shown_online(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
-        if device.lingers != ShownOnline::No
+        if device.shown_online != ShownOnline::No
             && !wanted
             && device.actual == SessionState::Out
             && self.link
         {
-            device.lingers = ShownOnline::No;
+            device.shown_online = ShownOnline::No;
             self.set_actual(id, SessionState::Unsure);
         }
     }

@@ -243,6 +243,11 @@ impl Sessions {
         // the platform takes requests in the order they were sent.
         if members.len() == 1 || request.lost > 0 {
             for &id in members {
+                // The conclusion may be wrong if the platform is: a device that is not
+                // wanted (any more) is logged out rather than believed offline.
+                if self.devices[id.index()].actual == SessionState::Unsure {
+                    self.devices[id.index()].shown_online = ShownOnline::ThisRun;
+                }
                 self.set_actual(id, SessionState::Out);
             }
         }
@@ -267,6 +272,7 @@ impl Sessions {
             });
         }
         for &id in members {
+            self.doubt_shown_online(id);
             self.settle(now, id, now);
         }
     }
@@ -368,7 +374,7 @@ impl Sessions {
                         let device = &mut self.devices[id.index()];
                         device.suspect = false;
                         device.refusals = 0;
-                        device.lingers = ShownOnline::No;
+                        device.shown_online = ShownOnline::No;
                         device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
@@ -379,7 +385,7 @@ impl Sessions {
                     }
                 },
                 SessionChange::LogOut => {
-                    self.devices[id.index()].lingers = ShownOnline::No;
+                    self.devices[id.index()].shown_online = ShownOnline::No;
                     self.devices[id.index()].announced = false;
                     self.set_actual(id, SessionState::Out);
                     outbox.count().logged_out(self.logout_reason(id));
@@ -447,7 +453,7 @@ impl Sessions {
                 _ => SessionState::Unsure,
             };
             self.set_actual(id, before);
-            self.linger_no_longer(id);
+            self.doubt_shown_online(id);
             self.devices[id.index()].kick = None;
         }
     }
