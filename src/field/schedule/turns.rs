@@ -179,16 +179,24 @@ impl Schedule {
     ) -> Option<(Attempt, u64)> {
         let urgent = s.is_urgent();
         let harm = leeway.impact_of(s.attempt_takes(now));
+        let rank = s.retry_rank(now);
         let attempt = Attempt {
             station: i,
             what: AttemptKind::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
             confirms: urgent,
-            // A try that could cost a poll is paid for already, perhaps on credit; credit is
-            // for the tries that cannot be made otherwise.
-            may_go_before: harm == Impact::Loss || self.budget.allows(now),
-            rank: s.retry_rank(now),
+            may_go_before: match harm {
+                // The try is paid for already, perhaps on credit; credit is for the tries
+                // that cannot be made otherwise.
+                Impact::Loss => true,
+                // A moment at which no poll is due will come, unless the line is full.
+                Impact::None | Impact::Delay => {
+                    let waits = now.since(rank) >= BEHIND_FOR_GOOD;
+                    (urgent || waits) && self.budget.allows(now)
+                }
+            },
+            rank,
         };
         Some((attempt, s.served()))
     }
