@@ -61,6 +61,8 @@ pub enum DiskFault {
     ReadOnly,
     /// The file does not exist.
     Missing,
+    /// Another process has the directory.
+    Taken,
     /// Anything else; as a rule the medium is damaged.
     Broken,
 }

@@ -34,6 +34,8 @@ struct ModelDisk {
     /// Reads fail.
     is_unreadable: bool,
     appended: usize,
+    /// Bytes that were read.
+    read: usize,
 }
 
 fn fault(fault: DiskFault, step: &'static str, file: &str) -> DiskError {
@@ -124,6 +126,7 @@ impl Disk for ModelDisk {
         let bytes = &self.inodes[*inode].bytes;
         let from = bytes.len().min(usize::try_from(offset).unwrap());
         let to = bytes.len().min(from.saturating_add(len));
+        self.read += to - from;
         Ok(bytes[from..to].to_vec())
     }
 
@@ -388,6 +391,22 @@ fn a_store_that_grows_while_it_is_read_is_read_to_its_end() {
     let last = spool.read(from, 25).unwrap().readings;
     read.extend(last.iter().map(|(_, r)| number(r)));
     assert_eq!(read, (0..1200).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_store_is_opened_without_being_read() {
+    let mut spool = opened(ModelDisk::default(), roomy());
+    for at in (0..50_000).step_by(50) {
+        spool.store(&readings(at..at + 50));
+    }
+    let segments = spool.status().segments;
+    let mut disk = spool.disk;
+    disk.read = 0;
+    let spool = opened(disk, roomy());
+    assert_eq!(spool.status().values, 50_000);
+    // The ends of each, and all of the last one, which is not sealed.
+    assert!(segments > 100);
+    assert!(spool.disk.read < segments * 128 + 2 * 4096);
 }
 
 #[test]
