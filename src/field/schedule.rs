@@ -403,7 +403,7 @@ impl Schedule {
         let station = &mut self.devices[station];
         station.serve(self.turn);
         if let Some(slot) = station.slots_mut().get_mut(job.block) {
-            job.since = slot.waits.take();
+            job.since = slot.end_wait();
         }
         let out = Out {
             harm,

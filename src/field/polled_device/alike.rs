@@ -60,7 +60,7 @@ impl PolledDevice {
 
     /// Until when a try of the device would cost others more than it is worth.
     pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
-        let block = &self.slots.get(self.attempt(now)?.slot())?.block;
+        let block = self.slots.get(self.attempt(now)?.slot())?.block();
         let voice = self.voice(block)?;
         match self.misses() > CONFIRMATIONS {
             true => self.shared_stale.try_from(voice),

@@ -14,8 +14,8 @@ impl PolledDevice {
     /// keeps no other device from being read is preferred to all of these.
     pub(in crate::field) fn attempt(&self, now: Mono) -> Option<Attempt> {
         let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
-            let last = s.failing.as_ref().filter(|f| !f.set_aside);
-            last.map(|f| f.last)
+            let last = s.failing().filter(|f| !f.is_set_aside());
+            last.map(Failing::last)
         });
         if let Some((i, slot)) = last
             && (1..DOUBTED).contains(&slot.failures())
@@ -37,7 +37,7 @@ impl PolledDevice {
     pub(in crate::field) fn cheapest(&self) -> Option<usize> {
         (0..self.slots.len()).min_by_key(|i| {
             let slot = &self.slots[*i];
-            let block = &slot.block;
+            let block = slot.block();
             let spends = !self.stale.is_clear() && !self.doubted(block);
             let shared = self.voice(block).is_some();
             (
@@ -52,7 +52,7 @@ impl PolledDevice {
 
     /// Returns the shortest part of a request of several points.
     pub(super) fn part(&self, slot: usize) -> Option<ReadBlock> {
-        let whole = &self.slots.get(slot)?.block;
+        let whole = self.slots.get(slot)?.block();
         let count = |block: &ReadBlock| block.address.entries().map(|range| range.count);
         if whole.points.len() < 2 || count(whole).is_none() {
             return None;
@@ -69,11 +69,11 @@ impl PolledDevice {
             Attempt::Part(i) => (i, Some(self.part(i)?)),
         };
         let slot = self.slots.get(i)?;
-        let early = slot.due > now;
+        let early = slot.due() > now;
         if part.is_none() && !early {
             return self.job(i, now, false);
         }
-        let block = part.unwrap_or_else(|| slot.block.clone());
+        let block = part.unwrap_or_else(|| slot.block().clone());
         let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
         let mut job = self.build(i, block, trusted, now);
         job.points.clear();
@@ -84,7 +84,7 @@ impl PolledDevice {
     /// Returns the transaction that serves this poll slot best, given the stale replies that
     /// may come; with a probe, if there is time for one.
     pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
-        let wanted = &self.slots.get(slot)?.block;
+        let wanted = self.slots.get(slot)?.block();
         if self.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
@@ -97,7 +97,7 @@ impl PolledDevice {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         if let Some(other) = self.unmistakable_and_due(now) {
-            let block = self.slots[other].block.clone();
+            let block = self.slots[other].block().clone();
             return Some(self.build(other, block, true, now));
         }
         let probe = self.probe(now, slot);
@@ -123,10 +123,10 @@ impl PolledDevice {
     /// Returns a request of the plan that is due and resembles no abandoned request.
     pub(super) fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
         let fine = |slot: &PollSlot| {
-            slot.failing.is_none()
+            slot.failing().is_none()
                 && self.ready_at(slot) <= now
-                && !self.doubted(&slot.block)
-                && !self.is_alike(&slot.block)
+                && !self.doubted(slot.block())
+                && !self.is_alike(slot.block())
         };
         self.slots.iter().position(fine)
     }
@@ -135,10 +135,10 @@ impl PolledDevice {
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
         let soon = now + self.timeout.most().saturating_mul(SETTLING);
         let comes = |s: &PollSlot| {
-            s.failing.is_none()
-                && s.due <= soon
-                && !self.doubted(&s.block)
-                && !self.is_alike(&s.block)
+            s.failing().is_none()
+                && s.due() <= soon
+                && !self.doubted(s.block())
+                && !self.is_alike(s.block())
         };
         self.slots.iter().any(comes) || self.probe(now, slot).is_some()
     }
@@ -149,10 +149,10 @@ impl PolledDevice {
     /// takes its place.
     pub(super) fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
         let wanted = self.slots.get(slot)?;
-        let fine = |s: &&PollSlot| s.failing.is_none();
+        let fine = |s: &&PollSlot| s.failing().is_none();
         let like = Some(wanted).filter(fine);
         let like = like.or_else(|| self.slots.iter().find(fine));
-        let like = &like.unwrap_or(wanted).block;
+        let like = like.unwrap_or(wanted).block();
         let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
         if let Some(shorter) = like.shortened(&self.profile).find(fine) {
             return Some((Probe::Shorter, shorter));
@@ -166,21 +166,21 @@ impl PolledDevice {
         }
         let may = self.answers_longer || !silent(self.longer_missed);
         // The values of the longer request are taken.
-        let longer = wanted.block.lengthened(&self.profile).filter(|_| may);
+        let longer = wanted.block().lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
 
     pub(super) fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Request {
-        let failing = self.slots[slot].failing.as_ref();
+        let failing = self.slots[slot].failing();
         Request {
             device: self.device,
             unit: self.unit,
             timeout: self.patience(&block),
-            was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
+            was_spoilt: failing.is_some_and(|f| f.how() == RequestFailure::Garbled),
             body: self.phrases.speech(&block.address),
             serial: self.serial.clone(),
             shape: self.shape(&block),
-            whole: block.points.len() == self.slots[slot].block.points.len(),
+            whole: block.points.len() == self.slots[slot].block().points.len(),
             points: self.wanted(&block.points, now + self.takes(&block)),
             address: block.address,
             turnaround: self.turnaround,

@@ -196,7 +196,7 @@ impl PolledDevice {
 
     /// Takes what was found out about reading the device.
     pub(super) fn take_findings(&mut self) -> Vec<Finding> {
-        std::mem::take(&mut self.reading.findings)
+        self.reading.take_findings()
     }
 
     /// Returns whether the device has been asked, and the outcome is not known yet.
@@ -300,7 +300,7 @@ impl PolledDevice {
     /// whether it lives, when their turn comes. The first miss is enough where many devices
     /// miss: then the device is more likely to have died with them, and others wait.
     pub(super) fn is_in_doubt(&self) -> bool {
-        let others = self.slots.iter().filter(|s| s.failing.is_none()).count();
+        let others = self.slots.iter().filter(|s| s.failing().is_none()).count();
         if others == 0 && self.slots.iter().all(PollSlot::is_set_aside) {
             // The device gives signs of life, and nothing else: each is made by itself.
             return false;
@@ -318,7 +318,7 @@ impl PolledDevice {
         let alike = self.spares_others_until(now);
         let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
         let like = slot.filter(|_| !self.numbered);
-        let like = like.and_then(|s| self.stale.no_stragglers_from(self.shape(&s.block)));
+        let like = like.and_then(|s| self.stale.no_stragglers_from(self.shape(s.block())));
         retry
             .max(self.free_at(now))
             .max(like.unwrap_or(now))
@@ -352,7 +352,7 @@ impl PolledDevice {
         if !self.stale.sits_out(now) {
             return now;
         }
-        let due = self.slots.iter().map(|s| s.due).min().unwrap_or(now);
+        let due = self.slots.iter().map(PollSlot::due).min().unwrap_or(now);
         let until = self.stale.sits_out_until(now, due, self.timeout.most());
         until.unwrap_or(now)
     }
@@ -366,17 +366,17 @@ impl PolledDevice {
     /// taken for its own.
     pub(super) fn ready_at(&self, slot: &PollSlot) -> Mono {
         if self.numbered {
-            return slot.due;
+            return slot.due();
         }
-        let shape = self.shape(&slot.block);
+        let shape = self.shape(slot.block());
         let clear = self.stale.no_copies_from(shape);
         let clear = clear.max(self.stale.no_stragglers_from(shape));
-        let alike = self.voice(&slot.block);
+        let alike = self.voice(slot.block());
         let alike = alike.and_then(|voice| match slot.is_set_aside() {
             true => self.shared_stale.try_from(voice),
             false => self.shared_stale.ask_from(voice),
         });
-        clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
+        clear.max(alike).map_or(slot.due(), |at| at.max(slot.due()))
     }
 
     /// Returns when the due requests that stale replies keep back may be asked: a try that
@@ -385,7 +385,7 @@ impl PolledDevice {
         let owed = self
             .slots
             .iter()
-            .filter(|s| s.due <= now && !self.is_rare(s));
+            .filter(|s| s.due() <= now && !self.is_rare(s));
         owed.map(|s| self.ready_at(s)).max()
     }
 
@@ -394,7 +394,7 @@ impl PolledDevice {
         if !self.numbered {
             // A copy right behind its reply is over before the line is free. How fast the
             // line behind a serial server is shows only in measured times.
-            let takes = |s: &PollSlot| self.reply_takes(&s.block).max(s.took.unwrap_or_default());
+            let takes = |s: &PollSlot| self.reply_takes(s.block()).max(s.took().unwrap_or_default());
             let own = self.slots.iter().map(takes).max();
             let soon = COPIES + own.unwrap_or_default();
             let is_soon = self.answered.is_some_and(|at| now.since(at) <= soon);
@@ -404,7 +404,7 @@ impl PolledDevice {
         }
         if self.stale.repeats() && !std::mem::replace(&mut self.told_twice, true) {
             let device = self.device;
-            self.reading.findings.push(Finding::RepliesTwice { device });
+            self.reading.report(Finding::RepliesTwice { device });
         }
     }
 
@@ -435,7 +435,7 @@ impl PolledDevice {
     pub(super) fn stop_waiting(&mut self, now: Mono) {
         for i in 0..self.slots.len() {
             let free = self.servable_at(now, i);
-            if self.slots[i].waits.is_some() && free > now {
+            if self.slots[i].is_waiting() && free > now {
                 self.slots[i].wait(now, free);
             }
         }
@@ -444,8 +444,8 @@ impl PolledDevice {
     /// Whether this request is expected to fail, so that it is made when there is time for
     /// it: where replies come late, this includes a request that got no reply once.
     pub(super) fn is_rare(&self, slot: &PollSlot) -> bool {
-        let failing = slot.failing.as_ref();
-        let silent = failing.is_some_and(|f| f.how == RequestFailure::Silence);
+        let failing = slot.failing();
+        let silent = failing.is_some_and(|f| f.how() == RequestFailure::Silence);
         slot.is_rare() || silent && self.late_within.is_some()
     }
 
@@ -605,7 +605,7 @@ impl PolledDevice {
             && !returns
         {
             // The first poll is in no poll slot.
-            let since = job.since.filter(|since| *since >= slot.origin);
+            let since = job.since.filter(|since| *since >= slot.origin());
             slot.serve(since.unwrap_or(now));
         }
         if let Some(slot) = slot.filter(|_| job.whole) {
@@ -722,7 +722,7 @@ impl PolledDevice {
             return true;
         };
         let times = asked.fail(now, how, code);
-        let since = asked.failing.as_ref().map(|f| f.since);
+        let since = asked.failing().map(Failing::since);
         let lives = times >= DOUBTED && self.proved > since;
         if !asked.is_set_aside() && !lives {
             return true;
@@ -734,7 +734,7 @@ impl PolledDevice {
             self.stay_in_touch(now);
         }
         // The other requests of the device show whether it lives.
-        self.slots.iter().all(|s| s.failing.is_some())
+        self.slots.iter().all(|s| s.failing().is_some())
     }
 
     /// Reports it if another master goes on asking the device.
@@ -748,7 +748,7 @@ impl PolledDevice {
         if self.among_others >= GOES_ON && again {
             self.told_others = Some(now);
             let device = self.device;
-            self.reading.findings.push(Finding::OthersAsk { device });
+            self.reading.report(Finding::OthersAsk { device });
         }
     }
 
@@ -761,7 +761,7 @@ impl PolledDevice {
         let own = job.whole.then_some(job.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
             Some(slot) => {
-                let missed = slot.failing.as_ref().is_some_and(|f| f.how.is_a_miss());
+                let missed = slot.failing().is_some_and(|f| f.how().is_a_miss());
                 missed && !slot.is_set_aside()
             }
             None => self.parts_missed > 0,
@@ -775,7 +775,7 @@ impl PolledDevice {
                 continue;
             }
             if away {
-                slot.failing = None;
+                slot.acquit();
             } else if slot.failures() >= DOUBTED && Some(i) != own {
                 slot.set_aside();
             }
@@ -798,9 +798,8 @@ impl PolledDevice {
         }
         self.retry.reset();
         self.hasten_set_aside(now);
-        for slot in self.slots.iter_mut().filter(|s| !s.is_set_aside()) {
-            // A poll that was suspended is owed once, and no more urgent than others.
-            slot.due = slot.due.max(slot.grid(now).min(now));
+        for slot in &mut self.slots {
+            slot.resume(now);
         }
     }
 
@@ -824,7 +823,7 @@ impl PolledDevice {
         self.next_value.fill(now);
         self.resume(now);
         for slot in &mut self.slots {
-            slot.due = slot.due.min(now);
+            slot.make_due(now);
         }
     }
 
@@ -867,9 +866,9 @@ impl PolledDevice {
 
     /// Returns how long a try of a request that is set aside takes, if it fails as before.
     pub(super) fn try_takes(&self, now: Mono, slot: &PollSlot) -> Duration {
-        let refused = slot.failing.as_ref().map(|f| f.how);
+        let refused = slot.failing().map(Failing::how);
         match refused {
-            Some(RequestFailure::Refused) => self.takes(&slot.block),
+            Some(RequestFailure::Refused) => self.takes(slot.block()),
             _ => self.takes_in_vain(now, slot),
         }
     }
@@ -878,13 +877,13 @@ impl PolledDevice {
     /// that was begun, or a late reply.
     fn takes_in_vain(&self, now: Mono, slot: &PollSlot) -> Duration {
         // The line rests for a late reply only if the request got no reply at all.
-        let is_silent = |f: &Failing| f.how == RequestFailure::Silence;
-        let late = match slot.failing.as_ref().is_none_or(is_silent) {
+        let is_silent = |f: &Failing| f.how() == RequestFailure::Silence;
+        let late = match slot.failing().is_none_or(is_silent) {
             true if self.may_be_late(slot) => self.late_within,
             true => self.late_within(now),
             false => None,
         };
-        let patience = self.patience(&slot.block);
+        let patience = self.patience(slot.block());
         patience.max(self.failed_took).max(late.unwrap_or_default())
     }
 
@@ -909,7 +908,7 @@ impl PolledDevice {
     /// not known yet whether the unit is late or says nothing.
     pub(super) fn may_be_late_until(&self, job: &Request) -> Option<Mono> {
         let slot = self.slots.get(job.block)?;
-        let asked = slot.block.address == job.address && self.may_be_late(slot);
+        let asked = slot.block().address == job.address && self.may_be_late(slot);
         let latest = self.late_within.unwrap_or(self.timeout.latest());
         asked.then(|| job.asked + latest)
     }
@@ -923,7 +922,7 @@ impl PolledDevice {
     /// Notes that a request that succeeded took the line this long.
     pub(super) fn took(&mut self, job: &Request, took: Duration) {
         if let Some(slot) = self.slots.get_mut(job.block) {
-            slot.took = Some(slot.took.map_or(took, |mean| (mean * 7 + took) / 8));
+            slot.note_took(took);
         }
     }
 
