@@ -229,7 +229,7 @@ impl PolledDevice {
         let reading = &mut self.reading;
         let cost = &reading.cost;
         let gap = cost.without_line_behind(&job.address, gap);
-        self.timeout.measured(now, gap);
+        self.reply_wait.measured(now, gap);
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {
             return;

@@ -2,6 +2,7 @@
 //! believed, and how the device is tried after a miss.
 
 use super::*;
+use crate::field::stale::stale_reply::SETTLING;
 
 impl PolledDevice {
     /// Returns how a device that missed is tried.
@@ -25,7 +26,7 @@ impl PolledDevice {
         }
         let next = self.cheapest()?;
         let tried = self.slots[next].failures() >= DOUBTED;
-        let may = tried && self.may_probe && self.part_backoff.ready(now);
+        let may = tried && self.retries.may_try_a_part(now);
         match may && self.part(next).is_some() {
             true => Some(Attempt::Part(next)),
             false => Some(Attempt::Whole(next)),
@@ -38,7 +39,7 @@ impl PolledDevice {
         (0..self.slots.len()).min_by_key(|i| {
             let slot = &self.slots[*i];
             let block = slot.block();
-            let spends = !self.stale.is_clear() && !self.doubted(block);
+            let spends = !self.trust.stale().is_clear() && !self.doubted(block);
             let shared = self.voice(block).is_some();
             (
                 slot.is_set_aside(),
@@ -74,7 +75,8 @@ impl PolledDevice {
             return self.job(i, now, false);
         }
         let block = part.unwrap_or_else(|| slot.block().clone());
-        let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
+        let trusted =
+            !self.trust.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
         let mut job = self.build(i, block, trusted, now);
         job.points.clear();
         job.probe = Some(Probe::Life);
@@ -85,7 +87,7 @@ impl PolledDevice {
     /// may come; with a probe, if there is time for one.
     pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
         let wanted = self.slots.get(slot)?.block();
-        if self.is_among_others(now) {
+        if self.trust.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         let alike = self.is_alike(wanted);
@@ -103,8 +105,7 @@ impl PolledDevice {
         let probe = self.probe(now, slot);
         // After a probe that got no reply the request itself is made: silence to it counts,
         // and the value of a reply that may be an older one is given up.
-        let may_probe =
-            may_probe && (self.probe_missed.is_none() || self.probe_missed < self.answered);
+        let may_probe = may_probe && self.probes.may_follow(self.trust.answered());
         let gives_up = probe.is_some() && !may_probe;
         let Some((probe, block)) = probe.filter(|_| may_probe) else {
             let mut job = self.build(slot, wanted.clone(), false, now);
@@ -133,7 +134,7 @@ impl PolledDevice {
 
     /// Whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
-        let soon = now + self.timeout.most().saturating_mul(SETTLING);
+        let soon = now + self.reply_wait.most().saturating_mul(SETTLING);
         let comes = |s: &PollSlot| {
             s.failing().is_none()
                 && s.due() <= soon
@@ -157,14 +158,14 @@ impl PolledDevice {
         if let Some(shorter) = like.shortened(&self.profile).find(fine) {
             return Some((Probe::Shorter, shorter));
         }
-        let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
-        if self.answers_fences || !silent(self.fence_missed) {
-            let other = self.phrases.fence(&self.profile, &self.stale, like);
+        if self.probes.may_ask_another_table(now) {
+            let stale = self.trust.stale();
+            let other = self.phrases.fence(&self.profile, stale, like);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
         }
-        let may = self.answers_longer || !silent(self.longer_missed);
+        let may = self.probes.may_ask_for_more(now);
         // The values of the longer request are taken.
         let longer = wanted.block().lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
@@ -181,7 +182,9 @@ impl PolledDevice {
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block().points.len(),
-            points: self.wanted(&block.points, now + self.takes(&block)),
+            points: self
+                .values
+                .wanted(&self.profile, &block.points, now + self.takes(&block)),
             address: block.address,
             turnaround: self.turnaround,
             trusted,
@@ -191,18 +194,5 @@ impl PolledDevice {
             gives_up: false,
             probe: None,
         }
-    }
-
-    /// Returns those of these points whose next value is not out of turn when it comes: a
-    /// request that is repeated to find a fault brings no values more often than was
-    /// configured.
-    pub(super) fn wanted(&self, points: &[u16], comes: Mono) -> Vec<u16> {
-        let in_turn = |p: &&u16| {
-            let point = self.profile.points.get(usize::from(**p));
-            let next = self.next_value.get(usize::from(**p));
-            let early = |(point, next): (&PointSpec, &Mono)| comes + point.interval < *next;
-            !point.zip(next).is_some_and(early)
-        };
-        points.iter().filter(in_turn).copied().collect()
     }
 }
