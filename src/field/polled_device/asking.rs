@@ -175,7 +175,7 @@ impl PolledDevice {
         let failing = self.slots[slot].failing();
         Request {
             device: self.device,
-            unit: self.unit,
+            to: self.address,
             timeout: self.patience(&block),
             was_spoilt: failing.is_some_and(|f| f.how() == RequestFailure::Garbled),
             body: self.phrases.speech(&block.address),

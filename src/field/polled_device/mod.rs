@@ -35,9 +35,8 @@ mod writes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Miss, Mono, RequestFailure, Rng, UnitId};
-use crate::spec::dlt645::Address;
-use crate::spec::{DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
+use crate::base::{DeviceId, Evidence, Miss, Mono, RequestFailure, Rng};
+use crate::spec::{BusAddress, DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
 use self::adaptive_plan::{AdaptivePlan, Finding};
 use self::failing::{CERTAIN, DOUBTED, Failing};
@@ -81,8 +80,7 @@ impl Attempt {
 #[derive(Clone, Debug)]
 pub(super) struct PolledDevice {
     device: DeviceId,
-    unit: UnitId,
-    meter: Option<Address>,
+    address: BusAddress,
     phrases: Encoder,
     serial: Option<Arc<SerialSpec>>,
     turnaround: Duration,
@@ -118,14 +116,9 @@ impl PolledDevice {
         self.device
     }
 
-    /// Returns its Modbus address.
-    pub(super) const fn unit(&self) -> UnitId {
-        self.unit
-    }
-
-    /// Returns its address if it is a meter of DL/T 645.
-    pub(super) const fn meter(&self) -> Option<Address> {
-        self.meter
+    /// Returns its address on the line.
+    pub(super) const fn address(&self) -> BusAddress {
+        self.address
     }
 
     /// Returns its kind.
@@ -199,8 +192,7 @@ impl PolledDevice {
         };
         PolledDevice {
             device: id,
-            unit: spec.unit,
-            meter: spec.meter,
+            address: spec.address,
             phrases: Encoder::of(spec),
             serial: spec.serial.clone(),
             turnaround: spec.turnaround,
@@ -622,8 +614,8 @@ impl PolledDevice {
     }
 
     fn echo_looks_like_reply(&self, block: &ReadBlock) -> bool {
-        let range = block.address.entries();
-        range.is_some_and(|range| range.ask(self.unit).echo_looks_like_reply())
+        let asked = block.address.entries().zip(self.address.unit());
+        asked.is_some_and(|(range, unit)| range.ask(unit).echo_looks_like_reply())
     }
 
     /// Returns what this block takes of the line's time, as far as that is known.

@@ -25,7 +25,7 @@ impl PolledDevice {
     pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
         Request {
             device: self.device,
-            unit: self.unit,
+            to: self.address,
             address: BlockAddress::Modbus(EntryRange::written(&write)),
             // A write may take longer than any read was seen to take.
             timeout: self.reply_wait.most(),
