@@ -199,7 +199,7 @@ impl World {
                 let PointAddress::Dlt645(DatumAddress { place, .. }) = point.address else {
                     panic!("a datum at {:?}", point.address);
                 };
-                let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
+                let address: u64 = device.address.meter().unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
                 moments.any(|at| value_of(&meter, item, place, at) == Some(reading.value.clone()))
@@ -209,7 +209,7 @@ impl World {
                     return false;
                 };
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
-                let unit = line.unit(device.unit).unwrap();
+                let unit = line.unit(device.address.unit().unwrap()).unwrap();
                 let place = point.address.as_modbus().unwrap();
                 unit.held(window, place.table, place.start, &[n as u16])
             }),

@@ -6,6 +6,7 @@
 //! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
 use crate::field::receiver::{FrameFinder, Heard};
+use crate::spec::BusAddress;
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
 use super::{Address, Frame, MeterRequest, Reply};
@@ -164,9 +165,10 @@ impl Finder {
         heard.count_foreign();
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
-        let is_known = heard.meters.contains(&from);
-        if speaks && !is_known && heard.meters.len() < OVERHEARD {
-            heard.meters.push(from);
+        let sender = BusAddress::Dlt645(from);
+        let is_known = heard.overheard.contains(&sender);
+        if speaks && !is_known && heard.overheard.len() < OVERHEARD {
+            heard.overheard.push(sender);
         }
         None
     }

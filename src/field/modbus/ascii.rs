@@ -22,6 +22,7 @@ use crate::base::UnitId;
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Heard, Mismatch};
+use crate::spec::BusAddress;
 
 /// Up to this long may pass between two characters of one frame (§2.5.2.1).
 pub const INTER_CHARACTER: Duration = Duration::from_secs(1);
@@ -240,8 +241,9 @@ impl Finder {
             heard.misaddressed = Some(unit);
         }
         heard.count_foreign();
-        if is_reply(unit, pdu) && !heard.overheard.contains(&unit) {
-            heard.overheard.push(unit);
+        let sender = BusAddress::Modbus(unit);
+        if is_reply(unit, pdu) && !heard.overheard.contains(&sender) {
+            heard.overheard.push(sender);
         }
         None
     }

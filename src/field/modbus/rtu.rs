@@ -14,6 +14,7 @@ use crate::base::UnitId;
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Heard, Mismatch};
+use crate::spec::BusAddress;
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const MAX_FRAME: usize = 256;
@@ -210,8 +211,9 @@ impl Finder {
                         heard.misaddressed = Some(unit);
                     }
                 }
-                if !heard.overheard.contains(&unit) {
-                    heard.overheard.push(unit);
+                let sender = BusAddress::Modbus(unit);
+                if !heard.overheard.contains(&sender) {
+                    heard.overheard.push(sender);
                 }
             }
             Found::Foreign => heard.count_foreign(),

@@ -80,9 +80,10 @@ impl Schedule {
         let turn = self.turn;
         let device = next.command.device;
         let station = self.devices.iter_mut().find(|s| s.device() == device)?;
+        let unit = station.address().unit()?;
         station.serve(turn);
         let write = Write {
-            unit: station.unit(),
+            unit,
             start: next.command.start,
             entries: next.command.entries,
         };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Schedule;
 use crate::base::Mono;
 use crate::field::polled_device;
+use crate::field::polled_device::failing::Failing;
 use crate::field::polled_device::poll_slot::PATIENCE;
 use crate::field::polled_device::{PolledDevice, RETRY_CEILING};
 use crate::field::schedule::budget::Budget;
@@ -93,11 +94,11 @@ impl Schedule {
                 if station.is_rare(slot) || station.ready_at(slot) > now {
                     continue;
                 }
-                let priority = slot.block.priority;
+                let priority = slot.block().priority;
                 // A request that has just failed gives way to the requests that show why, and
                 // to all that are not asked for a while if they fail again.
-                let late = match slot.failing {
-                    Some(_) => slot.block.interval.clamp(PATIENCE, RETRY_CEILING),
+                let late = match slot.failing() {
+                    Some(_) => slot.block().interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
                 let order = (slot.rank() + late, station.served(), i, j);
@@ -220,8 +221,8 @@ impl Schedule {
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
         let at = at.max(s.owed_from(now).unwrap_or(now));
         // A line that is behind for a moment has time for the request soon.
-        let failed = slot.failing.as_ref().map(|f| f.last);
-        let patient = slot.due.max(failed.unwrap_or(slot.due)) + BEHIND_FOR_GOOD;
+        let failed = slot.failing().map(Failing::last);
+        let patient = slot.due().max(failed.unwrap_or(slot.due())) + BEHIND_FOR_GOOD;
         let at = match harm {
             Impact::Loss => at.max(patient),
             Impact::None | Impact::Delay => at,
@@ -233,7 +234,7 @@ impl Schedule {
             impact: harm,
             confirms: false,
             may_go_before: harm == Impact::Loss,
-            rank: slot.due + PATIENCE,
+            rank: slot.due() + PATIENCE,
         };
         (attempt, s.served())
     }
@@ -277,7 +278,7 @@ impl Schedule {
         let expected = slots.filter(|(station, slot)| !station.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
             .map(|(station, slot)| {
-                leeway.waits = leeway.waits.min((slot.due + slot.slack()).since(now));
+                leeway.waits = leeway.waits.min((slot.due() + slot.slack()).since(now));
                 (slot.deadline(), super::time::takes(station, slot))
             })
             .collect();

@@ -13,9 +13,9 @@ pub mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Miss, UnitId};
-use crate::spec::Framing;
+use crate::base::Miss;
 use crate::spec::raw::{End, Question};
+use crate::spec::{BusAddress, Framing};
 
 use self::request::{Outcome, Request, RequestBody};
 use super::dlt645::ask::{Joined, Joining, Wish};
@@ -47,10 +47,8 @@ pub struct Transaction {
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
-    /// The unit that is asked, where units have numbers.
-    unit: Option<UnitId>,
-    /// The unit id under which the asked device is configured.
-    whose: UnitId,
+    /// The address of the asked device.
+    to: BusAddress,
 }
 
 /// How to listen.
@@ -84,11 +82,7 @@ impl Transaction {
             heard: Heard::default(),
             reply: None,
             frames: 1,
-            unit: match job.body {
-                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(job.unit),
-                RequestBody::Meter(_) | RequestBody::Raw(_) => None,
-            },
-            whose: job.unit,
+            to: job.to,
         }
     }
 
@@ -323,14 +317,14 @@ impl Transaction {
     pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
         let asked = self.asked();
         self.collect();
-        let misaddressed = self.heard.misaddressed.take();
+        let misaddressed = self.heard.misaddressed.take().map(BusAddress::Modbus);
         if outcome == Outcome::Missed(Miss::Foreign) {
-            let owner = |unit: &UnitId| Some(*unit) != misaddressed;
+            let owner = |sender: &BusAddress| Some(*sender) != misaddressed;
             self.heard.overheard.retain(owner);
         }
         match (outcome, self.heard.mismatch.take()) {
             (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
-                self.heard.overheard.retain(|unit| Some(*unit) != asked);
+                self.heard.overheard.retain(|sender| Some(*sender) != asked);
                 (Outcome::Mismatched(mismatch), self.heard)
             }
             (outcome, _) => (outcome, self.heard),
@@ -338,9 +332,9 @@ impl Transaction {
     }
 
     /// Returns the unit that was asked, where it is a unit of Modbus.
-    fn asked(&self) -> Option<UnitId> {
+    const fn asked(&self) -> Option<BusAddress> {
         match &self.receiver {
-            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => self.unit,
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => Some(self.to),
             FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
         }
     }
@@ -351,9 +345,10 @@ impl Transaction {
             FrameReceiver::Ascii(_, ear) => ear.take_heard(),
             FrameReceiver::Meter(ask, _, ear) => {
                 let mut heard = ear.take_heard();
-                let others = heard.meters.len();
-                heard.meters.retain(|meter| !ask.address.means(*meter));
-                if heard.meters.len() < others {
+                let others = heard.overheard.len();
+                let asked = BusAddress::Dlt645(ask.address);
+                heard.overheard.retain(|sender| !asked.means(*sender));
+                if heard.overheard.len() < others {
                     heard.mismatch = Some(Mismatch::OtherDatum);
                 }
                 heard
@@ -405,7 +400,7 @@ pub enum IdleListener {
 /// Listens for the reply to the last question, after it was given up.
 #[derive(Clone, Debug, Default)]
 pub struct RawIdleListener {
-    last: Option<(UnitId, raw::Receiver)>,
+    last: Option<(BusAddress, raw::Receiver)>,
     heard: Heard,
 }
 
@@ -433,11 +428,11 @@ impl RawIdleListener {
         self.heard.overheard.extend(last.filter(|_| reply));
     }
 
-    /// Takes the bytes that were not the reply; returns the unit that was asked.
-    fn take_noise(&mut self) -> Option<UnitId> {
-        let (unit, mut ear) = self.last.take()?;
+    /// Takes the bytes that were not the reply; returns the address that was asked.
+    fn take_noise(&mut self) -> Option<BusAddress> {
+        let (asked, mut ear) = self.last.take()?;
         self.heard.add(ear.take_heard());
-        Some(unit)
+        Some(asked)
     }
 }
 
@@ -464,7 +459,7 @@ impl IdleListener {
                 let request = question.request.bytes();
                 let ear = raw::Receiver::new((question.reply.clone(), request));
                 let heard = self.take_heard();
-                let last = Some((dialogue.whose, ear));
+                let last = Some((dialogue.to, ear));
                 *self = IdleListener::Raw(RawIdleListener { last, heard });
             }
         }
@@ -518,9 +513,12 @@ impl IdleListener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UnitId;
     use crate::field::raw::{Fixed, Shape};
 
-    fn after_the_question_to(unit: UnitId) -> IdleListener {
+    const ASKED: BusAddress = BusAddress::Raw(Some(UnitId(3)));
+
+    fn after_the_question() -> IdleListener {
         let begins = Fixed {
             at: 0,
             bytes: b">".to_vec(),
@@ -534,19 +532,19 @@ mod tests {
         };
         let ear = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
-            last: Some((unit, ear)),
+            last: Some((ASKED, ear)),
             heard: Heard::default(),
         })
     }
 
     #[test]
     fn the_late_reply_to_the_last_raw_question_is_recognised_and_once() {
-        let mut passing = after_the_question_to(UnitId(3));
+        let mut passing = after_the_question();
         passing.push(b"\xFF>12");
         assert!(passing.is_reading());
         passing.push(b"34\r");
         let heard = passing.take_heard();
-        assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 1));
+        assert_eq!((heard.overheard, heard.noise), (vec![ASKED], 1));
         passing.push(b">1234\r");
         let heard = passing.take_heard();
         assert_eq!((heard.overheard, heard.noise), (Vec::new(), 6));
@@ -554,7 +552,7 @@ mod tests {
 
     #[test]
     fn what_is_no_raw_reply_is_noise() {
-        let mut passing = after_the_question_to(UnitId(3));
+        let mut passing = after_the_question();
         passing.push(b"1234");
         passing.silence();
         assert_eq!(passing.take_heard().overheard, Vec::new());

@@ -515,15 +515,9 @@ impl Port {
     /// that were given up prove life.
     async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
         self.report.own_echoes(self.clock.now().mono, &heard);
-        for unit in heard.overheard {
+        for sender in heard.overheard {
             let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard(came, unit) {
-                self.report.late(device, at).await?;
-            }
-        }
-        for meter in heard.meters {
-            let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard_meter(came, meter) {
+            if let Some(device) = self.schedule.overheard(came, sender) {
                 self.report.late(device, at).await?;
             }
         }

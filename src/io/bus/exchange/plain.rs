@@ -47,7 +47,6 @@ impl Exchange {
             let mut passed = self.heard();
             passed_by.get_or_insert_with(|| Heard {
                 overheard: std::mem::take(&mut passed.overheard),
-                meters: std::mem::take(&mut passed.meters),
                 ..Heard::default()
             });
             heard.add(passed);
