@@ -33,9 +33,8 @@
 //! floor 4   io                      the only door to the world
 //! floor 3   hub                     the coordinator of fleet and cloud
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet cloud control   rooms that do not know each other
+//! floor 2   config field fleet cloud control spool   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
-//!           spool                   values on flash that could not be delivered
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
 //! ```

@@ -14,6 +14,7 @@ pub mod network;
 pub mod raw;
 pub mod reload;
 pub mod remote;
+pub mod store;
 pub mod value;
 
 pub use address::{
@@ -34,6 +35,7 @@ pub use line::{
 pub use network::{HostList, Network};
 pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
+pub use store::{DropPolicy, Durability, StorePolicy};
 pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
     Measure, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset, WordOrder,

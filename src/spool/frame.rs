@@ -18,8 +18,7 @@ use std::sync::Arc;
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use super::record::{Stamp, StoredReading};
-use crate::base::{DeviceName, ProductKey, Value, Wall};
+use crate::base::{DeviceName, ProductKey, Stamp, StoredReading, Value, Wall};
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 

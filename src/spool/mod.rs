@@ -1,4 +1,4 @@
-//! Floor 1: the store of readings that could not be delivered; values on flash, without the
+//! Floor 2: the store of readings that could not be delivered; values on flash, without the
 //! disk.
 //!
 //! *Decides* how values are laid out in files, which values are still to be delivered, what
@@ -24,7 +24,6 @@
 
 mod disk;
 mod frame;
-mod record;
 mod segment;
 mod settled;
 #[cfg(test)]
@@ -33,10 +32,10 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{Value, Wall};
+use crate::base::{Sequence, Stamp, StoredReading, Value, Wall};
+use crate::spec::DropPolicy;
 
 pub use disk::{Disk, DiskError, DiskFault};
-pub use record::{BootId, Sequence, Stamp, StoredReading};
 
 use frame::{TextNumbers, push_readings};
 use segment::{
@@ -59,17 +58,9 @@ const KEPT_DAMAGED: usize = 2;
 /// The end of the name of a segment that is to replace another.
 const NEW: &str = ".new";
 
-/// What to give up when there is no more room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropPolicy {
-    /// The oldest values.
-    Oldest,
-    /// The values that are to be stored.
-    Newest,
-    /// Every second value of each point, the oldest ones first: a longer time is kept at a
-    /// lower rate.
-    Thin,
-}
+/// Which start of the machine this is (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootId(pub [u8; 16]);
 
 /// The bounds of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

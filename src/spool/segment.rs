@@ -16,12 +16,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::BootId;
 use super::disk::{Disk, DiskError};
 use super::frame::{
     Content, FRAME_HEAD, Front, LONGEST_BODY, SEAL_BYTES, Seal, Texts, checksum, front,
 };
-use super::record::{BootId, Stamp, StoredReading};
 use super::settled::Marks;
+use crate::base::{Stamp, StoredReading};
 
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"ALNKRDGS";

@@ -14,7 +14,7 @@ use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 const FLOORS: [(&str, u8); 13] = [
     ("base", 0),
     ("spec", 1),
-    ("spool", 1),
+    ("spool", 2),
     ("config", 2),
     ("field", 2),
     ("fleet", 2),

@@ -10,6 +10,7 @@
 //! | [`registration`] | the identity of the gateway, and which devices need a secret first |
 //! | [`topology`] | which devices belong to the gateway |
 //! | `publish` | how readings are sent and when they are settled |
+//! | `history` | how stored readings are sent, what an outage has left |
 //! | [`clock`] | what time it is, for timestamps |
 //! | [`remote_config`] | which file from the platform becomes a configuration |
 //! | `orders` | what the platform's orders and commands mean, and their answers |
@@ -115,6 +116,7 @@ pub mod clock;
 pub mod connect;
 pub mod engine;
 pub mod events;
+pub(crate) mod history;
 pub(crate) mod orders;
 pub(crate) mod publish;
 pub mod registration;

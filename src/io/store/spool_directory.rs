@@ -190,8 +190,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::{DeviceName, ProductKey, Value, Wall};
-    use crate::spool::{DropPolicy, Sequence, Spool, SpoolLimits, Stamp, StoredReading};
+    use crate::base::{DeviceName, ProductKey, Sequence, Stamp, StoredReading, Value, Wall};
+    use crate::spec::DropPolicy;
+    use crate::spool::{Spool, SpoolLimits};
 
     const LIMITS: SpoolLimits = SpoolLimits {
         bytes: 512 << 20,

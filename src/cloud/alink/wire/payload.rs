@@ -242,6 +242,37 @@ pub fn pack_post<'a>(
     )
 }
 
+/// Returns the body for `thing/event/property/history/post`: values with their times, each in
+/// an object of its own.
+#[must_use]
+pub fn history_post<'a>(
+    id: AskId,
+    devices: impl Iterator<Item = (&'a Identity, &'a [Properties])>,
+) -> Vec<u8> {
+    let mut list = String::new();
+    for (who, values) in devices {
+        if !list.is_empty() {
+            list.push(',');
+        }
+        list.push_str(&format!(
+            r#"{{"identity":{{"productKey":{},"deviceName":{}}},"properties":["#,
+            Json::from(who.product_key.as_str()),
+            Json::from(who.device_name.as_str()),
+        ));
+        for (index, value) in values.iter().enumerate() {
+            if index > 0 {
+                list.push(',');
+            }
+            list.push('{');
+            list.push_str(&value.0);
+            list.push('}');
+        }
+        list.push_str(r#"],"events":[]}"#);
+    }
+    let params = format!("[{list}]");
+    post_body(id, &params, "thing.event.property.history.post")
+}
+
 /// How many bytes of the platform's words are kept; its own sentences have some sixty.
 const LONGEST_MESSAGE: usize = 256;
 /// An id of the platform is echoed if it is no longer than this, as JSON: such ids are

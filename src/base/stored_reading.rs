@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::base::{DeviceName, ProductKey, Value, Wall};
+use super::{DeviceName, ProductKey, Value, Wall};
 
 /// When a stored reading was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +61,3 @@ impl Sequence {
         }
     }
 }
-
-/// Which start of the machine this is (`/proc/sys/kernel/random/boot_id`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BootId(pub [u8; 16]);

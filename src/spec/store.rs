@@ -1,0 +1,64 @@
+//! What becomes of readings that cannot be delivered: when they go to the store on flash, and
+//! what the store may hold.
+
+use std::time::Duration;
+
+/// What to give up when there is no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropPolicy {
+    /// The oldest values.
+    Oldest,
+    /// The values that are to be stored.
+    Newest,
+    /// Every second value of each point, the oldest ones first: a longer time is kept at a
+    /// lower rate.
+    Thin,
+}
+
+/// Which readings are written to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Those that could not be delivered for a while, and those that are left at a stop. A
+    /// power cut costs what was read in the last [`StorePolicy::spill_after`] and
+    /// [`StorePolicy::sync_every`] and not delivered.
+    Outage,
+    /// Each, before it is sent. A power cut costs what was read in the last
+    /// [`StorePolicy::sync_every`].
+    Always,
+}
+
+/// How readings that cannot be delivered are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorePolicy {
+    /// Whether there is a store at all.
+    pub enabled: bool,
+    /// The size of the store: 128 MiB, some nine million values. Flash of this size is found
+    /// in the smallest edge boxes.
+    pub bytes: u64,
+    /// Values older than this are dropped: 30 days.
+    pub age: Duration,
+    /// What is dropped when the store is full. Default: the oldest values.
+    pub drop: DropPolicy,
+    /// How long a reading waits in memory to be delivered before it is stored: 30 s. A short
+    /// loss of the connection costs no wear of the flash then.
+    pub spill_after: Duration,
+    /// How long readings are gathered for one write to the flash: 5 s. Each write wears at
+    /// least one page of some kilobytes.
+    pub sync_every: Duration,
+    /// Which readings are stored.
+    pub durability: Durability,
+}
+
+impl Default for StorePolicy {
+    fn default() -> Self {
+        StorePolicy {
+            enabled: true,
+            bytes: 128 << 20,
+            age: Duration::from_secs(30 * 24 * 3600),
+            drop: DropPolicy::Oldest,
+            spill_after: Duration::from_secs(30),
+            sync_every: Duration::from_secs(5),
+            durability: Durability::Outage,
+        }
+    }
+}
