@@ -258,7 +258,7 @@ impl World {
                 && !(*wish == Presence::Offline && matches!(is, Session::Barred { .. }))
                 && !(*wish == Presence::Offline && is == Session::Out)
         });
-        // A device that waits for a place waits for another to leave, not for a time.
+        // A device that waits for quota waits for another to leave, not for a time.
         let full = self.cloud.online() >= self.spec.cloud.session.online;
         if self.link && unsettled && !full && self.logged_out == 0 {
             assert!(wake.is_some(), "nothing will ever happen");

@@ -45,7 +45,7 @@ fn a_full_gateway_waits_until_one_leaves() {
 
 #[test]
 fn a_device_believed_offline_for_a_full_gateway_is_logged_out_once_it_is_not_wanted() {
-    // Both answers are untrue: the device has a session, and needs no place to log in
+    // Both answers are untrue: the device has a session, and needs no quota to log in
     // again.
     let mut w = online(3);
     w.platform.moods = vec![520, 428];

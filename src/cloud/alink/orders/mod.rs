@@ -197,7 +197,7 @@ fn obey(context: &mut Context<'_>, sessions: &mut Sessions, id: DeviceId, means:
         }
         OrderMeaning::Relate => {
             sessions.exists(now, id);
-            sessions.forget_topology_place(now, id);
+            sessions.forget_topology_membership(now, id);
         }
         OrderMeaning::Unknown => {}
     }

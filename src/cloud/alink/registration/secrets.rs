@@ -42,8 +42,8 @@ impl Registration {
     }
 
     /// Takes the secrets in a reply that came after its deadline, for devices that still
-    /// lack theirs; returns these devices, and the secrets. Such a device is placed in a
-    /// queue again by now; the place is freed when its turn comes.
+    /// lack theirs; returns these devices, and the secrets. Such a device is in a
+    /// queue again by now; it is taken out when its turn comes.
     pub(crate) fn take_late_secrets(
         &self,
         context: &mut Context<'_>,

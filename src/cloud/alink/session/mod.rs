@@ -5,19 +5,19 @@
 //! *which* request is one function, `need`; *when* the request is made is another,
 //! `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
 //!
-//! A device waits in one place at a time. The place is the pool, a group of its own (a
-//! retry, a part of a refused batch, a suspect after a retry block), or under way. The pool
-//! is filled for the linger, up to a whole batch; a device without a place among those
-//! online waits there too, until a place is free. So there are never two requests for one
-//! device. A log-in or log-out whose answer was lost leaves the device *unsure*: it may be
-//! online at the platform. An unsure device counts as occupying a place and is never posted
-//! for. It is logged out if it is no longer wanted, if it has to wait before it may be
-//! tried again, or if there is no place for it. Devices that may still be shown online from
-//! before the connection, and are not wanted, are logged out too.
+//! A device waits in one queue at a time: the pool, or a group of its own (a retry, a part of a
+//! refused batch, a suspect after a retry block); or its request is under way. The pool is filled
+//! for the linger, up to a whole batch; a device beyond the quota of devices online waits there
+//! too, until another leaves. So there are never two requests for one device. A log-in or log-out
+//! whose answer was lost leaves the device *unsure*: it may be online at the platform. An unsure
+//! device counts against the quota and is never posted for. It is logged out if it is no longer
+//! wanted, if it has to wait before it may be tried again, or if the quota is exceeded. Devices
+//! that may still be shown online from before the connection, and are not wanted, are logged out
+//! too.
 
 pub(crate) mod device;
 pub(crate) mod latency;
-mod places;
+mod online_quota;
 mod reload;
 mod repair;
 pub(crate) mod replies;
@@ -32,9 +32,9 @@ use crate::base::{AskId, Backoff, DeviceId, LogoutReason, Mono, Rng, Wake, Wall}
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
-    LoginNeed, QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
-use self::places::Places;
+use self::online_quota::OnlineQuota;
 use self::retry_block::{RefusalKind, RetryBlock};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::Group;
@@ -87,7 +87,7 @@ struct Device {
     /// change before the answer.
     leaves_for: Option<LogoutReason>,
     actual: SessionState,
-    place: QueuePlace,
+    queue: QueueState,
     block: Option<RetryBlock>,
     refusal: Option<RefusalKind>,
     /// Whether the device had a retry block and has not been accepted since: it is tried
@@ -101,7 +101,7 @@ struct Device {
     refusals: u32,
     /// The step that the device needs before it can log in.
     hold: Option<LoginNeed>,
-    topology_place: TopologyPlace,
+    topology: TopologyMembership,
     /// Whether the device may still be shown online although it has no session.
     shown_online: ShownOnline,
     /// Whether a log event said that the device is online, and none yet that it no longer
@@ -125,7 +125,7 @@ impl Default for Device {
             why_offline: None,
             leaves_for: None,
             actual: SessionState::Out,
-            place: QueuePlace::Nowhere,
+            queue: QueueState::NotQueued,
             block: None,
             refusal: None,
             suspect: false,
@@ -133,7 +133,7 @@ impl Default for Device {
             attempts: Attempts::default(),
             refusals: 0,
             hold: None,
-            topology_place: TopologyPlace::default(),
+            topology: TopologyMembership::default(),
             shown_online: ShownOnline::No,
             announced: false,
             new_secret: false,
@@ -221,8 +221,8 @@ pub(crate) struct Sessions {
     /// Half the connection's pace, for the search for the device that spoils a batch. The
     /// search may take long: posts and all other messages have the other half.
     search_pace: Bucket,
-    places: Places,
-    /// Whether devices wait for a place while as many are online as the configuration
+    online_quota: OnlineQuota,
+    /// Whether devices wait for others to leave while as many are online as the configuration
     /// allows.
     crowded: bool,
     /// How many devices are, or may be, online.
@@ -268,7 +268,7 @@ impl Sessions {
             next_key: 0,
             blocks: BTreeSet::new(),
             throttles: Default::default(),
-            places: Places::default(),
+            online_quota: OnlineQuota::default(),
             crowded: Default::default(),
             occupied: 0,
             online: 0,
@@ -305,12 +305,12 @@ impl Sessions {
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = [0; 2];
-        self.places.forget();
+        self.online_quota.forget();
         for id in self.ids() {
             let had_session = self.devices[id.index()].actual != SessionState::Out;
             self.set_actual(id, SessionState::Out);
             let device = &mut self.devices[id.index()];
-            device.place = QueuePlace::Nowhere;
+            device.queue = QueueState::NotQueued;
             device.kick = None;
             (device.asked, device.refusals) = (0, 0);
             if had_session {
@@ -382,7 +382,7 @@ impl Sessions {
         self.waiting.clear();
         self.under_way = [0; 2];
         for id in self.ids() {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.devices[id.index()].queue = QueueState::NotQueued;
             if self.devices[id.index()].actual != SessionState::Out {
                 self.unconfirmed += 1;
                 self.set_actual(id, SessionState::Out);
@@ -449,7 +449,7 @@ impl Sessions {
     }
 
     /// Returns how many devices are online, if that has become as many as the configuration
-    /// allows, and others wait for a place.
+    /// allows, and others wait.
     pub(crate) fn take_crowded(&mut self) -> Option<usize> {
         let is = self.online >= self.limits().online
             && !self.pools[SessionChange::LogIn.index()].is_empty();
@@ -467,7 +467,7 @@ impl Sessions {
         std::mem::take(&mut self.unknown)
     }
 
-    // --- moving devices between places, for session/replies.rs -------------------
+    // --- moving devices between queues, for session/replies.rs -------------------
 
     /// Returns a session request for these devices that has not failed yet.
     pub(crate) fn request(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
@@ -489,12 +489,12 @@ impl Sessions {
         let under_way = &mut self.under_way[request.kind.index()];
         *under_way = under_way.saturating_sub(1);
         for id in &request.group.members {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.devices[id.index()].queue = QueueState::NotQueued;
         }
     }
 
     /// Makes the request again, not before `not_before`; devices that no longer need it are
-    /// placed anew.
+    /// queued anew.
     pub(crate) fn put_off(&mut self, now: Mono, mut request: SessionRequest, not_before: Mono) {
         let (keep, leave): (Vec<_>, Vec<_>) = request
             .group
@@ -502,7 +502,7 @@ impl Sessions {
             .into_iter()
             .partition(|id| self.need(*id) == Some(request.kind));
         for id in leave {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.devices[id.index()].queue = QueueState::NotQueued;
             self.settle(now, id, now);
         }
         if keep.is_empty() {
@@ -511,7 +511,7 @@ impl Sessions {
         let key = self.next_key;
         self.next_key += 1;
         for id in &keep {
-            self.devices[id.index()].place = QueuePlace::Waiting(key);
+            self.devices[id.index()].queue = QueueState::Waiting(key);
         }
         request.group.members = keep;
         let waiting = Waiting {
@@ -551,8 +551,8 @@ impl Sessions {
             device.wanted
         };
         match (wanted, device.actual) {
-            // A device that must wait before it is tried again must not hold a place
-            // meanwhile, which it may not even have.
+            // A device that must wait before it is tried again must not use up quota
+            // meanwhile, for it may not even be online.
             (Presence::Online, SessionState::Unsure) if device.block.is_some() || self.is_overfull() => {
                 Some(SessionChange::LogOut)
             }
@@ -568,20 +568,20 @@ impl Sessions {
         }
     }
 
-    /// Whether more devices may be online than there are places: possible only for devices
+    /// Whether more devices may be online than the configuration allows: possible only for devices
     /// that are still shown from the last connection, and while they are logged out.
     pub(crate) fn is_overfull(&self) -> bool {
         self.occupied > self.limits().online
     }
 
-    /// Puts a device into the place for the request that it needs.
+    /// Puts a device into the queue for the request that it needs.
     pub(crate) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
         let need = self.need(id).filter(|_| self.link);
-        let place = self.devices[id.index()].place;
-        match place {
-            QueuePlace::UnderWay => return,
-            QueuePlace::Pool(kind, _) if need == Some(kind) => return,
-            QueuePlace::Waiting(key)
+        let queue = self.devices[id.index()].queue;
+        match queue {
+            QueueState::UnderWay => return,
+            QueueState::Pool(kind, _) if need == Some(kind) => return,
+            QueueState::Waiting(key)
                 if self
                     .waiting
                     .get(&key)
@@ -589,7 +589,7 @@ impl Sessions {
             {
                 return;
             }
-            QueuePlace::Pool(..) | QueuePlace::Waiting(_) | QueuePlace::Nowhere => {
+            QueueState::Pool(..) | QueueState::Waiting(_) | QueueState::NotQueued => {
                 self.withdraw(id)
             }
         }
@@ -601,7 +601,7 @@ impl Sessions {
             }
             Some(kind) => {
                 self.pools[kind.index()].insert((since, id));
-                self.devices[id.index()].place = QueuePlace::Pool(kind, since);
+                self.devices[id.index()].queue = QueueState::Pool(kind, since);
             }
         }
     }
@@ -621,14 +621,14 @@ impl Sessions {
         }
     }
 
-    /// Takes a device out of the place where it waits.
+    /// Takes a device out of the queue where it waits.
     pub(crate) fn withdraw(&mut self, id: DeviceId) {
-        let place = std::mem::replace(&mut self.devices[id.index()].place, QueuePlace::Nowhere);
-        match place {
-            QueuePlace::Pool(kind, at) => {
+        let queue = std::mem::replace(&mut self.devices[id.index()].queue, QueueState::NotQueued);
+        match queue {
+            QueueState::Pool(kind, at) => {
                 self.pools[kind.index()].remove(&(at, id));
             }
-            QueuePlace::Waiting(key) => {
+            QueueState::Waiting(key) => {
                 if let Some(waiting) = self.waiting.get_mut(&key) {
                     waiting.request.group.members.retain(|m| *m != id);
                     if waiting.request.group.members.is_empty() {
@@ -636,7 +636,7 @@ impl Sessions {
                     }
                 }
             }
-            QueuePlace::UnderWay | QueuePlace::Nowhere => {}
+            QueueState::UnderWay | QueueState::NotQueued => {}
         }
     }
 

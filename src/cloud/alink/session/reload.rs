@@ -6,7 +6,7 @@ use crate::base::{DeviceId, Mono};
 use crate::spec::Spec;
 
 use crate::cloud::alink::session::device::{
-    LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, QueueState, SessionState, ShownOnline, TopologyMembership,
 };
 use crate::cloud::alink::session::{Device, Sessions};
 
@@ -21,7 +21,7 @@ impl Sessions {
             self.pace = self.pace.at_rate(rate);
         }
         self.spec = spec;
-        self.places.forget();
+        self.online_quota.forget();
         self.forgive_requests(now);
     }
 
@@ -41,7 +41,7 @@ impl Sessions {
     pub(crate) fn forget(&mut self, id: DeviceId) {
         self.acquit(id);
         if let Some(device) = self.devices.get_mut(id.index()) {
-            (device.hold, device.topology_place) = (None, TopologyPlace::default());
+            (device.hold, device.topology) = (None, TopologyMembership::default());
             device.new_secret = false;
         }
     }
@@ -83,15 +83,15 @@ impl Sessions {
         let device = self.devices.get(id.index());
         device.is_none_or(|d| {
             d.actual == SessionState::Out
-                && d.place == QueuePlace::Nowhere
+                && d.queue == QueueState::NotQueued
                 && d.shown_online == ShownOnline::No
         })
     }
 
-    /// Forgets the topology places of all devices.
-    pub(crate) fn forget_topology_places(&mut self, now: Mono) {
+    /// Forgets which devices are in the topology.
+    pub(crate) fn forget_topology_memberships(&mut self, now: Mono) {
         for device in &mut self.devices {
-            device.topology_place = TopologyPlace::default();
+            device.topology = TopologyMembership::default();
             device.shown_online = ShownOnline::No;
             if device.hold == Some(LoginNeed::Relate) {
                 device.hold = None;

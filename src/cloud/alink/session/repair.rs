@@ -1,4 +1,4 @@
-//! What is repaired before a log-in is refused for good: a missing place in the topology, a
+//! What is repaired before a log-in is refused for good: a missing relation to the gateway, a
 //! missing or wrong secret. What is asked for is gathered in `registration/mod.rs`.
 //!
 //! 6401 at a log-in is no device's fault before the device has been added. A batch refused
@@ -12,7 +12,7 @@ use crate::spec::TopologyPolicy;
 
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::session::device::{
-    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
 use crate::cloud::alink::session::{Presence, SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
@@ -31,9 +31,9 @@ impl Sessions {
         let members = &request.group.members;
         let told = members.iter().filter(|m| named.contains(m)).count();
         let telling = told > 0 && told < members.len();
-        let unplaced = |id: &DeviceId| {
-            let topology_place = &self.devices[id.index()].topology_place;
-            !topology_place.is_listed() && !topology_place.is_fresh(now)
+        let unrelated = |id: &DeviceId| {
+            let topology = &self.devices[id.index()].topology;
+            !topology.is_listed() && !topology.is_fresh(now)
         };
         if request.kind != SessionChange::LogIn
             || members.len() == 1
@@ -43,7 +43,7 @@ impl Sessions {
             return Some(request);
         }
         let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
-            members.iter().copied().partition(unplaced);
+            members.iter().copied().partition(unrelated);
         if hold.is_empty() {
             return Some(request);
         }
@@ -67,9 +67,9 @@ impl Sessions {
     pub(crate) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
-        if may_relate && !device.topology_place.is_fresh(now) {
+        if may_relate && !device.topology.is_fresh(now) {
             device.hold = Some(LoginNeed::Relate);
-            device.topology_place.list(false);
+            device.topology.list(false);
             return true;
         }
         self.doubt_secret(id, code);
@@ -112,8 +112,8 @@ impl Sessions {
     }
 
     /// Makes the device's session unsure if the device may still be shown online from
-    /// before and is not wanted; it is logged out then. The device takes a place, even if
-    /// there is none: it may hold a place at the platform.
+    /// before and is not wanted; it is logged out then. The device counts against the quota, even
+    /// if none is left: the platform may count it too.
     pub(crate) fn doubt_shown_online(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
@@ -140,7 +140,7 @@ impl Sessions {
 
     /// Takes note that the platform accepted our request to add the device.
     pub(crate) fn related(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].topology_place.add(now);
+        self.devices[id.index()].topology.add(now);
         self.released(now, id);
     }
 
@@ -153,11 +153,11 @@ impl Sessions {
 
     /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].topology_place.list(true);
+        self.devices[id.index()].topology.list(true);
         self.released(now, id);
     }
 
-    /// Stops holding the device back for its topology place, also if it could not be added;
+    /// Stops holding the device back for its relation, also if it could not be added;
     /// its next log-in shows what that means.
     pub(crate) fn released(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
@@ -167,10 +167,10 @@ impl Sessions {
         self.settle(now, id, now);
     }
 
-    /// Makes the device be added, whatever was known of its topology place.
-    pub(crate) fn forget_topology_place(&mut self, now: Mono, id: DeviceId) {
+    /// Makes the device be added, whatever was known of its relation.
+    pub(crate) fn forget_topology_membership(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        device.topology_place = TopologyPlace::default();
+        device.topology = TopologyMembership::default();
         if matches!(device.actual, SessionState::Out | SessionState::Unsure)
             && device.hold.is_none()
         {
@@ -197,11 +197,11 @@ impl Sessions {
     /// with.
     pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
-        let placed = device.topology_place.is_listed()
-            || device.topology_place.is_fresh(now)
+        let related = device.topology.is_listed()
+            || device.topology.is_fresh(now)
             || device.actual == SessionState::In;
         self.spec.has(id)
-            && !placed
+            && !related
             && device.hold != Some(LoginNeed::Register)
             && device.block.is_none()
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
-use super::device::{QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace};
-use super::places::Places;
+use super::device::{QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership};
+use super::online_quota::OnlineQuota;
 use crate::cloud::alink::events::Notice;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::Group;
@@ -170,7 +170,7 @@ impl Sessions {
             let members = &mut request.group.members;
             members.retain(|id| self.is_unsettled(*id, kind, request.serial));
             for id in members.iter().copied() {
-                if self.devices[id.index()].place != QueuePlace::UnderWay {
+                if self.devices[id.index()].queue != QueueState::UnderWay {
                     self.withdraw(id);
                 }
             }
@@ -183,7 +183,7 @@ impl Sessions {
             device.asked == request.serial
                 && device.actual == SessionState::Unsure
                 && device.block.is_none()
-                && device.place != QueuePlace::UnderWay
+                && device.queue != QueueState::UnderWay
         };
         if !members.iter().all(concerns) {
             return;
@@ -218,7 +218,7 @@ impl Sessions {
     }
 
     /// Returns the request without the devices that a late answer to an earlier attempt has
-    /// settled; these are placed anew.
+    /// settled; these are queued anew.
     fn without_settled(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
         let settled = match request.kind {
             SessionChange::LogIn => SessionState::In,
@@ -264,10 +264,10 @@ impl Sessions {
         }
         let (online, occupied) = (self.online(), self.occupied);
         let rng = &mut self.rng;
-        if let Some(online) = self.places.refused(now, online, occupied, more, rng) {
+        if let Some(online) = self.online_quota.refused(now, online, occupied, more, rng) {
             outbox.tell(Notice::Full {
                 online,
-                wait: Places::probed_within(),
+                wait: OnlineQuota::probed_within(),
                 ours: false,
             });
         }
@@ -297,7 +297,7 @@ impl Sessions {
             return;
         };
         if code.cure() == Remedy::Relation || code == Code::DELETED {
-            device.topology_place = TopologyPlace::default();
+            device.topology = TopologyMembership::default();
         }
         let mut lost = code.verdict() == CodeMeaning::NoSession;
         if let SessionState::LoggingOut { unsure } = &mut device.actual {
@@ -378,7 +378,7 @@ impl Sessions {
                         device.announced = true;
                         device.new_secret = false;
                         device.hold = None;
-                        device.topology_place.list(true);
+                        device.topology.list(true);
                         self.set_actual(id, SessionState::In);
                         outbox.count().logged_in += 1;
                         moved.push(id);
@@ -394,7 +394,7 @@ impl Sessions {
             }
         }
         if request.kind == SessionChange::LogIn {
-            self.places
+            self.online_quota
                 .accepted(self.online(), self.batch(SessionChange::LogIn));
         }
         self.tell_moved(request.kind, moved, outbox);
