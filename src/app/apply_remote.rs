@@ -95,13 +95,13 @@ impl RemoteConfigApplier {
                 let result = self.adopt(service, trial, within, journal).await;
                 RemoteResult::Adopted { serial, result }
             }
-            RemoteTask::Settle {
+            RemoteTask::Conclude {
                 serial,
                 digest,
                 verdict,
             } => {
-                let result = self.settle(service, digest, verdict, journal).await;
-                RemoteResult::Settled { serial, result }
+                let result = self.conclude(service, digest, verdict, journal).await;
+                RemoteResult::Concluded { serial, result }
             }
         };
         service.done(done).await;
@@ -153,7 +153,7 @@ impl RemoteConfigApplier {
         Ok(digest)
     }
 
-    async fn settle(
+    async fn conclude(
         &self,
         service: &mut Service,
         digest: Digest,

@@ -119,7 +119,7 @@ impl Fleet {
                     && !d.retired
                 {
                     let change = d.watch.on_evidence(now.mono, *evidence);
-                    self.settle(now.mono, *device, change, &mut silenced);
+                    self.apply(now.mono, *device, change, &mut silenced);
                 }
                 self.tell_silenced(silenced);
             }
@@ -151,7 +151,7 @@ impl Fleet {
                 let freed = d.flapping.on_time(now.mono);
                 let change = d.watch.on_time(now.mono);
                 let answers = d.watch.life().answers();
-                self.settle(now.mono, device, change, &mut silenced);
+                self.apply(now.mono, device, change, &mut silenced);
                 if freed {
                     self.let_go(device, answers);
                 }
@@ -214,14 +214,14 @@ impl Fleet {
         for device in p.devices.clone() {
             if let Some(d) = self.devices.get_mut(device.index()) {
                 let change = d.watch.on_port(now.mono, grace);
-                self.settle(now.mono, device, change, &mut silenced);
+                self.apply(now.mono, device, change, &mut silenced);
             }
         }
         self.tell_silenced(silenced);
     }
 
     /// Turns a change into a wish and a notice, and keeps the deadline current.
-    fn settle(
+    fn apply(
         &mut self,
         now: Mono,
         device: DeviceId,

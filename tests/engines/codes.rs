@@ -93,7 +93,7 @@ struct Cell {
 }
 
 impl Cell {
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         while let Some(out) = self.cloud.poll(self.now) {
             match out {
                 Output::Publish { topic, payload } => self.on_publish(&topic, &payload),
@@ -137,7 +137,7 @@ impl Cell {
 
     fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
-        self.settle();
+        self.drain();
         while self.now.mono < end {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
@@ -153,7 +153,7 @@ impl Cell {
                 }
                 self.cloud.on_message(self.now, &topic, &payload);
             }
-            self.settle();
+            self.drain();
         }
     }
 }

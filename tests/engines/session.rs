@@ -115,7 +115,7 @@ impl World {
     fn up(&mut self) {
         self.link = true;
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.drain();
     }
 
     fn down(&mut self) {
@@ -124,14 +124,14 @@ impl World {
         self.mail.clear();
         self.under_way.clear();
         self.cloud.on_link_down(self.now);
-        self.settle();
+        self.drain();
     }
 
     fn want(&mut self, ids: impl IntoIterator<Item = u32>, presence: Presence) {
         for id in ids {
             self.wanted.insert(id, presence);
             self.cloud.want(self.now, DeviceId(id), presence);
-            self.settle();
+            self.drain();
         }
     }
 
@@ -143,7 +143,7 @@ impl World {
             at: self.now,
         };
         self.cloud.put(self.now, reading);
-        self.settle();
+        self.drain();
     }
 
     fn kick(&mut self, id: u32, code: i64) {
@@ -158,7 +158,7 @@ impl World {
 
     fn message(&mut self, topic: &str, payload: &[u8]) {
         self.cloud.on_message(self.now, topic, payload);
-        self.settle();
+        self.drain();
     }
 
     fn stop(&mut self) {
@@ -172,7 +172,7 @@ impl World {
             *until = (*until).min(last);
         }
         self.cloud.stop(self.now);
-        self.settle();
+        self.drain();
     }
 
     // --- time ---
@@ -190,14 +190,14 @@ impl World {
     }
 
     fn run_until(&mut self, end: Mono, done: impl Fn(&World) -> bool) {
-        self.settle();
+        self.drain();
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
             let next = [wake, mail].into_iter().flatten().min().unwrap_or(end);
             if next > end || (wake.is_none() && mail.is_none()) {
                 self.advance_to(end);
-                self.settle();
+                self.drain();
                 return;
             }
             self.advance_to(next);
@@ -207,7 +207,7 @@ impl World {
                 self.under_way.retain(|_, (open, _)| json!(open) != id);
                 self.cloud.on_message(self.now, &topic, &payload);
             }
-            self.settle();
+            self.drain();
         }
     }
 
@@ -221,7 +221,7 @@ impl World {
 
     // --- what comes out ---
 
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         let mut budget = 100_000;
         while let Some(output) = self.cloud.poll(self.now) {
             budget -= 1;

@@ -94,14 +94,14 @@ impl Pair {
         self.conn = Some(conn);
         self.platform.on_assumed(self.now, conn, &gateway());
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.exchange();
     }
 
     fn down(&mut self) {
         if let Some(conn) = self.conn.take() {
             self.platform.on_closed(self.now, conn);
             self.cloud.on_link_down(self.now);
-            self.settle();
+            self.exchange();
         }
     }
 
@@ -109,17 +109,17 @@ impl Pair {
         for id in ids {
             self.cloud.want(self.now, DeviceId(id), presence);
         }
-        self.settle();
+        self.exchange();
     }
 
     /// Does something at the console.
     fn console<R>(&mut self, act: impl FnOnce(&mut Platform, Now) -> R) -> R {
         let done = act(&mut self.platform, self.now);
-        self.settle();
+        self.exchange();
         done
     }
 
-    fn settle(&mut self) {
+    fn exchange(&mut self) {
         for _ in 0..100_000 {
             if let Some(out) = self.cloud.poll(self.now) {
                 match out {
@@ -164,7 +164,7 @@ impl Pair {
 
     fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
-        self.settle();
+        self.exchange();
         loop {
             let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
             let next = wakes.into_iter().flatten().map(|w| w.at).min();
@@ -174,7 +174,7 @@ impl Pair {
                 mono: self.now.mono + step,
                 wall: Wall::from_millis(self.now.wall.as_millis() + step.as_millis() as i64),
             };
-            self.settle();
+            self.exchange();
             if self.now.mono >= end {
                 return;
             }
@@ -266,6 +266,6 @@ impl Pair {
         self.spec = Arc::new(new);
         self.cloud
             .respec(self.now, Arc::clone(&self.spec), &changes);
-        self.settle();
+        self.exchange();
     }
 }

@@ -45,7 +45,7 @@ impl Troubles {
     /// long enough to be reported again.
     pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
         let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
-            let times = seen.repeats.settle(now)?.untold;
+            let times = seen.repeats.take_due(now)?.untold;
             let detail = seen.detail.clone();
             Some(Notice::DeviceTrouble {
                 device,

@@ -144,13 +144,13 @@ impl FrameFinder for Finder {
 
     fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
         let reply = self.take(byte, heard)?;
-        self.settle(heard);
+        self.count_stray(heard);
         Some(Verdict::Reply(reply))
     }
 
     fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
         self.drop_line();
-        self.settle(heard);
+        self.count_stray(heard);
         std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
     }
 
@@ -246,7 +246,7 @@ impl Finder {
         None
     }
 
-    fn settle(&mut self, heard: &mut Heard) {
+    fn count_stray(&mut self, heard: &mut Heard) {
         heard.count_noise(std::mem::take(&mut self.stray));
     }
 }

@@ -96,9 +96,9 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
     Ok(Some(frame))
 }
 
-/// A request is settled: its own id came back.
+/// A request is completed: its own id came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct Completed {
     /// The transaction id of the request.
     pub id: u16,
     /// Answer, confirmation or exception; [`Reply::Stranger`] when the id came back
@@ -116,12 +116,12 @@ pub struct Stream {
     next: u16,
     waiting: Vec<(u16, Call)>,
     abandoned: VecDeque<(u16, Asked)>,
-    /// The requests that were settled last.
-    settled: VecDeque<(u16, UnitId)>,
+    /// The requests that were completed last.
+    completed: VecDeque<(u16, UnitId)>,
     heard: Heard,
     late: u32,
     twice: u32,
-    /// The first bytes that belonged to no frame since a request was settled.
+    /// The first bytes that belonged to no frame since a request was completed.
     stray: Vec<u8>,
 }
 
@@ -197,14 +197,14 @@ impl Stream {
         }
     }
 
-    /// Takes the bytes that came; returns the requests that they settle.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Settled> {
+    /// Takes the bytes that came; returns the requests that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Completed> {
         self.unread.extend_from_slice(bytes);
         self.sort(false)
     }
 
-    /// Notes that nothing has followed for a while; returns the requests that this settles.
-    pub fn silence(&mut self) -> Vec<Settled> {
+    /// Notes that nothing has followed for a while; returns the requests that this completes.
+    pub fn silence(&mut self) -> Vec<Completed> {
         self.sort(true)
     }
 
@@ -224,7 +224,7 @@ impl Stream {
         std::mem::take(&mut self.twice)
     }
 
-    /// Returns the first bytes that belonged to no frame since a request was settled.
+    /// Returns the first bytes that belonged to no frame since a request was completed.
     #[must_use]
     pub fn stray(&self) -> &[u8] {
         &self.stray
@@ -240,10 +240,10 @@ impl Stream {
         matches!(self.ids, TransactionIds::Match)
     }
 
-    fn sort(&mut self, all: bool) -> Vec<Settled> {
+    fn sort(&mut self, all: bool) -> Vec<Completed> {
         let unread = std::mem::take(&mut self.unread);
         let mut rest = unread.as_slice();
-        let mut settled = Vec::new();
+        let mut completed = Vec::new();
         while !rest.is_empty() {
             match self.head(rest, all) {
                 Head::Unfinished => break,
@@ -255,12 +255,12 @@ impl Stream {
                     let (frame, behind) = rest.split_at(bytes);
                     rest = behind;
                     self.astray = !is_exact;
-                    settled.extend(self.note(frame, found));
+                    completed.extend(self.note(frame, found));
                 }
             }
         }
         self.unread = rest.to_vec();
-        settled
+        completed
     }
 
     fn skip(&mut self, bytes: &[u8]) {
@@ -271,14 +271,14 @@ impl Stream {
         self.heard.noise = self.heard.noise.saturating_add(bytes);
     }
 
-    fn note(&mut self, frame: &[u8], found: Found) -> Option<Settled> {
+    fn note(&mut self, frame: &[u8], found: Found) -> Option<Completed> {
         match found {
             Found::Own(at, reply) => {
                 let (id, call) = self.waiting.remove(at);
-                if self.settled.len() == REMEMBERED {
-                    self.settled.pop_front();
+                if self.completed.len() == REMEMBERED {
+                    self.completed.pop_front();
                 }
-                self.settled.push_back((id, call.unit()));
+                self.completed.push_back((id, call.unit()));
                 if reply == Reply::Stranger {
                     self.heard.foreign = self.heard.foreign.saturating_add(1);
                     if let [.., unit, function, second] =
@@ -291,7 +291,7 @@ impl Stream {
                 } else {
                     self.stray.clear();
                 }
-                return Some(Settled { id, reply });
+                return Some(Completed { id, reply });
             }
             Found::Late(at) => {
                 self.late = self.late.saturating_add(1);
@@ -303,7 +303,7 @@ impl Stream {
                 self.heard.foreign = self.heard.foreign.saturating_add(1);
                 if let Some(header) = Header::read(frame) {
                     let again = (header.transaction, header.unit);
-                    if self.settled.contains(&again) {
+                    if self.completed.contains(&again) {
                         self.twice = self.twice.saturating_add(1);
                     }
                     if self.is_numbered() {

@@ -546,7 +546,7 @@ impl PolledDevice {
                 self.stale.ambiguous(now, shape, self.timeout.most());
                 // A device that is asked among others was not offered an unmistakable request.
                 if !among_others && (job.gives_up || !self.has_unmistakable(now, job.block)) {
-                    self.stale.settle(now, self.timeout.most());
+                    self.stale.discarded(now, self.timeout.most());
                 }
             }
             _ => {}

@@ -30,7 +30,7 @@ use crate::field::stale::stale_reply::PROMPT;
 
 /// How many response timeouts a neighbour may owe a reply: where replies carry no address,
 /// there is less to recognise a late reply by.
-const SETTLING: u32 = 4;
+const RECOVERY: u32 = 4;
 
 /// Of this many rests after a miss the others are read in all but one.
 const SPARED: u32 = 16;
@@ -89,7 +89,7 @@ impl SharedStaleReplies {
     /// Notes that a neighbour of this reply class may owe a reply, which should have come
     /// within its response timeout.
     pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
-        let until = now + timeout.saturating_mul(SETTLING);
+        let until = now + timeout.saturating_mul(RECOVERY);
         let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
             owes: BTreeSet::new(),
             until,
@@ -106,7 +106,7 @@ impl SharedStaleReplies {
 
     /// Notes that a device of this reply class was tried in vain, this device or a neighbour.
     pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
-        let until = now + timeout.saturating_mul(SETTLING * SPARED);
+        let until = now + timeout.saturating_mul(RECOVERY * SPARED);
         self.spared.insert(voice, until);
     }
 

@@ -75,8 +75,8 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
             biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
-            () = refusals.settles(clock) => {
-                let sums = refusals.settle(clock.now().mono);
+            () = refusals.wait_until_due(clock) => {
+                let sums = refusals.take_due(clock.now().mono);
                 if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }

@@ -193,8 +193,8 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
             biased;
             () = stop.cancelled() => break,
             accepted = socket.listener.accept() => accepted,
-            () = refusals.settles(clock) => {
-                let sums = refusals.settle(clock.now().mono);
+            () = refusals.wait_until_due(clock) => {
+                let sums = refusals.take_due(clock.now().mono);
                 sums.refused.iter().for_each(|notice| journal.tell(notice));
                 if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&ControlEvent::NotAccepted { why, times });

@@ -356,7 +356,7 @@ impl Platform {
 /// Helpers for tests and demos: all outputs of one instant.
 impl Platform {
     /// Drains [`Platform::poll`].
-    pub fn settle(&mut self, now: Now) -> VecDeque<Output> {
+    pub fn drain(&mut self, now: Now) -> VecDeque<Output> {
         std::iter::from_fn(|| self.poll(now)).collect()
     }
 }

@@ -167,7 +167,7 @@ impl World {
     pub(crate) fn up(&mut self) {
         self.link = true;
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn down(&mut self) {
@@ -176,7 +176,7 @@ impl World {
         self.sent_at.clear();
         self.mail.clear();
         self.cloud.on_link_down(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn put(&mut self, id: u32, point: u16, value: i64) {
@@ -224,7 +224,7 @@ impl World {
         let body = json!({"id": "0", "code": 520, "data": who});
         let body = body.to_string();
         self.cloud.on_message(self.now, ERROR, body.as_bytes());
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn run(&mut self, span: Duration) {
@@ -240,7 +240,7 @@ impl World {
     }
 
     fn run_until(&mut self, end: Mono, done: impl Fn(&World) -> bool) {
-        self.settle();
+        self.drain();
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
@@ -250,7 +250,7 @@ impl World {
                 Some(next) if next <= end => next.max(self.now.mono),
                 _ => {
                     self.now = at(end);
-                    self.settle();
+                    self.drain();
                     return;
                 }
             };
@@ -271,11 +271,11 @@ impl World {
                     self.feeds.insert(id, feed);
                 }
             }
-            self.settle();
+            self.drain();
         }
     }
 
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         let mut budget = 100_000;
         while let Some(output) = self.cloud.poll(self.now) {
             budget -= 1;

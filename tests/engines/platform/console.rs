@@ -52,7 +52,7 @@ fn a_person_at_the_console_is_heard_in_the_order_the_switch_says() {
         assert_eq!(lab.log_in(0..1), 200);
         let now = lab.now();
         assert!(lab.platform.disable(now, &meter));
-        let told = messages(lab.settle());
+        let told = messages(lab.drain());
         let expected: Vec<String> = notices
             .iter()
             .map(|n| match n {
@@ -93,7 +93,7 @@ fn kicks_removals_and_deletions_end_the_session_with_their_code() {
         assert_eq!(lab.log_in(0..1), 200);
         let now = lab.now();
         assert!(hand(&mut lab.platform, now, &meter));
-        let told = messages(lab.settle());
+        let told = messages(lab.drain());
         let errors: Vec<u64> = told
             .iter()
             .filter(|(t, _)| t.starts_with("/ext/error/"))
@@ -105,7 +105,7 @@ fn kicks_removals_and_deletions_end_the_session_with_their_code() {
     let mut lab = Lab::many(1, |_| ());
     let now = lab.now();
     assert!(lab.platform.drop_connection(now, &device(GW)));
-    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { conn: C, .. }]));
     assert!(!lab.platform.drop_connection(now, &device(GW)));
 }
 
@@ -115,7 +115,7 @@ fn a_disabled_gateway_is_thrown_out_and_not_let_in_until_it_is_enabled() {
     assert_eq!(lab.log_in(0..1), 200);
     let now = lab.now();
     assert!(lab.platform.disable(now, &device(GW)));
-    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { conn: C, .. }]));
     assert_eq!(lab.platform.online(), 0);
     let out = lab.connect(Conn(2), &good_connect());
     assert_eq!(out[0], ack(Conn(2), 4));
@@ -140,7 +140,7 @@ fn a_command_reaches_a_device_that_is_online_and_its_answer_is_written_down() {
         .unwrap();
     let topic = "/sys/a1SubDemoPk/m-0000/thing/service/property/set";
     let expected = json!({"id": id, "version": "1.0", "params": {"P": 1}, "method": set});
-    assert_eq!(messages(lab.settle()), [(topic.to_owned(), expected)]);
+    assert_eq!(messages(lab.drain()), [(topic.to_owned(), expected)]);
     let answer = json!({"id": id, "code": 200, "data": {}}).to_string();
     assert_eq!(lab.publish(C, &format!("{topic}_reply"), &answer), []);
     let replied = Event::Replied {

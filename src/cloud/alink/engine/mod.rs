@@ -337,7 +337,7 @@ impl Cloud {
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
-        let sums = self.outbox.settles_at();
+        let sums = self.outbox.sum_due();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
         wake = Wake::earlier(wake, self.sessions.shown_online_due());
         if !self.link {
@@ -409,7 +409,7 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
-        if self.outbox.settle(mono) {
+        if self.outbox.report_due(mono) {
             return true;
         }
         if let Some(gone) = self.posts.on_time(mono, &mut self.outbox) {

@@ -117,13 +117,13 @@ impl Outbox {
     }
 
     /// Returns when an event that was held back is to be reported.
-    pub(crate) fn settles_at(&self) -> Option<Mono> {
+    pub(crate) fn sum_due(&self) -> Option<Mono> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Reports one event that was held back, if it is time; returns whether it did.
-    pub(crate) fn settle(&mut self, now: Mono) -> bool {
-        if self.settles_at().is_none_or(|at| at > now) {
+    pub(crate) fn report_due(&mut self, now: Mono) -> bool {
+        if self.sum_due().is_none_or(|at| at > now) {
             return false;
         }
         let Some((_, key)) = self.due.pop_first() else {
@@ -132,7 +132,7 @@ impl Outbox {
         let Some(series) = self.series.get_mut(&key) else {
             return true;
         };
-        let Some(sum) = series.repeats.settle(now) else {
+        let Some(sum) = series.repeats.take_due(now) else {
             return true;
         };
         let last = series.last.clone().counted(sum.untold);

@@ -171,7 +171,7 @@ impl Registration {
             // The device may need another step first. That step could not be noted while
             // the device was queued for this one.
             self.free(id);
-            sessions.settle(now, id, now);
+            sessions.requeue(now, id, now);
         }
         if keep.is_empty() {
             return None;
@@ -447,7 +447,7 @@ impl Registration {
             } else if step == LoginNeed::Register {
                 // A late answer gave the device a secret, or the device needs none any
                 // more.
-                sessions.settle(now, id, now);
+                sessions.requeue(now, id, now);
             } else {
                 let refused = TopologyEvent::Refused {
                     what: "adding to the topology",

@@ -72,7 +72,7 @@ impl Registration {
             sessions.acquit(*id);
         }
         for id in off.into_iter().chain(lacking) {
-            sessions.settle(now, id, now);
+            sessions.requeue(now, id, now);
         }
     }
 }

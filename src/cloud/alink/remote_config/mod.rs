@@ -247,8 +247,8 @@ impl Remote {
     /// ignored, except an adoption that took effect after it was answered as overdue: that
     /// is undone.
     pub fn on_done(&mut self, now: Now, done: RemoteResult) {
-        if let RemoteResult::Settled { serial, result } = done {
-            return self.settled(now, serial, &result);
+        if let RemoteResult::Concluded { serial, result } = done {
+            return self.concluded(now, serial, &result);
         }
         let Some(work) = self.work.take_if(|work| work.serial == done.serial()) else {
             if let RemoteResult::Adopted {
@@ -284,7 +284,7 @@ impl Remote {
             (
                 RemoteResult::Fetched { .. }
                 | RemoteResult::Adopted { .. }
-                | RemoteResult::Settled { .. },
+                | RemoteResult::Concluded { .. },
                 _,
             ) => {
                 self.work = Some(work);
@@ -314,12 +314,12 @@ impl Remote {
         }
     }
 
-    fn settled(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
-        let settled = |probation: &mut Probation| probation.is_settled_by(serial).is_some();
-        let Some(mut probation) = self.probation.take_if(settled) else {
+    fn concluded(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
+        let concluded = |probation: &mut Probation| probation.is_concluded_by(serial).is_some();
+        let Some(mut probation) = self.probation.take_if(concluded) else {
             return;
         };
-        let verdict = probation.is_settled_by(serial);
+        let verdict = probation.is_concluded_by(serial);
         match result {
             Ok(()) => {
                 if verdict == Some(AdoptionResult::Proven) {
@@ -334,7 +334,7 @@ impl Remote {
                     config_id: probation.config_id().to_owned(),
                     why: why.clone(),
                 });
-                probation.not_settled(now.mono);
+                probation.not_concluded(now.mono);
                 self.probation = Some(probation);
             }
         }
@@ -343,7 +343,7 @@ impl Remote {
 
     /// Hands out the decision about the file on probation, if it is time. Not while another
     /// file is being adopted: that file would take its place.
-    fn settle(&mut self, now: Now) -> bool {
+    fn conclude(&mut self, now: Now) -> bool {
         if self.is_adopting() {
             return false;
         }
@@ -355,7 +355,7 @@ impl Remote {
             return false;
         };
         self.serial = serial;
-        self.out.push_back(RemoteAction::Task(RemoteTask::Settle {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Conclude {
             serial,
             digest: probation.digest(),
             verdict,
@@ -439,10 +439,10 @@ impl Remote {
 
     /// Reports refusals that were held back, if it is time.
     fn sum_up(&mut self, now: Now) {
-        if let Some(sum) = self.not_enabled.settle(now.mono) {
+        if let Some(sum) = self.not_enabled.take_due(now.mono) {
             self.tell(RemoteNotice::NotEnabled { times: sum.untold });
         }
-        if let Some(sum) = self.refused_again.settle(now.mono) {
+        if let Some(sum) = self.refused_again.take_due(now.mono) {
             self.tell_refused(sum.untold);
         }
     }
@@ -472,7 +472,7 @@ impl Remote {
             self.out.push_back(RemoteAction::Get);
             return;
         }
-        if self.settle(now) {
+        if self.conclude(now) {
             return;
         }
         let Some(stage) = self.work.as_ref().map(|work| work.stage) else {

@@ -113,8 +113,8 @@ struct Device {
     /// device.
     asked: u64,
     /// The first of the requests of one kind in a row, up to `asked`, whose outcome is
-    /// unknown: a late answer to any of them settles it.
-    unsettled_since: (SessionChange, u64),
+    /// unknown: a late answer to any of them decides it.
+    open_since: (SessionChange, u64),
 }
 
 impl Default for Device {
@@ -138,7 +138,7 @@ impl Default for Device {
             announced: false,
             new_secret: false,
             asked: 0,
-            unsettled_since: (SessionChange::LogIn, 0),
+            open_since: (SessionChange::LogIn, 0),
         }
     }
 }
@@ -294,7 +294,7 @@ impl Sessions {
         self.shown_online_due = Some(now + SHOWN_ONLINE_WAIT);
         self.forgive_requests(now);
         for id in self.ids() {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -327,7 +327,7 @@ impl Sessions {
                 device.why_offline = None;
             }
             self.doubt_shown_online(id);
-            self.settle(now, id, since);
+            self.requeue(now, id, since);
         }
     }
 
@@ -371,7 +371,7 @@ impl Sessions {
             if self.devices[id.index()].shown_online == ShownOnline::ThisRun {
                 self.doubt_shown_online(id);
             }
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -503,7 +503,7 @@ impl Sessions {
             .partition(|id| self.need(*id) == Some(request.kind));
         for id in leave {
             self.devices[id.index()].queue = QueueState::NotQueued;
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         if keep.is_empty() {
             return;
@@ -575,7 +575,7 @@ impl Sessions {
     }
 
     /// Puts a device into the queue for the request that it needs.
-    pub(crate) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
+    pub(crate) fn requeue(&mut self, now: Mono, id: DeviceId, since: Mono) {
         let need = self.need(id).filter(|_| self.link);
         let queue = self.devices[id.index()].queue;
         match queue {

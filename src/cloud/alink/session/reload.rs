@@ -59,7 +59,7 @@ impl Sessions {
             (true, Some(LoginNeed::Register)) => device.hold = None,
             (true, _) => {}
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     /// Whether a refusal of this device's log-in means nothing any more.
@@ -98,7 +98,7 @@ impl Sessions {
             }
         }
         for id in self.ids() {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 

@@ -51,7 +51,7 @@ impl Sessions {
         for id in hold {
             self.devices[id.index()].hold = Some(LoginNeed::Relate);
             self.devices[id.index()].refusals = refusals;
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         let request = SessionRequest {
             group: Group { members: rest },
@@ -106,7 +106,7 @@ impl Sessions {
         self.shown_online_due = None;
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
             self.doubt_shown_online(id);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         true
     }
@@ -135,7 +135,7 @@ impl Sessions {
             device.hold = None;
         }
         self.cured(now, id, Remedy::Secret);
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     /// Takes note that the platform accepted our request to add the device.
@@ -164,7 +164,7 @@ impl Sessions {
         if device.hold == Some(LoginNeed::Relate) {
             device.hold = None;
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     /// Makes the device be added, whatever was known of its relation.
@@ -175,7 +175,7 @@ impl Sessions {
             && device.hold.is_none()
         {
             device.hold = Some(LoginNeed::Relate);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 

@@ -66,7 +66,7 @@ impl Sessions {
             return self.accepted(now, &request, outbox);
         }
         outbox.count().refused += 1;
-        let request = self.without_settled(now, request);
+        let request = self.without_done(now, request);
         if request.group.members.is_empty() {
             return;
         }
@@ -123,7 +123,7 @@ impl Sessions {
     pub(crate) fn lost(&mut self, now: Mono, request: SessionRequest, outbox: &mut Outbox) {
         self.returned(&request);
         outbox.count().unanswered += 1;
-        let mut request = self.without_settled(now, request);
+        let mut request = self.without_done(now, request);
         if request.group.members.is_empty() {
             return;
         }
@@ -168,7 +168,7 @@ impl Sessions {
         let kind = request.kind;
         if reply.code.verdict() == CodeMeaning::Accepted {
             let members = &mut request.group.members;
-            members.retain(|id| self.is_unsettled(*id, kind, request.serial));
+            members.retain(|id| self.is_open(*id, kind, request.serial));
             for id in members.iter().copied() {
                 if self.devices[id.index()].queue != QueueState::UnderWay {
                     self.withdraw(id);
@@ -204,7 +204,7 @@ impl Sessions {
     }
 
     /// Whether the outcome of this request for the device is still open.
-    fn is_unsettled(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
+    fn is_open(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
         let device = &self.devices[id.index()];
         let open = match device.actual {
             SessionState::Unsure => true,
@@ -212,14 +212,14 @@ impl Sessions {
             SessionState::LoggingOut { .. } => kind == SessionChange::LogOut,
             SessionState::Out | SessionState::In => false,
         };
-        let (of, since) = device.unsettled_since;
+        let (of, since) = device.open_since;
         let asked = of == kind && (since..=device.asked).contains(&serial);
         open && asked && device.block.is_none() && device.kick.is_none()
     }
 
     /// Returns the request without the devices that a late answer to an earlier attempt has
-    /// settled; these are queued anew.
-    fn without_settled(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
+    /// brought about; these are queued anew.
+    fn without_done(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
         let settled = match request.kind {
             SessionChange::LogIn => SessionState::In,
             SessionChange::LogOut => SessionState::Out,
@@ -230,7 +230,7 @@ impl Sessions {
             .into_iter()
             .partition(|id| self.devices[id.index()].actual == settled);
         for id in gone {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         request.group.members = left;
         request
@@ -273,7 +273,7 @@ impl Sessions {
         }
         for &id in members {
             self.doubt_shown_online(id);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -353,7 +353,7 @@ impl Sessions {
         if !lost {
             self.block(now, id, code, message, At::Kick, outbox);
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     fn accepted(&mut self, now: Mono, request: &SessionRequest, outbox: &mut Outbox) {
@@ -399,7 +399,7 @@ impl Sessions {
         }
         self.tell_moved(request.kind, moved, outbox);
         for &id in &request.group.members {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -502,7 +502,7 @@ impl Sessions {
                     if !self.is_moot(id) && !self.mend(now, id, reply.code) {
                         self.block(now, id, reply.code, &reply.message, At::LogIn, outbox);
                     }
-                    self.settle(now, id, now);
+                    self.requeue(now, id, now);
                 }
                 SessionChange::LogOut => self.logout_refused(now, id, &like, reply, outbox),
             }
@@ -530,7 +530,7 @@ impl Sessions {
                 if std::mem::take(&mut self.devices[id.index()].announced) {
                     self.tell_moved(SessionChange::LogOut, vec![id], outbox);
                 }
-                self.settle(now, id, now);
+                self.requeue(now, id, now);
             }
             verdict => {
                 let mut request = SessionRequest {

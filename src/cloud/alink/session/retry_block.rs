@@ -67,7 +67,7 @@ impl Sessions {
         };
         self.blocks.remove(&(until, id));
         self.devices[id.index()].block = None;
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
         true
     }
 
@@ -150,7 +150,7 @@ impl Sessions {
         if device.block.is_some_and(|b| b.code.cure() == cure) {
             device.refusal = None;
             self.acquit(id);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -161,7 +161,7 @@ impl Sessions {
         for id in self.ids() {
             if self.devices[id.index()].block.as_ref().is_some_and(request) {
                 self.acquit(id);
-                self.settle(now, id, now);
+                self.requeue(now, id, now);
             }
         }
     }

@@ -215,8 +215,8 @@ impl Sessions {
             let device = &mut self.devices[id.index()];
             device.leaves_for = leaves_for;
             let unsure = device.actual == SessionState::Unsure;
-            if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
-                device.unsettled_since = (kind, self.serial);
+            if !unsure || device.asked == 0 || device.open_since.0 != kind {
+                device.open_since = (kind, self.serial);
             }
             device.queue = QueueState::UnderWay;
             device.asked = self.serial;

@@ -121,8 +121,8 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     let name = [0x46, 0, 0, 0x70, 0x18, 0];
     let late = tcp::frame(9, UnitId(17), &name);
     let mut replies = |bytes: &[u8]| -> Vec<Reply> {
-        let settled = stream.push(bytes);
-        settled.into_iter().map(|s| s.reply).collect()
+        let completed = stream.push(bytes);
+        completed.into_iter().map(|s| s.reply).collect()
     };
     assert_eq!(replies(&late), []);
     let foreign = tcp::frame(0, UnitId(18), &name);
@@ -130,9 +130,9 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     stream.send(asked);
     let answer = Reply::Answer(Data::Bytes(name.to_vec()));
     let reply = tcp::frame(1, UnitId(17), &name);
-    let settled = stream.push(&reply);
+    let completed = stream.push(&reply);
     assert_eq!(
-        settled.into_iter().map(|s| s.reply).collect::<Vec<_>>(),
+        completed.into_iter().map(|s| s.reply).collect::<Vec<_>>(),
         [answer]
     );
 }

@@ -1,7 +1,7 @@
 //! Runs several requests in flight on one connection of Modbus TCP, each with its own deadline.
 
 use crate::base::{Miss, Mono};
-use crate::field::modbus::tcp::Settled;
+use crate::field::modbus::tcp::Completed;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
@@ -92,12 +92,12 @@ impl Exchange {
             let Speech::Tcp(stream) = &mut self.speech else {
                 return Err(no_stream());
             };
-            let settled = match read {
+            let completed = match read {
                 Some(n) => stream.push(&self.buffer[..n]),
                 None => stream.silence(),
             };
             let mut landed: Vec<Landed> =
-                settled.into_iter().filter_map(|s| self.settle(s)).collect();
+                completed.into_iter().filter_map(|s| self.complete(s)).collect();
             let now = self.clock.now().mono;
             late += u32::from(deadline.is_some_and(|deadline| now >= deadline));
             if read.is_none() || late > LATE_BITES {
@@ -128,11 +128,11 @@ impl Exchange {
         }
     }
 
-    fn settle(&mut self, settled: Settled) -> Option<Landed> {
-        let at = self.flights.iter().position(|f| f.id == settled.id)?;
+    fn complete(&mut self, completed: Completed) -> Option<Landed> {
+        let at = self.flights.iter().position(|f| f.id == completed.id)?;
         let flight = self.flights.remove(at);
         let turnaround = Some(self.last_byte.since(flight.sent));
-        Some(self.landed(flight, answered(settled.reply), turnaround))
+        Some(self.landed(flight, answered(completed.reply), turnaround))
     }
 
     fn give_up(&mut self, now: Mono) -> Vec<Landed> {

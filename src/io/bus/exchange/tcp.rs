@@ -86,12 +86,12 @@ impl Exchange {
             let Speech::Tcp(stream) = &mut self.speech else {
                 return Err(no_stream());
             };
-            let settled = match read {
+            let completed = match read {
                 Some(n) => stream.push(&self.buffer[..n]),
                 None => stream.silence(),
             };
-            if let Some(settled) = settled.into_iter().next() {
-                return Ok(Some(settled.reply));
+            if let Some(completed) = completed.into_iter().next() {
+                return Ok(Some(completed.reply));
             }
             late += u32::from(self.clock.now().mono >= deadline);
             if late > 0 && (read.is_none() || late > LATE_BITES) {

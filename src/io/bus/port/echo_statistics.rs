@@ -33,8 +33,8 @@ impl EchoStatistics {
     }
 
     /// Returns the missed echoes that were not reported and are due now.
-    pub(super) fn settle(&mut self, port: PortId, now: Mono) -> Option<Notice> {
-        let times = self.missed.settle(now)?.untold;
+    pub(super) fn take_due(&mut self, port: PortId, now: Mono) -> Option<Notice> {
+        let times = self.missed.take_due(now)?.untold;
         Some(Notice::EchoMissed { port, times })
     }
 

@@ -234,12 +234,12 @@ impl Report {
         for notice in self.troubles.sweep(now) {
             self.tell_or_gather(now, notice);
         }
-        if let Some(sum) = self.losses.settle(now) {
+        if let Some(sum) = self.losses.take_due(now) {
             let (port, times) = (self.port, sum.untold);
             let why = self.lost.clone();
             self.journal.tell(&Notice::PortLost { port, why, times });
         }
-        if let Some(notice) = self.echo_statistics.settle(self.port, now) {
+        if let Some(notice) = self.echo_statistics.take_due(self.port, now) {
             self.journal.tell(&notice);
         }
         self.tell_crowds(now);

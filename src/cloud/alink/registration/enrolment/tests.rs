@@ -51,7 +51,7 @@ fn enrolment(registration: Registration) -> Enrolment {
     Enrolment::new(&cloud(registration), None, Rng::new(1))
 }
 
-fn settle(e: &mut Enrolment, now: Now) -> Vec<Output> {
+fn drain(e: &mut Enrolment, now: Now) -> Vec<Output> {
     std::iter::from_fn(|| e.poll(now)).collect()
 }
 
@@ -60,7 +60,7 @@ fn accepted(registration: Registration) -> Enrolment {
     let mut e = enrolment(registration);
     e.on_attempt(at(0)).unwrap();
     e.on_up(at(1));
-    assert_eq!(settle(&mut e, at(1)), []);
+    assert_eq!(drain(&mut e, at(1)), []);
     e
 }
 
@@ -104,15 +104,15 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
             ] {
                 let mut e = accepted(registration);
                 e.on_message(at(2), topic, payload);
-                assert_eq!(settle(&mut e, at(2)), [Output::Keep(earned.clone())]);
+                assert_eq!(drain(&mut e, at(2)), [Output::Keep(earned.clone())]);
                 assert_eq!(e.next(), Next::Keep(earned.clone()), "not used before");
                 // Neither time nor a second answer changes anything meanwhile.
                 e.on_message(at(3), topic, SECRET);
-                assert_eq!(settle(&mut e, at(100)), []);
+                assert_eq!(drain(&mut e, at(100)), []);
                 e.on_kept(at(100), Ok(()));
-                assert_eq!(settle(&mut e, at(100)), [Output::Done, Output::Disconnect]);
+                assert_eq!(drain(&mut e, at(100)), [Output::Done, Output::Disconnect]);
                 e.on_down(at(100), &LinkDown::Closed);
-                assert_eq!(settle(&mut e, at(100)), []);
+                assert_eq!(drain(&mut e, at(100)), []);
                 let Next::Connect(shown) = e.next() else {
                     panic!("{:?}", e.next())
                 };
@@ -141,11 +141,11 @@ fn what_is_stored_is_never_asked_for_again() {
 fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     let mut e = accepted(Registration::Register);
     e.on_message(at(2), "/ext/register", SECRET);
-    settle(&mut e, at(2));
+    drain(&mut e, at(2));
     e.on_kept(at(2), Err("disk full".into()));
     let why = Failure::NotKept("disk full".into());
     assert_eq!(
-        settle(&mut e, at(2)),
+        drain(&mut e, at(2)),
         [
             Output::Failed {
                 why: why.clone(),
@@ -161,7 +161,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
         e.on_kept(at(secs), Err("disk full".into()));
         // The repeated failure is counted, and not reported each time.
         assert_eq!(
-            settle(&mut e, at(secs)),
+            drain(&mut e, at(secs)),
             [Output::Failed {
                 why: why.clone(),
                 times: None
@@ -172,7 +172,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     e.on_kept(at(10), Err("read-only".into()));
     let other = Failure::NotKept("read-only".into());
     assert_eq!(
-        settle(&mut e, at(10)),
+        drain(&mut e, at(10)),
         [
             Output::Before { why, times: 7 },
             Output::Failed {
@@ -182,7 +182,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
         ]
     );
     e.on_kept(at(10), Ok(()));
-    assert_eq!(settle(&mut e, at(10)), [Output::Done]);
+    assert_eq!(drain(&mut e, at(10)), [Output::Done]);
     assert!(matches!(e.next(), Next::Connect(_)));
 }
 
@@ -192,9 +192,9 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
     let wake = e.wake_at().unwrap();
     assert_eq!(wake.at, at(16).mono);
     e.on_message(at(5), "/ext/ntp/a1GwDemoPk0/gw-0001/response", SECRET);
-    assert_eq!(settle(&mut e, at(15)), []);
+    assert_eq!(drain(&mut e, at(15)), []);
     assert_eq!(
-        settle(&mut e, at(16)),
+        drain(&mut e, at(16)),
         [
             Output::Failed {
                 why: Failure::NoAnswer,
@@ -205,7 +205,7 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
     );
     // The platform closes at the same moment; that is no second failure.
     e.on_down(at(16), &LinkDown::Closed);
-    assert_eq!(settle(&mut e, at(16)), []);
+    assert_eq!(drain(&mut e, at(16)), []);
     assert_eq!(e.next(), Next::Register);
     assert_eq!(e.wake_at(), None);
 }
@@ -223,7 +223,7 @@ fn a_refusal_says_what_to_look_at_and_the_other_securemode_is_tried() {
         );
         e.on_down(at(0), &LinkDown::Refused(2));
         assert_eq!(
-            settle(&mut e, at(0)),
+            drain(&mut e, at(0)),
             [Output::Failed {
                 why: Failure::Refused(2),
                 times: (n == 0).then_some(1)
@@ -263,7 +263,7 @@ fn an_answer_that_is_not_for_us_earns_nothing_and_is_not_repeated_in_the_log() {
     ] {
         let mut e = accepted(Registration::RegNwl);
         e.on_message(at(2), "/ext/regnwl", payload);
-        let outputs = settle(&mut e, at(2));
+        let outputs = drain(&mut e, at(2));
         let [Output::Failed { why, .. }, Output::Disconnect] = &outputs[..] else {
             panic!("{outputs:?}")
         };
@@ -289,6 +289,6 @@ proptest! {
     fn no_answer_is_too_strange(payload in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut e = accepted(Registration::Register);
         e.on_message(at(2), "/ext/register", &payload);
-        prop_assert_eq!(settle(&mut e, at(2)).len(), 2);
+        prop_assert_eq!(drain(&mut e, at(2)).len(), 2);
     }
 }
