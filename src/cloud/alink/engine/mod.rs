@@ -559,13 +559,13 @@ impl Cloud {
     /// Tells the publish queue which devices came and went, and the registration which
     /// devices need a step.
     fn follow(&mut self, now: Mono) {
-        for (id, step) in self.sessions.take_held() {
+        for (id, step) in self.sessions.take_login_needs() {
             self.need(now, step, id);
         }
         for id in self.sessions.take_unknown() {
             self.topology.found(id);
         }
-        if let Some(online) = self.sessions.take_crowded() {
+        if let Some(online) = self.sessions.take_limit_reached() {
             let full = Notice::Full {
                 online,
                 wait: Duration::ZERO,

@@ -69,7 +69,7 @@ impl Registration {
             .filter(|id| is_changed(identities.of(*id)))
             .collect();
         for id in &lacking {
-            sessions.acquit(*id);
+            sessions.lift_block(*id);
         }
         for id in off.into_iter().chain(lacking) {
             sessions.requeue(now, id, now);

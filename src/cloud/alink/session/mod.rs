@@ -6,7 +6,7 @@
 //! `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
 //!
 //! A device waits in one queue at a time: the pool, or a group of its own (a retry, a part of a
-//! refused batch, a suspect after a retry block); or its request is under way. The pool is filled
+//! refused batch, a device after a retry block); or its request is under way. The pool is filled
 //! for the linger, up to a whole batch; a device beyond the quota of devices online waits there
 //! too, until another leaves. So there are never two requests for one device. A log-in or log-out
 //! whose answer was lost leaves the device *unsure*: it may be online at the platform. An unsure
@@ -19,7 +19,7 @@ pub(crate) mod device;
 pub(crate) mod latency;
 mod online_quota;
 mod reload;
-mod repair;
+mod login_needs;
 pub(crate) mod replies;
 pub(crate) mod retry_block;
 mod scheduler;
@@ -92,15 +92,14 @@ struct Device {
     refusal: Option<RefusalKind>,
     /// Whether the device had a retry block and has not been accepted since: it is tried
     /// alone, so that it cannot spoil a batch again.
-    suspect: bool,
+    tried_alone: bool,
     /// The code of a kick that came while the log-in was under way.
     kick: Option<Code>,
     attempts: Attempts,
-    /// How often the device was refused together with others since it was held back for a
-    /// step that it needs.
+    /// How often the device was refused together with others since it needed a step first.
     refusals: u32,
     /// The step that the device needs before it can log in.
-    hold: Option<LoginNeed>,
+    login_need: Option<LoginNeed>,
     topology: TopologyMembership,
     /// Whether the device may still be shown online although it has no session.
     shown_online: ShownOnline,
@@ -128,11 +127,11 @@ impl Default for Device {
             queue: QueueState::NotQueued,
             block: None,
             refusal: None,
-            suspect: false,
+            tried_alone: false,
             kick: None,
             attempts: Attempts::default(),
             refusals: 0,
-            hold: None,
+            login_need: None,
             topology: TopologyMembership::default(),
             shown_online: ShownOnline::No,
             announced: false,
@@ -224,7 +223,7 @@ pub(crate) struct Sessions {
     online_quota: OnlineQuota,
     /// Whether devices wait for others to leave while as many are online as the configuration
     /// allows.
-    crowded: bool,
+    limit_reached: bool,
     /// How many devices are, or may be, online.
     occupied: usize,
     online: usize,
@@ -243,7 +242,7 @@ pub(crate) struct Sessions {
     /// When to log out devices that were online on the last connection.
     shown_online_due: Option<Mono>,
     /// Devices that could log in if they did not need this step first, since the last call.
-    held: Vec<(DeviceId, LoginNeed)>,
+    login_needs: Vec<(DeviceId, LoginNeed)>,
     /// Devices that the platform does not know, since the last call.
     unknown: Vec<DeviceId>,
     /// When the platform last answered any request.
@@ -253,13 +252,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
-        let with_hold = |d: &DeviceSpec| Device {
-            hold: d.secret.is_empty().then_some(LoginNeed::Register),
+        let configured = |d: &DeviceSpec| Device {
+            login_need: d.secret.is_empty().then_some(LoginNeed::Register),
             shown_online: ShownOnline::EarlierRun,
             ..Device::default()
         };
         Sessions {
-            devices: spec.devices.iter().map(with_hold).collect(),
+            devices: spec.devices.iter().map(configured).collect(),
             pace: LoginPace::new(spec.cloud.session.logins_per_second),
             search_pace: Bucket::new(spec.cloud.post.messages_per_second / 2),
             spec,
@@ -269,7 +268,7 @@ impl Sessions {
             blocks: BTreeSet::new(),
             throttles: Default::default(),
             online_quota: OnlineQuota::default(),
-            crowded: Default::default(),
+            limit_reached: Default::default(),
             occupied: 0,
             online: 0,
             under_way: [0; 2],
@@ -280,7 +279,7 @@ impl Sessions {
             unconfirmed: 0,
             changes: Vec::new(),
             shown_online_due: None,
-            held: Vec::new(),
+            login_needs: Vec::new(),
             unknown: Vec::new(),
             heard: Mono::START,
             rng,
@@ -415,8 +414,8 @@ impl Sessions {
 
     /// Returns what a device without a session waits for.
     pub(crate) fn waits_for(&self, id: DeviceId) -> &'static str {
-        let hold = self.devices.get(id.index()).and_then(|d| d.hold);
-        hold.map_or("turn to log in", LoginNeed::words)
+        let login_need = self.devices.get(id.index()).and_then(|d| d.login_need);
+        login_need.map_or("turn to log in", LoginNeed::words)
     }
 
     pub(crate) const fn online(&self) -> usize {
@@ -450,16 +449,16 @@ impl Sessions {
 
     /// Returns how many devices are online, if that has become as many as the configuration
     /// allows, and others wait.
-    pub(crate) fn take_crowded(&mut self) -> Option<usize> {
+    pub(crate) fn take_limit_reached(&mut self) -> Option<usize> {
         let is = self.online >= self.limits().online
             && !self.pools[SessionChange::LogIn.index()].is_empty();
-        let was = std::mem::replace(&mut self.crowded, is);
+        let was = std::mem::replace(&mut self.limit_reached, is);
         (is && !was).then_some(self.online)
     }
 
     /// Returns the devices that are wanted online and need a step first.
-    pub(crate) fn take_held(&mut self) -> Vec<(DeviceId, LoginNeed)> {
-        std::mem::take(&mut self.held)
+    pub(crate) fn take_login_needs(&mut self) -> Vec<(DeviceId, LoginNeed)> {
+        std::mem::take(&mut self.login_needs)
     }
 
     /// Returns the devices that the platform does not know.
@@ -557,7 +556,7 @@ impl Sessions {
                 Some(SessionChange::LogOut)
             }
             (Presence::Online, SessionState::Out | SessionState::Unsure) => {
-                let free = device.block.is_none() && device.hold.is_none();
+                let free = device.block.is_none() && device.login_need.is_none();
                 free.then_some(SessionChange::LogIn)
             }
             (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
@@ -594,8 +593,8 @@ impl Sessions {
             }
         }
         match need {
-            None => self.note_held(id),
-            Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
+            None => self.note_login_need(id),
+            Some(SessionChange::LogIn) if self.devices[id.index()].tried_alone => {
                 let request = self.request(SessionChange::LogIn, vec![id]);
                 self.put_off(now, request, now);
             }
@@ -607,7 +606,7 @@ impl Sessions {
     }
 
     /// Notes a device that could log in if it did not need a step first.
-    fn note_held(&mut self, id: DeviceId) {
+    fn note_login_need(&mut self, id: DeviceId) {
         let device = &self.devices[id.index()];
         let out = matches!(device.actual, SessionState::Out | SessionState::Unsure);
         if self.link
@@ -615,9 +614,9 @@ impl Sessions {
             && device.wanted == Presence::Online
             && out
             && device.block.is_none()
-            && let Some(step) = device.hold
+            && let Some(step) = device.login_need
         {
-            self.held.push((id, step));
+            self.login_needs.push((id, step));
         }
     }
 

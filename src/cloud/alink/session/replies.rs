@@ -112,7 +112,7 @@ impl Sessions {
             | CodeMeaning::Full
             | CodeMeaning::Device { .. }
             | CodeMeaning::Unknown => {
-                if let Some(request) = self.hold_back(now, request, reply.code, named) {
+                if let Some(request) = self.require_relation(now, request, reply.code, named) {
                     self.search(now, request, reply, named, outbox);
                 }
             }
@@ -372,12 +372,12 @@ impl Sessions {
                     }
                     None => {
                         let device = &mut self.devices[id.index()];
-                        device.suspect = false;
+                        device.tried_alone = false;
                         device.refusals = 0;
                         device.shown_online = ShownOnline::No;
                         device.announced = true;
                         device.new_secret = false;
-                        device.hold = None;
+                        device.login_need = None;
                         device.topology.list(true);
                         self.set_actual(id, SessionState::In);
                         outbox.count().logged_in += 1;
@@ -499,7 +499,7 @@ impl Sessions {
             self.devices[id.index()].refusals = 0;
             match kind {
                 SessionChange::LogIn => {
-                    if !self.is_moot(id) && !self.mend(now, id, reply.code) {
+                    if !self.is_moot(id) && !self.require_missing(now, id, reply.code) {
                         self.block(now, id, reply.code, &reply.message, At::LogIn, outbox);
                     }
                     self.requeue(now, id, now);

@@ -1,8 +1,8 @@
 //! Retry blocks: how long a device waits that the platform has refused or disconnected.
 //!
 //! The first wait depends on the code; each further wait for the same code in a row is
-//! twice as long, up to the code's ceiling. A device whose retry block has ended is a
-//! suspect: it is tried alone, so that it cannot spoil a batch again.
+//! twice as long, up to the code's ceiling. A device whose retry block has ended is
+//! tried alone, so that it cannot spoil a batch again.
 
 use std::time::Duration;
 
@@ -57,7 +57,7 @@ pub(crate) struct RefusalKind {
 impl Sessions {
     /// Returns when the next retry block ends.
     pub(crate) fn block_due(&self) -> Option<Wake> {
-        self.blocks.first().map(|b| Wake::new(b.0, "bar ends"))
+        self.blocks.first().map(|b| Wake::new(b.0, "retry block ends"))
     }
 
     /// Ends retry blocks that have run out; returns whether there was one.
@@ -132,7 +132,7 @@ impl Sessions {
             });
         }
         let device = &mut self.devices[id.index()];
-        device.suspect = true;
+        device.tried_alone = true;
         device.refusal = Some(RefusalKind { code, times, until });
         self.set_block(id, RetryBlock { until, code });
     }
@@ -149,7 +149,7 @@ impl Sessions {
         }
         if device.block.is_some_and(|b| b.code.cure() == cure) {
             device.refusal = None;
-            self.acquit(id);
+            self.lift_block(id);
             self.requeue(now, id, now);
         }
     }
@@ -160,7 +160,7 @@ impl Sessions {
         let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
             if self.devices[id.index()].block.as_ref().is_some_and(request) {
-                self.acquit(id);
+                self.lift_block(id);
                 self.requeue(now, id, now);
             }
         }

@@ -131,21 +131,21 @@ impl Sessions {
     ) -> Option<(usize, Mono)> {
         let batch = self.batch(kind);
         let (left, from) = allowance.map_or((0, Mono::START), |a| (a.devices, a.from));
-        let (mut held, mut new) = (0, 0);
+        let (mut counted, mut new) = (0, 0);
         for id in members {
             match self.needs_quota(kind, id) {
                 true => new = left.min(new + 1),
-                false => held += 1,
+                false => counted += 1,
             }
-            if held + new >= batch {
+            if counted + new >= batch {
                 break;
             }
         }
-        match (held, new) {
+        match (counted, new) {
             (0, 0) => None,
             (0, new) => Some((new, from)),
-            (held, new) if from == Mono::START => Some((held + new, from)),
-            (held, _) => Some((held, Mono::START)),
+            (counted, new) if from == Mono::START => Some((counted + new, from)),
+            (counted, _) => Some((counted, Mono::START)),
         }
     }
 

@@ -274,7 +274,7 @@ impl Topology {
             if known.contains(&id) {
                 sessions.listed(now, id);
                 sessions.exists(now, id);
-            } else if sessions.is_loose(now, id) {
+            } else if sessions.lacks_relation(now, id) {
                 missing.push(id);
             }
         }
