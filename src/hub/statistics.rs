@@ -170,7 +170,7 @@ impl Statistics {
 
     /// Takes in a notice of the platform's side.
     pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::Notice) {
-        if let cloud::Notice::Barred { device, .. } = notice {
+        if let cloud::Notice::DeviceRefused { device, .. } = notice {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
         }

@@ -234,9 +234,9 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
         Session::Out => "out".to_owned(),
         Session::LoggingIn => "logging in".to_owned(),
         Session::LoggingOut => "logging out".to_owned(),
-        Session::Barred { until, code: by } => {
+        Session::RetryBlocked { until, code: by } => {
             assert_eq!(by.0, code);
-            format!("barred {}", class(until.since(c.now.mono)))
+            format!("blocked {}", class(until.since(c.now.mono)))
         }
     };
     let should = if place == Place::LogOut {

@@ -578,7 +578,7 @@ fn who_is_left_of_a_pack_is_not_blamed_for_the_others() {
     w.say_lost(0);
     w.stop_feeding();
     w.run(secs(20));
-    let barred = |n: &(Mono, Notice)| matches!(n.1, Notice::Barred { .. });
-    assert!(!w.notices.iter().any(barred), "{:?}", w.notices);
+    let refused = |n: &(Mono, Notice)| matches!(n.1, Notice::DeviceRefused { .. });
+    assert!(!w.notices.iter().any(refused), "{:?}", w.notices);
     assert_eq!(w.accepted(), w.offered);
 }

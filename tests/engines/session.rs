@@ -255,7 +255,7 @@ impl World {
         let unsettled = self.wanted.iter().any(|(id, wish)| {
             let is = self.cloud.session(DeviceId(*id));
             (is == Session::In) != (*wish == Presence::Online)
-                && !(*wish == Presence::Offline && matches!(is, Session::Barred { .. }))
+                && !(*wish == Presence::Offline && matches!(is, Session::RetryBlocked { .. }))
                 && !(*wish == Presence::Offline && is == Session::Out)
         });
         // A device that waits for quota waits for another to leave, not for a time.
@@ -428,9 +428,9 @@ impl World {
             .collect()
     }
 
-    fn barred_with(&self, id: u32) -> Option<i64> {
+    fn blocked_with(&self, id: u32) -> Option<i64> {
         match self.session(id) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }

@@ -190,9 +190,9 @@ impl Pair {
         self.cloud.session(DeviceId(n))
     }
 
-    fn barred_with(&self, n: u32) -> Option<i64> {
+    fn blocked_with(&self, n: u32) -> Option<i64> {
         match self.session(n) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }

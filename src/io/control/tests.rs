@@ -91,7 +91,7 @@ impl House {
                         published: 0,
                         unanswered: 0,
                         throttled: 0,
-                        barred: 0,
+                        refused: 0,
                         kicked: 0,
                         logouts: Default::default(),
                     }))),

@@ -279,7 +279,7 @@ pub struct Switches {
     /// CONNACK code of a keepalive out of range: 2.
     pub connack_keepalive: u8,
     /// CONNACK code of a disabled or deleted gateway: 4.
-    pub connack_barred: u8,
+    pub connack_disabled: u8,
     /// CONNACK code of a CONNECT above the quota; `None` just closes.
     pub connack_too_many: Option<u8>,
     /// CONNACK code of a registration of a device that has been online (6289): 4.
@@ -326,7 +326,7 @@ impl Default for Switches {
             disabled: 522,
             taken_over: 427,
             connack_keepalive: 2,
-            connack_barred: 4,
+            connack_disabled: 4,
             connack_too_many: None,
             connack_activated: 4,
             regnwl_on_its_own_topic: true,

@@ -417,14 +417,14 @@ impl World {
     /// Returns how long the retry block of the device still lasts.
     pub(crate) fn bar(&self, d: u32) -> Option<Duration> {
         match self.cloud.session(id(d)) {
-            Session::Barred { until, .. } => Some(until.since(self.now.mono)),
+            Session::RetryBlocked { until, .. } => Some(until.since(self.now.mono)),
             _ => None,
         }
     }
 
-    pub(crate) fn barred_with(&self, d: u32) -> Option<i64> {
+    pub(crate) fn blocked_with(&self, d: u32) -> Option<i64> {
         match self.cloud.session(id(d)) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }

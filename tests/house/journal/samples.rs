@@ -307,7 +307,7 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
                 quiet: Duration::from_millis(10_200),
             },
         },
-        Cloud::Barred {
+        Cloud::DeviceRefused {
             device: ONE,
             code: Code(6100),
             message: words(),

@@ -70,7 +70,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 reason.kind()
             ),
         },
-        Notice::Barred {
+        Notice::DeviceRefused {
             code,
             message,
             what,

@@ -67,7 +67,7 @@ pub enum Notice {
         reason: LogoutReason,
     },
     /// The platform refused one device; the device is tried again later, alone.
-    Barred {
+    DeviceRefused {
         /// The device.
         device: DeviceId,
         /// The platform's code.
@@ -295,7 +295,7 @@ impl LogEvent for Notice {
             | Notice::QueueFull { .. }
             | Notice::PostRefused { .. }
             | Notice::TooLarge { .. } => Level::Error,
-            Notice::Barred { code, .. } => match code.0 {
+            Notice::DeviceRefused { code, .. } => match code.0 {
                 401
                 | 427
                 | 460
@@ -336,7 +336,7 @@ impl LogEvent for Notice {
             Notice::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
             Notice::LoggedIn { .. } => EventKind::DeviceOnline,
             Notice::LoggedOut { .. } => EventKind::DeviceOffline,
-            Notice::Barred { .. } => EventKind::DeviceRefused,
+            Notice::DeviceRefused { .. } => EventKind::DeviceRefused,
             Notice::SessionLost { .. } => EventKind::DeviceSessionLost,
             Notice::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
             Notice::RequestRefused { .. } => EventKind::CloudRequestRefused,
@@ -364,7 +364,7 @@ impl LogEvent for Notice {
                     _ => About::Gateway,
                 }
             }
-            Notice::Barred { device, .. }
+            Notice::DeviceRefused { device, .. }
             | Notice::SessionLost { device }
             | Notice::LogoutRefused { device, .. }
             | Notice::PostRefused { device, .. }
@@ -419,7 +419,7 @@ impl LogEvent for Notice {
                 }
                 fields
             }
-            Notice::Barred { code, times, .. } => {
+            Notice::DeviceRefused { code, times, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Times, times.to_string()),
@@ -474,7 +474,7 @@ mod tests {
 
     #[test]
     fn a_bar_names_code_meaning_time_and_advice() {
-        let notice = Notice::Barred {
+        let notice = Notice::DeviceRefused {
             device: DeviceId(3),
             code: Code(6287),
             message: "invalid sign".into(),

@@ -69,7 +69,7 @@ pub enum Session {
     /// The log-out was asked for, and no answer has come yet.
     LoggingOut,
     /// Refused or taken offline by the platform; not tried before `until`.
-    Barred {
+    RetryBlocked {
         /// When the device is tried again, if still wanted.
         until: Mono,
         /// The reason.
@@ -400,7 +400,7 @@ impl Sessions {
             (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
             (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
             (SessionState::Out | SessionState::Unsure, Some(RetryBlock { until, code })) => {
-                Session::Barred { until, code }
+                Session::RetryBlocked { until, code }
             }
             (SessionState::Out | SessionState::Unsure, None) => Session::Out,
         }

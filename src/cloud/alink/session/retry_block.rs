@@ -118,7 +118,7 @@ impl Sessions {
         }
         outbox.count().blocked += 1;
         if times.is_power_of_two() {
-            outbox.tell(Notice::Barred {
+            outbox.tell(Notice::DeviceRefused {
                 device: id,
                 code,
                 message: message.to_owned(),
