@@ -412,7 +412,7 @@ fn one_460_bars_a_device_for_a_minute_at_most_and_not_beyond_connection_or_reloa
         if end != "time" {
             // By now the retry block is long.
             w.run(secs(4 * 3600));
-            assert!(w.bar(1).unwrap() > secs(600));
+            assert!(w.block(1).unwrap() > secs(600));
         }
         w.platform.bad.clear();
         match end {

@@ -42,7 +42,7 @@ pub(crate) struct DeviceRegistry {
     identities: BTreeMap<(String, String), OriginId>,
     units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
     meters: BTreeMap<(PortId, Tongue, String), (String, OriginId)>,
-    /// Devices beyond the limit: the place of the first, and how many there are.
+    /// Devices beyond the limit: where the first is, and how many there are.
     left_out: Option<(OriginId, usize)>,
     /// How many points and requests all devices together have.
     asked: usize,

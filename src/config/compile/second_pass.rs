@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::contents::contents;
-use crate::config::reader::problem::{Place, Report, Wrong};
+use crate::config::reader::problem::{SourcePosition, Report, Wrong};
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::OriginId;
@@ -51,7 +51,7 @@ pub struct Compiled {
     /// The entries for questions to the running service.
     pub control: ControlSpec,
     /// Where each port was written.
-    pub ports: Vec<Place>,
+    pub ports: Vec<SourcePosition>,
 }
 
 impl SecondPass {
@@ -101,7 +101,7 @@ impl SecondPass {
         });
         let products = products_of(&products, answers, &mut notes);
         let devices = devices(roster.all, answers, &mut notes);
-        let places = ports.places.iter().map(|at| notes.place(*at)).collect();
+        let positions = ports.origins.iter().map(|at| notes.position(*at)).collect();
         let failed = notes.failed();
         let report = notes.report();
         if failed {
@@ -120,7 +120,7 @@ impl SecondPass {
             commissioned,
             state_dir,
             control,
-            ports: places,
+            ports: positions,
         })
     }
 

@@ -33,7 +33,7 @@ const KEYS: [&str; 12] = [
 /// The most questions of a profile: more than a device has, and as many as one byte can count.
 const MOST: usize = 255;
 
-/// Reads all points; returns them with the items they are read from and the place of each id.
+/// Reads all points; returns them with the items they are read from and the position of each id.
 pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
@@ -41,7 +41,7 @@ pub(crate) fn points(
     given: Given,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
-    let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut points, mut items, mut origins) = (Vec::new(), Vec::new(), Vec::new());
     for node in profile.list("points", notes) {
         let s = Section::open(node, &KEYS, notes);
         if !s.is_there() {
@@ -62,7 +62,7 @@ pub(crate) fn points(
                 items.len() - 1
             }
         };
-        places.push(s.at("id"));
+        origins.push(s.at("id"));
         points.push(draft.point(ItemIndex(u16::try_from(which).unwrap_or(u16::MAX))));
     }
     if items.len() > MOST {
@@ -72,7 +72,7 @@ pub(crate) fn points(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    (points, items, places)
+    (points, items, origins)
 }
 
 /// A point whose datum has no index yet.

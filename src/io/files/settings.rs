@@ -22,7 +22,7 @@ use self::reading::Reading;
 use crate::base::text::excerpt;
 use crate::cloud::remote_config::Content;
 use crate::config::{
-    Answers, Compiled, FirstPass, PREFIX, Place, Problem, Report, Severity, Source, Want,
+    Answers, Compiled, FirstPass, PREFIX, SourcePosition, Problem, Report, Severity, Source, Want,
 };
 use crate::io::files::service_account::Account;
 use crate::io::log;
@@ -169,7 +169,7 @@ pub fn load_to_start_in(
         Err(report) => report,
     };
     let alone = told(load_fitting(path, around, &Theirs::None), around)?;
-    let file = remote_config::place(&alone.state_dir);
+    let file = remote_config::proven_path(&alone.state_dir);
     Ok((alone, Some(Misfit { file, report })))
 }
 
@@ -220,9 +220,9 @@ enum Theirs<'a> {
 
 impl Theirs<'_> {
     fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
-        let place = match self {
+        let path = match self {
             Theirs::Stored => remote_config::in_force(state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::proven_path(state_dir),
         };
         match self {
             Theirs::None => None,
@@ -234,8 +234,8 @@ impl Theirs<'_> {
             }),
             Theirs::Stored | Theirs::Proven => {
                 let absent =
-                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
-                (!absent).then(|| reading.config(&place))
+                    fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+                (!absent).then(|| reading.config(&path))
             }
         }
     }
@@ -282,16 +282,16 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
 /// Loads the configuration, unless its lines have to carry more than they can, or it needs more
 /// than its unit may have.
 fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
-    let (mut loaded, places) = load_files(path, around, theirs)?;
+    let (mut loaded, positions) = load_files(path, around, theirs)?;
     if let Some(by_id) = &around.by_id {
-        let renamed = names::check(&loaded.spec, &places, by_id);
+        let renamed = names::check(&loaded.spec, &positions, by_id);
         loaded.warnings = loaded.warnings.with(renamed);
     }
     if let Some(limits) = around.limits.find(&unit_of(path)) {
-        let beyond = limits::check(&loaded.spec, &places, &limits);
+        let beyond = limits::check(&loaded.spec, &positions, &limits);
         loaded.warnings = loaded.warnings.with(beyond);
     }
-    loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+    loaded.warnings = fit::check(&loaded.spec, &positions, loaded.warnings)?;
     Ok(loaded)
 }
 
@@ -343,7 +343,7 @@ fn load_files(
     path: &Path,
     around: &Surroundings,
     theirs: &Theirs<'_>,
-) -> Result<(Loaded, Vec<Place>), Report> {
+) -> Result<(Loaded, Vec<SourcePosition>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
     let sources = sources(path, around, &mut reading);
@@ -392,7 +392,7 @@ fn load_files(
         commissioned,
         remote: remote.map(|_| match theirs {
             Theirs::Stored => remote_config::in_force(&state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(&state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::proven_path(&state_dir),
         }),
         state_dir,
         control,

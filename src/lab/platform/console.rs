@@ -101,13 +101,13 @@ impl Platform {
     /// Disables a device: its session or connection ends, and it is refused from then
     /// on.
     pub fn disable(&mut self, now: Now, device: &Device) -> bool {
-        self.bar(now, device, State::Disabled)
+        self.set_state(now, device, State::Disabled)
     }
 
     /// Deletes a device: its session or connection ends, and its record and topology
     /// are removed.
     pub fn delete(&mut self, now: Now, device: &Device) -> bool {
-        self.bar(now, device, State::Deleted)
+        self.set_state(now, device, State::Deleted)
     }
 
     /// Enables a device again.
@@ -283,7 +283,7 @@ impl Platform {
         }
     }
 
-    fn bar(&mut self, now: Now, device: &Device, state: State) -> bool {
+    fn set_state(&mut self, now: Now, device: &Device, state: State) -> bool {
         self.now = now.mono;
         let above = self.above(device);
         let Some(account) = self.accounts.get_mut(device) else {

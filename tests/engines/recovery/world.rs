@@ -415,7 +415,7 @@ impl World {
     }
 
     /// Returns how long the retry block of the device still lasts.
-    pub(crate) fn bar(&self, d: u32) -> Option<Duration> {
+    pub(crate) fn block(&self, d: u32) -> Option<Duration> {
         match self.cloud.session(id(d)) {
             Session::RetryBlocked { until, .. } => Some(until.since(self.now.mono)),
             _ => None,
