@@ -2,7 +2,7 @@
 //!
 //! **Decides** what a platform is told of the devices and their readings, and when. Each
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
-//! second platform has its place beside it.
+//! second platform would stand beside it.
 //!
 //! **The boundary.** Rooms above name nothing of [`alink`] (held by `tests/house/rules.rs`). They
 //! use only what is re-exported here, which any platform has:

@@ -6,7 +6,7 @@
 //! possible. A value is never cut. Limits: what the protocol and the kind of device allow in
 //! one reply; how long one request may take the line ([`Terms::longest`]); holes, configured
 //! or learned, which are not read across. Addresses are computed in 32 bits, so the top of
-//! the address space is a place like any other.
+//! the address space is read like any other.
 //!
 //! Why the optimum is a cut of the sorted points into runs: the more entries a request spans,
 //! the more it costs. Take a point that lies between two others of one request and is in
@@ -157,10 +157,10 @@ pub struct Terms<'a> {
     pub most_bytes: Option<u8>,
 }
 
-/// Points by place: first address and the one after the last.
-type Places = BTreeMap<Span, Vec<u16>>;
+/// Points by span: first address and the one after the last.
+type PointsBySpan = BTreeMap<Span, Vec<u16>>;
 
-/// Points of one place: they are read together or not at all.
+/// Points of one span: they are read together or not at all.
 #[derive(Debug)]
 struct Cell {
     start: u32,
@@ -200,18 +200,18 @@ fn runs<'p>(
     terms: &Terms<'_>,
     points: impl Iterator<Item = (u16, &'p PointSpec)>,
 ) -> Vec<ReadBlock> {
-    let mut classes: BTreeMap<(Priority, Duration, Table), Places> = BTreeMap::new();
+    let mut classes: BTreeMap<(Priority, Duration, Table), PointsBySpan> = BTreeMap::new();
     for (point, p) in points {
-        let (Some(span), Some(place)) = (span_of(profile, point), p.address.as_modbus()) else {
+        let (Some(span), Some(address)) = (span_of(profile, point), p.address.as_modbus()) else {
             continue;
         };
-        let class = (p.priority, p.interval, place.table);
+        let class = (p.priority, p.interval, address.table);
         let class = classes.entry(class).or_default();
         class.entry(span).or_default().push(point);
     }
     let mut blocks = Vec::new();
-    for ((priority, interval, table), places) in classes {
-        let cells: Vec<Cell> = places
+    for ((priority, interval, table), points_by_span) in classes {
+        let cells: Vec<Cell> = points_by_span
             .into_iter()
             .map(|((start, end), points)| Cell { start, end, points })
             .collect();

@@ -9,7 +9,7 @@
 //! those due, one of the highest priority is served. Among these the one whose next poll slot
 //! comes first is served (a rare request is not put off by more than a second for that). Ties
 //! go to the device that was served longest ago. A poll slot that was missed is skipped, so
-//! nothing queues up. The request that is owed keeps its place, and a request that has waited
+//! nothing queues up. The request that is owed stays due, and a request that has waited
 //! for a whole interval behind higher priorities gets a tenth of the line, so nothing
 //! starves. On a line that does not keep up no poll slots are skipped: all intervals of a
 //! priority are stretched alike ([`crate::field::schedule::interval_stretch`]), those of the
@@ -23,7 +23,7 @@
 //! is tried in the same way, by itself (`polled_device/failing.rs`).
 //!
 //! Several requests may be under way where replies carry the number of their request
-//! ([`Schedule::window`]), never two of one device. Tries of what failed leave a place for a
+//! ([`Schedule::window`]), never two of one device. Tries of what failed leave room for a
 //! request that is expected to succeed.
 //!
 //! `schedule/turns.rs` decides which of all these goes first, `schedule/time.rs` stretches

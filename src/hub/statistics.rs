@@ -264,7 +264,7 @@ impl Statistics {
         self.devices.get(device.index())?.turnarounds.rtt()
     }
 
-    /// Returns a port's reply time, by its place in the configuration.
+    /// Returns a port's reply time, by its id.
     pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
         self.ports.get(port)?.turnarounds.rtt()
     }

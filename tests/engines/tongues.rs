@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
 use alink_gateway::field::dlt645::ask::{Joined, Joining};
-use alink_gateway::field::dlt645::{Address, Edition, Place, item};
+use alink_gateway::field::dlt645::{Address, Edition, ValuePosition, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
@@ -216,7 +216,7 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
             assert_eq!(Some(data.clone()), meter.value(now, id), "{round}");
             // Of a block as many as the meter has rates.
             for which in 0..data.len() / item.format.bytes() {
-                item.read(&data, Place::Value(which as u8)).unwrap();
+                item.read(&data, ValuePosition::Value(which as u8)).unwrap();
             }
             answered += 1;
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::port_task::{self, PortTask};
 use alink_gateway::base::{Evidence, FieldEvent, Now, Proof, Reading, Rng, UnitId, Value, Wall};
-use alink_gateway::field::dlt645::{Item, Place};
+use alink_gateway::field::dlt645::{Item, ValuePosition};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::Surroundings;
@@ -196,13 +196,13 @@ impl World {
         match &point.codec {
             Codec::Part(_) => reading.value == Value::Float(weight(&device.name)),
             Codec::Datum { item, .. } => {
-                let PointAddress::Dlt645(DatumAddress { place, .. }) = point.address else {
+                let PointAddress::Dlt645(DatumAddress { position, .. }) = point.address else {
                     panic!("a datum at {:?}", point.address);
                 };
                 let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
-                moments.any(|at| value_of(&meter, item, place, at) == Some(reading.value.clone()))
+                moments.any(|at| value_of(&meter, item, position, at) == Some(reading.value.clone()))
             }
             _ => self.rig.with(|line, _| {
                 let Value::UInt(n) = reading.value else {
@@ -210,8 +210,8 @@ impl World {
                 };
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
                 let unit = line.unit(device.unit).unwrap();
-                let place = point.address.as_modbus().unwrap();
-                unit.held(window, place.table, place.start, &[n as u16])
+                let address = point.address.as_modbus().unwrap();
+                unit.held(window, address.table, address.start, &[n as u16])
             }),
         }
     }
@@ -247,13 +247,13 @@ impl Drop for World {
     }
 }
 
-fn value_of(meter: &Meter, item: &Item, place: Place, at: i64) -> Option<Value> {
+fn value_of(meter: &Meter, item: &Item, position: ValuePosition, at: i64) -> Option<Value> {
     let now = Now {
         wall: Wall::from_millis(at),
         ..Now::default()
     };
     let id = u32::from_str_radix(&item.id.to_string(), 16).unwrap();
-    item.read(&meter.value(now, id)?, place).ok()
+    item.read(&meter.value(now, id)?, position).ok()
 }
 
 #[tokio::test(start_paused = true)]

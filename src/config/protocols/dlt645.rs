@@ -10,7 +10,7 @@ use crate::config::reader::suggestions;
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
-use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, Place, item};
+use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
 use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, Shown,
 };
@@ -79,7 +79,7 @@ pub(crate) fn points(
 struct Draft {
     id: String,
     item: Item,
-    place: Place,
+    position: ValuePosition,
     codec: Codec,
     timing: Timing,
 }
@@ -87,10 +87,10 @@ struct Draft {
 impl Draft {
     /// Returns the point, in the reply to the item of this index.
     fn point(self, item: ItemIndex) -> PointSpec {
-        let place = self.place;
+        let position = self.position;
         PointSpec {
             id: self.id,
-            address: PointAddress::Dlt645(DatumAddress { item, place }),
+            address: PointAddress::Dlt645(DatumAddress { item, position }),
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
@@ -204,7 +204,7 @@ fn one(
     Some(Draft {
         id: id.unwrap_or_default(),
         item,
-        place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
+        position: at.map_or(ValuePosition::Value(which.saturating_sub(1)), ValuePosition::Byte),
         codec: Codec::Datum {
             item,
             scale,

@@ -57,7 +57,7 @@ pub(crate) fn requests(
         let check = check(&s, notes);
         let parse = |text: &str| {
             if check.is_none() && s.node("check").is_some() {
-                // The wrong check is already noted, and the bytes in its place are unknown.
+                // The wrong check is already noted, and its bytes are unknown.
                 return Ok(None);
             }
             let filled = placeholders::fill(text, placeholders::sample(&zeros));

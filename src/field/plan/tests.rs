@@ -26,8 +26,8 @@ fn range(block: &ReadBlock) -> EntryRange {
     block.address.entries().unwrap()
 }
 
-/// Returns the place of a point.
-fn place_of(point: &PointSpec) -> ModbusAddress {
+/// Returns the address of a point.
+fn address_of(point: &PointSpec) -> ModbusAddress {
     point.address.as_modbus().unwrap()
 }
 
@@ -178,7 +178,7 @@ fn a_wide_value_is_never_cut() {
 }
 
 #[test]
-fn the_top_of_the_address_space_is_a_place_like_any_other() {
+fn the_top_of_the_address_space_is_read_like_any_other() {
     let p = profile(vec![
         point(Table::InputRegister, 65533, number(Number::U16), 1000),
         point(Table::InputRegister, 65534, number(Number::U32), 1000),
@@ -230,8 +230,8 @@ fn a_shortened_block_still_carries_whole_values() {
 }
 
 fn any_point() -> impl Strategy<Value = PointSpec> {
-    let place = prop_oneof![0u16..300, 65000u16..=65535];
-    (place, 0usize..8, 0u64..2, any::<bool>()).prop_map(|(address, kind, class, bit)| {
+    let start = prop_oneof![0u16..300, 65000u16..=65535];
+    (start, 0usize..8, 0u64..2, any::<bool>()).prop_map(|(address, kind, class, bit)| {
         let codec = match kind {
             0 => Codec::Bit(1),
             1 => number(Number::U16),
@@ -323,7 +323,7 @@ fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
     let at = |i: &u16| span_of(p, *i).unwrap();
     let from = points.iter().map(|i| at(i).0).min().unwrap();
     let to = points.iter().map(|i| at(i).1).max().unwrap();
-    let table = place_of(&p.points[usize::from(points[0])]).table;
+    let table = address_of(&p.points[usize::from(points[0])]).table;
     if points.iter().any(|i| at(i) == (from, to)) {
         return true;
     }
@@ -361,13 +361,13 @@ fn total(cost: Cost, blocks: &[ReadBlock]) -> Duration {
 
 /// Returns the least cost of any division of the points into requests, runs or not.
 fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
-    fn place(p: &ProfileSpec, terms: &Terms<'_>, next: u16, sets: &mut Vec<Vec<u16>>) -> Duration {
+    fn assign(p: &ProfileSpec, terms: &Terms<'_>, next: u16, sets: &mut Vec<Vec<u16>>) -> Duration {
         if usize::from(next) == p.points.len() {
             let price = |set: &Vec<u16>| {
                 let point = &p.points[usize::from(set[0])];
                 let like = ReadBlock {
                     address: BlockAddress::Modbus(EntryRange {
-                        table: place_of(point).table,
+                        table: address_of(point).table,
                         start: 0,
                         count: 1,
                     }),
@@ -389,18 +389,18 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
         let mut best = Duration::MAX;
         for i in 0..sets.len() {
             let other = &p.points[usize::from(sets[i][0])];
-            if (place_of(other).table, other.interval) == (place_of(own).table, own.interval) {
+            if (address_of(other).table, other.interval) == (address_of(own).table, own.interval) {
                 sets[i].push(next);
-                best = best.min(place(p, terms, next + 1, sets));
+                best = best.min(assign(p, terms, next + 1, sets));
                 sets[i].pop();
             }
         }
         sets.push(vec![next]);
-        best = best.min(place(p, terms, next + 1, sets));
+        best = best.min(assign(p, terms, next + 1, sets));
         sets.pop();
         best
     }
-    place(p, terms, 0, &mut Vec::new())
+    assign(p, terms, 0, &mut Vec::new())
 }
 
 /// Plans as other programs do: joins points while the gap is at most this wide.
@@ -408,7 +408,7 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
     let mut order: Vec<u16> = (0..p.points.len() as u16).collect();
     let key = |i: &u16| {
         let point = &p.points[usize::from(*i)];
-        (point.interval, place_of(point).table, span_of(p, *i), *i)
+        (point.interval, address_of(point).table, span_of(p, *i), *i)
     };
     order.sort_by_key(key);
     let mut blocks: Vec<ReadBlock> = Vec::new();
@@ -416,7 +416,7 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
         let point = &p.points[usize::from(i)];
         let (from, to) = span_of(p, i).unwrap();
         if let Some(last) = blocks.last_mut()
-            && (range(last).table, last.interval) == (place_of(point).table, point.interval)
+            && (range(last).table, last.interval) == (address_of(point).table, point.interval)
             && from <= range(last).span().1 + gap
         {
             let mut points = last.points.clone();
@@ -428,7 +428,7 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
         }
         blocks.push(ReadBlock {
             address: BlockAddress::Modbus(EntryRange {
-                table: place_of(point).table,
+                table: address_of(point).table,
                 start: from as u16,
                 count: (to - from) as u16,
             }),
@@ -457,10 +457,10 @@ proptest! {
             for i in &b.points {
                 let p = &profile.points[usize::from(*i)];
                 seen[usize::from(*i)] += 1;
-                let place = place_of(p);
-                prop_assert_eq!((place.table, p.interval), (r.table, b.interval));
-                prop_assert!(place.start >= r.start);
-                prop_assert!(u32::from(place.start) + u32::from(p.codec.width()) <= u32::from(r.start) + u32::from(r.count));
+                let address = address_of(p);
+                prop_assert_eq!((address.table, p.interval), (r.table, b.interval));
+                prop_assert!(address.start >= r.start);
+                prop_assert!(u32::from(address.start) + u32::from(p.codec.width()) <= u32::from(r.start) + u32::from(r.count));
             }
         }
         prop_assert!(seen.iter().all(|n| *n == 1));

@@ -247,8 +247,8 @@ impl World {
         let from = Wall::from_millis(at.as_millis() - JOURNEY);
         self.rig.with(|line, _| {
             let unit = line.unit(device.unit).unwrap();
-            let place = point.address.as_modbus().unwrap();
-            unit.held(from..=at, place.table, place.start, words)
+            let address = point.address.as_modbus().unwrap();
+            unit.held(from..=at, address.table, address.start, words)
         })
     }
 

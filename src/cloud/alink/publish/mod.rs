@@ -1,6 +1,6 @@
 //! Readings on their way to the platform: gathered, packed, sent, settled.
 //!
-//! A reading is in one of four places:
+//! A reading is in one of four states:
 //! - *waiting* ([`waiting`]): live, or in the backlog. When waiting readings and those in
 //!   batches are too many, the oldest that is not under way is dropped.
 //! - in a *batch* ([`batch`]), which has been sent and is not settled: under way until its

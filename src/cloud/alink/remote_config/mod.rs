@@ -138,7 +138,7 @@ pub struct Remote {
     /// The last refusal that was reported.
     refusal: Option<(String, Refusal)>,
     out: VecDeque<RemoteAction>,
-    /// How many answers and log events found no place in `out`.
+    /// How many answers and log events `out` had no room for.
     dropped: u64,
 }
 

@@ -5,7 +5,7 @@ use crate::base::Miss;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, Part, Wish};
 use crate::field::dlt645::frame::{Control, Edition};
-use crate::field::dlt645::{Place, item};
+use crate::field::dlt645::{ValuePosition, item};
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -171,7 +171,7 @@ fn captured_replies_give_the_published_values() {
         let ask = MeterRequest::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
-        assert_eq!(item.read(&got, Place::Value(0)), Ok(value), "{name}");
+        assert_eq!(item.read(&got, ValuePosition::Value(0)), Ok(value), "{name}");
     }
 }
 
@@ -197,10 +197,10 @@ fn published_blocks_of_rates_are_read_value_by_value() {
             let ask = MeterRequest::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
             for (which, value) in (0u8..).zip(values) {
-                let read = block.read(&got, Place::Value(which));
+                let read = block.read(&got, ValuePosition::Value(which));
                 assert_eq!(read, Ok(Value::Float(value)), "{address} {which}");
             }
-            let none = block.read(&got, Place::Value(5));
+            let none = block.read(&got, ValuePosition::Value(5));
             assert_eq!(none, Err(crate::field::decode::point::Refusal::NotThere));
         }
         // A block has no half values.
