@@ -35,7 +35,7 @@ pub(super) struct AdminEndpoints {
     /// Where the clients' questions go; `None` until the service is open to people.
     questions: Option<QuestionSender>,
     socket: Option<(PathBuf, Member)>,
-    /// The socket at its former place: the client that asked for the move gets its answer
+    /// The socket at its former path: the client that asked for the move gets its answer
     /// there.
     left: Option<Member>,
     metrics: Option<(SocketAddr, Member)>,
@@ -87,8 +87,8 @@ impl AdminEndpoints {
         drop(self.open_elsewhere(spec, supervisor, rng).await);
     }
 
-    /// Opens the entry points at the places of `spec`. Returns what could not be opened. The
-    /// socket at its former place answers until [`AdminEndpoints::leave_old_socket`].
+    /// Opens the entry points at the addresses of `spec`. Returns what could not be opened. The
+    /// socket at its former path answers until [`AdminEndpoints::leave_old_socket`].
     pub(super) async fn open_elsewhere(
         &mut self,
         spec: ControlSpec,
@@ -148,7 +148,7 @@ impl AdminEndpoints {
         failed
     }
 
-    /// Ends the socket at the former place, once the client that asked for the move has its
+    /// Ends the socket at the former path, once the client that asked for the move has its
     /// answer.
     pub(super) async fn leave_old_socket(&mut self, supervisor: &mut Supervisor) {
         if let Some(left) = self.left.take() {
@@ -158,7 +158,7 @@ impl AdminEndpoints {
 
     /// Opens the control socket. If it cannot be opened, the socket stays where it is.
     fn open_socket(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
-        let path = control::place(self.spec.socket.as_deref());
+        let path = control::socket_path(self.spec.socket.as_deref());
         if matches!(&self.socket, Some((there, _)) if *there == path) {
             return Ok(());
         }

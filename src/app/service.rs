@@ -2,7 +2,7 @@
 //!
 //! A reload touches as little as it can. Ports that are made, used or populated otherwise
 //! than before are stopped, then the hub is given the new configuration, then these ports
-//! are started. All other ports are not affected, because places in the configuration are
+//! are started. All other ports are not affected, because ids in the configuration are
 //! kept (`spec/reload.rs`). The last events of a stopped port are handled under the
 //! configuration under which the port reported them. The link is touched only if the broker
 //! or the gateway's identity there has changed: then all devices are logged out, the link
@@ -254,14 +254,14 @@ impl Service {
         wished
     }
 
-    /// Opens the entry points for people at the places of `spec`. Returns what could not be
-    /// opened. The socket at its former place answers until [`Service::leave_old_socket`].
+    /// Opens the entry points for people at the addresses of `spec`. Returns what could not be
+    /// opened. The socket at its former path answers until [`Service::leave_old_socket`].
     pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<ControlEvent> {
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open_elsewhere(spec, supervisor, rng).await
     }
 
-    /// Ends the control socket at its former place, once the client that asked for the move
+    /// Ends the control socket at its former path, once the client that asked for the move
     /// has its answer.
     pub(super) async fn leave_old_socket(&mut self) {
         self.admin.leave_old_socket(&mut self.supervisor).await;

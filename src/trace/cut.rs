@@ -1,7 +1,7 @@
 //! From bytes to frames, for display only.
 //!
 //! [`crate::field`] knows its request and accepts nothing but the reply. The listener has
-//! made no request: every byte gets a place, and a frame is what has the length that its
+//! made no request: every byte belongs to a piece, and a frame is what has the length that its
 //! first bytes say and a good check. All bytes between frames are noise.
 
 use crate::base::UnitId;

@@ -290,7 +290,11 @@ fn a_topology_that_has_room_again_takes_those_that_found_it_full() {
     w.run(secs(4));
     assert_eq!(w.blocked_with(3), Some(6400));
     w.platform.bad.clear();
-    assert!(w.run_for(secs(5), |w| w.is_in(3)), "{:?}", w.blocked_with(3));
+    assert!(
+        w.run_for(secs(5), |w| w.is_in(3)),
+        "{:?}",
+        w.blocked_with(3)
+    );
 }
 
 // --- own verdicts ----------------------------------------------------------------------

@@ -202,7 +202,8 @@ impl World {
                 let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
-                moments.any(|at| value_of(&meter, item, position, at) == Some(reading.value.clone()))
+                moments
+                    .any(|at| value_of(&meter, item, position, at) == Some(reading.value.clone()))
             }
             _ => self.rig.with(|line, _| {
                 let Value::UInt(n) = reading.value else {

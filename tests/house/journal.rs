@@ -384,12 +384,12 @@ fn what_an_explanation_points_to_is_a_kind() {
 fn the_journal_itself_takes_the_catalogs() {
     let folder = tempfile::tempdir().unwrap();
     let root = format!("--root={}", folder.path().display());
-    let place = folder.path().join("usr/lib/systemd/catalog");
-    fs::create_dir_all(&place).unwrap();
+    let directory = folder.path().join("usr/lib/systemd/catalog");
+    fs::create_dir_all(&directory).unwrap();
     fs::create_dir_all(folder.path().join("var/lib/systemd/catalog")).unwrap();
     for path in [ENGLISH, CHINESE] {
         let name = Path::new(path).file_name().unwrap();
-        fs::copy(in_root(path), place.join(name)).unwrap();
+        fs::copy(in_root(path), directory.join(name)).unwrap();
     }
     let journalctl = |what: &str| {
         let mut command = Command::new("journalctl");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::contents::contents;
-use crate::config::reader::problem::{SourcePosition, Report, Wrong};
+use crate::config::reader::problem::{Report, SourcePosition, Wrong};
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::OriginId;

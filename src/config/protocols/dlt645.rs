@@ -204,7 +204,10 @@ fn one(
     Some(Draft {
         id: id.unwrap_or_default(),
         item,
-        position: at.map_or(ValuePosition::Value(which.saturating_sub(1)), ValuePosition::Byte),
+        position: at.map_or(
+            ValuePosition::Value(which.saturating_sub(1)),
+            ValuePosition::Byte,
+        ),
         codec: Codec::Datum {
             item,
             scale,

@@ -7,7 +7,7 @@ use std::any::type_name;
 use std::collections::BTreeMap;
 
 use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
-use super::problem::{SourcePosition, Problem, Report, Severity, Wrong};
+use super::problem::{Problem, Report, Severity, SourcePosition, Wrong};
 use super::source::Source;
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;

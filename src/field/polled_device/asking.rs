@@ -133,7 +133,7 @@ impl PolledDevice {
 
     /// Whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
-        let soon = now + self.timeout.most().saturating_mul(SETTLING);
+        let soon = now + self.timeout.most().saturating_mul(RECOVERY);
         let comes = |s: &PollSlot| {
             s.failing.is_none()
                 && s.due <= soon

@@ -32,7 +32,7 @@ use crate::field::plan::lengths::reply_len;
 use crate::field::receiver::Mismatch;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::shared_stale_reply::{ReplyClass, SharedStaleReplies};
-use crate::field::stale::stale_reply::{COPIES, SETTLING, StaleReplies};
+use crate::field::stale::stale_reply::{COPIES, RECOVERY, StaleReplies};
 use crate::field::transaction::encode::Encoder;
 use crate::field::transaction::request::{Outcome, Probe, Request};
 
@@ -528,7 +528,7 @@ impl PolledDevice {
                 match self.fails_as_before(job) {
                     true => {
                         let lapse = match self.profile.protocol {
-                            Protocol::Raw(_) => patience.saturating_mul(SETTLING),
+                            Protocol::Raw(_) => patience.saturating_mul(RECOVERY),
                             Protocol::Modbus | Protocol::Dlt645(_) => patience * 2,
                         };
                         self.stale.missed_as_before(now, shape, lapse, job.timeout);

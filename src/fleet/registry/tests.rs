@@ -166,11 +166,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
             why: "no such device".into(),
         },
     );
-    assert_eq!(
-        drain(&mut fleet),
-        [],
-        "a grace before anyone is logged out"
-    );
+    assert_eq!(drain(&mut fleet), [], "a grace before anyone is logged out");
     fleet.on_time(at(31));
     assert_eq!(drain(&mut fleet), [], "until the grace is over");
     fleet.on_time(at(32));

@@ -53,12 +53,12 @@ pub enum ControlEvent {
         /// How often since the last notice.
         times: u64,
     },
-    /// All places at the control socket were taken: an idle peer was cut for another.
+    /// All slots at the control socket were taken: an idle peer was cut for another.
     Crowded {
         /// How often since the last notice.
         times: u64,
     },
-    /// All places for metrics were taken: an idle peer was cut for another.
+    /// All slots for metrics were taken: an idle peer was cut for another.
     MetricsCrowded {
         /// How often since the last notice.
         times: u64,

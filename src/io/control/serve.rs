@@ -11,7 +11,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
-use super::places::Seat;
+use super::connection_slots::OwnSlot;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::LogEvent;
 use crate::control::{
@@ -45,12 +45,12 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: &Seat) {
+pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, slot: &OwnSlot) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
-        seat,
+        slot,
         clock: questions.clock,
     };
     // It does not matter any more whether the client is gone.
@@ -61,7 +61,7 @@ pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: 
 struct Client<'a> {
     from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    seat: &'a Seat,
+    slot: &'a OwnSlot,
     clock: Clock,
 }
 
@@ -78,7 +78,7 @@ impl Client<'_> {
             }
             Ok(request) => request,
         };
-        self.seat.is_answered(self.clock.now().mono);
+        self.slot.is_answered(self.clock.now().mono);
         match self.answer(questions, request).await? {
             Answered::Whole => Ok(()),
             Answered::Open => self.say(&Answer::End {}).await,
@@ -169,7 +169,7 @@ impl Client<'_> {
     /// Waits for `time`, unless the client goes meanwhile.
     async fn pause(&mut self, time: Duration) -> Result<(), Gone> {
         let mut more = [0];
-        self.seat.watches(self.clock.now().mono);
+        self.slot.watches(self.clock.now().mono);
         match timeout(time, self.from.read(&mut more)).await {
             // The client has nothing more to send, so any byte is its end.
             Ok(_) => Err(Gone),

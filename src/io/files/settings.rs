@@ -22,7 +22,7 @@ use self::reading::Reading;
 use crate::base::text::excerpt;
 use crate::cloud::remote_config::Content;
 use crate::config::{
-    Answers, Compiled, FirstPass, PREFIX, SourcePosition, Problem, Report, Severity, Source, Want,
+    Answers, Compiled, FirstPass, PREFIX, Problem, Report, Severity, Source, SourcePosition, Want,
 };
 use crate::io::files::service_account::Account;
 use crate::io::log;
@@ -222,7 +222,9 @@ impl Theirs<'_> {
     fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
         let path = match self {
             Theirs::Stored => remote_config::in_force(state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::proven_path(state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => {
+                remote_config::proven_path(state_dir)
+            }
         };
         match self {
             Theirs::None => None,
@@ -392,7 +394,9 @@ fn load_files(
         commissioned,
         remote: remote.map(|_| match theirs {
             Theirs::Stored => remote_config::in_force(&state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::proven_path(&state_dir),
+            Theirs::None | Theirs::Proven | Theirs::This(_) => {
+                remote_config::proven_path(&state_dir)
+            }
         }),
         state_dir,
         control,

@@ -83,12 +83,12 @@ impl Link {
             match output {
                 Output::Done => {
                     self.connector.on_registered(now);
-                    let place = self
+                    let file = self
                         .secret_store
                         .as_ref()
-                        .map(SecretStore::place)
+                        .map(SecretStore::shown_path)
                         .unwrap_or_default();
-                    self.journal.tell(&LinkLogEvent::Registered { place });
+                    self.journal.tell(&LinkLogEvent::Registered { file });
                     return Ok(());
                 }
                 Output::Failed { why, times } => {

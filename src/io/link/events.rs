@@ -43,7 +43,7 @@ pub enum LinkLogEvent {
     /// The gateway was given a secret, and has stored it.
     Registered {
         /// Where the secret is stored.
-        place: String,
+        file: String,
     },
     /// The gateway was not given a secret, or could not store it.
     RegistrationFailed {
@@ -57,7 +57,7 @@ pub enum LinkLogEvent {
     /// The platform now refuses the secret that was earned by registration.
     EarnedRefused {
         /// Where it is stored.
-        place: String,
+        file: String,
     },
 }
 
@@ -111,8 +111,8 @@ impl LogEvent for LinkLogEvent {
                 vec![(JournalField::Count, skipped.to_string())]
             }
             LinkLogEvent::Registering => Vec::new(),
-            LinkLogEvent::Registered { place } | LinkLogEvent::EarnedRefused { place } => {
-                vec![(JournalField::File, place.clone())]
+            LinkLogEvent::Registered { file } | LinkLogEvent::EarnedRefused { file } => {
+                vec![(JournalField::File, file.clone())]
             }
             LinkLogEvent::RegistrationFailed { why, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
@@ -148,8 +148,8 @@ impl LogEvent for LinkLogEvent {
             LinkLogEvent::Registering => {
                 "gateway: registering by its product's certificate".to_owned()
             }
-            LinkLogEvent::Registered { place } => format!(
-                "gateway: registered: the platform has given it a secret of its own, kept in {place}; the platform gives it only once, so keep a copy"
+            LinkLogEvent::Registered { file } => format!(
+                "gateway: registered: the platform has given it a secret of its own, kept in {file}; the platform gives it only once, so keep a copy"
             ),
             LinkLogEvent::RegistrationFailed {
                 why,
@@ -165,8 +165,8 @@ impl LogEvent for LinkLogEvent {
                     retry_in.as_secs()
                 )
             }
-            LinkLogEvent::EarnedRefused { place } => format!(
-                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {place} and restart the service, which registers it again"
+            LinkLogEvent::EarnedRefused { file } => format!(
+                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {file} and restart the service, which registers it again"
             ),
         }
     }

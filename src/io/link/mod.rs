@@ -84,9 +84,9 @@ use session::Session;
 /// The longest pause of a waiting loop, so that the watchdog sees that it lives.
 const BREATH: Duration = Duration::from_secs(3);
 
-/// Keeps a connection to the platform until told to end: waits as `connector` says, tries,
-/// sends, reports. Returns the connector, so that the next link knows how often this one has
-/// tried to connect. For a gateway with a certificate of its own; see [`Link::with_secret_store`] for
+/// Keeps a connection to the platform until told to end: waits as `connector` says, tries, sends,
+/// reports. Returns the connector, so that the next link knows how often this one has tried to
+/// connect. For a gateway with a certificate of its own; see [`Link::with_secret_store`] for
 /// others.
 pub async fn run(
     spec: Arc<Spec>,
@@ -148,8 +148,8 @@ impl Link {
         }
     }
 
-    /// Lets a gateway that has only its product's certificate keep in `secret_store` the secret it is
-    /// given in exchange, and find it there.
+    /// Lets a gateway that has only its product's certificate keep in `secret_store` the secret it
+    /// is given in exchange, and find it there.
     #[must_use]
     pub fn with_secret_store(mut self, secret_store: SecretStore) -> Self {
         let gateway = &self.spec.cloud.gateway;
@@ -205,12 +205,12 @@ impl Link {
         self.tell_notices();
         if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
             self.earned_refused = true;
-            let place = self
+            let file = self
                 .secret_store
                 .as_ref()
-                .map(SecretStore::place)
+                .map(SecretStore::shown_path)
                 .unwrap_or_default();
-            self.journal.tell(&LinkLogEvent::EarnedRefused { place });
+            self.journal.tell(&LinkLogEvent::EarnedRefused { file });
         }
         down
     }

@@ -352,7 +352,10 @@ mod tests {
         prove(&state, Digest::of(b"devices: []")).unwrap();
         assert_eq!(in_force(&state), proven_path(&state));
         assert_eq!(fs::read(proven_path(&state)).unwrap(), b"devices: []");
-        let mode = fs::metadata(proven_path(&state)).unwrap().permissions().mode();
+        let mode = fs::metadata(proven_path(&state))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(names(&state), [FILE]);
         let aside = set_aside(&state).unwrap();

@@ -169,9 +169,9 @@ impl SecretStore {
         self.0.file.parent().unwrap_or(Path::new("."))
     }
 
-    /// Returns the place of the file, for people.
+    /// Returns the path of the file, for people.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn shown_path(&self) -> String {
         self.0.file.display().to_string()
     }
 

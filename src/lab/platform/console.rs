@@ -195,7 +195,7 @@ impl Platform {
         Some(id.to_string())
     }
 
-    /// Gives a device another secret; it keeps its place in the topology.
+    /// Gives a device another secret; it stays in the topology.
     pub fn change_secret(&mut self, device: &Device, secret: Secret) -> bool {
         let account = self.accounts.get_mut(device);
         account.map(|a| a.secret = secret).is_some()
@@ -306,7 +306,7 @@ impl Platform {
         true
     }
 
-    /// Sends a gateway the notices that one of its devices lost its place, in the
+    /// Sends a gateway the notices that one of its devices left the topology, in the
     /// configured order.
     fn throw_out(
         &mut self,

@@ -61,7 +61,9 @@ impl fmt::Display for NotATemplate {
             NotATemplate::Open => f.write_str("a text without its closing quote"),
             NotATemplate::Escape(what) => write!(f, "{what} has no meaning"),
             NotATemplate::NoCheck => write!(f, "{PLACEHOLDER}, but no checksum"),
-            NotATemplate::NoPlaceholder => write!(f, "a checksum, but not exactly one {PLACEHOLDER}"),
+            NotATemplate::NoPlaceholder => {
+                write!(f, "a checksum, but not exactly one {PLACEHOLDER}")
+            }
             NotATemplate::Covers => f.write_str("a checksum that covers nothing"),
             NotATemplate::NoDigits => f.write_str(
                 "a checksum of hexadecimal digits that covers other characters, or half a byte",

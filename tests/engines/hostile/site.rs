@@ -200,12 +200,12 @@ pub(crate) fn were_true(
         };
         readings.iter().all(|reading| {
             let point = &profile.points[usize::from(reading.point)];
-            let address = point.address.as_modbus().unwrap();
-            let word = |address| unit.truth(now, address.table, address).map(u64::from);
+            let at = point.address.as_modbus().unwrap();
+            let word = |address| unit.truth(now, at.table, address).map(u64::from);
             let there = match point.codec.width() {
-                1 => word(address.start),
-                _ => word(address.start)
-                    .zip(word(address.start + 1))
+                1 => word(at.start),
+                _ => word(at.start)
+                    .zip(word(at.start + 1))
                     .map(|(high, low)| high << 16 | low),
             };
             match reading.value {

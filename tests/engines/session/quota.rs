@@ -20,7 +20,11 @@ fn throttling_closes_the_gate_for_a_minute_and_blames_nobody() {
         .iter()
         .filter(|n| matches!(n, Notice::Throttled { .. }));
     assert_eq!(throttled.count(), 1);
-    assert!(!w.notices.iter().any(|n| matches!(n, Notice::DeviceRefused { .. })));
+    assert!(
+        !w.notices
+            .iter()
+            .any(|n| matches!(n, Notice::DeviceRefused { .. }))
+    );
 }
 
 #[test]

@@ -48,7 +48,9 @@ fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
                 assert!(times <= 3, "{d} was submitted {times} times");
             }
             let told = w.notices.iter();
-            let refused = told.filter(|n| matches!(n, Notice::DeviceRefused { .. })).count();
+            let refused = told
+                .filter(|n| matches!(n, Notice::DeviceRefused { .. }))
+                .count();
             assert_eq!(refused, bad.len());
         }
     }
@@ -74,7 +76,10 @@ fn every_code_at_log_in_has_its_own_bar() {
         w.platform.bad.insert(0, code);
         w.up();
         w.want([0], Presence::Online);
-        assert!(w.run_for(secs(1), |w| matches!(w.session(0), Session::RetryBlocked { .. })));
+        assert!(w.run_for(secs(1), |w| matches!(
+            w.session(0),
+            Session::RetryBlocked { .. }
+        )));
         let Session::RetryBlocked { until, code: seen } = w.session(0) else {
             panic!()
         };

@@ -551,10 +551,10 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             usable: 140,
         },
         LinkLogEvent::Registering,
-        LinkLogEvent::Registered { place: file() },
+        LinkLogEvent::Registered { file: file() },
         failed(Failure::NoAnswer),
         failed(Failure::Refused(4)),
-        LinkLogEvent::EarnedRefused { place: file() },
+        LinkLogEvent::EarnedRefused { file: file() },
     ];
     let loudness = vec![
         Loudness::Set {

@@ -184,7 +184,9 @@ impl Sessions {
         let device = &self.devices[id.index()];
         match step {
             LoginNeed::Register => device.login_need == Some(LoginNeed::Register),
-            LoginNeed::Relate => device.login_need == Some(LoginNeed::Relate) || self.lacks_relation(now, id),
+            LoginNeed::Relate => {
+                device.login_need == Some(LoginNeed::Relate) || self.lacks_relation(now, id)
+            }
         }
     }
 

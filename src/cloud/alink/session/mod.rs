@@ -17,9 +17,9 @@
 
 pub(crate) mod device;
 pub(crate) mod latency;
+mod login_needs;
 mod online_quota;
 mod reload;
-mod login_needs;
 pub(crate) mod replies;
 pub(crate) mod retry_block;
 mod scheduler;

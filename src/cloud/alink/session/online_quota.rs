@@ -214,12 +214,20 @@ mod tests {
         let mut online_quota = OnlineQuota::default();
         let now = Mono::from_micros(1_000_000);
         assert_eq!(online_quota.refused(now, 2, 2, 1, &mut rng), Some(2));
-        assert_eq!(online_quota.allowance(2, false), None, "not while another is");
+        assert_eq!(
+            online_quota.allowance(2, false),
+            None,
+            "not while another is"
+        );
         let probe = online_quota.allowance(2, true).unwrap();
         assert_eq!(probe.devices, 1);
         assert!(probe.from >= now + (PROBE - SPREAD) && probe.from <= now + PROBE);
         let then = probe.from;
-        assert_eq!(online_quota.refused(then, 2, 2, 1, &mut rng), None, "told once");
+        assert_eq!(
+            online_quota.refused(then, 2, 2, 1, &mut rng),
+            None,
+            "told once"
+        );
         assert!(online_quota.allowance(2, true).unwrap().from > then);
     }
 }

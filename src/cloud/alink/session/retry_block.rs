@@ -57,7 +57,9 @@ pub(crate) struct RefusalKind {
 impl Sessions {
     /// Returns when the next retry block ends.
     pub(crate) fn block_due(&self) -> Option<Wake> {
-        self.blocks.first().map(|b| Wake::new(b.0, "retry block ends"))
+        self.blocks
+            .first()
+            .map(|b| Wake::new(b.0, "retry block ends"))
     }
 
     /// Ends retry blocks that have run out; returns whether there was one.

@@ -171,7 +171,11 @@ fn captured_replies_give_the_published_values() {
         let ask = MeterRequest::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
-        assert_eq!(item.read(&got, ValuePosition::Value(0)), Ok(value), "{name}");
+        assert_eq!(
+            item.read(&got, ValuePosition::Value(0)),
+            Ok(value),
+            "{name}"
+        );
     }
 }
 

@@ -96,8 +96,10 @@ impl Exchange {
                 Some(n) => stream.push(&self.buffer[..n]),
                 None => stream.silence(),
             };
-            let mut landed: Vec<Landed> =
-                completed.into_iter().filter_map(|s| self.complete(s)).collect();
+            let mut landed: Vec<Landed> = completed
+                .into_iter()
+                .filter_map(|s| self.complete(s))
+                .collect();
             let now = self.clock.now().mono;
             late += u32::from(deadline.is_some_and(|deadline| now >= deadline));
             if read.is_none() || late > LATE_BITES {

@@ -28,7 +28,7 @@ impl Client<'_> {
             }
         };
         let mut more = [0];
-        self.seat.watches(self.clock.now().mono);
+        self.slot.watches(self.clock.now().mono);
         loop {
             let seen = tokio::select! {
                 biased;

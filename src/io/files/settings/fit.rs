@@ -2,7 +2,7 @@
 //! the configuration's text. `check`, a start, a reload and `plan` say the same because all of
 //! them use this module.
 
-use crate::config::{SourcePosition, Problem, Report, Severity};
+use crate::config::{Problem, Report, Severity, SourcePosition};
 use crate::field::plan::forecast::{BUSY, FULL, LineForecast, forecast, percent};
 use crate::field::plan::holes::Holes;
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -11,7 +11,11 @@ use crate::spec::{LineSpec, PortSpec, Spec};
 ///
 /// # Errors
 /// All of them, if a line cannot carry its requests.
-pub(super) fn check(spec: &Spec, positions: &[SourcePosition], warnings: Report) -> Result<Report, Report> {
+pub(super) fn check(
+    spec: &Spec,
+    positions: &[SourcePosition],
+    warnings: Report,
+) -> Result<Report, Report> {
     // Without the learned holes: the configuration alone decides whether it is right.
     let lines = forecast(spec, |_| Holes::new());
     let loads = lines.iter().filter_map(|line| {

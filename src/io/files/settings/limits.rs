@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::config::{SourcePosition, Problem, Severity};
+use crate::config::{Problem, Severity, SourcePosition};
 use crate::io::system::headroom;
 use crate::io::system::headroom::BLOCKING;
 use crate::spec::{LineSpec, Spec};
@@ -230,7 +230,13 @@ const fn roomy(needed: u64) -> u64 {
     (needed + needed / 8).next_multiple_of(64)
 }
 
-fn problem(positions: &[SourcePosition], port: usize, said: String, wanted: String, hint: String) -> Problem {
+fn problem(
+    positions: &[SourcePosition],
+    port: usize,
+    said: String,
+    wanted: String,
+    hint: String,
+) -> Problem {
     let position = positions.get(port);
     Problem {
         severity: Severity::Error,

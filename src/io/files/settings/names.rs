@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::{SourcePosition, Problem, Severity};
+use crate::config::{Problem, Severity, SourcePosition};
 use crate::spec::{LineSpec, Spec};
 
 /// Where udev keeps names that an adapter has wherever it is plugged in (60-serial.rules).

@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::config::{DEVICE_HINT, DEVICE_WANTED, SourcePosition, Problem, Report, Severity};
+use crate::config::{DEVICE_HINT, DEVICE_WANTED, Problem, Report, Severity, SourcePosition};
 use crate::spec::{LineSpec, RemotePolicy, Spec};
 
 /// Checks the ports that are configured in `file`.

@@ -226,7 +226,7 @@ async fn a_file_that_can_be_read_after_all_is_used_before_anything_is_written() 
 }
 
 #[tokio::test]
-async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
+async fn a_directory_where_nothing_can_be_written_is_found_out_by_probing() {
     let dir = TempDir::new().unwrap();
     let blocked = dir.path().join("a file");
     fs::write(&blocked, "").unwrap();
