@@ -5,7 +5,7 @@
 //! protocol is half a second, the time of eight requests. Everything else behind noise is
 //! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
-use crate::field::receiver::{FrameFinder, Heard};
+use crate::field::receiver::{FrameFinder, OtherTraffic};
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
 use super::{Address, Frame, MeterRequest, Reply};
@@ -60,16 +60,16 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.unread.push(byte);
         if self.unread.len() >= MAX_BURST {
-            return self.silence(heard);
+            return self.silence(traffic);
         }
-        let head = self.take_head(heard);
-        head.or_else(|| self.take_behind_noise(heard))
+        let head = self.take_head(traffic);
+        head.or_else(|| self.take_behind_noise(traffic))
     }
 
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let burst = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&burst);
         let mut rest = &burst[..];
@@ -77,8 +77,8 @@ impl FrameFinder for Finder {
         while !rest.is_empty() {
             if let Head::Frame(len, frame) = head(rest) {
                 rest = &rest[len..];
-                if let Some(reply) = self.sort(&frame, heard) {
-                    heard.count_noise(unreadable + rest.len());
+                if let Some(reply) = self.sort(&frame, traffic) {
+                    traffic.count_noise(unreadable + rest.len());
                     return Some(Verdict::Reply(reply));
                 }
             } else {
@@ -86,7 +86,7 @@ impl FrameFinder for Finder {
                 unreadable += 1;
             }
         }
-        heard.count_noise(unreadable);
+        traffic.count_noise(unreadable);
         (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
     }
 
@@ -109,16 +109,16 @@ impl FrameFinder for Finder {
 }
 
 impl Finder {
-    fn take_head(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let Head::Frame(len, frame) = head(&self.unread) else {
             return None;
         };
         self.unread.drain(..len);
-        self.sort(&frame, heard).map(Verdict::Reply)
+        self.sort(&frame, traffic).map(Verdict::Reply)
     }
 
     /// Takes the reply, if it has just ended and only noise is in front of it.
-    fn take_behind_noise(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn take_behind_noise(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let (ask, _) = self.ask.as_ref()?;
         if self.unread.last() != Some(&END) {
             return None;
@@ -133,7 +133,7 @@ impl Finder {
             return None;
         }
         self.unread.clear();
-        heard.count_noise(at);
+        traffic.count_noise(at);
         Some(Verdict::Reply(reply))
     }
 
@@ -150,10 +150,10 @@ impl Finder {
         }
     }
 
-    fn sort(&self, frame: &Frame, heard: &mut Heard) -> Option<Reply> {
+    fn sort(&self, frame: &Frame, traffic: &mut OtherTraffic) -> Option<Reply> {
         if let Some((ask, request)) = &self.ask {
             if frame == request {
-                heard.count_echo();
+                traffic.count_echo();
                 return None;
             }
             let reply = ask.judge(frame);
@@ -161,12 +161,12 @@ impl Finder {
                 return Some(reply);
             }
         }
-        heard.count_foreign();
+        traffic.count_foreign();
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
-        let is_known = heard.meters.contains(&from);
-        if speaks && !is_known && heard.meters.len() < OVERHEARD {
-            heard.meters.push(from);
+        let is_known = traffic.meters.contains(&from);
+        if speaks && !is_known && traffic.meters.len() < OVERHEARD {
+            traffic.meters.push(from);
         }
         None
     }

@@ -28,7 +28,7 @@ use crate::spec::TransactionIds;
 
 use super::write::Call;
 use crate::field::modbus::Reply;
-use crate::field::receiver::{Heard, Mismatch, OtherId};
+use crate::field::receiver::{Mismatch, OtherId, OtherTraffic};
 
 use self::find::{Found, Head};
 use self::header::{Asked, HEADER, Header, MAX_PDU};
@@ -118,7 +118,7 @@ pub struct Stream {
     abandoned: VecDeque<(u16, Asked)>,
     /// The requests that were completed last.
     completed: VecDeque<(u16, UnitId)>,
-    heard: Heard,
+    traffic: OtherTraffic,
     late: u32,
     twice: u32,
     /// The first bytes that belonged to no frame since a request was completed.
@@ -215,8 +215,8 @@ impl Stream {
     }
 
     /// Returns what else came since the last call.
-    pub fn heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    pub fn traffic(&mut self) -> OtherTraffic {
+        std::mem::take(&mut self.traffic)
     }
 
     /// Returns how many replies came to requests that had been answered, since the last call.
@@ -268,7 +268,7 @@ impl Stream {
         let room = SHOWN.saturating_sub(self.stray.len());
         self.stray.extend(bytes.iter().take(room));
         let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.heard.noise = self.heard.noise.saturating_add(bytes);
+        self.traffic.noise = self.traffic.noise.saturating_add(bytes);
     }
 
     fn note(&mut self, frame: &[u8], found: Found) -> Option<Completed> {
@@ -280,13 +280,13 @@ impl Stream {
                 }
                 self.completed.push_back((id, call.unit()));
                 if reply == Reply::Stranger {
-                    self.heard.foreign = self.heard.foreign.saturating_add(1);
+                    self.traffic.foreign = self.traffic.foreign.saturating_add(1);
                     if let [.., unit, function, second] =
                         *frame.get(..HEADER + 2).unwrap_or_default()
                         && unit == call.unit().0
                         && !is_gateway_refusal(&frame[HEADER..])
                     {
-                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                        self.traffic.mismatch = Some(Mismatch::of_pdu(function, second));
                     }
                 } else {
                     self.stray.clear();
@@ -300,7 +300,7 @@ impl Stream {
                 }
             }
             Found::Foreign => {
-                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                self.traffic.foreign = self.traffic.foreign.saturating_add(1);
                 if let Some(header) = Header::read(frame) {
                     let again = (header.transaction, header.unit);
                     if self.completed.contains(&again) {
@@ -319,8 +319,8 @@ impl Stream {
 
     fn overheard(&mut self, unit: UnitId, frame: &[u8]) {
         let is_units_own = !is_gateway_refusal(&frame[HEADER..]);
-        if is_units_own && !self.heard.overheard.contains(&unit) {
-            self.heard.overheard.push(unit);
+        if is_units_own && !self.traffic.overheard.contains(&unit) {
+            self.traffic.overheard.push(unit);
         }
     }
 
@@ -330,7 +330,7 @@ impl Stream {
             && call.unit() == header.unit
             && call.judge(&frame[HEADER..]) != Reply::Stranger
         {
-            self.heard.other_id = Some(OtherId {
+            self.traffic.other_id = Some(OtherId {
                 seen: header.transaction,
                 wanted: *id,
             });

@@ -26,7 +26,7 @@ use crate::field::line::silence::Silence;
 use crate::field::modbus::rtu::Verdict;
 use crate::field::modbus::write::Call;
 use crate::field::modbus::{ascii, rtu};
-use crate::field::receiver::{Heard, Mismatch};
+use crate::field::receiver::{Mismatch, OtherTraffic};
 
 /// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Transaction {
     request: Vec<u8>,
     receiver: FrameReceiver,
     /// What the receivers heard that were replaced.
-    heard: Heard,
+    traffic: OtherTraffic,
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
@@ -81,7 +81,7 @@ impl Transaction {
         Transaction {
             request,
             receiver: ear,
-            heard: Heard::default(),
+            traffic: OtherTraffic::default(),
             reply: None,
             frames: 1,
             unit: match job.body {
@@ -207,18 +207,18 @@ impl Transaction {
     }
 
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
-        use crate::field::receiver::Verdict::{Reply as Heard, Spoiled};
+        use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
         let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
             return garbled;
         };
         let part = match verdict {
-            Heard(dlt645::Reply::Answer(part)) => part,
-            Heard(dlt645::Reply::Refusal(word)) => {
+            Received(dlt645::Reply::Answer(part)) => part,
+            Received(dlt645::Reply::Refusal(word)) => {
                 self.reply = Some(frame::len(1));
                 return Step::Over(Outcome::Refused(word));
             }
-            Heard(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
+            Received(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
             Spoiled => return garbled,
         };
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
@@ -320,20 +320,20 @@ impl Transaction {
     /// the line: a frame that the asked unit sent in place of the reply, or under the address
     /// of another unit, is no straggler.
     #[must_use]
-    pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
+    pub fn end(mut self, outcome: Outcome) -> (Outcome, OtherTraffic) {
         let asked = self.asked();
         self.collect();
-        let misaddressed = self.heard.misaddressed.take();
+        let misaddressed = self.traffic.misaddressed.take();
         if outcome == Outcome::Missed(Miss::Foreign) {
             let owner = |unit: &UnitId| Some(*unit) != misaddressed;
-            self.heard.overheard.retain(owner);
+            self.traffic.overheard.retain(owner);
         }
-        match (outcome, self.heard.mismatch.take()) {
+        match (outcome, self.traffic.mismatch.take()) {
             (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
-                self.heard.overheard.retain(|unit| Some(*unit) != asked);
-                (Outcome::Mismatched(mismatch), self.heard)
+                self.traffic.overheard.retain(|unit| Some(*unit) != asked);
+                (Outcome::Mismatched(mismatch), self.traffic)
             }
-            (outcome, _) => (outcome, self.heard),
+            (outcome, _) => (outcome, self.traffic),
         }
     }
 
@@ -346,21 +346,21 @@ impl Transaction {
     }
 
     fn collect(&mut self) {
-        let heard = match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.take_heard(),
-            FrameReceiver::Ascii(_, ear) => ear.take_heard(),
+        let traffic = match &mut self.receiver {
+            FrameReceiver::Rtu(_, ear) => ear.take_traffic(),
+            FrameReceiver::Ascii(_, ear) => ear.take_traffic(),
             FrameReceiver::Meter(ask, _, ear) => {
-                let mut heard = ear.take_heard();
-                let others = heard.meters.len();
-                heard.meters.retain(|meter| !ask.address.means(*meter));
-                if heard.meters.len() < others {
-                    heard.mismatch = Some(Mismatch::OtherDatum);
+                let mut traffic = ear.take_traffic();
+                let others = traffic.meters.len();
+                traffic.meters.retain(|meter| !ask.address.means(*meter));
+                if traffic.meters.len() < others {
+                    traffic.mismatch = Some(Mismatch::OtherDatum);
                 }
-                heard
+                traffic
             }
-            FrameReceiver::Raw(_, ear) => ear.take_heard(),
+            FrameReceiver::Raw(_, ear) => ear.take_traffic(),
         };
-        self.heard.add(heard);
+        self.traffic.add(traffic);
     }
 }
 
@@ -406,14 +406,14 @@ pub enum IdleListener {
 #[derive(Clone, Debug, Default)]
 pub struct RawIdleListener {
     last: Option<(UnitId, raw::Receiver)>,
-    heard: Heard,
+    traffic: OtherTraffic,
 }
 
 impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
         let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
         if self.last.is_none() {
-            self.heard.count_noise(bytes.len());
+            self.traffic.count_noise(bytes.len());
         }
         self.judge(verdict);
     }
@@ -430,13 +430,13 @@ impl RawIdleListener {
         };
         let last = self.take_noise();
         let reply = matches!(verdict, raw::receive::Verdict::Reply(_));
-        self.heard.overheard.extend(last.filter(|_| reply));
+        self.traffic.overheard.extend(last.filter(|_| reply));
     }
 
     /// Takes the bytes that were not the reply; returns the unit that was asked.
     fn take_noise(&mut self) -> Option<UnitId> {
         let (unit, mut ear) = self.last.take()?;
-        self.heard.add(ear.take_heard());
+        self.traffic.add(ear.take_traffic());
         Some(unit)
     }
 }
@@ -463,9 +463,9 @@ impl IdleListener {
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
                 let ear = raw::Receiver::new((question.reply.clone(), request));
-                let heard = self.take_heard();
+                let traffic = self.take_traffic();
                 let last = Some((dialogue.whose, ear));
-                *self = IdleListener::Raw(RawIdleListener { last, heard });
+                *self = IdleListener::Raw(RawIdleListener { last, traffic });
             }
         }
     }
@@ -505,12 +505,12 @@ impl IdleListener {
     }
 
     /// Returns what was heard since the last call.
-    pub fn take_heard(&mut self) -> Heard {
+    pub fn take_traffic(&mut self) -> OtherTraffic {
         match self {
-            IdleListener::Rtu(ear) => ear.take_heard(),
-            IdleListener::Ascii(ear) => ear.take_heard(),
-            IdleListener::Meter(ear) => ear.take_heard(),
-            IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
+            IdleListener::Rtu(ear) => ear.take_traffic(),
+            IdleListener::Ascii(ear) => ear.take_traffic(),
+            IdleListener::Meter(ear) => ear.take_traffic(),
+            IdleListener::Raw(ear) => std::mem::take(&mut ear.traffic),
         }
     }
 }
@@ -535,7 +535,7 @@ mod tests {
         let ear = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
             last: Some((unit, ear)),
-            heard: Heard::default(),
+            traffic: OtherTraffic::default(),
         })
     }
 
@@ -545,11 +545,11 @@ mod tests {
         passing.push(b"\xFF>12");
         assert!(passing.is_reading());
         passing.push(b"34\r");
-        let heard = passing.take_heard();
-        assert_eq!((heard.overheard, heard.noise), (vec![UnitId(3)], 1));
+        let traffic = passing.take_traffic();
+        assert_eq!((traffic.overheard, traffic.noise), (vec![UnitId(3)], 1));
         passing.push(b">1234\r");
-        let heard = passing.take_heard();
-        assert_eq!((heard.overheard, heard.noise), (Vec::new(), 6));
+        let traffic = passing.take_traffic();
+        assert_eq!((traffic.overheard, traffic.noise), (Vec::new(), 6));
     }
 
     #[test]
@@ -557,6 +557,6 @@ mod tests {
         let mut passing = after_the_question_to(UnitId(3));
         passing.push(b"1234");
         passing.silence();
-        assert_eq!(passing.take_heard().overheard, Vec::new());
+        assert_eq!(passing.take_traffic().overheard, Vec::new());
     }
 }

@@ -118,7 +118,7 @@ impl Coordinator {
             connects: link.connects,
             online: self.cloud.online() as u64,
             wanted: self.statistics.wanted() as u64,
-            takeover_ms: link.takeover.map(millis),
+            takeover_ms: link.all_online_after.map(millis),
             last_failure: link
                 .failure
                 .as_ref()

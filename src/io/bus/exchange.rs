@@ -30,7 +30,7 @@ use crate::field::line::pauses::Pauses;
 use crate::field::line::silence::Silence;
 use crate::field::modbus::ascii;
 use crate::field::modbus::tcp::Stream;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::IdleListener;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -136,9 +136,9 @@ pub struct Ended {
     /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
     /// What was heard since the last transaction, before the request was sent.
-    pub passed_by: Heard,
+    pub passed_by: OtherTraffic,
     /// What was heard during the transaction besides the reply.
-    pub heard: Heard,
+    pub traffic: OtherTraffic,
 }
 
 /// How a line was lost, or became of no further use.
@@ -241,7 +241,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn listen(&mut self, until: Mono) -> Result<Heard, Lost> {
+    pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
             let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
@@ -261,9 +261,9 @@ impl Exchange {
                 Err(e) => return Err(lost(&e, false)),
             }
             let over = self.clock.now().mono >= until;
-            let heard = self.heard();
-            if over || heard != Heard::default() {
-                return Ok(heard);
+            let traffic = self.traffic();
+            if over || traffic != OtherTraffic::default() {
+                return Ok(traffic);
             }
         }
     }
@@ -371,10 +371,10 @@ impl Exchange {
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
             return Ok(n);
         };
-        let mut heard = self.buffer[..n].to_vec();
-        echo.strip(&mut heard);
-        let n = heard.len().min(self.buffer.len());
-        self.buffer[..n].copy_from_slice(&heard[..n]);
+        let mut traffic = self.buffer[..n].to_vec();
+        echo.strip(&mut traffic);
+        let n = traffic.len().min(self.buffer.len());
+        self.buffer[..n].copy_from_slice(&traffic[..n]);
         Ok(n)
     }
 
@@ -403,25 +403,30 @@ impl Exchange {
         }
     }
 
-    fn heard(&mut self) -> Heard {
-        let mut heard = match &mut self.speech {
-            Speech::Plain(_, passing) => passing.take_heard(),
-            Speech::Tcp(stream) => stream.heard(),
+    fn traffic(&mut self) -> OtherTraffic {
+        let mut traffic = match &mut self.speech {
+            Speech::Plain(_, passing) => passing.take_traffic(),
+            Speech::Tcp(stream) => stream.traffic(),
         };
         if let Some(echo) = &mut self.echo {
-            heard.expected_echoes += echo.take_came();
-            heard.missed_echoes += echo.take_missed();
+            traffic.expected_echoes += echo.take_came();
+            traffic.missed_echoes += echo.take_missed();
         }
-        heard
+        traffic
     }
 
-    fn ended(&self, outcome: Outcome, heard: Heard, turnaround: Option<Duration>) -> Ended {
+    fn ended(
+        &self,
+        outcome: Outcome,
+        traffic: OtherTraffic,
+        turnaround: Option<Duration>,
+    ) -> Ended {
         Ended {
             outcome,
             at: self.clock.now(),
             turnaround,
-            passed_by: Heard::default(),
-            heard,
+            passed_by: OtherTraffic::default(),
+            traffic,
         }
     }
 }

@@ -46,7 +46,7 @@ use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, R
 use crate::field::line::silence::Silence;
 use crate::field::modbus::in_flight::{Fault, InFlight};
 use crate::field::polled_device::liveness_evidence::evidence_of;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -365,8 +365,8 @@ impl Port {
         }
         if now < exchange.ready_at() {
             let until = exchange.ready_at().min(now + BREATH);
-            let heard = exchange.listen(until.min(self.report.load_due())).await?;
-            return self.overheard(heard, self.clock.now().mono).await;
+            let traffic = exchange.listen(until.min(self.report.load_due())).await?;
+            return self.overheard(traffic, self.clock.now().mono).await;
         }
         let out = exchange.in_flight();
         if !self.in_hand.is_empty() || out >= self.in_flight.window() {
@@ -396,12 +396,12 @@ impl Port {
             }
             until = until.min(close_at.max(now));
         }
-        let heard = tokio::select! {
+        let traffic = tokio::select! {
             biased;
             () = self.questions.wait() => return Ok(()),
-            heard = exchange.listen(until) => heard?,
+            traffic = exchange.listen(until) => traffic?,
         };
-        self.overheard(heard, self.clock.now().mono).await
+        self.overheard(traffic, self.clock.now().mono).await
     }
 
     async fn transact(
@@ -485,10 +485,10 @@ impl Port {
         self.busy_until = free;
         self.report.polled(job, &ended, evidence).await?;
         let Ended {
-            passed_by, heard, ..
+            passed_by, traffic, ..
         } = ended;
         self.overheard(passed_by, job.asked).await?;
-        self.overheard(heard, now).await
+        self.overheard(traffic, now).await
     }
 
     /// Returns the event for the listeners that names the device and the request.
@@ -513,15 +513,15 @@ impl Port {
 
     /// Handles replies to no outstanding request, which came at this time: replies to requests
     /// that were given up prove life.
-    async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
-        self.report.own_echoes(self.clock.now().mono, &heard);
-        for unit in heard.overheard {
+    async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), Stopped> {
+        self.report.own_echoes(self.clock.now().mono, &traffic);
+        for unit in traffic.overheard {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard(came, unit) {
                 self.report.late(device, at).await?;
             }
         }
-        for meter in heard.meters {
+        for meter in traffic.meters {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard_meter(came, meter) {
                 self.report.late(device, at).await?;

@@ -173,8 +173,8 @@ mod tests {
         use std::sync::{Arc, Mutex};
 
         #[derive(Clone, Default)]
-        struct Heard(Arc<Mutex<Vec<u8>>>);
-        impl std::io::Write for Heard {
+        struct Captured(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Captured {
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.0.lock().unwrap().extend_from_slice(bytes);
                 Ok(bytes.len())
@@ -189,8 +189,8 @@ mod tests {
             "trace,ureq::run=trace,ureq_proto::client=trace",
             "[{url}]=trace",
         ] {
-            let heard = Heard::default();
-            let sink = heard.clone();
+            let captured = Captured::default();
+            let sink = captured.clone();
             let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
             let subscriber = tracing_subscriber::registry()
                 .with(parse(words).unwrap())
@@ -205,11 +205,15 @@ mod tests {
                 tracing::error!(target: "ureq::pool", "an error");
                 tracing::trace!(target: "rustls", "another library");
             });
-            let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
-            assert!(!heard.contains("hunter2"), "{words}: {heard}");
-            assert!(heard.contains("an error"), "{words}: {heard}");
+            let captured = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+            assert!(!captured.contains("hunter2"), "{words}: {captured}");
+            assert!(captured.contains("an error"), "{words}: {captured}");
             let all = words != "info,ureq=trace";
-            assert_eq!(heard.contains("another library"), all, "{words}: {heard}");
+            assert_eq!(
+                captured.contains("another library"),
+                all,
+                "{words}: {captured}"
+            );
         }
     }
 }

@@ -81,7 +81,7 @@ const KEPT_BYTES: usize = 256;
 
 /// What a reply to a post belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum PostReply {
     /// To a post that was not settled; these devices have no session.
     Taken(Vec<DeviceId>),
     /// To a post that is settled: the reply is very late, or the second one.
@@ -450,12 +450,12 @@ impl PublishQueue {
         reply: &Reply,
         named: &[DeviceId],
         outbox: &mut Outbox,
-    ) -> Heard {
+    ) -> PostReply {
         let (one, is_late) = match self.sendings.answered(now, ask, alone) {
             Found::InTime(one) => (one, false),
             Found::Late(one) => (one, true),
-            Found::Settled => return Heard::Late,
-            Found::Unknown => return Heard::Unknown,
+            Found::Settled => return PostReply::Late,
+            Found::Unknown => return PostReply::Unknown,
         };
         if is_late {
             outbox.count().late_replies += 1;
@@ -471,12 +471,12 @@ impl PublishQueue {
         }
         if reply.code.verdict() == CodeMeaning::Accepted {
             self.settle(now, one, outbox);
-            return Heard::Taken(Vec::new());
+            return PostReply::Taken(Vec::new());
         }
         outbox.count().refused += 1;
         // A batch that was sent again since gets a reply of its own.
         let is_moot = self.batches.is_under_way(one.batch) && is_late;
-        Heard::Taken(self.refused(now, one, is_moot, reply, named, outbox))
+        PostReply::Taken(self.refused(now, one, is_moot, reply, named, outbox))
     }
 
     /// Takes note that the batch is accepted.

@@ -44,11 +44,11 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
-    (verdict, r.heard(), miss)
+    (verdict, r.traffic(), miss)
 }
 
 /// Captured exchanges with the values that their publishers read out of them:
@@ -238,16 +238,16 @@ fn wake_up_bytes_belong_to_the_frame_and_other_bytes_are_noise() {
         let wire = [&vec![0xFE; woken], &good[..]].concat();
         let mut r = Receiver::new(ask(1));
         assert_eq!(data(r.push(&wire)), Some(vec![5, 0x23]));
-        assert_eq!(r.heard(), Heard::default());
+        assert_eq!(r.traffic(), OtherTraffic::default());
     }
     for noise in [&[0][..], &[0xFF; 25], &[0x68], &[0x68, 0x68], &[0xFE, 0]] {
         let wire = [noise, &good].concat();
-        let (verdict, heard, _) = hear(ask(1), &wire);
+        let (verdict, traffic, _) = hear(ask(1), &wire);
         assert_eq!(data(verdict), Some(vec![5, 0x23]), "{noise:02x?}");
-        assert_eq!(heard.noise as usize, noise.len());
+        assert_eq!(traffic.noise as usize, noise.len());
     }
-    let (_, heard, miss) = hear(ask(1), &[0xFE; 4]);
-    assert_eq!((heard.noise, miss), (4, Miss::Garbled));
+    let (_, traffic, miss) = hear(ask(1), &[0xFE; 4]);
+    assert_eq!((traffic.noise, miss), (4, Miss::Garbled));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_reply_behind_noise_is_taken_when_it_ends_unless_a_longer_frame_may_have_beg
         assert_eq!(r.push(&wire[..wire.len() - 1]), None, "{noise:02x?}");
         let verdict = r.push(&wire[wire.len() - 1..]);
         assert_eq!(data(verdict), Some(vec![5, 0x23]), "{noise:02x?}");
-        assert_eq!(r.heard().noise as usize, noise.len());
+        assert_eq!(r.traffic().noise as usize, noise.len());
     }
     let begun = frame(2, 0x91, &[7; 60]);
     let wire = [&begun[..12], &good].concat();
@@ -280,9 +280,9 @@ fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     assert_eq!(r.push(&ask(3).frame().seal()), None);
     assert_eq!(r.miss(), Miss::Foreign);
     assert_eq!(data(r.push(&reply(1, [8, 9]))), Some(vec![8, 9]));
-    let heard = r.heard();
-    assert_eq!((heard.echoes, heard.foreign), (1, 3));
-    assert_eq!(heard.meters, [meter(2), meter(1)]);
+    let traffic = r.traffic();
+    assert_eq!((traffic.echoes, traffic.foreign), (1, 3));
+    assert_eq!(traffic.meters, [meter(2), meter(1)]);
 }
 
 #[test]
@@ -293,9 +293,9 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
         .collect();
     let outer = frame(9, 0x91, &[&[0, 0, 0x30, 3][..], &inner].concat());
     assert!(outer.windows(18).any(|w| w == reply(1, [6, 6])));
-    let (verdict, heard, miss) = hear(ask(1), &outer);
+    let (verdict, traffic, miss) = hear(ask(1), &outer);
     assert_eq!(verdict, None);
-    assert_eq!((heard.meters, miss), (vec![meter(9)], Miss::Foreign));
+    assert_eq!((traffic.meters, miss), (vec![meter(9)], Miss::Foreign));
 }
 
 #[test]
@@ -349,7 +349,7 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, heard, miss) = hear(ask(1), &wire);
+        let (at_once, traffic, miss) = hear(ask(1), &wire);
         let mut r = Receiver::new(ask(1));
         let mut verdict = None;
         for part in wire.chunks(cut) {
@@ -358,7 +358,7 @@ proptest! {
         let verdict = verdict.or_else(|| r.silence());
         prop_assert_eq!(&verdict, &at_once);
         prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.heard(), heard);
+        prop_assert_eq!(r.traffic(), traffic);
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn replies_are_matched_by_their_transaction_and_late_ones_dropped() {
     assert_eq!(s.push(&late), []);
     assert_eq!(s.push(&good), completed(1, &[9]));
     assert_eq!(s.late(), 1);
-    assert_eq!(s.heard().overheard, [UnitId(1)]);
+    assert_eq!(s.traffic().overheard, [UnitId(1)]);
 }
 
 #[test]
@@ -229,12 +229,12 @@ fn a_reply_that_was_cut_off_does_not_swallow_the_next() {
 fn a_reply_under_another_number_is_named() {
     let mut s = waits();
     assert_eq!(s.push(&frame(2, UnitId(1), &[3, 2, 0, 9])), []);
-    let heard = s.heard();
+    let traffic = s.traffic();
     let other = OtherId { seen: 2, wanted: 0 };
-    assert_eq!((heard.foreign, heard.other_id), (1, Some(other)));
+    assert_eq!((traffic.foreign, traffic.other_id), (1, Some(other)));
     // A frame of another length is not the reply under any number.
     assert_eq!(s.push(&frame(3, UnitId(1), &[3, 4, 0, 9, 0, 9])), []);
-    assert_eq!(s.heard().other_id, None);
+    assert_eq!(s.traffic().other_id, None);
 }
 
 #[test]
@@ -257,9 +257,9 @@ fn any_number_will_do_if_that_is_said() {
     ] {
         assert_eq!(s.push(&frame(7, UnitId(unit), pdu)), []);
     }
-    let heard = s.heard();
-    assert_eq!(heard.foreign, 3);
-    assert_eq!(heard.overheard, [UnitId(2), UnitId(1)]);
+    let traffic = s.traffic();
+    assert_eq!(traffic.foreign, 3);
+    assert_eq!(traffic.overheard, [UnitId(2), UnitId(1)]);
     // One request at a time.
     s.ask(ask(2, 1));
     assert_eq!(s.waiting.len(), 1);
@@ -276,7 +276,7 @@ fn several_are_completed_in_any_order() {
     let got = s.push(&wire);
     let wanted = [completed(2, &[2]), completed(0, &[0]), completed(1, &[1])].concat();
     assert_eq!(got, wanted);
-    assert_eq!((s.late(), s.heard().overheard), (1, vec![UnitId(4)]));
+    assert_eq!((s.late(), s.traffic().overheard), (1, vec![UnitId(4)]));
 }
 
 /// What a stream is made of, besides the reply.

@@ -209,13 +209,13 @@ fn every_framing_confirms_exactly_the_reply() {
 fn behind_the_echo_of_a_long_request_its_reply_is_found() {
     for (write, request, reply) in examples().split_off(2) {
         let unit = write.unit;
-        let heard = [rtu::frame(unit, &request), rtu::frame(unit, &reply)].concat();
-        for cut in 1..heard.len() {
+        let traffic = [rtu::frame(unit, &request), rtu::frame(unit, &reply)].concat();
+        for cut in 1..traffic.len() {
             let mut ear = rtu::Receiver::new(write.clone());
-            let (head, tail) = heard.split_at(cut);
+            let (head, tail) = traffic.split_at(cut);
             let verdict = ear.push(head).or_else(|| ear.push(tail));
             assert_eq!(verdict, Some(Verdict::Reply(Reply::Confirmed)), "{cut}");
-            assert_eq!(ear.heard().echoes, 1);
+            assert_eq!(ear.traffic().echoes, 1);
         }
     }
 }

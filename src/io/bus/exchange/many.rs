@@ -107,7 +107,7 @@ impl Exchange {
             }
             if !landed.is_empty() || now >= until {
                 if let Some(first) = landed.first_mut() {
-                    first.ended.heard = self.heard();
+                    first.ended.traffic = self.traffic();
                 }
                 return Ok(landed);
             }

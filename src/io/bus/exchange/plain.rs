@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::base::{Miss, Mono};
 use crate::field::line::arrival::Arrival;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::field::transaction::{Step, Transaction};
 use crate::spec::Framing;
@@ -32,7 +32,7 @@ impl Exchange {
         }
         // Made before the silence is over: afterwards every microsecond counts.
         let mut dialogue = Transaction::new(job, framing);
-        let mut heard = Heard::default();
+        let mut traffic = OtherTraffic::default();
         let mut passed_by = None;
         let mut rest = job.turnaround;
         let (outcome, sent) = loop {
@@ -44,13 +44,13 @@ impl Exchange {
             }
             rest = Duration::ZERO;
             let sent = self.send(dialogue.request(), job.timeout).await?;
-            let mut passed = self.heard();
-            passed_by.get_or_insert_with(|| Heard {
+            let mut passed = self.traffic();
+            passed_by.get_or_insert_with(|| OtherTraffic {
                 overheard: std::mem::take(&mut passed.overheard),
                 meters: std::mem::take(&mut passed.meters),
-                ..Heard::default()
+                ..OtherTraffic::default()
             });
-            heard.add(passed);
+            traffic.add(passed);
             if let Speech::Plain(_, passing) = &mut self.speech {
                 passing.follow(&dialogue);
             }
@@ -75,13 +75,13 @@ impl Exchange {
             let length = self.silence.transmission(bytes);
             self.last_byte.since(sent).saturating_sub(length)
         });
-        heard.add(self.heard());
+        traffic.add(self.traffic());
         let (outcome, meanwhile) = dialogue.end(outcome);
-        heard.add(meanwhile);
-        self.echoes |= heard.echoes > 0;
+        traffic.add(meanwhile);
+        self.echoes |= traffic.echoes > 0;
         Ok(Ended {
             passed_by: passed_by.unwrap_or_default(),
-            ..self.ended(outcome, heard, turnaround)
+            ..self.ended(outcome, traffic, turnaround)
         })
     }
 

@@ -21,14 +21,14 @@ const STRAYED: u32 = 3;
 impl Exchange {
     pub(super) async fn run_tcp(&mut self, job: &Request) -> Result<Ended, Lost> {
         self.rest(job.turnaround).await?;
-        let mut heard = self.heard();
+        let mut traffic = self.traffic();
         let Some(stream) = self.stream() else {
             return Err(no_stream());
         };
         let request = stream.send(job.call().ok_or_else(not_carried)?);
         let sent = self.send(&request, job.timeout).await?;
         let reply = self.await_reply(sent + job.timeout).await?;
-        let meanwhile = self.heard();
+        let meanwhile = self.traffic();
         let turnaround = reply.is_some().then(|| self.last_byte.since(sent));
         let outcome = match reply {
             Some(Reply::Stranger) => meanwhile
@@ -47,8 +47,8 @@ impl Exchange {
         if self.strayed >= STRAYED {
             return Err(self.out_of_step());
         }
-        heard.add(meanwhile);
-        Ok(self.ended(outcome, heard, turnaround))
+        traffic.add(meanwhile);
+        Ok(self.ended(outcome, traffic, turnaround))
     }
 
     /// Reads what came meanwhile, and gives the unit its rest since the last byte. Reading is

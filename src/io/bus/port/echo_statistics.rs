@@ -2,7 +2,7 @@
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
 use crate::field::diagnostics::events::Notice;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 
 /// The echoes that were heard, and which of them were reported.
 #[derive(Debug, Default)]
@@ -18,14 +18,14 @@ impl EchoStatistics {
         &mut self,
         port: PortId,
         now: Mono,
-        heard: &Heard,
+        traffic: &OtherTraffic,
     ) -> impl Iterator<Item = Notice> + use<> {
         let sum = &mut self.since;
-        sum.expected = sum.expected.saturating_add(heard.expected_echoes);
-        sum.unexpected = sum.unexpected.saturating_add(heard.echoes);
-        sum.missed = sum.missed.saturating_add(heard.missed_echoes);
-        let first = heard.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
-        let missed = u64::from(heard.missed_echoes);
+        sum.expected = sum.expected.saturating_add(traffic.expected_echoes);
+        sum.unexpected = sum.unexpected.saturating_add(traffic.echoes);
+        sum.missed = sum.missed.saturating_add(traffic.missed_echoes);
+        let first = traffic.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
+        let missed = u64::from(traffic.missed_echoes);
         let times = (missed > 0).then(|| self.missed.hit(now, missed)).flatten();
         let unasked = first.then_some(Notice::EchoHeard { port });
         let lacking = times.map(|times| Notice::EchoMissed { port, times });

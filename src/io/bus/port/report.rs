@@ -22,7 +22,7 @@ use crate::field::modbus::in_flight::Fault;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::bus::bus_monitor::BusMonitor;
@@ -179,8 +179,8 @@ impl Report {
     }
 
     /// Notes that our own bytes came back, or did not when they should.
-    pub(super) fn own_echoes(&mut self, now: Mono, heard: &Heard) {
-        for notice in self.echo_statistics.note(self.port, now, heard) {
+    pub(super) fn own_echoes(&mut self, now: Mono, traffic: &OtherTraffic) {
+        for notice in self.echo_statistics.note(self.port, now, traffic) {
             self.journal.tell(&notice);
         }
     }
@@ -312,7 +312,7 @@ impl Report {
             at,
             turnaround: None,
             passed_by: Default::default(),
-            heard: Default::default(),
+            traffic: Default::default(),
         };
         self.polled(job, &ended, evidence).await
     }
@@ -400,7 +400,7 @@ impl Report {
     fn complain(&mut self, job: &Request, ended: &Ended) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
-            Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
+            Outcome::Missed(Miss::Foreign) if ended.traffic.other_id.is_some() => Trouble::OtherId,
             // A device may well refuse a probe of another table.
             Outcome::Exception(_) if job.is_fence() => return,
             // The sender of the command is told.
@@ -432,7 +432,7 @@ impl Report {
             Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
-        let other_id = ended.heard.other_id;
+        let other_id = ended.traffic.other_id;
         self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
             (Trouble::Refuses { .. }, _) => String::new(),
             (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {

@@ -355,6 +355,6 @@ fn no_bytes_make_it_panic_or_grow() {
         now += rng.below(5_000);
         while line.poll(at(now)).is_some() {}
     }
-    assert!(line.heard.bytes.len() <= frame::RTU_MAX + 1);
+    assert!(line.burst.bytes.len() <= frame::RTU_MAX + 1);
     assert!(line.senders.len() < 10);
 }
