@@ -397,15 +397,15 @@ impl Service {
 
     fn start_port(&mut self, id: PortId, quiet: Duration) -> oneshot::Receiver<()> {
         let (attempted, attempt) = oneshot::channel();
-        let Some(manners) = self.spec.port(id) else {
+        let Some(port_spec) = self.spec.port(id) else {
             return attempt;
         };
-        let name = format!("port {}", manners.name);
-        let heartbeat = self.supervisor.heartbeats().start(&manners.name);
+        let name = format!("port {}", port_spec.name);
+        let heartbeat = self.supervisor.heartbeats().start(&port_spec.name);
         let stop = self.end.child_token();
         let source = Tapped {
-            opener: (self.openers.opener)(manners),
-            tap: self.monitors.add(&manners.name),
+            opener: (self.openers.opener)(port_spec),
+            tap: self.monitors.add(&port_spec.name),
         };
         let task = port::run(
             id,

@@ -96,13 +96,13 @@ impl Capture {
         match item {
             Item::Line(_, line) => {
                 let words = match &line {
-                    Line::Open(manners) => {
+                    Line::Open(settings) => {
                         if !self.begun {
-                            begin(out, &manners.port, &manners.to_string());
+                            begin(out, &settings.port, &settings.to_string());
                             self.begun = true;
                             return;
                         }
-                        format!("the line is {manners}")
+                        format!("the line is {settings}")
                     }
                     Line::Closed { why } => format!("not open: {why}"),
                 };
@@ -121,7 +121,7 @@ impl Capture {
                 }
                 // No dissector explains these frames.
                 if !matches!(frame.body, Body::Modbus { .. })
-                    || frame.tongue == TracedProtocol::Ascii
+                    || frame.protocol == TracedProtocol::Ascii
                 {
                     let asks = frame.side == Side::Master;
                     comments.push(frame.body.words(asks, frame.bytes.len()));
@@ -250,7 +250,7 @@ const MODBUS_TCP: &[u8] = b"mbtcp";
 
 /// Returns Wireshark's name of the dissector for this frame.
 fn dissector(frame: &Frame) -> &'static [u8] {
-    match (&frame.body, frame.tongue) {
+    match (&frame.body, frame.protocol) {
         (Body::Modbus { .. }, TracedProtocol::Tcp) => MODBUS_TCP,
         // ASCII has no dissector; on any other line the check was that of RTU.
         (

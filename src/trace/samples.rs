@@ -35,7 +35,7 @@ pub(super) fn turn(device: &str, place: &str) -> What {
     What::Turn {
         device: device.into(),
         place: Some(place.into()),
-        tongue: TracedProtocol::Rtu,
+        protocol: TracedProtocol::Rtu,
         patience: Duration::from_millis(300),
     }
 }
@@ -43,7 +43,7 @@ pub(super) fn turn(device: &str, place: &str) -> What {
 /// Generates any event, at any time.
 pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
-    let tongue = prop::sample::select(vec![
+    let protocol = prop::sample::select(vec![
         TracedProtocol::Rtu,
         TracedProtocol::Ascii,
         TracedProtocol::Tcp,
@@ -75,11 +75,11 @@ pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
             }
         ),
         ".{0,9}".prop_map(|why| What::Line(Line::Closed { why })),
-        (".{0,9}", prop::option::of("unit [0-9]"), tongue, span()).prop_map(
-            |(device, place, tongue, patience)| What::Turn {
+        (".{0,9}", prop::option::of("unit [0-9]"), protocol, span()).prop_map(
+            |(device, place, protocol, patience)| What::Turn {
                 device,
                 place,
-                tongue,
+                protocol,
                 patience
             }
         ),

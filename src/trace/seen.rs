@@ -39,8 +39,9 @@ pub enum What {
         device: String,
         /// The device's place on its line (`unit 7`); `None` where there is no such thing.
         place: Option<String>,
-        /// The protocol of the transaction.
-        tongue: TracedProtocol,
+        /// The protocol of the transaction; the key is that of earlier versions.
+        #[serde(rename = "tongue")]
+        protocol: TracedProtocol,
         /// How long after the request the reply may begin.
         #[serde(with = "span")]
         patience: Duration,

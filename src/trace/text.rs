@@ -175,7 +175,7 @@ fn end_of(ended: &Ended) -> String {
 
 fn about(state: &Line) -> String {
     match state {
-        Line::Open(manners) => format!("* port {}: {manners}", manners.port),
+        Line::Open(settings) => format!("* port {}: {settings}", settings.port),
         Line::Closed { why } => format!("* not open: {why}"),
     }
 }

@@ -170,7 +170,7 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
             for n in 0..31 {
                 let unit = house.spec.devices[DeviceId(n).index()].unit;
                 house.wires[0].with(|line| {
-                    line.unit_mut(unit).unwrap().manners.alive = alive;
+                    line.unit_mut(unit).unwrap().behaviour.alive = alive;
                 });
             }
         };
@@ -203,7 +203,7 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
         for n in 0..31 {
             let unit = house.spec.devices[DeviceId(n).index()].unit;
             house.wires[0].with(|line| {
-                line.unit_mut(unit).unwrap().manners.faults = vec![noise];
+                line.unit_mut(unit).unwrap().behaviour.faults = vec![noise];
             });
         }
         house.live(60 * MINUTE).await;

@@ -93,11 +93,11 @@ fn meter(year: Year, address: u64) -> BusProtocol {
     BusProtocol::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
 }
 
-fn manners(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
+fn behaviour(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
     match protocol {
-        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.manners,
-        BusProtocol::Plain(plain) => &mut plain.manners,
-        BusProtocol::Custom(_) => panic!("a function has no manners"),
+        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.behaviour,
+        BusProtocol::Plain(plain) => &mut plain.behaviour,
+        BusProtocol::Custom(_) => panic!("a function has no behaviour"),
     }
 }
 
@@ -277,7 +277,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = false);
     let before: Vec<u32> = ["mod-1", "mtr-4", "old-5", "scale-6"]
         .map(|n| w.values(n))
         .into();
@@ -292,7 +292,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
     }
     // Back to life, and back among the others.
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("mtr-3");
     w.run(Duration::from_secs(30)).await;
     assert!(w.values("mtr-3") - before >= 12);
@@ -329,11 +329,11 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
                 // The longer data in several frames.
                 meter.frame = if seed % 2 == 0 { 200 } else { 4 };
             }
-            manners(protocol).faults.clone_from(&hostile);
+            behaviour(protocol).faults.clone_from(&hostile);
         }
         for unit in [1, 2] {
             let unit = line.unit_mut(UnitId(unit)).unwrap();
-            unit.manners.faults.clone_from(&hostile);
+            unit.behaviour.faults.clone_from(&hostile);
         }
         let mut w = World::new(spec, line, seed).await;
         w.run(Duration::from_secs(300)).await;
@@ -384,7 +384,7 @@ fn nameless(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
         let mut module = Plain::default();
         let (ask, answer) = (format!("#{unit:02X}\r"), format!(">+00{unit}.50\r"));
         module.set(ask.as_bytes(), answer.as_bytes());
-        module.manners.faults = faults.to_vec();
+        module.behaviour.faults = faults.to_vec();
         line.join(BusProtocol::Plain(module));
     }
     line
@@ -429,7 +429,7 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = false);
     // Its silence is confirmed; then the others have three of four seconds.
     w.run(Duration::from_secs(30)).await;
     assert!(w.misses("ad-1") >= 3);
@@ -441,13 +441,13 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     }
     // Two of them no less: they take turns.
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[1]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[1]).alive = false);
     w.run(Duration::from_secs(60)).await;
     let before = w.values("ad-3");
     w.run(Duration::from_secs(400)).await;
     assert!(w.values("ad-3") - before > 270, "{before} {:?}", w.values);
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("ad-1");
     w.run(Duration::from_secs(150)).await;
     assert!(w.values("ad-1") > before + 10, "{before} {:?}", w.values);
@@ -478,13 +478,13 @@ devices:
     let mut line = line(&spec, 1);
     let mut scale = Plain::default();
     scale.set(b"W\r", b">+012.50\r");
-    scale.manners.turnaround = Duration::from_millis(20);
+    scale.behaviour.turnaround = Duration::from_millis(20);
     line.join(BusProtocol::Plain(scale));
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;
     assert!(w.values("scale-6") >= 59, "{:?}", w.values);
     w.rig.with(|line, _| {
-        manners(&mut line.protocols_mut()[0]).turnaround = Duration::from_millis(900);
+        behaviour(&mut line.protocols_mut()[0]).turnaround = Duration::from_millis(900);
     });
     // Eight tries, and a rest of four response timeouts.
     w.run(Duration::from_secs(90)).await;

@@ -133,7 +133,7 @@ impl World {
     fn spoil(&self) {
         self.rig.with(|line, _| {
             let mut set = |unit, faults: &[(Fault, u32)]| {
-                line.unit_mut(UnitId(unit)).unwrap().manners.faults = faults
+                line.unit_mut(UnitId(unit)).unwrap().behaviour.faults = faults
                     .iter()
                     .map(|&(fault, permille)| Chance { fault, permille })
                     .collect();
@@ -303,14 +303,14 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
 /// Checks that Modbus TCP keeps its header and has a dissector of its own; a meter has
 /// none, and a comment instead.
 #[test]
-fn a_capture_names_the_right_dissector_for_other_tongues() {
+fn a_capture_names_the_right_dissector_for_other_protocols() {
     if !tools::have(&["tshark"]) {
         return;
     }
-    let turn = |tongue| What::Turn {
+    let turn = |protocol| What::Turn {
         device: "it".into(),
         place: None,
-        tongue,
+        protocol,
         patience: Duration::ZERO,
     };
     let sent = |bytes: Vec<u8>| What::Sent {

@@ -132,7 +132,7 @@ impl LineForecast {
         format!(
             "{} ({}; {}, {:.1} requests a second{})",
             percent(self.load()),
-            manners(&line.line),
+            line_kind(&line.line),
             many(devices.len(), "device"),
             self.rate(),
             slowest.unwrap_or_default()
@@ -218,7 +218,7 @@ pub fn millis(time: Duration) -> String {
 }
 
 /// Names the kind of line: `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
-fn manners(line: &LineSpec) -> String {
+fn line_kind(line: &LineSpec) -> String {
     match line {
         LineSpec::Tcp(tcp) => {
             let over = match tcp.framing {

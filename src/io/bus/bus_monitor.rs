@@ -114,12 +114,12 @@ impl BusMonitor {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match &room.line {
-                Some((_, Line::Open(manners))) => Some(manners.tuned(serial)),
+                Some((_, Line::Open(settings))) => Some(settings.tuned(serial)),
                 Some((_, Line::Closed { .. })) | None => None,
             }
         };
-        if let Some(manners) = open {
-            self.line(clock, Line::Open(manners));
+        if let Some(settings) = open {
+            self.line(clock, Line::Open(settings));
         }
     }
 
@@ -376,7 +376,7 @@ mod tests {
             panic!("not a serial line");
         };
         let settings = |seen: Option<Seen>| match seen.unwrap().what {
-            What::Line(Line::Open(manners)) => manners.settings.unwrap(),
+            What::Line(Line::Open(settings)) => settings.settings.unwrap(),
             other => panic!("{other:?}"),
         };
         let tuned = SerialSpec {

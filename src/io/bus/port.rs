@@ -152,15 +152,15 @@ pub async fn run_commanded(
     attempted: oneshot::Sender<()>,
     commands: Option<mpsc::Receiver<PortCommand>>,
 ) {
-    let Some(manners) = spec.port(port).cloned() else {
+    let Some(port_spec) = spec.port(port).cloned() else {
         return;
     };
     let Tapped { opener, tap } = source.into();
     let is_tty = matches!(
-        (&manners.line, &opener),
+        (&port_spec.line, &opener),
         (LineSpec::Serial(_), Opener::System)
     );
-    let name = format!("port {}", manners.name);
+    let name = format!("port {}", port_spec.name);
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| learned.of(profile));
@@ -169,19 +169,19 @@ pub async fn run_commanded(
     let most = if rests {
         1
     } else {
-        manners.line.most_in_flight()
+        port_spec.line.most_in_flight()
     };
     let mut task = Port {
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
         spec,
         learned,
-        silence: Silence::of(&manners.line),
-        backoff: match manners.line {
+        silence: Silence::of(&port_spec.line),
+        backoff: match port_spec.line {
             LineSpec::Serial(_) => Backoff::new(REOPEN.0, REOPEN.1),
             LineSpec::Tcp(_) => Backoff::new(RECONNECT.0, RECONNECT.1),
         },
-        manners,
+        port_spec,
         opener,
         tap: tap.clone(),
         // The numbers of an earlier process are unknown.
@@ -249,7 +249,7 @@ enum End {
 struct Port {
     spec: Arc<Spec>,
     learned: Learned,
-    manners: PortSpec,
+    port_spec: PortSpec,
     opener: Opener,
     tap: BusMonitor,
     schedule: Schedule,
@@ -339,7 +339,7 @@ impl Port {
     /// Whether a device of a TCP endpoint has given a sign of life lately.
     fn answers_others(&self) -> bool {
         let now = self.clock.now().mono;
-        matches!(self.manners.line, LineSpec::Tcp(_))
+        matches!(self.port_spec.line, LineSpec::Tcp(_))
             && self.report.is_up()
             && self.heard_of.values().any(|lives| *lives)
             && now.since(self.answered_at) < ANSWERS_OTHERS
@@ -389,7 +389,7 @@ impl Port {
         if out > 0 {
             return self.land(exchange, until, useful).await;
         }
-        if let Some(limit) = self.manners.line.connection().close_after {
+        if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
             if now >= close_at && exchange.is_used() {
                 return Err(Stopped::Closed("nothing was due for close_after".into()));
@@ -497,7 +497,7 @@ impl Port {
         What::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
-            tongue: TracedProtocol::of(job, &self.manners.line),
+            protocol: TracedProtocol::of(job, &self.port_spec.line),
             patience: job.timeout,
         }
     }

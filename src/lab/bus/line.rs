@@ -122,7 +122,7 @@ impl Line {
         self.units.get(&id)
     }
 
-    /// Returns the unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its behaviour.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
@@ -132,7 +132,7 @@ impl Line {
         self.units.iter().map(|(&id, unit)| (id, unit))
     }
 
-    /// Returns all units, to change their manners.
+    /// Returns all units, to change their behaviour.
     pub fn units_mut(&mut self) -> impl Iterator<Item = (UnitId, &mut Unit)> {
         self.units.iter_mut().map(|(&id, unit)| (id, unit))
     }
@@ -149,7 +149,7 @@ impl Line {
 
     fn set_alive(&mut self, id: UnitId, alive: bool) {
         if let Some(unit) = self.units.get_mut(&id) {
-            unit.manners.alive = alive;
+            unit.behaviour.alive = alive;
         }
     }
 
@@ -312,7 +312,7 @@ impl Line {
             // Broadcast: every unit obeys, no unit answers (§2.1).
             let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16));
             for unit in self.units.values_mut() {
-                if writes && unit.manners.alive {
+                if writes && unit.behaviour.alive {
                     let _ = unit.answer(at, pdu);
                 }
             }
@@ -321,7 +321,7 @@ impl Line {
         let Some(there) = self
             .units
             .get_mut(&UnitId(unit))
-            .filter(|u| u.manners.alive)
+            .filter(|u| u.behaviour.alive)
         else {
             self.counts.unanswered += 1;
             return;
@@ -329,7 +329,7 @@ impl Line {
         self.counts.requests += 1;
         self.asked = Some(self.master_from);
         let reply = there.answer(at, pdu);
-        if there.manners.withholds(&reply) {
+        if there.behaviour.withholds(&reply) {
             return;
         }
         let (fault, delay) = there.draw();

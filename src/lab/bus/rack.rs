@@ -110,7 +110,7 @@ impl Rack {
         self.units.get(&id)
     }
 
-    /// Returns the unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its behaviour.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
@@ -132,7 +132,7 @@ impl Rack {
 
     fn set_alive(&mut self, id: UnitId, alive: bool) {
         if let Some(unit) = self.units.get_mut(&id) {
-            unit.manners.alive = alive;
+            unit.behaviour.alive = alive;
         }
     }
 
@@ -266,7 +266,7 @@ fn serve(
 ) {
     let Some(unit) = units
         .get_mut(&UnitId(request.unit))
-        .filter(|u| u.manners.alive)
+        .filter(|u| u.behaviour.alive)
     else {
         counts.unanswered += 1;
         if let Absent::GatewaySaysNo(after) = absent {
@@ -281,7 +281,7 @@ fn serve(
     };
     counts.requests += 1;
     let pdu = unit.answer(now, &request.pdu);
-    if unit.manners.withholds(&pdu) {
+    if unit.behaviour.withholds(&pdu) {
         return;
     }
     let (fault, delay) = unit.draw();
@@ -422,7 +422,7 @@ mod tests {
     #[test]
     fn a_late_unit_does_not_hold_up_its_neighbours() {
         let mut rack = rack();
-        rack.unit_mut(UnitId(1)).unwrap().manners.turnaround = Duration::from_millis(300);
+        rack.unit_mut(UnitId(1)).unwrap().behaviour.turnaround = Duration::from_millis(300);
         let both = [ask(1, 1), ask(2, 2)].concat();
         rack.on_bytes(at(0), HERE, &both);
         assert_eq!(answers(&drain(&mut rack, at(5))), [(2, 2)]);
@@ -467,7 +467,7 @@ mod tests {
         ];
         for &(fault, expected, closes) in table {
             let mut rack = rack();
-            rack.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
+            rack.unit_mut(UnitId(1)).unwrap().behaviour = UnitBehaviour {
                 faults: vec![Chance {
                     fault,
                     permille: 1000,
@@ -490,7 +490,7 @@ mod tests {
                 fault,
                 permille: 1000,
             }];
-            rack.unit_mut(UnitId(1)).unwrap().manners.faults = faults;
+            rack.unit_mut(UnitId(1)).unwrap().behaviour.faults = faults;
             rack.on_bytes(at(0), HERE, &ask(7, 1));
             let out = drain(&mut rack, at(5_000));
             let [RackOutput::Bytes(bytes)] = &out[..] else {
@@ -514,7 +514,7 @@ mod tests {
     #[test]
     fn a_cut_reply_is_shorter_than_whole_and_ends_the_connection() {
         let mut rack = rack();
-        rack.unit_mut(UnitId(1)).unwrap().manners.faults = vec![Chance {
+        rack.unit_mut(UnitId(1)).unwrap().behaviour.faults = vec![Chance {
             fault: Fault::Cut,
             permille: 1000,
         }];

@@ -1,4 +1,4 @@
-//! One Modbus device: registers whose values change by themselves, and manners.
+//! One Modbus device: registers whose values change by themselves, and behaviour.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -26,7 +26,7 @@ pub struct Unit {
     seed: u64,
     written: BTreeMap<(Table, u16), u16>,
     /// The behaviour of the unit.
-    pub manners: UnitBehaviour,
+    pub behaviour: UnitBehaviour,
     rng: Rng,
     /// On a line: until when the unit is busy with the request before.
     busy: Mono,
@@ -41,21 +41,21 @@ impl Unit {
             life,
             seed,
             written: BTreeMap::new(),
-            manners: UnitBehaviour::default(),
+            behaviour: UnitBehaviour::default(),
             rng: Rng::new(seed ^ 0x6d61_6e6e_6572_7321),
             busy: Mono::START,
             answered: 0,
         }
     }
 
-    /// Returns the same unit with other manners.
+    /// Returns the same unit with other behaviour.
     #[must_use]
-    pub fn with(mut self, manners: UnitBehaviour) -> Self {
-        self.manners = manners;
+    pub fn with(mut self, behaviour: UnitBehaviour) -> Self {
+        self.behaviour = behaviour;
         self
     }
 
-    /// Returns another unit of the same kind and manners that received the same writes,
+    /// Returns another unit of the same kind and behaviour that received the same writes,
     /// with values of its own.
     pub(super) fn twin(&self) -> Unit {
         Unit {
@@ -66,8 +66,8 @@ impl Unit {
 
     /// Draws the fault of the next reply and how long the unit takes to answer.
     pub(super) fn draw(&mut self) -> (Option<Fault>, Duration) {
-        let fault = self.manners.draw(&mut self.rng);
-        (fault, self.manners.delay(&mut self.rng))
+        let fault = self.behaviour.draw(&mut self.rng);
+        (fault, self.behaviour.delay(&mut self.rng))
     }
 
     /// Returns the random numbers of the unit's faults.
@@ -213,7 +213,7 @@ impl Unit {
     }
 
     fn reach(&self, table: Table, first: u16, count: u16) -> Result<(), u8> {
-        if let Some(code) = self.manners.refusal(table, first, count) {
+        if let Some(code) = self.behaviour.refusal(table, first, count) {
             return Err(code);
         }
         let end = u32::from(first) + u32::from(count);
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn refused_entries_get_the_configured_code() {
         let mut u = unit();
-        u.manners.refusals.push(Refusal {
+        u.behaviour.refusals.push(Refusal {
             table: Table::InputRegister,
             addresses: 5..=9,
             code: 6,

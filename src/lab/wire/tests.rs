@@ -295,7 +295,7 @@ async fn a_refusing_rack_cuts_and_comes_back() {
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 11);
     // A connection that is cut in the middle of a reply.
     rig.with(|r, _| {
-        r.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
+        r.unit_mut(UnitId(1)).unwrap().behaviour = UnitBehaviour {
             faults: vec![Chance {
                 fault: Fault::Cut,
                 permille: 1000,

@@ -76,8 +76,8 @@ fn in_order(scope: &Scope) -> Vec<&Block> {
 
 fn head(svg: &mut String, scope: &Scope) {
     let begin = scope.span.unwrap_or_default().0;
-    let (port, line) = match &scope.manners {
-        Some(manners) => (manners.port.as_str(), manners.to_string()),
+    let (port, line) = match &scope.settings {
+        Some(settings) => (settings.port.as_str(), settings.to_string()),
         None => ("a port", "never open while it was looked at".to_owned()),
     };
     text(svg, 24.0, 40.0, "title", port);
@@ -87,7 +87,7 @@ fn head(svg: &mut String, scope: &Scope) {
     text(svg, 24.0, 60.0, "sub", &sub);
 
     let c = &scope.counts;
-    let wanted = scope.manners.as_ref().map(|m| m.quiet);
+    let wanted = scope.settings.as_ref().map(|m| m.quiet);
     let quiet = match (c.shortest, wanted) {
         (Some(had), Some(wanted)) => (millis(had), format!("least silence, ≥ {}", millis(wanted))),
         _ => ("–".into(), "least silence".into()),

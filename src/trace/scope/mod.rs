@@ -30,7 +30,7 @@ const MOST_BLOCKS: usize = 60_000;
 pub struct Scope {
     anchor: Anchor,
     follower: Follower,
-    manners: Option<LineSettings>,
+    settings: Option<LineSettings>,
     /// The first and last instant of any event.
     span: Option<(Mono, Mono)>,
     blocks: Vec<Block>,
@@ -185,9 +185,9 @@ impl Scope {
 
     fn item(&mut self, item: Item) {
         match item {
-            Item::Line(at, Line::Open(manners)) => {
+            Item::Line(at, Line::Open(settings)) => {
                 self.opened(at);
-                self.manners = Some(manners);
+                self.settings = Some(settings);
             }
             Item::Line(at, Line::Closed { why }) => {
                 self.turn = Turn::default();
@@ -320,7 +320,7 @@ impl Scope {
             }
         }
         if let Some((first, last)) = asked {
-            let behind = self.manners.as_ref().map_or(Duration::ZERO, |m| m.quiet);
+            let behind = self.settings.as_ref().map_or(Duration::ZERO, |m| m.quiet);
             c.busy += ended.at.since(first) + behind;
             // The span of a timeout is drawn already.
             if wait != Kind::Timeout {

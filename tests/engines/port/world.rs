@@ -255,8 +255,8 @@ impl World {
     /// Sets the faults of this unit's replies, in thousandths.
     pub(crate) fn spoil(&self, unit: u8, faults: &[(Fault, u32)]) {
         self.rig.with(|line, _| {
-            let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
-            manners.faults = faults
+            let behaviour = &mut line.unit_mut(UnitId(unit)).unwrap().behaviour;
+            behaviour.faults = faults
                 .iter()
                 .map(|&(fault, permille)| Chance { fault, permille })
                 .collect();

@@ -227,7 +227,7 @@ impl Plant {
         let rigs = self.rigs.lock().unwrap();
         rigs[&format!("line{line}")].with(|line, _| {
             let unit = line.unit_mut(UnitId(unit)).expect("a unit there");
-            unit.manners.alive = on;
+            unit.behaviour.alive = on;
         });
     }
 

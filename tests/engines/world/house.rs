@@ -271,7 +271,7 @@ impl House {
     pub(crate) fn is_alive(&self, device: DeviceId) -> bool {
         let d = &self.spec.devices[device.index()];
         let wire = &self.wires[d.port.index()];
-        wire.plugged && wire.with(|line| line.unit(d.unit).is_some_and(|u| u.manners.alive))
+        wire.plugged && wire.with(|line| line.unit(d.unit).is_some_and(|u| u.behaviour.alive))
     }
 }
 

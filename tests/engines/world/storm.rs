@@ -170,7 +170,7 @@ fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehavio
     let d = &house.spec.devices[device.index()];
     house.wires[d.port.index()].with(|line| {
         let unit = line.unit_mut(d.unit).expect("every device has its unit");
-        change(&mut unit.manners);
+        change(&mut unit.behaviour);
     });
 }
 
