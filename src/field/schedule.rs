@@ -61,7 +61,7 @@ use crate::field::transaction::request::{Outcome, Request};
 
 use self::turns::{AttemptKind, Impact};
 
-use alike::acquaint;
+use alike::assign_reply_classes;
 
 /// How long to wait when there is nothing to do but to wait for replies. Nothing happens
 /// before a reply comes, and the caller asks again then.
@@ -141,7 +141,7 @@ impl Schedule {
                 }
             }
         }
-        acquaint(&mut stations);
+        assign_reply_classes(&mut stations);
         Schedule {
             devices: stations,
             budget: Budget::for_the_dead(now.mono),
@@ -279,7 +279,7 @@ impl Schedule {
             station.took(job, share);
         }
         self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
-        self.spread(now, job, outcome);
+        self.share_outcome(now, job, outcome);
         let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
             return evidence;
         };
@@ -358,10 +358,12 @@ impl Schedule {
         // A reply that names no sender by a standard was recognised as the reply to the last
         // question. It may be the reply of a neighbour in the same reply class.
         let last = self.devices.iter().max_by_key(|s| s.served());
-        let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device());
-        let is_it = |s: &PolledDevice| match nameless {
-            Some(last) => s.device() == last && !s.speaks_like_others(),
-            None => !s.is_nameless(),
+        let unaddressed = last
+            .filter(|s| s.has_unaddressed_replies())
+            .map(|s| s.device());
+        let is_it = |s: &PolledDevice| match unaddressed {
+            Some(last) => s.device() == last && !s.shares_reply_class(),
+            None => !s.has_unaddressed_replies(),
         };
         let mut all = self.devices.iter_mut();
         let station = all.find(|s| is(s) && is_it(s))?;

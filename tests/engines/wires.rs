@@ -377,7 +377,7 @@ devices:
   - { name: "ad-{unit}", port: line1, units: 1-3, profile: ad, secret: s3cret }
 "##;
 
-fn nameless(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
+fn unaddressed(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
     let mut line = line(spec, seed);
     line.attach(UnitId(9), Unit::new(Life::Meter, 9));
     for unit in 1..=3 {
@@ -402,7 +402,7 @@ async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
         ];
         for seed in 0..4 {
             let spec = spec(NAMELESS);
-            let line = nameless(&spec, seed, &faults);
+            let line = unaddressed(&spec, seed, &faults);
             let mut w = World::new(spec, line, seed).await;
             w.run(Duration::from_secs(600)).await;
             assert!(w.wrong.is_empty(), "{late}, {seed}: {:#?}", w.wrong);
@@ -420,7 +420,7 @@ async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
 #[tokio::test(start_paused = true)]
 async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     let spec = spec(NAMELESS);
-    let line = nameless(&spec, 1, &[]);
+    let line = unaddressed(&spec, 1, &[]);
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;
     w.check();

@@ -28,7 +28,7 @@ pub struct SecondPass {
     pub(crate) profiles: usize,
     /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
-    pub(crate) roster: DeviceRegistry,
+    pub(crate) registry: DeviceRegistry,
     pub(crate) stop_within: Duration,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: ControlSpec,
@@ -66,7 +66,7 @@ impl SecondPass {
     }
 
     fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
-        let devices = self.roster.all.iter().map(|d| &d.secret);
+        let devices = self.registry.all.iter().map(|d| &d.secret);
         let products = self.products.iter().map(|(_, secret)| secret);
         [&self.platform.secret]
             .into_iter()
@@ -89,7 +89,7 @@ impl SecondPass {
             ports,
             profiles,
             products,
-            roster,
+            registry,
             stop_within,
             state_dir,
             control,
@@ -100,7 +100,7 @@ impl SecondPass {
             Secret::new("")
         });
         let products = products_of(&products, answers, &mut notes);
-        let devices = devices(roster.all, answers, &mut notes);
+        let devices = devices(registry.all, answers, &mut notes);
         let positions = ports.origins.iter().map(|at| notes.position(*at)).collect();
         let failed = notes.failed();
         let report = notes.report();

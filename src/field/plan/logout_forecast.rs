@@ -114,7 +114,7 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     let most = device.response_timeout.unwrap_or(port.response_timeout);
     let mut timeout = Timeout::new(&port.line, most, Mono::START);
     match device.profile.protocol {
-        Protocol::Raw(_) => timeout = timeout.of_the_nameless(),
+        Protocol::Raw(_) => timeout = timeout.for_unaddressed_replies(),
         Protocol::Modbus | Protocol::Dlt645(_) => {}
     }
     let gap = Cost::of(&port.line, device).gap();

@@ -39,7 +39,7 @@ impl PolledDevice {
             let slot = &self.slots[*i];
             let block = &slot.block;
             let spends = !self.stale.is_clear() && !self.doubted(block);
-            let shared = self.voice(block).is_some();
+            let shared = self.shared_reply_class(block).is_some();
             (
                 slot.is_set_aside(),
                 slot.failures().min(DOUBTED),

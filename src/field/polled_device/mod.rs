@@ -251,7 +251,7 @@ impl PolledDevice {
             serial: spec.serial.clone(),
             timeout: match spec.profile.protocol {
                 Protocol::Modbus | Protocol::Dlt645(_) => timeout,
-                Protocol::Raw(_) => timeout.of_the_nameless(),
+                Protocol::Raw(_) => timeout.for_unaddressed_replies(),
             },
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
@@ -371,10 +371,10 @@ impl PolledDevice {
         let shape = self.shape(&slot.block);
         let clear = self.stale.no_copies_from(shape);
         let clear = clear.max(self.stale.no_stragglers_from(shape));
-        let alike = self.voice(&slot.block);
-        let alike = alike.and_then(|voice| match slot.is_set_aside() {
-            true => self.shared_stale.try_from(voice),
-            false => self.shared_stale.ask_from(voice),
+        let alike = self.shared_reply_class(&slot.block);
+        let alike = alike.and_then(|class| match slot.is_set_aside() {
+            true => self.shared_stale.try_from(class),
+            false => self.shared_stale.ask_from(class),
         });
         clear.max(alike).map_or(slot.due, |at| at.max(slot.due))
     }
@@ -809,7 +809,7 @@ impl PolledDevice {
         self.late = Some(now);
         let after = self.missed_asked.take().map(|asked| now.since(asked));
         self.timeout.was_too_short(now, after);
-        if self.is_nameless() {
+        if self.has_unaddressed_replies() {
             self.stale.came_late(now, self.timeout.most());
         }
         self.lives(now);
@@ -858,7 +858,7 @@ impl PolledDevice {
     /// Returns how long the reply to this block is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
         // A miss costs all devices of the reply class more than any wait.
-        if self.voice(block).is_some() {
+        if self.shared_reply_class(block).is_some() {
             return self.timeout.most();
         }
         let reply = self.reply_takes(block);

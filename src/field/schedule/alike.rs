@@ -7,7 +7,7 @@ use crate::spec::Protocol;
 use crate::spec::raw::Question;
 
 /// Gives each device the reply classes that its questions share with other devices.
-pub(super) fn acquaint(stations: &mut [PolledDevice]) {
+pub(super) fn assign_reply_classes(stations: &mut [PolledDevice]) {
     let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(s.profile())).collect();
     let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
         Protocol::Raw(questions) => questions.clone(),
@@ -15,14 +15,14 @@ pub(super) fn acquaint(stations: &mut [PolledDevice]) {
     };
     let questions: Vec<Vec<Arc<Question>>> = profiles.iter().map(questions).collect();
     let questions: Vec<&[Arc<Question>]> = questions.iter().map(Vec::as_slice).collect();
-    for (station, voices) in stations.iter_mut().zip(raw::voices(&questions)) {
-        station.is_one_of(voices);
+    for (station, reply_classes) in stations.iter_mut().zip(raw::reply_classes(&questions)) {
+        station.set_reply_classes(reply_classes);
     }
 }
 
 impl Schedule {
     /// Takes the end of a request, for the devices of the same reply class.
-    pub(super) fn spread(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
+    pub(super) fn share_outcome(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
         let who = self.devices.iter_mut().find(|s| s.device() == job.device);
         let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {
             return;
