@@ -140,10 +140,10 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
             () = asked.stop() => break,
             _ = hangup.recv() => Next::Reload(None),
             Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
-            remote_task = service.remote_task() => Next::Errand(remote_task.map_err(Ended::Task)?),
+            remote_task = service.remote_task() => Next::RemoteTask(remote_task.map_err(Ended::Task)?),
         };
         let remote_task = match remote_task {
-            Next::Errand(RemoteTask::Fetch {
+            Next::RemoteTask(RemoteTask::Fetch {
                 serial,
                 url,
                 at_most,
@@ -166,7 +166,9 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
                     // The client that asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
-                Next::Errand(remote_task) => adopter.run(&mut service, remote_task, &journal).await,
+                Next::RemoteTask(remote_task) => {
+                    adopter.run(&mut service, remote_task, &journal).await
+                }
             }
             // The client that asked has its answer by now.
             service.leave_old_socket().await;
@@ -200,7 +202,7 @@ enum Next {
     /// Load the configuration anew, and answer the client that asked, if there is one.
     Reload(Option<AdminRequest>),
     /// Carry out a remote task of the coordinator.
-    Errand(RemoteTask),
+    RemoteTask(RemoteTask),
 }
 
 /// Goes on with another configuration. Returns what changed, and which sockets for people

@@ -347,14 +347,14 @@ impl Service {
         let fetching = async move {
             let result = download::fetch(url, at_most, within, ca_file, sources).await;
             let done = RemoteResult::Fetched { serial, result };
-            let _ = control.send(Control::Errand(done)).await;
+            let _ = control.send(Control::RemoteTaskDone(done)).await;
         };
         self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(fetching)));
     }
 
     /// Reports the result of a remote task to the coordinator.
     pub async fn done(&self, done: RemoteResult) {
-        self.tell_hub(Control::Errand(done)).await;
+        self.tell_hub(Control::RemoteTaskDone(done)).await;
     }
 
     /// Logs all devices out and disconnects. The caller bounds the wait.
@@ -481,7 +481,7 @@ impl Service {
         let (done, heard) = oneshot::channel();
         // The engine bounds the wait itself; this timeout is for an error in the engine.
         let parted = async {
-            self.tell_hub(Control::Part(done)).await;
+            self.tell_hub(Control::LeaveConnection(done)).await;
             let _ = heard.await;
         };
         let _ = tokio::time::timeout(within, parted).await;

@@ -70,9 +70,9 @@ impl Coordinator {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
-            Input::Vault { usable } => self.cloud.can_keep(now, usable),
+            Input::SecretStore { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
-            Input::Errand(done) => self.cloud.on_remote_task_done(now, done),
+            Input::RemoteTaskDone(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -80,7 +80,7 @@ impl Coordinator {
                     self.cloud.stop(now);
                 }
             }
-            Input::Part => self.cloud.part(now),
+            Input::LeaveConnection => self.cloud.part(now),
             Input::Reload {
                 spec,
                 changes,
@@ -122,8 +122,8 @@ impl Coordinator {
             cloud::Output::Subscribe { filters } => {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
-            cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::RemoteTask(remote_task) => Output::Errand(remote_task),
+            cloud::Output::StoreSecret { device, secret } => Output::StoreSecret { device, secret },
+            cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
             cloud::Output::Notice(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
                 Output::Notice(Notice::Cloud(notice))
@@ -137,7 +137,7 @@ impl Coordinator {
                 }
                 self.out.push_back(match self.stopping {
                     true => Output::Stopped,
-                    false => Output::Parted,
+                    false => Output::ConnectionLeft,
                 });
                 Output::Link(LinkCommand::Disconnect)
             }
@@ -152,7 +152,7 @@ impl Coordinator {
         Wake::earlier(wake, self.crowds.wake_at())
     }
 
-    /// Returns whether a device waits for [`Input::Vault`] to say that its secret can be
+    /// Returns whether a device waits for [`Input::SecretStore`] to say that its secret can be
     /// stored.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {

@@ -56,9 +56,9 @@ pub struct Ends {
 #[derive(Debug)]
 pub enum Control {
     /// A remote task has ended.
-    Errand(RemoteResult),
+    RemoteTaskDone(RemoteResult),
     /// Leave this connection: log all sub-devices out, tell the link to disconnect.
-    Part(oneshot::Sender<()>),
+    LeaveConnection(oneshot::Sender<()>),
     /// Go on with another configuration. What the field reported before is handled before.
     Reload {
         /// The new installation.
@@ -110,7 +110,7 @@ impl Question {
 /// out, the link is told to disconnect and every secret is kept that can be; then this returns.
 pub async fn run(
     mut hub: Coordinator,
-    mut keeper: SecretWriter,
+    mut secret_writer: SecretWriter,
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -121,8 +121,8 @@ pub async fn run(
         link: ends.link.outgoing,
         held: None,
     };
-    hand_over(&mut hub, &keeper, clock);
-    hub.handle(clock.now(), Input::Vault { usable: false });
+    hand_over(&mut hub, &secret_writer, clock);
+    hub.handle(clock.now(), Input::SecretStore { usable: false });
     let mut usable = false;
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
@@ -133,18 +133,24 @@ pub async fn run(
             hub.handle(clock.now(), input);
         }
         let now = clock.now();
-        if usable != keeper.is_usable(now.mono) {
+        if usable != secret_writer.is_usable(now.mono) {
             usable = !usable;
-            hub.handle(now, Input::Vault { usable });
+            hub.handle(now, Input::SecretStore { usable });
         }
-        match outbox.drain(&mut hub, &mut keeper, &ends.remote_tasks, clock, &journal) {
+        match outbox.drain(
+            &mut hub,
+            &mut secret_writer,
+            &ends.remote_tasks,
+            clock,
+            &journal,
+        ) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
-                keeper.finish(clock).await;
+                secret_writer.finish(clock).await;
                 return;
             }
-            Drained::Parted => {
+            Drained::ConnectionLeft => {
                 if let Some(done) = parting.take() {
                     let _ = done.send(());
                 }
@@ -164,7 +170,7 @@ pub async fn run(
             });
         }
         heartbeat.beat();
-        keeper.start(clock.now().mono, hub.wants_secrets(clock.now()));
+        secret_writer.start(clock.now().mono, hub.wants_secrets(clock.now()));
         let breath = if stale { status_at } else { now + BREATH };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
@@ -174,10 +180,10 @@ pub async fn run(
                 Input::Stop
             }
             Some(control) = ends.control.recv(), if !stopping => match control {
-                Control::Errand(done) => Input::Errand(done),
-                Control::Part(done) => {
+                Control::RemoteTaskDone(done) => Input::RemoteTaskDone(done),
+                Control::LeaveConnection(done) => {
                     parting = Some(done);
-                    Input::Part
+                    Input::LeaveConnection
                 }
                 Control::Reload { spec, changes, commissioned, wire, done } => {
                     for _ in 0..ends.field.len() {
@@ -189,7 +195,7 @@ pub async fn run(
                         ends.link.incoming = wire.incoming;
                         outbox = Outbox { link: wire.outgoing, held: None };
                     }
-                    let again = keeper.respec(spec.clone(), &changes);
+                    let again = secret_writer.respec(spec.clone(), &changes);
                     hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
                     for (device, secret) in again {
                         hub.handle(clock.now(), Input::Secret { device, secret });
@@ -203,9 +209,9 @@ pub async fn run(
                 Input::Time
             }
             () = outbox.fits() => Input::Time,
-            fresh = keeper.written(clock) => {
+            fresh = secret_writer.written(clock) => {
                 if fresh {
-                    hand_over(&mut hub, &keeper, clock);
+                    hand_over(&mut hub, &secret_writer, clock);
                 }
                 Input::Time
             }
@@ -227,8 +233,8 @@ pub async fn run(
 
 /// Hands the coordinator the secrets that the secret store has, so that it does not request
 /// them.
-fn hand_over(hub: &mut Coordinator, keeper: &SecretWriter, clock: Clock) {
-    for (device, secret) in keeper.kept() {
+fn hand_over(hub: &mut Coordinator, secret_writer: &SecretWriter, clock: Clock) {
+    for (device, secret) in secret_writer.kept() {
         hub.handle(clock.now(), Input::Secret { device, secret });
     }
 }
@@ -238,7 +244,7 @@ enum Drained {
     /// The coordinator has no more outputs for now, or the link takes no more.
     Dry,
     /// The coordinator has left the connection.
-    Parted,
+    ConnectionLeft,
     /// The coordinator has stopped.
     Stopped,
 }
@@ -276,7 +282,7 @@ impl Outbox {
     fn drain(
         &mut self,
         hub: &mut Coordinator,
-        keeper: &mut SecretWriter,
+        secret_writer: &mut SecretWriter,
         remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
@@ -297,10 +303,10 @@ impl Outbox {
                 None => return Drained::Dry,
                 Some(Output::Link(command)) => self.held = Some(command),
                 Some(Output::Notice(notice)) => journal.tell(&notice),
-                Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
+                Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
                 // If the remote task were ever lost, it would time out in the coordinator.
-                Some(Output::Errand(remote_task)) => drop(remote_tasks.try_send(remote_task)),
-                Some(Output::Parted) => return Drained::Parted,
+                Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
+                Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,
                 Some(Output::Stopped) => return Drained::Stopped,
             }
         }

@@ -208,7 +208,7 @@ impl Life {
                 let conn = self.dial(credentials);
                 self.doing = Doing::Registering(conn);
             }
-            Next::Keep(earned) => self.store(None, earned),
+            Next::StoreSecret(earned) => self.store(None, earned),
         }
     }
 
@@ -331,7 +331,7 @@ impl Life {
     fn drain(&mut self) {
         while let Some(out) = self.enrolment.poll(self.now) {
             match out {
-                Output::Keep(earned) => {
+                Output::StoreSecret(earned) => {
                     self.kept += 1;
                     let Doing::Registering(conn) = self.doing else {
                         panic!("earned while {:?}", self.doing);

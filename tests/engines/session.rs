@@ -230,7 +230,7 @@ impl World {
                 Output::Publish { topic, payload } if is_aside(&topic) => {
                     self.aside(&topic, &payload);
                 }
-                Output::Keep { device, .. } => panic!("{device:?} has its secret"),
+                Output::StoreSecret { device, .. } => panic!("{device:?} has its secret"),
                 Output::Publish { topic, payload } => {
                     let sent = Sent::read(self.now.mono, &topic, &payload);
                     self.check(&sent);
@@ -242,7 +242,7 @@ impl World {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
-                Output::RemoteTask(errand) => panic!("no configuration was pushed: {errand:?}"),
+                Output::RemoteTask(task) => panic!("no configuration was pushed: {task:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }

@@ -135,7 +135,9 @@ impl Pair {
                         assert!(!notice.sentence().is_empty());
                         self.notices.push(notice);
                     }
-                    cloud::Output::Keep { device, secret } => self.kept.push((device, secret)),
+                    cloud::Output::StoreSecret { device, secret } => {
+                        self.kept.push((device, secret))
+                    }
                     cloud::Output::RemoteTask(_) | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {

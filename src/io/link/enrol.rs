@@ -16,7 +16,7 @@ use crate::spec::CloudSpec;
 impl Link {
     /// Registers the gateway; `Err` if that failed, or the link shall end.
     pub(super) async fn register(&mut self) -> Result<(), LinkDown> {
-        let secret_store = match self.usable_vault().await? {
+        let secret_store = match self.usable_secret_store().await? {
             Ok(secret_store) => secret_store,
             Err(why) => {
                 self.enrolment.on_nowhere_to_keep(self.clock.now(), why);
@@ -50,7 +50,7 @@ impl Link {
 
     /// Stores earned credentials that could not be stored before.
     pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
-        let stored = match self.usable_vault().await? {
+        let stored = match self.usable_secret_store().await? {
             Ok(secret_store) => {
                 let storing = store(&secret_store, &self.spec.cloud, earned);
                 let stored = unless_ended(&mut self.ends, &self.heartbeat, storing).await;
@@ -63,7 +63,7 @@ impl Link {
     }
 
     /// Returns a secret store in which something can be kept, or why there is none.
-    async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
+    async fn usable_secret_store(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
         let Some(secret_store) = self.secret_store.clone() else {
             return Ok(Err("there is no state directory for it".into()));
         };
@@ -112,7 +112,7 @@ impl Link {
                 }
                 Output::Before { why, times } => before = Some((why, times)),
                 // Done already, while there was a connection.
-                Output::Keep(_) | Output::Disconnect => {}
+                Output::StoreSecret(_) | Output::Disconnect => {}
             }
         }
         Ok(())
@@ -151,7 +151,7 @@ impl EnrolmentSession<'_> {
         loop {
             while let Some(output) = enrolment.poll(clock.now()) {
                 match output {
-                    Output::Keep(earned) => {
+                    Output::StoreSecret(earned) => {
                         let stored = store(secret_store, cloud, earned).await;
                         enrolment.on_kept(clock.now(), stored);
                     }

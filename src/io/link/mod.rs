@@ -174,7 +174,7 @@ impl Link {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
-                Next::Keep(earned) => match self.keep(earned).await {
+                Next::StoreSecret(earned) => match self.keep(earned).await {
                     Ok(()) => continue,
                     Err(down) => down,
                 },

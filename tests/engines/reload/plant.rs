@@ -202,8 +202,8 @@ impl Plant {
         };
         let spec = config.spec();
         let journal = Journal::new(Arc::new(spec.clone()));
-        let (vault, _) = SecretStore::open(state);
-        let service = Service::start(spec, true, doors, vault, clock, journal, rng).await;
+        let (secret_store, _) = SecretStore::open(state);
+        let service = Service::start(spec, true, doors, secret_store, clock, journal, rng).await;
         Plant {
             service,
             platform,

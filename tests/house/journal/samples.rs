@@ -513,7 +513,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             times: 3,
         },
     ];
-    let vault = vec![
+    let secret_store = vec![
         SecretStoreEvent::Damaged {
             file: file(),
             why: WHY.into(),
@@ -589,7 +589,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     ];
     let io = boxed(loudness)
         .chain(boxed(control))
-        .chain(boxed(vault))
+        .chain(boxed(secret_store))
         .chain(boxed(link));
     io.chain(boxed(tasks)).chain(boxed(lessons))
 }

@@ -159,7 +159,7 @@ impl Cloud {
 
     /// Hands out secrets that the platform has given, to be kept.
     fn keep(&mut self, given: Vec<(DeviceId, Secret)>) {
-        let keep = |(device, secret)| Output::Keep { device, secret };
+        let keep = |(device, secret)| Output::StoreSecret { device, secret };
         self.out.extend(given.into_iter().map(keep));
     }
 

@@ -62,7 +62,7 @@ pub enum Output {
     Notice(Notice),
     /// Keep this device's secret, which the platform has just given, and pass it to
     /// [`Cloud::secret`] after a restart.
-    Keep {
+    StoreSecret {
         /// The device.
         device: DeviceId,
         /// The secret to keep.

@@ -8,8 +8,8 @@
 //! needed. For [`Next::Register`], in this order: `on_attempt`, which gives the
 //! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down`
 //! when the connection is over, whichever side ended it. Drain [`Enrolment::poll`] after
-//! each. [`Output::Keep`] asks for [`Enrolment::on_kept`], once the identity is on disk or
-//! could not be put there; for [`Next::Keep`], store what it holds and answer in the same
+//! each. [`Output::StoreSecret`] asks for [`Enrolment::on_kept`], once the identity is on disk or
+//! could not be put there; for [`Next::StoreSecret`], store what it holds and answer in the same
 //! way, without connecting. Wake the engine by [`Enrolment::wake_at`].
 //!
 //! Invariants:
@@ -48,14 +48,14 @@ pub enum Next {
     Register,
     /// Try again to store what was earned; until then the gateway has no identity to
     /// connect with.
-    Keep(Earned),
+    StoreSecret(Earned),
 }
 
 /// What a registration leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Store this, and report the result.
-    Keep(Earned),
+    StoreSecret(Earned),
     /// Leave the connection.
     Disconnect,
     /// The registration is over, and the result of [`Enrolment::next`] is now to connect.
@@ -167,7 +167,7 @@ impl Enrolment {
             (GatewayCertificate::Product(_), Some(earned)) if self.kept => {
                 Next::Connect(earned_credentials(&self.cloud, earned))
             }
-            (GatewayCertificate::Product(_), Some(earned)) => Next::Keep(earned.clone()),
+            (GatewayCertificate::Product(_), Some(earned)) => Next::StoreSecret(earned.clone()),
         }
     }
 
@@ -213,7 +213,7 @@ impl Enrolment {
             Ok(earned) => {
                 self.earned = Some(earned.clone());
                 self.state = State::Keeping;
-                self.outputs.push_back(Output::Keep(earned));
+                self.outputs.push_back(Output::StoreSecret(earned));
             }
             Err(why) => {
                 self.fail(now, Failure::Malformed(why));

@@ -296,7 +296,7 @@ fn a_download_that_fails_is_tried_four_times_with_growing_waits() {
 }
 
 #[test]
-fn an_errand_nobody_answers_runs_out() {
+fn a_task_that_is_not_answered_runs_out() {
     let mut harness = Harness::enabled();
     harness.push(1, b"x");
     harness.said();

@@ -104,8 +104,12 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
             ] {
                 let mut e = accepted(registration);
                 e.on_message(at(2), topic, payload);
-                assert_eq!(drain(&mut e, at(2)), [Output::Keep(earned.clone())]);
-                assert_eq!(e.next(), Next::Keep(earned.clone()), "not used before");
+                assert_eq!(drain(&mut e, at(2)), [Output::StoreSecret(earned.clone())]);
+                assert_eq!(
+                    e.next(),
+                    Next::StoreSecret(earned.clone()),
+                    "not used before"
+                );
                 // Neither time nor a second answer changes anything meanwhile.
                 e.on_message(at(3), topic, SECRET);
                 assert_eq!(drain(&mut e, at(100)), []);
@@ -157,7 +161,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     e.on_down(at(2), &LinkDown::Ours);
     let earned = Earned::Secret(Secret::new("fresh"));
     for secs in 3..10 {
-        assert_eq!(e.next(), Next::Keep(earned.clone()));
+        assert_eq!(e.next(), Next::StoreSecret(earned.clone()));
         e.on_kept(at(secs), Err("disk full".into()));
         // The repeated failure is counted, and not reported each time.
         assert_eq!(
