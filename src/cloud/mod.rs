@@ -15,11 +15,11 @@
 //! | [`Session`] | out | which device is online, or why not |
 //! | [`Notice`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
-//! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or earned once |
+//! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or issued once |
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
 //!
 //! Some of these words still have the shape of Alink's: the secret for each device in
-//! [`Output::StoreSecret`], the code in [`Session::RetryBlocked`] and in log events, the ways to earn
+//! [`Output::StoreSecret`], the code in [`Session::RetryBlocked`] and in log events, the ways to obtain
 //! credentials in [`enrolment`], and [`TopologyEvent`]. Rooms above show a code only in the
 //! words that the code has for itself ([`Code::words`]).
 //!
@@ -43,7 +43,7 @@ pub use alink::events::counters::Counters;
 pub use alink::events::messages::link_words;
 pub use alink::registration::enrolment;
 pub use alink::registration::identity;
-pub use alink::registration::identity::{Credentials, Earned, credentials};
+pub use alink::registration::identity::{Credentials, IssuedCredential, credentials};
 pub use alink::remote_config;
 pub use alink::remote_config::{RemoteResult, RemoteTask};
 pub use alink::session::{Presence, Session};

@@ -206,7 +206,7 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_earned_before_is_used_as_soon_as_the_secret_store_can_be_read() {
+async fn what_was_issued_before_is_used_as_soon_as_the_secret_store_can_be_read() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
     let dir = TempDir::new().unwrap();

@@ -7,7 +7,7 @@ use tokio::time::sleep_until;
 use super::{Link, LinkLogEvent, open, unless_ended};
 use crate::base::LinkDown;
 use crate::cloud::enrolment::{Enrolment, Failure, Output};
-use crate::cloud::identity::{Credentials, Earned};
+use crate::cloud::identity::{Credentials, IssuedCredential};
 use crate::io::link::Dialer;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
@@ -24,9 +24,9 @@ impl Link {
             }
         };
         let gateway = &self.spec.cloud.gateway;
-        if let Some(earned) = secret_store.gateway(&gateway.product_key, &gateway.device_name) {
+        if let Some(issued) = secret_store.gateway(&gateway.product_key, &gateway.device_name) {
             // The secret store could not be read when the link began.
-            self.enrolment.on_found(earned);
+            self.enrolment.on_found(issued);
             return Ok(());
         }
         let now = self.clock.now();
@@ -48,11 +48,11 @@ impl Link {
         self.conclude(outputs.ok_or(LinkDown::Ours)?)
     }
 
-    /// Stores earned credentials that could not be stored before.
-    pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
+    /// Stores issued credentials that could not be stored before.
+    pub(super) async fn keep(&mut self, issued: IssuedCredential) -> Result<(), LinkDown> {
         let stored = match self.usable_secret_store().await? {
             Ok(secret_store) => {
-                let storing = store(&secret_store, &self.spec.cloud, earned);
+                let storing = store(&secret_store, &self.spec.cloud, issued);
                 let stored = unless_ended(&mut self.ends, &self.heartbeat, storing).await;
                 stored.ok_or(LinkDown::Ours)?
             }
@@ -151,8 +151,8 @@ impl EnrolmentSession<'_> {
         loop {
             while let Some(output) = enrolment.poll(clock.now()) {
                 match output {
-                    Output::StoreSecret(earned) => {
-                        let stored = store(secret_store, cloud, earned).await;
+                    Output::StoreSecret(issued) => {
+                        let stored = store(secret_store, cloud, issued).await;
                         enrolment.on_kept(clock.now(), stored);
                     }
                     Output::Disconnect => {
@@ -190,11 +190,11 @@ impl EnrolmentSession<'_> {
 async fn store(
     secret_store: &SecretStore,
     cloud: &CloudSpec,
-    earned: Earned,
+    issued: IssuedCredential,
 ) -> Result<(), String> {
     let gateway = &cloud.gateway;
     let (product, name) = (gateway.product_key.clone(), gateway.device_name.clone());
-    let stored = secret_store.keep_gateway(product, name, earned).await;
+    let stored = secret_store.keep_gateway(product, name, issued).await;
     stored.map_err(|why| why.to_string())
 }
 

@@ -54,8 +54,8 @@ pub enum LinkLogEvent {
         /// The time until the next attempt.
         retry_in: Duration,
     },
-    /// The platform now refuses the secret that was earned by registration.
-    EarnedRefused {
+    /// The platform now refuses the secret that was issued by registration.
+    IssuedCredentialRefused {
         /// Where it is stored.
         file: String,
     },
@@ -66,7 +66,9 @@ impl LogEvent for LinkLogEvent {
         match self {
             LinkLogEvent::Dropped { .. } | LinkLogEvent::Registered { .. } => Level::Info,
             LinkLogEvent::Registering => Level::Debug,
-            LinkLogEvent::Unsendable { .. } | LinkLogEvent::EarnedRefused { .. } => Level::Error,
+            LinkLogEvent::Unsendable { .. } | LinkLogEvent::IssuedCredentialRefused { .. } => {
+                Level::Error
+            }
             LinkLogEvent::RootsSkipped { .. } | LinkLogEvent::Flooded { .. } => Level::Warn,
             LinkLogEvent::RegistrationFailed { why, .. } => match why {
                 Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
@@ -84,7 +86,7 @@ impl LogEvent for LinkLogEvent {
             LinkLogEvent::Registering => EventKind::GatewayRegistering,
             LinkLogEvent::Registered { .. } => EventKind::GatewayRegistered,
             LinkLogEvent::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
-            LinkLogEvent::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
+            LinkLogEvent::IssuedCredentialRefused { .. } => EventKind::GatewaySecretRefused,
         }
     }
 
@@ -111,7 +113,7 @@ impl LogEvent for LinkLogEvent {
                 vec![(JournalField::Count, skipped.to_string())]
             }
             LinkLogEvent::Registering => Vec::new(),
-            LinkLogEvent::Registered { file } | LinkLogEvent::EarnedRefused { file } => {
+            LinkLogEvent::Registered { file } | LinkLogEvent::IssuedCredentialRefused { file } => {
                 vec![(JournalField::File, file.clone())]
             }
             LinkLogEvent::RegistrationFailed { why, times, .. } => {
@@ -165,7 +167,7 @@ impl LogEvent for LinkLogEvent {
                     retry_in.as_secs()
                 )
             }
-            LinkLogEvent::EarnedRefused { file } => format!(
+            LinkLogEvent::IssuedCredentialRefused { file } => format!(
                 "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {file} and restart the service, which registers it again"
             ),
         }

@@ -115,8 +115,8 @@ pub struct Link {
     heartbeat: Heartbeat,
     /// The last notice about the system's roots, so that it is not repeated at each attempt.
     roots_told: Option<LinkLogEvent>,
-    /// Whether it has been reported that the earned credentials are refused.
-    earned_refused: bool,
+    /// Whether it has been reported that the issued credentials are refused.
+    issued_refused: bool,
 }
 
 impl Link {
@@ -144,7 +144,7 @@ impl Link {
             journal,
             heartbeat,
             roots_told: None,
-            earned_refused: false,
+            issued_refused: false,
         }
     }
 
@@ -174,7 +174,7 @@ impl Link {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
-                Next::StoreSecret(earned) => match self.keep(earned).await {
+                Next::StoreSecret(issued) => match self.keep(issued).await {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
@@ -203,14 +203,15 @@ impl Link {
         let down = self.attempt(credentials).await;
         self.connector.on_down(self.clock.now(), &down);
         self.tell_notices();
-        if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
-            self.earned_refused = true;
+        if down == LinkDown::Refused(4) && self.enrolment.is_issued() && !self.issued_refused {
+            self.issued_refused = true;
             let file = self
                 .secret_store
                 .as_ref()
                 .map(SecretStore::shown_path)
                 .unwrap_or_default();
-            self.journal.tell(&LinkLogEvent::EarnedRefused { file });
+            self.journal
+                .tell(&LinkLogEvent::IssuedCredentialRefused { file });
         }
         down
     }
@@ -249,7 +250,7 @@ impl Link {
             self.roots_told = notice;
         }
         self.connector.on_up(self.clock.now());
-        self.earned_refused = false;
+        self.issued_refused = false;
         self.tell_notices();
         if !self.ends.tell(LinkEvent::Up).await {
             // `live` closes the connection properly: it will see the same stop.

@@ -554,7 +554,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         LinkLogEvent::Registered { file: file() },
         failed(Failure::NoAnswer),
         failed(Failure::Refused(4)),
-        LinkLogEvent::EarnedRefused { file: file() },
+        LinkLogEvent::IssuedCredentialRefused { file: file() },
     ];
     let loudness = vec![
         Loudness::Set {

@@ -87,15 +87,15 @@ fn the_registration_connect_is_that_of_the_protocol_notes() {
 fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
     for registration in [Registration::Register, Registration::RegNwl] {
         for topic in TOPICS {
-            for (payload, earned, client_id) in [
+            for (payload, issued, client_id) in [
                 (
                     SECRET,
-                    Earned::Secret(Secret::new("fresh")),
+                    IssuedCredential::Secret(Secret::new("fresh")),
                     "a1GwDemoPk0.gw-0001|securemode=2,signmethod=hmacsha256,timestamp=2524608000000,_ss=1|",
                 ),
                 (
                     TOKEN,
-                    Earned::Token {
+                    IssuedCredential::Token {
                         client_id: "c-17".into(),
                         token: Secret::new("token"),
                     },
@@ -104,10 +104,10 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
             ] {
                 let mut e = accepted(registration);
                 e.on_message(at(2), topic, payload);
-                assert_eq!(drain(&mut e, at(2)), [Output::StoreSecret(earned.clone())]);
+                assert_eq!(drain(&mut e, at(2)), [Output::StoreSecret(issued.clone())]);
                 assert_eq!(
                     e.next(),
-                    Next::StoreSecret(earned.clone()),
+                    Next::StoreSecret(issued.clone()),
                     "not used before"
                 );
                 // Neither time nor a second answer changes anything meanwhile.
@@ -129,7 +129,7 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
 
 #[test]
 fn what_is_stored_is_never_asked_for_again() {
-    let kept = Earned::Token {
+    let kept = IssuedCredential::Token {
         client_id: "c-17".into(),
         token: Secret::new("token"),
     };
@@ -138,7 +138,7 @@ fn what_is_stored_is_never_asked_for_again() {
         panic!("{:?}", e.next())
     };
     assert_eq!(shown.password.expose(), "token", "as it is, unsigned");
-    assert!(e.is_earned());
+    assert!(e.is_issued());
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
         ]
     );
     e.on_down(at(2), &LinkDown::Ours);
-    let earned = Earned::Secret(Secret::new("fresh"));
+    let issued = IssuedCredential::Secret(Secret::new("fresh"));
     for secs in 3..10 {
-        assert_eq!(e.next(), Next::StoreSecret(earned.clone()));
+        assert_eq!(e.next(), Next::StoreSecret(issued.clone()));
         e.on_kept(at(secs), Err("disk full".into()));
         // The repeated failure is counted, and not reported each time.
         assert_eq!(
@@ -285,7 +285,7 @@ fn a_gateway_with_a_secret_of_its_own_registers_nothing() {
     let mut e = Enrolment::new(&spec, None, Rng::new(1));
     assert!(matches!(e.next(), Next::Connect(_)));
     assert_eq!(e.on_attempt(at(0)), None);
-    assert!(!e.is_earned());
+    assert!(!e.is_issued());
 }
 
 proptest! {
