@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::admin::AdminEndpoints;
-use crate::app::supervisor::{Member, Supervisor};
+use crate::app::supervisor::{RunningTask, Supervisor};
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
@@ -57,7 +57,7 @@ const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a link that was told to end takes at most: its DISCONNECT, and a margin.
 const LINK_ENDS_WITHIN: Duration = Duration::from_secs(4);
 /// How often a waiting port beats its heartbeat.
-const BREATH: Duration = Duration::from_secs(2);
+const MAX_IDLE: Duration = Duration::from_secs(2);
 
 /// Where lines and connections come from: the system, or simulated models.
 pub struct Openers {
@@ -108,7 +108,7 @@ pub struct Service {
     journal: Journal,
     rng: Rng,
     supervisor: Supervisor,
-    ports: BTreeMap<PortId, Member>,
+    ports: BTreeMap<PortId, RunningTask>,
     monitors: BusMonitors,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
@@ -278,8 +278,8 @@ impl Service {
 
         let ports = &changes.ports;
         for id in ports.removed.iter().chain(&ports.changed) {
-            if let Some(member) = self.ports.get(id) {
-                self.supervisor.dismiss(member).await;
+            if let Some(running) = self.ports.get(id) {
+                self.supervisor.stop(running).await;
                 self.ports.remove(id);
                 if let Some(port) = old.port(*id) {
                     self.monitors.remove(&port.name);
@@ -425,14 +425,16 @@ impl Service {
             let mut left = quiet;
             while !left.is_zero() && !stopped.is_cancelled() {
                 beat.beat();
-                let nap = left.min(BREATH);
+                let nap = left.min(MAX_IDLE);
                 let _ = tokio::time::timeout(nap, stopped.cancelled()).await;
                 left -= nap;
             }
             task.await;
         };
-        let member = self.supervisor.hire(name, heartbeat, stop, after_quiet);
-        self.ports.insert(id, member);
+        let running = self
+            .supervisor
+            .spawn_watched(name, heartbeat, stop, after_quiet);
+        self.ports.insert(id, running);
         attempt
     }
 

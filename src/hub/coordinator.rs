@@ -31,7 +31,7 @@ pub struct Coordinator {
     link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
-    crowds: EventGrouping<Notice>,
+    grouping: EventGrouping<Notice>,
     out: VecDeque<Output>,
 }
 
@@ -49,7 +49,7 @@ impl Coordinator {
             spec,
             link: LinkState::Down,
             stopping: false,
-            crowds: EventGrouping::default(),
+            grouping: EventGrouping::default(),
             out: VecDeque::new(),
         }
     }
@@ -101,14 +101,14 @@ impl Coordinator {
         while let Some(out) = self.next(now) {
             match out {
                 Output::Notice(notice) => {
-                    if let Some(notice) = self.crowds.admit(now.mono, notice) {
+                    if let Some(notice) = self.grouping.admit(now.mono, notice) {
                         return Some(Output::Notice(notice));
                     }
                 }
                 out => return Some(out),
             }
         }
-        self.crowds.due(now.mono).map(told)
+        self.grouping.due(now.mono).map(told)
     }
 
     fn next(&mut self, now: Now) -> Option<Output> {
@@ -132,7 +132,7 @@ impl Coordinator {
                 if self.stopping {
                     // The coordinator is not polled again, so the notices that are still being
                     // grouped go out now.
-                    let last = self.crowds.all(now.mono);
+                    let last = self.grouping.all(now.mono);
                     self.out.extend(last.into_iter().map(told));
                 }
                 self.out.push_back(match self.stopping {
@@ -149,7 +149,7 @@ impl Coordinator {
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
-        Wake::earlier(wake, self.crowds.wake_at())
+        Wake::earlier(wake, self.grouping.wake_at())
     }
 
     /// Returns whether a device waits for [`Input::SecretStore`] to say that its secret can be
@@ -288,7 +288,7 @@ impl Coordinator {
 fn told(told: Grouped<Notice>) -> Output {
     Output::Notice(match told {
         Grouped::One(notice) => notice,
-        Grouped::Many(crowd) => Notice::Crowd(crowd),
+        Grouped::Many(group) => Notice::Group(group),
     })
 }
 

@@ -89,7 +89,7 @@ pub enum Notice {
     /// About the platform.
     Cloud(cloud::Notice),
     /// About several devices at once.
-    Crowd(EventGroup),
+    Group(EventGroup),
 }
 
 impl Notice {
@@ -97,7 +97,7 @@ impl Notice {
         match self {
             Notice::Fleet(n) => n,
             Notice::Cloud(n) => n,
-            Notice::Crowd(n) => n,
+            Notice::Group(n) => n,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::spec::{Changes, Spec};
 /// How many inputs are handled in one turn before the other branches of the loop run.
 const TURN: usize = 64;
 /// The longest pause of the loop, so that the watchdog sees it move.
-const BREATH: std::time::Duration = std::time::Duration::from_secs(2);
+const MAX_IDLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How often the status line is made anew while things happen: it costs a look at every device.
 const STATUS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -171,7 +171,7 @@ pub async fn run(
         }
         heartbeat.beat();
         secret_writer.start(clock.now().mono, hub.wants_secrets(clock.now()));
-        let breath = if stale { status_at } else { now + BREATH };
+        let breath = if stale { status_at } else { now + MAX_IDLE };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
             biased;
@@ -263,7 +263,7 @@ impl ClockWatch {
         if self.synchronised || self.next.is_some_and(|at| now < at) {
             return None;
         }
-        self.next = Some(now + BREATH);
+        self.next = Some(now + MAX_IDLE);
         self.synchronised = clock.is_synchronised();
         Some(Input::Clock {
             synchronised: self.synchronised,

@@ -169,7 +169,7 @@ struct Shape {
 fn shapes() -> BTreeMap<EventKind, Shape> {
     let desk = Desk::new(spec(0));
     let mut entries: Vec<Entry> = vec![confession()];
-    for notice in samples::samples().iter().chain(&samples::crowds()) {
+    for notice in samples::samples().iter().chain(&samples::grouped()) {
         entries.push(desk.tell(notice.as_ref()));
     }
     let mut shapes: BTreeMap<EventKind, Shape> = BTreeMap::new();

@@ -65,7 +65,7 @@ pub struct Listener {
 
 /// The error of a port that already has [`LISTENERS`] listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowded;
+pub struct TooManyListeners;
 
 impl BusMonitor {
     /// Whether there is a listener.
@@ -127,7 +127,7 @@ impl BusMonitor {
     ///
     /// # Errors
     /// There are too many listeners already.
-    pub fn listen(&self) -> Result<Listener, Crowded> {
+    pub fn listen(&self) -> Result<Listener, TooManyListeners> {
         let (inbox, events) = mpsc::channel(INBOX);
         let mut room = self
             .shared
@@ -136,7 +136,7 @@ impl BusMonitor {
             .unwrap_or_else(PoisonError::into_inner);
         room.listeners.retain(|ear| !ear.inbox.is_closed());
         if room.listeners.len() >= LISTENERS {
-            return Err(Crowded);
+            return Err(TooManyListeners);
         }
         if let Some((clock, line)) = &room.line {
             let first = seen(clock.now(), What::Line(line.clone()));
@@ -258,7 +258,7 @@ pub enum NotMonitored {
     },
     /// There are too many listeners already.
     #[error("{LISTENERS} are listening to this port already")]
-    Crowded,
+    TooManyListeners,
 }
 
 fn known_as(known: &[String]) -> String {
@@ -302,7 +302,8 @@ impl BusMonitors {
                 known: all.keys().cloned().collect(),
             });
         };
-        tap.listen().map_err(|Crowded| NotMonitored::Crowded)
+        tap.listen()
+            .map_err(|TooManyListeners| NotMonitored::TooManyListeners)
     }
 }
 
@@ -417,7 +418,7 @@ mod tests {
     async fn a_port_has_only_so_many_listeners() {
         let (tap, clock) = (BusMonitor::default(), Clock::system());
         let all: Vec<_> = (0..LISTENERS).map(|_| tap.listen().unwrap()).collect();
-        assert_eq!(tap.listen().unwrap_err(), Crowded);
+        assert_eq!(tap.listen().unwrap_err(), TooManyListeners);
         drop(all);
         let _one = tap.listen().unwrap();
         tap.say(&clock, || What::Pause);

@@ -76,7 +76,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// The longest time for which the task does nothing.
-const BREATH: Duration = Duration::from_secs(5);
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
 /// The longest attempt to open a port: the largest `connect_timeout`, and some margin.
 const LONGEST_OPEN: Duration = Duration::from_secs(70);
@@ -364,14 +364,14 @@ impl Port {
             self.available().await?;
         }
         if now < exchange.ready_at() {
-            let until = exchange.ready_at().min(now + BREATH);
+            let until = exchange.ready_at().min(now + MAX_IDLE);
             let traffic = exchange.listen(until.min(self.report.load_due())).await?;
             return self.overheard(traffic, self.clock.now().mono).await;
         }
         let out = exchange.in_flight();
         if !self.in_hand.is_empty() || out >= self.in_flight.window() {
             if out > 0 {
-                let until = self.report.load_due().min(now + BREATH);
+                let until = self.report.load_due().min(now + MAX_IDLE);
                 return self.land(exchange, until, useful).await;
             }
             if let Some((mut job, why)) = self.in_hand.pop_front() {
@@ -382,8 +382,8 @@ impl Port {
         }
         let until = match self.next(now) {
             Next::Run(job) => return self.ask(exchange, job, useful).await,
-            Next::NotBefore(at, _) => at.min(now + BREATH),
-            Next::Idle => now + BREATH,
+            Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
+            Next::Idle => now + MAX_IDLE,
         };
         let mut until = until.min(self.report.load_due());
         if out > 0 {
@@ -553,6 +553,6 @@ impl From<Lost> for Stopped {
 }
 
 #[cfg(test)]
-mod oracle;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tokio_modbus_peer;

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection_slots::{Admission, ConnectionSlots, OwnSlot, Rules};
 use super::events::{ControlEvent, Refusals};
-use super::{BREATH, QuestionSender, ask};
+use super::{PAUSE_AFTER_FAILURE, QuestionSender, ask};
 use crate::base::Mono;
 use crate::control::Failure;
 use crate::io::system::clock::Clock;
@@ -117,7 +117,7 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
         }
     }

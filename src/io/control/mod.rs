@@ -67,9 +67,9 @@ const RULES: Rules = Rules {
 };
 /// How long the answers under way may take after the socket is taken away; a client that
 /// listens for longer is cut off.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, for example for want of descriptors.
-const BREATH: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The senders to all tasks that answer questions. Cheap to clone.
 #[derive(Clone)]
@@ -212,7 +212,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&ControlEvent::NotAccepted { why, times });
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 continue;
             }
         };
@@ -271,7 +271,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
     drop(socket);
     tasks.close();
     // Connections that are not over by then are cut off.
-    let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
+    let _ = tokio::time::timeout(ANSWERS_WITHIN, tasks.wait()).await;
     drop(cutting);
     tasks.wait().await;
 }

@@ -18,7 +18,7 @@ use crate::control::{
     Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
-use crate::io::log::loudness;
+use crate::io::log::log_level;
 use crate::io::system::clock::Clock;
 
 /// How long a question may take to come.
@@ -229,11 +229,11 @@ fn log_level(
         ));
     }
     let until = during.map(|d| questions.clock.now().mono + d);
-    let loudness = questions.journal.loudness();
-    loudness
+    let log_level = questions.journal.log_level();
+    log_level
         .set(&target, &level, until)
         .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
-    let notice = loudness::LogLevelEvent::Set {
+    let notice = log_level::LogLevelEvent::Set {
         target,
         level,
         during,

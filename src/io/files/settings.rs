@@ -245,7 +245,7 @@ impl Theirs<'_> {
 
 /// Returns what was loaded, unless the log filter is wrong and nothing could be logged.
 fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
-    let Some(problem) = loudness(around) else {
+    let Some(problem) = log_filter_problem(around) else {
         return loaded;
     };
     let (Ok(Loaded { warnings: told, .. }) | Err(told)) = loaded;
@@ -263,7 +263,7 @@ pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Load
 
 /// Returns what is wrong with the log filter: it is no part of the configuration, but the
 /// service does not start with a wrong filter either.
-fn loudness(around: &Surroundings) -> Option<Problem> {
+fn log_filter_problem(around: &Surroundings) -> Option<Problem> {
     let (name, said) = around.environment.iter().find(|(n, _)| n == log::FILTER)?;
     // An empty filter counts as not set.
     if said.trim().is_empty() || log::try_filter(said).is_ok() {

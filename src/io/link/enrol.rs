@@ -156,7 +156,7 @@ impl EnrolmentSession<'_> {
                         enrolment.on_kept(clock.now(), stored);
                     }
                     Output::Disconnect => {
-                        session.farewell(clock).await;
+                        session.disconnect(clock).await;
                         enrolment.on_down(clock.now(), &LinkDown::Ours);
                         return outputs;
                     }

@@ -82,7 +82,7 @@ use dial::Stream;
 use session::Session;
 
 /// The longest pause of a waiting loop, so that the watchdog sees that it lives.
-const BREATH: Duration = Duration::from_secs(3);
+const MAX_IDLE: Duration = Duration::from_secs(3);
 
 /// Keeps a connection to the platform until told to end: waits as `connector` says, tries, sends,
 /// reports. Returns the connector, so that the next link knows how often this one has tried to
@@ -314,7 +314,7 @@ async fn unless_ended<F: Future>(
             () = ends.until_end() => return None,
             done = &mut work => return Some(done),
             // Work that is always ready must not keep the heartbeat from being seen.
-            () = unconstrained(tokio::time::sleep(BREATH)) => {}
+            () = unconstrained(tokio::time::sleep(MAX_IDLE)) => {}
         }
     }
 }
@@ -336,7 +336,7 @@ mod tests {
         let watched = heartbeat.clone();
         let waiting =
             tokio::spawn(async move { unless_ended(&mut ends, &heartbeat, pending::<()>()).await });
-        tokio::time::sleep(BREATH * 100).await;
+        tokio::time::sleep(MAX_IDLE * 100).await;
         assert!(watched.steps() >= 99);
         assert!(!waiting.is_finished());
         wire.outgoing.try_send(LinkCommand::Disconnect).unwrap();

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
-use super::filter::{InitError, is_talkative, library_filter, loudness, parse_words};
+use super::filter::{InitError, level_of, library_filter, parse_words, shows_secrets};
 use super::journald::{JOURNAL_SOCKET, JournalSocket};
 use super::record::{Record, ToJournal};
 use super::{LogLevel, Sink, terminal};
@@ -33,11 +33,11 @@ pub const FILTER: &str = "ALINK_GATEWAY_LOG";
 /// The filter does not parse, or this is a second call.
 pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let said = from_environment();
-    let least = loudness(&said);
+    let least = level_of(&said);
     let (filter, handle) = reload::Layer::new(parse(&said)?);
     // A subscriber that is gone needs no filter.
     let apply = move |filter| drop(handle.reload(filter));
-    let loudness = LogLevel::new(said, Some(Box::new(apply)));
+    let log_level = LogLevel::new(said, Some(Box::new(apply)));
 
     if is_on_journal()
         && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
@@ -50,7 +50,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
             .with(ToJournal(Arc::clone(&socket)))
             .try_init()
             .map_err(|_| InitError::Twice)?;
-        return Ok(Sink::of_journal(least, clock, socket).loud_as(loudness));
+        return Ok(Sink::of_journal(least, clock, socket).with_log_level(log_level));
     }
 
     let layer = tracing_subscriber::fmt::layer()
@@ -63,7 +63,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         .with(layer)
         .try_init()
         .map_err(|_| InitError::Twice)?;
-    Ok(Sink::text(least, clock).loud_as(loudness))
+    Ok(Sink::text(least, clock).with_log_level(log_level))
 }
 
 /// Whether [`init`] would take this filter.
@@ -119,7 +119,7 @@ fn is_journal(stream: &str, fd: impl AsFd) -> bool {
 /// Keeps talkative libraries at `info`, whatever a filter says: more precise directives of a
 /// filter, about a module or a span, would override a directive added here.
 fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !is_talkative(meta.target()))
+    filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !shows_secrets(meta.target()))
 }
 
 /// A line in the format of a notice, with the target in place of the device or port.

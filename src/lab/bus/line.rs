@@ -434,8 +434,8 @@ impl Line {
             return bytes;
         }
         let talks = |v: &Sender| !v.echo && from < v.end(pace) && v.start < to;
-        let crowd = self.senders.iter().filter(|v| talks(v)).count() > 1;
-        if crowd || (from < self.master_until && self.master_from < to) {
+        let collision = self.senders.iter().filter(|v| talks(v)).count() > 1;
+        if collision || (from < self.master_until && self.master_from < to) {
             for byte in &mut bytes {
                 *byte ^= 1 + self.rng.below(255) as u8;
             }

@@ -302,7 +302,7 @@ impl Platform {
         }
         self.cut(now, device, "disabled or deleted at the console");
         // Disabled is shown instead of Online, whichever gateway had it online last.
-        self.lingering.remove(device);
+        self.shown_online.remove(device);
         true
     }
 

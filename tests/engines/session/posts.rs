@@ -238,7 +238,7 @@ fn a_full_queue_drops_the_oldest_and_counts_them() {
 }
 
 #[test]
-fn a_device_that_falls_silent_says_its_last_words_first() {
+fn a_device_that_falls_silent_sends_its_last_readings_first() {
     let mut w = online(3);
     w.put(0, 0, 1);
     w.want([0], Presence::Offline);
@@ -262,7 +262,7 @@ fn a_device_that_falls_silent_says_its_last_words_first() {
 }
 
 #[test]
-fn a_device_kicked_while_it_says_its_last_words_stays_out() {
+fn a_device_kicked_while_it_sends_its_last_readings_stays_out() {
     let mut w = online(2);
     w.platform.moods = vec![429];
     w.put(0, 0, 1);

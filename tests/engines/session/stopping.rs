@@ -107,7 +107,7 @@ fn stopping_ends_in_time_though_it_is_slow_to_find_out_who_is_gone_already() {
     let within = w.spec.stop_within;
     assert!(w.run_for(within, |w| w.logged_out == 1));
     let Some(Notice::Stopped { unconfirmed, .. }) = w.notices.last() else {
-        panic!("not the last words: {:?}", w.notices.last());
+        panic!("not the last notice: {:?}", w.notices.last());
     };
     assert!((1..60).contains(unconfirmed), "{unconfirmed} not confirmed");
     let asked = w.sent.len();

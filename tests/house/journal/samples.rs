@@ -23,7 +23,7 @@ use alink_gateway::field::plan::holes::Hole;
 use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
 use alink_gateway::io::control::events::ControlEvent as Control;
 use alink_gateway::io::link::LinkLogEvent;
-use alink_gateway::io::log::loudness::LogLevelEvent as Loudness;
+use alink_gateway::io::log::log_level::LogLevelEvent;
 use alink_gateway::io::store::learned::LearnedEvent;
 use alink_gateway::io::store::secret_store::SecretStoreEvent;
 use alink_gateway::io::system::notify::NotifyEvent;
@@ -556,13 +556,13 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         failed(Failure::Refused(4)),
         LinkLogEvent::IssuedCredentialRefused { file: file() },
     ];
-    let loudness = vec![
-        Loudness::Set {
+    let log_level = vec![
+        LogLevelEvent::Set {
             target: "rustls".into(),
             level: "debug".into(),
             during: Some(A_WHILE),
         },
-        Loudness::Over {
+        LogLevelEvent::Over {
             target: "rustls".into(),
         },
     ];
@@ -587,7 +587,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             why: WHY.into(),
         },
     ];
-    let io = boxed(loudness)
+    let io = boxed(log_level)
         .chain(boxed(control))
         .chain(boxed(secret_store))
         .chain(boxed(link));
@@ -595,26 +595,26 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
 }
 
 /// Returns the same notices in event groups, for kinds that come in groups.
-pub(crate) fn crowds() -> Vec<Box<dyn LogEvent>> {
-    let mut crowds = EventGrouping::default();
+pub(crate) fn grouped() -> Vec<Box<dyn LogEvent>> {
+    let mut grouped = EventGrouping::default();
     let mut told: Vec<Box<dyn LogEvent>> = Vec::new();
     for _ in 0..6 {
         for notice in samples() {
-            crowds.admit(Mono::START, Loose(notice));
+            grouped.admit(Mono::START, Boxed(notice));
         }
     }
-    for gathered in crowds.all(Mono::START + A_WHILE) {
-        if let Grouped::Many(crowd) = gathered {
-            told.push(Box::new(crowd));
+    for gathered in grouped.all(Mono::START + A_WHILE) {
+        if let Grouped::Many(group) = gathered {
+            told.push(Box::new(group));
         }
     }
     told
 }
 
 /// A notice of any room.
-struct Loose(Box<dyn LogEvent>);
+struct Boxed(Box<dyn LogEvent>);
 
-impl LogEvent for Loose {
+impl LogEvent for Boxed {
     fn level(&self) -> alink_gateway::base::Level {
         self.0.level()
     }

@@ -84,8 +84,8 @@ impl Port {
                     self.in_hand.push_back((job, None));
                     return Ok(());
                 }
-                Next::NotBefore(at, _) => at.min(now + BREATH),
-                Next::Idle => now + BREATH,
+                Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
+                Next::Idle => now + MAX_IDLE,
             };
             let until = until.min(self.report.load_due());
             tokio::select! {

@@ -115,7 +115,7 @@ impl Port {
 
     async fn launch(&mut self, exchange: &mut Exchange, job: Request) -> Result<(), Lost> {
         self.tap.say(&self.clock, || self.turn(&job));
-        let patience = job.timeout + BREATH;
+        let patience = job.timeout + MAX_IDLE;
         let launching = exchange.launch(job);
         self.heartbeat
             .during(&self.clock, patience, launching)
@@ -130,7 +130,7 @@ impl Port {
     ) -> Result<(), Lost> {
         while exchange.in_flight() > 0 {
             self.heartbeat.beat();
-            let until = self.clock.now().mono + BREATH;
+            let until = self.clock.now().mono + MAX_IDLE;
             landed.extend(exchange.land(until).await?);
         }
         let quiet = self.clock.now().mono + ONCE;
@@ -246,7 +246,7 @@ impl Port {
     /// Handles the outcome of a request that had failed among others and was then sent alone.
     pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
         match (why, outcome) {
-            (Some(_), Outcome::Missed(_)) => self.in_flight.acquit(),
+            (Some(_), Outcome::Missed(_)) => self.in_flight.note_failed_alone(),
             (None, _) => {}
             (Some(fault), _) => self.seen(fault, false),
         }

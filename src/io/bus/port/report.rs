@@ -64,7 +64,7 @@ pub(super) struct Report {
     told_held_back: bool,
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
-    crowds: EventGrouping<Notice>,
+    grouping: EventGrouping<Notice>,
     twins: DuplicateAddresses,
     /// The load that is reported every few seconds.
     load: Load,
@@ -93,7 +93,7 @@ impl Report {
             echo_statistics: EchoStatistics::default(),
             told_held_back: false,
             troubles: Troubles::default(),
-            crowds: EventGrouping::of_port(port),
+            grouping: EventGrouping::of_port(port),
             twins: DuplicateAddresses::default(),
             load: Load::new(clock.now().mono),
         }
@@ -130,7 +130,7 @@ impl Report {
         next: Duration,
     ) -> Result<(), HubGone> {
         let port = self.port;
-        self.tell_crowds(now);
+        self.tell_groups(now);
         if self.unavailable.hit(now, 1).is_some() {
             let line = self.spec.port(port).map(|p| p.line.to_string());
             self.journal.tell(&Notice::PortUnavailable {
@@ -242,7 +242,7 @@ impl Report {
         if let Some(notice) = self.echo_statistics.take_due(self.port, now) {
             self.journal.tell(&notice);
         }
-        self.tell_crowds(now);
+        self.tell_groups(now);
         let (permille, count) = self.load.take(now);
         let port = self.port;
         if let Some(echoes) = self.echo_statistics.since_last() {
@@ -473,21 +473,21 @@ impl Report {
     /// Reports the trouble at once or gathers it: a bad cable is a trouble of all devices on
     /// it, so three are named singly and the others together.
     fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
-        if let Some(notice) = self.crowds.admit(now, notice) {
+        if let Some(notice) = self.grouping.admit(now, notice) {
             self.journal.tell(&notice);
         }
     }
 
-    fn tell_crowds(&mut self, now: Mono) {
-        while let Some(told) = self.crowds.due(now) {
-            self.tell_crowd(&told);
+    fn tell_groups(&mut self, now: Mono) {
+        while let Some(told) = self.grouping.due(now) {
+            self.tell_group(&told);
         }
     }
 
-    fn tell_crowd(&self, told: &Gathered<Notice>) {
+    fn tell_group(&self, told: &Gathered<Notice>) {
         match told {
             Gathered::One(notice) => self.journal.tell(notice),
-            Gathered::Many(crowd) => self.journal.tell(crowd),
+            Gathered::Many(group) => self.journal.tell(group),
         }
     }
 
@@ -500,8 +500,8 @@ impl Report {
 impl Drop for Report {
     /// Reports what has been gathered, whatever ends the task: nothing follows.
     fn drop(&mut self) {
-        for told in self.crowds.all(self.clock.now().mono) {
-            self.tell_crowd(&told);
+        for told in self.grouping.all(self.clock.now().mono) {
+            self.tell_group(&told);
         }
     }
 }

@@ -22,7 +22,7 @@ impl Client<'_> {
             Err(why) => {
                 let kind = match why {
                     NotMonitored::Unknown { .. } => Kind::Unknown,
-                    NotMonitored::Crowded => Kind::Busy,
+                    NotMonitored::TooManyListeners => Kind::Busy,
                 };
                 return Ok(Err(Answer::error(kind, why.to_string())));
             }

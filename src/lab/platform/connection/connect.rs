@@ -264,7 +264,7 @@ impl Platform {
         self.sessions.retain(|device, session| {
             let ended = session.conn == conn;
             if ended && self.lora.contains(device) {
-                self.lingering.insert(device.clone());
+                self.shown_online.insert(device.clone());
             }
             !ended
         });
