@@ -13,7 +13,7 @@
 //! | [`Cloud`] | in | readings, messages, the state of the connection, the clock, a stop |
 //! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
 //! | [`Session`] | out | which device is online, or why not |
-//! | [`Notice`], [`Counters`] | out | what happened, and how often |
+//! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
 //! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or issued once |
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
@@ -38,7 +38,7 @@ pub mod alink;
 
 pub use alink::connect::Connector;
 pub use alink::engine::{Cloud, Output};
-pub use alink::events::Notice;
+pub use alink::events::CloudLogEvent;
 pub use alink::events::counters::Counters;
 pub use alink::events::messages::link_words;
 pub use alink::registration::enrolment;

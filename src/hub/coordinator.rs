@@ -15,7 +15,7 @@ use crate::cloud::{Cloud, Presence};
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::Fleet;
-use crate::hub::messages::{Input, Notice, Output};
+use crate::hub::messages::{HubLogEvent, Input, Output};
 use crate::hub::statistics::Statistics;
 use crate::spec::{Changes, Spec};
 
@@ -31,7 +31,7 @@ pub struct Coordinator {
     link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
-    grouping: EventGrouping<Notice>,
+    grouping: EventGrouping<HubLogEvent>,
     out: VecDeque<Output>,
 }
 
@@ -100,9 +100,9 @@ impl Coordinator {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         while let Some(out) = self.next(now) {
             match out {
-                Output::Notice(notice) => {
+                Output::LogEvent(notice) => {
                     if let Some(notice) = self.grouping.admit(now.mono, notice) {
-                        return Some(Output::Notice(notice));
+                        return Some(Output::LogEvent(notice));
                     }
                 }
                 out => return Some(out),
@@ -124,9 +124,9 @@ impl Coordinator {
             }
             cloud::Output::StoreSecret { device, secret } => Output::StoreSecret { device, secret },
             cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
-            cloud::Output::Notice(notice) => {
+            cloud::Output::LogEvent(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
-                Output::Notice(Notice::Cloud(notice))
+                Output::LogEvent(HubLogEvent::Cloud(notice))
             }
             cloud::Output::LoggedOut => {
                 if self.stopping {
@@ -276,8 +276,9 @@ impl Coordinator {
                         None => self.cloud.want(now, device, presence),
                     }
                 }
-                fleet::Output::Notice(notice) => {
-                    self.out.push_back(Output::Notice(Notice::Fleet(notice)));
+                fleet::Output::LogEvent(notice) => {
+                    self.out
+                        .push_back(Output::LogEvent(HubLogEvent::Fleet(notice)));
                 }
             }
         }
@@ -285,10 +286,10 @@ impl Coordinator {
 }
 
 /// Turns a group into a notice of this room.
-fn told(told: Grouped<Notice>) -> Output {
-    Output::Notice(match told {
+fn told(told: Grouped<HubLogEvent>) -> Output {
+    Output::LogEvent(match told {
         Grouped::One(notice) => notice,
-        Grouped::Many(group) => Notice::Group(group),
+        Grouped::Many(group) => HubLogEvent::Group(group),
     })
 }
 

@@ -62,7 +62,7 @@ pub enum Output {
     /// The link sends this command.
     Link(LinkCommand),
     /// The log records this notice.
-    Notice(Notice),
+    LogEvent(HubLogEvent),
     /// The secret store keeps this secret: it must outlive the process, and come back as
     /// [`Input::Secret`].
     StoreSecret {
@@ -81,28 +81,28 @@ pub enum Output {
     Stopped,
 }
 
-/// Notices of all rooms.
+/// A log event of the fleet, of the cloud, or of several devices at once.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum HubLogEvent {
     /// About a device or port.
-    Fleet(fleet::Notice),
+    Fleet(fleet::FleetLogEvent),
     /// About the platform.
-    Cloud(cloud::Notice),
+    Cloud(cloud::CloudLogEvent),
     /// About several devices at once.
     Group(EventGroup),
 }
 
-impl Notice {
+impl HubLogEvent {
     fn inner(&self) -> &dyn LogEvent {
         match self {
-            Notice::Fleet(n) => n,
-            Notice::Cloud(n) => n,
-            Notice::Group(n) => n,
+            HubLogEvent::Fleet(n) => n,
+            HubLogEvent::Cloud(n) => n,
+            HubLogEvent::Group(n) => n,
         }
     }
 }
 
-impl LogEvent for Notice {
+impl LogEvent for HubLogEvent {
     fn level(&self) -> Level {
         self.inner().level()
     }

@@ -170,12 +170,12 @@ impl Statistics {
     }
 
     /// Takes in a notice of the platform's side.
-    pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::Notice) {
-        if let cloud::Notice::DeviceRefused { device, .. } = notice {
+    pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::CloudLogEvent) {
+        if let cloud::CloudLogEvent::DeviceRefused { device, .. } = notice {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
         }
-        if let cloud::Notice::LoggedOut {
+        if let cloud::CloudLogEvent::LoggedOut {
             devices, reason, ..
         } = notice
         {

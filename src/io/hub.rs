@@ -302,7 +302,7 @@ impl Outbox {
             match hub.poll(clock.now()) {
                 None => return Drained::Dry,
                 Some(Output::Link(command)) => self.held = Some(command),
-                Some(Output::Notice(notice)) => journal.tell(&notice),
+                Some(Output::LogEvent(notice)) => journal.tell(&notice),
                 Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
                 // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),

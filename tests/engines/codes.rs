@@ -97,8 +97,10 @@ impl Cell {
         while let Some(out) = self.cloud.poll(self.now) {
             match out {
                 Output::Publish { topic, payload } => self.on_publish(&topic, &payload),
-                Output::Notice(notice) if self.armed => self.told.push(notice.kind().name().into()),
-                Output::Notice(_) | Output::Subscribe { .. } => {}
+                Output::LogEvent(notice) if self.armed => {
+                    self.told.push(notice.kind().name().into())
+                }
+                Output::LogEvent(_) | Output::Subscribe { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -7,7 +7,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alink_gateway::base::{LinkDown, Mono, Now, Rng, Wall};
-use alink_gateway::cloud::{Connector, Notice, Presence};
+use alink_gateway::cloud::{CloudLogEvent, Connector, Presence};
 use alink_gateway::spec::{Changes, TopologyPolicy};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -708,7 +708,7 @@ fn session(c: &mut Connector, now: &mut Mono, lasted: u64, why: &LinkDown) -> st
 
 fn suspected(c: &mut Connector) -> usize {
     let told = std::iter::from_fn(|| c.poll(Now::default()));
-    told.filter(|n| matches!(n, Notice::KickedSuspected { .. }))
+    told.filter(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
         .count()
 }
 

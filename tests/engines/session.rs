@@ -21,7 +21,7 @@ use crate::gateway::{gateway as spec, name};
 use alink_gateway::base::{
     DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Value, Wall,
 };
-use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Code, Connector, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
 use platform::{ERROR, Naming, PACK, Platform, SESSION, Sent, ends_session, is_aside};
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ struct World {
     loss: u32,
     rng: Rng,
     sent: Vec<Sent>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     subscribed: Vec<Vec<String>>,
     logged_out: usize,
     ids: BTreeSet<String>,
@@ -238,7 +238,7 @@ impl World {
                     self.sent.push(sent);
                 }
                 Output::Subscribe { filters } => self.subscribed.push(filters),
-                Output::Notice(notice) => {
+                Output::LogEvent(notice) => {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::installation;
 use alink_gateway::base::{LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall};
 use alink_gateway::cloud::Connector;
-use alink_gateway::cloud::alink::events::Notice;
+use alink_gateway::cloud::alink::events::CloudLogEvent;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
 use alink_gateway::io::link::{self, Dialer, Link, Wire};
 use alink_gateway::io::log::Journal;
@@ -411,7 +411,7 @@ fn connector(seed: u64) -> Connector {
     Connector::new(&device_certificate().cloud, Rng::new(seed), at(0))
 }
 
-fn notices(c: &mut Connector, now: Now) -> Vec<Notice> {
+fn notices(c: &mut Connector, now: Now) -> Vec<CloudLogEvent> {
     std::iter::from_fn(|| c.poll(now)).collect()
 }
 
@@ -441,7 +441,7 @@ fn takeover_is_suspected_after_three_short_sessions_and_answered_with_minutes_af
             };
             assert!(wait >= least && wait <= most, "{n}: {wait:?}");
             for notice in notices(&mut c, now) {
-                if let Notice::KickedSuspected { sessions } = notice {
+                if let CloudLogEvent::KickedSuspected { sessions } = notice {
                     assert_eq!(sessions, n);
                     loud += 1;
                 }
@@ -468,7 +468,7 @@ fn a_bad_line_is_not_taken_for_another_gateway() {
             assert!(
                 !told
                     .iter()
-                    .any(|n| matches!(n, Notice::KickedSuspected { .. }))
+                    .any(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
             );
         }
     }

@@ -12,9 +12,9 @@ use crate::gateway::name;
 use alink_gateway::base::{
     DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng, Secret, Value, Wall,
 };
-use alink_gateway::cloud::{self, Cloud, Notice, Presence, Session, TopologyEvent};
+use alink_gateway::cloud::{self, Cloud, CloudLogEvent, Presence, Session, TopologyEvent};
 use alink_gateway::lab::platform::{
-    Certificate, Conn, Device, Event, FailedBatchNames, Fault, Notice as Way, Output, Platform,
+    Certificate, ChangeChannel, Conn, Device, Event, FailedBatchNames, Fault, Output, Platform,
     PlatformSpec, Product, Violation,
 };
 use alink_gateway::spec::{Spec, TopologyPolicy};
@@ -54,7 +54,7 @@ struct Pair {
     conn: Option<Conn>,
     conns: u64,
     sent: Vec<(String, Json)>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     kept: Vec<(DeviceId, Secret)>,
 }
 
@@ -131,7 +131,7 @@ impl Pair {
                         self.sent.push((topic, json));
                     }
                     cloud::Output::Subscribe { filters } => assert!(filters.len() <= 8),
-                    cloud::Output::Notice(notice) => {
+                    cloud::Output::LogEvent(notice) => {
                         assert!(!notice.sentence().is_empty());
                         self.notices.push(notice);
                     }

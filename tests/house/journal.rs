@@ -135,7 +135,7 @@ fn confession() -> Entry {
     let path = folder.path().join("socket");
     let sink = Sink::journal(Level::Debug, Clock::system(), &path).unwrap();
     let journal = Journal::new(spec(0)).to(sink);
-    let mute = fleet::Notice::PortMute {
+    let mute = fleet::FleetLogEvent::PortMute {
         port: PortId(0),
         devices: 3,
         answered_before: true,
@@ -414,7 +414,7 @@ fn the_journal_itself_takes_the_catalogs() {
 fn an_entry_never_has_more_fields_than_the_journal_takes() {
     let desk = Desk::new(spec(240));
     let many: Vec<DeviceId> = (0..2000).map(|n| DeviceId(n % 243)).collect();
-    desk.journal.tell(&fleet::Notice::PortSilenced {
+    desk.journal.tell(&fleet::FleetLogEvent::PortSilenced {
         port: PortId(1),
         devices: many,
         why: "gone".into(),
@@ -433,12 +433,12 @@ fn an_entry_never_has_more_fields_than_the_journal_takes() {
 #[test]
 fn a_meter_is_named_by_its_address_and_a_modbus_device_by_its_unit() {
     let desk = Desk::new(spec(0));
-    let entry = desk.tell(&fleet::Notice::Appeared {
+    let entry = desk.tell(&fleet::FleetLogEvent::Appeared {
         device: DeviceId(0),
     });
     assert_eq!(value(&entry, "UNIT_ID"), Some("1"));
     assert_eq!(value(&entry, "METER_ADDRESS"), None);
-    let entry = desk.tell(&fleet::Notice::Appeared {
+    let entry = desk.tell(&fleet::FleetLogEvent::Appeared {
         device: DeviceId(2),
     });
     assert_eq!(value(&entry, "METER_ADDRESS"), Some("000000123456"));

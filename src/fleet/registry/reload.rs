@@ -140,7 +140,7 @@ mod tests {
         std::iter::from_fn(|| fleet.poll())
             .filter_map(|out| match out {
                 Output::Want { device, online, .. } => Some((device, online)),
-                Output::Notice(_) => None,
+                Output::LogEvent(_) => None,
             })
             .collect()
     }

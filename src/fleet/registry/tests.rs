@@ -111,7 +111,7 @@ fn a_device_that_answers_is_wanted_online_and_told_once() {
                 online: true,
                 why_not: None,
             },
-            Output::Notice(Notice::Appeared { device })
+            Output::LogEvent(FleetLogEvent::Appeared { device })
         ]
     );
 }
@@ -183,7 +183,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
                 online: false,
                 why_not: Some(LogoutReason::PortDown),
             },
-            Output::Notice(Notice::PortSilenced {
+            Output::LogEvent(FleetLogEvent::PortSilenced {
                 port: PortId(0),
                 devices: vec![DeviceId(0), DeviceId(1)],
                 why: "no such device".into()
@@ -211,7 +211,7 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
         told += out
             .iter()
             .filter(|o| match o {
-                Output::Notice(Notice::PortSilenced { devices, .. }) => devices.len() == 2,
+                Output::LogEvent(FleetLogEvent::PortSilenced { devices, .. }) => devices.len() == 2,
                 _ => false,
             })
             .count();
@@ -237,11 +237,11 @@ fn one_that_comes_and_goes_is_kept_offline_until_it_is_steadier_and_told_once() 
         for output in drain(&mut fleet) {
             match output {
                 Output::Want { online, .. } => wants.push((second, online)),
-                Output::Notice(Notice::Held { .. } | Notice::LetGo { .. }) => {
+                Output::LogEvent(FleetLogEvent::Held { .. } | FleetLogEvent::LetGo { .. }) => {
                     notices.push(second);
                     last = second;
                 }
-                Output::Notice(_) => {}
+                Output::LogEvent(_) => {}
             }
         }
     }

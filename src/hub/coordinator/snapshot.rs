@@ -234,7 +234,7 @@ impl Coordinator {
         }
         match self.fleet.life(id) {
             Some(fleet::Life::Silent { because, .. }) => {
-                let words = fleet::Notice::Silent {
+                let words = fleet::FleetLogEvent::Silent {
                     device: id,
                     because,
                 };

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
+use super::{Account, Certificate, ChangeChannel, Conn, Device, Fault, Platform, State};
 use crate::base::{Now, Secret};
 use crate::lab::platform::messages::reply;
 use crate::lab::platform::messages::reply::Code;
@@ -121,11 +121,13 @@ impl Platform {
         }
         account.state = State::Enabled;
         if let Some(conn) = self.above(device) {
-            for notice in self.switches.notices.clone() {
+            for notice in self.switches.change_channels.clone() {
                 match notice {
-                    Notice::Thing => self.tell_thing(now, conn, device, "enable"),
-                    Notice::ExtError => {}
-                    Notice::TopologyChange => self.tell_change(now, conn, device, Change::Enabled),
+                    ChangeChannel::Thing => self.tell_thing(now, conn, device, "enable"),
+                    ChangeChannel::ExtError => {}
+                    ChangeChannel::TopologyChange => {
+                        self.tell_change(now, conn, device, Change::Enabled)
+                    }
                 }
             }
         }
@@ -318,13 +320,13 @@ impl Platform {
         change: Change,
     ) {
         let online = self.sessions.contains_key(device);
-        for notice in self.switches.notices.clone() {
+        for notice in self.switches.change_channels.clone() {
             match (notice, order) {
-                (Notice::Thing, Some(order)) => self.tell_thing(now, conn, device, order),
-                (Notice::Thing, None) => {}
-                (Notice::ExtError, _) if online => self.tell_error(now, conn, device, code),
-                (Notice::ExtError, _) => {}
-                (Notice::TopologyChange, _) => self.tell_change(now, conn, device, change),
+                (ChangeChannel::Thing, Some(order)) => self.tell_thing(now, conn, device, order),
+                (ChangeChannel::Thing, None) => {}
+                (ChangeChannel::ExtError, _) if online => self.tell_error(now, conn, device, code),
+                (ChangeChannel::ExtError, _) => {}
+                (ChangeChannel::TopologyChange, _) => self.tell_change(now, conn, device, change),
             }
         }
         self.end_session(now, device, code, false);

@@ -56,8 +56,8 @@ pub use record::accepted::{Accepted, AcceptedValue};
 pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
 pub use services::config::RemoteConfig;
 pub use spec::{
-    Certificate, Device, FailedBatchCode, FailedBatchNames, Limits, Notice, PackOutOfSession,
-    PlatformSpec, PostOutOfSession, Product, Switches,
+    Certificate, ChangeChannel, Device, FailedBatchCode, FailedBatchNames, Limits,
+    PackOutOfSession, PlatformSpec, PostOutOfSession, Product, Switches,
 };
 
 use connection::enrol::Registrar;

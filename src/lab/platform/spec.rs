@@ -307,7 +307,7 @@ pub struct Switches {
     pub message_quota: bool,
     /// Which notices a gateway receives, and in which order, when a sub-device is
     /// disabled, enabled, deleted or removed from the topology.
-    pub notices: Vec<Notice>,
+    pub change_channels: Vec<ChangeChannel>,
 }
 
 impl Default for Switches {
@@ -337,7 +337,11 @@ impl Default for Switches {
             pack_out_of_session: PackOutOfSession::Taken,
             post_out_of_session: PostOutOfSession::Told,
             message_quota: true,
-            notices: vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
+            change_channels: vec![
+                ChangeChannel::Thing,
+                ChangeChannel::ExtError,
+                ChangeChannel::TopologyChange,
+            ],
         }
     }
 }
@@ -393,7 +397,7 @@ pub enum PostOutOfSession {
 
 /// The three ways a change in the console reaches a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum ChangeChannel {
     /// `thing/disable`, `thing/enable`, `thing/delete` on the device's topic.
     Thing,
     /// `/ext/error` on the gateway's, if the device had a session.

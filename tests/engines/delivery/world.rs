@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::gateway::name;
 use alink_gateway::base::{DeviceId, Mono, Now, Reading, Rng, Value, Wall};
-use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Output, Presence, Session};
 use alink_gateway::spec::Spec;
 use serde_json::{Value as Json, json};
 
@@ -93,7 +93,7 @@ pub(crate) struct World {
     pub(crate) in_order: bool,
     /// Messages lost each way, in thousandths.
     pub(crate) loss: u32,
-    pub(crate) notices: Vec<(Mono, Notice)>,
+    pub(crate) notices: Vec<(Mono, CloudLogEvent)>,
     /// When posts were sent, and for which devices.
     pub(crate) sent: Vec<(Mono, Vec<u32>)>,
     pub(crate) logins: u64,
@@ -282,7 +282,7 @@ impl World {
             assert!(budget > 0, "the engine never rests");
             match output {
                 Output::Publish { topic, payload } => self.publish(&topic, &payload),
-                Output::Notice(notice) => self.notices.push((self.now.mono, notice)),
+                Output::LogEvent(notice) => self.notices.push((self.now.mono, notice)),
                 Output::LoggedOut => self.logged_out = true,
                 _ => {}
             }

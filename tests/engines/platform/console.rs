@@ -43,22 +43,30 @@ fn a_person_at_the_console_is_heard_in_the_order_the_switch_says() {
     );
     let meter = Device::new("a1SubDemoPk", "m-0000");
     let orders = [
-        vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
-        vec![Notice::TopologyChange, Notice::ExtError, Notice::Thing],
-        vec![Notice::ExtError],
+        vec![
+            ChangeChannel::Thing,
+            ChangeChannel::ExtError,
+            ChangeChannel::TopologyChange,
+        ],
+        vec![
+            ChangeChannel::TopologyChange,
+            ChangeChannel::ExtError,
+            ChangeChannel::Thing,
+        ],
+        vec![ChangeChannel::ExtError],
     ];
-    for notices in orders {
-        let mut lab = Lab::many(1, |s| s.switches.notices = notices.clone());
+    for change_channels in orders {
+        let mut lab = Lab::many(1, |s| s.switches.change_channels = change_channels.clone());
         assert_eq!(lab.log_in(0..1), 200);
         let now = lab.now();
         assert!(lab.platform.disable(now, &meter));
         let told = messages(lab.drain());
-        let expected: Vec<String> = notices
+        let expected: Vec<String> = change_channels
             .iter()
             .map(|n| match n {
-                Notice::Thing => thing("disable"),
-                Notice::ExtError => error.clone(),
-                Notice::TopologyChange => change.clone(),
+                ChangeChannel::Thing => thing("disable"),
+                ChangeChannel::ExtError => error.clone(),
+                ChangeChannel::TopologyChange => change.clone(),
             })
             .collect();
         assert_eq!(

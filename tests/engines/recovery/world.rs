@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::gateway::gateway;
 pub(crate) use crate::gateway::name;
 use alink_gateway::base::{DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall};
-use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Output, Presence, Session};
 use alink_gateway::spec::*;
 use serde_json::{Value as Json, json};
 
@@ -167,7 +167,7 @@ pub(crate) struct World {
     mailed: u64,
     pub(crate) sent: Vec<Sent>,
     logins: BTreeMap<u32, usize>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     pub(crate) subscribed: Vec<String>,
     pub(crate) wanted: BTreeSet<u32>,
 }
@@ -314,7 +314,7 @@ impl World {
             match output {
                 Output::Publish { topic, payload } => self.deliver(&topic, &payload),
                 Output::Subscribe { filters } => self.subscribed.extend(filters),
-                Output::Notice(notice) => self.notices.push(notice),
+                Output::LogEvent(notice) => self.notices.push(notice),
                 other => panic!("{other:?}"),
             }
         }

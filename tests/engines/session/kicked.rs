@@ -66,7 +66,7 @@ fn a_device_kicked_again_and_again_is_blocked_ever_longer_and_told_ever_more_rar
     let told = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::DeviceRefused { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }));
     assert_eq!(told.count(), 4, "the 1st, 2nd, 4th and 8th");
 }
 

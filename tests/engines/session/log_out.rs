@@ -45,7 +45,7 @@ fn a_wish_flipped_back_within_the_linger_costs_nothing() {
 /// Returns the reason of every log-out that was reported, with its devices.
 fn reasons(w: &World) -> Vec<(LogoutReason, Vec<u32>)> {
     let told = w.notices.iter().filter_map(|n| match n {
-        Notice::LoggedOut {
+        CloudLogEvent::LoggedOut {
             devices, reason, ..
         } => Some((*reason, devices.iter().map(|d| d.0).collect())),
         _ => None,

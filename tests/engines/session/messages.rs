@@ -54,7 +54,7 @@ fn refused_subscriptions_are_told() {
     w.drain();
     assert!(matches!(
         w.notices[0],
-        Notice::SubscribeRefused { fatal: false, .. }
+        CloudLogEvent::SubscribeRefused { fatal: false, .. }
     ));
 }
 

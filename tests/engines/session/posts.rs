@@ -178,7 +178,7 @@ fn one_device_cannot_hold_back_the_others_of_its_pack() {
         assert!(w.spoken().len() <= 10);
         assert!(w.notices.iter().any(|n| matches!(
             n,
-            Notice::PostRefused {
+            CloudLogEvent::PostRefused {
                 device: DeviceId(4),
                 code: Code(6207),
                 ..
@@ -223,7 +223,7 @@ fn a_full_queue_drops_the_oldest_and_counts_them() {
     let told = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::QueueFull { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::QueueFull { .. }));
     assert_eq!(told.count(), 1);
     w.up();
     w.run(secs(10));

@@ -18,12 +18,12 @@ fn throttling_closes_the_gate_for_a_minute_and_blames_nobody() {
     let throttled = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::Throttled { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::Throttled { .. }));
     assert_eq!(throttled.count(), 1);
     assert!(
         !w.notices
             .iter()
-            .any(|n| matches!(n, Notice::DeviceRefused { .. }))
+            .any(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }))
     );
 }
 
@@ -39,7 +39,7 @@ fn a_full_gateway_waits_until_one_leaves() {
     assert!(
         w.notices
             .iter()
-            .any(|n| matches!(n, Notice::Full { ours: false, .. }))
+            .any(|n| matches!(n, CloudLogEvent::Full { ours: false, .. }))
     );
     w.spoken();
     w.want([0], Presence::Offline);

@@ -49,7 +49,7 @@ fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
             }
             let told = w.notices.iter();
             let refused = told
-                .filter(|n| matches!(n, Notice::DeviceRefused { .. }))
+                .filter(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }))
                 .count();
             assert_eq!(refused, bad.len());
         }
@@ -129,7 +129,7 @@ fn our_malformed_request_is_never_sent_again_unchanged_and_ever_more_rarely() {
     assert!(
         w.notices
             .iter()
-            .any(|n| matches!(n, Notice::RequestRefused { .. }))
+            .any(|n| matches!(n, CloudLogEvent::RequestRefused { .. }))
     );
 }
 

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn disabled_waits_for_enabled_by_whatever_way_and_in_whatever_order_it_is_told() {
-    use Way::{ExtError, Thing, TopologyChange};
+    use ChangeChannel::{ExtError, Thing, TopologyChange};
     for ways in [
         vec![Thing],
         vec![TopologyChange],
@@ -12,7 +12,7 @@ fn disabled_waits_for_enabled_by_whatever_way_and_in_whatever_order_it_is_told()
         vec![TopologyChange, ExtError, Thing],
         vec![ExtError, TopologyChange, Thing, Thing, TopologyChange],
     ] {
-        let mut p = Pair::new(3, |_| {}, |s| s.switches.notices = ways.clone());
+        let mut p = Pair::new(3, |_| {}, |s| s.switches.change_channels = ways.clone());
         p.up();
         p.want(0..3, Presence::Online);
         p.run(secs(5));
@@ -178,7 +178,7 @@ fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     assert!(p.is_online(0));
     assert_eq!(p.said("change_reply"), 1);
     let raw = p.notices.iter().find_map(|n| match n {
-        Notice::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
+        CloudLogEvent::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
         _ => None,
     });
     assert_eq!(raw.as_deref(), Some("thing/topo/change, status 7"));

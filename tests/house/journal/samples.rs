@@ -9,18 +9,18 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
-use alink_gateway::cloud::alink::events::Notice as Cloud;
+use alink_gateway::cloud::alink::events::CloudLogEvent as Cloud;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
-use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteNotice};
+use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteConfigLogEvent};
 use alink_gateway::cloud::alink::topology::events::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::decode::point;
-use alink_gateway::field::diagnostics::events::{Heaviest, Notice as Field};
+use alink_gateway::field::diagnostics::events::{FieldLogEvent as Field, Heaviest};
 use alink_gateway::field::diagnostics::trouble::Trouble;
 use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
 use alink_gateway::field::plan::holes::Hole;
-use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
+use alink_gateway::fleet::{FleetLogEvent as Fleet, SilenceReason};
 use alink_gateway::io::control::events::ControlEvent as Control;
 use alink_gateway::io::link::LinkLogEvent;
 use alink_gateway::io::log::log_level::LogLevelEvent;
@@ -442,34 +442,34 @@ fn roll() -> impl Iterator<Item = Box<dyn LogEvent>> {
 fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let config_id = || "123".to_owned();
     let notices = vec![
-        RemoteNotice::NotEnabled { times: 1 },
-        RemoteNotice::Refused {
+        RemoteConfigLogEvent::NotEnabled { times: 1 },
+        RemoteConfigLogEvent::Refused {
             config_id: config_id(),
             refusal: Refusal::Digest,
             times: 1,
         },
-        RemoteNotice::DownloadFailed {
+        RemoteConfigLogEvent::DownloadFailed {
             config_id: config_id(),
             why: WHY.into(),
             retry_in: A_WHILE,
         },
-        RemoteNotice::Adopted {
+        RemoteConfigLogEvent::Adopted {
             config_id: config_id(),
             digest: Digest::of(b""),
             probation: A_WHILE,
         },
-        RemoteNotice::Proven {
+        RemoteConfigLogEvent::Proven {
             config_id: config_id(),
             digest: Digest::of(b""),
         },
-        RemoteNotice::NotSettled {
+        RemoteConfigLogEvent::NotSettled {
             config_id: config_id(),
             why: WHY.into(),
         },
-        RemoteNotice::InForceAlready {
+        RemoteConfigLogEvent::InForceAlready {
             config_id: config_id(),
         },
-        RemoteNotice::NothingThere { code: Code(6713) },
+        RemoteConfigLogEvent::NothingThere { code: Code(6713) },
     ];
     boxed(notices.into_iter().map(Cloud::Remote).collect())
 }

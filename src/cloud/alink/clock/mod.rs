@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 
 use crate::base::{Mono, Now, Reading, Wake, Wall};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 
 pub use events::{ClockNews, ClockSource};
@@ -230,7 +230,7 @@ impl Timestamps {
         outbox.count().dropped_unstamped += dropped;
         if dropped > 0 {
             let dropped = ClockNews::Dropped { readings: dropped };
-            outbox.often(now, Notice::Clock(dropped));
+            outbox.often(now, CloudLogEvent::Clock(dropped));
         }
     }
 

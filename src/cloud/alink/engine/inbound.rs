@@ -5,7 +5,7 @@ use crate::base::text::excerpt;
 use crate::base::{AskId, DeviceId, Mono, Now, Secret};
 
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::publish::PostReply;
 use crate::cloud::alink::requests::context::{Answer, Context};
 use crate::cloud::alink::requests::pending::Found;
@@ -288,7 +288,7 @@ impl Cloud {
             return;
         }
         self.malformed.insert(told.clone());
-        let malformed = Notice::Malformed {
+        let malformed = CloudLogEvent::Malformed {
             topic: told,
             why: format!("{why}: {}", excerpt(payload, SHOWN)),
             times: 1,

@@ -25,7 +25,7 @@ use self::leaving::Leaving;
 use self::stop::{Stop, StopStep};
 use crate::cloud::alink::clock::Timestamps;
 use crate::cloud::alink::clock::events::ClockNews;
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::counters::Counters;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::orders::Orders;
@@ -59,7 +59,7 @@ pub enum Output {
         filters: Vec<String>,
     },
     /// Report this log event to the operator.
-    Notice(Notice),
+    LogEvent(CloudLogEvent),
     /// Keep this device's secret, which the platform has just given, and pass it to
     /// [`Cloud::secret`] after a restart.
     StoreSecret {
@@ -194,7 +194,7 @@ impl Cloud {
     /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
         self.outbox.count().subscribe_refused += filters.len() as u64;
-        self.outbox.tell(Notice::SubscribeRefused {
+        self.outbox.tell(CloudLogEvent::SubscribeRefused {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
@@ -321,7 +321,7 @@ impl Cloud {
         self.outbox.on_time(now.mono);
         loop {
             if let Some(notice) = self.outbox.next() {
-                return Some(Output::Notice(notice));
+                return Some(Output::LogEvent(notice));
             }
             if let Some(out) = self.out.pop_front() {
                 return Some(out);
@@ -535,7 +535,7 @@ impl Cloud {
         self.posts.count_accepted(&mut self.outbox);
         let readings = self.backlog();
         self.outbox.count().dropped_at_stop += readings as u64;
-        self.outbox.tell(Notice::Stopped {
+        self.outbox.tell(CloudLogEvent::Stopped {
             unconfirmed: self.sessions.unconfirmed(),
             readings,
         });
@@ -549,7 +549,7 @@ impl Cloud {
     /// Reports what became known of the time; readings that waited for it go on.
     fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
         if let Some(news) = news {
-            self.outbox.tell(Notice::Clock(news));
+            self.outbox.tell(CloudLogEvent::Clock(news));
         }
         while let Some(reading) = self.timestamps.release() {
             self.posts.put(now, reading, &mut self.outbox);
@@ -566,7 +566,7 @@ impl Cloud {
             self.topology.found(id);
         }
         if let Some(online) = self.sessions.take_limit_reached() {
-            let full = Notice::Full {
+            let full = CloudLogEvent::Full {
                 online,
                 wait: Duration::ZERO,
                 ours: true,

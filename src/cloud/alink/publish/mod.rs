@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::{Group, Split};
 use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
@@ -152,7 +152,7 @@ impl PublishQueue {
         let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
             outbox.count().dropped_too_large += 1;
-            let too_large = Notice::TooLarge {
+            let too_large = CloudLogEvent::TooLarge {
                 device: reading.device,
                 property: point.id.clone(),
                 bytes,
@@ -180,7 +180,7 @@ impl PublishQueue {
             }
         };
         outbox.count().dropped_queue_full += dropped;
-        outbox.often(now, Notice::QueueFull { dropped });
+        outbox.often(now, CloudLogEvent::QueueFull { dropped });
     }
 
     // --- sessions -----------------------------------------------------------------
@@ -548,7 +548,7 @@ impl PublishQueue {
                 outbox.count().throttled += 1;
                 if self.slowdown.refused(now, one.sent, per_second) {
                     let wait = MINUTE;
-                    outbox.often(now, Notice::Throttled { what: "post", wait });
+                    outbox.often(now, CloudLogEvent::Throttled { what: "post", wait });
                 }
                 if !is_moot {
                     // Other batches may be accepted sooner; this one is not the first to be
@@ -559,7 +559,7 @@ impl PublishQueue {
                 return Vec::new();
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -618,7 +618,7 @@ impl PublishQueue {
                 _ => {
                     let dropped = part.len() as u64;
                     outbox.count().dropped_refused += dropped;
-                    let refused = Notice::PostRefused {
+                    let refused = CloudLogEvent::PostRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),
@@ -691,7 +691,7 @@ impl PublishQueue {
         outbox: &mut Outbox,
     ) -> Option<DeviceId> {
         outbox.count().unanswered += 1;
-        let unanswered = Notice::Unanswered {
+        let unanswered = CloudLogEvent::Unanswered {
             what: "post",
             times: 1,
         };

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Secret, Wake, Wall};
 use crate::spec::{SessionLimits, Spec};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::registration::queue::QueueKind;
 use crate::cloud::alink::requests::context::{Answer, Context};
@@ -306,7 +306,7 @@ impl Registration {
         self.returned(request.queue);
         outbox.count().unanswered += 1;
         let what = request.queue.step().words();
-        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, CloudLogEvent::Unanswered { what, times: 1 });
         request.lost += 1;
         if request.lost <= QUICK {
             let wait = self.rng.jitter(LOST_WAIT * request.lost);
@@ -367,12 +367,12 @@ impl Registration {
                 let throttle = &mut self.throttles[queue.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     let what = step.words();
-                    context.outbox.tell(Notice::Throttled { what, wait });
+                    context.outbox.tell(CloudLogEvent::Throttled { what, wait });
                 }
                 self.again(request, now);
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -385,7 +385,7 @@ impl Registration {
                 }
             }
             CodeMeaning::Request => {
-                let refused = Notice::RequestRefused {
+                let refused = CloudLogEvent::RequestRefused {
                     message: reply.message.clone(),
                     devices: request.group.members.len(),
                 };
@@ -455,7 +455,7 @@ impl Registration {
                     message: reply.message.clone(),
                     names: context.identities.names(&[id]),
                 };
-                context.outbox.tell(Notice::Topology(refused));
+                context.outbox.tell(CloudLogEvent::Topology(refused));
             }
             if step == LoginNeed::Relate {
                 sessions.released(now, id);
@@ -481,7 +481,7 @@ fn related(context: &mut Context<'_>, sessions: &mut Sessions, members: &[Device
         context.outbox.count().related += news.len() as u64;
         context
             .outbox
-            .tell(Notice::Topology(TopologyEvent::Related {
+            .tell(CloudLogEvent::Topology(TopologyEvent::Related {
                 names: context.identities.names(&news),
                 devices: news,
             }));

@@ -15,7 +15,7 @@
 
 use crate::base::{DeviceId, Mono, Secret};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::registration::Registration;
 use crate::cloud::alink::requests::context::Context;
 use crate::cloud::alink::requests::identities::Identities;
@@ -100,7 +100,7 @@ fn take(
         let names = context.identities.names(&devices);
         context
             .outbox
-            .tell(Notice::Topology(TopologyEvent::Registered {
+            .tell(CloudLogEvent::Topology(TopologyEvent::Registered {
                 devices,
                 names,
             }));

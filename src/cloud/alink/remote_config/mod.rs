@@ -46,7 +46,7 @@ use crate::spec::{RemotePolicy, Retraction};
 
 use probation::Probation;
 
-pub use events::{Refusal, RemoteNotice};
+pub use events::{Refusal, RemoteConfigLogEvent};
 pub use task::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
 
 /// How long a download may take: the URL holds for 30 min, and 64 KiB over the slowest
@@ -81,7 +81,7 @@ pub enum RemoteAction {
     /// Start a remote task outside the engine.
     Task(RemoteTask),
     /// Report this log event to the operator.
-    Notice(RemoteNotice),
+    LogEvent(RemoteConfigLogEvent),
 }
 
 /// A file that was announced, and the push that the outcome answers.
@@ -201,7 +201,7 @@ impl Remote {
         let Pushed { id, file } = pushed;
         if !self.policy.enabled {
             if let Some(times) = self.not_enabled.hit(now.mono, 1) {
-                self.tell(RemoteNotice::NotEnabled { times });
+                self.tell(RemoteConfigLogEvent::NotEnabled { times });
             }
             return self.answer(id.as_ref(), Some(&Refusal::NotEnabled));
         }
@@ -226,7 +226,7 @@ impl Remote {
             // The platform has none (6710), or the product's switch is off (6713).
             (Code(6710 | 6713), _) => {
                 self.get = Get::Over;
-                self.tell(RemoteNotice::NothingThere { code });
+                self.tell(RemoteConfigLogEvent::NothingThere { code });
             }
             _ => self.on_get_lost(now),
         }
@@ -269,7 +269,7 @@ impl Remote {
                 match result {
                     Ok(digest) => {
                         self.refused = None;
-                        self.tell(RemoteNotice::Adopted {
+                        self.tell(RemoteConfigLogEvent::Adopted {
                             config_id: file.config_id.clone(),
                             digest,
                             probation: self.policy.probation,
@@ -323,14 +323,14 @@ impl Remote {
         match result {
             Ok(()) => {
                 if verdict == Some(AdoptionResult::Proven) {
-                    self.tell(RemoteNotice::Proven {
+                    self.tell(RemoteConfigLogEvent::Proven {
                         config_id: probation.config_id().to_owned(),
                         digest: probation.digest(),
                     });
                 }
             }
             Err(why) => {
-                self.tell(RemoteNotice::NotSettled {
+                self.tell(RemoteConfigLogEvent::NotSettled {
                     config_id: probation.config_id().to_owned(),
                     why: why.clone(),
                 });
@@ -440,7 +440,7 @@ impl Remote {
     /// Reports refusals that were held back, if it is time.
     fn sum_up(&mut self, now: Now) {
         if let Some(sum) = self.not_enabled.take_due(now.mono) {
-            self.tell(RemoteNotice::NotEnabled { times: sum.untold });
+            self.tell(RemoteConfigLogEvent::NotEnabled { times: sum.untold });
         }
         if let Some(sum) = self.refused_again.take_due(now.mono) {
             self.tell_refused(sum.untold);
@@ -449,7 +449,7 @@ impl Remote {
 
     fn tell_refused(&mut self, times: u64) {
         if let Some((config_id, refusal)) = self.refusal.clone() {
-            self.tell(RemoteNotice::Refused {
+            self.tell(RemoteConfigLogEvent::Refused {
                 config_id,
                 refusal,
                 times,
@@ -524,7 +524,7 @@ impl Remote {
         let file = &push.file;
         if self.policy.in_force == Some(file.digest) {
             self.refused = None;
-            self.tell(RemoteNotice::InForceAlready {
+            self.tell(RemoteConfigLogEvent::InForceAlready {
                 config_id: file.config_id.clone(),
             });
             return self.answer(push.id.as_ref(), None);
@@ -587,7 +587,7 @@ impl Remote {
             }
             Err(Unfetched::Failed(why)) => {
                 let wait = self.backoff.failed(now.mono, &mut self.rng);
-                self.tell(RemoteNotice::DownloadFailed {
+                self.tell(RemoteConfigLogEvent::DownloadFailed {
                     config_id: file.config_id.clone(),
                     why: why.clone(),
                     retry_in: wait,
@@ -666,8 +666,8 @@ impl Remote {
         }
     }
 
-    fn tell(&mut self, notice: RemoteNotice) {
-        self.say(RemoteAction::Notice(notice));
+    fn tell(&mut self, notice: RemoteConfigLogEvent) {
+        self.say(RemoteAction::LogEvent(notice));
     }
 
     /// Queues an answer or a log event, unless too many wait: a platform may push faster

@@ -122,7 +122,9 @@ impl Harness {
                     let body: Json = serde_json::from_slice(&body).unwrap();
                     format!("answer {} {}", body["id"], body["code"])
                 }
-                RemoteAction::Notice(notice) => crate::base::LogEvent::kind(&notice).name().into(),
+                RemoteAction::LogEvent(notice) => {
+                    crate::base::LogEvent::kind(&notice).name().into()
+                }
             })
             .collect()
     }
@@ -590,7 +592,7 @@ proptest! {
                     }
                     RemoteAction::Task(RemoteTask::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
                     RemoteAction::Task(RemoteTask::Conclude { .. }) => {}
-                    RemoteAction::Get | RemoteAction::Notice(_) => {}
+                    RemoteAction::Get | RemoteAction::LogEvent(_) => {}
                 }
             }
             // Once drained, the engine sleeps until something is due.

@@ -8,7 +8,7 @@ use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
 use super::device::{QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership};
 use super::online_quota::OnlineQuota;
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::MINUTE;
@@ -77,7 +77,7 @@ impl Sessions {
                 outbox.count().throttled += 1;
                 let throttle = &mut self.throttles[request.kind.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
-                    outbox.tell(Notice::Throttled {
+                    outbox.tell(CloudLogEvent::Throttled {
                         what: request.kind.words(),
                         wait,
                     });
@@ -88,7 +88,7 @@ impl Sessions {
                 self.full(now, request, outbox)
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -101,7 +101,7 @@ impl Sessions {
                 }
             }
             CodeMeaning::Request => {
-                let refused = Notice::RequestRefused {
+                let refused = CloudLogEvent::RequestRefused {
                     message: reply.message.clone(),
                     devices: request.group.members.len(),
                 };
@@ -128,7 +128,7 @@ impl Sessions {
             return;
         }
         let what = request.kind.words();
-        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, CloudLogEvent::Unanswered { what, times: 1 });
         for &id in &request.group.members {
             self.set_actual(id, SessionState::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
@@ -265,7 +265,7 @@ impl Sessions {
         let (online, occupied) = (self.online(), self.occupied);
         let rng = &mut self.rng;
         if let Some(online) = self.online_quota.refused(now, online, occupied, more, rng) {
-            outbox.tell(Notice::Full {
+            outbox.tell(CloudLogEvent::Full {
                 online,
                 wait: OnlineQuota::probed_within(),
                 ours: false,
@@ -313,7 +313,7 @@ impl Sessions {
                 lost = false;
             }
             (SessionState::In, CodeMeaning::NoSession) => {
-                outbox.tell(Notice::SessionLost { device: id });
+                outbox.tell(CloudLogEvent::SessionLost { device: id });
             }
             // An answer is under way, and says more than a notice about a message sent
             // earlier.
@@ -325,7 +325,7 @@ impl Sessions {
             (_, CodeMeaning::Device { .. }) => {}
             // No other code is known to end a session.
             (_, _) => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code,
                     message: message.to_owned(),
                     times: 1,
@@ -410,7 +410,7 @@ impl Sessions {
         let online = self.online();
         if kind == SessionChange::LogIn {
             let names = self.names(&devices);
-            outbox.tell(Notice::LoggedIn {
+            outbox.tell(CloudLogEvent::LoggedIn {
                 devices,
                 names,
                 online,
@@ -425,7 +425,7 @@ impl Sessions {
         }
         for (reason, devices) in by_reason.into_values() {
             let names = self.names(&devices);
-            outbox.tell(Notice::LoggedOut {
+            outbox.tell(CloudLogEvent::LoggedOut {
                 devices,
                 names,
                 online,
@@ -542,7 +542,7 @@ impl Sessions {
                 }
                 let wait = request.backoff.failed(now, &mut self.rng);
                 if request.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
-                    outbox.tell(Notice::LogoutRefused {
+                    outbox.tell(CloudLogEvent::LogoutRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),

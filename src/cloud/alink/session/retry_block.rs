@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::LoginNeed;
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
@@ -120,7 +120,7 @@ impl Sessions {
         }
         outbox.count().blocked += 1;
         if times.is_power_of_two() {
-            outbox.tell(Notice::DeviceRefused {
+            outbox.tell(CloudLogEvent::DeviceRefused {
                 device: id,
                 code,
                 message: message.to_owned(),

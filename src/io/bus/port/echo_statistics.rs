@@ -1,7 +1,7 @@
 //! Tracks our own bytes: whether they come back, and whether they should.
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
-use crate::field::diagnostics::events::Notice;
+use crate::field::diagnostics::events::FieldLogEvent;
 use crate::field::receiver::OtherTraffic;
 
 /// The echoes that were heard, and which of them were reported.
@@ -19,7 +19,7 @@ impl EchoStatistics {
         port: PortId,
         now: Mono,
         traffic: &OtherTraffic,
-    ) -> impl Iterator<Item = Notice> + use<> {
+    ) -> impl Iterator<Item = FieldLogEvent> + use<> {
         let sum = &mut self.since;
         sum.expected = sum.expected.saturating_add(traffic.expected_echoes);
         sum.unexpected = sum.unexpected.saturating_add(traffic.echoes);
@@ -27,15 +27,15 @@ impl EchoStatistics {
         let first = traffic.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
         let missed = u64::from(traffic.missed_echoes);
         let times = (missed > 0).then(|| self.missed.hit(now, missed)).flatten();
-        let unasked = first.then_some(Notice::EchoHeard { port });
-        let lacking = times.map(|times| Notice::EchoMissed { port, times });
+        let unasked = first.then_some(FieldLogEvent::EchoHeard { port });
+        let lacking = times.map(|times| FieldLogEvent::EchoMissed { port, times });
         unasked.into_iter().chain(lacking)
     }
 
     /// Returns the missed echoes that were not reported and are due now.
-    pub(super) fn take_due(&mut self, port: PortId, now: Mono) -> Option<Notice> {
+    pub(super) fn take_due(&mut self, port: PortId, now: Mono) -> Option<FieldLogEvent> {
         let times = self.missed.take_due(now)?.untold;
-        Some(Notice::EchoMissed { port, times })
+        Some(FieldLogEvent::EchoMissed { port, times })
     }
 
     /// Returns the echoes since the last call, if there were any.

@@ -14,7 +14,7 @@ use crate::base::{
 };
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
-use crate::field::diagnostics::events::{Heaviest, Notice};
+use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
 use crate::field::dlt645::ask::Wish;
@@ -64,7 +64,7 @@ pub(super) struct Report {
     told_held_back: bool,
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
-    grouping: EventGrouping<Notice>,
+    grouping: EventGrouping<FieldLogEvent>,
     twins: DuplicateAddresses,
     /// The load that is reported every few seconds.
     load: Load,
@@ -112,7 +112,8 @@ impl Report {
     /// Reports that the port is open.
     pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
         let port = self.port;
-        self.journal.tell(&Notice::PortOpened { port, failed });
+        self.journal
+            .tell(&FieldLogEvent::PortOpened { port, failed });
         self.unavailable = RateLimit::default();
         self.load.opened(now);
         self.told = Some(Told::Up);
@@ -133,7 +134,7 @@ impl Report {
         self.tell_groups(now);
         if self.unavailable.hit(now, 1).is_some() {
             let line = self.spec.port(port).map(|p| p.line.to_string());
-            self.journal.tell(&Notice::PortUnavailable {
+            self.journal.tell(&FieldLogEvent::PortUnavailable {
                 port,
                 what: line.unwrap_or_default(),
                 opened,
@@ -154,27 +155,31 @@ impl Report {
         let port = self.port;
         why.clone_into(&mut self.lost);
         if let Some(times) = self.losses.hit(now, 1) {
-            self.journal.tell(&Notice::PortLost { port, why, times });
+            self.journal
+                .tell(&FieldLogEvent::PortLost { port, why, times });
         }
     }
 
     /// Reports that the server does not stand several requests in flight.
     pub(super) fn one_at_a_time(&self, fault: Fault) {
         let port = self.port;
-        self.journal.tell(&Notice::OneAtATime { port, fault });
+        self.journal
+            .tell(&FieldLogEvent::OneAtATime { port, fault });
     }
 
     /// Reports that the line's settings are not those that were asked for.
     pub(super) fn differs(&self, what: String) {
         let port = self.port;
-        self.journal.tell(&Notice::SettingsDiffer { port, what });
+        self.journal
+            .tell(&FieldLogEvent::SettingsDiffer { port, what });
     }
 
     /// Reports that the adapter passes received bytes on late.
     pub(super) fn held_back(&mut self, wait: Duration) {
         let port = self.port;
         if !std::mem::replace(&mut self.told_held_back, true) {
-            self.journal.tell(&Notice::BytesHeldBack { port, wait });
+            self.journal
+                .tell(&FieldLogEvent::BytesHeldBack { port, wait });
         }
     }
 
@@ -189,7 +194,7 @@ impl Report {
     pub(super) fn strained(&self, strain: &Overload) {
         let port = self.port;
         self.journal.tell(&match strain {
-            Overload::Over { priority } => Notice::IntervalsKept {
+            Overload::Over { priority } => FieldLogEvent::IntervalsKept {
                 port,
                 priority: *priority,
             },
@@ -198,7 +203,7 @@ impl Report {
                 factor,
                 load,
                 heaviest,
-            } => Notice::IntervalsStretched {
+            } => FieldLogEvent::IntervalsStretched {
                 port,
                 priority: *priority,
                 factor: *factor,
@@ -237,7 +242,8 @@ impl Report {
         if let Some(sum) = self.losses.take_due(now) {
             let (port, times) = (self.port, sum.untold);
             let why = self.lost.clone();
-            self.journal.tell(&Notice::PortLost { port, why, times });
+            self.journal
+                .tell(&FieldLogEvent::PortLost { port, why, times });
         }
         if let Some(notice) = self.echo_statistics.take_due(self.port, now) {
             self.journal.tell(&notice);
@@ -296,7 +302,8 @@ impl Report {
         }
         let place = self.spec.device(device).and_then(DeviceSpec::place);
         if let Some(place) = place {
-            self.journal.tell(&Notice::UnitTwice { device, place });
+            self.journal
+                .tell(&FieldLogEvent::UnitTwice { device, place });
         }
     }
 
@@ -472,7 +479,7 @@ impl Report {
 
     /// Reports the trouble at once or gathers it: a bad cable is a trouble of all devices on
     /// it, so three are named singly and the others together.
-    fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
+    fn tell_or_gather(&mut self, now: Mono, notice: FieldLogEvent) {
         if let Some(notice) = self.grouping.admit(now, notice) {
             self.journal.tell(&notice);
         }
@@ -484,7 +491,7 @@ impl Report {
         }
     }
 
-    fn tell_group(&self, told: &Gathered<Notice>) {
+    fn tell_group(&self, told: &Gathered<FieldLogEvent>) {
         match told {
             Gathered::One(notice) => self.journal.tell(notice),
             Gathered::Many(group) => self.journal.tell(group),
