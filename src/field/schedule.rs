@@ -205,25 +205,29 @@ impl Schedule {
         if let Some(until) = self.late_reply {
             return Next::NotBefore(until, "a late reply is let pass");
         }
-        if let Some(job) = self.next_command(now) {
-            return Next::Run(job);
+        if let Some(request) = self.next_command(now) {
+            return Next::Run(request);
         }
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
             (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
-                let job = self.devices[poll.station].job(poll.slot, now, self.probes.allows(now));
-                self.run(poll.station, job, None, poll.ahead)
+                let request = self.devices[poll.station].poll_request(
+                    poll.slot,
+                    now,
+                    self.probes.allows(now),
+                );
+                self.run(poll.station, request, None, poll.ahead)
             }
             (poll, Some(attempt)) => {
                 let station = &self.devices[attempt.station];
-                let job = match attempt.what {
-                    AttemptKind::Device(how) => station.try_job(how, now),
-                    AttemptKind::Request(slot) => station.job(slot, now, may_probe),
+                let request = match attempt.what {
+                    AttemptKind::Device(how) => station.try_request(how, now),
+                    AttemptKind::Request(slot) => station.poll_request(slot, now, may_probe),
                 };
                 // Before a poll that is due, every try is paid from the same budget.
                 let impact = poll.map_or(attempt.impact, |_| Impact::Loss);
-                self.run(attempt.station, job, Some(impact), None)
+                self.run(attempt.station, request, Some(impact), None)
             }
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));
@@ -241,22 +245,28 @@ impl Schedule {
     }
 
     /// Takes the end of a request; returns what the end says about the device.
-    pub fn done(&mut self, now: Mono, job: &Request, outcome: &Outcome) -> Evidence {
-        let out = self.out.remove(&job.device);
-        let took = now.since(job.asked);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
+    pub fn done(&mut self, now: Mono, request: &Request, outcome: &Outcome) -> Evidence {
+        let out = self.out.remove(&request.device);
+        let took = now.since(request.asked);
+        let Some(station) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        else {
             return evidence_of(outcome);
         };
-        if job.is_command() {
-            let evidence = station.commanded(now, job, outcome);
-            self.command_done(now, job, outcome);
+        if request.is_command() {
+            let evidence = station.commanded(now, request, outcome);
+            self.command_done(now, request, outcome);
             return evidence;
         }
-        let evidence = station.done(now, job, outcome, &mut self.rng);
+        let evidence = station.done(now, request, outcome, &mut self.rng);
         let failed = !matches!(evidence, Evidence::Alive(_));
         let is_silence = *outcome == Outcome::Missed(Miss::Silence);
-        let late = is_silence.then(|| station.may_interrupt_until(now, job));
-        let unknown = is_silence.then(|| station.may_be_late_until(job)).flatten();
+        let late = is_silence.then(|| station.may_interrupt_until(now, request));
+        let unknown = is_silence
+            .then(|| station.may_be_late_until(request))
+            .flatten();
         let late = late.flatten();
         let with_rest = took + late.map_or(Duration::ZERO, |until| until.since(now));
         if let Some(out) = out {
@@ -271,22 +281,26 @@ impl Schedule {
                 Some(Impact::None) | None => {}
             }
         }
-        if job.probe().is_some() && !job.is_whole() {
+        if request.probe().is_some() && !request.is_whole() {
             self.probes.spend(now, with_rest);
         }
-        if job.is_whole() && matches!(outcome, Outcome::Answered(_)) {
+        if request.is_whole() && matches!(outcome, Outcome::Answered(_)) {
             let share = took / u32::try_from(self.most_out).unwrap_or(u32::MAX);
-            station.took(job, share);
+            station.took(request, share);
         }
-        self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
-        self.share_outcome(now, job, outcome);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
+        self.late_reply = late.or_else(|| self.rests_for(now, request, unknown?));
+        self.share_outcome(now, request, outcome);
+        let Some(station) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        else {
             return evidence;
         };
         let found = station.take_findings();
         let kind = Arc::clone(station.profile());
         for finding in found {
-            self.share(now, job.device, &kind, &finding);
+            self.share(now, request.device, &kind, &finding);
             self.findings.push_back(finding);
         }
         evidence
@@ -295,22 +309,29 @@ impl Schedule {
     /// Until when the line rests for the reply to this request, which may be late until then:
     /// as long as no poll is lost by the rest. Where other devices miss as well, it is more
     /// likely that they are dead.
-    fn rests_for(&mut self, now: Mono, job: &Request, latest: Mono) -> Option<Mono> {
-        let mut others = self.devices.iter().filter(|s| s.device() != job.device);
+    fn rests_for(&mut self, now: Mono, request: &Request, latest: Mono) -> Option<Mono> {
+        let mut others = self.devices.iter().filter(|s| s.device() != request.device);
         if others.any(|s| s.misses() > 0) {
             return None;
         }
         let until = latest.min(now + self.leeway(now).bears());
-        let station = self.devices.iter_mut().find(|s| s.device() == job.device)?;
+        let station = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)?;
         station.is_waited_for(until == latest);
         (until > now).then_some(until)
     }
 
     /// Takes how long the unit took for this request, from the end of the request to the
     /// beginning of its reply; its requests are planned by this time.
-    pub fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
-        if let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) {
-            station.measured(now, job, gap);
+    pub fn measured(&mut self, now: Mono, request: &Request, gap: Duration) {
+        if let Some(station) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        {
+            station.measured(now, request, gap);
         }
     }
 
@@ -394,26 +415,26 @@ impl Schedule {
     fn run(
         &mut self,
         station: usize,
-        job: Option<Request>,
+        request: Option<Request>,
         harm: Option<Impact>,
         ahead: Option<Priority>,
     ) -> Next {
         self.turn += 1;
-        let Some(mut job) = job else {
+        let Some(mut request) = request else {
             return Next::Idle;
         };
         let station = &mut self.devices[station];
         station.serve(self.turn);
-        if let Some(slot) = station.slots_mut().get_mut(job.block) {
-            job.since = slot.waits.take();
+        if let Some(slot) = station.slots_mut().get_mut(request.block) {
+            request.since = slot.waits.take();
         }
         let out = Out {
             harm,
             ahead,
             is_first_contact: station.is_stranger(),
         };
-        self.out.insert(job.device, out);
-        Next::Run(job)
+        self.out.insert(request.device, out);
+        Next::Run(request)
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &PolledDevice)> {

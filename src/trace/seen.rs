@@ -195,8 +195,8 @@ pub enum TracedProtocol {
 impl TracedProtocol {
     /// Returns the protocol of this request on this line.
     #[must_use]
-    pub const fn of(job: &Request, line: &LineSpec) -> Self {
-        match (&job.body, line.framing()) {
+    pub const fn of(request: &Request, line: &LineSpec) -> Self {
+        match (&request.body, line.framing()) {
             (RequestBody::Meter(_), _) => TracedProtocol::Meter,
             (RequestBody::Raw(_), Some(_)) => TracedProtocol::Raw,
             (RequestBody::Modbus(_) | RequestBody::Write(_), Some(Framing::Rtu)) => {

@@ -63,7 +63,7 @@ impl PolledDevice {
     }
 
     /// Returns what a device that missed is asked.
-    pub(in crate::field) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Request> {
+    pub(in crate::field) fn try_request(&self, attempt: Attempt, now: Mono) -> Option<Request> {
         let (i, part) = match attempt {
             Attempt::Whole(i) => (i, None),
             Attempt::Part(i) => (i, Some(self.part(i)?)),
@@ -71,7 +71,7 @@ impl PolledDevice {
         let slot = self.slots.get(i)?;
         let early = slot.due > now;
         if part.is_none() && !early {
-            return self.job(i, now, false);
+            return self.poll_request(i, now, false);
         }
         let block = part.unwrap_or_else(|| slot.block.clone());
         let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
@@ -83,7 +83,12 @@ impl PolledDevice {
 
     /// Returns the transaction that serves this poll slot best, given the stale replies that
     /// may come; with a probe, if there is time for one.
-    pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
+    pub(in crate::field) fn poll_request(
+        &self,
+        slot: usize,
+        now: Mono,
+        may_probe: bool,
+    ) -> Option<Request> {
         let wanted = &self.slots.get(slot)?.block;
         if self.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));

@@ -22,13 +22,20 @@ pub(super) fn assign_reply_classes(stations: &mut [PolledDevice]) {
 
 impl Schedule {
     /// Takes the end of a request, for the devices of the same reply class.
-    pub(super) fn share_outcome(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
-        let who = self.devices.iter_mut().find(|s| s.device() == job.device);
-        let Some((word, cleared)) = who.map(|s| s.tell(now, job, outcome)) else {
+    pub(super) fn share_outcome(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
+        let who = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device);
+        let Some((word, cleared)) = who.map(|s| s.tell(now, request, outcome)) else {
             return;
         };
-        for other in self.devices.iter_mut().filter(|s| s.device() != job.device) {
-            other.hear(now, job.device, word, cleared);
+        for other in self
+            .devices
+            .iter_mut()
+            .filter(|s| s.device() != request.device)
+        {
+            other.hear(now, request.device, word, cleared);
         }
     }
 }

@@ -86,7 +86,7 @@ impl Schedule {
             start: next.command.start,
             entries: next.command.entries,
         };
-        let job = station.command(write, now);
+        let request = station.command(write, now);
         let out = Out {
             harm: None,
             ahead: None,
@@ -94,7 +94,7 @@ impl Schedule {
         };
         self.out.insert(device, out);
         self.commands.send(next.id);
-        Some(job)
+        Some(request)
     }
 
     fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
@@ -128,7 +128,7 @@ impl Schedule {
     }
 
     /// Takes the end of a command's request.
-    pub(super) fn command_done(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
+    pub(super) fn command_done(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
         self.commands.ended(match outcome {
             Outcome::Confirmed => End::Confirmed,
             Outcome::Exception(code) => End::Exception(*code),
@@ -138,7 +138,7 @@ impl Schedule {
                 End::Unanswered(Miss::Foreign)
             }
         });
-        self.writing.spend(now, now.since(job.asked));
+        self.writing.spend(now, now.since(request.asked));
     }
 }
 

@@ -66,29 +66,29 @@ enum FrameReceiver {
 impl Transaction {
     /// Builds the transaction of this request on a line of this framing.
     #[must_use]
-    pub fn new(job: &Request, framing: Framing) -> Self {
-        let (request, ear) = match (&job.body, framing) {
+    pub fn new(request: &Request, framing: Framing) -> Self {
+        let (frame, receiver) = match (&request.body, framing) {
             (RequestBody::Modbus(ask), framing) => modbus(Call::Read(*ask), framing),
             (RequestBody::Write(write), framing) => modbus(Call::Write(write.clone()), framing),
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
                 let receiver = raw::Receiver::new((question.reply.clone(), request));
-                let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
-                (request.to_vec(), ear)
+                let receiver = FrameReceiver::Raw(Arc::clone(question), receiver);
+                (request.to_vec(), receiver)
             }
         };
         Transaction {
-            request,
-            receiver: ear,
+            request: frame,
+            receiver,
             traffic: OtherTraffic::default(),
             reply: None,
             frames: 1,
-            unit: match job.body {
-                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(job.unit),
+            unit: match request.body {
+                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(request.unit),
                 RequestBody::Meter(_) | RequestBody::Raw(_) => None,
             },
-            whose: job.unit,
+            whose: request.unit,
         }
     }
 
@@ -101,20 +101,20 @@ impl Transaction {
     /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
         match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Rtu(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Ascii(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Ascii(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Meter(_, _, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.meter(verdict))
             }
-            FrameReceiver::Raw(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Raw(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.raw(verdict))
             }
         }
@@ -123,20 +123,20 @@ impl Transaction {
     /// Notes that the line has been silent for [`Transaction::pause`].
     pub fn silence(&mut self) -> Option<Step> {
         match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Rtu(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Ascii(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Ascii(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Meter(_, _, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.meter(verdict))
             }
-            FrameReceiver::Raw(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Raw(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.raw(verdict))
             }
         }
@@ -157,10 +157,10 @@ impl Transaction {
 
     fn is_full(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.is_full(),
-            FrameReceiver::Ascii(_, ear) => ear.is_full(),
-            FrameReceiver::Meter(_, _, ear) => ear.is_full(),
-            FrameReceiver::Raw(_, ear) => ear.is_full(),
+            FrameReceiver::Rtu(_, receiver) => receiver.is_full(),
+            FrameReceiver::Ascii(_, receiver) => receiver.is_full(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.is_full(),
+            FrameReceiver::Raw(_, receiver) => receiver.is_full(),
         }
     }
 
@@ -168,10 +168,10 @@ impl Transaction {
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
-            FrameReceiver::Ascii(_, ear) => ear.may_go_on(),
-            FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
-            FrameReceiver::Raw(_, ear) => ear.may_go_on(),
+            FrameReceiver::Rtu(_, receiver) => receiver.may_go_on(),
+            FrameReceiver::Ascii(_, receiver) => receiver.may_go_on(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.may_go_on(),
+            FrameReceiver::Raw(_, receiver) => receiver.may_go_on(),
         }
     }
 
@@ -279,10 +279,10 @@ impl Transaction {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.is_reading(),
-            FrameReceiver::Ascii(_, ear) => ear.is_reading(),
-            FrameReceiver::Meter(_, _, ear) => ear.is_reading(),
-            FrameReceiver::Raw(_, ear) => ear.is_reading(),
+            FrameReceiver::Rtu(_, receiver) => receiver.is_reading(),
+            FrameReceiver::Ascii(_, receiver) => receiver.is_reading(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.is_reading(),
+            FrameReceiver::Raw(_, receiver) => receiver.is_reading(),
         }
     }
 
@@ -291,10 +291,10 @@ impl Transaction {
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.missing(),
-            FrameReceiver::Ascii(_, ear) => ear.missing(),
-            FrameReceiver::Meter(_, _, ear) => ear.missing(),
-            FrameReceiver::Raw(_, ear) => ear.missing(),
+            FrameReceiver::Rtu(_, receiver) => receiver.missing(),
+            FrameReceiver::Ascii(_, receiver) => receiver.missing(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.missing(),
+            FrameReceiver::Raw(_, receiver) => receiver.missing(),
         }
     }
 
@@ -302,10 +302,10 @@ impl Transaction {
     #[must_use]
     pub fn miss(&self) -> Miss {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.miss(),
-            FrameReceiver::Ascii(_, ear) => ear.miss(),
-            FrameReceiver::Meter(_, _, ear) => ear.miss(),
-            FrameReceiver::Raw(_, ear) => ear.miss(),
+            FrameReceiver::Rtu(_, receiver) => receiver.miss(),
+            FrameReceiver::Ascii(_, receiver) => receiver.miss(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.miss(),
+            FrameReceiver::Raw(_, receiver) => receiver.miss(),
         }
     }
 
@@ -347,10 +347,10 @@ impl Transaction {
 
     fn collect(&mut self) {
         let traffic = match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.take_traffic(),
-            FrameReceiver::Ascii(_, ear) => ear.take_traffic(),
-            FrameReceiver::Meter(ask, _, ear) => {
-                let mut traffic = ear.take_traffic();
+            FrameReceiver::Rtu(_, receiver) => receiver.take_traffic(),
+            FrameReceiver::Ascii(_, receiver) => receiver.take_traffic(),
+            FrameReceiver::Meter(ask, _, receiver) => {
+                let mut traffic = receiver.take_traffic();
                 let others = traffic.meters.len();
                 traffic.meters.retain(|meter| !ask.address.means(*meter));
                 if traffic.meters.len() < others {
@@ -358,7 +358,7 @@ impl Transaction {
                 }
                 traffic
             }
-            FrameReceiver::Raw(_, ear) => ear.take_traffic(),
+            FrameReceiver::Raw(_, receiver) => receiver.take_traffic(),
         };
         self.traffic.add(traffic);
     }
@@ -411,7 +411,10 @@ pub struct RawIdleListener {
 
 impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
-        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
+        let verdict = self
+            .last
+            .as_mut()
+            .and_then(|(_, receiver)| receiver.push(bytes));
         if self.last.is_none() {
             self.traffic.count_noise(bytes.len());
         }
@@ -419,7 +422,10 @@ impl RawIdleListener {
     }
 
     fn silence(&mut self) {
-        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.silence());
+        let verdict = self
+            .last
+            .as_mut()
+            .and_then(|(_, receiver)| receiver.silence());
         self.judge(verdict);
     }
 
@@ -435,8 +441,8 @@ impl RawIdleListener {
 
     /// Takes the bytes that were not the reply; returns the unit that was asked.
     fn take_noise(&mut self) -> Option<UnitId> {
-        let (unit, mut ear) = self.last.take()?;
-        self.traffic.add(ear.take_traffic());
+        let (unit, mut receiver) = self.last.take()?;
+        self.traffic.add(receiver.take_traffic());
         Some(unit)
     }
 }
@@ -452,8 +458,8 @@ impl IdleListener {
     }
 
     /// Goes on listening after this transaction.
-    pub fn follow(&mut self, dialogue: &Transaction) {
-        match (&dialogue.receiver, &self) {
+    pub fn follow(&mut self, transaction: &Transaction) {
+        match (&transaction.receiver, &self) {
             (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
             | (FrameReceiver::Ascii(..), IdleListener::Ascii(_))
             | (FrameReceiver::Meter(..), IdleListener::Meter(_)) => {}
@@ -462,9 +468,9 @@ impl IdleListener {
             (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
-                let ear = raw::Receiver::new((question.reply.clone(), request));
+                let receiver = raw::Receiver::new((question.reply.clone(), request));
                 let traffic = self.take_traffic();
-                let last = Some((dialogue.whose, ear));
+                let last = Some((transaction.whose, receiver));
                 *self = IdleListener::Raw(RawIdleListener { last, traffic });
             }
         }
@@ -473,20 +479,20 @@ impl IdleListener {
     /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) {
         match self {
-            IdleListener::Rtu(ear) => drop(ear.push(bytes)),
-            IdleListener::Ascii(ear) => drop(ear.push(bytes)),
-            IdleListener::Meter(ear) => drop(ear.push(bytes)),
-            IdleListener::Raw(ear) => ear.push(bytes),
+            IdleListener::Rtu(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Ascii(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Meter(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Raw(receiver) => receiver.push(bytes),
         }
     }
 
     /// Notes that the line has fallen silent.
     pub fn silence(&mut self) {
         match self {
-            IdleListener::Rtu(ear) => drop(ear.silence()),
-            IdleListener::Ascii(ear) => drop(ear.silence()),
-            IdleListener::Meter(ear) => drop(ear.silence()),
-            IdleListener::Raw(ear) => ear.silence(),
+            IdleListener::Rtu(receiver) => drop(receiver.silence()),
+            IdleListener::Ascii(receiver) => drop(receiver.silence()),
+            IdleListener::Meter(receiver) => drop(receiver.silence()),
+            IdleListener::Raw(receiver) => receiver.silence(),
         }
     }
 
@@ -494,11 +500,11 @@ impl IdleListener {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match self {
-            IdleListener::Rtu(ear) => ear.is_reading(),
-            IdleListener::Ascii(ear) => ear.is_reading(),
-            IdleListener::Meter(ear) => ear.is_reading(),
-            IdleListener::Raw(ear) => match &ear.last {
-                Some((_, ear)) => ear.is_reading(),
+            IdleListener::Rtu(receiver) => receiver.is_reading(),
+            IdleListener::Ascii(receiver) => receiver.is_reading(),
+            IdleListener::Meter(receiver) => receiver.is_reading(),
+            IdleListener::Raw(receiver) => match &receiver.last {
+                Some((_, receiver)) => receiver.is_reading(),
                 None => false,
             },
         }
@@ -507,10 +513,10 @@ impl IdleListener {
     /// Returns what was heard since the last call.
     pub fn take_traffic(&mut self) -> OtherTraffic {
         match self {
-            IdleListener::Rtu(ear) => ear.take_traffic(),
-            IdleListener::Ascii(ear) => ear.take_traffic(),
-            IdleListener::Meter(ear) => ear.take_traffic(),
-            IdleListener::Raw(ear) => std::mem::take(&mut ear.traffic),
+            IdleListener::Rtu(receiver) => receiver.take_traffic(),
+            IdleListener::Ascii(receiver) => receiver.take_traffic(),
+            IdleListener::Meter(receiver) => receiver.take_traffic(),
+            IdleListener::Raw(receiver) => std::mem::take(&mut receiver.traffic),
         }
     }
 }
@@ -532,9 +538,9 @@ mod tests {
             behind_check: 0,
             preamble: None,
         };
-        let ear = raw::Receiver::new((shape, b"#03\r"));
+        let receiver = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
-            last: Some((unit, ear)),
+            last: Some((unit, receiver)),
             traffic: OtherTraffic::default(),
         })
     }

@@ -45,13 +45,13 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Room {
-    listeners: Vec<Ear>,
+    listeners: Vec<Subscriber>,
     /// The first event for a new listener, and the clock that gives its time.
     line: Option<(Clock, Line)>,
 }
 
 #[derive(Debug)]
-struct Ear {
+struct Subscriber {
     inbox: mpsc::Sender<Seen>,
     missing: u64,
 }
@@ -134,7 +134,8 @@ impl BusMonitor {
             .room
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        room.listeners.retain(|ear| !ear.inbox.is_closed());
+        room.listeners
+            .retain(|subscriber| !subscriber.inbox.is_closed());
         if room.listeners.len() >= LISTENERS {
             return Err(TooManyListeners);
         }
@@ -144,7 +145,7 @@ impl BusMonitor {
             let _ = inbox.try_send(first);
         }
         if !self.shared.ended.load(Ordering::Acquire) {
-            room.listeners.push(Ear { inbox, missing: 0 });
+            room.listeners.push(Subscriber { inbox, missing: 0 });
         }
         self.shared.listening.fetch_add(1, Ordering::Relaxed);
         drop(room);
@@ -176,9 +177,9 @@ impl BusMonitor {
         };
         let contended = self.shared.contended.swap(0, Ordering::Relaxed);
         let seen = seen(at, what);
-        room.listeners.retain_mut(|ear| {
-            ear.missing += contended as u64;
-            ear.hear(&seen)
+        room.listeners.retain_mut(|subscriber| {
+            subscriber.missing += contended as u64;
+            subscriber.hear(&seen)
         });
     }
 }
@@ -191,7 +192,7 @@ fn seen(at: Now, what: What) -> Seen {
     }
 }
 
-impl Ear {
+impl Subscriber {
     /// Hands the event to the listener; returns whether it still listens.
     fn hear(&mut self, seen: &Seen) -> bool {
         if self.missing > 0 {

@@ -48,8 +48,8 @@ mod plain;
 mod tcp;
 
 use self::flood::{Flood, Inflow};
-use self::many::Flight;
-pub use self::many::Landed;
+pub use self::many::FinishedRequest;
+use self::many::InFlightRequest;
 
 /// A sender that talks for this long before a request is not going to stop for it.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ pub struct Exchange {
     /// Is told what happens on the line.
     tap: BusMonitor,
     silence: Silence,
-    speech: Speech,
+    framer: Framer,
     /// The port's own settings, if it is a tty, …
     own: Option<Arc<SerialSpec>>,
     /// … and the settings that the tty has now.
@@ -110,7 +110,7 @@ pub struct Exchange {
     /// (Modbus TCP).
     strayed: u32,
     /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
-    flights: Vec<Flight>,
+    in_flight: Vec<InFlightRequest>,
     inflow: Inflow,
     /// How many reads were made since other tasks had their turn.
     bites: u32,
@@ -118,7 +118,7 @@ pub struct Exchange {
 }
 
 #[derive(Debug)]
-enum Speech {
+enum Framer {
     /// Frames without transaction ids, with the listener for frames that pass while no request
     /// is outstanding.
     Plain(Framing, IdleListener),
@@ -171,9 +171,9 @@ impl Exchange {
             clock,
             tap,
             silence: Silence::of(spec),
-            speech: match spec.framing() {
-                Some(framing) => Speech::Plain(framing, IdleListener::new(framing)),
-                None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
+            framer: match spec.framing() {
+                Some(framing) => Framer::Plain(framing, IdleListener::new(framing)),
+                None => Framer::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             pauses: Pauses::new(
                 match spec {
@@ -193,7 +193,7 @@ impl Exchange {
             ended: 0,
             heard_since: false,
             strayed: 0,
-            flights: Vec::new(),
+            in_flight: Vec::new(),
             inflow: Inflow::new(spec, clock.now().mono),
             bites: 0,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
@@ -204,9 +204,9 @@ impl Exchange {
     /// this connection is used again soon.
     #[must_use]
     pub const fn next_number(&self) -> Option<u16> {
-        match &self.speech {
-            Speech::Tcp(stream) => Some(stream.next_number()),
-            Speech::Plain(..) => None,
+        match &self.framer {
+            Framer::Tcp(stream) => Some(stream.next_number()),
+            Framer::Plain(..) => None,
         }
     }
 
@@ -244,12 +244,12 @@ impl Exchange {
     pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
-            let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
+            let reading = matches!(&self.framer, Framer::Plain(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
                 Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
-                    if let Speech::Plain(_, passing) = &mut self.speech
+                    if let Framer::Plain(_, passing) = &mut self.framer
                         && self.clock.now().mono >= frame_end
                     {
                         if reading {
@@ -272,10 +272,10 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn run(&mut self, job: &Request) -> Result<Ended, Lost> {
-        let ended = match self.speech {
-            Speech::Plain(framing, _) => self.run_plain(job, framing).await,
-            Speech::Tcp(_) => self.run_tcp(job).await,
+    pub async fn run(&mut self, request: &Request) -> Result<Ended, Lost> {
+        let ended = match self.framer {
+            Framer::Plain(framing, _) => self.run_plain(request, framing).await,
+            Framer::Tcp(_) => self.run_tcp(request).await,
         };
         match ended {
             Ok(ended) => {
@@ -291,8 +291,8 @@ impl Exchange {
 
     /// Gives the line the settings that this request needs; returns whether they differ from
     /// the ones before.
-    fn tune(&mut self, job: &Request) -> Result<bool, Lost> {
-        let wanted = job.serial.as_ref().or(self.own.as_ref());
+    fn tune(&mut self, request: &Request) -> Result<bool, Lost> {
+        let wanted = request.serial.as_ref().or(self.own.as_ref());
         let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
             return Ok(false);
         };
@@ -396,17 +396,17 @@ impl Exchange {
     }
 
     fn pass_by(&mut self, n: usize) {
-        match &mut self.speech {
-            Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
+        match &mut self.framer {
+            Framer::Plain(_, passing) => passing.push(&self.buffer[..n]),
             // No request is outstanding that the reply could settle.
-            Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
+            Framer::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
     }
 
     fn traffic(&mut self) -> OtherTraffic {
-        let mut traffic = match &mut self.speech {
-            Speech::Plain(_, passing) => passing.take_traffic(),
-            Speech::Tcp(stream) => stream.traffic(),
+        let mut traffic = match &mut self.framer {
+            Framer::Plain(_, passing) => passing.take_traffic(),
+            Framer::Tcp(stream) => stream.traffic(),
         };
         if let Some(echo) = &mut self.echo {
             traffic.expected_echoes += echo.take_came();

@@ -372,22 +372,22 @@ impl Port {
         if !self.in_hand.is_empty() || out >= self.in_flight.window() {
             if out > 0 {
                 let until = self.report.load_due().min(now + MAX_IDLE);
-                return self.land(exchange, until, useful).await;
+                return self.next_finished(exchange, until, useful).await;
             }
-            if let Some((mut job, why)) = self.in_hand.pop_front() {
-                job.asked = now;
+            if let Some((mut request, why)) = self.in_hand.pop_front() {
+                request.asked = now;
                 self.suspected = why;
-                return self.transact(exchange, &job, useful).await;
+                return self.transact(exchange, &request, useful).await;
             }
         }
         let until = match self.next(now) {
-            Next::Run(job) => return self.ask(exchange, job, useful).await,
+            Next::Run(request) => return self.ask(exchange, request, useful).await,
             Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
             Next::Idle => now + MAX_IDLE,
         };
         let mut until = until.min(self.report.load_due());
         if out > 0 {
-            return self.land(exchange, until, useful).await;
+            return self.next_finished(exchange, until, useful).await;
         }
         if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
@@ -407,24 +407,24 @@ impl Port {
     async fn transact(
         &mut self,
         exchange: &mut Exchange,
-        job: &Request,
+        request: &Request,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
-        self.tap.say(&self.clock, || self.turn(job));
-        let patience = (job.timeout + LONGEST_REPLY) * 4;
-        let running = exchange.run(job);
+        self.tap.say(&self.clock, || self.turn(request));
+        let patience = (request.timeout + LONGEST_REPLY) * 4;
+        let running = exchange.run(request);
         let ended = match self.heartbeat.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
             Err(lost) if self.is_no_event(exchange, &lost) => {
                 let why = self.suspected.take();
-                self.in_hand.push_front((job.clone(), why));
+                self.in_hand.push_front((request.clone(), why));
                 self.is_useful = *useful;
                 return Err(lost.into());
             }
             // A command is sent once or not at all.
-            Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
+            Err(lost) if self.is_tcp() && lost.stale && !request.is_command() => {
                 let why = self.suspected.take();
-                self.in_hand.push_front((job.clone(), why));
+                self.in_hand.push_front((request.clone(), why));
                 self.is_useful = true;
                 return Err(Stopped::Closed(lost.why));
             }
@@ -435,9 +435,9 @@ impl Port {
                 if lost.asked {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
-                    let evidence = self.schedule.done(at.mono, job, &outcome);
+                    let evidence = self.schedule.done(at.mono, request, &outcome);
                     self.questions.tell_ends(&mut self.schedule);
-                    self.report.cut_off(job, at, evidence).await?;
+                    self.report.cut_off(request, at, evidence).await?;
                 }
                 return Err(lost.into());
             }
@@ -447,13 +447,13 @@ impl Port {
         if let (Evidence::Alive(_), Some(took)) = (evidence_of(&ended.outcome), ended.turnaround) {
             self.in_flight.answered(ended.at.mono, 1, took);
         }
-        self.conclude(job, ended, useful).await
+        self.conclude(request, ended, useful).await
     }
 
     /// Handles the end of a transaction in the schedule, the report and the state of the port.
     async fn conclude(
         &mut self,
-        job: &Request,
+        request: &Request,
         ended: Ended,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
@@ -463,15 +463,15 @@ impl Port {
             self.available().await?;
             self.backoff.reset();
         }
-        let evidence = self.schedule.done(now, job, &ended.outcome);
+        let evidence = self.schedule.done(now, request, &ended.outcome);
         self.questions.tell_ends(&mut self.schedule);
         // The time a unit takes to write says nothing about its time to read.
-        if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
-            self.schedule.measured(now, job, gap);
+        if let Some(gap) = ended.turnaround.filter(|_| !request.is_command()) {
+            self.schedule.measured(now, request, gap);
         }
         self.tell_findings().await?;
-        let was_dead = self.heard_of.get(&job.device) == Some(&false);
-        self.note(job.device, &ended.outcome, now);
+        let was_dead = self.heard_of.get(&request.device) == Some(&false);
+        self.note(request.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
             // The silence of a dead device says nothing while others live.
             Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
@@ -481,24 +481,24 @@ impl Port {
         // The silence behind a reply is taken as well, and taken once.
         let free = now + self.silence.between_frames();
         self.report
-            .was_busy(free.since(job.asked.max(self.busy_until)));
+            .was_busy(free.since(request.asked.max(self.busy_until)));
         self.busy_until = free;
-        self.report.polled(job, &ended, evidence).await?;
+        self.report.polled(request, &ended, evidence).await?;
         let Ended {
             passed_by, traffic, ..
         } = ended;
-        self.overheard(passed_by, job.asked).await?;
+        self.overheard(passed_by, request.asked).await?;
         self.overheard(traffic, now).await
     }
 
     /// Returns the event for the listeners that names the device and the request.
-    fn turn(&self, job: &Request) -> What {
-        let device = self.spec.device(job.device);
+    fn turn(&self, request: &Request) -> What {
+        let device = self.spec.device(request.device);
         What::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
-            protocol: TracedProtocol::of(job, &self.port_spec.line),
-            patience: job.timeout,
+            protocol: TracedProtocol::of(request, &self.port_spec.line),
+            patience: request.timeout,
         }
     }
 

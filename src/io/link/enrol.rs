@@ -36,15 +36,15 @@ impl Link {
         self.ends.next_attempt();
         self.knock().await;
         self.journal.tell(&LinkLogEvent::Registering);
-        let dialogue = EnrolmentSession {
+        let session = EnrolmentSession {
             enrolment: &mut self.enrolment,
             secret_store: &secret_store,
             dialer: &self.dialer,
             cloud: &self.spec.cloud,
             clock: &self.clock,
         };
-        let held = dialogue.hold(credentials);
-        let outputs = unless_ended(&mut self.ends, &self.heartbeat, held).await;
+        let outcome = session.run(credentials);
+        let outputs = unless_ended(&mut self.ends, &self.heartbeat, outcome).await;
         self.conclude(outputs.ok_or(LinkDown::Ours)?)
     }
 
@@ -131,7 +131,7 @@ struct EnrolmentSession<'a> {
 impl EnrolmentSession<'_> {
     /// Connects, waits for the answer, stores it, disconnects; returns the outputs that are
     /// left to carry out.
-    async fn hold(self, credentials: Credentials) -> Vec<Output> {
+    async fn run(self, credentials: Credentials) -> Vec<Output> {
         let EnrolmentSession {
             enrolment,
             secret_store,

@@ -80,8 +80,8 @@ impl Port {
             let now = self.clock.now().mono;
             self.report.load(now).await?;
             let until = match self.next(now) {
-                Next::Run(job) => {
-                    self.in_hand.push_back((job, None));
+                Next::Run(request) => {
+                    self.in_hand.push_back((request, None));
                     return Ok(());
                 }
                 Next::NotBefore(at, _) => at.min(now + MAX_IDLE),

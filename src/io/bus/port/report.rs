@@ -263,21 +263,21 @@ impl Report {
     /// Reports the end of a transaction.
     pub(super) async fn polled(
         &mut self,
-        job: &Request,
+        request: &Request,
         ended: &Ended,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
-        if job.probe().is_some() {
+        if request.probe().is_some() {
             self.load.probed();
         }
-        self.complain(job, ended);
-        self.suspect(job.device, evidence);
-        let (readings, refused) = self.readings(job, ended);
+        self.complain(request, ended);
+        self.suspect(request.device, evidence);
+        let (readings, refused) = self.readings(request, ended);
         self.tap.say(&self.clock, || {
-            self.verdict(job, ended, &readings, &refused)
+            self.verdict(request, ended, &readings, &refused)
         });
         self.tell(FieldEvent::Polled {
-            device: job.device,
+            device: request.device,
             at: ended.at,
             evidence,
             readings,
@@ -288,7 +288,7 @@ impl Report {
             return Ok(());
         }
         self.tell(FieldEvent::NoValue {
-            device: job.device,
+            device: request.device,
             at: ended.at,
             points: refused,
         })
@@ -310,7 +310,7 @@ impl Report {
     /// Reports that the line was lost before the reply came.
     pub(super) async fn cut_off(
         &mut self,
-        job: &Request,
+        request: &Request,
         at: Now,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
@@ -321,7 +321,7 @@ impl Report {
             passed_by: Default::default(),
             traffic: Default::default(),
         };
-        self.polled(job, &ended, evidence).await
+        self.polled(request, &ended, evidence).await
     }
 
     /// Reports that a reply of this device came after its request had been given up.
@@ -343,12 +343,12 @@ impl Report {
     /// Returns how the transaction ended, with names, for the listeners.
     fn verdict(
         &self,
-        job: &Request,
+        request: &Request,
         ended: &Ended,
         readings: &[Reading],
         refused: &Refused,
     ) -> What {
-        let points = self.spec.device(job.device).map(|d| &d.profile.points);
+        let points = self.spec.device(request.device).map(|d| &d.profile.points);
         let point = |index: u16| {
             let point = points.and_then(|all| all.get(usize::from(index)));
             point.map_or_else(String::new, |p| p.id.clone())
@@ -358,8 +358,8 @@ impl Report {
             .iter()
             .map(|(p, why)| (point(*p), (*why).to_owned()));
         What::Verdict {
-            device: self.name(job.device),
-            verdict: Verdict::of(&ended.outcome, job.trusted),
+            device: self.name(request.device),
+            verdict: Verdict::of(&ended.outcome, request.trusted),
             turnaround: ended.turnaround,
             values: values.collect(),
             without: without.collect(),
@@ -372,23 +372,23 @@ impl Report {
     }
 
     /// Returns the values of the reply, and the points for which it held none.
-    fn readings(&mut self, job: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
+    fn readings(&mut self, request: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
         let Outcome::Answered(data) = &ended.outcome else {
             return (Vec::new(), Vec::new());
         };
         let spec = Arc::clone(&self.spec);
-        let Some(device) = spec.device(job.device).filter(|_| job.trusted) else {
+        let Some(device) = spec.device(request.device).filter(|_| request.trusted) else {
             return (Vec::new(), Vec::new());
         };
-        let mut readings = Vec::with_capacity(job.points.len());
+        let mut readings = Vec::with_capacity(request.points.len());
         let mut refused = Vec::new();
-        for index in &job.points {
+        for index in &request.points {
             let Some(point) = device.profile.points.get(usize::from(*index)) else {
                 continue;
             };
-            match decode(point, &job.address, data) {
+            match decode(point, &request.address, data) {
                 Ok(value) => readings.push(Reading {
-                    device: job.device,
+                    device: request.device,
                     point: *index,
                     value,
                     at: ended.at,
@@ -397,30 +397,30 @@ impl Report {
                     refused.push((*index, why.words()));
                     let trouble = Trouble::NoValue { point: *index, why };
                     let name = || format!("point {}", point.id);
-                    self.trouble(ended.at.mono, job.device, trouble, name);
+                    self.trouble(ended.at.mono, request.device, trouble, name);
                 }
             }
         }
         (readings, refused)
     }
 
-    fn complain(&mut self, job: &Request, ended: &Ended) {
+    fn complain(&mut self, request: &Request, ended: &Ended) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
             Outcome::Missed(Miss::Foreign) if ended.traffic.other_id.is_some() => Trouble::OtherId,
             // A device may well refuse a probe of another table.
-            Outcome::Exception(_) if job.is_fence() => return,
+            Outcome::Exception(_) if request.is_fence() => return,
             // The sender of the command is told.
-            Outcome::Exception(_) if job.is_command() => return,
+            Outcome::Exception(_) if request.is_command() => return,
             // It takes more than one request to find out what such a code means.
-            Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
+            Outcome::Exception(code) if request.is_whole() && speaks_of_addresses(*code) => return,
             // This is reported as a finding.
-            Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
-            Outcome::Refused(_) if job.is_fence() => return,
+            Outcome::Refused(word) if request.is_whole() && word.says_no_such_datum() => return,
+            Outcome::Refused(_) if request.is_fence() => return,
             Outcome::Refused(word) => Trouble::Declines(*word),
             Outcome::Exception(code) => {
                 let code = *code;
-                match &job.address {
+                match &request.address {
                     BlockAddress::Modbus(range) => Trouble::Refuses {
                         code,
                         table: range.table,
@@ -440,28 +440,30 @@ impl Report {
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let other_id = ended.traffic.other_id;
-        self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
-            (Trouble::Refuses { .. }, _) => String::new(),
-            (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
-                format!("transaction id {} instead of {}", id.seen, id.wanted)
-            }),
-            (_, RequestBody::Modbus(ask)) => format!(
-                "function {}, {} from address {}",
-                ask.function(),
-                ask.count,
-                ask.start
-            ),
-            (_, RequestBody::Write(write)) => format!(
-                "function {}, {} from address {}",
-                write.entries.function(),
-                EntryRange::written(write).count,
-                write.start
-            ),
-            (_, RequestBody::Meter(ask)) => match &ask.wish {
-                Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
-                Wish::ReadAddress | Wish::Write { .. } => String::new(),
-            },
-            (_, RequestBody::Raw(question)) => format!("request {}", question.name),
+        self.trouble(now, request.device, trouble, || {
+            match (trouble, &request.body) {
+                (Trouble::Refuses { .. }, _) => String::new(),
+                (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
+                    format!("transaction id {} instead of {}", id.seen, id.wanted)
+                }),
+                (_, RequestBody::Modbus(ask)) => format!(
+                    "function {}, {} from address {}",
+                    ask.function(),
+                    ask.count,
+                    ask.start
+                ),
+                (_, RequestBody::Write(write)) => format!(
+                    "function {}, {} from address {}",
+                    write.entries.function(),
+                    EntryRange::written(write).count,
+                    write.start
+                ),
+                (_, RequestBody::Meter(ask)) => match &ask.wish {
+                    Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
+                    Wish::ReadAddress | Wish::Write { .. } => String::new(),
+                },
+                (_, RequestBody::Raw(question)) => format!("request {}", question.name),
+            }
         });
     }
 
