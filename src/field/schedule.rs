@@ -131,19 +131,19 @@ impl Schedule {
     /// Builds the schedule of the devices on `port`; all are due now.
     #[must_use]
     pub fn new(spec: &Spec, port: PortId, rng: Rng, now: Now) -> Self {
-        let mut stations = Vec::new();
+        let mut polled_devices = Vec::new();
         if let Some(line) = spec.port(port) {
             let mut number = 0;
             for (id, device) in spec.devices_on(port) {
-                let station = PolledDevice::new(id, device, line, &mut number, now.mono);
-                if !station.slots().is_empty() {
-                    stations.push(station);
+                let polled_device = PolledDevice::new(id, device, line, &mut number, now.mono);
+                if !polled_device.slots().is_empty() {
+                    polled_devices.push(polled_device);
                 }
             }
         }
-        assign_reply_classes(&mut stations);
+        assign_reply_classes(&mut polled_devices);
         Schedule {
-            devices: stations,
+            devices: polled_devices,
             budget: Budget::for_the_dead(now.mono),
             delays: Budget::for_delays(now.mono),
             strangers: Budget::for_strangers(now.mono),
@@ -170,9 +170,9 @@ impl Schedule {
     /// Takes what earlier runs have learned about each kind of device; to be called before
     /// the first [`Schedule::next`].
     pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
-        for station in &mut self.devices {
-            let holes = known(station.profile());
-            station.know(now, &holes);
+        for polled_device in &mut self.devices {
+            let holes = known(polled_device.profile());
+            polled_device.know(now, &holes);
         }
     }
 
@@ -193,9 +193,9 @@ impl Schedule {
         let many_miss = missing >= MANY;
         let may_probe = self.probes.allows(now);
         let late = self.devices.iter().filter_map(|s| s.late_within(now)).max();
-        for station in &mut self.devices {
-            station.reckons_with(late);
-            station.at(now, hurry, many_miss, may_probe);
+        for polled_device in &mut self.devices {
+            polled_device.reckons_with(late);
+            polled_device.at(now, hurry, many_miss, may_probe);
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {
@@ -212,22 +212,22 @@ impl Schedule {
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
             (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
-                let request = self.devices[poll.station].poll_request(
+                let request = self.devices[poll.polled_device].poll_request(
                     poll.slot,
                     now,
                     self.probes.allows(now),
                 );
-                self.run(poll.station, request, None, poll.ahead)
+                self.run(poll.polled_device, request, None, poll.ahead)
             }
             (poll, Some(attempt)) => {
-                let station = &self.devices[attempt.station];
+                let polled_device = &self.devices[attempt.polled_device];
                 let request = match attempt.what {
-                    AttemptKind::Device(how) => station.try_request(how, now),
-                    AttemptKind::Request(slot) => station.poll_request(slot, now, may_probe),
+                    AttemptKind::Device(how) => polled_device.try_request(how, now),
+                    AttemptKind::Request(slot) => polled_device.poll_request(slot, now, may_probe),
                 };
                 // Before a poll that is due, every try is paid from the same budget.
                 let impact = poll.map_or(attempt.impact, |_| Impact::Loss);
-                self.run(attempt.station, request, Some(impact), None)
+                self.run(attempt.polled_device, request, Some(impact), None)
             }
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));
@@ -248,7 +248,7 @@ impl Schedule {
     pub fn done(&mut self, now: Mono, request: &Request, outcome: &Outcome) -> Evidence {
         let out = self.out.remove(&request.device);
         let took = now.since(request.asked);
-        let Some(station) = self
+        let Some(polled_device) = self
             .devices
             .iter_mut()
             .find(|s| s.device() == request.device)
@@ -256,16 +256,16 @@ impl Schedule {
             return evidence_of(outcome);
         };
         if request.is_command() {
-            let evidence = station.commanded(now, request, outcome);
+            let evidence = polled_device.commanded(now, request, outcome);
             self.command_done(now, request, outcome);
             return evidence;
         }
-        let evidence = station.done(now, request, outcome, &mut self.rng);
+        let evidence = polled_device.done(now, request, outcome, &mut self.rng);
         let failed = !matches!(evidence, Evidence::Alive(_));
         let is_silence = *outcome == Outcome::Missed(Miss::Silence);
-        let late = is_silence.then(|| station.may_interrupt_until(now, request));
+        let late = is_silence.then(|| polled_device.may_interrupt_until(now, request));
         let unknown = is_silence
-            .then(|| station.may_be_late_until(request))
+            .then(|| polled_device.may_be_late_until(request))
             .flatten();
         let late = late.flatten();
         let with_rest = took + late.map_or(Duration::ZERO, |until| until.since(now));
@@ -286,19 +286,19 @@ impl Schedule {
         }
         if request.is_whole() && matches!(outcome, Outcome::Answered(_)) {
             let share = took / u32::try_from(self.most_out).unwrap_or(u32::MAX);
-            station.took(request, share);
+            polled_device.took(request, share);
         }
         self.late_reply = late.or_else(|| self.rests_for(now, request, unknown?));
         self.share_outcome(now, request, outcome);
-        let Some(station) = self
+        let Some(polled_device) = self
             .devices
             .iter_mut()
             .find(|s| s.device() == request.device)
         else {
             return evidence;
         };
-        let found = station.take_findings();
-        let kind = Arc::clone(station.profile());
+        let found = polled_device.take_findings();
+        let kind = Arc::clone(polled_device.profile());
         for finding in found {
             self.share(now, request.device, &kind, &finding);
             self.findings.push_back(finding);
@@ -315,23 +315,23 @@ impl Schedule {
             return None;
         }
         let until = latest.min(now + self.leeway(now).bears());
-        let station = self
+        let polled_device = self
             .devices
             .iter_mut()
             .find(|s| s.device() == request.device)?;
-        station.is_waited_for(until == latest);
+        polled_device.is_waited_for(until == latest);
         (until > now).then_some(until)
     }
 
     /// Takes how long the unit took for this request, from the end of the request to the
     /// beginning of its reply; its requests are planned by this time.
     pub fn measured(&mut self, now: Mono, request: &Request, gap: Duration) {
-        if let Some(station) = self
+        if let Some(polled_device) = self
             .devices
             .iter_mut()
             .find(|s| s.device() == request.device)
         {
-            station.measured(now, request, gap);
+            polled_device.measured(now, request, gap);
         }
     }
 
@@ -347,10 +347,10 @@ impl Schedule {
     fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
         let of_kind =
             |s: &&mut PolledDevice| s.device() != finder && Arc::ptr_eq(s.profile(), kind);
-        for station in self.devices.iter_mut().filter(of_kind) {
+        for polled_device in self.devices.iter_mut().filter(of_kind) {
             match finding {
-                Finding::Hole { hole, .. } => station.learn(now, *hole, false),
-                Finding::HoleGone { hole, .. } => station.learn(now, *hole, true),
+                Finding::Hole { hole, .. } => polled_device.learn(now, *hole, false),
+                Finding::HoleGone { hole, .. } => polled_device.learn(now, *hole, true),
                 Finding::PointsRefused { .. }
                 | Finding::DatumRefused { .. }
                 | Finding::PointsFail { .. }
@@ -387,22 +387,22 @@ impl Schedule {
             None => !s.has_unaddressed_replies(),
         };
         let mut all = self.devices.iter_mut();
-        let station = all.find(|s| is(s) && is_it(s))?;
-        let owed = station.owes_a_reply();
-        station.passed_by(now);
-        self.findings.extend(station.take_findings());
+        let polled_device = all.find(|s| is(s) && is_it(s))?;
+        let owed = polled_device.owes_a_reply();
+        polled_device.passed_by(now);
+        self.findings.extend(polled_device.take_findings());
         if !owed {
             return None;
         }
         self.late_reply = None;
-        station.was_late(now);
-        Some(station.device())
+        polled_device.was_late(now);
+        Some(polled_device.device())
     }
 
     /// Tries every device at once, as the line is open again after a loss.
     pub fn reopened(&mut self, now: Mono) {
-        for station in &mut self.devices {
-            station.retry_now(now);
+        for polled_device in &mut self.devices {
+            polled_device.retry_now(now);
         }
     }
 
@@ -414,7 +414,7 @@ impl Schedule {
 
     fn run(
         &mut self,
-        station: usize,
+        polled_device: usize,
         request: Option<Request>,
         harm: Option<Impact>,
         ahead: Option<Priority>,
@@ -423,15 +423,15 @@ impl Schedule {
         let Some(mut request) = request else {
             return Next::Idle;
         };
-        let station = &mut self.devices[station];
-        station.serve(self.turn);
-        if let Some(slot) = station.slots_mut().get_mut(request.block) {
+        let polled_device = &mut self.devices[polled_device];
+        polled_device.serve(self.turn);
+        if let Some(slot) = polled_device.slots_mut().get_mut(request.block) {
             request.since = slot.waits.take();
         }
         let out = Out {
             harm,
             ahead,
-            is_first_contact: station.is_stranger(),
+            is_first_contact: polled_device.is_stranger(),
         };
         self.out.insert(request.device, out);
         Next::Run(request)

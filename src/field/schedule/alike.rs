@@ -7,16 +7,22 @@ use crate::spec::Protocol;
 use crate::spec::raw::Question;
 
 /// Gives each device the reply classes that its questions share with other devices.
-pub(super) fn assign_reply_classes(stations: &mut [PolledDevice]) {
-    let profiles: Vec<_> = stations.iter().map(|s| Arc::clone(s.profile())).collect();
+pub(super) fn assign_reply_classes(polled_devices: &mut [PolledDevice]) {
+    let profiles: Vec<_> = polled_devices
+        .iter()
+        .map(|s| Arc::clone(s.profile()))
+        .collect();
     let questions = |profile: &'_ Arc<ProfileSpec>| match &profile.protocol {
         Protocol::Raw(questions) => questions.clone(),
         Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
     };
     let questions: Vec<Vec<Arc<Question>>> = profiles.iter().map(questions).collect();
     let questions: Vec<&[Arc<Question>]> = questions.iter().map(Vec::as_slice).collect();
-    for (station, reply_classes) in stations.iter_mut().zip(raw::reply_classes(&questions)) {
-        station.set_reply_classes(reply_classes);
+    for (polled_device, reply_classes) in polled_devices
+        .iter_mut()
+        .zip(raw::reply_classes(&questions))
+    {
+        polled_device.set_reply_classes(reply_classes);
     }
 }
 

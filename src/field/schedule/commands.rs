@@ -21,8 +21,10 @@ impl Schedule {
     /// # Errors
     /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
-        let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
-        match station.profile().protocol {
+        let polled_device = self
+            .polled_device(command.device)
+            .ok_or(Refused::NoSuchDevice)?;
+        match polled_device.profile().protocol {
             Protocol::Modbus => {}
             Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(Refused::NotModbus),
         }
@@ -43,27 +45,30 @@ impl Schedule {
     /// way.
     pub fn lost(&mut self) {
         self.out.clear();
-        for station in &mut self.devices {
-            station.is_served();
+        for polled_device in &mut self.devices {
+            polled_device.is_served();
         }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
-    fn station(&self, device: DeviceId) -> Option<&PolledDevice> {
+    fn polled_device(&self, device: DeviceId) -> Option<&PolledDevice> {
         self.devices.iter().find(|s| s.device() == device)
     }
 
     fn is_asked(&self, device: DeviceId) -> bool {
-        self.station(device).is_some_and(PolledDevice::is_busy)
+        self.polled_device(device)
+            .is_some_and(PolledDevice::is_busy)
     }
 
     /// Returns the request of the next command.
     pub(super) fn next_command(&mut self, now: Mono) -> Option<Request> {
-        let stations = &self.devices;
+        let polled_devices = &self.devices;
         self.commands.refuse(|w| {
-            let station = stations.iter().find(|s| s.device() == w.command.device);
-            match station {
+            let polled_device = polled_devices
+                .iter()
+                .find(|s| s.device() == w.command.device);
+            match polled_device {
                 Some(s) if s.is_given_up() => Some(Refused::Silent),
                 _ if w.until <= now => Some(Refused::TooLate),
                 _ => None,
@@ -79,14 +84,14 @@ impl Schedule {
         self.turn += 1;
         let turn = self.turn;
         let device = next.command.device;
-        let station = self.devices.iter_mut().find(|s| s.device() == device)?;
-        station.serve(turn);
+        let polled_device = self.devices.iter_mut().find(|s| s.device() == device)?;
+        polled_device.serve(turn);
         let write = Write {
-            unit: station.unit(),
+            unit: polled_device.unit(),
             start: next.command.start,
             entries: next.command.entries,
         };
-        let request = station.command(write, now);
+        let request = polled_device.command(write, now);
         let out = Out {
             harm: None,
             ahead: None,
@@ -103,7 +108,7 @@ impl Schedule {
             function: command.entries.function(),
             bytes: 0,
         });
-        self.station(command.device)?.writable_at(now, shape)
+        self.polled_device(command.device)?.writable_at(now, shape)
     }
 
     /// Returns when there is something to do about a command.
