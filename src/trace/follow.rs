@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::base::utc::Utc;
 use crate::base::{Mono, Wall};
 
-use super::cut;
 use super::decode::Body;
-use super::seen::{Line, Seen, TracedProtocol, Verdict, What};
+use super::event::{Line, TraceEvent, TracedProtocol, Verdict, What};
+use super::frames;
 
 /// The longest burst that is kept of a line that sends without a pause.
 const LONGEST_BURST: usize = 4096;
@@ -156,7 +156,7 @@ impl Default for Follower {
 
 impl Follower {
     /// Takes in the next event.
-    pub fn on(&mut self, seen: &Seen) -> Vec<Item> {
+    pub fn on(&mut self, seen: &TraceEvent) -> Vec<Item> {
         let at = seen.at;
         let mut items = Vec::new();
         if !matches!(seen.what, What::Received { .. } | What::Turn { .. }) {
@@ -197,7 +197,7 @@ impl Follower {
                 });
             }
             What::Sent { bytes, until } => {
-                let body = cut::sent(bytes, self.protocol);
+                let body = frames::sent(bytes, self.protocol);
                 let turn = self.turn.as_ref().map(|t| t.place.clone());
                 let place = turn.or_else(|| body.place());
                 items.push(Item::Frame(Frame {
@@ -298,7 +298,7 @@ impl Follower {
         let burst = std::mem::take(&mut self.burst);
         let instants = std::mem::take(&mut self.instants);
         let mut done = 0;
-        for (length, body) in cut::received(&burst, self.protocol, &self.asked) {
+        for (length, body) in frames::received(&burst, self.protocol, &self.asked) {
             let piece = done..done + length;
             done += length;
             let (Some(bytes), Some([first, .., last] | [first @ last])) =
@@ -344,7 +344,7 @@ pub struct Anchor(Option<(Mono, Wall)>);
 
 impl Anchor {
     /// Takes the pair of readings from the first event.
-    pub fn see(&mut self, seen: &Seen) {
+    pub fn see(&mut self, seen: &TraceEvent) {
         self.0.get_or_insert((seen.at, seen.wall));
     }
 

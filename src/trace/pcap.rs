@@ -13,8 +13,8 @@
 //! written when their transaction has ended.
 
 use super::decode::Body;
+use super::event::{Line, TraceEvent, TracedProtocol, Verdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
-use super::seen::{Line, Seen, TracedProtocol, Verdict};
 use super::text::millis;
 
 /// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
@@ -73,7 +73,7 @@ pub struct Capture {
 
 impl Capture {
     /// Returns the bytes that this event appends to the capture.
-    pub fn on(&mut self, seen: &Seen) -> Vec<u8> {
+    pub fn on(&mut self, seen: &TraceEvent) -> Vec<u8> {
         self.anchor.see(seen);
         let mut out = Vec::new();
         for item in self.follower.on(seen) {
@@ -297,8 +297,8 @@ fn pad(out: &mut Vec<u8>) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::event::What;
     use super::super::samples::{BEGUN, any_seen, at, open, turn};
-    use super::super::seen::What;
     use super::*;
     use crate::base::{Mono, UnitId};
     use crate::field::modbus::rtu;

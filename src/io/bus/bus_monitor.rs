@@ -18,7 +18,7 @@ use super::line::Opener;
 use crate::base::{Mono, Now};
 use crate::io::system::clock::Clock;
 use crate::spec::SerialSpec;
-use crate::trace::{Line, Seen, What};
+use crate::trace::{Line, TraceEvent, What};
 
 /// How many listeners one port may have at the same time.
 pub const LISTENERS: usize = 4;
@@ -52,14 +52,14 @@ struct Room {
 
 #[derive(Debug)]
 struct Subscriber {
-    inbox: mpsc::Sender<Seen>,
+    inbox: mpsc::Sender<TraceEvent>,
     missing: u64,
 }
 
 /// A listener. It stops listening when dropped.
 #[derive(Debug)]
 pub struct Listener {
-    events: mpsc::Receiver<Seen>,
+    events: mpsc::Receiver<TraceEvent>,
     shared: Arc<Shared>,
 }
 
@@ -184,8 +184,8 @@ impl BusMonitor {
     }
 }
 
-fn seen(at: Now, what: What) -> Seen {
-    Seen {
+fn seen(at: Now, what: What) -> TraceEvent {
+    TraceEvent {
         at: at.mono,
         wall: at.wall,
         what,
@@ -194,9 +194,9 @@ fn seen(at: Now, what: What) -> Seen {
 
 impl Subscriber {
     /// Hands the event to the listener; returns whether it still listens.
-    fn hear(&mut self, seen: &Seen) -> bool {
+    fn hear(&mut self, seen: &TraceEvent) -> bool {
         if self.missing > 0 {
-            let missing = Seen {
+            let missing = TraceEvent {
                 what: What::Missing {
                     events: self.missing,
                 },
@@ -224,12 +224,12 @@ impl Subscriber {
 
 impl Listener {
     /// Returns the next event; `None` when the port has been taken out of service.
-    pub async fn next(&mut self) -> Option<Seen> {
+    pub async fn next(&mut self) -> Option<TraceEvent> {
         self.events.recv().await
     }
 
     /// Returns the next event if one waits.
-    pub fn try_next(&mut self) -> Option<Seen> {
+    pub fn try_next(&mut self) -> Option<TraceEvent> {
         self.events.try_recv().ok()
     }
 }
@@ -377,7 +377,7 @@ mod tests {
         let LineSpec::Serial(own) = &spec.line else {
             panic!("not a serial line");
         };
-        let settings = |seen: Option<Seen>| match seen.unwrap().what {
+        let settings = |seen: Option<TraceEvent>| match seen.unwrap().what {
             What::Line(Line::Open(settings)) => settings.settings.unwrap(),
             other => panic!("{other:?}"),
         };

@@ -17,8 +17,8 @@ use crate::base::Mono;
 
 use self::lane::{Lane, LaneId};
 use super::decode::Body;
+use super::event::{Line, LineSettings, TraceEvent, Verdict};
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
-use super::seen::{Line, LineSettings, Seen, Verdict};
 use super::text::millis;
 
 /// The most blocks in a picture. A picture of more has no use, and browsers are slow with
@@ -116,7 +116,7 @@ struct Counts {
 
 impl Scope {
     /// Takes in the next event.
-    pub fn on(&mut self, seen: &Seen) {
+    pub fn on(&mut self, seen: &TraceEvent) {
         self.anchor.see(seen);
         self.reach(seen.at);
         for item in self.follower.on(seen) {

@@ -5,20 +5,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::UnitId;
 use crate::field::modbus::rtu;
+use crate::trace::event::What;
 use crate::trace::samples::{any_seen, at, open, turn};
-use crate::trace::seen::What;
 
-fn request(micros: u64, unit: u8) -> Seen {
+fn request(micros: u64, unit: u8) -> TraceEvent {
     let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
     let until = Mono::from_micros(micros + 8_000);
     at(micros, What::Sent { bytes, until })
 }
 
-fn came(micros: u64, bytes: Vec<u8>) -> Seen {
+fn came(micros: u64, bytes: Vec<u8>) -> TraceEvent {
     at(micros, What::Received { bytes })
 }
 
-fn ended(micros: u64, device: &str, verdict: Verdict) -> Seen {
+fn ended(micros: u64, device: &str, verdict: Verdict) -> TraceEvent {
     let what = What::Verdict {
         device: device.into(),
         verdict,

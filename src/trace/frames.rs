@@ -10,7 +10,7 @@ use crate::field::modbus::EXCEPTION;
 use crate::field::modbus::{ascii, rtu, tcp};
 
 use super::decode::Body;
-use super::seen::TracedProtocol;
+use super::event::TracedProtocol;
 
 /// Bytes of a DL/T 645 frame up to and including its length.
 const METER_HEAD: usize = 10;
