@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
-use alink_gateway::field::dlt645::ask::{Joined, Joining};
+use alink_gateway::field::dlt645::ask::{Reassembly, ReassemblyResult};
 use alink_gateway::field::dlt645::{Address, Edition, ValuePosition, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
@@ -171,7 +171,7 @@ fn read_meter(
     rng: &mut Rng,
 ) -> Option<Vec<u8>> {
     let mut ask = dlt645::MeterRequest::read(address, item.id, item.length());
-    let mut joining: Option<Joining> = None;
+    let mut reassembly: Option<Reassembly> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();
         let said = protocol.hear(now, &request, rng);
@@ -184,14 +184,14 @@ fn read_meter(
             return None;
         };
         assert_eq!(part.from, address);
-        let joined = match joining.take() {
-            None => Joining::begin(item.id, item.length(), part),
-            Some(joining) => joining.go_on(part),
+        let reassembled = match reassembly.take() {
+            None => Reassembly::begin(item.id, item.length(), part),
+            Some(reassembly) => reassembly.go_on(part),
         };
-        match joined {
-            Joined::Whole(data) => return Some(data),
-            Joined::Next(next, rest) => (ask, joining) = (next, Some(rest)),
-            Joined::Unfit => return None,
+        match reassembled {
+            ReassemblyResult::Whole(data) => return Some(data),
+            ReassemblyResult::Next(next, rest) => (ask, reassembly) = (next, Some(rest)),
+            ReassemblyResult::Unfit => return None,
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::spec::Framing;
 use crate::spec::raw::{End, Question};
 
 use self::request::{Outcome, Request, RequestBody};
-use super::dlt645::ask::{Joined, Joining, Wish};
+use super::dlt645::ask::{MeterOperation, Reassembly, ReassemblyResult};
 use super::dlt645::{self, frame};
 use super::modbus::{Data, Reply};
 use super::raw;
@@ -59,7 +59,7 @@ enum FrameReceiver {
     /// The length of the reply's PDU, and the receiver.
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
-    Meter(dlt645::MeterRequest, Option<Joining>, dlt645::Receiver),
+    Meter(dlt645::MeterRequest, Option<Reassembly>, dlt645::Receiver),
     Raw(Arc<Question>, raw::Receiver),
 }
 
@@ -209,7 +209,7 @@ impl Transaction {
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
         use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
-        let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
+        let FrameReceiver::Meter(ask, reassembly, _) = &mut self.receiver else {
             return garbled;
         };
         let part = match verdict {
@@ -222,17 +222,17 @@ impl Transaction {
             Spoiled => return garbled,
         };
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
-        let joined = match (joining.take(), &ask.wish) {
-            (Some(joining), _) => joining.go_on(part),
-            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
-            (None, _) => Joined::Whole(part.data),
+        let reassembled = match (reassembly.take(), &ask.operation) {
+            (Some(reassembly), _) => reassembly.go_on(part),
+            (None, MeterOperation::Read { id, length }) => Reassembly::begin(*id, *length, part),
+            (None, _) => ReassemblyResult::Whole(part.data),
         };
-        match joined {
-            Joined::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
-            Joined::Unfit => garbled,
-            Joined::Next(ask, joining) => {
+        match reassembled {
+            ReassemblyResult::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
+            ReassemblyResult::Unfit => garbled,
+            ReassemblyResult::Next(ask, reassembly) => {
                 self.collect();
-                (self.request, self.receiver) = meter(ask, Some(joining));
+                (self.request, self.receiver) = meter(ask, Some(reassembly));
                 self.frames = self.frames.saturating_add(1);
                 Step::Again
             }
@@ -381,11 +381,11 @@ fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
     }
 }
 
-fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, FrameReceiver) {
+fn meter(ask: dlt645::MeterRequest, reassembly: Option<Reassembly>) -> (Vec<u8>, FrameReceiver) {
     let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
     request.extend(ask.frame().seal());
     let receiver = dlt645::Receiver::new(ask.clone());
-    (request, FrameReceiver::Meter(ask, joining, receiver))
+    (request, FrameReceiver::Meter(ask, reassembly, receiver))
 }
 
 /// Listens to what passes by while no request is under way, in the protocol of the last

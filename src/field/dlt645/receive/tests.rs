@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::Miss;
 use crate::base::Value;
-use crate::field::dlt645::ask::{Id, Part, Wish};
+use crate::field::dlt645::ask::{Id, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
 use crate::field::dlt645::{ValuePosition, item};
 
@@ -222,7 +222,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
 fn a_wildcard_is_answered_by_whoever_it_means() {
     let ask = MeterRequest {
         address: Address::ANY,
-        wish: Wish::ReadAddress,
+        operation: MeterOperation::ReadAddress,
     };
     let wire = bytes("68 01 00 00 00 00 00 68 93 06 34 33 33 33 33 33 9D 16");
     assert_eq!(

@@ -17,7 +17,7 @@ use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
-use crate::field::dlt645::ask::Wish;
+use crate::field::dlt645::ask::MeterOperation;
 use crate::field::modbus::in_flight::Fault;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
@@ -458,9 +458,11 @@ impl Report {
                     EntryRange::written(write).count,
                     write.start
                 ),
-                (_, RequestBody::Meter(ask)) => match &ask.wish {
-                    Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
-                    Wish::ReadAddress | Wish::Write { .. } => String::new(),
+                (_, RequestBody::Meter(ask)) => match &ask.operation {
+                    MeterOperation::Read { id, .. } | MeterOperation::Follow { id, .. } => {
+                        format!("datum {id}")
+                    }
+                    MeterOperation::ReadAddress | MeterOperation::Write { .. } => String::new(),
                 },
                 (_, RequestBody::Raw(question)) => format!("request {}", question.name),
             }
