@@ -33,7 +33,7 @@ use crate::base::{LogEvent, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
 use crate::io::control::{self, AdminRequest};
-use crate::io::files::settings::{Loaded, Misfit};
+use crate::io::files::settings::{Loaded, RemoteMismatch};
 use crate::io::log::{self, Journal};
 use crate::io::store::learned::Learned;
 use crate::io::store::secret_store::SecretStore;
@@ -69,7 +69,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
-pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+pub fn run(loaded: Loaded, mismatch: Option<RemoteMismatch>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(headroom::BLOCKING)
@@ -77,7 +77,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
         .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
-    let ended = runtime.block_on(serve(loaded, misfit, config));
+    let ended = runtime.block_on(serve(loaded, mismatch, config));
     // A name look-up that hangs must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -87,7 +87,11 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+pub async fn serve(
+    mut loaded: Loaded,
+    mismatch: Option<RemoteMismatch>,
+    config: &Path,
+) -> Result<(), Ended> {
     headroom::keep_threads().await;
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
@@ -104,8 +108,8 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     for failed in failed {
         journal.tell(&failed);
     }
-    if let Some(misfit) = misfit {
-        apply_remote::set_aside(misfit, &loaded.state_dir, &journal);
+    if let Some(mismatch) = mismatch {
+        apply_remote::set_aside(mismatch, &loaded.state_dir, &journal);
     }
     let (secret_store, notice) = SecretStore::open(&loaded.state_dir);
     if let Some(notice) = notice {

@@ -16,7 +16,7 @@ use alink_gateway::base::{Evidence, FieldEvent, Now, Proof, Reading, Rng, UnitId
 use alink_gateway::field::dlt645::{Item, ValuePosition};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
-use alink_gateway::io::files::settings::Surroundings;
+use alink_gateway::io::files::settings::LoadContext;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
@@ -85,7 +85,7 @@ fn spec(text: &str) -> Arc<Spec> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gateway.yaml");
     fs::write(&path, format!("{HEAD}{text}")).unwrap();
-    let loaded = settings::load_whatever_the_load(&path, &Surroundings::of_person());
+    let loaded = settings::load_whatever_the_load(&path, &LoadContext::of_person());
     Arc::new(loaded.unwrap_or_else(|report| panic!("{report}")).spec)
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, EventKind, JournalField, Level, LogEvent, PortId};
 use alink_gateway::fleet;
-use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::io::log::{Journal, Sink};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::spec::Spec;
@@ -82,7 +82,7 @@ devices:
     let file = folder.path().join("gateway.yaml");
     fs::write(&file, yaml).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    let loaded = load_in(&file, &Surroundings::default()).unwrap_or_else(|e| panic!("{e}"));
+    let loaded = load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"));
     Arc::new(loaded.spec)
 }
 

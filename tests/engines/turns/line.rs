@@ -122,7 +122,7 @@ pub(crate) fn installation(profiles: &str, points: &str, devices: &str) -> Spec 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.yaml");
     std::fs::write(&file, &text).unwrap();
-    match settings::load_in(&file, &settings::Surroundings::default()) {
+    match settings::load_in(&file, &settings::LoadContext::default()) {
         Ok(loaded) => loaded.spec,
         Err(report) => panic!("{report}\n{text}"),
     }

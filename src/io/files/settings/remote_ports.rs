@@ -24,7 +24,7 @@ pub(super) fn check(
 ) -> Result<(), Report> {
     let listed = !spec.cloud.remote.devices.is_empty();
     let ports = spec.ports.iter().zip(positions);
-    let theirs = ports.filter(|(_, position)| position.file.as_ref() == file);
+    let remote_file = ports.filter(|(_, position)| position.file.as_ref() == file);
     let problem = |(port, position): (&LineSpec, &SourcePosition)| {
         let LineSpec::Serial(serial) = port else {
             return None;
@@ -44,7 +44,7 @@ pub(super) fn check(
             hint: Some(DEVICE_HINT.into()),
         })
     };
-    let problems: Vec<_> = theirs
+    let problems: Vec<_> = remote_file
         .filter_map(|(port, position)| problem((&port.line, position)))
         .collect();
     match problems.is_empty() {
