@@ -17,7 +17,7 @@
 //!
 //! When a device's session is lost, all its readings that are not settled go back to the
 //! backlog. When the connection ends, the unsettled readings of all devices go back. Which
-//! sessions are suspect, and prove that they are alive, is in [`session_probes`].
+//! sessions are in doubt, and prove that they are alive, is in [`session_probes`].
 
 pub(crate) mod batch;
 mod message;
@@ -459,7 +459,7 @@ impl PublishQueue {
         };
         if is_late {
             outbox.count().late_replies += 1;
-        } else if alone.is_none_or(|id| !self.probes.is_suspect(id)) {
+        } else if alone.is_none_or(|id| !self.probes.is_in_doubt(id)) {
             self.sendings.count(now, alone.is_some(), false);
         }
         if let Some(id) = alone {
@@ -659,7 +659,7 @@ impl PublishQueue {
     }
 
     /// Takes note of the time: gives up replies that are overdue, counts accepted readings,
-    /// and asks suspects. Returns `None` if nothing was due; else the devices whose silence
+    /// and asks devices in doubt. Returns `None` if nothing was due; else the devices whose silence
     /// means that they have no session.
     pub(crate) fn on_time(&mut self, now: Mono, outbox: &mut Outbox) -> Option<Vec<DeviceId>> {
         if self.wake_at()?.at > now {
@@ -711,7 +711,7 @@ impl PublishQueue {
             self.sendings.count(now, false, true);
             return None;
         };
-        if !self.probes.is_suspect(id) {
+        if !self.probes.is_in_doubt(id) {
             self.sendings.count(now, true, true);
         }
         self.probes.unheard(now, id, one.sent);

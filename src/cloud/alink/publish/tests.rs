@@ -174,7 +174,7 @@ fn what_is_accepted_provisionally_is_found_by_its_device() {
 // --- probes -------------------------------------------------------------------
 
 #[test]
-fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
+fn each_device_proves_its_session_in_turn_and_those_in_doubt_do_at_once() {
     let mut probes = SessionProbes::new();
     for n in 0..60 {
         probes.proved(s(0), DeviceId(n));
@@ -195,14 +195,14 @@ fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
     assert!((55..=61).contains(&cycle), "{cycle}");
     assert_eq!(probes.due(), None, "no wake-ups for that");
     probes.doubt_others(s(100));
-    assert!(probes.is_suspect(ONE));
+    assert!(probes.is_in_doubt(ONE));
     let urgent = asked(&mut probes, 100, 105);
     assert!(urgent >= 59, "{urgent}");
-    assert!(!probes.is_suspect(ONE));
+    assert!(!probes.is_in_doubt(ONE));
 }
 
 #[test]
-fn a_suspect_with_nothing_to_say_repeats_its_last_value() {
+fn a_device_in_doubt_with_nothing_to_say_repeats_its_last_value() {
     let mut probes = SessionProbes::new();
     probes.proved(s(0), ONE);
     probes.proved(s(0), TWO);
