@@ -34,11 +34,11 @@
 //! ([`crate::field::plan::holes`], [`super::plan`]). [`Schedule::poll_finding`] hands out
 //! what was found.
 
-mod alike;
 pub mod budget;
 pub mod command;
 mod commands;
 pub mod interval_stretch;
+mod reply_classes;
 mod time;
 mod turns;
 
@@ -61,7 +61,7 @@ use crate::field::transaction::request::{Outcome, Request};
 
 use self::turns::{AttemptKind, Impact};
 
-use alike::assign_reply_classes;
+use reply_classes::assign_reply_classes;
 
 /// How long to wait when there is nothing to do but to wait for replies. Nothing happens
 /// before a reply comes, and the caller asks again then.

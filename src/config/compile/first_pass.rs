@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::Digest;
 use crate::config::compile::device_registry::DeviceRegistry;
 use crate::config::compile::second_pass::SecondPass;
-use crate::config::protocols::alike;
+use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::contents::contents;
 use crate::config::reader::environment;
@@ -314,7 +314,7 @@ impl FirstPass {
         let secrets = products.iter_mut().map(|(_, secret)| secret);
         let secrets = secrets.chain(registry.all.iter_mut().map(|device| &mut device.secret));
         remote::bind_secrets(&platform.remote, secrets, &mut notes);
-        alike::check(&registry, &ports, &mut notes);
+        ambiguous_replies::check(&registry, &ports, &mut notes);
         // systemd kills the service after 90 s unless its unit says otherwise.
         let most = Duration::from_secs(90);
         let stop_within = s

@@ -43,13 +43,13 @@ use crate::io::bus::port_thread::LONGEST_DOZE;
 use crate::io::system::clock::Clock;
 
 mod flood;
-mod many;
-mod plain;
+mod in_flight;
+mod serial;
 mod tcp;
 
 use self::flood::{Flood, Inflow};
-pub use self::many::FinishedRequest;
-use self::many::InFlightRequest;
+pub use self::in_flight::FinishedRequest;
+use self::in_flight::InFlightRequest;
 
 /// A sender that talks for this long before a request is not going to stop for it.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ pub struct Exchange {
 enum Framer {
     /// Frames without transaction ids, with the listener for frames that pass while no request
     /// is outstanding.
-    Plain(Framing, IdleListener),
+    Serial(Framing, IdleListener),
     /// Modbus TCP with its MBAP header, over the life of the connection.
     Tcp(Stream),
 }
@@ -172,7 +172,7 @@ impl Exchange {
             tap,
             silence: Silence::of(spec),
             framer: match spec.framing() {
-                Some(framing) => Framer::Plain(framing, IdleListener::new(framing)),
+                Some(framing) => Framer::Serial(framing, IdleListener::new(framing)),
                 None => Framer::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             pauses: Pauses::new(
@@ -206,7 +206,7 @@ impl Exchange {
     pub const fn next_number(&self) -> Option<u16> {
         match &self.framer {
             Framer::Tcp(stream) => Some(stream.next_number()),
-            Framer::Plain(..) => None,
+            Framer::Serial(..) => None,
         }
     }
 
@@ -244,12 +244,12 @@ impl Exchange {
     pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
-            let reading = matches!(&self.framer, Framer::Plain(_, r) if r.is_reading());
+            let reading = matches!(&self.framer, Framer::Serial(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
                 Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
-                    if let Framer::Plain(_, passing) = &mut self.framer
+                    if let Framer::Serial(_, passing) = &mut self.framer
                         && self.clock.now().mono >= frame_end
                     {
                         if reading {
@@ -274,7 +274,7 @@ impl Exchange {
     /// The line is lost.
     pub async fn run(&mut self, request: &Request) -> Result<Ended, Lost> {
         let ended = match self.framer {
-            Framer::Plain(framing, _) => self.run_plain(request, framing).await,
+            Framer::Serial(framing, _) => self.run_serial(request, framing).await,
             Framer::Tcp(_) => self.run_tcp(request).await,
         };
         match ended {
@@ -397,7 +397,7 @@ impl Exchange {
 
     fn pass_by(&mut self, n: usize) {
         match &mut self.framer {
-            Framer::Plain(_, passing) => passing.push(&self.buffer[..n]),
+            Framer::Serial(_, passing) => passing.push(&self.buffer[..n]),
             // No request is outstanding that the reply could settle.
             Framer::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
@@ -405,7 +405,7 @@ impl Exchange {
 
     fn traffic(&mut self) -> OtherTraffic {
         let mut traffic = match &mut self.framer {
-            Framer::Plain(_, passing) => passing.take_traffic(),
+            Framer::Serial(_, passing) => passing.take_traffic(),
             Framer::Tcp(stream) => stream.traffic(),
         };
         if let Some(echo) = &mut self.echo {

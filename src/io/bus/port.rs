@@ -31,8 +31,8 @@
 mod commands;
 mod connection;
 mod echo_statistics;
+mod in_flight;
 mod load;
-mod many;
 mod report;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -105,7 +105,7 @@ impl Exchange {
     fn stream(&mut self) -> Option<&mut Stream> {
         match &mut self.framer {
             Framer::Tcp(stream) => Some(stream),
-            Framer::Plain(..) => None,
+            Framer::Serial(..) => None,
         }
     }
 

@@ -130,7 +130,7 @@ impl Exchange {
     pub fn take_twice(&mut self) -> u32 {
         match &mut self.framer {
             Framer::Tcp(stream) => stream.take_twice(),
-            Framer::Plain(..) => 0,
+            Framer::Serial(..) => 0,
         }
     }
 

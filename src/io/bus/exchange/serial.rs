@@ -20,7 +20,7 @@ use crate::io::bus::port_thread;
 use crate::io::bus::port_thread::{AWAKE, LONGEST_DOZE};
 
 impl Exchange {
-    pub(super) async fn run_plain(
+    pub(super) async fn run_serial(
         &mut self,
         request: &Request,
         framing: Framing,
@@ -51,7 +51,7 @@ impl Exchange {
                 ..OtherTraffic::default()
             });
             traffic.add(passed);
-            if let Framer::Plain(_, passing) = &mut self.framer {
+            if let Framer::Serial(_, passing) = &mut self.framer {
                 passing.follow(&transaction);
             }
             match self.receive(&mut transaction, sent, request).await? {
@@ -103,7 +103,7 @@ impl Exchange {
                 Ok(Some(n)) => {
                     // A reply of Modbus ASCII is taken at its CR; its LF belongs to it.
                     let is_line_end = self.buffer[..n] == *b"\n"
-                        && matches!(self.framer, Framer::Plain(Framing::Ascii, _));
+                        && matches!(self.framer, Framer::Serial(Framing::Ascii, _));
                     spoke |= !is_line_end;
                     self.pass_by(n);
                 }
@@ -113,7 +113,7 @@ impl Exchange {
                 return Ok(false);
             }
         }
-        if let Framer::Plain(_, passing) = &mut self.framer {
+        if let Framer::Serial(_, passing) = &mut self.framer {
             passing.silence();
         }
         Ok(true)
