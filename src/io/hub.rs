@@ -119,7 +119,7 @@ pub async fn run(
 ) {
     let mut outbox = Outbox {
         link: ends.link.outgoing,
-        held: None,
+        pending: None,
     };
     hand_over(&mut hub, &secret_writer, clock);
     hub.handle(clock.now(), Input::SecretStore { usable: false });
@@ -193,7 +193,7 @@ pub async fn run(
                     }
                     if let Some(wire) = wire {
                         ends.link.incoming = wire.incoming;
-                        outbox = Outbox { link: wire.outgoing, held: None };
+                        outbox = Outbox { link: wire.outgoing, pending: None };
                     }
                     let again = secret_writer.respec(spec.clone(), &changes);
                     hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
@@ -274,7 +274,7 @@ impl ClockWatch {
 /// The sending side towards the link; holds at most one command that did not fit.
 struct Outbox {
     link: Outgoing,
-    held: Option<LinkCommand>,
+    pending: Option<LinkCommand>,
 }
 
 impl Outbox {
@@ -288,20 +288,20 @@ impl Outbox {
         journal: &Journal,
     ) -> Drained {
         loop {
-            if let Some(command) = self.held.take() {
+            if let Some(command) = self.pending.take() {
                 match self.link.try_send(command) {
                     // A link that has ended takes nothing. A gateway that is not commissioned has
                     // no link; otherwise the whole service is ending.
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
-                        self.held = Some(command);
+                        self.pending = Some(command);
                         return Drained::Dry;
                     }
                 }
             }
             match hub.poll(clock.now()) {
                 None => return Drained::Dry,
-                Some(Output::Link(command)) => self.held = Some(command),
+                Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
                 Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
                 // If the remote task were ever lost, it would time out in the coordinator.
@@ -314,17 +314,17 @@ impl Outbox {
 
     /// Waits until the held command fits; for ever if none is held.
     async fn fits(&self) {
-        match &self.held {
+        match &self.pending {
             Some(command) => self.link.writable(command).await,
             None => std::future::pending().await,
         }
     }
 
     async fn finish(mut self) {
-        while let Some(command) = self.held.take() {
+        while let Some(command) = self.pending.take() {
             self.link.writable(&command).await;
             if let Err(TrySendError::Full(command)) = self.link.try_send(command) {
-                self.held = Some(command);
+                self.pending = Some(command);
             }
         }
     }

@@ -57,7 +57,7 @@ const SERVER: u32 = 502;
 const CLIENT: u32 = 49_152;
 
 /// The most frames that are held. If a transaction has more, they are written at once.
-const MOST_HELD: usize = 16;
+const MOST_BUFFERED: usize = 16;
 
 /// Writes the capture of one port.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,7 @@ pub struct Capture {
     follower: Follower,
     begun: bool,
     /// The held frames, written when their outcome is known, with their comments.
-    held: Vec<(Frame, Vec<String>)>,
+    buffered: Vec<(Frame, Vec<String>)>,
     /// Comments for the next frame.
     told: Vec<String>,
 }
@@ -110,7 +110,7 @@ impl Capture {
                 self.tell(words);
             }
             Item::Frame(frame) => {
-                if self.held.len() >= MOST_HELD {
+                if self.buffered.len() >= MOST_BUFFERED {
                     self.release(out);
                 }
                 let mut comments = std::mem::take(&mut self.told);
@@ -126,13 +126,13 @@ impl Capture {
                     let asks = frame.side == Side::Master;
                     comments.push(frame.body.words(asks, frame.bytes.len()));
                 }
-                self.held.push((frame, comments));
+                self.buffered.push((frame, comments));
             }
             Item::Timeout { at, since, .. } => {
                 let waited = millis(at.since(since));
                 let words = format!("no reply within {waited}");
-                let mut held = self.held.iter_mut().rev();
-                match held.find(|(frame, _)| frame.side == Side::Master) {
+                let mut buffered = self.buffered.iter_mut().rev();
+                match buffered.find(|(frame, _)| frame.side == Side::Master) {
                     Some((_, comments)) => comments.push(words),
                     None => self.tell(words),
                 }
@@ -158,7 +158,7 @@ impl Capture {
 
     /// Comments on the last frame, or else on the next.
     fn note(&mut self, words: String) {
-        match self.held.last_mut() {
+        match self.buffered.last_mut() {
             Some((_, comments)) => comments.push(words),
             None => self.tell(words),
         }
@@ -174,7 +174,7 @@ impl Capture {
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
-        for (frame, comments) in std::mem::take(&mut self.held) {
+        for (frame, comments) in std::mem::take(&mut self.buffered) {
             if !self.begun {
                 // The port has never been open, or its first event was lost.
                 begin(out, "port", "");

@@ -48,7 +48,7 @@ async fn a_client_that_does_not_look_takes_wrong_values_and_is_found_out() {
         if let Ok(Ok(Ok(got))) = tokio::time::timeout(TIMEOUT, read).await {
             let now = clock.now().wall;
             let from = Wall::from_millis(now.as_millis() - JOURNEY);
-            wrong += u32::from(!unit().held(from..=now, Table::HoldingRegister, address, &got));
+            wrong += u32::from(!unit().had(from..=now, Table::HoldingRegister, address, &got));
         }
     }
     assert!(wrong > 10, "{wrong}");

@@ -212,7 +212,7 @@ impl World {
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
                 let unit = line.unit(device.unit).unwrap();
                 let address = point.address.as_modbus().unwrap();
-                unit.held(window, address.table, address.start, &[n as u16])
+                unit.had(window, address.table, address.start, &[n as u16])
             }),
         }
     }

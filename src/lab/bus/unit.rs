@@ -108,7 +108,7 @@ impl Unit {
     /// Returns whether these values stood in adjacent entries from `first` on, all at
     /// one moment, at some time in `window`.
     #[must_use]
-    pub fn held(
+    pub fn had(
         &self,
         window: RangeInclusive<Wall>,
         table: Table,
@@ -362,14 +362,14 @@ mod tests {
         let at = noon().wall.as_millis();
         let wall = Wall::from_millis;
         let now: Vec<u16> = (3..6).map(|a| word(&u, Table::Coil, a)).collect();
-        assert!(u.held(wall(at)..=wall(at), Table::Coil, 3, &now));
+        assert!(u.had(wall(at)..=wall(at), Table::Coil, 3, &now));
         let regs = |ms, a| u.at(wall(ms), Table::HoldingRegister, a).unwrap();
         let old = [regs(at, 0), regs(at, 1)];
         let torn = [regs(at, 0), regs(at + 1000, 1)];
         let window = wall(at)..=wall(at + 2000);
-        assert!(u.held(window.clone(), Table::HoldingRegister, 0, &old));
-        assert!(!u.held(window, Table::HoldingRegister, 0, &torn));
+        assert!(u.had(window.clone(), Table::HoldingRegister, 0, &old));
+        assert!(!u.had(window, Table::HoldingRegister, 0, &torn));
         let later = wall(at + 1000)..=wall(at + 2000);
-        assert!(!u.held(later, Table::HoldingRegister, 0, &old));
+        assert!(!u.had(later, Table::HoldingRegister, 0, &old));
     }
 }

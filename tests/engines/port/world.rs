@@ -248,7 +248,7 @@ impl World {
         self.rig.with(|line, _| {
             let unit = line.unit(device.unit).unwrap();
             let address = point.address.as_modbus().unwrap();
-            unit.held(from..=at, address.table, address.start, words)
+            unit.had(from..=at, address.table, address.start, words)
         })
     }
 

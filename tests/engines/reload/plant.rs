@@ -297,7 +297,7 @@ impl Plant {
             let window = Wall::from_millis(time.as_millis() - 1_000)..=time;
             let held = rigs[&format!("line{line}")].with(|line, _| {
                 line.unit(UnitId(unit))
-                    .is_some_and(|u| u.held(window, Table::HoldingRegister, address, &[value]))
+                    .is_some_and(|u| u.had(window, Table::HoldingRegister, address, &[value]))
             });
             assert!(held, "never held: {v:?}");
         }

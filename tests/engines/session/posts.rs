@@ -127,7 +127,7 @@ fn readings_wait_for_the_time_and_leave_with_the_one_they_were_read_at() {
             }
         }
     }
-    assert_eq!((asked, w.cloud.counters().held), (3, 1));
+    assert_eq!((asked, w.cloud.counters().unstamped), (3, 1));
     assert!(posts > 0);
 }
 

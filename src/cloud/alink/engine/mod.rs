@@ -309,7 +309,7 @@ impl Cloud {
             None => {
                 let most = self.spec.cloud.post.queue;
                 self.timestamps
-                    .hold(now.mono, reading, most, &mut self.outbox);
+                    .keep_unstamped(now.mono, reading, most, &mut self.outbox);
             }
         }
     }
@@ -376,7 +376,7 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.timestamps.held()
+        self.posts.len() + self.timestamps.unstamped()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
