@@ -19,7 +19,7 @@ const ILLEGAL_VALUE: u8 = 3;
 /// Contract: [`Unit::answer`] takes a request PDU and returns the reply PDU, normal or
 /// exception; the line or rack that holds the unit decides whether, when and in what
 /// state the reply arrives. [`Unit::truth`] says what stands in any entry at any time,
-/// [`Unit::held`] whether given values stood there together.
+/// [`Unit::had`] whether given values stood there together.
 #[derive(Clone, Debug)]
 pub struct Unit {
     life: Life,
