@@ -13,8 +13,8 @@ pub enum Answer {
     Status(Box<Status>),
     /// The state of one device.
     Device(Box<Device>),
-    /// An event on a port, in the types of `trace/event.rs`.
-    TraceEvent(Json),
+    /// An event on a port, in the types of `trace/event.rs`; clients know it by this name.
+    Seen(Json),
     /// The configuration was loaded anew, or is wrong.
     Reload(Reloaded),
     /// One part of a longer text.
@@ -122,7 +122,7 @@ mod tests {
         prop_oneof![
             statuses().prop_map(|s| Answer::Status(Box::new(s))),
             devices().prop_map(|d| Answer::Device(Box::new(d))),
-            ".*".prop_map(|why| Answer::TraceEvent(serde_json::json!({ "why": why }))),
+            ".*".prop_map(|why| Answer::Seen(serde_json::json!({ "why": why }))),
             (".*", ".*").prop_map(|(name, text)| Answer::Part { name, text }),
             ".*".prop_map(|what| Answer::Done { what }),
             ".*".prop_map(|why| Answer::error(Kind::Failed, why)),

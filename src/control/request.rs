@@ -39,7 +39,7 @@ pub enum Request {
         name: String,
     },
     /// Events on one port from now on, until the client closes the connection or the port is
-    /// taken out of service: [`super::Answer::TraceEvent`].
+    /// taken out of service: [`super::Answer::Seen`].
     Trace {
         /// The port's name in the configuration.
         port: String,

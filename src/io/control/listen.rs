@@ -91,7 +91,7 @@ async fn hear(
             };
         }
         match Answer::read(&line)? {
-            Answer::TraceEvent(seen) => {
+            Answer::Seen(seen) => {
                 heard = true;
                 let flow = each(serde_json::from_value(seen)?);
                 if flow.is_break() {

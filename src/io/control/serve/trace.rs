@@ -60,6 +60,6 @@ fn lines(first: TraceEvent, listener: &mut Listener) -> Result<String, Gone> {
 }
 
 fn line(seen: &TraceEvent) -> Result<String, Gone> {
-    let answer = serde_json::to_value(seen).map(Answer::TraceEvent);
+    let answer = serde_json::to_value(seen).map(Answer::Seen);
     answer.and_then(|a| a.line()).map_err(|_| Gone)
 }
