@@ -12,6 +12,7 @@
 //! | Was that an answer, and what does it mean? | [`field`] |
 //! | Is the device alive, and why not? | [`fleet`] |
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
+//! | What becomes of values while nothing can be delivered? | [`spool`] |
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
 //! | What may be asked of the running service, and in which words? | [`control`] |
@@ -34,6 +35,7 @@
 //!           trace                   what is on the wire, for people
 //! floor 2   config field fleet cloud control   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
+//!           spool                   values on flash that could not be delivered
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
 //! ```
@@ -54,6 +56,7 @@
 
 pub mod base;
 pub mod spec;
+pub mod spool;
 
 pub mod cloud;
 pub mod config;

@@ -6,23 +6,21 @@
 //! reply. Its buffer is bounded.
 
 use crate::base::{Miss, UnitId};
-use crate::spec::dlt645::Address;
+use crate::spec::BusAddress;
 
 use crate::field::modbus::EXCEPTION;
 
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherTraffic {
-    /// Units whose well-formed replies passed by without being waited for.
-    pub overheard: Vec<UnitId>,
+    /// The senders of well-formed replies that passed by without being waited for.
+    pub overheard: Vec<BusAddress>,
     /// The last reply of the asked unit that was not the reply to the request.
     pub mismatch: Option<Mismatch>,
     /// The unit under whose address a reply like the expected one came, if not the asked
     /// unit's.
     pub misaddressed: Option<UnitId>,
-    /// Meters of DL/T 645 whose well-formed replies passed by without being waited for.
-    pub meters: Vec<Address>,
-    /// Well-formed frames that were not the reply, `overheard` and `meters` included.
+    /// Well-formed frames that were not the reply, `overheard` included.
     pub foreign: u32,
     /// Our own requests, heard back through an adapter that is not configured to hear itself,
     /// or heard more often than once.
@@ -91,7 +89,6 @@ impl OtherTraffic {
         self.overheard.extend(other.overheard);
         self.mismatch = other.mismatch.or(self.mismatch);
         self.misaddressed = other.misaddressed.or(self.misaddressed);
-        self.meters.extend(other.meters);
         self.foreign = self.foreign.saturating_add(other.foreign);
         self.echoes = self.echoes.saturating_add(other.echoes);
         self.expected_echoes = self.expected_echoes.saturating_add(other.expected_echoes);

@@ -46,9 +46,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng, UnitId};
-use crate::spec::dlt645::Address;
-use crate::spec::{Priority, ProfileSpec, Spec};
+use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng};
+use crate::spec::{BusAddress, Priority, ProfileSpec, Spec};
 
 use self::budget::Budget;
 use self::command::Commands;
@@ -363,19 +362,10 @@ impl Schedule {
         }
     }
 
-    /// Takes a well-formed reply of this unit that was not waited for. If the reply can be to
+    /// Takes a well-formed reply from `sender` that was not waited for. If the reply can be to
     /// a request that was given up, its device lives: the device is returned, and polled in
     /// full again.
-    pub fn overheard(&mut self, now: Mono, unit: UnitId) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter().is_none() && s.unit() == unit)
-    }
-
-    /// Does the same for a meter of DL/T 645.
-    pub fn overheard_meter(&mut self, now: Mono, meter: Address) -> Option<DeviceId> {
-        self.passed_by(now, |s| s.meter().is_some_and(|own| own.means(meter)))
-    }
-
-    fn passed_by(&mut self, now: Mono, is: impl Fn(&PolledDevice) -> bool) -> Option<DeviceId> {
+    pub fn overheard(&mut self, now: Mono, sender: BusAddress) -> Option<DeviceId> {
         // A reply that names no sender by a standard was recognised as the reply to the last
         // question. It may be the reply of a neighbour in the same reply class.
         let last = self.devices.iter().max_by_key(|s| s.served());
@@ -387,7 +377,7 @@ impl Schedule {
             None => !s.has_unaddressed_replies(),
         };
         let mut all = self.devices.iter_mut();
-        let polled_device = all.find(|s| is(s) && is_it(s))?;
+        let polled_device = all.find(|s| s.address().means(sender) && is_it(s))?;
         let owed = polled_device.owes_a_reply();
         polled_device.passed_by(now);
         self.findings.extend(polled_device.take_findings());
@@ -426,7 +416,7 @@ impl Schedule {
         let polled_device = &mut self.devices[polled_device];
         polled_device.serve(self.turn);
         if let Some(slot) = polled_device.slots_mut().get_mut(request.block) {
-            request.since = slot.waits.take();
+            request.since = slot.end_wait();
         }
         let out = Out {
             harm,

@@ -94,11 +94,14 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
     let devices = (1u8..)
         .zip(profiles)
         .map(|(unit, profile)| DeviceSpec {
-            meter: None,
             serial: None,
             name: format!("d{unit}"),
             port: PortId(0),
-            unit: UnitId(unit),
+            address: match profile.protocol {
+                Protocol::Modbus => BusAddress::Modbus(UnitId(unit)),
+                Protocol::Dlt645(_) => BusAddress::Dlt645(dlt645::Address::ANY),
+                Protocol::Raw(_) => BusAddress::Raw(Some(UnitId(unit))),
+            },
             profile: Arc::new(profile),
             product_key: ProductKey::new("a1"),
             device_name: DeviceName::new(&format!("d{unit}")),

@@ -1,9 +1,67 @@
-//! Where a point is, in the words of its protocol.
+//! Where a device is on its line and where a point is in the device, in the words of its
+//! protocol.
 //!
 //! Each protocol has an address of its own, and no protocol borrows another's: a new protocol is
 //! a variant here, and every match that has to know it stops compiling.
 
-use super::dlt645::ValuePosition;
+use super::dlt645::{Address, ValuePosition};
+use crate::base::UnitId;
+
+/// The address of a device on its line; unique there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BusAddress {
+    /// Of a Modbus device.
+    Modbus(UnitId),
+    /// Of a DL/T 645 meter.
+    Dlt645(Address),
+    /// Of a device whose protocol has no standard: what its requests call it stands in them. On
+    /// Modbus TCP they travel under this unit id.
+    Raw(Option<UnitId>),
+}
+
+impl BusAddress {
+    /// Returns the unit id, if there is one.
+    #[must_use]
+    pub const fn unit(self) -> Option<UnitId> {
+        match self {
+            BusAddress::Modbus(unit) => Some(unit),
+            BusAddress::Raw(unit) => unit,
+            BusAddress::Dlt645(_) => None,
+        }
+    }
+
+    /// Returns the address of the meter, if it is one of DL/T 645.
+    #[must_use]
+    pub const fn meter(self) -> Option<Address> {
+        match self {
+            BusAddress::Dlt645(meter) => Some(meter),
+            BusAddress::Modbus(_) | BusAddress::Raw(_) => None,
+        }
+    }
+
+    /// Whether both addresses are the same place on a line, whatever protocol is spoken there.
+    #[must_use]
+    pub fn is_at(self, other: BusAddress) -> bool {
+        match (self, other) {
+            (BusAddress::Dlt645(here), BusAddress::Dlt645(there)) => here == there,
+            (BusAddress::Dlt645(_), _) | (_, BusAddress::Dlt645(_)) => false,
+            (
+                BusAddress::Modbus(_) | BusAddress::Raw(_),
+                BusAddress::Modbus(_) | BusAddress::Raw(_),
+            ) => self.unit() == other.unit(),
+        }
+    }
+
+    /// Whether a reply from `sender` can be the reply of the device at this address, which may
+    /// be a wildcard.
+    #[must_use]
+    pub fn means(self, sender: BusAddress) -> bool {
+        match (self, sender) {
+            (BusAddress::Dlt645(meter), BusAddress::Dlt645(sender)) => meter.means(sender),
+            _ => self.is_at(sender),
+        }
+    }
+}
 
 /// Where the value of a point is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,5 +163,25 @@ impl PointAddress {
             PointAddress::Modbus(address) => Some(address),
             PointAddress::Dlt645(_) | PointAddress::Raw(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_comes_from_the_place_that_was_asked_or_that_a_wildcard_means() {
+        let modbus = |n| BusAddress::Modbus(UnitId(n));
+        let carried = |n| BusAddress::Raw(Some(UnitId(n)));
+        let own = BusAddress::Raw(None);
+        let meter = BusAddress::Dlt645(Address::parse("000000000161").unwrap());
+        let any = BusAddress::Dlt645(Address::ANY);
+        // A question that Modbus TCP carries goes to a unit.
+        assert!(modbus(1).means(modbus(1)) && carried(1).means(modbus(1)) && own.means(own));
+        assert!(!modbus(1).means(modbus(2)) && !carried(1).means(own) && !own.means(modbus(0)));
+        assert!(meter.means(meter) && any.means(meter) && !meter.means(any));
+        assert!(!any.means(modbus(1)) && !modbus(1).means(meter) && !own.means(meter));
+        assert!(!any.is_at(meter) && meter.is_at(meter) && carried(1).is_at(modbus(1)));
     }
 }

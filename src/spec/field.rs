@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::{Address, Item};
+use super::dlt645::Item;
 use super::raw::Question;
 use super::{
-    Adapter, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits, Table,
-    TransactionIds,
+    Adapter, BusAddress, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits,
+    Table, TransactionIds,
 };
-use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
+use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
 /// A physical port and its settings. One task owns it.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,11 +199,8 @@ pub struct DeviceSpec {
     pub name: String,
     /// The port that the device is connected to.
     pub port: PortId,
-    /// Its Modbus address on the port; unique there. 0 if the device speaks another protocol, and
-    /// then without meaning.
-    pub unit: UnitId,
-    /// Its address on the port if it is a meter of DL/T 645; unique there.
-    pub meter: Option<Address>,
+    /// Its address on the port, in the protocol of its profile.
+    pub address: BusAddress,
     /// Settings of the line while the device is polled, if they differ from the port's.
     pub serial: Option<Arc<SerialSpec>>,
     /// The points of the device. Shared by all devices of the kind.
@@ -229,14 +226,10 @@ impl DeviceSpec {
     /// 000000123456`; `None` for a device without an address.
     #[must_use]
     pub fn place(&self) -> Option<String> {
-        match (&self.profile.protocol, self.meter) {
-            (Protocol::Modbus, _) => Some(format!("unit {}", self.unit)),
-            (Protocol::Dlt645(_), Some(meter)) => Some(format!("address {meter}")),
-            (Protocol::Raw(questions), _) => {
-                let unit = questions.iter().find_map(|q| q.carried)?;
-                Some(format!("unit {unit}"))
-            }
-            (Protocol::Dlt645(_), None) => None,
+        match self.address {
+            BusAddress::Modbus(unit) | BusAddress::Raw(Some(unit)) => Some(format!("unit {unit}")),
+            BusAddress::Dlt645(meter) => Some(format!("address {meter}")),
+            BusAddress::Raw(None) => None,
         }
     }
 }

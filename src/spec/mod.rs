@@ -16,7 +16,9 @@ pub mod reload;
 pub mod remote;
 pub mod value;
 
-pub use address::{DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table};
+pub use address::{
+    BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
+};
 pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,

@@ -274,8 +274,7 @@ impl DeviceChange {
         let DeviceSpec {
             name,
             port,
-            unit,
-            meter,
+            address,
             serial,
             profile,
             // The identity is the same; otherwise this would be another device.
@@ -288,7 +287,7 @@ impl DeviceChange {
         } = before;
         DeviceChange {
             name: *name != now.name,
-            moved: (*port, *unit, *meter) != (now.port, now.unit, now.meter),
+            moved: *port != now.port || !address.is_at(now.address),
             polling: (*response_timeout, *turnaround) != (now.response_timeout, now.turnaround)
                 || *serial != now.serial
                 || *profile != now.profile,

@@ -168,7 +168,10 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
 
         let alive = |house: &mut House, alive| {
             for n in 0..31 {
-                let unit = house.spec.devices[DeviceId(n).index()].unit;
+                let unit = house.spec.devices[DeviceId(n).index()]
+                    .address
+                    .unit()
+                    .unwrap();
                 house.wires[0].with(|line| {
                     line.unit_mut(unit).unwrap().behaviour.alive = alive;
                 });
@@ -201,7 +204,10 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
             permille: 20,
         };
         for n in 0..31 {
-            let unit = house.spec.devices[DeviceId(n).index()].unit;
+            let unit = house.spec.devices[DeviceId(n).index()]
+                .address
+                .unit()
+                .unwrap();
             house.wires[0].with(|line| {
                 line.unit_mut(unit).unwrap().behaviour.faults = vec![noise];
             });

@@ -199,7 +199,7 @@ impl World {
                 let PointAddress::Dlt645(DatumAddress { position, .. }) = point.address else {
                     panic!("a datum at {:?}", point.address);
                 };
-                let address: u64 = device.meter.unwrap().to_string().parse().unwrap();
+                let address: u64 = device.address.meter().unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
                 moments
@@ -210,7 +210,7 @@ impl World {
                     return false;
                 };
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
-                let unit = line.unit(device.unit).unwrap();
+                let unit = line.unit(device.address.unit().unwrap()).unwrap();
                 let address = point.address.as_modbus().unwrap();
                 unit.had(window, address.table, address.start, &[n as u16])
             }),

@@ -11,14 +11,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use alink_gateway::base::Secret;
+use alink_gateway::base::{Secret, UnitId};
 use alink_gateway::cli::check;
 use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
-    Bits, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number, Part,
-    PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
+    Bits, BusAddress, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number,
+    Part, PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
 };
 use proptest::prelude::*;
 
@@ -521,7 +521,7 @@ fn values_mean_what_they_say() {
     assert_eq!(device.device_name.as_str(), "012345678901");
     assert_eq!(device.product_key.as_str(), "12e4");
     assert_eq!(device.secret.expose(), "0123");
-    assert_eq!(device.unit.0, 16);
+    assert_eq!(device.address, BusAddress::Modbus(UnitId(16)));
     assert_eq!(device.liveness.missed, 3);
     assert_eq!(device.liveness.quiet, Duration::from_secs(10));
     assert_eq!(device.liveness.returns, 2);
@@ -561,7 +561,8 @@ fn the_whole_shape_means_what_it_says() {
         ["meter-001", "hall-001", "hall-002", "hall-003", "pump-001"]
     );
     let hall = &spec.devices[2];
-    assert_eq!((hall.port.0, hall.unit.0), (1, 2));
+    let second = BusAddress::Modbus(UnitId(2));
+    assert_eq!((hall.port.0, hall.address), (1, second));
     assert_eq!(hall.liveness.quiet, Duration::from_secs(10));
     assert_eq!(hall.response_timeout, Some(Duration::from_millis(300)));
     assert_eq!(hall.turnaround, Duration::from_millis(20));

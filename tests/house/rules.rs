@@ -11,9 +11,10 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 12] = [
+const FLOORS: [(&str, u8); 13] = [
     ("base", 0),
     ("spec", 1),
+    ("spool", 1),
     ("config", 2),
     ("field", 2),
     ("fleet", 2),

@@ -15,13 +15,14 @@ use crate::config::sections::profile::Profile;
 use crate::config::sections::range::{fill, varies};
 use crate::config::sections::secret::SecretSource;
 use crate::spec::dlt645::Address;
-use crate::spec::{Liveness, ProfileSpec, Protocol, Reads, SerialSpec};
+use crate::spec::{BusAddress, Liveness, ProfileSpec, Protocol, Reads, SerialSpec};
 
 /// A device without its secret, which is still to be read.
 pub(crate) struct DeviceDraft {
     pub(crate) name: String,
     pub(crate) port: PortId,
-    pub(crate) unit: UnitId,
+    /// `None` if the address could not be read.
+    pub(crate) address: Option<BusAddress>,
     pub(crate) profile: Arc<ProfileSpec>,
     pub(crate) product_key: String,
     pub(crate) device_name: String,
@@ -29,7 +30,6 @@ pub(crate) struct DeviceDraft {
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
-    pub(crate) meter: Option<Address>,
     pub(crate) serial: Option<Arc<SerialSpec>>,
     pub(crate) at: OriginId,
 }
@@ -193,12 +193,10 @@ impl DeviceRegistry {
                 .or_insert(taken);
         }
         let profile = entry.profile_of(unit, notes);
-        // Without a standard the address is part of the request.
-        let addressed = entry.address_space().is_none() || entry.carried;
         self.all.push(DeviceDraft {
             name: name.unwrap_or_default(),
             port: entry.port.unwrap_or(PortId(0)),
-            unit: UnitId(unit.filter(|_| addressed).unwrap_or_default()),
+            address: entry.bus_address(unit),
             profile,
             product_key: entry.product_key.clone().unwrap_or_default(),
             device_name: device_name.unwrap_or_default(),
@@ -209,10 +207,6 @@ impl DeviceRegistry {
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,
-            meter: match entry.address {
-                Some(Called::Meter(address)) => Some(address),
-                Some(Called::Digits(_)) | None => None,
-            },
             serial: entry.serial.clone(),
             at,
         });
@@ -321,6 +315,20 @@ impl Entry<'_> {
         match spec.protocol {
             Protocol::Raw(_) => Some(spec.name.clone()),
             Protocol::Modbus | Protocol::Dlt645(_) => None,
+        }
+    }
+
+    /// Returns the address of the device that this entry makes with `unit`.
+    fn bus_address(&self, unit: Option<u8>) -> Option<BusAddress> {
+        let unit = unit.map(UnitId);
+        match self.profile?.spec.protocol {
+            Protocol::Modbus => unit.map(BusAddress::Modbus),
+            Protocol::Dlt645(_) => match self.address {
+                Some(Called::Meter(address)) => Some(BusAddress::Dlt645(address)),
+                Some(Called::Digits(_)) | None => None,
+            },
+            // Without a standard the address is part of the request.
+            Protocol::Raw(_) => Some(BusAddress::Raw(unit.filter(|_| self.carried))),
         }
     }
 

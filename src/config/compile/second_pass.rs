@@ -16,8 +16,8 @@ use crate::config::sections::port::Ports;
 use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
 use crate::spec::{
-    BrokerSpec, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate, GatewayIdentity,
-    ProductCertificate, Retired, Spec,
+    BrokerSpec, BusAddress, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate,
+    GatewayIdentity, ProductCertificate, Retired, Spec,
 };
 
 /// The second step: everything but the secrets.
@@ -194,7 +194,6 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
     let devices = drafts
         .into_iter()
         .map(|d| DeviceSpec {
-            meter: d.meter,
             serial: d.serial,
             secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
                 let key = (d.at, trouble.fault.clone());
@@ -203,7 +202,9 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
             }),
             name: d.name,
             port: d.port,
-            unit: d.unit,
+            // What stands in for an address that could not be read is never used: the mistake is
+            // noted.
+            address: d.address.unwrap_or(BusAddress::Raw(None)),
             profile: d.profile,
             product_key: ProductKey::new(&d.product_key),
             device_name: DeviceName::new(&d.device_name),

@@ -76,7 +76,7 @@ fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
     let meters: Vec<(&DeviceDraft, Address)> = registry
         .all
         .iter()
-        .filter_map(|device| Some((device, device.meter?)))
+        .filter_map(|device| Some((device, device.address?.meter()?)))
         .collect();
     for (device, wildcard) in meters.iter().filter(|(_, meter)| !meter.is_one_meter()) {
         let others = meters.iter().filter(|(other, address)| {

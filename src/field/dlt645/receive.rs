@@ -6,6 +6,7 @@
 //! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
 use crate::field::receiver::{FrameFinder, OtherTraffic};
+use crate::spec::BusAddress;
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
 use super::{Address, Frame, MeterRequest, Reply};
@@ -164,9 +165,10 @@ impl Finder {
         traffic.count_foreign();
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
-        let is_known = traffic.meters.contains(&from);
-        if speaks && !is_known && traffic.meters.len() < OVERHEARD {
-            traffic.meters.push(from);
+        let sender = BusAddress::Dlt645(from);
+        let is_known = traffic.overheard.contains(&sender);
+        if speaks && !is_known && traffic.overheard.len() < OVERHEARD {
+            traffic.overheard.push(sender);
         }
         None
     }

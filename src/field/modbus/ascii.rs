@@ -22,6 +22,7 @@ use crate::base::UnitId;
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
+use crate::spec::BusAddress;
 
 /// Up to this long may pass between two characters of one frame (§2.5.2.1).
 pub const INTER_CHARACTER: Duration = Duration::from_secs(1);
@@ -240,8 +241,9 @@ impl Finder {
             traffic.misaddressed = Some(unit);
         }
         traffic.count_foreign();
-        if is_reply(unit, pdu) && !traffic.overheard.contains(&unit) {
-            traffic.overheard.push(unit);
+        let sender = BusAddress::Modbus(unit);
+        if is_reply(unit, pdu) && !traffic.overheard.contains(&sender) {
+            traffic.overheard.push(sender);
         }
         None
     }

@@ -14,6 +14,7 @@ use crate::base::UnitId;
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
+use crate::spec::BusAddress;
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
 pub const MAX_FRAME: usize = 256;
@@ -210,8 +211,9 @@ impl Finder {
                         traffic.misaddressed = Some(unit);
                     }
                 }
-                if !traffic.overheard.contains(&unit) {
-                    traffic.overheard.push(unit);
+                let sender = BusAddress::Modbus(unit);
+                if !traffic.overheard.contains(&sender) {
+                    traffic.overheard.push(sender);
                 }
             }
             Found::Foreign => traffic.count_foreign(),

@@ -24,7 +24,7 @@
 use std::collections::VecDeque;
 
 use crate::base::UnitId;
-use crate::spec::TransactionIds;
+use crate::spec::{BusAddress, TransactionIds};
 
 use super::write::Call;
 use crate::field::modbus::Reply;
@@ -319,8 +319,9 @@ impl Stream {
 
     fn overheard(&mut self, unit: UnitId, frame: &[u8]) {
         let is_units_own = !is_gateway_refusal(&frame[HEADER..]);
-        if is_units_own && !self.traffic.overheard.contains(&unit) {
-            self.traffic.overheard.push(unit);
+        let sender = BusAddress::Modbus(unit);
+        if is_units_own && !self.traffic.overheard.contains(&sender) {
+            self.traffic.overheard.push(sender);
         }
     }
 

@@ -43,9 +43,6 @@ const OFF_BY: u32 = 2;
 /// … and the difference is at least this much.
 const OFF_BY_AT_LEAST: Duration = Duration::from_millis(2);
 
-/// How long at most a device that gives signs of life and no values is left alone.
-const IN_TOUCH: Duration = Duration::from_secs(30);
-
 /// "Illegal function" (Modbus Application Protocol V1.1b3 §7).
 const ILLEGAL_FUNCTION: u8 = 1;
 
@@ -157,7 +154,7 @@ pub(crate) struct AdaptivePlan {
     limit: Option<Limit>,
     inquiries: BTreeMap<Class, Inquiry>,
     /// Findings not yet handed out.
-    pub(crate) findings: Vec<Finding>,
+    findings: Vec<Finding>,
 }
 
 impl AdaptivePlan {
@@ -171,6 +168,16 @@ impl AdaptivePlan {
             inquiries: BTreeMap::new(),
             findings: Vec::new(),
         }
+    }
+
+    /// Takes what was found out and not yet handed out.
+    pub(crate) fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Notes something that was found out.
+    pub(crate) fn report(&mut self, finding: Finding) {
+        self.findings.push(finding);
     }
 
     /// Returns how long the reply to this block takes to arrive, once it has begun.
@@ -222,7 +229,7 @@ impl PolledDevice {
         let reading = &mut self.reading;
         let cost = &reading.cost;
         let gap = cost.without_line_behind(&job.address, gap);
-        self.timeout.measured(now, gap);
+        self.reply_wait.measured(now, gap);
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {
             return;
@@ -261,7 +268,7 @@ impl PolledDevice {
         let own = self
             .slots
             .iter()
-            .any(|s| s.is_set_aside() && place(&s.block) == Some(*hole));
+            .any(|s| s.is_set_aside() && place(s.block()) == Some(*hole));
         if !own && self.reading.holes.remove(hole) {
             self.replan(now);
         }
@@ -269,8 +276,8 @@ impl PolledDevice {
 
     /// Has requests that are set aside made once more, now.
     pub(crate) fn try_set_aside(&mut self, now: Mono) {
-        for slot in self.slots.iter_mut().filter(|s| s.is_set_aside()) {
-            slot.due = now;
+        for slot in &mut self.slots {
+            slot.try_now(now);
         }
     }
 
@@ -296,8 +303,8 @@ impl PolledDevice {
         let part = limit.failing.of_a_part();
         self.replan(now);
         for slot in &mut self.slots {
-            if slot.failing.is_none() && self.reading.is_too_long(&slot.block) {
-                slot.failing = Some(part.clone());
+            if self.reading.is_too_long(slot.block()) {
+                slot.expect(part.clone());
             }
         }
     }
@@ -310,7 +317,7 @@ impl PolledDevice {
         slot: usize,
         how: RequestFailure,
     ) -> bool {
-        let too_long = |s: &PollSlot| self.reading.is_too_long(&s.block);
+        let too_long = |s: &PollSlot| self.reading.is_too_long(s.block());
         if !self.slots.get(slot).is_some_and(too_long) {
             return false;
         }
@@ -329,19 +336,19 @@ impl PolledDevice {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
-        let Some(failing) = asked.failing.as_mut() else {
+        let Some(failing) = asked.failing() else {
             return;
         };
-        if failing.told {
+        if failing.is_told() {
             self.stay_in_touch(now);
             return;
         }
-        let (how, code) = (failing.how, failing.code);
-        let block = asked.block.clone();
+        let (how, code) = (failing.how(), failing.code());
+        let block = asked.block().clone();
         // A device that lacks a whole function lacks it at every address.
         let by_place = class(&block).filter(|_| code != Some(ILLEGAL_FUNCTION));
         let Some(class) = by_place else {
-            failing.told = true;
+            asked.tell();
             asked.set_aside();
             self.tell_failing(&block, how, code);
             self.stay_in_touch(now);
@@ -354,13 +361,11 @@ impl PolledDevice {
         }
         let old = self.slots.remove(slot);
         // A refusal is clear at once; of another failure of a part, one is enough.
-        let of_a_part = old.failing.as_ref().map(Failing::of_a_part);
+        let of_a_part = old.failing().map(Failing::of_a_part);
         let of_a_part = of_a_part.filter(|_| !addresses);
         // The parts are owed at once: the round is not over yet.
         let part = |block: ReadBlock| {
-            let mut part = PollSlot::new(block, now, old.origin);
-            part.failing.clone_from(&of_a_part);
-            part
+            PollSlot::new(block, now, old.origin()).failing_like(of_a_part.clone())
         };
         match inquiry.refused(&block, &self.profile) {
             Instead::Halves(left, right) => {
@@ -370,11 +375,9 @@ impl PolledDevice {
             Instead::Dead(alone, others) => {
                 self.tell_failing(&alone, how, code);
                 let others = others.map(part);
-                let mut alone = PollSlot::new(alone, now, old.origin);
-                alone.failing = old.failing;
-                if let Some(failing) = &mut alone.failing {
-                    failing.told = true;
-                }
+                let alone = PollSlot::new(alone, now, old.origin());
+                let mut alone = alone.failing_like(old.failing().cloned());
+                alone.tell();
                 alone.set_aside();
                 self.slots.push(alone);
                 self.slots.extend(others);
@@ -423,12 +426,12 @@ impl PolledDevice {
         let Some(asked) = self.slots.get_mut(slot) else {
             return;
         };
-        let (device, class) = (self.device, class(&asked.block));
-        let (place, long) = (place(&asked.block), self.reading.is_too_long(&asked.block));
-        let was_told = asked.failing.take().is_some_and(|f| f.told);
-        let points = asked.block.points.clone();
-        let block = asked.block.clone();
-        if std::mem::take(&mut asked.keeps_in_touch) {
+        let (failed, kept_in_touch) = asked.succeed();
+        let was_told = failed.is_some_and(|f| f.is_told());
+        let (device, block) = (self.device, asked.block().clone());
+        let (place, long) = (place(&block), self.reading.is_too_long(&block));
+        let (class, points) = (class(&block), block.points.clone());
+        if kept_in_touch {
             self.stay_in_touch(now);
         }
         if was_told {
@@ -474,8 +477,8 @@ impl PolledDevice {
             }
         {
             let is_part = |s: &PollSlot| {
-                let of_class = !s.is_set_aside() && class(&s.block) == Some(of);
-                of_class && span(&s.block).is_some_and(|span| parts.contains(&span))
+                let of_class = !s.is_set_aside() && class(s.block()) == Some(of);
+                of_class && span(s.block()).is_some_and(|span| parts.contains(&span))
             };
             let once_more = self.reading.inquiries.get(&of);
             let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
@@ -490,15 +493,12 @@ impl PolledDevice {
                 self.reading.inquiries.remove(&of);
                 return;
             };
-            let points = [&left.block.points[..], &right.block.points[..]].concat();
-            let whole = ReadBlock::of(&self.profile, points, &left.block);
-            let mut whole = PollSlot::new(whole, now, left.origin);
-            if once_more {
-                // The request failed as a whole already.
-                let how = RequestFailure::Silence;
-                whole.failing = Some(Failing::new(now, how, None).of_a_part());
-            }
-            self.slots.push(whole);
+            let points = [&left.block().points[..], &right.block().points[..]].concat();
+            let whole = ReadBlock::of(&self.profile, points, left.block());
+            let whole = PollSlot::new(whole, now, left.origin());
+            // The request failed as a whole already.
+            let failed = || Failing::new(now, RequestFailure::Silence, None).of_a_part();
+            self.slots.push(whole.failing_like(once_more.then(failed)));
         }
     }
 
@@ -535,9 +535,9 @@ impl PolledDevice {
 
     /// Whether some other request of as many entries does not fail.
     fn answers_as_many(&self, table: Table, entries: u32) -> bool {
-        let fine = self.slots.iter().filter(|s| s.failing.is_none());
+        let fine = self.slots.iter().filter(|s| s.failing().is_none());
         let bytes = bytes_for(table, entries);
-        fine.into_iter().any(|s| bytes_of(&s.block) >= Some(bytes))
+        fine.into_iter().any(|s| bytes_of(s.block()) >= Some(bytes))
     }
 
     /// Limits the length of requests: a place that is answered in two parts and not as a
@@ -558,7 +558,7 @@ impl PolledDevice {
         let told = first.is_some();
         let mut failing = first.map_or_else(|| Failing::new(now, how, None), |l| l.failing);
         failing.again(now, how, None);
-        failing.set_aside = true;
+        failing.set_aside();
         self.reading.limit = Some(Limit {
             bytes,
             failing,
@@ -573,23 +573,12 @@ impl PolledDevice {
         }
     }
 
-    /// Keeps the interval of the cheapest request where everything is set aside, if that
-    /// request is answered at all. If not, the request is made every half minute at least, as
-    /// otherwise the return of the device would not be noticed.
+    /// Keeps in touch with a device where everything is set aside, by its cheapest request.
     pub(crate) fn stay_in_touch(&mut self, now: Mono) {
         let none_is_fine = self.slots.iter().all(PollSlot::is_set_aside);
         let one = self.cheapest().filter(|_| none_is_fine);
         for (i, slot) in self.slots.iter_mut().enumerate() {
-            let was = std::mem::replace(&mut slot.keeps_in_touch, Some(i) == one);
-            let misses = slot.failing.as_ref().filter(|f| f.how.is_a_miss());
-            if let Some(failing) = misses.filter(|_| slot.keeps_in_touch) {
-                let rarely = failing.last + IN_TOUCH;
-                slot.due = failing.next_try(slot.block.interval).min(rarely);
-            } else if slot.keeps_in_touch {
-                slot.serve(now);
-            } else if was && slot.is_set_aside() {
-                slot.set_aside();
-            }
+            slot.keep_in_touch(now, Some(i) == one);
         }
     }
 
@@ -598,18 +587,18 @@ impl PolledDevice {
     fn replan(&mut self, now: Mono) {
         let inquiries = &self.reading.inquiries;
         let asked =
-            |slot: &PollSlot| class(&slot.block).is_some_and(|c| inquiries.contains_key(&c));
+            |slot: &PollSlot| class(slot.block()).is_some_and(|c| inquiries.contains_key(&c));
         let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|s| s.is_set_aside() || asked(s));
-        let set_aside: BTreeSet<u16> = kept.iter().flat_map(|s| s.block.points.clone()).collect();
+        let set_aside: BTreeSet<u16> = kept.iter().flat_map(|s| s.block().points.clone()).collect();
         let blocks = self
             .reading
             .plan_of(&self.profile, |p| !set_aside.contains(&p));
         let mut place = BTreeMap::new();
         for slot in &replaced {
-            for point in &slot.block.points {
-                place.insert(*point, (slot.due, slot.origin));
+            for point in &slot.block().points {
+                place.insert(*point, (slot.due(), slot.origin()));
             }
         }
         self.slots = kept;

@@ -40,11 +40,8 @@ impl PolledDevice {
     }
 
     /// Whether the device's replies carry no number by a standard.
-    pub(in crate::field) fn has_unaddressed_replies(&self) -> bool {
-        match self.profile.protocol {
-            Protocol::Raw(_) => true,
-            Protocol::Modbus | Protocol::Dlt645(_) => false,
-        }
+    pub(in crate::field) const fn has_unaddressed_replies(&self) -> bool {
+        self.trust.has_unaddressed_replies()
     }
 
     /// Whether some reply of the device could be another device's.
@@ -60,9 +57,9 @@ impl PolledDevice {
 
     /// Until when a try of the device would cost others more than it is worth.
     pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
-        let block = &self.slots.get(self.attempt(now)?.slot())?.block;
+        let block = self.slots.get(self.attempt(now)?.slot())?.block();
         let class = self.shared_reply_class(block)?;
-        match self.misses() > CONFIRMATIONS {
+        match self.retries.is_confirmed() {
             true => self.shared_stale.try_from(class),
             false => self.shared_stale.ask_from(class),
         }
@@ -76,19 +73,19 @@ impl PolledDevice {
         job: &Request,
         outcome: &Outcome,
     ) -> (Option<(ReplyClass, Word)>, Option<Mono>) {
-        let copies = now + self.stale.copies_for(self.timeout.most());
-        let cleared = self.stale.is_clear().then_some(copies);
+        let copies = self.trust.copies_until(now);
+        let cleared = self.trust.stale().is_clear().then_some(copies);
         let Some(class) = self.reply_class(&job.address) else {
             return (None, cleared);
         };
-        let timeout = self.timeout.most();
+        let timeout = self.reply_wait.most();
         let set_aside = self
             .slots
             .get(job.block)
             .is_some_and(PollSlot::is_set_aside);
         let owes = Word::Owes {
             timeout,
-            given_up: set_aside || self.misses() > CONFIRMATIONS,
+            given_up: set_aside || self.retries.is_confirmed(),
         };
         let word = match outcome {
             Outcome::Missed(_) | Outcome::Mismatched(_) => {
@@ -99,7 +96,7 @@ impl PolledDevice {
             _ => {
                 self.shared_stale.thrown(now, class);
                 // The device's own reply to the last request may still come.
-                match self.stale.rests() {
+                match self.trust.stale().rests() {
                     true => owes,
                     false => Word::Answered(copies),
                 }

@@ -2,6 +2,7 @@
 //! believed, and how the device is tried after a miss.
 
 use super::*;
+use crate::field::stale::stale_reply::RECOVERY;
 
 impl PolledDevice {
     /// Returns how a device that missed is tried.
@@ -14,8 +15,8 @@ impl PolledDevice {
     /// keeps no other device from being read is preferred to all of these.
     pub(in crate::field) fn attempt(&self, now: Mono) -> Option<Attempt> {
         let last = self.slots.iter().enumerate().max_by_key(|(_, s)| {
-            let last = s.failing.as_ref().filter(|f| !f.set_aside);
-            last.map(|f| f.last)
+            let last = s.failing().filter(|f| !f.is_set_aside());
+            last.map(Failing::last)
         });
         if let Some((i, slot)) = last
             && (1..DOUBTED).contains(&slot.failures())
@@ -25,7 +26,7 @@ impl PolledDevice {
         }
         let next = self.cheapest()?;
         let tried = self.slots[next].failures() >= DOUBTED;
-        let may = tried && self.may_probe && self.part_backoff.ready(now);
+        let may = tried && self.retries.may_try_a_part(now);
         match may && self.part(next).is_some() {
             true => Some(Attempt::Part(next)),
             false => Some(Attempt::Whole(next)),
@@ -37,8 +38,8 @@ impl PolledDevice {
     pub(in crate::field) fn cheapest(&self) -> Option<usize> {
         (0..self.slots.len()).min_by_key(|i| {
             let slot = &self.slots[*i];
-            let block = &slot.block;
-            let spends = !self.stale.is_clear() && !self.doubted(block);
+            let block = slot.block();
+            let spends = !self.trust.stale().is_clear() && !self.doubted(block);
             let shared = self.shared_reply_class(block).is_some();
             (
                 slot.is_set_aside(),
@@ -52,7 +53,7 @@ impl PolledDevice {
 
     /// Returns the shortest part of a request of several points.
     pub(super) fn part(&self, slot: usize) -> Option<ReadBlock> {
-        let whole = &self.slots.get(slot)?.block;
+        let whole = self.slots.get(slot)?.block();
         let count = |block: &ReadBlock| block.address.entries().map(|range| range.count);
         if whole.points.len() < 2 || count(whole).is_none() {
             return None;
@@ -69,12 +70,13 @@ impl PolledDevice {
             Attempt::Part(i) => (i, Some(self.part(i)?)),
         };
         let slot = self.slots.get(i)?;
-        let early = slot.due > now;
+        let early = slot.due() > now;
         if part.is_none() && !early {
             return self.poll_request(i, now, false);
         }
-        let block = part.unwrap_or_else(|| slot.block.clone());
-        let trusted = !self.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
+        let block = part.unwrap_or_else(|| slot.block().clone());
+        let trusted =
+            !self.trust.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
         let mut job = self.build(i, block, trusted, now);
         job.points.clear();
         job.probe = Some(Probe::Life);
@@ -89,8 +91,8 @@ impl PolledDevice {
         now: Mono,
         may_probe: bool,
     ) -> Option<Request> {
-        let wanted = &self.slots.get(slot)?.block;
-        if self.is_among_others(now) {
+        let wanted = self.slots.get(slot)?.block();
+        if self.trust.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         let alike = self.is_alike(wanted);
@@ -102,14 +104,13 @@ impl PolledDevice {
             return Some(self.build(slot, wanted.clone(), false, now));
         }
         if let Some(other) = self.unmistakable_and_due(now) {
-            let block = self.slots[other].block.clone();
+            let block = self.slots[other].block().clone();
             return Some(self.build(other, block, true, now));
         }
         let probe = self.probe(now, slot);
         // After a probe that got no reply the request itself is made: silence to it counts,
         // and the value of a reply that may be an older one is given up.
-        let may_probe =
-            may_probe && (self.probe_missed.is_none() || self.probe_missed < self.answered);
+        let may_probe = may_probe && self.probes.may_follow(self.trust.answered());
         let gives_up = probe.is_some() && !may_probe;
         let Some((probe, block)) = probe.filter(|_| may_probe) else {
             let mut job = self.build(slot, wanted.clone(), false, now);
@@ -128,22 +129,22 @@ impl PolledDevice {
     /// Returns a request of the plan that is due and resembles no abandoned request.
     pub(super) fn unmistakable_and_due(&self, now: Mono) -> Option<usize> {
         let fine = |slot: &PollSlot| {
-            slot.failing.is_none()
+            slot.failing().is_none()
                 && self.ready_at(slot) <= now
-                && !self.doubted(&slot.block)
-                && !self.is_alike(&slot.block)
+                && !self.doubted(slot.block())
+                && !self.is_alike(slot.block())
         };
         self.slots.iter().position(fine)
     }
 
     /// Whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
-        let soon = now + self.timeout.most().saturating_mul(RECOVERY);
+        let soon = now + self.reply_wait.most().saturating_mul(RECOVERY);
         let comes = |s: &PollSlot| {
-            s.failing.is_none()
-                && s.due <= soon
-                && !self.doubted(&s.block)
-                && !self.is_alike(&s.block)
+            s.failing().is_none()
+                && s.due() <= soon
+                && !self.doubted(s.block())
+                && !self.is_alike(s.block())
         };
         self.slots.iter().any(comes) || self.probe(now, slot).is_some()
     }
@@ -154,39 +155,41 @@ impl PolledDevice {
     /// takes its place.
     pub(super) fn probe(&self, now: Mono, slot: usize) -> Option<(Probe, ReadBlock)> {
         let wanted = self.slots.get(slot)?;
-        let fine = |s: &&PollSlot| s.failing.is_none();
+        let fine = |s: &&PollSlot| s.failing().is_none();
         let like = Some(wanted).filter(fine);
         let like = like.or_else(|| self.slots.iter().find(fine));
-        let like = &like.unwrap_or(wanted).block;
+        let like = like.unwrap_or(wanted).block();
         let fine = |b: &ReadBlock| !self.doubted(b) && !self.echo_looks_like_reply(b);
         if let Some(shorter) = like.shortened(&self.profile).find(fine) {
             return Some((Probe::Shorter, shorter));
         }
-        let silent = |since: Option<Mono>| since.is_some_and(|at| now.since(at) < SILENT_TO_PROBES);
-        if self.answers_fences || !silent(self.fence_missed) {
-            let other = self.phrases.fence(&self.profile, &self.stale, like);
+        if self.probes.may_ask_another_table(now) {
+            let stale = self.trust.stale();
+            let other = self.phrases.fence(&self.profile, stale, like);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
         }
-        let may = self.answers_longer || !silent(self.longer_missed);
+        let may = self.probes.may_ask_for_more(now);
         // The values of the longer request are taken.
-        let longer = wanted.block.lengthened(&self.profile).filter(|_| may);
+        let longer = wanted.block().lengthened(&self.profile).filter(|_| may);
         longer.filter(fine).map(|block| (Probe::Longer, block))
     }
 
     pub(super) fn build(&self, slot: usize, block: ReadBlock, trusted: bool, now: Mono) -> Request {
-        let failing = self.slots[slot].failing.as_ref();
+        let failing = self.slots[slot].failing();
         Request {
             device: self.device,
-            unit: self.unit,
+            to: self.address,
             timeout: self.patience(&block),
-            was_spoilt: failing.is_some_and(|f| f.how == RequestFailure::Garbled),
+            was_spoilt: failing.is_some_and(|f| f.how() == RequestFailure::Garbled),
             body: self.phrases.speech(&block.address),
             serial: self.serial.clone(),
             shape: self.shape(&block),
-            whole: block.points.len() == self.slots[slot].block.points.len(),
-            points: self.wanted(&block.points, now + self.takes(&block)),
+            whole: block.points.len() == self.slots[slot].block().points.len(),
+            points: self
+                .values
+                .wanted(&self.profile, &block.points, now + self.takes(&block)),
             address: block.address,
             turnaround: self.turnaround,
             trusted,
@@ -196,18 +199,5 @@ impl PolledDevice {
             gives_up: false,
             probe: None,
         }
-    }
-
-    /// Returns those of these points whose next value is not out of turn when it comes: a
-    /// request that is repeated to find a fault brings no values more often than was
-    /// configured.
-    pub(super) fn wanted(&self, points: &[u16], comes: Mono) -> Vec<u16> {
-        let in_turn = |p: &&u16| {
-            let point = self.profile.points.get(usize::from(**p));
-            let next = self.next_value.get(usize::from(**p));
-            let early = |(point, next): (&PointSpec, &Mono)| comes + point.interval < *next;
-            !point.zip(next).is_some_and(early)
-        };
-        points.iter().filter(in_turn).copied().collect()
     }
 }

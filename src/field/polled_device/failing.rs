@@ -41,19 +41,19 @@ pub(crate) const CERTAIN: u32 = 3;
 /// A request that failed the last time it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failing {
-    pub(crate) how: RequestFailure,
+    how: RequestFailure,
     /// The code of the refusal, if the failure is a refusal.
-    pub(crate) code: Option<u8>,
+    code: Option<u8>,
     /// When the request failed first, of the failures in a row.
-    pub(crate) since: Mono,
+    since: Mono,
     /// When the request failed last.
-    pub(crate) last: Mono,
+    last: Mono,
     /// How often in a row the request failed.
-    pub(crate) times: u32,
+    times: u32,
     /// Whether the device proved meanwhile that it lives.
-    pub(crate) set_aside: bool,
+    set_aside: bool,
     /// Whether the points were reported to the operator.
-    pub(crate) told: bool,
+    told: bool,
     /// How often the request was made out of turn since it began to fail.
     hastened: u32,
 }
@@ -70,6 +70,51 @@ impl Failing {
             told: false,
             hastened: 0,
         }
+    }
+
+    /// Returns how the request failed last.
+    pub(crate) const fn how(&self) -> RequestFailure {
+        self.how
+    }
+
+    /// Returns the code of the refusal, if the failure is a refusal.
+    pub(crate) const fn code(&self) -> Option<u8> {
+        self.code
+    }
+
+    /// Returns when the request failed first, of the failures in a row.
+    pub(crate) const fn since(&self) -> Mono {
+        self.since
+    }
+
+    /// Returns when the request failed last.
+    pub(crate) const fn last(&self) -> Mono {
+        self.last
+    }
+
+    /// Returns how often in a row the request failed.
+    pub(crate) const fn times(&self) -> u32 {
+        self.times
+    }
+
+    /// Whether the request is set aside.
+    pub(crate) const fn is_set_aside(&self) -> bool {
+        self.set_aside
+    }
+
+    /// Sets the request aside, as the device proved meanwhile that it lives.
+    pub(crate) const fn set_aside(&mut self) {
+        self.set_aside = true;
+    }
+
+    /// Whether the points were reported to the operator.
+    pub(crate) const fn is_told(&self) -> bool {
+        self.told
+    }
+
+    /// Notes that the points were reported to the operator.
+    pub(crate) const fn tell(&mut self) {
+        self.told = true;
     }
 
     /// Notes that the request failed again.
@@ -130,7 +175,7 @@ mod tests {
         let mut now = Mono::START;
         let how = RequestFailure::Silence;
         let mut failing = Failing::new(now, how, None);
-        failing.set_aside = true;
+        failing.set_aside();
         failing.again(now, how, None);
         let mut all = Vec::new();
         loop {

@@ -10,22 +10,25 @@ use crate::field::plan::ReadBlock;
 /// How long a due request may be overtaken by more frequent ones.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long at most a device that gives signs of life and no values is left alone.
+const IN_TOUCH: Duration = Duration::from_secs(30);
+
 /// A request and its place on the grid `origin + n × interval`.
 #[derive(Clone, Debug)]
 pub(crate) struct PollSlot {
-    pub(crate) block: ReadBlock,
+    block: ReadBlock,
     /// The oldest time on the grid that is not yet served; never more than one is owed.
-    pub(crate) due: Mono,
+    due: Mono,
     /// One time on the grid.
-    pub(crate) origin: Mono,
+    origin: Mono,
     /// How the request fails, if it failed the last time.
-    pub(crate) failing: Option<Failing>,
+    failing: Option<Failing>,
     /// Whether all requests of its device are set aside, and this one keeps its interval.
-    pub(crate) keeps_in_touch: bool,
+    keeps_in_touch: bool,
     /// How long the request takes the line when it succeeds, on average.
-    pub(crate) took: Option<Duration>,
+    took: Option<Duration>,
     /// Since when the line has kept the request waiting although it could be served.
-    pub(crate) waits: Option<Mono>,
+    waits: Option<Mono>,
     /// Whether the request was due and could not be served, for reasons of its device.
     hindered: bool,
 }
@@ -46,6 +49,53 @@ impl PollSlot {
         }
     }
 
+    /// Returns this poll slot for a request that fails already, like this; `None`: that does
+    /// not fail.
+    pub(crate) fn failing_like(self, failing: Option<Failing>) -> Self {
+        PollSlot { failing, ..self }
+    }
+
+    /// Returns what the request asks for.
+    pub(crate) const fn block(&self) -> &ReadBlock {
+        &self.block
+    }
+
+    /// Returns the oldest time on the grid that is not yet served, or when the request is
+    /// tried if it is set aside.
+    pub(crate) const fn due(&self) -> Mono {
+        self.due
+    }
+
+    /// Returns one time on the grid.
+    pub(crate) const fn origin(&self) -> Mono {
+        self.origin
+    }
+
+    /// Returns how the request fails, if it failed the last time.
+    pub(crate) const fn failing(&self) -> Option<&Failing> {
+        self.failing.as_ref()
+    }
+
+    /// Returns how long the request takes the line when it succeeds, on average.
+    pub(crate) const fn took(&self) -> Option<Duration> {
+        self.took
+    }
+
+    /// Notes that the request succeeded and took the line this long.
+    pub(crate) fn note_took(&mut self, took: Duration) {
+        self.took = Some(self.took.map_or(took, |mean| (mean * 7 + took) / 8));
+    }
+
+    /// Whether the line keeps the request waiting although it could be served.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.waits.is_some()
+    }
+
+    /// Notes that the request is made; returns since when the line had kept it waiting.
+    pub(crate) const fn end_wait(&mut self) -> Option<Mono> {
+        self.waits.take()
+    }
+
     /// Returns when the next time on the grid comes, and this one is lost.
     pub(crate) fn deadline(&self) -> Mono {
         self.due + self.block.interval
@@ -54,7 +104,7 @@ impl PollSlot {
     /// Whether the request fails while its device proves that it lives, and is made rarely
     /// for that reason.
     pub(crate) fn is_set_aside(&self) -> bool {
-        self.failing.as_ref().is_some_and(|f| f.set_aside)
+        self.failing.as_ref().is_some_and(Failing::is_set_aside)
     }
 
     /// Whether the request is expected to fail, so that it is made when there is time for it.
@@ -64,7 +114,7 @@ impl PollSlot {
 
     /// Returns how often in a row the request failed.
     pub(crate) fn failures(&self) -> u32 {
-        self.failing.as_ref().map_or(0, |f| f.times)
+        self.failing.as_ref().map_or(0, Failing::times)
     }
 
     /// Notes that the request failed; returns how often in a row.
@@ -81,16 +131,57 @@ impl PollSlot {
     /// on.
     pub(crate) fn set_aside(&mut self) {
         if let Some(failing) = &mut self.failing {
-            failing.set_aside = true;
+            failing.set_aside();
         }
         self.put_off_try();
+    }
+
+    /// Notes that the whole request succeeded; returns how it failed before, if it did, and
+    /// whether it kept its interval for its device, which it does no more.
+    pub(crate) fn succeed(&mut self) -> (Option<Failing>, bool) {
+        let kept_in_touch = std::mem::take(&mut self.keeps_in_touch);
+        (self.failing.take(), kept_in_touch)
+    }
+
+    /// Forgets that the request failed: its device was away, and the request is not to blame.
+    pub(crate) fn acquit(&mut self) {
+        self.failing = None;
+    }
+
+    /// Expects a request that does not fail yet to fail like this.
+    pub(crate) fn expect(&mut self, failing: Failing) {
+        self.failing.get_or_insert(failing);
+    }
+
+    /// Notes that the points of a request that fails were reported to the operator.
+    pub(crate) const fn tell(&mut self) {
+        if let Some(failing) = &mut self.failing {
+            failing.tell();
+        }
+    }
+
+    /// Notes whether this is the request by which its device is kept in touch with, as all
+    /// its requests are set aside. If the request is answered at all, it keeps its interval.
+    /// If not, it is made every half minute at least, as otherwise the return of the device
+    /// would not be noticed.
+    pub(crate) fn keep_in_touch(&mut self, now: Mono, is_it: bool) {
+        let was = std::mem::replace(&mut self.keeps_in_touch, is_it);
+        let misses = self.failing.as_ref().filter(|f| f.how().is_a_miss());
+        if let Some(failing) = misses.filter(|_| is_it) {
+            let rarely = failing.last() + IN_TOUCH;
+            self.due = failing.next_try(self.block.interval).min(rarely);
+        } else if is_it {
+            self.serve(now);
+        } else if was && self.is_set_aside() {
+            self.set_aside();
+        }
     }
 
     fn put_off_try(&mut self) {
         if self.keeps_in_touch {
             return;
         }
-        if let Some(failing) = self.failing.as_ref().filter(|f| f.set_aside) {
+        if let Some(failing) = self.failing.as_ref().filter(|f| f.is_set_aside()) {
             self.due = failing.next_try(self.block.interval);
             self.waits = None;
         }
@@ -99,10 +190,30 @@ impl PollSlot {
     /// Has a request that is set aside made at once, for a reason that concerns its device.
     pub(crate) fn hasten(&mut self, now: Mono) {
         if self.due > now
-            && let Some(failing) = self.failing.as_mut().filter(|f| f.set_aside)
+            && let Some(failing) = self.failing.as_mut().filter(|f| f.is_set_aside())
             && failing.may_be_hastened(now)
         {
             self.due = now;
+        }
+    }
+
+    /// Has a request that is set aside made at once, whatever its wait.
+    pub(crate) fn try_now(&mut self, now: Mono) {
+        if self.is_set_aside() {
+            self.due = now;
+        }
+    }
+
+    /// Makes the request due at once.
+    pub(crate) fn make_due(&mut self, now: Mono) {
+        self.due = self.due.min(now);
+    }
+
+    /// Resumes a request whose device was not asked for it: it is owed once, and no more
+    /// urgent than others.
+    pub(crate) fn resume(&mut self, now: Mono) {
+        if !self.is_set_aside() {
+            self.due = self.due.max(self.grid(now).min(now));
         }
     }
 
@@ -175,7 +286,7 @@ impl PollSlot {
     }
 
     /// Returns the last grid time not after `now`; before the first, the first.
-    pub(crate) fn grid(&self, now: Mono) -> Mono {
+    fn grid(&self, now: Mono) -> Mono {
         let past = now.since(self.origin).as_micros();
         let n = past / self.interval().as_micros();
         let micros = u64::try_from(n * self.interval().as_micros()).unwrap_or(u64::MAX);

@@ -13,19 +13,7 @@ impl PolledDevice {
         if self.misses() > 0 || self.busy {
             return None;
         }
-        if self.numbered {
-            return Some(now);
-        }
-        if self.stale.covers_refusal(shape.refusal()) {
-            return None;
-        }
-        let clear = self.stale.no_copies_from(shape).unwrap_or(now);
-        let clear = clear.max(self.stale.no_stragglers_from(shape).unwrap_or(now));
-        // A confirmation names place and value, so replies to others matter less than that a
-        // command does not wait.
-        let patience = self.timeout.most();
-        let free = self.stale.sits_out_until(now, Mono::START, patience);
-        Some(clear.max(free.unwrap_or(now)))
+        self.trust.write_from(now, shape)
     }
 
     /// Whether the device misses, and not just since a moment ago.
@@ -37,10 +25,10 @@ impl PolledDevice {
     pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
         Request {
             device: self.device,
-            unit: self.unit,
+            to: self.address,
             address: BlockAddress::Modbus(EntryRange::written(&write)),
             // A write may take longer than any read was seen to take.
-            timeout: self.timeout.most(),
+            timeout: self.reply_wait.most(),
             serial: self.serial.clone(),
             points: Vec::new(),
             turnaround: self.turnaround,
@@ -65,28 +53,7 @@ impl PolledDevice {
         job: &Request,
         outcome: &Outcome,
     ) -> Evidence {
-        let (shape, patience) = (job.shape, self.timeout.most());
-        let among_others = self.is_among_others(job.asked);
-        self.stale.was_asked();
-        if !self.numbered {
-            match outcome {
-                Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                    self.stale.missed(now, shape, patience, job.timeout);
-                }
-                Outcome::Exception(_) => {
-                    self.stale.refused(now, shape.refusal(), patience);
-                    if !among_others {
-                        self.stale.resolved(now, patience);
-                    }
-                }
-                Outcome::Answered(_) | Outcome::Confirmed | Outcome::Refused(_) => {
-                    self.stale.answered(now, shape, patience);
-                    if !among_others {
-                        self.stale.resolved(now, patience);
-                    }
-                }
-            }
-        }
+        self.trust.write_ended(now, job, outcome);
         self.busy = false;
         let evidence = evidence_of(outcome);
         match evidence {

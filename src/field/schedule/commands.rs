@@ -85,9 +85,10 @@ impl Schedule {
         let turn = self.turn;
         let device = next.command.device;
         let polled_device = self.devices.iter_mut().find(|s| s.device() == device)?;
+        let unit = polled_device.address().unit()?;
         polled_device.serve(turn);
         let write = Write {
-            unit: polled_device.unit(),
+            unit,
             start: next.command.start,
             entries: next.command.entries,
         };

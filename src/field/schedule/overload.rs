@@ -136,8 +136,8 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
             Next::Run(request) => {
                 let slots = line.schedule.devices.iter().flat_map(|s| s.slots());
                 let due: Vec<Priority> = slots
-                    .filter(|s| s.due <= now)
-                    .map(|s| s.block.priority)
+                    .filter(|s| s.due() <= now)
+                    .map(|s| s.block().priority)
                     .collect();
                 let block = usize::from(request.entries().unwrap().start);
                 let points = &line.kind(&request).points;

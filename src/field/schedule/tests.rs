@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::base::Miss;
+use crate::base::{Miss, UnitId};
 use crate::field::modbus::Data;
 use crate::field::stale::stale_reply::COPIES;
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
@@ -353,7 +353,7 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     for told in [1, 0] {
         // Later than a copy right behind its reply would come.
         now = now + COPIES * 2;
-        assert_eq!(s.overheard(now, UnitId(1)), None);
+        assert_eq!(s.overheard(now, BusAddress::Modbus(UnitId(1))), None);
         let told: Vec<Finding> = (0..told)
             .map(|_| Finding::RepliesTwice {
                 device: DeviceId(0),
@@ -483,7 +483,10 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     let asked = missed(&mut s, &mut now);
     let late = timeout + Duration::from_millis(100);
     let heard = asked + late;
-    assert_eq!(s.overheard(heard, UnitId(1)), Some(DeviceId(0)));
+    assert_eq!(
+        s.overheard(heard, BusAddress::Modbus(UnitId(1))),
+        Some(DeviceId(0))
+    );
     now = heard;
     let asked = missed(&mut s, &mut now);
     let rests = |s: &mut Schedule, now| match s.next(now) {
@@ -493,7 +496,7 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     let until = asked + late + late / 4;
     assert_eq!(rests(&mut s, now), Some(until));
     assert_eq!(rests(&mut s.clone(), until), None, "no longer than that");
-    s.overheard(asked + late, UnitId(1));
+    s.overheard(asked + late, BusAddress::Modbus(UnitId(1)));
     assert_eq!(rests(&mut s, asked + late), None, "it has come");
 }
 
@@ -542,9 +545,20 @@ fn a_late_reply_is_proof_of_life_of_its_sender_only_if_it_was_asked() {
     line.dead = vec![0];
     line.until(30);
     let (now, schedule) = (line.now, &mut line.schedule);
-    assert_eq!(schedule.overheard(now, UnitId(2)), None, "owes nothing");
-    assert_eq!(schedule.overheard(now, UnitId(9)), None, "not ours");
-    assert_eq!(schedule.overheard(now, UnitId(1)), Some(DeviceId(0)));
+    assert_eq!(
+        schedule.overheard(now, BusAddress::Modbus(UnitId(2))),
+        None,
+        "owes nothing"
+    );
+    assert_eq!(
+        schedule.overheard(now, BusAddress::Modbus(UnitId(9))),
+        None,
+        "not ours"
+    );
+    assert_eq!(
+        schedule.overheard(now, BusAddress::Modbus(UnitId(1))),
+        Some(DeviceId(0))
+    );
     let Next::Run(request) = schedule.next(now + Duration::from_secs(1)) else {
         panic!()
     };
@@ -633,7 +647,7 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
         let mut told = 0;
         while now < to + Duration::from_secs(60) {
             while heard <= now && heard < to {
-                s.overheard(heard, UnitId(1));
+                s.overheard(heard, BusAddress::Modbus(UnitId(1)));
                 heard = heard + Duration::from_millis(250);
             }
             match s.next(now) {

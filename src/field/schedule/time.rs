@@ -36,12 +36,12 @@ impl Schedule {
             // No request waits for devices that have never answered.
             let known = self.devices.iter().filter(|s| !s.is_stranger());
             let slots = known.flat_map(PolledDevice::slots);
-            let waiting = slots.filter(|s| s.block.priority == priority && s.waits.is_some());
+            let waiting = slots.filter(|s| s.block().priority == priority && s.is_waiting());
             let over = waiting.map(|s| s.over(now)).max();
             let over = (over.is_some(), over.unwrap_or_default());
             let stood = tempo.turn(now, over.0, over.1, rested, offered);
             for slot in self.devices.iter_mut().flat_map(PolledDevice::slots_mut) {
-                if slot.block.priority == priority {
+                if slot.block().priority == priority {
                     slot.put_off(stood);
                     slot.lose(now);
                 }
@@ -61,7 +61,7 @@ impl Schedule {
     fn offered(&self, priority: Priority) -> u64 {
         let slots = self
             .expected()
-            .filter(|(_, s)| s.block.priority == priority);
+            .filter(|(_, s)| s.block().priority == priority);
         let parts = slots.map(|(polled_device, slot)| share(polled_device, slot));
         parts.fold(0u64, u64::saturating_add) / 1000
     }
@@ -88,9 +88,9 @@ impl Schedule {
             .max_by_key(|(polled_device, slot)| share(polled_device, slot));
         let burden = |(polled_device, slot): (&PolledDevice, &PollSlot)| RequestLoad {
             device: polled_device.device(),
-            address: slot.block.address.clone(),
+            address: slot.block().address.clone(),
             takes: takes(polled_device, slot),
-            every: slot.block.interval,
+            every: slot.block().interval,
         };
         Overload::Stretched {
             priority,
@@ -110,13 +110,13 @@ impl Schedule {
 /// How long a request that is answered takes the line: as measured, or as far as that is
 /// known.
 pub(super) fn takes(polled_device: &PolledDevice, slot: &PollSlot) -> Duration {
-    slot.took
-        .unwrap_or_else(|| polled_device.takes(&slot.block))
+    slot.took()
+        .unwrap_or_else(|| polled_device.takes(slot.block()))
 }
 
 /// Returns what the request asks of the line's time, in millionths.
 fn share(polled_device: &PolledDevice, slot: &PollSlot) -> u64 {
     let share = takes(polled_device, slot).as_nanos() * 1_000_000;
-    let share = share / slot.block.interval.as_nanos().max(1);
+    let share = share / slot.block().interval.as_nanos().max(1);
     u64::try_from(share).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Schedule;
 use crate::base::Mono;
 use crate::field::polled_device;
+use crate::field::polled_device::failing::Failing;
 use crate::field::polled_device::poll_slot::PATIENCE;
 use crate::field::polled_device::{PolledDevice, RETRY_CEILING};
 use crate::field::schedule::budget::Budget;
@@ -95,11 +96,11 @@ impl Schedule {
                 if polled_device.is_rare(slot) || polled_device.ready_at(slot) > now {
                     continue;
                 }
-                let priority = slot.block.priority;
+                let priority = slot.block().priority;
                 // A request that has just failed gives way to the requests that show why, and
                 // to all that are not asked for a while if they fail again.
-                let late = match slot.failing {
-                    Some(_) => slot.block.interval.clamp(PATIENCE, RETRY_CEILING),
+                let late = match slot.failing() {
+                    Some(_) => slot.block().interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
                 let order = (slot.rank() + late, polled_device.served(), i, j);
@@ -181,16 +182,24 @@ impl Schedule {
     ) -> Option<(Attempt, u64)> {
         let urgent = s.is_urgent();
         let harm = leeway.impact_of(s.attempt_takes(now));
+        let rank = s.retry_rank(now);
         let attempt = Attempt {
             polled_device: i,
             what: AttemptKind::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
             confirms: urgent,
-            // A try that could cost a poll is paid for already, perhaps on credit; credit is
-            // for the tries that cannot be made otherwise.
-            may_go_before: harm == Impact::Loss || self.budget.allows(now),
-            rank: s.retry_rank(now),
+            may_go_before: match harm {
+                // The try is paid for already, perhaps on credit; credit is for the tries
+                // that cannot be made otherwise.
+                Impact::Loss => true,
+                // A moment at which no poll is due will come, unless the line is full.
+                Impact::None | Impact::Delay => {
+                    let waits = now.since(rank) >= BEHIND_FOR_GOOD;
+                    (urgent || waits) && self.budget.allows(now)
+                }
+            },
+            rank,
         };
         Some((attempt, s.served()))
     }
@@ -214,8 +223,8 @@ impl Schedule {
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
         let at = at.max(s.owed_from(now).unwrap_or(now));
         // A line that is behind for a moment has time for the request soon.
-        let failed = slot.failing.as_ref().map(|f| f.last);
-        let patient = slot.due.max(failed.unwrap_or(slot.due)) + BEHIND_FOR_GOOD;
+        let failed = slot.failing().map(Failing::last);
+        let patient = slot.due().max(failed.unwrap_or(slot.due())) + BEHIND_FOR_GOOD;
         let at = match harm {
             Impact::Loss => at.max(patient),
             Impact::None | Impact::Delay => at,
@@ -227,7 +236,7 @@ impl Schedule {
             impact: harm,
             confirms: false,
             may_go_before: harm == Impact::Loss,
-            rank: slot.due + PATIENCE,
+            rank: slot.due() + PATIENCE,
         };
         (attempt, s.served())
     }
@@ -271,7 +280,7 @@ impl Schedule {
         let expected = slots.filter(|(polled_device, slot)| !polled_device.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
             .map(|(polled_device, slot)| {
-                leeway.waits = leeway.waits.min((slot.due + slot.slack()).since(now));
+                leeway.waits = leeway.waits.min((slot.due() + slot.slack()).since(now));
                 (slot.deadline(), super::time::takes(polled_device, slot))
             })
             .collect();

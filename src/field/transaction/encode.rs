@@ -3,7 +3,7 @@
 
 use crate::base::UnitId;
 use crate::spec::dlt645::{Address, Edition};
-use crate::spec::{DeviceSpec, ProfileSpec, Protocol, Table};
+use crate::spec::{BusAddress, DeviceSpec, ProfileSpec, Protocol, Table};
 
 use crate::field::dlt645;
 use crate::field::dlt645::ask::MeterOperation;
@@ -20,16 +20,14 @@ const READ_ADDRESS: u8 = 0x13;
 /// The address of one device, and which of its replies are alike.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoder {
-    unit: UnitId,
-    meter: Address,
+    address: BusAddress,
     like: Vec<usize>,
 }
 
 impl Encoder {
     pub(crate) fn of(device: &DeviceSpec) -> Self {
         Encoder {
-            unit: device.unit,
-            meter: device.meter.unwrap_or(Address::ANY),
+            address: device.address,
             like: match &device.profile.protocol {
                 Protocol::Raw(questions) => likenesses(questions),
                 Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
@@ -40,10 +38,15 @@ impl Encoder {
     /// Returns the request body for what a block asks for.
     pub(crate) fn speech(&self, asked: &BlockAddress) -> RequestBody {
         match asked {
-            BlockAddress::Modbus(range) => RequestBody::Modbus(range.ask(self.unit)),
+            BlockAddress::Modbus(range) => RequestBody::Modbus(range.ask(self.unit())),
             BlockAddress::Dlt645(asked) => RequestBody::Meter(self.meter_request(asked)),
             BlockAddress::Raw(asked) => RequestBody::Raw(asked.question.clone()),
         }
+    }
+
+    fn unit(&self) -> UnitId {
+        // Only a device with a unit id has tables.
+        self.address.unit().unwrap_or(UnitId(0))
     }
 
     fn meter_request(&self, asked: &DatumAsked) -> dlt645::MeterRequest {
@@ -55,7 +58,8 @@ impl Encoder {
             DatumAsked::MeterAddress(_) => MeterOperation::ReadAddress,
         };
         dlt645::MeterRequest {
-            address: self.meter,
+            // Only a meter is asked for data.
+            address: self.address.meter().unwrap_or(Address::ANY),
             operation,
         }
     }
@@ -64,7 +68,7 @@ impl Encoder {
     /// device.
     pub(crate) fn shape(&self, asked: &BlockAddress) -> ReplyShape {
         match asked {
-            BlockAddress::Modbus(range) => ReplyShape::Modbus(range.ask(self.unit).shape()),
+            BlockAddress::Modbus(range) => ReplyShape::Modbus(range.ask(self.unit()).shape()),
             BlockAddress::Dlt645(asked) => ReplyShape::Dlt645 {
                 control: self.meter_request(asked).function(),
                 item: match asked {

@@ -13,9 +13,9 @@ pub mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{Miss, UnitId};
-use crate::spec::Framing;
+use crate::base::Miss;
 use crate::spec::raw::{End, Question};
+use crate::spec::{BusAddress, Framing};
 
 use self::request::{Outcome, Request, RequestBody};
 use super::dlt645::ask::{MeterOperation, Reassembly, ReassemblyResult};
@@ -47,10 +47,8 @@ pub struct Transaction {
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
-    /// The unit that is asked, where units have numbers.
-    unit: Option<UnitId>,
-    /// The unit id under which the asked device is configured.
-    whose: UnitId,
+    /// The address of the asked device.
+    to: BusAddress,
 }
 
 /// How to listen.
@@ -84,11 +82,7 @@ impl Transaction {
             traffic: OtherTraffic::default(),
             reply: None,
             frames: 1,
-            unit: match request.body {
-                RequestBody::Modbus(_) | RequestBody::Write(_) => Some(request.unit),
-                RequestBody::Meter(_) | RequestBody::Raw(_) => None,
-            },
-            whose: request.unit,
+            to: request.to,
         }
     }
 
@@ -323,14 +317,16 @@ impl Transaction {
     pub fn end(mut self, outcome: Outcome) -> (Outcome, OtherTraffic) {
         let asked = self.asked();
         self.collect();
-        let misaddressed = self.traffic.misaddressed.take();
+        let misaddressed = self.traffic.misaddressed.take().map(BusAddress::Modbus);
         if outcome == Outcome::Missed(Miss::Foreign) {
-            let owner = |unit: &UnitId| Some(*unit) != misaddressed;
+            let owner = |sender: &BusAddress| Some(*sender) != misaddressed;
             self.traffic.overheard.retain(owner);
         }
         match (outcome, self.traffic.mismatch.take()) {
             (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
-                self.traffic.overheard.retain(|unit| Some(*unit) != asked);
+                self.traffic
+                    .overheard
+                    .retain(|sender| Some(*sender) != asked);
                 (Outcome::Mismatched(mismatch), self.traffic)
             }
             (outcome, _) => (outcome, self.traffic),
@@ -338,9 +334,9 @@ impl Transaction {
     }
 
     /// Returns the unit that was asked, where it is a unit of Modbus.
-    fn asked(&self) -> Option<UnitId> {
+    const fn asked(&self) -> Option<BusAddress> {
         match &self.receiver {
-            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => self.unit,
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => Some(self.to),
             FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
         }
     }
@@ -351,9 +347,10 @@ impl Transaction {
             FrameReceiver::Ascii(_, receiver) => receiver.take_traffic(),
             FrameReceiver::Meter(ask, _, receiver) => {
                 let mut traffic = receiver.take_traffic();
-                let others = traffic.meters.len();
-                traffic.meters.retain(|meter| !ask.address.means(*meter));
-                if traffic.meters.len() < others {
+                let others = traffic.overheard.len();
+                let asked = BusAddress::Dlt645(ask.address);
+                traffic.overheard.retain(|sender| !asked.means(*sender));
+                if traffic.overheard.len() < others {
                     traffic.mismatch = Some(Mismatch::OtherDatum);
                 }
                 traffic
@@ -405,7 +402,7 @@ pub enum IdleListener {
 /// Listens for the reply to the last question, after it was given up.
 #[derive(Clone, Debug, Default)]
 pub struct RawIdleListener {
-    last: Option<(UnitId, raw::Receiver)>,
+    last: Option<(BusAddress, raw::Receiver)>,
     traffic: OtherTraffic,
 }
 
@@ -439,11 +436,11 @@ impl RawIdleListener {
         self.traffic.overheard.extend(last.filter(|_| reply));
     }
 
-    /// Takes the bytes that were not the reply; returns the unit that was asked.
-    fn take_noise(&mut self) -> Option<UnitId> {
-        let (unit, mut receiver) = self.last.take()?;
+    /// Takes the bytes that were not the reply; returns the address that was asked.
+    fn take_noise(&mut self) -> Option<BusAddress> {
+        let (asked, mut receiver) = self.last.take()?;
         self.traffic.add(receiver.take_traffic());
-        Some(unit)
+        Some(asked)
     }
 }
 
@@ -470,7 +467,7 @@ impl IdleListener {
                 let request = question.request.bytes();
                 let receiver = raw::Receiver::new((question.reply.clone(), request));
                 let traffic = self.take_traffic();
-                let last = Some((transaction.whose, receiver));
+                let last = Some((transaction.to, receiver));
                 *self = IdleListener::Raw(RawIdleListener { last, traffic });
             }
         }
@@ -524,9 +521,12 @@ impl IdleListener {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UnitId;
     use crate::field::raw::{Fixed, Shape};
 
-    fn after_the_question_to(unit: UnitId) -> IdleListener {
+    const ASKED: BusAddress = BusAddress::Raw(Some(UnitId(3)));
+
+    fn after_the_question() -> IdleListener {
         let begins = Fixed {
             at: 0,
             bytes: b">".to_vec(),
@@ -540,19 +540,19 @@ mod tests {
         };
         let receiver = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
-            last: Some((unit, receiver)),
+            last: Some((ASKED, receiver)),
             traffic: OtherTraffic::default(),
         })
     }
 
     #[test]
     fn the_late_reply_to_the_last_raw_question_is_recognised_and_once() {
-        let mut passing = after_the_question_to(UnitId(3));
+        let mut passing = after_the_question();
         passing.push(b"\xFF>12");
         assert!(passing.is_reading());
         passing.push(b"34\r");
         let traffic = passing.take_traffic();
-        assert_eq!((traffic.overheard, traffic.noise), (vec![UnitId(3)], 1));
+        assert_eq!((traffic.overheard, traffic.noise), (vec![ASKED], 1));
         passing.push(b">1234\r");
         let traffic = passing.take_traffic();
         assert_eq!((traffic.overheard, traffic.noise), (Vec::new(), 6));
@@ -560,7 +560,7 @@ mod tests {
 
     #[test]
     fn what_is_no_raw_reply_is_noise() {
-        let mut passing = after_the_question_to(UnitId(3));
+        let mut passing = after_the_question();
         passing.push(b"1234");
         passing.silence();
         assert_eq!(passing.take_traffic().overheard, Vec::new());

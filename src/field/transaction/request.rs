@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Miss, Mono, UnitId};
-use crate::spec::SerialSpec;
+use crate::base::{DeviceId, Miss, Mono};
 use crate::spec::raw::Question;
+use crate::spec::{BusAddress, SerialSpec};
 
 use crate::field::dlt645;
 use crate::field::dlt645::ask::ErrorWord;
@@ -20,9 +20,8 @@ use crate::field::stale::reply_shape::ReplyShape;
 pub struct Request {
     /// The device that is asked.
     pub device: DeviceId,
-    /// The unit id under which the device is configured; see
-    /// [`crate::spec::DeviceSpec::unit`].
-    pub unit: UnitId,
+    /// The address of the device.
+    pub to: BusAddress,
     /// What is read, in the planner's words; for a command, the entries that it writes.
     pub address: BlockAddress,
     /// The body of the request, in its protocol.
@@ -123,7 +122,7 @@ impl Request {
     /// Returns the entries that are read or written, where the protocol is Modbus.
     #[must_use]
     pub fn entries(&self) -> Option<ReadRequest> {
-        Some(self.address.entries()?.ask(self.unit))
+        Some(self.address.entries()?.ask(self.to.unit()?))
     }
 
     /// Whether the request reads all that is read together, and not for once a part.

@@ -106,7 +106,7 @@ mod tests {
     use crate::base::{Evidence, FieldEvent, Miss, Mono, Proof, UnitId};
     use crate::fleet::registry::tests::spec;
     use crate::fleet::{Life, SilenceReason};
-    use crate::spec::LineSpec;
+    use crate::spec::{BusAddress, LineSpec};
 
     const A: DeviceId = DeviceId(0);
 
@@ -184,7 +184,9 @@ mod tests {
         miss(&mut fleet, at(2), A);
         miss(&mut fleet, at(3), A);
         wants(&mut fleet);
-        reload(&mut fleet, at(5), &old, |s| s.devices[0].unit = UnitId(99));
+        reload(&mut fleet, at(5), &old, |s| {
+            s.devices[0].address = BusAddress::Modbus(UnitId(99))
+        });
         for s in 6..10 {
             miss(&mut fleet, at(s), A);
             assert_eq!(wants(&mut fleet), [], "judged by what was missed elsewhere");
@@ -220,7 +222,9 @@ mod tests {
             miss(&mut fleet, at(s), A);
         }
         assert_eq!(wants(&mut fleet), [(A, false)]);
-        reload(&mut fleet, at(10), &old, |s| s.devices[0].unit = UnitId(99));
+        reload(&mut fleet, at(10), &old, |s| {
+            s.devices[0].address = BusAddress::Modbus(UnitId(99))
+        });
         answer(&mut fleet, at(11), A);
         assert_eq!(wants(&mut fleet), [(A, true)]);
     }
@@ -236,7 +240,7 @@ mod tests {
             let mut new = s.devices[0].clone();
             new.name = "new".into();
             new.device_name = crate::base::DeviceName::new("new");
-            new.unit = UnitId(99);
+            new.address = BusAddress::Modbus(UnitId(99));
             s.devices.push(new);
         });
         let new = DeviceId(u32::try_from(next.devices.len() - 1).unwrap());

@@ -28,11 +28,10 @@ pub(in crate::fleet) fn spec() -> Spec {
         budget: LineBudget::default(),
     };
     let device = |n: u8, port: u16| DeviceSpec {
-        meter: None,
         serial: None,
         name: format!("m{n}"),
         port: PortId(port),
-        unit: UnitId(n),
+        address: BusAddress::Modbus(UnitId(n)),
         profile: profile.clone(),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(&format!("m{n}")),

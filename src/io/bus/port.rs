@@ -515,15 +515,9 @@ impl Port {
     /// that were given up prove life.
     async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), Stopped> {
         self.report.own_echoes(self.clock.now().mono, &traffic);
-        for unit in traffic.overheard {
+        for sender in traffic.overheard {
             let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard(came, unit) {
-                self.report.late(device, at).await?;
-            }
-        }
-        for meter in traffic.meters {
-            let at = self.clock.now();
-            if let Some(device) = self.schedule.overheard_meter(came, meter) {
+            if let Some(device) = self.schedule.overheard(came, sender) {
                 self.report.late(device, at).await?;
             }
         }

@@ -41,7 +41,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
 use crate::io::system::clock::Clock;
-use crate::spec::{Protocol, Spec};
+use crate::spec::{BusAddress, Spec};
 
 pub use filter::InitError;
 pub use journald::JOURNAL_SOCKET;
@@ -296,24 +296,14 @@ impl<'a> Whom<'a> {
                 if let Some(port) = self.spec.port(device.port) {
                     entry.field(JournalField::Port.name(), &port.name);
                 }
-                let carried = match &device.profile.protocol {
-                    Protocol::Raw(questions) => questions.iter().any(|q| q.carried.is_some()),
-                    Protocol::Modbus | Protocol::Dlt645(_) => false,
-                };
-                match (&device.profile.protocol, device.meter) {
-                    (Protocol::Raw(_), _) if carried => {
-                        let unit = device.unit.to_string();
-                        entry.field(JournalField::UnitId.name(), &unit);
+                match device.address {
+                    BusAddress::Modbus(unit) | BusAddress::Raw(Some(unit)) => {
+                        entry.field(JournalField::UnitId.name(), &unit.to_string());
                     }
-                    (Protocol::Modbus, _) => {
-                        let unit = device.unit.to_string();
-                        entry.field(JournalField::UnitId.name(), &unit);
+                    BusAddress::Dlt645(meter) => {
+                        entry.field(JournalField::MeterAddress.name(), &meter.to_string());
                     }
-                    (Protocol::Dlt645(_), Some(meter)) => {
-                        let address = meter.to_string();
-                        entry.field(JournalField::MeterAddress.name(), &address);
-                    }
-                    (Protocol::Dlt645(_), None) | (Protocol::Raw(_), _) => {}
+                    BusAddress::Raw(None) => {}
                 }
                 entry.field(JournalField::ProductKey.name(), device.product_key.as_str());
                 entry.field(JournalField::DeviceName.name(), device.device_name.as_str());

@@ -183,11 +183,10 @@ pub(in crate::io) fn spec() -> Spec {
             budget: LineBudget::default(),
         }],
         devices: vec![DeviceSpec {
-            meter: None,
             serial: None,
             name: "meter-07".to_owned(),
             port: PortId(0),
-            unit: UnitId(7),
+            address: BusAddress::Modbus(UnitId(7)),
             profile: Arc::new(ProfileSpec {
                 protocol: Default::default(),
                 name: "meter".to_owned(),

@@ -14,7 +14,7 @@ use crate::lab::platform::{
     Switches,
 };
 use crate::spec::{
-    BrokerSpec, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
+    BrokerSpec, BusAddress, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
     GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointAddress, PointSpec, PortSpec,
     PostPolicy, ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions,
     Table, TcpSpec, Transport, WordOrder,
@@ -445,11 +445,10 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         reads: Reads::default(),
     });
     let device = |n: u32| DeviceSpec {
-        meter: None,
         serial: None,
         name: format!("meter-{n:04}"),
         port: PortId(0),
-        unit: UnitId(1),
+        address: BusAddress::Modbus(UnitId(1)),
         profile: profile.clone(),
         product_key: ProductKey::new("a1SubDemoPk"),
         device_name: DeviceName::new(&format!("meter-{n:04}")),

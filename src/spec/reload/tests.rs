@@ -39,11 +39,10 @@ fn line(baud: u32) -> SerialSpec {
 
 fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
     DeviceSpec {
-        meter: None,
         serial: None,
         name: name.into(),
         port: PortId(port),
-        unit: UnitId(unit),
+        address: BusAddress::Modbus(UnitId(unit)),
         profile: Arc::new(ProfileSpec {
             protocol: Default::default(),
             name: "meter".into(),
@@ -214,7 +213,7 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
             &none,
         ),
         (
-            |d| d.unit = UnitId(77),
+            |d| d.address = BusAddress::Modbus(UnitId(77)),
             DeviceChange {
                 moved: true,
                 ..Default::default()
@@ -338,7 +337,10 @@ fn mixed_up_identities_put_right_move_two_devices_and_log_out_none() {
     let (next, changes) = new.continuing(&three());
     assert!(changes.devices.added.is_empty() && changes.devices.removed.is_empty());
     assert!(change(&changes, A).moved && change(&changes, B).moved);
-    assert_eq!(next.device(A).unwrap().unit, UnitId(2));
+    assert_eq!(
+        next.device(A).unwrap().address,
+        BusAddress::Modbus(UnitId(2))
+    );
 }
 
 #[test]
@@ -434,11 +436,11 @@ proptest! {
             let fresh = spec(&names, devices);
             let (next, changes) = fresh.clone().continuing(&now);
             // The same installation.
-            let picture = |s: &Spec| -> BTreeMap<String, (String, u8)> {
+            let picture = |s: &Spec| -> BTreeMap<String, (String, Option<UnitId>)> {
                 s.devices()
                     .map(|(_, d)| {
                         let port = s.port(d.port).map(|p| p.name.clone());
-                        (d.name.clone(), (port.unwrap_or_default(), d.unit.0))
+                        (d.name.clone(), (port.unwrap_or_default(), d.address.unit()))
                     })
                     .collect()
             };

@@ -258,12 +258,13 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap();
     let asked = plant.asked().map(|asked| to - millis(at.mono.since(asked)));
     let from = (to - millis(ago) - 1).max(asked.unwrap_or(i64::MIN));
-    let truth = plant.unit(device.unit, |unit| {
+    let unit = device.address.unit().unwrap();
+    let truth = plant.unit(unit, |unit| {
         site::were_true(unit, &device.profile, readings, from, to)
     });
     if !truth {
         let old = (1..20_000).find(|ago| {
-            plant.unit(device.unit, |unit| {
+            plant.unit(unit, |unit| {
                 site::were_true(unit, &device.profile, readings, from - ago, from - ago)
             })
         });

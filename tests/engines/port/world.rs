@@ -111,8 +111,9 @@ impl World {
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
         let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
         for device in &spec.devices {
-            let own = seed.wrapping_mul(1000) + u64::from(device.unit.0);
-            line.attach(device.unit, Unit::new(Life::Marked, own));
+            let unit = device.address.unit().unwrap();
+            let own = seed.wrapping_mul(1000) + u64::from(unit.0);
+            line.attach(unit, Unit::new(Life::Marked, own));
         }
         let (pipes, handed_in) = mpsc::channel(8);
         let (hub_in, hub) = mpsc::channel(64);
@@ -212,7 +213,7 @@ impl World {
             .map(|r| format!("{at:?} {r:?}"))
             .collect();
         self.false_frames += u64::from(!wrong.is_empty());
-        let unit = self.spec.device(*device).unwrap().unit.0;
+        let unit = self.spec.device(*device).unwrap().address.unit().unwrap().0;
         let tally = self.polls.entry(unit).or_default();
         tally.wrong.extend(wrong);
         tally.values += readings.len() as u64;
@@ -246,7 +247,7 @@ impl World {
         let at = reading.at.wall;
         let from = Wall::from_millis(at.as_millis() - JOURNEY);
         self.rig.with(|line, _| {
-            let unit = line.unit(device.unit).unwrap();
+            let unit = line.unit(device.address.unit().unwrap()).unwrap();
             let address = point.address.as_modbus().unwrap();
             unit.had(from..=at, address.table, address.start, words)
         })

@@ -184,7 +184,10 @@ impl Plant {
             };
             let mut line = Line::new(pace, rng.fork());
             for (device, d) in everybody.devices_on(id) {
-                line.attach(d.unit, Unit::new(Life::Marked, u64::from(device.0)));
+                line.attach(
+                    d.address.unit().unwrap(),
+                    Unit::new(Life::Marked, u64::from(device.0)),
+                );
             }
             let rig = LineRig::new(line, clock);
             rigs.lock().unwrap().insert(port.name.clone(), rig);

@@ -17,7 +17,7 @@ use alink_gateway::field::schedule::{Next, Schedule};
 use alink_gateway::field::transaction::request::{Outcome, Request};
 use alink_gateway::fleet::{Fleet, Life};
 use alink_gateway::io::files::settings;
-use alink_gateway::spec::Spec;
+use alink_gateway::spec::{BusAddress, Spec};
 
 /// Bytes of a Modbus RTU read request.
 const REQUEST: usize = 8;
@@ -212,7 +212,7 @@ impl Line {
         for (at, device) in heard {
             self.last_byte = self.last_byte.max(at);
             let unit = UnitId(u8::try_from(device + 1).unwrap());
-            if let Some(id) = self.schedule.overheard(until, unit) {
+            if let Some(id) = self.schedule.overheard(until, BusAddress::Modbus(unit)) {
                 self.proofs.insert(id.index(), until);
                 self.tell(id, Evidence::Alive(Proof::Late));
             }

@@ -153,7 +153,10 @@ impl House {
             };
             let mut line = Line::new(pace, rng.fork());
             for (device, d) in spec.devices_on(id) {
-                line.attach(d.unit, Unit::new(Life::Marked, u64::from(device.0)));
+                line.attach(
+                    d.address.unit().unwrap(),
+                    Unit::new(Life::Marked, u64::from(device.0)),
+                );
             }
             let (wire, pipes) = Wire::new(line, clock);
             wires.push(wire);
@@ -271,7 +274,11 @@ impl House {
     pub(crate) fn is_alive(&self, device: DeviceId) -> bool {
         let d = &self.spec.devices[device.index()];
         let wire = &self.wires[d.port.index()];
-        wire.plugged && wire.with(|line| line.unit(d.unit).is_some_and(|u| u.behaviour.alive))
+        wire.plugged
+            && wire.with(|line| {
+                line.unit(d.address.unit().unwrap())
+                    .is_some_and(|u| u.behaviour.alive)
+            })
     }
 }
 

@@ -169,7 +169,9 @@ async fn at_console(
 fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehaviour)) {
     let d = &house.spec.devices[device.index()];
     house.wires[d.port.index()].with(|line| {
-        let unit = line.unit_mut(d.unit).expect("every device has its unit");
+        let unit = line
+            .unit_mut(d.address.unit().unwrap())
+            .expect("every device has its unit");
         change(&mut unit.behaviour);
     });
 }

@@ -282,7 +282,10 @@ fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     assert_eq!(data(r.push(&reply(1, [8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!((traffic.echoes, traffic.foreign), (1, 3));
-    assert_eq!(traffic.meters, [meter(2), meter(1)]);
+    assert_eq!(
+        traffic.overheard,
+        [2, 1].map(|n| BusAddress::Dlt645(meter(n)))
+    );
 }
 
 #[test]
@@ -295,7 +298,10 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     assert!(outer.windows(18).any(|w| w == reply(1, [6, 6])));
     let (verdict, traffic, miss) = hear(ask(1), &outer);
     assert_eq!(verdict, None);
-    assert_eq!((traffic.meters, miss), (vec![meter(9)], Miss::Foreign));
+    assert_eq!(
+        (traffic.overheard, miss),
+        (vec![BusAddress::Dlt645(meter(9))], Miss::Foreign)
+    );
 }
 
 #[test]

@@ -104,7 +104,10 @@ fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
     let wire = [other.strip_suffix(b"\n").unwrap(), &reply(2, &[9])].concat();
     assert_eq!(registers(r.push(&wire)), Some(vec![9]));
     let traffic = r.traffic();
-    assert_eq!((traffic.overheard, traffic.noise), (vec![UnitId(3)], 0));
+    assert_eq!(
+        (traffic.overheard, traffic.noise),
+        (vec![BusAddress::Modbus(UnitId(3))], 0)
+    );
 }
 
 /// The reply was taken at its CR; a receiver that listens then gets the LF.
@@ -132,7 +135,7 @@ fn units_that_are_reserved_answer_like_any_other() {
         let (verdict, ..) = hear(ask(unit, 0, 1), &reply(unit, &[7]));
         assert_eq!(registers(verdict), Some(vec![7]));
         let (_, traffic, _) = hear(ask(1, 0, 1), &reply(unit, &[7, 8]));
-        assert_eq!(traffic.overheard, [UnitId(unit)]);
+        assert_eq!(traffic.overheard, [BusAddress::Modbus(UnitId(unit))]);
     }
 }
 
@@ -146,7 +149,10 @@ fn only_the_exact_reply_counts() {
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!(traffic.foreign, 3);
-    assert_eq!(traffic.overheard, [UnitId(2), UnitId(1)]);
+    assert_eq!(
+        traffic.overheard,
+        [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
+    );
     let (verdict, ..) = hear(ask(1, 0, 2), &frame(UnitId(1), &[0x83, 2]));
     assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
 }

@@ -51,7 +51,7 @@ fn units_that_are_reserved_answer_like_any_other() {
         assert_eq!(r.push(&reply), Some(Verdict::Reply(Reply::Answer(data))));
         let mut r = Receiver::new(ask(1));
         assert_eq!(r.push(&reply), None);
-        assert_eq!(r.traffic().overheard, [UnitId(unit)]);
+        assert_eq!(r.traffic().overheard, [BusAddress::Modbus(UnitId(unit))]);
     }
 }
 
@@ -189,7 +189,10 @@ fn strangers_are_recognised_and_the_wait_goes_on() {
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!(traffic.foreign, 3);
-    assert_eq!(traffic.overheard, [UnitId(2), UnitId(1)]);
+    assert_eq!(
+        traffic.overheard,
+        [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
+    );
 }
 
 #[test]
@@ -264,7 +267,10 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     let outer = frame(UnitId(9), &pdu);
     let (verdict, traffic, miss) = hear(ask(1, 0, 1), &outer);
     assert_eq!(verdict, None);
-    assert_eq!((traffic.overheard, miss), (vec![UnitId(9)], Miss::Foreign));
+    assert_eq!(
+        (traffic.overheard, miss),
+        (vec![BusAddress::Modbus(UnitId(9))], Miss::Foreign)
+    );
 }
 
 #[test]
@@ -285,7 +291,10 @@ fn a_gateways_word_is_not_proof_of_its_units_life() {
     r.push(&frame(UnitId(7), &[0x83, 0x0B]));
     r.push(&frame(UnitId(8), &[0x83, 0x02]));
     let traffic = r.traffic();
-    assert_eq!((traffic.foreign, traffic.overheard), (2, vec![UnitId(8)]));
+    assert_eq!(
+        (traffic.foreign, traffic.overheard),
+        (2, vec![BusAddress::Modbus(UnitId(8))])
+    );
 }
 
 #[test]

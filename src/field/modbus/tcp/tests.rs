@@ -65,7 +65,7 @@ fn replies_are_matched_by_their_transaction_and_late_ones_dropped() {
     assert_eq!(s.push(&late), []);
     assert_eq!(s.push(&good), completed(1, &[9]));
     assert_eq!(s.late(), 1);
-    assert_eq!(s.traffic().overheard, [UnitId(1)]);
+    assert_eq!(s.traffic().overheard, [BusAddress::Modbus(UnitId(1))]);
 }
 
 #[test]
@@ -259,7 +259,10 @@ fn any_number_will_do_if_that_is_said() {
     }
     let traffic = s.traffic();
     assert_eq!(traffic.foreign, 3);
-    assert_eq!(traffic.overheard, [UnitId(2), UnitId(1)]);
+    assert_eq!(
+        traffic.overheard,
+        [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
+    );
     // One request at a time.
     s.ask(ask(2, 1));
     assert_eq!(s.waiting.len(), 1);
@@ -276,7 +279,10 @@ fn several_are_completed_in_any_order() {
     let got = s.push(&wire);
     let wanted = [completed(2, &[2]), completed(0, &[0]), completed(1, &[1])].concat();
     assert_eq!(got, wanted);
-    assert_eq!((s.late(), s.traffic().overheard), (1, vec![UnitId(4)]));
+    assert_eq!(
+        (s.late(), s.traffic().overheard),
+        (1, vec![BusAddress::Modbus(UnitId(4))])
+    );
 }
 
 /// What a stream is made of, besides the reply.

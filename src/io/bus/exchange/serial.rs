@@ -47,7 +47,6 @@ impl Exchange {
             let mut passed = self.traffic();
             passed_by.get_or_insert_with(|| OtherTraffic {
                 overheard: std::mem::take(&mut passed.overheard),
-                meters: std::mem::take(&mut passed.meters),
                 ..OtherTraffic::default()
             });
             traffic.add(passed);

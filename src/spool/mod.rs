@@ -1,0 +1,928 @@
+//! Floor 1: the store of readings that could not be delivered; values on flash, without the
+//! disk.
+//!
+//! *Decides* how values are laid out in files, which values are still to be delivered, what
+//! is dropped when there is no more room, and what is made of files that are damaged.
+//! *Refuses to know* why a value was not delivered, and to whom it goes. The disk is a
+//! [`Disk`]: the file system in the service, a model that fails on purpose in tests.
+//!
+//! The store is a log of segments of about a mebibyte. A group of values is written at the
+//! end of the last segment and synced at once; so how many values a power cut costs is
+//! decided by whoever gathers the groups. What need not be sent any more is marked in a
+//! journal, and a segment without any value to be sent is removed. Nothing is ever changed in
+//! place. This log writes 1.1 to 1.6 bytes for each byte that is handed to it in groups of
+//! fifty; the stores that exist as libraries write 1.8 (fjall) to 7 (SQLite).
+//!
+//! What always holds:
+//! - A value for which [`Spool::store`] succeeded is read again by every later process, until
+//!   it is settled, dropped by a bound, or its file is damaged.
+//! - What is dropped or damaged is counted with its cause, and nothing else is gone.
+//! - A damaged or missing segment costs its own values and no others.
+//! - No more than two segments' worth of data is in memory, and one bit for each value of a
+//!   segment that is settled in part.
+//! - Files of a later version of the format are left alone.
+
+mod disk;
+mod frame;
+mod record;
+mod segment;
+mod settled;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::{Value, Wall};
+
+pub use disk::{Disk, DiskError, DiskFault};
+pub use record::{BootId, Sequence, Stamp, StoredReading};
+
+use frame::{TextNumbers, push_readings};
+use segment::{
+    HEADER_BYTES, Header, HeaderRead, Segment, SegmentReader, Step, Times, examine, file_name,
+    number_of, point_of,
+};
+use settled::{Journal, MOST_VALUES, Settlements};
+
+/// How many values are written with one sync at the most.
+const GROUP: usize = 4096;
+/// A text, of a value or a name, that is longer than this is refused: no property of the
+/// platform is as long ("Data types of TSL features": 10,240 bytes).
+const LONGEST_TEXT: usize = 12 * 1024;
+/// A segment that was thinned out this often, so that it holds one value in 256, is dropped
+/// rather than thinned out again.
+const MOST_THINNED: u32 = 8;
+/// The end of the names of files that were set aside, and how many are kept.
+const DAMAGED: &str = ".damaged";
+const KEPT_DAMAGED: usize = 2;
+/// The end of the name of a segment that is to replace another.
+const NEW: &str = ".new";
+
+/// What to give up when there is no more room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropPolicy {
+    /// The oldest values.
+    Oldest,
+    /// The values that are to be stored.
+    Newest,
+    /// Every second value of each point, the oldest ones first: a longer time is kept at a
+    /// lower rate.
+    Thin,
+}
+
+/// The bounds of the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpoolLimits {
+    /// The size of all files together.
+    pub bytes: u64,
+    /// Values older than this are dropped.
+    pub age: Duration,
+    /// The size of a segment. The store drops whole segments, so that it is filled up to
+    /// within this size.
+    pub segment_bytes: u64,
+    /// What to drop when the store is full.
+    pub drop: DropPolicy,
+}
+
+/// Why values left the store undelivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DropCause {
+    /// The store was full.
+    Full,
+    /// The store was full, and every second value was given up.
+    Thinned,
+    /// They were older than the configuration allows.
+    TooOld,
+    /// They were read before the clock was right, and the machine was started again since.
+    Undated,
+    /// The text is too long to be stored.
+    TooLong,
+    /// They were in a damaged or missing file.
+    Damaged,
+}
+
+/// What happened in the store and an operator should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SpoolEvent {
+    /// Values left the store undelivered.
+    Dropped {
+        /// Why.
+        cause: DropCause,
+        /// How many values.
+        values: u64,
+    },
+    /// A file, or a part of it, is damaged.
+    Damaged {
+        /// The file; it has been renamed to this name if it was of no use.
+        file: String,
+        /// How many values are gone, if that is known.
+        values: Option<u64>,
+    },
+    /// A segment is missing.
+    Missing {
+        /// The name that its file had.
+        file: String,
+        /// How many values are gone, if that is known.
+        values: Option<u64>,
+    },
+    /// A file ends in bytes that are no values, as after a power cut. Values that were
+    /// stored are not among them, unless the disk lost what it had confirmed.
+    Torn {
+        /// The file.
+        file: String,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// A file is of a later version of the format, and was left alone.
+    Newer {
+        /// The file.
+        file: String,
+        /// The version of its format.
+        version: u16,
+    },
+}
+
+/// What the store holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpoolStatus {
+    /// How many values are still to be delivered.
+    pub values: u64,
+    /// The size of all files.
+    pub bytes: u64,
+    /// How many segments there are.
+    pub segments: usize,
+    /// The time of the oldest value that may still be to be delivered.
+    pub oldest: Option<Wall>,
+    /// How many bytes were written since the store was opened.
+    pub written: u64,
+    /// The failure of the last operation on the disk, if it failed.
+    pub fault: Option<DiskError>,
+}
+
+/// How much of what was to be stored is safe.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// How many of the readings, from the first on, need not be handed over again: they are
+    /// on the disk, or were dropped and counted.
+    pub taken: usize,
+    /// Why the others are not.
+    pub error: Option<DiskError>,
+}
+
+/// Values that are to be delivered, in the order in which they were stored.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chunk {
+    /// The values.
+    pub readings: Vec<(Sequence, StoredReading)>,
+    /// Where to go on reading; `None` if there is nothing more at present.
+    pub next: Option<Sequence>,
+}
+
+/// The segment at the end of the log, which is being written.
+#[derive(Clone, Debug)]
+struct Last {
+    number: u64,
+    texts: TextNumbers,
+}
+
+/// The store.
+#[derive(Clone, Debug)]
+pub struct Spool<D> {
+    disk: D,
+    limits: SpoolLimits,
+    boot: BootId,
+    segments: BTreeMap<u64, Segment>,
+    last: Option<Last>,
+    /// The number of the next segment.
+    next: u64,
+    reader: Option<SegmentReader>,
+    settlements: Settlements,
+    /// The sizes of the files that were set aside, by name.
+    damaged: BTreeMap<String, u64>,
+    /// The sizes of the segments of later versions, by number.
+    newer: BTreeMap<u64, u64>,
+    written: u64,
+    fault: Option<DiskError>,
+    events: Vec<SpoolEvent>,
+}
+
+impl<D: Disk> Spool<D> {
+    /// Opens the store in a directory, which may be empty. Reads the first and the last
+    /// bytes of each file, and all of a file only if a process was stopped while it wrote
+    /// the file.
+    ///
+    /// # Errors
+    /// The directory cannot be read. What is damaged is no error: see
+    /// [`Spool::take_events`].
+    pub fn open(disk: D, limits: SpoolLimits, boot: BootId) -> Result<Self, DiskError> {
+        let mut spool = Spool {
+            disk,
+            limits,
+            boot,
+            segments: BTreeMap::new(),
+            last: None,
+            next: 1,
+            reader: None,
+            settlements: Settlements::default(),
+            damaged: BTreeMap::new(),
+            newer: BTreeMap::new(),
+            written: 0,
+            fault: None,
+            events: Vec::new(),
+        };
+        let mut files = spool.disk.list()?;
+        files.sort();
+        let (settlements, journal) = match Settlements::open(&mut spool.disk, &files) {
+            Ok(opened) => opened,
+            // What it knows is lost, which costs repeats and nothing else.
+            Err(error) => {
+                spool.fault = Some(error);
+                Default::default()
+            }
+        };
+        spool.settlements = settlements;
+        spool.read_segments(&files, &journal)?;
+        spool.find_gaps(&journal);
+        spool.apply(journal);
+        Ok(spool)
+    }
+
+    // --- opening ------------------------------------------------------------------
+
+    fn read_segments(
+        &mut self,
+        files: &[(String, u64)],
+        journal: &Journal,
+    ) -> Result<(), DiskError> {
+        self.next = journal.low.max(1);
+        if let Some(number) = journal.removed.last() {
+            self.next = self.next.max(number + 1);
+        }
+        if let Some((number, _)) = journal.marks.keys().last() {
+            self.next = self.next.max(number + 1);
+        }
+        for (name, size) in files {
+            if name.ends_with(DAMAGED) {
+                self.damaged.insert(name.clone(), *size);
+            } else if name.ends_with(NEW) && number_of(name.trim_end_matches(NEW)).is_some() {
+                // The segment that it was to replace is still there.
+                let _ = self.disk.remove(name);
+            } else if let Some(number) = number_of(name) {
+                self.next = self.next.max(number + 1);
+                self.read_segment(name, number, *size, journal);
+            }
+        }
+        let newest = self.segments.values().map(|s| s.header().last).max();
+        self.next = self.next.max(newest.map_or(0, |last| last + 1));
+        // A segment that was put together with the one before it, which is whole.
+        let covered: Vec<u64> = self
+            .segments
+            .values()
+            .flat_map(|s| (s.header().number + 1..=s.header().last).take(1 << 16))
+            .filter(|number| self.segments.contains_key(number))
+            .collect();
+        for number in covered {
+            self.segments.remove(&number);
+            self.disk.remove(&file_name(number))?;
+        }
+        Ok(())
+    }
+
+    fn read_segment(&mut self, name: &str, number: u64, size: u64, journal: &Journal) {
+        if number < journal.low || journal.removed.contains(&number) {
+            // The journal was ahead of the directory when the power failed.
+            let _ = self.disk.remove(name);
+            return;
+        }
+        let head = self.disk.read(name, 0, HEADER_BYTES);
+        let found = match head {
+            Ok(head) => match Header::read(&head) {
+                HeaderRead::Ours(header) if header.number == number => {
+                    examine(&mut self.disk, header, size)
+                }
+                HeaderRead::Newer(version) => {
+                    self.newer.insert(number, size);
+                    self.events.push(SpoolEvent::Newer {
+                        file: name.to_owned(),
+                        version,
+                    });
+                    return;
+                }
+                HeaderRead::Ours(_) | HeaderRead::Damaged => {
+                    return self.set_aside(name, size);
+                }
+            },
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok((segment, scanned)) => {
+                if scanned.torn > 0 {
+                    self.events.push(SpoolEvent::Torn {
+                        file: name.to_owned(),
+                        bytes: scanned.torn,
+                    });
+                }
+                self.segments.insert(number, segment);
+            }
+            Err(error) => {
+                self.fault = Some(error);
+                self.set_aside(name, size);
+            }
+        }
+    }
+
+    /// Renames a file of which nothing can be read, and keeps the newest of such files.
+    fn set_aside(&mut self, name: &str, size: u64) {
+        let aside = format!("{name}{DAMAGED}");
+        let moved = self.disk.rename(name, &aside);
+        let file = match moved {
+            Ok(()) => aside,
+            Err(_) => name.to_owned(),
+        };
+        self.damaged.insert(file.clone(), size);
+        self.events.push(SpoolEvent::Damaged { file, values: None });
+        while self.damaged.len() > KEPT_DAMAGED
+            && let Some((oldest, _)) = self.damaged.pop_first()
+        {
+            let _ = self.disk.remove(&oldest);
+        }
+    }
+
+    /// Finds segments that should be there and are not: each number follows the one before
+    /// it, unless the journal says that it was removed.
+    fn find_gaps(&mut self, journal: &Journal) {
+        let mut expected = journal.low;
+        let mut gone = Vec::new();
+        for (number, segment) in &self.segments {
+            let before = segment.header().before;
+            let gap = match expected {
+                // No journal says where the log begins.
+                0 => 0..0,
+                _ => expected..*number,
+            };
+            for missing in gap.rev().take(1 << 10) {
+                let is_known = self.newer.contains_key(&missing);
+                if !is_known && !journal.removed.contains(&missing) {
+                    let values = u64::from(before);
+                    let values = (missing + 1 == *number && values > 0).then_some(values);
+                    gone.push((missing, values));
+                }
+            }
+            expected = segment.header().last + 1;
+        }
+        // A segment that has lost its end.
+        let known = self
+            .segments
+            .values()
+            .map(|s| (s.header().number, s.header().before));
+        for (number, before) in known.collect::<Vec<_>>() {
+            if let Some((_, segment)) = self.segments.range_mut(..number).next_back()
+                && segment.header().last + 1 == number
+            {
+                segment.held(before);
+            }
+        }
+        gone.sort_unstable();
+        for (number, values) in gone {
+            self.settlements.removed(number..=number);
+            let file = file_name(number);
+            let aside = format!("{file}{DAMAGED}");
+            let known = self.events.iter_mut().find_map(|event| match event {
+                SpoolEvent::Damaged { file, values } if *file == aside => Some(values),
+                _ => None,
+            });
+            match known {
+                Some(known) => *known = values,
+                None => self.events.push(SpoolEvent::Missing { file, values }),
+            }
+            if let Some(values) = values {
+                self.count(DropCause::Damaged, values);
+            }
+        }
+    }
+
+    fn apply(&mut self, journal: Journal) {
+        for ((number, generation), marks) in journal.marks {
+            if let Some(segment) = self.segments.get_mut(&number)
+                && segment.header().generation == generation
+            {
+                segment.set_marks(marks);
+            }
+        }
+    }
+
+    // --- storing ------------------------------------------------------------------
+
+    /// Stores readings, and waits until they are safe. Returns how many need not be handed
+    /// over again.
+    pub fn store(&mut self, readings: &[StoredReading]) -> Stored {
+        let mut stored = Stored::default();
+        for group in readings.chunks(GROUP) {
+            match self.store_group(group) {
+                Ok(()) => stored.taken += group.len(),
+                Err(error) => {
+                    stored.error = Some(error.clone());
+                    self.fault = Some(error);
+                    return stored;
+                }
+            }
+        }
+        stored
+    }
+
+    fn store_group(&mut self, group: &[StoredReading]) -> Result<(), DiskError> {
+        let fits = |r: &&StoredReading| {
+            let text = match &r.value {
+                Value::Text(text) => text.len(),
+                _ => 0,
+            };
+            let name = r.product_key.as_str().len() + r.device_name.as_str().len();
+            text.max(name + r.property.len()) <= LONGEST_TEXT
+        };
+        let fit: Vec<StoredReading> = group.iter().filter(fits).cloned().collect();
+        if fit.len() < group.len() {
+            self.count(DropCause::TooLong, (group.len() - fit.len()) as u64);
+        }
+        if fit.is_empty() {
+            return Ok(());
+        }
+        let (number, mut bytes) = self.encode(&fit);
+        let is_new = !self.segments.contains_key(&number);
+        if !self.make_room(bytes.len() as u64) {
+            // Nothing was written, so what the frames say of texts is not true.
+            self.last = None;
+            self.count(DropCause::Full, fit.len() as u64);
+            return Ok(());
+        }
+        if is_new {
+            let header = self.header(number);
+            let mut whole = header.bytes().to_vec();
+            whole.append(&mut bytes);
+            bytes = whole;
+            self.segments.insert(number, Segment::new(header));
+            self.next = number + 1;
+        }
+        let name = file_name(number);
+        let written = self
+            .disk
+            .append(&name, &bytes)
+            .and_then(|()| self.disk.sync(&name))
+            .and_then(|()| match is_new {
+                true => self.disk.sync_names(),
+                false => Ok(()),
+            });
+        self.written += bytes.len() as u64;
+        if let Err(error) = written {
+            // What is at the end of the file now is not known; nothing more is written
+            // there.
+            self.last = None;
+            if is_new {
+                self.segments.remove(&number);
+                self.settlements.removed(number..=number);
+                let _ = self.disk.remove(&name);
+            }
+            return Err(error);
+        }
+        self.fault = None;
+        if let Some(segment) = self.segments.get_mut(&number) {
+            segment.grew(bytes.len() as u64, &fit);
+        }
+        Ok(())
+    }
+
+    /// Returns the frames of these readings, and the segment that they are for. A segment
+    /// that is full is ended before.
+    fn encode(&mut self, readings: &[StoredReading]) -> (u64, Vec<u8>) {
+        if let Some(mut last) = self.last.take()
+            && let Some(segment) = self.segments.get(&last.number)
+        {
+            let mut bytes = Vec::new();
+            push_readings(&mut bytes, &mut last.texts, segment.values(), readings);
+            let full = segment.bytes() + bytes.len() as u64 > self.limits.segment_bytes
+                || segment.values() as usize + readings.len() >= MOST_VALUES as usize;
+            let number = last.number;
+            self.last = Some(last);
+            if !full {
+                return (number, bytes);
+            }
+            self.end_last();
+        }
+        let mut last = Last {
+            number: self.next,
+            texts: TextNumbers::default(),
+        };
+        let mut bytes = Vec::new();
+        push_readings(&mut bytes, &mut last.texts, 0, readings);
+        let number = last.number;
+        self.last = Some(last);
+        (number, bytes)
+    }
+
+    fn header(&self, number: u64) -> Header {
+        let before = self.segments.range(..number).next_back();
+        let before = before.filter(|(_, s)| s.header().last + 1 == number);
+        Header {
+            number,
+            last: number,
+            generation: 0,
+            before: before.map_or(0, |(_, s)| s.values()),
+            boot: self.boot,
+        }
+    }
+
+    /// Ends the segment at the end of the log. Its seal saves reading it when the store is
+    /// opened next; nothing is lost without it.
+    fn end_last(&mut self) {
+        let Some(last) = self.last.take() else {
+            return;
+        };
+        let Some(segment) = self.segments.get_mut(&last.number) else {
+            return;
+        };
+        let seal = segment.seal();
+        let name = file_name(last.number);
+        self.written += seal.len() as u64;
+        match self.disk.append(&name, &seal) {
+            Ok(()) => segment.grew(seal.len() as u64, &[]),
+            Err(error) => self.fault = Some(error),
+        }
+    }
+
+    // --- bounds -------------------------------------------------------------------
+
+    /// Returns the size of all files, as far as they are ours.
+    fn bytes(&self) -> u64 {
+        let segments: u64 = self.segments.values().map(|s| s.bytes()).sum();
+        segments + self.settlements.bytes() + self.damaged.values().sum::<u64>()
+    }
+
+    /// Makes room for this many bytes; returns whether there is.
+    fn make_room(&mut self, bytes: u64) -> bool {
+        let spare = match self.limits.drop {
+            // A thinned segment is written before those that it replaces are removed.
+            DropPolicy::Thin => self.limits.segment_bytes,
+            DropPolicy::Oldest | DropPolicy::Newest => 0,
+        };
+        let most = self.limits.bytes.saturating_sub(spare);
+        if self.bytes() + bytes > most {
+            self.remove_settled();
+        }
+        while self.bytes() + bytes > most {
+            let gave_way = match self.limits.drop {
+                DropPolicy::Newest => false,
+                DropPolicy::Oldest => self.drop_oldest(),
+                DropPolicy::Thin => self.thin() || self.drop_oldest(),
+            };
+            if !gave_way {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Drops the oldest segment; returns whether there was one to drop.
+    fn drop_oldest(&mut self) -> bool {
+        let last = self.last.as_ref().map(|l| l.number);
+        let mut numbers = self.segments.keys().copied();
+        let Some(number) = numbers.find(|n| Some(*n) != last) else {
+            return false;
+        };
+        self.drop_segments(&[number], DropCause::Full);
+        true
+    }
+
+    fn drop_segments(&mut self, numbers: &[u64], cause: DropCause) {
+        for number in numbers {
+            let left = self.segments.get(number).map_or(0, Segment::left);
+            self.count(cause, u64::from(left));
+        }
+        self.remove(numbers);
+    }
+
+    /// Drops the values that are older than the configuration allows. Call this only while
+    /// the clock is right.
+    pub fn expire(&mut self, now: Wall) {
+        let age = i64::try_from(self.limits.age.as_millis()).unwrap_or(i64::MAX);
+        let oldest = now.as_millis().saturating_sub(age);
+        let too_old = |s: &&Segment| s.times() != Times::NONE && s.times().1 < oldest;
+        let old = self.segments.values().filter(too_old);
+        let old: Vec<u64> = old.map(|s| s.header().number).collect();
+        if old.is_empty() {
+            return;
+        }
+        if self.last.as_ref().is_some_and(|l| old.contains(&l.number)) {
+            self.last = None;
+        }
+        self.drop_segments(&old, DropCause::TooOld);
+    }
+
+    /// Gives up every second value of each point in two neighbouring segments, and puts the
+    /// two together; returns whether there were two. The segments that were thinned out
+    /// least come first, and of those the oldest.
+    fn thin(&mut self) -> bool {
+        let last = self.last.as_ref().map(|l| l.number);
+        let closed: Vec<&Segment> = self
+            .segments
+            .values()
+            .filter(|s| Some(s.header().number) != last)
+            .collect();
+        let pair = closed
+            .windows(2)
+            .filter_map(|pair| match pair {
+                [a, b] => Some((a.header(), b.header())),
+                _ => None,
+            })
+            .filter(|(a, b)| a.last + 1 == b.number)
+            .min_by_key(|(a, b)| (a.generation.max(b.generation), a.number));
+        let Some((a, b)) = pair.filter(|(a, b)| a.generation.max(b.generation) < MOST_THINNED)
+        else {
+            return false;
+        };
+        match self.thin_out(a, b) {
+            Ok(()) => true,
+            Err(error) => {
+                self.fault = Some(error);
+                let _ = self.disk.remove(&format!("{}{NEW}", file_name(a.number)));
+                false
+            }
+        }
+    }
+
+    fn thin_out(&mut self, a: Header, b: Header) -> Result<(), DiskError> {
+        let mut seen = BTreeMap::new();
+        let (mut kept, mut gone) = (Vec::new(), 0);
+        for header in [a, b] {
+            for (_, reading) in self.all_of(header)? {
+                let is_odd = seen.entry(point_of(&reading)).or_insert(false);
+                match *is_odd {
+                    false => kept.push(reading),
+                    true => gone += 1,
+                }
+                *is_odd = !*is_odd;
+            }
+        }
+        let header = Header {
+            last: b.last,
+            generation: a.generation.max(b.generation) + 1,
+            ..a
+        };
+        let mut segment = Segment::new(header);
+        segment.grew(0, &kept);
+        let mut bytes = header.bytes().to_vec();
+        push_readings(&mut bytes, &mut TextNumbers::default(), 0, &kept);
+        bytes.extend_from_slice(&segment.seal());
+        segment.grew(bytes.len() as u64, &[]);
+        let name = file_name(a.number);
+        let new = format!("{name}{NEW}");
+        self.written += bytes.len() as u64;
+        self.disk.append(&new, &bytes)?;
+        self.disk.sync(&new)?;
+        self.disk.rename(&new, &name)?;
+        self.disk.sync_names()?;
+        self.segments.insert(a.number, segment);
+        self.segments.remove(&b.number);
+        self.count(DropCause::Thinned, gone);
+        // If this fails, the segment is removed when the store is opened next.
+        let _ = self.disk.remove(&file_name(b.number));
+        Ok(())
+    }
+
+    /// Returns all values of a segment that are to be delivered.
+    fn all_of(&mut self, header: Header) -> Result<Vec<(Sequence, StoredReading)>, DiskError> {
+        let mut reader = SegmentReader::new(header);
+        let mut all = Vec::new();
+        self.read_on(&mut reader, 0, usize::MAX, &mut all)?;
+        Ok(all)
+    }
+
+    // --- delivering ---------------------------------------------------------------
+
+    /// Returns up to `most` values that are to be delivered, from this place on.
+    ///
+    /// # Errors
+    /// The disk cannot be read. What is damaged is no error.
+    pub fn read(&mut self, from: Sequence, most: usize) -> Result<Chunk, DiskError> {
+        let mut chunk = Chunk::default();
+        let mut from = from;
+        while chunk.readings.len() < most {
+            let next = self.segments.range(from.segment..).next();
+            let Some(header) = next.map(|(_, s)| s.header()) else {
+                return Ok(chunk);
+            };
+            let ordinal = match (header.number, header.generation) {
+                at if at == (from.segment, from.generation) => from.ordinal,
+                _ => 0,
+            };
+            let reader = self.reader.take();
+            let mut reader = reader
+                .filter(|r| r.is_of(&header) && r.ordinal() <= ordinal)
+                .unwrap_or_else(|| SegmentReader::new(header));
+            let is_end = self.read_on(&mut reader, ordinal, most, &mut chunk.readings)?;
+            from = Sequence {
+                segment: header.number,
+                generation: header.generation,
+                ordinal: reader.ordinal().max(ordinal),
+            };
+            self.reader = Some(reader);
+            if is_end {
+                if self.segments.range(header.number + 1..).next().is_none() {
+                    return Ok(chunk);
+                }
+                from = Sequence {
+                    segment: header.number + 1,
+                    generation: 0,
+                    ordinal: 0,
+                };
+            }
+        }
+        chunk.next = Some(from);
+        Ok(chunk)
+    }
+
+    /// Reads values of a segment, from this ordinal on, that are to be delivered; returns
+    /// whether the segment has no more. Values that are damaged or have no time any more are
+    /// settled.
+    fn read_on(
+        &mut self,
+        reader: &mut SegmentReader,
+        from: u32,
+        most: usize,
+        into: &mut Vec<(Sequence, StoredReading)>,
+    ) -> Result<bool, DiskError> {
+        let Some(segment) = self.segments.values().find(|s| reader.is_of(&s.header())) else {
+            return Ok(true);
+        };
+        let (header, values, bytes) = (segment.header(), segment.values(), segment.bytes());
+        let (mut lost, mut undated) = (Vec::new(), Vec::new());
+        let mut is_end = false;
+        while into.len() < most {
+            let (ordinal, value) = match reader.next(&mut self.disk, bytes)? {
+                Step::Value(ordinal, value) if ordinal < values => (ordinal, value),
+                Step::Value(..) => continue,
+                Step::End { .. } => {
+                    lost.extend(reader.ordinal()..values);
+                    is_end = true;
+                    break;
+                }
+            };
+            let is_settled = self
+                .segments
+                .get(&header.number)
+                .is_some_and(|s| s.is_settled(ordinal));
+            match value {
+                _ if ordinal < from || is_settled => {}
+                None => lost.push(ordinal),
+                Some(reading)
+                    if matches!(reading.at, Stamp::SinceBoot(_)) && header.boot != self.boot =>
+                {
+                    undated.push(ordinal);
+                }
+                Some(reading) => {
+                    let sequence = Sequence {
+                        segment: header.number,
+                        generation: header.generation,
+                        ordinal,
+                    };
+                    into.push((sequence, reading));
+                }
+            }
+        }
+        for (cause, ordinals) in [(DropCause::Damaged, lost), (DropCause::Undated, undated)] {
+            let sequence = |ordinal: u32| Sequence {
+                segment: header.number,
+                generation: header.generation,
+                ordinal,
+            };
+            let mut values = 0;
+            for ordinal in ordinals {
+                values += u64::from(self.settle(sequence(ordinal)));
+            }
+            if values == 0 {
+                continue;
+            }
+            if cause == DropCause::Damaged {
+                self.events.push(SpoolEvent::Damaged {
+                    file: file_name(header.number),
+                    values: Some(values),
+                });
+            }
+            self.count(cause, values);
+        }
+        Ok(is_end)
+    }
+
+    /// Marks a value as one that need not be sent any more; returns whether it was to be
+    /// sent until now. The mark is lasting after the next [`Spool::save`]; a value that is
+    /// sent again after a power cut does no harm.
+    pub fn settle(&mut self, at: Sequence) -> bool {
+        let Some(segment) = self.segments.get_mut(&at.segment) else {
+            return false;
+        };
+        let is_new = segment.header().generation == at.generation && segment.settle(at.ordinal);
+        if is_new {
+            self.settlements
+                .settled((at.segment, at.generation), at.ordinal);
+        }
+        is_new
+    }
+
+    /// Makes the marks lasting, and removes the segments in which nothing is left to be
+    /// sent.
+    ///
+    /// # Errors
+    /// The disk failed; the marks are kept in memory, and saved the next time.
+    pub fn save(&mut self) -> Result<(), DiskError> {
+        self.remove_settled();
+        let saved = self.save_journal();
+        match &saved {
+            Ok(()) => {}
+            Err(error) => self.fault = Some(error.clone()),
+        }
+        saved
+    }
+
+    /// Removes the segments in which nothing is left to be sent.
+    fn remove_settled(&mut self) {
+        let settled = self.segments.values().filter(|s| s.left() == 0);
+        let settled: Vec<u64> = settled.map(|s| s.header().number).collect();
+        if settled.is_empty() {
+            return;
+        }
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|l| settled.contains(&l.number))
+        {
+            self.last = None;
+        }
+        self.remove(&settled);
+    }
+
+    /// Removes segments: first from the journal's point of view, then from the disk. If the
+    /// journal cannot be written, the segments are removed all the same: they may be what
+    /// fills the disk. They are missed then when the store is opened next, and nothing else.
+    fn remove(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            if let Some(segment) = self.segments.remove(number) {
+                self.settlements.removed(*number..=segment.header().last);
+            }
+        }
+        if let Err(error) = self.save_journal() {
+            self.fault = Some(error);
+        }
+        for number in numbers {
+            if let Err(error) = self.disk.remove(&file_name(*number)) {
+                self.fault = Some(error);
+            }
+        }
+    }
+
+    fn save_journal(&mut self) -> Result<(), DiskError> {
+        let lowest = self.segments.keys().chain(self.newer.keys()).min().copied();
+        let low = lowest.unwrap_or(self.next);
+        let marks = self.segments.values().map(|s| {
+            let header = s.header();
+            ((header.number, header.generation), s.marks())
+        });
+        let written = &mut self.written;
+        self.settlements.save(&mut self.disk, low, marks, written)
+    }
+
+    // --- what is told -------------------------------------------------------------
+
+    fn count(&mut self, cause: DropCause, values: u64) {
+        match self.events.last_mut() {
+            _ if values == 0 => {}
+            Some(SpoolEvent::Dropped {
+                cause: last,
+                values: sum,
+            }) if *last == cause => *sum += values,
+            _ => self.events.push(SpoolEvent::Dropped { cause, values }),
+        }
+    }
+
+    /// Returns what happened since the last call.
+    pub fn take_events(&mut self) -> Vec<SpoolEvent> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Returns what the store holds.
+    pub fn status(&self) -> SpoolStatus {
+        let oldest = self.segments.values().filter(|s| s.left() > 0);
+        let oldest = oldest.map(|s| s.times().0).min().filter(|t| *t < i64::MAX);
+        SpoolStatus {
+            values: self.segments.values().map(|s| u64::from(s.left())).sum(),
+            bytes: self.bytes() + self.newer.values().sum::<u64>(),
+            segments: self.segments.len(),
+            oldest: oldest.map(Wall::from_millis),
+            written: self.written,
+            fault: self.fault.clone(),
+        }
+    }
+
+    /// Uses these bounds from now on. The store stays open.
+    pub fn set_limits(&mut self, limits: SpoolLimits) {
+        self.limits = limits;
+    }
+}

@@ -1,0 +1,67 @@
+//! A reading as the store keeps it: by the platform's names, with a time that a restart does
+//! not change.
+
+use std::sync::Arc;
+
+use crate::base::{DeviceName, ProductKey, Value, Wall};
+
+/// When a stored reading was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stamp {
+    /// At this time of the wall clock.
+    Wall(Wall),
+    /// So many milliseconds after the machine was started, while the wall clock was not yet
+    /// right. The store keeps which start that was: after another start the time can no
+    /// longer be known.
+    SinceBoot(u64),
+}
+
+/// One value, as it is kept on flash. The names survive another configuration; indices would
+/// not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredReading {
+    /// The product of the device.
+    pub product_key: ProductKey,
+    /// The name of the device within the product.
+    pub device_name: DeviceName,
+    /// The identifier of the property in the thing model.
+    pub property: Arc<str>,
+    /// When the value was read.
+    pub at: Stamp,
+    /// The value.
+    pub value: Value,
+}
+
+/// Where a value is in the store. The order is the order in which the values were stored; no
+/// two values ever have the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sequence {
+    /// The number of the segment.
+    pub segment: u64,
+    /// How often the segment was thinned out.
+    pub generation: u32,
+    /// The number of the value in the segment, from 0.
+    pub ordinal: u32,
+}
+
+impl Sequence {
+    /// Before every value.
+    pub const START: Sequence = Sequence {
+        segment: 0,
+        generation: 0,
+        ordinal: 0,
+    };
+
+    /// Returns the place after this one in the same segment.
+    #[must_use]
+    pub const fn next(self) -> Sequence {
+        Sequence {
+            ordinal: self.ordinal.saturating_add(1),
+            ..self
+        }
+    }
+}
+
+/// Which start of the machine this is (`/proc/sys/kernel/random/boot_id`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BootId(pub [u8; 16]);
