@@ -33,7 +33,7 @@ use crate::base::{LogEvent, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
 use crate::io::control::{self, AdminRequest};
-use crate::io::files::settings::{Loaded, Misfit};
+use crate::io::files::settings::{Loaded, RemoteMismatch};
 use crate::io::log::{self, Journal};
 use crate::io::store::learned::Learned;
 use crate::io::store::secret_store::SecretStore;
@@ -69,7 +69,7 @@ pub enum Ended {
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
-pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+pub fn run(loaded: Loaded, mismatch: Option<RemoteMismatch>, config: &Path) -> Result<(), Ended> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(headroom::BLOCKING)
@@ -77,7 +77,7 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
         .thread_keep_alive(Duration::MAX)
         .build()
         .map_err(Ended::Start)?;
-    let ended = runtime.block_on(serve(loaded, misfit, config));
+    let ended = runtime.block_on(serve(loaded, mismatch, config));
     // A name look-up that hangs must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -87,7 +87,11 @@ pub fn run(loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), 
 ///
 /// # Errors
 /// [`Ended`], never for anything that the field or the cloud did.
-pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) -> Result<(), Ended> {
+pub async fn serve(
+    mut loaded: Loaded,
+    mismatch: Option<RemoteMismatch>,
+    config: &Path,
+) -> Result<(), Ended> {
     headroom::keep_threads().await;
     let mut asked = Asked::listen()?;
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
@@ -104,8 +108,8 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
     for failed in failed {
         journal.tell(&failed);
     }
-    if let Some(misfit) = misfit {
-        apply_remote::set_aside(misfit, &loaded.state_dir, &journal);
+    if let Some(mismatch) = mismatch {
+        apply_remote::set_aside(mismatch, &loaded.state_dir, &journal);
     }
     let (secret_store, notice) = SecretStore::open(&loaded.state_dir);
     if let Some(notice) = notice {
@@ -140,10 +144,10 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
             () = asked.stop() => break,
             _ = hangup.recv() => Next::Reload(None),
             Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
-            remote_task = service.remote_task() => Next::Errand(remote_task.map_err(Ended::Task)?),
+            remote_task = service.remote_task() => Next::RemoteTask(remote_task.map_err(Ended::Task)?),
         };
         let remote_task = match remote_task {
-            Next::Errand(RemoteTask::Fetch {
+            Next::RemoteTask(RemoteTask::Fetch {
                 serial,
                 url,
                 at_most,
@@ -166,7 +170,9 @@ pub async fn serve(mut loaded: Loaded, misfit: Option<Misfit>, config: &Path) ->
                     // The client that asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
-                Next::Errand(remote_task) => adopter.run(&mut service, remote_task, &journal).await,
+                Next::RemoteTask(remote_task) => {
+                    adopter.run(&mut service, remote_task, &journal).await
+                }
             }
             // The client that asked has its answer by now.
             service.leave_old_socket().await;
@@ -200,7 +206,7 @@ enum Next {
     /// Load the configuration anew, and answer the client that asked, if there is one.
     Reload(Option<AdminRequest>),
     /// Carry out a remote task of the coordinator.
-    Errand(RemoteTask),
+    RemoteTask(RemoteTask),
 }
 
 /// Goes on with another configuration. Returns what changed, and which sockets for people

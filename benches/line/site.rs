@@ -104,7 +104,7 @@ pub(crate) struct Polling {
     stop: CancellationToken,
     port: JoinHandle<()>,
     /// Counts the messages of the port.
-    ear: JoinHandle<Told>,
+    counter: JoinHandle<Told>,
 }
 
 /// The messages that the hub would have received.
@@ -134,7 +134,7 @@ impl Polling {
             stop.clone(),
             attempted,
         );
-        let ear = async move {
+        let counter = async move {
             let mut sum = Told::default();
             while let Some(event) = told.recv().await {
                 if let FieldEvent::Polled {
@@ -154,7 +154,7 @@ impl Polling {
         Polling {
             stop,
             port: tokio::spawn(port),
-            ear: tokio::spawn(ear),
+            counter: tokio::spawn(counter),
         }
     }
 
@@ -162,7 +162,7 @@ impl Polling {
     pub(crate) async fn stop(self) -> Told {
         self.stop.cancel();
         self.port.await.unwrap();
-        self.ear.await.unwrap()
+        self.counter.await.unwrap()
     }
 }
 

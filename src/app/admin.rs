@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::app::supervisor::{Member, Supervisor};
+use crate::app::supervisor::{RunningTask, Supervisor};
 use crate::base::{Backoff, EventKind, LogEvent, Mono, Rng};
 use crate::io::control;
 use crate::io::control::events::ControlEvent;
 use crate::io::control::{QuestionSender, Socket, http};
-use crate::io::log::{Journal, loudness};
+use crate::io::log::{Journal, log_level};
 use crate::io::system::clock::Clock;
 use crate::spec::ControlSpec;
 
@@ -34,11 +34,11 @@ pub(super) struct AdminEndpoints {
     spec: ControlSpec,
     /// Where the clients' questions go; `None` until the service is open to people.
     questions: Option<QuestionSender>,
-    socket: Option<(PathBuf, Member)>,
-    /// The socket at its former place: the client that asked for the move gets its answer
+    socket: Option<(PathBuf, RunningTask)>,
+    /// The socket at its former path: the client that asked for the move gets its answer
     /// there.
-    left: Option<Member>,
-    metrics: Option<(SocketAddr, Member)>,
+    left: Option<RunningTask>,
+    metrics: Option<(SocketAddr, RunningTask)>,
     /// The entry points that shall be open and are not, as the notices about them.
     shut: Vec<ControlEvent>,
     /// When these entry points are tried again.
@@ -76,8 +76,8 @@ impl AdminEndpoints {
         rng: &mut Rng,
     ) {
         self.questions = Some(questions);
-        let falling_back = loudness::run(
-            self.journal.loudness(),
+        let falling_back = log_level::run(
+            self.journal.log_level(),
             self.clock,
             self.journal.clone(),
             self.end.child_token(),
@@ -87,8 +87,8 @@ impl AdminEndpoints {
         drop(self.open_elsewhere(spec, supervisor, rng).await);
     }
 
-    /// Opens the entry points at the places of `spec`. Returns what could not be opened. The
-    /// socket at its former place answers until [`AdminEndpoints::leave_old_socket`].
+    /// Opens the entry points at the addresses of `spec`. Returns what could not be opened. The
+    /// socket at its former path answers until [`AdminEndpoints::leave_old_socket`].
     pub(super) async fn open_elsewhere(
         &mut self,
         spec: ControlSpec,
@@ -148,17 +148,17 @@ impl AdminEndpoints {
         failed
     }
 
-    /// Ends the socket at the former place, once the client that asked for the move has its
+    /// Ends the socket at the former path, once the client that asked for the move has its
     /// answer.
     pub(super) async fn leave_old_socket(&mut self, supervisor: &mut Supervisor) {
         if let Some(left) = self.left.take() {
-            supervisor.dismiss(&left).await;
+            supervisor.stop(&left).await;
         }
     }
 
     /// Opens the control socket. If it cannot be opened, the socket stays where it is.
     fn open_socket(&mut self, supervisor: &mut Supervisor) -> Result<(), ControlEvent> {
-        let path = control::place(self.spec.socket.as_deref());
+        let path = control::socket_path(self.spec.socket.as_deref());
         if matches!(&self.socket, Some((there, _)) if *there == path) {
             return Ok(());
         }
@@ -177,9 +177,9 @@ impl AdminEndpoints {
         };
         let stop = self.end.child_token();
         let answering = control::run(socket, questions, stop.clone());
-        let member = supervisor.employ("control socket".into(), stop, answering);
-        let before = self.socket.replace((path, member));
-        self.left = before.map(|(_, member)| member);
+        let running = supervisor.spawn_stoppable("control socket".into(), stop, answering);
+        let before = self.socket.replace((path, running));
+        self.left = before.map(|(_, running)| running);
         Ok(())
     }
 
@@ -188,8 +188,8 @@ impl AdminEndpoints {
         if self.metrics.as_ref().map(|(at, _)| *at) == wanted {
             return Ok(());
         }
-        if let Some((_, member)) = self.metrics.take() {
-            supervisor.dismiss(&member).await;
+        if let Some((_, running)) = self.metrics.take() {
+            supervisor.stop(&running).await;
         }
         let (Some(address), Some(questions)) = (wanted, self.questions.clone()) else {
             return Ok(());
@@ -205,8 +205,8 @@ impl AdminEndpoints {
         };
         let stop = self.end.child_token();
         let serving = http::run(listener, questions, stop.clone());
-        let member = supervisor.employ("metrics".into(), stop, serving);
-        self.metrics = Some((address, member));
+        let running = supervisor.spawn_stoppable("metrics".into(), stop, serving);
+        self.metrics = Some((address, running));
         Ok(())
     }
 }

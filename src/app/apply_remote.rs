@@ -19,7 +19,7 @@ use crate::cloud::remote_config::{AdoptionResult, Content, NotAdopted};
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::config::{Report, Severity};
 use crate::io::files::settings;
-use crate::io::files::settings::{Loaded, Misfit};
+use crate::io::files::settings::{Loaded, RemoteMismatch};
 use crate::io::log::Journal;
 use crate::io::store::remote_config;
 use crate::io::store::remote_config::Failed;
@@ -95,13 +95,13 @@ impl RemoteConfigApplier {
                 let result = self.adopt(service, trial, within, journal).await;
                 RemoteResult::Adopted { serial, result }
             }
-            RemoteTask::Settle {
+            RemoteTask::Conclude {
                 serial,
                 digest,
                 verdict,
             } => {
-                let result = self.settle(service, digest, verdict, journal).await;
-                RemoteResult::Settled { serial, result }
+                let result = self.conclude(service, digest, verdict, journal).await;
+                RemoteResult::Concluded { serial, result }
             }
         };
         service.done(done).await;
@@ -153,7 +153,7 @@ impl RemoteConfigApplier {
         Ok(digest)
     }
 
-    async fn settle(
+    async fn conclude(
         &self,
         service: &mut Service,
         digest: Digest,
@@ -202,9 +202,9 @@ impl RemoteConfigApplier {
                 tell_refused(&report, journal);
                 Err("the gateway's own files are wrong".to_owned())
             }
-            Ok(Ok((mut loaded, misfit))) => {
-                if let Some(misfit) = misfit {
-                    set_aside(misfit, &loaded.state_dir, journal);
+            Ok(Ok((mut loaded, mismatch))) => {
+                if let Some(mismatch) = mismatch {
+                    set_aside(mismatch, &loaded.state_dir, journal);
                 }
                 known(&mut loaded.spec.cloud.remote);
                 take(service, loaded, journal).await;
@@ -225,13 +225,13 @@ async fn in_thread<T: Send + 'static>(
 
 /// Takes a file out of force that does not go together with the gateway's own files any
 /// more.
-pub(super) fn set_aside(misfit: Misfit, state_dir: &Path, journal: &Journal) {
+pub(super) fn set_aside(mismatch: RemoteMismatch, state_dir: &Path, journal: &Journal) {
     let aside = remote_config::set_aside(state_dir).map_err(|e| e.to_string());
     journal.tell(&ServiceEvent::RemoteSetAside {
-        file: misfit.file,
+        file: mismatch.file,
         aside,
     });
-    for notice in ServiceEvent::problems(&misfit.report) {
+    for notice in ServiceEvent::problems(&mismatch.report) {
         journal.tell(&notice);
     }
 }

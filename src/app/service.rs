@@ -2,7 +2,7 @@
 //!
 //! A reload touches as little as it can. Ports that are made, used or populated otherwise
 //! than before are stopped, then the hub is given the new configuration, then these ports
-//! are started. All other ports are not affected, because places in the configuration are
+//! are started. All other ports are not affected, because ids in the configuration are
 //! kept (`spec/reload.rs`). The last events of a stopped port are handled under the
 //! configuration under which the port reported them. The link is touched only if the broker
 //! or the gateway's identity there has changed: then all devices are logged out, the link
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::app::admin::AdminEndpoints;
-use crate::app::supervisor::{Member, Supervisor};
+use crate::app::supervisor::{RunningTask, Supervisor};
 use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
@@ -57,7 +57,7 @@ const ATTEMPTS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a link that was told to end takes at most: its DISCONNECT, and a margin.
 const LINK_ENDS_WITHIN: Duration = Duration::from_secs(4);
 /// How often a waiting port beats its heartbeat.
-const BREATH: Duration = Duration::from_secs(2);
+const MAX_IDLE: Duration = Duration::from_secs(2);
 
 /// Where lines and connections come from: the system, or simulated models.
 pub struct Openers {
@@ -108,7 +108,7 @@ pub struct Service {
     journal: Journal,
     rng: Rng,
     supervisor: Supervisor,
-    ports: BTreeMap<PortId, Member>,
+    ports: BTreeMap<PortId, RunningTask>,
     monitors: BusMonitors,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
@@ -254,14 +254,14 @@ impl Service {
         wished
     }
 
-    /// Opens the entry points for people at the places of `spec`. Returns what could not be
-    /// opened. The socket at its former place answers until [`Service::leave_old_socket`].
+    /// Opens the entry points for people at the addresses of `spec`. Returns what could not be
+    /// opened. The socket at its former path answers until [`Service::leave_old_socket`].
     pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<ControlEvent> {
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open_elsewhere(spec, supervisor, rng).await
     }
 
-    /// Ends the control socket at its former place, once the client that asked for the move
+    /// Ends the control socket at its former path, once the client that asked for the move
     /// has its answer.
     pub(super) async fn leave_old_socket(&mut self) {
         self.admin.leave_old_socket(&mut self.supervisor).await;
@@ -278,8 +278,8 @@ impl Service {
 
         let ports = &changes.ports;
         for id in ports.removed.iter().chain(&ports.changed) {
-            if let Some(member) = self.ports.get(id) {
-                self.supervisor.dismiss(member).await;
+            if let Some(running) = self.ports.get(id) {
+                self.supervisor.stop(running).await;
                 self.ports.remove(id);
                 if let Some(port) = old.port(*id) {
                     self.monitors.remove(&port.name);
@@ -347,14 +347,14 @@ impl Service {
         let fetching = async move {
             let result = download::fetch(url, at_most, within, ca_file, sources).await;
             let done = RemoteResult::Fetched { serial, result };
-            let _ = control.send(Control::Errand(done)).await;
+            let _ = control.send(Control::RemoteTaskDone(done)).await;
         };
         self.fetching = Some(AbortOnDropHandle::new(tokio::spawn(fetching)));
     }
 
     /// Reports the result of a remote task to the coordinator.
     pub async fn done(&self, done: RemoteResult) {
-        self.tell_hub(Control::Errand(done)).await;
+        self.tell_hub(Control::RemoteTaskDone(done)).await;
     }
 
     /// Logs all devices out and disconnects. The caller bounds the wait.
@@ -397,15 +397,15 @@ impl Service {
 
     fn start_port(&mut self, id: PortId, quiet: Duration) -> oneshot::Receiver<()> {
         let (attempted, attempt) = oneshot::channel();
-        let Some(manners) = self.spec.port(id) else {
+        let Some(port_spec) = self.spec.port(id) else {
             return attempt;
         };
-        let name = format!("port {}", manners.name);
-        let heartbeat = self.supervisor.heartbeats().start(&manners.name);
+        let name = format!("port {}", port_spec.name);
+        let heartbeat = self.supervisor.heartbeats().start(&port_spec.name);
         let stop = self.end.child_token();
         let source = Tapped {
-            opener: (self.openers.opener)(manners),
-            tap: self.monitors.add(&manners.name),
+            opener: (self.openers.opener)(port_spec),
+            tap: self.monitors.add(&port_spec.name),
         };
         let task = port::run(
             id,
@@ -425,14 +425,16 @@ impl Service {
             let mut left = quiet;
             while !left.is_zero() && !stopped.is_cancelled() {
                 beat.beat();
-                let nap = left.min(BREATH);
+                let nap = left.min(MAX_IDLE);
                 let _ = tokio::time::timeout(nap, stopped.cancelled()).await;
                 left -= nap;
             }
             task.await;
         };
-        let member = self.supervisor.hire(name, heartbeat, stop, after_quiet);
-        self.ports.insert(id, member);
+        let running = self
+            .supervisor
+            .spawn_watched(name, heartbeat, stop, after_quiet);
+        self.ports.insert(id, running);
         attempt
     }
 
@@ -481,7 +483,7 @@ impl Service {
         let (done, heard) = oneshot::channel();
         // The engine bounds the wait itself; this timeout is for an error in the engine.
         let parted = async {
-            self.tell_hub(Control::Part(done)).await;
+            self.tell_hub(Control::LeaveConnection(done)).await;
             let _ = heard.await;
         };
         let _ = tokio::time::timeout(within, parted).await;

@@ -1,4 +1,4 @@
-//! The tasks that live as long as the service, or until they are dismissed.
+//! The tasks that live as long as the service, or until they are stopped.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
 
-/// All running tasks, by name. A task that ends and was not dismissed is a fault.
+/// All running tasks, by name. A task that ends and was not stopped is a fault.
 #[derive(Default)]
 pub(super) struct Supervisor {
     tasks: JoinSet<()>,
@@ -15,8 +15,8 @@ pub(super) struct Supervisor {
     heartbeats: Heartbeats,
 }
 
-/// A running task that can be dismissed.
-pub(super) struct Member {
+/// A running task that can be stopped.
+pub(super) struct RunningTask {
     id: Id,
     stop: CancellationToken,
     gone: CancellationToken,
@@ -53,50 +53,50 @@ impl Supervisor {
 
     /// Starts a task that beats `heartbeat` and ends by `stop`. The task is watched until it is
     /// gone: a task that is told to stop and hangs is a case for the watchdog.
-    pub(super) fn hire(
+    pub(super) fn spawn_watched(
         &mut self,
         name: String,
         heartbeat: Heartbeat,
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
-    ) -> Member {
+    ) -> RunningTask {
         let heartbeats = self.heartbeats.clone();
         let watched = Watched {
             heartbeats,
             heartbeat,
         };
-        self.employ(name, stop, async move {
+        self.spawn_stoppable(name, stop, async move {
             let _watched = watched;
             task.await;
         })
     }
 
     /// Starts a task that waits for work and has no heartbeat.
-    pub(super) fn employ(
+    pub(super) fn spawn_stoppable(
         &mut self,
         name: String,
         stop: CancellationToken,
         task: impl Future<Output = ()> + Send + 'static,
-    ) -> Member {
+    ) -> RunningTask {
         let gone = CancellationToken::new();
         let leaving = gone.clone().drop_guard();
         let id = self.spawn(name, async move {
             let _leaving = leaving;
             task.await;
         });
-        Member { id, stop, gone }
+        RunningTask { id, stop, gone }
     }
 
     /// Tells a task to stop. Everything that the task held is free when this returns. The wait
     /// is not bounded here, because no other task may have these things earlier: see
-    /// [`Supervisor::hire`].
-    pub(super) async fn dismiss(&mut self, member: &Member) {
-        self.names.remove(&member.id);
-        member.stop.cancel();
-        member.gone.cancelled().await;
+    /// [`Supervisor::spawn_watched`].
+    pub(super) async fn stop(&mut self, running: &RunningTask) {
+        self.names.remove(&running.id);
+        running.stop.cancel();
+        running.gone.cancelled().await;
     }
 
-    /// Returns the name of the next task that ends undismissed, by itself or by a panic.
+    /// Returns the name of the next task that ends without being stopped, by itself or by a panic.
     pub(super) async fn ended(&mut self) -> String {
         loop {
             let id = match self.tasks.join_next_with_id().await {
@@ -125,11 +125,11 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_is_dismissed_and_hangs_is_watched_until_it_is_gone() {
+    async fn one_that_is_stopped_and_hangs_is_watched_until_it_is_gone() {
         let mut supervisor = Supervisor::default();
         let (end, ends) = oneshot::channel::<()>();
         let heartbeat = supervisor.heartbeats.start("line1");
-        let member = supervisor.hire(
+        let running = supervisor.spawn_watched(
             "port line1".into(),
             heartbeat,
             CancellationToken::new(),
@@ -139,8 +139,8 @@ mod tests {
             },
         );
         let hour = Duration::from_secs(3600);
-        let dismissed = tokio::time::timeout(hour, supervisor.dismiss(&member)).await;
-        assert!(dismissed.is_err());
+        let stopped = tokio::time::timeout(hour, supervisor.stop(&running)).await;
+        assert!(stopped.is_err());
         let watched: Vec<_> = supervisor
             .heartbeats
             .all()
@@ -149,7 +149,7 @@ mod tests {
             .collect();
         assert_eq!(watched, ["line1"]);
         end.send(()).unwrap();
-        supervisor.dismiss(&member).await;
+        supervisor.stop(&running).await;
         assert!(supervisor.heartbeats.all().is_empty());
         // The task was told to end, so its end is no fault.
         assert!(
@@ -163,7 +163,7 @@ mod tests {
     async fn one_that_panics_is_watched_no_more_and_is_told() {
         let mut supervisor = Supervisor::default();
         let heartbeat = supervisor.heartbeats.start("line1");
-        supervisor.hire(
+        supervisor.spawn_watched(
             "port line1".into(),
             heartbeat,
             CancellationToken::new(),

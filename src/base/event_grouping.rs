@@ -30,7 +30,7 @@ const WINDOWS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_se
 const WINDOWS_OF_PORT: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(3600));
 /// How many groups are kept apart. Codes come from outside: past this number, notices are
 /// grouped by kind alone.
-const LANES: usize = 64;
+const GROUPS: usize = 64;
 
 /// The output of the grouping.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,32 +66,32 @@ pub struct EventGrouping<N> {
     about: About,
     windows: (Duration, Duration),
     /// The groups by kind, and by what else their notices have in common.
-    lanes: BTreeMap<(EventKind, Option<String>), Lane<N>>,
+    groups: BTreeMap<(EventKind, Option<String>), Group<N>>,
 }
 
 #[derive(Clone, Debug)]
-struct Lane<N> {
+struct Group<N> {
     told: u32,
     window: Duration,
     until: Mono,
     /// Whether the kept notices were logged before the end of the window.
     summed: bool,
-    held: Option<Held<N>>,
+    kept: Option<Kept<N>>,
 }
 
-impl<N> Lane<N> {
+impl<N> Group<N> {
     /// Returns when the kept notices are logged, if there are any.
     fn due(&self) -> Option<Mono> {
-        let held = self.held.as_ref()?;
+        let kept = self.kept.as_ref()?;
         Some(match self.summed {
             true => self.until,
-            false => self.until.min(held.latest + QUIET),
+            false => self.until.min(kept.latest + QUIET),
         })
     }
 }
 
 #[derive(Clone, Debug)]
-struct Held<N> {
+struct Kept<N> {
     since: Mono,
     latest: Mono,
     level: Level,
@@ -106,7 +106,7 @@ impl<N> Default for EventGrouping<N> {
         EventGrouping {
             about: About::Gateway,
             windows: WINDOWS,
-            lanes: BTreeMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 }
@@ -118,7 +118,7 @@ impl<N> EventGrouping<N> {
         EventGrouping {
             about: About::Port(port),
             windows: WINDOWS_OF_PORT,
-            lanes: BTreeMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 }
@@ -130,37 +130,37 @@ impl<N: LogEvent> EventGrouping<N> {
         if devices.is_empty() || of_many(notice.kind()).is_none() {
             return Some(notice);
         }
-        self.lanes
-            .retain(|_, lane| lane.held.is_some() || now < lane.until);
+        self.groups
+            .retain(|_, group| group.kept.is_some() || now < group.until);
         let mut key = (notice.kind(), sort(&notice));
-        if self.lanes.len() >= LANES && !self.lanes.contains_key(&key) {
+        if self.groups.len() >= GROUPS && !self.groups.contains_key(&key) {
             key.1 = None;
         }
-        let lane = self.lanes.entry(key).or_insert(Lane {
+        let group = self.groups.entry(key).or_insert(Group {
             told: 0,
             window: self.windows.0,
             until: now,
             summed: false,
-            held: None,
+            kept: None,
         });
-        if lane.told < AT_ONCE {
-            lane.told += 1;
-            lane.until = now + lane.window;
+        if group.told < AT_ONCE {
+            group.told += 1;
+            group.until = now + group.window;
             return Some(notice);
         }
         let times = field(&notice, JournalField::Times).and_then(|n| n.parse().ok());
         let times: u64 = times.unwrap_or(1);
-        match &mut lane.held {
-            Some(held) => {
-                held.latest = now;
-                held.level = held.level.min(notice.level());
-                held.devices.extend(devices);
-                held.notices += 1;
-                held.times = held.times.saturating_add(times);
-                held.last = notice;
+        match &mut group.kept {
+            Some(kept) => {
+                kept.latest = now;
+                kept.level = kept.level.min(notice.level());
+                kept.devices.extend(devices);
+                kept.notices += 1;
+                kept.times = kept.times.saturating_add(times);
+                kept.last = notice;
             }
             None => {
-                lane.held = Some(Held {
+                group.kept = Some(Kept {
                     since: now,
                     latest: now,
                     level: notice.level(),
@@ -176,30 +176,30 @@ impl<N: LogEvent> EventGrouping<N> {
 
     /// Returns a group that is due.
     pub fn due(&mut self, now: Mono) -> Option<Grouped<N>> {
-        let due = |lane: &Lane<N>| lane.due().is_some_and(|at| at <= now);
-        let lane = self.lanes.values_mut().find(|lane| due(lane))?;
-        lane.summed |= now < lane.until;
-        lane.window = (lane.window * 2).min(self.windows.1);
-        lane.until = now + lane.window;
-        lane.held.take().map(|held| held.told(self.about, now))
+        let due = |group: &Group<N>| group.due().is_some_and(|at| at <= now);
+        let group = self.groups.values_mut().find(|group| due(group))?;
+        group.summed |= now < group.until;
+        group.window = (group.window * 2).min(self.windows.1);
+        group.until = now + group.window;
+        group.kept.take().map(|kept| kept.told(self.about, now))
     }
 
     /// Returns all groups, due or not, because no notice follows.
     pub fn all(&mut self, now: Mono) -> Vec<Grouped<N>> {
-        let lanes = std::mem::take(&mut self.lanes);
-        let held = lanes.into_values().filter_map(|lane| lane.held);
-        held.map(|held| held.told(self.about, now)).collect()
+        let groups = std::mem::take(&mut self.groups);
+        let kept = groups.into_values().filter_map(|group| group.kept);
+        kept.map(|kept| kept.told(self.about, now)).collect()
     }
 
     /// Returns when a group is due.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
-        let at = self.lanes.values().filter_map(Lane::due).min()?;
+        let at = self.groups.values().filter_map(Group::due).min()?;
         Some(Wake::new(at, "devices that changed together are told"))
     }
 }
 
-impl<N: LogEvent> Held<N> {
+impl<N: LogEvent> Kept<N> {
     fn told(self, about: About, now: Mono) -> Grouped<N> {
         if self.notices == 1 {
             return Grouped::One(self.last);
@@ -396,38 +396,38 @@ mod tests {
 
     #[test]
     fn few_are_told_at_once_each_in_its_own_words() {
-        let mut crowds = EventGrouping::default();
+        let mut grouping = EventGrouping::default();
         for n in 0..AT_ONCE {
-            assert_eq!(crowds.admit(s(0), silent(n)), Some(silent(n)));
+            assert_eq!(grouping.admit(s(0), silent(n)), Some(silent(n)));
         }
-        assert_eq!(crowds.wake_at(), None);
+        assert_eq!(grouping.wake_at(), None);
     }
 
     #[test]
     fn a_thousand_that_fall_together_are_a_handful_of_lines_and_each_is_named() {
-        let mut crowds = EventGrouping::default();
+        let mut grouping = EventGrouping::default();
         let (mut lines, mut named) = (0, BTreeSet::new());
         for n in 0..2000u32 {
             let now = s(u64::from(n) / 50);
-            if let Some(one) = crowds.admit(now, silent(n)) {
+            if let Some(one) = grouping.admit(now, silent(n)) {
                 lines += 1;
                 named.insert(DeviceId(one.0));
             }
-            while let Some(told) = crowds.due(now) {
+            while let Some(told) = grouping.due(now) {
                 lines += 1;
-                let Grouped::Many(crowd) = told else {
+                let Grouped::Many(group) = told else {
                     panic!("{told:?}")
                 };
-                named.extend(crowd.devices());
+                named.extend(group.devices());
             }
         }
-        let rest = crowds.all(s(40));
+        let rest = grouping.all(s(40));
         lines += rest.len();
         for told in rest {
-            let Grouped::Many(crowd) = told else {
+            let Grouped::Many(group) = told else {
                 panic!("{told:?}")
             };
-            named.extend(crowd.devices());
+            named.extend(group.devices());
         }
         assert!(lines <= 8, "{lines} lines");
         assert_eq!(named.len(), 2000);
@@ -435,45 +435,45 @@ mod tests {
 
     #[test]
     fn one_who_is_left_over_is_told_in_its_own_words() {
-        let mut crowds = EventGrouping::default();
+        let mut grouping = EventGrouping::default();
         for n in 0..=AT_ONCE {
-            crowds.admit(s(0), silent(n));
+            grouping.admit(s(0), silent(n));
         }
-        assert_eq!(crowds.wake_at().map(|w| w.at), Some(s(5)));
-        assert_eq!(crowds.due(s(4)), None);
-        assert_eq!(crowds.due(s(5)), Some(Grouped::One(silent(AT_ONCE))));
-        assert_eq!(crowds.due(s(5)), None);
+        assert_eq!(grouping.wake_at().map(|w| w.at), Some(s(5)));
+        assert_eq!(grouping.due(s(4)), None);
+        assert_eq!(grouping.due(s(5)), Some(Grouped::One(silent(AT_ONCE))));
+        assert_eq!(grouping.due(s(5)), None);
     }
 
     #[test]
     fn after_a_quiet_window_the_next_ones_are_told_at_once_again() {
-        let mut crowds = EventGrouping::default();
+        let mut grouping = EventGrouping::default();
         for n in 0..10 {
-            crowds.admit(s(0), silent(n));
+            grouping.admit(s(0), silent(n));
         }
-        assert!(crowds.due(s(5)).is_some());
-        assert_eq!(crowds.admit(s(14), silent(1)), None, "its window is ten");
-        assert!(crowds.due(s(15)).is_some());
-        assert_eq!(crowds.admit(s(36), silent(1)), Some(silent(1)));
+        assert!(grouping.due(s(5)).is_some());
+        assert_eq!(grouping.admit(s(14), silent(1)), None, "its window is ten");
+        assert!(grouping.due(s(15)).is_some());
+        assert_eq!(grouping.admit(s(36), silent(1)), Some(silent(1)));
     }
 
     #[test]
-    fn kinds_that_do_not_come_in_crowds_pass() {
-        let mut crowds = EventGrouping::default();
+    fn kinds_that_are_not_grouped_pass() {
+        let mut grouping = EventGrouping::default();
         for n in 0..10 {
             let empty = Fell(n, EventKind::DeviceNoValue);
-            assert_eq!(crowds.admit(s(0), empty.clone()), Some(empty));
+            assert_eq!(grouping.admit(s(0), empty.clone()), Some(empty));
         }
     }
 
     #[test]
     fn kinds_do_not_use_up_each_others_lines() {
-        let mut crowds = EventGrouping::default();
+        let mut grouping = EventGrouping::default();
         for n in 0..10 {
-            crowds.admit(s(0), silent(n));
+            grouping.admit(s(0), silent(n));
         }
         let back = Fell(3, EventKind::DeviceReturned);
-        assert_eq!(crowds.admit(s(0), back.clone()), Some(back));
+        assert_eq!(grouping.admit(s(0), back.clone()), Some(back));
     }
 
     /// A repeated notice, with how often it happened.
@@ -500,28 +500,28 @@ mod tests {
 
     #[test]
     fn the_troubles_of_a_port_are_told_ever_more_rarely_and_none_is_lost() {
-        let mut crowds = EventGrouping::of_port(PortId(7));
+        let mut grouping = EventGrouping::of_port(PortId(7));
         let (mut lines, mut told_times) = (Vec::new(), 0);
         let mut hear = |second: u64, told: Grouped<Again>| {
-            let Grouped::Many(crowd) = told else {
+            let Grouped::Many(group) = told else {
                 panic!("{told:?}")
             };
-            assert_eq!(crowd.about(), About::Port(PortId(7)));
+            assert_eq!(group.about(), About::Port(PortId(7)));
             lines.push(second);
-            told_times += crowd.times;
+            told_times += group.times;
         };
         // One of 31 devices each second, for six hours.
         let mut alone = 0;
         for second in 0..6 * 3600 {
             let again = Again(u32::try_from(second % 31).unwrap(), 2);
-            if crowds.admit(s(second), again).is_some() {
+            if grouping.admit(s(second), again).is_some() {
                 alone += 1;
             }
-            while let Some(told) = crowds.due(s(second)) {
+            while let Some(told) = grouping.due(s(second)) {
                 hear(second, told);
             }
         }
-        for told in crowds.all(s(6 * 3600)) {
+        for told in grouping.all(s(6 * 3600)) {
             hear(6 * 3600, told);
         }
         assert_eq!(alone, AT_ONCE);
@@ -532,16 +532,16 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_trouble_that_is_over_is_told_after_a_minute_and_once() {
-        let mut crowds = EventGrouping::of_port(PortId(7));
+        let mut grouping = EventGrouping::of_port(PortId(7));
         let mut lines = Vec::new();
         let mut troubled = |seconds: std::ops::Range<u64>, step: usize, quiet: u64| {
             let end = seconds.end + quiet;
             let mut hits = seconds.step_by(step).peekable();
             for second in *hits.peek().unwrap()..end {
                 if hits.next_if_eq(&second).is_some() {
-                    crowds.admit(s(second), Again(7, 1));
+                    grouping.admit(s(second), Again(7, 1));
                 }
-                while crowds.due(s(second)).is_some() {
+                while grouping.due(s(second)).is_some() {
                     lines.push(second);
                 }
             }
@@ -557,35 +557,35 @@ mod tests {
 
     #[test]
     fn what_is_a_count_already_is_added_up() {
-        let mut crowds = EventGrouping::of_port(PortId(7));
+        let mut grouping = EventGrouping::of_port(PortId(7));
         for n in 0..31 {
-            crowds.admit(s(0), Again(n, 60));
+            grouping.admit(s(0), Again(n, 60));
         }
-        let Some(Grouped::Many(crowd)) = crowds.due(s(60)) else {
+        let Some(Grouped::Many(group)) = grouping.due(s(60)) else {
             panic!("no group was reported");
         };
         assert_eq!(
-            crowd.sentence(),
+            group.sentence(),
             "28 devices answer with frames that cannot be read, 1680 times since last reported; \
              of the last: spoiled, 60 times"
         );
         let fields = [(JournalField::Count, "28"), (JournalField::Times, "1680")];
-        assert_eq!(crowd.fields(), fields.map(|(n, v)| (n, v.to_owned())));
+        assert_eq!(group.fields(), fields.map(|(n, v)| (n, v.to_owned())));
     }
 
     #[test]
-    fn a_crowd_says_how_many_what_and_why_the_last() {
-        let mut crowds = EventGrouping::default();
+    fn a_group_says_how_many_what_and_why_the_last() {
+        let mut grouping = EventGrouping::default();
         for n in 0..31 {
-            crowds.admit(s(0), silent(n));
+            grouping.admit(s(0), silent(n));
         }
-        let Some(Grouped::Many(crowd)) = crowds.due(s(5)) else {
+        let Some(Grouped::Many(group)) = grouping.due(s(5)) else {
             panic!("no group was reported");
         };
         assert_eq!(
-            crowd.sentence(),
+            group.sentence(),
             "28 more devices fell silent within 5 s; of the last: device 30 fell"
         );
-        assert_eq!(crowd.fields(), [(JournalField::Count, "28".to_owned())]);
+        assert_eq!(group.fields(), [(JournalField::Count, "28".to_owned())]);
     }
 }

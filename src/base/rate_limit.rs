@@ -13,7 +13,7 @@ pub(super) const QUIET: Duration = Duration::from_secs(60);
 
 /// The log entries of a failure that may happen again and again. The failure is logged the
 /// first time, then after a minute, then at doubling gaps up to an hour, each time with how
-/// often it happened since. Suppressed repeats are not lost: [`RateLimit::settle`] returns
+/// often it happened since. Suppressed repeats are not lost: [`RateLimit::take_due`] returns
 /// them once the failure has not happened for a minute, or when the gap is over.
 ///
 /// A failure that begins again within twice the last gap belongs to the same series. The
@@ -75,7 +75,7 @@ impl RateLimit {
     }
 
     /// Returns the suppressed repeats, if the failure or the gap is over.
-    pub fn settle(&mut self, now: Mono) -> Option<Suppressed> {
+    pub fn take_due(&mut self, now: Mono) -> Option<Suppressed> {
         if self.due()? > now {
             return None;
         }
@@ -90,7 +90,7 @@ impl RateLimit {
         })
     }
 
-    /// Returns when [`RateLimit::settle`] has something to return.
+    /// Returns when [`RateLimit::take_due`] has something to return.
     #[must_use]
     pub fn due(&self) -> Option<Mono> {
         let (at, gap) = self.told.filter(|_| self.untold > 0)?;
@@ -151,15 +151,15 @@ mod tests {
             repeats.hit(s(t), 100);
         }
         assert_eq!(repeats.due(), Some(s(259)));
-        assert_eq!(repeats.settle(s(258)), None);
+        assert_eq!(repeats.take_due(s(258)), None);
         let sum = Suppressed {
             untold: 1_900,
             total: 20_000,
             lasted: Duration::from_secs(199),
             is_over: true,
         };
-        assert_eq!(repeats.settle(s(259)), Some(sum));
-        assert_eq!((repeats.due(), repeats.settle(s(9999))), (None, None));
+        assert_eq!(repeats.take_due(s(259)), Some(sum));
+        assert_eq!((repeats.due(), repeats.take_due(s(9999))), (None, None));
         // Long after, a failure is a first one again.
         assert_eq!(repeats.hit(s(9999), 1), Some(1));
     }
@@ -170,7 +170,7 @@ mod tests {
         let mut lines = 0;
         for t in 0..24 * 3600 {
             lines += u32::from(t % 120 == 0 && repeats.hit(s(t), 1).is_some());
-            lines += u32::from(repeats.settle(s(t)).is_some());
+            lines += u32::from(repeats.take_due(s(t)).is_some());
         }
         assert!(lines <= 40, "{lines} lines a day");
     }
@@ -182,13 +182,13 @@ mod tests {
             let (mut now, mut times, mut told) = (0, 0, 0);
             for (wait, n) in waits {
                 for t in now..now + wait {
-                    told += repeats.settle(s(t)).map_or(0, |sum| sum.untold);
+                    told += repeats.take_due(s(t)).map_or(0, |sum| sum.untold);
                 }
                 now += wait;
                 times += n;
                 told += repeats.hit(s(now), n).unwrap_or_default();
             }
-            told += repeats.settle(s(now + 2 * 3600)).map_or(0, |sum| sum.untold);
+            told += repeats.take_due(s(now + 2 * 3600)).map_or(0, |sum| sum.untold);
             prop_assert_eq!(told, times);
         }
     }

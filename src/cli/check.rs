@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
 use crate::io::files::settings;
-use crate::io::files::settings::{Loaded, Surroundings};
+use crate::io::files::settings::{LoadContext, Loaded};
 use crate::io::store::remote_config;
 use crate::io::terminal::screen;
 
@@ -16,7 +16,7 @@ use crate::io::terminal::screen;
 /// warnings or not; 78 if it cannot.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    let (text, status) = outcome(path, &Surroundings::of_person());
+    let (text, status) = outcome(path, &LoadContext::of_person());
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
@@ -24,7 +24,7 @@ pub fn run(path: &Path) -> ExitCode {
 
 /// Returns the output of [`run`], and its exit status.
 #[must_use]
-pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
+pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
     match settings::load_in(path, around) {
         Ok(loaded) => {
             let mut text = String::new();
@@ -51,14 +51,14 @@ pub fn outcome(path: &Path, around: &Surroundings) -> (String, u8) {
         Err(report) => {
             let errors = many(report.errors(), "error");
             let warnings = many(report.warnings(), "warning");
-            let misfit = match settings::load_to_start_in(path, around) {
-                Ok((_, Some(misfit))) => format!(
+            let mismatch = match settings::load_to_start_in(path, around) {
+                Ok((_, Some(mismatch))) => format!(
                     "without the remote configuration in force, {}, there is no error: a reload is refused, a restart sets it aside\n",
-                    misfit.file.display()
+                    mismatch.file.display()
                 ),
                 Ok((_, None)) | Err(_) => String::new(),
             };
-            let text = format!("{report}\n{errors}, {warnings}\n{misfit}");
+            let text = format!("{report}\n{errors}, {warnings}\n{mismatch}");
             (text, EXIT_CONFIG)
         }
     }

@@ -193,7 +193,8 @@ struct Whom {
 impl Whom {
     fn socket(self) -> PathBuf {
         let instance = self.instance.as_deref();
-        self.socket.unwrap_or_else(|| control::place_of(instance))
+        self.socket
+            .unwrap_or_else(|| control::socket_path_of(instance))
     }
 }
 

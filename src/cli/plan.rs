@@ -20,7 +20,7 @@ use crate::field::plan::forecast::{
 use crate::field::plan::logout_forecast::LogoutForecast;
 use crate::field::schedule::budget::PROBES_PERMILLE;
 use crate::io::files::settings;
-use crate::io::files::settings::Surroundings;
+use crate::io::files::settings::LoadContext;
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
@@ -30,7 +30,7 @@ use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 /// overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
 #[must_use]
 pub fn run(path: &Path, as_json: bool) -> ExitCode {
-    let (text, status) = outcome(path, &Surroundings::of_person(), as_json);
+    let (text, status) = outcome(path, &LoadContext::of_person(), as_json);
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
@@ -38,7 +38,7 @@ pub fn run(path: &Path, as_json: bool) -> ExitCode {
 
 /// Returns the output of [`run`], and its exit status.
 #[must_use]
-pub fn outcome(path: &Path, around: &Surroundings, as_json: bool) -> (String, u8) {
+pub fn outcome(path: &Path, around: &LoadContext, as_json: bool) -> (String, u8) {
     let loaded = match settings::load_whatever_the_load(path, around) {
         Ok(loaded) => loaded,
         Err(report) => return (format!("{report}\n"), EXIT_CONFIG),

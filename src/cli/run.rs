@@ -36,7 +36,7 @@ pub fn run(config: &Path) -> ExitCode {
             "alink-gateway: cores may be written, with secrets in them: {e}\n"
         ));
     }
-    let (loaded, misfit) = match settings::load_to_start(config) {
+    let (loaded, mismatch) = match settings::load_to_start(config) {
         Ok(loaded) => loaded,
         Err(report) => {
             print(report.problems());
@@ -46,7 +46,7 @@ pub fn run(config: &Path) -> ExitCode {
         }
     };
     print(loaded.warnings.problems());
-    match crate::app::run(loaded, misfit, config) {
+    match crate::app::run(loaded, mismatch, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
             let text = format!("alink-gateway: {ended}\n");

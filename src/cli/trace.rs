@@ -15,7 +15,7 @@ use clap::Args;
 
 use crate::io::control::listen::{self, End};
 use crate::io::terminal::sink::Sink;
-use crate::trace::Seen;
+use crate::trace::TraceEvent;
 use crate::trace::pcap::Capture;
 use crate::trace::text::{Detail, Lines};
 
@@ -58,7 +58,7 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn on(&mut self, seen: &Seen) -> io::Result<()> {
+    fn on(&mut self, seen: &TraceEvent) -> io::Result<()> {
         self.seen += 1;
         if let Some(lines) = &mut self.lines {
             Sink::Out.write(lines.on(seen).as_bytes())?;

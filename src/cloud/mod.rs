@@ -2,7 +2,7 @@
 //!
 //! **Decides** what a platform is told of the devices and their readings, and when. Each
 //! platform has a room of its own that knows its words; today that is [`alink`], and a
-//! second platform has its place beside it.
+//! second platform would stand beside it.
 //!
 //! **The boundary.** Rooms above name nothing of [`alink`] (held by `tests/house/rules.rs`). They
 //! use only what is re-exported here, which any platform has:
@@ -13,13 +13,13 @@
 //! | [`Cloud`] | in | readings, messages, the state of the connection, the clock, a stop |
 //! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
 //! | [`Session`] | out | which device is online, or why not |
-//! | [`Notice`], [`Counters`] | out | what happened, and how often |
+//! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
-//! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or earned once |
+//! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or issued once |
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
 //!
 //! Some of these words still have the shape of Alink's: the secret for each device in
-//! [`Output::Keep`], the code in [`Session::Barred`] and in log events, the ways to earn
+//! [`Output::StoreSecret`], the code in [`Session::RetryBlocked`] and in log events, the ways to obtain
 //! credentials in [`enrolment`], and [`TopologyEvent`]. Rooms above show a code only in the
 //! words that the code has for itself ([`Code::words`]).
 //!
@@ -38,12 +38,12 @@ pub mod alink;
 
 pub use alink::connect::Connector;
 pub use alink::engine::{Cloud, Output};
-pub use alink::events::Notice;
+pub use alink::events::CloudLogEvent;
 pub use alink::events::counters::Counters;
 pub use alink::events::messages::link_words;
 pub use alink::registration::enrolment;
 pub use alink::registration::identity;
-pub use alink::registration::identity::{Credentials, Earned, credentials};
+pub use alink::registration::identity::{Credentials, IssuedCredential, credentials};
 pub use alink::remote_config;
 pub use alink::remote_config::{RemoteResult, RemoteTask};
 pub use alink::session::{Presence, Session};

@@ -13,7 +13,7 @@ pub enum Answer {
     Status(Box<Status>),
     /// The state of one device.
     Device(Box<Device>),
-    /// An event on a port, in the types of `trace/seen.rs`.
+    /// An event on a port, in the types of `trace/event.rs`; clients know it by this name.
     Seen(Json),
     /// The configuration was loaded anew, or is wrong.
     Reload(Reloaded),

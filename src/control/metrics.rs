@@ -34,7 +34,7 @@ pub struct Figures {
     /// Replies with code 429.
     pub throttled: u64,
     /// Devices that wait after a refusal (retry block).
-    pub barred: u64,
+    pub refused: u64,
     /// Sessions ended by the platform.
     pub kicked: u64,
     /// Devices logged out by this gateway, by reason.
@@ -201,7 +201,7 @@ pub const TABLE: [Metric; 30] = [
         Kind::Counter,
         &[],
         "Refusals of a device by the platform that made it wait",
-        |f, to| count(to, f.barred),
+        |f, to| count(to, f.refused),
     ),
     metric(
         "alink_gateway_sessions_kicked",

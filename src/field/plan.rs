@@ -4,9 +4,9 @@
 //! also across registers that no point covers, where that is cheaper than asking twice
 //! ([`Cost`]). Which points share one is decided so that the sum of the costs is the least
 //! possible. A value is never cut. Limits: what the protocol and the kind of device allow in
-//! one reply; how long one request may take the line ([`Terms::longest`]); holes, configured
+//! one reply; how long one request may take the line ([`PlanLimits::longest`]); holes, configured
 //! or learned, which are not read across. Addresses are computed in 32 bits, so the top of
-//! the address space is a place like any other.
+//! the address space is read like any other.
 //!
 //! Why the optimum is a cut of the sorted points into runs: the more entries a request spans,
 //! the more it costs. Take a point that lies between two others of one request and is in
@@ -144,7 +144,7 @@ pub(super) fn span_of(profile: &ProfileSpec, point: u16) -> Option<Span> {
 
 /// What a plan has to reckon with, besides the profile.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms<'a> {
+pub struct PlanLimits<'a> {
     /// What requests cost.
     pub cost: Cost,
     /// How long a request of several points may take the line, besides what the unit takes to
@@ -157,10 +157,10 @@ pub struct Terms<'a> {
     pub most_bytes: Option<u8>,
 }
 
-/// Points by place: first address and the one after the last.
-type Places = BTreeMap<Span, Vec<u16>>;
+/// Points by span: first address and the one after the last.
+type PointsBySpan = BTreeMap<Span, Vec<u16>>;
 
-/// Points of one place: they are read together or not at all.
+/// Points of one span: they are read together or not at all.
 #[derive(Debug)]
 struct Cell {
     start: u32,
@@ -172,23 +172,23 @@ struct Cell {
 /// least cost. They are in order of priority, then fastest interval, then table and address.
 ///
 /// A text longer than `max_registers` gets a request of its own: it can be read in one piece
-/// or not at all. So does a point that takes longer than [`Terms::longest`], or lies on a
+/// or not at all. So does a point that takes longer than [`PlanLimits::longest`], or lies on a
 /// hole.
 #[must_use]
-pub fn plan(profile: &ProfileSpec, terms: &Terms<'_>) -> Vec<ReadBlock> {
-    plan_of(profile, terms, |_| true)
+pub fn plan(profile: &ProfileSpec, limits: &PlanLimits<'_>) -> Vec<ReadBlock> {
+    plan_of(profile, limits, |_| true)
 }
 
 /// Returns the same for the points that `wanted` names.
 #[must_use]
 pub(super) fn plan_of(
     profile: &ProfileSpec,
-    terms: &Terms<'_>,
+    limits: &PlanLimits<'_>,
     wanted: impl Fn(u16) -> bool,
 ) -> Vec<ReadBlock> {
     let points = (0u16..).zip(&profile.points).filter(|(i, _)| wanted(*i));
     match &profile.protocol {
-        Protocol::Modbus => runs(profile, terms, points),
+        Protocol::Modbus => runs(profile, limits, points),
         Protocol::Dlt645(items) => questions(points, |address| item_of(items, address)),
         Protocol::Raw(all) => questions(points, |address| question_of(all, address)),
     }
@@ -197,27 +197,27 @@ pub(super) fn plan_of(
 /// Returns the requests of Modbus: runs of neighbours.
 fn runs<'p>(
     profile: &ProfileSpec,
-    terms: &Terms<'_>,
+    limits: &PlanLimits<'_>,
     points: impl Iterator<Item = (u16, &'p PointSpec)>,
 ) -> Vec<ReadBlock> {
-    let mut classes: BTreeMap<(Priority, Duration, Table), Places> = BTreeMap::new();
+    let mut classes: BTreeMap<(Priority, Duration, Table), PointsBySpan> = BTreeMap::new();
     for (point, p) in points {
-        let (Some(span), Some(place)) = (span_of(profile, point), p.address.as_modbus()) else {
+        let (Some(span), Some(address)) = (span_of(profile, point), p.address.as_modbus()) else {
             continue;
         };
-        let class = (p.priority, p.interval, place.table);
+        let class = (p.priority, p.interval, address.table);
         let class = classes.entry(class).or_default();
         class.entry(span).or_default().push(point);
     }
     let mut blocks = Vec::new();
-    for ((priority, interval, table), places) in classes {
-        let cells: Vec<Cell> = places
+    for ((priority, interval, table), points_by_span) in classes {
+        let cells: Vec<Cell> = points_by_span
             .into_iter()
             .map(|((start, end), points)| Cell { start, end, points })
             .collect();
-        let room = Room {
+        let room = RunPlanner {
             profile,
-            terms,
+            limits,
             table,
         };
         for run in room.runs(&cells) {
@@ -295,13 +295,13 @@ struct Price {
 }
 
 /// What one request to one table may span.
-struct Room<'a> {
+struct RunPlanner<'a> {
     profile: &'a ProfileSpec,
-    terms: &'a Terms<'a>,
+    limits: &'a PlanLimits<'a>,
     table: Table,
 }
 
-impl Room<'_> {
+impl RunPlanner<'_> {
     /// Cuts the cells, by start, into runs at the least cost; of equal costs the cut with
     /// fewer requests is taken, then the cut with fewer entries.
     fn runs<'c>(&self, cells: &'c [Cell]) -> Vec<&'c [Cell]> {
@@ -316,12 +316,12 @@ impl Room<'_> {
                 end = end.max(cells[to].end);
                 widest = widest.max(cells[to].end - cells[to].start);
                 let ask = self.ask(start, end);
-                let cost = self.terms.cost.of_request(&ask);
+                let cost = self.limits.cost.of_request(&ask);
                 // A run that spans no more than one of its points adds nothing
                 // to what that point needs anyway.
                 let own = end - start == widest;
                 if !own
-                    && (end > bound || self.terms.cost.without_waiting(cost) > self.terms.longest)
+                    && (end > bound || self.limits.cost.without_waiting(cost) > self.limits.longest)
                 {
                     break;
                 }
@@ -359,14 +359,14 @@ impl Room<'_> {
             false => (self.profile.max_registers.clamp(1, MAX_REGISTERS), (1, 2)),
         };
         let learned = self
-            .terms
+            .limits
             .most_bytes
             .map(|bytes| u32::from(bytes) * in_a_byte.0 / in_a_byte.1);
         let most = learned.map_or(u32::from(most), |l| l.clamp(1, u32::from(most)));
-        if self.terms.holes.len() >= crate::field::plan::holes::MOST {
+        if self.limits.holes.len() >= crate::field::plan::holes::MOST {
             return start;
         }
-        let learned = self.terms.holes.iter().filter(|h| h.table == self.table);
+        let learned = self.limits.holes.iter().filter(|h| h.table == self.table);
         // A request may not cover all of a learned hole …
         let learned = learned
             .filter(|h| start <= u32::from(h.first))

@@ -12,7 +12,7 @@ use crate::field::modbus::EXCEPTION;
 
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct OtherTraffic {
     /// The senders of well-formed replies that passed by without being waited for.
     pub overheard: Vec<BusAddress>,
     /// The last reply of the asked unit that was not the reply to the request.
@@ -83,9 +83,9 @@ impl Mismatch {
     }
 }
 
-impl Heard {
+impl OtherTraffic {
     /// Adds what another receiver heard.
-    pub fn add(&mut self, other: Heard) {
+    pub fn add(&mut self, other: OtherTraffic) {
         self.overheard.extend(other.overheard);
         self.mismatch = other.mismatch.or(self.mismatch);
         self.misaddressed = other.misaddressed.or(self.misaddressed);
@@ -134,10 +134,10 @@ pub trait FrameFinder {
     fn listening(request: Option<Self::Request>) -> Self;
 
     /// Takes the byte that came.
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict<Self::Reply>>;
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict<Self::Reply>>;
 
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished.
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict<Self::Reply>>;
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict<Self::Reply>>;
 
     /// Whether bytes are waiting for the rest of their frame.
     fn is_reading(&self) -> bool;
@@ -158,7 +158,7 @@ pub trait FrameFinder {
 #[derive(Clone, Debug)]
 pub struct Receiver<F> {
     finder: F,
-    heard: Heard,
+    traffic: OtherTraffic,
     ended: bool,
 }
 
@@ -178,7 +178,7 @@ impl<F: FrameFinder> Receiver<F> {
     fn listening(request: Option<F::Request>) -> Self {
         Receiver {
             finder: F::listening(request),
-            heard: Heard::default(),
+            traffic: OtherTraffic::default(),
             ended: false,
         }
     }
@@ -195,7 +195,7 @@ impl<F: FrameFinder> Receiver<F> {
             return None;
         }
         let mut bytes = bytes.iter();
-        let verdict = bytes.find_map(|byte| self.finder.byte(*byte, &mut self.heard));
+        let verdict = bytes.find_map(|byte| self.finder.byte(*byte, &mut self.traffic));
         self.ended = verdict.is_some();
         verdict
     }
@@ -206,7 +206,7 @@ impl<F: FrameFinder> Receiver<F> {
         if self.ended {
             return None;
         }
-        let verdict = self.finder.silence(&mut self.heard);
+        let verdict = self.finder.silence(&mut self.traffic);
         self.ended = verdict.is_some();
         verdict
     }
@@ -240,9 +240,9 @@ impl<F: FrameFinder> Receiver<F> {
     /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
     pub fn miss(&self) -> Miss {
-        if self.heard.foreign > 0 {
+        if self.traffic.foreign > 0 {
             Miss::Foreign
-        } else if self.heard.noise > 0 || self.is_reading() {
+        } else if self.traffic.noise > 0 || self.is_reading() {
             Miss::Garbled
         } else {
             Miss::Silence
@@ -251,12 +251,12 @@ impl<F: FrameFinder> Receiver<F> {
 
     /// Returns what else was on the line.
     #[must_use]
-    pub fn heard(self) -> Heard {
-        self.heard
+    pub fn traffic(self) -> OtherTraffic {
+        self.traffic
     }
 
     /// Returns the same, since the last call.
-    pub fn take_heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    pub fn take_traffic(&mut self) -> OtherTraffic {
+        std::mem::take(&mut self.traffic)
     }
 }

@@ -9,7 +9,7 @@
 //! those due, one of the highest priority is served. Among these the one whose next poll slot
 //! comes first is served (a rare request is not put off by more than a second for that). Ties
 //! go to the device that was served longest ago. A poll slot that was missed is skipped, so
-//! nothing queues up. The request that is owed keeps its place, and a request that has waited
+//! nothing queues up. The request that is owed stays due, and a request that has waited
 //! for a whole interval behind higher priorities gets a tenth of the line, so nothing
 //! starves. On a line that does not keep up no poll slots are skipped: all intervals of a
 //! priority are stretched alike ([`crate::field::schedule::interval_stretch`]), those of the
@@ -23,7 +23,7 @@
 //! is tried in the same way, by itself (`polled_device/failing.rs`).
 //!
 //! Several requests may be under way where replies carry the number of their request
-//! ([`Schedule::window`]), never two of one device. Tries of what failed leave a place for a
+//! ([`Schedule::window`]), never two of one device. Tries of what failed leave room for a
 //! request that is expected to succeed.
 //!
 //! `schedule/turns.rs` decides which of all these goes first, `schedule/time.rs` stretches
@@ -34,11 +34,11 @@
 //! ([`crate::field::plan::holes`], [`super::plan`]). [`Schedule::poll_finding`] hands out
 //! what was found.
 
-mod alike;
 pub mod budget;
 pub mod command;
 mod commands;
 pub mod interval_stretch;
+mod reply_classes;
 mod time;
 mod turns;
 
@@ -60,7 +60,7 @@ use crate::field::transaction::request::{Outcome, Request};
 
 use self::turns::{AttemptKind, Impact};
 
-use alike::acquaint;
+use reply_classes::assign_reply_classes;
 
 /// How long to wait when there is nothing to do but to wait for replies. Nothing happens
 /// before a reply comes, and the caller asks again then.
@@ -130,19 +130,19 @@ impl Schedule {
     /// Builds the schedule of the devices on `port`; all are due now.
     #[must_use]
     pub fn new(spec: &Spec, port: PortId, rng: Rng, now: Now) -> Self {
-        let mut stations = Vec::new();
+        let mut polled_devices = Vec::new();
         if let Some(line) = spec.port(port) {
             let mut number = 0;
             for (id, device) in spec.devices_on(port) {
-                let station = PolledDevice::new(id, device, line, &mut number, now.mono);
-                if !station.slots().is_empty() {
-                    stations.push(station);
+                let polled_device = PolledDevice::new(id, device, line, &mut number, now.mono);
+                if !polled_device.slots().is_empty() {
+                    polled_devices.push(polled_device);
                 }
             }
         }
-        acquaint(&mut stations);
+        assign_reply_classes(&mut polled_devices);
         Schedule {
-            devices: stations,
+            devices: polled_devices,
             budget: Budget::for_the_dead(now.mono),
             delays: Budget::for_delays(now.mono),
             strangers: Budget::for_strangers(now.mono),
@@ -169,9 +169,9 @@ impl Schedule {
     /// Takes what earlier runs have learned about each kind of device; to be called before
     /// the first [`Schedule::next`].
     pub fn remember(&mut self, now: Mono, known: impl Fn(&ProfileSpec) -> Holes) {
-        for station in &mut self.devices {
-            let holes = known(station.profile());
-            station.know(now, &holes);
+        for polled_device in &mut self.devices {
+            let holes = known(polled_device.profile());
+            polled_device.know(now, &holes);
         }
     }
 
@@ -192,9 +192,9 @@ impl Schedule {
         let many_miss = missing >= MANY;
         let may_probe = self.probes.allows(now);
         let late = self.devices.iter().filter_map(|s| s.late_within(now)).max();
-        for station in &mut self.devices {
-            station.reckons_with(late);
-            station.at(now, hurry, many_miss, may_probe);
+        for polled_device in &mut self.devices {
+            polled_device.reckons_with(late);
+            polled_device.at(now, hurry, many_miss, may_probe);
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {
@@ -204,25 +204,29 @@ impl Schedule {
         if let Some(until) = self.late_reply {
             return Next::NotBefore(until, "a late reply is let pass");
         }
-        if let Some(job) = self.next_command(now) {
-            return Next::Run(job);
+        if let Some(request) = self.next_command(now) {
+            return Next::Run(request);
         }
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);
         match (self.most_urgent(now), ready) {
             (Some(poll), attempt) if attempt.is_none_or(|a| !a.goes_before(&poll)) => {
-                let job = self.devices[poll.station].job(poll.slot, now, self.probes.allows(now));
-                self.run(poll.station, job, None, poll.ahead)
+                let request = self.devices[poll.polled_device].poll_request(
+                    poll.slot,
+                    now,
+                    self.probes.allows(now),
+                );
+                self.run(poll.polled_device, request, None, poll.ahead)
             }
             (poll, Some(attempt)) => {
-                let station = &self.devices[attempt.station];
-                let job = match attempt.what {
-                    AttemptKind::Device(how) => station.try_job(how, now),
-                    AttemptKind::Request(slot) => station.job(slot, now, may_probe),
+                let polled_device = &self.devices[attempt.polled_device];
+                let request = match attempt.what {
+                    AttemptKind::Device(how) => polled_device.try_request(how, now),
+                    AttemptKind::Request(slot) => polled_device.poll_request(slot, now, may_probe),
                 };
                 // Before a poll that is due, every try is paid from the same budget.
                 let impact = poll.map_or(attempt.impact, |_| Impact::Loss);
-                self.run(attempt.station, job, Some(impact), None)
+                self.run(attempt.polled_device, request, Some(impact), None)
             }
             (_, None) => {
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));
@@ -240,22 +244,28 @@ impl Schedule {
     }
 
     /// Takes the end of a request; returns what the end says about the device.
-    pub fn done(&mut self, now: Mono, job: &Request, outcome: &Outcome) -> Evidence {
-        let out = self.out.remove(&job.device);
-        let took = now.since(job.asked);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
+    pub fn done(&mut self, now: Mono, request: &Request, outcome: &Outcome) -> Evidence {
+        let out = self.out.remove(&request.device);
+        let took = now.since(request.asked);
+        let Some(polled_device) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        else {
             return evidence_of(outcome);
         };
-        if job.is_command() {
-            let evidence = station.commanded(now, job, outcome);
-            self.command_done(now, job, outcome);
+        if request.is_command() {
+            let evidence = polled_device.commanded(now, request, outcome);
+            self.command_done(now, request, outcome);
             return evidence;
         }
-        let evidence = station.done(now, job, outcome, &mut self.rng);
+        let evidence = polled_device.done(now, request, outcome, &mut self.rng);
         let failed = !matches!(evidence, Evidence::Alive(_));
         let is_silence = *outcome == Outcome::Missed(Miss::Silence);
-        let late = is_silence.then(|| station.may_interrupt_until(now, job));
-        let unknown = is_silence.then(|| station.may_be_late_until(job)).flatten();
+        let late = is_silence.then(|| polled_device.may_interrupt_until(now, request));
+        let unknown = is_silence
+            .then(|| polled_device.may_be_late_until(request))
+            .flatten();
         let late = late.flatten();
         let with_rest = took + late.map_or(Duration::ZERO, |until| until.since(now));
         if let Some(out) = out {
@@ -270,22 +280,26 @@ impl Schedule {
                 Some(Impact::None) | None => {}
             }
         }
-        if job.probe().is_some() && !job.is_whole() {
+        if request.probe().is_some() && !request.is_whole() {
             self.probes.spend(now, with_rest);
         }
-        if job.is_whole() && matches!(outcome, Outcome::Answered(_)) {
+        if request.is_whole() && matches!(outcome, Outcome::Answered(_)) {
             let share = took / u32::try_from(self.most_out).unwrap_or(u32::MAX);
-            station.took(job, share);
+            polled_device.took(request, share);
         }
-        self.late_reply = late.or_else(|| self.rests_for(now, job, unknown?));
-        self.spread(now, job, outcome);
-        let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) else {
+        self.late_reply = late.or_else(|| self.rests_for(now, request, unknown?));
+        self.share_outcome(now, request, outcome);
+        let Some(polled_device) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        else {
             return evidence;
         };
-        let found = station.take_findings();
-        let kind = Arc::clone(station.profile());
+        let found = polled_device.take_findings();
+        let kind = Arc::clone(polled_device.profile());
         for finding in found {
-            self.share(now, job.device, &kind, &finding);
+            self.share(now, request.device, &kind, &finding);
             self.findings.push_back(finding);
         }
         evidence
@@ -294,22 +308,29 @@ impl Schedule {
     /// Until when the line rests for the reply to this request, which may be late until then:
     /// as long as no poll is lost by the rest. Where other devices miss as well, it is more
     /// likely that they are dead.
-    fn rests_for(&mut self, now: Mono, job: &Request, latest: Mono) -> Option<Mono> {
-        let mut others = self.devices.iter().filter(|s| s.device() != job.device);
+    fn rests_for(&mut self, now: Mono, request: &Request, latest: Mono) -> Option<Mono> {
+        let mut others = self.devices.iter().filter(|s| s.device() != request.device);
         if others.any(|s| s.misses() > 0) {
             return None;
         }
         let until = latest.min(now + self.leeway(now).bears());
-        let station = self.devices.iter_mut().find(|s| s.device() == job.device)?;
-        station.is_waited_for(until == latest);
+        let polled_device = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)?;
+        polled_device.is_waited_for(until == latest);
         (until > now).then_some(until)
     }
 
     /// Takes how long the unit took for this request, from the end of the request to the
     /// beginning of its reply; its requests are planned by this time.
-    pub fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
-        if let Some(station) = self.devices.iter_mut().find(|s| s.device() == job.device) {
-            station.measured(now, job, gap);
+    pub fn measured(&mut self, now: Mono, request: &Request, gap: Duration) {
+        if let Some(polled_device) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        {
+            polled_device.measured(now, request, gap);
         }
     }
 
@@ -325,10 +346,10 @@ impl Schedule {
     fn share(&mut self, now: Mono, finder: DeviceId, kind: &Arc<ProfileSpec>, finding: &Finding) {
         let of_kind =
             |s: &&mut PolledDevice| s.device() != finder && Arc::ptr_eq(s.profile(), kind);
-        for station in self.devices.iter_mut().filter(of_kind) {
+        for polled_device in self.devices.iter_mut().filter(of_kind) {
             match finding {
-                Finding::Hole { hole, .. } => station.learn(now, *hole, false),
-                Finding::HoleGone { hole, .. } => station.learn(now, *hole, true),
+                Finding::Hole { hole, .. } => polled_device.learn(now, *hole, false),
+                Finding::HoleGone { hole, .. } => polled_device.learn(now, *hole, true),
                 Finding::PointsRefused { .. }
                 | Finding::DatumRefused { .. }
                 | Finding::PointsFail { .. }
@@ -348,28 +369,30 @@ impl Schedule {
         // A reply that names no sender by a standard was recognised as the reply to the last
         // question. It may be the reply of a neighbour in the same reply class.
         let last = self.devices.iter().max_by_key(|s| s.served());
-        let nameless = last.filter(|s| s.is_nameless()).map(|s| s.device());
-        let is_it = |s: &PolledDevice| match nameless {
-            Some(last) => s.device() == last && !s.speaks_like_others(),
-            None => !s.is_nameless(),
+        let unaddressed = last
+            .filter(|s| s.has_unaddressed_replies())
+            .map(|s| s.device());
+        let is_it = |s: &PolledDevice| match unaddressed {
+            Some(last) => s.device() == last && !s.shares_reply_class(),
+            None => !s.has_unaddressed_replies(),
         };
         let mut all = self.devices.iter_mut();
-        let station = all.find(|s| s.address().means(sender) && is_it(s))?;
-        let owed = station.owes_a_reply();
-        station.passed_by(now);
-        self.findings.extend(station.take_findings());
+        let polled_device = all.find(|s| s.address().means(sender) && is_it(s))?;
+        let owed = polled_device.owes_a_reply();
+        polled_device.passed_by(now);
+        self.findings.extend(polled_device.take_findings());
         if !owed {
             return None;
         }
         self.late_reply = None;
-        station.was_late(now);
-        Some(station.device())
+        polled_device.was_late(now);
+        Some(polled_device.device())
     }
 
     /// Tries every device at once, as the line is open again after a loss.
     pub fn reopened(&mut self, now: Mono) {
-        for station in &mut self.devices {
-            station.retry_now(now);
+        for polled_device in &mut self.devices {
+            polled_device.retry_now(now);
         }
     }
 
@@ -381,27 +404,27 @@ impl Schedule {
 
     fn run(
         &mut self,
-        station: usize,
-        job: Option<Request>,
+        polled_device: usize,
+        request: Option<Request>,
         harm: Option<Impact>,
         ahead: Option<Priority>,
     ) -> Next {
         self.turn += 1;
-        let Some(mut job) = job else {
+        let Some(mut request) = request else {
             return Next::Idle;
         };
-        let station = &mut self.devices[station];
-        station.serve(self.turn);
-        if let Some(slot) = station.slots_mut().get_mut(job.block) {
-            job.since = slot.end_wait();
+        let polled_device = &mut self.devices[polled_device];
+        polled_device.serve(self.turn);
+        if let Some(slot) = polled_device.slots_mut().get_mut(request.block) {
+            request.since = slot.end_wait();
         }
         let out = Out {
             harm,
             ahead,
-            is_first_contact: station.is_stranger(),
+            is_first_contact: polled_device.is_stranger(),
         };
-        self.out.insert(job.device, out);
-        Next::Run(job)
+        self.out.insert(request.device, out);
+        Next::Run(request)
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &PolledDevice)> {

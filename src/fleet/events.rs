@@ -1,4 +1,4 @@
-//! The notices about devices for the operator.
+//! The log events of the fleet.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mis
 
 /// A change in what the fleet believes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum FleetLogEvent {
     /// The device gave its first proof of life since the start.
     Appeared {
         /// Which device.
@@ -60,61 +60,65 @@ pub enum Notice {
     },
 }
 
-impl LogEvent for Notice {
+impl LogEvent for FleetLogEvent {
     fn level(&self) -> Level {
         match self {
-            Notice::Appeared { .. } | Notice::Returned { .. } | Notice::LetGo { .. } => Level::Info,
-            Notice::Silent { .. } | Notice::Held { .. } => Level::Warn,
-            Notice::PortSilenced { .. } | Notice::PortMute { .. } => Level::Warn,
+            FleetLogEvent::Appeared { .. }
+            | FleetLogEvent::Returned { .. }
+            | FleetLogEvent::LetGo { .. } => Level::Info,
+            FleetLogEvent::Silent { .. } | FleetLogEvent::Held { .. } => Level::Warn,
+            FleetLogEvent::PortSilenced { .. } | FleetLogEvent::PortMute { .. } => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Appeared { .. } => EventKind::DeviceResponding,
-            Notice::Silent { .. } => EventKind::DeviceSilent,
-            Notice::Returned { .. } => EventKind::DeviceReturned,
-            Notice::Held { .. } => EventKind::DeviceHeld,
-            Notice::LetGo { .. } => EventKind::DeviceHoldEnded,
-            Notice::PortSilenced { .. } => EventKind::PortSilenced,
-            Notice::PortMute { .. } => EventKind::PortMute,
+            FleetLogEvent::Appeared { .. } => EventKind::DeviceResponding,
+            FleetLogEvent::Silent { .. } => EventKind::DeviceSilent,
+            FleetLogEvent::Returned { .. } => EventKind::DeviceReturned,
+            FleetLogEvent::Held { .. } => EventKind::DeviceHeld,
+            FleetLogEvent::LetGo { .. } => EventKind::DeviceHoldEnded,
+            FleetLogEvent::PortSilenced { .. } => EventKind::PortSilenced,
+            FleetLogEvent::PortMute { .. } => EventKind::PortMute,
         }
     }
 
     fn about(&self) -> About {
         match self {
-            Notice::Appeared { device }
-            | Notice::Silent { device, .. }
-            | Notice::Held { device }
-            | Notice::LetGo { device, .. }
-            | Notice::Returned { device, .. } => About::Device(*device),
-            Notice::PortSilenced { port, .. } | Notice::PortMute { port, .. } => About::Port(*port),
+            FleetLogEvent::Appeared { device }
+            | FleetLogEvent::Silent { device, .. }
+            | FleetLogEvent::Held { device }
+            | FleetLogEvent::LetGo { device, .. }
+            | FleetLogEvent::Returned { device, .. } => About::Device(*device),
+            FleetLogEvent::PortSilenced { port, .. } | FleetLogEvent::PortMute { port, .. } => {
+                About::Port(*port)
+            }
         }
     }
 
     fn devices(&self) -> &[DeviceId] {
         match self {
-            Notice::PortSilenced { devices, .. } => devices,
+            FleetLogEvent::PortSilenced { devices, .. } => devices,
             _ => &[],
         }
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::Silent {
+            FleetLogEvent::Silent {
                 because: SilenceReason::Missed { polls, quiet, .. },
                 ..
             } => vec![
                 (JournalField::Missed, polls.to_string()),
                 (JournalField::QuietMs, quiet.as_millis().to_string()),
             ],
-            Notice::Returned { after, .. } => {
+            FleetLogEvent::Returned { after, .. } => {
                 vec![(JournalField::SilentMs, after.as_millis().to_string())]
             }
-            Notice::PortSilenced { devices, .. } => {
+            FleetLogEvent::PortSilenced { devices, .. } => {
                 vec![(JournalField::Count, devices.len().to_string())]
             }
-            Notice::PortMute { devices, .. } => {
+            FleetLogEvent::PortMute { devices, .. } => {
                 vec![(JournalField::Count, devices.to_string())]
             }
             _ => Vec::new(),
@@ -123,8 +127,8 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::Appeared { .. } => "responding".into(),
-            Notice::Silent {
+            FleetLogEvent::Appeared { .. } => "responding".into(),
+            FleetLogEvent::Silent {
                 because:
                     SilenceReason::Missed {
                         polls,
@@ -145,26 +149,26 @@ impl LogEvent for Notice {
                     miss_words(*last)
                 )
             }
-            Notice::Silent {
+            FleetLogEvent::Silent {
                 because: SilenceReason::PortDown,
                 ..
             } => "silent: its port is down".into(),
-            Notice::Held { .. } => {
+            FleetLogEvent::Held { .. } => {
                 "fell silent again and again: still polled, but kept offline on \
                                     the platform until it has been steadier for a while (check \
                                     wiring, termination, power; response_timeout: if it is slow)"
                     .into()
             }
-            Notice::LetGo { answers: true, .. } => {
+            FleetLogEvent::LetGo { answers: true, .. } => {
                 "no longer kept offline for falling silent often".into()
             }
-            Notice::LetGo { answers: false, .. } => {
+            FleetLogEvent::LetGo { answers: false, .. } => {
                 "no longer kept offline for falling silent often, but still silent".into()
             }
-            Notice::Returned { after, .. } => {
+            FleetLogEvent::Returned { after, .. } => {
                 format!("responding again after {} of silence", seconds(*after))
             }
-            Notice::PortMute {
+            FleetLogEvent::PortMute {
                 devices,
                 answered_before,
                 ..
@@ -176,7 +180,7 @@ impl LogEvent for Notice {
                     false => "has answered since the start",
                 }
             ),
-            Notice::PortSilenced { devices, why, .. } => {
+            FleetLogEvent::PortSilenced { devices, why, .. } => {
                 format!(
                     "down: {why}; {} silent",
                     match devices.len() {

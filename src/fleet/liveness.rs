@@ -183,7 +183,7 @@ impl Watch {
         self.on_time(now)
     }
 
-    /// Notes that the device is polled elsewhere from now on. Misses at the old place say
+    /// Notes that the device is polled elsewhere from now on. Misses on the old port say
     /// nothing. A device that was silent there is unknown here. A device that answered there
     /// counts as answering for as long as one that has just answered, and the cloud sees no
     /// change.

@@ -25,6 +25,6 @@ mod flapping;
 mod liveness;
 mod registry;
 
-pub use events::Notice;
+pub use events::FleetLogEvent;
 pub use liveness::{Life, SilenceReason};
 pub use registry::{Fleet, Output};

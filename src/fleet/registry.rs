@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::flapping::Flapping;
 use super::liveness::{Change, Life, SilenceReason, Watch};
 use crate::base::{DeviceId, FieldEvent, LogoutReason, Mono, Now, PortId, Wake};
-use crate::fleet::events::Notice;
+use crate::fleet::events::FleetLogEvent;
 use crate::spec::{DeviceSpec, Spec};
 
 /// What the fleet believes about every device. See the room's doc for the contract.
@@ -35,7 +35,7 @@ pub enum Output {
         why_not: Option<LogoutReason>,
     },
     /// A notice for the operator.
-    Notice(Notice),
+    LogEvent(FleetLogEvent),
 }
 
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Fleet {
                     && !d.retired
                 {
                     let change = d.watch.on_evidence(now.mono, *evidence);
-                    self.settle(now.mono, *device, change, &mut silenced);
+                    self.apply(now.mono, *device, change, &mut silenced);
                 }
                 self.tell_silenced(silenced);
             }
@@ -151,7 +151,7 @@ impl Fleet {
                 let freed = d.flapping.on_time(now.mono);
                 let change = d.watch.on_time(now.mono);
                 let answers = d.watch.life().answers();
-                self.settle(now.mono, device, change, &mut silenced);
+                self.apply(now.mono, device, change, &mut silenced);
                 if freed {
                     self.let_go(device, answers);
                 }
@@ -214,14 +214,14 @@ impl Fleet {
         for device in p.devices.clone() {
             if let Some(d) = self.devices.get_mut(device.index()) {
                 let change = d.watch.on_port(now.mono, grace);
-                self.settle(now.mono, device, change, &mut silenced);
+                self.apply(now.mono, device, change, &mut silenced);
             }
         }
         self.tell_silenced(silenced);
     }
 
     /// Turns a change into a wish and a notice, and keeps the deadline current.
-    fn settle(
+    fn apply(
         &mut self,
         now: Mono,
         device: DeviceId,
@@ -251,17 +251,21 @@ impl Fleet {
         }
         let (online, notice) = match change {
             None => return,
-            Some(Change::Appeared) => (true, Some(Notice::Appeared { device })),
-            Some(Change::Returned(after)) => (true, Some(Notice::Returned { device, after })),
+            Some(Change::Appeared) => (true, Some(FleetLogEvent::Appeared { device })),
+            Some(Change::Returned(after)) => {
+                (true, Some(FleetLogEvent::Returned { device, after }))
+            }
             Some(Change::FellSilent(SilenceReason::PortDown)) => {
                 silenced.insert(d.port);
                 (false, None)
             }
-            Some(Change::FellSilent(because)) => (false, Some(Notice::Silent { device, because })),
+            Some(Change::FellSilent(because)) => {
+                (false, Some(FleetLogEvent::Silent { device, because }))
+            }
             // The wish was given when the device fell silent.
             Some(Change::StaysSilent(because)) => {
-                let notice = Notice::Silent { device, because };
-                self.out.push_back(Output::Notice(notice));
+                let notice = FleetLogEvent::Silent { device, because };
+                self.out.push_back(Output::LogEvent(notice));
                 return self.tell_mute(device);
             }
         };
@@ -275,9 +279,10 @@ impl Fleet {
             online,
             why_not,
         });
-        self.out.extend(notice.map(Output::Notice));
+        self.out.extend(notice.map(Output::LogEvent));
         if held {
-            self.out.push_back(Output::Notice(Notice::Held { device }));
+            self.out
+                .push_back(Output::LogEvent(FleetLogEvent::Held { device }));
         }
         self.tell_mute(device);
     }
@@ -307,11 +312,12 @@ impl Fleet {
         };
         let mute = p.down.is_none() && p.devices.len() > 1 && p.devices.iter().all(&mut missed);
         if mute && !p.mute {
-            self.out.push_back(Output::Notice(Notice::PortMute {
-                port,
-                devices: p.devices.len(),
-                answered_before,
-            }));
+            self.out
+                .push_back(Output::LogEvent(FleetLogEvent::PortMute {
+                    port,
+                    devices: p.devices.len(),
+                    answered_before,
+                }));
         }
         p.mute = mute;
     }
@@ -326,7 +332,7 @@ impl Fleet {
             });
         }
         self.out
-            .push_back(Output::Notice(Notice::LetGo { device, answers }));
+            .push_back(Output::LogEvent(FleetLogEvent::LetGo { device, answers }));
     }
 
     /// Gives one notice for a port that is down, when the first of its devices falls silent
@@ -351,11 +357,12 @@ impl Fleet {
                     })
                 )
             };
-            self.out.push_back(Output::Notice(Notice::PortSilenced {
-                port,
-                devices: p.devices.iter().filter(because_of_it).copied().collect(),
-                why: p.down.clone().unwrap_or_default(),
-            }));
+            self.out
+                .push_back(Output::LogEvent(FleetLogEvent::PortSilenced {
+                    port,
+                    devices: p.devices.iter().filter(because_of_it).copied().collect(),
+                    why: p.down.clone().unwrap_or_default(),
+                }));
         }
     }
 }

@@ -225,7 +225,7 @@ fn fresh_for(point: &PointSpec, timeout: Duration) -> Duration {
 }
 
 impl Entry {
-    /// Decides the quality of a value, in one place.
+    /// Decides the quality of a value, here and nowhere else.
     fn judge(
         &self,
         now: Mono,

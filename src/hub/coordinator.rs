@@ -15,7 +15,7 @@ use crate::cloud::{Cloud, Presence};
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::Fleet;
-use crate::hub::messages::{Input, Notice, Output};
+use crate::hub::messages::{HubLogEvent, Input, Output};
 use crate::hub::statistics::Statistics;
 use crate::spec::{Changes, Spec};
 
@@ -31,7 +31,7 @@ pub struct Coordinator {
     link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
-    crowds: EventGrouping<Notice>,
+    grouping: EventGrouping<HubLogEvent>,
     out: VecDeque<Output>,
 }
 
@@ -49,7 +49,7 @@ impl Coordinator {
             spec,
             link: LinkState::Down,
             stopping: false,
-            crowds: EventGrouping::default(),
+            grouping: EventGrouping::default(),
             out: VecDeque::new(),
         }
     }
@@ -70,9 +70,9 @@ impl Coordinator {
             Input::Field(event) => self.on_field(now, event),
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
-            Input::Vault { usable } => self.cloud.can_keep(now, usable),
+            Input::SecretStore { usable } => self.cloud.can_keep(now, usable),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
-            Input::Errand(done) => self.cloud.on_remote_task_done(now, done),
+            Input::RemoteTaskDone(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
@@ -80,7 +80,7 @@ impl Coordinator {
                     self.cloud.stop(now);
                 }
             }
-            Input::Part => self.cloud.part(now),
+            Input::LeaveConnection => self.cloud.part(now),
             Input::Reload {
                 spec,
                 changes,
@@ -100,15 +100,15 @@ impl Coordinator {
     pub fn poll(&mut self, now: Now) -> Option<Output> {
         while let Some(out) = self.next(now) {
             match out {
-                Output::Notice(notice) => {
-                    if let Some(notice) = self.crowds.admit(now.mono, notice) {
-                        return Some(Output::Notice(notice));
+                Output::LogEvent(notice) => {
+                    if let Some(notice) = self.grouping.admit(now.mono, notice) {
+                        return Some(Output::LogEvent(notice));
                     }
                 }
                 out => return Some(out),
             }
         }
-        self.crowds.due(now.mono).map(told)
+        self.grouping.due(now.mono).map(told)
     }
 
     fn next(&mut self, now: Now) -> Option<Output> {
@@ -122,22 +122,22 @@ impl Coordinator {
             cloud::Output::Subscribe { filters } => {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
-            cloud::Output::Keep { device, secret } => Output::Keep { device, secret },
-            cloud::Output::RemoteTask(remote_task) => Output::Errand(remote_task),
-            cloud::Output::Notice(notice) => {
+            cloud::Output::StoreSecret { device, secret } => Output::StoreSecret { device, secret },
+            cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
+            cloud::Output::LogEvent(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);
-                Output::Notice(Notice::Cloud(notice))
+                Output::LogEvent(HubLogEvent::Cloud(notice))
             }
             cloud::Output::LoggedOut => {
                 if self.stopping {
                     // The coordinator is not polled again, so the notices that are still being
                     // grouped go out now.
-                    let last = self.crowds.all(now.mono);
+                    let last = self.grouping.all(now.mono);
                     self.out.extend(last.into_iter().map(told));
                 }
                 self.out.push_back(match self.stopping {
                     true => Output::Stopped,
-                    false => Output::Parted,
+                    false => Output::ConnectionLeft,
                 });
                 Output::Link(LinkCommand::Disconnect)
             }
@@ -149,10 +149,10 @@ impl Coordinator {
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
-        Wake::earlier(wake, self.crowds.wake_at())
+        Wake::earlier(wake, self.grouping.wake_at())
     }
 
-    /// Returns whether a device waits for [`Input::Vault`] to say that its secret can be
+    /// Returns whether a device waits for [`Input::SecretStore`] to say that its secret can be
     /// stored.
     #[must_use]
     pub fn wants_secrets(&self, now: Now) -> bool {
@@ -276,8 +276,9 @@ impl Coordinator {
                         None => self.cloud.want(now, device, presence),
                     }
                 }
-                fleet::Output::Notice(notice) => {
-                    self.out.push_back(Output::Notice(Notice::Fleet(notice)));
+                fleet::Output::LogEvent(notice) => {
+                    self.out
+                        .push_back(Output::LogEvent(HubLogEvent::Fleet(notice)));
                 }
             }
         }
@@ -285,10 +286,10 @@ impl Coordinator {
 }
 
 /// Turns a group into a notice of this room.
-fn told(told: Grouped<Notice>) -> Output {
-    Output::Notice(match told {
+fn told(told: Grouped<HubLogEvent>) -> Output {
+    Output::LogEvent(match told {
         Grouped::One(notice) => notice,
-        Grouped::Many(crowd) => Notice::Crowd(crowd),
+        Grouped::Many(group) => HubLogEvent::Group(group),
     })
 }
 

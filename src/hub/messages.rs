@@ -25,7 +25,7 @@ pub enum Input {
         secret: Secret,
     },
     /// Whether secrets can be stored; as long as they cannot, no device is registered.
-    Vault {
+    SecretStore {
         /// The result of the last attempt, if it was recent.
         usable: bool,
     },
@@ -36,15 +36,15 @@ pub enum Input {
         synchronised: bool,
     },
     /// A remote task has ended.
-    Errand(RemoteResult),
+    RemoteTaskDone(RemoteResult),
     /// Only time has passed.
     Time,
     /// The service is to end: log out all devices.
     Stop,
     /// The connection is to be changed: log out all devices of this connection.
-    Part,
+    LeaveConnection,
     /// A new installation, and how it differs from the last. If the connection changes,
-    /// [`Output::Parted`] has come before and the link is gone.
+    /// [`Output::ConnectionLeft`] has come before and the link is gone.
     Reload {
         /// The new installation.
         spec: Arc<Spec>,
@@ -62,47 +62,47 @@ pub enum Output {
     /// The link sends this command.
     Link(LinkCommand),
     /// The log records this notice.
-    Notice(Notice),
+    LogEvent(HubLogEvent),
     /// The secret store keeps this secret: it must outlive the process, and come back as
     /// [`Input::Secret`].
-    Keep {
+    StoreSecret {
         /// The device that the secret belongs to.
         device: DeviceId,
         /// The secret.
         secret: Secret,
     },
-    /// The service carries out this remote task; the result comes back as [`Input::Errand`].
-    Errand(RemoteTask),
-    /// After [`Input::Part`]: no device of this gateway is online on this connection any more,
+    /// The service carries out this remote task; the result comes back as [`Input::RemoteTaskDone`].
+    RemoteTask(RemoteTask),
+    /// After [`Input::LeaveConnection`]: no device of this gateway is online on this connection any more,
     /// or the log-out requests have run out of time. The link has been told to disconnect.
-    Parted,
+    ConnectionLeft,
     /// After [`Input::Stop`]: no device of this gateway is online any more, or the log-out
     /// requests have run out of time. The link has been told to disconnect.
     Stopped,
 }
 
-/// Notices of all rooms.
+/// A log event of the fleet, of the cloud, or of several devices at once.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum HubLogEvent {
     /// About a device or port.
-    Fleet(fleet::Notice),
+    Fleet(fleet::FleetLogEvent),
     /// About the platform.
-    Cloud(cloud::Notice),
+    Cloud(cloud::CloudLogEvent),
     /// About several devices at once.
-    Crowd(EventGroup),
+    Group(EventGroup),
 }
 
-impl Notice {
+impl HubLogEvent {
     fn inner(&self) -> &dyn LogEvent {
         match self {
-            Notice::Fleet(n) => n,
-            Notice::Cloud(n) => n,
-            Notice::Crowd(n) => n,
+            HubLogEvent::Fleet(n) => n,
+            HubLogEvent::Cloud(n) => n,
+            HubLogEvent::Group(n) => n,
         }
     }
 }
 
-impl LogEvent for Notice {
+impl LogEvent for HubLogEvent {
     fn level(&self) -> Level {
         self.inner().level()
     }

@@ -31,5 +31,5 @@ mod status;
 
 pub use cache::{LastValue, Quality};
 pub use coordinator::Coordinator;
-pub use messages::{Input, Notice, Output};
+pub use messages::{HubLogEvent, Input, Output};
 pub use status::{LinkState, PortStatus, Status};

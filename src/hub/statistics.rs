@@ -27,16 +27,17 @@ const OF_PORT: usize = 512;
 pub(super) struct Statistics {
     /// When this run of the service began.
     began: Now,
-    devices: Vec<Heard>,
-    ports: Vec<Line>,
+    devices: Vec<DeviceStatistics>,
+    ports: Vec<PortStatistics>,
     link: LinkHistory,
     wanted: BTreeSet<DeviceId>,
     /// The last refusal of a device, and when.
     refusal: Option<(String, Mono)>,
 }
 
+/// The statistics of one device.
 #[derive(Clone, Debug)]
-struct Heard {
+struct DeviceStatistics {
     turnarounds: Turnarounds,
     answered: Option<Mono>,
     /// Why this gateway logged the device out last, and when.
@@ -45,7 +46,7 @@ struct Heard {
 
 /// The statistics of one port.
 #[derive(Clone, Debug)]
-struct Line {
+struct PortStatistics {
     turnarounds: Turnarounds,
     replies: Histogram,
     echoes: EchoCounters,
@@ -53,9 +54,9 @@ struct Line {
     probes: u64,
 }
 
-impl Default for Line {
+impl Default for PortStatistics {
     fn default() -> Self {
-        Line {
+        PortStatistics {
             turnarounds: Turnarounds::new(OF_PORT),
             replies: Histogram::default(),
             echoes: EchoCounters::default(),
@@ -64,9 +65,9 @@ impl Default for Line {
     }
 }
 
-impl Default for Heard {
+impl Default for DeviceStatistics {
     fn default() -> Self {
-        Heard {
+        DeviceStatistics {
             turnarounds: Turnarounds::new(OF_DEVICE),
             answered: None,
             logout: None,
@@ -82,7 +83,7 @@ pub(super) struct LinkHistory {
     /// How often the link was connected.
     pub connects: u64,
     /// How long from the last connection until all wanted devices were online.
-    pub takeover: Option<Duration>,
+    pub all_online_after: Option<Duration>,
     /// The last failed attempt or end of a connection, and when.
     pub failure: Option<(LinkDown, Mono)>,
     up: bool,
@@ -92,12 +93,12 @@ impl Statistics {
     pub(super) fn new(spec: &Spec, now: Now) -> Self {
         Statistics {
             began: now,
-            devices: vec![Heard::default(); spec.devices.len()],
-            ports: vec![Line::default(); spec.ports.len()],
+            devices: vec![DeviceStatistics::default(); spec.devices.len()],
+            ports: vec![PortStatistics::default(); spec.ports.len()],
             link: LinkHistory {
                 since: now.mono,
                 connects: 0,
-                takeover: None,
+                all_online_after: None,
                 failure: None,
                 up: false,
             },
@@ -128,16 +129,16 @@ impl Statistics {
         else {
             return;
         };
-        let Some(heard) = self.devices.get_mut(device.index()) else {
+        let Some(statistics) = self.devices.get_mut(device.index()) else {
             return;
         };
         if matches!(evidence, Evidence::Alive(_)) {
-            heard.answered = Some(at.mono);
+            statistics.answered = Some(at.mono);
         }
         let Some(gap) = *turnaround else {
             return;
         };
-        heard.turnarounds.add(gap);
+        statistics.turnarounds.add(gap);
         let port = spec.device(*device).map(|d| d.port.index());
         if let Some(port) = port.and_then(|p| self.ports.get_mut(p)) {
             port.turnarounds.add(gap);
@@ -152,7 +153,7 @@ impl Statistics {
             LinkEvent::Up => {
                 link.connects += 1;
                 link.since = now.mono;
-                link.takeover = None;
+                link.all_online_after = None;
                 link.up = true;
             }
             LinkEvent::Down(why) => {
@@ -169,18 +170,18 @@ impl Statistics {
     }
 
     /// Takes in a notice of the platform's side.
-    pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::Notice) {
-        if let cloud::Notice::Barred { device, .. } = notice {
+    pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::CloudLogEvent) {
+        if let cloud::CloudLogEvent::DeviceRefused { device, .. } = notice {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
         }
-        if let cloud::Notice::LoggedOut {
+        if let cloud::CloudLogEvent::LoggedOut {
             devices, reason, ..
         } = notice
         {
             for device in devices {
-                if let Some(heard) = self.devices.get_mut(device.index()) {
-                    heard.logout = Some((*reason, now.mono));
+                if let Some(statistics) = self.devices.get_mut(device.index()) {
+                    statistics.logout = Some((*reason, now.mono));
                 }
             }
         }
@@ -203,22 +204,23 @@ impl Statistics {
     pub(super) fn online(&mut self, now: Now, online: usize) {
         let link = &mut self.link;
         let all = !self.wanted.is_empty() && online >= self.wanted.len();
-        if link.up && link.takeover.is_none() && all {
-            link.takeover = Some(now.mono.since(link.since));
+        if link.up && link.all_online_after.is_none() && all {
+            link.all_online_after = Some(now.mono.since(link.since));
         }
     }
 
     /// Replaces the installation. A device that is polled elsewhere has not been heard there.
     pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
-        self.devices.resize(spec.devices.len(), Heard::default());
+        self.devices
+            .resize(spec.devices.len(), DeviceStatistics::default());
         let ports = spec.ports.len();
-        self.ports.resize(ports, Line::default());
+        self.ports.resize(ports, PortStatistics::default());
         let c = &changes.devices;
         let moved = c.changed.iter().filter(|(_, c)| c.moved);
         let fresh = c.added.iter().chain(&c.removed);
         for id in fresh.chain(moved.map(|(id, _)| id)) {
-            if let Some(heard) = self.devices.get_mut(id.index()) {
-                *heard = Heard::default();
+            if let Some(statistics) = self.devices.get_mut(id.index()) {
+                *statistics = DeviceStatistics::default();
             }
         }
         for id in &c.removed {
@@ -226,7 +228,7 @@ impl Statistics {
         }
         for id in changes.ports.added.iter().chain(&changes.ports.changed) {
             if let Some(port) = self.ports.get_mut(id.index()) {
-                *port = Line::default();
+                *port = PortStatistics::default();
             }
         }
         if changes.cloud.connection && std::mem::replace(&mut self.link.up, false) {
@@ -264,7 +266,7 @@ impl Statistics {
         self.devices.get(device.index())?.turnarounds.rtt()
     }
 
-    /// Returns a port's reply time, by its place in the configuration.
+    /// Returns a port's reply time, by its id.
     pub(super) fn port_rtt(&self, port: usize) -> Option<Rtt> {
         self.ports.get(port)?.turnarounds.rtt()
     }

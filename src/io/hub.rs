@@ -27,7 +27,7 @@ use crate::spec::{Changes, Spec};
 /// How many inputs are handled in one turn before the other branches of the loop run.
 const TURN: usize = 64;
 /// The longest pause of the loop, so that the watchdog sees it move.
-const BREATH: std::time::Duration = std::time::Duration::from_secs(2);
+const MAX_IDLE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// How often the status line is made anew while things happen: it costs a look at every device.
 const STATUS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
@@ -56,9 +56,9 @@ pub struct Ends {
 #[derive(Debug)]
 pub enum Control {
     /// A remote task has ended.
-    Errand(RemoteResult),
+    RemoteTaskDone(RemoteResult),
     /// Leave this connection: log all sub-devices out, tell the link to disconnect.
-    Part(oneshot::Sender<()>),
+    LeaveConnection(oneshot::Sender<()>),
     /// Go on with another configuration. What the field reported before is handled before.
     Reload {
         /// The new installation.
@@ -110,7 +110,7 @@ impl Question {
 /// out, the link is told to disconnect and every secret is kept that can be; then this returns.
 pub async fn run(
     mut hub: Coordinator,
-    mut keeper: SecretWriter,
+    mut secret_writer: SecretWriter,
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -119,10 +119,10 @@ pub async fn run(
 ) {
     let mut outbox = Outbox {
         link: ends.link.outgoing,
-        held: None,
+        pending: None,
     };
-    hand_over(&mut hub, &keeper, clock);
-    hub.handle(clock.now(), Input::Vault { usable: false });
+    hand_over(&mut hub, &secret_writer, clock);
+    hub.handle(clock.now(), Input::SecretStore { usable: false });
     let mut usable = false;
     let mut stopping = false;
     let mut parting: Option<oneshot::Sender<()>> = None;
@@ -133,18 +133,24 @@ pub async fn run(
             hub.handle(clock.now(), input);
         }
         let now = clock.now();
-        if usable != keeper.is_usable(now.mono) {
+        if usable != secret_writer.is_usable(now.mono) {
             usable = !usable;
-            hub.handle(now, Input::Vault { usable });
+            hub.handle(now, Input::SecretStore { usable });
         }
-        match outbox.drain(&mut hub, &mut keeper, &ends.remote_tasks, clock, &journal) {
+        match outbox.drain(
+            &mut hub,
+            &mut secret_writer,
+            &ends.remote_tasks,
+            clock,
+            &journal,
+        ) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
-                keeper.finish(clock).await;
+                secret_writer.finish(clock).await;
                 return;
             }
-            Drained::Parted => {
+            Drained::ConnectionLeft => {
                 if let Some(done) = parting.take() {
                     let _ = done.send(());
                 }
@@ -164,8 +170,8 @@ pub async fn run(
             });
         }
         heartbeat.beat();
-        keeper.start(clock.now().mono, hub.wants_secrets(clock.now()));
-        let breath = if stale { status_at } else { now + BREATH };
+        secret_writer.start(clock.now().mono, hub.wants_secrets(clock.now()));
+        let breath = if stale { status_at } else { now + MAX_IDLE };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
             biased;
@@ -174,10 +180,10 @@ pub async fn run(
                 Input::Stop
             }
             Some(control) = ends.control.recv(), if !stopping => match control {
-                Control::Errand(done) => Input::Errand(done),
-                Control::Part(done) => {
+                Control::RemoteTaskDone(done) => Input::RemoteTaskDone(done),
+                Control::LeaveConnection(done) => {
                     parting = Some(done);
-                    Input::Part
+                    Input::LeaveConnection
                 }
                 Control::Reload { spec, changes, commissioned, wire, done } => {
                     for _ in 0..ends.field.len() {
@@ -187,9 +193,9 @@ pub async fn run(
                     }
                     if let Some(wire) = wire {
                         ends.link.incoming = wire.incoming;
-                        outbox = Outbox { link: wire.outgoing, held: None };
+                        outbox = Outbox { link: wire.outgoing, pending: None };
                     }
-                    let again = keeper.respec(spec.clone(), &changes);
+                    let again = secret_writer.respec(spec.clone(), &changes);
                     hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
                     for (device, secret) in again {
                         hub.handle(clock.now(), Input::Secret { device, secret });
@@ -203,9 +209,9 @@ pub async fn run(
                 Input::Time
             }
             () = outbox.fits() => Input::Time,
-            fresh = keeper.written(clock) => {
+            fresh = secret_writer.written(clock) => {
                 if fresh {
-                    hand_over(&mut hub, &keeper, clock);
+                    hand_over(&mut hub, &secret_writer, clock);
                 }
                 Input::Time
             }
@@ -227,8 +233,8 @@ pub async fn run(
 
 /// Hands the coordinator the secrets that the secret store has, so that it does not request
 /// them.
-fn hand_over(hub: &mut Coordinator, keeper: &SecretWriter, clock: Clock) {
-    for (device, secret) in keeper.kept() {
+fn hand_over(hub: &mut Coordinator, secret_writer: &SecretWriter, clock: Clock) {
+    for (device, secret) in secret_writer.kept() {
         hub.handle(clock.now(), Input::Secret { device, secret });
     }
 }
@@ -238,7 +244,7 @@ enum Drained {
     /// The coordinator has no more outputs for now, or the link takes no more.
     Dry,
     /// The coordinator has left the connection.
-    Parted,
+    ConnectionLeft,
     /// The coordinator has stopped.
     Stopped,
 }
@@ -257,7 +263,7 @@ impl ClockWatch {
         if self.synchronised || self.next.is_some_and(|at| now < at) {
             return None;
         }
-        self.next = Some(now + BREATH);
+        self.next = Some(now + MAX_IDLE);
         self.synchronised = clock.is_synchronised();
         Some(Input::Clock {
             synchronised: self.synchronised,
@@ -268,7 +274,7 @@ impl ClockWatch {
 /// The sending side towards the link; holds at most one command that did not fit.
 struct Outbox {
     link: Outgoing,
-    held: Option<LinkCommand>,
+    pending: Option<LinkCommand>,
 }
 
 impl Outbox {
@@ -276,31 +282,31 @@ impl Outbox {
     fn drain(
         &mut self,
         hub: &mut Coordinator,
-        keeper: &mut SecretWriter,
+        secret_writer: &mut SecretWriter,
         remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
     ) -> Drained {
         loop {
-            if let Some(command) = self.held.take() {
+            if let Some(command) = self.pending.take() {
                 match self.link.try_send(command) {
                     // A link that has ended takes nothing. A gateway that is not commissioned has
                     // no link; otherwise the whole service is ending.
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
-                        self.held = Some(command);
+                        self.pending = Some(command);
                         return Drained::Dry;
                     }
                 }
             }
             match hub.poll(clock.now()) {
                 None => return Drained::Dry,
-                Some(Output::Link(command)) => self.held = Some(command),
-                Some(Output::Notice(notice)) => journal.tell(&notice),
-                Some(Output::Keep { device, secret }) => keeper.keep(device, secret),
+                Some(Output::Link(command)) => self.pending = Some(command),
+                Some(Output::LogEvent(notice)) => journal.tell(&notice),
+                Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
                 // If the remote task were ever lost, it would time out in the coordinator.
-                Some(Output::Errand(remote_task)) => drop(remote_tasks.try_send(remote_task)),
-                Some(Output::Parted) => return Drained::Parted,
+                Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
+                Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,
                 Some(Output::Stopped) => return Drained::Stopped,
             }
         }
@@ -308,17 +314,17 @@ impl Outbox {
 
     /// Waits until the held command fits; for ever if none is held.
     async fn fits(&self) {
-        match &self.held {
+        match &self.pending {
             Some(command) => self.link.writable(command).await,
             None => std::future::pending().await,
         }
     }
 
     async fn finish(mut self) {
-        while let Some(command) = self.held.take() {
+        while let Some(command) = self.pending.take() {
             self.link.writable(&command).await;
             if let Err(TrySendError::Full(command)) = self.link.try_send(command) {
-                self.held = Some(command);
+                self.pending = Some(command);
             }
         }
     }

@@ -251,13 +251,13 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         KindOfUnit::Marked => Life::Marked,
     };
     let units = (1..=options.units).map(|id| {
-        let manners = UnitBehaviour {
+        let behaviour = UnitBehaviour {
             alive: !options.dead.contains(&id),
             turnaround: Duration::from_millis(options.turnaround),
             faults: options.fault.iter().map(|o| o.0).collect(),
             ..UnitBehaviour::default()
         };
-        let unit = Unit::new(life, u64::from(id)).with(manners);
+        let unit = Unit::new(life, u64::from(id)).with(behaviour);
         (UnitId(id), unit)
     });
     let mut world = World::listen()?;
@@ -274,7 +274,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
                     "{}",
                     BusOrder::parse(&line).map_or_else(
                         |why| why,
-                        |order| rig.with(|rack, _| order.obey(|id| manners(rack.unit_mut(id))))
+                        |order| rig.with(|rack, _| order.obey(|id| behaviour(rack.unit_mut(id))))
                     )
                 ),
                 Step::Look => {}
@@ -318,7 +318,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
                     "{}",
                     BusOrder::parse(&text).map_or_else(
                         |why| why,
-                        |order| rig.with(|line, _| order.obey(|id| manners(line.unit_mut(id))))
+                        |order| rig.with(|line, _| order.obey(|id| behaviour(line.unit_mut(id))))
                     )
                 ),
                 Step::Look => {}
@@ -343,8 +343,8 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
     Ok(())
 }
 
-fn manners(unit: Option<&mut Unit>) -> Option<&mut UnitBehaviour> {
-    unit.map(|u| &mut u.manners)
+fn behaviour(unit: Option<&mut Unit>) -> Option<&mut UnitBehaviour> {
+    unit.map(|u| &mut u.behaviour)
 }
 
 /// The next step to take.

@@ -2,9 +2,9 @@
 //! protocol.
 //!
 //! Each protocol has an address of its own, and no protocol borrows another's: a new protocol is
-//! a variant here, and every place that has to know it stops compiling.
+//! a variant here, and every match that has to know it stops compiling.
 
-use super::dlt645::{Address, Place};
+use super::dlt645::{Address, ValuePosition};
 use crate::base::UnitId;
 
 /// The address of a device on its line; unique there.
@@ -74,7 +74,7 @@ pub enum PointAddress {
     Raw(QuestionIndex),
 }
 
-/// A place in the tables of a Modbus device.
+/// An address in the tables of a Modbus device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModbusAddress {
     /// The table.
@@ -116,13 +116,13 @@ impl Table {
     }
 }
 
-/// A place in the data of a DL/T 645 meter.
+/// The address of a value in the data of a DL/T 645 meter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DatumAddress {
     /// The datum.
     pub item: ItemIndex,
     /// Where in the reply the value stands.
-    pub place: Place,
+    pub position: ValuePosition,
 }
 
 /// The index of an item of [`super::Protocol::Dlt645`] in its profile.
@@ -156,11 +156,11 @@ impl PointAddress {
         PointAddress::Modbus(ModbusAddress { table, start })
     }
 
-    /// Returns the place in the tables, where the protocol is Modbus.
+    /// Returns the address in the tables, where the protocol is Modbus.
     #[must_use]
     pub const fn as_modbus(self) -> Option<ModbusAddress> {
         match self {
-            PointAddress::Modbus(place) => Some(place),
+            PointAddress::Modbus(address) => Some(address),
             PointAddress::Dlt645(_) | PointAddress::Raw(_) => None,
         }
     }

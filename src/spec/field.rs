@@ -55,7 +55,7 @@ impl Default for LineBudget {
     }
 }
 
-/// The kinds of ports. The set is closed: adding a kind makes the compiler list every place that
+/// The kinds of ports. The set is closed: adding a kind makes the compiler list every match that
 /// must know the kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LineSpec {
@@ -265,7 +265,7 @@ pub struct ProfileSpec {
 /// what can be read, and each point names the question that brings it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Protocol {
-    /// Modbus; the points are places in its tables.
+    /// Modbus; the points are entries of its tables.
     #[default]
     Modbus,
     /// DL/T 645, in the edition of its items; at most 255 items.
@@ -307,7 +307,7 @@ impl ProfileSpec {
     }
 }
 
-/// One value of a device: its place, its meaning, how often it is read.
+/// One value of a device: its address, its meaning, how often it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PointSpec {
     /// The property identifier in the thing model.

@@ -58,7 +58,7 @@ pub struct Spec {
     /// The longest time from SIGTERM until the process is gone: log-outs, DISCONNECT, close.
     /// Default 10 s.
     pub stop_within: Duration,
-    /// Places whose device or port is no longer configured; none in a configuration fresh from
+    /// Ids whose device or port is no longer configured; none in a configuration fresh from
     /// its files.
     pub retired: Retired,
 }

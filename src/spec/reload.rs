@@ -1,20 +1,20 @@
 //! From one configuration to the next, without mixing up devices.
 //!
-//! Engines refer to devices and ports by their place in the [`Spec`]. A new configuration may
-//! name them in another order. So before any engine sees it, [`Spec::continuing`] leaves what
-//! stays in its place, puts what is new at the end, and keeps the place of what is removed. Such
-//! a place is *retired*: it is used to look up the name and for nothing else, until the device or
-//! port is configured again.
+//! Engines refer to devices and ports by their id, the index in the [`Spec`]. A new configuration
+//! may name them in another order. So before any engine sees it, [`Spec::continuing`] leaves what
+//! stays at its id, puts what is new at the end, and keeps the id of what is removed. Such an id is
+//! *retired*: it is used to look up the name and for nothing else, until the device or port is
+//! configured again.
 //!
 //! **Identity.** A port is identified by its name. A device is identified by its identity in the
 //! cloud, not by its name: the session at the platform belongs to the identity. A renamed device
 //! continues unchanged. Two devices whose identities were mixed up are corrected without a
 //! log-out. A device that is given another identity is, by construction, one device that leaves
-//! and one that comes. So no engine ever has to change which device a place stands for.
+//! and one that comes. So no engine ever has to change which device an id stands for.
 //!
-//! **Bound.** Devices hold one place for each identity ever configured since the start, and there
-//! are [`MOST_IDENTITIES`] of them at most. The reload after the one that retired a port's place
-//! may use that place again: by then no engine refers to it.
+//! **Bound.** Devices take one id for each identity ever configured since the start, and there
+//! are [`MOST_IDENTITIES`] of them at most. The reload after the one that retired a port's id
+//! may use that id again: by then no engine refers to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +28,7 @@ use crate::base::{DeviceId, PortId, Secret};
 /// with ever new devices would take memory without end.
 pub const MOST_IDENTITIES: usize = 10_000;
 
-/// Places whose devices and ports are no longer configured.
+/// Ids whose devices and ports are no longer configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retired {
     /// Devices.
@@ -77,7 +77,7 @@ pub struct DeviceChanges {
 pub struct DeviceChange {
     /// Its name.
     pub name: bool,
-    /// Its place: port, unit or address, or where its port leads.
+    /// Its address: port and unit or meter address, or where its port leads.
     pub moved: bool,
     /// Its points, or the settings of its polling.
     pub polling: bool,
@@ -107,7 +107,7 @@ impl Changes {
 }
 
 impl Spec {
-    /// Returns whether there is such a place and it is not retired.
+    /// Returns whether there is such a device and its id is not retired.
     #[must_use]
     pub fn has(&self, device: DeviceId) -> bool {
         device.index() < self.devices.len() && !self.retired.devices.contains(&device)
@@ -126,7 +126,7 @@ impl Spec {
         (leaving, self.devices().count())
     }
 
-    /// Returns how many identities have a place once `fresh` has followed this configuration.
+    /// Returns how many identities have an id once `fresh` has followed this configuration.
     #[must_use]
     pub fn identities_with(&self, fresh: &Spec) -> usize {
         let known: BTreeSet<_> = self
@@ -138,13 +138,13 @@ impl Spec {
         self.devices.len() + fresh.devices().filter(|(_, d)| is_new(d)).count()
     }
 
-    /// Returns this configuration, fresh from its files, with everything in the place that it has
+    /// Returns this configuration, fresh from its files, with everything at the id that it has
     /// in `old`; and the changes from `old`.
     #[must_use]
     pub fn continuing(self, old: &Spec) -> (Spec, Changes) {
         let cloud = CloudChanges::between(&old.cloud, &self.cloud);
-        let (ports, port_at) = place_ports(self.ports, old);
-        let (devices, device_at) = place_devices(self.devices, &port_at, old);
+        let (ports, port_at) = ports_by_id(self.ports, old);
+        let (devices, device_at) = devices_by_id(self.devices, &port_at, old);
         let spec = Spec {
             cloud: self.cloud,
             retired: Retired {
@@ -174,33 +174,33 @@ impl Spec {
     }
 }
 
-/// Returns all ports by place, and the places of the new ones in their order.
-fn place_ports(new: Vec<PortSpec>, old: &Spec) -> (Vec<PortSpec>, Vec<PortId>) {
-    let places = || (0u16..).map(PortId).zip(&old.ports);
-    let mut known: BTreeMap<&str, PortId> = places().map(|(id, p)| (&*p.name, id)).collect();
+/// Returns all ports by id, and the ids of the new ones in their order.
+fn ports_by_id(new: Vec<PortSpec>, old: &Spec) -> (Vec<PortSpec>, Vec<PortId>) {
+    let old_ports = || (0u16..).map(PortId).zip(&old.ports);
+    let mut known: BTreeMap<&str, PortId> = old_ports().map(|(id, p)| (&*p.name, id)).collect();
     let names: BTreeSet<&str> = new.iter().map(|p| &*p.name).collect();
-    let mut free = places()
+    let mut free = old_ports()
         .filter(|(id, p)| old.retired.ports.contains(id) && !names.contains(&*p.name))
         .map(|(id, _)| id);
     let mut all = old.ports.clone();
     let mut at = Vec::with_capacity(new.len());
     for port in &new {
-        let place = known.remove(&*port.name).or_else(|| free.next());
-        let place = place.unwrap_or_else(|| {
+        let id = known.remove(&*port.name).or_else(|| free.next());
+        let id = id.unwrap_or_else(|| {
             all.push(port.clone());
             // The configuration allows far fewer ports than that.
             PortId(u16::try_from(all.len() - 1).unwrap_or(u16::MAX))
         });
-        if let Some(here) = all.get_mut(place.index()) {
+        if let Some(here) = all.get_mut(id.index()) {
             here.clone_from(port);
         }
-        at.push(place);
+        at.push(id);
     }
     (all, at)
 }
 
-/// Returns all devices by place, and the places of the new ones.
-fn place_devices(
+/// Returns all devices by id, and the ids of the new ones.
+fn devices_by_id(
     new: Vec<DeviceSpec>,
     port_at: &[PortId],
     old: &Spec,
@@ -217,19 +217,19 @@ fn place_devices(
         if let Some(port) = port_at.get(device.port.index()) {
             device.port = *port;
         }
-        let place = known.remove(&identity(&device));
-        let place = place.unwrap_or_else(|| {
+        let id = known.remove(&identity(&device));
+        let id = id.unwrap_or_else(|| {
             all.push(device.clone());
             DeviceId(u32::try_from(all.len() - 1).unwrap_or(u32::MAX))
         });
-        if let Some(here) = all.get_mut(place.index()) {
+        if let Some(here) = all.get_mut(id.index()) {
             *here = device;
         }
-        at.insert(place);
+        at.insert(id);
     }
     // A device that is no longer configured signs nothing; a log-out needs no secret.
-    for place in known.into_values() {
-        if let Some(left) = all.get_mut(place.index()) {
+    for id in known.into_values() {
+        if let Some(left) = all.get_mut(id.index()) {
             left.secret = Secret::new("");
         }
     }

@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::base::utc::Utc;
 use crate::base::{Mono, Wall};
 
-use super::cut;
 use super::decode::Body;
-use super::seen::{Line, Seen, TracedProtocol, Verdict, What};
+use super::event::{Line, TraceEvent, TracedProtocol, Verdict, What};
+use super::frames;
 
 /// The longest burst that is kept of a line that sends without a pause.
 const LONGEST_BURST: usize = 4096;
@@ -56,7 +56,7 @@ pub struct Frame {
     /// … and its last byte ended.
     pub end: Mono,
     /// The protocol on the line at that time.
-    pub tongue: TracedProtocol,
+    pub protocol: TracedProtocol,
     /// All bytes of the frame, the check included.
     pub bytes: Vec<u8>,
     /// The content of the frame.
@@ -115,7 +115,7 @@ pub struct Follower {
     turn: Option<Turn>,
     /// Turns before `turn` that have not ended: several requests may be in flight.
     earlier: VecDeque<Turn>,
-    tongue: TracedProtocol,
+    protocol: TracedProtocol,
     asked: Vec<u8>,
     /// The end of the last request.
     sent: Option<Mono>,
@@ -144,7 +144,7 @@ impl Default for Follower {
             wanted: Duration::ZERO,
             turn: None,
             earlier: VecDeque::new(),
-            tongue: TracedProtocol::Rtu,
+            protocol: TracedProtocol::Rtu,
             asked: Vec::new(),
             sent: None,
             last: None,
@@ -156,7 +156,7 @@ impl Default for Follower {
 
 impl Follower {
     /// Takes in the next event.
-    pub fn on(&mut self, seen: &Seen) -> Vec<Item> {
+    pub fn on(&mut self, seen: &TraceEvent) -> Vec<Item> {
         let at = seen.at;
         let mut items = Vec::new();
         if !matches!(seen.what, What::Received { .. } | What::Turn { .. }) {
@@ -164,9 +164,9 @@ impl Follower {
         }
         match &seen.what {
             What::Line(line) => {
-                if let Line::Open(manners) = line {
-                    self.character = manners.character;
-                    self.wanted = manners.quiet;
+                if let Line::Open(settings) = line {
+                    self.character = settings.character;
+                    self.wanted = settings.quiet;
                 } else {
                     // It is unknown how long the line has been quiet when it is back.
                     (self.turn, self.sent, self.last) = (None, None, None);
@@ -177,12 +177,12 @@ impl Follower {
             What::Turn {
                 device,
                 place,
-                tongue,
+                protocol,
                 ..
             } => {
                 // The bytes before this turn belong to the protocol before it.
                 self.flush(&mut items);
-                self.tongue = *tongue;
+                self.protocol = *protocol;
                 if let Some(earlier) = self.turn.take() {
                     if self.earlier.len() == MOST_TURNS {
                         self.earlier.pop_front();
@@ -197,14 +197,14 @@ impl Follower {
                 });
             }
             What::Sent { bytes, until } => {
-                let body = cut::sent(bytes, self.tongue);
+                let body = frames::sent(bytes, self.protocol);
                 let turn = self.turn.as_ref().map(|t| t.place.clone());
                 let place = turn.or_else(|| body.place());
                 items.push(Item::Frame(Frame {
                     side: Side::Master,
                     begin: at,
                     end: *until,
-                    tongue: self.tongue,
+                    protocol: self.protocol,
                     bytes: bytes.clone(),
                     place,
                     body,
@@ -298,7 +298,7 @@ impl Follower {
         let burst = std::mem::take(&mut self.burst);
         let instants = std::mem::take(&mut self.instants);
         let mut done = 0;
-        for (length, body) in cut::received(&burst, self.tongue, &self.asked) {
+        for (length, body) in frames::received(&burst, self.protocol, &self.asked) {
             let piece = done..done + length;
             done += length;
             let (Some(bytes), Some([first, .., last] | [first @ last])) =
@@ -311,7 +311,7 @@ impl Follower {
                 side: Side::Line,
                 begin,
                 end,
-                tongue: self.tongue,
+                protocol: self.protocol,
                 bytes: bytes.to_vec(),
                 place: self.place(&body),
                 body,
@@ -344,7 +344,7 @@ pub struct Anchor(Option<(Mono, Wall)>);
 
 impl Anchor {
     /// Takes the pair of readings from the first event.
-    pub fn see(&mut self, seen: &Seen) {
+    pub fn see(&mut self, seen: &TraceEvent) {
         self.0.get_or_insert((seen.at, seen.wall));
     }
 

@@ -1,9 +1,9 @@
 //! Floor 3: the events that a listener on a port receives, and their forms for people.
 //!
 //! A port can be listened to while it works (`io/bus/bus_monitor.rs`). The listener
-//! receives [`Seen`]s: bytes with their instants, pauses, timeouts, and how each
+//! receives [`TraceEvent`]s: bytes with their instants, pauses, timeouts, and how each
 //! transaction ended. They are plain data with names instead of indices, so that they mean
-//! the same to another process ([`Seen`] has its JSON). [`follow`] makes frames of them,
+//! the same to another process ([`TraceEvent`] has its JSON). [`follow`] makes frames of them,
 //! and three renderers show the frames: as lines of [`text`], as a capture for Wireshark
 //! ([`pcap`]), and as a picture of the line ([`scope`]).
 //!
@@ -25,16 +25,16 @@
 //! - No events and no bytes make anything here panic, and nothing grows with the length of
 //!   the stream but the picture, whose length was chosen.
 
-pub mod cut;
 pub mod decode;
+pub mod event;
 pub mod follow;
+pub mod frames;
 pub mod pcap;
 pub mod scope;
-pub mod seen;
 pub mod text;
 
 #[cfg(test)]
 mod samples;
 
+pub use event::{Line, LineSettings, TraceEvent, TracedProtocol, Verdict, What};
 pub use follow::{Ended, Follower, Frame, Item, Side};
-pub use seen::{Line, LineSettings, Seen, TracedProtocol, Verdict, What};

@@ -13,8 +13,8 @@
 //! written when their transaction has ended.
 
 use super::decode::Body;
+use super::event::{Line, TraceEvent, TracedProtocol, Verdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
-use super::seen::{Line, Seen, TracedProtocol, Verdict};
 use super::text::millis;
 
 /// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
@@ -57,7 +57,7 @@ const SERVER: u32 = 502;
 const CLIENT: u32 = 49_152;
 
 /// The most frames that are held. If a transaction has more, they are written at once.
-const MOST_HELD: usize = 16;
+const MOST_BUFFERED: usize = 16;
 
 /// Writes the capture of one port.
 #[derive(Clone, Debug, Default)]
@@ -66,14 +66,14 @@ pub struct Capture {
     follower: Follower,
     begun: bool,
     /// The held frames, written when their outcome is known, with their comments.
-    held: Vec<(Frame, Vec<String>)>,
+    buffered: Vec<(Frame, Vec<String>)>,
     /// Comments for the next frame.
     told: Vec<String>,
 }
 
 impl Capture {
     /// Returns the bytes that this event appends to the capture.
-    pub fn on(&mut self, seen: &Seen) -> Vec<u8> {
+    pub fn on(&mut self, seen: &TraceEvent) -> Vec<u8> {
         self.anchor.see(seen);
         let mut out = Vec::new();
         for item in self.follower.on(seen) {
@@ -96,13 +96,13 @@ impl Capture {
         match item {
             Item::Line(_, line) => {
                 let words = match &line {
-                    Line::Open(manners) => {
+                    Line::Open(settings) => {
                         if !self.begun {
-                            begin(out, &manners.port, &manners.to_string());
+                            begin(out, &settings.port, &settings.to_string());
                             self.begun = true;
                             return;
                         }
-                        format!("the line is {manners}")
+                        format!("the line is {settings}")
                     }
                     Line::Closed { why } => format!("not open: {why}"),
                 };
@@ -110,7 +110,7 @@ impl Capture {
                 self.tell(words);
             }
             Item::Frame(frame) => {
-                if self.held.len() >= MOST_HELD {
+                if self.buffered.len() >= MOST_BUFFERED {
                     self.release(out);
                 }
                 let mut comments = std::mem::take(&mut self.told);
@@ -121,18 +121,18 @@ impl Capture {
                 }
                 // No dissector explains these frames.
                 if !matches!(frame.body, Body::Modbus { .. })
-                    || frame.tongue == TracedProtocol::Ascii
+                    || frame.protocol == TracedProtocol::Ascii
                 {
                     let asks = frame.side == Side::Master;
                     comments.push(frame.body.words(asks, frame.bytes.len()));
                 }
-                self.held.push((frame, comments));
+                self.buffered.push((frame, comments));
             }
             Item::Timeout { at, since, .. } => {
                 let waited = millis(at.since(since));
                 let words = format!("no reply within {waited}");
-                let mut held = self.held.iter_mut().rev();
-                match held.find(|(frame, _)| frame.side == Side::Master) {
+                let mut buffered = self.buffered.iter_mut().rev();
+                match buffered.find(|(frame, _)| frame.side == Side::Master) {
                     Some((_, comments)) => comments.push(words),
                     None => self.tell(words),
                 }
@@ -158,7 +158,7 @@ impl Capture {
 
     /// Comments on the last frame, or else on the next.
     fn note(&mut self, words: String) {
-        match self.held.last_mut() {
+        match self.buffered.last_mut() {
             Some((_, comments)) => comments.push(words),
             None => self.tell(words),
         }
@@ -174,7 +174,7 @@ impl Capture {
     }
 
     fn release(&mut self, out: &mut Vec<u8>) {
-        for (frame, comments) in std::mem::take(&mut self.held) {
+        for (frame, comments) in std::mem::take(&mut self.buffered) {
             if !self.begun {
                 // The port has never been open, or its first event was lost.
                 begin(out, "port", "");
@@ -250,7 +250,7 @@ const MODBUS_TCP: &[u8] = b"mbtcp";
 
 /// Returns Wireshark's name of the dissector for this frame.
 fn dissector(frame: &Frame) -> &'static [u8] {
-    match (&frame.body, frame.tongue) {
+    match (&frame.body, frame.protocol) {
         (Body::Modbus { .. }, TracedProtocol::Tcp) => MODBUS_TCP,
         // ASCII has no dissector; on any other line the check was that of RTU.
         (
@@ -297,8 +297,8 @@ fn pad(out: &mut Vec<u8>) {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::event::What;
     use super::super::samples::{BEGUN, any_seen, at, open, turn};
-    use super::super::seen::What;
     use super::*;
     use crate::base::{Mono, UnitId};
     use crate::field::modbus::rtu;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::seen::*;
+use super::event::*;
 use crate::base::{Mono, Wall};
 
 /// 2026-11-22 09:30:00 UTC.
 pub(super) const BEGUN: i64 = 1_795_339_800_000;
 
 /// Returns an event, so many microseconds after the beginning.
-pub(super) fn at(micros: u64, what: What) -> Seen {
-    Seen {
+pub(super) fn at(micros: u64, what: What) -> TraceEvent {
+    TraceEvent {
         at: Mono::from_micros(micros),
         wall: Wall::from_millis(BEGUN + micros as i64 / 1000),
         what,
@@ -35,15 +35,15 @@ pub(super) fn turn(device: &str, place: &str) -> What {
     What::Turn {
         device: device.into(),
         place: Some(place.into()),
-        tongue: TracedProtocol::Rtu,
+        protocol: TracedProtocol::Rtu,
         patience: Duration::from_millis(300),
     }
 }
 
 /// Generates any event, at any time.
-pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
+pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
-    let tongue = prop::sample::select(vec![
+    let protocol = prop::sample::select(vec![
         TracedProtocol::Rtu,
         TracedProtocol::Ascii,
         TracedProtocol::Tcp,
@@ -75,11 +75,11 @@ pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
             }
         ),
         ".{0,9}".prop_map(|why| What::Line(Line::Closed { why })),
-        (".{0,9}", prop::option::of("unit [0-9]"), tongue, span()).prop_map(
-            |(device, place, tongue, patience)| What::Turn {
+        (".{0,9}", prop::option::of("unit [0-9]"), protocol, span()).prop_map(
+            |(device, place, protocol, patience)| What::Turn {
                 device,
                 place,
-                tongue,
+                protocol,
                 patience
             }
         ),
@@ -102,7 +102,7 @@ pub(super) fn any_seen() -> impl Strategy<Value = Seen> {
         ".{0,9}".prop_map(|device| What::Late { device }),
         any::<u64>().prop_map(|events| What::Missing { events }),
     ];
-    (0u64..1 << 50, any::<i64>(), what).prop_map(|(at, wall, what)| Seen {
+    (0u64..1 << 50, any::<i64>(), what).prop_map(|(at, wall, what)| TraceEvent {
         at: Mono::from_micros(at),
         wall: Wall::from_millis(wall),
         what,

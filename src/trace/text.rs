@@ -7,8 +7,8 @@ use serde_json::Value as Json;
 
 use crate::base::text::is_display_control;
 
+use super::event::{Line, TraceEvent, Verdict, What};
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
-use super::seen::{Line, Seen, Verdict, What};
 
 /// The level of detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Lines {
     }
 
     /// Returns the lines of this event.
-    pub fn on(&mut self, seen: &Seen) -> String {
+    pub fn on(&mut self, seen: &TraceEvent) -> String {
         self.anchor.see(seen);
         let mut text = String::new();
         match self.altitude {
@@ -65,7 +65,7 @@ impl Lines {
         text
     }
 
-    fn bytes(&self, text: &mut String, seen: &Seen) {
+    fn bytes(&self, text: &mut String, seen: &TraceEvent) {
         let time = self.anchor.time_of_day(seen.at);
         match &seen.what {
             What::Sent { bytes, .. } => line(text, &time, &format!("→ {}", hex(bytes))),
@@ -78,7 +78,7 @@ impl Lines {
         }
     }
 
-    fn values(&self, text: &mut String, seen: &Seen) {
+    fn values(&self, text: &mut String, seen: &TraceEvent) {
         let time = self.anchor.time_of_day(seen.at);
         match &seen.what {
             What::Verdict {
@@ -175,7 +175,7 @@ fn end_of(ended: &Ended) -> String {
 
 fn about(state: &Line) -> String {
     match state {
-        Line::Open(manners) => format!("* port {}: {manners}", manners.port),
+        Line::Open(settings) => format!("* port {}: {settings}", settings.port),
         Line::Closed { why } => format!("* not open: {why}"),
     }
 }
@@ -225,7 +225,7 @@ mod tests {
     use crate::field::modbus::rtu;
 
     /// A good poll, a poll without an answer, noise, and a port that is lost.
-    fn story() -> Vec<Seen> {
+    fn story() -> Vec<TraceEvent> {
         let request = |micros: u64, unit: u8| {
             let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
             let until = Mono::from_micros(micros + 8_000);

@@ -1,4 +1,4 @@
-//! Every code, in every place it can come: which request is repeated, which device is
+//! Every code, as the answer to every kind of request: which request is repeated, which device is
 //! refused by a retry block and for how long, and which notices are given. One line per
 //! cell in `codes.txt`; `BLESS=1` writes it anew, for review.
 //!
@@ -25,7 +25,7 @@ const CODES: [i64; 16] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Place {
+enum Request {
     LogIn,
     LogOut,
     Post,
@@ -79,7 +79,7 @@ fn read(topic: &str, json: &Json) -> (&'static str, Vec<u32>) {
 struct Cell {
     cloud: Cloud,
     now: Now,
-    place: Place,
+    request: Request,
     shape: Shape,
     code: i64,
     /// Whether requests are refused from now on.
@@ -93,12 +93,14 @@ struct Cell {
 }
 
 impl Cell {
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         while let Some(out) = self.cloud.poll(self.now) {
             match out {
                 Output::Publish { topic, payload } => self.on_publish(&topic, &payload),
-                Output::Notice(notice) if self.armed => self.told.push(notice.kind().name().into()),
-                Output::Notice(_) | Output::Subscribe { .. } => {}
+                Output::LogEvent(notice) if self.armed => {
+                    self.told.push(notice.kind().name().into())
+                }
+                Output::LogEvent(_) | Output::Subscribe { .. } => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -112,15 +114,15 @@ impl Cell {
             self.said.push(format!("{kind} {who}"));
         }
         let culprit = if self.shape == Shape::Single { 0 } else { 2 };
-        let wanted = match self.place {
-            Place::LogIn => "login",
-            Place::LogOut => "logout",
-            Place::Post => "post",
+        let wanted = match self.request {
+            Request::LogIn => "login",
+            Request::LogOut => "logout",
+            Request::Post => "post",
         };
         let bad = self.armed && kind == wanted && devices.contains(&culprit);
         let pair = |d: &u32| json!({"productKey": "subPk", "deviceName": name(*d)});
         let data = match (bad, self.shape, kind) {
-            // No device is listed, so that 6401 finds no known topology place.
+            // No device is listed, so that 6401 finds no device known to be in the topology.
             (_, _, "get") => json!([]),
             (false, ..) | (_, Shape::All, _) => json!(devices.iter().map(pair).collect::<Vec<_>>()),
             (true, Shape::Named | Shape::Single, _) => json!([pair(&culprit)]),
@@ -137,7 +139,7 @@ impl Cell {
 
     fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
-        self.settle();
+        self.drain();
         while self.now.mono < end {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
@@ -153,7 +155,7 @@ impl Cell {
                 }
                 self.cloud.on_message(self.now, &topic, &payload);
             }
-            self.settle();
+            self.drain();
         }
     }
 }
@@ -176,7 +178,7 @@ fn class(wait: Duration) -> &'static str {
 }
 
 /// Returns the line of one cell.
-fn cell(code: i64, place: Place, shape: Shape) -> String {
+fn cell(code: i64, request: Request, shape: Shape) -> String {
     let n = if shape == Shape::Single { 1 } else { 5 };
     let culprit = if shape == Shape::Single { 0 } else { 2 };
     let now = Now {
@@ -186,10 +188,10 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
     let mut c = Cell {
         cloud: Cloud::new(Arc::new(gateway(n, 1)), Rng::new(7), now),
         now,
-        place,
+        request,
         shape,
         code,
-        armed: place == Place::LogIn,
+        armed: request == Request::LogIn,
         refused: None,
         mail: BTreeMap::new(),
         said: Vec::new(),
@@ -203,14 +205,14 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
     };
     all(&mut c, Presence::Online);
     c.cloud.on_link_up(c.now);
-    if place != Place::LogIn {
+    if request != Request::LogIn {
         c.run(Duration::from_secs(10));
         c.armed = true;
     }
-    match place {
-        Place::LogIn => {}
-        Place::LogOut => all(&mut c, Presence::Offline),
-        Place::Post => {
+    match request {
+        Request::LogIn => {}
+        Request::LogOut => all(&mut c, Presence::Offline),
+        Request::Post => {
             for d in 0..n {
                 let reading = Reading {
                     device: DeviceId(d),
@@ -234,12 +236,12 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
         Session::Out => "out".to_owned(),
         Session::LoggingIn => "logging in".to_owned(),
         Session::LoggingOut => "logging out".to_owned(),
-        Session::Barred { until, code: by } => {
+        Session::RetryBlocked { until, code: by } => {
             assert_eq!(by.0, code);
-            format!("barred {}", class(until.since(c.now.mono)))
+            format!("blocked {}", class(until.since(c.now.mono)))
         }
     };
-    let should = if place == Place::LogOut {
+    let should = if request == Request::LogOut {
         Session::Out
     } else {
         Session::In
@@ -250,13 +252,13 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
         .count();
     let counters = c.cloud.counters();
     let mut line = format!(
-        "{code} {place:?} {shape:?}: {} | {state}",
+        "{code} {request:?} {shape:?}: {} | {state}",
         c.said.join(", ")
     );
     if n > 1 {
         write!(line, ", others {fine}/{}", n - 1).unwrap();
     }
-    if place == Place::Post {
+    if request == Request::Post {
         let (lost, wait) = (counters.dropped_refused, c.cloud.backlog());
         write!(
             line,
@@ -273,12 +275,12 @@ fn cell(code: i64, place: Place, shape: Shape) -> String {
 }
 
 #[test]
-fn every_code_has_its_own_right_reaction_in_every_place() {
+fn every_code_has_its_own_right_reaction_to_every_request() {
     let mut lines = String::new();
     for code in CODES {
-        for place in [Place::LogIn, Place::LogOut, Place::Post] {
+        for request in [Request::LogIn, Request::LogOut, Request::Post] {
             for shape in [Shape::Single, Shape::Named, Shape::Unnamed, Shape::All] {
-                lines.push_str(&cell(code, place, shape));
+                lines.push_str(&cell(code, request, shape));
                 lines.push('\n');
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::gateway::gateway as spec;
 use alink_gateway::base::{DeviceId, LogEvent, Mono};
-use alink_gateway::cloud::{Notice, Presence, Session};
+use alink_gateway::cloud::{CloudLogEvent, Presence, Session};
 use proptest::prelude::*;
 use world::{Sessionless, World, ms, secs};
 
@@ -389,7 +389,7 @@ fn losses_are_summed_up_and_not_told_one_by_one() {
         .notices
         .iter()
         .filter_map(|(_, n)| match n {
-            Notice::Unanswered { times, .. } => Some(*times),
+            CloudLogEvent::Unanswered { times, .. } => Some(*times),
             _ => None,
         })
         .collect();
@@ -401,13 +401,17 @@ fn losses_are_summed_up_and_not_told_one_by_one() {
         .notices
         .iter()
         .filter_map(|(_, n)| match n {
-            Notice::Unanswered { times, .. } => Some(*times),
+            CloudLogEvent::Unanswered { times, .. } => Some(*times),
             _ => None,
         })
         .sum();
     assert_eq!(told, w.cloud.counters().unanswered);
     let over = w.notices.iter().rev().find_map(|(_, n)| match n {
-        Notice::Over { of, total, .. } if matches!(**of, Notice::Unanswered { .. }) => Some(*total),
+        CloudLogEvent::Over { of, total, .. }
+            if matches!(**of, CloudLogEvent::Unanswered { .. }) =>
+        {
+            Some(*total)
+        }
         _ => None,
     });
     assert_eq!(over, Some(told));
@@ -430,7 +434,7 @@ fn every_reading_dropped_is_told_and_in_the_end_the_total() {
         .notices
         .iter()
         .filter_map(|(_, n)| match n {
-            Notice::QueueFull { dropped } => Some(*dropped),
+            CloudLogEvent::QueueFull { dropped } => Some(*dropped),
             _ => None,
         })
         .collect();
@@ -578,7 +582,7 @@ fn who_is_left_of_a_pack_is_not_blamed_for_the_others() {
     w.say_lost(0);
     w.stop_feeding();
     w.run(secs(20));
-    let barred = |n: &(Mono, Notice)| matches!(n.1, Notice::Barred { .. });
-    assert!(!w.notices.iter().any(barred), "{:?}", w.notices);
+    let refused = |n: &(Mono, CloudLogEvent)| matches!(n.1, CloudLogEvent::DeviceRefused { .. });
+    assert!(!w.notices.iter().any(refused), "{:?}", w.notices);
     assert_eq!(w.accepted(), w.offered);
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::installation;
 use alink_gateway::base::{LinkDown, Mono, Now, Rng, Secret, Wall};
 use alink_gateway::cloud::alink::registration::enrolment::{Enrolment, Failure, Next, Output};
-use alink_gateway::cloud::{Connector, Credentials, Earned};
+use alink_gateway::cloud::{Connector, Credentials, IssuedCredential};
 use alink_gateway::lab::platform::{self, Conn, Connect, Event, Platform, PlatformSpec};
 use alink_gateway::spec::{GatewayCertificate, ProductCertificate, Registration, Spec, Transport};
 use proptest::prelude::*;
@@ -90,7 +90,7 @@ enum Later {
     /// The DISCONNECT of the gateway arrives at the platform.
     Farewell(Conn),
     /// A store has ended.
-    Stored(Earned),
+    Stored(IssuedCredential),
 }
 
 /// What the gateway is doing.
@@ -112,7 +112,7 @@ struct Life {
     enrolment: Enrolment,
     connector: Connector,
     doing: Doing,
-    disk: Option<Earned>,
+    disk: Option<IssuedCredential>,
     later: BTreeMap<(Mono, u64), Later>,
     count: u64,
     stores: u32,
@@ -208,7 +208,7 @@ impl Life {
                 let conn = self.dial(credentials);
                 self.doing = Doing::Registering(conn);
             }
-            Next::Keep(earned) => self.store(None, earned),
+            Next::StoreSecret(issued) => self.store(None, issued),
         }
     }
 
@@ -225,9 +225,9 @@ impl Life {
         conn
     }
 
-    fn store(&mut self, conn: Option<Conn>, earned: Earned) {
+    fn store(&mut self, conn: Option<Conn>, issued: IssuedCredential) {
         self.doing = Doing::Storing(conn);
-        self.after(self.fate.store, Later::Stored(earned));
+        self.after(self.fate.store, Later::Stored(issued));
     }
 
     fn happen(&mut self, what: Later) {
@@ -259,7 +259,7 @@ impl Life {
                     self.ended(conn, &LinkDown::Io("dropped".into()));
                 }
             }
-            Later::Stored(earned) => {
+            Later::Stored(issued) => {
                 let Doing::Storing(conn) = self.doing else {
                     panic!("stored, and no request waits: {:?}", self.doing);
                 };
@@ -268,7 +268,7 @@ impl Life {
                 let stored = match fails {
                     true => Err("the disk is full".to_owned()),
                     false => {
-                        self.disk = Some(earned);
+                        self.disk = Some(issued);
                         Ok(())
                     }
                 };
@@ -331,12 +331,12 @@ impl Life {
     fn drain(&mut self) {
         while let Some(out) = self.enrolment.poll(self.now) {
             match out {
-                Output::Keep(earned) => {
+                Output::StoreSecret(issued) => {
                     self.kept += 1;
                     let Doing::Registering(conn) = self.doing else {
-                        panic!("earned while {:?}", self.doing);
+                        panic!("issued while {:?}", self.doing);
                     };
-                    self.store(Some(conn), earned);
+                    self.store(Some(conn), issued);
                     return;
                 }
                 Output::Disconnect => {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use alink_gateway::cli::plan;
-use alink_gateway::io::files::settings::Surroundings;
+use alink_gateway::io::files::settings::LoadContext;
 use serde_json::json;
 
 /// Two kinds of devices on one line.
@@ -42,7 +42,7 @@ fn outcome(text: &str, prepare: impl FnOnce(&Path), json: bool) -> (String, u8) 
         fs::write(dir.path().join(format!("secrets/{unit}")), "hunter2").unwrap();
     }
     prepare(dir.path());
-    plan::outcome(&file, &Surroundings::default(), json)
+    plan::outcome(&file, &LoadContext::default(), json)
 }
 
 /// Computed by hand, 11-bit characters at 9600 bit/s: a read of 10 registers is 8 + 25

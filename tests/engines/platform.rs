@@ -145,22 +145,22 @@ impl Lab {
         self.micros += u64::try_from(span.as_micros()).unwrap();
     }
 
-    fn settle(&mut self) -> Vec<Output> {
+    fn drain(&mut self) -> Vec<Output> {
         let now = self.now();
-        self.platform.settle(now).into()
+        self.platform.drain(now).into()
     }
 
     fn connect(&mut self, conn: Conn, asked: &Connect) -> Vec<Output> {
         let now = self.now();
         self.platform.on_connect(now, conn, asked);
-        self.settle()
+        self.drain()
     }
 
     fn publish(&mut self, conn: Conn, topic: &str, payload: &str) -> Vec<(String, Json)> {
         let now = self.now();
         self.platform
             .on_publish(now, conn, topic, payload.as_bytes(), 0, None);
-        messages(self.settle())
+        messages(self.drain())
     }
 
     /// Sends a request with a fresh id and returns the one reply to it.

@@ -37,7 +37,7 @@ async fn a_client_that_does_not_look_takes_wrong_values_and_is_found_out() {
     let mut rig = LineRig::new(line, clock);
     let mut client = rtu::attach_slave(rig.plug_pipe(), tokio_modbus::Slave(1));
     rig.with(|line, _| {
-        line.unit_mut(UnitId(1)).unwrap().manners.faults = vec![Chance {
+        line.unit_mut(UnitId(1)).unwrap().behaviour.faults = vec![Chance {
             fault: Fault::Late(ms(330)),
             permille: 500,
         }];
@@ -48,7 +48,7 @@ async fn a_client_that_does_not_look_takes_wrong_values_and_is_found_out() {
         if let Ok(Ok(Ok(got))) = tokio::time::timeout(TIMEOUT, read).await {
             let now = clock.now().wall;
             let from = Wall::from_millis(now.as_millis() - JOURNEY);
-            wrong += u32::from(!unit().held(from..=now, Table::HoldingRegister, address, &got));
+            wrong += u32::from(!unit().had(from..=now, Table::HoldingRegister, address, &got));
         }
     }
     assert!(wrong > 10, "{wrong}");
@@ -157,8 +157,8 @@ async fn bytes_may_come_in_whatever_groups_the_adapter_likes() {
 async fn a_refusal_proves_life_and_costs_the_other_values_nothing() {
     let mut world = World::new(2, s(1), 7).await;
     world.rig.with(|line, _| {
-        let manners = &mut line.unit_mut(UnitId(2)).unwrap().manners;
-        manners.refusals.push(Refusal {
+        let behaviour = &mut line.unit_mut(UnitId(2)).unwrap().behaviour;
+        behaviour.refusals.push(Refusal {
             table: Table::InputRegister,
             addresses: 40..=40,
             code: 2,
@@ -179,8 +179,8 @@ async fn a_refusal_proves_life_and_costs_the_other_values_nothing() {
 async fn what_a_unit_refuses_is_gone_around_after_a_few_requests() {
     let mut world = World::new(2, s(1), 7).await;
     world.rig.with(|line, _| {
-        let manners = &mut line.unit_mut(UnitId(1)).unwrap().manners;
-        manners.refusals.push(Refusal {
+        let behaviour = &mut line.unit_mut(UnitId(1)).unwrap().behaviour;
+        behaviour.refusals.push(Refusal {
             table: Table::HoldingRegister,
             addresses: 604..=605,
             code: 2,
@@ -258,9 +258,9 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
 async fn a_slow_unit_slows_itself_and_not_its_neighbours() {
     let mut w = World::new(6, s(3), 10).await;
     w.rig.with(|line, _| {
-        let manners = &mut line.unit_mut(UnitId(4)).unwrap().manners;
-        manners.turnaround = ms(200);
-        manners.jitter = ms(50);
+        let behaviour = &mut line.unit_mut(UnitId(4)).unwrap().behaviour;
+        behaviour.turnaround = ms(200);
+        behaviour.jitter = ms(50);
     });
     w.run(s(120)).await;
     w.check();
@@ -341,9 +341,9 @@ async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
         for unit in 1..=6 {
             w.spoil(unit, HOSTILE);
             w.rig.with(|line, _| {
-                let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
-                manners.turnaround = ms(2);
-                manners.jitter = ms(40);
+                let behaviour = &mut line.unit_mut(UnitId(unit)).unwrap().behaviour;
+                behaviour.turnaround = ms(2);
+                behaviour.jitter = ms(40);
             });
         }
         // Besides, units die and return, and the plug is pulled.

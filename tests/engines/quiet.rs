@@ -19,11 +19,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// The lines that the gateway has logged so far.
 #[derive(Clone, Default)]
-struct Ear(Arc<Mutex<Vec<String>>>);
+struct LogCapture(Arc<Mutex<Vec<String>>>);
 
-impl Ear {
+impl LogCapture {
     /// Returns the lines logged since the last call.
-    fn heard(&self) -> Vec<String> {
+    fn take_lines(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
@@ -38,7 +38,7 @@ impl Visit for Words {
     }
 }
 
-impl Subscriber for Ear {
+impl Subscriber for LogCapture {
     fn enabled(&self, about: &Metadata<'_>) -> bool {
         about.target().starts_with("alink_gateway") && *about.level() <= Level::INFO
     }
@@ -58,15 +58,15 @@ impl Subscriber for Ear {
 }
 
 /// Runs a life with a receiver for all log lines in it.
-fn listen<F: Future>(life: impl FnOnce(Ear) -> F) {
-    let ear = Ear::default();
-    let _listening = crate::matrix::notices::listen(ear.clone());
+fn listen<F: Future>(life: impl FnOnce(LogCapture) -> F) {
+    let log = LogCapture::default();
+    let _listening = crate::matrix::notices::listen(log.clone());
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap()
-        .block_on(life(ear));
+        .block_on(life(log));
 }
 
 fn at_most(lines: &[String], most: usize) {
@@ -88,7 +88,7 @@ async fn strike(house: &House, fault: Fault) {
 /// a handful of lines each time.
 #[test]
 fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
-    listen(|ear| async move {
+    listen(|log| async move {
         let size = Size {
             lines: 80,
             units: 25,
@@ -97,7 +97,7 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
         let took = house.until_online(2000, 10 * MINUTE).await;
         assert!(took.is_some(), "{} online", house.online().await);
         house.live(MINUTE / 3).await;
-        let start = ear.heard();
+        let start = log.take_lines();
         let (ports, others): (Vec<_>, Vec<_>) = start
             .into_iter()
             .partition(|l| l.ends_with("open, polling"));
@@ -112,14 +112,14 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
         strike(&house, Fault::Cut(gateway)).await;
         strike(&house, Fault::Deaf(true)).await;
         house.live(2 * MINUTE).await;
-        let outage = ear.heard();
+        let outage = log.take_lines();
         at_most(&outage, 8);
         one_with(&outage, "connection: ended");
 
         strike(&house, Fault::Heal).await;
         assert!(house.until_online(2000, 20 * MINUTE).await.is_some());
         house.live(MINUTE / 2).await;
-        at_most(&ear.heard(), 16);
+        at_most(&log.take_lines(), 16);
     });
 }
 
@@ -138,33 +138,33 @@ async fn line_of_31() -> House {
 /// Checks that the adapter of 31 devices is pulled out and put back.
 #[test]
 fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
-    listen(|ear| async move {
+    listen(|log| async move {
         let mut house = line_of_31().await;
-        ear.heard();
+        log.take_lines();
 
         house.wires[0].unplug().await;
         assert!(house.until_online(0, 5 * MINUTE).await.is_some());
         house.live(5 * MINUTE).await;
-        let gone = ear.heard();
+        let gone = log.take_lines();
         at_most(&gone, 10);
         one_with(&gone, "its 31 devices count as silent");
 
         house.wires[0].plug();
         assert!(house.until_online(31, 5 * MINUTE).await.is_some());
         house.live(2 * MINUTE).await;
-        at_most(&ear.heard(), 12);
+        at_most(&log.take_lines(), 12);
 
         house.live(10 * MINUTE).await;
-        at_most(&ear.heard(), 0);
+        at_most(&log.take_lines(), 0);
     });
 }
 
 /// Cuts the bus cable behind the adapter: the port stays open.
 #[test]
 fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
-    listen(|ear| async move {
+    listen(|log| async move {
         let mut house = line_of_31().await;
-        ear.heard();
+        log.take_lines();
 
         let alive = |house: &mut House, alive| {
             for n in 0..31 {
@@ -173,21 +173,21 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
                     .unit()
                     .unwrap();
                 house.wires[0].with(|line| {
-                    line.unit_mut(unit).unwrap().manners.alive = alive;
+                    line.unit_mut(unit).unwrap().behaviour.alive = alive;
                 });
             }
         };
         alive(&mut house, false);
         assert!(house.until_online(0, 10 * MINUTE).await.is_some());
         house.live(5 * MINUTE).await;
-        let cut = ear.heard();
+        let cut = log.take_lines();
         at_most(&cut, 16);
         one_with(&cut, "none of its 31 devices answers any more");
 
         alive(&mut house, true);
         assert!(house.until_online(31, 10 * MINUTE).await.is_some());
         house.live(2 * MINUTE).await;
-        at_most(&ear.heard(), 14);
+        at_most(&log.take_lines(), 14);
     });
 }
 
@@ -195,9 +195,9 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
 /// hours.
 #[test]
 fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
-    listen(|ear| async move {
+    listen(|log| async move {
         let house = line_of_31().await;
-        ear.heard();
+        log.take_lines();
 
         let noise = Chance {
             fault: Flaw::Flip,
@@ -209,11 +209,11 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
                 .unit()
                 .unwrap();
             house.wires[0].with(|line| {
-                line.unit_mut(unit).unwrap().manners.faults = vec![noise];
+                line.unit_mut(unit).unwrap().behaviour.faults = vec![noise];
             });
         }
         house.live(60 * MINUTE).await;
-        let first = ear.heard();
+        let first = log.take_lines();
         at_most(&first, 10);
         let alone = first
             .iter()
@@ -223,6 +223,6 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
         assert!(together.count() >= 3, "{}", first.join("\n"));
 
         house.live(60 * MINUTE).await;
-        at_most(&ear.heard(), 4);
+        at_most(&log.take_lines(), 4);
     });
 }

@@ -7,7 +7,7 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 
 use alink_gateway::base::{LinkDown, Mono, Now, Rng, Wall};
-use alink_gateway::cloud::{Connector, Notice, Presence};
+use alink_gateway::cloud::{CloudLogEvent, Connector, Presence};
 use alink_gateway::spec::{Changes, TopologyPolicy};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -288,9 +288,13 @@ fn a_topology_that_has_room_again_takes_those_that_found_it_full() {
     w.up();
     w.want(0..4, Presence::Online);
     w.run(secs(4));
-    assert_eq!(w.barred_with(3), Some(6400));
+    assert_eq!(w.blocked_with(3), Some(6400));
     w.platform.bad.clear();
-    assert!(w.run_for(secs(5), |w| w.is_in(3)), "{:?}", w.barred_with(3));
+    assert!(
+        w.run_for(secs(5), |w| w.is_in(3)),
+        "{:?}",
+        w.blocked_with(3)
+    );
 }
 
 // --- own verdicts ----------------------------------------------------------------------
@@ -323,7 +327,7 @@ fn each_culprit_of_a_batch_gets_its_own_verdict() {
             w.run(secs(5));
             for (d, code) in &bad {
                 let wanted = (*code != 6401).then_some(*code);
-                assert_eq!(w.barred_with(*d), wanted, "{names:?} {codes:?}: {d}");
+                assert_eq!(w.blocked_with(*d), wanted, "{names:?} {codes:?}: {d}");
             }
             for d in (0..50).filter(|d| !bad.contains_key(d)) {
                 let logins = w.sent.iter().filter(|s| s.ask == Ask::LogIn);
@@ -350,7 +354,7 @@ fn each_culprit_of_a_refused_relation_gets_its_own_verdict() {
     assert!(w.run_for(secs(10), |w| w.online() == 27));
     w.run(secs(5));
     for (d, code) in [(4, 6400), (9, 6619), (20, 6402)] {
-        assert_eq!(w.barred_with(d), Some(code));
+        assert_eq!(w.blocked_with(d), Some(code));
     }
 }
 
@@ -365,9 +369,9 @@ fn a_device_put_under_the_gateway_is_tried_at_once_whatever_it_was_refused_with(
             w.platform.bad.insert((Ask::LogIn, 1), code);
             w.platform.bad.insert((Ask::Relate, 1), code);
             w.kick(1, 521);
-            assert!(w.barred_with(1).is_some());
+            assert!(w.blocked_with(1).is_some());
             w.run(secs(3600));
-            assert!(w.barred_with(1).is_some(), "{code}");
+            assert!(w.blocked_with(1).is_some(), "{code}");
             // Created again, and put under the gateway.
             w.platform.bad.clear();
             let who = json!([{"productKey": "subPk", "deviceName": name(1)}]);
@@ -408,11 +412,11 @@ fn one_460_bars_a_device_for_a_minute_at_most_and_not_beyond_connection_or_reloa
         w.up();
         w.want(0..3, Presence::Online);
         w.run(secs(5));
-        assert_eq!(w.barred_with(1), Some(460));
+        assert_eq!(w.blocked_with(1), Some(460));
         if end != "time" {
             // By now the retry block is long.
             w.run(secs(4 * 3600));
-            assert!(w.bar(1).unwrap() > secs(600));
+            assert!(w.block(1).unwrap() > secs(600));
         }
         w.platform.bad.clear();
         match end {
@@ -513,7 +517,7 @@ fn a_late_200_does_not_overrule_what_was_heard_since() {
     w.kick(0, 522);
     w.platform.bad.insert((Ask::LogIn, 0), 522);
     w.run(secs(5));
-    assert_eq!(w.barred_with(0), Some(522));
+    assert_eq!(w.blocked_with(0), Some(522));
     assert!(w.is_in(1));
 }
 
@@ -704,7 +708,7 @@ fn session(c: &mut Connector, now: &mut Mono, lasted: u64, why: &LinkDown) -> st
 
 fn suspected(c: &mut Connector) -> usize {
     let told = std::iter::from_fn(|| c.poll(Now::default()));
-    told.filter(|n| matches!(n, Notice::KickedSuspected { .. }))
+    told.filter(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
         .count()
 }
 

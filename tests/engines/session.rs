@@ -21,7 +21,7 @@ use crate::gateway::{gateway as spec, name};
 use alink_gateway::base::{
     DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Value, Wall,
 };
-use alink_gateway::cloud::{Cloud, Code, Connector, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Code, Connector, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
 use platform::{ERROR, Naming, PACK, Platform, SESSION, Sent, ends_session, is_aside};
 use proptest::prelude::*;
@@ -60,7 +60,7 @@ struct World {
     loss: u32,
     rng: Rng,
     sent: Vec<Sent>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     subscribed: Vec<Vec<String>>,
     logged_out: usize,
     ids: BTreeSet<String>,
@@ -115,7 +115,7 @@ impl World {
     fn up(&mut self) {
         self.link = true;
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.drain();
     }
 
     fn down(&mut self) {
@@ -124,14 +124,14 @@ impl World {
         self.mail.clear();
         self.under_way.clear();
         self.cloud.on_link_down(self.now);
-        self.settle();
+        self.drain();
     }
 
     fn want(&mut self, ids: impl IntoIterator<Item = u32>, presence: Presence) {
         for id in ids {
             self.wanted.insert(id, presence);
             self.cloud.want(self.now, DeviceId(id), presence);
-            self.settle();
+            self.drain();
         }
     }
 
@@ -143,7 +143,7 @@ impl World {
             at: self.now,
         };
         self.cloud.put(self.now, reading);
-        self.settle();
+        self.drain();
     }
 
     fn kick(&mut self, id: u32, code: i64) {
@@ -158,7 +158,7 @@ impl World {
 
     fn message(&mut self, topic: &str, payload: &[u8]) {
         self.cloud.on_message(self.now, topic, payload);
-        self.settle();
+        self.drain();
     }
 
     fn stop(&mut self) {
@@ -172,7 +172,7 @@ impl World {
             *until = (*until).min(last);
         }
         self.cloud.stop(self.now);
-        self.settle();
+        self.drain();
     }
 
     // --- time ---
@@ -190,14 +190,14 @@ impl World {
     }
 
     fn run_until(&mut self, end: Mono, done: impl Fn(&World) -> bool) {
-        self.settle();
+        self.drain();
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
             let next = [wake, mail].into_iter().flatten().min().unwrap_or(end);
             if next > end || (wake.is_none() && mail.is_none()) {
                 self.advance_to(end);
-                self.settle();
+                self.drain();
                 return;
             }
             self.advance_to(next);
@@ -207,7 +207,7 @@ impl World {
                 self.under_way.retain(|_, (open, _)| json!(open) != id);
                 self.cloud.on_message(self.now, &topic, &payload);
             }
-            self.settle();
+            self.drain();
         }
     }
 
@@ -221,7 +221,7 @@ impl World {
 
     // --- what comes out ---
 
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         let mut budget = 100_000;
         while let Some(output) = self.cloud.poll(self.now) {
             budget -= 1;
@@ -230,7 +230,7 @@ impl World {
                 Output::Publish { topic, payload } if is_aside(&topic) => {
                     self.aside(&topic, &payload);
                 }
-                Output::Keep { device, .. } => panic!("{device:?} has its secret"),
+                Output::StoreSecret { device, .. } => panic!("{device:?} has its secret"),
                 Output::Publish { topic, payload } => {
                     let sent = Sent::read(self.now.mono, &topic, &payload);
                     self.check(&sent);
@@ -238,11 +238,11 @@ impl World {
                     self.sent.push(sent);
                 }
                 Output::Subscribe { filters } => self.subscribed.push(filters),
-                Output::Notice(notice) => {
+                Output::LogEvent(notice) => {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
                 }
-                Output::RemoteTask(errand) => panic!("no configuration was pushed: {errand:?}"),
+                Output::RemoteTask(task) => panic!("no configuration was pushed: {task:?}"),
                 Output::LoggedOut => self.logged_out += 1,
             }
         }
@@ -255,10 +255,10 @@ impl World {
         let unsettled = self.wanted.iter().any(|(id, wish)| {
             let is = self.cloud.session(DeviceId(*id));
             (is == Session::In) != (*wish == Presence::Online)
-                && !(*wish == Presence::Offline && matches!(is, Session::Barred { .. }))
+                && !(*wish == Presence::Offline && matches!(is, Session::RetryBlocked { .. }))
                 && !(*wish == Presence::Offline && is == Session::Out)
         });
-        // A device that waits for a place waits for another to leave, not for a time.
+        // A device that waits for quota waits for another to leave, not for a time.
         let full = self.cloud.online() >= self.spec.cloud.session.online;
         if self.link && unsettled && !full && self.logged_out == 0 {
             assert!(wake.is_some(), "nothing will ever happen");
@@ -428,9 +428,9 @@ impl World {
             .collect()
     }
 
-    fn barred_with(&self, id: u32) -> Option<i64> {
+    fn blocked_with(&self, id: u32) -> Option<i64> {
         match self.session(id) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::installation;
 use alink_gateway::base::{LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall};
 use alink_gateway::cloud::Connector;
-use alink_gateway::cloud::alink::events::Notice;
+use alink_gateway::cloud::alink::events::CloudLogEvent;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
 use alink_gateway::io::link::{self, Dialer, Link, Wire};
 use alink_gateway::io::log::Journal;
@@ -75,7 +75,7 @@ impl Linked {
         door: &mpsc::Sender<DuplexStream>,
         clock: Clock,
         seed: u64,
-        vault: Option<&SecretStore>,
+        secret_store: Option<&SecretStore>,
     ) -> Linked {
         let spec = Arc::new(spec.clone());
         let stop = CancellationToken::new();
@@ -89,8 +89,8 @@ impl Linked {
             Journal::new(spec),
             Heartbeat::new("link"),
         );
-        if let Some(vault) = vault {
-            link = link.with_secret_store(vault.clone());
+        if let Some(secret_store) = secret_store {
+            link = link.with_secret_store(secret_store.clone());
         }
         Linked {
             wire,
@@ -156,9 +156,9 @@ async fn a_gateway_registers_once_whatever_the_platform_prefers() {
             let (broker, door, clock) = platform(known, true);
             let dir = TempDir::new().unwrap();
             for run in 1..=3 {
-                let (vault, notice) = SecretStore::open(dir.path());
+                let (secret_store, notice) = SecretStore::open(dir.path());
                 assert_eq!(notice, None);
-                let mut link = Linked::start(&spec, &door, clock, run, Some(&vault));
+                let mut link = Linked::start(&spec, &door, clock, run, Some(&secret_store));
                 let mut event = link.next().await;
                 if registration == Registration::RegNwl && mode == Some(2) && run == 1 {
                     // The way of the newer page was tried first.
@@ -190,8 +190,8 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
     let state = dir.path().join("state");
     std::fs::write(&state, "a file where the directory should be").unwrap();
     let (_, _) = SecretStore::open(&state);
-    for vault in [None, Some(SecretStore::open(&state.join("deeper")).0)] {
-        let mut link = Linked::start(&spec, &door, clock, 1, vault.as_ref());
+    for secret_store in [None, Some(SecretStore::open(&state.join("deeper")).0)] {
+        let mut link = Linked::start(&spec, &door, clock, 1, secret_store.as_ref());
         for _ in 0..3 {
             let event = link.next().await;
             assert!(
@@ -206,12 +206,12 @@ async fn nothing_is_asked_for_that_could_not_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
+async fn what_was_issued_before_is_used_as_soon_as_the_secret_store_can_be_read() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
     let dir = TempDir::new().unwrap();
-    let (vault, _) = SecretStore::open(dir.path());
-    let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
+    let (secret_store, _) = SecretStore::open(dir.path());
+    let mut link = Linked::start(&spec, &door, clock, 1, Some(&secret_store));
     assert_eq!(link.next().await, LinkEvent::Up);
     link.end().await;
 
@@ -221,9 +221,9 @@ async fn what_was_earned_before_is_used_as_soon_as_the_vault_can_be_read() {
     let aside = dir.path().join("aside");
     std::fs::rename(&file, &aside).unwrap();
     std::fs::write(&file, r#"{"version":99}"#).unwrap();
-    let (vault, notice) = SecretStore::open(dir.path());
+    let (secret_store, notice) = SecretStore::open(dir.path());
     assert!(notice.is_some());
-    let mut link = Linked::start(&spec, &door, clock, 2, Some(&vault));
+    let mut link = Linked::start(&spec, &door, clock, 2, Some(&secret_store));
     let event = link.next().await;
     assert!(
         matches!(event, LinkEvent::Down(LinkDown::Io(_))),
@@ -241,14 +241,14 @@ async fn a_secret_that_was_lost_is_not_given_again_until_the_device_is_reset() {
     let spec = product_certificate(Registration::Register);
     let (broker, door, clock) = platform(PlatformSpec::knowing(&spec), true);
     let first = TempDir::new().unwrap();
-    let (vault, _) = SecretStore::open(first.path());
-    let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
+    let (secret_store, _) = SecretStore::open(first.path());
+    let mut link = Linked::start(&spec, &door, clock, 1, Some(&secret_store));
     assert_eq!(link.next().await, LinkEvent::Up);
     link.end().await;
 
     let empty = TempDir::new().unwrap();
-    let (vault, _) = SecretStore::open(empty.path());
-    let mut link = Linked::start(&spec, &door, clock, 2, Some(&vault));
+    let (secret_store, _) = SecretStore::open(empty.path());
+    let mut link = Linked::start(&spec, &door, clock, 2, Some(&secret_store));
     let from = clock.now().mono;
     for _ in 0..4 {
         assert_eq!(link.next().await, LinkEvent::Down(LinkDown::Refused(4)));
@@ -277,9 +277,9 @@ async fn an_answer_that_does_not_come_is_given_up_after_fifteen_seconds_and_aske
     };
     broker.with(lose(1000)).await.unwrap();
     let dir = TempDir::new().unwrap();
-    let (vault, _) = SecretStore::open(dir.path());
+    let (secret_store, _) = SecretStore::open(dir.path());
     let from = clock.now().mono;
-    let mut link = Linked::start(&spec, &door, clock, 1, Some(&vault));
+    let mut link = Linked::start(&spec, &door, clock, 1, Some(&secret_store));
     let event = link.next().await;
     assert!(matches!(event, LinkEvent::Down(_)), "{event:?}");
     let took = clock.now().mono.since(from);
@@ -324,14 +324,14 @@ async fn every_refusal_of_a_registration_comes_with_its_code_and_connects_stay_w
         let spec = product_certificate(Registration::Register);
         let (broker, door, clock) = platform(known, tls);
         let dir = TempDir::new().unwrap();
-        let (vault, _) = SecretStore::open(dir.path());
-        let mut link = Linked::start(&spec, &door, clock, 3, Some(&vault));
+        let (secret_store, _) = SecretStore::open(dir.path());
+        let mut link = Linked::start(&spec, &door, clock, 3, Some(&secret_store));
         for _ in 0..20 {
             let event = link.next().await;
             assert_eq!(event, LinkEvent::Down(LinkDown::Refused(code)), "{what}");
         }
         link.end().await;
-        let kept = vault.gateway(
+        let kept = secret_store.gateway(
             &spec.cloud.gateway.product_key,
             &spec.cloud.gateway.device_name,
         );
@@ -411,7 +411,7 @@ fn connector(seed: u64) -> Connector {
     Connector::new(&device_certificate().cloud, Rng::new(seed), at(0))
 }
 
-fn notices(c: &mut Connector, now: Now) -> Vec<Notice> {
+fn notices(c: &mut Connector, now: Now) -> Vec<CloudLogEvent> {
     std::iter::from_fn(|| c.poll(now)).collect()
 }
 
@@ -441,7 +441,7 @@ fn takeover_is_suspected_after_three_short_sessions_and_answered_with_minutes_af
             };
             assert!(wait >= least && wait <= most, "{n}: {wait:?}");
             for notice in notices(&mut c, now) {
-                if let Notice::KickedSuspected { sessions } = notice {
+                if let CloudLogEvent::KickedSuspected { sessions } = notice {
                     assert_eq!(sessions, n);
                     loud += 1;
                 }
@@ -468,7 +468,7 @@ fn a_bad_line_is_not_taken_for_another_gateway() {
             assert!(
                 !told
                     .iter()
-                    .any(|n| matches!(n, Notice::KickedSuspected { .. }))
+                    .any(|n| matches!(n, CloudLogEvent::KickedSuspected { .. }))
             );
         }
     }

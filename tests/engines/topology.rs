@@ -12,9 +12,9 @@ use crate::gateway::name;
 use alink_gateway::base::{
     DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng, Secret, Value, Wall,
 };
-use alink_gateway::cloud::{self, Cloud, Notice, Presence, Session, TopologyEvent};
+use alink_gateway::cloud::{self, Cloud, CloudLogEvent, Presence, Session, TopologyEvent};
 use alink_gateway::lab::platform::{
-    Certificate, Conn, Device, Event, FailedBatchNames, Fault, Notice as Way, Output, Platform,
+    Certificate, ChangeChannel, Conn, Device, Event, FailedBatchNames, Fault, Output, Platform,
     PlatformSpec, Product, Violation,
 };
 use alink_gateway::spec::{Spec, TopologyPolicy};
@@ -54,7 +54,7 @@ struct Pair {
     conn: Option<Conn>,
     conns: u64,
     sent: Vec<(String, Json)>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     kept: Vec<(DeviceId, Secret)>,
 }
 
@@ -94,14 +94,14 @@ impl Pair {
         self.conn = Some(conn);
         self.platform.on_assumed(self.now, conn, &gateway());
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.exchange();
     }
 
     fn down(&mut self) {
         if let Some(conn) = self.conn.take() {
             self.platform.on_closed(self.now, conn);
             self.cloud.on_link_down(self.now);
-            self.settle();
+            self.exchange();
         }
     }
 
@@ -109,17 +109,17 @@ impl Pair {
         for id in ids {
             self.cloud.want(self.now, DeviceId(id), presence);
         }
-        self.settle();
+        self.exchange();
     }
 
     /// Does something at the console.
     fn console<R>(&mut self, act: impl FnOnce(&mut Platform, Now) -> R) -> R {
         let done = act(&mut self.platform, self.now);
-        self.settle();
+        self.exchange();
         done
     }
 
-    fn settle(&mut self) {
+    fn exchange(&mut self) {
         for _ in 0..100_000 {
             if let Some(out) = self.cloud.poll(self.now) {
                 match out {
@@ -131,11 +131,13 @@ impl Pair {
                         self.sent.push((topic, json));
                     }
                     cloud::Output::Subscribe { filters } => assert!(filters.len() <= 8),
-                    cloud::Output::Notice(notice) => {
+                    cloud::Output::LogEvent(notice) => {
                         assert!(!notice.sentence().is_empty());
                         self.notices.push(notice);
                     }
-                    cloud::Output::Keep { device, secret } => self.kept.push((device, secret)),
+                    cloud::Output::StoreSecret { device, secret } => {
+                        self.kept.push((device, secret))
+                    }
                     cloud::Output::RemoteTask(_) | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
@@ -164,7 +166,7 @@ impl Pair {
 
     fn run(&mut self, span: Duration) {
         let end = self.now.mono + span;
-        self.settle();
+        self.exchange();
         loop {
             let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
             let next = wakes.into_iter().flatten().map(|w| w.at).min();
@@ -174,7 +176,7 @@ impl Pair {
                 mono: self.now.mono + step,
                 wall: Wall::from_millis(self.now.wall.as_millis() + step.as_millis() as i64),
             };
-            self.settle();
+            self.exchange();
             if self.now.mono >= end {
                 return;
             }
@@ -190,9 +192,9 @@ impl Pair {
         self.cloud.session(DeviceId(n))
     }
 
-    fn barred_with(&self, n: u32) -> Option<i64> {
+    fn blocked_with(&self, n: u32) -> Option<i64> {
         match self.session(n) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }
@@ -266,6 +268,6 @@ impl Pair {
         self.spec = Arc::new(new);
         self.cloud
             .respec(self.now, Arc::clone(&self.spec), &changes);
-        self.settle();
+        self.exchange();
     }
 }

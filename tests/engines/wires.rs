@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use crate::port_task::{self, PortTask};
 use alink_gateway::base::{Evidence, FieldEvent, Now, Proof, Reading, Rng, UnitId, Value, Wall};
-use alink_gateway::field::dlt645::{Item, Place};
+use alink_gateway::field::dlt645::{Item, ValuePosition};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
-use alink_gateway::io::files::settings::Surroundings;
+use alink_gateway::io::files::settings::LoadContext;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
@@ -85,7 +85,7 @@ fn spec(text: &str) -> Arc<Spec> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("gateway.yaml");
     fs::write(&path, format!("{HEAD}{text}")).unwrap();
-    let loaded = settings::load_whatever_the_load(&path, &Surroundings::of_person());
+    let loaded = settings::load_whatever_the_load(&path, &LoadContext::of_person());
     Arc::new(loaded.unwrap_or_else(|report| panic!("{report}")).spec)
 }
 
@@ -93,11 +93,11 @@ fn meter(year: Year, address: u64) -> BusProtocol {
     BusProtocol::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
 }
 
-fn manners(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
+fn behaviour(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
     match protocol {
-        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.manners,
-        BusProtocol::Plain(plain) => &mut plain.manners,
-        BusProtocol::Custom(_) => panic!("a function has no manners"),
+        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.behaviour,
+        BusProtocol::Plain(plain) => &mut plain.behaviour,
+        BusProtocol::Custom(_) => panic!("a function has no behaviour"),
     }
 }
 
@@ -196,13 +196,14 @@ impl World {
         match &point.codec {
             Codec::Part(_) => reading.value == Value::Float(weight(&device.name)),
             Codec::Datum { item, .. } => {
-                let PointAddress::Dlt645(DatumAddress { place, .. }) = point.address else {
+                let PointAddress::Dlt645(DatumAddress { position, .. }) = point.address else {
                     panic!("a datum at {:?}", point.address);
                 };
                 let address: u64 = device.address.meter().unwrap().to_string().parse().unwrap();
                 let meter = self.meter(address);
                 let mut moments = (at - JOURNEY..=at).step_by(10);
-                moments.any(|at| value_of(&meter, item, place, at) == Some(reading.value.clone()))
+                moments
+                    .any(|at| value_of(&meter, item, position, at) == Some(reading.value.clone()))
             }
             _ => self.rig.with(|line, _| {
                 let Value::UInt(n) = reading.value else {
@@ -210,8 +211,8 @@ impl World {
                 };
                 let window = Wall::from_millis(at - JOURNEY)..=reading.at.wall;
                 let unit = line.unit(device.address.unit().unwrap()).unwrap();
-                let place = point.address.as_modbus().unwrap();
-                unit.held(window, place.table, place.start, &[n as u16])
+                let address = point.address.as_modbus().unwrap();
+                unit.had(window, address.table, address.start, &[n as u16])
             }),
         }
     }
@@ -247,13 +248,13 @@ impl Drop for World {
     }
 }
 
-fn value_of(meter: &Meter, item: &Item, place: Place, at: i64) -> Option<Value> {
+fn value_of(meter: &Meter, item: &Item, position: ValuePosition, at: i64) -> Option<Value> {
     let now = Now {
         wall: Wall::from_millis(at),
         ..Now::default()
     };
     let id = u32::from_str_radix(&item.id.to_string(), 16).unwrap();
-    item.read(&meter.value(now, id)?, place).ok()
+    item.read(&meter.value(now, id)?, position).ok()
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,7 +277,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = false);
     let before: Vec<u32> = ["mod-1", "mtr-4", "old-5", "scale-6"]
         .map(|n| w.values(n))
         .into();
@@ -291,7 +292,7 @@ async fn everybody_on_one_pair_is_heard_and_a_dead_meter_costs_the_others_nothin
     }
     // Back to life, and back among the others.
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("mtr-3");
     w.run(Duration::from_secs(30)).await;
     assert!(w.values("mtr-3") - before >= 12);
@@ -328,11 +329,11 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
                 // The longer data in several frames.
                 meter.frame = if seed % 2 == 0 { 200 } else { 4 };
             }
-            manners(protocol).faults.clone_from(&hostile);
+            behaviour(protocol).faults.clone_from(&hostile);
         }
         for unit in [1, 2] {
             let unit = line.unit_mut(UnitId(unit)).unwrap();
-            unit.manners.faults.clone_from(&hostile);
+            unit.behaviour.faults.clone_from(&hostile);
         }
         let mut w = World::new(spec, line, seed).await;
         w.run(Duration::from_secs(300)).await;
@@ -376,14 +377,14 @@ devices:
   - { name: "ad-{unit}", port: line1, units: 1-3, profile: ad, secret: s3cret }
 "##;
 
-fn nameless(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
+fn unaddressed(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
     let mut line = line(spec, seed);
     line.attach(UnitId(9), Unit::new(Life::Meter, 9));
     for unit in 1..=3 {
         let mut module = Plain::default();
         let (ask, answer) = (format!("#{unit:02X}\r"), format!(">+00{unit}.50\r"));
         module.set(ask.as_bytes(), answer.as_bytes());
-        module.manners.faults = faults.to_vec();
+        module.behaviour.faults = faults.to_vec();
         line.join(BusProtocol::Plain(module));
     }
     line
@@ -401,7 +402,7 @@ async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
         ];
         for seed in 0..4 {
             let spec = spec(NAMELESS);
-            let line = nameless(&spec, seed, &faults);
+            let line = unaddressed(&spec, seed, &faults);
             let mut w = World::new(spec, line, seed).await;
             w.run(Duration::from_secs(600)).await;
             assert!(w.wrong.is_empty(), "{late}, {seed}: {:#?}", w.wrong);
@@ -419,7 +420,7 @@ async fn replies_that_do_not_say_whose_they_are_are_nobody_elses() {
 #[tokio::test(start_paused = true)]
 async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     let spec = spec(NAMELESS);
-    let line = nameless(&spec, 1, &[]);
+    let line = unaddressed(&spec, 1, &[]);
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;
     w.check();
@@ -428,7 +429,7 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
         assert_eq!(w.misses(name), 0, "{name}");
     }
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = false);
     // Its silence is confirmed; then the others have three of four seconds.
     w.run(Duration::from_secs(30)).await;
     assert!(w.misses("ad-1") >= 3);
@@ -440,13 +441,13 @@ async fn one_that_is_dead_leaves_those_that_sound_like_it_most_of_their_time() {
     }
     // Two of them no less: they take turns.
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[1]).alive = false);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[1]).alive = false);
     w.run(Duration::from_secs(60)).await;
     let before = w.values("ad-3");
     w.run(Duration::from_secs(400)).await;
     assert!(w.values("ad-3") - before > 270, "{before} {:?}", w.values);
     w.rig
-        .with(|line, _| manners(&mut line.protocols_mut()[0]).alive = true);
+        .with(|line, _| behaviour(&mut line.protocols_mut()[0]).alive = true);
     let before = w.values("ad-1");
     w.run(Duration::from_secs(150)).await;
     assert!(w.values("ad-1") > before + 10, "{before} {:?}", w.values);
@@ -477,13 +478,13 @@ devices:
     let mut line = line(&spec, 1);
     let mut scale = Plain::default();
     scale.set(b"W\r", b">+012.50\r");
-    scale.manners.turnaround = Duration::from_millis(20);
+    scale.behaviour.turnaround = Duration::from_millis(20);
     line.join(BusProtocol::Plain(scale));
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;
     assert!(w.values("scale-6") >= 59, "{:?}", w.values);
     w.rig.with(|line, _| {
-        manners(&mut line.protocols_mut()[0]).turnaround = Duration::from_millis(900);
+        behaviour(&mut line.protocols_mut()[0]).turnaround = Duration::from_millis(900);
     });
     // Eight tries, and a rest of four response timeouts.
     w.run(Duration::from_secs(90)).await;

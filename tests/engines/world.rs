@@ -19,7 +19,7 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceId, Rng, Secret, Wall};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::{
-    Device, FailedBatchNames, Fault, Notice, PackOutOfSession, PlatformSpec, Violation,
+    ChangeChannel, Device, FailedBatchNames, Fault, PackOutOfSession, PlatformSpec, Violation,
 };
 use alink_gateway::spec::SessionLimits;
 use house::{DAWN, House, Size};
@@ -61,7 +61,11 @@ fn seeds() -> Vec<u64> {
 /// Gives each doubtful point of the platform a different answer in different lives.
 fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
     let draws: Vec<bool> = (0..9).map(|_| rng.chance(500)).collect();
-    let mut ways = vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange];
+    let mut ways = vec![
+        ChangeChannel::Thing,
+        ChangeChannel::ExtError,
+        ChangeChannel::TopologyChange,
+    ];
     let first = rng.below(3) as usize;
     ways.rotate_left(first);
     let names = match rng.below(3) {
@@ -84,7 +88,7 @@ fn doubts(rng: &mut Rng) -> impl FnOnce(&mut PlatformSpec) + use<> {
         s.strict_delivery = draws[4];
         s.taken_over = if draws[5] { 427 } else { 527 };
         s.disabled = if draws[6] { 522 } else { 6204 };
-        s.notices = ways;
+        s.change_channels = ways;
         if draws[7] {
             spec.topology.clear();
         }

@@ -15,7 +15,7 @@ use alink_gateway::base::{Secret, UnitId};
 use alink_gateway::cli::check;
 use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
-use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
     Bits, BusAddress, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number,
     Part, PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
@@ -75,9 +75,9 @@ fn an_adapter_that_has_a_name_that_stays_should_be_called_by_it() {
     fs::write(&file, text).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
     let outcome = |by_id: Option<PathBuf>| {
-        let around = Surroundings {
+        let around = LoadContext {
             by_id,
-            ..Surroundings::default()
+            ..LoadContext::default()
         };
         let (text, status) = check::outcome(&file, &around);
         assert_eq!(status, 0, "{text}");
@@ -106,10 +106,10 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     };
     let passwd = "alink-gateway:x:64990:64991::/:/usr/sbin/nologin\nroot:x:0:0::/:/bin/sh\n";
     let group = "alink-gateway:x:64991:\nroot:x:0:\n";
-    let around = Surroundings {
+    let around = LoadContext {
         by_hand: true,
         service: Account::named("alink-gateway", passwd, group),
-        ..Surroundings::default()
+        ..LoadContext::default()
     };
     let outcome = || {
         let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
@@ -154,11 +154,11 @@ fn outcome(case: &Path) -> String {
         let mode = u32::from_str_radix(&mode, 8).unwrap();
         fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
     }
-    let around = Surroundings {
+    let around = LoadContext {
         environment: pairs(&case.join("environment"), '='),
         credentials: Some(dir.path().join("credentials")).filter(|d| d.is_dir()),
         by_hand: true,
-        ..Surroundings::default()
+        ..LoadContext::default()
     };
     let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &around);
     let text = text.replace(&format!("{}/", dir.path().display()), "");
@@ -218,8 +218,8 @@ fn installed() -> tempfile::TempDir {
     dir
 }
 
-fn quiet() -> Surroundings {
-    Surroundings::default()
+fn quiet() -> LoadContext {
+    LoadContext::default()
 }
 
 #[test]
@@ -639,7 +639,7 @@ fn the_whole_shape_means_what_it_says() {
 fn types_mean_what_they_say() {
     let dir = tempfile::tempdir().unwrap();
     copy(&root("tests/config_cases/types-all-right"), dir.path());
-    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let settings = load_in(&dir.path().join("gateway.yaml"), &LoadContext::default()).unwrap();
     let spec = settings.spec;
     let point = |id: &str| {
         let points = &spec.devices[0].profile.points;
@@ -799,7 +799,7 @@ fn types_mean_what_they_say() {
 fn values_of_every_kind_are_read_whole_and_have_their_type() {
     let dir = tempfile::tempdir().unwrap();
     copy(&root("tests/config_cases/values-of-every-kind"), dir.path());
-    let settings = load_in(&dir.path().join("gateway.yaml"), &Surroundings::default()).unwrap();
+    let settings = load_in(&dir.path().join("gateway.yaml"), &LoadContext::default()).unwrap();
     let points = &settings.spec.devices[0].profile.points;
     let found: Vec<_> = points
         .iter()
@@ -860,7 +860,7 @@ fn later_layers_override_values_and_add_to_lists() {
         &root("tests/config_cases/conf-d-adds-and-overrides"),
         dir.path(),
     );
-    let around = Surroundings {
+    let around = LoadContext {
         environment: vec![(
             "ALINK_GATEWAY_URL".into(),
             "mqtts://other.example:443".into(),

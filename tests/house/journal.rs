@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{DeviceId, EventKind, JournalField, Level, LogEvent, PortId};
 use alink_gateway::fleet;
-use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::io::log::{Journal, Sink};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::spec::Spec;
@@ -82,7 +82,7 @@ devices:
     let file = folder.path().join("gateway.yaml");
     fs::write(&file, yaml).unwrap();
     fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-    let loaded = load_in(&file, &Surroundings::default()).unwrap_or_else(|e| panic!("{e}"));
+    let loaded = load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"));
     Arc::new(loaded.spec)
 }
 
@@ -135,7 +135,7 @@ fn confession() -> Entry {
     let path = folder.path().join("socket");
     let sink = Sink::journal(Level::Debug, Clock::system(), &path).unwrap();
     let journal = Journal::new(spec(0)).to(sink);
-    let mute = fleet::Notice::PortMute {
+    let mute = fleet::FleetLogEvent::PortMute {
         port: PortId(0),
         devices: 3,
         answered_before: true,
@@ -169,7 +169,7 @@ struct Shape {
 fn shapes() -> BTreeMap<EventKind, Shape> {
     let desk = Desk::new(spec(0));
     let mut entries: Vec<Entry> = vec![confession()];
-    for notice in samples::samples().iter().chain(&samples::crowds()) {
+    for notice in samples::samples().iter().chain(&samples::grouped()) {
         entries.push(desk.tell(notice.as_ref()));
     }
     let mut shapes: BTreeMap<EventKind, Shape> = BTreeMap::new();
@@ -384,12 +384,12 @@ fn what_an_explanation_points_to_is_a_kind() {
 fn the_journal_itself_takes_the_catalogs() {
     let folder = tempfile::tempdir().unwrap();
     let root = format!("--root={}", folder.path().display());
-    let place = folder.path().join("usr/lib/systemd/catalog");
-    fs::create_dir_all(&place).unwrap();
+    let directory = folder.path().join("usr/lib/systemd/catalog");
+    fs::create_dir_all(&directory).unwrap();
     fs::create_dir_all(folder.path().join("var/lib/systemd/catalog")).unwrap();
     for path in [ENGLISH, CHINESE] {
         let name = Path::new(path).file_name().unwrap();
-        fs::copy(in_root(path), place.join(name)).unwrap();
+        fs::copy(in_root(path), directory.join(name)).unwrap();
     }
     let journalctl = |what: &str| {
         let mut command = Command::new("journalctl");
@@ -414,7 +414,7 @@ fn the_journal_itself_takes_the_catalogs() {
 fn an_entry_never_has_more_fields_than_the_journal_takes() {
     let desk = Desk::new(spec(240));
     let many: Vec<DeviceId> = (0..2000).map(|n| DeviceId(n % 243)).collect();
-    desk.journal.tell(&fleet::Notice::PortSilenced {
+    desk.journal.tell(&fleet::FleetLogEvent::PortSilenced {
         port: PortId(1),
         devices: many,
         why: "gone".into(),
@@ -433,12 +433,12 @@ fn an_entry_never_has_more_fields_than_the_journal_takes() {
 #[test]
 fn a_meter_is_named_by_its_address_and_a_modbus_device_by_its_unit() {
     let desk = Desk::new(spec(0));
-    let entry = desk.tell(&fleet::Notice::Appeared {
+    let entry = desk.tell(&fleet::FleetLogEvent::Appeared {
         device: DeviceId(0),
     });
     assert_eq!(value(&entry, "UNIT_ID"), Some("1"));
     assert_eq!(value(&entry, "METER_ADDRESS"), None);
-    let entry = desk.tell(&fleet::Notice::Appeared {
+    let entry = desk.tell(&fleet::FleetLogEvent::Appeared {
         device: DeviceId(2),
     });
     assert_eq!(value(&entry, "METER_ADDRESS"), Some("000000123456"));

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use alink_gateway::base::{EventKind, JournalField};
 use alink_gateway::cloud::alink::wire::code::{Code, CodeMeaning};
-use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{LoadContext, load_in};
 
 const README: &str = include_str!("../../README.md");
 
@@ -34,7 +34,7 @@ fn the_first_configuration_is_right_once_its_secrets_are_there() {
         include_str!("../config_cases/nothing-wrong-in-the-whole-shape/aliyun-root.pem"),
     );
     let file = folder.path().join("gateway.yaml");
-    let loaded = load_in(&file, &Surroundings::default()).unwrap_or_else(|e| panic!("{e}"));
+    let loaded = load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
     assert_eq!(loaded.spec.devices.len(), 2);
 }

@@ -15,7 +15,7 @@ use alink_gateway::io::bus::bus_monitor::{BusMonitor, Listener, Tapped};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
-use alink_gateway::io::files::settings::Surroundings;
+use alink_gateway::io::files::settings::LoadContext;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -26,7 +26,7 @@ use alink_gateway::spec::{LineSpec, Spec};
 use alink_gateway::trace::pcap::Capture;
 use alink_gateway::trace::scope::Scope;
 use alink_gateway::trace::text::{Detail, Lines};
-use alink_gateway::trace::{Seen, TracedProtocol, Verdict, What};
+use alink_gateway::trace::{TraceEvent, TracedProtocol, Verdict, What};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -53,7 +53,7 @@ fn configuration(tty: &str) -> Spec {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.yaml");
     std::fs::write(&file, CONFIGURATION.replace("TTY", tty)).unwrap();
-    settings::load_in(&file, &Surroundings::default())
+    settings::load_in(&file, &LoadContext::default())
         .unwrap()
         .spec
 }
@@ -133,7 +133,7 @@ impl World {
     fn spoil(&self) {
         self.rig.with(|line, _| {
             let mut set = |unit, faults: &[(Fault, u32)]| {
-                line.unit_mut(UnitId(unit)).unwrap().manners.faults = faults
+                line.unit_mut(UnitId(unit)).unwrap().behaviour.faults = faults
                     .iter()
                     .map(|&(fault, permille)| Chance { fault, permille })
                     .collect();
@@ -174,12 +174,12 @@ async fn witness(mut near: DuplexStream, mut far: DuplexStream, crossed: Crossed
     }
 }
 
-fn drain(listener: &mut Listener) -> Vec<Seen> {
+fn drain(listener: &mut Listener) -> Vec<TraceEvent> {
     std::iter::from_fn(|| listener.try_next()).collect()
 }
 
 /// Runs a spoilt world for so long and returns what was seen in it.
-async fn seen_within(span: Duration) -> (Vec<Seen>, World) {
+async fn seen_within(span: Duration) -> (Vec<TraceEvent>, World) {
     let mut world = World::new().await;
     world.spoil();
     let mut listener = world.tap.listen().unwrap();
@@ -212,7 +212,7 @@ async fn what_a_listener_hears_is_what_crossed_the_line_byte_by_byte() {
     let count = |is: fn(&What) -> bool| seen.iter().filter(|s| is(&s.what)).count();
     assert!(count(|w| matches!(w, What::Timeout)) > 3);
     let verdicts = |wanted: Verdict| {
-        let is = |s: &&Seen| matches!(&s.what, What::Verdict { verdict, .. } if *verdict == wanted);
+        let is = |s: &&TraceEvent| matches!(&s.what, What::Verdict { verdict, .. } if *verdict == wanted);
         seen.iter().filter(is).count()
     };
     assert!(verdicts(Verdict::Answered) > 50);
@@ -303,14 +303,14 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
 /// Checks that Modbus TCP keeps its header and has a dissector of its own; a meter has
 /// none, and a comment instead.
 #[test]
-fn a_capture_names_the_right_dissector_for_other_tongues() {
+fn a_capture_names_the_right_dissector_for_other_protocols() {
     if !tools::have(&["tshark"]) {
         return;
     }
-    let turn = |tongue| What::Turn {
+    let turn = |protocol| What::Turn {
         device: "it".into(),
         place: None,
-        tongue,
+        protocol,
         patience: Duration::ZERO,
     };
     let sent = |bytes: Vec<u8>| What::Sent {
@@ -342,7 +342,7 @@ fn a_capture_names_the_right_dissector_for_other_tongues() {
     let mut bytes = Vec::new();
     for what in story {
         let (at, wall) = (Mono::START, Wall::from_millis(1_795_339_800_000));
-        bytes.extend(capture.on(&Seen { at, wall, what }));
+        bytes.extend(capture.on(&TraceEvent { at, wall, what }));
     }
     bytes.extend(capture.end());
     let folder = tempfile::tempdir().unwrap();

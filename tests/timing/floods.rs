@@ -447,7 +447,7 @@ fn free_port() -> SocketAddr {
 }
 
 #[tokio::test]
-async fn a_scrape_waits_for_no_peer_that_only_holds_a_place() {
+async fn a_scrape_waits_for_no_peer_that_only_holds_a_slot() {
     let address = free_port();
     let mut house = House::running(Plan {
         more: format!("metrics: {{ listen: \"{address}\" }}\n"),
@@ -479,7 +479,7 @@ async fn a_scrape_waits_for_no_peer_that_only_holds_a_place() {
 }
 
 #[tokio::test]
-async fn a_question_waits_for_no_peer_that_only_holds_a_place() {
+async fn a_question_waits_for_no_peer_that_only_holds_a_slot() {
     let mut house = House::running(Plan::default()).await;
     for peers in [
         Asker::Silent,
@@ -495,7 +495,7 @@ async fn a_question_waits_for_no_peer_that_only_holds_a_place() {
             let question = r#"{"v":1,"ask":"status"}"#;
             let said = tokio::task::spawn_blocking(move || ask(&socket, question, AT_ONCE));
             let said = said.await.unwrap().unwrap();
-            // A user other than root shares its places with the watching peers.
+            // A user other than root shares its slots with the watching peers.
             let is_mine = peers == Asker::Watching(60_000) && !is_root();
             assert!(
                 said.contains(r#"{"end":{}}"#) || is_mine,

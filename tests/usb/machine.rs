@@ -42,7 +42,7 @@ impl Drop for Machine {
 }
 
 impl Machine {
-    /// Boots the image with `files` (place in the guest, and from where) added.
+    /// Boots the image with `files` (path in the guest, and from where) added.
     pub(crate) async fn boot(image: &Path, folder: &Path, files: &[(&str, PathBuf)]) -> Machine {
         pack(image, folder, files);
         let socket = |name: &str| format!("unix:{}/{name},server=on,wait=off", folder.display());
@@ -186,8 +186,8 @@ impl Machine {
 /// Writes the image with more files behind it: the kernel unpacks both.
 fn pack(image: &Path, folder: &Path, files: &[(&str, PathBuf)]) {
     let more = folder.join("more");
-    for (place, from) in files {
-        let to = more.join(place);
+    for (path, from) in files {
+        let to = more.join(path);
         fs::create_dir_all(to.parent().unwrap()).unwrap();
         fs::copy(from, to).unwrap();
     }

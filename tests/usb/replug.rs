@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::port_task::{self, PortTask};
 use alink_gateway::base::{Evidence, FieldEvent, Rng, UnitId};
 use alink_gateway::io::bus::line::Opener;
-use alink_gateway::io::files::settings::{Surroundings, load_in};
+use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
@@ -50,7 +50,7 @@ devices:
         name.display()
     );
     std::fs::write(&file, text).unwrap();
-    let spec = load_in(&file, &Surroundings::default()).unwrap().spec;
+    let spec = load_in(&file, &LoadContext::default()).unwrap().spec;
     let spec = Arc::new(spec);
     let LineSpec::Serial(serial) = &spec.ports[0].line else {
         panic!("a serial line");

@@ -30,7 +30,7 @@ use std::time::Duration;
 use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::CloudSpec;
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::registration::enrolment::Failure;
 use crate::cloud::alink::requests::pace::{Attempts, MINUTE};
 
@@ -81,7 +81,7 @@ pub struct Connector {
     repeats: RateLimit,
     /// Why the last attempt failed.
     last_failure: Option<LinkDown>,
-    notices: VecDeque<Notice>,
+    notices: VecDeque<CloudLogEvent>,
     rng: Rng,
 }
 
@@ -147,7 +147,7 @@ impl Connector {
     /// Takes note of CONNACK 0.
     pub fn on_up(&mut self, now: Now) {
         self.notices
-            .push_back(Notice::Connected { after: self.failed });
+            .push_back(CloudLogEvent::Connected { after: self.failed });
         self.failed = 0;
         self.up_since = Some(now.mono);
         self.refused.reset();
@@ -178,7 +178,7 @@ impl Connector {
                 && let Some(why) = self.last_failure.take()
             {
                 // A failure of another kind that is not reported yet.
-                self.notices.push_back(Notice::Disconnected {
+                self.notices.push_back(CloudLogEvent::Disconnected {
                     why,
                     lasted: None,
                     times,
@@ -196,7 +196,7 @@ impl Connector {
             None => self.repeats.hit(now.mono, 1),
         };
         if let Some(times) = times {
-            self.notices.push_back(Notice::Disconnected {
+            self.notices.push_back(CloudLogEvent::Disconnected {
                 why: why.clone(),
                 lasted,
                 times,
@@ -207,7 +207,7 @@ impl Connector {
         // 24 … sessions.
         let often = self.short / SUSPICIOUS;
         if self.short > short && self.short.is_multiple_of(SUSPICIOUS) && often.is_power_of_two() {
-            self.notices.push_back(Notice::KickedSuspected {
+            self.notices.push_back(CloudLogEvent::KickedSuspected {
                 sessions: self.short,
             });
         }
@@ -286,7 +286,7 @@ impl Connector {
     }
 
     /// Returns the next log event.
-    pub fn poll(&mut self, _now: Now) -> Option<Notice> {
+    pub fn poll(&mut self, _now: Now) -> Option<CloudLogEvent> {
         self.notices.pop_front()
     }
 }

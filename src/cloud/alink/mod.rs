@@ -38,7 +38,7 @@
 //!   before the connection can be too many, while they are logged out;
 //! - never two log-ins or log-outs under way for one device;
 //! - a device may have several posts under way, but no value is sent again while the reply
-//!   to its last sending may still come in time, and within the live readings and within
+//!   to its last transmission may still come in time, and within the live readings and within
 //!   the backlog the older value of a property leaves first (this invariant and the next
 //!   five are held by `tests/engines/delivery.rs`);
 //! - how many values are delivered depends on the pace of messages, not on the time that
@@ -48,7 +48,7 @@
 //! - refused posts slow down posts and nothing else, and never stop them;
 //! - live readings wait for the backlog no longer than one message in ten;
 //! - readings waiting and in posts are `post.queue` at the most, and a quarter of that
-//!   accepted and not yet counted; for each post four sendings are remembered;
+//!   accepted and not yet counted; for each post four transmissions are remembered;
 //! - no post for a device whose session is not `In`;
 //! - an id is never used twice on a connection;
 //! - every request has a deadline; while the link is up and a device is not in the state

@@ -40,9 +40,9 @@ pub(crate) struct DeviceRegistry {
     pub(crate) all: Vec<DeviceDraft>,
     names: BTreeMap<String, OriginId>,
     identities: BTreeMap<(String, String), OriginId>,
-    units: BTreeMap<(PortId, Tongue, u8), (String, OriginId)>,
-    meters: BTreeMap<(PortId, Tongue, String), (String, OriginId)>,
-    /// Devices beyond the limit: the place of the first, and how many there are.
+    units: BTreeMap<(PortId, AddressSpace, u8), (String, OriginId)>,
+    meters: BTreeMap<(PortId, AddressSpace, String), (String, OriginId)>,
+    /// Devices beyond the limit: where the first is, and how many there are.
     left_out: Option<(OriginId, usize)>,
     /// How many points and requests all devices together have.
     asked: usize,
@@ -52,7 +52,7 @@ pub(crate) struct DeviceRegistry {
 
 /// The group within which devices on a line could be mistaken for one another: all devices whose
 /// protocol has a standard, or the devices of one profile without a standard.
-type Tongue = Option<String>;
+type AddressSpace = Option<String>;
 
 /// An entry: a device, or what the devices of a range have in common. A value that could not be
 /// read is `None` and already noted.
@@ -189,7 +189,7 @@ impl DeviceRegistry {
         if let (Some(port), Some(unit)) = (entry.port, unit) {
             let taken = (name.clone().unwrap_or_default(), at);
             self.units
-                .entry((port, entry.tongue(), unit))
+                .entry((port, entry.address_space(), unit))
                 .or_insert(taken);
         }
         let profile = entry.profile_of(unit, notes);
@@ -265,7 +265,7 @@ impl DeviceRegistry {
         name: Option<&str>,
         notes: &mut Notes,
     ) {
-        let key = (port, entry.tongue(), address.to_owned());
+        let key = (port, entry.address_space(), address.to_owned());
         let Some((first, at)) = self.meters.get(&key) else {
             let taken = (name.unwrap_or_default().to_owned(), entry.s.origin);
             self.meters.insert(key, taken);
@@ -288,7 +288,7 @@ impl DeviceRegistry {
         told: &mut Told,
         notes: &mut Notes,
     ) {
-        let Some((first, at)) = self.units.get(&(port, entry.tongue(), unit)) else {
+        let Some((first, at)) = self.units.get(&(port, entry.address_space(), unit)) else {
             return;
         };
         if std::mem::replace(&mut told.unit, true) {
@@ -310,7 +310,7 @@ impl DeviceRegistry {
 }
 
 impl Entry<'_> {
-    fn tongue(&self) -> Tongue {
+    fn address_space(&self) -> AddressSpace {
         let spec = &self.profile?.spec;
         match spec.protocol {
             Protocol::Raw(_) => Some(spec.name.clone()),

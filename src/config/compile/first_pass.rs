@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::Digest;
 use crate::config::compile::device_registry::DeviceRegistry;
 use crate::config::compile::second_pass::SecondPass;
-use crate::config::protocols::alike;
+use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::contents::contents;
 use crate::config::reader::environment;
@@ -285,9 +285,9 @@ impl FirstPass {
             Some((key, p.product_secret.clone()?))
         });
         let mut products: Vec<_> = products.collect();
-        let mut roster = DeviceRegistry::default();
+        let mut registry = DeviceRegistry::default();
         for node in s.list("devices", &mut notes) {
-            device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+            device::read(node, &ports, &profiles, complete, &mut registry, &mut notes);
         }
         for (want, origin) in &devices_file {
             for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
@@ -306,15 +306,15 @@ impl FirstPass {
                 }
                 notes.lenient = rows.headless;
                 for node in &rows.devices {
-                    device::read(node, &ports, &profiles, complete, &mut roster, &mut notes);
+                    device::read(node, &ports, &profiles, complete, &mut registry, &mut notes);
                 }
                 notes.lenient = false;
             }
         }
         let secrets = products.iter_mut().map(|(_, secret)| secret);
-        let secrets = secrets.chain(roster.all.iter_mut().map(|device| &mut device.secret));
+        let secrets = secrets.chain(registry.all.iter_mut().map(|device| &mut device.secret));
         remote::bind_secrets(&platform.remote, secrets, &mut notes);
-        alike::check(&roster, &ports, &mut notes);
+        ambiguous_replies::check(&registry, &ports, &mut notes);
         // systemd kills the service after 90 s unless its unit says otherwise.
         let most = Duration::from_secs(90);
         let stop_within = s
@@ -336,14 +336,14 @@ impl FirstPass {
         }
         let state_dir = s.read("state_dir", file_name, &mut notes);
         let control = control::read(&s, &base, &mut notes);
-        count(&roster, platform.session.online, &mut notes);
+        count(&registry, platform.session.online, &mut notes);
         SecondPass {
             notes,
             platform,
             ports,
             profiles: profiles.len(),
             products,
-            roster,
+            registry,
             stop_within,
             state_dir: state_dir.map(|dir| base.join(dir)),
             control,
@@ -410,8 +410,8 @@ fn warn_open(at: OriginId, notes: &mut Notes) {
     notes.warning(at, "*** in a file that every user can read", wrong);
 }
 
-fn count(roster: &DeviceRegistry, online: usize, notes: &mut Notes) {
-    if let Some((at, asked)) = roster.overasked() {
+fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
+    if let Some((at, asked)) = registry.overasked() {
         notes.error(
             at,
             format!("{asked} points and requests of all devices together"),
@@ -420,8 +420,8 @@ fn count(roster: &DeviceRegistry, online: usize, notes: &mut Notes) {
             ),
         );
     }
-    let n = roster.all.len() + roster.left_out();
-    if let Some(first) = roster.first_left_out() {
+    let n = registry.all.len() + registry.left_out();
+    if let Some(first) = registry.first_left_out() {
         notes.error(
             first,
             format!("{n} devices in all"),
@@ -429,7 +429,7 @@ fn count(roster: &DeviceRegistry, online: usize, notes: &mut Notes) {
                 "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
             ),
         );
-    } else if let Some(first) = roster.all.get(online) {
+    } else if let Some(first) = registry.all.get(online) {
         notes.warning(
             first.at,
             format!("{n} devices in all"),

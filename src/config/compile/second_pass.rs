@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::contents::contents;
-use crate::config::reader::problem::{Place, Report, Wrong};
+use crate::config::reader::problem::{Report, SourcePosition, Wrong};
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::OriginId;
@@ -28,7 +28,7 @@ pub struct SecondPass {
     pub(crate) profiles: usize,
     /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
-    pub(crate) roster: DeviceRegistry,
+    pub(crate) registry: DeviceRegistry,
     pub(crate) stop_within: Duration,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: ControlSpec,
@@ -51,7 +51,7 @@ pub struct Compiled {
     /// The entries for questions to the running service.
     pub control: ControlSpec,
     /// Where each port was written.
-    pub ports: Vec<Place>,
+    pub ports: Vec<SourcePosition>,
 }
 
 impl SecondPass {
@@ -66,7 +66,7 @@ impl SecondPass {
     }
 
     fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
-        let devices = self.roster.all.iter().map(|d| &d.secret);
+        let devices = self.registry.all.iter().map(|d| &d.secret);
         let products = self.products.iter().map(|(_, secret)| secret);
         [&self.platform.secret]
             .into_iter()
@@ -89,7 +89,7 @@ impl SecondPass {
             ports,
             profiles,
             products,
-            roster,
+            registry,
             stop_within,
             state_dir,
             control,
@@ -100,8 +100,8 @@ impl SecondPass {
             Secret::new("")
         });
         let products = products_of(&products, answers, &mut notes);
-        let devices = devices(roster.all, answers, &mut notes);
-        let places = ports.places.iter().map(|at| notes.place(*at)).collect();
+        let devices = devices(registry.all, answers, &mut notes);
+        let positions = ports.origins.iter().map(|at| notes.position(*at)).collect();
         let failed = notes.failed();
         let report = notes.report();
         if failed {
@@ -120,7 +120,7 @@ impl SecondPass {
             commissioned,
             state_dir,
             control,
-            ports: places,
+            ports: positions,
         })
     }
 

@@ -19,7 +19,7 @@ pub(crate) enum ScaleFrom {
     Point(String),
 }
 
-/// A measure whose places are not yet counted from the address of its point.
+/// A measure whose addresses are not yet counted from the address of its point.
 pub(crate) struct Sketch {
     pub(crate) measure: Measure,
     /// The parts by their addresses; empty if the number is only at the point's address.

@@ -62,7 +62,7 @@ pub(crate) const TABLES: [(&str, Table); 4] = [
 /// A point that may still need another point of its profile.
 pub(crate) struct Draft {
     pub(crate) id: String,
-    place: ModbusAddress,
+    address: ModbusAddress,
     codec: Codec,
     timing: Timing,
     titles: Option<States>,
@@ -71,10 +71,10 @@ pub(crate) struct Draft {
     /// Where the width of the point is given.
     wide_at: OriginId,
     address_at: OriginId,
-    /// The measure, if the point is more than a plain number of one place.
+    /// The measure, if the point is more than a plain number at one address.
     sketch: Option<Sketch>,
     /// Whether address, table and type are right.
-    placed: bool,
+    is_valid: bool,
 }
 
 /// Reads one point; `times` and `given` are those of its profile.
@@ -123,13 +123,13 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
     let titles = codec::titles(&s, kind, notes);
     let codec = refined.codec().filter(|_| agree);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
-    let place = address.or(first);
+    let start = address.or(first);
     Some(Draft {
-        placed: place.is_some() && codec.is_some(),
+        is_valid: start.is_some() && codec.is_some(),
         id: id.unwrap_or_default(),
-        place: ModbusAddress {
+        address: ModbusAddress {
             table: table.unwrap_or(Table::HoldingRegister),
-            start: place.unwrap_or_default(),
+            start: start.unwrap_or_default(),
         },
         codec: codec.unwrap_or(Codec::Bool),
         timing,
@@ -147,20 +147,20 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
     })
 }
 
-/// Returns the points, with the places of all registers that their values need.
+/// Returns the points, with the addresses of all registers that their values need.
 pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
     let scale = |d: &Draft| Scale {
-        place: d.placed.then_some(d.place),
+        address: d.is_valid.then_some(d.address),
         fits: d.is_a_power(),
     };
     let scales: Scales = drafts.iter().map(|d| (d.id.clone(), scale(d))).collect();
     let finished = drafts.into_iter().map(|mut draft| {
         if let Some(sketch) = draft.sketch.take()
-            && draft.placed
+            && draft.is_valid
         {
-            draft.place(sketch, &scales, notes);
+            draft.lay_out(sketch, &scales, notes);
         }
-        if draft.placed {
+        if draft.is_valid {
             draft.fits(max_registers, notes);
         }
         draft.point()
@@ -173,8 +173,8 @@ type Scales = BTreeMap<String, Scale>;
 
 /// A point as seen from another point that needs its power of ten.
 struct Scale {
-    /// The place of the point, unless it is wrong.
-    place: Option<ModbusAddress>,
+    /// The address of the point, unless it is wrong.
+    address: Option<ModbusAddress>,
     /// Whether the point holds a power of ten.
     fits: bool,
 }
@@ -184,7 +184,7 @@ impl Draft {
     fn point(self) -> PointSpec {
         PointSpec {
             id: self.id,
-            address: PointAddress::Modbus(self.place),
+            address: PointAddress::Modbus(self.address),
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
@@ -221,8 +221,8 @@ impl Draft {
         }
     }
 
-    /// Counts the places of the sketch from the lowest of them.
-    fn place(&mut self, sketch: Sketch, scales: &Scales, notes: &mut Notes) {
+    /// Counts the addresses of the sketch from the lowest of them.
+    fn lay_out(&mut self, sketch: Sketch, scales: &Scales, notes: &mut Notes) {
         let Sketch {
             mut measure,
             mut parts,
@@ -230,21 +230,21 @@ impl Draft {
             sign_from,
         } = sketch;
         if parts.is_empty() {
-            let one = measure.parts.first().map(|p| (self.place.start, *p));
+            let one = measure.parts.first().map(|p| (self.address.start, *p));
             parts.extend(one);
         }
         let power = match scale_from {
             None => None,
             Some((from, at)) => {
                 let found = self.power(from, at, scales, notes);
-                self.placed &= found.is_some();
+                self.is_valid &= found.is_some();
                 found
             }
         };
-        let places = parts.iter().map(|(address, _)| *address);
-        let places = places.chain(power).chain(sign_from);
-        let lowest = places.min().unwrap_or(self.place.start);
-        self.place.start = lowest;
+        let addresses = parts.iter().map(|(address, _)| *address);
+        let addresses = addresses.chain(power).chain(sign_from);
+        let lowest = addresses.min().unwrap_or(self.address.start);
+        self.address.start = lowest;
         measure.parts = parts
             .into_iter()
             .map(|(address, part)| Part {
@@ -279,14 +279,14 @@ impl Draft {
             notes.error(at, shown(&id), wrong);
             return None;
         };
-        let ModbusAddress { table, start } = scale.place?;
+        let ModbusAddress { table, start } = scale.address?;
         if !scale.fits {
             let wrong = Wrong::wanted("a point of type i16 without scale, offset, bits or parts")
                 .hint("it holds a power of ten, -10 to 10");
             notes.error(at, shown(&id), wrong);
             return None;
         }
-        if table != self.place.table {
+        if table != self.address.table {
             let wrong = Wrong::wanted("a point of the same table")
                 .hint("value and factor are read by one request, so that they belong together");
             notes.error(at, shown(&id), wrong);
@@ -302,7 +302,7 @@ impl Draft {
             Codec::Measure(m) => m.extent(),
             codec => u32::from(codec.width()),
         };
-        if !self.place.table.is_bits() && width > u32::from(max_registers) {
+        if !self.address.table.is_bits() && width > u32::from(max_registers) {
             notes.error(
                 self.wide_at,
                 format!("{width} registers"),
@@ -315,7 +315,7 @@ impl Draft {
                 }),
             );
         }
-        let address = self.place.start;
+        let address = self.address.start;
         if u32::from(address) + width > 0x1_0000 {
             notes.error(
                 self.address_at,

@@ -10,7 +10,7 @@ use crate::config::reader::suggestions;
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
-use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, Place, item};
+use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
 use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, Shown,
 };
@@ -33,7 +33,7 @@ const KEYS: [&str; 12] = [
 /// The most questions of a profile: more than a device has, and as many as one byte can count.
 const MOST: usize = 255;
 
-/// Reads all points; returns them with the items they are read from and the place of each id.
+/// Reads all points; returns them with the items they are read from and the position of each id.
 pub(crate) fn points(
     profile: &Section<'_>,
     edition: Edition,
@@ -41,7 +41,7 @@ pub(crate) fn points(
     given: Given,
     notes: &mut Notes,
 ) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
-    let (mut points, mut items, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut points, mut items, mut origins) = (Vec::new(), Vec::new(), Vec::new());
     for node in profile.list("points", notes) {
         let s = Section::open(node, &KEYS, notes);
         if !s.is_there() {
@@ -62,7 +62,7 @@ pub(crate) fn points(
                 items.len() - 1
             }
         };
-        places.push(s.at("id"));
+        origins.push(s.at("id"));
         points.push(draft.point(ItemIndex(u16::try_from(which).unwrap_or(u16::MAX))));
     }
     if items.len() > MOST {
@@ -72,14 +72,14 @@ pub(crate) fn points(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    (points, items, places)
+    (points, items, origins)
 }
 
 /// A point whose datum has no index yet.
 struct Draft {
     id: String,
     item: Item,
-    place: Place,
+    position: ValuePosition,
     codec: Codec,
     timing: Timing,
 }
@@ -87,10 +87,10 @@ struct Draft {
 impl Draft {
     /// Returns the point, in the reply to the item of this index.
     fn point(self, item: ItemIndex) -> PointSpec {
-        let place = self.place;
+        let position = self.position;
         PointSpec {
             id: self.id,
-            address: PointAddress::Dlt645(DatumAddress { item, place }),
+            address: PointAddress::Dlt645(DatumAddress { item, position }),
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
@@ -204,7 +204,10 @@ fn one(
     Some(Draft {
         id: id.unwrap_or_default(),
         item,
-        place: at.map_or(Place::Value(which.saturating_sub(1)), Place::Byte),
+        position: at.map_or(
+            ValuePosition::Value(which.saturating_sub(1)),
+            ValuePosition::Byte,
+        ),
         codec: Codec::Datum {
             item,
             scale,

@@ -1,6 +1,6 @@
 //! Profiles of protocols other than Modbus: DL/T 645, and devices without a standard.
 
-pub(crate) mod alike;
+pub(crate) mod ambiguous_replies;
 pub(crate) mod checksum;
 pub(crate) mod dlt645;
 pub(crate) mod part;

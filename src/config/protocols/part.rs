@@ -139,7 +139,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
                 notes.error(s.at("order"), "order", wrong);
             }
             Number::Binary {
-                at: place(s, notes)?,
+                at: offset_of(s, notes)?,
                 kind,
                 order,
             }
@@ -154,7 +154,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         Type::DateTime => {
             let moment = date_time::in_bytes(s, given, notes);
             let (layout, bcd, utc_offset) = moment?;
-            return place(s, notes).map(|at| Part::DateTime {
+            return offset_of(s, notes).map(|at| Part::DateTime {
                 at,
                 layout,
                 bcd,
@@ -162,7 +162,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
             });
         }
         Type::Bit => {
-            return place(s, notes).map(|at| Part::Bit { at, bit });
+            return offset_of(s, notes).map(|at| Part::Bit { at, bit });
         }
     };
     let plain = Part::Number {
@@ -194,7 +194,7 @@ fn signed(s: &Section<'_>, kind: Kind, notes: &mut Notes) -> Kind {
     })
 }
 
-fn place(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
+fn offset_of(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
     let wanted = || Wrong::wanted("where it begins in the reply, from 0 on");
     s.need("at", whole(0..=LONGEST), wanted, notes)
 }
@@ -202,7 +202,7 @@ fn place(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
 /// Reads `at:` and `length:`, or `after:`, `nth:` and `before:`.
 fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
     if s.node("at").is_some() || s.node("length").is_some() {
-        let from = place(s, notes);
+        let from = offset_of(s, notes);
         let wanted = || Wrong::wanted("how many bytes it has");
         let length = s.need("length", whole(1..=LONGEST), wanted, notes);
         return Some(Span::At {

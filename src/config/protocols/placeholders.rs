@@ -43,7 +43,7 @@ pub(crate) fn sample(zeros: &str) -> Who<'_> {
 pub(crate) struct Pattern {
     pub(crate) send: String,
     pub(crate) check: Option<Check>,
-    /// The bytes that are always in the reply, and their places.
+    /// The bytes that are always in the reply, and their positions.
     pub(crate) fixed: Vec<(usize, String)>,
 }
 
@@ -168,9 +168,9 @@ pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
     for piece in pieces(text) {
         match piece {
             Piece::Plain(plain) => out.push_str(plain),
-            Piece::Place(place) => match filled(place, who) {
+            Piece::Placeholder(name) => match filled(name, who) {
                 Some(bytes) => out.push_str(&bytes),
-                None => out.push_str(&format!("{{{place}}}")),
+                None => out.push_str(&format!("{{{name}}}")),
             },
         }
     }
@@ -179,28 +179,28 @@ pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
 
 fn mentions(text: &str, what: &str) -> bool {
     pieces(text).into_iter().any(|piece| match piece {
-        Piece::Place(place) => place.split(':').next() == Some(what),
+        Piece::Placeholder(name) => name.split(':').next() == Some(what),
         Piece::Plain(_) => false,
     })
 }
 
-fn filled(place: &str, who: Who<'_>) -> Option<String> {
+fn filled(name: &str, who: Who<'_>) -> Option<String> {
     let unit = who.unit;
-    match place {
+    match name {
         "unit" => return Some(format!(" {unit:02X} ")),
         "address:text" => return Some(format!("\"{}\"", who.address)),
         "address" | "address:high" => {
             let pairs = who.address.as_bytes().rchunks(2);
             let bytes = pairs.map(|pair| format!("{:0>2}", String::from_utf8_lossy(pair)));
             let mut bytes: Vec<String> = bytes.collect();
-            if place == "address:high" {
+            if name == "address:high" {
                 bytes.reverse();
             }
             return Some(format!(" {} ", bytes.join(" ")));
         }
         _ => {}
     }
-    let form = place.strip_prefix("unit:0")?;
+    let form = name.strip_prefix("unit:0")?;
     let (width, hex) = match form.strip_suffix('X') {
         Some(width) => (width, true),
         None => (form, false),
@@ -215,7 +215,7 @@ fn filled(place: &str, who: Who<'_>) -> Option<String> {
 enum Piece<'a> {
     Plain(&'a str),
     /// The text between braces outside quotes.
-    Place(&'a str),
+    Placeholder(&'a str),
 }
 
 fn pieces(text: &str) -> Vec<Piece<'_>> {
@@ -234,7 +234,7 @@ fn pieces(text: &str) -> Vec<Piece<'_>> {
             '}' if !quoted => {
                 if let Some(start) = open.take() {
                     found.push(Piece::Plain(&text[from..start]));
-                    found.push(Piece::Place(&text[start + 1..at]));
+                    found.push(Piece::Placeholder(&text[start + 1..at]));
                     from = at + 1;
                 }
             }

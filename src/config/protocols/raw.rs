@@ -57,7 +57,7 @@ pub(crate) fn requests(
         let check = check(&s, notes);
         let parse = |text: &str| {
             if check.is_none() && s.node("check").is_some() {
-                // The wrong check is already noted, and the bytes in its place are unknown.
+                // The wrong check is already noted, and its bytes are unknown.
                 return Ok(None);
             }
             let filled = placeholders::fill(text, placeholders::sample(&zeros));
@@ -159,8 +159,8 @@ fn reply(
             || Wrong::wanted("which bytes"),
             notes,
         );
-        let place = c.at("at");
-        fixed.extend(at.zip(what).map(|(at, what)| (place, at, what)));
+        let origin = c.at("at");
+        fixed.extend(at.zip(what).map(|(at, what)| (origin, at, what)));
     }
     let behind = s.read("behind_check", whole(0..=LONGEST), notes);
     let preamble = s.read("preamble", one_byte, notes).map(|[byte]| byte);
@@ -169,8 +169,8 @@ fn reply(
         End::Terminator(t) => t.len(),
         End::Length(_) | End::Silence(_) | End::Frame => 0,
     };
-    for (place, at, (bytes, _)) in &fixed {
-        reply_bounds::bytes(*place, *at, bytes.len(), &end, notes);
+    for (origin, at, (bytes, _)) in &fixed {
+        reply_bounds::bytes(*origin, *at, bytes.len(), &end, notes);
     }
     let (fixed, written) = fixed
         .into_iter()
@@ -216,7 +216,7 @@ pub(crate) fn points(
         .zip(questions)
         .map(|(i, q)| (q.name.as_str(), i))
         .collect();
-    let (mut points, mut places) = (Vec::new(), Vec::new());
+    let (mut points, mut origins) = (Vec::new(), Vec::new());
     for node in profile.list("points", notes) {
         let s = Section::open(node, &part::KEYS, notes);
         if !s.is_there() {
@@ -258,7 +258,7 @@ pub(crate) fn points(
         let (Some(Some(question)), Some(part)) = (request, part) else {
             continue;
         };
-        places.push(s.at("id"));
+        origins.push(s.at("id"));
         points.push(PointSpec {
             id: id.unwrap_or_default(),
             address: PointAddress::Raw(question),
@@ -271,5 +271,5 @@ pub(crate) fn points(
             },
         });
     }
-    (points, places)
+    (points, origins)
 }

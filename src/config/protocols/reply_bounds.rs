@@ -28,7 +28,7 @@ fn most(end: &End) -> (usize, String) {
 }
 
 /// Notes bytes that can stand in no reply: they would make every reply invalid.
-pub(crate) fn bytes(place: OriginId, from: usize, bytes: usize, end: &End, notes: &mut Notes) {
+pub(crate) fn bytes(origin: OriginId, from: usize, bytes: usize, end: &End, notes: &mut Notes) {
     let (most, why) = most(end);
     if from + bytes <= most {
         return;
@@ -39,7 +39,7 @@ pub(crate) fn bytes(place: OriginId, from: usize, bytes: usize, end: &End, notes
         _ => format!("bytes {from} to {last}"),
     };
     let wrong = Wrong::wanted(format!("within bytes 0 to {}", most - 1)).hint(why);
-    notes.error(place, said, wrong);
+    notes.error(origin, said, wrong);
 }
 
 /// Notes a checksum that has no room, or covers nothing: such a checksum fits no reply.

@@ -8,8 +8,8 @@
 //!
 //! The largest configuration that is accepted (4 MiB, 91,000 values, 2,000 devices of 100 points
 //! each) takes 49 MB to check, 12 bytes for each of its bytes. The service runs with it in 58 MB,
-//! and has taken 140 MB at its peak when the configuration was loaded six times more (amd64,
-//! glibc 2.36). `tests/timing/config_costs.rs` measures these figures and fails above a third of the
+//! and has taken 140 MB at its peak when the configuration was loaded six times more (amd64, glibc
+//! 2.36). `tests/timing/config_costs.rs` measures these figures and fails above a third of the
 //! unit's `MemoryMax=`.
 
 /// The limit on all files of a configuration together, secrets and certificates apart, in bytes.
@@ -53,7 +53,7 @@ pub(crate) const MOST_TOLD: usize = 100;
 pub(crate) const MOST_DEVICES: usize = 2_000;
 
 /// How many ports there may be: each device may have a port of its own. Port numbers
-/// ([`crate::base::PortId`]) have 16 bits, and the places of removed ports are kept for one
+/// ([`crate::base::PortId`]) have 16 bits, and the ids of removed ports are kept for one
 /// reload.
 pub(crate) const MOST_PORTS: usize = MOST_DEVICES;
 

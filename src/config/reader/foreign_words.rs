@@ -4,7 +4,7 @@
 //! right elsewhere: `float32`, `slave_id`, `baudrate`, a decimal comma.
 
 /// Words of other programs, in lower case, without blanks, `_` and `-`; and the words of this
-/// configuration for them. The first of these that is possible at the place is suggested.
+/// configuration for them. The first of these that is possible at the position is suggested.
 #[rustfmt::skip]
 const WORDS: &[(&[&str], &[&str])] = &[
     // Keys: which device.

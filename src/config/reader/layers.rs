@@ -2,7 +2,7 @@
 //!
 //! Later layers override scalars and lists are joined (figment's `admerge`).
 //! Figment alone would know only the file of each value. So every node is handed to figment as a
-//! small dictionary that holds the value and the number of its place. Sections merge, and each
+//! small dictionary that holds the value and the number of its position. Sections merge, and each
 //! value of the result points at the line where it was written.
 //!
 //! A node that is handed to figment takes a kilobyte. So only nodes that can meet another are
@@ -16,12 +16,12 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::tree::{Is, Node, OriginId};
 
-/// The key of the numbers of the node's places, one number for each layer that wrote the node:
+/// The key of the numbers of the node's positions, one number for each layer that wrote the node:
 /// figment joins lists, so no number is lost.
 const AT: &str = "at";
 /// The key of the node's value.
 const IS: &str = "is";
-/// The key of the place of a key without a value: such a key overrides nothing.
+/// The key of the position of a key without a value: such a key overrides nothing.
 const BLANK: &str = "blank";
 
 /// One layer: the root section of one file, or of the environment.
@@ -121,7 +121,7 @@ impl Elements {
             _ => Dict::new(),
         };
         let at = dict.remove(AT).or_else(|| dict.remove(BLANK));
-        let places = at.and_then(Value::into_array).unwrap_or_default();
+        let numbers = at.and_then(Value::into_array).unwrap_or_default();
         let is = match dict.remove(IS) {
             Some(Value::String(_, text)) => Is::Text(text),
             Some(Value::Array(_, list)) => {
@@ -132,13 +132,13 @@ impl Elements {
             }
             _ => Is::Nothing,
         };
-        // The place of a value is where it was written last; that of a section is where it
+        // The position of a value is where it was written last; that of a section is where it
         // begins.
-        let place = match is {
-            Is::Text(_) | Is::Nothing => places.last(),
-            Is::List(_) | Is::Map(_) => places.first(),
+        let number = match is {
+            Is::Text(_) | Is::Nothing => numbers.last(),
+            Is::List(_) | Is::Map(_) => numbers.first(),
         };
-        let number = place.and_then(Value::to_u128).unwrap_or_default();
+        let number = number.and_then(Value::to_u128).unwrap_or_default();
         Node {
             origin: OriginId(u32::try_from(number).unwrap_or_default()),
             is,

@@ -28,7 +28,7 @@ pub enum Severity {
     Warning,
 }
 
-/// One fault or oddity in one place.
+/// One fault or oddity at one position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// Error or warning.
@@ -39,7 +39,7 @@ pub struct Problem {
     pub line: u32,
     /// The column, 1-based, in characters; 0 when the file as a whole is meant.
     pub column: u32,
-    /// The place in the structure; empty when the file as a whole is meant.
+    /// The path in the structure; empty when the file as a whole is meant.
     pub path: String,
     /// What was written, shortened, or `***` for a secret.
     pub said: String,
@@ -52,7 +52,7 @@ pub struct Problem {
 /// Where a value was written, for problems that only show when the whole configuration is put
 /// together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourcePosition {
     /// As in [`Problem`].
     pub file: Arc<str>,
     /// As in [`Problem`].

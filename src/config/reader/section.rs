@@ -7,7 +7,7 @@ use std::any::type_name;
 use std::collections::BTreeMap;
 
 use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
-use super::problem::{Place, Problem, Report, Severity, Wrong};
+use super::problem::{Problem, Report, Severity, SourcePosition, Wrong};
 use super::source::Source;
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
@@ -15,7 +15,7 @@ use crate::config::reader::foreign_words;
 use crate::config::reader::suggestions;
 use crate::spec::Decimal;
 
-/// The problems that were found so far, and the places of all nodes.
+/// The problems that were found so far, and the positions of all nodes.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) origins: Origins,
@@ -176,10 +176,10 @@ impl Notes {
         self.note(Severity::Error, at, None, key, "nothing".into(), wrong);
     }
 
-    /// Returns the place of `at` as it is shown to the operator.
-    pub(crate) fn place(&self, at: OriginId) -> Place {
+    /// Returns the position of `at` as it is shown to the operator.
+    pub(crate) fn position(&self, at: OriginId) -> SourcePosition {
         let (line, column) = self.origins.get(at).map(|o| o.at).unwrap_or_default();
-        Place {
+        SourcePosition {
             file: self.origins.file(at),
             line,
             column,
@@ -355,7 +355,7 @@ impl<'a> Section<'a> {
             .filter(|n| !matches!(n.is, Is::Nothing))
     }
 
-    /// Returns where `key` was written, or the place of the section itself.
+    /// Returns where `key` was written, or where the section itself is.
     pub(crate) fn at(&self, key: &str) -> OriginId {
         self.node(key).map_or(self.origin, |n| n.origin)
     }

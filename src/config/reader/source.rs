@@ -39,5 +39,5 @@ pub enum Want {
 }
 
 /// What was read. A file or credential is one source; a pattern may be any number. No source for
-/// a credential means that there was no place to look in.
+/// a credential means that there was no directory to look in.
 pub type Answers = BTreeMap<Want, Vec<Source>>;

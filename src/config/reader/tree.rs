@@ -68,7 +68,7 @@ pub(crate) struct Origin {
     pub(crate) step: Step,
 }
 
-/// All places of one configuration.
+/// All positions of one configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Origins {
     files: Vec<Arc<str>>,
@@ -91,7 +91,7 @@ impl Origins {
         &self.files
     }
 
-    /// Adds a place.
+    /// Adds a position.
     pub(crate) fn add(&mut self, mut origin: Origin) -> OriginId {
         if let Step::Key(key) = &mut origin.step {
             match self.keys.get(key) {
@@ -99,24 +99,24 @@ impl Origins {
                 None => drop(self.keys.insert(Arc::clone(key))),
             }
         }
-        // There are at most as many places as values, and one for each key and file.
+        // There are at most as many positions as values, and one for each key and file.
         let id = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
         self.all.push(origin);
         OriginId(id)
     }
 
-    /// Remembers that the scalar at this place was written in quotes.
+    /// Remembers that the scalar at this position was written in quotes.
     pub(crate) fn set_quoted(&mut self, id: OriginId) {
         self.quoted.insert(id);
     }
 
-    /// Returns whether the scalar at this place was written in quotes, and so is text and no
+    /// Returns whether the scalar at this position was written in quotes, and so is text and no
     /// number (YAML 1.2.2 §10.3.2: only plain scalars are resolved).
     pub(crate) fn is_quoted(&self, id: OriginId) -> bool {
         self.quoted.contains(&id)
     }
 
-    /// Adds the place of a file as a whole.
+    /// Adds the position of a file as a whole.
     pub(crate) fn whole(&mut self, file: usize) -> OriginId {
         self.add(Origin {
             file,
@@ -127,7 +127,7 @@ impl Origins {
         })
     }
 
-    /// Returns the place with this id, if there is one.
+    /// Returns the position with this id, if there is one.
     pub(crate) fn get(&self, id: OriginId) -> Option<&Origin> {
         self.all.get(id.0 as usize)
     }

@@ -1,4 +1,4 @@
-//! Reads YAML text into a tree of words with their places, and notes all problems of the YAML
+//! Reads YAML text into a tree of words with their positions, and notes all problems of the YAML
 //! itself.
 //!
 //! The tree is built from the parser's events rather than by a ready loader, for four reasons:
@@ -188,7 +188,7 @@ impl Tree<'_> {
                     // A copy: the parser's string may hold more capacity than text.
                     _ => Is::Text(text.to_string()),
                 };
-                let origin = self.place(at);
+                let origin = self.origin(at);
                 if !plain {
                     self.notes.origins.set_quoted(origin);
                 }
@@ -290,7 +290,7 @@ impl Tree<'_> {
             return Err(Unusable);
         }
         self.spend(at, 1, 0)?;
-        let origin = self.place(at);
+        let origin = self.origin(at);
         self.open.push(Open {
             origin,
             anchor,
@@ -299,8 +299,8 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Adds the place of the value that begins here.
-    fn place(&mut self, at: (u32, u32)) -> OriginId {
+    /// Adds the position of the value that begins here.
+    fn origin(&mut self, at: (u32, u32)) -> OriginId {
         let (parent, step, key_at) = match self.open.last() {
             None => (None, Step::Root, at),
             Some(open) => match &open.kind {

@@ -46,7 +46,7 @@ pub(crate) fn read(
     ports: &Ports,
     profiles: &Profiles,
     all_profiles: bool,
-    roster: &mut DeviceRegistry,
+    registry: &mut DeviceRegistry,
     notes: &mut Notes,
 ) {
     let s = Section::open(node, &KEYS, notes);
@@ -147,10 +147,10 @@ pub(crate) fn read(
     }
     if units.is_empty() {
         // The wrong unit is already noted; the rest is checked without it.
-        roster.add(&entry, None, &mut told, notes);
+        registry.add(&entry, None, &mut told, notes);
     }
     for unit in units {
-        roster.add(&entry, Some(unit), &mut told, notes);
+        registry.add(&entry, Some(unit), &mut told, notes);
     }
 }
 

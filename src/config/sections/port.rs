@@ -22,8 +22,8 @@ use crate::spec::{
 #[derive(Default)]
 pub(crate) struct Ports {
     pub(crate) all: Vec<PortSpec>,
-    /// The place of each port in the files.
-    pub(crate) places: Vec<OriginId>,
+    /// Where each port is in the files.
+    pub(crate) origins: Vec<OriginId>,
     /// The port of each name. A name leads to its port even if the rest of the port is wrong.
     pub(crate) by_name: BTreeMap<String, (PortId, OriginId)>,
     /// Whether all names could be read; otherwise an unknown name is not reported.
@@ -95,7 +95,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             ports.by_name.insert(port.name.clone(), (id, node.origin));
         }
         ports.all.push(port);
-        ports.places.push(node.origin);
+        ports.origins.push(node.origin);
     }
     ports
 }
@@ -111,7 +111,7 @@ const KEYS: [&str; 8] = [
     "damping",
 ];
 
-/// Reads one port; returns it with the place of its device, or of its `tcp:`.
+/// Reads one port; returns it with the position of its device, or of its `tcp:`.
 fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
     let s = Section::open(node, &KEYS, notes);
     let port_name = if s.is_there() {

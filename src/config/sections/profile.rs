@@ -151,16 +151,16 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
                 notes,
             );
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
-            let (points, items, places) = dlt645::points(&s, edition, times, given, notes);
-            unique(ids(&points).zip(places), notes);
+            let (points, items, origins) = dlt645::points(&s, edition, times, given, notes);
+            unique(ids(&points).zip(origins), notes);
             (points, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
             let (questions, written, wrong_ones) = raw::requests(&s, notes);
             patterns = written;
-            let (points, places) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
-            unique(ids(&points).zip(places), notes);
+            let (points, origins) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
+            unique(ids(&points).zip(origins), notes);
             (points, Protocol::Raw(questions))
         }
     };

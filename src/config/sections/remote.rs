@@ -143,7 +143,7 @@ fn texts<'a>(
 /// platform reads them.
 pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut Notes) {
     let hosts = Arc::new(policy.hosts.clone());
-    for (port, at) in ports.all.iter_mut().zip(&ports.places) {
+    for (port, at) in ports.all.iter_mut().zip(&ports.origins) {
         if !notes.is_remote(*at) {
             continue;
         }

@@ -20,7 +20,7 @@ fn figures() -> impl Strategy<Value = Figures> {
             published: 7,
             unanswered: 0,
             throttled: 0,
-            barred: 0,
+            refused: 0,
             kicked: 0,
             logouts: Default::default(),
         }

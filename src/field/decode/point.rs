@@ -10,7 +10,7 @@
 mod raw;
 
 use crate::base::Value;
-use crate::spec::dlt645::Place;
+use crate::spec::dlt645::ValuePosition;
 use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointAddress, PointSpec, Sign};
 
 use super::number::Exact;
@@ -31,15 +31,15 @@ const NO_POWER: u16 = 0x8000;
 /// A [`Refusal`] instead of a value that would be wrong.
 pub fn decode(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Result<Value, Refusal> {
     match (point.address, asked) {
-        (PointAddress::Modbus(place), BlockAddress::Modbus(range))
-            if place.table == range.table =>
+        (PointAddress::Modbus(address), BlockAddress::Modbus(range))
+            if address.table == range.table =>
         {
-            from_entries(&point.codec, place.start, range, data)
+            from_entries(&point.codec, address.start, range, data)
         }
         (PointAddress::Dlt645(datum), BlockAddress::Dlt645(DatumAsked::Item(item, _)))
             if datum.item == *item =>
         {
-            from_datum(&point.codec, datum.place, data)
+            from_datum(&point.codec, datum.position, data)
         }
         (PointAddress::Raw(question), BlockAddress::Raw(asked)) if question == asked.index => {
             from_reply(&point.codec, data)
@@ -72,7 +72,7 @@ fn from_entries(
     }
 }
 
-fn from_datum(codec: &Codec, place: Place, data: &Data) -> Result<Value, Refusal> {
+fn from_datum(codec: &Codec, position: ValuePosition, data: &Data) -> Result<Value, Refusal> {
     match (codec, data) {
         (
             Codec::Datum {
@@ -82,7 +82,7 @@ fn from_datum(codec: &Codec, place: Place, data: &Data) -> Result<Value, Refusal
                 number_type,
             },
             Data::Bytes(datum),
-        ) => item.scaled(datum, place, *scale, *offset, *number_type),
+        ) => item.scaled(datum, position, *scale, *offset, *number_type),
         (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => Err(Refusal::NotCovered),
     }
 }

@@ -8,7 +8,7 @@ use encoding_rs as coding;
 use super::refusal::Refusal;
 use crate::spec::Encoding;
 
-/// Returns the text in a place of fixed size. The text ends at NUL, and at FFh where FFh is
+/// Returns the text in a field of fixed size. The text ends at NUL, and at FFh where FFh is
 /// no character, as memory that was never written holds FFh. Control characters are left out,
 /// and blanks at the end.
 ///

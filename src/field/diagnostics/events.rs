@@ -16,9 +16,9 @@ use crate::field::plan::block_address::EntryRange;
 use crate::field::plan::forecast::{millis, percent};
 use crate::field::plan::holes::Hole;
 
-/// A notice of the field side to the operator.
+/// A log event of the field side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum FieldLogEvent {
     /// The port is open.
     PortOpened {
         /// The port.
@@ -299,118 +299,121 @@ fn points_fail(points: &str, what: &str, how: RequestFailure, code: Option<u8>) 
     )
 }
 
-impl LogEvent for Notice {
+impl LogEvent for FieldLogEvent {
     fn level(&self) -> Level {
         match self {
-            Notice::PortOpened { .. }
-            | Notice::HoleFound { .. }
-            | Notice::PointsBack { .. }
-            | Notice::LongRequestsAnswered { .. }
-            | Notice::RepliesTwice { .. }
-            | Notice::OneAtATime { .. }
-            | Notice::IntervalsKept { .. } => Level::Info,
-            Notice::PortUnavailable { .. }
-            | Notice::PortLost { .. }
-            | Notice::SettingsDiffer { .. }
-            | Notice::BytesHeldBack { .. }
-            | Notice::EchoHeard { .. }
-            | Notice::EchoMissed { .. }
-            | Notice::IntervalsStretched { .. }
-            | Notice::UnitTwice { .. }
-            | Notice::OthersAsk { .. }
-            | Notice::PointsRefused { .. }
-            | Notice::DatumRefused { .. }
-            | Notice::PointsFail { .. }
-            | Notice::LongRequestsFail { .. }
-            | Notice::DeviceTrouble { .. } => Level::Warn,
+            FieldLogEvent::PortOpened { .. }
+            | FieldLogEvent::HoleFound { .. }
+            | FieldLogEvent::PointsBack { .. }
+            | FieldLogEvent::LongRequestsAnswered { .. }
+            | FieldLogEvent::RepliesTwice { .. }
+            | FieldLogEvent::OneAtATime { .. }
+            | FieldLogEvent::IntervalsKept { .. } => Level::Info,
+            FieldLogEvent::PortUnavailable { .. }
+            | FieldLogEvent::PortLost { .. }
+            | FieldLogEvent::SettingsDiffer { .. }
+            | FieldLogEvent::BytesHeldBack { .. }
+            | FieldLogEvent::EchoHeard { .. }
+            | FieldLogEvent::EchoMissed { .. }
+            | FieldLogEvent::IntervalsStretched { .. }
+            | FieldLogEvent::UnitTwice { .. }
+            | FieldLogEvent::OthersAsk { .. }
+            | FieldLogEvent::PointsRefused { .. }
+            | FieldLogEvent::DatumRefused { .. }
+            | FieldLogEvent::PointsFail { .. }
+            | FieldLogEvent::LongRequestsFail { .. }
+            | FieldLogEvent::DeviceTrouble { .. } => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::PortOpened { .. } => EventKind::PortOpened,
-            Notice::PortUnavailable { .. } => EventKind::PortUnavailable,
-            Notice::PortLost { .. } => EventKind::PortLost,
-            Notice::OneAtATime { .. } => EventKind::PortOneAtATime,
-            Notice::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
-            Notice::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
-            Notice::EchoHeard { .. } => EventKind::PortEchoHeard,
-            Notice::EchoMissed { .. } => EventKind::PortEchoMissed,
-            Notice::IntervalsStretched { .. } => EventKind::PortIntervalsStretched,
-            Notice::IntervalsKept { .. } => EventKind::PortIntervalsKept,
-            Notice::UnitTwice { .. } => EventKind::DeviceUnitTwice,
-            Notice::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
-            Notice::OthersAsk { .. } => EventKind::DeviceOthersAsk,
-            Notice::HoleFound { .. } => EventKind::DeviceHoleFound,
-            Notice::PointsRefused { .. } => EventKind::DevicePointsRefused,
-            Notice::DatumRefused { .. } => EventKind::DeviceDatumRefused,
-            Notice::PointsFail { .. } => EventKind::DevicePointsFail,
-            Notice::LongRequestsFail { .. } => EventKind::DeviceLongRequestsFail,
-            Notice::LongRequestsAnswered { .. } => EventKind::DeviceLongRequestsAnswered,
-            Notice::PointsBack { .. } => EventKind::DevicePointsBack,
-            Notice::DeviceTrouble { trouble, .. } => trouble.kind(),
+            FieldLogEvent::PortOpened { .. } => EventKind::PortOpened,
+            FieldLogEvent::PortUnavailable { .. } => EventKind::PortUnavailable,
+            FieldLogEvent::PortLost { .. } => EventKind::PortLost,
+            FieldLogEvent::OneAtATime { .. } => EventKind::PortOneAtATime,
+            FieldLogEvent::SettingsDiffer { .. } => EventKind::PortSettingsDiffer,
+            FieldLogEvent::BytesHeldBack { .. } => EventKind::PortBytesHeldBack,
+            FieldLogEvent::EchoHeard { .. } => EventKind::PortEchoHeard,
+            FieldLogEvent::EchoMissed { .. } => EventKind::PortEchoMissed,
+            FieldLogEvent::IntervalsStretched { .. } => EventKind::PortIntervalsStretched,
+            FieldLogEvent::IntervalsKept { .. } => EventKind::PortIntervalsKept,
+            FieldLogEvent::UnitTwice { .. } => EventKind::DeviceUnitTwice,
+            FieldLogEvent::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
+            FieldLogEvent::OthersAsk { .. } => EventKind::DeviceOthersAsk,
+            FieldLogEvent::HoleFound { .. } => EventKind::DeviceHoleFound,
+            FieldLogEvent::PointsRefused { .. } => EventKind::DevicePointsRefused,
+            FieldLogEvent::DatumRefused { .. } => EventKind::DeviceDatumRefused,
+            FieldLogEvent::PointsFail { .. } => EventKind::DevicePointsFail,
+            FieldLogEvent::LongRequestsFail { .. } => EventKind::DeviceLongRequestsFail,
+            FieldLogEvent::LongRequestsAnswered { .. } => EventKind::DeviceLongRequestsAnswered,
+            FieldLogEvent::PointsBack { .. } => EventKind::DevicePointsBack,
+            FieldLogEvent::DeviceTrouble { trouble, .. } => trouble.kind(),
         }
     }
 
     fn about(&self) -> About {
         match self {
-            Notice::PortOpened { port, .. }
-            | Notice::PortUnavailable { port, .. }
-            | Notice::PortLost { port, .. }
-            | Notice::SettingsDiffer { port, .. }
-            | Notice::BytesHeldBack { port, .. }
-            | Notice::EchoHeard { port }
-            | Notice::OneAtATime { port, .. }
-            | Notice::EchoMissed { port, .. }
-            | Notice::IntervalsStretched { port, .. }
-            | Notice::IntervalsKept { port, .. } => About::Port(*port),
-            Notice::HoleFound { device, .. }
-            | Notice::PointsRefused { device, .. }
-            | Notice::DatumRefused { device, .. }
-            | Notice::PointsFail { device, .. }
-            | Notice::LongRequestsFail { device, .. }
-            | Notice::LongRequestsAnswered { device }
-            | Notice::PointsBack { device, .. }
-            | Notice::UnitTwice { device, .. }
-            | Notice::RepliesTwice { device }
-            | Notice::OthersAsk { device }
-            | Notice::DeviceTrouble { device, .. } => About::Device(*device),
+            FieldLogEvent::PortOpened { port, .. }
+            | FieldLogEvent::PortUnavailable { port, .. }
+            | FieldLogEvent::PortLost { port, .. }
+            | FieldLogEvent::SettingsDiffer { port, .. }
+            | FieldLogEvent::BytesHeldBack { port, .. }
+            | FieldLogEvent::EchoHeard { port }
+            | FieldLogEvent::OneAtATime { port, .. }
+            | FieldLogEvent::EchoMissed { port, .. }
+            | FieldLogEvent::IntervalsStretched { port, .. }
+            | FieldLogEvent::IntervalsKept { port, .. } => About::Port(*port),
+            FieldLogEvent::HoleFound { device, .. }
+            | FieldLogEvent::PointsRefused { device, .. }
+            | FieldLogEvent::DatumRefused { device, .. }
+            | FieldLogEvent::PointsFail { device, .. }
+            | FieldLogEvent::LongRequestsFail { device, .. }
+            | FieldLogEvent::LongRequestsAnswered { device }
+            | FieldLogEvent::PointsBack { device, .. }
+            | FieldLogEvent::UnitTwice { device, .. }
+            | FieldLogEvent::RepliesTwice { device }
+            | FieldLogEvent::OthersAsk { device }
+            | FieldLogEvent::DeviceTrouble { device, .. } => About::Device(*device),
         }
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::PortUnavailable { failed, .. } | Notice::PortOpened { failed, .. } => {
+            FieldLogEvent::PortUnavailable { failed, .. }
+            | FieldLogEvent::PortOpened { failed, .. } => {
                 vec![(JournalField::Failed, failed.to_string())]
             }
-            Notice::PortLost { times, .. } | Notice::EchoMissed { times, .. } => {
+            FieldLogEvent::PortLost { times, .. } | FieldLogEvent::EchoMissed { times, .. } => {
                 vec![(JournalField::Times, times.to_string())]
             }
-            Notice::IntervalsStretched {
+            FieldLogEvent::IntervalsStretched {
                 priority, factor, ..
             } => vec![
                 (JournalField::Class, priority.word().into()),
                 (JournalField::FactorPermille, factor.to_string()),
             ],
-            Notice::PointsRefused { points, code, .. } => {
+            FieldLogEvent::PointsRefused { points, code, .. } => {
                 vec![
                     (JournalField::Points, points.clone()),
                     (JournalField::Code, code.to_string()),
                 ]
             }
-            Notice::DatumRefused { points, word, .. } => {
+            FieldLogEvent::DatumRefused { points, word, .. } => {
                 vec![
                     (JournalField::Points, points.clone()),
                     (JournalField::Word, format!("{:02X}", word.bits)),
                 ]
             }
-            Notice::PointsFail { points, code, .. } => {
+            FieldLogEvent::PointsFail { points, code, .. } => {
                 let points = (JournalField::Points, points.clone());
                 let code = code.map(|code| (JournalField::Code, code.to_string()));
                 [points].into_iter().chain(code).collect()
             }
-            Notice::PointsBack { points, .. } => vec![(JournalField::Points, points.clone())],
-            Notice::DeviceTrouble { trouble, times, .. } => {
+            FieldLogEvent::PointsBack { points, .. } => {
+                vec![(JournalField::Points, points.clone())]
+            }
+            FieldLogEvent::DeviceTrouble { trouble, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
                 if let Trouble::Refuses { code, .. } | Trouble::RefusesQuestion { code, .. } =
                     trouble
@@ -425,11 +428,11 @@ impl LogEvent for Notice {
 
     fn sentence(&self) -> String {
         match self {
-            Notice::PortOpened { failed: 0, .. } => "open, polling".into(),
-            Notice::PortOpened { failed, .. } => {
+            FieldLogEvent::PortOpened { failed: 0, .. } => "open, polling".into(),
+            FieldLogEvent::PortOpened { failed, .. } => {
                 format!("open after {failed} failed attempts, polling")
             }
-            Notice::PortUnavailable {
+            FieldLogEvent::PortUnavailable {
                 what,
                 opened,
                 why,
@@ -447,28 +450,32 @@ impl LogEvent for Notice {
                     next.as_secs_f64()
                 )
             }
-            Notice::OneAtATime { fault, .. } => format!(
+            FieldLogEvent::OneAtATime { fault, .. } => format!(
                 "when several requests were in flight, {}; one request at a time from now on",
                 fault.words()
             ),
-            Notice::PortLost { why, times: 1, .. } => format!("lost: {why}; opening it again"),
-            Notice::PortLost { why, times, .. } => {
+            FieldLogEvent::PortLost { why, times: 1, .. } => {
+                format!("lost: {why}; opening it again")
+            }
+            FieldLogEvent::PortLost { why, times, .. } => {
                 format!("lost {times} times since last reported: {why}; opening it again each time")
             }
-            Notice::SettingsDiffer { what, .. } => {
+            FieldLogEvent::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
             }
-            Notice::BytesHeldBack { wait, .. } => format!(
+            FieldLogEvent::BytesHeldBack { wait, .. } => format!(
                 "the adapter holds received bytes back for {} ms (latency_timer) and this service \
                  may not change that: every poll takes so much longer; install the udev rule of \
                  this package and replug the adapter",
                 wait.as_millis()
             ),
-            Notice::EchoHeard { .. } => "the adapter hears what it sends; the gateway skips this \
+            FieldLogEvent::EchoHeard { .. } => {
+                "the adapter hears what it sends; the gateway skips this \
                                          echo where it can tell it from a reply: write echo: true \
                                          under serial:"
-                .into(),
-            Notice::EchoMissed { times, .. } => {
+                    .into()
+            }
+            FieldLogEvent::EchoMissed { times, .. } => {
                 let often = match times {
                     1 => String::new(),
                     n => format!(", {n} times since last reported"),
@@ -479,30 +486,32 @@ impl LogEvent for Notice {
                      or the adapter does not echo and echo: true has to be removed"
                 )
             }
-            Notice::IntervalsStretched {
+            FieldLogEvent::IntervalsStretched {
                 priority,
                 factor,
                 load,
                 heaviest,
                 ..
             } => stretched(*factor, *load, *priority, heaviest.as_ref()),
-            Notice::IntervalsKept { priority, .. } => format!(
+            FieldLogEvent::IntervalsKept { priority, .. } => format!(
                 "keeps up again: all points of priority {} are read as often as configured",
                 priority.word()
             ),
-            Notice::UnitTwice { place, .. } => format!(
+            FieldLogEvent::UnitTwice { place, .. } => format!(
                 "two devices with one address? Replies of {place} are spoilt again and again, \
                  those of other devices on the line are not: disconnect this device and see \
                  whether another one still answers at its address, give each device on the line \
                  an address of its own, and look at its wiring and its settings"
             ),
-            Notice::RepliesTwice { .. } => "its replies come twice: a repeater or a bridge sends \
+            FieldLogEvent::RepliesTwice { .. } => {
+                "its replies come twice: a repeater or a bridge sends \
                                             them again, or two devices have this address; the \
                                             gateway waits a response timeout before it repeats a \
                                             request of the same kind, so that no copy is taken \
                                             for an answer"
-                .into(),
-            Notice::OthersAsk { .. } => {
+                    .into()
+            }
+            FieldLogEvent::OthersAsk { .. } => {
                 "sends reply after reply that the gateway did not ask for: \
                                          another master asks this device, through a serial server \
                                          that passes every reply to all its clients, or the \
@@ -512,12 +521,12 @@ impl LogEvent for Notice {
                                          timeout: give the line to one master, or use Modbus TCP"
                     .into()
             }
-            Notice::HoleFound { hole, .. } => format!(
+            FieldLogEvent::HoleFound { hole, .. } => format!(
                 "cannot be read across {}; its requests go around these addresses from now on, and \
                  so do those of all devices of its profile",
                 addresses(hole)
             ),
-            Notice::PointsRefused {
+            FieldLogEvent::PointsRefused {
                 points, what, code, ..
             } => format!(
                 "refuses {points} ({what}) with exception {code} ({}) even when asked for nothing \
@@ -525,18 +534,18 @@ impl LogEvent for Notice {
                  table, address and type in the profile, or take the point out",
                 meaning(*code)
             ),
-            Notice::DatumRefused { points, word, .. } => format!(
+            FieldLogEvent::DatumRefused { points, word, .. } => format!(
                 "does not have {points}: {word}; all other points are read, this request is tried \
                  ever more rarely: correct data in the profile, or take the point out"
             ),
-            Notice::PointsFail {
+            FieldLogEvent::PointsFail {
                 points,
                 what,
                 how,
                 code,
                 ..
             } => points_fail(points, what, *how, *code),
-            Notice::LongRequestsFail {
+            FieldLogEvent::LongRequestsFail {
                 what, count, most, ..
             } => format!(
                 "does not answer a request for {what}, and answers its parts: {count} registers \
@@ -544,11 +553,13 @@ impl LogEvent for Notice {
                  all points are read, longer requests are tried ever more rarely: write \
                  max_registers: {most} into its profile"
             ),
-            Notice::LongRequestsAnswered { .. } => {
+            FieldLogEvent::LongRequestsAnswered { .. } => {
                 "answers long requests again; its requests are as planned".into()
             }
-            Notice::PointsBack { points, .. } => format!("answers requests for {points} again"),
-            Notice::DeviceTrouble {
+            FieldLogEvent::PointsBack { points, .. } => {
+                format!("answers requests for {points} again")
+            }
+            FieldLogEvent::DeviceTrouble {
                 trouble,
                 times,
                 detail,
@@ -576,7 +587,7 @@ mod tests {
 
     #[test]
     fn sentences_say_what_why_and_what_next() {
-        let notice = Notice::PortUnavailable {
+        let notice = FieldLogEvent::PortUnavailable {
             port: PortId(0),
             what: "/dev/ttyUSB0".into(),
             opened: false,
@@ -589,7 +600,7 @@ mod tests {
             "cannot open /dev/ttyUSB0: No such file or directory; tried again until it can be \
              used, its devices fall silent meanwhile (attempt 1, next in 0.1 s)"
         );
-        let notice = Notice::PortUnavailable {
+        let notice = FieldLogEvent::PortUnavailable {
             port: PortId(0),
             what: "192.0.2.7:502".into(),
             opened: true,
@@ -603,7 +614,7 @@ mod tests {
              connection; tried again until it can be used, its devices fall silent meanwhile \
              (attempt 3, next in 1.0 s)"
         );
-        let notice = Notice::IntervalsStretched {
+        let notice = FieldLogEvent::IntervalsStretched {
             port: PortId(0),
             priority: Priority::Normal,
             factor: 1512,
@@ -623,7 +634,7 @@ mod tests {
              higher baud rate or a second line (alink-gateway plan shows how long each request \
              takes)"
         );
-        let notice = Notice::DeviceTrouble {
+        let notice = FieldLogEvent::DeviceTrouble {
             device: DeviceId(0),
             trouble: Trouble::Refuses {
                 code: 2,

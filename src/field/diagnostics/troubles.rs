@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::base::{DeviceId, Mono, RateLimit};
 
-use crate::field::diagnostics::events::Notice;
+use crate::field::diagnostics::events::FieldLogEvent;
 use crate::field::diagnostics::trouble::Trouble;
 
 /// Counts troubles and decides when a trouble is worth reporting. Bounded by what can be
@@ -29,11 +29,11 @@ impl Troubles {
         device: DeviceId,
         trouble: Trouble,
         detail: impl FnOnce() -> String,
-    ) -> Option<Notice> {
+    ) -> Option<FieldLogEvent> {
         let seen = self.seen.entry((device, trouble)).or_default();
         let times = seen.repeats.hit(now, 1)?;
         seen.detail = detail();
-        Some(Notice::DeviceTrouble {
+        Some(FieldLogEvent::DeviceTrouble {
             device,
             trouble,
             times,
@@ -43,11 +43,11 @@ impl Troubles {
 
     /// Returns what was counted and not reported, of troubles that are over, or have gone on
     /// long enough to be reported again.
-    pub fn sweep(&mut self, now: Mono) -> Vec<Notice> {
+    pub fn sweep(&mut self, now: Mono) -> Vec<FieldLogEvent> {
         let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
-            let times = seen.repeats.settle(now)?.untold;
+            let times = seen.repeats.take_due(now)?.untold;
             let detail = seen.detail.clone();
-            Some(Notice::DeviceTrouble {
+            Some(FieldLogEvent::DeviceTrouble {
                 device,
                 trouble,
                 times,
@@ -68,7 +68,7 @@ mod tests {
         let mut told = Vec::new();
         for second in 0..=200u64 {
             let now = Mono::from_micros(second * 1_000_000);
-            if let Some(Notice::DeviceTrouble { times, .. }) =
+            if let Some(FieldLogEvent::DeviceTrouble { times, .. }) =
                 troubles.note(now, DeviceId(1), Trouble::Garbled, String::new)
             {
                 told.push((second, times));
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(troubles.sweep(at(259)), []);
         let left = troubles.sweep(at(260));
         assert!(
-            matches!(left[..], [Notice::DeviceTrouble { times: 20, .. }]),
+            matches!(left[..], [FieldLogEvent::DeviceTrouble { times: 20, .. }]),
             "{left:?}"
         );
         assert_eq!(troubles.sweep(at(4000)), []);

@@ -2,7 +2,7 @@
 //!
 //! Control codes and layouts: DL/T 645-2007 §7, 1997 §7. A long datum comes in
 //! several frames: each says whether more follows, and the next is asked for by
-//! its number ([`Joining`]).
+//! its number ([`Reassembly`]).
 
 use super::frame::{Control, MAX_DATA};
 use super::{Address, Edition, Frame};
@@ -24,12 +24,12 @@ pub struct MeterRequest {
     /// The meter's address. Any meter that a wildcard covers answers it.
     pub address: Address,
     /// The wish: what is asked for.
-    pub wish: Wish,
+    pub operation: MeterOperation,
 }
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum MeterOperation {
     /// A datum, or its first frame.
     Read {
         /// The datum.
@@ -144,35 +144,35 @@ impl MeterRequest {
     #[must_use]
     pub fn read(address: Address, id: Id, length: impl Into<Length>) -> MeterRequest {
         let length = length.into();
-        let wish = Wish::Read { id, length };
-        MeterRequest { address, wish }
+        let operation = MeterOperation::Read { id, length };
+        MeterRequest { address, operation }
     }
 
     /// Returns the edition whose codes the request uses.
     #[must_use]
     pub const fn edition(&self) -> Edition {
-        match &self.wish {
-            Wish::Read { id, .. } | Wish::Follow { id, .. } | Wish::Write { id, .. } => {
-                id.edition()
-            }
-            Wish::ReadAddress => Edition::Y2007,
+        match &self.operation {
+            MeterOperation::Read { id, .. }
+            | MeterOperation::Follow { id, .. }
+            | MeterOperation::Write { id, .. } => id.edition(),
+            MeterOperation::ReadAddress => Edition::Y2007,
         }
     }
 
     /// Returns the request's frame, without wake-up bytes.
     #[must_use]
     pub fn frame(&self) -> Frame {
-        let data = match &self.wish {
-            Wish::Read { id, .. } => id.to_wire(),
-            Wish::Follow { id, number } => {
+        let data = match &self.operation {
+            MeterOperation::Read { id, .. } => id.to_wire(),
+            MeterOperation::Follow { id, number } => {
                 let mut data = id.to_wire();
                 if id.edition() == Edition::Y2007 {
                     data.push(*number);
                 }
                 data
             }
-            Wish::ReadAddress => Vec::new(),
-            Wish::Write {
+            MeterOperation::ReadAddress => Vec::new(),
+            MeterOperation::Write {
                 id,
                 password,
                 operator,
@@ -190,25 +190,25 @@ impl MeterRequest {
     /// 2007 the number of a follow-on frame.
     #[must_use]
     pub const fn echoed(&self) -> usize {
-        match (&self.wish, self.edition()) {
-            (Wish::Read { .. }, Edition::Y2007) => 4,
-            (Wish::Follow { .. }, Edition::Y2007) => 5,
-            (Wish::Read { .. } | Wish::Follow { .. }, Edition::Y1997) => 2,
-            (Wish::ReadAddress | Wish::Write { .. }, _) => 0,
+        match (&self.operation, self.edition()) {
+            (MeterOperation::Read { .. }, Edition::Y2007) => 4,
+            (MeterOperation::Follow { .. }, Edition::Y2007) => 5,
+            (MeterOperation::Read { .. } | MeterOperation::Follow { .. }, Edition::Y1997) => 2,
+            (MeterOperation::ReadAddress | MeterOperation::Write { .. }, _) => 0,
         }
     }
 
     /// Returns the function code of the request.
     #[must_use]
     pub const fn function(&self) -> u8 {
-        match (&self.wish, self.edition()) {
-            (Wish::Read { .. }, Edition::Y2007) => 0x11,
-            (Wish::Follow { .. }, Edition::Y2007) => 0x12,
-            (Wish::ReadAddress, _) => 0x13,
-            (Wish::Write { .. }, Edition::Y2007) => 0x14,
-            (Wish::Read { .. }, Edition::Y1997) => 0x01,
-            (Wish::Follow { .. }, Edition::Y1997) => 0x02,
-            (Wish::Write { .. }, Edition::Y1997) => 0x04,
+        match (&self.operation, self.edition()) {
+            (MeterOperation::Read { .. }, Edition::Y2007) => 0x11,
+            (MeterOperation::Follow { .. }, Edition::Y2007) => 0x12,
+            (MeterOperation::ReadAddress, _) => 0x13,
+            (MeterOperation::Write { .. }, Edition::Y2007) => 0x14,
+            (MeterOperation::Read { .. }, Edition::Y1997) => 0x01,
+            (MeterOperation::Follow { .. }, Edition::Y1997) => 0x02,
+            (MeterOperation::Write { .. }, Edition::Y1997) => 0x04,
         }
     }
 
@@ -243,8 +243,8 @@ impl MeterRequest {
 
     /// Returns the content of the reply, if the reply is whole and of the right kind.
     fn payload<'a>(&self, data: &'a [u8], more: bool) -> Option<&'a [u8]> {
-        match &self.wish {
-            Wish::Read { id, length } => {
+        match &self.operation {
+            MeterOperation::Read { id, length } => {
                 let value = data.strip_prefix(&id.to_wire()[..])?;
                 let fits = match more {
                     false => length.fits(value),
@@ -252,7 +252,7 @@ impl MeterRequest {
                 };
                 (fits && !value.is_empty()).then_some(value)
             }
-            Wish::Follow { id, number } => {
+            MeterOperation::Follow { id, number } => {
                 let value = data.strip_prefix(&id.to_wire()[..])?;
                 let value = match id.edition() {
                     Edition::Y1997 => value,
@@ -260,12 +260,12 @@ impl MeterRequest {
                 };
                 (!value.is_empty()).then_some(value)
             }
-            Wish::ReadAddress => {
+            MeterOperation::ReadAddress => {
                 let wire = <[u8; 6]>::try_from(data).ok()?;
                 let own = Address::from_wire(wire);
                 (self.address.means(own) && !more).then_some(data)
             }
-            Wish::Write { .. } => (data.is_empty() && !more).then_some(data),
+            MeterOperation::Write { .. } => (data.is_empty() && !more).then_some(data),
         }
     }
 }
@@ -287,7 +287,7 @@ const fn most_frames(bytes: usize) -> usize {
 
 /// A datum that comes in several frames, while it is being put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joining {
+pub struct Reassembly {
     address: Address,
     id: Id,
     length: Length,
@@ -299,23 +299,23 @@ pub struct Joining {
 
 /// What a frame of a datum has led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Joined {
+pub enum ReassemblyResult {
     /// The frame was the last, and this is the datum.
     Whole(Vec<u8>),
     /// The next request to send.
-    Next(MeterRequest, Joining),
+    Next(MeterRequest, Reassembly),
     /// The frames together are not the datum: they have another length than it has, are more
     /// than it needs, or have no end.
     Unfit,
 }
 
-impl Joining {
-    /// Begins with the reply to a [`Wish::Read`] of `id`. The length of the whole datum,
+impl Reassembly {
+    /// Begins with the reply to a [`MeterOperation::Read`] of `id`. The length of the whole datum,
     /// where it is known, shows that a part came short.
     #[must_use]
-    pub fn begin(id: Id, length: impl Into<Length>, first: Part) -> Joined {
+    pub fn begin(id: Id, length: impl Into<Length>, first: Part) -> ReassemblyResult {
         let length = length.into();
-        let joining = Joining {
+        let reassembly = Reassembly {
             // From here on only the meter that answered is asked.
             address: first.from,
             id,
@@ -324,26 +324,26 @@ impl Joining {
             left: most_frames(length.most().unwrap_or(MAX_JOINED)),
             data: Vec::new(),
         };
-        joining.add(first.data, first.more)
+        reassembly.add(first.data, first.more)
     }
 
     /// Goes on with the reply to the request that was returned last.
     #[must_use]
-    pub fn go_on(mut self, part: Part) -> Joined {
+    pub fn go_on(mut self, part: Part) -> ReassemblyResult {
         let Some(next) = self.next.checked_add(1) else {
-            return Joined::Unfit;
+            return ReassemblyResult::Unfit;
         };
         self.next = next;
         self.add(part.data, part.more)
     }
 
-    fn add(mut self, data: Vec<u8>, more: bool) -> Joined {
+    fn add(mut self, data: Vec<u8>, more: bool) -> ReassemblyResult {
         self.data.extend(data);
         self.left = self.left.saturating_sub(1);
         let most = self.length.most().unwrap_or(MAX_JOINED);
         let goes_on = self.left > 0 && self.data.len() < most;
         if self.data.len() > most || (more && !goes_on) {
-            return Joined::Unfit;
+            return ReassemblyResult::Unfit;
         }
         if !more {
             let whole = match self.next {
@@ -351,19 +351,19 @@ impl Joining {
                 _ => self.length.fits_joined(&self.data),
             };
             return if whole {
-                Joined::Whole(self.data)
+                ReassemblyResult::Whole(self.data)
             } else {
-                Joined::Unfit
+                ReassemblyResult::Unfit
             };
         }
         let ask = MeterRequest {
             address: self.address,
-            wish: Wish::Follow {
+            operation: MeterOperation::Follow {
                 id: self.id,
                 number: self.next,
             },
         };
-        Joined::Next(ask, self)
+        ReassemblyResult::Next(ask, self)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::field::decode::date_time::two;
 use crate::field::decode::number::Exact;
 use crate::field::decode::refusal::Refusal;
 pub use crate::spec::dlt645::Format;
-use crate::spec::dlt645::{Item, Place};
+use crate::spec::dlt645::{Item, ValuePosition};
 use crate::spec::{Decimal, NumberType, UtcOffset};
 
 impl Format {
@@ -72,12 +72,12 @@ impl Format {
 
 impl Item {
     /// Returns one value of a reply. Each value stands for itself: a meter without a third
-    /// phase fills its place in a block with FFH, or leaves it out.
+    /// phase fills its value in a block with FFH, or leaves it out.
     ///
     /// # Errors
     /// [`Refusal`] instead of a value that would be wrong.
-    pub fn read(&self, data: &[u8], place: Place) -> Result<Value, Refusal> {
-        self.scaled(data, place, Decimal::ONE, Decimal::ZERO, None)
+    pub fn read(&self, data: &[u8], position: ValuePosition) -> Result<Value, Refusal> {
+        self.scaled(data, position, Decimal::ONE, Decimal::ZERO, None)
     }
 
     /// Reads and scales one value, like [`Format::scaled`].
@@ -87,7 +87,7 @@ impl Item {
     pub fn scaled(
         &self,
         data: &[u8],
-        place: Place,
+        position: ValuePosition,
         scale: Decimal,
         offset: Decimal,
         said: Option<NumberType>,
@@ -98,9 +98,9 @@ impl Item {
             return Err(Refusal::Length);
         }
         let data = length.values(data);
-        let from = match place {
-            Place::Value(which) => own * usize::from(which),
-            Place::Byte(first) => usize::from(first),
+        let from = match position {
+            ValuePosition::Value(which) => own * usize::from(which),
+            ValuePosition::Byte(first) => usize::from(first),
         };
         let one = data.get(from..from + own).ok_or(Refusal::NotThere)?;
         self.format.scaled(one, scale, offset, said)
@@ -274,7 +274,7 @@ mod tests {
     fn every_value_of_a_block_stands_for_itself() {
         let block = find(Edition::Y2007, "voltage-all").unwrap();
         let data = [0x05, 0x23, 0xFF, 0xFF, 0x94, 0x23];
-        let read = |data: &[u8], which| block.read(data, Place::Value(which));
+        let read = |data: &[u8], which| block.read(data, ValuePosition::Value(which));
         assert_eq!(read(&data, 0), Ok(Value::Float(230.5)));
         assert_eq!(read(&data, 1), Err(Refusal::NotDecimal));
         assert_eq!(read(&data, 2), Ok(Value::Float(239.4)));
@@ -292,7 +292,7 @@ mod tests {
         let value = |n: u8| [((n / 10) << 4) | (n % 10), 0, 0, 0];
         let read = |edition, data: &[u8], which| {
             let block = find(edition, "energy-active-forward-all").unwrap();
-            block.read(data, Place::Value(which))
+            block.read(data, ValuePosition::Value(which))
         };
         for rates in [0, 1, 4, 8, 14] {
             let data: Vec<u8> = (0..=rates).flat_map(value).collect();
@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(read(Edition::Y1997, &[], 0), Err(Refusal::Length));
     }
 
-    /// Records of different formats, one behind the other: a place is the number of a byte.
+    /// Records of different formats, one behind the other: a position is the number of a byte.
     #[test]
     fn a_value_is_found_by_its_first_byte() {
         let item = |format| Item {
@@ -323,7 +323,7 @@ mod tests {
         // Minute to year, AAH, then 123456.78 kWh.
         let data = [0x30, 0x18, 1, 8, 0x26, 0xAA, 0x78, 0x56, 0x34, 0x12];
         let energy = item(plain(4, 2));
-        let read = |at| energy.read(&data, Place::Byte(at));
+        let read = |at| energy.read(&data, ValuePosition::Byte(at));
         assert_eq!(read(6), Ok(Value::Float(123_456.78)));
         assert_eq!(read(5), Err(Refusal::NotDecimal));
         assert_eq!(read(7), Err(Refusal::NotThere));

@@ -19,7 +19,7 @@ pub mod format;
 pub mod frame;
 pub mod receive;
 
-pub use crate::spec::dlt645::{Address, Edition, Item, Place, address, item};
+pub use crate::spec::dlt645::{Address, Edition, Item, ValuePosition, address, item};
 pub use ask::{MeterRequest, Reply};
 pub use frame::Frame;
 pub use receive::Receiver;

@@ -5,7 +5,7 @@
 //! protocol is half a second, the time of eight requests. Everything else behind noise is
 //! sorted at the next silence, when it is certain that it is not a part of a longer frame.
 
-use crate::field::receiver::{FrameFinder, Heard};
+use crate::field::receiver::{FrameFinder, OtherTraffic};
 use crate::spec::BusAddress;
 
 use super::frame::{AROUND, END, MAX_DATA, START, WAKE_UP};
@@ -61,16 +61,16 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.unread.push(byte);
         if self.unread.len() >= MAX_BURST {
-            return self.silence(heard);
+            return self.silence(traffic);
         }
-        let head = self.take_head(heard);
-        head.or_else(|| self.take_behind_noise(heard))
+        let head = self.take_head(traffic);
+        head.or_else(|| self.take_behind_noise(traffic))
     }
 
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let burst = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&burst);
         let mut rest = &burst[..];
@@ -78,8 +78,8 @@ impl FrameFinder for Finder {
         while !rest.is_empty() {
             if let Head::Frame(len, frame) = head(rest) {
                 rest = &rest[len..];
-                if let Some(reply) = self.sort(&frame, heard) {
-                    heard.count_noise(unreadable + rest.len());
+                if let Some(reply) = self.sort(&frame, traffic) {
+                    traffic.count_noise(unreadable + rest.len());
                     return Some(Verdict::Reply(reply));
                 }
             } else {
@@ -87,7 +87,7 @@ impl FrameFinder for Finder {
                 unreadable += 1;
             }
         }
-        heard.count_noise(unreadable);
+        traffic.count_noise(unreadable);
         (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
     }
 
@@ -110,16 +110,16 @@ impl FrameFinder for Finder {
 }
 
 impl Finder {
-    fn take_head(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let Head::Frame(len, frame) = head(&self.unread) else {
             return None;
         };
         self.unread.drain(..len);
-        self.sort(&frame, heard).map(Verdict::Reply)
+        self.sort(&frame, traffic).map(Verdict::Reply)
     }
 
     /// Takes the reply, if it has just ended and only noise is in front of it.
-    fn take_behind_noise(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn take_behind_noise(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let (ask, _) = self.ask.as_ref()?;
         if self.unread.last() != Some(&END) {
             return None;
@@ -134,7 +134,7 @@ impl Finder {
             return None;
         }
         self.unread.clear();
-        heard.count_noise(at);
+        traffic.count_noise(at);
         Some(Verdict::Reply(reply))
     }
 
@@ -151,10 +151,10 @@ impl Finder {
         }
     }
 
-    fn sort(&self, frame: &Frame, heard: &mut Heard) -> Option<Reply> {
+    fn sort(&self, frame: &Frame, traffic: &mut OtherTraffic) -> Option<Reply> {
         if let Some((ask, request)) = &self.ask {
             if frame == request {
-                heard.count_echo();
+                traffic.count_echo();
                 return None;
             }
             let reply = ask.judge(frame);
@@ -162,13 +162,13 @@ impl Finder {
                 return Some(reply);
             }
         }
-        heard.count_foreign();
+        traffic.count_foreign();
         let from = frame.address;
         let speaks = frame.control.is_reply() && from.is_one_meter();
         let sender = BusAddress::Dlt645(from);
-        let is_known = heard.overheard.contains(&sender);
-        if speaks && !is_known && heard.overheard.len() < OVERHEARD {
-            heard.overheard.push(sender);
+        let is_known = traffic.overheard.contains(&sender);
+        if speaks && !is_known && traffic.overheard.len() < OVERHEARD {
+            traffic.overheard.push(sender);
         }
         None
     }

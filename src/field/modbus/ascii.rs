@@ -21,7 +21,7 @@ use crate::base::UnitId;
 
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
-use crate::field::receiver::{FrameFinder, Heard, Mismatch};
+use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
 use crate::spec::BusAddress;
 
 /// Up to this long may pass between two characters of one frame (§2.5.2.1).
@@ -143,15 +143,15 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
-        let reply = self.take(byte, heard)?;
-        self.settle(heard);
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
+        let reply = self.take(byte, traffic)?;
+        self.count_stray(traffic);
         Some(Verdict::Reply(reply))
     }
 
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.drop_line();
-        self.settle(heard);
+        self.count_stray(traffic);
         std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
     }
 
@@ -176,7 +176,7 @@ impl FrameFinder for Finder {
 }
 
 impl Finder {
-    fn take(&mut self, byte: u8, heard: &mut Heard) -> Option<Reply> {
+    fn take(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Reply> {
         if starts(byte) {
             self.drop_line();
             self.line.push(byte);
@@ -194,7 +194,7 @@ impl Finder {
             && let Some((unit, pdu)) = open(&self.line)
         {
             self.line.clear();
-            return self.sort(unit, &pdu, heard);
+            return self.sort(unit, &pdu, traffic);
         }
         if value(byte).is_none() || self.line.len() >= MAX_FRAME {
             self.drop_line();
@@ -220,12 +220,12 @@ impl Finder {
         byte(1) == Some(call.unit().0) && byte(3).map(|f| f & !EXCEPTION) == Some(call.function())
     }
 
-    fn sort(&self, unit: UnitId, pdu: &[u8], heard: &mut Heard) -> Option<Reply> {
+    fn sort(&self, unit: UnitId, pdu: &[u8], traffic: &mut OtherTraffic) -> Option<Reply> {
         if let Some(call) = self.call.as_ref().filter(|call| call.unit() == unit) {
             // Our own request comes first: some requests have the shape of their reply
             // (`ReadRequest::echo_looks_like_reply`).
             if !call.is_mirrored() && pdu == call.pdu() {
-                heard.count_echo();
+                traffic.count_echo();
                 return None;
             }
             let reply = call.judge(pdu);
@@ -233,23 +233,23 @@ impl Finder {
                 return Some(reply);
             }
             if let ([function, second, ..], true) = (pdu, is_reply(unit, pdu)) {
-                heard.mismatch = Some(Mismatch::of_pdu(*function, *second));
+                traffic.mismatch = Some(Mismatch::of_pdu(*function, *second));
             }
         } else if let (Some(call), [function, second, ..]) = (&self.call, pdu)
             && (call.function(), call.second_byte()) == (*function, *second)
         {
-            heard.misaddressed = Some(unit);
+            traffic.misaddressed = Some(unit);
         }
-        heard.count_foreign();
+        traffic.count_foreign();
         let sender = BusAddress::Modbus(unit);
-        if is_reply(unit, pdu) && !heard.overheard.contains(&sender) {
-            heard.overheard.push(sender);
+        if is_reply(unit, pdu) && !traffic.overheard.contains(&sender) {
+            traffic.overheard.push(sender);
         }
         None
     }
 
-    fn settle(&mut self, heard: &mut Heard) {
-        heard.count_noise(std::mem::take(&mut self.stray));
+    fn count_stray(&mut self, traffic: &mut OtherTraffic) {
+        traffic.count_noise(std::mem::take(&mut self.stray));
     }
 }
 

@@ -23,7 +23,7 @@ const TRIALS: u32 = 2;
 const STRIKES: u32 = 2;
 
 /// How many silences must be the device's own until no further one is looked into.
-const ACQUITTED: u32 = 3;
+const ENOUGH_ALONE: u32 = 3;
 
 /// How many replies to a request that is alone show how long a reply takes.
 const BASE_REPLIES: u32 = 2;
@@ -97,7 +97,7 @@ pub struct InFlight {
     trials: u32,
     strikes: u32,
     /// How often a silence was not the server's fault, in this window.
-    acquitted: u32,
+    failed_alone: u32,
     /// Replies to requests that were alone.
     base: Times,
     /// Replies while the window was full.
@@ -117,7 +117,7 @@ impl InFlight {
             window: 1,
             trials: 0,
             strikes: 0,
-            acquitted: 0,
+            failed_alone: 0,
             base: Times::default(),
             full: Times::default(),
             slow_since: None,
@@ -146,12 +146,12 @@ impl InFlight {
     /// window has not proved itself.
     #[must_use]
     pub fn is_on_probation(&self) -> bool {
-        self.full.count < self.enough() && self.acquitted < ACQUITTED
+        self.full.count < self.enough() && self.failed_alone < ENOUGH_ALONE
     }
 
     /// Notes that a device that failed among others failed alone as well.
-    pub fn acquit(&mut self) {
-        self.acquitted += 1;
+    pub fn note_failed_alone(&mut self) {
+        self.failed_alone += 1;
     }
 
     /// Notes that both requests of a trial were answered, rightly and once, in this time.
@@ -190,7 +190,7 @@ impl InFlight {
         if self.is_slow() {
             self.slow(now);
         } else if self.window < self.most {
-            self.acquitted = 0;
+            self.failed_alone = 0;
             self.window = (self.window * 2).min(self.most);
             self.full = Times::default();
         } else {

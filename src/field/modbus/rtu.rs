@@ -13,7 +13,7 @@ use crate::base::UnitId;
 
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
-use crate::field::receiver::{FrameFinder, Heard, Mismatch};
+use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
 use crate::spec::BusAddress;
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
@@ -111,24 +111,24 @@ impl FrameFinder for Finder {
         }
     }
 
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.unread.push(byte);
         if self.unread.len() >= MAX_BURST {
-            self.silence(heard)
+            self.silence(traffic)
         } else {
-            self.take_head(heard)
+            self.take_head(traffic)
         }
     }
 
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let mut rest = std::mem::take(&mut self.unread);
         let spoiled = self.starts_like_reply(&rest);
         let mut unreadable = 0usize;
         while !rest.is_empty() {
             if let Head::Frame(len, found) = self.head(&rest, true) {
                 rest.drain(..len);
-                if let Some(reply) = self.note(found, heard) {
-                    heard.count_noise(unreadable + rest.len());
+                if let Some(reply) = self.note(found, traffic) {
+                    traffic.count_noise(unreadable + rest.len());
                     return Some(Verdict::Reply(reply));
                 }
             } else {
@@ -136,7 +136,7 @@ impl FrameFinder for Finder {
                 unreadable += 1;
             }
         }
-        heard.count_noise(unreadable);
+        traffic.count_noise(unreadable);
         (spoiled && unreadable >= SPOILED).then_some(Verdict::Spoiled)
     }
 
@@ -190,33 +190,33 @@ impl Finder {
         }
     }
 
-    fn take_head(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn take_head(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let Head::Frame(len, found) = self.head(&self.unread, false) else {
             return None;
         };
         self.unread.drain(..len);
-        self.note(found, heard).map(Verdict::Reply)
+        self.note(found, traffic).map(Verdict::Reply)
     }
 
-    fn note(&self, found: Found, heard: &mut Heard) -> Option<Reply> {
+    fn note(&self, found: Found, traffic: &mut OtherTraffic) -> Option<Reply> {
         match found {
             Found::Reply(reply) => return Some(reply),
-            Found::Echo => heard.count_echo(),
+            Found::Echo => traffic.count_echo(),
             Found::Overheard(unit, [function, second]) => {
-                heard.count_foreign();
+                traffic.count_foreign();
                 if let Some(call) = &self.call {
                     if call.unit() == unit {
-                        heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                        traffic.mismatch = Some(Mismatch::of_pdu(function, second));
                     } else if call.function() == function && call.second_byte() == second {
-                        heard.misaddressed = Some(unit);
+                        traffic.misaddressed = Some(unit);
                     }
                 }
                 let sender = BusAddress::Modbus(unit);
-                if !heard.overheard.contains(&sender) {
-                    heard.overheard.push(sender);
+                if !traffic.overheard.contains(&sender) {
+                    traffic.overheard.push(sender);
                 }
             }
-            Found::Foreign => heard.count_foreign(),
+            Found::Foreign => traffic.count_foreign(),
         }
         None
     }

@@ -28,7 +28,7 @@ use crate::spec::{BusAddress, TransactionIds};
 
 use super::write::Call;
 use crate::field::modbus::Reply;
-use crate::field::receiver::{Heard, Mismatch, OtherId};
+use crate::field::receiver::{Mismatch, OtherId, OtherTraffic};
 
 use self::find::{Found, Head};
 use self::header::{Asked, HEADER, Header, MAX_PDU};
@@ -96,9 +96,9 @@ pub fn take(bytes: &mut Vec<u8>) -> Result<Option<Frame>, OutOfStep> {
     Ok(Some(frame))
 }
 
-/// A request is settled: its own id came back.
+/// A request is completed: its own id came back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settled {
+pub struct Completed {
     /// The transaction id of the request.
     pub id: u16,
     /// Answer, confirmation or exception; [`Reply::Stranger`] when the id came back
@@ -116,12 +116,12 @@ pub struct Stream {
     next: u16,
     waiting: Vec<(u16, Call)>,
     abandoned: VecDeque<(u16, Asked)>,
-    /// The requests that were settled last.
-    settled: VecDeque<(u16, UnitId)>,
-    heard: Heard,
+    /// The requests that were completed last.
+    completed: VecDeque<(u16, UnitId)>,
+    traffic: OtherTraffic,
     late: u32,
     twice: u32,
-    /// The first bytes that belonged to no frame since a request was settled.
+    /// The first bytes that belonged to no frame since a request was completed.
     stray: Vec<u8>,
 }
 
@@ -197,14 +197,14 @@ impl Stream {
         }
     }
 
-    /// Takes the bytes that came; returns the requests that they settle.
-    pub fn push(&mut self, bytes: &[u8]) -> Vec<Settled> {
+    /// Takes the bytes that came; returns the requests that they complete.
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<Completed> {
         self.unread.extend_from_slice(bytes);
         self.sort(false)
     }
 
-    /// Notes that nothing has followed for a while; returns the requests that this settles.
-    pub fn silence(&mut self) -> Vec<Settled> {
+    /// Notes that nothing has followed for a while; returns the requests that this completes.
+    pub fn silence(&mut self) -> Vec<Completed> {
         self.sort(true)
     }
 
@@ -215,8 +215,8 @@ impl Stream {
     }
 
     /// Returns what else came since the last call.
-    pub fn heard(&mut self) -> Heard {
-        std::mem::take(&mut self.heard)
+    pub fn traffic(&mut self) -> OtherTraffic {
+        std::mem::take(&mut self.traffic)
     }
 
     /// Returns how many replies came to requests that had been answered, since the last call.
@@ -224,7 +224,7 @@ impl Stream {
         std::mem::take(&mut self.twice)
     }
 
-    /// Returns the first bytes that belonged to no frame since a request was settled.
+    /// Returns the first bytes that belonged to no frame since a request was completed.
     #[must_use]
     pub fn stray(&self) -> &[u8] {
         &self.stray
@@ -240,10 +240,10 @@ impl Stream {
         matches!(self.ids, TransactionIds::Match)
     }
 
-    fn sort(&mut self, all: bool) -> Vec<Settled> {
+    fn sort(&mut self, all: bool) -> Vec<Completed> {
         let unread = std::mem::take(&mut self.unread);
         let mut rest = unread.as_slice();
-        let mut settled = Vec::new();
+        let mut completed = Vec::new();
         while !rest.is_empty() {
             match self.head(rest, all) {
                 Head::Unfinished => break,
@@ -255,12 +255,12 @@ impl Stream {
                     let (frame, behind) = rest.split_at(bytes);
                     rest = behind;
                     self.astray = !is_exact;
-                    settled.extend(self.note(frame, found));
+                    completed.extend(self.note(frame, found));
                 }
             }
         }
         self.unread = rest.to_vec();
-        settled
+        completed
     }
 
     fn skip(&mut self, bytes: &[u8]) {
@@ -268,30 +268,30 @@ impl Stream {
         let room = SHOWN.saturating_sub(self.stray.len());
         self.stray.extend(bytes.iter().take(room));
         let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.heard.noise = self.heard.noise.saturating_add(bytes);
+        self.traffic.noise = self.traffic.noise.saturating_add(bytes);
     }
 
-    fn note(&mut self, frame: &[u8], found: Found) -> Option<Settled> {
+    fn note(&mut self, frame: &[u8], found: Found) -> Option<Completed> {
         match found {
             Found::Own(at, reply) => {
                 let (id, call) = self.waiting.remove(at);
-                if self.settled.len() == REMEMBERED {
-                    self.settled.pop_front();
+                if self.completed.len() == REMEMBERED {
+                    self.completed.pop_front();
                 }
-                self.settled.push_back((id, call.unit()));
+                self.completed.push_back((id, call.unit()));
                 if reply == Reply::Stranger {
-                    self.heard.foreign = self.heard.foreign.saturating_add(1);
+                    self.traffic.foreign = self.traffic.foreign.saturating_add(1);
                     if let [.., unit, function, second] =
                         *frame.get(..HEADER + 2).unwrap_or_default()
                         && unit == call.unit().0
                         && !is_gateway_refusal(&frame[HEADER..])
                     {
-                        self.heard.mismatch = Some(Mismatch::of_pdu(function, second));
+                        self.traffic.mismatch = Some(Mismatch::of_pdu(function, second));
                     }
                 } else {
                     self.stray.clear();
                 }
-                return Some(Settled { id, reply });
+                return Some(Completed { id, reply });
             }
             Found::Late(at) => {
                 self.late = self.late.saturating_add(1);
@@ -300,10 +300,10 @@ impl Stream {
                 }
             }
             Found::Foreign => {
-                self.heard.foreign = self.heard.foreign.saturating_add(1);
+                self.traffic.foreign = self.traffic.foreign.saturating_add(1);
                 if let Some(header) = Header::read(frame) {
                     let again = (header.transaction, header.unit);
-                    if self.settled.contains(&again) {
+                    if self.completed.contains(&again) {
                         self.twice = self.twice.saturating_add(1);
                     }
                     if self.is_numbered() {
@@ -320,8 +320,8 @@ impl Stream {
     fn overheard(&mut self, unit: UnitId, frame: &[u8]) {
         let is_units_own = !is_gateway_refusal(&frame[HEADER..]);
         let sender = BusAddress::Modbus(unit);
-        if is_units_own && !self.heard.overheard.contains(&sender) {
-            self.heard.overheard.push(sender);
+        if is_units_own && !self.traffic.overheard.contains(&sender) {
+            self.traffic.overheard.push(sender);
         }
     }
 
@@ -331,7 +331,7 @@ impl Stream {
             && call.unit() == header.unit
             && call.judge(&frame[HEADER..]) != Reply::Stranger
         {
-            self.heard.other_id = Some(OtherId {
+            self.traffic.other_id = Some(OtherId {
                 seen: header.transaction,
                 wanted: *id,
             });

@@ -123,7 +123,7 @@ impl Write {
 
     /// Returns where the request writes.
     #[must_use]
-    pub fn place(&self) -> ReadRequest {
+    pub fn target(&self) -> ReadRequest {
         ReadRequest {
             unit: self.unit,
             table: self.entries.table(),

@@ -15,7 +15,7 @@ use crate::spec::{Framing, LineSpec, PortSpec, Priority, ProfileSpec, Spec};
 use super::cost::Cost;
 use super::holes::Holes;
 use crate::field::plan::block_address::BlockAddress;
-use crate::field::plan::{ReadBlock, Terms, plan};
+use crate::field::plan::{PlanLimits, ReadBlock, plan};
 
 /// The share of its time, in thousandths, above which a line has no time left for retries,
 /// writes and growth.
@@ -132,7 +132,7 @@ impl LineForecast {
         format!(
             "{} ({}; {}, {:.1} requests a second{})",
             percent(self.load()),
-            manners(&line.line),
+            line_kind(&line.line),
             many(devices.len(), "device"),
             self.rate(),
             slowest.unwrap_or_default()
@@ -180,7 +180,7 @@ fn line_forecast(
         devices,
     } in groups
     {
-        let terms = Terms {
+        let limits = PlanLimits {
             cost,
             longest: line.budget.longest_request,
             holes: &known(&profile),
@@ -197,7 +197,7 @@ fn line_forecast(
             reply: cost.of_reply_to(&block.address),
             address: block.address,
         };
-        requests.extend(plan(&profile, &terms).into_iter().map(of));
+        requests.extend(plan(&profile, &limits).into_iter().map(of));
     }
     LineForecast { port, requests }
 }
@@ -218,7 +218,7 @@ pub fn millis(time: Duration) -> String {
 }
 
 /// Names the kind of line: `9600 8E1`, `TCP`, `RTU over TCP to 9600 8E1`.
-fn manners(line: &LineSpec) -> String {
+fn line_kind(line: &LineSpec) -> String {
     match line {
         LineSpec::Tcp(tcp) => {
             let over = match tcp.framing {

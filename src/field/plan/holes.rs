@@ -61,26 +61,26 @@ pub const fn speaks_of_addresses(code: u8) -> bool {
 pub(crate) struct Inquiry {
     /// Requests that are asked for, or about to be.
     open: BTreeSet<Span>,
-    /// Refused requests, with the halves that took their place.
+    /// Refused requests, with the halves that are asked instead.
     halved: BTreeMap<Span, Halved>,
-    /// Places that are refused although the request is for a single point.
+    /// Spans that are refused although the request is for a single point.
     dead: BTreeSet<Span>,
     /// Whether anything was granted.
     granted: bool,
     /// Whether something in the inquiry failed in another way than by an exception that
-    /// speaks of addresses: by silence, say. Then a place that is granted apart and not
+    /// speaks of addresses: by silence, say. Then a span that is granted apart and not
     /// together may be too long, and what is found is not kept for the next run.
     failed_otherwise: bool,
 }
 
-/// A place that was granted in two parts and failed as a whole.
+/// A span that was granted in two parts and failed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Joint {
     /// What lies between the two parts, or the step from one to the other.
     pub(crate) hole: Hole,
     /// The first address of the whole.
     pub(crate) start: u32,
-    /// How many entries the whole place has.
+    /// How many entries the whole span has.
     pub(crate) whole: u32,
     /// How many entries the longer part has.
     pub(crate) part: u32,
@@ -103,7 +103,7 @@ impl Halved {
     }
 }
 
-/// What takes the place of a refused request.
+/// What is asked instead of a refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Instead {
     /// Two requests.
@@ -137,14 +137,14 @@ impl Inquiry {
             return Instead::Dead(part(alone), others);
         }
         // Points of the same registers stay together.
-        let mut places: Vec<Span> = block
+        let mut spans: Vec<Span> = block
             .points
             .iter()
             .filter_map(|p| span_of(profile, *p))
             .collect();
-        places.sort_unstable();
-        places.dedup();
-        let middle = places.get(places.len() / 2).copied().unwrap_or(whole);
+        spans.sort_unstable();
+        spans.dedup();
+        let middle = spans.get(spans.len() / 2).copied().unwrap_or(whole);
         let (left, right): (Vec<u16>, Vec<u16>) = block
             .points
             .iter()
@@ -220,7 +220,7 @@ impl Inquiry {
         self.failed_otherwise
     }
 
-    /// Returns the places that were granted in two parts and failed as a whole.
+    /// Returns the spans that were granted in two parts and failed as a whole.
     pub(crate) fn joints(&self, table: Table) -> Vec<Joint> {
         let granted = self.halved.iter().filter(|(_, h)| self.parts_granted(h));
         let length = |span: &Span| span.1 - span.0;
@@ -233,7 +233,7 @@ impl Inquiry {
         granted.map(joint).collect()
     }
 
-    /// Returns the places that failed by themselves while other parts were granted.
+    /// Returns the spans that failed by themselves while other parts were granted.
     pub(crate) fn dead(&self, table: Table) -> Holes {
         let dead = self.dead.iter().filter(|_| self.granted);
         dead.map(|(from, to)| hole(table, *from, to - 1)).collect()

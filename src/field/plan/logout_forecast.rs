@@ -11,8 +11,8 @@
 //! all = max(one, interval + sum of missed × timeout × 1.3 / at a time)
 //! ```
 //!
-//! At a time is one try, or one less than the number of requests that may be in flight: a
-//! place is left to answering devices. Where tries wait ever longer, each counts with its own
+//! At a time is one try, or one less than the number of requests that may be in flight: one
+//! is left to answering devices. Where tries wait ever longer, each counts with its own
 //! wait. Not reckoned with are the extra costs of replies of [`Protocol::Raw`] that name no
 //! sender, and a line that is asked for more than it can carry, whose intervals are longer
 //! than configured.
@@ -114,7 +114,7 @@ fn tries(port: &PortSpec, line: &LineForecast, id: DeviceId, device: &DeviceSpec
     let most = device.response_timeout.unwrap_or(port.response_timeout);
     let mut timeout = Timeout::new(&port.line, most, Mono::START);
     match device.profile.protocol {
-        Protocol::Raw(_) => timeout = timeout.of_the_nameless(),
+        Protocol::Raw(_) => timeout = timeout.for_unaddressed_replies(),
         Protocol::Modbus | Protocol::Dlt645(_) => {}
     }
     let gap = Cost::of(&port.line, device).gap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_in_flight_share_the_time_but_for_a_place_that_is_kept_free() {
+    fn requests_in_flight_share_the_time_but_for_one_that_is_kept_free() {
         let mut port = tcp();
         let at_most = |port: &mut PortSpec, n| match &mut port.line {
             LineSpec::Tcp(tcp) => tcp.connection.in_flight = n,

@@ -13,21 +13,21 @@ fn cost(port: PortSpec, turnaround_ms: u64) -> Cost {
 
 /// Plans at 9600 bit/s, with 10 ms turnaround and no learned holes.
 fn usual(p: &ProfileSpec) -> Vec<ReadBlock> {
-    let terms = Terms {
+    let limits = PlanLimits {
         cost: cost(serial(9600), 10),
         longest: Duration::from_millis(150),
         holes: &Holes::new(),
         most_bytes: None,
     };
-    plan(p, &terms)
+    plan(p, &limits)
 }
 
 fn range(block: &ReadBlock) -> EntryRange {
     block.address.entries().unwrap()
 }
 
-/// Returns the place of a point.
-fn place_of(point: &PointSpec) -> ModbusAddress {
+/// Returns the address of a point.
+fn address_of(point: &PointSpec) -> ModbusAddress {
     point.address.as_modbus().unwrap()
 }
 
@@ -81,16 +81,16 @@ fn gaps_are_read_across_up_to_the_break_even() {
         (115_200, 10, 77),
     ] {
         let holes = Holes::new();
-        let terms = Terms {
+        let limits = PlanLimits {
             cost: cost(serial(baud), turnaround),
             longest: Duration::from_secs(1),
             holes: &holes,
             most_bytes: None,
         };
-        let merged = |gap: u16| plan(&words([0, gap + 1]), &terms).len() == 1;
+        let merged = |gap: u16| plan(&words([0, gap + 1]), &limits).len() == 1;
         let found = (0..120).take_while(|gap| merged(*gap)).last();
-        let own = terms.cost.of_bytes(5, 4) - terms.cost.of_bytes(5, 2);
-        let again = terms.cost.of_bytes(5, 4);
+        let own = limits.cost.of_bytes(5, 4) - limits.cost.of_bytes(5, 2);
+        let again = limits.cost.of_bytes(5, 4);
         let reckoned = (again.as_nanos() / own.as_nanos()) as u16 - 1;
         assert_eq!(found, Some(reckoned), "{baud} {turnaround}");
         assert_eq!(found, Some(widest), "{baud} {turnaround}");
@@ -138,13 +138,13 @@ fn no_configured_hole_is_touched_and_no_learned_one_covered() {
         first: 6,
         last: 7,
     }]);
-    let terms = Terms {
+    let limits = PlanLimits {
         cost: cost(serial(9600), 10),
         longest: Duration::from_millis(150),
         holes: &holes,
         most_bytes: None,
     };
-    let blocks = plan(&p, &terms);
+    let blocks = plan(&p, &limits);
     assert_eq!(
         shapes(&blocks),
         [holding(0, 1), holding(4, 3), holding(7, 1)]
@@ -178,7 +178,7 @@ fn a_wide_value_is_never_cut() {
 }
 
 #[test]
-fn the_top_of_the_address_space_is_a_place_like_any_other() {
+fn the_top_of_the_address_space_is_read_like_any_other() {
     let p = profile(vec![
         point(Table::InputRegister, 65533, number(Number::U16), 1000),
         point(Table::InputRegister, 65534, number(Number::U32), 1000),
@@ -230,8 +230,8 @@ fn a_shortened_block_still_carries_whole_values() {
 }
 
 fn any_point() -> impl Strategy<Value = PointSpec> {
-    let place = prop_oneof![0u16..300, 65000u16..=65535];
-    (place, 0usize..8, 0u64..2, any::<bool>()).prop_map(|(address, kind, class, bit)| {
+    let start = prop_oneof![0u16..300, 65000u16..=65535];
+    (start, 0usize..8, 0u64..2, any::<bool>()).prop_map(|(address, kind, class, bit)| {
         let codec = match kind {
             0 => Codec::Bit(1),
             1 => number(Number::U16),
@@ -319,11 +319,11 @@ fn wire(cost: Cost, bytes: usize) -> Duration {
 
 /// Whether these points may share a request: the rules, written down once more and
 /// differently.
-fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
+fn allowed(p: &ProfileSpec, limits: &PlanLimits<'_>, points: &[u16]) -> bool {
     let at = |i: &u16| span_of(p, *i).unwrap();
     let from = points.iter().map(|i| at(i).0).min().unwrap();
     let to = points.iter().map(|i| at(i).1).max().unwrap();
-    let table = place_of(&p.points[usize::from(points[0])]).table;
+    let table = address_of(&p.points[usize::from(points[0])]).table;
     if points.iter().any(|i| at(i) == (from, to)) {
         return true;
     }
@@ -340,8 +340,8 @@ fn allowed(p: &ProfileSpec, terms: &Terms<'_>, points: &[u16]) -> bool {
     let all = |first: u16, last: u16| (first..=last).all(|a| (from..to).contains(&u32::from(a)));
     let any = |first: u16, last: u16| (first..=last).any(|a| (from..to).contains(&u32::from(a)));
     to - from <= most
-        && wire(terms.cost, bytes as usize) <= terms.longest
-        && !terms
+        && wire(limits.cost, bytes as usize) <= limits.longest
+        && !limits
             .holes
             .iter()
             .any(|h| h.table == table && all(h.first, h.last))
@@ -360,14 +360,19 @@ fn total(cost: Cost, blocks: &[ReadBlock]) -> Duration {
 }
 
 /// Returns the least cost of any division of the points into requests, runs or not.
-fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
-    fn place(p: &ProfileSpec, terms: &Terms<'_>, next: u16, sets: &mut Vec<Vec<u16>>) -> Duration {
+fn least(p: &ProfileSpec, limits: &PlanLimits<'_>) -> Duration {
+    fn assign(
+        p: &ProfileSpec,
+        limits: &PlanLimits<'_>,
+        next: u16,
+        sets: &mut Vec<Vec<u16>>,
+    ) -> Duration {
         if usize::from(next) == p.points.len() {
             let price = |set: &Vec<u16>| {
                 let point = &p.points[usize::from(set[0])];
                 let like = ReadBlock {
                     address: BlockAddress::Modbus(EntryRange {
-                        table: place_of(point).table,
+                        table: address_of(point).table,
                         start: 0,
                         count: 1,
                     }),
@@ -376,9 +381,9 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
                     points: vec![],
                 };
                 let block = ReadBlock::of(p, set.clone(), &like);
-                terms.cost.of_request(&range(&block).ask(UnitId(1)))
+                limits.cost.of_request(&range(&block).ask(UnitId(1)))
             };
-            let fine = sets.iter().all(|set| allowed(p, terms, set));
+            let fine = sets.iter().all(|set| allowed(p, limits, set));
             return if fine {
                 sets.iter().map(price).sum()
             } else {
@@ -389,26 +394,26 @@ fn least(p: &ProfileSpec, terms: &Terms<'_>) -> Duration {
         let mut best = Duration::MAX;
         for i in 0..sets.len() {
             let other = &p.points[usize::from(sets[i][0])];
-            if (place_of(other).table, other.interval) == (place_of(own).table, own.interval) {
+            if (address_of(other).table, other.interval) == (address_of(own).table, own.interval) {
                 sets[i].push(next);
-                best = best.min(place(p, terms, next + 1, sets));
+                best = best.min(assign(p, limits, next + 1, sets));
                 sets[i].pop();
             }
         }
         sets.push(vec![next]);
-        best = best.min(place(p, terms, next + 1, sets));
+        best = best.min(assign(p, limits, next + 1, sets));
         sets.pop();
         best
     }
-    place(p, terms, 0, &mut Vec::new())
+    assign(p, limits, 0, &mut Vec::new())
 }
 
 /// Plans as other programs do: joins points while the gap is at most this wide.
-fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
+fn greedy(p: &ProfileSpec, limits: &PlanLimits<'_>, gap: u32) -> Vec<ReadBlock> {
     let mut order: Vec<u16> = (0..p.points.len() as u16).collect();
     let key = |i: &u16| {
         let point = &p.points[usize::from(*i)];
-        (point.interval, place_of(point).table, span_of(p, *i), *i)
+        (point.interval, address_of(point).table, span_of(p, *i), *i)
     };
     order.sort_by_key(key);
     let mut blocks: Vec<ReadBlock> = Vec::new();
@@ -416,19 +421,19 @@ fn greedy(p: &ProfileSpec, terms: &Terms<'_>, gap: u32) -> Vec<ReadBlock> {
         let point = &p.points[usize::from(i)];
         let (from, to) = span_of(p, i).unwrap();
         if let Some(last) = blocks.last_mut()
-            && (range(last).table, last.interval) == (place_of(point).table, point.interval)
+            && (range(last).table, last.interval) == (address_of(point).table, point.interval)
             && from <= range(last).span().1 + gap
         {
             let mut points = last.points.clone();
             points.push(i);
-            if allowed(p, terms, &points) {
+            if allowed(p, limits, &points) {
                 *last = ReadBlock::of(p, points, last);
                 continue;
             }
         }
         blocks.push(ReadBlock {
             address: BlockAddress::Modbus(EntryRange {
-                table: place_of(point).table,
+                table: address_of(point).table,
                 start: from as u16,
                 count: (to - from) as u16,
             }),
@@ -445,22 +450,22 @@ proptest! {
     fn every_point_is_covered_exactly_once_whole_and_within_the_limits(
         (profile, holes, cost, longest) in any_case(120),
     ) {
-        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
-        let blocks = plan(&profile, &terms);
+        let limits = PlanLimits { cost, longest, holes: &holes, most_bytes: None };
+        let blocks = plan(&profile, &limits);
         let mut seen = vec![0; profile.points.len()];
         for b in &blocks {
             let r = range(b);
             prop_assert!(r.count >= 1);
             prop_assert!(u32::from(r.start) + u32::from(r.count) <= 0x1_0000);
-            prop_assert!(allowed(&profile, &terms, &b.points), "{:?}", b);
+            prop_assert!(allowed(&profile, &limits, &b.points), "{:?}", b);
             prop_assert!(b.points.len() == 1 || !range(b).ask(UnitId(1)).echo_looks_like_reply());
             for i in &b.points {
                 let p = &profile.points[usize::from(*i)];
                 seen[usize::from(*i)] += 1;
-                let place = place_of(p);
-                prop_assert_eq!((place.table, p.interval), (r.table, b.interval));
-                prop_assert!(place.start >= r.start);
-                prop_assert!(u32::from(place.start) + u32::from(p.codec.width()) <= u32::from(r.start) + u32::from(r.count));
+                let address = address_of(p);
+                prop_assert_eq!((address.table, p.interval), (r.table, b.interval));
+                prop_assert!(address.start >= r.start);
+                prop_assert!(u32::from(address.start) + u32::from(p.codec.width()) <= u32::from(r.start) + u32::from(r.count));
             }
         }
         prop_assert!(seen.iter().all(|n| *n == 1));
@@ -470,10 +475,10 @@ proptest! {
     fn no_way_of_joining_neighbours_is_cheaper(
         (profile, holes, cost, longest) in any_case(80),
     ) {
-        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
-        let ours = total(cost, &plan(&profile, &terms));
+        let limits = PlanLimits { cost, longest, holes: &holes, most_bytes: None };
+        let ours = total(cost, &plan(&profile, &limits));
         for gap in [0, 1, 10, 50, 2000] {
-            prop_assert!(ours <= total(cost, &greedy(&profile, &terms, gap)), "gap {}", gap);
+            prop_assert!(ours <= total(cost, &greedy(&profile, &limits, gap)), "gap {}", gap);
         }
     }
 
@@ -481,7 +486,7 @@ proptest! {
     fn no_division_at_all_is_cheaper(
         (profile, holes, cost, longest) in any_case(8),
     ) {
-        let terms = Terms { cost, longest, holes: &holes, most_bytes: None };
-        prop_assert_eq!(total(cost, &plan(&profile, &terms)), least(&profile, &terms));
+        let limits = PlanLimits { cost, longest, holes: &holes, most_bytes: None };
+        prop_assert_eq!(total(cost, &plan(&profile, &limits)), least(&profile, &limits));
     }
 }

@@ -31,7 +31,7 @@ use crate::field::plan::cost::{Cost, Measured};
 use crate::field::plan::holes::{
     Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses,
 };
-use crate::field::plan::{ReadBlock, Terms, plan_of};
+use crate::field::plan::{PlanLimits, ReadBlock, plan_of};
 use crate::field::polled_device::PolledDevice;
 use crate::field::polled_device::poll_slot::PollSlot;
 use crate::field::transaction::request::Request;
@@ -207,7 +207,7 @@ impl AdaptivePlan {
     }
 
     fn plan_of(&self, profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
-        let terms = Terms {
+        let terms = PlanLimits {
             cost: self.cost,
             longest: self.longest,
             holes: &self.holes,

@@ -19,12 +19,12 @@ pub(in crate::field) enum Word {
 
 impl PolledDevice {
     /// Sets which of the device's questions share a reply class with others on the line.
-    pub(in crate::field) fn is_one_of(&mut self, voices: Vec<Option<ReplyClass>>) {
-        self.reply_classes = voices;
+    pub(in crate::field) fn set_reply_classes(&mut self, classes: Vec<Option<ReplyClass>>) {
+        self.reply_classes = classes;
     }
 
     /// Returns the reply class of this block's reply, if others have it too.
-    pub(super) fn voice(&self, block: &ReadBlock) -> Option<ReplyClass> {
+    pub(super) fn shared_reply_class(&self, block: &ReadBlock) -> Option<ReplyClass> {
         self.reply_class(&block.address)
     }
 
@@ -40,28 +40,28 @@ impl PolledDevice {
     }
 
     /// Whether the device's replies carry no number by a standard.
-    pub(in crate::field) const fn is_nameless(&self) -> bool {
-        self.trust.is_nameless()
+    pub(in crate::field) const fn has_unaddressed_replies(&self) -> bool {
+        self.trust.has_unaddressed_replies()
     }
 
     /// Whether some reply of the device could be another device's.
-    pub(in crate::field) fn speaks_like_others(&self) -> bool {
+    pub(in crate::field) fn shares_reply_class(&self) -> bool {
         self.reply_classes.iter().any(Option::is_some)
     }
 
     /// Whether the reply to this block could be another device's.
     pub(super) fn is_alike(&self, block: &ReadBlock) -> bool {
-        let voice = self.voice(block);
-        voice.is_some_and(|voice| self.shared_stale.covers(voice))
+        let class = self.shared_reply_class(block);
+        class.is_some_and(|class| self.shared_stale.covers(class))
     }
 
     /// Until when a try of the device would cost others more than it is worth.
     pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
         let block = self.slots.get(self.attempt(now)?.slot())?.block();
-        let voice = self.voice(block)?;
+        let class = self.shared_reply_class(block)?;
         match self.retries.is_confirmed() {
-            true => self.shared_stale.try_from(voice),
-            false => self.shared_stale.ask_from(voice),
+            true => self.shared_stale.try_from(class),
+            false => self.shared_stale.ask_from(class),
         }
     }
 
@@ -75,7 +75,7 @@ impl PolledDevice {
     ) -> (Option<(ReplyClass, Word)>, Option<Mono>) {
         let copies = self.trust.copies_until(now);
         let cleared = self.trust.stale().is_clear().then_some(copies);
-        let Some(voice) = self.reply_class(&job.address) else {
+        let Some(class) = self.reply_class(&job.address) else {
             return (None, cleared);
         };
         let timeout = self.reply_wait.most();
@@ -89,12 +89,12 @@ impl PolledDevice {
         };
         let word = match outcome {
             Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                self.shared_stale.tried(now, voice, timeout);
+                self.shared_stale.tried(now, class, timeout);
                 owes
             }
             _ if job.trusted => Word::Answered(copies),
             _ => {
-                self.shared_stale.thrown(now, voice);
+                self.shared_stale.thrown(now, class);
                 // The device's own reply to the last request may still come.
                 match self.trust.stale().rests() {
                     true => owes,
@@ -102,7 +102,7 @@ impl PolledDevice {
                 }
             }
         };
-        (Some((voice, word)), cleared)
+        (Some((class, word)), cleared)
     }
 
     /// Takes what a neighbour reports.
@@ -116,18 +116,18 @@ impl PolledDevice {
         if let Some(until) = cleared {
             self.shared_stale.cleared(who, until);
         }
-        let Some((voice, word)) = word.filter(|(v, _)| self.reply_classes.contains(&Some(*v)))
+        let Some((class, word)) = word.filter(|(v, _)| self.reply_classes.contains(&Some(*v)))
         else {
             return;
         };
         match word {
             Word::Owes { timeout, given_up } => {
-                self.shared_stale.missed(now, voice, who, timeout);
+                self.shared_stale.missed(now, class, who, timeout);
                 if given_up {
-                    self.shared_stale.tried(now, voice, timeout);
+                    self.shared_stale.tried(now, class, timeout);
                 }
             }
-            Word::Answered(until) => self.shared_stale.answered(voice, until),
+            Word::Answered(until) => self.shared_stale.answered(class, until),
         }
     }
 }

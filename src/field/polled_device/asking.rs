@@ -2,7 +2,7 @@
 //! believed, and how the device is tried after a miss.
 
 use super::*;
-use crate::field::stale::stale_reply::SETTLING;
+use crate::field::stale::stale_reply::RECOVERY;
 
 impl PolledDevice {
     /// Returns how a device that missed is tried.
@@ -40,7 +40,7 @@ impl PolledDevice {
             let slot = &self.slots[*i];
             let block = slot.block();
             let spends = !self.trust.stale().is_clear() && !self.doubted(block);
-            let shared = self.voice(block).is_some();
+            let shared = self.shared_reply_class(block).is_some();
             (
                 slot.is_set_aside(),
                 slot.failures().min(DOUBTED),
@@ -64,7 +64,7 @@ impl PolledDevice {
     }
 
     /// Returns what a device that missed is asked.
-    pub(in crate::field) fn try_job(&self, attempt: Attempt, now: Mono) -> Option<Request> {
+    pub(in crate::field) fn try_request(&self, attempt: Attempt, now: Mono) -> Option<Request> {
         let (i, part) = match attempt {
             Attempt::Whole(i) => (i, None),
             Attempt::Part(i) => (i, Some(self.part(i)?)),
@@ -72,7 +72,7 @@ impl PolledDevice {
         let slot = self.slots.get(i)?;
         let early = slot.due() > now;
         if part.is_none() && !early {
-            return self.job(i, now, false);
+            return self.poll_request(i, now, false);
         }
         let block = part.unwrap_or_else(|| slot.block().clone());
         let trusted =
@@ -85,7 +85,12 @@ impl PolledDevice {
 
     /// Returns the transaction that serves this poll slot best, given the stale replies that
     /// may come; with a probe, if there is time for one.
-    pub(in crate::field) fn job(&self, slot: usize, now: Mono, may_probe: bool) -> Option<Request> {
+    pub(in crate::field) fn poll_request(
+        &self,
+        slot: usize,
+        now: Mono,
+        may_probe: bool,
+    ) -> Option<Request> {
         let wanted = self.slots.get(slot)?.block();
         if self.trust.is_among_others(now) {
             return Some(self.build(slot, wanted.clone(), false, now));
@@ -134,7 +139,7 @@ impl PolledDevice {
 
     /// Whether some reply of this device will be unmistakable before long.
     pub(super) fn has_unmistakable(&self, now: Mono, slot: usize) -> bool {
-        let soon = now + self.reply_wait.most().saturating_mul(SETTLING);
+        let soon = now + self.reply_wait.most().saturating_mul(RECOVERY);
         let comes = |s: &PollSlot| {
             s.failing().is_none()
                 && s.due() <= soon

@@ -186,9 +186,9 @@ impl PolledDevice {
         let most = spec.response_timeout.unwrap_or(line.response_timeout);
         let timeout = Timeout::new(&line.line, most, now);
         let numbered = line.line.numbers_replies();
-        let (timeout, nameless) = match spec.profile.protocol {
+        let (timeout, unaddressed) = match spec.profile.protocol {
             Protocol::Modbus | Protocol::Dlt645(_) => (timeout, false),
-            Protocol::Raw(_) => (timeout.of_the_nameless(), true),
+            Protocol::Raw(_) => (timeout.for_unaddressed_replies(), true),
         };
         PolledDevice {
             device: id,
@@ -202,7 +202,7 @@ impl PolledDevice {
             reading,
             retries: Retries::new(),
             reply_wait: ReplyWait::new(timeout, numbered),
-            trust: ReplyTrust::new(numbered, nameless, most),
+            trust: ReplyTrust::new(numbered, unaddressed, most),
             probes: ProbeHistory::default(),
             reply_classes: Vec::new(),
             shared_stale: SharedStaleReplies::default(),
@@ -269,10 +269,10 @@ impl PolledDevice {
             return slot.due();
         }
         let clear = self.trust.ask_from(self.shape(slot.block()));
-        let alike = self.voice(slot.block());
-        let alike = alike.and_then(|voice| match slot.is_set_aside() {
-            true => self.shared_stale.try_from(voice),
-            false => self.shared_stale.ask_from(voice),
+        let alike = self.shared_reply_class(slot.block());
+        let alike = alike.and_then(|class| match slot.is_set_aside() {
+            true => self.shared_stale.try_from(class),
+            false => self.shared_stale.ask_from(class),
         });
         clear.max(alike).map_or(slot.due(), |at| at.max(slot.due()))
     }
@@ -370,14 +370,20 @@ impl PolledDevice {
         rng: &mut Rng,
     ) -> Evidence {
         self.busy = false;
-        let evidence = self.settle(now, job, outcome, rng);
+        let evidence = self.take_outcome(now, job, outcome, rng);
         for (hole, gone) in std::mem::take(&mut self.learned_meanwhile) {
             self.learn(now, hole, gone);
         }
         evidence
     }
 
-    fn settle(&mut self, now: Mono, job: &Request, outcome: &Outcome, rng: &mut Rng) -> Evidence {
+    fn take_outcome(
+        &mut self,
+        now: Mono,
+        job: &Request,
+        outcome: &Outcome,
+        rng: &mut Rng,
+    ) -> Evidence {
         let standing = self.trust.standing(job);
         if self.trust.was_asked(now, job, outcome, standing) {
             let device = self.device;
@@ -402,7 +408,7 @@ impl PolledDevice {
             && !standing.is_among_others()
             && (job.gives_up || !self.has_unmistakable(now, job.block))
         {
-            self.trust.settle(now);
+            self.trust.discarded(now);
         }
         let evidence = evidence_of(outcome);
         // A device that was given up is asked once more at once: two proofs bring it back.
@@ -630,7 +636,7 @@ impl PolledDevice {
     /// Returns how long the reply to this block is waited for.
     pub(super) fn patience(&self, block: &ReadBlock) -> Duration {
         // A miss costs all devices of the reply class more than any wait.
-        if self.voice(block).is_some() {
+        if self.shared_reply_class(block).is_some() {
             return self.reply_wait.most();
         }
         self.reply_wait

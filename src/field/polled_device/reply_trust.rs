@@ -6,7 +6,7 @@
 //!
 //! Contract: before a request's end is taken, [`ReplyTrust::standing`] says what its reply
 //! could be. [`ReplyTrust::ended`] says whether the reply may have been an older request's; if
-//! the device has no request to offer that would tell the two apart, [`ReplyTrust::settle`]
+//! the device has no request to offer that would tell the two apart, [`ReplyTrust::discarded`]
 //! lets it prove by its promptness that it owes nothing.
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::base::{Miss, Mono};
 use crate::field::modbus::Shape;
 use crate::field::receiver::Mismatch;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
-use crate::field::stale::stale_reply::{COPIES, SETTLING, StaleReplies};
+use crate::field::stale::stale_reply::{COPIES, RECOVERY, StaleReplies};
 use crate::field::transaction::request::{Outcome, Request};
 
 /// How often in a row a request must fail until an answer is not expected any more …
@@ -57,7 +57,7 @@ pub(super) struct ReplyTrust {
     /// Whether replies carry the number of their request.
     numbered: bool,
     /// Whether replies carry no number by a standard, not even their sender's.
-    nameless: bool,
+    unaddressed: bool,
     /// The configured response timeout.
     timeout: Duration,
     stale: StaleReplies,
@@ -77,11 +77,11 @@ pub(super) struct ReplyTrust {
 
 impl ReplyTrust {
     /// Returns the state before anything was asked. `numbered`: replies carry the number of
-    /// their request; `nameless`: they do not even name their sender.
-    pub(super) fn new(numbered: bool, nameless: bool, timeout: Duration) -> Self {
+    /// their request; `unaddressed`: they do not even name their sender.
+    pub(super) fn new(numbered: bool, unaddressed: bool, timeout: Duration) -> Self {
         ReplyTrust {
             numbered,
-            nameless,
+            unaddressed,
             timeout,
             stale: StaleReplies::default(),
             answered: None,
@@ -106,8 +106,8 @@ impl ReplyTrust {
     }
 
     /// Whether replies do not even name their sender.
-    pub(super) const fn is_nameless(&self) -> bool {
-        self.nameless
+    pub(super) const fn has_unaddressed_replies(&self) -> bool {
+        self.unaddressed
     }
 
     /// Returns the replies that may still be on their way.
@@ -244,7 +244,7 @@ impl ReplyTrust {
     /// Notes that a reply to an abandoned request came by itself; returns the same.
     pub(super) fn came_late(&mut self, now: Mono) -> Option<Duration> {
         self.late = Some(now);
-        if self.nameless {
+        if self.unaddressed {
             self.stale.came_late(now, self.timeout);
         }
         self.missed_asked.take().map(|asked| now.since(asked))
@@ -328,8 +328,8 @@ impl ReplyTrust {
             self.stale.missed(now, job.shape, timeout, job.timeout);
             return;
         }
-        let lapse = match self.nameless {
-            true => timeout.saturating_mul(SETTLING),
+        let lapse = match self.unaddressed {
+            true => timeout.saturating_mul(RECOVERY),
             false => timeout * 2,
         };
         self.stale
@@ -338,8 +338,8 @@ impl ReplyTrust {
 
     /// Notes that the reply may have been an older request's, and that the device has no
     /// request to offer whose reply would be unmistakable.
-    pub(super) fn settle(&mut self, now: Mono) {
-        self.stale.settle(now, self.timeout);
+    pub(super) fn discarded(&mut self, now: Mono) {
+        self.stale.discarded(now, self.timeout);
     }
 
     /// Takes the end of a write.

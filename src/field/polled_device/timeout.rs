@@ -114,7 +114,7 @@ impl Timeout {
 
     /// Returns the same for a unit whose late replies are not recognised.
     #[must_use]
-    pub const fn of_the_nameless(self) -> Self {
+    pub const fn for_unaddressed_replies(self) -> Self {
         Timeout {
             in_full_every: UNHEARD_IN_FULL_EVERY,
             ..self
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn one_whose_late_replies_nobody_recognises_is_soon_waited_for_in_full() {
         let most = ms(1000);
-        let mut t = Timeout::new(&serial(9600).line, most, at(0)).of_the_nameless();
+        let mut t = Timeout::new(&serial(9600).line, most, at(0)).for_unaddressed_replies();
         for _ in 0..50 {
             t.measured(at(0), ms(20));
         }

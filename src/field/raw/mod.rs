@@ -47,7 +47,7 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
 /// shares with all questions whose replies cannot be told from its own. `None` where those
 /// are its own device's only.
 #[must_use]
-pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
+pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
     let all: Vec<Arc<Question>> = devices.concat();
     let likes = likenesses(&all);
     let owners = devices.iter().enumerate();
@@ -58,13 +58,13 @@ pub fn voices(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
     for (like, owner) in likes.iter().zip(&owners) {
         whose.entry(*like).or_default().insert(*owner);
     }
-    let voice = |like: &usize| {
+    let class = |like: &usize| {
         let shared = whose.get(like).is_some_and(|devices| devices.len() > 1);
         let number = u32::try_from(*like).unwrap_or(u32::MAX);
         shared.then_some(ReplyClass(number))
     };
-    let mut voices = likes.iter().map(voice);
-    let take = |qs: &&[Arc<Question>]| voices.by_ref().take(qs.len()).collect();
+    let mut reply_classes = likes.iter().map(class);
+    let take = |qs: &&[Arc<Question>]| reply_classes.by_ref().take(qs.len()).collect();
     devices.iter().map(take).collect()
 }
 
@@ -118,7 +118,7 @@ mod tests {
             carried(question(b"F", End::Frame)),
         ];
         assert_eq!(likenesses(&one), [0, 1]);
-        assert_eq!(voices(&[&one, &one]), [[None, None], [None, None]]);
+        assert_eq!(reply_classes(&[&one, &one]), [[None, None], [None, None]]);
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         // Two questions that are alike within one device concern only that device.
         let three = [Arc::clone(&alone), alone];
         assert_eq!(
-            voices(&[&one, &two, &three, &[]]),
+            reply_classes(&[&one, &two, &three, &[]]),
             [
                 vec![Some(ReplyClass(0)), None],
                 vec![None, Some(ReplyClass(0))],

@@ -5,7 +5,7 @@
 
 use super::Shape;
 use super::reply::{End, LONGEST};
-use crate::field::receiver::{FrameFinder, Heard};
+use crate::field::receiver::{FrameFinder, OtherTraffic};
 
 /// Finds the reply to one question; without a question every byte is noise.
 pub type Receiver = crate::field::receiver::Receiver<Finder>;
@@ -47,16 +47,16 @@ impl FrameFinder for Finder {
         }))
     }
 
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
         let Some(search) = &mut self.0 else {
-            heard.count_noise(1);
+            traffic.count_noise(1);
             return None;
         };
-        search.byte(byte, heard)
+        search.byte(byte, traffic)
     }
 
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
-        self.0.as_mut()?.silence(heard)
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
+        self.0.as_mut()?.silence(traffic)
     }
 
     fn is_reading(&self) -> bool {
@@ -90,58 +90,58 @@ struct Search {
 }
 
 impl Search {
-    fn byte(&mut self, byte: u8, heard: &mut Heard) -> Option<Verdict> {
+    fn byte(&mut self, byte: u8, traffic: &mut OtherTraffic) -> Option<Verdict> {
         if self.babbling {
-            heard.count_noise(1);
+            traffic.count_noise(1);
             return None;
         }
         self.unread.push(byte);
-        if self.skip_echo(heard) {
+        if self.skip_echo(traffic) {
             return None;
         }
         if !self.may_be_echo() && self.is_complete() && self.shape.fits(self.reply()) {
-            return Some(self.verdict(heard));
+            return Some(self.verdict(traffic));
         }
         if self.unread.len() > LONGEST {
             self.babbling = true;
-            self.drop_unread(heard);
+            self.drop_unread(traffic);
         }
         None
     }
 
     /// Notes that the line has fallen silent: what is unfinished now stays unfinished, or is
     /// whole, if silence is how a reply ends.
-    fn silence(&mut self, heard: &mut Heard) -> Option<Verdict> {
+    fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.babbling = false;
         // A request of which only the beginning was heard back is no reply.
         let quiet = matches!(self.shape.end, End::Silence(_)) && !self.may_be_echo();
         if quiet && self.shape.fits(self.reply()) {
-            return Some(self.verdict(heard));
+            return Some(self.verdict(traffic));
         }
         self.spoiled |= quiet && !self.unread.is_empty() && self.starts_like_reply();
-        self.drop_unread(heard);
+        self.drop_unread(traffic);
         std::mem::take(&mut self.spoiled).then_some(Verdict::Spoiled)
     }
 
     /// Returns the reply that is there; the bytes before it were noise, except those that may
     /// stand there.
-    fn verdict(&self, heard: &mut Heard) -> Verdict {
+    fn verdict(&self, traffic: &mut OtherTraffic) -> Verdict {
         let reply = self.reply().to_vec();
         let before = self.unread.len() - reply.len();
         let before = self.unread.get(..before).unwrap_or_default();
         let noise = before.iter().rev();
         let noise = noise.skip_while(|b| Some(**b) == self.shape.preamble);
-        heard.count_noise(noise.count());
+        traffic.count_noise(noise.count());
         Verdict::Reply(reply)
     }
 
     /// Skips our own request, if it stands whole at the head of the unread bytes.
-    fn skip_echo(&mut self, heard: &mut Heard) -> bool {
+    fn skip_echo(&mut self, traffic: &mut OtherTraffic) -> bool {
         if self.request.is_empty() || self.unread != self.request {
             return false;
         }
         self.unread.clear();
-        heard.count_echo();
+        traffic.count_echo();
         true
     }
 
@@ -183,8 +183,8 @@ impl Search {
         complete
     }
 
-    fn drop_unread(&mut self, heard: &mut Heard) {
-        heard.count_noise(self.unread.len());
+    fn drop_unread(&mut self, traffic: &mut OtherTraffic) {
+        traffic.count_noise(self.unread.len());
         self.unread.clear();
     }
 }

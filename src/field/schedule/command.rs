@@ -62,7 +62,7 @@ pub enum Refused {
     NoSuchDevice,
     /// The device does not speak Modbus.
     NotModbus,
-    /// No request can carry the command: there is nothing to write, too much, or the place is
+    /// No request can carry the command: there is nothing to write, too much, or the target is
     /// behind the last address.
     DoesNotFit,
     /// [`MOST_FOR_A_DEVICE`] wait for this device.

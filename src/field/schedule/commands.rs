@@ -21,8 +21,10 @@ impl Schedule {
     /// # Errors
     /// The command cannot be sent, or too many wait.
     pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
-        let station = self.station(command.device).ok_or(Refused::NoSuchDevice)?;
-        match station.profile().protocol {
+        let polled_device = self
+            .polled_device(command.device)
+            .ok_or(Refused::NoSuchDevice)?;
+        match polled_device.profile().protocol {
             Protocol::Modbus => {}
             Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(Refused::NotModbus),
         }
@@ -43,27 +45,30 @@ impl Schedule {
     /// way.
     pub fn lost(&mut self) {
         self.out.clear();
-        for station in &mut self.devices {
-            station.is_served();
+        for polled_device in &mut self.devices {
+            polled_device.is_served();
         }
         self.commands.ended(End::Refused(Refused::LineDown));
         self.commands.refuse(|_| Some(Refused::LineDown));
     }
 
-    fn station(&self, device: DeviceId) -> Option<&PolledDevice> {
+    fn polled_device(&self, device: DeviceId) -> Option<&PolledDevice> {
         self.devices.iter().find(|s| s.device() == device)
     }
 
     fn is_asked(&self, device: DeviceId) -> bool {
-        self.station(device).is_some_and(PolledDevice::is_busy)
+        self.polled_device(device)
+            .is_some_and(PolledDevice::is_busy)
     }
 
     /// Returns the request of the next command.
     pub(super) fn next_command(&mut self, now: Mono) -> Option<Request> {
-        let stations = &self.devices;
+        let polled_devices = &self.devices;
         self.commands.refuse(|w| {
-            let station = stations.iter().find(|s| s.device() == w.command.device);
-            match station {
+            let polled_device = polled_devices
+                .iter()
+                .find(|s| s.device() == w.command.device);
+            match polled_device {
                 Some(s) if s.is_given_up() => Some(Refused::Silent),
                 _ if w.until <= now => Some(Refused::TooLate),
                 _ => None,
@@ -79,15 +84,15 @@ impl Schedule {
         self.turn += 1;
         let turn = self.turn;
         let device = next.command.device;
-        let station = self.devices.iter_mut().find(|s| s.device() == device)?;
-        let unit = station.address().unit()?;
-        station.serve(turn);
+        let polled_device = self.devices.iter_mut().find(|s| s.device() == device)?;
+        let unit = polled_device.address().unit()?;
+        polled_device.serve(turn);
         let write = Write {
             unit,
             start: next.command.start,
             entries: next.command.entries,
         };
-        let job = station.command(write, now);
+        let request = polled_device.command(write, now);
         let out = Out {
             harm: None,
             ahead: None,
@@ -95,7 +100,7 @@ impl Schedule {
         };
         self.out.insert(device, out);
         self.commands.send(next.id);
-        Some(job)
+        Some(request)
     }
 
     fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
@@ -104,7 +109,7 @@ impl Schedule {
             function: command.entries.function(),
             bytes: 0,
         });
-        self.station(command.device)?.writable_at(now, shape)
+        self.polled_device(command.device)?.writable_at(now, shape)
     }
 
     /// Returns when there is something to do about a command.
@@ -129,7 +134,7 @@ impl Schedule {
     }
 
     /// Takes the end of a command's request.
-    pub(super) fn command_done(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
+    pub(super) fn command_done(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
         self.commands.ended(match outcome {
             Outcome::Confirmed => End::Confirmed,
             Outcome::Exception(code) => End::Exception(*code),
@@ -139,7 +144,7 @@ impl Schedule {
                 End::Unanswered(Miss::Foreign)
             }
         });
-        self.writing.spend(now, now.since(job.asked));
+        self.writing.spend(now, now.since(request.asked));
     }
 }
 

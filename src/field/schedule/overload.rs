@@ -133,20 +133,21 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
     while line.now < Mono::from_micros(120_000_000) {
         let now = line.now;
         match line.schedule.next(now) {
-            Next::Run(job) => {
+            Next::Run(request) => {
                 let slots = line.schedule.devices.iter().flat_map(|s| s.slots());
                 let due: Vec<Priority> = slots
                     .filter(|s| s.due() <= now)
                     .map(|s| s.block().priority)
                     .collect();
-                let block = usize::from(job.entries().unwrap().start);
-                let points = &line.kind(&job).points;
+                let block = usize::from(request.entries().unwrap().start);
+                let points = &line.kind(&request).points;
                 let own = points.iter().find(|p| usize::from(start(p)) == block);
                 let own = own.unwrap().priority;
                 assert_eq!(Some(&own), due.iter().min());
                 overtaken += usize::from(due.iter().any(|p| *p > own));
                 line.now = line.now + line.cost;
-                line.schedule.done(line.now, &job, &Line::answer(&job));
+                line.schedule
+                    .done(line.now, &request, &Line::answer(&request));
             }
             Next::NotBefore(at, _) => line.now = at,
             Next::Idle => panic!("idle"),

@@ -42,13 +42,13 @@ impl Line {
     }
 
     /// Returns the kind of device that the request is for.
-    pub(super) fn kind(&self, job: &Request) -> &ProfileSpec {
-        &self.spec.devices[job.device.index()].profile
+    pub(super) fn kind(&self, request: &Request) -> &ProfileSpec {
+        &self.spec.devices[request.device.index()].profile
     }
 
-    pub(super) fn answer(job: &Request) -> Outcome {
-        let n = usize::from(job.entries().unwrap().count);
-        Outcome::Answered(if job.entries().unwrap().table.is_bits() {
+    pub(super) fn answer(request: &Request) -> Outcome {
+        let n = usize::from(request.entries().unwrap().count);
+        Outcome::Answered(if request.entries().unwrap().table.is_bits() {
             Data::Bits(vec![false; n])
         } else {
             Data::Registers(vec![0; n])
@@ -59,20 +59,24 @@ impl Line {
         let end = Mono::from_micros(end_s * SECOND);
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(job) if self.dead.contains(&job.device.0) => {
-                    self.now = self.now + job.timeout;
-                    self.lost += job.timeout;
-                    self.misses.entry(job.device.0).or_default().push(self.now);
+                Next::Run(request) if self.dead.contains(&request.device.0) => {
+                    self.now = self.now + request.timeout;
+                    self.lost += request.timeout;
+                    self.misses
+                        .entry(request.device.0)
+                        .or_default()
+                        .push(self.now);
                     let outcome = Outcome::Missed(Miss::Silence);
-                    self.schedule.done(self.now, &job, &outcome);
+                    self.schedule.done(self.now, &request, &outcome);
                 }
-                Next::Run(job) => {
+                Next::Run(request) => {
                     self.now = self.now + self.cost;
-                    if job.trusted {
-                        let key = (job.device.0, job.entries().unwrap().start);
+                    if request.trusted {
+                        let key = (request.device.0, request.entries().unwrap().start);
                         self.polls.entry(key).or_default().push(self.now);
                     }
-                    self.schedule.done(self.now, &job, &Self::answer(&job));
+                    self.schedule
+                        .done(self.now, &request, &Self::answer(&request));
                 }
                 Next::NotBefore(at, why) => {
                     assert!(at > self.now, "{why} at {at}, now {}", self.now);
@@ -287,11 +291,11 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
     );
     s.done(at, &second, &Line::answer(&second));
     let mut at = at;
-    let third = job_after(&mut s, &mut at);
+    let third = request_after(&mut s, &mut at);
     assert!(third.trusted && third.entries().unwrap().shape() != first.entries().unwrap().shape());
     s.done(at, &third, &Line::answer(&third));
     let answered = at;
-    let fourth = job_after(&mut s, &mut at);
+    let fourth = request_after(&mut s, &mut at);
     assert!(
         at.since(answered) >= COPIES,
         "the late reply may have a copy"
@@ -305,10 +309,10 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
 }
 
 /// Runs the schedule until its next request.
-fn job_after(s: &mut Schedule, now: &mut Mono) -> Request {
+fn request_after(s: &mut Schedule, now: &mut Mono) -> Request {
     for _ in 0..10_000 {
         match s.next(*now) {
-            Next::Run(job) => return job,
+            Next::Run(request) => return request,
             Next::NotBefore(at, why) => {
                 assert!(at > *now, "{why}");
                 *now = at;
@@ -331,9 +335,9 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     let mut now = Mono::START;
     let mut asked: Vec<(Mono, Request)> = Vec::new();
     for _ in 0..4 {
-        let job = job_after(&mut s, &mut now);
-        s.done(now, &job, &Line::answer(&job));
-        asked.push((now, job));
+        let request = request_after(&mut s, &mut now);
+        s.done(now, &request, &Line::answer(&request));
+        asked.push((now, request));
     }
     let of = |device: u32| asked.iter().filter(move |(_, j)| j.device.0 == device);
     assert_eq!((of(0).count(), of(1).count()), (3, 1));
@@ -360,15 +364,15 @@ fn a_reply_that_comes_twice_finds_nobody_waiting_for_its_like() {
     }
     let timeout = asked[0].1.timeout;
     let mut at = now;
-    let next = job_after(&mut s, &mut at);
+    let next = request_after(&mut s, &mut at);
     assert!(next.device.0 == 1 || at >= now + timeout);
     s.done(at, &next, &Line::answer(&next));
     now = Mono::from_micros(10 * SECOND);
     let mut twins = Vec::new();
     while twins.len() < 2 {
-        let job = job_after(&mut s, &mut now);
-        s.done(now, &job, &Line::answer(&job));
-        if job.device.0 == 0 && job.entries().unwrap().count == 2 {
+        let request = request_after(&mut s, &mut now);
+        s.done(now, &request, &Line::answer(&request));
+        if request.device.0 == 0 && request.entries().unwrap().count == 2 {
             twins.push(now);
         }
     }
@@ -384,18 +388,18 @@ fn a_device_with_one_shape_is_asked_something_unmistakable() {
     ] {
         let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
         let mut now = Mono::START;
-        let first = job_after(&mut s, &mut now);
+        let first = request_after(&mut s, &mut now);
         s.done(now, &first, &Outcome::Missed(Miss::Silence));
-        let attempt = job_after(&mut s, &mut now);
+        let attempt = request_after(&mut s, &mut now);
         assert!(!attempt.trusted && attempt.entries().unwrap() == first.entries().unwrap());
         s.done(now, &attempt, &Line::answer(&attempt));
-        let fence = job_after(&mut s, &mut now);
+        let fence = request_after(&mut s, &mut now);
         assert!(
             fence.is_fence()
                 && fence.entries().unwrap().function() != first.entries().unwrap().function()
         );
         s.done(now, &fence, &reply);
-        let after = job_after(&mut s, &mut now);
+        let after = request_after(&mut s, &mut now);
         assert!(after.trusted && after.entries().unwrap() == first.entries().unwrap());
     }
 }
@@ -405,30 +409,30 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
     let spec = installation(serial(9600), vec![lone(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
     let mut now = Mono::START;
-    let first = job_after(&mut s, &mut now);
+    let first = request_after(&mut s, &mut now);
     s.done(now, &first, &Outcome::Missed(Miss::Silence));
     let mut missed = now;
     let (mut fences, mut longer) = (0, 0);
     let settled = loop {
-        let job = job_after(&mut s, &mut now);
-        if let Some(probe @ (Probe::OtherTable | Probe::Longer)) = job.probe() {
+        let request = request_after(&mut s, &mut now);
+        if let Some(probe @ (Probe::OtherTable | Probe::Longer)) = request.probe() {
             fences += u32::from(probe == Probe::OtherTable);
             longer += u32::from(probe == Probe::Longer);
-            now = now + job.timeout;
+            now = now + request.timeout;
             missed = now;
-            s.done(now, &job, &Outcome::Missed(Miss::Silence));
-        } else if job.trusted {
-            break job;
+            s.done(now, &request, &Outcome::Missed(Miss::Silence));
+        } else if request.trusted {
+            break request;
         } else {
-            s.done(now, &job, &Line::answer(&job));
+            s.done(now, &request, &Line::answer(&request));
             if (fences, longer) == (1, 1) {
                 for _ in 0..2 {
-                    let prompt = job_after(&mut s, &mut now);
-                    assert!(now >= missed + job.timeout * 3);
+                    let prompt = request_after(&mut s, &mut now);
+                    assert!(now >= missed + request.timeout * 3);
                     assert!(!prompt.trusted, "it has to show that it answers in time");
                     s.done(now, &prompt, &Line::answer(&prompt));
                 }
-                break job_after(&mut s, &mut now);
+                break request_after(&mut s, &mut now);
             }
         }
     };
@@ -447,15 +451,15 @@ fn on_tcp_a_miss_leaves_no_doubt() {
     s.done(now, &first, &Outcome::Missed(Miss::Silence));
     for _ in 0..2 {
         let mut now = now;
-        let job = loop {
+        let request = loop {
             match s.next(now) {
-                Next::Run(job) => break job,
+                Next::Run(request) => break request,
                 Next::NotBefore(at, _) => now = at,
                 Next::Idle => panic!(),
             }
         };
-        assert!(job.trusted);
-        s.done(now, &job, &Line::answer(&job));
+        assert!(request.trusted);
+        s.done(now, &request, &Line::answer(&request));
     }
 }
 
@@ -467,14 +471,14 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
     let mut now = Mono::START;
     let missed = |s: &mut Schedule, now: &mut Mono| loop {
-        let job = job_after(s, now);
-        if job.device == DeviceId(0) && job.trusted {
+        let request = request_after(s, now);
+        if request.device == DeviceId(0) && request.trusted {
             let asked = *now;
-            *now = *now + job.timeout;
-            s.done(*now, &job, &Outcome::Missed(Miss::Silence));
+            *now = *now + request.timeout;
+            s.done(*now, &request, &Outcome::Missed(Miss::Silence));
             return asked;
         }
-        s.done(*now, &job, &Line::answer(&job));
+        s.done(*now, &request, &Line::answer(&request));
     };
     let asked = missed(&mut s, &mut now);
     let late = timeout + Duration::from_millis(100);
@@ -504,12 +508,12 @@ fn rests_after_a_miss(interval_ms: u64, others_miss: bool) -> Option<Duration> {
     let mut now = Mono::START;
     let mut others = !others_miss;
     loop {
-        let job = job_after(&mut s, &mut now);
-        let outcome = match job.device {
+        let request = request_after(&mut s, &mut now);
+        let outcome = match request.device {
             DeviceId(0) if others => {
                 let asked = now;
-                now = now + job.timeout;
-                s.done(now, &job, &Outcome::Missed(Miss::Silence));
+                now = now + request.timeout;
+                s.done(now, &request, &Outcome::Missed(Miss::Silence));
                 return match s.next(now) {
                     Next::NotBefore(until, "a late reply is let pass") => Some(until.since(asked)),
                     _ => None,
@@ -519,9 +523,9 @@ fn rests_after_a_miss(interval_ms: u64, others_miss: bool) -> Option<Duration> {
                 others = true;
                 Outcome::Missed(Miss::Silence)
             }
-            _ => Line::answer(&job),
+            _ => Line::answer(&request),
         };
-        s.done(now, &job, &outcome);
+        s.done(now, &request, &outcome);
     }
 }
 
@@ -555,20 +559,20 @@ fn a_late_reply_is_proof_of_life_of_its_sender_only_if_it_was_asked() {
         schedule.overheard(now, BusAddress::Modbus(UnitId(1))),
         Some(DeviceId(0))
     );
-    let Next::Run(job) = schedule.next(now + Duration::from_secs(1)) else {
+    let Next::Run(request) = schedule.next(now + Duration::from_secs(1)) else {
         panic!()
     };
-    assert!(job.device == DeviceId(0) || job.device == DeviceId(1));
+    assert!(request.device == DeviceId(0) || request.device == DeviceId(1));
 }
 
 #[test]
 fn an_exception_is_an_answer_and_waits_for_its_next_slot() {
     let spec = installation(serial(9600), vec![lone(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
-    let Next::Run(job) = s.next(Mono::START) else {
+    let Next::Run(request) = s.next(Mono::START) else {
         panic!()
     };
-    s.done(Mono::START, &job, &Outcome::Exception(2));
+    s.done(Mono::START, &request, &Outcome::Exception(2));
     let mut now = Mono::START;
     for _ in 0..2 {
         let Next::NotBefore(at, why) = s.next(now) else {
@@ -576,10 +580,10 @@ fn an_exception_is_an_answer_and_waits_for_its_next_slot() {
         };
         assert_eq!(why, "next poll");
         now = at;
-        let Next::Run(job) = s.next(now) else {
+        let Next::Run(request) = s.next(now) else {
             panic!()
         };
-        s.done(now, &job, &Outcome::Exception(2));
+        s.done(now, &request, &Outcome::Exception(2));
     }
     assert!(now <= Mono::from_micros(2 * SECOND));
 }
@@ -606,15 +610,16 @@ fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
         let mut left = ends.clone().into_iter();
         while left.len() > 0 {
             match line.schedule.next(line.now) {
-                Next::Run(job) if job.probe().is_some() => {
+                Next::Run(request) if request.probe().is_some() => {
                     line.now = line.now + line.cost;
                     line.schedule
-                        .done(line.now, &job, &Outcome::Missed(Miss::Garbled));
+                        .done(line.now, &request, &Outcome::Missed(Miss::Garbled));
                 }
-                Next::Run(job) => {
+                Next::Run(request) => {
                     line.now = line.now + line.cost;
                     let miss = left.next().unwrap();
-                    line.schedule.done(line.now, &job, &Outcome::Missed(miss));
+                    line.schedule
+                        .done(line.now, &request, &Outcome::Missed(miss));
                 }
                 Next::NotBefore(at, _) => line.now = at,
                 Next::Idle => panic!("idle"),
@@ -646,12 +651,12 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
                 heard = heard + Duration::from_millis(250);
             }
             match s.next(now) {
-                Next::Run(job) => {
-                    if job.device.0 == 0 {
-                        asked.push((now, job.trusted));
+                Next::Run(request) => {
+                    if request.device.0 == 0 {
+                        asked.push((now, request.trusted));
                     }
                     now = now + Duration::from_millis(30);
-                    s.done(now, &job, &Line::answer(&job));
+                    s.done(now, &request, &Line::answer(&request));
                 }
                 Next::NotBefore(at, _) if heard < to => now = at.min(heard),
                 Next::NotBefore(at, _) => now = at,

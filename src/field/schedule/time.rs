@@ -13,10 +13,10 @@ use crate::spec::Priority;
 impl Schedule {
     /// Lets the time of each priority pass, or stand still.
     pub(super) fn keep_time(&mut self, now: Mono) {
-        for station in &mut self.devices {
+        for polled_device in &mut self.devices {
             // A request that waited at the last turn and cannot be served now does not count.
             // A request that does not wait yet is noted when it is known what time it is.
-            station.stop_waiting(now);
+            polled_device.stop_waiting(now);
         }
         let rested = self.rests.take().map_or(Duration::ZERO, |r| now.since(r));
         let asked = Priority::ALL.map(|priority| self.offered(priority));
@@ -51,8 +51,8 @@ impl Schedule {
                 self.overloads.push_back(strain);
             }
         }
-        for station in &mut self.devices {
-            station.wait(now);
+        for polled_device in &mut self.devices {
+            polled_device.wait(now);
         }
     }
 
@@ -62,16 +62,19 @@ impl Schedule {
         let slots = self
             .expected()
             .filter(|(_, s)| s.block().priority == priority);
-        let parts = slots.map(|(station, slot)| share(station, slot));
+        let parts = slots.map(|(polled_device, slot)| share(polled_device, slot));
         parts.fold(0u64, u64::saturating_add) / 1000
     }
 
     /// Returns the requests that are expected to be answered, each with its device.
     fn expected(&self) -> impl Iterator<Item = (&PolledDevice, &PollSlot)> {
         let answering = self.answering().filter(|(_, s)| !s.is_stranger());
-        answering.flat_map(|(_, station)| {
-            let slots = station.slots().iter().filter(|slot| !station.is_rare(slot));
-            slots.map(move |slot| (station, slot))
+        answering.flat_map(|(_, polled_device)| {
+            let slots = polled_device
+                .slots()
+                .iter()
+                .filter(|slot| !polled_device.is_rare(slot));
+            slots.map(move |slot| (polled_device, slot))
         })
     }
 
@@ -82,11 +85,11 @@ impl Schedule {
         let load: u64 = Priority::ALL.iter().map(|p| self.offered(*p)).sum();
         let heaviest = self
             .expected()
-            .max_by_key(|(station, slot)| share(station, slot));
-        let burden = |(station, slot): (&PolledDevice, &PollSlot)| RequestLoad {
-            device: station.device(),
+            .max_by_key(|(polled_device, slot)| share(polled_device, slot));
+        let burden = |(polled_device, slot): (&PolledDevice, &PollSlot)| RequestLoad {
+            device: polled_device.device(),
             address: slot.block().address.clone(),
-            takes: takes(station, slot),
+            takes: takes(polled_device, slot),
             every: slot.block().interval,
         };
         Overload::Stretched {
@@ -106,13 +109,14 @@ impl Schedule {
 
 /// How long a request that is answered takes the line: as measured, or as far as that is
 /// known.
-pub(super) fn takes(station: &PolledDevice, slot: &PollSlot) -> Duration {
-    slot.took().unwrap_or_else(|| station.takes(slot.block()))
+pub(super) fn takes(polled_device: &PolledDevice, slot: &PollSlot) -> Duration {
+    slot.took()
+        .unwrap_or_else(|| polled_device.takes(slot.block()))
 }
 
 /// Returns what the request asks of the line's time, in millionths.
-fn share(station: &PolledDevice, slot: &PollSlot) -> u64 {
-    let share = takes(station, slot).as_nanos() * 1_000_000;
+fn share(polled_device: &PolledDevice, slot: &PollSlot) -> u64 {
+    let share = takes(polled_device, slot).as_nanos() * 1_000_000;
     let share = share / slot.block().interval.as_nanos().max(1);
     u64::try_from(share).unwrap_or(u64::MAX)
 }

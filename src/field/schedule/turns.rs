@@ -23,7 +23,8 @@ const BEHIND_FOR_GOOD: Duration = Duration::from_secs(10);
 
 /// A poll that is due.
 pub(super) struct DuePoll {
-    pub station: usize,
+    /// The index of the device.
+    pub polled_device: usize,
     pub slot: usize,
     rank: Mono,
     /// The lower priority that goes before a higher one with this poll, and pays for it.
@@ -42,7 +43,8 @@ pub(super) enum AttemptKind {
 /// A try of what failed.
 #[derive(Clone, Copy)]
 pub(super) struct Attempt {
-    pub station: usize,
+    /// The index of the device.
+    pub polled_device: usize,
     pub what: AttemptKind,
     /// Before when the try may not be made.
     pub at: Mono,
@@ -88,10 +90,10 @@ impl Schedule {
         let free = self
             .answering()
             .filter(|(_, s)| !s.is_busy() && s.free_at(now) <= now);
-        for (i, station) in free {
-            let stands_back = !generous && station.is_stranger();
-            for (j, slot) in station.slots().iter().enumerate() {
-                if station.is_rare(slot) || station.ready_at(slot) > now {
+        for (i, polled_device) in free {
+            let stands_back = !generous && polled_device.is_stranger();
+            for (j, slot) in polled_device.slots().iter().enumerate() {
+                if polled_device.is_rare(slot) || polled_device.ready_at(slot) > now {
                     continue;
                 }
                 let priority = slot.block().priority;
@@ -101,7 +103,7 @@ impl Schedule {
                     Some(_) => slot.block().interval.clamp(PATIENCE, RETRY_CEILING),
                     None => Duration::ZERO,
                 };
-                let order = (slot.rank() + late, station.served(), i, j);
+                let order = (slot.rank() + late, polled_device.served(), i, j);
                 let best = first.entry((stands_back, priority)).or_insert(order);
                 *best = order.min(*best);
                 if slot.is_overdue(now) {
@@ -116,9 +118,9 @@ impl Schedule {
         };
         let ahead = overdue.iter().find(may).copied();
         let best = ahead.and_then(|p| first.get(&(false, p))).unwrap_or(best);
-        let (rank, _, station, slot) = *best;
+        let (rank, _, polled_device, slot) = *best;
         Some(DuePoll {
-            station,
+            polled_device,
             slot,
             rank,
             ahead,
@@ -182,7 +184,7 @@ impl Schedule {
         let harm = leeway.impact_of(s.attempt_takes(now));
         let rank = s.retry_rank(now);
         let attempt = Attempt {
-            station: i,
+            polled_device: i,
             what: AttemptKind::Device(s.attempt(now)?),
             at: self.affordable(now, s.retry_at(now), harm, urgent),
             impact: harm,
@@ -228,7 +230,7 @@ impl Schedule {
             Impact::None | Impact::Delay => at,
         };
         let attempt = Attempt {
-            station: i,
+            polled_device: i,
             what: AttemptKind::Request(j),
             at: self.affordable(now, at, harm, false),
             impact: harm,
@@ -273,13 +275,13 @@ impl Schedule {
         if self.most_out > 1 {
             return leeway;
         }
-        let stations = self.answering().map(|(_, s)| s);
-        let slots = stations.flat_map(|s| s.slots().iter().map(move |slot| (s, slot)));
-        let expected = slots.filter(|(station, slot)| !station.is_rare(slot));
+        let polled_devices = self.answering().map(|(_, s)| s);
+        let slots = polled_devices.flat_map(|s| s.slots().iter().map(move |slot| (s, slot)));
+        let expected = slots.filter(|(polled_device, slot)| !polled_device.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
-            .map(|(station, slot)| {
+            .map(|(polled_device, slot)| {
                 leeway.waits = leeway.waits.min((slot.due() + slot.slack()).since(now));
-                (slot.deadline(), super::time::takes(station, slot))
+                (slot.deadline(), super::time::takes(polled_device, slot))
             })
             .collect();
         due.sort_unstable();

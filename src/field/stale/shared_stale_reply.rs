@@ -30,7 +30,7 @@ use crate::field::stale::stale_reply::PROMPT;
 
 /// How many response timeouts a neighbour may owe a reply: where replies carry no address,
 /// there is less to recognise a late reply by.
-const SETTLING: u32 = 4;
+const RECOVERY: u32 = 4;
 
 /// Of this many rests after a miss the others are read in all but one.
 const SPARED: u32 = 16;
@@ -42,7 +42,7 @@ pub struct ReplyClass(pub u32);
 /// What a device knows of the devices whose replies are like its own.
 #[derive(Clone, Debug, Default)]
 pub struct SharedStaleReplies {
-    hushes: BTreeMap<ReplyClass, Quarantine>,
+    quarantines: BTreeMap<ReplyClass, Quarantine>,
     copies: BTreeMap<ReplyClass, Mono>,
     /// Before when no device that is given up is tried, by reply class.
     spared: BTreeMap<ReplyClass, Mono>,
@@ -62,22 +62,22 @@ struct Quarantine {
 impl SharedStaleReplies {
     /// Returns when something of this reply class may be asked.
     #[must_use]
-    pub fn ask_from(&self, voice: ReplyClass) -> Option<Mono> {
-        let hush = self.hushes.get(&voice).map(|h| h.until);
-        hush.max(self.copies.get(&voice).copied())
+    pub fn ask_from(&self, class: ReplyClass) -> Option<Mono> {
+        let quarantine = self.quarantines.get(&class).map(|h| h.until);
+        quarantine.max(self.copies.get(&class).copied())
     }
 
     /// Returns when a device that is given up may be tried with a question of this reply
     /// class.
     #[must_use]
-    pub fn try_from(&self, voice: ReplyClass) -> Option<Mono> {
-        self.spared.get(&voice).copied().max(self.ask_from(voice))
+    pub fn try_from(&self, class: ReplyClass) -> Option<Mono> {
+        self.spared.get(&class).copied().max(self.ask_from(class))
     }
 
     /// Whether a reply of this reply class could be another device's.
     #[must_use]
-    pub fn covers(&self, voice: ReplyClass) -> bool {
-        self.hushes.contains_key(&voice)
+    pub fn covers(&self, class: ReplyClass) -> bool {
+        self.quarantines.contains_key(&class)
     }
 
     /// Lets time pass; to be called before anything is asked.
@@ -88,58 +88,58 @@ impl SharedStaleReplies {
 
     /// Notes that a neighbour of this reply class may owe a reply, which should have come
     /// within its response timeout.
-    pub fn missed(&mut self, now: Mono, voice: ReplyClass, who: DeviceId, timeout: Duration) {
-        let until = now + timeout.saturating_mul(SETTLING);
-        let hush = self.hushes.entry(voice).or_insert_with(|| Quarantine {
+    pub fn missed(&mut self, now: Mono, class: ReplyClass, who: DeviceId, timeout: Duration) {
+        let until = now + timeout.saturating_mul(RECOVERY);
+        let quarantine = self.quarantines.entry(class).or_insert_with(|| Quarantine {
             owes: BTreeSet::new(),
             until,
             thrown: 0,
         });
         // A device that owed a reply from before the rest owes nothing by now.
-        if hush.until <= now {
-            hush.owes.clear();
+        if quarantine.until <= now {
+            quarantine.owes.clear();
         }
-        hush.owes.insert(who);
-        hush.until = hush.until.max(until);
-        hush.thrown = 0;
+        quarantine.owes.insert(who);
+        quarantine.until = quarantine.until.max(until);
+        quarantine.thrown = 0;
     }
 
     /// Notes that a device of this reply class was tried in vain, this device or a neighbour.
-    pub fn tried(&mut self, now: Mono, voice: ReplyClass, timeout: Duration) {
-        let until = now + timeout.saturating_mul(SETTLING * SPARED);
-        self.spared.insert(voice, until);
+    pub fn tried(&mut self, now: Mono, class: ReplyClass, timeout: Duration) {
+        let until = now + timeout.saturating_mul(RECOVERY * SPARED);
+        self.spared.insert(class, until);
     }
 
     /// Notes that a neighbour's reply of this reply class was taken; copies may come until
     /// then.
-    pub fn answered(&mut self, voice: ReplyClass, until: Mono) {
-        let copies = self.copies.entry(voice).or_insert(until);
+    pub fn answered(&mut self, class: ReplyClass, until: Mono) {
+        let copies = self.copies.entry(class).or_insert(until);
         *copies = until.max(*copies);
     }
 
     /// Notes that this neighbour owes nothing; copies of what it owed may come until then.
     pub fn cleared(&mut self, who: DeviceId, until: Mono) {
         let mut over = BTreeSet::new();
-        for (voice, hush) in &mut self.hushes {
-            if hush.owes.remove(&who) && hush.owes.is_empty() {
-                over.insert(*voice);
+        for (class, quarantine) in &mut self.quarantines {
+            if quarantine.owes.remove(&who) && quarantine.owes.is_empty() {
+                over.insert(*class);
             }
         }
-        for voice in over {
-            self.hushes.remove(&voice);
-            self.answered(voice, until);
+        for class in over {
+            self.quarantines.remove(&class);
+            self.answered(class, until);
         }
     }
 
     /// Notes that this device has answered in this reply class, and the reply is not
     /// believed.
-    pub fn thrown(&mut self, now: Mono, voice: ReplyClass) {
-        let Some(hush) = self.hushes.get_mut(&voice).filter(|h| h.until <= now) else {
+    pub fn thrown(&mut self, now: Mono, class: ReplyClass) {
+        let Some(quarantine) = self.quarantines.get_mut(&class).filter(|h| h.until <= now) else {
             return;
         };
-        hush.thrown += 1;
-        if hush.thrown >= PROMPT {
-            self.hushes.remove(&voice);
+        quarantine.thrown += 1;
+        if quarantine.thrown >= PROMPT {
+            self.quarantines.remove(&class);
         }
     }
 }

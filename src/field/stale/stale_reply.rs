@@ -69,7 +69,7 @@ use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 
 /// How many response timeouts after a miss a unit that offers nothing unmistakable is left
 /// alone.
-pub const SETTLING: u32 = 3;
+pub const RECOVERY: u32 = 3;
 
 /// How many replies in a row such a unit must give in time before one counts.
 pub const PROMPT: u32 = 2;
@@ -100,7 +100,7 @@ pub struct StaleReplies {
     /// When a request got no reply last, of those whose stale reply may come.
     missed: Option<Mono>,
     /// How far a unit that offers nothing unmistakable has come.
-    settling: Option<Settling>,
+    recovery: Option<Recovery>,
     /// Until when copies of replies of these shapes may come.
     copies: BTreeMap<ReplyShape, Mono>,
     /// Until when copies of these refusals may come.
@@ -115,7 +115,7 @@ pub struct StaleReplies {
 
 /// The way back of a unit that offers nothing unmistakable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Settling {
+enum Recovery {
     /// The unit is left alone.
     Rests,
     /// The unit has given this many replies in time since.
@@ -196,8 +196,8 @@ impl StaleReplies {
             if self.is_clear() {
                 self.owed = 0;
             }
-            if self.settling == Some(Settling::Rests) {
-                self.settling = Some(Settling::Answers(0));
+            if self.recovery == Some(Recovery::Rests) {
+                self.recovery = Some(Recovery::Answers(0));
             }
         }
         self.rest = self.rest.filter(|until| *until > now);
@@ -234,12 +234,12 @@ impl StaleReplies {
             false => self.missed = Some(now),
         }
         // The wait is over. The stale replies that may come stay noted.
-        if self.lapsing.is_empty() && self.settling != Some(Settling::Rests) {
+        if self.lapsing.is_empty() && self.recovery != Some(Recovery::Rests) {
             self.until = None;
             self.rest = None;
         }
-        if matches!(self.settling, Some(Settling::Answers(_))) {
-            self.settling = None;
+        if matches!(self.recovery, Some(Recovery::Answers(_))) {
+            self.recovery = None;
         }
         self.passing = self.passing.or(Some(now));
         self.expect_copies(now, timeout);
@@ -260,7 +260,7 @@ impl StaleReplies {
     /// Whether the unit is left alone because nothing it offers is unmistakable.
     #[must_use]
     pub fn rests(&self) -> bool {
-        self.settling == Some(Settling::Rests)
+        self.recovery == Some(Recovery::Rests)
     }
 
     /// How long copies of the unit's replies are reckoned with.
@@ -283,7 +283,7 @@ impl StaleReplies {
         self.missed = Some(now);
         self.until = Some(now + timeout);
         self.rest = self.rest.max(Some(now + waited.min(timeout)));
-        self.settling = None;
+        self.recovery = None;
     }
 
     /// Notes that a request that failed like that time and again got no reply: its shape is
@@ -315,7 +315,7 @@ impl StaleReplies {
         self.missed = None;
         self.until = None;
         self.rest = None;
-        self.settling = None;
+        self.recovery = None;
     }
 
     /// Notes a reply that may have been an older request's; the last request's own reply may
@@ -330,20 +330,20 @@ impl StaleReplies {
     /// Notes that a reply was thrown away, and the unit has no other shape to offer: the unit
     /// is left alone until a further reply would have come, and then has to show that it
     /// answers in time.
-    pub fn settle(&mut self, now: Mono, timeout: Duration) {
-        match self.settling {
-            Some(Settling::Answers(before)) if before + 1 >= PROMPT => {
+    pub fn discarded(&mut self, now: Mono, timeout: Duration) {
+        match self.recovery {
+            Some(Recovery::Answers(before)) if before + 1 >= PROMPT => {
                 self.resolved(now, timeout);
             }
-            Some(Settling::Answers(before)) => {
-                self.settling = Some(Settling::Answers(before + 1));
+            Some(Recovery::Answers(before)) => {
+                self.recovery = Some(Recovery::Answers(before + 1));
             }
-            Some(Settling::Rests) | None => {
+            Some(Recovery::Rests) | None => {
                 // A unit that has not missed may send stale replies from now on.
                 let since = self.missed.unwrap_or(now);
-                self.until = Some(now.max(since + timeout.saturating_mul(SETTLING)));
+                self.until = Some(now.max(since + timeout.saturating_mul(RECOVERY)));
                 self.rest = self.until;
-                self.settling = Some(Settling::Rests);
+                self.recovery = Some(Recovery::Rests);
             }
         }
     }
@@ -408,24 +408,24 @@ mod tests {
     }
 
     #[test]
-    fn settling_takes_three_timeouts_from_the_miss_and_two_replies_in_time() {
+    fn recovery_takes_three_timeouts_from_the_miss_and_two_replies_in_time() {
         let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
-        d.settle(ms(1100), TIMEOUT);
+        d.discarded(ms(1100), TIMEOUT);
         assert_eq!(sits_out(&d, 1100), Some(ms(2000)));
         d.at(ms(2000));
         assert!(d.covers(SHAPE));
-        d.settle(ms(2100), TIMEOUT);
+        d.discarded(ms(2100), TIMEOUT);
         assert!(d.covers(SHAPE) && sits_out(&d, 2100).is_none());
-        d.settle(ms(2200), TIMEOUT);
+        d.discarded(ms(2200), TIMEOUT);
         assert!(d.is_clear());
     }
 
     #[test]
-    fn what_is_in_doubt_without_a_miss_settles_from_the_reply_on() {
+    fn what_is_in_doubt_without_a_miss_recovers_from_the_reply_on() {
         let mut d = StaleReplies::default();
         d.ambiguous(ms(1000), SHAPE, TIMEOUT);
-        d.settle(ms(1000), TIMEOUT);
+        d.discarded(ms(1000), TIMEOUT);
         assert_eq!(sits_out(&d, 1000), Some(ms(2500)));
     }
 
@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_disturbs_settling_starts_it_over() {
+    fn what_disturbs_recovery_starts_it_over() {
         for disturbed in [
             (|d| d.missed(ms(3200), SHAPE, TIMEOUT, TIMEOUT)) as fn(&mut StaleReplies),
             // A straggler.
@@ -450,12 +450,12 @@ mod tests {
         ] {
             let mut d = StaleReplies::default();
             d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
-            d.settle(ms(1100), TIMEOUT);
+            d.discarded(ms(1100), TIMEOUT);
             d.at(ms(3100));
-            d.settle(ms(3150), TIMEOUT);
+            d.discarded(ms(3150), TIMEOUT);
             disturbed(&mut d);
             d.at(ms(4000));
-            d.settle(ms(4000), TIMEOUT);
+            d.discarded(ms(4000), TIMEOUT);
             assert_eq!(sits_out(&d, 4000), Some(ms(4700)));
             assert!(d.covers(SHAPE));
         }
@@ -515,7 +515,7 @@ mod tests {
         assert_eq!(d.no_stragglers_from(SHAPE), None);
         assert!(d.covers(SHAPE));
         // Where only time can clear the stale replies, they stay noted.
-        d.settle(ms(700), TIMEOUT);
+        d.discarded(ms(700), TIMEOUT);
         d.passed_by(ms(800), TIMEOUT);
         assert_eq!(sits_out(&d, 800), Some(ms(2100)));
     }

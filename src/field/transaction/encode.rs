@@ -6,7 +6,7 @@ use crate::spec::dlt645::{Address, Edition};
 use crate::spec::{BusAddress, DeviceSpec, ProfileSpec, Protocol, Table};
 
 use crate::field::dlt645;
-use crate::field::dlt645::ask::Wish;
+use crate::field::dlt645::ask::MeterOperation;
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use crate::field::raw::likenesses;
@@ -50,17 +50,17 @@ impl Encoder {
     }
 
     fn meter_request(&self, asked: &DatumAsked) -> dlt645::MeterRequest {
-        let wish = match asked {
-            DatumAsked::Item(_, item) => Wish::Read {
+        let operation = match asked {
+            DatumAsked::Item(_, item) => MeterOperation::Read {
                 id: item.id,
                 length: item.length(),
             },
-            DatumAsked::MeterAddress(_) => Wish::ReadAddress,
+            DatumAsked::MeterAddress(_) => MeterOperation::ReadAddress,
         };
         dlt645::MeterRequest {
             // Only a meter is asked for data.
             address: self.address.meter().unwrap_or(Address::ANY),
-            wish,
+            operation,
         }
     }
 

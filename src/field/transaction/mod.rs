@@ -18,7 +18,7 @@ use crate::spec::raw::{End, Question};
 use crate::spec::{BusAddress, Framing};
 
 use self::request::{Outcome, Request, RequestBody};
-use super::dlt645::ask::{Joined, Joining, Wish};
+use super::dlt645::ask::{MeterOperation, Reassembly, ReassemblyResult};
 use super::dlt645::{self, frame};
 use super::modbus::{Data, Reply};
 use super::raw;
@@ -26,7 +26,7 @@ use crate::field::line::silence::Silence;
 use crate::field::modbus::rtu::Verdict;
 use crate::field::modbus::write::Call;
 use crate::field::modbus::{ascii, rtu};
-use crate::field::receiver::{Heard, Mismatch};
+use crate::field::receiver::{Mismatch, OtherTraffic};
 
 /// How a transaction goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub struct Transaction {
     request: Vec<u8>,
     receiver: FrameReceiver,
     /// What the receivers heard that were replaced.
-    heard: Heard,
+    traffic: OtherTraffic,
     /// Bytes of the last reply, as far as that is known; for measuring.
     reply: Option<usize>,
     frames: u32,
@@ -57,32 +57,32 @@ enum FrameReceiver {
     /// The length of the reply's PDU, and the receiver.
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
-    Meter(dlt645::MeterRequest, Option<Joining>, dlt645::Receiver),
+    Meter(dlt645::MeterRequest, Option<Reassembly>, dlt645::Receiver),
     Raw(Arc<Question>, raw::Receiver),
 }
 
 impl Transaction {
     /// Builds the transaction of this request on a line of this framing.
     #[must_use]
-    pub fn new(job: &Request, framing: Framing) -> Self {
-        let (request, ear) = match (&job.body, framing) {
+    pub fn new(request: &Request, framing: Framing) -> Self {
+        let (frame, receiver) = match (&request.body, framing) {
             (RequestBody::Modbus(ask), framing) => modbus(Call::Read(*ask), framing),
             (RequestBody::Write(write), framing) => modbus(Call::Write(write.clone()), framing),
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
                 let receiver = raw::Receiver::new((question.reply.clone(), request));
-                let ear = FrameReceiver::Raw(Arc::clone(question), receiver);
-                (request.to_vec(), ear)
+                let receiver = FrameReceiver::Raw(Arc::clone(question), receiver);
+                (request.to_vec(), receiver)
             }
         };
         Transaction {
-            request,
-            receiver: ear,
-            heard: Heard::default(),
+            request: frame,
+            receiver,
+            traffic: OtherTraffic::default(),
             reply: None,
             frames: 1,
-            to: job.to,
+            to: request.to,
         }
     }
 
@@ -95,20 +95,20 @@ impl Transaction {
     /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) -> Option<Step> {
         match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Rtu(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Ascii(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Ascii(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Meter(_, _, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.meter(verdict))
             }
-            FrameReceiver::Raw(_, ear) => {
-                let verdict = ear.push(bytes)?;
+            FrameReceiver::Raw(_, receiver) => {
+                let verdict = receiver.push(bytes)?;
                 Some(self.raw(verdict))
             }
         }
@@ -117,20 +117,20 @@ impl Transaction {
     /// Notes that the line has been silent for [`Transaction::pause`].
     pub fn silence(&mut self) -> Option<Step> {
         match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Rtu(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Ascii(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Ascii(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Meter(_, _, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.meter(verdict))
             }
-            FrameReceiver::Raw(_, ear) => {
-                let verdict = ear.silence()?;
+            FrameReceiver::Raw(_, receiver) => {
+                let verdict = receiver.silence()?;
                 Some(self.raw(verdict))
             }
         }
@@ -151,10 +151,10 @@ impl Transaction {
 
     fn is_full(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.is_full(),
-            FrameReceiver::Ascii(_, ear) => ear.is_full(),
-            FrameReceiver::Meter(_, _, ear) => ear.is_full(),
-            FrameReceiver::Raw(_, ear) => ear.is_full(),
+            FrameReceiver::Rtu(_, receiver) => receiver.is_full(),
+            FrameReceiver::Ascii(_, receiver) => receiver.is_full(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.is_full(),
+            FrameReceiver::Raw(_, receiver) => receiver.is_full(),
         }
     }
 
@@ -162,10 +162,10 @@ impl Transaction {
     #[must_use]
     pub fn may_go_on(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.may_go_on(),
-            FrameReceiver::Ascii(_, ear) => ear.may_go_on(),
-            FrameReceiver::Meter(_, _, ear) => ear.may_go_on(),
-            FrameReceiver::Raw(_, ear) => ear.may_go_on(),
+            FrameReceiver::Rtu(_, receiver) => receiver.may_go_on(),
+            FrameReceiver::Ascii(_, receiver) => receiver.may_go_on(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.may_go_on(),
+            FrameReceiver::Raw(_, receiver) => receiver.may_go_on(),
         }
     }
 
@@ -201,32 +201,32 @@ impl Transaction {
     }
 
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
-        use crate::field::receiver::Verdict::{Reply as Heard, Spoiled};
+        use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
         let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
-        let FrameReceiver::Meter(ask, joining, _) = &mut self.receiver else {
+        let FrameReceiver::Meter(ask, reassembly, _) = &mut self.receiver else {
             return garbled;
         };
         let part = match verdict {
-            Heard(dlt645::Reply::Answer(part)) => part,
-            Heard(dlt645::Reply::Refusal(word)) => {
+            Received(dlt645::Reply::Answer(part)) => part,
+            Received(dlt645::Reply::Refusal(word)) => {
                 self.reply = Some(frame::len(1));
                 return Step::Over(Outcome::Refused(word));
             }
-            Heard(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
+            Received(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
             Spoiled => return garbled,
         };
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
-        let joined = match (joining.take(), &ask.wish) {
-            (Some(joining), _) => joining.go_on(part),
-            (None, Wish::Read { id, length }) => Joining::begin(*id, *length, part),
-            (None, _) => Joined::Whole(part.data),
+        let reassembled = match (reassembly.take(), &ask.operation) {
+            (Some(reassembly), _) => reassembly.go_on(part),
+            (None, MeterOperation::Read { id, length }) => Reassembly::begin(*id, *length, part),
+            (None, _) => ReassemblyResult::Whole(part.data),
         };
-        match joined {
-            Joined::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
-            Joined::Unfit => garbled,
-            Joined::Next(ask, joining) => {
+        match reassembled {
+            ReassemblyResult::Whole(data) => Step::Over(Outcome::Answered(Data::Bytes(data))),
+            ReassemblyResult::Unfit => garbled,
+            ReassemblyResult::Next(ask, reassembly) => {
                 self.collect();
-                (self.request, self.receiver) = meter(ask, Some(joining));
+                (self.request, self.receiver) = meter(ask, Some(reassembly));
                 self.frames = self.frames.saturating_add(1);
                 Step::Again
             }
@@ -273,10 +273,10 @@ impl Transaction {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.is_reading(),
-            FrameReceiver::Ascii(_, ear) => ear.is_reading(),
-            FrameReceiver::Meter(_, _, ear) => ear.is_reading(),
-            FrameReceiver::Raw(_, ear) => ear.is_reading(),
+            FrameReceiver::Rtu(_, receiver) => receiver.is_reading(),
+            FrameReceiver::Ascii(_, receiver) => receiver.is_reading(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.is_reading(),
+            FrameReceiver::Raw(_, receiver) => receiver.is_reading(),
         }
     }
 
@@ -285,10 +285,10 @@ impl Transaction {
     #[must_use]
     pub fn missing(&self) -> Option<usize> {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.missing(),
-            FrameReceiver::Ascii(_, ear) => ear.missing(),
-            FrameReceiver::Meter(_, _, ear) => ear.missing(),
-            FrameReceiver::Raw(_, ear) => ear.missing(),
+            FrameReceiver::Rtu(_, receiver) => receiver.missing(),
+            FrameReceiver::Ascii(_, receiver) => receiver.missing(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.missing(),
+            FrameReceiver::Raw(_, receiver) => receiver.missing(),
         }
     }
 
@@ -296,10 +296,10 @@ impl Transaction {
     #[must_use]
     pub fn miss(&self) -> Miss {
         match &self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.miss(),
-            FrameReceiver::Ascii(_, ear) => ear.miss(),
-            FrameReceiver::Meter(_, _, ear) => ear.miss(),
-            FrameReceiver::Raw(_, ear) => ear.miss(),
+            FrameReceiver::Rtu(_, receiver) => receiver.miss(),
+            FrameReceiver::Ascii(_, receiver) => receiver.miss(),
+            FrameReceiver::Meter(_, _, receiver) => receiver.miss(),
+            FrameReceiver::Raw(_, receiver) => receiver.miss(),
         }
     }
 
@@ -314,20 +314,22 @@ impl Transaction {
     /// the line: a frame that the asked unit sent in place of the reply, or under the address
     /// of another unit, is no straggler.
     #[must_use]
-    pub fn end(mut self, outcome: Outcome) -> (Outcome, Heard) {
+    pub fn end(mut self, outcome: Outcome) -> (Outcome, OtherTraffic) {
         let asked = self.asked();
         self.collect();
-        let misaddressed = self.heard.misaddressed.take().map(BusAddress::Modbus);
+        let misaddressed = self.traffic.misaddressed.take().map(BusAddress::Modbus);
         if outcome == Outcome::Missed(Miss::Foreign) {
             let owner = |sender: &BusAddress| Some(*sender) != misaddressed;
-            self.heard.overheard.retain(owner);
+            self.traffic.overheard.retain(owner);
         }
-        match (outcome, self.heard.mismatch.take()) {
+        match (outcome, self.traffic.mismatch.take()) {
             (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
-                self.heard.overheard.retain(|sender| Some(*sender) != asked);
-                (Outcome::Mismatched(mismatch), self.heard)
+                self.traffic
+                    .overheard
+                    .retain(|sender| Some(*sender) != asked);
+                (Outcome::Mismatched(mismatch), self.traffic)
             }
-            (outcome, _) => (outcome, self.heard),
+            (outcome, _) => (outcome, self.traffic),
         }
     }
 
@@ -340,22 +342,22 @@ impl Transaction {
     }
 
     fn collect(&mut self) {
-        let heard = match &mut self.receiver {
-            FrameReceiver::Rtu(_, ear) => ear.take_heard(),
-            FrameReceiver::Ascii(_, ear) => ear.take_heard(),
-            FrameReceiver::Meter(ask, _, ear) => {
-                let mut heard = ear.take_heard();
-                let others = heard.overheard.len();
+        let traffic = match &mut self.receiver {
+            FrameReceiver::Rtu(_, receiver) => receiver.take_traffic(),
+            FrameReceiver::Ascii(_, receiver) => receiver.take_traffic(),
+            FrameReceiver::Meter(ask, _, receiver) => {
+                let mut traffic = receiver.take_traffic();
+                let others = traffic.overheard.len();
                 let asked = BusAddress::Dlt645(ask.address);
-                heard.overheard.retain(|sender| !asked.means(*sender));
-                if heard.overheard.len() < others {
-                    heard.mismatch = Some(Mismatch::OtherDatum);
+                traffic.overheard.retain(|sender| !asked.means(*sender));
+                if traffic.overheard.len() < others {
+                    traffic.mismatch = Some(Mismatch::OtherDatum);
                 }
-                heard
+                traffic
             }
-            FrameReceiver::Raw(_, ear) => ear.take_heard(),
+            FrameReceiver::Raw(_, receiver) => receiver.take_traffic(),
         };
-        self.heard.add(heard);
+        self.traffic.add(traffic);
     }
 }
 
@@ -376,11 +378,11 @@ fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
     }
 }
 
-fn meter(ask: dlt645::MeterRequest, joining: Option<Joining>) -> (Vec<u8>, FrameReceiver) {
+fn meter(ask: dlt645::MeterRequest, reassembly: Option<Reassembly>) -> (Vec<u8>, FrameReceiver) {
     let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
     request.extend(ask.frame().seal());
     let receiver = dlt645::Receiver::new(ask.clone());
-    (request, FrameReceiver::Meter(ask, joining, receiver))
+    (request, FrameReceiver::Meter(ask, reassembly, receiver))
 }
 
 /// Listens to what passes by while no request is under way, in the protocol of the last
@@ -401,20 +403,26 @@ pub enum IdleListener {
 #[derive(Clone, Debug, Default)]
 pub struct RawIdleListener {
     last: Option<(BusAddress, raw::Receiver)>,
-    heard: Heard,
+    traffic: OtherTraffic,
 }
 
 impl RawIdleListener {
     fn push(&mut self, bytes: &[u8]) {
-        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.push(bytes));
+        let verdict = self
+            .last
+            .as_mut()
+            .and_then(|(_, receiver)| receiver.push(bytes));
         if self.last.is_none() {
-            self.heard.count_noise(bytes.len());
+            self.traffic.count_noise(bytes.len());
         }
         self.judge(verdict);
     }
 
     fn silence(&mut self) {
-        let verdict = self.last.as_mut().and_then(|(_, ear)| ear.silence());
+        let verdict = self
+            .last
+            .as_mut()
+            .and_then(|(_, receiver)| receiver.silence());
         self.judge(verdict);
     }
 
@@ -425,13 +433,13 @@ impl RawIdleListener {
         };
         let last = self.take_noise();
         let reply = matches!(verdict, raw::receive::Verdict::Reply(_));
-        self.heard.overheard.extend(last.filter(|_| reply));
+        self.traffic.overheard.extend(last.filter(|_| reply));
     }
 
     /// Takes the bytes that were not the reply; returns the address that was asked.
     fn take_noise(&mut self) -> Option<BusAddress> {
-        let (asked, mut ear) = self.last.take()?;
-        self.heard.add(ear.take_heard());
+        let (asked, mut receiver) = self.last.take()?;
+        self.traffic.add(receiver.take_traffic());
         Some(asked)
     }
 }
@@ -447,8 +455,8 @@ impl IdleListener {
     }
 
     /// Goes on listening after this transaction.
-    pub fn follow(&mut self, dialogue: &Transaction) {
-        match (&dialogue.receiver, &self) {
+    pub fn follow(&mut self, transaction: &Transaction) {
+        match (&transaction.receiver, &self) {
             (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
             | (FrameReceiver::Ascii(..), IdleListener::Ascii(_))
             | (FrameReceiver::Meter(..), IdleListener::Meter(_)) => {}
@@ -457,10 +465,10 @@ impl IdleListener {
             (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
-                let ear = raw::Receiver::new((question.reply.clone(), request));
-                let heard = self.take_heard();
-                let last = Some((dialogue.to, ear));
-                *self = IdleListener::Raw(RawIdleListener { last, heard });
+                let receiver = raw::Receiver::new((question.reply.clone(), request));
+                let traffic = self.take_traffic();
+                let last = Some((transaction.to, receiver));
+                *self = IdleListener::Raw(RawIdleListener { last, traffic });
             }
         }
     }
@@ -468,20 +476,20 @@ impl IdleListener {
     /// Takes the bytes that came.
     pub fn push(&mut self, bytes: &[u8]) {
         match self {
-            IdleListener::Rtu(ear) => drop(ear.push(bytes)),
-            IdleListener::Ascii(ear) => drop(ear.push(bytes)),
-            IdleListener::Meter(ear) => drop(ear.push(bytes)),
-            IdleListener::Raw(ear) => ear.push(bytes),
+            IdleListener::Rtu(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Ascii(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Meter(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Raw(receiver) => receiver.push(bytes),
         }
     }
 
     /// Notes that the line has fallen silent.
     pub fn silence(&mut self) {
         match self {
-            IdleListener::Rtu(ear) => drop(ear.silence()),
-            IdleListener::Ascii(ear) => drop(ear.silence()),
-            IdleListener::Meter(ear) => drop(ear.silence()),
-            IdleListener::Raw(ear) => ear.silence(),
+            IdleListener::Rtu(receiver) => drop(receiver.silence()),
+            IdleListener::Ascii(receiver) => drop(receiver.silence()),
+            IdleListener::Meter(receiver) => drop(receiver.silence()),
+            IdleListener::Raw(receiver) => receiver.silence(),
         }
     }
 
@@ -489,23 +497,23 @@ impl IdleListener {
     #[must_use]
     pub fn is_reading(&self) -> bool {
         match self {
-            IdleListener::Rtu(ear) => ear.is_reading(),
-            IdleListener::Ascii(ear) => ear.is_reading(),
-            IdleListener::Meter(ear) => ear.is_reading(),
-            IdleListener::Raw(ear) => match &ear.last {
-                Some((_, ear)) => ear.is_reading(),
+            IdleListener::Rtu(receiver) => receiver.is_reading(),
+            IdleListener::Ascii(receiver) => receiver.is_reading(),
+            IdleListener::Meter(receiver) => receiver.is_reading(),
+            IdleListener::Raw(receiver) => match &receiver.last {
+                Some((_, receiver)) => receiver.is_reading(),
                 None => false,
             },
         }
     }
 
     /// Returns what was heard since the last call.
-    pub fn take_heard(&mut self) -> Heard {
+    pub fn take_traffic(&mut self) -> OtherTraffic {
         match self {
-            IdleListener::Rtu(ear) => ear.take_heard(),
-            IdleListener::Ascii(ear) => ear.take_heard(),
-            IdleListener::Meter(ear) => ear.take_heard(),
-            IdleListener::Raw(ear) => std::mem::take(&mut ear.heard),
+            IdleListener::Rtu(receiver) => receiver.take_traffic(),
+            IdleListener::Ascii(receiver) => receiver.take_traffic(),
+            IdleListener::Meter(receiver) => receiver.take_traffic(),
+            IdleListener::Raw(receiver) => std::mem::take(&mut receiver.traffic),
         }
     }
 }
@@ -530,10 +538,10 @@ mod tests {
             behind_check: 0,
             preamble: None,
         };
-        let ear = raw::Receiver::new((shape, b"#03\r"));
+        let receiver = raw::Receiver::new((shape, b"#03\r"));
         IdleListener::Raw(RawIdleListener {
-            last: Some((ASKED, ear)),
-            heard: Heard::default(),
+            last: Some((ASKED, receiver)),
+            traffic: OtherTraffic::default(),
         })
     }
 
@@ -543,11 +551,11 @@ mod tests {
         passing.push(b"\xFF>12");
         assert!(passing.is_reading());
         passing.push(b"34\r");
-        let heard = passing.take_heard();
-        assert_eq!((heard.overheard, heard.noise), (vec![ASKED], 1));
+        let traffic = passing.take_traffic();
+        assert_eq!((traffic.overheard, traffic.noise), (vec![ASKED], 1));
         passing.push(b">1234\r");
-        let heard = passing.take_heard();
-        assert_eq!((heard.overheard, heard.noise), (Vec::new(), 6));
+        let traffic = passing.take_traffic();
+        assert_eq!((traffic.overheard, traffic.noise), (Vec::new(), 6));
     }
 
     #[test]
@@ -555,6 +563,6 @@ mod tests {
         let mut passing = after_the_question();
         passing.push(b"1234");
         passing.silence();
-        assert_eq!(passing.take_heard().overheard, Vec::new());
+        assert_eq!(passing.take_traffic().overheard, Vec::new());
     }
 }

@@ -54,7 +54,7 @@ pub struct Request {
     /// Whether its value is given up: its reply cannot be told from an older one and there is
     /// no time for a probe.
     pub(crate) gives_up: bool,
-    /// Why the request is made although its place in the plan has not come.
+    /// Why the request is made although it is not due by the plan.
     pub(crate) probe: Option<Probe>,
 }
 

@@ -65,7 +65,7 @@ impl Fleet {
             let judged = change
                 .liveness
                 .then(|| d.watch.judge_by(now.mono, to.liveness));
-            self.settle(now.mono, *device, judged.flatten(), &mut silenced);
+            self.apply(now.mono, *device, judged.flatten(), &mut silenced);
             if change.moved {
                 self.follow_port(now, *device, &mut silenced);
             }
@@ -76,11 +76,11 @@ impl Fleet {
     /// Forgets all that is known of this device.
     fn forget(&mut self, now: Now, spec: &Spec, device: DeviceId) {
         let fresh = spec.device(device).map(|d| Device::new(d, now.mono));
-        // The deadline is removed first, by way of `settle`.
+        // The deadline is removed first, by way of `apply`.
         if let Some(d) = self.devices.get_mut(device.index()) {
             d.retired = true;
         }
-        self.settle(now.mono, device, None, &mut BTreeSet::new());
+        self.apply(now.mono, device, None, &mut BTreeSet::new());
         if let (Some(d), Some(fresh)) = (self.devices.get_mut(device.index()), fresh) {
             *d = fresh;
         }
@@ -94,7 +94,7 @@ impl Fleet {
         let port = self.ports.get(d.port.index());
         let down = port.and_then(Port::down_for);
         let change = d.watch.on_port(now.mono, down);
-        self.settle(now.mono, device, change, silenced);
+        self.apply(now.mono, device, change, silenced);
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         std::iter::from_fn(|| fleet.poll())
             .filter_map(|out| match out {
                 Output::Want { device, online, .. } => Some((device, online)),
-                Output::Notice(_) => None,
+                Output::LogEvent(_) => None,
             })
             .collect()
     }

@@ -89,7 +89,7 @@ fn polled(device: u32, evidence: Evidence) -> FieldEvent {
     }
 }
 
-fn settle(fleet: &mut Fleet) -> Vec<Output> {
+fn drain(fleet: &mut Fleet) -> Vec<Output> {
     std::iter::from_fn(|| fleet.poll()).collect()
 }
 
@@ -103,14 +103,14 @@ fn a_device_that_answers_is_wanted_online_and_told_once() {
     fleet.on_field(at(2), &polled(0, ANSWER));
     let device = DeviceId(0);
     assert_eq!(
-        settle(&mut fleet),
+        drain(&mut fleet),
         [
             Output::Want {
                 device,
                 online: true,
                 why_not: None,
             },
-            Output::Notice(Notice::Appeared { device })
+            Output::LogEvent(FleetLogEvent::Appeared { device })
         ]
     );
 }
@@ -122,10 +122,10 @@ fn silence_comes_by_the_clock_even_when_no_further_poll_does() {
     for s in [2, 3, 4] {
         fleet.on_field(at(s), &polled(0, MISS));
     }
-    settle(&mut fleet);
+    drain(&mut fleet);
     assert_eq!(fleet.wake_at().map(|w| w.at), Some(at(6).mono));
     fleet.on_time(at(6));
-    let out = settle(&mut fleet);
+    let out = drain(&mut fleet);
     assert_eq!(
         out.first(),
         Some(&Output::Want {
@@ -157,7 +157,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
     for d in 0..3 {
         fleet.on_field(at(1), &polled(d, ANSWER));
     }
-    settle(&mut fleet);
+    drain(&mut fleet);
     fleet.on_field(
         at(2),
         &FieldEvent::PortDown {
@@ -165,16 +165,12 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
             why: "no such device".into(),
         },
     );
-    assert_eq!(
-        settle(&mut fleet),
-        [],
-        "a grace before anyone is logged out"
-    );
+    assert_eq!(drain(&mut fleet), [], "a grace before anyone is logged out");
     fleet.on_time(at(31));
-    assert_eq!(settle(&mut fleet), [], "until the grace is over");
+    assert_eq!(drain(&mut fleet), [], "until the grace is over");
     fleet.on_time(at(32));
     assert_eq!(
-        settle(&mut fleet),
+        drain(&mut fleet),
         [
             Output::Want {
                 device: DeviceId(0),
@@ -186,7 +182,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
                 online: false,
                 why_not: Some(LogoutReason::PortDown),
             },
-            Output::Notice(Notice::PortSilenced {
+            Output::LogEvent(FleetLogEvent::PortSilenced {
                 port: PortId(0),
                 devices: vec![DeviceId(0), DeviceId(1)],
                 why: "no such device".into()
@@ -201,7 +197,7 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
     let mut fleet = Fleet::new(&spec(), at(0));
     fleet.on_field(at(1), &polled(0, ANSWER));
     fleet.on_field(at(3), &polled(1, ANSWER));
-    settle(&mut fleet);
+    drain(&mut fleet);
     let down = FieldEvent::PortDown {
         port: PortId(0),
         why: "gone".into(),
@@ -210,11 +206,11 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
     let mut told = 0;
     for s in 5..40 {
         fleet.on_time(at(s));
-        let out = settle(&mut fleet);
+        let out = drain(&mut fleet);
         told += out
             .iter()
             .filter(|o| match o {
-                Output::Notice(Notice::PortSilenced { devices, .. }) => devices.len() == 2,
+                Output::LogEvent(FleetLogEvent::PortSilenced { devices, .. }) => devices.len() == 2,
                 _ => false,
             })
             .count();
@@ -237,14 +233,14 @@ fn one_that_comes_and_goes_is_kept_offline_until_it_is_steadier_and_told_once() 
         };
         fleet.on_field(now, &polled(0, evidence));
         fleet.on_time(now);
-        for output in settle(&mut fleet) {
+        for output in drain(&mut fleet) {
             match output {
                 Output::Want { online, .. } => wants.push((second, online)),
-                Output::Notice(Notice::Held { .. } | Notice::LetGo { .. }) => {
+                Output::LogEvent(FleetLogEvent::Held { .. } | FleetLogEvent::LetGo { .. }) => {
                     notices.push(second);
                     last = second;
                 }
-                Output::Notice(_) => {}
+                Output::LogEvent(_) => {}
             }
         }
     }

@@ -94,7 +94,7 @@ impl Coordinator {
             published: counters.published,
             unanswered: counters.unanswered,
             throttled: counters.throttled,
-            barred: counters.blocked,
+            refused: counters.blocked,
             kicked: counters.kicked,
             logouts: LogoutReason::WORDS
                 .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))
@@ -118,7 +118,7 @@ impl Coordinator {
             connects: link.connects,
             online: self.cloud.online() as u64,
             wanted: self.statistics.wanted() as u64,
-            takeover_ms: link.takeover.map(millis),
+            takeover_ms: link.all_online_after.map(millis),
             last_failure: link
                 .failure
                 .as_ref()
@@ -205,7 +205,7 @@ impl Coordinator {
             Session::In => Presence::Online,
             Session::LoggingIn | Session::LoggingOut => Presence::Changing,
             Session::Out => Presence::Offline,
-            Session::Barred { .. } => Presence::Refused,
+            Session::RetryBlocked { .. } => Presence::Refused,
         }
     }
 
@@ -234,7 +234,7 @@ impl Coordinator {
         }
         match self.fleet.life(id) {
             Some(fleet::Life::Silent { because, .. }) => {
-                let words = fleet::Notice::Silent {
+                let words = fleet::FleetLogEvent::Silent {
                     device: id,
                     because,
                 };
@@ -270,7 +270,7 @@ impl Coordinator {
                 next("no longer kept offline", Some(until)),
             );
         }
-        if let Session::Barred { until, code } = self.cloud.session(id) {
+        if let Session::RetryBlocked { until, code } = self.cloud.session(id) {
             let why = format!("refused by the platform, {}", code.words());
             return (Some(why), next("tried again", Some(until)));
         }
@@ -307,7 +307,7 @@ impl Coordinator {
             }
             Session::LoggingIn => (Some("its log-in is under way".into()), None),
             Session::LoggingOut => (Some("its log-out is under way".into()), None),
-            Session::Out | Session::In | Session::Barred { .. } => {
+            Session::Out | Session::In | Session::RetryBlocked { .. } => {
                 let then = self.cloud.waits_for(id);
                 (Some(format!("waits for its {then}")), None)
             }

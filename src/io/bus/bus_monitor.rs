@@ -18,7 +18,7 @@ use super::line::Opener;
 use crate::base::{Mono, Now};
 use crate::io::system::clock::Clock;
 use crate::spec::SerialSpec;
-use crate::trace::{Line, Seen, What};
+use crate::trace::{Line, TraceEvent, What};
 
 /// How many listeners one port may have at the same time.
 pub const LISTENERS: usize = 4;
@@ -45,27 +45,27 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Room {
-    listeners: Vec<Ear>,
+    listeners: Vec<Subscriber>,
     /// The first event for a new listener, and the clock that gives its time.
     line: Option<(Clock, Line)>,
 }
 
 #[derive(Debug)]
-struct Ear {
-    inbox: mpsc::Sender<Seen>,
+struct Subscriber {
+    inbox: mpsc::Sender<TraceEvent>,
     missing: u64,
 }
 
 /// A listener. It stops listening when dropped.
 #[derive(Debug)]
 pub struct Listener {
-    events: mpsc::Receiver<Seen>,
+    events: mpsc::Receiver<TraceEvent>,
     shared: Arc<Shared>,
 }
 
 /// The error of a port that already has [`LISTENERS`] listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crowded;
+pub struct TooManyListeners;
 
 impl BusMonitor {
     /// Whether there is a listener.
@@ -114,12 +114,12 @@ impl BusMonitor {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             match &room.line {
-                Some((_, Line::Open(manners))) => Some(manners.tuned(serial)),
+                Some((_, Line::Open(settings))) => Some(settings.tuned(serial)),
                 Some((_, Line::Closed { .. })) | None => None,
             }
         };
-        if let Some(manners) = open {
-            self.line(clock, Line::Open(manners));
+        if let Some(settings) = open {
+            self.line(clock, Line::Open(settings));
         }
     }
 
@@ -127,16 +127,17 @@ impl BusMonitor {
     ///
     /// # Errors
     /// There are too many listeners already.
-    pub fn listen(&self) -> Result<Listener, Crowded> {
+    pub fn listen(&self) -> Result<Listener, TooManyListeners> {
         let (inbox, events) = mpsc::channel(INBOX);
         let mut room = self
             .shared
             .room
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        room.listeners.retain(|ear| !ear.inbox.is_closed());
+        room.listeners
+            .retain(|subscriber| !subscriber.inbox.is_closed());
         if room.listeners.len() >= LISTENERS {
-            return Err(Crowded);
+            return Err(TooManyListeners);
         }
         if let Some((clock, line)) = &room.line {
             let first = seen(clock.now(), What::Line(line.clone()));
@@ -144,7 +145,7 @@ impl BusMonitor {
             let _ = inbox.try_send(first);
         }
         if !self.shared.ended.load(Ordering::Acquire) {
-            room.listeners.push(Ear { inbox, missing: 0 });
+            room.listeners.push(Subscriber { inbox, missing: 0 });
         }
         self.shared.listening.fetch_add(1, Ordering::Relaxed);
         drop(room);
@@ -176,26 +177,26 @@ impl BusMonitor {
         };
         let contended = self.shared.contended.swap(0, Ordering::Relaxed);
         let seen = seen(at, what);
-        room.listeners.retain_mut(|ear| {
-            ear.missing += contended as u64;
-            ear.hear(&seen)
+        room.listeners.retain_mut(|subscriber| {
+            subscriber.missing += contended as u64;
+            subscriber.hear(&seen)
         });
     }
 }
 
-fn seen(at: Now, what: What) -> Seen {
-    Seen {
+fn seen(at: Now, what: What) -> TraceEvent {
+    TraceEvent {
         at: at.mono,
         wall: at.wall,
         what,
     }
 }
 
-impl Ear {
+impl Subscriber {
     /// Hands the event to the listener; returns whether it still listens.
-    fn hear(&mut self, seen: &Seen) -> bool {
+    fn hear(&mut self, seen: &TraceEvent) -> bool {
         if self.missing > 0 {
-            let missing = Seen {
+            let missing = TraceEvent {
                 what: What::Missing {
                     events: self.missing,
                 },
@@ -223,12 +224,12 @@ impl Ear {
 
 impl Listener {
     /// Returns the next event; `None` when the port has been taken out of service.
-    pub async fn next(&mut self) -> Option<Seen> {
+    pub async fn next(&mut self) -> Option<TraceEvent> {
         self.events.recv().await
     }
 
     /// Returns the next event if one waits.
-    pub fn try_next(&mut self) -> Option<Seen> {
+    pub fn try_next(&mut self) -> Option<TraceEvent> {
         self.events.try_recv().ok()
     }
 }
@@ -258,7 +259,7 @@ pub enum NotMonitored {
     },
     /// There are too many listeners already.
     #[error("{LISTENERS} are listening to this port already")]
-    Crowded,
+    TooManyListeners,
 }
 
 fn known_as(known: &[String]) -> String {
@@ -302,7 +303,8 @@ impl BusMonitors {
                 known: all.keys().cloned().collect(),
             });
         };
-        tap.listen().map_err(|Crowded| NotMonitored::Crowded)
+        tap.listen()
+            .map_err(|TooManyListeners| NotMonitored::TooManyListeners)
     }
 }
 
@@ -375,8 +377,8 @@ mod tests {
         let LineSpec::Serial(own) = &spec.line else {
             panic!("not a serial line");
         };
-        let settings = |seen: Option<Seen>| match seen.unwrap().what {
-            What::Line(Line::Open(manners)) => manners.settings.unwrap(),
+        let settings = |seen: Option<TraceEvent>| match seen.unwrap().what {
+            What::Line(Line::Open(settings)) => settings.settings.unwrap(),
             other => panic!("{other:?}"),
         };
         let tuned = SerialSpec {
@@ -417,7 +419,7 @@ mod tests {
     async fn a_port_has_only_so_many_listeners() {
         let (tap, clock) = (BusMonitor::default(), Clock::system());
         let all: Vec<_> = (0..LISTENERS).map(|_| tap.listen().unwrap()).collect();
-        assert_eq!(tap.listen().unwrap_err(), Crowded);
+        assert_eq!(tap.listen().unwrap_err(), TooManyListeners);
         drop(all);
         let _one = tap.listen().unwrap();
         tap.say(&clock, || What::Pause);

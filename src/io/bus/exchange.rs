@@ -30,7 +30,7 @@ use crate::field::line::pauses::Pauses;
 use crate::field::line::silence::Silence;
 use crate::field::modbus::ascii;
 use crate::field::modbus::tcp::Stream;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::IdleListener;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{Framing, LineSpec, SerialSpec};
@@ -43,13 +43,13 @@ use crate::io::bus::port_thread::LONGEST_DOZE;
 use crate::io::system::clock::Clock;
 
 mod flood;
-mod many;
-mod plain;
+mod in_flight;
+mod serial;
 mod tcp;
 
 use self::flood::{Flood, Inflow};
-use self::many::Flight;
-pub use self::many::Landed;
+pub use self::in_flight::FinishedRequest;
+use self::in_flight::InFlightRequest;
 
 /// A sender that talks for this long before a request is not going to stop for it.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -85,7 +85,7 @@ pub struct Exchange {
     /// Is told what happens on the line.
     tap: BusMonitor,
     silence: Silence,
-    speech: Speech,
+    framer: Framer,
     /// The port's own settings, if it is a tty, …
     own: Option<Arc<SerialSpec>>,
     /// … and the settings that the tty has now.
@@ -110,7 +110,7 @@ pub struct Exchange {
     /// (Modbus TCP).
     strayed: u32,
     /// Requests whose replies are awaited (Modbus TCP), in the order they were sent.
-    flights: Vec<Flight>,
+    in_flight: Vec<InFlightRequest>,
     inflow: Inflow,
     /// How many reads were made since other tasks had their turn.
     bites: u32,
@@ -118,10 +118,10 @@ pub struct Exchange {
 }
 
 #[derive(Debug)]
-enum Speech {
+enum Framer {
     /// Frames without transaction ids, with the listener for frames that pass while no request
     /// is outstanding.
-    Plain(Framing, IdleListener),
+    Serial(Framing, IdleListener),
     /// Modbus TCP with its MBAP header, over the life of the connection.
     Tcp(Stream),
 }
@@ -136,9 +136,9 @@ pub struct Ended {
     /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
     /// What was heard since the last transaction, before the request was sent.
-    pub passed_by: Heard,
+    pub passed_by: OtherTraffic,
     /// What was heard during the transaction besides the reply.
-    pub heard: Heard,
+    pub traffic: OtherTraffic,
 }
 
 /// How a line was lost, or became of no further use.
@@ -171,9 +171,9 @@ impl Exchange {
             clock,
             tap,
             silence: Silence::of(spec),
-            speech: match spec.framing() {
-                Some(framing) => Speech::Plain(framing, IdleListener::new(framing)),
-                None => Speech::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
+            framer: match spec.framing() {
+                Some(framing) => Framer::Serial(framing, IdleListener::new(framing)),
+                None => Framer::Tcp(Stream::numbering_from(number, connection.transaction_ids)),
             },
             pauses: Pauses::new(
                 match spec {
@@ -193,7 +193,7 @@ impl Exchange {
             ended: 0,
             heard_since: false,
             strayed: 0,
-            flights: Vec::new(),
+            in_flight: Vec::new(),
             inflow: Inflow::new(spec, clock.now().mono),
             bites: 0,
             buffer: Box::new([0; BITE + ascii::MAX_FRAME]),
@@ -204,9 +204,9 @@ impl Exchange {
     /// this connection is used again soon.
     #[must_use]
     pub const fn next_number(&self) -> Option<u16> {
-        match &self.speech {
-            Speech::Tcp(stream) => Some(stream.next_number()),
-            Speech::Plain(..) => None,
+        match &self.framer {
+            Framer::Tcp(stream) => Some(stream.next_number()),
+            Framer::Serial(..) => None,
         }
     }
 
@@ -241,15 +241,15 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn listen(&mut self, until: Mono) -> Result<Heard, Lost> {
+    pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
-            let reading = matches!(&self.speech, Speech::Plain(_, r) if r.is_reading());
+            let reading = matches!(&self.framer, Framer::Serial(_, r) if r.is_reading());
             let wake = if reading { frame_end.min(until) } else { until };
             match self.read_until(wake).await {
                 Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
-                    if let Speech::Plain(_, passing) = &mut self.speech
+                    if let Framer::Serial(_, passing) = &mut self.framer
                         && self.clock.now().mono >= frame_end
                     {
                         if reading {
@@ -261,9 +261,9 @@ impl Exchange {
                 Err(e) => return Err(lost(&e, false)),
             }
             let over = self.clock.now().mono >= until;
-            let heard = self.heard();
-            if over || heard != Heard::default() {
-                return Ok(heard);
+            let traffic = self.traffic();
+            if over || traffic != OtherTraffic::default() {
+                return Ok(traffic);
             }
         }
     }
@@ -272,10 +272,10 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn run(&mut self, job: &Request) -> Result<Ended, Lost> {
-        let ended = match self.speech {
-            Speech::Plain(framing, _) => self.run_plain(job, framing).await,
-            Speech::Tcp(_) => self.run_tcp(job).await,
+    pub async fn run(&mut self, request: &Request) -> Result<Ended, Lost> {
+        let ended = match self.framer {
+            Framer::Serial(framing, _) => self.run_serial(request, framing).await,
+            Framer::Tcp(_) => self.run_tcp(request).await,
         };
         match ended {
             Ok(ended) => {
@@ -291,8 +291,8 @@ impl Exchange {
 
     /// Gives the line the settings that this request needs; returns whether they differ from
     /// the ones before.
-    fn tune(&mut self, job: &Request) -> Result<bool, Lost> {
-        let wanted = job.serial.as_ref().or(self.own.as_ref());
+    fn tune(&mut self, request: &Request) -> Result<bool, Lost> {
+        let wanted = request.serial.as_ref().or(self.own.as_ref());
         let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
             return Ok(false);
         };
@@ -371,10 +371,10 @@ impl Exchange {
         let Some(echo) = self.echo.as_mut().filter(|e| e.is_due()) else {
             return Ok(n);
         };
-        let mut heard = self.buffer[..n].to_vec();
-        echo.strip(&mut heard);
-        let n = heard.len().min(self.buffer.len());
-        self.buffer[..n].copy_from_slice(&heard[..n]);
+        let mut traffic = self.buffer[..n].to_vec();
+        echo.strip(&mut traffic);
+        let n = traffic.len().min(self.buffer.len());
+        self.buffer[..n].copy_from_slice(&traffic[..n]);
         Ok(n)
     }
 
@@ -396,32 +396,37 @@ impl Exchange {
     }
 
     fn pass_by(&mut self, n: usize) {
-        match &mut self.speech {
-            Speech::Plain(_, passing) => passing.push(&self.buffer[..n]),
+        match &mut self.framer {
+            Framer::Serial(_, passing) => passing.push(&self.buffer[..n]),
             // No request is outstanding that the reply could settle.
-            Speech::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
+            Framer::Tcp(stream) => drop(stream.push(&self.buffer[..n])),
         }
     }
 
-    fn heard(&mut self) -> Heard {
-        let mut heard = match &mut self.speech {
-            Speech::Plain(_, passing) => passing.take_heard(),
-            Speech::Tcp(stream) => stream.heard(),
+    fn traffic(&mut self) -> OtherTraffic {
+        let mut traffic = match &mut self.framer {
+            Framer::Serial(_, passing) => passing.take_traffic(),
+            Framer::Tcp(stream) => stream.traffic(),
         };
         if let Some(echo) = &mut self.echo {
-            heard.expected_echoes += echo.take_came();
-            heard.missed_echoes += echo.take_missed();
+            traffic.expected_echoes += echo.take_came();
+            traffic.missed_echoes += echo.take_missed();
         }
-        heard
+        traffic
     }
 
-    fn ended(&self, outcome: Outcome, heard: Heard, turnaround: Option<Duration>) -> Ended {
+    fn ended(
+        &self,
+        outcome: Outcome,
+        traffic: OtherTraffic,
+        turnaround: Option<Duration>,
+    ) -> Ended {
         Ended {
             outcome,
             at: self.clock.now(),
             turnaround,
-            passed_by: Heard::default(),
-            heard,
+            passed_by: OtherTraffic::default(),
+            traffic,
         }
     }
 }

@@ -277,10 +277,10 @@ async fn found(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(vec![(address, port).into()]);
     }
-    let place = LOOKUPS.acquire().await.map_err(io::Error::other)?;
+    let permit = LOOKUPS.acquire().await.map_err(io::Error::other)?;
     let host = host.to_owned();
     let looking = tokio::spawn(async move {
-        let _place = place;
+        let _permit = permit;
         let found = tokio::net::lookup_host((host, port)).await?;
         io::Result::Ok(found.take(ADDRESSES).collect())
     });

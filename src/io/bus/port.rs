@@ -31,8 +31,8 @@
 mod commands;
 mod connection;
 mod echo_statistics;
+mod in_flight;
 mod load;
-mod many;
 mod report;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -46,7 +46,7 @@ use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, R
 use crate::field::line::silence::Silence;
 use crate::field::modbus::in_flight::{Fault, InFlight};
 use crate::field::polled_device::liveness_evidence::evidence_of;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -76,7 +76,7 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::f
 const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// The longest time for which the task does nothing.
-const BREATH: Duration = Duration::from_secs(5);
+const MAX_IDLE: Duration = Duration::from_secs(5);
 
 /// The longest attempt to open a port: the largest `connect_timeout`, and some margin.
 const LONGEST_OPEN: Duration = Duration::from_secs(70);
@@ -152,15 +152,15 @@ pub async fn run_commanded(
     attempted: oneshot::Sender<()>,
     commands: Option<mpsc::Receiver<PortCommand>>,
 ) {
-    let Some(manners) = spec.port(port).cloned() else {
+    let Some(port_spec) = spec.port(port).cloned() else {
         return;
     };
     let Tapped { opener, tap } = source.into();
     let is_tty = matches!(
-        (&manners.line, &opener),
+        (&port_spec.line, &opener),
         (LineSpec::Serial(_), Opener::System)
     );
-    let name = format!("port {}", manners.name);
+    let name = format!("port {}", port_spec.name);
     let now = clock.now();
     let mut schedule = Schedule::new(&spec, port, rng.fork(), now);
     schedule.remember(now.mono, |profile| learned.of(profile));
@@ -169,19 +169,19 @@ pub async fn run_commanded(
     let most = if rests {
         1
     } else {
-        manners.line.most_in_flight()
+        port_spec.line.most_in_flight()
     };
     let mut task = Port {
         schedule,
         report: Report::new(port, spec.clone(), journal, hub, tap.clone(), clock),
         spec,
         learned,
-        silence: Silence::of(&manners.line),
-        backoff: match manners.line {
+        silence: Silence::of(&port_spec.line),
+        backoff: match port_spec.line {
             LineSpec::Serial(_) => Backoff::new(REOPEN.0, REOPEN.1),
             LineSpec::Tcp(_) => Backoff::new(RECONNECT.0, RECONNECT.1),
         },
-        manners,
+        port_spec,
         opener,
         tap: tap.clone(),
         // The numbers of an earlier process are unknown.
@@ -249,7 +249,7 @@ enum End {
 struct Port {
     spec: Arc<Spec>,
     learned: Learned,
-    manners: PortSpec,
+    port_spec: PortSpec,
     opener: Opener,
     tap: BusMonitor,
     schedule: Schedule,
@@ -339,7 +339,7 @@ impl Port {
     /// Whether a device of a TCP endpoint has given a sign of life lately.
     fn answers_others(&self) -> bool {
         let now = self.clock.now().mono;
-        matches!(self.manners.line, LineSpec::Tcp(_))
+        matches!(self.port_spec.line, LineSpec::Tcp(_))
             && self.report.is_up()
             && self.heard_of.values().any(|lives| *lives)
             && now.since(self.answered_at) < ANSWERS_OTHERS
@@ -364,67 +364,67 @@ impl Port {
             self.available().await?;
         }
         if now < exchange.ready_at() {
-            let until = exchange.ready_at().min(now + BREATH);
-            let heard = exchange.listen(until.min(self.report.load_due())).await?;
-            return self.overheard(heard, self.clock.now().mono).await;
+            let until = exchange.ready_at().min(now + MAX_IDLE);
+            let traffic = exchange.listen(until.min(self.report.load_due())).await?;
+            return self.overheard(traffic, self.clock.now().mono).await;
         }
         let out = exchange.in_flight();
         if !self.in_hand.is_empty() || out >= self.in_flight.window() {
             if out > 0 {
-                let until = self.report.load_due().min(now + BREATH);
-                return self.land(exchange, until, useful).await;
+                let until = self.report.load_due().min(now + MAX_IDLE);
+                return self.next_finished(exchange, until, useful).await;
             }
-            if let Some((mut job, why)) = self.in_hand.pop_front() {
-                job.asked = now;
+            if let Some((mut request, why)) = self.in_hand.pop_front() {
+                request.asked = now;
                 self.suspected = why;
-                return self.transact(exchange, &job, useful).await;
+                return self.transact(exchange, &request, useful).await;
             }
         }
         let until = match self.next(now) {
-            Next::Run(job) => return self.ask(exchange, job, useful).await,
-            Next::NotBefore(at, _) => at.min(now + BREATH),
-            Next::Idle => now + BREATH,
+            Next::Run(request) => return self.ask(exchange, request, useful).await,
+            Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
+            Next::Idle => now + MAX_IDLE,
         };
         let mut until = until.min(self.report.load_due());
         if out > 0 {
-            return self.land(exchange, until, useful).await;
+            return self.next_finished(exchange, until, useful).await;
         }
-        if let Some(limit) = self.manners.line.connection().close_after {
+        if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
             if now >= close_at && exchange.is_used() {
                 return Err(Stopped::Closed("nothing was due for close_after".into()));
             }
             until = until.min(close_at.max(now));
         }
-        let heard = tokio::select! {
+        let traffic = tokio::select! {
             biased;
             () = self.questions.wait() => return Ok(()),
-            heard = exchange.listen(until) => heard?,
+            traffic = exchange.listen(until) => traffic?,
         };
-        self.overheard(heard, self.clock.now().mono).await
+        self.overheard(traffic, self.clock.now().mono).await
     }
 
     async fn transact(
         &mut self,
         exchange: &mut Exchange,
-        job: &Request,
+        request: &Request,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
-        self.tap.say(&self.clock, || self.turn(job));
-        let patience = (job.timeout + LONGEST_REPLY) * 4;
-        let running = exchange.run(job);
+        self.tap.say(&self.clock, || self.turn(request));
+        let patience = (request.timeout + LONGEST_REPLY) * 4;
+        let running = exchange.run(request);
         let ended = match self.heartbeat.during(&self.clock, patience, running).await {
             Ok(ended) => ended,
             Err(lost) if self.is_no_event(exchange, &lost) => {
                 let why = self.suspected.take();
-                self.in_hand.push_front((job.clone(), why));
+                self.in_hand.push_front((request.clone(), why));
                 self.is_useful = *useful;
                 return Err(lost.into());
             }
             // A command is sent once or not at all.
-            Err(lost) if self.is_tcp() && lost.stale && !job.is_command() => {
+            Err(lost) if self.is_tcp() && lost.stale && !request.is_command() => {
                 let why = self.suspected.take();
-                self.in_hand.push_front((job.clone(), why));
+                self.in_hand.push_front((request.clone(), why));
                 self.is_useful = true;
                 return Err(Stopped::Closed(lost.why));
             }
@@ -435,9 +435,9 @@ impl Port {
                 if lost.asked {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
-                    let evidence = self.schedule.done(at.mono, job, &outcome);
+                    let evidence = self.schedule.done(at.mono, request, &outcome);
                     self.questions.tell_ends(&mut self.schedule);
-                    self.report.cut_off(job, at, evidence).await?;
+                    self.report.cut_off(request, at, evidence).await?;
                 }
                 return Err(lost.into());
             }
@@ -447,13 +447,13 @@ impl Port {
         if let (Evidence::Alive(_), Some(took)) = (evidence_of(&ended.outcome), ended.turnaround) {
             self.in_flight.answered(ended.at.mono, 1, took);
         }
-        self.conclude(job, ended, useful).await
+        self.conclude(request, ended, useful).await
     }
 
     /// Handles the end of a transaction in the schedule, the report and the state of the port.
     async fn conclude(
         &mut self,
-        job: &Request,
+        request: &Request,
         ended: Ended,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
@@ -463,15 +463,15 @@ impl Port {
             self.available().await?;
             self.backoff.reset();
         }
-        let evidence = self.schedule.done(now, job, &ended.outcome);
+        let evidence = self.schedule.done(now, request, &ended.outcome);
         self.questions.tell_ends(&mut self.schedule);
         // The time a unit takes to write says nothing about its time to read.
-        if let Some(gap) = ended.turnaround.filter(|_| !job.is_command()) {
-            self.schedule.measured(now, job, gap);
+        if let Some(gap) = ended.turnaround.filter(|_| !request.is_command()) {
+            self.schedule.measured(now, request, gap);
         }
         self.tell_findings().await?;
-        let was_dead = self.heard_of.get(&job.device) == Some(&false);
-        self.note(job.device, &ended.outcome, now);
+        let was_dead = self.heard_of.get(&request.device) == Some(&false);
+        self.note(request.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
             // The silence of a dead device says nothing while others live.
             Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
@@ -481,24 +481,24 @@ impl Port {
         // The silence behind a reply is taken as well, and taken once.
         let free = now + self.silence.between_frames();
         self.report
-            .was_busy(free.since(job.asked.max(self.busy_until)));
+            .was_busy(free.since(request.asked.max(self.busy_until)));
         self.busy_until = free;
-        self.report.polled(job, &ended, evidence).await?;
+        self.report.polled(request, &ended, evidence).await?;
         let Ended {
-            passed_by, heard, ..
+            passed_by, traffic, ..
         } = ended;
-        self.overheard(passed_by, job.asked).await?;
-        self.overheard(heard, now).await
+        self.overheard(passed_by, request.asked).await?;
+        self.overheard(traffic, now).await
     }
 
     /// Returns the event for the listeners that names the device and the request.
-    fn turn(&self, job: &Request) -> What {
-        let device = self.spec.device(job.device);
+    fn turn(&self, request: &Request) -> What {
+        let device = self.spec.device(request.device);
         What::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
-            tongue: TracedProtocol::of(job, &self.manners.line),
-            patience: job.timeout,
+            protocol: TracedProtocol::of(request, &self.port_spec.line),
+            patience: request.timeout,
         }
     }
 
@@ -513,9 +513,9 @@ impl Port {
 
     /// Handles replies to no outstanding request, which came at this time: replies to requests
     /// that were given up prove life.
-    async fn overheard(&mut self, heard: Heard, came: Mono) -> Result<(), Stopped> {
-        self.report.own_echoes(self.clock.now().mono, &heard);
-        for sender in heard.overheard {
+    async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), Stopped> {
+        self.report.own_echoes(self.clock.now().mono, &traffic);
+        for sender in traffic.overheard {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard(came, sender) {
                 self.report.late(device, at).await?;
@@ -547,6 +547,6 @@ impl From<Lost> for Stopped {
 }
 
 #[cfg(test)]
-mod oracle;
-#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tokio_modbus_peer;

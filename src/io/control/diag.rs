@@ -28,12 +28,12 @@ use crate::spec::{GatewayCertificate, Spec};
 const LARGEST: usize = 256 << 10;
 
 /// Allows one bundle at a time: a bundle of 2,000 devices takes tens of megabytes.
-static PLACE: Semaphore = Semaphore::const_new(1);
+static PERMIT: Semaphore = Semaphore::const_new(1);
 
 /// Returns the lines of the answer, one for each part, in the order of reading. They are made
 /// on a separate thread: the lines of 2,000 devices take seconds on a small box.
 pub(super) async fn lines(questions: &QuestionSender) -> Result<Vec<String>, Failure> {
-    let Ok(place) = PLACE.try_acquire() else {
+    let Ok(permit) = PERMIT.try_acquire() else {
         return Err(failure(
             Kind::Busy,
             "another bundle is being made; try again",
@@ -45,7 +45,7 @@ pub(super) async fn lines(questions: &QuestionSender) -> Result<Vec<String>, Fai
     let questions = questions.clone();
     let making = tokio::task::spawn_blocking(move || {
         // Held until the bundle is made, even if the client has gone.
-        let _place = place;
+        let _permit = permit;
         made(&questions, &status, &devices, metrics)
     });
     match making.await {

@@ -53,12 +53,12 @@ pub enum ControlEvent {
         /// How often since the last notice.
         times: u64,
     },
-    /// All places at the control socket were taken: an idle peer was cut for another.
+    /// All slots at the control socket were taken: an idle peer was cut for another.
     Crowded {
         /// How often since the last notice.
         times: u64,
     },
-    /// All places for metrics were taken: an idle peer was cut for another.
+    /// All slots for metrics were taken: an idle peer was cut for another.
     MetricsCrowded {
         /// How often since the last notice.
         times: u64,
@@ -234,27 +234,27 @@ impl Refusals {
     }
 
     /// Counts that were held back and are to be reported now.
-    pub(super) fn settle(&mut self, now: Mono) -> Sums {
+    pub(super) fn take_due(&mut self, now: Mono) -> Sums {
         let users = self
             .users
             .iter_mut()
             .map(|(user, repeats)| (*user, repeats));
         let refused = users.chain([(self.other, &mut self.others)]);
         let refused = refused.filter_map(|(user, repeats)| {
-            let times = repeats.settle(now)?.untold;
+            let times = repeats.take_due(now)?.untold;
             Some(ControlEvent::Refused { user, times })
         });
         let refused = refused.collect();
-        let sum = self.not_accepted.settle(now);
+        let sum = self.not_accepted.take_due(now);
         Sums {
             refused,
             not_accepted: sum.map(|sum| (self.why.clone(), sum.untold)),
-            crowded: self.crowded.settle(now).map(|sum| sum.untold),
+            crowded: self.crowded.take_due(now).map(|sum| sum.untold),
         }
     }
 
     /// Waits until a held-back count is to be reported; for ever if there is none.
-    pub(super) async fn settles(&self, clock: Clock) {
+    pub(super) async fn wait_until_due(&self, clock: Clock) {
         let users = self.users.values().filter_map(RateLimit::due);
         let rest = [&self.others, &self.not_accepted, &self.crowded].map(RateLimit::due);
         match users.chain(rest.into_iter().flatten()).min() {

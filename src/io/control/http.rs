@@ -19,9 +19,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connection_slots::{Admission, ConnectionSlots, OwnSlot, Rules};
 use super::events::{ControlEvent, Refusals};
-use super::places::{Admission, Places, Rules, Seat};
-use super::{BREATH, QuestionSender, ask};
+use super::{PAUSE_AFTER_FAILURE, QuestionSender, ask};
 use crate::base::Mono;
 use crate::control::Failure;
 use crate::io::system::clock::Clock;
@@ -31,7 +31,7 @@ const OPENMETRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 /// The content type for a client that does not ask for OpenMetrics.
 const PLAIN: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// Places for two scrapers, a person, and connections that send nothing. There are no users
+/// Slots for two scrapers, a person, and connections that send nothing. There are no users
 /// here: all peers count as one user.
 const RULES: Rules = Rules {
     most: 32,
@@ -46,7 +46,7 @@ const ANY_USER: u32 = 1;
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may last; it carries one question.
 const WITHIN: Duration = Duration::from_secs(10);
-/// How long to wait before a place is looked for again, if no peer with a place is idle.
+/// How long to wait before a slot is looked for again, if no peer with a slot is idle.
 const SOON: Duration = Duration::from_millis(50);
 /// How old the text may be before it is made anew: the text of 2,000 devices takes a while.
 const FRESH: Duration = Duration::from_millis(500);
@@ -62,11 +62,11 @@ pub async fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// The text that was made last, and when; the lock lets one task at a time make it.
 type Latest = Arc<Mutex<Option<(Mono, Bytes)>>>;
 
-/// Serves all peers that connect, until `stop`. A peer that comes while all places are taken
-/// gets the place of the peer that has been idle longest (`places.rs`).
+/// Serves all peers that connect, until `stop`. A peer that comes while all slots are taken
+/// gets the slot of the peer that has been idle longest (`connection_slots.rs`).
 pub async fn run(listener: TcpListener, questions: QuestionSender, stop: CancellationToken) {
     let (clock, journal) = (questions.clock, questions.journal.clone());
-    let places = Places::new(RULES);
+    let slots = ConnectionSlots::new(RULES);
     let latest = Latest::default();
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
@@ -75,8 +75,8 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
             biased;
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
-            () = refusals.settles(clock) => {
-                let sums = refusals.settle(clock.now().mono);
+            () = refusals.wait_until_due(clock) => {
+                let sums = refusals.take_due(clock.now().mono);
                 if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
@@ -88,12 +88,12 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
         };
         match accepted {
             Ok((stream, _)) => {
-                let seated = tokio::select! {
+                let admitted = tokio::select! {
                     biased;
                     () = stop.cancelled() => break,
-                    seated = seat(&places, clock) => seated,
+                    admitted = admit(&slots, clock) => admitted,
                 };
-                let (seat, cut) = seated;
+                let (slot, cut) = admitted;
                 let told = cut.then(|| refusals.crowded(clock.now().mono)).flatten();
                 if let Some(times) = told {
                     journal.tell(&ControlEvent::MetricsCrowded { times });
@@ -104,12 +104,12 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                     tokio::select! {
                         biased;
                         () = stop.cancelled() => {}
-                        () = seat.cut() => {}
-                        () = one(stream, &questions, &seat, &latest) => {}
+                        () = slot.cut() => {}
+                        () = one(stream, &questions, &slot, &latest) => {}
                     }
                 });
                 // The peer's request may be there already: it is read before the next peer comes,
-                // which might take its place.
+                // which might take its slot.
                 tokio::task::yield_now().await;
             }
             Err(e) => {
@@ -117,7 +117,7 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&ControlEvent::MetricsNotAccepted { why, times });
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
         }
     }
@@ -125,20 +125,20 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
     tasks.wait().await;
 }
 
-/// Finds a place for one more peer; returns also whether another peer was cut for it. A peer
-/// with a place is idle, is answered within milliseconds, or is idle by not taking the answer.
-async fn seat(places: &Places, clock: Clock) -> (Seat, bool) {
+/// Finds a slot for one more peer; returns also whether another peer was cut for it. A peer
+/// with a slot is idle, is answered within milliseconds, or is idle by not taking the answer.
+async fn admit(slots: &ConnectionSlots, clock: Clock) -> (OwnSlot, bool) {
     loop {
-        match places.admit(clock.now().mono, ANY_USER) {
-            Admission::Seated(seat, cut) => return (seat, cut),
+        match slots.admit(clock.now().mono, ANY_USER) {
+            Admission::Admitted(slot, cut) => return (slot, cut),
             Admission::Full => tokio::time::sleep(SOON).await,
         }
     }
 }
 
-async fn one(stream: TcpStream, questions: &QuestionSender, seat: &Seat, latest: &Latest) {
+async fn one(stream: TcpStream, questions: &QuestionSender, slot: &OwnSlot, latest: &Latest) {
     let answer = service_fn(|request| {
-        seat.is_answered(questions.clock.now().mono);
+        slot.is_answered(questions.clock.now().mono);
         answer(request, questions, latest)
     });
     let connection = http1::Builder::new()
@@ -148,7 +148,7 @@ async fn one(stream: TcpStream, questions: &QuestionSender, seat: &Seat, latest:
     let mut connection = std::pin::pin!(timeout(WITHIN, connection));
     // It does not matter here whether the connection broke or took too long.
     let asked = timeout(ASKED_WITHIN, &mut connection).await;
-    if asked.is_err() && seat.has_asked() {
+    if asked.is_err() && slot.has_asked() {
         let _ = connection.await;
     }
 }

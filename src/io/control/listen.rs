@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::client::{Unanswered, connect, cut_off};
 use crate::control::{Answer, Request};
-use crate::trace::Seen;
+use crate::trace::TraceEvent;
 
 /// The longest line of an answer: an event holds a few hundred bytes and some values.
 const LONGEST: u64 = 1 << 20;
@@ -41,7 +41,7 @@ pub fn listen(
     socket: &Path,
     port: &str,
     lasting: Option<Duration>,
-    each: impl FnMut(Seen) -> ControlFlow<()>,
+    each: impl FnMut(TraceEvent) -> ControlFlow<()>,
 ) -> Result<End, Unanswered> {
     let port = port.to_owned();
     let stream = connect(socket, &Request::Trace { port })?;
@@ -71,7 +71,7 @@ pub fn listen(
 
 async fn hear(
     stream: UnixStream,
-    mut each: impl FnMut(Seen) -> ControlFlow<()>,
+    mut each: impl FnMut(TraceEvent) -> ControlFlow<()>,
 ) -> Result<End, Unanswered> {
     let mut from = BufReader::new(stream);
     let mut line = Vec::new();

@@ -7,7 +7,7 @@
 //! # Bounds
 //!
 //! - Connections: 16, of which one is kept for root and eight are one user's at most. When
-//!   all are taken the peer that has been idle longest is cut for the next (`places.rs`).
+//!   all are taken the peer that has been idle longest is cut for the next (`connection_slots.rs`).
 //! - A question: 4,096 bytes, names in it 256, within 5 s, however its bytes come.
 //! - Pictures: one each 100 ms to 60 s.
 //! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no end;
@@ -21,13 +21,13 @@
 
 mod ask;
 pub mod client;
+mod connection_slots;
 mod diag;
 pub mod events;
 mod groups;
 pub mod http;
 pub mod listen;
 mod peer;
-mod places;
 mod serve;
 
 use std::fs::{self, Permissions};
@@ -41,9 +41,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::connection_slots::{Admission, ConnectionSlots, Rules};
 use self::events::{ControlEvent, Refusals};
 use self::peer::{Own, Peer};
-use self::places::{Admission, Places, Rules};
 use super::hub::Question;
 use super::log::Journal;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
@@ -67,9 +67,9 @@ const RULES: Rules = Rules {
 };
 /// How long the answers under way may take after the socket is taken away; a client that
 /// listens for longer is cut off.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 /// The pause after a failure to accept, for example for want of descriptors.
-const BREATH: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// The senders to all tasks that answer questions. Cheap to clone.
 #[derive(Clone)]
@@ -105,7 +105,7 @@ pub enum AdminRequest {
 /// Returns where the socket is: as configured, or in the first runtime directory that systemd
 /// has made for the unit, or in the default directory.
 #[must_use]
-pub fn place(configured: Option<&Path>) -> PathBuf {
+pub fn socket_path(configured: Option<&Path>) -> PathBuf {
     if let Some(path) = configured {
         return path.to_owned();
     }
@@ -116,7 +116,7 @@ pub fn place(configured: Option<&Path>) -> PathBuf {
 
 /// Returns the socket of this instance of the template unit, or of the unit itself.
 #[must_use]
-pub fn place_of(instance: Option<&str>) -> PathBuf {
+pub fn socket_path_of(instance: Option<&str>) -> PathBuf {
     match instance {
         None => Path::new(RUNTIME).join(SOCKET),
         // RuntimeDirectory=alink-gateway@%i of alink-gateway@.service: it lies beside the
@@ -185,7 +185,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
     let cutting = cut.clone().drop_guard();
     let (clock, journal) = (questions.clock, questions.journal.clone());
     let own = Own::of_process();
-    let places = Places::new(RULES);
+    let slots = ConnectionSlots::new(RULES);
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
     loop {
@@ -193,8 +193,8 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
             biased;
             () = stop.cancelled() => break,
             accepted = socket.listener.accept() => accepted,
-            () = refusals.settles(clock) => {
-                let sums = refusals.settle(clock.now().mono);
+            () = refusals.wait_until_due(clock) => {
+                let sums = refusals.take_due(clock.now().mono);
                 sums.refused.iter().for_each(|notice| journal.tell(notice));
                 if let Some((why, times)) = sums.not_accepted {
                     journal.tell(&ControlEvent::NotAccepted { why, times });
@@ -212,19 +212,19 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 if let Some(times) = refusals.not_accepted(clock.now().mono, &why) {
                     journal.tell(&ControlEvent::NotAccepted { why, times });
                 }
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
                 continue;
             }
         };
         let now = clock.now().mono;
-        let seat = match Peer::of(&stream) {
-            Ok(peer) if peer.may_ask(own) => match places.admit(now, peer.user) {
-                Admission::Seated(seat, cut) => {
+        let slot = match Peer::of(&stream) {
+            Ok(peer) if peer.may_ask(own) => match slots.admit(now, peer.user) {
+                Admission::Admitted(slot, cut) => {
                     let told = cut.then(|| refusals.crowded(now)).flatten();
                     if let Some(times) = told {
                         journal.tell(&ControlEvent::Crowded { times });
                     }
-                    Ok(seat)
+                    Ok(slot)
                 }
                 Admission::Full => Err(Answer::error(
                     Kind::Busy,
@@ -248,8 +248,8 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 format!("the system does not identify the user who asks: {e}"),
             )),
         };
-        let seat = match seat {
-            Ok(seat) => seat,
+        let slot = match slot {
+            Ok(slot) => slot,
             Err(answer) => {
                 refuse(&stream, &answer);
                 continue;
@@ -260,18 +260,18 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
-                () = seat.cut() => {}
-                () = serve::serve(stream, &questions, &seat) => {}
+                () = slot.cut() => {}
+                () = serve::serve(stream, &questions, &slot) => {}
             }
         });
         // The peer's question may be there already: it is read before the next peer comes,
-        // which might take its place.
+        // which might take its slot.
         tokio::task::yield_now().await;
     }
     drop(socket);
     tasks.close();
     // Connections that are not over by then are cut off.
-    let _ = tokio::time::timeout(LAST_WORDS, tasks.wait()).await;
+    let _ = tokio::time::timeout(ANSWERS_WITHIN, tasks.wait()).await;
     drop(cutting);
     tasks.wait().await;
 }

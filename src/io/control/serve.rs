@@ -11,14 +11,14 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
 use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
-use super::places::Seat;
+use super::connection_slots::OwnSlot;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::LogEvent;
 use crate::control::{
     Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
-use crate::io::log::loudness;
+use crate::io::log::log_level;
 use crate::io::system::clock::Clock;
 
 /// How long a question may take to come.
@@ -45,12 +45,12 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: &Seat) {
+pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, slot: &OwnSlot) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
-        seat,
+        slot,
         clock: questions.clock,
     };
     // It does not matter any more whether the client is gone.
@@ -61,7 +61,7 @@ pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, seat: 
 struct Client<'a> {
     from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
-    seat: &'a Seat,
+    slot: &'a OwnSlot,
     clock: Clock,
 }
 
@@ -78,7 +78,7 @@ impl Client<'_> {
             }
             Ok(request) => request,
         };
-        self.seat.is_answered(self.clock.now().mono);
+        self.slot.is_answered(self.clock.now().mono);
         match self.answer(questions, request).await? {
             Answered::Whole => Ok(()),
             Answered::Open => self.say(&Answer::End {}).await,
@@ -169,7 +169,7 @@ impl Client<'_> {
     /// Waits for `time`, unless the client goes meanwhile.
     async fn pause(&mut self, time: Duration) -> Result<(), Gone> {
         let mut more = [0];
-        self.seat.watches(self.clock.now().mono);
+        self.slot.watches(self.clock.now().mono);
         match timeout(time, self.from.read(&mut more)).await {
             // The client has nothing more to send, so any byte is its end.
             Ok(_) => Err(Gone),
@@ -229,11 +229,11 @@ fn log_level(
         ));
     }
     let until = during.map(|d| questions.clock.now().mono + d);
-    let loudness = questions.journal.loudness();
-    loudness
+    let log_level = questions.journal.log_level();
+    log_level
         .set(&target, &level, until)
         .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
-    let notice = loudness::LogLevelEvent::Set {
+    let notice = log_level::LogLevelEvent::Set {
         target,
         level,
         during,

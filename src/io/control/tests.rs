@@ -91,7 +91,7 @@ impl House {
                         published: 0,
                         unanswered: 0,
                         throttled: 0,
-                        barred: 0,
+                        refused: 0,
                         kicked: 0,
                         logouts: Default::default(),
                     }))),
@@ -173,7 +173,7 @@ async fn clients_that_ask_nothing_keep_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_picture_is_not_asked_for_so_rarely_that_its_place_is_lost_to_others() {
+async fn a_picture_is_not_asked_for_so_rarely_that_its_slot_is_lost_to_others() {
     let house = House::serve().await;
     let said = house
         .says(b"{\"v\":1,\"ask\":\"status\",\"every_ms\":4294967295}\n")

@@ -4,11 +4,11 @@
 //! directory if `remote_config:` wants it ([`crate::io::store::remote_config`]), the few
 //! environment variables that may be set, and the files and credentials that all of these name.
 
-mod fit;
 pub mod limits;
+mod line_load;
 mod names;
 mod reading;
-mod theirs;
+mod remote_ports;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ use self::reading::Reading;
 use crate::base::text::excerpt;
 use crate::cloud::remote_config::Content;
 use crate::config::{
-    Answers, Compiled, FirstPass, PREFIX, Place, Problem, Report, Severity, Source, Want,
+    Answers, Compiled, FirstPass, PREFIX, Problem, Report, Severity, Source, SourcePosition, Want,
 };
 use crate::io::files::service_account::Account;
 use crate::io::log;
@@ -59,16 +59,16 @@ pub struct Loaded {
 /// A file of the platform that has been in force and does not go together with the gateway's
 /// own files any more.
 #[derive(Clone, Debug)]
-pub struct Misfit {
+pub struct RemoteMismatch {
     /// The file.
     pub file: PathBuf,
     /// What is wrong with both together.
     pub report: Report,
 }
 
-/// The surroundings of the configuration, which may change its meaning.
+/// The environment of the configuration, which may change its meaning.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct LoadContext {
     /// Environment variables; those without the gateway's prefix do not matter.
     pub environment: Vec<(String, String)>,
     /// Where systemd has put the service's credentials.
@@ -87,8 +87,8 @@ pub struct Surroundings {
     pub limits: LimitsOf,
 }
 
-impl Surroundings {
-    /// Returns the surroundings of this process.
+impl LoadContext {
+    /// Returns the context of this process.
     #[must_use]
     pub fn of_process() -> Self {
         let environment = std::env::vars_os()
@@ -96,7 +96,7 @@ impl Surroundings {
             .filter(|(name, _)| name.starts_with(PREFIX))
             .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
             .collect();
-        Surroundings {
+        LoadContext {
             environment,
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
@@ -107,12 +107,12 @@ impl Surroundings {
         }
     }
 
-    /// Returns the surroundings of this process, when a person checks a configuration that the
+    /// Returns the context of this process, when a person checks a configuration that the
     /// service will use.
     #[must_use]
     pub fn of_person() -> Self {
-        let process = Surroundings::of_process();
-        Surroundings {
+        let process = LoadContext::of_process();
+        LoadContext {
             by_hand: true,
             service: Account::of_service(),
             // A command that a unit runs for a reload is told of the credentials by systemd 252,
@@ -126,7 +126,7 @@ impl Surroundings {
     }
 }
 
-impl Surroundings {
+impl LoadContext {
     /// Notes on a file that was read why the service cannot read it.
     fn look_at(&self, source: &mut Source) {
         if source.bytes.is_ok() {
@@ -141,7 +141,7 @@ impl Surroundings {
 /// # Errors
 /// All errors and warnings, if there is an error.
 pub fn load(path: &Path) -> Result<Loaded, Report> {
-    load_in(path, &Surroundings::of_process())
+    load_in(path, &LoadContext::of_process())
 }
 
 /// Loads the configuration for a start. A file of the platform that spoils the configuration is
@@ -151,26 +151,26 @@ pub fn load(path: &Path) -> Result<Loaded, Report> {
 /// # Errors
 /// All errors and warnings, if there is an error in the gateway's own files; the platform's
 /// file causes none.
-pub fn load_to_start(path: &Path) -> Result<(Loaded, Option<Misfit>), Report> {
-    load_to_start_in(path, &Surroundings::of_process())
+pub fn load_to_start(path: &Path) -> Result<(Loaded, Option<RemoteMismatch>), Report> {
+    load_to_start_in(path, &LoadContext::of_process())
 }
 
-/// Loads the configuration for a start in these surroundings.
+/// Loads the configuration for a start in this context.
 ///
 /// # Errors
 /// As [`load_to_start`].
 pub fn load_to_start_in(
     path: &Path,
-    around: &Surroundings,
-) -> Result<(Loaded, Option<Misfit>), Report> {
-    let proven = told(load_fitting(path, around, &Theirs::Proven), around);
+    context: &LoadContext,
+) -> Result<(Loaded, Option<RemoteMismatch>), Report> {
+    let proven = told(load_fitting(path, context, &RemoteFile::Proven), context);
     let report = match proven {
         Ok(loaded) => return Ok((loaded, None)),
         Err(report) => report,
     };
-    let alone = told(load_fitting(path, around, &Theirs::None), around)?;
-    let file = remote_config::place(&alone.state_dir);
-    Ok((alone, Some(Misfit { file, report })))
+    let alone = told(load_fitting(path, context, &RemoteFile::None), context)?;
+    let file = remote_config::proven_path(&alone.state_dir);
+    Ok((alone, Some(RemoteMismatch { file, report })))
 }
 
 /// Returns where a file of the platform is kept, if the gateway's own files want one. Nothing
@@ -179,15 +179,15 @@ pub fn load_to_start_in(
 /// # Errors
 /// All errors, if a file cannot be read.
 pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
-    let around = Surroundings::of_process();
+    let context = LoadContext::of_process();
     let draft = FirstPass::new(
-        &sources(path, &around, &mut Reading::new()),
-        &around.environment,
+        &sources(path, &context, &mut Reading::new()),
+        &context.environment,
     )?;
     let (policy, state_dir) = draft.remote();
     Ok(policy
         .enabled
-        .then(|| state_dir_of(state_dir, path, &around)))
+        .then(|| state_dir_of(state_dir, path, &context)))
 }
 
 /// Loads the configuration as it would be with this file of the platform's instead of the
@@ -195,21 +195,24 @@ pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
 ///
 /// # Errors
 /// All errors and warnings, if there is an error.
-pub fn load_with(path: &Path, theirs: &Content) -> Result<Loaded, Report> {
-    let around = Surroundings::of_process();
-    told(load_fitting(path, &around, &Theirs::This(theirs)), &around)
+pub fn load_with(path: &Path, remote_file: &Content) -> Result<Loaded, Report> {
+    let context = LoadContext::of_process();
+    told(
+        load_fitting(path, &context, &RemoteFile::This(remote_file)),
+        &context,
+    )
 }
 
-/// Loads the configuration in these surroundings.
+/// Loads the configuration in this context.
 ///
 /// # Errors
 /// All errors and warnings, if there is an error.
-pub fn load_in(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    told(load_fitting(path, around, &Theirs::Stored), around)
+pub fn load_in(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
+    told(load_fitting(path, context, &RemoteFile::Stored), context)
 }
 
 /// Which file of the platform is a part of the configuration, if one is wanted.
-enum Theirs<'a> {
+enum RemoteFile<'a> {
     None,
     /// The file that has proven itself.
     Proven,
@@ -218,51 +221,53 @@ enum Theirs<'a> {
     This(&'a Content),
 }
 
-impl Theirs<'_> {
+impl RemoteFile<'_> {
     fn read(&self, state_dir: &Path, reading: &mut Reading) -> Option<Source> {
-        let place = match self {
-            Theirs::Stored => remote_config::in_force(state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(state_dir),
+        let path = match self {
+            RemoteFile::Stored => remote_config::in_force(state_dir),
+            RemoteFile::None | RemoteFile::Proven | RemoteFile::This(_) => {
+                remote_config::proven_path(state_dir)
+            }
         };
         match self {
-            Theirs::None => None,
-            Theirs::This(content) => Some(Source {
+            RemoteFile::None => None,
+            RemoteFile::This(content) => Some(Source {
                 path: remote_config::FILE.into(),
                 bytes: reading.given(content.bytes()),
                 mode: None,
                 hidden: None,
             }),
-            Theirs::Stored | Theirs::Proven => {
+            RemoteFile::Stored | RemoteFile::Proven => {
                 let absent =
-                    fs::symlink_metadata(&place).is_err_and(|e| e.kind() == ErrorKind::NotFound);
-                (!absent).then(|| reading.config(&place))
+                    fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound);
+                (!absent).then(|| reading.config(&path))
             }
         }
     }
 }
 
 /// Returns what was loaded, unless the log filter is wrong and nothing could be logged.
-fn told(loaded: Result<Loaded, Report>, around: &Surroundings) -> Result<Loaded, Report> {
-    let Some(problem) = loudness(around) else {
+fn told(loaded: Result<Loaded, Report>, context: &LoadContext) -> Result<Loaded, Report> {
+    let Some(problem) = log_filter_problem(context) else {
         return loaded;
     };
     let (Ok(Loaded { warnings: told, .. }) | Err(told)) = loaded;
     Err(told.with([problem]))
 }
 
-/// Loads the configuration in these surroundings for a look at it: the load of its lines is not
+/// Loads the configuration in this context for a look at it: the load of its lines is not
 /// judged.
 ///
 /// # Errors
 /// All errors and warnings, if there is another error.
-pub fn load_whatever_the_load(path: &Path, around: &Surroundings) -> Result<Loaded, Report> {
-    load_files(path, around, &Theirs::Stored).map(|(loaded, _)| loaded)
+pub fn load_whatever_the_load(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
+    load_files(path, context, &RemoteFile::Stored).map(|(loaded, _)| loaded)
 }
 
 /// Returns what is wrong with the log filter: it is no part of the configuration, but the
 /// service does not start with a wrong filter either.
-fn loudness(around: &Surroundings) -> Option<Problem> {
-    let (name, said) = around.environment.iter().find(|(n, _)| n == log::FILTER)?;
+fn log_filter_problem(context: &LoadContext) -> Option<Problem> {
+    let (name, said) = context.environment.iter().find(|(n, _)| n == log::FILTER)?;
     // An empty filter counts as not set.
     if said.trim().is_empty() || log::try_filter(said).is_ok() {
         return None;
@@ -281,17 +286,21 @@ fn loudness(around: &Surroundings) -> Option<Problem> {
 
 /// Loads the configuration, unless its lines have to carry more than they can, or it needs more
 /// than its unit may have.
-fn load_fitting(path: &Path, around: &Surroundings, theirs: &Theirs<'_>) -> Result<Loaded, Report> {
-    let (mut loaded, places) = load_files(path, around, theirs)?;
-    if let Some(by_id) = &around.by_id {
-        let renamed = names::check(&loaded.spec, &places, by_id);
+fn load_fitting(
+    path: &Path,
+    context: &LoadContext,
+    remote_file: &RemoteFile<'_>,
+) -> Result<Loaded, Report> {
+    let (mut loaded, positions) = load_files(path, context, remote_file)?;
+    if let Some(by_id) = &context.by_id {
+        let renamed = names::check(&loaded.spec, &positions, by_id);
         loaded.warnings = loaded.warnings.with(renamed);
     }
-    if let Some(limits) = around.limits.find(&unit_of(path)) {
-        let beyond = limits::check(&loaded.spec, &places, &limits);
+    if let Some(limits) = context.limits.find(&unit_of(path)) {
+        let beyond = limits::check(&loaded.spec, &positions, &limits);
         loaded.warnings = loaded.warnings.with(beyond);
     }
-    loaded.warnings = fit::check(&loaded.spec, &places, loaded.warnings)?;
+    loaded.warnings = line_load::check(&loaded.spec, &positions, loaded.warnings)?;
     Ok(loaded)
 }
 
@@ -323,49 +332,49 @@ fn unit_of(path: &Path) -> String {
 }
 
 /// Reads the gateway's own files.
-fn sources(path: &Path, around: &Surroundings, reading: &mut Reading) -> Vec<Source> {
+fn sources(path: &Path, context: &LoadContext, reading: &mut Reading) -> Vec<Source> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut sources = vec![reading.config(path)];
     sources.extend(reading.matching(base, "conf.d/*.yaml"));
     for source in &mut sources {
-        around.look_at(source);
+        context.look_at(source);
     }
     sources
 }
 
 /// Returns where state is kept: as the configuration says, or systemd, or by default.
-fn state_dir_of(said: Option<PathBuf>, path: &Path, around: &Surroundings) -> PathBuf {
-    said.or_else(|| around.state.clone())
+fn state_dir_of(said: Option<PathBuf>, path: &Path, context: &LoadContext) -> PathBuf {
+    said.or_else(|| context.state.clone())
         .unwrap_or_else(|| state_of(path))
 }
 
 fn load_files(
     path: &Path,
-    around: &Surroundings,
-    theirs: &Theirs<'_>,
-) -> Result<(Loaded, Vec<Place>), Report> {
+    context: &LoadContext,
+    remote_file: &RemoteFile<'_>,
+) -> Result<(Loaded, Vec<SourcePosition>), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
-    let sources = sources(path, around, &mut reading);
-    let mut draft = FirstPass::new(&sources, &around.environment)?;
+    let sources = sources(path, context, &mut reading);
+    let mut draft = FirstPass::new(&sources, &context.environment)?;
     let (policy, state_dir) = draft.remote();
-    let state_dir = state_dir_of(state_dir, path, around);
+    let state_dir = state_dir_of(state_dir, path, context);
     let mut unseen = None;
-    let remote = theirs
+    let remote = remote_file
         .read(&state_dir, &mut reading)
         .filter(|_| policy.enabled);
     let remote = remote.filter(|source| {
         // The person who runs `check` may not be the user that runs the service.
-        let hidden = around.by_hand && source.bytes.is_err();
+        let hidden = context.by_hand && source.bytes.is_err();
         unseen = hidden.then(|| unseen_by_hand(source));
         !hidden
     });
     if let Some(remote) = &remote {
-        draft = FirstPass::with_remote(&sources, remote, &around.environment)?;
+        draft = FirstPass::with_remote(&sources, remote, &context.environment)?;
     }
-    let answers = answer(&draft.wants(), base, around, &mut reading);
+    let answers = answer(&draft.wants(), base, context, &mut reading);
     let outline = draft.outline(&answers);
-    let answers = answer(&outline.wants(), base, around, &mut reading);
+    let answers = answer(&outline.wants(), base, context, &mut reading);
     let Compiled {
         mut spec,
         mut warnings,
@@ -379,8 +388,8 @@ fn load_files(
         warnings = warnings.with([unseen]);
     }
     if let Some(source) = &remote {
-        let adopted = matches!(theirs, Theirs::This(_));
-        theirs::check(&spec, &ports, &source.path, adopted)?;
+        let adopted = matches!(remote_file, RemoteFile::This(_));
+        remote_ports::check(&spec, &ports, &source.path, adopted)?;
     }
     if policy.enabled {
         spec.cloud.remote.failed = remote_config::failures(&state_dir);
@@ -390,9 +399,11 @@ fn load_files(
         warnings,
         profiles,
         commissioned,
-        remote: remote.map(|_| match theirs {
-            Theirs::Stored => remote_config::in_force(&state_dir),
-            Theirs::None | Theirs::Proven | Theirs::This(_) => remote_config::place(&state_dir),
+        remote: remote.map(|_| match remote_file {
+            RemoteFile::Stored => remote_config::in_force(&state_dir),
+            RemoteFile::None | RemoteFile::Proven | RemoteFile::This(_) => {
+                remote_config::proven_path(&state_dir)
+            }
         }),
         state_dir,
         control,
@@ -423,7 +434,7 @@ fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
 fn answer(
     wants: &BTreeSet<Want>,
     base: &Path,
-    around: &Surroundings,
+    context: &LoadContext,
     reading: &mut Reading,
 ) -> Answers {
     let mut one = |want: &Want| match want {
@@ -431,9 +442,9 @@ fn answer(
         Want::Secret(name) => vec![reading.secret(&base.join(name))],
         Want::Bundle(name) => vec![reading.bundle(&base.join(name))],
         Want::Pattern(pattern) => reading.matching(base, pattern),
-        Want::Credential(name) => match &around.credentials {
+        Want::Credential(name) => match &context.credentials {
             Some(directory) => vec![reading.secret(&directory.join(name))],
-            None if around.by_hand => Vec::new(),
+            None if context.by_hand => Vec::new(),
             None => vec![Source {
                 path: "$CREDENTIALS_DIRECTORY".into(),
                 bytes: Err("systemd has handed over no credentials".into()),
@@ -447,7 +458,7 @@ fn answer(
         // systemd reads the credentials that it hands over as root.
         if !matches!(want, Want::Credential(_)) {
             for source in &mut found {
-                around.look_at(source);
+                context.look_at(source);
             }
         }
         (want.clone(), found)

@@ -244,7 +244,7 @@ impl Ends {
     /// long for it.
     pub(super) async fn tell_last(&mut self, event: LinkEvent) {
         let told = send(&self.events, &self.room, self.attempt, event);
-        let _ = tokio::time::timeout(super::BREATH, told).await;
+        let _ = tokio::time::timeout(super::MAX_IDLE, told).await;
     }
 
     /// Adds commands that were dropped elsewhere.

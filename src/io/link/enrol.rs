@@ -7,7 +7,7 @@ use tokio::time::sleep_until;
 use super::{Link, LinkLogEvent, open, unless_ended};
 use crate::base::LinkDown;
 use crate::cloud::enrolment::{Enrolment, Failure, Output};
-use crate::cloud::identity::{Credentials, Earned};
+use crate::cloud::identity::{Credentials, IssuedCredential};
 use crate::io::link::Dialer;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
@@ -16,7 +16,7 @@ use crate::spec::CloudSpec;
 impl Link {
     /// Registers the gateway; `Err` if that failed, or the link shall end.
     pub(super) async fn register(&mut self) -> Result<(), LinkDown> {
-        let secret_store = match self.usable_vault().await? {
+        let secret_store = match self.usable_secret_store().await? {
             Ok(secret_store) => secret_store,
             Err(why) => {
                 self.enrolment.on_nowhere_to_keep(self.clock.now(), why);
@@ -24,9 +24,9 @@ impl Link {
             }
         };
         let gateway = &self.spec.cloud.gateway;
-        if let Some(earned) = secret_store.gateway(&gateway.product_key, &gateway.device_name) {
+        if let Some(issued) = secret_store.gateway(&gateway.product_key, &gateway.device_name) {
             // The secret store could not be read when the link began.
-            self.enrolment.on_found(earned);
+            self.enrolment.on_found(issued);
             return Ok(());
         }
         let now = self.clock.now();
@@ -36,23 +36,23 @@ impl Link {
         self.ends.next_attempt();
         self.knock().await;
         self.journal.tell(&LinkLogEvent::Registering);
-        let dialogue = EnrolmentSession {
+        let session = EnrolmentSession {
             enrolment: &mut self.enrolment,
             secret_store: &secret_store,
             dialer: &self.dialer,
             cloud: &self.spec.cloud,
             clock: &self.clock,
         };
-        let held = dialogue.hold(credentials);
-        let outputs = unless_ended(&mut self.ends, &self.heartbeat, held).await;
+        let outcome = session.run(credentials);
+        let outputs = unless_ended(&mut self.ends, &self.heartbeat, outcome).await;
         self.conclude(outputs.ok_or(LinkDown::Ours)?)
     }
 
-    /// Stores earned credentials that could not be stored before.
-    pub(super) async fn keep(&mut self, earned: Earned) -> Result<(), LinkDown> {
-        let stored = match self.usable_vault().await? {
+    /// Stores issued credentials that could not be stored before.
+    pub(super) async fn keep(&mut self, issued: IssuedCredential) -> Result<(), LinkDown> {
+        let stored = match self.usable_secret_store().await? {
             Ok(secret_store) => {
-                let storing = store(&secret_store, &self.spec.cloud, earned);
+                let storing = store(&secret_store, &self.spec.cloud, issued);
                 let stored = unless_ended(&mut self.ends, &self.heartbeat, storing).await;
                 stored.ok_or(LinkDown::Ours)?
             }
@@ -63,7 +63,7 @@ impl Link {
     }
 
     /// Returns a secret store in which something can be kept, or why there is none.
-    async fn usable_vault(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
+    async fn usable_secret_store(&mut self) -> Result<Result<SecretStore, String>, LinkDown> {
         let Some(secret_store) = self.secret_store.clone() else {
             return Ok(Err("there is no state directory for it".into()));
         };
@@ -83,12 +83,12 @@ impl Link {
             match output {
                 Output::Done => {
                     self.connector.on_registered(now);
-                    let place = self
+                    let file = self
                         .secret_store
                         .as_ref()
-                        .map(SecretStore::place)
+                        .map(SecretStore::shown_path)
                         .unwrap_or_default();
-                    self.journal.tell(&LinkLogEvent::Registered { place });
+                    self.journal.tell(&LinkLogEvent::Registered { file });
                     return Ok(());
                 }
                 Output::Failed { why, times } => {
@@ -112,7 +112,7 @@ impl Link {
                 }
                 Output::Before { why, times } => before = Some((why, times)),
                 // Done already, while there was a connection.
-                Output::Keep(_) | Output::Disconnect => {}
+                Output::StoreSecret(_) | Output::Disconnect => {}
             }
         }
         Ok(())
@@ -131,7 +131,7 @@ struct EnrolmentSession<'a> {
 impl EnrolmentSession<'_> {
     /// Connects, waits for the answer, stores it, disconnects; returns the outputs that are
     /// left to carry out.
-    async fn hold(self, credentials: Credentials) -> Vec<Output> {
+    async fn run(self, credentials: Credentials) -> Vec<Output> {
         let EnrolmentSession {
             enrolment,
             secret_store,
@@ -151,12 +151,12 @@ impl EnrolmentSession<'_> {
         loop {
             while let Some(output) = enrolment.poll(clock.now()) {
                 match output {
-                    Output::Keep(earned) => {
-                        let stored = store(secret_store, cloud, earned).await;
+                    Output::StoreSecret(issued) => {
+                        let stored = store(secret_store, cloud, issued).await;
                         enrolment.on_kept(clock.now(), stored);
                     }
                     Output::Disconnect => {
-                        session.farewell(clock).await;
+                        session.disconnect(clock).await;
                         enrolment.on_down(clock.now(), &LinkDown::Ours);
                         return outputs;
                     }
@@ -190,11 +190,11 @@ impl EnrolmentSession<'_> {
 async fn store(
     secret_store: &SecretStore,
     cloud: &CloudSpec,
-    earned: Earned,
+    issued: IssuedCredential,
 ) -> Result<(), String> {
     let gateway = &cloud.gateway;
     let (product, name) = (gateway.product_key.clone(), gateway.device_name.clone());
-    let stored = secret_store.keep_gateway(product, name, earned).await;
+    let stored = secret_store.keep_gateway(product, name, issued).await;
     stored.map_err(|why| why.to_string())
 }
 

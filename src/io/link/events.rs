@@ -43,7 +43,7 @@ pub enum LinkLogEvent {
     /// The gateway was given a secret, and has stored it.
     Registered {
         /// Where the secret is stored.
-        place: String,
+        file: String,
     },
     /// The gateway was not given a secret, or could not store it.
     RegistrationFailed {
@@ -54,10 +54,10 @@ pub enum LinkLogEvent {
         /// The time until the next attempt.
         retry_in: Duration,
     },
-    /// The platform now refuses the secret that was earned by registration.
-    EarnedRefused {
+    /// The platform now refuses the secret that was issued by registration.
+    IssuedCredentialRefused {
         /// Where it is stored.
-        place: String,
+        file: String,
     },
 }
 
@@ -66,7 +66,9 @@ impl LogEvent for LinkLogEvent {
         match self {
             LinkLogEvent::Dropped { .. } | LinkLogEvent::Registered { .. } => Level::Info,
             LinkLogEvent::Registering => Level::Debug,
-            LinkLogEvent::Unsendable { .. } | LinkLogEvent::EarnedRefused { .. } => Level::Error,
+            LinkLogEvent::Unsendable { .. } | LinkLogEvent::IssuedCredentialRefused { .. } => {
+                Level::Error
+            }
             LinkLogEvent::RootsSkipped { .. } | LinkLogEvent::Flooded { .. } => Level::Warn,
             LinkLogEvent::RegistrationFailed { why, .. } => match why {
                 Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
@@ -84,7 +86,7 @@ impl LogEvent for LinkLogEvent {
             LinkLogEvent::Registering => EventKind::GatewayRegistering,
             LinkLogEvent::Registered { .. } => EventKind::GatewayRegistered,
             LinkLogEvent::RegistrationFailed { .. } => EventKind::GatewayNotRegistered,
-            LinkLogEvent::EarnedRefused { .. } => EventKind::GatewaySecretRefused,
+            LinkLogEvent::IssuedCredentialRefused { .. } => EventKind::GatewaySecretRefused,
         }
     }
 
@@ -111,8 +113,8 @@ impl LogEvent for LinkLogEvent {
                 vec![(JournalField::Count, skipped.to_string())]
             }
             LinkLogEvent::Registering => Vec::new(),
-            LinkLogEvent::Registered { place } | LinkLogEvent::EarnedRefused { place } => {
-                vec![(JournalField::File, place.clone())]
+            LinkLogEvent::Registered { file } | LinkLogEvent::IssuedCredentialRefused { file } => {
+                vec![(JournalField::File, file.clone())]
             }
             LinkLogEvent::RegistrationFailed { why, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
@@ -148,8 +150,8 @@ impl LogEvent for LinkLogEvent {
             LinkLogEvent::Registering => {
                 "gateway: registering by its product's certificate".to_owned()
             }
-            LinkLogEvent::Registered { place } => format!(
-                "gateway: registered: the platform has given it a secret of its own, kept in {place}; the platform gives it only once, so keep a copy"
+            LinkLogEvent::Registered { file } => format!(
+                "gateway: registered: the platform has given it a secret of its own, kept in {file}; the platform gives it only once, so keep a copy"
             ),
             LinkLogEvent::RegistrationFailed {
                 why,
@@ -165,8 +167,8 @@ impl LogEvent for LinkLogEvent {
                     retry_in.as_secs()
                 )
             }
-            LinkLogEvent::EarnedRefused { place } => format!(
-                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {place} and restart the service, which registers it again"
+            LinkLogEvent::IssuedCredentialRefused { file } => format!(
+                "gateway: the platform refuses the secret that it gave at the registration; if the gateway was reset in the console, take its entry out of {file} and restart the service, which registers it again"
             ),
         }
     }

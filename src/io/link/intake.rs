@@ -37,7 +37,7 @@ pub(super) struct Intake {
     since: Mono,
     told: bool,
     /// Since when reading is held back and has not caught up.
-    held: Option<Mono>,
+    paused_since: Option<Mono>,
 }
 
 /// How much more came than a platform sends.
@@ -56,7 +56,7 @@ impl Intake {
             bytes: 0,
             since: now,
             told: false,
-            held: None,
+            paused_since: None,
         }
     }
 
@@ -72,7 +72,7 @@ impl Intake {
             (self.packets, self.bytes, self.since) = (0, 0, now);
         }
         if now.since(self.ready_at()) >= CAUGHT_UP {
-            self.held = None;
+            self.paused_since = None;
         }
         let units = u32::try_from(bytes.div_ceil(UNIT).max(1)).unwrap_or(u32::MAX);
         self.even = self.even.max(now) + Duration::from_secs(1) / PER_SECOND * units;
@@ -81,7 +81,7 @@ impl Intake {
         if self.ready_at() <= now {
             return None;
         }
-        self.held.get_or_insert(now);
+        self.paused_since.get_or_insert(now);
         if self.told {
             return None;
         }
@@ -95,7 +95,7 @@ impl Intake {
 
     /// Whether the connection is to be given up because too much comes on it.
     pub(super) fn is_flooded(&self, now: Mono) -> bool {
-        self.held
+        self.paused_since
             .is_some_and(|since| now.since(since) >= FLOODS_FOR)
     }
 }

@@ -82,11 +82,11 @@ use dial::Stream;
 use session::Session;
 
 /// The longest pause of a waiting loop, so that the watchdog sees that it lives.
-const BREATH: Duration = Duration::from_secs(3);
+const MAX_IDLE: Duration = Duration::from_secs(3);
 
-/// Keeps a connection to the platform until told to end: waits as `connector` says, tries,
-/// sends, reports. Returns the connector, so that the next link knows how often this one has
-/// tried to connect. For a gateway with a certificate of its own; see [`Link::with_secret_store`] for
+/// Keeps a connection to the platform until told to end: waits as `connector` says, tries, sends,
+/// reports. Returns the connector, so that the next link knows how often this one has tried to
+/// connect. For a gateway with a certificate of its own; see [`Link::with_secret_store`] for
 /// others.
 pub async fn run(
     spec: Arc<Spec>,
@@ -115,8 +115,8 @@ pub struct Link {
     heartbeat: Heartbeat,
     /// The last notice about the system's roots, so that it is not repeated at each attempt.
     roots_told: Option<LinkLogEvent>,
-    /// Whether it has been reported that the earned credentials are refused.
-    earned_refused: bool,
+    /// Whether it has been reported that the issued credentials are refused.
+    issued_refused: bool,
 }
 
 impl Link {
@@ -144,12 +144,12 @@ impl Link {
             journal,
             heartbeat,
             roots_told: None,
-            earned_refused: false,
+            issued_refused: false,
         }
     }
 
-    /// Lets a gateway that has only its product's certificate keep in `secret_store` the secret it is
-    /// given in exchange, and find it there.
+    /// Lets a gateway that has only its product's certificate keep in `secret_store` the secret it
+    /// is given in exchange, and find it there.
     #[must_use]
     pub fn with_secret_store(mut self, secret_store: SecretStore) -> Self {
         let gateway = &self.spec.cloud.gateway;
@@ -174,7 +174,7 @@ impl Link {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
-                Next::Keep(earned) => match self.keep(earned).await {
+                Next::StoreSecret(issued) => match self.keep(issued).await {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
@@ -203,14 +203,15 @@ impl Link {
         let down = self.attempt(credentials).await;
         self.connector.on_down(self.clock.now(), &down);
         self.tell_notices();
-        if down == LinkDown::Refused(4) && self.enrolment.is_earned() && !self.earned_refused {
-            self.earned_refused = true;
-            let place = self
+        if down == LinkDown::Refused(4) && self.enrolment.is_issued() && !self.issued_refused {
+            self.issued_refused = true;
+            let file = self
                 .secret_store
                 .as_ref()
-                .map(SecretStore::place)
+                .map(SecretStore::shown_path)
                 .unwrap_or_default();
-            self.journal.tell(&LinkLogEvent::EarnedRefused { place });
+            self.journal
+                .tell(&LinkLogEvent::IssuedCredentialRefused { file });
         }
         down
     }
@@ -249,7 +250,7 @@ impl Link {
             self.roots_told = notice;
         }
         self.connector.on_up(self.clock.now());
-        self.earned_refused = false;
+        self.issued_refused = false;
         self.tell_notices();
         if !self.ends.tell(LinkEvent::Up).await {
             // `live` closes the connection properly: it will see the same stop.
@@ -313,7 +314,7 @@ async fn unless_ended<F: Future>(
             () = ends.until_end() => return None,
             done = &mut work => return Some(done),
             // Work that is always ready must not keep the heartbeat from being seen.
-            () = unconstrained(tokio::time::sleep(BREATH)) => {}
+            () = unconstrained(tokio::time::sleep(MAX_IDLE)) => {}
         }
     }
 }
@@ -335,7 +336,7 @@ mod tests {
         let watched = heartbeat.clone();
         let waiting =
             tokio::spawn(async move { unless_ended(&mut ends, &heartbeat, pending::<()>()).await });
-        tokio::time::sleep(BREATH * 100).await;
+        tokio::time::sleep(MAX_IDLE * 100).await;
         assert!(watched.steps() >= 99);
         assert!(!waiting.is_finished());
         wire.outgoing.try_send(LinkCommand::Disconnect).unwrap();

@@ -10,7 +10,7 @@ use rumqttc::mqttbytes::v4::{Connect, ConnectReturnCode, Packet};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio_util::codec::Encoder;
 
-use super::BREATH;
+use super::MAX_IDLE;
 use super::channel::{Ends, Order};
 use super::mqtt_session::MqttSession;
 use super::packet::{broken, codec, decode};
@@ -20,7 +20,7 @@ use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
 
 /// How long the last packets, the flush and the close may take together.
-const FAREWELL: Duration = Duration::from_secs(2);
+const DISCONNECT_WITHIN: Duration = Duration::from_secs(2);
 
 /// How many reads are made in a row before everything else gets a turn.
 const READS_PER_TURN: u32 = 16;
@@ -121,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             while let Some(notice) = self.mqtt.take_notice() {
                 journal.tell(&notice);
             }
-            let mut wake = self.mqtt.wake_at().at.min(now + BREATH);
+            let mut wake = self.mqtt.wake_at().at.min(now + MAX_IDLE);
             let may_read = self.mqtt.reads_at() <= now;
             if !may_read {
                 wake = wake.min(self.mqtt.reads_at());
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         while let Some(Order::Say(command)) = ends.order_ready() {
             self.mqtt.say(command, now);
         }
-        self.farewell(clock).await;
+        self.disconnect(clock).await;
     }
 
     /// Returns the next message, for a transaction of the link's own. May be dropped and called
@@ -222,10 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Writes what is queued and DISCONNECT, then closes both ways: a socket closed with unread
     /// bytes in it resets the connection, and the reset may overtake the last packets.
-    pub(super) async fn farewell(&mut self, clock: &Clock) {
+    pub(super) async fn disconnect(&mut self, clock: &Clock) {
         self.mqtt.say(LinkCommand::Disconnect, clock.now().mono);
         let (inbox, outbox) = self.mqtt.buffers();
-        let last_words = async {
+        let closing = async {
             self.writer.write_all_buf(outbox).await?;
             self.writer.flush().await?;
             self.writer.shutdown().await?;
@@ -235,7 +235,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             io::Result::Ok(())
         };
         // The connection ends here even if these could not be sent in time.
-        let _ = tokio::time::timeout(FAREWELL, last_words).await;
+        let _ = tokio::time::timeout(DISCONNECT_WITHIN, closing).await;
     }
 }
 

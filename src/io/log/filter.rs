@@ -29,7 +29,7 @@ pub(super) fn parse_words(words: &str) -> Result<EnvFilter, InitError> {
 }
 
 /// Returns the level of notices in a filter: the last bare level or `alink_gateway=…`.
-pub(super) fn loudness(filter: &str) -> Level {
+pub(super) fn level_of(filter: &str) -> Level {
     filter
         .split(',')
         .filter_map(|directive| {
@@ -67,7 +67,7 @@ pub(super) fn library_filter(filter: &str) -> String {
 /// Whether this is a part of a library that shows secrets at low levels: ureq and its parts
 /// write down each address they fetch, and the signature in the address of a remote
 /// configuration lets any reader of the log read that file.
-pub(super) fn is_talkative(target: &str) -> bool {
+pub(super) fn shows_secrets(target: &str) -> bool {
     let library = target.split("::").next().unwrap_or_default();
     library == "ureq" || library.starts_with("ureq_")
 }
@@ -88,7 +88,7 @@ mod tests {
             ("error,alink_gateway=debug", Level::Debug),
             ("off", Level::Error),
         ] {
-            assert_eq!(loudness(filter), level, "{filter:?}");
+            assert_eq!(level_of(filter), level, "{filter:?}");
         }
     }
 

@@ -16,7 +16,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, reload};
 
-use super::filter::{InitError, is_talkative, library_filter, loudness, parse_words};
+use super::filter::{InitError, level_of, library_filter, parse_words, shows_secrets};
 use super::journald::{JOURNAL_SOCKET, JournalSocket};
 use super::record::{Record, ToJournal};
 use super::{LogLevel, Sink, terminal};
@@ -33,11 +33,11 @@ pub const FILTER: &str = "ALINK_GATEWAY_LOG";
 /// The filter does not parse, or this is a second call.
 pub fn init(clock: Clock) -> Result<Sink, InitError> {
     let said = from_environment();
-    let least = loudness(&said);
+    let least = level_of(&said);
     let (filter, handle) = reload::Layer::new(parse(&said)?);
     // A subscriber that is gone needs no filter.
     let apply = move |filter| drop(handle.reload(filter));
-    let loudness = LogLevel::new(said, Some(Box::new(apply)));
+    let log_level = LogLevel::new(said, Some(Box::new(apply)));
 
     if is_on_journal()
         && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
@@ -50,7 +50,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
             .with(ToJournal(Arc::clone(&socket)))
             .try_init()
             .map_err(|_| InitError::Twice)?;
-        return Ok(Sink::of_journal(least, clock, socket).loud_as(loudness));
+        return Ok(Sink::of_journal(least, clock, socket).with_log_level(log_level));
     }
 
     let layer = tracing_subscriber::fmt::layer()
@@ -63,7 +63,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
         .with(layer)
         .try_init()
         .map_err(|_| InitError::Twice)?;
-    Ok(Sink::text(least, clock).loud_as(loudness))
+    Ok(Sink::text(least, clock).with_log_level(log_level))
 }
 
 /// Whether [`init`] would take this filter.
@@ -119,7 +119,7 @@ fn is_journal(stream: &str, fd: impl AsFd) -> bool {
 /// Keeps talkative libraries at `info`, whatever a filter says: more precise directives of a
 /// filter, about a module or a span, would override a directive added here.
 fn discreet() -> FilterFn<impl Fn(&Metadata<'_>) -> bool> {
-    filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !is_talkative(meta.target()))
+    filter_fn(|meta| *meta.level() <= tracing::Level::INFO || !shows_secrets(meta.target()))
 }
 
 /// A line in the format of a notice, with the target in place of the device or port.
@@ -173,8 +173,8 @@ mod tests {
         use std::sync::{Arc, Mutex};
 
         #[derive(Clone, Default)]
-        struct Heard(Arc<Mutex<Vec<u8>>>);
-        impl std::io::Write for Heard {
+        struct Captured(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Captured {
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 self.0.lock().unwrap().extend_from_slice(bytes);
                 Ok(bytes.len())
@@ -189,8 +189,8 @@ mod tests {
             "trace,ureq::run=trace,ureq_proto::client=trace",
             "[{url}]=trace",
         ] {
-            let heard = Heard::default();
-            let sink = heard.clone();
+            let captured = Captured::default();
+            let sink = captured.clone();
             let layer = tracing_subscriber::fmt::layer().with_writer(move || sink.clone());
             let subscriber = tracing_subscriber::registry()
                 .with(parse(words).unwrap())
@@ -205,11 +205,15 @@ mod tests {
                 tracing::error!(target: "ureq::pool", "an error");
                 tracing::trace!(target: "rustls", "another library");
             });
-            let heard = String::from_utf8(heard.0.lock().unwrap().clone()).unwrap();
-            assert!(!heard.contains("hunter2"), "{words}: {heard}");
-            assert!(heard.contains("an error"), "{words}: {heard}");
+            let captured = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+            assert!(!captured.contains("hunter2"), "{words}: {captured}");
+            assert!(captured.contains("an error"), "{words}: {captured}");
             let all = words != "info,ureq=trace";
-            assert_eq!(heard.contains("another library"), all, "{words}: {heard}");
+            assert_eq!(
+                captured.contains("another library"),
+                all,
+                "{words}: {captured}"
+            );
         }
     }
 }

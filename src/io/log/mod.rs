@@ -30,7 +30,7 @@
 mod filter;
 mod journald;
 mod library;
-pub mod loudness;
+pub mod log_level;
 mod record;
 mod terminal;
 
@@ -46,7 +46,7 @@ use crate::spec::{BusAddress, Spec};
 pub use filter::InitError;
 pub use journald::JOURNAL_SOCKET;
 pub use library::{FILTER, init, is_on_journal, try_filter};
-pub use loudness::LogLevel;
+pub use log_level::LogLevel;
 
 use journald::JournalSocket;
 
@@ -56,7 +56,7 @@ const IDENTIFIER: &str = "alink-gateway";
 /// Where notices go, and down to which level.
 #[derive(Clone, Debug)]
 pub struct Sink {
-    loudness: LogLevel,
+    log_level: LogLevel,
     clock: Clock,
     outlet: Outlet,
 }
@@ -76,7 +76,7 @@ impl Sink {
     #[must_use]
     pub fn text(least: Level, clock: Clock) -> Self {
         Sink {
-            loudness: LogLevel::fixed(least),
+            log_level: LogLevel::fixed(least),
             clock,
             outlet: Outlet::Text,
         }
@@ -96,7 +96,7 @@ impl Sink {
     /// Makes a journal sink with a socket that has other users as well.
     fn of_journal(least: Level, clock: Clock, socket: Arc<JournalSocket>) -> Self {
         Sink {
-            loudness: LogLevel::fixed(least),
+            log_level: LogLevel::fixed(least),
             clock,
             outlet: Outlet::Journal(socket),
         }
@@ -106,8 +106,8 @@ impl Sink {
 impl Sink {
     /// Returns the sink with this level.
     #[must_use]
-    fn loud_as(self, loudness: LogLevel) -> Self {
-        Sink { loudness, ..self }
+    fn with_log_level(self, log_level: LogLevel) -> Self {
+        Sink { log_level, ..self }
     }
 }
 
@@ -128,7 +128,7 @@ impl Journal {
         Journal {
             spec: Arc::new(RwLock::new(spec)),
             sink: Sink {
-                loudness: LogLevel::fixed(Level::Debug),
+                log_level: LogLevel::fixed(Level::Debug),
                 clock: Clock::system(),
                 outlet: Outlet::Tracing,
             },
@@ -143,8 +143,8 @@ impl Journal {
 
     /// Returns the level of the log, which can be changed while the service runs.
     #[must_use]
-    pub fn loudness(&self) -> LogLevel {
-        self.sink.loudness.clone()
+    pub fn log_level(&self) -> LogLevel {
+        self.sink.log_level.clone()
     }
 
     /// Returns the installation whose names the journal knows.
@@ -163,7 +163,7 @@ impl Journal {
     pub fn tell(&self, notice: &dyn LogEvent) {
         let level = notice.level();
         // `Error` is the smallest level: more severe is less.
-        if level > self.sink.loudness.least() {
+        if level > self.sink.log_level.least() {
             return;
         }
         let spec = Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner));

@@ -62,14 +62,14 @@ fn a_notice_about_a_device_names_device_port_and_unit() {
     journal.tell(&Refused);
     journal.tell(&Opened);
 
-    let barred = EventKind::DeviceRefused.message_id();
+    let refused = EventKind::DeviceRefused.message_id();
     assert_eq!(
         receive(&heard),
         format!(
             "MESSAGE=meter-07 (line1 unit 7): log-in refused (6287): wrong secret; next try in 1 h\n\
          PRIORITY=4\n\
          SYSLOG_IDENTIFIER=alink-gateway\n\
-         MESSAGE_ID={barred}\n\
+         MESSAGE_ID={refused}\n\
          EVENT=device-refused\n\
          DEVICE=meter-07\n\
          PORT=line1\n\

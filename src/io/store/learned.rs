@@ -190,8 +190,8 @@ fn kind(profile: &ProfileSpec) -> Kind {
     let mut digest = Sha256::new();
     for p in &profile.points {
         // Holes are learned of Modbus only.
-        if let Some(place) = p.address.as_modbus() {
-            let words = format!("{} {} {};", word(place.table), place.start, p.codec.width());
+        if let Some(at) = p.address.as_modbus() {
+            let words = format!("{} {} {};", word(at.table), at.start, p.codec.width());
             digest.update(words.as_bytes());
         }
     }

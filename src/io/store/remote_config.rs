@@ -60,7 +60,7 @@ const LARGEST_FAILURES: u64 = 64 << 10;
 
 /// Returns where the file is once it is proven.
 #[must_use]
-pub fn place(state_dir: &Path) -> PathBuf {
+pub fn proven_path(state_dir: &Path) -> PathBuf {
     state_dir.join(FILE)
 }
 
@@ -70,7 +70,7 @@ pub fn in_force(state_dir: &Path) -> PathBuf {
     let candidate = state_dir.join(CANDIDATE);
     match fs::symlink_metadata(&candidate) {
         Ok(_) => candidate,
-        Err(_) => place(state_dir),
+        Err(_) => proven_path(state_dir),
     }
 }
 
@@ -123,7 +123,7 @@ pub fn prove(state_dir: &Path, digest: Digest) -> io::Result<()> {
         Ok(_) => {}
         Err(e) => return Err(e),
     }
-    fs::rename(candidate, place(state_dir))?;
+    fs::rename(candidate, proven_path(state_dir))?;
     sync(state_dir)
 }
 
@@ -286,7 +286,7 @@ fn remember(state_dir: &Path, trial: FailedTrial) -> io::Result<()> {
 /// The system's error; then the file is where it was.
 pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
     let aside = state_dir.join(ASIDE);
-    fs::rename(place(state_dir), &aside)?;
+    fs::rename(proven_path(state_dir), &aside)?;
     sync(state_dir)?;
     Ok(aside)
 }
@@ -344,20 +344,23 @@ mod tests {
         assert_eq!(in_force(&state), state.join(CANDIDATE));
         prove(&state, Digest::of(b"ports: []")).unwrap();
         adopt(&state, b"devices: []");
-        assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
+        assert_eq!(fs::read(proven_path(&state)).unwrap(), b"ports: []");
         // The decision is about another file.
         prove(&state, Digest::of(b"ports: []")).unwrap();
-        assert_eq!(fs::read(place(&state)).unwrap(), b"ports: []");
+        assert_eq!(fs::read(proven_path(&state)).unwrap(), b"ports: []");
         prove(&state, Digest::of(b"devices: []")).unwrap();
         prove(&state, Digest::of(b"devices: []")).unwrap();
-        assert_eq!(in_force(&state), place(&state));
-        assert_eq!(fs::read(place(&state)).unwrap(), b"devices: []");
-        let mode = fs::metadata(place(&state)).unwrap().permissions().mode();
+        assert_eq!(in_force(&state), proven_path(&state));
+        assert_eq!(fs::read(proven_path(&state)).unwrap(), b"devices: []");
+        let mode = fs::metadata(proven_path(&state))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(names(&state), [FILE]);
         let aside = set_aside(&state).unwrap();
         assert_eq!(fs::read(aside).unwrap(), b"devices: []");
-        assert!(!place(&state).exists());
+        assert!(!proven_path(&state).exists());
     }
 
     #[test]

@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::base::{DeviceName, ProductKey, Secret};
-use crate::cloud::Earned;
+use crate::cloud::IssuedCredential;
 use crate::io::files::bounded;
 use crate::io::files::replace;
 use crate::io::files::replace::Step;
@@ -84,7 +84,7 @@ type Whose = (ProductKey, DeviceName);
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Kept {
-    gateways: BTreeMap<Whose, Earned>,
+    gateways: BTreeMap<Whose, IssuedCredential>,
     devices: BTreeMap<Whose, Secret>,
 }
 
@@ -156,11 +156,11 @@ impl SecretStore {
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
         let kept = self.0.kept();
-        let earned = kept.gateways.values().map(|earned| match earned {
-            Earned::Secret(secret) => secret.clone(),
-            Earned::Token { token, .. } => token.clone(),
+        let issued = kept.gateways.values().map(|issued| match issued {
+            IssuedCredential::Secret(secret) => secret.clone(),
+            IssuedCredential::Token { token, .. } => token.clone(),
         });
-        earned.chain(kept.devices.values().cloned()).collect()
+        issued.chain(kept.devices.values().cloned()).collect()
     }
 
     /// Returns the directory of the file.
@@ -169,15 +169,15 @@ impl SecretStore {
         self.0.file.parent().unwrap_or(Path::new("."))
     }
 
-    /// Returns the place of the file, for people.
+    /// Returns the path of the file, for people.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn shown_path(&self) -> String {
         self.0.file.display().to_string()
     }
 
-    /// Returns the credentials that this gateway has earned.
+    /// Returns the credentials that were issued to this gateway.
     #[must_use]
-    pub fn gateway(&self, product: &ProductKey, name: &DeviceName) -> Option<Earned> {
+    pub fn gateway(&self, product: &ProductKey, name: &DeviceName) -> Option<IssuedCredential> {
         let whose = (product.clone(), name.clone());
         self.0.kept().gateways.get(&whose).cloned()
     }
@@ -198,7 +198,7 @@ impl SecretStore {
         self.change(|_| {}).await
     }
 
-    /// Keeps the credentials that this gateway has earned.
+    /// Keeps the credentials that were issued to this gateway.
     ///
     /// # Errors
     /// The secret is not kept; what was kept before still is.
@@ -206,10 +206,10 @@ impl SecretStore {
         &self,
         product: ProductKey,
         name: DeviceName,
-        earned: Earned,
+        issued: IssuedCredential,
     ) -> Result<(), SecretStoreError> {
         self.change(move |kept| {
-            kept.gateways.insert((product, name), earned);
+            kept.gateways.insert((product, name), issued);
         })
         .await
     }
@@ -318,12 +318,14 @@ struct Text {
 struct GatewayText {
     product_key: ProductKey,
     device_name: DeviceName,
-    earned: EarnedText,
+    /// The key is that of earlier versions.
+    #[serde(rename = "earned")]
+    issued: IssuedCredentialText,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-enum EarnedText {
+enum IssuedCredentialText {
     DeviceSecret(#[serde(with = "open")] Secret),
     DeviceToken {
         client_id: String,
@@ -363,12 +365,14 @@ mod open {
 }
 
 fn to_text(kept: &Kept) -> Text {
-    let gateways = kept.gateways.iter().map(|((pk, dn), earned)| GatewayText {
+    let gateways = kept.gateways.iter().map(|((pk, dn), issued)| GatewayText {
         product_key: pk.clone(),
         device_name: dn.clone(),
-        earned: match earned.clone() {
-            Earned::Secret(secret) => EarnedText::DeviceSecret(secret),
-            Earned::Token { client_id, token } => EarnedText::DeviceToken { client_id, token },
+        issued: match issued.clone() {
+            IssuedCredential::Secret(secret) => IssuedCredentialText::DeviceSecret(secret),
+            IssuedCredential::Token { client_id, token } => {
+                IssuedCredentialText::DeviceToken { client_id, token }
+            }
         },
     });
     let devices = kept.devices.iter().map(|((pk, dn), secret)| DeviceText {
@@ -385,11 +389,13 @@ fn to_text(kept: &Kept) -> Text {
 
 fn from_text(text: Text) -> Kept {
     let gateways = text.gateways.into_iter().map(|g| {
-        let earned = match g.earned {
-            EarnedText::DeviceSecret(secret) => Earned::Secret(secret),
-            EarnedText::DeviceToken { client_id, token } => Earned::Token { client_id, token },
+        let issued = match g.issued {
+            IssuedCredentialText::DeviceSecret(secret) => IssuedCredential::Secret(secret),
+            IssuedCredentialText::DeviceToken { client_id, token } => {
+                IssuedCredential::Token { client_id, token }
+            }
         };
-        ((g.product_key, g.device_name), earned)
+        ((g.product_key, g.device_name), issued)
     });
     let devices = text
         .devices

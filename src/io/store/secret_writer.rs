@@ -60,7 +60,7 @@ pub struct SecretWriter {
 }
 
 impl SecretWriter {
-    /// Makes a writer that keeps in `vault` the secrets of the devices of `spec`.
+    /// Makes a writer that keeps in `secret_store` the secrets of the devices of `spec`.
     #[must_use]
     pub fn new(secret_store: SecretStore, spec: Arc<Spec>, journal: Journal) -> Self {
         SecretWriter {

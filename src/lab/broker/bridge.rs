@@ -33,7 +33,7 @@ pub(super) type Link = Framed<TcpStream, Codec>;
 
 /// Connects and subscribes; when it returns, nothing published from then on is missed.
 pub(super) async fn open(addr: SocketAddr, login: Option<(&str, &str)>) -> io::Result<Link> {
-    let dialogue = async {
+    let relay = async {
         let socket = TcpStream::connect(addr).await?;
         socket.set_nodelay(true)?;
         let mut link = Framed::new(socket, codec());
@@ -57,7 +57,7 @@ pub(super) async fn open(addr: SocketAddr, login: Option<(&str, &str)>) -> io::R
         }
         Ok(link)
     };
-    timeout(PATIENCE, dialogue).await?
+    timeout(PATIENCE, relay).await?
 }
 
 /// Carries messages both ways until either side ends.

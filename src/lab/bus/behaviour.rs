@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_refusal_covers_every_request_that_touches_it() {
-        let manners = UnitBehaviour {
+        let behaviour = UnitBehaviour {
             refusals: vec![Refusal {
                 table: Table::HoldingRegister,
                 addresses: 10..=12,
@@ -244,13 +244,13 @@ mod tests {
             }],
             ..UnitBehaviour::default()
         };
-        let asked = |first, count| manners.refusal(Table::HoldingRegister, first, count);
+        let asked = |first, count| behaviour.refusal(Table::HoldingRegister, first, count);
         assert_eq!(asked(0, 10), None);
         assert_eq!(asked(0, 11), Some(2));
         assert_eq!(asked(12, 1), Some(2));
         assert_eq!(asked(13, 5), None);
         assert_eq!(asked(11, 1), Some(2));
-        assert_eq!(manners.refusal(Table::InputRegister, 11, 1), None);
+        assert_eq!(behaviour.refusal(Table::InputRegister, 11, 1), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::behaviour::{Fault, burst, distort, noise, scramble};
 use super::frame;
 use super::pace::Pace;
 use super::protocol::BusProtocol;
-use super::sender::{Heard, Sender};
+use super::sender::{Burst, Sender};
 use super::unit::Unit;
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 
@@ -72,7 +72,7 @@ pub struct Line {
     rng: Rng,
     /// Whether the adapter hears itself: every request comes back to the master.
     pub echo: bool,
-    heard: Heard,
+    burst: Burst,
     master_from: Mono,
     master_until: Mono,
     asked: Option<Mono>,
@@ -91,7 +91,7 @@ impl Line {
             busy: Vec::new(),
             rng,
             echo: false,
-            heard: Heard::default(),
+            burst: Burst::default(),
             master_from: Mono::START,
             master_until: Mono::START,
             asked: None,
@@ -122,7 +122,7 @@ impl Line {
         self.units.get(&id)
     }
 
-    /// Returns the unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its behaviour.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
@@ -132,7 +132,7 @@ impl Line {
         self.units.iter().map(|(&id, unit)| (id, unit))
     }
 
-    /// Returns all units, to change their manners.
+    /// Returns all units, to change their behaviour.
     pub fn units_mut(&mut self) -> impl Iterator<Item = (UnitId, &mut Unit)> {
         self.units.iter_mut().map(|(&id, unit)| (id, unit))
     }
@@ -149,7 +149,7 @@ impl Line {
 
     fn set_alive(&mut self, id: UnitId, alive: bool) {
         if let Some(unit) = self.units.get_mut(&id) {
-            unit.manners.alive = alive;
+            unit.behaviour.alive = alive;
         }
     }
 
@@ -197,8 +197,8 @@ impl Line {
         }
         self.master_until = end;
         self.counts.characters += bytes.len() as u64;
-        self.heard.take(bytes, end);
-        self.heard.master = true;
+        self.burst.take(bytes, end);
+        self.burst.master = true;
         if self.echo {
             self.senders.push(Sender::new(start, bytes.to_vec(), true));
         }
@@ -239,29 +239,29 @@ impl Line {
             .min()
             .map(|at| Wake::new(at, "characters arrive"));
         let request = self
-            .heard
+            .burst
             .master
-            .then(|| Wake::new(self.heard.end + self.pace.silence(), "a request ends"));
+            .then(|| Wake::new(self.burst.end + self.pace.silence(), "a request ends"));
         Wake::earlier(character, request)
     }
 
     /// Ends the frame on the wire if the line has been quiet for long enough.
     fn note_silence(&mut self, now: Now) {
         let silence = self.pace.silence();
-        if self.heard.bytes.is_empty() || now.mono + ROUNDING < self.heard.end + silence {
+        if self.burst.bytes.is_empty() || now.mono + ROUNDING < self.burst.end + silence {
             return;
         }
-        let heard = std::mem::take(&mut self.heard);
-        if !heard.master {
+        let burst = std::mem::take(&mut self.burst);
+        if !burst.master {
             return; // A reply. The other units know it is not for them.
         }
-        let ended = heard.end + silence;
+        let ended = burst.end + silence;
         let at = moment(now, ended);
-        match frame::open(&heard.bytes).filter(|_| !heard.units && !heard.spoilt) {
+        match frame::open(&burst.bytes).filter(|_| !burst.units && !burst.spoilt) {
             Some((unit, pdu)) if unit == 0 || self.units.contains_key(&UnitId(unit)) => {
-                self.request(at, unit, pdu, &heard.bytes);
+                self.request(at, unit, pdu, &burst.bytes);
             }
-            _ if self.tell_protocols(at, &heard) => {}
+            _ if self.tell_protocols(at, &burst) => {}
             Some(_) => self.counts.unanswered += 1,
             None => self.counts.not_understood += 1,
         }
@@ -269,13 +269,13 @@ impl Line {
 
     /// Hands a frame to the devices of other protocols; returns whether one of them
     /// understood it.
-    fn tell_protocols(&mut self, at: Now, heard: &Heard) -> bool {
-        if heard.units || heard.spoilt {
+    fn tell_protocols(&mut self, at: Now, burst: &Burst) -> bool {
+        if burst.units || burst.spoilt {
             return false;
         }
         let mut understood = false;
         for (protocol, busy) in self.protocols.iter_mut().zip(&mut self.busy) {
-            let said = protocol.hear(at, &heard.bytes, &mut self.rng);
+            let said = protocol.hear(at, &burst.bytes, &mut self.rng);
             // Answers come one after the other: a late one delays the answers behind
             // it.
             let from = at.mono.max(*busy);
@@ -298,11 +298,11 @@ impl Line {
     /// Returns whether a master that sends now breaks the rule: a frame was there less
     /// than 3.5 characters ago, and the master could know.
     fn interrupts(&self, now: Now) -> bool {
-        if !self.heard.units {
-            return frame::open(&self.heard.bytes).is_some();
+        if !self.burst.units {
+            return frame::open(&self.burst.bytes).is_some();
         }
         let talking = self.senders.iter().any(|v| !v.echo && v.sent > 0);
-        !talking || now.mono >= self.heard.end + REACTION
+        !talking || now.mono >= self.burst.end + REACTION
     }
 
     /// Handles a whole request on the line; `at` is when the units know that it is
@@ -312,7 +312,7 @@ impl Line {
             // Broadcast: every unit obeys, no unit answers (§2.1).
             let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16));
             for unit in self.units.values_mut() {
-                if writes && unit.manners.alive {
+                if writes && unit.behaviour.alive {
                     let _ = unit.answer(at, pdu);
                 }
             }
@@ -321,7 +321,7 @@ impl Line {
         let Some(there) = self
             .units
             .get_mut(&UnitId(unit))
-            .filter(|u| u.manners.alive)
+            .filter(|u| u.behaviour.alive)
         else {
             self.counts.unanswered += 1;
             return;
@@ -329,7 +329,7 @@ impl Line {
         self.counts.requests += 1;
         self.asked = Some(self.master_from);
         let reply = there.answer(at, pdu);
-        if there.manners.withholds(&reply) {
+        if there.behaviour.withholds(&reply) {
             return;
         }
         let (fault, delay) = there.draw();
@@ -434,8 +434,8 @@ impl Line {
             return bytes;
         }
         let talks = |v: &Sender| !v.echo && from < v.end(pace) && v.start < to;
-        let crowd = self.senders.iter().filter(|v| talks(v)).count() > 1;
-        if crowd || (from < self.master_until && self.master_from < to) {
+        let collision = self.senders.iter().filter(|v| talks(v)).count() > 1;
+        if collision || (from < self.master_until && self.master_from < to) {
             for byte in &mut bytes {
                 *byte ^= 1 + self.rng.below(255) as u8;
             }
@@ -445,19 +445,20 @@ impl Line {
             for sender in self.senders.iter_mut().filter(|v| talks(v)) {
                 sender.collided = true;
             }
-            self.heard.spoilt = true;
+            self.burst.spoilt = true;
         }
         let sender = &mut self.senders[which];
         sender.sent = upto;
-        sender.heard.extend(&bytes);
-        if sender.collided && upto == sender.bytes.len() && frame::open(&sender.heard).is_some() {
+        sender.received.extend(&bytes);
+        if sender.collided && upto == sender.bytes.len() && frame::open(&sender.received).is_some()
+        {
             self.counts.chance_passes += 1;
         }
         self.counts.characters += bytes.len() as u64;
         // If no call of `poll` came in time the characters were still on their way: the
         // reaction of the master counts from when it can have seen them.
-        self.heard.take(&bytes, now.mono.max(to));
-        self.heard.units = true;
+        self.burst.take(&bytes, now.mono.max(to));
+        self.burst.units = true;
         bytes
     }
 }

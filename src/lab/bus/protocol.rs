@@ -62,26 +62,26 @@ impl BusProtocol {
     /// Returns the answer to these bytes: none, if they are not for this device or it
     /// does not understand them.
     pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
-        let (answer, manners) = match self {
+        let (answer, behaviour) = match self {
             BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. })
-                if !unit.manners.alive =>
+                if !unit.behaviour.alive =>
             {
                 return vec![];
             }
-            BusProtocol::Plain(plain) if !plain.manners.alive => return vec![],
+            BusProtocol::Plain(plain) if !plain.behaviour.alive => return vec![],
             BusProtocol::Ascii(address, unit) => {
                 let answer = ascii::answer(*address, unit, now, heard);
-                (answer, &unit.manners)
+                (answer, &unit.behaviour)
             }
-            BusProtocol::Meter(meter) => (meter.answer(now, heard), &meter.unit.manners),
-            BusProtocol::Plain(plain) => (plain.answer(heard), &plain.manners),
+            BusProtocol::Meter(meter) => (meter.answer(now, heard), &meter.unit.behaviour),
+            BusProtocol::Plain(plain) => (plain.answer(heard), &plain.behaviour),
             BusProtocol::Custom(custom) => return custom.hear(now, heard),
         };
         let Some(answer) = answer else {
             return vec![];
         };
-        let fault = manners.draw(rng);
-        let after = manners.delay(rng);
+        let fault = behaviour.draw(rng);
+        let after = behaviour.delay(rng);
         spoil(answer, fault, after, heard, rng)
     }
 }

@@ -110,7 +110,7 @@ impl Rack {
         self.units.get(&id)
     }
 
-    /// Returns the unit with this address, to change its manners.
+    /// Returns the unit with this address, to change its behaviour.
     pub fn unit_mut(&mut self, id: UnitId) -> Option<&mut Unit> {
         self.units.get_mut(&id)
     }
@@ -132,7 +132,7 @@ impl Rack {
 
     fn set_alive(&mut self, id: UnitId, alive: bool) {
         if let Some(unit) = self.units.get_mut(&id) {
-            unit.manners.alive = alive;
+            unit.behaviour.alive = alive;
         }
     }
 
@@ -266,7 +266,7 @@ fn serve(
 ) {
     let Some(unit) = units
         .get_mut(&UnitId(request.unit))
-        .filter(|u| u.manners.alive)
+        .filter(|u| u.behaviour.alive)
     else {
         counts.unanswered += 1;
         if let Absent::GatewaySaysNo(after) = absent {
@@ -281,7 +281,7 @@ fn serve(
     };
     counts.requests += 1;
     let pdu = unit.answer(now, &request.pdu);
-    if unit.manners.withholds(&pdu) {
+    if unit.behaviour.withholds(&pdu) {
         return;
     }
     let (fault, delay) = unit.draw();
@@ -390,7 +390,7 @@ mod tests {
         .seal()
     }
 
-    fn settle(rack: &mut Rack, now: Now) -> Vec<RackOutput> {
+    fn drain(rack: &mut Rack, now: Now) -> Vec<RackOutput> {
         std::iter::from_fn(|| rack.poll(now, HERE)).collect()
     }
 
@@ -408,25 +408,25 @@ mod tests {
     fn a_request_is_answered_with_the_truth_under_its_own_number() {
         let mut rack = rack();
         rack.on_bytes(at(0), HERE, &ask(513, 2));
-        assert_eq!(settle(&mut rack, at(4)), []);
+        assert_eq!(drain(&mut rack, at(4)), []);
         let due = rack.wake_at(HERE).unwrap().at;
         assert_eq!(due, at(5).mono);
         let unit = rack.unit(UnitId(2)).unwrap();
         let word = |a| unit.truth(at(0), Table::HoldingRegister, a).unwrap();
         let (a, b) = (word(0).to_be_bytes(), word(1).to_be_bytes());
         let expected = [&[2, 1, 0, 0, 0, 7, 2, 3, 4], &a[..], &b].concat();
-        assert_eq!(settle(&mut rack, at(5)), [RackOutput::Bytes(expected)]);
+        assert_eq!(drain(&mut rack, at(5)), [RackOutput::Bytes(expected)]);
         assert_eq!(rack.wake_at(HERE), None);
     }
 
     #[test]
     fn a_late_unit_does_not_hold_up_its_neighbours() {
         let mut rack = rack();
-        rack.unit_mut(UnitId(1)).unwrap().manners.turnaround = Duration::from_millis(300);
+        rack.unit_mut(UnitId(1)).unwrap().behaviour.turnaround = Duration::from_millis(300);
         let both = [ask(1, 1), ask(2, 2)].concat();
         rack.on_bytes(at(0), HERE, &both);
-        assert_eq!(answers(&settle(&mut rack, at(5))), [(2, 2)]);
-        assert_eq!(answers(&settle(&mut rack, at(300))), [(1, 1)]);
+        assert_eq!(answers(&drain(&mut rack, at(5))), [(2, 2)]);
+        assert_eq!(answers(&drain(&mut rack, at(300))), [(1, 1)]);
     }
 
     #[test]
@@ -435,18 +435,18 @@ mod tests {
         rack.kill(UnitId(1));
         rack.on_bytes(at(0), HERE, &ask(1, 1));
         rack.on_bytes(at(0), HERE, &ask(2, 99));
-        assert_eq!(settle(&mut rack, at(10_000)), []);
+        assert_eq!(drain(&mut rack, at(10_000)), []);
         assert_eq!(rack.counts().unanswered, 2);
 
         rack.absent = Absent::GatewaySaysNo(Duration::from_secs(1));
         rack.on_bytes(at(10_000), HERE, &ask(3, 1));
         assert_eq!(
-            settle(&mut rack, at(11_000)),
+            drain(&mut rack, at(11_000)),
             [RackOutput::Bytes(vec![0, 3, 0, 0, 0, 3, 1, 0x83, 0x0B])]
         );
         rack.revive(UnitId(1));
         rack.on_bytes(at(11_000), HERE, &ask(4, 1));
-        assert_eq!(answers(&settle(&mut rack, at(11_005))), [(4, 1)]);
+        assert_eq!(answers(&drain(&mut rack, at(11_005))), [(4, 1)]);
     }
 
     #[test]
@@ -467,7 +467,7 @@ mod tests {
         ];
         for &(fault, expected, closes) in table {
             let mut rack = rack();
-            rack.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
+            rack.unit_mut(UnitId(1)).unwrap().behaviour = UnitBehaviour {
                 faults: vec![Chance {
                     fault,
                     permille: 1000,
@@ -475,7 +475,7 @@ mod tests {
                 ..UnitBehaviour::default()
             };
             rack.on_bytes(at(0), HERE, &ask(7, 1));
-            let out = settle(&mut rack, at(5_000));
+            let out = drain(&mut rack, at(5_000));
             assert_eq!(answers(&out), expected, "{fault:?}");
             assert_eq!(out.last() == Some(&RackOutput::Close), closes, "{fault:?}");
             assert_eq!(rack.counts().faults[fault.name()], 1);
@@ -490,9 +490,9 @@ mod tests {
                 fault,
                 permille: 1000,
             }];
-            rack.unit_mut(UnitId(1)).unwrap().manners.faults = faults;
+            rack.unit_mut(UnitId(1)).unwrap().behaviour.faults = faults;
             rack.on_bytes(at(0), HERE, &ask(7, 1));
-            let out = settle(&mut rack, at(5_000));
+            let out = drain(&mut rack, at(5_000));
             let [RackOutput::Bytes(bytes)] = &out[..] else {
                 panic!("{out:?}");
             };
@@ -514,25 +514,25 @@ mod tests {
     #[test]
     fn a_cut_reply_is_shorter_than_whole_and_ends_the_connection() {
         let mut rack = rack();
-        rack.unit_mut(UnitId(1)).unwrap().manners.faults = vec![Chance {
+        rack.unit_mut(UnitId(1)).unwrap().behaviour.faults = vec![Chance {
             fault: Fault::Cut,
             permille: 1000,
         }];
         rack.on_bytes(at(0), HERE, &ask(7, 1));
-        let out = settle(&mut rack, at(5));
+        let out = drain(&mut rack, at(5));
         let [RackOutput::Bytes(part), RackOutput::Close] = &out[..] else {
             panic!("{out:?}");
         };
         assert!((1..13).contains(&part.len()));
         rack.on_bytes(at(6), HERE, &ask(8, 1));
-        assert_eq!(settle(&mut rack, at(100)), []);
+        assert_eq!(drain(&mut rack, at(100)), []);
     }
 
     #[test]
     fn refusing_closes_what_is_open_and_lets_nobody_in() {
         let mut rack = rack();
         rack.refuse = true;
-        assert_eq!(settle(&mut rack, at(0)), [RackOutput::Close]);
+        assert_eq!(drain(&mut rack, at(0)), [RackOutput::Close]);
         assert!(!rack.on_connected(ConnId(2)));
         rack.refuse = false;
         assert!(rack.on_connected(ConnId(3)));
@@ -543,7 +543,7 @@ mod tests {
     fn what_is_not_modbus_is_cut_off() {
         let mut rack = rack();
         rack.on_bytes(at(0), HERE, b"GET / HTTP/1.1\r\n\r\n");
-        assert_eq!(settle(&mut rack, at(0)), [RackOutput::Close]);
+        assert_eq!(drain(&mut rack, at(0)), [RackOutput::Close]);
         assert_eq!(rack.counts().not_modbus, 1);
     }
 
@@ -553,6 +553,6 @@ mod tests {
         for n in 0..3000 {
             rack.on_bytes(at(0), HERE, &ask(n, 1));
         }
-        assert!(settle(&mut rack, at(10)).contains(&RackOutput::Close));
+        assert!(drain(&mut rack, at(10)).contains(&RackOutput::Close));
     }
 }

@@ -6,7 +6,7 @@ use crate::base::Mono;
 
 /// The bytes on the wire since the last silence.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct Burst {
     pub bytes: Vec<u8>,
     pub master: bool,
     pub units: bool,
@@ -14,7 +14,7 @@ pub(super) struct Heard {
     pub end: Mono,
 }
 
-impl Heard {
+impl Burst {
     pub(super) fn take(&mut self, bytes: &[u8], end: Mono) {
         // Bounded however long a sender talks without a pause: more than a frame is not
         // a frame.
@@ -35,7 +35,7 @@ pub(super) struct Sender {
     pub echo: bool,
     pub collided: bool,
     /// What the master received of it, if another sender collided with it.
-    pub heard: Vec<u8>,
+    pub received: Vec<u8>,
 }
 
 impl Sender {
@@ -46,7 +46,7 @@ impl Sender {
             sent: 0,
             echo,
             collided: false,
-            heard: Vec::new(),
+            received: Vec::new(),
         }
     }
 

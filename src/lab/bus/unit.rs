@@ -1,4 +1,4 @@
-//! One Modbus device: registers whose values change by themselves, and manners.
+//! One Modbus device: registers whose values change by themselves, and behaviour.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -19,14 +19,14 @@ const ILLEGAL_VALUE: u8 = 3;
 /// Contract: [`Unit::answer`] takes a request PDU and returns the reply PDU, normal or
 /// exception; the line or rack that holds the unit decides whether, when and in what
 /// state the reply arrives. [`Unit::truth`] says what stands in any entry at any time,
-/// [`Unit::held`] whether given values stood there together.
+/// [`Unit::had`] whether given values stood there together.
 #[derive(Clone, Debug)]
 pub struct Unit {
     life: Life,
     seed: u64,
     written: BTreeMap<(Table, u16), u16>,
     /// The behaviour of the unit.
-    pub manners: UnitBehaviour,
+    pub behaviour: UnitBehaviour,
     rng: Rng,
     /// On a line: until when the unit is busy with the request before.
     busy: Mono,
@@ -41,21 +41,21 @@ impl Unit {
             life,
             seed,
             written: BTreeMap::new(),
-            manners: UnitBehaviour::default(),
+            behaviour: UnitBehaviour::default(),
             rng: Rng::new(seed ^ 0x6d61_6e6e_6572_7321),
             busy: Mono::START,
             answered: 0,
         }
     }
 
-    /// Returns the same unit with other manners.
+    /// Returns the same unit with other behaviour.
     #[must_use]
-    pub fn with(mut self, manners: UnitBehaviour) -> Self {
-        self.manners = manners;
+    pub fn with(mut self, behaviour: UnitBehaviour) -> Self {
+        self.behaviour = behaviour;
         self
     }
 
-    /// Returns another unit of the same kind and manners that received the same writes,
+    /// Returns another unit of the same kind and behaviour that received the same writes,
     /// with values of its own.
     pub(super) fn twin(&self) -> Unit {
         Unit {
@@ -66,8 +66,8 @@ impl Unit {
 
     /// Draws the fault of the next reply and how long the unit takes to answer.
     pub(super) fn draw(&mut self) -> (Option<Fault>, Duration) {
-        let fault = self.manners.draw(&mut self.rng);
-        (fault, self.manners.delay(&mut self.rng))
+        let fault = self.behaviour.draw(&mut self.rng);
+        (fault, self.behaviour.delay(&mut self.rng))
     }
 
     /// Returns the random numbers of the unit's faults.
@@ -108,7 +108,7 @@ impl Unit {
     /// Returns whether these values stood in adjacent entries from `first` on, all at
     /// one moment, at some time in `window`.
     #[must_use]
-    pub fn held(
+    pub fn had(
         &self,
         window: RangeInclusive<Wall>,
         table: Table,
@@ -213,7 +213,7 @@ impl Unit {
     }
 
     fn reach(&self, table: Table, first: u16, count: u16) -> Result<(), u8> {
-        if let Some(code) = self.manners.refusal(table, first, count) {
+        if let Some(code) = self.behaviour.refusal(table, first, count) {
             return Err(code);
         }
         let end = u32::from(first) + u32::from(count);
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn refused_entries_get_the_configured_code() {
         let mut u = unit();
-        u.manners.refusals.push(Refusal {
+        u.behaviour.refusals.push(Refusal {
             table: Table::InputRegister,
             addresses: 5..=9,
             code: 6,
@@ -362,14 +362,14 @@ mod tests {
         let at = noon().wall.as_millis();
         let wall = Wall::from_millis;
         let now: Vec<u16> = (3..6).map(|a| word(&u, Table::Coil, a)).collect();
-        assert!(u.held(wall(at)..=wall(at), Table::Coil, 3, &now));
+        assert!(u.had(wall(at)..=wall(at), Table::Coil, 3, &now));
         let regs = |ms, a| u.at(wall(ms), Table::HoldingRegister, a).unwrap();
         let old = [regs(at, 0), regs(at, 1)];
         let torn = [regs(at, 0), regs(at + 1000, 1)];
         let window = wall(at)..=wall(at + 2000);
-        assert!(u.held(window.clone(), Table::HoldingRegister, 0, &old));
-        assert!(!u.held(window, Table::HoldingRegister, 0, &torn));
+        assert!(u.had(window.clone(), Table::HoldingRegister, 0, &old));
+        assert!(!u.had(window, Table::HoldingRegister, 0, &torn));
         let later = wall(at + 1000)..=wall(at + 2000);
-        assert!(!u.held(later, Table::HoldingRegister, 0, &old));
+        assert!(!u.had(later, Table::HoldingRegister, 0, &old));
     }
 }

@@ -82,7 +82,7 @@ impl Throughput {
 pub struct Recovery {
     /// One row for each of [`Plan::slow`].
     pub throughput: Vec<Throughput>,
-    /// From a place that becomes free under a cap until it is taken.
+    /// From quota that becomes free under a cap until it is taken.
     pub refill: Duration,
     /// From a cap that is raised or lifted until all devices for which there is room
     /// are online.
@@ -218,7 +218,7 @@ fn distinct(site: &Site) -> u64 {
 }
 
 /// Measures 200 devices under a cap, of which 20 leave, all at once or one after the
-/// other: how long a free place stays free, and how long it takes to fill the places
+/// other: how long free quota stays free, and how long it takes to fill the quota
 /// that a higher cap, and then none, brings.
 fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     const ALL: usize = 200;

@@ -83,7 +83,7 @@ pub struct Summary {
     /// The longest time offline while a server ends three connections within 15 s
     /// each.
     pub flap_offline_ms: u64,
-    /// From a place that becomes free under a cap (428) until it is taken.
+    /// From quota that becomes free under a cap (428) until it is taken.
     pub refill_after_428_ms: u64,
     /// From a cap that is raised or lifted until all devices for which there is room
     /// are online.

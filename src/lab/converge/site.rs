@@ -128,7 +128,7 @@ impl Site {
     /// Switches a fault of the platform on or off.
     pub(super) fn fault(&mut self, fault: Fault) {
         self.platform.fault(at(self.now), fault);
-        self.settle();
+        self.exchange();
     }
 
     /// Changes what the platform does where its documents are silent.
@@ -171,9 +171,9 @@ impl Site {
     pub(super) fn connect(&mut self) {
         let asked = connect(&self.spec.cloud);
         self.platform.on_connect(at(self.now), CONN, &asked);
-        let _ = self.platform.settle(at(self.now));
+        let _ = self.platform.drain(at(self.now));
         self.cloud.on_link_up(at(self.now));
-        self.settle();
+        self.exchange();
     }
 
     /// Makes every device answer on its bus.
@@ -181,7 +181,7 @@ impl Site {
         for id in self.ids() {
             self.answers(id);
         }
-        self.settle();
+        self.exchange();
     }
 
     /// Makes the platform refuse these devices as disabled.
@@ -260,7 +260,7 @@ impl Site {
                 Change::Came => self.answers(id),
                 Change::Left => self.falls_silent(id),
             }
-            self.settle();
+            self.exchange();
         }
         let goal = match change {
             Change::Came => begins.len(),
@@ -298,7 +298,7 @@ impl Site {
         self.says(id, 0);
         self.answering.remove(&id);
         self.cloud.want(at(self.now), id, Presence::Offline);
-        self.settle();
+        self.exchange();
     }
 
     fn says(&mut self, device: DeviceId, point: u16) {
@@ -349,7 +349,7 @@ impl Site {
             let next = wakes.chain(self.readings.map(|r| r.next)).min();
             self.now = next.unwrap_or(end).min(end).max(self.now);
             self.read_slot();
-            self.settle();
+            self.exchange();
             if self.now >= end {
                 return;
             }
@@ -357,7 +357,7 @@ impl Site {
     }
 
     /// Carries messages both ways until both ends rest.
-    fn settle(&mut self) {
+    fn exchange(&mut self) {
         let now = at(self.now);
         loop {
             let mut rested = true;
@@ -368,7 +368,7 @@ impl Site {
                         .on_publish(now, CONN, &topic, &payload, 0, None);
                 }
             }
-            for output in self.platform.settle(now) {
+            for output in self.platform.drain(now) {
                 if let platform::Output::Publish { topic, payload, .. } = output {
                     rested = false;
                     self.cloud.on_message(now, &topic, &payload);

@@ -39,7 +39,7 @@ pub(super) fn connects_in_ten_minutes(seed: u64) -> u64 {
         twins[who].on_attempt(at(now));
         platform.on_connect(at(now), conn, &connect(&spec.cloud));
         now = now + JOURNEY;
-        for output in platform.settle(at(now)) {
+        for output in platform.drain(at(now)) {
             match output {
                 Output::ConnAck { conn, code: 0, .. } => {
                     has[who] = Some(conn);
@@ -81,7 +81,7 @@ pub(super) fn offline_while_flapping(seed: u64) -> Duration {
         let conn = Conn(n);
         connector.on_attempt(at(now));
         platform.on_connect(at(now), conn, &connect(&spec.cloud));
-        platform.settle(at(now));
+        platform.drain(at(now));
         now = now + JOURNEY;
         connector.on_up(at(now));
         longest = longest.max(now.since(closed));
@@ -90,7 +90,7 @@ pub(super) fn offline_while_flapping(seed: u64) -> Duration {
                 break;
             };
             now = wake.at.max(now);
-            platform.settle(at(now));
+            platform.drain(at(now));
         }
         closed = now;
         connector.on_down(at(now), &LinkDown::Closed);

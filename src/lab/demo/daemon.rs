@@ -121,7 +121,7 @@ impl Daemon {
     }
 
     /// Returns the last lines of its log.
-    pub(crate) fn last_words(&self, lines: usize) -> String {
+    pub(crate) fn last_output(&self, lines: usize) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let all: Vec<&str> = log.lines().collect();

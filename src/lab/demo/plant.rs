@@ -24,9 +24,9 @@ const IN_RACK: u8 = 54;
 /// Racks.
 pub(crate) const RACKS: usize = 2;
 
-/// The place of a device: the line or a rack.
+/// The port of a device: the line or a rack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum DemoPort {
     Line,
     Rack(usize),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
     pub(crate) name: String,
-    pub(crate) place: Place,
+    pub(crate) port: DemoPort,
     pub(crate) unit: UnitId,
     pub(crate) kind: Kind,
     pub(crate) device: Device,
@@ -258,18 +258,18 @@ impl Plant {
         let mut rng = Rng::new(0x6465_6d6f);
         let mut secret = move || format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64());
         let groups = [
-            (Place::Line, ON_LINE, Kind::Meter),
-            (Place::Rack(0), IN_RACK, Kind::Module),
-            (Place::Rack(1), IN_RACK, Kind::Meter),
+            (DemoPort::Line, ON_LINE, Kind::Meter),
+            (DemoPort::Rack(0), IN_RACK, Kind::Module),
+            (DemoPort::Rack(1), IN_RACK, Kind::Meter),
         ];
         let mut members = Vec::new();
-        for (place, count, kind) in groups {
+        for (port, count, kind) in groups {
             for unit in 1..=count {
-                let name = format!("{}-{unit:02}", place.port());
+                let name = format!("{}-{unit:02}", port.name());
                 members.push(Member {
                     device: Device::new(kind.product_key(), &name),
                     name,
-                    place,
+                    port,
                     unit: UnitId(unit),
                     kind,
                     secret: secret(),
@@ -291,7 +291,7 @@ impl Plant {
             ..Pace::standard(BAUD)
         };
         let mut line = Line::new(pace, Rng::new(1));
-        for (index, member) in self.on(Place::Line) {
+        for (index, member) in self.on(DemoPort::Line) {
             line.attach(member.unit, member.build(index));
         }
         line
@@ -300,15 +300,15 @@ impl Plant {
     /// Builds one rack with its devices.
     pub(crate) fn rack(&self, number: usize) -> Rack {
         let mut rack = Rack::new();
-        for (index, member) in self.on(Place::Rack(number)) {
+        for (index, member) in self.on(DemoPort::Rack(number)) {
             rack.attach(member.unit, member.build(index));
         }
         rack
     }
 
-    fn on(&self, place: Place) -> impl Iterator<Item = (usize, &Member)> {
+    fn on(&self, port: DemoPort) -> impl Iterator<Item = (usize, &Member)> {
         let all = self.members.iter().enumerate();
-        all.filter(move |(_, m)| m.place == place)
+        all.filter(move |(_, m)| m.port == port)
     }
 
     /// Returns the devices that must be registered at the platform.
@@ -336,7 +336,7 @@ impl Plant {
     ) -> Vec<(String, String)> {
         let mut table = String::from("name,port,unit,profile,secret\n");
         for m in &self.members {
-            let (port, profile) = (m.place.port(), m.kind.profile());
+            let (port, profile) = (m.port.name(), m.kind.profile());
             let _ = writeln!(table, "{},{port},{},{profile},{}", m.name, m.unit, m.secret);
         }
         let mut yaml = format!(
@@ -355,7 +355,7 @@ impl Plant {
             tty.display(),
         );
         for (n, (host, port)) in racks.iter().enumerate() {
-            let name = Place::Rack(n).port();
+            let name = DemoPort::Rack(n).name();
             let _ = writeln!(
                 yaml,
                 "  - name: {name}\n    tcp: {{ host: {host}, port: {port} }}"
@@ -382,11 +382,11 @@ impl Plant {
     }
 }
 
-impl Place {
-    fn port(self) -> String {
+impl DemoPort {
+    fn name(self) -> String {
         match self {
-            Place::Line => "line1".into(),
-            Place::Rack(n) => format!("rack{}", n + 1),
+            DemoPort::Line => "line1".into(),
+            DemoPort::Rack(n) => format!("rack{}", n + 1),
         }
     }
 }

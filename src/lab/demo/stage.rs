@@ -15,7 +15,7 @@ use alink_gateway::lab::wire::{LineRig, RackRig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::daemon::{Daemon, Folder};
-use super::plant::{Place, Plant, RACKS};
+use super::plant::{DemoPort, Plant, RACKS};
 use super::report::Report;
 use super::value_checker::ValueChecker;
 use super::{ENDING, Options, STEPS};
@@ -193,13 +193,13 @@ impl Stage {
                 .iter()
                 .position(|m| m.device == value.device);
             let unit = member.and_then(|index| {
-                let (place, unit) = (
-                    self.plant.members[index].place,
+                let (port, unit) = (
+                    self.plant.members[index].port,
                     self.plant.members[index].unit,
                 );
-                match place {
-                    Place::Line => self.line.with(|line, _| line.unit(unit).cloned()),
-                    Place::Rack(n) => self.racks[n].with(|rack, _| rack.unit(unit).cloned()),
+                match port {
+                    DemoPort::Line => self.line.with(|line, _| line.unit(unit).cloned()),
+                    DemoPort::Rack(n) => self.racks[n].with(|rack, _| rack.unit(unit).cloned()),
                 }
             });
             let member = member.map(|index| (index, &self.plant.members[index]));

@@ -4,7 +4,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Account, Certificate, Conn, Device, Fault, Notice, Platform, State};
+use super::{Account, Certificate, ChangeChannel, Conn, Device, Fault, Platform, State};
 use crate::base::{Now, Secret};
 use crate::lab::platform::messages::reply;
 use crate::lab::platform::messages::reply::Code;
@@ -101,13 +101,13 @@ impl Platform {
     /// Disables a device: its session or connection ends, and it is refused from then
     /// on.
     pub fn disable(&mut self, now: Now, device: &Device) -> bool {
-        self.bar(now, device, State::Disabled)
+        self.set_state(now, device, State::Disabled)
     }
 
     /// Deletes a device: its session or connection ends, and its record and topology
     /// are removed.
     pub fn delete(&mut self, now: Now, device: &Device) -> bool {
-        self.bar(now, device, State::Deleted)
+        self.set_state(now, device, State::Deleted)
     }
 
     /// Enables a device again.
@@ -121,11 +121,13 @@ impl Platform {
         }
         account.state = State::Enabled;
         if let Some(conn) = self.above(device) {
-            for notice in self.switches.notices.clone() {
+            for notice in self.switches.change_channels.clone() {
                 match notice {
-                    Notice::Thing => self.tell_thing(now, conn, device, "enable"),
-                    Notice::ExtError => {}
-                    Notice::TopologyChange => self.tell_change(now, conn, device, Change::Enabled),
+                    ChangeChannel::Thing => self.tell_thing(now, conn, device, "enable"),
+                    ChangeChannel::ExtError => {}
+                    ChangeChannel::TopologyChange => {
+                        self.tell_change(now, conn, device, Change::Enabled)
+                    }
                 }
             }
         }
@@ -195,7 +197,7 @@ impl Platform {
         Some(id.to_string())
     }
 
-    /// Gives a device another secret; it keeps its place in the topology.
+    /// Gives a device another secret; it stays in the topology.
     pub fn change_secret(&mut self, device: &Device, secret: Secret) -> bool {
         let account = self.accounts.get_mut(device);
         account.map(|a| a.secret = secret).is_some()
@@ -283,7 +285,7 @@ impl Platform {
         }
     }
 
-    fn bar(&mut self, now: Now, device: &Device, state: State) -> bool {
+    fn set_state(&mut self, now: Now, device: &Device, state: State) -> bool {
         self.now = now.mono;
         let above = self.above(device);
         let Some(account) = self.accounts.get_mut(device) else {
@@ -302,11 +304,11 @@ impl Platform {
         }
         self.cut(now, device, "disabled or deleted at the console");
         // Disabled is shown instead of Online, whichever gateway had it online last.
-        self.lingering.remove(device);
+        self.shown_online.remove(device);
         true
     }
 
-    /// Sends a gateway the notices that one of its devices lost its place, in the
+    /// Sends a gateway the notices that one of its devices left the topology, in the
     /// configured order.
     fn throw_out(
         &mut self,
@@ -318,13 +320,13 @@ impl Platform {
         change: Change,
     ) {
         let online = self.sessions.contains_key(device);
-        for notice in self.switches.notices.clone() {
+        for notice in self.switches.change_channels.clone() {
             match (notice, order) {
-                (Notice::Thing, Some(order)) => self.tell_thing(now, conn, device, order),
-                (Notice::Thing, None) => {}
-                (Notice::ExtError, _) if online => self.tell_error(now, conn, device, code),
-                (Notice::ExtError, _) => {}
-                (Notice::TopologyChange, _) => self.tell_change(now, conn, device, change),
+                (ChangeChannel::Thing, Some(order)) => self.tell_thing(now, conn, device, order),
+                (ChangeChannel::Thing, None) => {}
+                (ChangeChannel::ExtError, _) if online => self.tell_error(now, conn, device, code),
+                (ChangeChannel::ExtError, _) => {}
+                (ChangeChannel::TopologyChange, _) => self.tell_change(now, conn, device, change),
             }
         }
         self.end_session(now, device, code, false);

@@ -56,8 +56,8 @@ pub use record::accepted::{Accepted, AcceptedValue};
 pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
 pub use services::config::RemoteConfig;
 pub use spec::{
-    Certificate, Device, FailedBatchCode, FailedBatchNames, Limits, Notice, PackOutOfSession,
-    PlatformSpec, PostOutOfSession, Product, Switches,
+    Certificate, ChangeChannel, Device, FailedBatchCode, FailedBatchNames, Limits,
+    PackOutOfSession, PlatformSpec, PostOutOfSession, Product, Switches,
 };
 
 use connection::enrol::Registrar;
@@ -115,7 +115,7 @@ pub struct Platform {
     sessions: BTreeMap<Device, Session>,
     lora: BTreeSet<Device>,
     /// LoRa devices whose session ended without a log-out: still shown online.
-    lingering: BTreeSet<Device>,
+    shown_online: BTreeSet<Device>,
     /// Sub-devices whose session was lost by a fault: their gateway cannot know.
     lost: BTreeSet<Device>,
     /// The devices that a pack named without a session, to be told once it is answered.
@@ -152,7 +152,7 @@ impl Platform {
             gateways: BTreeMap::new(),
             sessions: BTreeMap::new(),
             lora: spec.lora,
-            lingering: BTreeSet::new(),
+            shown_online: BTreeSet::new(),
             lost: BTreeSet::new(),
             told_after: Vec::new(),
             registration_off: spec.registration_off,
@@ -269,19 +269,19 @@ impl Platform {
             device_name: device_name.clone(),
         };
         self.sessions.contains_key(&device)
-            || self.lingering.contains(&device)
+            || self.shown_online.contains(&device)
             || self.gateways.contains_key(&device)
     }
 
     /// Returns how many sub-devices are online.
     #[must_use]
     pub fn online(&self) -> usize {
-        self.sessions.len() + self.lingering.len()
+        self.sessions.len() + self.shown_online.len()
     }
 
     /// Returns the sub-devices that are online.
     pub fn online_devices(&self) -> impl Iterator<Item = &Device> {
-        self.sessions.keys().chain(&self.lingering)
+        self.sessions.keys().chain(&self.shown_online)
     }
 
     /// Returns the connection of this gateway, if it is connected.
@@ -356,7 +356,7 @@ impl Platform {
 /// Helpers for tests and demos: all outputs of one instant.
 impl Platform {
     /// Drains [`Platform::poll`].
-    pub fn settle(&mut self, now: Now) -> VecDeque<Output> {
+    pub fn drain(&mut self, now: Now) -> VecDeque<Output> {
         std::iter::from_fn(|| self.poll(now)).collect()
     }
 }

@@ -279,7 +279,7 @@ pub struct Switches {
     /// CONNACK code of a keepalive out of range: 2.
     pub connack_keepalive: u8,
     /// CONNACK code of a disabled or deleted gateway: 4.
-    pub connack_barred: u8,
+    pub connack_disabled: u8,
     /// CONNACK code of a CONNECT above the quota; `None` just closes.
     pub connack_too_many: Option<u8>,
     /// CONNACK code of a registration of a device that has been online (6289): 4.
@@ -307,7 +307,7 @@ pub struct Switches {
     pub message_quota: bool,
     /// Which notices a gateway receives, and in which order, when a sub-device is
     /// disabled, enabled, deleted or removed from the topology.
-    pub notices: Vec<Notice>,
+    pub change_channels: Vec<ChangeChannel>,
 }
 
 impl Default for Switches {
@@ -326,7 +326,7 @@ impl Default for Switches {
             disabled: 522,
             taken_over: 427,
             connack_keepalive: 2,
-            connack_barred: 4,
+            connack_disabled: 4,
             connack_too_many: None,
             connack_activated: 4,
             regnwl_on_its_own_topic: true,
@@ -337,7 +337,11 @@ impl Default for Switches {
             pack_out_of_session: PackOutOfSession::Taken,
             post_out_of_session: PostOutOfSession::Told,
             message_quota: true,
-            notices: vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
+            change_channels: vec![
+                ChangeChannel::Thing,
+                ChangeChannel::ExtError,
+                ChangeChannel::TopologyChange,
+            ],
         }
     }
 }
@@ -393,7 +397,7 @@ pub enum PostOutOfSession {
 
 /// The three ways a change in the console reaches a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Notice {
+pub enum ChangeChannel {
     /// `thing/disable`, `thing/enable`, `thing/delete` on the device's topic.
     Thing,
     /// `/ext/error` on the gateway's, if the device had a session.

@@ -110,30 +110,30 @@ impl BusOrder {
         }
     }
 
-    /// Carries out the order on the manners of the unit with this number; returns the
+    /// Carries out the order on the behaviour of the unit with this number; returns the
     /// result in words.
     pub(crate) fn obey<'a>(
         &self,
-        manners: impl FnOnce(UnitId) -> Option<&'a mut UnitBehaviour>,
+        behaviour: impl FnOnce(UnitId) -> Option<&'a mut UnitBehaviour>,
     ) -> String {
         let (BusOrder::Power(id, _) | BusOrder::Fault(id, _)) = self else {
             return BUS_HELP.to_owned();
         };
-        let Some(manners) = manners(*id) else {
+        let Some(behaviour) = behaviour(*id) else {
             return format!("there is no unit {}", id.0);
         };
         match self {
-            BusOrder::Power(_, alive) => manners.alive = *alive,
+            BusOrder::Power(_, alive) => behaviour.alive = *alive,
             BusOrder::Fault(_, fault) => {
                 let always = |fault| alink_gateway::lab::bus::Chance {
                     fault,
                     permille: 1000,
                 };
-                manners.faults = fault.map(always).into_iter().collect();
+                behaviour.faults = fault.map(always).into_iter().collect();
             }
             BusOrder::Help => {}
         }
-        match (manners.alive, &manners.faults[..]) {
+        match (behaviour.alive, &behaviour.faults[..]) {
             (false, _) => format!("unit {} is dead", id.0),
             (true, []) => format!("unit {} is well", id.0),
             (true, [first, ..]) => format!("unit {}: {:?}", id.0, first.fault),
@@ -438,11 +438,15 @@ mod tests {
 
     #[test]
     fn orders_to_a_bus_are_carried_out() {
-        let mut manners = UnitBehaviour::default();
+        let mut behaviour = UnitBehaviour::default();
         let mut said = |line: &str| {
             let order = BusOrder::parse(line)?;
-            let told = order.obey(|id| (id == UnitId(3)).then_some(&mut manners));
-            Ok::<_, String>((told, manners.alive, manners.faults.first().map(|c| c.fault)))
+            let told = order.obey(|id| (id == UnitId(3)).then_some(&mut behaviour));
+            Ok::<_, String>((
+                told,
+                behaviour.alive,
+                behaviour.faults.first().map(|c| c.fault),
+            ))
         };
         let late = Some(Fault::Late(Duration::from_millis(400)));
         for (line, alive, fault) in [

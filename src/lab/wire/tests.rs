@@ -113,7 +113,7 @@ async fn mbpoll_reads_the_line_on_a_terminal() {
         let got = got.unwrap();
         assert_eq!(got.len(), 20);
         let window = millis(before, clock.now());
-        assert!(rig.with(|l, _| l.unit(UnitId(2)).unwrap().held(window, table, 100, &got)));
+        assert!(rig.with(|l, _| l.unit(UnitId(2)).unwrap().had(window, table, 100, &got)));
     }
     // No unit has this address: mbpoll times out.
     let args = [
@@ -149,7 +149,7 @@ async fn mbpoll_reads_and_writes_the_rack() {
     assert_eq!(got.len(), 125);
     let window = millis(before, clock.now());
     let table = Table::InputRegister;
-    assert!(rig.with(|r, _| r.unit(UnitId(54)).unwrap().held(window, table, 0, &got)));
+    assert!(rig.with(|r, _| r.unit(UnitId(54)).unwrap().had(window, table, 0, &got)));
 
     let mut write = to(&["-a", "3", "-r", "7", "-t", "4"]);
     write.push("4711".into());
@@ -174,7 +174,7 @@ async fn a_client_not_ours_reads_and_writes_the_rack() {
     let got = client.read_input_registers(10, 50).await.unwrap().unwrap();
     let window = millis(before, clock.now());
     let table = Table::InputRegister;
-    assert!(rig.with(|r, _| r.unit(UnitId(17)).unwrap().held(window, table, 10, &got)));
+    assert!(rig.with(|r, _| r.unit(UnitId(17)).unwrap().had(window, table, 10, &got)));
     let bits = [true, false, true, true, false, true, false, false, true];
     client
         .write_multiple_coils(3, &bits)
@@ -209,7 +209,7 @@ async fn a_client_not_ours_reads_the_line_on_a_pipe() {
         let after = clock.now();
         let table = Table::HoldingRegister;
         let window = millis(before, after);
-        assert!(rig.with(|l, _| l.unit(UnitId(3)).unwrap().held(window, table, round, &got)));
+        assert!(rig.with(|l, _| l.unit(UnitId(3)).unwrap().had(window, table, round, &got)));
         // 41.8 ms on the wire, 5 ms in the unit, and a timer that counts
         // whole milliseconds.
         let took = after.mono.since(before.mono);
@@ -295,7 +295,7 @@ async fn a_refusing_rack_cuts_and_comes_back() {
     assert_eq!(stream.read(&mut buffer).await.unwrap(), 11);
     // A connection that is cut in the middle of a reply.
     rig.with(|r, _| {
-        r.unit_mut(UnitId(1)).unwrap().manners = UnitBehaviour {
+        r.unit_mut(UnitId(1)).unwrap().behaviour = UnitBehaviour {
             faults: vec![Chance {
                 fault: Fault::Cut,
                 permille: 1000,

@@ -119,7 +119,7 @@ impl Length {
 
 /// Where a value stands in the reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ValuePosition {
     /// The index of the value in a block, from 0 on; 0 where there is only one value.
     Value(u8),
     /// The first byte of the value, counted behind the identifier, from 0 on.

@@ -8,7 +8,7 @@ pub mod item;
 
 pub use address::Address;
 pub use format::Format;
-pub use item::{Item, Layout, Length, Place};
+pub use item::{Item, Layout, Length, ValuePosition};
 
 /// The edition of the standard that a meter speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,5 @@
 //! What a configuration says of devices without a standard: the request ([`template`],
-//! [`check`]), the form of the reply ([`reply`]) and the places of its values ([`part`]). How a
+//! [`check`]), the form of the reply ([`reply`]) and the positions of its values ([`part`]). How a
 //! reply is found on a line is decided in `field`.
 
 pub mod check;

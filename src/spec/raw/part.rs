@@ -19,7 +19,7 @@ pub enum Part {
     },
     /// One bit of a byte, 0 = least significant.
     Bit {
-        /// The place of the byte, from the beginning of the reply.
+        /// The position of the byte, from the beginning of the reply.
         at: usize,
         /// The number of the bit, 0–7.
         bit: u8,
@@ -37,7 +37,7 @@ pub enum Part {
     },
     /// Text; blanks around it and control characters are cut.
     Text {
-        /// The place of the text.
+        /// The position of the text.
         span: Span,
         /// The encoding of the bytes.
         encoding: Encoding,
@@ -121,7 +121,7 @@ pub enum Order {
 /// A piece of a reply that holds text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// At a fixed place.
+    /// At a fixed position.
     At {
         /// The first byte, from the beginning of the reply.
         from: usize,

@@ -37,10 +37,10 @@ pub enum End {
     Frame,
 }
 
-/// Bytes that must stand at a place.
+/// Bytes that must stand at a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fixed {
-    /// The place of the first byte, from the beginning of the reply.
+    /// The position of the first byte, from the beginning of the reply.
     pub at: usize,
     /// The bytes; at least one.
     pub bytes: Vec<u8>,

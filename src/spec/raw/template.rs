@@ -15,7 +15,7 @@ use super::Check;
 const LONGEST: usize = 1024;
 
 /// The placeholder of the checksum.
-const PLACE: &str = "{check}";
+const PLACEHOLDER: &str = "{check}";
 
 /// A request, parsed and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum NotATemplate {
     /// The request has `{check}`, but no checksum is configured.
     NoCheck,
     /// A checksum is configured, but `{check}` does not stand exactly once.
-    NoPlace,
+    NoPlaceholder,
     /// The checksum would cover nothing.
     Covers,
     /// The checksum is computed of hexadecimal digits, two to a byte, and covers other
@@ -55,13 +55,15 @@ impl fmt::Display for NotATemplate {
             NotATemplate::Word(word) => {
                 write!(
                     f,
-                    "{word:?} is no byte in hexadecimal, text in quotes, or {PLACE}"
+                    "{word:?} is no byte in hexadecimal, text in quotes, or {PLACEHOLDER}"
                 )
             }
             NotATemplate::Open => f.write_str("a text without its closing quote"),
             NotATemplate::Escape(what) => write!(f, "{what} has no meaning"),
-            NotATemplate::NoCheck => write!(f, "{PLACE}, but no checksum"),
-            NotATemplate::NoPlace => write!(f, "a checksum, but not exactly one {PLACE}"),
+            NotATemplate::NoCheck => write!(f, "{PLACEHOLDER}, but no checksum"),
+            NotATemplate::NoPlaceholder => {
+                write!(f, "a checksum, but not exactly one {PLACEHOLDER}")
+            }
             NotATemplate::Covers => f.write_str("a checksum that covers nothing"),
             NotATemplate::NoDigits => f.write_str(
                 "a checksum of hexadecimal digits that covers other characters, or half a byte",
@@ -77,7 +79,7 @@ impl Template {
     /// [`NotATemplate`].
     pub fn parse(text: &str, check: Option<Check>) -> Result<Template, NotATemplate> {
         let mut bytes = Vec::new();
-        let mut places = 0;
+        let mut placeholders = 0;
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -85,7 +87,7 @@ impl Template {
                 '"' => quoted(&mut rest, &mut bytes)?,
                 c => match word(c, &mut rest) {
                     Word::Byte(byte) => bytes.push(byte),
-                    Word::Place => {
+                    Word::Check => {
                         let check = check.ok_or(NotATemplate::NoCheck)?;
                         let covered = bytes.get(check.from..).unwrap_or_default();
                         if covered.is_empty() {
@@ -94,7 +96,7 @@ impl Template {
                         if !check.sum.covers(covered) {
                             return Err(NotATemplate::NoDigits);
                         }
-                        places += 1;
+                        placeholders += 1;
                         bytes.extend(check.seal(&bytes));
                     }
                     Word::Other(word) => return Err(NotATemplate::Word(word)),
@@ -104,10 +106,10 @@ impl Template {
                 return Err(NotATemplate::TooLong);
             }
         }
-        match (bytes.is_empty(), check.is_some(), places) {
+        match (bytes.is_empty(), check.is_some(), placeholders) {
             (true, ..) => Err(NotATemplate::Empty),
             (_, true, 1) | (_, false, 0) => Ok(Template { bytes }),
-            _ => Err(NotATemplate::NoPlace),
+            _ => Err(NotATemplate::NoPlaceholder),
         }
     }
 
@@ -120,7 +122,7 @@ impl Template {
 
 enum Word {
     Byte(u8),
-    Place,
+    Check,
     Other(String),
 }
 
@@ -129,8 +131,8 @@ fn word(first: char, rest: &mut Peekable<Chars<'_>>) -> Word {
     while let Some(c) = rest.next_if(|c| !c.is_whitespace() && *c != '"') {
         word.push(c);
     }
-    if word == PLACE {
-        return Word::Place;
+    if word == PLACEHOLDER {
+        return Word::Check;
     }
     match (word.len(), u8::from_str_radix(&word, 16)) {
         (2, Ok(byte)) if !word.starts_with('+') => Word::Byte(byte),

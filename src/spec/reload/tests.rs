@@ -175,7 +175,7 @@ fn who_is_gone_keeps_a_place_without_a_secret_and_who_comes_is_appended() {
     assert!(!next.has(B) && next.has(A));
     assert_eq!(next.devices_on(LINE1).count(), 1);
 
-    // And back again: the device has its old place, and counts as new.
+    // And back again: the device has its old id, and counts as new.
     let (again, changes) = three().continuing(&next);
     assert_eq!(names(&again), [(0, "a"), (1, "b"), (2, "c")]);
     assert_eq!(changes.devices.added, BTreeSet::from([B]));

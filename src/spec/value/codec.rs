@@ -49,7 +49,7 @@ pub enum Codec {
         /// The encoding of the bytes.
         encoding: Encoding,
     },
-    /// A date and a time of day, each of its fields in a place of its own.
+    /// A date and a time of day, each of its fields in entries of its own.
     DateTime(Box<DateTime>),
     /// A value of a datum of DL/T 645, whose item says how it is written.
     Datum {

@@ -43,7 +43,7 @@ pub enum TimeField {
     Second,
     /// The millisecond, 0–999.
     Millisecond,
-    /// A place without meaning here: a day of the week, a filler.
+    /// A field without meaning here: a day of the week, a filler.
     Unused,
 }
 
@@ -75,7 +75,7 @@ impl TimeField {
 /// The most fields a layout has.
 const MOST: usize = 12;
 
-/// The fields of a date and time, in the order of their places. A layout always has a year, a
+/// The fields of a date and time, in the order of their positions. A layout always has a year, a
 /// month and a day. Only an unused field may stand twice. A layout without a time of day means
 /// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::lane::Place;
+use super::lane::LaneId;
 use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, WIDTH};
 use super::{Block, Kind, Scope};
 use crate::base::text::is_display_control;
@@ -36,10 +36,10 @@ text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fi
 /// Draws the picture.
 pub(super) fn draw(scope: &Scope) -> String {
     let (begin, _) = scope.span.unwrap_or_default();
-    let places: Vec<&Place> = scope.lanes.keys().collect();
-    let paper = Paper::new(begin, scope.length(), places.len().max(1), TOP);
+    let lanes: Vec<&LaneId> = scope.lanes.keys().collect();
+    let paper = Paper::new(begin, scope.length(), lanes.len().max(1), TOP);
     let table_top = paper.row(paper.rows) + 14.0;
-    let height = table_top + 40.0 + 18.0 * places.len() as f64;
+    let height = table_top + 40.0 + 18.0 * lanes.len() as f64;
 
     let mut svg = String::new();
     let _ = writeln!(
@@ -56,9 +56,9 @@ pub(super) fn draw(scope: &Scope) -> String {
         "<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height:.0}\"/>"
     );
     head(&mut svg, scope);
-    rows(&mut svg, scope, &paper, &places);
+    rows(&mut svg, scope, &paper, &lanes);
     for block in in_order(scope) {
-        let lane = places.iter().position(|p| **p == block.place);
+        let lane = lanes.iter().position(|p| **p == block.lane);
         put(&mut svg, &paper, block, lane.unwrap_or_default());
     }
     table(&mut svg, scope, table_top);
@@ -76,8 +76,8 @@ fn in_order(scope: &Scope) -> Vec<&Block> {
 
 fn head(svg: &mut String, scope: &Scope) {
     let begin = scope.span.unwrap_or_default().0;
-    let (port, line) = match &scope.manners {
-        Some(manners) => (manners.port.as_str(), manners.to_string()),
+    let (port, line) = match &scope.settings {
+        Some(settings) => (settings.port.as_str(), settings.to_string()),
         None => ("a port", "never open while it was looked at".to_owned()),
     };
     text(svg, 24.0, 40.0, "title", port);
@@ -87,7 +87,7 @@ fn head(svg: &mut String, scope: &Scope) {
     text(svg, 24.0, 60.0, "sub", &sub);
 
     let c = &scope.counts;
-    let wanted = scope.manners.as_ref().map(|m| m.quiet);
+    let wanted = scope.settings.as_ref().map(|m| m.quiet);
     let quiet = match (c.shortest, wanted) {
         (Some(had), Some(wanted)) => (millis(had), format!("least silence, ≥ {}", millis(wanted))),
         _ => ("–".into(), "least silence".into()),
@@ -161,14 +161,14 @@ fn legend(svg: &mut String) {
     }
 }
 
-fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
+fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
     let begin = scope.span.unwrap_or_default().0;
     let tenth = paper.step / 10;
     for row in 0..paper.rows {
         let top = paper.row(row);
-        for (lane, place) in places.iter().enumerate() {
+        for (lane, id) in lanes.iter().enumerate() {
             let y = paper.y(row, lane);
-            let class = if **place == Place::Gateway {
+            let class = if **id == LaneId::Gateway {
                 "own"
             } else {
                 "lane"
@@ -185,10 +185,10 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, places: &[&Place]) {
                 LEFT - 8.0,
                 y + 12.0,
                 "end small",
-                &shortened(place.name()),
+                &shortened(id.name()),
             );
         }
-        let bottom = paper.y(row, places.len());
+        let bottom = paper.y(row, lanes.len());
         for n in 0..=10u32 {
             let x = Paper::x(f64::from(n) / 10.0);
             let class = if n % 5 == 0 { "grid" } else { "half" };
@@ -306,7 +306,7 @@ fn table(svg: &mut String, scope: &Scope, top: f64) {
     };
     row(top + 14.0, "dim", head);
     let devices = scope.lanes.iter().filter(|(_, lane)| lane.asked > 0);
-    for (n, (place, lane)) in devices.enumerate() {
+    for (n, (id, lane)) in devices.enumerate() {
         let turnaround = match lane.turnaround() {
             Some((half, most)) => format!("{}, {}", millis(half), millis(most)),
             None => "–".into(),
@@ -324,7 +324,7 @@ fn table(svg: &mut String, scope: &Scope, top: f64) {
             top + 34.0 + 18.0 * n as f64,
             "",
             [
-                &shortened(place.name()),
+                &shortened(id.name()),
                 &device,
                 &asked,
                 &answered,

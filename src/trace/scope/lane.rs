@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::Kind;
 use crate::trace::follow::Ended;
 
-/// The owner of a lane; in the order in which lanes are drawn.
+/// Which lane it is; in the order in which lanes are drawn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub(super) enum LaneId {
     /// The gateway.
     Gateway,
     /// A device on the line: by kind and number, in numerical order (`unit 9` before
@@ -17,28 +17,28 @@ pub(super) enum Place {
     Noise,
 }
 
-impl Place {
+impl LaneId {
     /// Returns the lane of the device with this place on the line.
     pub(super) fn of(place: Option<&str>) -> Self {
         let Some(place) = place else {
-            return Place::Noise;
+            return LaneId::Noise;
         };
         let (kind, number) = match place.rsplit_once(' ') {
             Some((kind, number)) => (kind, number.parse().ok()),
             None => (place, None),
         };
         match number {
-            Some(number) => Place::Other(kind.to_owned(), number, place.to_owned()),
-            None => Place::Other(place.to_owned(), 0, place.to_owned()),
+            Some(number) => LaneId::Other(kind.to_owned(), number, place.to_owned()),
+            None => LaneId::Other(place.to_owned(), 0, place.to_owned()),
         }
     }
 
     /// Returns the name that is written beside the lane.
     pub(super) fn name(&self) -> &str {
         match self {
-            Place::Gateway => "gateway",
-            Place::Other(_, _, name) => name,
-            Place::Noise => "noise",
+            LaneId::Gateway => "gateway",
+            LaneId::Other(_, _, name) => name,
+            LaneId::Noise => "noise",
         }
     }
 }
@@ -84,14 +84,14 @@ mod tests {
 
     #[test]
     fn lanes_are_in_the_order_in_which_people_count() {
-        let mut places: Vec<Place> = ["unit 10", "scale", "unit 9", "address 000000000161"]
+        let mut ids: Vec<LaneId> = ["unit 10", "scale", "unit 9", "address 000000000161"]
             .into_iter()
-            .map(|p| Place::of(Some(p)))
+            .map(|p| LaneId::of(Some(p)))
             .collect();
-        places.push(Place::Noise);
-        places.push(Place::Gateway);
-        places.sort();
-        let names: Vec<_> = places.iter().map(Place::name).collect();
+        ids.push(LaneId::Noise);
+        ids.push(LaneId::Gateway);
+        ids.sort();
+        let names: Vec<_> = ids.iter().map(LaneId::name).collect();
         assert_eq!(
             names,
             [

@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
-use self::lane::{Lane, Place};
+use self::lane::{Lane, LaneId};
 use super::decode::Body;
+use super::event::{Line, LineSettings, TraceEvent, Verdict};
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
-use super::seen::{Line, LineSettings, Seen, Verdict};
 use super::text::millis;
 
 /// The most blocks in a picture. A picture of more has no use, and browsers are slow with
@@ -30,11 +30,11 @@ const MOST_BLOCKS: usize = 60_000;
 pub struct Scope {
     anchor: Anchor,
     follower: Follower,
-    manners: Option<LineSettings>,
+    settings: Option<LineSettings>,
     /// The first and last instant of any event.
     span: Option<(Mono, Mono)>,
     blocks: Vec<Block>,
-    lanes: BTreeMap<Place, Lane>,
+    lanes: BTreeMap<LaneId, Lane>,
     /// The frames of the current turn.
     turn: Turn,
     /// When the last turn ended.
@@ -45,7 +45,7 @@ pub struct Scope {
 /// A block of the picture.
 #[derive(Clone, Debug, PartialEq)]
 struct Block {
-    place: Place,
+    lane: LaneId,
     kind: Kind,
     begin: Mono,
     end: Mono,
@@ -116,7 +116,7 @@ struct Counts {
 
 impl Scope {
     /// Takes in the next event.
-    pub fn on(&mut self, seen: &Seen) {
+    pub fn on(&mut self, seen: &TraceEvent) {
         self.anchor.see(seen);
         self.reach(seen.at);
         for item in self.follower.on(seen) {
@@ -185,9 +185,9 @@ impl Scope {
 
     fn item(&mut self, item: Item) {
         match item {
-            Item::Line(at, Line::Open(manners)) => {
+            Item::Line(at, Line::Open(settings)) => {
                 self.opened(at);
-                self.manners = Some(manners);
+                self.settings = Some(settings);
             }
             Item::Line(at, Line::Closed { why }) => {
                 self.turn = Turn::default();
@@ -200,8 +200,8 @@ impl Scope {
                 place: Some(place),
             } => {
                 let title = format!("no reply within {}", millis(at.since(since)));
-                let place = Place::of(Some(&place));
-                self.block(place, Kind::Timeout, since, at, title);
+                let lane = LaneId::of(Some(&place));
+                self.block(lane, Kind::Timeout, since, at, title);
                 self.turn.came.clear();
             }
             // The request was sent before the trace began.
@@ -229,23 +229,23 @@ impl Scope {
                 let first = self.turn.asked.map_or(begin, |(first, _)| first);
                 self.turn.asked = Some((first, end));
                 self.turn.came.clear();
-                self.block(Place::Gateway, Kind::Request, begin, end, title);
+                self.block(LaneId::Gateway, Kind::Request, begin, end, title);
             }
             Side::Line => {
-                let (place, kind) = match &frame.body {
-                    Body::Echo => (Place::Gateway, Kind::Echo),
+                let (lane, kind) = match &frame.body {
+                    Body::Echo => (LaneId::Gateway, Kind::Echo),
                     Body::Noise => {
                         self.counts.noise += frame.bytes.len() as u64;
-                        (Place::Noise, Kind::Noise)
+                        (LaneId::Noise, Kind::Noise)
                     }
                     Body::Unfinished => return,
                     // The frame counts as foreign until a verdict says that it was the reply.
                     Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
-                        (Place::of(frame.place.as_deref()), Kind::Foreign)
+                        (LaneId::of(frame.place.as_deref()), Kind::Foreign)
                     }
                 };
                 let at = self.blocks.len();
-                if self.block(place, kind, begin, end, title) && kind == Kind::Foreign {
+                if self.block(lane, kind, begin, end, title) && kind == Kind::Foreign {
                     self.turn.came.push(at);
                 }
             }
@@ -268,7 +268,7 @@ impl Scope {
         let title = format!("quiet for {had}; 3.5 characters are {wanted}");
         if frame.is_too_early() {
             c.early += 1;
-            self.block(Place::Gateway, Kind::Early, back(quiet), begin, title);
+            self.block(LaneId::Gateway, Kind::Early, back(quiet), begin, title);
             return;
         }
         // Waiting for a reply is not idle, though the line is quiet.
@@ -276,10 +276,10 @@ impl Scope {
         let idle = back(frame.wanted).since(since);
         if idle > frame.wanted * 3 {
             let title = format!("idle for {}", millis(idle));
-            self.block(Place::Gateway, Kind::Idle, since, since + idle, title);
+            self.block(LaneId::Gateway, Kind::Idle, since, since + idle, title);
         }
         self.block(
-            Place::Gateway,
+            LaneId::Gateway,
             Kind::Quiet,
             back(frame.wanted),
             begin,
@@ -290,7 +290,7 @@ impl Scope {
     fn ended(&mut self, ended: &Ended) {
         self.free = ended.at;
         let Turn { asked, came } = std::mem::take(&mut self.turn);
-        let Some(place) = ended.place.as_deref().map(|name| Place::of(Some(name))) else {
+        let Some(lane) = ended.place.as_deref().map(|name| LaneId::of(Some(name))) else {
             // The transaction had begun before the trace.
             return;
         };
@@ -311,7 +311,7 @@ impl Scope {
         let mut begin = None;
         if ended.verdict.is_reply() {
             for at in came {
-                let Some(block) = self.blocks.get_mut(at).filter(|b| b.place == place) else {
+                let Some(block) = self.blocks.get_mut(at).filter(|b| b.lane == lane) else {
                     continue;
                 };
                 block.kind = kind;
@@ -320,7 +320,7 @@ impl Scope {
             }
         }
         if let Some((first, last)) = asked {
-            let behind = self.manners.as_ref().map_or(Duration::ZERO, |m| m.quiet);
+            let behind = self.settings.as_ref().map_or(Duration::ZERO, |m| m.quiet);
             c.busy += ended.at.since(first) + behind;
             // The span of a timeout is drawn already.
             if wait != Kind::Timeout {
@@ -330,20 +330,17 @@ impl Scope {
                     Kind::Wait => format!("{}: begins to answer after {waited}", ended.device),
                     _ => format!("{}: {}, {waited}", ended.device, ended.verdict),
                 };
-                self.block(place.clone(), wait, last, until, title);
+                self.block(lane.clone(), wait, last, until, title);
             }
         }
-        self.lanes
-            .entry(place)
-            .or_default()
-            .count(ended, kind, wait);
+        self.lanes.entry(lane).or_default().count(ended, kind, wait);
     }
 
     /// Closes the span in which the port was not open.
     fn opened(&mut self, at: Mono) {
         if let Some((since, why)) = self.counts.closed.take() {
             self.block(
-                Place::Gateway,
+                LaneId::Gateway,
                 Kind::Closed,
                 since,
                 at,
@@ -352,16 +349,16 @@ impl Scope {
         }
     }
 
-    fn block(&mut self, place: Place, kind: Kind, begin: Mono, end: Mono, title: String) -> bool {
+    fn block(&mut self, lane: LaneId, kind: Kind, begin: Mono, end: Mono, title: String) -> bool {
         if self.blocks.len() >= MOST_BLOCKS {
             self.counts.left_out += 1;
             return false;
         }
         // A span that began before the trace is drawn from the beginning of the trace.
         self.reach(begin.max(end));
-        self.lanes.entry(place.clone()).or_default();
+        self.lanes.entry(lane.clone()).or_default();
         self.blocks.push(Block {
-            place,
+            lane,
             kind,
             begin,
             end,

@@ -69,7 +69,7 @@ impl Paper {
         self.top + f64::from(row) * height
     }
 
-    /// Converts a share of a row's length to a place on the paper.
+    /// Converts a share of a row's length to a position on the paper.
     pub(super) fn x(share: f64) -> f64 {
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
@@ -149,8 +149,8 @@ mod tests {
             b in 0.0f64..1.0,
         ) {
             let paper = Paper::new(BEGIN, Duration::from_micros(length), 2, 0.0);
-            let place = |share: f64| (share * length as f64) as u64;
-            let (from, to) = (place(a.min(b)), place(a.max(b)));
+            let position = |share: f64| (share * length as f64) as u64;
+            let (from, to) = (position(a.min(b)), position(a.max(b)));
             let mut sum = 0.0;
             for part in paper.parts(at(from), at(to)) {
                 prop_assert!(part.row < paper.rows);

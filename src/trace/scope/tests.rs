@@ -5,20 +5,20 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::UnitId;
 use crate::field::modbus::rtu;
+use crate::trace::event::What;
 use crate::trace::samples::{any_seen, at, open, turn};
-use crate::trace::seen::What;
 
-fn request(micros: u64, unit: u8) -> Seen {
+fn request(micros: u64, unit: u8) -> TraceEvent {
     let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
     let until = Mono::from_micros(micros + 8_000);
     at(micros, What::Sent { bytes, until })
 }
 
-fn came(micros: u64, bytes: Vec<u8>) -> Seen {
+fn came(micros: u64, bytes: Vec<u8>) -> TraceEvent {
     at(micros, What::Received { bytes })
 }
 
-fn ended(micros: u64, device: &str, verdict: Verdict) -> Seen {
+fn ended(micros: u64, device: &str, verdict: Verdict) -> TraceEvent {
     let what = What::Verdict {
         device: device.into(),
         verdict,
@@ -59,7 +59,7 @@ fn story() -> Scope {
 fn every_frame_has_the_colour_of_what_became_of_it() {
     let scope = story();
     let kinds = |place: &str| -> Vec<Kind> {
-        let of = scope.blocks.iter().filter(|b| b.place.name() == place);
+        let of = scope.blocks.iter().filter(|b| b.lane.name() == place);
         of.map(|b| b.kind).collect()
     };
     assert_eq!(
@@ -77,7 +77,7 @@ fn every_frame_has_the_colour_of_what_became_of_it() {
     assert_eq!(kinds("unit 4"), [Kind::Timeout]);
     assert_eq!(kinds("unit 10"), [Kind::Refusal, Kind::Wait]);
     assert_eq!(kinds("noise"), [Kind::Noise]);
-    let names: Vec<_> = scope.lanes.keys().map(Place::name).collect();
+    let names: Vec<_> = scope.lanes.keys().map(LaneId::name).collect();
     assert_eq!(names, ["gateway", "unit 3", "unit 4", "unit 10", "noise"]);
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::gateway::name;
 use alink_gateway::base::{DeviceId, Mono, Now, Reading, Rng, Value, Wall};
-use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Output, Presence, Session};
 use alink_gateway::spec::Spec;
 use serde_json::{Value as Json, json};
 
@@ -93,7 +93,7 @@ pub(crate) struct World {
     pub(crate) in_order: bool,
     /// Messages lost each way, in thousandths.
     pub(crate) loss: u32,
-    pub(crate) notices: Vec<(Mono, Notice)>,
+    pub(crate) notices: Vec<(Mono, CloudLogEvent)>,
     /// When posts were sent, and for which devices.
     pub(crate) sent: Vec<(Mono, Vec<u32>)>,
     pub(crate) logins: u64,
@@ -167,7 +167,7 @@ impl World {
     pub(crate) fn up(&mut self) {
         self.link = true;
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn down(&mut self) {
@@ -176,7 +176,7 @@ impl World {
         self.sent_at.clear();
         self.mail.clear();
         self.cloud.on_link_down(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn put(&mut self, id: u32, point: u16, value: i64) {
@@ -224,7 +224,7 @@ impl World {
         let body = json!({"id": "0", "code": 520, "data": who});
         let body = body.to_string();
         self.cloud.on_message(self.now, ERROR, body.as_bytes());
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn run(&mut self, span: Duration) {
@@ -240,7 +240,7 @@ impl World {
     }
 
     fn run_until(&mut self, end: Mono, done: impl Fn(&World) -> bool) {
-        self.settle();
+        self.drain();
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
@@ -250,7 +250,7 @@ impl World {
                 Some(next) if next <= end => next.max(self.now.mono),
                 _ => {
                     self.now = at(end);
-                    self.settle();
+                    self.drain();
                     return;
                 }
             };
@@ -271,18 +271,18 @@ impl World {
                     self.feeds.insert(id, feed);
                 }
             }
-            self.settle();
+            self.drain();
         }
     }
 
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         let mut budget = 100_000;
         while let Some(output) = self.cloud.poll(self.now) {
             budget -= 1;
             assert!(budget > 0, "the engine never rests");
             match output {
                 Output::Publish { topic, payload } => self.publish(&topic, &payload),
-                Output::Notice(notice) => self.notices.push((self.now.mono, notice)),
+                Output::LogEvent(notice) => self.notices.push((self.now.mono, notice)),
                 Output::LoggedOut => self.logged_out = true,
                 _ => {}
             }

@@ -218,13 +218,13 @@ pub(crate) fn mbap(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
     stream.send(ASK);
     stream.send(ASK);
     let wire = bursts.concat();
-    let mut settled = Vec::new();
+    let mut completed = Vec::new();
     for piece in pieces(&wire, rng) {
-        settled.extend(stream.push(piece));
+        completed.extend(stream.push(piece));
     }
-    settled.extend(stream.silence());
-    assert!(settled.len() <= 1, "{settled:?}");
-    let Some(tcp::Settled { id: 1, reply }) = settled.pop() else {
+    completed.extend(stream.silence());
+    assert!(completed.len() <= 1, "{completed:?}");
+    let Some(tcp::Completed { id: 1, reply }) = completed.pop() else {
         return false;
     };
     if reply == Reply::Stranger {

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::site::{self, Hostility, NOON};
 use super::tally::Tally;
 
-/// How often the manners of all units change.
+/// How often the behaviour of all units change.
 const MOOD: Duration = Duration::from_secs(2);
 
 /// How long the line is without faults at the end.
@@ -42,10 +42,13 @@ impl Plant {
                 if let Some(unit) = line.unit(id) {
                     return look(unit);
                 }
-                let found = line.protocols_mut().iter().find_map(|tongue| match tongue {
-                    BusProtocol::Ascii(address, unit) if *address == id.0 => Some(unit),
-                    _ => None,
-                });
+                let found = line
+                    .protocols_mut()
+                    .iter()
+                    .find_map(|protocol| match protocol {
+                        BusProtocol::Ascii(address, unit) if *address == id.0 => Some(unit),
+                        _ => None,
+                    });
                 look(found.unwrap())
             }),
             Plant::Rack(rack) => look(rack.lock().unwrap().unit(id).unwrap()),
@@ -56,11 +59,11 @@ impl Plant {
         match self {
             Plant::Line(rig) => rig.with(|line, _| {
                 for (_, unit) in line.units_mut() {
-                    change(&mut unit.manners);
+                    change(&mut unit.behaviour);
                 }
-                for tongue in line.protocols_mut() {
-                    if let BusProtocol::Ascii(_, unit) = tongue {
-                        change(&mut unit.manners);
+                for protocol in line.protocols_mut() {
+                    if let BusProtocol::Ascii(_, unit) = protocol {
+                        change(&mut unit.behaviour);
                     }
                 }
             }),
@@ -68,7 +71,7 @@ impl Plant {
                 let mut rack = rack.lock().unwrap();
                 for id in site::IDS {
                     let id = alink_gateway::base::UnitId(id);
-                    change(&mut rack.unit_mut(id).unwrap().manners);
+                    change(&mut rack.unit_mut(id).unwrap().behaviour);
                 }
             }
         }
@@ -187,7 +190,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
     while tally.transactions < transactions {
         let now = clock.now().mono;
         if now >= mood {
-            plant.each(|manners| hostility.befall(manners, &mut rng));
+            plant.each(|behaviour| hostility.befall(behaviour, &mut rng));
             mood = now + MOOD;
         }
         let event = tokio::time::timeout(Duration::from_secs(60), hub.recv()).await;
@@ -195,7 +198,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
         note(&mut tally, &spec, &plant, &event);
     }
     tally.faults = plant.faults();
-    plant.each(|manners| manners.faults.clear());
+    plant.each(|behaviour| behaviour.faults.clear());
     let peace = clock.now().mono;
     let mut after = Tally::default();
     let mut seen = vec![Vec::new(); site::IDS.len()];

@@ -106,10 +106,10 @@ pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
         .map(|id| {
             let own = seed.wrapping_mul(1000) + u64::from(id);
             let mut unit = Unit::new(Life::Fleeting, own);
-            unit.manners.jitter = Duration::from_millis(20);
+            unit.behaviour.jitter = Duration::from_millis(20);
             if id >= 5 {
-                unit.manners.refusals = nothing_but(40, 41);
-                unit.manners.sulks = id == 7;
+                unit.behaviour.refusals = nothing_but(40, 41);
+                unit.behaviour.sulks = id == 7;
             }
             (UnitId(id), unit)
         })
@@ -141,7 +141,7 @@ impl Hostility {
     }
 
     /// Draws the faults of a unit from now on.
-    pub(crate) fn befall(&self, manners: &mut UnitBehaviour, rng: &mut Rng) {
+    pub(crate) fn befall(&self, behaviour: &mut UnitBehaviour, rng: &mut Rng) {
         let ms =
             |rng: &mut Rng, from: u64, to: u64| Duration::from_millis(from + rng.below(to - from));
         let mut faults = vec![
@@ -178,7 +178,7 @@ impl Hostility {
         // Another fault comes first each time: the first that strikes is taken.
         let turn = rng.below(faults.len() as u64) as usize;
         faults.rotate_left(turn);
-        manners.faults = faults
+        behaviour.faults = faults
             .into_iter()
             .map(|(fault, permille)| Chance { fault, permille })
             .collect();
@@ -200,12 +200,12 @@ pub(crate) fn were_true(
         };
         readings.iter().all(|reading| {
             let point = &profile.points[usize::from(reading.point)];
-            let place = point.address.as_modbus().unwrap();
-            let word = |address| unit.truth(now, place.table, address).map(u64::from);
+            let at = point.address.as_modbus().unwrap();
+            let word = |address| unit.truth(now, at.table, address).map(u64::from);
             let there = match point.codec.width() {
-                1 => word(place.start),
-                _ => word(place.start)
-                    .zip(word(place.start + 1))
+                1 => word(at.start),
+                _ => word(at.start)
+                    .zip(word(at.start + 1))
                     .map(|(high, low)| high << 16 | low),
             };
             match reading.value {

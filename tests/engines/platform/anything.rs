@@ -72,7 +72,7 @@ proptest! {
             };
             let now = lab.now();
             lab.platform.on_publish(now, C, &topic, &payload, qos, (qos > 0).then_some(1));
-            let replies = messages(lab.settle())
+            let replies = messages(lab.drain())
                 .into_iter()
                 .filter(|(t, body)| *t == format!("{topic}_reply") && body["id"].as_str() == Some(&n.to_string()))
                 .count();

@@ -163,7 +163,7 @@ fn a_kept_session_gives_its_subscriptions_back_and_a_clean_one_does_not() {
         lab.platform
             .on_subscribe(lab.now(), C, std::slice::from_ref(&filter), Some(1));
         lab.platform.on_closed(lab.now(), C);
-        lab.settle();
+        lab.drain();
         let out = lab.connect(Conn(2), &asked);
         let session_present = !clean;
         assert_eq!(
@@ -192,7 +192,7 @@ proptest! {
         lab.connect(C, &asked);
         if let Some(after) = last {
             lab.wait(Duration::from_millis(after));
-            lab.settle();
+            lab.drain();
             let now = lab.now();
             match what {
                 0 => lab.platform.on_ping(now, C),
@@ -200,13 +200,13 @@ proptest! {
                 2 => lab.platform.on_subscribe(now, C, &[], None),
                 _ => lab.platform.on_puback(now, C),
             }
-            lab.settle();
+            lab.drain();
         }
         let heard = lab.now().mono;
         let closed = loop {
             let wake = lab.platform.wake_at().unwrap();
             lab.micros = wake.at.as_micros();
-            if lab.settle().iter().any(|o| matches!(o, Output::Close { .. })) {
+            if lab.drain().iter().any(|o| matches!(o, Output::Close { .. })) {
                 break lab.now().mono;
             }
         };
@@ -222,9 +222,9 @@ fn a_ping_every_keepalive_holds_the_connection_and_is_answered() {
     let mut lab = Lab::new(Lab::two()).connected();
     for _ in 0..100 {
         lab.wait(Duration::from_secs(60));
-        assert_eq!(lab.settle(), []);
+        assert_eq!(lab.drain(), []);
         let now = lab.now();
         lab.platform.on_ping(now, C);
-        assert_eq!(lab.settle(), [Output::PingResp { conn: C }]);
+        assert_eq!(lab.drain(), [Output::PingResp { conn: C }]);
     }
 }

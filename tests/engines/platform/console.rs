@@ -43,22 +43,30 @@ fn a_person_at_the_console_is_heard_in_the_order_the_switch_says() {
     );
     let meter = Device::new("a1SubDemoPk", "m-0000");
     let orders = [
-        vec![Notice::Thing, Notice::ExtError, Notice::TopologyChange],
-        vec![Notice::TopologyChange, Notice::ExtError, Notice::Thing],
-        vec![Notice::ExtError],
+        vec![
+            ChangeChannel::Thing,
+            ChangeChannel::ExtError,
+            ChangeChannel::TopologyChange,
+        ],
+        vec![
+            ChangeChannel::TopologyChange,
+            ChangeChannel::ExtError,
+            ChangeChannel::Thing,
+        ],
+        vec![ChangeChannel::ExtError],
     ];
-    for notices in orders {
-        let mut lab = Lab::many(1, |s| s.switches.notices = notices.clone());
+    for change_channels in orders {
+        let mut lab = Lab::many(1, |s| s.switches.change_channels = change_channels.clone());
         assert_eq!(lab.log_in(0..1), 200);
         let now = lab.now();
         assert!(lab.platform.disable(now, &meter));
-        let told = messages(lab.settle());
-        let expected: Vec<String> = notices
+        let told = messages(lab.drain());
+        let expected: Vec<String> = change_channels
             .iter()
             .map(|n| match n {
-                Notice::Thing => thing("disable"),
-                Notice::ExtError => error.clone(),
-                Notice::TopologyChange => change.clone(),
+                ChangeChannel::Thing => thing("disable"),
+                ChangeChannel::ExtError => error.clone(),
+                ChangeChannel::TopologyChange => change.clone(),
             })
             .collect();
         assert_eq!(
@@ -93,7 +101,7 @@ fn kicks_removals_and_deletions_end_the_session_with_their_code() {
         assert_eq!(lab.log_in(0..1), 200);
         let now = lab.now();
         assert!(hand(&mut lab.platform, now, &meter));
-        let told = messages(lab.settle());
+        let told = messages(lab.drain());
         let errors: Vec<u64> = told
             .iter()
             .filter(|(t, _)| t.starts_with("/ext/error/"))
@@ -105,7 +113,7 @@ fn kicks_removals_and_deletions_end_the_session_with_their_code() {
     let mut lab = Lab::many(1, |_| ());
     let now = lab.now();
     assert!(lab.platform.drop_connection(now, &device(GW)));
-    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { conn: C, .. }]));
     assert!(!lab.platform.drop_connection(now, &device(GW)));
 }
 
@@ -115,7 +123,7 @@ fn a_disabled_gateway_is_thrown_out_and_not_let_in_until_it_is_enabled() {
     assert_eq!(lab.log_in(0..1), 200);
     let now = lab.now();
     assert!(lab.platform.disable(now, &device(GW)));
-    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { conn: C, .. }]));
     assert_eq!(lab.platform.online(), 0);
     let out = lab.connect(Conn(2), &good_connect());
     assert_eq!(out[0], ack(Conn(2), 4));
@@ -140,7 +148,7 @@ fn a_command_reaches_a_device_that_is_online_and_its_answer_is_written_down() {
         .unwrap();
     let topic = "/sys/a1SubDemoPk/m-0000/thing/service/property/set";
     let expected = json!({"id": id, "version": "1.0", "params": {"P": 1}, "method": set});
-    assert_eq!(messages(lab.settle()), [(topic.to_owned(), expected)]);
+    assert_eq!(messages(lab.drain()), [(topic.to_owned(), expected)]);
     let answer = json!({"id": id, "code": 200, "data": {}}).to_string();
     assert_eq!(lab.publish(C, &format!("{topic}_reply"), &answer), []);
     let replied = Event::Replied {

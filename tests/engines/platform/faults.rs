@@ -39,7 +39,7 @@ fn delay_keeps_the_order_reordering_does_not_and_duplicates_come_twice() {
         }
         let mut ids = Vec::new();
         for _ in 0..400 {
-            for (_, body) in messages(lab.settle()) {
+            for (_, body) in messages(lab.drain()) {
                 ids.push(body["id"].as_str().unwrap().parse().unwrap());
             }
             lab.wait(Duration::from_millis(50));
@@ -88,7 +88,7 @@ fn throttling_ends_by_itself_and_a_dead_path_ends_at_the_keepalive() {
     let now = lab.now();
     lab.platform.fault(now, Fault::IgnorePings(true));
     lab.platform.on_ping(now, C);
-    assert_eq!(lab.settle(), []);
+    assert_eq!(lab.drain(), []);
     // An answer on its way when the path dies never arrives.
     let (least, most) = (Duration::from_secs(1), Duration::from_secs(1));
     lab.platform.fault(now, Fault::Delay { least, most });
@@ -97,7 +97,7 @@ fn throttling_ends_by_itself_and_a_dead_path_ends_at_the_keepalive() {
     lab.platform.fault(now, Fault::Deaf(true));
     assert_eq!(lab.publish(C, POST1, "{}"), []);
     lab.wait(Duration::from_secs(121));
-    assert!(matches!(lab.settle()[..], [Output::Close { conn: C, .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { conn: C, .. }]));
     assert_eq!(lab.platform.online(), 0);
 }
 
@@ -234,7 +234,7 @@ fn a_session_lost_silently_is_told_of_as_ordered_and_breaks_no_rule() {
         let mut lab = Lab::many(2, |_| ());
         assert_eq!(lab.log_in(0..2), 200);
         lab.fault(Fault::LoseSession(Some(meter(0).device())));
-        assert_eq!(lab.settle(), [], "no notice");
+        assert_eq!(lab.drain(), [], "no notice");
         assert_eq!(lab.platform.online(), 1);
         lab
     };
@@ -337,7 +337,7 @@ fn a_server_that_does_not_hold_ends_each_connection_and_a_rival_takes_it() {
             let closes = lab.platform.wake_at().unwrap().at;
             assert!(closes.since(from) >= second * 2 && closes.since(from) <= second * 14);
             lab.wait(closes.since(from));
-            let out = lab.settle();
+            let out = lab.drain();
             assert!(matches!(out[..], [Output::Close { why: w, .. }] if w == why));
             if n < 5 {
                 assert_eq!(lab.connect(Conn(n), &good_connect()), [ack(Conn(n), 0)]);
@@ -351,12 +351,12 @@ fn a_server_that_does_not_hold_ends_each_connection_and_a_rival_takes_it() {
     lab.fault(Fault::Flap { least: most, most });
     lab.fault(Fault::Heal);
     lab.wait(second * 60);
-    assert_eq!(lab.settle(), []);
+    assert_eq!(lab.drain(), []);
     // A rival has the same quota as the gateway for which the platform takes it.
     let mut lab = Lab::many(1, |s| s.limits.connects_per_minute = 1);
     lab.fault(Fault::Rival { least: most, most });
     lab.wait(second * 59);
-    assert_eq!(lab.settle(), []);
+    assert_eq!(lab.drain(), []);
     lab.wait(second * 11);
-    assert!(matches!(lab.settle()[..], [Output::Close { .. }]));
+    assert!(matches!(lab.drain()[..], [Output::Close { .. }]));
 }

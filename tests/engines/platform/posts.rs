@@ -18,7 +18,7 @@ fn a_value_is_accepted_with_its_time_and_the_reply_is_compact_with_the_id_as_it_
         );
         lab.platform
             .on_publish(now, C, POST1, request.as_bytes(), 0, None);
-        let Some(Output::Publish { topic, payload, .. }) = lab.settle().pop() else {
+        let Some(Output::Publish { topic, payload, .. }) = lab.drain().pop() else {
             panic!("no reply");
         };
         assert_eq!(topic, format!("{POST1}_reply"));

@@ -134,7 +134,7 @@ fn a_batch_is_all_or_nothing_and_names_its_culprits_as_the_switch_says() {
             .disable(now, &Device::new("a1SubDemoPk", "m-0003"));
         lab.platform
             .delete(now, &Device::new("a1SubDemoPk", "m-0007"));
-        lab.settle();
+        lab.drain();
         let list: Vec<Json> = (0..10).map(signed).collect();
         let reply = lab.ask(BATCH_LOGIN, json!({"deviceList": list}));
         assert_eq!(code_of(&reply), 522, "the first in its own order decides");
@@ -185,7 +185,7 @@ fn each_reason_to_refuse_a_log_in_has_its_code() {
         .disable(now, &Device::new("a1SubDemoPk", "m-0000"));
     lab.platform
         .delete(now, &Device::new("a1SubDemoPk", "m-0001"));
-    lab.settle();
+    lab.drain();
     assert_eq!(lab.code(LOGIN, stranger), 6100);
     assert_eq!(lab.code(LOGIN, signed(0)), 522);
     assert_eq!(lab.code(LOGIN, signed(1)), 521);
@@ -202,7 +202,7 @@ fn each_reason_to_refuse_a_log_in_has_its_code() {
         lab.platform
             .enable(now, &Device::new("a1SubDemoPk", "m-0000"))
     );
-    lab.settle();
+    lab.drain();
     assert_eq!(lab.code(LOGIN, signed(0)), 200);
 }
 
@@ -220,7 +220,7 @@ fn more_than_five_log_ins_of_one_device_in_a_minute_are_429() {
         "the other is not concerned"
     );
     lab.wait(Duration::from_secs(61));
-    lab.settle();
+    lab.drain();
     assert_eq!(lab.code(LOGIN, signed(0)), 200);
     assert_eq!(lab.times(Violation::LoginTooOften), 1);
 }
@@ -290,13 +290,13 @@ fn a_session_moves_with_the_topology_and_the_old_gateway_is_told_427() {
     let now = lab.now();
     lab.platform
         .add_topology(now, &device(other), &Device::new("a1SubDemoPk", "m-0000"));
-    lab.settle();
+    lab.drain();
     let request = json!({"id": "1", "params": signed(0)}).to_string();
     let login = "/ext/session/a1GwDemoPk0/gw-0002/combine/login";
     lab.platform
         .on_publish(now, Conn(2), login, request.as_bytes(), 0, None);
     let told: Vec<(Conn, String)> = lab
-        .settle()
+        .drain()
         .into_iter()
         .filter_map(|o| match o {
             Output::Publish { conn, payload, .. } => {
@@ -334,7 +334,7 @@ fn culprits_of_different_kinds_are_named_together_under_one_code() {
         ] {
             assert!(lab.platform.act(now, act));
         }
-        lab.settle();
+        lab.drain();
         let list: Vec<Json> = (0..7).map(signed).collect();
         let reply = lab.ask(BATCH_LOGIN, json!({ "deviceList": list }));
         let named = reply["data"].as_array().unwrap();
@@ -355,10 +355,10 @@ fn culprits_of_different_kinds_are_named_together_under_one_code() {
     };
     assert!(!lab.platform.act(now, create()), "it was not deleted");
     assert!(lab.platform.act(now, Act::Delete(meter(0).device())));
-    lab.settle();
+    lab.drain();
     assert_eq!(lab.code(LOGIN, signed(0)), 521);
     assert!(lab.platform.act(now, create()));
-    let told = messages(lab.settle());
+    let told = messages(lab.drain());
     assert_eq!(told.len(), 1);
     assert!(told[0].0.ends_with("/thing/topo/change"));
     assert_eq!(told[0].1["params"]["status"], 0);

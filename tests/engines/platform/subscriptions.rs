@@ -12,7 +12,7 @@ fn a_subscription_to_a_sub_device_is_granted_only_while_it_has_a_session() {
     let codes = |lab: &mut Lab| {
         let now = lab.now();
         lab.platform.on_subscribe(now, C, &all, Some(9));
-        match lab.settle().pop() {
+        match lab.drain().pop() {
             Some(Output::SubAck {
                 pkid: Some(9),
                 codes,
@@ -29,7 +29,7 @@ fn a_subscription_to_a_sub_device_is_granted_only_while_it_has_a_session() {
         .collect();
     let now = lab.now();
     lab.platform.on_subscribe(now, C, &nine, None);
-    let Some(Output::SubAck { codes, .. }) = lab.settle().pop() else {
+    let Some(Output::SubAck { codes, .. }) = lab.drain().pop() else {
         panic!()
     };
     assert_eq!(codes, [0x80; 9]);
@@ -57,7 +57,7 @@ fn a_strict_platform_delivers_the_published_list_and_what_was_subscribed() {
         let now = lab.now();
         lab.platform
             .on_subscribe(now, C, &[format!("{PACK}_reply")], None);
-        lab.settle();
+        lab.drain();
         assert_eq!(lab.publish(C, PACK, &request(52)).len(), 1);
     }
 }
@@ -74,7 +74,7 @@ fn any_message_can_be_sent_down_and_calls_only_to_who_subscribed_them() {
             payload: r#"{"id":"9","params":{}}"#.into(),
         };
         assert!(lab.platform.act(now, act));
-        messages(lab.settle()).len()
+        messages(lab.drain()).len()
     };
     let known = "/sys/a1SubDemoPk/m-0000/thing/service/open";
     assert_eq!(say(&mut lab, known), 1);
@@ -83,7 +83,7 @@ fn any_message_can_be_sent_down_and_calls_only_to_who_subscribed_them() {
     let now = lab.now();
     lab.platform
         .on_subscribe(now, C, &["/ext/rrpc/+".into()], None);
-    lab.settle();
+    lab.drain();
     assert_eq!(say(&mut lab, call), 1);
     lab.publish(C, call, r#"{"id":"9","code":404,"data":{}}"#);
     let replied = lab.platform.ledger().events().last().unwrap();

@@ -30,7 +30,7 @@ async fn load(behind: Option<Characters>) -> (u64, f64) {
     world.rig.with(|line, _| {
         for (_, unit) in line.units_mut() {
             // The assumptions about a unit and about the way there and back.
-            unit.manners.turnaround = ms(15);
+            unit.behaviour.turnaround = ms(15);
         }
     });
     // Until the measurement is believed, and used for planning.

@@ -92,8 +92,8 @@ async fn coils_are_written_too() {
 async fn what_the_device_refuses_is_told_with_its_code() {
     let mut w = World::new(1, s(1), 43).await;
     w.rig.with(|line, _| {
-        let manners = &mut line.unit_mut(UnitId(1)).unwrap().manners;
-        manners.refusals.push(Refusal {
+        let behaviour = &mut line.unit_mut(UnitId(1)).unwrap().behaviour;
+        behaviour.refusals.push(Refusal {
             table: Table::HoldingRegister,
             addresses: 800..=801,
             code: 4,

@@ -26,7 +26,7 @@ pub(crate) async fn measure(units: u8, interval: Duration) -> Load {
     let mut world = World::new(units, interval, 3).await;
     world.rig.with(|line, _| {
         for (_, unit) in line.units_mut() {
-            unit.manners.turnaround = ms(10);
+            unit.behaviour.turnaround = ms(10);
         }
     });
     world.run(s(10)).await;

@@ -248,16 +248,16 @@ impl World {
         let from = Wall::from_millis(at.as_millis() - JOURNEY);
         self.rig.with(|line, _| {
             let unit = line.unit(device.address.unit().unwrap()).unwrap();
-            let place = point.address.as_modbus().unwrap();
-            unit.held(from..=at, place.table, place.start, words)
+            let address = point.address.as_modbus().unwrap();
+            unit.had(from..=at, address.table, address.start, words)
         })
     }
 
     /// Sets the faults of this unit's replies, in thousandths.
     pub(crate) fn spoil(&self, unit: u8, faults: &[(Fault, u32)]) {
         self.rig.with(|line, _| {
-            let manners = &mut line.unit_mut(UnitId(unit)).unwrap().manners;
-            manners.faults = faults
+            let behaviour = &mut line.unit_mut(UnitId(unit)).unwrap().behaviour;
+            behaviour.faults = faults
                 .iter()
                 .map(|&(fault, permille)| Chance { fault, permille })
                 .collect();

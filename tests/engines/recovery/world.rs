@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::gateway::gateway;
 pub(crate) use crate::gateway::name;
 use alink_gateway::base::{DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall};
-use alink_gateway::cloud::{Cloud, Notice, Output, Presence, Session};
+use alink_gateway::cloud::{Cloud, CloudLogEvent, Output, Presence, Session};
 use alink_gateway::spec::*;
 use serde_json::{Value as Json, json};
 
@@ -167,7 +167,7 @@ pub(crate) struct World {
     mailed: u64,
     pub(crate) sent: Vec<Sent>,
     logins: BTreeMap<u32, usize>,
-    notices: Vec<Notice>,
+    notices: Vec<CloudLogEvent>,
     pub(crate) subscribed: Vec<String>,
     pub(crate) wanted: BTreeSet<u32>,
 }
@@ -217,7 +217,7 @@ impl World {
     pub(crate) fn up(&mut self) {
         self.link = true;
         self.cloud.on_link_up(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn down(&mut self) {
@@ -225,7 +225,7 @@ impl World {
         self.platform.online.clear();
         self.mail.clear();
         self.cloud.on_link_down(self.now);
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn want(&mut self, ids: impl IntoIterator<Item = u32>, presence: Presence) {
@@ -236,7 +236,7 @@ impl World {
             };
             self.cloud.want(self.now, id(d), presence);
         }
-        self.settle();
+        self.drain();
     }
 
     pub(crate) fn kick(&mut self, d: u32, code: i64) {
@@ -253,7 +253,7 @@ impl World {
 
     pub(crate) fn message(&mut self, topic: &str, payload: &[u8]) {
         self.cloud.on_message(self.now, topic, payload);
-        self.settle();
+        self.drain();
     }
 
     /// Loads another configuration: devices that are not removed, retired or new stay.
@@ -264,7 +264,7 @@ impl World {
         retired.extend(changes.devices.removed.iter().copied());
         self.spec = spec.clone();
         self.cloud.respec(self.now, Arc::new(spec), changes);
-        self.settle();
+        self.drain();
     }
 
     // --- time ---
@@ -276,14 +276,14 @@ impl World {
     /// Runs until `done`, at most `span`; returns whether it came.
     pub(crate) fn run_for(&mut self, span: Duration, done: impl Fn(&World) -> bool) -> bool {
         let end = self.now.mono + span;
-        self.settle();
+        self.drain();
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
             let next = [wake, mail].into_iter().flatten().min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 self.advance_to(end);
-                self.settle();
+                self.drain();
                 return done(self);
             };
             self.advance_to(next);
@@ -291,7 +291,7 @@ impl World {
                 let (topic, payload) = self.mail.remove(&key).unwrap();
                 self.cloud.on_message(self.now, &topic, &payload);
             }
-            self.settle();
+            self.drain();
         }
         true
     }
@@ -306,7 +306,7 @@ impl World {
 
     // --- what comes out ---
 
-    fn settle(&mut self) {
+    fn drain(&mut self) {
         let mut budget = 100_000;
         while let Some(output) = self.cloud.poll(self.now) {
             budget -= 1;
@@ -314,7 +314,7 @@ impl World {
             match output {
                 Output::Publish { topic, payload } => self.deliver(&topic, &payload),
                 Output::Subscribe { filters } => self.subscribed.extend(filters),
-                Output::Notice(notice) => self.notices.push(notice),
+                Output::LogEvent(notice) => self.notices.push(notice),
                 other => panic!("{other:?}"),
             }
         }
@@ -415,16 +415,16 @@ impl World {
     }
 
     /// Returns how long the retry block of the device still lasts.
-    pub(crate) fn bar(&self, d: u32) -> Option<Duration> {
+    pub(crate) fn block(&self, d: u32) -> Option<Duration> {
         match self.cloud.session(id(d)) {
-            Session::Barred { until, .. } => Some(until.since(self.now.mono)),
+            Session::RetryBlocked { until, .. } => Some(until.since(self.now.mono)),
             _ => None,
         }
     }
 
-    pub(crate) fn barred_with(&self, d: u32) -> Option<i64> {
+    pub(crate) fn blocked_with(&self, d: u32) -> Option<i64> {
         match self.cloud.session(id(d)) {
-            Session::Barred { code, .. } => Some(code.0),
+            Session::RetryBlocked { code, .. } => Some(code.0),
             _ => None,
         }
     }

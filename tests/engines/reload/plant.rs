@@ -205,8 +205,8 @@ impl Plant {
         };
         let spec = config.spec();
         let journal = Journal::new(Arc::new(spec.clone()));
-        let (vault, _) = SecretStore::open(state);
-        let service = Service::start(spec, true, doors, vault, clock, journal, rng).await;
+        let (secret_store, _) = SecretStore::open(state);
+        let service = Service::start(spec, true, doors, secret_store, clock, journal, rng).await;
         Plant {
             service,
             platform,
@@ -230,7 +230,7 @@ impl Plant {
         let rigs = self.rigs.lock().unwrap();
         rigs[&format!("line{line}")].with(|line, _| {
             let unit = line.unit_mut(UnitId(unit)).expect("a unit there");
-            unit.manners.alive = on;
+            unit.behaviour.alive = on;
         });
     }
 
@@ -300,7 +300,7 @@ impl Plant {
             let window = Wall::from_millis(time.as_millis() - 1_000)..=time;
             let held = rigs[&format!("line{line}")].with(|line, _| {
                 line.unit(UnitId(unit))
-                    .is_some_and(|u| u.held(window, Table::HoldingRegister, address, &[value]))
+                    .is_some_and(|u| u.had(window, Table::HoldingRegister, address, &[value]))
             });
             assert!(held, "never held: {v:?}");
         }

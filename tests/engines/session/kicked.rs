@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn a_session_lost_is_taken_up_again_and_a_kick_is_barred() {
+fn a_session_lost_is_taken_up_again_and_a_kick_blocks_the_retry() {
     let mut w = online(10);
     w.kick(0, 520);
     w.run(secs(1));
@@ -12,7 +12,7 @@ fn a_session_lost_is_taken_up_again_and_a_kick_is_barred() {
     for (d, code) in [(1, 427), (2, 521), (3, 522), (4, 6401), (5, 527), (6, 6204)] {
         w.kick(d, code);
         w.kick(d, code); // told twice, counted once
-        assert_eq!(w.barred_with(d), Some(code));
+        assert_eq!(w.blocked_with(d), Some(code));
     }
     assert_eq!(w.cloud.counters().kicked, 7);
     assert_eq!(w.cloud.counters().blocked, 6);
@@ -30,7 +30,7 @@ fn a_kick_that_crosses_a_log_in_is_not_forgotten() {
     assert_eq!(w.session(0), Session::LoggingIn);
     w.kick(0, 522);
     w.run(secs(1));
-    assert_eq!(w.barred_with(0), Some(522));
+    assert_eq!(w.blocked_with(0), Some(522));
     w.run(secs(320));
     assert_eq!(w.session(0), Session::In);
 }
@@ -45,17 +45,17 @@ fn a_kick_that_crosses_a_refused_log_out_is_not_forgotten() {
     w.kick(0, 6100);
     w.want([0], Presence::Online);
     w.run(ms(100));
-    assert_eq!(w.barred_with(0), Some(6100));
+    assert_eq!(w.blocked_with(0), Some(6100));
     assert_eq!(w.online(), 0);
 }
 
 #[test]
-fn a_device_kicked_again_and_again_is_barred_ever_longer_and_told_ever_more_rarely() {
+fn a_device_kicked_again_and_again_is_blocked_ever_longer_and_told_ever_more_rarely() {
     let mut w = online(1);
     let mut waits = Vec::new();
     for _ in 0..8 {
         w.kick(0, 427);
-        let Session::Barred { until, .. } = w.session(0) else {
+        let Session::RetryBlocked { until, .. } = w.session(0) else {
             panic!()
         };
         waits.push(until.since(w.now.mono));
@@ -66,7 +66,7 @@ fn a_device_kicked_again_and_again_is_barred_ever_longer_and_told_ever_more_rare
     let told = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::Barred { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }));
     assert_eq!(told.count(), 4, "the 1st, 2nd, 4th and 8th");
 }
 

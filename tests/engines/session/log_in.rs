@@ -67,6 +67,6 @@ fn a_code_may_be_a_number_or_text() {
         w.up();
         w.want(0..3, Presence::Online);
         w.run(secs(5));
-        assert_eq!((w.online(), w.barred_with(2)), (2, Some(6287)));
+        assert_eq!((w.online(), w.blocked_with(2)), (2, Some(6287)));
     }
 }

@@ -45,7 +45,7 @@ fn a_wish_flipped_back_within_the_linger_costs_nothing() {
 /// Returns the reason of every log-out that was reported, with its devices.
 fn reasons(w: &World) -> Vec<(LogoutReason, Vec<u32>)> {
     let told = w.notices.iter().filter_map(|n| match n {
-        Notice::LoggedOut {
+        CloudLogEvent::LoggedOut {
             devices, reason, ..
         } => Some((*reason, devices.iter().map(|d| d.0).collect())),
         _ => None,
@@ -62,7 +62,7 @@ fn a_device_that_answers_again_during_its_log_out_was_logged_out_for_its_silence
     };
     w.wanted.insert(0, Presence::Offline);
     w.cloud.want_offline(w.now, DeviceId(0), silent);
-    w.settle();
+    w.drain();
     w.delay = secs(2);
     assert!(w.run_for(secs(10), |w| w.session(0) == Session::LoggingOut));
     w.want([0], Presence::Online);
@@ -82,7 +82,7 @@ fn a_log_out_is_told_with_its_reason_and_counted_by_it() {
         w.wanted.insert(id, Presence::Offline);
         w.cloud.want_offline(w.now, DeviceId(id), reason);
     }
-    w.settle();
+    w.drain();
     w.run(secs(10));
     assert_eq!(
         reasons(&w),

@@ -51,10 +51,10 @@ fn late_strange_and_misplaced_replies_are_counted_and_change_nothing() {
 fn refused_subscriptions_are_told() {
     let mut w = online(1);
     w.cloud.on_subscribe_refused(w.now, &["/a".to_owned()]);
-    w.settle();
+    w.drain();
     assert!(matches!(
         w.notices[0],
-        Notice::SubscribeRefused { fatal: false, .. }
+        CloudLogEvent::SubscribeRefused { fatal: false, .. }
     ));
 }
 

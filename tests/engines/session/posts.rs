@@ -127,7 +127,7 @@ fn readings_wait_for_the_time_and_leave_with_the_one_they_were_read_at() {
             }
         }
     }
-    assert_eq!((asked, w.cloud.counters().held), (3, 1));
+    assert_eq!((asked, w.cloud.counters().unstamped), (3, 1));
     assert!(posts > 0);
 }
 
@@ -178,7 +178,7 @@ fn one_device_cannot_hold_back_the_others_of_its_pack() {
         assert!(w.spoken().len() <= 10);
         assert!(w.notices.iter().any(|n| matches!(
             n,
-            Notice::PostRefused {
+            CloudLogEvent::PostRefused {
                 device: DeviceId(4),
                 code: Code(6207),
                 ..
@@ -223,7 +223,7 @@ fn a_full_queue_drops_the_oldest_and_counts_them() {
     let told = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::QueueFull { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::QueueFull { .. }));
     assert_eq!(told.count(), 1);
     w.up();
     w.run(secs(10));
@@ -238,7 +238,7 @@ fn a_full_queue_drops_the_oldest_and_counts_them() {
 }
 
 #[test]
-fn a_device_that_falls_silent_says_its_last_words_first() {
+fn a_device_that_falls_silent_sends_its_last_readings_first() {
     let mut w = online(3);
     w.put(0, 0, 1);
     w.want([0], Presence::Offline);
@@ -262,7 +262,7 @@ fn a_device_that_falls_silent_says_its_last_words_first() {
 }
 
 #[test]
-fn a_device_kicked_while_it_says_its_last_words_stays_out() {
+fn a_device_kicked_while_it_sends_its_last_readings_stays_out() {
     let mut w = online(2);
     w.platform.moods = vec![429];
     w.put(0, 0, 1);

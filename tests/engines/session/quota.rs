@@ -18,9 +18,13 @@ fn throttling_closes_the_gate_for_a_minute_and_blames_nobody() {
     let throttled = w
         .notices
         .iter()
-        .filter(|n| matches!(n, Notice::Throttled { .. }));
+        .filter(|n| matches!(n, CloudLogEvent::Throttled { .. }));
     assert_eq!(throttled.count(), 1);
-    assert!(!w.notices.iter().any(|n| matches!(n, Notice::Barred { .. })));
+    assert!(
+        !w.notices
+            .iter()
+            .any(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }))
+    );
 }
 
 #[test]
@@ -35,7 +39,7 @@ fn a_full_gateway_waits_until_one_leaves() {
     assert!(
         w.notices
             .iter()
-            .any(|n| matches!(n, Notice::Full { ours: false, .. }))
+            .any(|n| matches!(n, CloudLogEvent::Full { ours: false, .. }))
     );
     w.spoken();
     w.want([0], Presence::Offline);
@@ -45,7 +49,7 @@ fn a_full_gateway_waits_until_one_leaves() {
 
 #[test]
 fn a_device_believed_offline_for_a_full_gateway_is_logged_out_once_it_is_not_wanted() {
-    // Both answers are untrue: the device has a session, and needs no place to log in
+    // Both answers are untrue: the device has a session, and needs no quota to log in
     // again.
     let mut w = online(3);
     w.platform.moods = vec![520, 428];

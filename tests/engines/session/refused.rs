@@ -15,7 +15,7 @@ fn named_culprits_are_set_aside_and_the_rest_goes_on_at_once() {
     assert_eq!(w.spoken(), spoken);
     assert_eq!(w.online(), 48);
     assert_eq!(
-        (w.barred_with(7), w.barred_with(30)),
+        (w.blocked_with(7), w.blocked_with(30)),
         (Some(6401), Some(522))
     );
 }
@@ -41,15 +41,17 @@ fn unnamed_culprits_are_found_within_twenty_seven_messages_wherever_they_sit() {
             assert_eq!(w.online(), 50 - bad.len());
             assert!(w.sent.len() <= most, "{bad:?}: {}", w.sent.len());
             for b in &bad {
-                assert_eq!(w.barred_with(*b), Some(6287));
+                assert_eq!(w.blocked_with(*b), Some(6287));
             }
             for d in 0..50 {
                 let times = w.sent.iter().filter(|s| s.devices.contains(&d)).count();
                 assert!(times <= 3, "{d} was submitted {times} times");
             }
             let told = w.notices.iter();
-            let barred = told.filter(|n| matches!(n, Notice::Barred { .. })).count();
-            assert_eq!(barred, bad.len());
+            let refused = told
+                .filter(|n| matches!(n, CloudLogEvent::DeviceRefused { .. }))
+                .count();
+            assert_eq!(refused, bad.len());
         }
     }
 }
@@ -74,8 +76,11 @@ fn every_code_at_log_in_has_its_own_bar() {
         w.platform.bad.insert(0, code);
         w.up();
         w.want([0], Presence::Online);
-        assert!(w.run_for(secs(1), |w| matches!(w.session(0), Session::Barred { .. })));
-        let Session::Barred { until, code: seen } = w.session(0) else {
+        assert!(w.run_for(secs(1), |w| matches!(
+            w.session(0),
+            Session::RetryBlocked { .. }
+        )));
+        let Session::RetryBlocked { until, code: seen } = w.session(0) else {
             panic!()
         };
         assert_eq!(seen, Code(code));
@@ -124,7 +129,7 @@ fn our_malformed_request_is_never_sent_again_unchanged_and_ever_more_rarely() {
     assert!(
         w.notices
             .iter()
-            .any(|n| matches!(n, Notice::RequestRefused { .. }))
+            .any(|n| matches!(n, CloudLogEvent::RequestRefused { .. }))
     );
 }
 

@@ -27,7 +27,7 @@ fn stopping_delivers_what_waits_before_it_logs_out() {
     assert_eq!(w.spoken(), ["pack×3", "batch_logout×3"]);
     assert_eq!(
         *w.notices.last().unwrap(),
-        Notice::Stopped {
+        CloudLogEvent::Stopped {
             unconfirmed: 0,
             readings: 0
         }
@@ -78,7 +78,7 @@ fn stopping_ends_in_time_though_nobody_answers() {
     let last = w.notices.last().unwrap();
     assert_eq!(
         *last,
-        Notice::Stopped {
+        CloudLogEvent::Stopped {
             unconfirmed: 60,
             readings: 0
         }
@@ -106,8 +106,8 @@ fn stopping_ends_in_time_though_it_is_slow_to_find_out_who_is_gone_already() {
     w.stop();
     let within = w.spec.stop_within;
     assert!(w.run_for(within, |w| w.logged_out == 1));
-    let Some(Notice::Stopped { unconfirmed, .. }) = w.notices.last() else {
-        panic!("not the last words: {:?}", w.notices.last());
+    let Some(CloudLogEvent::Stopped { unconfirmed, .. }) = w.notices.last() else {
+        panic!("not the last notice: {:?}", w.notices.last());
     };
     assert!((1..60).contains(unconfirmed), "{unconfirmed} not confirmed");
     let asked = w.sent.len();

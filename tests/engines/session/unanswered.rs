@@ -48,7 +48,7 @@ fn a_platform_that_is_always_late_converges_all_the_same() {
         w.want(0..60, Presence::Online);
         let all = w.run_for(secs(900), |w| w.online() == 59);
         assert!(all, "{late:?}: {} online", w.online());
-        let named = w.run_for(secs(900), |w| w.barred_with(7) == Some(522));
+        let named = w.run_for(secs(900), |w| w.blocked_with(7) == Some(522));
         assert!(named, "{late:?}: the refusal counts as well");
         w.put(0, 0, 1);
         let taken = w.run_for(secs(900), |w| w.cloud.backlog() == 0);

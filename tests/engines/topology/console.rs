@@ -48,7 +48,7 @@ proptest! {
                 _ => FailedBatchNames::NoDevice,
             };
             if thing {
-                s.switches.notices = vec![Way::TopologyChange, Way::Thing, Way::Thing];
+                s.switches.change_channels = vec![ChangeChannel::TopologyChange, ChangeChannel::Thing, ChangeChannel::Thing];
             }
             s.lora = BTreeSet::from([sub(5), sub(6), sub(7)]);
         });

@@ -42,7 +42,7 @@ fn a_lora_device_that_died_while_the_gateway_was_dead_is_turned_off_quietly_by_i
         .notices
         .iter()
         .filter_map(|n| match n {
-            Notice::LoggedOut { names, .. } => Some(names.as_str()),
+            CloudLogEvent::LoggedOut { names, .. } => Some(names.as_str()),
             _ => None,
         })
         .collect();

@@ -78,7 +78,7 @@ fn policy_leave_touches_nothing_and_bars_who_is_missing() {
     p.want(0..3, Presence::Online);
     p.run(secs(10));
     assert_eq!(p.platform.online(), 2);
-    assert_eq!(p.barred_with(1), Some(6401));
+    assert_eq!(p.blocked_with(1), Some(6401));
     assert_eq!(p.said("topo/get") + p.said("topo/add"), 0);
     // The device is added in the console: at once.
     p.console(|c, now| c.add_topology(now, &gateway(), &sub(1)));
@@ -151,7 +151,7 @@ fn a_device_bound_elsewhere_is_reported_and_not_fought_over() {
     p.want(0..40, Presence::Online);
     p.run(secs(3600));
     assert_eq!(p.platform.online(), 39);
-    assert_eq!(p.barred_with(7), Some(6401));
+    assert_eq!(p.blocked_with(7), Some(6401));
     assert_eq!(p.platform.gateway_of(&sub(7)), Some(&other));
     let tries = p.said("topo/add");
     assert!((3..=16).contains(&tries), "{tries} tries in an hour");
@@ -186,7 +186,7 @@ fn who_is_removed_in_the_console_is_added_again_after_its_bar() {
     p.console(|c, now| c.remove_topology(now, &sub(1)));
     p.run(secs(20));
     assert!(!p.is_online(1));
-    assert_eq!(p.barred_with(1), Some(6401));
+    assert_eq!(p.blocked_with(1), Some(6401));
     assert_eq!(p.said("topo/change_reply"), 1);
     p.run(secs(60));
     assert!(p.is_online(1));
@@ -203,7 +203,7 @@ fn devices_the_platform_does_not_know_are_reported_only_when_asked() {
         p.up();
         p.want(0..3, Presence::Online);
         p.run(secs(30));
-        assert_eq!(p.barred_with(2), Some(6100));
+        assert_eq!(p.blocked_with(2), Some(6100));
         let found = p.platform.ledger().events();
         let found = found.filter(|(_, e)| *e == Event::Found(sub(2))).count();
         assert_eq!(found > 0, report);

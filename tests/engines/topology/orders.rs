@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn disabled_waits_for_enabled_by_whatever_way_and_in_whatever_order_it_is_told() {
-    use Way::{ExtError, Thing, TopologyChange};
+    use ChangeChannel::{ExtError, Thing, TopologyChange};
     for ways in [
         vec![Thing],
         vec![TopologyChange],
@@ -12,12 +12,12 @@ fn disabled_waits_for_enabled_by_whatever_way_and_in_whatever_order_it_is_told()
         vec![TopologyChange, ExtError, Thing],
         vec![ExtError, TopologyChange, Thing, Thing, TopologyChange],
     ] {
-        let mut p = Pair::new(3, |_| {}, |s| s.switches.notices = ways.clone());
+        let mut p = Pair::new(3, |_| {}, |s| s.switches.change_channels = ways.clone());
         p.up();
         p.want(0..3, Presence::Online);
         p.run(secs(5));
         p.console(|c, now| c.disable(now, &sub(1)));
-        assert_eq!(p.barred_with(1), Some(522), "{ways:?}");
+        assert_eq!(p.blocked_with(1), Some(522), "{ways:?}");
         assert_eq!(p.told("platform-order"), 1, "told once");
         assert_eq!(p.told("device-refused"), 1, "told once");
         p.run(secs(100));
@@ -49,12 +49,12 @@ fn a_disabled_device_whose_enabling_was_lost_is_tried_again_slowly() {
 }
 
 #[test]
-fn deleted_is_forgotten_with_its_topology_and_barred_for_long() {
+fn deleted_is_forgotten_with_its_topology_and_blocked_for_long() {
     let mut p = online(2);
     p.console(|c, now| c.delete(now, &sub(0)));
-    assert_eq!(p.barred_with(0), Some(521));
+    assert_eq!(p.blocked_with(0), Some(521));
     p.run(secs(290));
-    assert_eq!((p.barred_with(0), p.said("login")), (Some(521), 0));
+    assert_eq!((p.blocked_with(0), p.said("login")), (Some(521), 0));
     // Created again, under no gateway: it comes back by itself.
     p.platform.register(Certificate {
         product_key: ProductKey::new("subPk"),
@@ -178,7 +178,7 @@ fn an_unknown_status_is_logged_raw_answered_and_changes_nothing() {
     assert!(p.is_online(0));
     assert_eq!(p.said("change_reply"), 1);
     let raw = p.notices.iter().find_map(|n| match n {
-        Notice::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
+        CloudLogEvent::Topology(TopologyEvent::Ordered { raw, .. }) => Some(raw.clone()),
         _ => None,
     });
     assert_eq!(raw.as_deref(), Some("thing/topo/change, status 7"));

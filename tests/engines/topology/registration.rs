@@ -50,20 +50,20 @@ fn a_partial_registration_serves_those_it_can() {
         p.want(0..10, Presence::Online);
         p.run(secs(30));
         assert_eq!(p.platform.online(), 9, "partly {partly}");
-        assert_eq!(p.barred_with(4), Some(6100), "partly {partly}");
+        assert_eq!(p.blocked_with(4), Some(6100), "partly {partly}");
         assert_eq!(p.kept.len(), 9);
     }
 }
 
 #[test]
-fn a_refused_registration_is_barred_with_its_code_and_says_so() {
+fn a_refused_registration_blocks_the_retry_with_its_code_and_says_so() {
     let mut p = Pair::new(2, without_secrets([0]), |s| {
         s.registration_off.insert(ProductKey::new("subPk"));
     });
     p.up();
     p.want(0..2, Presence::Online);
     p.run(secs(5));
-    assert_eq!((p.barred_with(0), p.is_online(1)), (Some(6288), true));
+    assert_eq!((p.blocked_with(0), p.is_online(1)), (Some(6288), true));
     let told = p
         .notices
         .iter()
@@ -85,7 +85,7 @@ fn a_wrong_secret_is_tried_again_at_once_when_it_changes() {
     p.up();
     p.want(0..2, Presence::Online);
     p.run(secs(10));
-    assert_eq!((p.barred_with(0), p.is_online(1)), (Some(6287), true));
+    assert_eq!((p.blocked_with(0), p.is_online(1)), (Some(6287), true));
     let alarm = p
         .notices
         .iter()
@@ -152,7 +152,7 @@ fn a_device_nobody_created_is_created_where_the_product_allows_it() {
         p.run(secs(20));
         assert!(p.is_online(0) && p.is_online(2));
         assert_eq!(p.is_online(1), allowed);
-        assert_eq!(p.barred_with(1), (!allowed).then_some(6100));
+        assert_eq!(p.blocked_with(1), (!allowed).then_some(6100));
     }
 }
 
@@ -166,7 +166,7 @@ fn a_wrong_product_secret_bars_names_what_to_check_and_is_tried_again_when_corre
     p.up();
     p.want(0..3, Presence::Online);
     p.run(secs(20));
-    assert_eq!((p.barred_with(0), p.is_online(2)), (Some(6600), true));
+    assert_eq!((p.blocked_with(0), p.is_online(2)), (Some(6600), true));
     let told = p
         .notices
         .iter()
@@ -199,7 +199,7 @@ fn who_may_not_register_by_name_does_it_with_the_product_as_soon_as_that_is_conf
     p.up();
     p.want(0..2, Presence::Online);
     p.run(secs(5));
-    assert_eq!(p.barred_with(0), Some(6288));
+    assert_eq!(p.blocked_with(0), Some(6288));
     p.reload(2, |s| {
         without_secrets(0..2)(s);
         with_product(s, "product-secret");
@@ -230,7 +230,7 @@ fn a_device_under_another_gateway_is_reported_and_not_fought_over() {
     p.up();
     p.want(0..2, Presence::Online);
     p.run(secs(3600));
-    assert_eq!((p.barred_with(0), p.is_online(1)), (Some(6619), true));
+    assert_eq!((p.blocked_with(0), p.is_online(1)), (Some(6619), true));
     assert_eq!(p.platform.gateway_of(&sub(0)), Some(&other));
     let asked = p.said("product_register");
     assert!((2..=6).contains(&asked), "{asked} times in an hour");
@@ -300,7 +300,7 @@ fn a_given_secret_that_the_topology_refuses_is_asked_for_anew() {
     p.up();
     p.want([0], Presence::Online);
     p.run(secs(5));
-    assert!(matches!(p.barred_with(0), Some(401 | 6287)));
+    assert!(matches!(p.blocked_with(0), Some(401 | 6287)));
     p.run(secs(3600));
     assert!(p.is_online(0));
     assert_eq!(p.kept.len(), 1);

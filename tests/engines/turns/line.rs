@@ -122,7 +122,7 @@ pub(crate) fn installation(profiles: &str, points: &str, devices: &str) -> Spec 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.yaml");
     std::fs::write(&file, &text).unwrap();
-    match settings::load_in(&file, &settings::Surroundings::default()) {
+    match settings::load_in(&file, &settings::LoadContext::default()) {
         Ok(loaded) => loaded.spec,
         Err(report) => panic!("{report}\n{text}"),
     }
@@ -181,7 +181,7 @@ impl Line {
         let end = self.now + span;
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(job) => self.transact(&job),
+                Next::Run(request) => self.transact(&request),
                 Next::NotBefore(at, why) => {
                     assert!(at > self.now, "{why} at {at}, now {}", self.now);
                     self.listen(at.min(end));
@@ -219,18 +219,18 @@ impl Line {
         }
     }
 
-    fn transact(&mut self, job: &Request) {
-        let device = job.device.index();
+    fn transact(&mut self, request: &Request) {
+        let device = request.device.index();
         // A reply that is under way is heard to its end.
-        let mut begin = self.quiet(job);
+        let mut begin = self.quiet(request);
         while let Some(talks) = self.late.iter().find(|l| l.from < begin).map(|l| l.until) {
             self.overhear(begin.max(talks));
             self.last_byte = self.last_byte.max(talks);
-            begin = self.quiet(job).max(talks + self.silence.frame_end());
+            begin = self.quiet(request).max(talks + self.silence.frame_end());
         }
         let sent = begin + self.silence.transmission(REQUEST);
         self.last_byte = sent;
-        let deadline = sent + job.timeout;
+        let deadline = sent + request.timeout;
         let talked_over = self.late.iter().any(|l| l.from < sent);
         let unit = &mut self.units[device];
         let mut reply = None;
@@ -241,46 +241,46 @@ impl Line {
             let until = from
                 + self
                     .silence
-                    .transmission(job.entries().unwrap().reply_len() + AROUND);
+                    .transmission(request.entries().unwrap().reply_len() + AROUND);
             unit.busy = until;
             reply = Some((from, until));
         }
-        let (at, outcome) = self.receive(job, deadline, reply);
+        let (at, outcome) = self.receive(request, deadline, reply);
         self.now = at;
         if let Outcome::Missed(_) = outcome {
             *self.misses.entry(device).or_default() += 1;
         } else {
             self.proofs.insert(device, at);
-            if job.trusted && !job.points.is_empty() {
+            if request.trusted && !request.points.is_empty() {
                 self.polls
-                    .entry((device, job.entries().unwrap().start))
+                    .entry((device, request.entries().unwrap().start))
                     .or_default()
                     .push(at);
             }
         }
-        self.schedule.done(at, job, &outcome);
+        self.schedule.done(at, request, &outcome);
         if let (Outcome::Answered(_), Some((from, _))) = (&outcome, reply) {
-            self.schedule.measured(at, job, from.since(sent));
+            self.schedule.measured(at, request, from.since(sent));
         }
-        self.tell(job.device, evidence_of(&outcome));
+        self.tell(request.device, evidence_of(&outcome));
         self.overhear(at);
     }
 
     /// Returns the reply, and when it is known.
     fn receive(
         &mut self,
-        job: &Request,
+        request: &Request,
         deadline: Mono,
         reply: Option<(Mono, Mono)>,
     ) -> (Mono, Outcome) {
-        let device = job.device.index();
+        let device = request.device.index();
         let in_time = reply.filter(|(from, _)| *from <= deadline);
         if let (Some((from, until)), None) = (reply, in_time) {
             self.late.push(Late {
                 from,
                 until,
                 device,
-                shape: job.entries().unwrap().shape(),
+                shape: request.entries().unwrap().shape(),
             });
             return (deadline, Outcome::Missed(Miss::Silence));
         }
@@ -296,22 +296,22 @@ impl Line {
         }
         // A unit answers in order: its older reply would be taken for this one.
         let older = |l: &Late| {
-            l.until <= from && l.device == device && l.shape == job.entries().unwrap().shape()
+            l.until <= from && l.device == device && l.shape == request.entries().unwrap().shape()
         };
-        self.wrong += u64::from(job.trusted && self.late.iter().any(older));
+        self.wrong += u64::from(request.trusted && self.late.iter().any(older));
         self.last_byte = until;
-        let registers = vec![0; usize::from(job.entries().unwrap().count)];
-        let data = match job.entries().unwrap().table.is_bits() {
-            true => Data::Bits(vec![false; usize::from(job.entries().unwrap().count)]),
+        let registers = vec![0; usize::from(request.entries().unwrap().count)];
+        let data = match request.entries().unwrap().table.is_bits() {
+            true => Data::Bits(vec![false; usize::from(request.entries().unwrap().count)]),
             false => Data::Registers(registers),
         };
         (until, Outcome::Answered(data))
     }
 
     /// Returns when this request may begin.
-    fn quiet(&self, job: &Request) -> Mono {
+    fn quiet(&self, request: &Request) -> Mono {
         self.silence
-            .quiet_at(self.last_byte, job.turnaround)
+            .quiet_at(self.last_byte, request.turnaround)
             .max(self.now)
     }
 

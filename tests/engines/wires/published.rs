@@ -338,7 +338,7 @@ devices:
 
 /// Checks the block of rates in the log of a handheld reader (2014-11-28): the request
 /// goes to any meter on the line, and the meter answers with its address. Three values
-/// of one reply, one more by its place in bytes, and one that this meter does not have.
+/// of one reply, one more by its position in bytes, and one that this meter does not have.
 #[tokio::test(start_paused = true)]
 async fn several_values_of_one_block_are_read_from_a_meter_whose_address_nobody_knows() {
     let text = r#"

@@ -277,7 +277,7 @@ impl House {
         wire.plugged
             && wire.with(|line| {
                 line.unit(d.address.unit().unwrap())
-                    .is_some_and(|u| u.manners.alive)
+                    .is_some_and(|u| u.behaviour.alive)
             })
     }
 }

@@ -154,7 +154,7 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
         let window = Wall::from_millis(time.as_millis() - 1_000)..=time;
         let held = house.wires[d.port.index()].with(|line| {
             line.unit(d.address.unit().unwrap())
-                .is_some_and(|u| u.held(window, table, address, &[value]))
+                .is_some_and(|u| u.had(window, table, address, &[value]))
         });
         assert!(held, "device {device:?} never held this: {v:?}");
     }

@@ -172,7 +172,7 @@ fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehavio
         let unit = line
             .unit_mut(d.address.unit().unwrap())
             .expect("every device has its unit");
-        change(&mut unit.manners);
+        change(&mut unit.behaviour);
     });
 }
 

@@ -9,21 +9,21 @@ use alink_gateway::base::{
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
-use alink_gateway::cloud::alink::events::Notice as Cloud;
+use alink_gateway::cloud::alink::events::CloudLogEvent as Cloud;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
-use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteNotice};
+use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteConfigLogEvent};
 use alink_gateway::cloud::alink::topology::events::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::decode::point;
-use alink_gateway::field::diagnostics::events::{Heaviest, Notice as Field};
+use alink_gateway::field::diagnostics::events::{FieldLogEvent as Field, Heaviest};
 use alink_gateway::field::diagnostics::trouble::Trouble;
 use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
 use alink_gateway::field::plan::holes::Hole;
-use alink_gateway::fleet::{Notice as Fleet, SilenceReason};
+use alink_gateway::fleet::{FleetLogEvent as Fleet, SilenceReason};
 use alink_gateway::io::control::events::ControlEvent as Control;
 use alink_gateway::io::link::LinkLogEvent;
-use alink_gateway::io::log::loudness::LogLevelEvent as Loudness;
+use alink_gateway::io::log::log_level::LogLevelEvent;
 use alink_gateway::io::store::learned::LearnedEvent;
 use alink_gateway::io::store::secret_store::SecretStoreEvent;
 use alink_gateway::io::system::notify::NotifyEvent;
@@ -307,7 +307,7 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
                 quiet: Duration::from_millis(10_200),
             },
         },
-        Cloud::Barred {
+        Cloud::DeviceRefused {
             device: ONE,
             code: Code(6100),
             message: words(),
@@ -442,34 +442,34 @@ fn roll() -> impl Iterator<Item = Box<dyn LogEvent>> {
 fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let config_id = || "123".to_owned();
     let notices = vec![
-        RemoteNotice::NotEnabled { times: 1 },
-        RemoteNotice::Refused {
+        RemoteConfigLogEvent::NotEnabled { times: 1 },
+        RemoteConfigLogEvent::Refused {
             config_id: config_id(),
             refusal: Refusal::Digest,
             times: 1,
         },
-        RemoteNotice::DownloadFailed {
+        RemoteConfigLogEvent::DownloadFailed {
             config_id: config_id(),
             why: WHY.into(),
             retry_in: A_WHILE,
         },
-        RemoteNotice::Adopted {
+        RemoteConfigLogEvent::Adopted {
             config_id: config_id(),
             digest: Digest::of(b""),
             probation: A_WHILE,
         },
-        RemoteNotice::Proven {
+        RemoteConfigLogEvent::Proven {
             config_id: config_id(),
             digest: Digest::of(b""),
         },
-        RemoteNotice::NotSettled {
+        RemoteConfigLogEvent::NotSettled {
             config_id: config_id(),
             why: WHY.into(),
         },
-        RemoteNotice::InForceAlready {
+        RemoteConfigLogEvent::InForceAlready {
             config_id: config_id(),
         },
-        RemoteNotice::NothingThere { code: Code(6713) },
+        RemoteConfigLogEvent::NothingThere { code: Code(6713) },
     ];
     boxed(notices.into_iter().map(Cloud::Remote).collect())
 }
@@ -513,7 +513,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             times: 3,
         },
     ];
-    let vault = vec![
+    let secret_store = vec![
         SecretStoreEvent::Damaged {
             file: file(),
             why: WHY.into(),
@@ -551,18 +551,18 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             usable: 140,
         },
         LinkLogEvent::Registering,
-        LinkLogEvent::Registered { place: file() },
+        LinkLogEvent::Registered { file: file() },
         failed(Failure::NoAnswer),
         failed(Failure::Refused(4)),
-        LinkLogEvent::EarnedRefused { place: file() },
+        LinkLogEvent::IssuedCredentialRefused { file: file() },
     ];
-    let loudness = vec![
-        Loudness::Set {
+    let log_level = vec![
+        LogLevelEvent::Set {
             target: "rustls".into(),
             level: "debug".into(),
             during: Some(A_WHILE),
         },
-        Loudness::Over {
+        LogLevelEvent::Over {
             target: "rustls".into(),
         },
     ];
@@ -587,34 +587,34 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             why: WHY.into(),
         },
     ];
-    let io = boxed(loudness)
+    let io = boxed(log_level)
         .chain(boxed(control))
-        .chain(boxed(vault))
+        .chain(boxed(secret_store))
         .chain(boxed(link));
     io.chain(boxed(tasks)).chain(boxed(lessons))
 }
 
 /// Returns the same notices in event groups, for kinds that come in groups.
-pub(crate) fn crowds() -> Vec<Box<dyn LogEvent>> {
-    let mut crowds = EventGrouping::default();
+pub(crate) fn grouped() -> Vec<Box<dyn LogEvent>> {
+    let mut grouped = EventGrouping::default();
     let mut told: Vec<Box<dyn LogEvent>> = Vec::new();
     for _ in 0..6 {
         for notice in samples() {
-            crowds.admit(Mono::START, Loose(notice));
+            grouped.admit(Mono::START, Boxed(notice));
         }
     }
-    for gathered in crowds.all(Mono::START + A_WHILE) {
-        if let Grouped::Many(crowd) = gathered {
-            told.push(Box::new(crowd));
+    for gathered in grouped.all(Mono::START + A_WHILE) {
+        if let Grouped::Many(group) = gathered {
+            told.push(Box::new(group));
         }
     }
     told
 }
 
 /// A notice of any room.
-struct Loose(Box<dyn LogEvent>);
+struct Boxed(Box<dyn LogEvent>);
 
-impl LogEvent for Loose {
+impl LogEvent for Boxed {
     fn level(&self) -> alink_gateway::base::Level {
         self.0.level()
     }

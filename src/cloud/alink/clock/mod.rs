@@ -21,7 +21,7 @@ use serde_json::Value as Json;
 
 use crate::base::{Mono, Now, Reading, Wake, Wall};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 
 pub use events::{ClockNews, ClockSource};
@@ -65,7 +65,7 @@ enum ClockState {
 #[derive(Clone, Debug)]
 pub(crate) struct Timestamps {
     belief: ClockState,
-    held: VecDeque<Reading>,
+    unstamped: VecDeque<Reading>,
     asked: VecDeque<i64>,
     unanswered: u32,
     answers: u32,
@@ -86,7 +86,7 @@ impl Timestamps {
     pub(crate) const fn new() -> Self {
         Timestamps {
             belief: ClockState::Untold,
-            held: VecDeque::new(),
+            unstamped: VecDeque::new(),
             asked: VecDeque::new(),
             unanswered: 0,
             answers: 0,
@@ -224,23 +224,29 @@ impl Timestamps {
 
     /// Holds a reading until the time is known; if more than `most` wait, the oldest are
     /// dropped.
-    pub(crate) fn hold(&mut self, now: Mono, reading: Reading, most: usize, outbox: &mut Outbox) {
-        outbox.count().held += 1;
-        let dropped = self.hold_at_most(reading, most);
+    pub(crate) fn keep_unstamped(
+        &mut self,
+        now: Mono,
+        reading: Reading,
+        most: usize,
+        outbox: &mut Outbox,
+    ) {
+        outbox.count().unstamped += 1;
+        let dropped = self.keep_at_most(reading, most);
         outbox.count().dropped_unstamped += dropped;
         if dropped > 0 {
             let dropped = ClockNews::Dropped { readings: dropped };
-            outbox.often(now, Notice::Clock(dropped));
+            outbox.often(now, CloudLogEvent::Clock(dropped));
         }
     }
 
     /// Keeps a reading until the time is known; returns how many of the oldest readings
     /// were dropped.
-    fn hold_at_most(&mut self, reading: Reading, most: usize) -> u64 {
-        self.held.push_back(reading);
+    fn keep_at_most(&mut self, reading: Reading, most: usize) -> u64 {
+        self.unstamped.push_back(reading);
         let mut dropped = 0;
-        while self.held.len() > most.max(1) {
-            self.held.pop_front();
+        while self.unstamped.len() > most.max(1) {
+            self.unstamped.pop_front();
             dropped += 1;
         }
         dropped
@@ -249,28 +255,28 @@ impl Timestamps {
     /// Updates the held readings, and drops those for which `keep` is false; returns how
     /// many.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {
-        let before = self.held.len();
-        self.held.retain_mut(keep);
-        (before - self.held.len()) as u64
+        let before = self.unstamped.len();
+        self.unstamped.retain_mut(keep);
+        (before - self.unstamped.len()) as u64
     }
 
     /// Returns the next held reading that can be stamped now, stamped.
     pub(crate) fn release(&mut self) -> Option<Reading> {
-        let stamp = self.stamp(self.held.front()?.at)?;
-        let mut reading = self.held.pop_front()?;
+        let stamp = self.stamp(self.unstamped.front()?.at)?;
+        let mut reading = self.unstamped.pop_front()?;
         reading.at.wall = stamp;
         Some(reading)
     }
 
     /// How many readings wait for the time.
-    pub(crate) fn held(&self) -> usize {
-        self.held.len()
+    pub(crate) fn unstamped(&self) -> usize {
+        self.unstamped.len()
     }
 
     fn known(&self, from: ClockSource) -> ClockNews {
         ClockNews::Known {
             from,
-            stamped: self.held.len(),
+            stamped: self.unstamped.len(),
         }
     }
 }
@@ -317,7 +323,7 @@ mod tests {
         let mut timestamps = Timestamps::new();
         assert_eq!(timestamps.system(at(1, 5), false), Some(ClockNews::Unknown));
         assert_eq!(timestamps.stamp(at(3, 7)), None);
-        assert_eq!(timestamps.hold_at_most(reading(at(3, 7)), 10), 0);
+        assert_eq!(timestamps.keep_at_most(reading(at(3, 7)), 10), 0);
         assert_eq!(timestamps.release(), None);
         let asked = timestamps.ask(at(10, 14).mono);
         assert_eq!(asked, br#"{"deviceSendTime":"10000"}"#);
@@ -420,9 +426,9 @@ mod tests {
         let mut timestamps = Timestamps::new();
         timestamps.system(at(1, 0), false);
         let dropped: u64 = (1..=5)
-            .map(|n| timestamps.hold_at_most(reading(at(n, 0)), 3))
+            .map(|n| timestamps.keep_at_most(reading(at(n, 0)), 3))
             .sum();
-        assert_eq!((dropped, timestamps.held()), (2, 3));
+        assert_eq!((dropped, timestamps.unstamped()), (2, 3));
         timestamps.system(at(10, DAY), true);
         assert_eq!(
             timestamps.release().unwrap().at.wall.as_millis(),

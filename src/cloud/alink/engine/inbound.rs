@@ -5,8 +5,8 @@ use crate::base::text::excerpt;
 use crate::base::{AskId, DeviceId, Mono, Now, Secret};
 
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
-use crate::cloud::alink::events::Notice;
-use crate::cloud::alink::publish::Heard;
+use crate::cloud::alink::events::CloudLogEvent;
+use crate::cloud::alink::publish::PostReply;
 use crate::cloud::alink::requests::context::{Answer, Context};
 use crate::cloud::alink::requests::pending::Found;
 use crate::cloud::alink::session::Session;
@@ -159,7 +159,7 @@ impl Cloud {
 
     /// Hands out secrets that the platform has given, to be kept.
     fn keep(&mut self, given: Vec<(DeviceId, Secret)>) {
-        let keep = |(device, secret)| Output::Keep { device, secret };
+        let keep = |(device, secret)| Output::StoreSecret { device, secret };
         self.out.extend(given.into_iter().map(keep));
     }
 
@@ -231,18 +231,18 @@ impl Cloud {
         reply: &Reply,
         named: &[DeviceId],
     ) {
-        let heard = alone.map_or(Heard::Unknown, |alone| {
+        let post_reply = alone.map_or(PostReply::Unknown, |alone| {
             self.posts
                 .answered(now, id, alone, reply, named, &mut self.outbox)
         });
-        match heard {
-            Heard::Taken(gone) => {
+        match post_reply {
+            PostReply::Taken(gone) => {
                 for id in gone {
                     self.session_news(now, id, reply, SessionLoss::Post);
                 }
             }
-            Heard::Late => self.outbox.count().late_replies += 1,
-            Heard::Unknown => self.outbox.count().unknown_replies += 1,
+            PostReply::Late => self.outbox.count().late_replies += 1,
+            PostReply::Unknown => self.outbox.count().unknown_replies += 1,
         }
     }
 
@@ -288,7 +288,7 @@ impl Cloud {
             return;
         }
         self.malformed.insert(told.clone());
-        let malformed = Notice::Malformed {
+        let malformed = CloudLogEvent::Malformed {
             topic: told,
             why: format!("{why}: {}", excerpt(payload, SHOWN)),
             times: 1,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{DeviceId, Mono, Wake};
 
 /// How long a device that falls silent stays online for its last readings.
-const LAST_WORDS: Duration = Duration::from_millis(750);
+const LAST_READINGS_WITHIN: Duration = Duration::from_millis(750);
 
 /// A device to be logged out once its last readings are on their way.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Leaving {
 impl Leaving {
     /// Lets the device stay for its last readings.
     pub(crate) fn add(&mut self, now: Mono, id: DeviceId) {
-        let until = now + LAST_WORDS;
+        let until = now + LAST_READINGS_WITHIN;
         self.devices.insert(id, Departure { since: now, until });
     }
 

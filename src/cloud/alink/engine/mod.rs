@@ -25,7 +25,7 @@ use self::leaving::Leaving;
 use self::stop::{Stop, StopStep};
 use crate::cloud::alink::clock::Timestamps;
 use crate::cloud::alink::clock::events::ClockNews;
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::counters::Counters;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::orders::Orders;
@@ -59,10 +59,10 @@ pub enum Output {
         filters: Vec<String>,
     },
     /// Report this log event to the operator.
-    Notice(Notice),
+    LogEvent(CloudLogEvent),
     /// Keep this device's secret, which the platform has just given, and pass it to
     /// [`Cloud::secret`] after a restart.
-    Keep {
+    StoreSecret {
         /// The device.
         device: DeviceId,
         /// The secret to keep.
@@ -194,7 +194,7 @@ impl Cloud {
     /// Takes note that the broker refused filters (SUBACK 80h).
     pub fn on_subscribe_refused(&mut self, _now: Now, filters: &[String]) {
         self.outbox.count().subscribe_refused += filters.len() as u64;
-        self.outbox.tell(Notice::SubscribeRefused {
+        self.outbox.tell(CloudLogEvent::SubscribeRefused {
             filters: filters.to_vec(),
             fatal: self.spec.cloud.broker.subscriptions == Subscriptions::Broker,
         });
@@ -309,7 +309,7 @@ impl Cloud {
             None => {
                 let most = self.spec.cloud.post.queue;
                 self.timestamps
-                    .hold(now.mono, reading, most, &mut self.outbox);
+                    .keep_unstamped(now.mono, reading, most, &mut self.outbox);
             }
         }
     }
@@ -321,7 +321,7 @@ impl Cloud {
         self.outbox.on_time(now.mono);
         loop {
             if let Some(notice) = self.outbox.next() {
-                return Some(Output::Notice(notice));
+                return Some(Output::LogEvent(notice));
             }
             if let Some(out) = self.out.pop_front() {
                 return Some(out);
@@ -337,7 +337,7 @@ impl Cloud {
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
-        let sums = self.outbox.settles_at();
+        let sums = self.outbox.sum_due();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
         wake = Wake::earlier(wake, self.sessions.shown_online_due());
         if !self.link {
@@ -376,7 +376,7 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.timestamps.held()
+        self.posts.len() + self.timestamps.unstamped()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
@@ -409,7 +409,7 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
-        if self.outbox.settle(mono) {
+        if self.outbox.report_due(mono) {
             return true;
         }
         if let Some(gone) = self.posts.on_time(mono, &mut self.outbox) {
@@ -535,7 +535,7 @@ impl Cloud {
         self.posts.count_accepted(&mut self.outbox);
         let readings = self.backlog();
         self.outbox.count().dropped_at_stop += readings as u64;
-        self.outbox.tell(Notice::Stopped {
+        self.outbox.tell(CloudLogEvent::Stopped {
             unconfirmed: self.sessions.unconfirmed(),
             readings,
         });
@@ -549,7 +549,7 @@ impl Cloud {
     /// Reports what became known of the time; readings that waited for it go on.
     fn clock_news(&mut self, now: Now, news: Option<ClockNews>) {
         if let Some(news) = news {
-            self.outbox.tell(Notice::Clock(news));
+            self.outbox.tell(CloudLogEvent::Clock(news));
         }
         while let Some(reading) = self.timestamps.release() {
             self.posts.put(now, reading, &mut self.outbox);
@@ -559,14 +559,14 @@ impl Cloud {
     /// Tells the publish queue which devices came and went, and the registration which
     /// devices need a step.
     fn follow(&mut self, now: Mono) {
-        for (id, step) in self.sessions.take_held() {
+        for (id, step) in self.sessions.take_login_needs() {
             self.need(now, step, id);
         }
         for id in self.sessions.take_unknown() {
             self.topology.found(id);
         }
-        if let Some(online) = self.sessions.take_crowded() {
-            let full = Notice::Full {
+        if let Some(online) = self.sessions.take_limit_reached() {
+            let full = CloudLogEvent::Full {
                 online,
                 wait: Duration::ZERO,
                 ours: true,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::base::{AskId, Mono, Now, Wall};
 
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::publish::BatchId;
 use crate::cloud::alink::registration::RegistrationRequest;
 use crate::cloud::alink::remote_config::RemoteAction;
@@ -81,7 +81,7 @@ impl Cloud {
                 self.publish(now, Topic::OrderReply(gateway, Order::Configure), body);
             }
             RemoteAction::Task(task) => self.out.push_back(Output::RemoteTask(task)),
-            RemoteAction::Notice(news) => self.outbox.tell(Notice::Remote(news)),
+            RemoteAction::LogEvent(news) => self.outbox.tell(CloudLogEvent::Remote(news)),
         }
     }
 

@@ -74,7 +74,7 @@ impl Cloud {
         }
         if changes.cloud.connection {
             self.orders.forget_all();
-            self.sessions.forget_topology_places(mono);
+            self.sessions.forget_topology_memberships(mono);
         }
         if self.stop.resume() {
             self.sessions.resume();

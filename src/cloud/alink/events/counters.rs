@@ -70,7 +70,7 @@ pub struct Counters {
     /// Readings dropped because their device or point is not configured.
     pub dropped_unknown: u64,
     /// Readings that had to wait until the time was known.
-    pub held: u64,
+    pub unstamped: u64,
     /// Readings dropped because too many waited for the time.
     pub dropped_unstamped: u64,
     /// Readings dropped because the gateway stopped.

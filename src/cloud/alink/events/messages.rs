@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use crate::base::{About, LinkDown, LogEvent};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::wire::code::Code;
 
 /// Returns one sentence: what happened, why, what happens next.
-pub(crate) fn sentence(notice: &Notice) -> String {
+pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
     match notice {
-        Notice::Connected { after: 0 } => "gateway: connected to the platform".into(),
-        Notice::Connected { after } => {
+        CloudLogEvent::Connected { after: 0 } => "gateway: connected to the platform".into(),
+        CloudLogEvent::Connected { after } => {
             format!("gateway: connected to the platform after {after} failed attempts")
         }
-        Notice::Disconnected {
+        CloudLogEvent::Disconnected {
             why,
             lasted,
             times: n,
@@ -37,10 +37,10 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 span(*retry_in)
             )
         }
-        Notice::KickedSuspected { sessions } => format!(
+        CloudLogEvent::KickedSuspected { sessions } => format!(
             "connection: ended by the platform shortly after it began, {sessions} times in a row: look for another client that uses this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if this continues, the gateway tries every few minutes only, so that one of the two clients can work"
         ),
-        Notice::SubscribeRefused { filters, fatal } => format!(
+        CloudLogEvent::SubscribeRefused { filters, fatal } => format!(
             "connection: the broker refused to subscribe the gateway to {}{}",
             filters.join(", "),
             if *fatal {
@@ -49,13 +49,13 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 "; the platform delivers most of these messages without a subscription"
             }
         ),
-        Notice::LoggedIn {
+        CloudLogEvent::LoggedIn {
             devices, online, ..
         } => match devices.len() {
             1 => format!("online on the platform ({online} in all)"),
             n => format!("{n} devices online on the platform ({online} in all)"),
         },
-        Notice::LoggedOut {
+        CloudLogEvent::LoggedOut {
             devices,
             online,
             reason,
@@ -70,7 +70,7 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 reason.kind()
             ),
         },
-        Notice::Barred {
+        CloudLogEvent::DeviceRefused {
             code,
             message,
             what,
@@ -103,10 +103,10 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 advice(*code)
             },
         ),
-        Notice::SessionLost { .. } => {
+        CloudLogEvent::SessionLost { .. } => {
             "session lost: the platform has none for this device (code 520); the gateway logs it in again".into()
         }
-        Notice::LogoutRefused {
+        CloudLogEvent::LogoutRefused {
             code,
             message,
             retry_in,
@@ -118,22 +118,22 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 span(*retry_in)
             )
         }
-        Notice::RequestRefused { message, devices } => format!(
+        CloudLogEvent::RequestRefused { message, devices } => format!(
             "gateway: a request about {devices} devices was refused by the platform, {}; it is not sent again unchanged{}",
             Code(460).words_with(message),
             advice(Code(460))
         ),
-        Notice::Throttled { what: "post", wait } => format!(
+        CloudLogEvent::Throttled { what: "post", wait } => format!(
             "gateway: throttled by the platform (code 429): values are sent at half their pace, and at the full one again within {}",
             span(*wait)
         ),
-        Notice::Throttled { what, wait } => {
+        CloudLogEvent::Throttled { what, wait } => {
             format!(
                 "gateway: throttled by the platform (code 429): no {what} for {}",
                 span(*wait)
             )
         }
-        Notice::Full {
+        CloudLogEvent::Full {
             online,
             wait,
             ours: false,
@@ -142,10 +142,10 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             span(*wait),
             advice(Code(428))
         ),
-        Notice::Full { online, .. } => format!(
+        CloudLogEvent::Full { online, .. } => format!(
             "gateway: {online} devices are online, the configured limit; the others wait until one leaves"
         ),
-        Notice::Trouble {
+        CloudLogEvent::Trouble {
             code,
             message,
             times: n,
@@ -156,10 +156,10 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 times(*n)
             )
         }
-        Notice::Unanswered { what, times: n } => {
+        CloudLogEvent::Unanswered { what, times: n } => {
             format!("gateway: {what} not answered by the platform in time{}; sent again", times(*n))
         }
-        Notice::Malformed {
+        CloudLogEvent::Malformed {
             topic,
             why,
             times: n,
@@ -167,10 +167,10 @@ pub(crate) fn sentence(notice: &Notice) -> String {
             "gateway: a message on {topic} could not be read and was dropped{}: {why}",
             times(*n)
         ),
-        Notice::QueueFull { dropped } => {
+        CloudLogEvent::QueueFull { dropped } => {
             format!("gateway: the queue of values is full: {dropped} of the oldest dropped")
         }
-        Notice::PostRefused {
+        CloudLogEvent::PostRefused {
             code,
             message,
             dropped,
@@ -182,20 +182,20 @@ pub(crate) fn sentence(notice: &Notice) -> String {
                 advice(*code)
             )
         }
-        Notice::TooLarge {
+        CloudLogEvent::TooLarge {
             property, bytes, ..
         } => {
             format!("{property} takes {bytes} bytes, more than a message may have; dropped")
         }
-        Notice::Over { of, total, lasted } => over(of, *total, *lasted),
-        Notice::Topology(event) => event.sentence(),
-        Notice::Clock(news) => news.sentence(),
-        Notice::Remote(news) => news.sentence(),
-        Notice::Stopped {
+        CloudLogEvent::Over { of, total, lasted } => over(of, *total, *lasted),
+        CloudLogEvent::Topology(event) => event.sentence(),
+        CloudLogEvent::Clock(news) => news.sentence(),
+        CloudLogEvent::Remote(news) => news.sentence(),
+        CloudLogEvent::Stopped {
             unconfirmed: 0,
             readings: 0,
         } => "gateway: stopped: all of its devices are logged out".into(),
-        Notice::Stopped {
+        CloudLogEvent::Stopped {
             unconfirmed,
             readings,
         } => format!(
@@ -206,33 +206,33 @@ pub(crate) fn sentence(notice: &Notice) -> String {
 
 /// Returns the sentence for a repeated event that has not happened for a while, with its
 /// count.
-fn over(of: &Notice, total: u64, lasted: Duration) -> String {
+fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
     let within = span(lasted.max(Duration::from_secs(1)));
     match of {
-        Notice::QueueFull { .. } => {
+        CloudLogEvent::QueueFull { .. } => {
             format!(
                 "gateway: the queue of values is no longer full: {total} dropped in all within {within}"
             )
         }
-        Notice::PostRefused { .. } => {
+        CloudLogEvent::PostRefused { .. } => {
             format!("no more values are refused: {total} dropped in all within {within}")
         }
-        Notice::Clock(_) => {
+        CloudLogEvent::Clock(_) => {
             format!(
                 "clock: values no longer wait for the time: {total} dropped in all within {within}"
             )
         }
-        Notice::Unanswered { what, .. } => {
+        CloudLogEvent::Unanswered { what, .. } => {
             format!(
                 "gateway: {what} answered by the platform in time again: {total} times not, in all within {within}"
             )
         }
-        Notice::Trouble { .. } => {
+        CloudLogEvent::Trouble { .. } => {
             format!(
                 "gateway: requests no longer fail on the platform: {total} failures in all within {within}"
             )
         }
-        Notice::Malformed { topic, .. } => {
+        CloudLogEvent::Malformed { topic, .. } => {
             format!(
                 "gateway: no more messages on {topic} that cannot be read: {total} in all within {within}"
             )

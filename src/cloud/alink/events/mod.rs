@@ -11,13 +11,13 @@ use crate::base::{
 };
 
 use crate::cloud::alink::clock::events::ClockNews;
-use crate::cloud::alink::remote_config::events::RemoteNotice;
+use crate::cloud::alink::remote_config::events::RemoteConfigLogEvent;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::Code;
 
 /// A log event about the cloud.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Notice {
+pub enum CloudLogEvent {
     /// The platform accepted our connection.
     Connected {
         /// How many attempts failed before.
@@ -67,7 +67,7 @@ pub enum Notice {
         reason: LogoutReason,
     },
     /// The platform refused one device; the device is tried again later, alone.
-    Barred {
+    DeviceRefused {
         /// The device.
         device: DeviceId,
         /// The platform's code.
@@ -176,7 +176,7 @@ pub enum Notice {
     /// What time it is, or that the time is not known.
     Clock(ClockNews),
     /// A log event about a configuration from the platform.
-    Remote(RemoteNotice),
+    Remote(RemoteConfigLogEvent),
     /// The gateway stops: readings that are not on the platform are lost.
     Stopped {
         /// Devices whose log-out was not confirmed.
@@ -189,7 +189,7 @@ pub enum Notice {
     /// A log event that was repeated ever more rarely has not happened for a while.
     Over {
         /// The event as it was last reported.
-        of: Box<Notice>,
+        of: Box<CloudLogEvent>,
         /// How often it happened in all.
         total: u64,
         /// From the first time to the last.
@@ -201,19 +201,21 @@ pub enum Notice {
 /// about.
 pub(crate) type SeriesKey = (EventKind, Option<DeviceId>, String);
 
-impl Notice {
+impl CloudLogEvent {
     /// Returns how often it happened, or how much it concerns, since the last log event.
     pub(crate) const fn count(&self) -> u64 {
         match self {
-            Notice::Disconnected { times, .. }
-            | Notice::Trouble { times, .. }
-            | Notice::Unanswered { times, .. }
-            | Notice::Malformed { times, .. }
-            | Notice::Topology(
+            CloudLogEvent::Disconnected { times, .. }
+            | CloudLogEvent::Trouble { times, .. }
+            | CloudLogEvent::Unanswered { times, .. }
+            | CloudLogEvent::Malformed { times, .. }
+            | CloudLogEvent::Topology(
                 TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
             ) => *times,
-            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped,
-            Notice::Clock(ClockNews::Dropped { readings }) => *readings,
+            CloudLogEvent::QueueFull { dropped } | CloudLogEvent::PostRefused { dropped, .. } => {
+                *dropped
+            }
+            CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings,
             _ => 1,
         }
     }
@@ -222,33 +224,35 @@ impl Notice {
     pub(crate) const fn is_counted(&self) -> bool {
         matches!(
             self,
-            Notice::Disconnected { .. }
-                | Notice::Trouble { .. }
-                | Notice::Unanswered { .. }
-                | Notice::Malformed { .. }
-                | Notice::Topology(
+            CloudLogEvent::Disconnected { .. }
+                | CloudLogEvent::Trouble { .. }
+                | CloudLogEvent::Unanswered { .. }
+                | CloudLogEvent::Malformed { .. }
+                | CloudLogEvent::Topology(
                     TopologyEvent::Stranger { .. } | TopologyEvent::Unsupported { .. }
                 )
-                | Notice::QueueFull { .. }
-                | Notice::PostRefused { .. }
-                | Notice::Clock(ClockNews::Dropped { .. })
+                | CloudLogEvent::QueueFull { .. }
+                | CloudLogEvent::PostRefused { .. }
+                | CloudLogEvent::Clock(ClockNews::Dropped { .. })
         )
     }
 
     /// Returns the same event with another count, where it has one.
-    pub(crate) fn counted(mut self, n: u64) -> Notice {
+    pub(crate) fn counted(mut self, n: u64) -> CloudLogEvent {
         match &mut self {
-            Notice::Disconnected { times, .. }
-            | Notice::Trouble { times, .. }
-            | Notice::Unanswered { times, .. }
-            | Notice::Malformed { times, .. }
-            | Notice::Topology(
+            CloudLogEvent::Disconnected { times, .. }
+            | CloudLogEvent::Trouble { times, .. }
+            | CloudLogEvent::Unanswered { times, .. }
+            | CloudLogEvent::Malformed { times, .. }
+            | CloudLogEvent::Topology(
                 TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
             ) => {
                 *times = n;
             }
-            Notice::QueueFull { dropped } | Notice::PostRefused { dropped, .. } => *dropped = n,
-            Notice::Clock(ClockNews::Dropped { readings }) => *readings = n,
+            CloudLogEvent::QueueFull { dropped } | CloudLogEvent::PostRefused { dropped, .. } => {
+                *dropped = n
+            }
+            CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings = n,
             _ => {}
         }
         self
@@ -261,41 +265,43 @@ impl Notice {
             About::Gateway | About::Port(_) => None,
         };
         let of = match self {
-            Notice::Unanswered { what, .. } | Notice::Throttled { what, .. } => (*what).to_owned(),
-            Notice::Malformed { topic, .. } => topic.clone(),
-            Notice::Full { ours, .. } => ours.to_string(),
+            CloudLogEvent::Unanswered { what, .. } | CloudLogEvent::Throttled { what, .. } => {
+                (*what).to_owned()
+            }
+            CloudLogEvent::Malformed { topic, .. } => topic.clone(),
+            CloudLogEvent::Full { ours, .. } => ours.to_string(),
             _ => String::new(),
         };
         (self.kind(), device, of)
     }
 }
 
-impl LogEvent for Notice {
+impl LogEvent for CloudLogEvent {
     fn level(&self) -> Level {
         match self {
-            Notice::Topology(event) => event.level(),
-            Notice::Connected { .. }
-            | Notice::LoggedIn { .. }
-            | Notice::LoggedOut { .. }
-            | Notice::Over { .. } => Level::Info,
-            Notice::Disconnected {
+            CloudLogEvent::Topology(event) => event.level(),
+            CloudLogEvent::Connected { .. }
+            | CloudLogEvent::LoggedIn { .. }
+            | CloudLogEvent::LoggedOut { .. }
+            | CloudLogEvent::Over { .. } => Level::Info,
+            CloudLogEvent::Disconnected {
                 why: LinkDown::Ours,
                 ..
             } => Level::Info,
-            Notice::Disconnected {
+            CloudLogEvent::Disconnected {
                 why: LinkDown::Refused(2 | 4 | 5),
                 ..
             } => Level::Error,
-            Notice::Clock(news) => news.level(),
-            Notice::Remote(news) => news.level(),
-            Notice::SubscribeRefused { fatal: true, .. }
-            | Notice::KickedSuspected { .. }
-            | Notice::RequestRefused { .. }
-            | Notice::Full { .. }
-            | Notice::QueueFull { .. }
-            | Notice::PostRefused { .. }
-            | Notice::TooLarge { .. } => Level::Error,
-            Notice::Barred { code, .. } => match code.0 {
+            CloudLogEvent::Clock(news) => news.level(),
+            CloudLogEvent::Remote(news) => news.level(),
+            CloudLogEvent::SubscribeRefused { fatal: true, .. }
+            | CloudLogEvent::KickedSuspected { .. }
+            | CloudLogEvent::RequestRefused { .. }
+            | CloudLogEvent::Full { .. }
+            | CloudLogEvent::QueueFull { .. }
+            | CloudLogEvent::PostRefused { .. }
+            | CloudLogEvent::TooLarge { .. } => Level::Error,
+            CloudLogEvent::DeviceRefused { code, .. } => match code.0 {
                 401
                 | 427
                 | 460
@@ -311,98 +317,101 @@ impl LogEvent for Notice {
                 | 6619 => Level::Error,
                 _ => Level::Warn,
             },
-            Notice::Stopped {
+            CloudLogEvent::Stopped {
                 unconfirmed: 0,
                 readings: 0,
             } => Level::Info,
-            Notice::Disconnected { .. }
-            | Notice::SubscribeRefused { .. }
-            | Notice::SessionLost { .. }
-            | Notice::LogoutRefused { .. }
-            | Notice::Throttled { .. }
-            | Notice::Trouble { .. }
-            | Notice::Unanswered { .. }
-            | Notice::Malformed { .. }
-            | Notice::Stopped { .. } => Level::Warn,
+            CloudLogEvent::Disconnected { .. }
+            | CloudLogEvent::SubscribeRefused { .. }
+            | CloudLogEvent::SessionLost { .. }
+            | CloudLogEvent::LogoutRefused { .. }
+            | CloudLogEvent::Throttled { .. }
+            | CloudLogEvent::Trouble { .. }
+            | CloudLogEvent::Unanswered { .. }
+            | CloudLogEvent::Malformed { .. }
+            | CloudLogEvent::Stopped { .. } => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Notice::Connected { .. } => EventKind::CloudConnected,
-            Notice::Disconnected { lasted: None, .. } => EventKind::CloudConnectFailed,
-            Notice::Disconnected { .. } => EventKind::CloudDisconnected,
-            Notice::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
-            Notice::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
-            Notice::LoggedIn { .. } => EventKind::DeviceOnline,
-            Notice::LoggedOut { .. } => EventKind::DeviceOffline,
-            Notice::Barred { .. } => EventKind::DeviceRefused,
-            Notice::SessionLost { .. } => EventKind::DeviceSessionLost,
-            Notice::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
-            Notice::RequestRefused { .. } => EventKind::CloudRequestRefused,
-            Notice::Throttled { .. } => EventKind::CloudThrottled,
-            Notice::Full { .. } => EventKind::CloudFull,
-            Notice::Trouble { .. } => EventKind::CloudTrouble,
-            Notice::Unanswered { .. } => EventKind::CloudUnanswered,
-            Notice::Malformed { .. } => EventKind::CloudMalformed,
-            Notice::QueueFull { .. } => EventKind::PostQueueFull,
-            Notice::PostRefused { .. } => EventKind::PostRefused,
-            Notice::TooLarge { .. } => EventKind::PostTooLarge,
-            Notice::Clock(news) => news.kind(),
-            Notice::Remote(news) => news.kind(),
-            Notice::Stopped { .. } => EventKind::CloudStopped,
-            Notice::Topology(event) => event.kind(),
-            Notice::Over { .. } => EventKind::RepeatsEnded,
+            CloudLogEvent::Connected { .. } => EventKind::CloudConnected,
+            CloudLogEvent::Disconnected { lasted: None, .. } => EventKind::CloudConnectFailed,
+            CloudLogEvent::Disconnected { .. } => EventKind::CloudDisconnected,
+            CloudLogEvent::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
+            CloudLogEvent::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
+            CloudLogEvent::LoggedIn { .. } => EventKind::DeviceOnline,
+            CloudLogEvent::LoggedOut { .. } => EventKind::DeviceOffline,
+            CloudLogEvent::DeviceRefused { .. } => EventKind::DeviceRefused,
+            CloudLogEvent::SessionLost { .. } => EventKind::DeviceSessionLost,
+            CloudLogEvent::LogoutRefused { .. } => EventKind::DeviceLogoutRefused,
+            CloudLogEvent::RequestRefused { .. } => EventKind::CloudRequestRefused,
+            CloudLogEvent::Throttled { .. } => EventKind::CloudThrottled,
+            CloudLogEvent::Full { .. } => EventKind::CloudFull,
+            CloudLogEvent::Trouble { .. } => EventKind::CloudTrouble,
+            CloudLogEvent::Unanswered { .. } => EventKind::CloudUnanswered,
+            CloudLogEvent::Malformed { .. } => EventKind::CloudMalformed,
+            CloudLogEvent::QueueFull { .. } => EventKind::PostQueueFull,
+            CloudLogEvent::PostRefused { .. } => EventKind::PostRefused,
+            CloudLogEvent::TooLarge { .. } => EventKind::PostTooLarge,
+            CloudLogEvent::Clock(news) => news.kind(),
+            CloudLogEvent::Remote(news) => news.kind(),
+            CloudLogEvent::Stopped { .. } => EventKind::CloudStopped,
+            CloudLogEvent::Topology(event) => event.kind(),
+            CloudLogEvent::Over { .. } => EventKind::RepeatsEnded,
         }
     }
 
     fn about(&self) -> About {
         match self {
-            Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
+            CloudLogEvent::LoggedIn { devices, .. } | CloudLogEvent::LoggedOut { devices, .. } => {
                 match devices[..] {
                     [one] => About::Device(one),
                     _ => About::Gateway,
                 }
             }
-            Notice::Barred { device, .. }
-            | Notice::SessionLost { device }
-            | Notice::LogoutRefused { device, .. }
-            | Notice::PostRefused { device, .. }
-            | Notice::TooLarge { device, .. } => About::Device(*device),
-            Notice::Topology(event) => event.about(),
-            Notice::Over { of, .. } => of.about(),
+            CloudLogEvent::DeviceRefused { device, .. }
+            | CloudLogEvent::SessionLost { device }
+            | CloudLogEvent::LogoutRefused { device, .. }
+            | CloudLogEvent::PostRefused { device, .. }
+            | CloudLogEvent::TooLarge { device, .. } => About::Device(*device),
+            CloudLogEvent::Topology(event) => event.about(),
+            CloudLogEvent::Over { of, .. } => of.about(),
             _ => About::Gateway,
         }
     }
 
     fn devices(&self) -> &[DeviceId] {
         match self {
-            Notice::LoggedIn { devices, .. } | Notice::LoggedOut { devices, .. } => {
+            CloudLogEvent::LoggedIn { devices, .. } | CloudLogEvent::LoggedOut { devices, .. } => {
                 match devices[..] {
                     // The field `about` names the device.
                     [_] => &[],
                     _ => devices,
                 }
             }
-            Notice::Topology(event) => event.devices(),
+            CloudLogEvent::Topology(event) => event.devices(),
             _ => &[],
         }
     }
 
     fn lists_devices(&self) -> bool {
-        let moved = matches!(self, Notice::LoggedIn { .. } | Notice::LoggedOut { .. });
+        let moved = matches!(
+            self,
+            CloudLogEvent::LoggedIn { .. } | CloudLogEvent::LoggedOut { .. }
+        );
         moved && !self.devices().is_empty()
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            Notice::LoggedIn {
+            CloudLogEvent::LoggedIn {
                 devices, online, ..
             } => vec![
                 (JournalField::Count, devices.len().to_string()),
                 (JournalField::Online, online.to_string()),
             ],
-            Notice::LoggedOut {
+            CloudLogEvent::LoggedOut {
                 devices,
                 online,
                 reason,
@@ -419,46 +428,52 @@ impl LogEvent for Notice {
                 }
                 fields
             }
-            Notice::Barred { code, times, .. } => {
+            CloudLogEvent::DeviceRefused { code, times, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::LogoutRefused { code, .. } => vec![(JournalField::Code, code.to_string())],
-            Notice::PostRefused { code, dropped, .. } => {
+            CloudLogEvent::LogoutRefused { code, .. } => {
+                vec![(JournalField::Code, code.to_string())]
+            }
+            CloudLogEvent::PostRefused { code, dropped, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Dropped, dropped.to_string()),
                 ]
             }
-            Notice::Trouble { code, times, .. } => {
+            CloudLogEvent::Trouble { code, times, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::RequestRefused { .. } => vec![(JournalField::Code, "460".into())],
-            Notice::Throttled { .. } => vec![(JournalField::Code, "429".into())],
-            Notice::Full { ours: false, .. } => vec![(JournalField::Code, "428".into())],
-            Notice::Disconnected {
+            CloudLogEvent::RequestRefused { .. } => vec![(JournalField::Code, "460".into())],
+            CloudLogEvent::Throttled { .. } => vec![(JournalField::Code, "429".into())],
+            CloudLogEvent::Full { ours: false, .. } => vec![(JournalField::Code, "428".into())],
+            CloudLogEvent::Disconnected {
                 why: LinkDown::Refused(rc),
                 ..
             } => vec![(JournalField::Connack, rc.to_string())],
-            Notice::Malformed { topic, times, .. } => {
+            CloudLogEvent::Malformed { topic, times, .. } => {
                 vec![
                     (JournalField::Topic, topic.clone()),
                     (JournalField::Times, times.to_string()),
                 ]
             }
-            Notice::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
-            Notice::QueueFull { dropped } => vec![(JournalField::Dropped, dropped.to_string())],
-            Notice::Topology(event) => event.fields(),
-            Notice::Remote(news) => news.fields(),
-            Notice::Clock(ClockNews::Dropped { readings }) => {
+            CloudLogEvent::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
+            CloudLogEvent::QueueFull { dropped } => {
+                vec![(JournalField::Dropped, dropped.to_string())]
+            }
+            CloudLogEvent::Topology(event) => event.fields(),
+            CloudLogEvent::Remote(news) => news.fields(),
+            CloudLogEvent::Clock(ClockNews::Dropped { readings }) => {
                 vec![(JournalField::Dropped, readings.to_string())]
             }
-            Notice::TooLarge { property, .. } => vec![(JournalField::Property, property.clone())],
+            CloudLogEvent::TooLarge { property, .. } => {
+                vec![(JournalField::Property, property.clone())]
+            }
             _ => Vec::new(),
         }
     }
@@ -474,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_bar_names_code_meaning_time_and_advice() {
-        let notice = Notice::Barred {
+        let notice = CloudLogEvent::DeviceRefused {
             device: DeviceId(3),
             code: Code(6287),
             message: "invalid sign".into(),

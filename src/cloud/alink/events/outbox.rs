@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::base::{Mono, RateLimit};
 
 use crate::cloud::alink::events::counters::Counters;
-use crate::cloud::alink::events::{Notice, SeriesKey};
+use crate::cloud::alink::events::{CloudLogEvent, SeriesKey};
 
 /// How many series are kept apart: some are named after topics, which the sender chooses.
 const SERIES: usize = 10_000;
@@ -21,14 +21,14 @@ const PER_SECOND: u64 = 20;
 #[derive(Clone, Debug)]
 struct Series {
     repeats: RateLimit,
-    last: Notice,
+    last: CloudLogEvent,
 }
 
 /// The outbox of the room: counters, and log events waiting to be handed out.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbox {
     counters: Counters,
-    notices: VecDeque<Notice>,
+    notices: VecDeque<CloudLogEvent>,
     series: BTreeMap<SeriesKey, Series>,
     /// When an event that is held back is reported.
     due: BTreeSet<(Mono, SeriesKey)>,
@@ -60,12 +60,12 @@ impl Outbox {
     }
 
     /// Returns the next log event to be handed out.
-    pub(crate) fn next(&mut self) -> Option<Notice> {
+    pub(crate) fn next(&mut self) -> Option<CloudLogEvent> {
         self.notices.pop_front()
     }
 
     /// Queues a log event.
-    pub(crate) fn tell(&mut self, notice: Notice) {
+    pub(crate) fn tell(&mut self, notice: CloudLogEvent) {
         if self.left.0 == 0 {
             self.counters.dropped_notices += 1;
             return;
@@ -87,7 +87,7 @@ impl Outbox {
     /// Queues a log event the first time, and then ever more rarely with how often it
     /// happened since. An event that is held back is reported when its wait is over.
     /// Returns whether the event is reported now.
-    pub(crate) fn often(&mut self, now: Mono, notice: Notice) -> bool {
+    pub(crate) fn often(&mut self, now: Mono, notice: CloudLogEvent) -> bool {
         let mut key = notice.series();
         if self.series.len() >= SERIES && !self.series.contains_key(&key) {
             self.series
@@ -117,13 +117,13 @@ impl Outbox {
     }
 
     /// Returns when an event that was held back is to be reported.
-    pub(crate) fn settles_at(&self) -> Option<Mono> {
+    pub(crate) fn sum_due(&self) -> Option<Mono> {
         self.due.first().map(|(at, _)| *at)
     }
 
     /// Reports one event that was held back, if it is time; returns whether it did.
-    pub(crate) fn settle(&mut self, now: Mono) -> bool {
-        if self.settles_at().is_none_or(|at| at > now) {
+    pub(crate) fn report_due(&mut self, now: Mono) -> bool {
+        if self.sum_due().is_none_or(|at| at > now) {
             return false;
         }
         let Some((_, key)) = self.due.pop_first() else {
@@ -132,15 +132,15 @@ impl Outbox {
         let Some(series) = self.series.get_mut(&key) else {
             return true;
         };
-        let Some(sum) = series.repeats.settle(now) else {
+        let Some(sum) = series.repeats.take_due(now) else {
             return true;
         };
         let last = series.last.clone().counted(sum.untold);
         if last.is_counted() {
             self.tell(last.clone());
         }
-        if sum.is_over && !matches!(last, Notice::Full { .. }) {
-            self.tell(Notice::Over {
+        if sum.is_over && !matches!(last, CloudLogEvent::Full { .. }) {
+            self.tell(CloudLogEvent::Over {
                 of: Box::new(last),
                 total: sum.total,
                 lasted: sum.lasted,

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::base::text::excerpt;
 use crate::base::{DeviceId, Mono, Wake};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::context::Context;
 use crate::cloud::alink::session::Sessions;
@@ -157,7 +157,7 @@ impl Orders {
         if !news.is_empty() {
             context
                 .outbox
-                .tell(Notice::Topology(TopologyEvent::Ordered {
+                .tell(CloudLogEvent::Topology(TopologyEvent::Ordered {
                     names: context.identities.names(&news),
                     devices: news,
                     raw,
@@ -197,7 +197,7 @@ fn obey(context: &mut Context<'_>, sessions: &mut Sessions, id: DeviceId, means:
         }
         OrderMeaning::Relate => {
             sessions.exists(now, id);
-            sessions.forget_topology_place(now, id);
+            sessions.forget_topology_membership(now, id);
         }
         OrderMeaning::Unknown => {}
     }
@@ -222,6 +222,6 @@ fn stranger(context: &mut Context<'_>, who: &Identity, raw: &str) {
         who: excerpt(who.to_string().as_bytes(), 64),
         times: 1,
     };
-    let stranger = Notice::Topology(stranger);
+    let stranger = CloudLogEvent::Topology(stranger);
     context.outbox.often(context.now, stranger);
 }

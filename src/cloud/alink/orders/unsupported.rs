@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use crate::base::text::excerpt;
 use crate::base::{Mono, Wake};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::orders::stranger;
 use crate::cloud::alink::requests::context::Context;
@@ -108,7 +108,7 @@ impl Commands {
         }
         context.outbox.count().orders += 1;
         let who = command.device().map(ToString::to_string);
-        let unsupported = Notice::Topology(TopologyEvent::Unsupported {
+        let unsupported = CloudLogEvent::Topology(TopologyEvent::Unsupported {
             raw: excerpt(command.tail().as_bytes(), 64),
             who: excerpt(who.unwrap_or_default().as_bytes(), 64),
             times: 1,

@@ -1,8 +1,8 @@
 //! Batches: readings that have been sent at least once and are not settled.
 //!
 //! A batch is one message's worth of readings. It is *under way* while a reply to its last
-//! sending may still come in time; otherwise it waits to be sent again. Either way a reply
-//! to any of its sendings settles it.
+//! transmission may still come in time; otherwise it waits to be sent again. Either way a reply
+//! to any of its transmissions settles it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,7 +10,7 @@ use crate::base::{AskId, Backoff, DeviceId, Mono, Reading};
 
 use super::waiting::{Part, Seq};
 
-/// How many sendings of a batch are remembered.
+/// How many transmissions of a batch are remembered.
 const TRIES: usize = 4;
 
 /// The number of a batch.
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     troubles: u32,
     /// When the batch was first sent.
     since: Mono,
-    sendings: VecDeque<AskId>,
+    transmissions: VecDeque<AskId>,
     under_way: bool,
     /// When the batch is sent again; of no meaning while it is under way.
     again: Mono,
@@ -48,7 +48,7 @@ impl Batch {
             backoff,
             troubles: 0,
             since: now,
-            sendings: VecDeque::new(),
+            transmissions: VecDeque::new(),
             under_way: false,
             again: now,
         }
@@ -239,12 +239,12 @@ impl Batches {
         (at <= now).then_some(id)
     }
 
-    /// Whether the batch waits for the reply to its last sending.
+    /// Whether the batch waits for the reply to its last transmission.
     pub(super) fn is_under_way(&self, id: BatchId) -> bool {
         self.all.get(&id).is_some_and(|p| p.under_way)
     }
 
-    /// Takes note that the batch is sent. Returns the sending that is no longer remembered
+    /// Takes note that the batch is sent. Returns the transmission that is no longer remembered
     /// for it, and whether the batch has been sent before.
     pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
         let Some(batch) = self.all.get_mut(&id) else {
@@ -253,9 +253,10 @@ impl Batches {
         self.again.remove(&(batch.again, id));
         self.idle.remove(&id);
         batch.under_way = true;
-        let before = !batch.sendings.is_empty();
-        batch.sendings.push_back(ask);
-        let forgotten = (batch.sendings.len() > TRIES).then(|| batch.sendings.pop_front());
+        let before = !batch.transmissions.is_empty();
+        batch.transmissions.push_back(ask);
+        let forgotten =
+            (batch.transmissions.len() > TRIES).then(|| batch.transmissions.pop_front());
         (forgotten.flatten(), before)
     }
 
@@ -286,10 +287,10 @@ impl Batches {
         self.all.get_mut(&id)
     }
 
-    /// Returns those sendings of the batch that are remembered.
-    pub(super) fn sendings(&self, id: BatchId) -> Vec<AskId> {
+    /// Returns those transmissions of the batch that are remembered.
+    pub(super) fn transmissions(&self, id: BatchId) -> Vec<AskId> {
         let batch = self.all.get(&id);
-        batch.map_or_else(Vec::new, |p| p.sendings.iter().copied().collect())
+        batch.map_or_else(Vec::new, |p| p.transmissions.iter().copied().collect())
     }
 
     /// Returns the waiting batch that was sent first, with its oldest reading.

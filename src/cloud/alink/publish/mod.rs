@@ -1,15 +1,15 @@
 //! Readings on their way to the platform: gathered, packed, sent, settled.
 //!
-//! A reading is in one of four places:
+//! A reading is in one of four states:
 //! - *waiting* ([`waiting`]): live, or in the backlog. When waiting readings and those in
 //!   batches are too many, the oldest that is not under way is dropped.
 //! - in a *batch* ([`batch`]), which has been sent and is not settled: under way until its
-//!   reply is overdue ([`sendings`]), then waiting to be sent again.
+//!   reply is overdue ([`transmissions`]), then waiting to be sent again.
 //! - accepted *provisionally* ([`provisional`]): a pack's 200 counts a little later, since
 //!   the notice that a session is gone may come beside it.
 //! - settled: delivered, refused or dropped, and counted.
 //!
-//! A reply to any sending of a batch settles it, whenever the reply comes. Values carry
+//! A reply to any transmission of a batch settles it, whenever the reply comes. Values carry
 //! their times, so a repeat is harmless and several batches of one device may be under way:
 //! how much is delivered depends on the pace of messages and not on how long replies take.
 //! Live readings go first; batches that are sent again share the pace with them, and the
@@ -17,13 +17,13 @@
 //!
 //! When a device's session is lost, all its readings that are not settled go back to the
 //! backlog. When the connection ends, the unsettled readings of all devices go back. Which
-//! sessions are suspect, and prove that they are alive, is in [`session_probes`].
+//! sessions are in doubt, and prove that they are alive, is in [`session_probes`].
 
 pub(crate) mod batch;
 mod message;
 mod provisional;
-pub(crate) mod sendings;
 pub(crate) mod session_probes;
+pub(crate) mod transmissions;
 mod waiting;
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::{Group, Split};
 use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
@@ -44,8 +44,8 @@ use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Reply};
 use batch::{Batch, Batches};
 use provisional::Provisional;
-use sendings::{Found, Sending, Sendings};
 use session_probes::SessionProbes;
+use transmissions::{Found, Transmission, Transmissions};
 use waiting::{Part, Waiting};
 
 pub(crate) use batch::BatchId;
@@ -55,7 +55,7 @@ pub(crate) use batch::BatchId;
 const PATIENCE: u32 = 3;
 
 /// How often in a row a batch is sent again at once; after that, growing waits precede each
-/// sending.
+/// transmission.
 const QUICK: usize = 3;
 
 /// The backlog gets at least one message in this many.
@@ -81,7 +81,7 @@ const KEPT_BYTES: usize = 256;
 
 /// What a reply to a post belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum PostReply {
     /// To a post that was not settled; these devices have no session.
     Taken(Vec<DeviceId>),
     /// To a post that is settled: the reply is very late, or the second one.
@@ -96,7 +96,7 @@ pub(crate) struct PublishQueue {
     spec: Arc<Spec>,
     waiting: Waiting,
     batches: Batches,
-    sendings: Sendings,
+    transmissions: Transmissions,
     provisional: Provisional,
     probes: SessionProbes,
     /// Until when the platform may still send notices about a device's previous session,
@@ -123,7 +123,7 @@ impl PublishQueue {
             spec,
             waiting: Waiting::new(),
             batches: Batches::new(),
-            sendings: Sendings::new(),
+            transmissions: Transmissions::new(),
             provisional: Provisional::new(),
             probes: SessionProbes::new(),
             echoes: BTreeMap::new(),
@@ -152,7 +152,7 @@ impl PublishQueue {
         let bytes = MESSAGE_BYTES + PACKED_BYTES + size;
         if bytes > self.policy().message_bytes {
             outbox.count().dropped_too_large += 1;
-            let too_large = Notice::TooLarge {
+            let too_large = CloudLogEvent::TooLarge {
                 device: reading.device,
                 property: point.id.clone(),
                 bytes,
@@ -180,7 +180,7 @@ impl PublishQueue {
             }
         };
         outbox.count().dropped_queue_full += dropped;
-        outbox.often(now, Notice::QueueFull { dropped });
+        outbox.often(now, CloudLogEvent::QueueFull { dropped });
     }
 
     // --- sessions -----------------------------------------------------------------
@@ -200,12 +200,16 @@ impl PublishQueue {
     }
 
     /// Takes note that the device's session was lost, and that it is not known since when:
-    /// readings that are not settled are sent again, and answers to their last sending
+    /// readings that are not settled are sent again, and answers to their last transmission
     /// count no more.
     pub(crate) fn session_lost(&mut self, now: Mono, id: DeviceId) {
         let batches = self.batches.of(id);
         if !batches.is_empty() {
-            let apart = self.sendings.spread().unwrap_or(APART).min(LONGEST_ECHO);
+            let apart = self
+                .transmissions
+                .spread()
+                .unwrap_or(APART)
+                .min(LONGEST_ECHO);
             self.echoes.insert(id, now + apart.max(CLOSEST));
         }
         for batch in batches {
@@ -244,7 +248,7 @@ impl PublishQueue {
         while let Some((id, part)) = self.provisional.pop() {
             self.waiting.take_back(now, id, part);
         }
-        self.sendings.link_down();
+        self.transmissions.link_down();
         self.is_silent = false;
         self.troubles = 0;
     }
@@ -333,7 +337,7 @@ impl PublishQueue {
 
     /// Returns when there is something to send.
     pub(crate) fn due(&self) -> Option<Wake> {
-        if self.sendings.open() >= self.policy().in_flight.max(1) {
+        if self.transmissions.open() >= self.policy().in_flight.max(1) {
             return None;
         }
         let backlog = self.waiting.has_backlog().then_some(Mono::START);
@@ -418,15 +422,15 @@ impl PublishQueue {
             return;
         };
         let (alone, count) = (batch.alone(), batch.count() as u64);
-        let one = Sending {
+        let one = Transmission {
             batch: id,
             sent: now,
             alone,
         };
-        self.sendings.sent(ask, one, hint);
+        self.transmissions.sent(ask, one, hint);
         let (forgotten, before) = self.batches.sent(id, ask);
         if let Some(ask) = forgotten {
-            self.sendings.forget(ask);
+            self.transmissions.forget(ask);
         }
         if before {
             outbox.count().resent += count;
@@ -450,17 +454,17 @@ impl PublishQueue {
         reply: &Reply,
         named: &[DeviceId],
         outbox: &mut Outbox,
-    ) -> Heard {
-        let (one, is_late) = match self.sendings.answered(now, ask, alone) {
+    ) -> PostReply {
+        let (one, is_late) = match self.transmissions.answered(now, ask, alone) {
             Found::InTime(one) => (one, false),
             Found::Late(one) => (one, true),
-            Found::Settled => return Heard::Late,
-            Found::Unknown => return Heard::Unknown,
+            Found::Settled => return PostReply::Late,
+            Found::Unknown => return PostReply::Unknown,
         };
         if is_late {
             outbox.count().late_replies += 1;
-        } else if alone.is_none_or(|id| !self.probes.is_suspect(id)) {
-            self.sendings.count(now, alone.is_some(), false);
+        } else if alone.is_none_or(|id| !self.probes.is_in_doubt(id)) {
+            self.transmissions.count(now, alone.is_some(), false);
         }
         if let Some(id) = alone {
             self.probes.heard(id);
@@ -471,16 +475,16 @@ impl PublishQueue {
         }
         if reply.code.verdict() == CodeMeaning::Accepted {
             self.settle(now, one, outbox);
-            return Heard::Taken(Vec::new());
+            return PostReply::Taken(Vec::new());
         }
         outbox.count().refused += 1;
         // A batch that was sent again since gets a reply of its own.
         let is_moot = self.batches.is_under_way(one.batch) && is_late;
-        Heard::Taken(self.refused(now, one, is_moot, reply, named, outbox))
+        PostReply::Taken(self.refused(now, one, is_moot, reply, named, outbox))
     }
 
     /// Takes note that the batch is accepted.
-    fn settle(&mut self, now: Mono, one: Sending, outbox: &mut Outbox) {
+    fn settle(&mut self, now: Mono, one: Transmission, outbox: &mut Outbox) {
         self.accepted = now;
         if std::mem::take(&mut self.troubles) >= PATIENCE {
             self.batches.hurry(now);
@@ -514,9 +518,9 @@ impl PublishQueue {
     /// Returns how much later than the reply the notice may come that a session is gone.
     fn apart(&self) -> Duration {
         let usual = self.policy().reply_timeout;
-        let apart = self.sendings.spread().unwrap_or(APART);
+        let apart = self.transmissions.spread().unwrap_or(APART);
         let apart = apart.clamp(CLOSEST, usual.max(CLOSEST));
-        if self.sendings.is_lossy() {
+        if self.transmissions.is_lossy() {
             apart.max(LOSSY)
         } else {
             apart
@@ -535,7 +539,7 @@ impl PublishQueue {
     fn refused(
         &mut self,
         now: Mono,
-        one: Sending,
+        one: Transmission,
         is_moot: bool,
         reply: &Reply,
         named: &[DeviceId],
@@ -548,7 +552,7 @@ impl PublishQueue {
                 outbox.count().throttled += 1;
                 if self.slowdown.refused(now, one.sent, per_second) {
                     let wait = MINUTE;
-                    outbox.often(now, Notice::Throttled { what: "post", wait });
+                    outbox.often(now, CloudLogEvent::Throttled { what: "post", wait });
                 }
                 if !is_moot {
                     // Other batches may be accepted sooner; this one is not the first to be
@@ -559,7 +563,7 @@ impl PublishQueue {
                 return Vec::new();
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -618,7 +622,7 @@ impl PublishQueue {
                 _ => {
                     let dropped = part.len() as u64;
                     outbox.count().dropped_refused += dropped;
-                    let refused = Notice::PostRefused {
+                    let refused = CloudLogEvent::PostRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),
@@ -647,7 +651,7 @@ impl PublishQueue {
     /// Returns when the passing of time alone changes something.
     pub(crate) fn wake_at(&self) -> Option<Wake> {
         let usual = self.policy().reply_timeout;
-        let overdue = self.sendings.expires_at(usual);
+        let overdue = self.transmissions.expires_at(usual);
         let mut wake = overdue.map(|at| Wake::new(at, "post overdue"));
         let counts = self.provisional.due();
         wake = Wake::earlier(
@@ -659,7 +663,7 @@ impl PublishQueue {
     }
 
     /// Takes note of the time: gives up replies that are overdue, counts accepted readings,
-    /// and asks suspects. Returns `None` if nothing was due; else the devices whose silence
+    /// and asks devices in doubt. Returns `None` if nothing was due; else the devices whose silence
     /// means that they have no session.
     pub(crate) fn on_time(&mut self, now: Mono, outbox: &mut Outbox) -> Option<Vec<DeviceId>> {
         if self.wake_at()?.at > now {
@@ -667,7 +671,7 @@ impl PublishQueue {
         }
         let usual = self.policy().reply_timeout;
         let mut gone = Vec::new();
-        while let Some((ask, one)) = self.sendings.expired(now, usual) {
+        while let Some((ask, one)) = self.transmissions.expired(now, usual) {
             gone.extend(self.lost(now, ask, one, outbox));
         }
         while self.provisional.due().is_some_and(|at| at <= now)
@@ -687,11 +691,11 @@ impl PublishQueue {
         &mut self,
         now: Mono,
         ask: AskId,
-        one: Sending,
+        one: Transmission,
         outbox: &mut Outbox,
     ) -> Option<DeviceId> {
         outbox.count().unanswered += 1;
-        let unanswered = Notice::Unanswered {
+        let unanswered = CloudLogEvent::Unanswered {
             what: "post",
             times: 1,
         };
@@ -700,23 +704,23 @@ impl PublishQueue {
             self.is_silent = true;
         }
         if self.batches.get(one.batch).is_none() {
-            self.sendings.forget(ask);
-        } else if self.batches.sendings(one.batch).len() > QUICK {
+            self.transmissions.forget(ask);
+        } else if self.batches.transmissions(one.batch).len() > QUICK {
             self.later(now, one.batch);
         } else {
             // A lost message is nothing unusual.
             self.batches.put_off(one.batch, now);
         }
         let Some(id) = one.alone else {
-            self.sendings.count(now, false, true);
+            self.transmissions.count(now, false, true);
             return None;
         };
-        if !self.probes.is_suspect(id) {
-            self.sendings.count(now, true, true);
+        if !self.probes.is_in_doubt(id) {
+            self.transmissions.count(now, true, true);
         }
         self.probes.unheard(now, id, one.sent);
-        let (sendings, answered) = (&self.sendings, self.sendings.answered_up_to());
-        let is_no_accident = |times| sendings.is_no_accident(times);
+        let (transmissions, answered) = (&self.transmissions, self.transmissions.answered_up_to());
+        let is_no_accident = |times| transmissions.is_no_accident(times);
         self.probes
             .is_given_up(now, id, answered, is_no_accident)
             .then_some(id)
@@ -742,7 +746,7 @@ impl PublishQueue {
         }
     }
 
-    // --- sending again ------------------------------------------------------------------
+    // --- retransmission ------------------------------------------------------------------
 
     /// Sends the batch again after a growing wait.
     fn later(&mut self, now: Mono, id: BatchId) {
@@ -754,8 +758,8 @@ impl PublishQueue {
 
     /// Removes the batch; replies to it count as late.
     fn end(&mut self, id: BatchId) -> Option<Batch> {
-        for ask in self.batches.sendings(id) {
-            self.sendings.forget(ask);
+        for ask in self.batches.transmissions(id) {
+            self.transmissions.forget(ask);
         }
         self.batches.remove(id)
     }

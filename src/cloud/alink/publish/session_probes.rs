@@ -3,8 +3,8 @@
 //! A pack may be accepted for a device whose session is gone, so only the reply on a
 //! device's own topic proves its session. Each device proves its session in turn, as often
 //! as a small share of the message rate allows. When a device is found without its session
-//! although the platform never said so, all others whose proof is older become suspects and
-//! prove their sessions at once, with half of the rate. A suspect that has no reading to
+//! although the platform never said so, all others whose proof is older are in doubt and
+//! prove their sessions at once, with half of the rate. A device in doubt that has no reading to
 //! send repeats its last value.
 //!
 //! If posts on a device's own topic stay unanswered, one after the other, while other posts
@@ -19,9 +19,9 @@ use crate::base::{DeviceId, Mono, Reading};
 const CYCLE: Duration = Duration::from_secs(45);
 /// The share of the message rate for session probes: one message in this many.
 const SHARE: u32 = 8;
-/// The share while there are suspects.
+/// The share while sessions are in doubt.
 const URGENT: u32 = 2;
-/// How long a suspect may wait for a reading to send.
+/// How long a device in doubt may wait for a reading to send.
 const SPEECHLESS: Duration = Duration::from_secs(2);
 /// A device's session counts as lost because of the device's silence at most once in this
 /// time, unless a reply to the device came since: the silence may have another cause.
@@ -45,10 +45,10 @@ pub(super) struct SessionProbes {
     /// The devices asked to prove their sessions, since when; the next message of such a
     /// device carries no other device.
     asked: BTreeMap<DeviceId, Mono>,
-    /// The suspects among the devices asked.
+    /// The devices in doubt among the devices asked.
     urgent: BTreeSet<(Mono, DeviceId)>,
     next: Mono,
-    /// A device that has proved nothing since this time is a suspect.
+    /// The session of a device that has proved nothing since this time is in doubt.
     doubted_at: Option<Mono>,
     silence: BTreeMap<DeviceId, Silence>,
     given_up: BTreeMap<DeviceId, Mono>,
@@ -118,9 +118,9 @@ impl SessionProbes {
         }
     }
 
-    // --- suspects -----------------------------------------------------------------
+    // --- in doubt -----------------------------------------------------------------
 
-    /// Makes all other devices suspects, if they are not suspects already: one device was
+    /// Puts the sessions of all other devices in doubt, if they are not already: one device was
     /// found without its session.
     pub(super) fn doubt_others(&mut self, now: Mono) {
         if self.is_doubting() {
@@ -134,19 +134,19 @@ impl SessionProbes {
         self.urgent = self.asked.keys().map(|id| (now, *id)).collect();
     }
 
-    /// Whether suspects are left.
+    /// Whether sessions in doubt are left.
     fn is_doubting(&self) -> bool {
-        let suspect = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
-        suspect || !self.urgent.is_empty()
+        let in_doubt = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
+        in_doubt || !self.urgent.is_empty()
     }
 
-    /// Whether a proof is so old that its device is a suspect.
+    /// Whether a proof is so old that its session is in doubt.
     fn is_old(&self, proof: Mono) -> bool {
         self.doubted_at.is_some_and(|since| proof < since)
     }
 
-    /// Whether the device is a suspect.
-    pub(super) fn is_suspect(&self, id: DeviceId) -> bool {
+    /// Whether the device's session is in doubt.
+    pub(super) fn is_in_doubt(&self, id: DeviceId) -> bool {
         let asked = self.asked.get(&id);
         self.silence.contains_key(&id)
             || asked.is_some_and(|since| self.urgent.contains(&(*since, id)))
@@ -207,21 +207,21 @@ impl SessionProbes {
         if self.next > now {
             return None;
         }
-        let is_suspect = self.is_old(at);
-        if !is_suspect && now.since(at) < CYCLE / 2 {
+        let is_in_doubt = self.is_old(at);
+        if !is_in_doubt && now.since(at) < CYCLE / 2 {
             return None;
         }
         let message = Duration::from_secs(1) / per_second.max(1);
         let devices = u32::try_from(self.by_age.len()).unwrap_or(u32::MAX);
         self.next = now
-            + if is_suspect {
+            + if is_in_doubt {
                 message * URGENT
             } else {
                 (message * SHARE).max(CYCLE / devices.max(1))
             };
         self.leave_queue(id);
         self.asked.insert(id, now);
-        if is_suspect {
+        if is_in_doubt {
             self.urgent.insert((now, id));
         }
         Some(id)
@@ -234,15 +234,15 @@ impl SessionProbes {
         }
     }
 
-    /// Returns when a suspect has to be asked, or repeats its last value.
+    /// Returns when a device in doubt has to be asked, or repeats its last value.
     pub(super) fn due(&self) -> Option<Mono> {
-        let suspect = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
+        let in_doubt = self.by_age.first().is_some_and(|(at, _)| self.is_old(*at));
         let speechless = self.urgent.first().map(|(since, _)| *since + SPEECHLESS);
-        let next = suspect.then_some(self.next);
+        let next = in_doubt.then_some(self.next);
         [next, speechless].into_iter().flatten().min()
     }
 
-    /// Returns the last value of a suspect that has had no reading to send.
+    /// Returns the last value of a device in doubt that has had no reading to send.
     pub(super) fn repeat(&mut self, now: Mono) -> Option<Reading> {
         let (since, id) = *self.urgent.first()?;
         if since + SPEECHLESS > now {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::provisional::Provisional;
 use super::*;
 use crate::cloud::alink::publish::batch::{Batch, Batches};
-use crate::cloud::alink::publish::sendings::{Found, Sending, Sendings};
 use crate::cloud::alink::publish::session_probes::SessionProbes;
+use crate::cloud::alink::publish::transmissions::{Found, Transmission, Transmissions};
 
 const ONE: DeviceId = DeviceId(1);
 const TWO: DeviceId = DeviceId(2);
@@ -38,8 +38,8 @@ fn some_batch() -> BatchId {
     Batches::new().add(Batch::new(s(0), parts, false, backoff), s(0))
 }
 
-fn a_sending(sent: Mono) -> Sending {
-    Sending {
+fn a_sending(sent: Mono) -> Transmission {
+    Transmission {
         batch: some_batch(),
         sent,
         alone: None,
@@ -48,36 +48,39 @@ fn a_sending(sent: Mono) -> Sending {
 
 // --- how long to wait for a reply ---------------------------------------------
 
-/// Returns sendings whose replies have taken this many milliseconds so far.
-fn sendings_with(times: &[u64]) -> Sendings {
-    let mut sendings = Sendings::new();
+/// Returns transmissions whose replies have taken this many milliseconds so far.
+fn sendings_with(times: &[u64]) -> Transmissions {
+    let mut transmissions = Transmissions::new();
     for (n, took) in (0u32..).zip(times) {
-        sendings.sent(AskId(n), a_sending(s(0)), None);
-        sendings.answered(ms(*took), AskId(n), None);
+        transmissions.sent(AskId(n), a_sending(s(0)), None);
+        transmissions.answered(ms(*took), AskId(n), None);
     }
-    sendings
+    transmissions
 }
 
 #[test]
 fn a_reply_is_given_up_sooner_once_a_later_one_has_come() {
-    let mut sendings = sendings_with(&[100; 20]);
-    sendings.sent(AskId(100), a_sending(s(10)), None);
-    sendings.sent(AskId(101), a_sending(s(11)), None);
-    assert_eq!(sendings.expires_at(USUAL), Some(s(25)));
+    let mut transmissions = sendings_with(&[100; 20]);
+    transmissions.sent(AskId(100), a_sending(s(10)), None);
+    transmissions.sent(AskId(101), a_sending(s(11)), None);
+    assert_eq!(transmissions.expires_at(USUAL), Some(s(25)));
     assert_eq!(
-        sendings.answered(ms(11_100), AskId(101), None),
+        transmissions.answered(ms(11_100), AskId(101), None),
         Found::InTime(a_sending(s(11)))
     );
-    assert_eq!(sendings.expires_at(USUAL), Some(s(12)));
-    let (id, _) = sendings.expired(s(12), USUAL).unwrap();
+    assert_eq!(transmissions.expires_at(USUAL), Some(s(12)));
+    let (id, _) = transmissions.expired(s(12), USUAL).unwrap();
     assert_eq!(id, AskId(100));
-    assert_eq!(sendings.open(), 0);
+    assert_eq!(transmissions.open(), 0);
     // The reply counts when it comes.
     assert_eq!(
-        sendings.answered(s(300), AskId(100), None),
+        transmissions.answered(s(300), AskId(100), None),
         Found::Late(a_sending(s(10)))
     );
-    assert_eq!(sendings.answered(s(301), AskId(100), None), Found::Settled);
+    assert_eq!(
+        transmissions.answered(s(301), AskId(100), None),
+        Found::Settled
+    );
 }
 
 #[test]
@@ -86,11 +89,11 @@ fn slow_replies_are_waited_for_longer_than_configured_but_not_for_ever() {
         (vec![12_000, 14_000, 11_000, 13_500, 12_500], 14, 40),
         (vec![200_000; 5], 60, 60),
     ] {
-        let mut sendings = sendings_with(&times);
-        sendings.sent(AskId(100), a_sending(s(1000)), None);
-        sendings.sent(AskId(101), a_sending(s(1001)), None);
-        sendings.answered(s(1013), AskId(101), None);
-        let at = sendings.expires_at(USUAL).unwrap().since(s(1000));
+        let mut transmissions = sendings_with(&times);
+        transmissions.sent(AskId(100), a_sending(s(1000)), None);
+        transmissions.sent(AskId(101), a_sending(s(1001)), None);
+        transmissions.answered(s(1013), AskId(101), None);
+        let at = transmissions.expires_at(USUAL).unwrap().since(s(1000));
         assert!(at >= Duration::from_secs(least), "{at:?}");
         assert!(at <= Duration::from_secs(most), "{at:?}");
     }
@@ -98,39 +101,42 @@ fn slow_replies_are_waited_for_longer_than_configured_but_not_for_ever() {
 
 #[test]
 fn before_any_reply_other_replies_are_a_hint() {
-    let mut sendings = Sendings::new();
-    sendings.sent(AskId(1), a_sending(s(0)), None);
-    assert_eq!(sendings.expires_at(USUAL), Some(s(15)));
+    let mut transmissions = Transmissions::new();
+    transmissions.sent(AskId(1), a_sending(s(0)), None);
+    assert_eq!(transmissions.expires_at(USUAL), Some(s(15)));
     let hint = Some(Duration::from_secs(40));
-    sendings.sent(AskId(2), a_sending(s(0)), hint);
-    assert_eq!(sendings.expires_at(USUAL), Some(s(40)));
+    transmissions.sent(AskId(2), a_sending(s(0)), hint);
+    assert_eq!(transmissions.expires_at(USUAL), Some(s(40)));
 }
 
 #[test]
 fn a_reply_on_another_topic_is_none_of_ours() {
-    let mut sendings = Sendings::new();
-    sendings.sent(AskId(1), a_sending(s(0)), None);
-    assert_eq!(sendings.answered(s(1), AskId(1), Some(ONE)), Found::Unknown);
-    assert_eq!(sendings.answered(s(1), AskId(2), None), Found::Unknown);
+    let mut transmissions = Transmissions::new();
+    transmissions.sent(AskId(1), a_sending(s(0)), None);
+    assert_eq!(
+        transmissions.answered(s(1), AskId(1), Some(ONE)),
+        Found::Unknown
+    );
+    assert_eq!(transmissions.answered(s(1), AskId(2), None), Found::Unknown);
 }
 
 #[test]
 fn how_many_losses_in_a_row_are_no_accident_depends_on_how_many_there_are() {
-    let mut sendings = Sendings::new();
-    assert!(!sendings.is_no_accident(2));
-    assert!(sendings.is_no_accident(3));
+    let mut transmissions = Transmissions::new();
+    assert!(!transmissions.is_no_accident(2));
+    assert!(transmissions.is_no_accident(3));
     for n in 0..1000 {
-        sendings.count(s(1), false, n % 2 == 0);
+        transmissions.count(s(1), false, n % 2 == 0);
     }
-    assert!(sendings.is_lossy());
-    assert!(!sendings.is_no_accident(8));
-    assert!(sendings.is_no_accident(16));
+    assert!(transmissions.is_lossy());
+    assert!(!transmissions.is_no_accident(8));
+    assert!(transmissions.is_no_accident(16));
     // Where there are packs, they alone count.
     for _ in 0..1000 {
-        sendings.count(s(2), false, false);
-        sendings.count(s(2), true, true);
+        transmissions.count(s(2), false, false);
+        transmissions.count(s(2), true, true);
     }
-    assert!(!sendings.is_lossy());
+    assert!(!transmissions.is_lossy());
 }
 
 // --- batches ------------------------------------------------------------------
@@ -174,7 +180,7 @@ fn what_is_accepted_provisionally_is_found_by_its_device() {
 // --- probes -------------------------------------------------------------------
 
 #[test]
-fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
+fn each_device_proves_its_session_in_turn_and_those_in_doubt_do_at_once() {
     let mut probes = SessionProbes::new();
     for n in 0..60 {
         probes.proved(s(0), DeviceId(n));
@@ -195,14 +201,14 @@ fn each_device_proves_its_session_in_turn_and_suspects_do_at_once() {
     assert!((55..=61).contains(&cycle), "{cycle}");
     assert_eq!(probes.due(), None, "no wake-ups for that");
     probes.doubt_others(s(100));
-    assert!(probes.is_suspect(ONE));
+    assert!(probes.is_in_doubt(ONE));
     let urgent = asked(&mut probes, 100, 105);
     assert!(urgent >= 59, "{urgent}");
-    assert!(!probes.is_suspect(ONE));
+    assert!(!probes.is_in_doubt(ONE));
 }
 
 #[test]
-fn a_suspect_with_nothing_to_say_repeats_its_last_value() {
+fn a_device_in_doubt_with_nothing_to_say_repeats_its_last_value() {
     let mut probes = SessionProbes::new();
     probes.proved(s(0), ONE);
     probes.proved(s(0), TWO);

@@ -8,15 +8,15 @@
 //! needed. For [`Next::Register`], in this order: `on_attempt`, which gives the
 //! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down`
 //! when the connection is over, whichever side ended it. Drain [`Enrolment::poll`] after
-//! each. [`Output::Keep`] asks for [`Enrolment::on_kept`], once the identity is on disk or
-//! could not be put there; for [`Next::Keep`], store what it holds and answer in the same
+//! each. [`Output::StoreSecret`] asks for [`Enrolment::on_kept`], once the identity is on disk or
+//! could not be put there; for [`Next::StoreSecret`], store what it holds and answer in the same
 //! way, without connecting. Wake the engine by [`Enrolment::wake_at`].
 //!
 //! Invariants:
-//! - An identity that was earned is kept before the connection is left, and before it is
+//! - An identity that was issued is kept before the connection is left, and before it is
 //!   ever used: a device that never connected may register again, a device that did connect
 //!   may not (error 6289).
-//! - No registration is made once an identity was earned, kept or not.
+//! - No registration is made once an identity was issued, kept or not.
 //! - Each registration ends in exactly one of [`Output::Done`] and [`Output::Failed`].
 
 use std::collections::VecDeque;
@@ -28,7 +28,8 @@ use crate::base::{LinkDown, Mono, Now, RateLimit, Rng, Secret, Wake};
 use crate::spec::{CloudSpec, GatewayCertificate, ProductCertificate, Registration};
 
 use super::identity::{
-    Credentials, Earned, SecureMode, credentials, earned_credentials, registration_credentials,
+    Credentials, IssuedCredential, SecureMode, credentials, issued_credentials,
+    registration_credentials,
 };
 use crate::cloud::alink::events::messages::link_words;
 
@@ -46,16 +47,16 @@ pub enum Next {
     Connect(Credentials),
     /// Connect in order to register.
     Register,
-    /// Try again to store what was earned; until then the gateway has no identity to
+    /// Try again to store what was issued; until then the gateway has no identity to
     /// connect with.
-    Keep(Earned),
+    StoreSecret(IssuedCredential),
 }
 
 /// What a registration leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Store this, and report the result.
-    Keep(Earned),
+    StoreSecret(IssuedCredential),
     /// Leave the connection.
     Disconnect,
     /// The registration is over, and the result of [`Enrolment::next`] is now to connect.
@@ -77,7 +78,7 @@ pub enum Output {
     },
 }
 
-/// Why no identity was earned, or could not be used.
+/// Why no identity was issued, or could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
     /// CONNACK with this code.
@@ -127,7 +128,7 @@ enum State {
 #[derive(Clone, Debug)]
 pub struct Enrolment {
     cloud: CloudSpec,
-    earned: Option<Earned>,
+    issued: Option<IssuedCredential>,
     /// Whether the identity is stored.
     kept: bool,
     mode: SecureMode,
@@ -140,13 +141,13 @@ pub struct Enrolment {
 
 impl Enrolment {
     /// Returns the enrolment of the gateway of `cloud`; `kept` is the identity that an
-    /// earlier run earned and stored, if any.
+    /// earlier run obtained and stored, if any.
     #[must_use]
-    pub fn new(cloud: &CloudSpec, kept: Option<Earned>, rng: Rng) -> Self {
+    pub fn new(cloud: &CloudSpec, kept: Option<IssuedCredential>, rng: Rng) -> Self {
         Enrolment {
             cloud: cloud.clone(),
             kept: kept.is_some(),
-            earned: kept,
+            issued: kept,
             mode: SecureMode::Minus2,
             state: State::Idle,
             repeats: RateLimit::default(),
@@ -159,21 +160,21 @@ impl Enrolment {
     /// Returns what the next attempt is for.
     #[must_use]
     pub fn next(&self) -> Next {
-        match (&self.cloud.gateway.certificate, &self.earned) {
+        match (&self.cloud.gateway.certificate, &self.issued) {
             (GatewayCertificate::Device(secret), _) => {
                 Next::Connect(credentials(&self.cloud, secret))
             }
             (GatewayCertificate::Product(_), None) => Next::Register,
-            (GatewayCertificate::Product(_), Some(earned)) if self.kept => {
-                Next::Connect(earned_credentials(&self.cloud, earned))
+            (GatewayCertificate::Product(_), Some(issued)) if self.kept => {
+                Next::Connect(issued_credentials(&self.cloud, issued))
             }
-            (GatewayCertificate::Product(_), Some(earned)) => Next::Keep(earned.clone()),
+            (GatewayCertificate::Product(_), Some(issued)) => Next::StoreSecret(issued.clone()),
         }
     }
 
-    /// Whether the identity shown in CONNECT was earned by registration.
+    /// Whether the identity shown in CONNECT was issued by registration.
     #[must_use]
-    pub const fn is_earned(&self) -> bool {
+    pub const fn is_issued(&self) -> bool {
         matches!(
             self.cloud.gateway.certificate,
             GatewayCertificate::Product(_)
@@ -210,10 +211,10 @@ impl Enrolment {
             return;
         }
         match self.read(payload) {
-            Ok(earned) => {
-                self.earned = Some(earned.clone());
+            Ok(issued) => {
+                self.issued = Some(issued.clone());
                 self.state = State::Keeping;
-                self.outputs.push_back(Output::Keep(earned));
+                self.outputs.push_back(Output::StoreSecret(issued));
             }
             Err(why) => {
                 self.fail(now, Failure::Malformed(why));
@@ -227,7 +228,7 @@ impl Enrolment {
         let connected = self.state == State::Keeping;
         match stored {
             Ok(()) => {
-                self.kept = self.earned.is_some();
+                self.kept = self.issued.is_some();
                 self.repeats.over();
                 self.last = None;
                 self.outputs.push_back(Output::Done);
@@ -242,16 +243,16 @@ impl Enrolment {
         };
     }
 
-    /// Takes over an identity that an earlier run earned and that was found late; nothing
-    /// is requested then. Ignored if an identity was earned since.
-    pub fn on_found(&mut self, earned: Earned) {
-        if self.earned.is_none() {
-            self.earned = Some(earned);
+    /// Takes over an identity that an earlier run obtained and that was found late; nothing
+    /// is requested then. Ignored if an identity was issued since.
+    pub fn on_found(&mut self, issued: IssuedCredential) {
+        if self.issued.is_none() {
+            self.issued = Some(issued);
             self.kept = true;
         }
     }
 
-    /// Takes note that the identity to be earned could not be kept, so registering is of no
+    /// Takes note that the identity to be issued could not be kept, so registering is of no
     /// use.
     pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
         self.fail(now, Failure::NotKept(why));
@@ -332,7 +333,7 @@ impl Enrolment {
     /// Reads `{"productKey","deviceName","deviceSecret"}`, or `clientId` and `deviceToken`
     /// in place of the secret. An error says what is wrong without repeating any of the
     /// content.
-    fn read(&self, payload: &[u8]) -> Result<Earned, String> {
+    fn read(&self, payload: &[u8]) -> Result<IssuedCredential, String> {
         let body: Json = serde_json::from_slice(payload).map_err(|_| "it is not JSON")?;
         let text = |key: &str| {
             let text = body.get(key)?.as_str()?;
@@ -355,14 +356,14 @@ impl Enrolment {
             }
         }
         if let Some(secret) = text("deviceSecret") {
-            return Ok(Earned::Secret(Secret::new(secret)));
+            return Ok(IssuedCredential::Secret(Secret::new(secret)));
         }
         match (text("clientId"), text("deviceToken")) {
             // `|` delimits the extensions that follow the client id in CONNECT.
             (Some(client_id), Some(_)) if client_id.contains('|') => {
                 Err("its clientId contains a vertical bar".into())
             }
-            (Some(client_id), Some(token)) => Ok(Earned::Token {
+            (Some(client_id), Some(token)) => Ok(IssuedCredential::Token {
                 client_id: client_id.to_owned(),
                 token: Secret::new(token),
             }),

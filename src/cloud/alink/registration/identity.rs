@@ -2,7 +2,7 @@
 //! product while it asks for a secret of its own, and the token it was given instead of a
 //! secret.
 //!
-//! Plain functions of the configuration and of the earned identity; [`super::enrolment`]
+//! Plain functions of the configuration and of the issued identity; [`super::enrolment`]
 //! decides which to show at which time.
 
 use crate::base::Secret;
@@ -26,7 +26,7 @@ pub struct Credentials {
 /// The identity that dynamic registration hands out. Losing it may mean a journey to the
 /// site: a device that has connected once is not given another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Earned {
+pub enum IssuedCredential {
     /// A DeviceSecret, as the console would have shown it.
     Secret(Secret),
     /// A DeviceToken, and the client id it belongs to.
@@ -73,12 +73,12 @@ pub fn credentials(spec: &CloudSpec, secret: &Secret) -> Credentials {
     }
 }
 
-/// Returns the credentials of a gateway that has an earned identity.
+/// Returns the credentials of a gateway that has an issued identity.
 #[must_use]
-pub fn earned_credentials(spec: &CloudSpec, earned: &Earned) -> Credentials {
-    let (client_id, token) = match earned {
-        Earned::Secret(secret) => return credentials(spec, secret),
-        Earned::Token { client_id, token } => (client_id, token),
+pub fn issued_credentials(spec: &CloudSpec, issued: &IssuedCredential) -> Credentials {
+    let (client_id, token) = match issued {
+        IssuedCredential::Secret(secret) => return credentials(spec, secret),
+        IssuedCredential::Token { client_id, token } => (client_id, token),
     };
     let (pk, dn) = names(spec);
     Credentials {

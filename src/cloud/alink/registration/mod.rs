@@ -1,5 +1,5 @@
 //! What devices need before they can log in: secrets for devices that have none
-//! (`registration/secrets.rs`) and places in the gateway's topology (`thing/topo/add`).
+//! (`registration/secrets.rs`) and relations to the gateway (`thing/topo/add`).
 //!
 //! Devices gather in a pool for each queue and leave thirty in a message. Each comes back
 //! done, or with a retry block for the platform's code, or to be asked for again. A refused
@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Secret, Wake, Wall};
 use crate::spec::{SessionLimits, Spec};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::registration::queue::QueueKind;
 use crate::cloud::alink::requests::context::{Answer, Context};
@@ -62,8 +62,8 @@ pub(crate) struct Registration {
     limits: SessionLimits,
     pools: [BTreeSet<(Mono, DeviceId)>; 3],
     retries: BTreeMap<(Mono, u64), RegistrationRequest>,
-    /// The devices in a pool, waiting for a retry, or under way: each in one place.
-    placed: BTreeSet<DeviceId>,
+    /// The devices in a pool, waiting for a retry, or under way: each in one queue.
+    queued: BTreeSet<DeviceId>,
     throttles: [Throttle; 3],
     under_way: [usize; 3],
     next_key: u64,
@@ -79,7 +79,7 @@ impl Registration {
             limits: limits.clone(),
             pools: Default::default(),
             retries: BTreeMap::new(),
-            placed: BTreeSet::new(),
+            queued: BTreeSet::new(),
             throttles: Default::default(),
             under_way: [0; 3],
             next_key: 0,
@@ -92,7 +92,7 @@ impl Registration {
     /// into the pool of its queue, unless it waits already.
     pub(crate) fn need(&mut self, now: Mono, step: LoginNeed, id: DeviceId, spec: &Spec) {
         let queue = QueueKind::of(step, id, spec);
-        if self.placed.insert(id) {
+        if self.queued.insert(id) {
             self.pools[queue.index()].insert((now, id));
         }
     }
@@ -102,7 +102,7 @@ impl Registration {
     pub(crate) fn link_down(&mut self) {
         self.pools = Default::default();
         self.retries.clear();
-        self.placed.clear();
+        self.queued.clear();
         self.under_way = [0; 3];
     }
 
@@ -169,9 +169,9 @@ impl Registration {
         });
         for id in leave {
             // The device may need another step first. That step could not be noted while
-            // the device was placed here for this one.
+            // the device was queued for this one.
             self.free(id);
-            sessions.settle(now, id, now);
+            sessions.requeue(now, id, now);
         }
         if keep.is_empty() {
             return None;
@@ -256,11 +256,11 @@ impl Registration {
 
     /// Whether a request for this device is under way, or waits.
     pub(crate) fn has(&self, id: DeviceId) -> bool {
-        self.placed.contains(&id)
+        self.queued.contains(&id)
     }
 
     fn free(&mut self, id: DeviceId) {
-        self.placed.remove(&id);
+        self.queued.remove(&id);
     }
 
     /// Takes back registrations that are not under way; returns their devices.
@@ -306,7 +306,7 @@ impl Registration {
         self.returned(request.queue);
         outbox.count().unanswered += 1;
         let what = request.queue.step().words();
-        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, CloudLogEvent::Unanswered { what, times: 1 });
         request.lost += 1;
         if request.lost <= QUICK {
             let wait = self.rng.jitter(LOST_WAIT * request.lost);
@@ -367,12 +367,12 @@ impl Registration {
                 let throttle = &mut self.throttles[queue.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
                     let what = step.words();
-                    context.outbox.tell(Notice::Throttled { what, wait });
+                    context.outbox.tell(CloudLogEvent::Throttled { what, wait });
                 }
                 self.again(request, now);
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -385,7 +385,7 @@ impl Registration {
                 }
             }
             CodeMeaning::Request => {
-                let refused = Notice::RequestRefused {
+                let refused = CloudLogEvent::RequestRefused {
                     message: reply.message.clone(),
                     devices: request.group.members.len(),
                 };
@@ -447,7 +447,7 @@ impl Registration {
             } else if step == LoginNeed::Register {
                 // A late answer gave the device a secret, or the device needs none any
                 // more.
-                sessions.settle(now, id, now);
+                sessions.requeue(now, id, now);
             } else {
                 let refused = TopologyEvent::Refused {
                     what: "adding to the topology",
@@ -455,7 +455,7 @@ impl Registration {
                     message: reply.message.clone(),
                     names: context.identities.names(&[id]),
                 };
-                context.outbox.tell(Notice::Topology(refused));
+                context.outbox.tell(CloudLogEvent::Topology(refused));
             }
             if step == LoginNeed::Relate {
                 sessions.released(now, id);
@@ -469,8 +469,7 @@ impl Registration {
     }
 }
 
-/// Takes note that these devices are in the topology now; reports those that lacked a
-/// place.
+/// Takes note that these devices are in the topology now; reports those that were not.
 fn related(context: &mut Context<'_>, sessions: &mut Sessions, members: &[DeviceId]) {
     let now = context.now;
     let lacked = |id: &DeviceId| sessions.needs(now, *id, LoginNeed::Relate);
@@ -482,7 +481,7 @@ fn related(context: &mut Context<'_>, sessions: &mut Sessions, members: &[Device
         context.outbox.count().related += news.len() as u64;
         context
             .outbox
-            .tell(Notice::Topology(TopologyEvent::Related {
+            .tell(CloudLogEvent::Topology(TopologyEvent::Related {
                 names: context.identities.names(&news),
                 devices: news,
             }));

@@ -12,7 +12,7 @@ pub(crate) enum QueueKind {
     Register,
     /// A secret, with the signature of the device's product.
     ProductRegister,
-    /// A place in the topology.
+    /// A relation to the gateway.
     Relate,
 }
 

@@ -15,7 +15,7 @@
 
 use crate::base::{DeviceId, Mono, Secret};
 
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::registration::Registration;
 use crate::cloud::alink::requests::context::Context;
 use crate::cloud::alink::requests::identities::Identities;
@@ -42,8 +42,8 @@ impl Registration {
     }
 
     /// Takes the secrets in a reply that came after its deadline, for devices that still
-    /// lack theirs; returns these devices, and the secrets. Such a device is placed in a
-    /// queue again by now; the place is freed when its turn comes.
+    /// lack theirs; returns these devices, and the secrets. Such a device is in a
+    /// queue again by now; it is taken out when its turn comes.
     pub(crate) fn take_late_secrets(
         &self,
         context: &mut Context<'_>,
@@ -69,10 +69,10 @@ impl Registration {
             .filter(|id| is_changed(identities.of(*id)))
             .collect();
         for id in &lacking {
-            sessions.acquit(*id);
+            sessions.lift_block(*id);
         }
         for id in off.into_iter().chain(lacking) {
-            sessions.settle(now, id, now);
+            sessions.requeue(now, id, now);
         }
     }
 }
@@ -100,7 +100,7 @@ fn take(
         let names = context.identities.names(&devices);
         context
             .outbox
-            .tell(Notice::Topology(TopologyEvent::Registered {
+            .tell(CloudLogEvent::Topology(TopologyEvent::Registered {
                 devices,
                 names,
             }));

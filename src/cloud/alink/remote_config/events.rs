@@ -114,7 +114,7 @@ impl Refusal {
 
 /// A log event about remote configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub enum RemoteNotice {
+pub enum RemoteConfigLogEvent {
     /// The platform pushes a file, and remote configuration is not enabled.
     NotEnabled {
         /// How often it happened since the last log event.
@@ -173,26 +173,32 @@ pub enum RemoteNotice {
     },
 }
 
-impl LogEvent for RemoteNotice {
+impl LogEvent for RemoteConfigLogEvent {
     fn level(&self) -> Level {
         match self {
-            RemoteNotice::Refused { .. } | RemoteNotice::NotSettled { .. } => Level::Error,
-            RemoteNotice::NotEnabled { .. } | RemoteNotice::DownloadFailed { .. } => Level::Warn,
-            RemoteNotice::Adopted { .. } | RemoteNotice::Proven { .. } => Level::Info,
-            RemoteNotice::InForceAlready { .. } | RemoteNotice::NothingThere { .. } => Level::Debug,
+            RemoteConfigLogEvent::Refused { .. } | RemoteConfigLogEvent::NotSettled { .. } => {
+                Level::Error
+            }
+            RemoteConfigLogEvent::NotEnabled { .. }
+            | RemoteConfigLogEvent::DownloadFailed { .. } => Level::Warn,
+            RemoteConfigLogEvent::Adopted { .. } | RemoteConfigLogEvent::Proven { .. } => {
+                Level::Info
+            }
+            RemoteConfigLogEvent::InForceAlready { .. }
+            | RemoteConfigLogEvent::NothingThere { .. } => Level::Debug,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            RemoteNotice::NotEnabled { .. } => EventKind::RemoteConfigNotEnabled,
-            RemoteNotice::Refused { .. } => EventKind::RemoteConfigRefused,
-            RemoteNotice::DownloadFailed { .. } => EventKind::RemoteConfigDownloadFailed,
-            RemoteNotice::Adopted { .. } => EventKind::RemoteConfigAdopted,
-            RemoteNotice::Proven { .. } => EventKind::RemoteConfigProven,
-            RemoteNotice::NotSettled { .. } => EventKind::RemoteConfigNotSettled,
-            RemoteNotice::InForceAlready { .. } => EventKind::RemoteConfigInForce,
-            RemoteNotice::NothingThere { .. } => EventKind::RemoteConfigNone,
+            RemoteConfigLogEvent::NotEnabled { .. } => EventKind::RemoteConfigNotEnabled,
+            RemoteConfigLogEvent::Refused { .. } => EventKind::RemoteConfigRefused,
+            RemoteConfigLogEvent::DownloadFailed { .. } => EventKind::RemoteConfigDownloadFailed,
+            RemoteConfigLogEvent::Adopted { .. } => EventKind::RemoteConfigAdopted,
+            RemoteConfigLogEvent::Proven { .. } => EventKind::RemoteConfigProven,
+            RemoteConfigLogEvent::NotSettled { .. } => EventKind::RemoteConfigNotSettled,
+            RemoteConfigLogEvent::InForceAlready { .. } => EventKind::RemoteConfigInForce,
+            RemoteConfigLogEvent::NothingThere { .. } => EventKind::RemoteConfigNone,
         }
     }
 
@@ -202,36 +208,38 @@ impl LogEvent for RemoteNotice {
 
     fn fields(&self) -> Vec<(JournalField, String)> {
         match self {
-            RemoteNotice::NotEnabled { .. } => Vec::new(),
-            RemoteNotice::Refused {
+            RemoteConfigLogEvent::NotEnabled { .. } => Vec::new(),
+            RemoteConfigLogEvent::Refused {
                 config_id, refusal, ..
             } => vec![
                 (JournalField::ConfigId, config_id.clone()),
                 (JournalField::Code, refusal.code().to_string()),
             ],
-            RemoteNotice::Adopted {
+            RemoteConfigLogEvent::Adopted {
                 config_id, digest, ..
             }
-            | RemoteNotice::Proven { config_id, digest } => vec![
+            | RemoteConfigLogEvent::Proven { config_id, digest } => vec![
                 (JournalField::ConfigId, config_id.clone()),
                 (JournalField::Sha256, digest.to_string()),
             ],
-            RemoteNotice::DownloadFailed { config_id, .. }
-            | RemoteNotice::NotSettled { config_id, .. }
-            | RemoteNotice::InForceAlready { config_id } => {
+            RemoteConfigLogEvent::DownloadFailed { config_id, .. }
+            | RemoteConfigLogEvent::NotSettled { config_id, .. }
+            | RemoteConfigLogEvent::InForceAlready { config_id } => {
                 vec![(JournalField::ConfigId, config_id.clone())]
             }
-            RemoteNotice::NothingThere { code } => vec![(JournalField::Code, code.to_string())],
+            RemoteConfigLogEvent::NothingThere { code } => {
+                vec![(JournalField::Code, code.to_string())]
+            }
         }
     }
 
     fn sentence(&self) -> String {
         match self {
-            RemoteNotice::NotEnabled { times } => format!(
+            RemoteConfigLogEvent::NotEnabled { times } => format!(
                 "remote configuration: pushed by the platform and refused{}: not enabled here; remote_config: {{ enabled: true }} would allow it",
                 again(*times)
             ),
-            RemoteNotice::Refused {
+            RemoteConfigLogEvent::Refused {
                 config_id,
                 refusal,
                 times,
@@ -240,7 +248,7 @@ impl LogEvent for RemoteNotice {
                 again(*times),
                 refusal.words()
             ),
-            RemoteNotice::DownloadFailed {
+            RemoteConfigLogEvent::DownloadFailed {
                 config_id,
                 why,
                 retry_in,
@@ -248,7 +256,7 @@ impl LogEvent for RemoteNotice {
                 "remote configuration {config_id} could not be downloaded: {why}; tried again in {} s",
                 retry_in.as_secs()
             ),
-            RemoteNotice::Adopted {
+            RemoteConfigLogEvent::Adopted {
                 config_id,
                 probation,
                 ..
@@ -256,16 +264,16 @@ impl LogEvent for RemoteNotice {
                 "remote configuration {config_id} is in force, on probation for {} s; if the service ends or loses the platform meanwhile, the previous one comes back",
                 probation.as_secs()
             ),
-            RemoteNotice::Proven { config_id, .. } => {
+            RemoteConfigLogEvent::Proven { config_id, .. } => {
                 format!("remote configuration {config_id} has proven itself; it stays in force")
             }
-            RemoteNotice::NotSettled { config_id, why } => format!(
+            RemoteConfigLogEvent::NotSettled { config_id, why } => format!(
                 "remote configuration {config_id}: the decision at the end of its probation could not be carried out: {why}; tried again in a minute"
             ),
-            RemoteNotice::InForceAlready { config_id } => {
+            RemoteConfigLogEvent::InForceAlready { config_id } => {
                 format!("remote configuration {config_id} is in force already")
             }
-            RemoteNotice::NothingThere { code } => {
+            RemoteConfigLogEvent::NothingThere { code } => {
                 format!(
                     "remote configuration: the platform has none for this product (code {code})"
                 )

@@ -46,7 +46,7 @@ use crate::spec::{RemotePolicy, Retraction};
 
 use probation::Probation;
 
-pub use events::{Refusal, RemoteNotice};
+pub use events::{Refusal, RemoteConfigLogEvent};
 pub use task::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
 
 /// How long a download may take: the URL holds for 30 min, and 64 KiB over the slowest
@@ -81,7 +81,7 @@ pub enum RemoteAction {
     /// Start a remote task outside the engine.
     Task(RemoteTask),
     /// Report this log event to the operator.
-    Notice(RemoteNotice),
+    LogEvent(RemoteConfigLogEvent),
 }
 
 /// A file that was announced, and the push that the outcome answers.
@@ -138,7 +138,7 @@ pub struct Remote {
     /// The last refusal that was reported.
     refusal: Option<(String, Refusal)>,
     out: VecDeque<RemoteAction>,
-    /// How many answers and log events found no place in `out`.
+    /// How many answers and log events `out` had no room for.
     dropped: u64,
 }
 
@@ -201,7 +201,7 @@ impl Remote {
         let Pushed { id, file } = pushed;
         if !self.policy.enabled {
             if let Some(times) = self.not_enabled.hit(now.mono, 1) {
-                self.tell(RemoteNotice::NotEnabled { times });
+                self.tell(RemoteConfigLogEvent::NotEnabled { times });
             }
             return self.answer(id.as_ref(), Some(&Refusal::NotEnabled));
         }
@@ -226,7 +226,7 @@ impl Remote {
             // The platform has none (6710), or the product's switch is off (6713).
             (Code(6710 | 6713), _) => {
                 self.get = Get::Over;
-                self.tell(RemoteNotice::NothingThere { code });
+                self.tell(RemoteConfigLogEvent::NothingThere { code });
             }
             _ => self.on_get_lost(now),
         }
@@ -247,8 +247,8 @@ impl Remote {
     /// ignored, except an adoption that took effect after it was answered as overdue: that
     /// is undone.
     pub fn on_done(&mut self, now: Now, done: RemoteResult) {
-        if let RemoteResult::Settled { serial, result } = done {
-            return self.settled(now, serial, &result);
+        if let RemoteResult::Concluded { serial, result } = done {
+            return self.concluded(now, serial, &result);
         }
         let Some(work) = self.work.take_if(|work| work.serial == done.serial()) else {
             if let RemoteResult::Adopted {
@@ -269,7 +269,7 @@ impl Remote {
                 match result {
                     Ok(digest) => {
                         self.refused = None;
-                        self.tell(RemoteNotice::Adopted {
+                        self.tell(RemoteConfigLogEvent::Adopted {
                             config_id: file.config_id.clone(),
                             digest,
                             probation: self.policy.probation,
@@ -284,7 +284,7 @@ impl Remote {
             (
                 RemoteResult::Fetched { .. }
                 | RemoteResult::Adopted { .. }
-                | RemoteResult::Settled { .. },
+                | RemoteResult::Concluded { .. },
                 _,
             ) => {
                 self.work = Some(work);
@@ -314,27 +314,27 @@ impl Remote {
         }
     }
 
-    fn settled(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
-        let settled = |probation: &mut Probation| probation.is_settled_by(serial).is_some();
-        let Some(mut probation) = self.probation.take_if(settled) else {
+    fn concluded(&mut self, now: Now, serial: u64, result: &Result<(), String>) {
+        let concluded = |probation: &mut Probation| probation.is_concluded_by(serial).is_some();
+        let Some(mut probation) = self.probation.take_if(concluded) else {
             return;
         };
-        let verdict = probation.is_settled_by(serial);
+        let verdict = probation.is_concluded_by(serial);
         match result {
             Ok(()) => {
                 if verdict == Some(AdoptionResult::Proven) {
-                    self.tell(RemoteNotice::Proven {
+                    self.tell(RemoteConfigLogEvent::Proven {
                         config_id: probation.config_id().to_owned(),
                         digest: probation.digest(),
                     });
                 }
             }
             Err(why) => {
-                self.tell(RemoteNotice::NotSettled {
+                self.tell(RemoteConfigLogEvent::NotSettled {
                     config_id: probation.config_id().to_owned(),
                     why: why.clone(),
                 });
-                probation.not_settled(now.mono);
+                probation.not_concluded(now.mono);
                 self.probation = Some(probation);
             }
         }
@@ -343,7 +343,7 @@ impl Remote {
 
     /// Hands out the decision about the file on probation, if it is time. Not while another
     /// file is being adopted: that file would take its place.
-    fn settle(&mut self, now: Now) -> bool {
+    fn conclude(&mut self, now: Now) -> bool {
         if self.is_adopting() {
             return false;
         }
@@ -355,7 +355,7 @@ impl Remote {
             return false;
         };
         self.serial = serial;
-        self.out.push_back(RemoteAction::Task(RemoteTask::Settle {
+        self.out.push_back(RemoteAction::Task(RemoteTask::Conclude {
             serial,
             digest: probation.digest(),
             verdict,
@@ -439,17 +439,17 @@ impl Remote {
 
     /// Reports refusals that were held back, if it is time.
     fn sum_up(&mut self, now: Now) {
-        if let Some(sum) = self.not_enabled.settle(now.mono) {
-            self.tell(RemoteNotice::NotEnabled { times: sum.untold });
+        if let Some(sum) = self.not_enabled.take_due(now.mono) {
+            self.tell(RemoteConfigLogEvent::NotEnabled { times: sum.untold });
         }
-        if let Some(sum) = self.refused_again.settle(now.mono) {
+        if let Some(sum) = self.refused_again.take_due(now.mono) {
             self.tell_refused(sum.untold);
         }
     }
 
     fn tell_refused(&mut self, times: u64) {
         if let Some((config_id, refusal)) = self.refusal.clone() {
-            self.tell(RemoteNotice::Refused {
+            self.tell(RemoteConfigLogEvent::Refused {
                 config_id,
                 refusal,
                 times,
@@ -472,7 +472,7 @@ impl Remote {
             self.out.push_back(RemoteAction::Get);
             return;
         }
-        if self.settle(now) {
+        if self.conclude(now) {
             return;
         }
         let Some(stage) = self.work.as_ref().map(|work| work.stage) else {
@@ -524,7 +524,7 @@ impl Remote {
         let file = &push.file;
         if self.policy.in_force == Some(file.digest) {
             self.refused = None;
-            self.tell(RemoteNotice::InForceAlready {
+            self.tell(RemoteConfigLogEvent::InForceAlready {
                 config_id: file.config_id.clone(),
             });
             return self.answer(push.id.as_ref(), None);
@@ -587,7 +587,7 @@ impl Remote {
             }
             Err(Unfetched::Failed(why)) => {
                 let wait = self.backoff.failed(now.mono, &mut self.rng);
-                self.tell(RemoteNotice::DownloadFailed {
+                self.tell(RemoteConfigLogEvent::DownloadFailed {
                     config_id: file.config_id.clone(),
                     why: why.clone(),
                     retry_in: wait,
@@ -666,8 +666,8 @@ impl Remote {
         }
     }
 
-    fn tell(&mut self, notice: RemoteNotice) {
-        self.say(RemoteAction::Notice(notice));
+    fn tell(&mut self, notice: RemoteConfigLogEvent) {
+        self.say(RemoteAction::LogEvent(notice));
     }
 
     /// Queues an answer or a log event, unless too many wait: a platform may push faster

@@ -15,7 +15,7 @@ use crate::spec::TrialFailure;
 
 /// How long carrying out a decision may take: a file is renamed, a configuration loaded and
 /// applied. A decision without a result by then is handed out again.
-const SETTLE_WITHIN: Duration = Duration::from_secs(180);
+const CONCLUDE_WITHIN: Duration = Duration::from_secs(180);
 /// The wait before a decision that could not be carried out is tried again: a full or
 /// failing disk is not better at once.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -125,18 +125,18 @@ impl Probation {
         );
         let decided = self.decided.as_mut()?;
         decided.serial = Some(serial);
-        decided.until = now + SETTLE_WITHIN;
+        decided.until = now + CONCLUDE_WITHIN;
         Some(decided.verdict)
     }
 
     /// Returns the verdict if `serial` is the remote task under way.
-    pub(super) fn is_settled_by(&self, serial: u64) -> Option<AdoptionResult> {
+    pub(super) fn is_concluded_by(&self, serial: u64) -> Option<AdoptionResult> {
         let decided = self.decided?;
         (decided.serial == Some(serial)).then_some(decided.verdict)
     }
 
     /// Takes note that the decision could not be carried out.
-    pub(super) fn not_settled(&mut self, now: Mono) {
+    pub(super) fn not_concluded(&mut self, now: Mono) {
         if let Some(decided) = &mut self.decided {
             decided.serial = None;
             decided.until = now + AGAIN;

@@ -61,7 +61,7 @@ pub enum RemoteTask {
         within: Duration,
     },
     /// Decide about the file on probation.
-    Settle {
+    Conclude {
         /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// The file concerned; if another is on probation by then, nothing is done.
@@ -133,7 +133,7 @@ pub enum RemoteResult {
         result: Result<Digest, NotAdopted>,
     },
     /// The result of a decision about the file on probation.
-    Settled {
+    Concluded {
         /// The number of the task.
         serial: u64,
         /// Whether the decision was carried out; if not, it is tried again.
@@ -148,7 +148,7 @@ impl RemoteResult {
         match self {
             RemoteResult::Fetched { serial, .. }
             | RemoteResult::Adopted { serial, .. }
-            | RemoteResult::Settled { serial, .. } => *serial,
+            | RemoteResult::Concluded { serial, .. } => *serial,
         }
     }
 }

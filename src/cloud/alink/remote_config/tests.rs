@@ -71,11 +71,11 @@ impl Harness {
             .on_done(self.now, RemoteResult::Adopted { serial, result });
     }
 
-    fn settled(&mut self, result: Result<(), &str>) {
+    fn concluded(&mut self, result: Result<(), &str>) {
         let serial = self.remote.serial;
         let result = result.map_err(str::to_owned);
         self.remote
-            .on_done(self.now, RemoteResult::Settled { serial, result });
+            .on_done(self.now, RemoteResult::Concluded { serial, result });
     }
 
     /// Returns an engine that has adopted this file.
@@ -108,11 +108,11 @@ impl Harness {
                 RemoteAction::Task(RemoteTask::Fetch { at_most, .. }) => {
                     format!("fetch {at_most}")
                 }
-                RemoteAction::Task(RemoteTask::Settle {
+                RemoteAction::Task(RemoteTask::Conclude {
                     verdict, digest, ..
                 }) => {
                     assert_eq!(digest, self.remote.policy.in_force.unwrap());
-                    format!("settle {verdict:?}")
+                    format!("conclude {verdict:?}")
                 }
                 RemoteAction::Task(RemoteTask::Adopt { content, .. }) => {
                     self.handed_out = Digest::of(content.bytes());
@@ -122,7 +122,9 @@ impl Harness {
                     let body: Json = serde_json::from_slice(&body).unwrap();
                     format!("answer {} {}", body["id"], body["code"])
                 }
-                RemoteAction::Notice(notice) => crate::base::LogEvent::kind(&notice).name().into(),
+                RemoteAction::LogEvent(notice) => {
+                    crate::base::LogEvent::kind(&notice).name().into()
+                }
             })
             .collect()
     }
@@ -296,7 +298,7 @@ fn a_download_that_fails_is_tried_four_times_with_growing_waits() {
 }
 
 #[test]
-fn an_errand_nobody_answers_runs_out() {
+fn a_task_that_is_not_answered_runs_out() {
     let mut harness = Harness::enabled();
     harness.push(1, b"x");
     harness.said();
@@ -323,8 +325,8 @@ fn an_errand_nobody_answers_runs_out() {
     // The file was applied all the same: that is undone, and no failure is recorded against
     // it.
     harness.adopted(Ok(()));
-    assert_eq!(harness.said(), ["settle Withdrawn"]);
-    harness.settled(Ok(()));
+    assert_eq!(harness.said(), ["conclude Withdrawn"]);
+    harness.concluded(Ok(()));
     assert_eq!(harness.said(), [""; 0]);
     assert_eq!(harness.remote.wake_at(), None);
 }
@@ -338,8 +340,8 @@ fn what_runs_and_reaches_the_platform_for_its_probation_is_proven() {
     harness.remote.link_up();
     assert_eq!(harness.said(), [""; 0]);
     assert_eq!(harness.sleep(), ("end of probation", 40 * SECOND));
-    assert_eq!(harness.said(), ["settle Proven"]);
-    harness.settled(Ok(()));
+    assert_eq!(harness.said(), ["conclude Proven"]);
+    harness.concluded(Ok(()));
     assert_eq!(harness.said(), ["remote-config-proven"]);
     assert_eq!(harness.remote.wake_at(), None);
 }
@@ -350,7 +352,7 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
     harness.wait(200 * SECOND);
     harness.remote.link_down(harness.now);
     assert_eq!(harness.sleep(), ("end of probation", 300 * SECOND));
-    assert_eq!(harness.said(), ["settle Failed(Unreached)"]);
+    assert_eq!(harness.said(), ["conclude Failed(Unreached)"]);
     // The service goes on with the file before it, and says so by its policy.
     let failed = FailedTrial {
         digest: Digest::of(b"a"),
@@ -366,7 +368,7 @@ fn what_does_not_reach_the_platform_for_that_long_has_failed() {
         ..RemotePolicy::default()
     };
     harness.remote.respec(harness.now, &policy);
-    harness.settled(Ok(()));
+    harness.concluded(Ok(()));
     assert_eq!(harness.said(), [""; 0], "nothing reaches the platform");
     // The first answer said that the file is in force; the second says that it no longer
     // is.
@@ -397,24 +399,24 @@ fn a_connection_that_was_gone_before_says_nothing_against_a_file() {
     harness.wait(3600 * SECOND);
     assert_eq!(harness.said(), [""; 0]);
     harness.remote.link_up();
-    assert_eq!(harness.said(), ["settle Proven"]);
+    assert_eq!(harness.said(), ["conclude Proven"]);
 }
 
 #[test]
 fn a_decision_is_carried_out_however_long_that_takes() {
     let mut harness = Harness::with(b"a");
     harness.sleep();
-    assert_eq!(harness.said(), ["settle Proven"]);
+    assert_eq!(harness.said(), ["conclude Proven"]);
     // The connection was lost.
     assert_eq!(harness.sleep(), ("end of probation", 180 * SECOND));
-    assert_eq!(harness.said(), ["settle Proven"]);
+    assert_eq!(harness.said(), ["conclude Proven"]);
     // A change of the connection meanwhile changes nothing.
     harness.remote.link_down(harness.now);
-    harness.settled(Err("no space left on device"));
+    harness.concluded(Err("no space left on device"));
     assert_eq!(harness.said(), ["remote-config-not-settled"]);
     assert_eq!(harness.sleep(), ("end of probation", 60 * SECOND));
-    assert_eq!(harness.said(), ["settle Proven"]);
-    harness.settled(Ok(()));
+    assert_eq!(harness.said(), ["conclude Proven"]);
+    harness.concluded(Ok(()));
     assert_eq!(harness.said(), ["remote-config-proven"]);
 }
 
@@ -441,7 +443,7 @@ fn a_newer_file_begins_a_probation_of_its_own() {
     harness.adopted(Err("remote.yaml:1:1"));
     assert_eq!(harness.said(), ["answer 2 100006", "remote-config-refused"]);
     assert_eq!(harness.sleep(), ("end of probation", 300 * SECOND));
-    assert_eq!(harness.said(), ["settle Proven"]);
+    assert_eq!(harness.said(), ["conclude Proven"]);
 }
 
 #[test]
@@ -449,7 +451,7 @@ fn what_is_not_wanted_any_more_is_withdrawn() {
     let mut harness = Harness::with(b"a");
     harness.remote.respec(harness.now, &RemotePolicy::default());
     harness.remote.policy.in_force = Some(Digest::of(b"a"));
-    assert_eq!(harness.said(), ["settle Withdrawn"]);
+    assert_eq!(harness.said(), ["conclude Withdrawn"]);
 }
 
 #[test]
@@ -589,8 +591,8 @@ proptest! {
                         prop_assert_ne!(harness.remote.policy.in_force, Some(Digest::of(content.bytes())));
                     }
                     RemoteAction::Task(RemoteTask::Fetch { at_most, .. }) => prop_assert_eq!(at_most, 1),
-                    RemoteAction::Task(RemoteTask::Settle { .. }) => {}
-                    RemoteAction::Get | RemoteAction::Notice(_) => {}
+                    RemoteAction::Task(RemoteTask::Conclude { .. }) => {}
+                    RemoteAction::Get | RemoteAction::LogEvent(_) => {}
                 }
             }
             // Once drained, the engine sleeps until something is due.

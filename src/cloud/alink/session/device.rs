@@ -1,5 +1,5 @@
-//! The words for the state of one device: its session, its place in a queue, in the topology
-//! and in the console, and what it needs.
+//! The words for the state of one device: its session, the queue it is in, its relation to
+//! the gateway, its state in the console, and what it needs.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ impl SessionChange {
 pub(crate) enum LoginNeed {
     /// A secret.
     Register,
-    /// A place in the gateway's topology.
+    /// A relation to the gateway (`thing/topo/add`).
     Relate,
 }
 
@@ -48,16 +48,16 @@ impl LoginNeed {
     }
 }
 
-/// What is known of a device's place in the gateway's topology.
+/// What is known of whether a device is in the gateway's topology.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct TopologyPlace {
+pub(crate) struct TopologyMembership {
     /// Whether the platform's list holds the device, or the platform has logged it in.
     listed: bool,
     /// When the platform last accepted our request to add the device.
     added: Option<Mono>,
 }
 
-impl TopologyPlace {
+impl TopologyMembership {
     /// Takes note whether the platform's list holds the device.
     pub(crate) const fn list(&mut self, listed: bool) {
         self.listed = listed;
@@ -109,9 +109,10 @@ pub(crate) enum ShownOnline {
     ThisRun,
 }
 
+/// The queue in which a device waits for its next log-in or log-out, or that it is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum QueuePlace {
-    Nowhere,
+pub(crate) enum QueueState {
+    NotQueued,
     Pool(SessionChange, Mono),
     Waiting(u64),
     UnderWay,

@@ -5,21 +5,21 @@
 //! *which* request is one function, `need`; *when* the request is made is another,
 //! `ask_due` in `session/scheduler.rs`; what an answer means is in `session/replies.rs`.
 //!
-//! A device waits in one place at a time. The place is the pool, a group of its own (a
-//! retry, a part of a refused batch, a suspect after a retry block), or under way. The pool
-//! is filled for the linger, up to a whole batch; a device without a place among those
-//! online waits there too, until a place is free. So there are never two requests for one
-//! device. A log-in or log-out whose answer was lost leaves the device *unsure*: it may be
-//! online at the platform. An unsure device counts as occupying a place and is never posted
-//! for. It is logged out if it is no longer wanted, if it has to wait before it may be
-//! tried again, or if there is no place for it. Devices that may still be shown online from
-//! before the connection, and are not wanted, are logged out too.
+//! A device waits in one queue at a time: the pool, or a group of its own (a retry, a part of a
+//! refused batch, a device after a retry block); or its request is under way. The pool is filled
+//! for the linger, up to a whole batch; a device beyond the quota of devices online waits there
+//! too, until another leaves. So there are never two requests for one device. A log-in or log-out
+//! whose answer was lost leaves the device *unsure*: it may be online at the platform. An unsure
+//! device counts against the quota and is never posted for. It is logged out if it is no longer
+//! wanted, if it has to wait before it may be tried again, or if the quota is exceeded. Devices
+//! that may still be shown online from before the connection, and are not wanted, are logged out
+//! too.
 
 pub(crate) mod device;
 pub(crate) mod latency;
-mod places;
+mod login_needs;
+mod online_quota;
 mod reload;
-mod repair;
 pub(crate) mod replies;
 pub(crate) mod retry_block;
 mod scheduler;
@@ -32,9 +32,9 @@ use crate::base::{AskId, Backoff, DeviceId, LogoutReason, Mono, Rng, Wake, Wall}
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
-    LoginNeed, QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
-use self::places::Places;
+use self::online_quota::OnlineQuota;
 use self::retry_block::{RefusalKind, RetryBlock};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::requests::isolation::Group;
@@ -69,7 +69,7 @@ pub enum Session {
     /// The log-out was asked for, and no answer has come yet.
     LoggingOut,
     /// Refused or taken offline by the platform; not tried before `until`.
-    Barred {
+    RetryBlocked {
         /// When the device is tried again, if still wanted.
         until: Mono,
         /// The reason.
@@ -87,21 +87,20 @@ struct Device {
     /// change before the answer.
     leaves_for: Option<LogoutReason>,
     actual: SessionState,
-    place: QueuePlace,
+    queue: QueueState,
     block: Option<RetryBlock>,
     refusal: Option<RefusalKind>,
     /// Whether the device had a retry block and has not been accepted since: it is tried
     /// alone, so that it cannot spoil a batch again.
-    suspect: bool,
+    tried_alone: bool,
     /// The code of a kick that came while the log-in was under way.
     kick: Option<Code>,
     attempts: Attempts,
-    /// How often the device was refused together with others since it was held back for a
-    /// step that it needs.
+    /// How often the device was refused together with others since it needed a step first.
     refusals: u32,
     /// The step that the device needs before it can log in.
-    hold: Option<LoginNeed>,
-    topology_place: TopologyPlace,
+    login_need: Option<LoginNeed>,
+    topology: TopologyMembership,
     /// Whether the device may still be shown online although it has no session.
     shown_online: ShownOnline,
     /// Whether a log event said that the device is online, and none yet that it no longer
@@ -113,8 +112,8 @@ struct Device {
     /// device.
     asked: u64,
     /// The first of the requests of one kind in a row, up to `asked`, whose outcome is
-    /// unknown: a late answer to any of them settles it.
-    unsettled_since: (SessionChange, u64),
+    /// unknown: a late answer to any of them decides it.
+    open_since: (SessionChange, u64),
 }
 
 impl Default for Device {
@@ -125,20 +124,20 @@ impl Default for Device {
             why_offline: None,
             leaves_for: None,
             actual: SessionState::Out,
-            place: QueuePlace::Nowhere,
+            queue: QueueState::NotQueued,
             block: None,
             refusal: None,
-            suspect: false,
+            tried_alone: false,
             kick: None,
             attempts: Attempts::default(),
             refusals: 0,
-            hold: None,
-            topology_place: TopologyPlace::default(),
+            login_need: None,
+            topology: TopologyMembership::default(),
             shown_online: ShownOnline::No,
             announced: false,
             new_secret: false,
             asked: 0,
-            unsettled_since: (SessionChange::LogIn, 0),
+            open_since: (SessionChange::LogIn, 0),
         }
     }
 }
@@ -221,10 +220,10 @@ pub(crate) struct Sessions {
     /// Half the connection's pace, for the search for the device that spoils a batch. The
     /// search may take long: posts and all other messages have the other half.
     search_pace: Bucket,
-    places: Places,
-    /// Whether devices wait for a place while as many are online as the configuration
+    online_quota: OnlineQuota,
+    /// Whether devices wait for others to leave while as many are online as the configuration
     /// allows.
-    crowded: bool,
+    limit_reached: bool,
     /// How many devices are, or may be, online.
     occupied: usize,
     online: usize,
@@ -243,7 +242,7 @@ pub(crate) struct Sessions {
     /// When to log out devices that were online on the last connection.
     shown_online_due: Option<Mono>,
     /// Devices that could log in if they did not need this step first, since the last call.
-    held: Vec<(DeviceId, LoginNeed)>,
+    login_needs: Vec<(DeviceId, LoginNeed)>,
     /// Devices that the platform does not know, since the last call.
     unknown: Vec<DeviceId>,
     /// When the platform last answered any request.
@@ -253,13 +252,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
-        let with_hold = |d: &DeviceSpec| Device {
-            hold: d.secret.is_empty().then_some(LoginNeed::Register),
+        let configured = |d: &DeviceSpec| Device {
+            login_need: d.secret.is_empty().then_some(LoginNeed::Register),
             shown_online: ShownOnline::EarlierRun,
             ..Device::default()
         };
         Sessions {
-            devices: spec.devices.iter().map(with_hold).collect(),
+            devices: spec.devices.iter().map(configured).collect(),
             pace: LoginPace::new(spec.cloud.session.logins_per_second),
             search_pace: Bucket::new(spec.cloud.post.messages_per_second / 2),
             spec,
@@ -268,8 +267,8 @@ impl Sessions {
             next_key: 0,
             blocks: BTreeSet::new(),
             throttles: Default::default(),
-            places: Places::default(),
-            crowded: Default::default(),
+            online_quota: OnlineQuota::default(),
+            limit_reached: Default::default(),
             occupied: 0,
             online: 0,
             under_way: [0; 2],
@@ -280,7 +279,7 @@ impl Sessions {
             unconfirmed: 0,
             changes: Vec::new(),
             shown_online_due: None,
-            held: Vec::new(),
+            login_needs: Vec::new(),
             unknown: Vec::new(),
             heard: Mono::START,
             rng,
@@ -294,7 +293,7 @@ impl Sessions {
         self.shown_online_due = Some(now + SHOWN_ONLINE_WAIT);
         self.forgive_requests(now);
         for id in self.ids() {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -305,12 +304,12 @@ impl Sessions {
         self.pools = Default::default();
         self.waiting.clear();
         self.under_way = [0; 2];
-        self.places.forget();
+        self.online_quota.forget();
         for id in self.ids() {
             let had_session = self.devices[id.index()].actual != SessionState::Out;
             self.set_actual(id, SessionState::Out);
             let device = &mut self.devices[id.index()];
-            device.place = QueuePlace::Nowhere;
+            device.queue = QueueState::NotQueued;
             device.kick = None;
             (device.asked, device.refusals) = (0, 0);
             if had_session {
@@ -327,7 +326,7 @@ impl Sessions {
                 device.why_offline = None;
             }
             self.doubt_shown_online(id);
-            self.settle(now, id, since);
+            self.requeue(now, id, since);
         }
     }
 
@@ -371,7 +370,7 @@ impl Sessions {
             if self.devices[id.index()].shown_online == ShownOnline::ThisRun {
                 self.doubt_shown_online(id);
             }
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -382,7 +381,7 @@ impl Sessions {
         self.waiting.clear();
         self.under_way = [0; 2];
         for id in self.ids() {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.devices[id.index()].queue = QueueState::NotQueued;
             if self.devices[id.index()].actual != SessionState::Out {
                 self.unconfirmed += 1;
                 self.set_actual(id, SessionState::Out);
@@ -401,7 +400,7 @@ impl Sessions {
             (SessionState::LoggingIn { .. }, _) => Session::LoggingIn,
             (SessionState::LoggingOut { .. }, _) => Session::LoggingOut,
             (SessionState::Out | SessionState::Unsure, Some(RetryBlock { until, code })) => {
-                Session::Barred { until, code }
+                Session::RetryBlocked { until, code }
             }
             (SessionState::Out | SessionState::Unsure, None) => Session::Out,
         }
@@ -415,8 +414,8 @@ impl Sessions {
 
     /// Returns what a device without a session waits for.
     pub(crate) fn waits_for(&self, id: DeviceId) -> &'static str {
-        let hold = self.devices.get(id.index()).and_then(|d| d.hold);
-        hold.map_or("turn to log in", LoginNeed::words)
+        let login_need = self.devices.get(id.index()).and_then(|d| d.login_need);
+        login_need.map_or("turn to log in", LoginNeed::words)
     }
 
     pub(crate) const fn online(&self) -> usize {
@@ -449,17 +448,17 @@ impl Sessions {
     }
 
     /// Returns how many devices are online, if that has become as many as the configuration
-    /// allows, and others wait for a place.
-    pub(crate) fn take_crowded(&mut self) -> Option<usize> {
+    /// allows, and others wait.
+    pub(crate) fn take_limit_reached(&mut self) -> Option<usize> {
         let is = self.online >= self.limits().online
             && !self.pools[SessionChange::LogIn.index()].is_empty();
-        let was = std::mem::replace(&mut self.crowded, is);
+        let was = std::mem::replace(&mut self.limit_reached, is);
         (is && !was).then_some(self.online)
     }
 
     /// Returns the devices that are wanted online and need a step first.
-    pub(crate) fn take_held(&mut self) -> Vec<(DeviceId, LoginNeed)> {
-        std::mem::take(&mut self.held)
+    pub(crate) fn take_login_needs(&mut self) -> Vec<(DeviceId, LoginNeed)> {
+        std::mem::take(&mut self.login_needs)
     }
 
     /// Returns the devices that the platform does not know.
@@ -467,7 +466,7 @@ impl Sessions {
         std::mem::take(&mut self.unknown)
     }
 
-    // --- moving devices between places, for session/replies.rs -------------------
+    // --- moving devices between queues, for session/replies.rs -------------------
 
     /// Returns a session request for these devices that has not failed yet.
     pub(crate) fn request(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
@@ -489,12 +488,12 @@ impl Sessions {
         let under_way = &mut self.under_way[request.kind.index()];
         *under_way = under_way.saturating_sub(1);
         for id in &request.group.members {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
+            self.devices[id.index()].queue = QueueState::NotQueued;
         }
     }
 
     /// Makes the request again, not before `not_before`; devices that no longer need it are
-    /// placed anew.
+    /// queued anew.
     pub(crate) fn put_off(&mut self, now: Mono, mut request: SessionRequest, not_before: Mono) {
         let (keep, leave): (Vec<_>, Vec<_>) = request
             .group
@@ -502,8 +501,8 @@ impl Sessions {
             .into_iter()
             .partition(|id| self.need(*id) == Some(request.kind));
         for id in leave {
-            self.devices[id.index()].place = QueuePlace::Nowhere;
-            self.settle(now, id, now);
+            self.devices[id.index()].queue = QueueState::NotQueued;
+            self.requeue(now, id, now);
         }
         if keep.is_empty() {
             return;
@@ -511,7 +510,7 @@ impl Sessions {
         let key = self.next_key;
         self.next_key += 1;
         for id in &keep {
-            self.devices[id.index()].place = QueuePlace::Waiting(key);
+            self.devices[id.index()].queue = QueueState::Waiting(key);
         }
         request.group.members = keep;
         let waiting = Waiting {
@@ -551,13 +550,13 @@ impl Sessions {
             device.wanted
         };
         match (wanted, device.actual) {
-            // A device that must wait before it is tried again must not hold a place
-            // meanwhile, which it may not even have.
+            // A device that must wait before it is tried again must not use up quota
+            // meanwhile, for it may not even be online.
             (Presence::Online, SessionState::Unsure) if device.block.is_some() || self.is_overfull() => {
                 Some(SessionChange::LogOut)
             }
             (Presence::Online, SessionState::Out | SessionState::Unsure) => {
-                let free = device.block.is_none() && device.hold.is_none();
+                let free = device.block.is_none() && device.login_need.is_none();
                 free.then_some(SessionChange::LogIn)
             }
             (Presence::Offline, SessionState::In | SessionState::Unsure) => Some(SessionChange::LogOut),
@@ -568,20 +567,20 @@ impl Sessions {
         }
     }
 
-    /// Whether more devices may be online than there are places: possible only for devices
+    /// Whether more devices may be online than the configuration allows: possible only for devices
     /// that are still shown from the last connection, and while they are logged out.
     pub(crate) fn is_overfull(&self) -> bool {
         self.occupied > self.limits().online
     }
 
-    /// Puts a device into the place for the request that it needs.
-    pub(crate) fn settle(&mut self, now: Mono, id: DeviceId, since: Mono) {
+    /// Puts a device into the queue for the request that it needs.
+    pub(crate) fn requeue(&mut self, now: Mono, id: DeviceId, since: Mono) {
         let need = self.need(id).filter(|_| self.link);
-        let place = self.devices[id.index()].place;
-        match place {
-            QueuePlace::UnderWay => return,
-            QueuePlace::Pool(kind, _) if need == Some(kind) => return,
-            QueuePlace::Waiting(key)
+        let queue = self.devices[id.index()].queue;
+        match queue {
+            QueueState::UnderWay => return,
+            QueueState::Pool(kind, _) if need == Some(kind) => return,
+            QueueState::Waiting(key)
                 if self
                     .waiting
                     .get(&key)
@@ -589,25 +588,25 @@ impl Sessions {
             {
                 return;
             }
-            QueuePlace::Pool(..) | QueuePlace::Waiting(_) | QueuePlace::Nowhere => {
+            QueueState::Pool(..) | QueueState::Waiting(_) | QueueState::NotQueued => {
                 self.withdraw(id)
             }
         }
         match need {
-            None => self.note_held(id),
-            Some(SessionChange::LogIn) if self.devices[id.index()].suspect => {
+            None => self.note_login_need(id),
+            Some(SessionChange::LogIn) if self.devices[id.index()].tried_alone => {
                 let request = self.request(SessionChange::LogIn, vec![id]);
                 self.put_off(now, request, now);
             }
             Some(kind) => {
                 self.pools[kind.index()].insert((since, id));
-                self.devices[id.index()].place = QueuePlace::Pool(kind, since);
+                self.devices[id.index()].queue = QueueState::Pool(kind, since);
             }
         }
     }
 
     /// Notes a device that could log in if it did not need a step first.
-    fn note_held(&mut self, id: DeviceId) {
+    fn note_login_need(&mut self, id: DeviceId) {
         let device = &self.devices[id.index()];
         let out = matches!(device.actual, SessionState::Out | SessionState::Unsure);
         if self.link
@@ -615,20 +614,20 @@ impl Sessions {
             && device.wanted == Presence::Online
             && out
             && device.block.is_none()
-            && let Some(step) = device.hold
+            && let Some(step) = device.login_need
         {
-            self.held.push((id, step));
+            self.login_needs.push((id, step));
         }
     }
 
-    /// Takes a device out of the place where it waits.
+    /// Takes a device out of the queue where it waits.
     pub(crate) fn withdraw(&mut self, id: DeviceId) {
-        let place = std::mem::replace(&mut self.devices[id.index()].place, QueuePlace::Nowhere);
-        match place {
-            QueuePlace::Pool(kind, at) => {
+        let queue = std::mem::replace(&mut self.devices[id.index()].queue, QueueState::NotQueued);
+        match queue {
+            QueueState::Pool(kind, at) => {
                 self.pools[kind.index()].remove(&(at, id));
             }
-            QueuePlace::Waiting(key) => {
+            QueueState::Waiting(key) => {
                 if let Some(waiting) = self.waiting.get_mut(&key) {
                     waiting.request.group.members.retain(|m| *m != id);
                     if waiting.request.group.members.is_empty() {
@@ -636,7 +635,7 @@ impl Sessions {
                     }
                 }
             }
-            QueuePlace::UnderWay | QueuePlace::Nowhere => {}
+            QueueState::UnderWay | QueueState::NotQueued => {}
         }
     }
 

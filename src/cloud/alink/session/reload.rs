@@ -6,7 +6,7 @@ use crate::base::{DeviceId, Mono};
 use crate::spec::Spec;
 
 use crate::cloud::alink::session::device::{
-    LoginNeed, QueuePlace, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, QueueState, SessionState, ShownOnline, TopologyMembership,
 };
 use crate::cloud::alink::session::{Device, Sessions};
 
@@ -21,7 +21,7 @@ impl Sessions {
             self.pace = self.pace.at_rate(rate);
         }
         self.spec = spec;
-        self.places.forget();
+        self.online_quota.forget();
         self.forgive_requests(now);
     }
 
@@ -33,15 +33,15 @@ impl Sessions {
     /// Takes note that the device is no longer configured, so that no step precedes its
     /// log-in.
     pub(crate) fn need_nothing(&mut self, id: DeviceId) {
-        self.devices[id.index()].hold = None;
+        self.devices[id.index()].login_need = None;
     }
 
     /// Forgets a device that is no longer configured, but not how often it was tried
     /// lately.
     pub(crate) fn forget(&mut self, id: DeviceId) {
-        self.acquit(id);
+        self.lift_block(id);
         if let Some(device) = self.devices.get_mut(id.index()) {
-            (device.hold, device.topology_place) = (None, TopologyPlace::default());
+            (device.login_need, device.topology) = (None, TopologyMembership::default());
             device.new_secret = false;
         }
     }
@@ -50,16 +50,16 @@ impl Sessions {
     /// old secret are forgotten. The device is tried alone all the same. Without a secret
     /// it is registered first.
     pub(crate) fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
-        self.acquit(id);
+        self.lift_block(id);
         let device = &mut self.devices[id.index()];
         device.refusal = None;
         device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
-        match (has_secret, device.hold) {
-            (false, _) => device.hold = Some(LoginNeed::Register),
-            (true, Some(LoginNeed::Register)) => device.hold = None,
+        match (has_secret, device.login_need) {
+            (false, _) => device.login_need = Some(LoginNeed::Register),
+            (true, Some(LoginNeed::Register)) => device.login_need = None,
             (true, _) => {}
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     /// Whether a refusal of this device's log-in means nothing any more.
@@ -69,7 +69,7 @@ impl Sessions {
     }
 
     /// Ends the retry block of a device.
-    pub(crate) fn acquit(&mut self, id: DeviceId) {
+    pub(crate) fn lift_block(&mut self, id: DeviceId) {
         if let Some(device) = self.devices.get_mut(id.index())
             && let Some(block) = device.block.take()
         {
@@ -83,22 +83,22 @@ impl Sessions {
         let device = self.devices.get(id.index());
         device.is_none_or(|d| {
             d.actual == SessionState::Out
-                && d.place == QueuePlace::Nowhere
+                && d.queue == QueueState::NotQueued
                 && d.shown_online == ShownOnline::No
         })
     }
 
-    /// Forgets the topology places of all devices.
-    pub(crate) fn forget_topology_places(&mut self, now: Mono) {
+    /// Forgets which devices are in the topology.
+    pub(crate) fn forget_topology_memberships(&mut self, now: Mono) {
         for device in &mut self.devices {
-            device.topology_place = TopologyPlace::default();
+            device.topology = TopologyMembership::default();
             device.shown_online = ShownOnline::No;
-            if device.hold == Some(LoginNeed::Relate) {
-                device.hold = None;
+            if device.login_need == Some(LoginNeed::Relate) {
+                device.login_need = None;
             }
         }
         for id in self.ids() {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::base::{Backoff, DeviceId, LogoutReason, Mono};
 
-use super::device::{QueuePlace, SessionChange, SessionState, ShownOnline, TopologyPlace};
-use super::places::Places;
-use crate::cloud::alink::events::Notice;
+use super::device::{QueueState, SessionChange, SessionState, ShownOnline, TopologyMembership};
+use super::online_quota::OnlineQuota;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::MINUTE;
@@ -66,7 +66,7 @@ impl Sessions {
             return self.accepted(now, &request, outbox);
         }
         outbox.count().refused += 1;
-        let request = self.without_settled(now, request);
+        let request = self.without_done(now, request);
         if request.group.members.is_empty() {
             return;
         }
@@ -77,7 +77,7 @@ impl Sessions {
                 outbox.count().throttled += 1;
                 let throttle = &mut self.throttles[request.kind.index()];
                 if let Some(wait) = throttle.refused(now, &mut self.rng) {
-                    outbox.tell(Notice::Throttled {
+                    outbox.tell(CloudLogEvent::Throttled {
                         what: request.kind.words(),
                         wait,
                     });
@@ -88,7 +88,7 @@ impl Sessions {
                 self.full(now, request, outbox)
             }
             CodeMeaning::Trouble => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code: reply.code,
                     message: reply.message.clone(),
                     times: 1,
@@ -101,7 +101,7 @@ impl Sessions {
                 }
             }
             CodeMeaning::Request => {
-                let refused = Notice::RequestRefused {
+                let refused = CloudLogEvent::RequestRefused {
                     message: reply.message.clone(),
                     devices: request.group.members.len(),
                 };
@@ -112,7 +112,7 @@ impl Sessions {
             | CodeMeaning::Full
             | CodeMeaning::Device { .. }
             | CodeMeaning::Unknown => {
-                if let Some(request) = self.hold_back(now, request, reply.code, named) {
+                if let Some(request) = self.require_relation(now, request, reply.code, named) {
                     self.search(now, request, reply, named, outbox);
                 }
             }
@@ -123,12 +123,12 @@ impl Sessions {
     pub(crate) fn lost(&mut self, now: Mono, request: SessionRequest, outbox: &mut Outbox) {
         self.returned(&request);
         outbox.count().unanswered += 1;
-        let mut request = self.without_settled(now, request);
+        let mut request = self.without_done(now, request);
         if request.group.members.is_empty() {
             return;
         }
         let what = request.kind.words();
-        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, CloudLogEvent::Unanswered { what, times: 1 });
         for &id in &request.group.members {
             self.set_actual(id, SessionState::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
@@ -168,9 +168,9 @@ impl Sessions {
         let kind = request.kind;
         if reply.code.verdict() == CodeMeaning::Accepted {
             let members = &mut request.group.members;
-            members.retain(|id| self.is_unsettled(*id, kind, request.serial));
+            members.retain(|id| self.is_open(*id, kind, request.serial));
             for id in members.iter().copied() {
-                if self.devices[id.index()].place != QueuePlace::UnderWay {
+                if self.devices[id.index()].queue != QueueState::UnderWay {
                     self.withdraw(id);
                 }
             }
@@ -183,7 +183,7 @@ impl Sessions {
             device.asked == request.serial
                 && device.actual == SessionState::Unsure
                 && device.block.is_none()
-                && device.place != QueuePlace::UnderWay
+                && device.queue != QueueState::UnderWay
         };
         if !members.iter().all(concerns) {
             return;
@@ -204,7 +204,7 @@ impl Sessions {
     }
 
     /// Whether the outcome of this request for the device is still open.
-    fn is_unsettled(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
+    fn is_open(&self, id: DeviceId, kind: SessionChange, serial: u64) -> bool {
         let device = &self.devices[id.index()];
         let open = match device.actual {
             SessionState::Unsure => true,
@@ -212,14 +212,14 @@ impl Sessions {
             SessionState::LoggingOut { .. } => kind == SessionChange::LogOut,
             SessionState::Out | SessionState::In => false,
         };
-        let (of, since) = device.unsettled_since;
+        let (of, since) = device.open_since;
         let asked = of == kind && (since..=device.asked).contains(&serial);
         open && asked && device.block.is_none() && device.kick.is_none()
     }
 
     /// Returns the request without the devices that a late answer to an earlier attempt has
-    /// settled; these are placed anew.
-    fn without_settled(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
+    /// brought about; these are queued anew.
+    fn without_done(&mut self, now: Mono, mut request: SessionRequest) -> SessionRequest {
         let settled = match request.kind {
             SessionChange::LogIn => SessionState::In,
             SessionChange::LogOut => SessionState::Out,
@@ -230,7 +230,7 @@ impl Sessions {
             .into_iter()
             .partition(|id| self.devices[id.index()].actual == settled);
         for id in gone {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         request.group.members = left;
         request
@@ -264,16 +264,16 @@ impl Sessions {
         }
         let (online, occupied) = (self.online(), self.occupied);
         let rng = &mut self.rng;
-        if let Some(online) = self.places.refused(now, online, occupied, more, rng) {
-            outbox.tell(Notice::Full {
+        if let Some(online) = self.online_quota.refused(now, online, occupied, more, rng) {
+            outbox.tell(CloudLogEvent::Full {
                 online,
-                wait: Places::probed_within(),
+                wait: OnlineQuota::probed_within(),
                 ours: false,
             });
         }
         for &id in members {
             self.doubt_shown_online(id);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -297,7 +297,7 @@ impl Sessions {
             return;
         };
         if code.cure() == Remedy::Relation || code == Code::DELETED {
-            device.topology_place = TopologyPlace::default();
+            device.topology = TopologyMembership::default();
         }
         let mut lost = code.verdict() == CodeMeaning::NoSession;
         if let SessionState::LoggingOut { unsure } = &mut device.actual {
@@ -313,7 +313,7 @@ impl Sessions {
                 lost = false;
             }
             (SessionState::In, CodeMeaning::NoSession) => {
-                outbox.tell(Notice::SessionLost { device: id });
+                outbox.tell(CloudLogEvent::SessionLost { device: id });
             }
             // An answer is under way, and says more than a notice about a message sent
             // earlier.
@@ -325,7 +325,7 @@ impl Sessions {
             (_, CodeMeaning::Device { .. }) => {}
             // No other code is known to end a session.
             (_, _) => {
-                let trouble = Notice::Trouble {
+                let trouble = CloudLogEvent::Trouble {
                     code,
                     message: message.to_owned(),
                     times: 1,
@@ -353,7 +353,7 @@ impl Sessions {
         if !lost {
             self.block(now, id, code, message, At::Kick, outbox);
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     fn accepted(&mut self, now: Mono, request: &SessionRequest, outbox: &mut Outbox) {
@@ -372,13 +372,13 @@ impl Sessions {
                     }
                     None => {
                         let device = &mut self.devices[id.index()];
-                        device.suspect = false;
+                        device.tried_alone = false;
                         device.refusals = 0;
                         device.shown_online = ShownOnline::No;
                         device.announced = true;
                         device.new_secret = false;
-                        device.hold = None;
-                        device.topology_place.list(true);
+                        device.login_need = None;
+                        device.topology.list(true);
                         self.set_actual(id, SessionState::In);
                         outbox.count().logged_in += 1;
                         moved.push(id);
@@ -394,12 +394,12 @@ impl Sessions {
             }
         }
         if request.kind == SessionChange::LogIn {
-            self.places
+            self.online_quota
                 .accepted(self.online(), self.batch(SessionChange::LogIn));
         }
         self.tell_moved(request.kind, moved, outbox);
         for &id in &request.group.members {
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
     }
 
@@ -410,7 +410,7 @@ impl Sessions {
         let online = self.online();
         if kind == SessionChange::LogIn {
             let names = self.names(&devices);
-            outbox.tell(Notice::LoggedIn {
+            outbox.tell(CloudLogEvent::LoggedIn {
                 devices,
                 names,
                 online,
@@ -425,7 +425,7 @@ impl Sessions {
         }
         for (reason, devices) in by_reason.into_values() {
             let names = self.names(&devices);
-            outbox.tell(Notice::LoggedOut {
+            outbox.tell(CloudLogEvent::LoggedOut {
                 devices,
                 names,
                 online,
@@ -499,10 +499,10 @@ impl Sessions {
             self.devices[id.index()].refusals = 0;
             match kind {
                 SessionChange::LogIn => {
-                    if !self.is_moot(id) && !self.mend(now, id, reply.code) {
+                    if !self.is_moot(id) && !self.require_missing(now, id, reply.code) {
                         self.block(now, id, reply.code, &reply.message, At::LogIn, outbox);
                     }
-                    self.settle(now, id, now);
+                    self.requeue(now, id, now);
                 }
                 SessionChange::LogOut => self.logout_refused(now, id, &like, reply, outbox),
             }
@@ -530,7 +530,7 @@ impl Sessions {
                 if std::mem::take(&mut self.devices[id.index()].announced) {
                     self.tell_moved(SessionChange::LogOut, vec![id], outbox);
                 }
-                self.settle(now, id, now);
+                self.requeue(now, id, now);
             }
             verdict => {
                 let mut request = SessionRequest {
@@ -542,7 +542,7 @@ impl Sessions {
                 }
                 let wait = request.backoff.failed(now, &mut self.rng);
                 if request.backoff.failures().is_power_of_two() || verdict == CodeMeaning::Request {
-                    outbox.tell(Notice::LogoutRefused {
+                    outbox.tell(CloudLogEvent::LogoutRefused {
                         device: id,
                         code: reply.code,
                         message: reply.message.clone(),

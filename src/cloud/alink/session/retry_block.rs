@@ -1,15 +1,15 @@
 //! Retry blocks: how long a device waits that the platform has refused or disconnected.
 //!
 //! The first wait depends on the code; each further wait for the same code in a row is
-//! twice as long, up to the code's ceiling. A device whose retry block has ended is a
-//! suspect: it is tried alone, so that it cannot spoil a batch again.
+//! twice as long, up to the code's ceiling. A device whose retry block has ended is
+//! tried alone, so that it cannot spoil a batch again.
 
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::LoginNeed;
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
@@ -57,7 +57,9 @@ pub(crate) struct RefusalKind {
 impl Sessions {
     /// Returns when the next retry block ends.
     pub(crate) fn block_due(&self) -> Option<Wake> {
-        self.blocks.first().map(|b| Wake::new(b.0, "bar ends"))
+        self.blocks
+            .first()
+            .map(|b| Wake::new(b.0, "retry block ends"))
     }
 
     /// Ends retry blocks that have run out; returns whether there was one.
@@ -67,7 +69,7 @@ impl Sessions {
         };
         self.blocks.remove(&(until, id));
         self.devices[id.index()].block = None;
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
         true
     }
 
@@ -118,7 +120,7 @@ impl Sessions {
         }
         outbox.count().blocked += 1;
         if times.is_power_of_two() {
-            outbox.tell(Notice::Barred {
+            outbox.tell(CloudLogEvent::DeviceRefused {
                 device: id,
                 code,
                 message: message.to_owned(),
@@ -132,7 +134,7 @@ impl Sessions {
             });
         }
         let device = &mut self.devices[id.index()];
-        device.suspect = true;
+        device.tried_alone = true;
         device.refusal = Some(RefusalKind { code, times, until });
         self.set_block(id, RetryBlock { until, code });
     }
@@ -149,8 +151,8 @@ impl Sessions {
         }
         if device.block.is_some_and(|b| b.code.cure() == cure) {
             device.refusal = None;
-            self.acquit(id);
-            self.settle(now, id, now);
+            self.lift_block(id);
+            self.requeue(now, id, now);
         }
     }
 
@@ -160,8 +162,8 @@ impl Sessions {
         let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
             if self.devices[id.index()].block.as_ref().is_some_and(request) {
-                self.acquit(id);
-                self.settle(now, id, now);
+                self.lift_block(id);
+                self.requeue(now, id, now);
             }
         }
     }

@@ -5,8 +5,8 @@ use std::cmp::Reverse;
 
 use crate::base::{DeviceId, Mono, Wake};
 
-use super::device::{QueuePlace, SessionChange, SessionState};
-use super::places::Allowance;
+use super::device::{QueueState, SessionChange, SessionState};
+use super::online_quota::Allowance;
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::session::{SessionRequest, Sessions};
@@ -88,7 +88,7 @@ impl Sessions {
         let waiting = waiting.filter(move |(_, w)| w.request.kind == kind);
         let waiting = waiting.filter_map(move |(key, w)| {
             let members = &w.request.group.members;
-            let (devices, from) = self.placed(kind, members.iter().copied(), allowance)?;
+            let (devices, from) = self.within_quota(kind, members.iter().copied(), allowance)?;
             let paced = match w.request.refusals > 0 && !self.stopping {
                 true => self.search_pace.ready_at(),
                 false => Mono::START,
@@ -102,13 +102,13 @@ impl Sessions {
         pool.into_iter().chain(waiting)
     }
 
-    /// Returns the pool as a candidate: it may go when it fills a batch, or all the places
-    /// there are, or after the linger.
+    /// Returns the pool as a candidate: it may go when it fills a batch, or uses up
+    /// the quota, or after the linger.
     fn pool(&self, kind: SessionChange, allowance: Option<Allowance>) -> Option<Candidate> {
         let pool = &self.pools[kind.index()];
         let (since, _) = pool.first()?;
         let members = pool.iter().map(|(_, id)| *id);
-        let (devices, from) = self.placed(kind, members, allowance)?;
+        let (devices, from) = self.within_quota(kind, members, allowance)?;
         let batch = self.batch(kind);
         let enough = allowance.map_or(batch, |a| a.devices.clamp(1, batch));
         let at_once = self.stopping || devices >= enough;
@@ -121,40 +121,40 @@ impl Sessions {
     }
 
     /// Returns how many of these devices may be asked for, a batch at most, and from when
-    /// on; `None` if there is a place for none of them. A device that may have a place
+    /// on; `None` if there is quota for none of them. A device that may be online
     /// already needs none.
-    fn placed(
+    fn within_quota(
         &self,
         kind: SessionChange,
         members: impl Iterator<Item = DeviceId>,
         allowance: Option<Allowance>,
     ) -> Option<(usize, Mono)> {
         let batch = self.batch(kind);
-        let (places, from) = allowance.map_or((0, Mono::START), |a| (a.devices, a.from));
-        let (mut held, mut new) = (0, 0);
+        let (left, from) = allowance.map_or((0, Mono::START), |a| (a.devices, a.from));
+        let (mut counted, mut new) = (0, 0);
         for id in members {
-            match self.needs_place(kind, id) {
-                true => new = places.min(new + 1),
-                false => held += 1,
+            match self.needs_quota(kind, id) {
+                true => new = left.min(new + 1),
+                false => counted += 1,
             }
-            if held + new >= batch {
+            if counted + new >= batch {
                 break;
             }
         }
-        match (held, new) {
+        match (counted, new) {
             (0, 0) => None,
             (0, new) => Some((new, from)),
-            (held, new) if from == Mono::START => Some((held + new, from)),
-            (held, _) => Some((held, Mono::START)),
+            (counted, new) if from == Mono::START => Some((counted + new, from)),
+            (counted, _) => Some((counted, Mono::START)),
         }
     }
 
-    /// Whether the request takes a place that the device does not hold already.
-    fn needs_place(&self, kind: SessionChange, id: DeviceId) -> bool {
+    /// Whether the request takes quota that the device does not use already.
+    fn needs_quota(&self, kind: SessionChange, id: DeviceId) -> bool {
         kind == SessionChange::LogIn && self.devices[id.index()].actual == SessionState::Out
     }
 
-    /// Returns for how many devices there is a place, by the configured limit and by what
+    /// Returns how many more devices may be online, by the configured limit and by what
     /// is known of the platform's.
     fn allowance(&self, kind: SessionChange) -> Option<Allowance> {
         if kind == SessionChange::LogOut {
@@ -165,7 +165,7 @@ impl Sessions {
         }
         let ours = self.limits().online.saturating_sub(self.occupied);
         let alone = self.under_way[SessionChange::LogIn.index()] == 0;
-        let theirs = self.places.allowance(self.occupied, alone)?;
+        let theirs = self.online_quota.allowance(self.occupied, alone)?;
         (ours > 0).then(|| Allowance {
             devices: ours.min(theirs.devices),
             ..theirs
@@ -215,10 +215,10 @@ impl Sessions {
             let device = &mut self.devices[id.index()];
             device.leaves_for = leaves_for;
             let unsure = device.actual == SessionState::Unsure;
-            if !unsure || device.asked == 0 || device.unsettled_since.0 != kind {
-                device.unsettled_since = (kind, self.serial);
+            if !unsure || device.asked == 0 || device.open_since.0 != kind {
+                device.open_since = (kind, self.serial);
             }
-            device.place = QueuePlace::UnderWay;
+            device.queue = QueueState::UnderWay;
             device.asked = self.serial;
             match kind {
                 SessionChange::LogIn => {
@@ -232,7 +232,7 @@ impl Sessions {
         Some(request)
     }
 
-    /// Returns a batch of these devices, within their places and within the platform's
+    /// Returns a batch of these devices, within the quota and within the platform's
     /// limit of attempts for each. Devices that have tried too often in the last minute are
     /// put off; the others stay, or go, where they wait. `None` if none is left.
     fn within_limits(
@@ -248,7 +248,7 @@ impl Sessions {
             false => self.batch(kind),
         };
         let due = allowance.filter(|a| a.from <= now);
-        let mut places = due.map_or(0, |a| a.devices);
+        let mut left = due.map_or(0, |a| a.devices);
         let (mut go, mut tired, mut stay) = (Vec::new(), Vec::new(), Vec::new());
         let mut rested = now;
         for &id in &request.group.members {
@@ -257,14 +257,14 @@ impl Sessions {
                 SessionChange::LogIn => device.attempts.free_at(budget),
                 SessionChange::LogOut => Mono::START,
             };
-            let needs_place = self.needs_place(kind, id);
-            if go.len() >= most || (needs_place && places == 0) {
+            let needs_quota = self.needs_quota(kind, id);
+            if go.len() >= most || (needs_quota && left == 0) {
                 stay.push(id);
             } else if free > now {
                 rested = rested.max(free);
                 tired.push(id);
             } else {
-                places -= usize::from(needs_place);
+                left -= usize::from(needs_quota);
                 go.push(id);
             }
         }
@@ -277,7 +277,7 @@ impl Sessions {
         }
         self.put_off(now, like(tired), rested);
         // A device that stays in the pool keeps its turn.
-        stay.retain(|id| !matches!(self.devices[id.index()].place, QueuePlace::Pool(..)));
+        stay.retain(|id| !matches!(self.devices[id.index()].queue, QueueState::Pool(..)));
         self.put_off(now, like(stay), now);
         Some(like(go)).filter(|e| !e.group.members.is_empty())
     }

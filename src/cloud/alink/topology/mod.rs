@@ -16,7 +16,7 @@ use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use self::events::{TopologyEvent, UnconfiguredFate};
-use crate::cloud::alink::events::Notice;
+use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::requests::context::Context;
 use crate::cloud::alink::requests::identities::Identities;
@@ -124,7 +124,7 @@ impl Topology {
     pub(crate) fn lost(&mut self, now: Mono, ask: &TopologyAsk, outbox: &mut Outbox) {
         outbox.count().unanswered += 1;
         let what = "topology";
-        outbox.often(now, Notice::Unanswered { what, times: 1 });
+        outbox.often(now, CloudLogEvent::Unanswered { what, times: 1 });
         self.under_way = false;
         match ask {
             // The next list shows whether they were deleted.
@@ -208,7 +208,7 @@ impl Topology {
                 let names = identities(&list);
                 context
                     .outbox
-                    .tell(Notice::Topology(TopologyEvent::Unrelated { names }));
+                    .tell(CloudLogEvent::Topology(TopologyEvent::Unrelated { names }));
                 // Devices for which there was no room in the topology may have room now.
                 sessions.all_cured(now, Remedy::Departure);
             }
@@ -274,7 +274,7 @@ impl Topology {
             if known.contains(&id) {
                 sessions.listed(now, id);
                 sessions.exists(now, id);
-            } else if sessions.is_loose(now, id) {
+            } else if sessions.lacks_relation(now, id) {
                 missing.push(id);
             }
         }
@@ -291,11 +291,13 @@ impl Topology {
             TopologyPolicy::Mirror if extra.len() * 2 > listed.len() => UnconfiguredFate::TooMany,
             TopologyPolicy::Mirror => UnconfiguredFate::Deleted,
         };
-        context.outbox.tell(Notice::Topology(TopologyEvent::Extra {
-            listed: listed.len(),
-            extra: extra.len(),
-            fate,
-        }));
+        context
+            .outbox
+            .tell(CloudLogEvent::Topology(TopologyEvent::Extra {
+                listed: listed.len(),
+                extra: extra.len(),
+                fate,
+            }));
         if fate == UnconfiguredFate::Deleted {
             let chunks = extra.chunks(RELATIONS).map(<[Identity]>::to_vec);
             self.unrelate.extend(chunks);
@@ -321,7 +323,7 @@ impl TopologyAsk {
 /// Reports a refusal. A repeated refusal of the topology request is reported ever more
 /// rarely.
 fn refused(context: &mut Context<'_>, what: &'static str, reply: &Reply, who: &[Identity]) {
-    let refused = Notice::Topology(TopologyEvent::Refused {
+    let refused = CloudLogEvent::Topology(TopologyEvent::Refused {
         what,
         code: reply.code,
         message: reply.message.clone(),

@@ -1,4 +1,4 @@
-//! Topics: typed, printed and parsed in one place, and the filters to subscribe to.
+//! Topics: typed, printed and parsed here only, and the filters to subscribe to.
 
 use std::fmt;
 

@@ -30,7 +30,7 @@ fn published_requests_are_built() {
             "the same: the first follow-on frame",
             MeterRequest {
                 address: own,
-                wish: Wish::Follow {
+                operation: MeterOperation::Follow {
                     id: Id::Y2007(0x0330_0001),
                     number: 1,
                 },
@@ -110,7 +110,7 @@ fn a_refusal_is_told_in_the_words_of_its_year() {
 fn a_meter_that_says_its_address_must_say_the_same_twice() {
     let ask = MeterRequest {
         address: Address::ANY,
-        wish: Wish::ReadAddress,
+        operation: MeterOperation::ReadAddress,
     };
     let good = Frame::open(&bytes(
         "68 08 02 02 41 22 00 68 93 06 3B 35 35 74 55 33 79 16",
@@ -134,7 +134,7 @@ fn a_meter_that_says_its_address_must_say_the_same_twice() {
 fn a_write_is_answered_by_an_empty_frame() {
     let ask = MeterRequest {
         address: meter("000000000161"),
-        wish: Wish::Write {
+        operation: MeterOperation::Write {
             id: Id::Y2007(0x0400_0102),
             password: [2, 0, 0, 0],
             operator: [1, 2, 3, 4],
@@ -160,7 +160,7 @@ fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u
     };
     let from = meter("000000000161");
     let mut ask = MeterRequest::read(Address::ANY, id, bytes);
-    let mut joining: Option<Joining> = None;
+    let mut reassembly: Option<Reassembly> = None;
     for (i, part) in parts.iter().enumerate() {
         let more = if i + 1 < parts.len() { 0x20 } else { 0 };
         let mut data = [&wire, *part].concat();
@@ -176,14 +176,14 @@ fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u
         let Reply::Answer(part) = ask.judge(&frame) else {
             return None;
         };
-        let joined = match joining.take() {
-            None => Joining::begin(id, bytes, part),
-            Some(joining) => joining.go_on(part),
+        let reassembled = match reassembly.take() {
+            None => Reassembly::begin(id, bytes, part),
+            Some(reassembly) => reassembly.go_on(part),
         };
-        match joined {
-            Joined::Whole(data) => return Some(data),
-            Joined::Next(next, rest) => (ask, joining) = (next, Some(rest)),
-            Joined::Unfit => return None,
+        match reassembled {
+            ReassemblyResult::Whole(data) => return Some(data),
+            ReassemblyResult::Next(next, rest) => (ask, reassembly) = (next, Some(rest)),
+            ReassemblyResult::Unfit => return None,
         }
     }
     None
@@ -208,7 +208,7 @@ fn follow_on_frames_are_joined_in_order() {
 fn a_follow_on_frame_with_another_number_is_a_stranger() {
     let ask = MeterRequest {
         address: meter("000000000161"),
-        wish: Wish::Follow {
+        operation: MeterOperation::Follow {
             id: Id::Y2007(0x0330_0001),
             number: 2,
         },
@@ -227,20 +227,24 @@ fn a_datum_without_an_end_is_given_up() {
     };
     // As many frames as the data need at most, however few bytes each brings.
     for (bytes, most) in [(None, 178), (Some(4), 2), (Some(100), 6)] {
-        let mut joined = Joining::begin(FORWARD, bytes, part.clone());
+        let mut reassembled = Reassembly::begin(FORWARD, bytes, part.clone());
         let mut asked = 0u32;
-        while let Joined::Next(ask, joining) = joined {
+        while let ReassemblyResult::Next(ask, reassembly) = reassembled {
             asked += 1;
             assert_eq!(
-                ask.wish,
-                Wish::Follow {
+                ask.operation,
+                MeterOperation::Follow {
                     id: FORWARD,
                     number: asked as u8
                 }
             );
-            joined = joining.go_on(part.clone());
+            reassembled = reassembly.go_on(part.clone());
         }
-        assert_eq!((joined, asked), (Joined::Unfit, most), "{bytes:?}");
+        assert_eq!(
+            (reassembled, asked),
+            (ReassemblyResult::Unfit, most),
+            "{bytes:?}"
+        );
     }
 }
 
@@ -258,7 +262,7 @@ fn a_follow_on_frame_without_data_is_a_stranger() {
     ] {
         let ask = MeterRequest {
             address: meter("000000000161"),
-            wish: Wish::Follow { id, number: 1 },
+            operation: MeterOperation::Follow { id, number: 1 },
         };
         for more in [0, 0x20] {
             let frame = |data| reply("000000000161", control | more, data);
@@ -275,12 +279,16 @@ fn a_datum_that_is_whole_and_goes_on_is_unfit() {
         data: vec![1, 2],
         more,
     };
-    let begun = || Joining::begin(FORWARD, Some(4), part(true));
-    let (Joined::Next(_, one), Joined::Next(_, other)) = (begun(), begun()) else {
+    let begun = || Reassembly::begin(FORWARD, Some(4), part(true));
+    let (ReassemblyResult::Next(_, one), ReassemblyResult::Next(_, other)) = (begun(), begun())
+    else {
         panic!()
     };
-    assert_eq!(one.go_on(part(true)), Joined::Unfit);
-    assert_eq!(other.go_on(part(false)), Joined::Whole(vec![1, 2, 1, 2]));
+    assert_eq!(one.go_on(part(true)), ReassemblyResult::Unfit);
+    assert_eq!(
+        other.go_on(part(false)),
+        ReassemblyResult::Whole(vec![1, 2, 1, 2])
+    );
 }
 
 /// A byte lost in each of two frames leaves a whole number of values.
@@ -293,15 +301,21 @@ fn a_block_in_several_frames_has_all_its_values_or_none() {
             data: data.to_vec(),
             more,
         };
-        match Joining::begin(FORWARD, length, part(parts[0], true)) {
-            Joined::Next(_, joining) => joining.go_on(part(parts[1], false)),
+        match Reassembly::begin(FORWARD, length, part(parts[0], true)) {
+            ReassemblyResult::Next(_, reassembly) => reassembly.go_on(part(parts[1], false)),
             other => other,
         }
     };
     let whole = join(phases, [&[1, 2, 3], &[4, 5, 6]]);
-    assert_eq!(whole, Joined::Whole(vec![1, 2, 3, 4, 5, 6]));
-    assert_eq!(join(phases, [&[1, 2], &[4, 5]]), Joined::Unfit);
-    assert_eq!(join(phases, [&[1, 2, 3, 4], &[5, 6, 7, 8]]), Joined::Unfit);
+    assert_eq!(whole, ReassemblyResult::Whole(vec![1, 2, 3, 4, 5, 6]));
+    assert_eq!(join(phases, [&[1, 2], &[4, 5]]), ReassemblyResult::Unfit);
+    assert_eq!(
+        join(phases, [&[1, 2, 3, 4], &[5, 6, 7, 8]]),
+        ReassemblyResult::Unfit
+    );
     let rates = Length::Values { each: 4, most: 64 };
-    assert_eq!(join(rates, [&[1, 2, 3], &[4, 5, 6, 7, 8]]), Joined::Unfit);
+    assert_eq!(
+        join(rates, [&[1, 2, 3], &[4, 5, 6, 7, 8]]),
+        ReassemblyResult::Unfit
+    );
 }

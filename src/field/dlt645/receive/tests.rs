@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::Miss;
 use crate::base::Value;
-use crate::field::dlt645::ask::{Id, Part, Wish};
+use crate::field::dlt645::ask::{Id, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
-use crate::field::dlt645::{Place, item};
+use crate::field::dlt645::{ValuePosition, item};
 
 fn bytes(hex: &str) -> Vec<u8> {
     hex.split_whitespace()
@@ -44,11 +44,11 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
-    (verdict, r.heard(), miss)
+    (verdict, r.traffic(), miss)
 }
 
 /// Captured exchanges with the values that their publishers read out of them:
@@ -171,7 +171,11 @@ fn captured_replies_give_the_published_values() {
         let ask = MeterRequest::read(address, item.id, Some(item.bytes()));
         let got = data(Receiver::new(ask).push(&bytes(wire)));
         let got = got.unwrap_or_else(|| panic!("{name}: not taken at once"));
-        assert_eq!(item.read(&got, Place::Value(0)), Ok(value), "{name}");
+        assert_eq!(
+            item.read(&got, ValuePosition::Value(0)),
+            Ok(value),
+            "{name}"
+        );
     }
 }
 
@@ -197,10 +201,10 @@ fn published_blocks_of_rates_are_read_value_by_value() {
             let ask = MeterRequest::read(asked, block.id, block.length());
             let got = data(Receiver::new(ask).push(&bytes(wire))).unwrap();
             for (which, value) in (0u8..).zip(values) {
-                let read = block.read(&got, Place::Value(which));
+                let read = block.read(&got, ValuePosition::Value(which));
                 assert_eq!(read, Ok(Value::Float(value)), "{address} {which}");
             }
-            let none = block.read(&got, Place::Value(5));
+            let none = block.read(&got, ValuePosition::Value(5));
             assert_eq!(none, Err(crate::field::decode::point::Refusal::NotThere));
         }
         // A block has no half values.
@@ -218,7 +222,7 @@ fn published_blocks_of_rates_are_read_value_by_value() {
 fn a_wildcard_is_answered_by_whoever_it_means() {
     let ask = MeterRequest {
         address: Address::ANY,
-        wish: Wish::ReadAddress,
+        operation: MeterOperation::ReadAddress,
     };
     let wire = bytes("68 01 00 00 00 00 00 68 93 06 34 33 33 33 33 33 9D 16");
     assert_eq!(
@@ -234,16 +238,16 @@ fn wake_up_bytes_belong_to_the_frame_and_other_bytes_are_noise() {
         let wire = [&vec![0xFE; woken], &good[..]].concat();
         let mut r = Receiver::new(ask(1));
         assert_eq!(data(r.push(&wire)), Some(vec![5, 0x23]));
-        assert_eq!(r.heard(), Heard::default());
+        assert_eq!(r.traffic(), OtherTraffic::default());
     }
     for noise in [&[0][..], &[0xFF; 25], &[0x68], &[0x68, 0x68], &[0xFE, 0]] {
         let wire = [noise, &good].concat();
-        let (verdict, heard, _) = hear(ask(1), &wire);
+        let (verdict, traffic, _) = hear(ask(1), &wire);
         assert_eq!(data(verdict), Some(vec![5, 0x23]), "{noise:02x?}");
-        assert_eq!(heard.noise as usize, noise.len());
+        assert_eq!(traffic.noise as usize, noise.len());
     }
-    let (_, heard, miss) = hear(ask(1), &[0xFE; 4]);
-    assert_eq!((heard.noise, miss), (4, Miss::Garbled));
+    let (_, traffic, miss) = hear(ask(1), &[0xFE; 4]);
+    assert_eq!((traffic.noise, miss), (4, Miss::Garbled));
 }
 
 #[test]
@@ -255,7 +259,7 @@ fn a_reply_behind_noise_is_taken_when_it_ends_unless_a_longer_frame_may_have_beg
         assert_eq!(r.push(&wire[..wire.len() - 1]), None, "{noise:02x?}");
         let verdict = r.push(&wire[wire.len() - 1..]);
         assert_eq!(data(verdict), Some(vec![5, 0x23]), "{noise:02x?}");
-        assert_eq!(r.heard().noise as usize, noise.len());
+        assert_eq!(r.traffic().noise as usize, noise.len());
     }
     let begun = frame(2, 0x91, &[7; 60]);
     let wire = [&begun[..12], &good].concat();
@@ -276,10 +280,10 @@ fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     assert_eq!(r.push(&ask(3).frame().seal()), None);
     assert_eq!(r.miss(), Miss::Foreign);
     assert_eq!(data(r.push(&reply(1, [8, 9]))), Some(vec![8, 9]));
-    let heard = r.heard();
-    assert_eq!((heard.echoes, heard.foreign), (1, 3));
+    let traffic = r.traffic();
+    assert_eq!((traffic.echoes, traffic.foreign), (1, 3));
     assert_eq!(
-        heard.overheard,
+        traffic.overheard,
         [2, 1].map(|n| BusAddress::Dlt645(meter(n)))
     );
 }
@@ -292,10 +296,10 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
         .collect();
     let outer = frame(9, 0x91, &[&[0, 0, 0x30, 3][..], &inner].concat());
     assert!(outer.windows(18).any(|w| w == reply(1, [6, 6])));
-    let (verdict, heard, miss) = hear(ask(1), &outer);
+    let (verdict, traffic, miss) = hear(ask(1), &outer);
     assert_eq!(verdict, None);
     assert_eq!(
-        (heard.overheard, miss),
+        (traffic.overheard, miss),
         (vec![BusAddress::Dlt645(meter(9))], Miss::Foreign)
     );
 }
@@ -351,7 +355,7 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, heard, miss) = hear(ask(1), &wire);
+        let (at_once, traffic, miss) = hear(ask(1), &wire);
         let mut r = Receiver::new(ask(1));
         let mut verdict = None;
         for part in wire.chunks(cut) {
@@ -360,7 +364,7 @@ proptest! {
         let verdict = verdict.or_else(|| r.silence());
         prop_assert_eq!(&verdict, &at_once);
         prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.heard(), heard);
+        prop_assert_eq!(r.traffic(), traffic);
     }
 
     #[test]

@@ -29,11 +29,11 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
-    (verdict, r.heard(), miss)
+    (verdict, r.traffic(), miss)
 }
 
 /// bbs.21ic.com/icview-162927-1-1 (the widely published comparison of ASCII
@@ -76,9 +76,9 @@ fn every_colon_begins_anew() {
     // Up to the CR: with it a frame is whole.
     for cut in 0..whole.len() - 1 {
         let bytes = [&[0, 0xFF, b'\n'], &whole[..cut], &whole].concat();
-        let (verdict, heard, _) = hear(ask(1, 0, 2), &bytes);
+        let (verdict, traffic, _) = hear(ask(1, 0, 2), &bytes);
         assert_eq!(registers(verdict), Some(vec![5, 6]), "cut at {cut}");
-        assert_eq!(heard.noise as usize, 3 + cut);
+        assert_eq!(traffic.noise as usize, 3 + cut);
     }
 }
 
@@ -96,16 +96,16 @@ fn a_frame_may_end_with_its_return_and_begin_like_a_prompt() {
         let mut r = Receiver::new(ask(0x11, 0x6B, 3));
         let verdict = r.push(wire);
         assert_eq!(registers(verdict), Some(vec![0xAE41, 0x5652, 0x4340]));
-        assert_eq!(r.heard().noise, 0);
+        assert_eq!(r.traffic().noise, 0);
     }
     // Another meter's reply counts as heard at once, and the next reply is not spoilt.
     let mut r = Receiver::new(ask(2, 0, 1));
     let other = reply(3, &[7]);
     let wire = [other.strip_suffix(b"\n").unwrap(), &reply(2, &[9])].concat();
     assert_eq!(registers(r.push(&wire)), Some(vec![9]));
-    let heard = r.heard();
+    let traffic = r.traffic();
     assert_eq!(
-        (heard.overheard, heard.noise),
+        (traffic.overheard, traffic.noise),
         (vec![BusAddress::Modbus(UnitId(3))], 0)
     );
 }
@@ -116,17 +116,17 @@ fn a_line_feed_that_comes_later_is_no_noise() {
     let mut r = Receiver::idle();
     assert_eq!(r.push(b"\n"), None);
     assert_eq!(r.silence(), None);
-    assert_eq!(r.take_heard().noise, 0);
+    assert_eq!(r.take_traffic().noise, 0);
     assert_eq!(r.push(b"x\n"), None);
     assert_eq!(r.silence(), None);
-    assert_eq!(r.heard().noise, 2);
+    assert_eq!(r.traffic().noise, 2);
 }
 
 /// A line that begins with `>` and is not Modbus is no frame.
 #[test]
 fn replies_of_dcon_modules_are_noise() {
-    let (verdict, heard, _) = hear(ask(1, 0, 2), b">+025.12\r");
-    assert_eq!((verdict, heard.noise), (None, 9));
+    let (verdict, traffic, _) = hear(ask(1, 0, 2), b">+025.12\r");
+    assert_eq!((verdict, traffic.noise), (None, 9));
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn units_that_are_reserved_answer_like_any_other() {
     for unit in [248, 254, 255] {
         let (verdict, ..) = hear(ask(unit, 0, 1), &reply(unit, &[7]));
         assert_eq!(registers(verdict), Some(vec![7]));
-        let (_, heard, _) = hear(ask(1, 0, 1), &reply(unit, &[7, 8]));
-        assert_eq!(heard.overheard, [BusAddress::Modbus(UnitId(unit))]);
+        let (_, traffic, _) = hear(ask(1, 0, 1), &reply(unit, &[7, 8]));
+        assert_eq!(traffic.overheard, [BusAddress::Modbus(UnitId(unit))]);
     }
 }
 
@@ -147,10 +147,10 @@ fn only_the_exact_reply_counts() {
     assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
     assert_eq!(r.miss(), Miss::Foreign);
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
-    let heard = r.heard();
-    assert_eq!(heard.foreign, 3);
+    let traffic = r.traffic();
+    assert_eq!(traffic.foreign, 3);
     assert_eq!(
-        heard.overheard,
+        traffic.overheard,
         [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
     );
     let (verdict, ..) = hear(ask(1, 0, 2), &frame(UnitId(1), &[0x83, 2]));
@@ -166,8 +166,8 @@ fn our_own_echo_is_skipped_even_where_it_looks_like_the_reply() {
     };
     assert!(ask.echo_looks_like_reply());
     let echo = frame(ask.unit, &ask.pdu());
-    let (verdict, heard, miss) = hear(ask, &echo);
-    assert_eq!((verdict, heard.echoes, miss), (None, 1, Miss::Silence));
+    let (verdict, traffic, miss) = hear(ask, &echo);
+    assert_eq!((verdict, traffic.echoes, miss), (None, 1, Miss::Silence));
 }
 
 #[test]
@@ -219,7 +219,7 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, heard, miss) = hear(ask(1, 0, 2), &wire);
+        let (at_once, traffic, miss) = hear(ask(1, 0, 2), &wire);
         let mut r = Receiver::new(ask(1, 0, 2));
         let mut verdict = None;
         for part in wire.chunks(cut) {
@@ -228,7 +228,7 @@ proptest! {
         let verdict = verdict.or_else(|| r.silence());
         prop_assert_eq!(&verdict, &at_once);
         prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.heard(), heard);
+        prop_assert_eq!(r.traffic(), traffic);
     }
 
     /// A flipped bit may turn a capital into a small letter, which changes

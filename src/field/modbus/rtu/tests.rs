@@ -29,11 +29,11 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
-    (verdict, r.heard(), miss)
+    (verdict, r.traffic(), miss)
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn units_that_are_reserved_answer_like_any_other() {
         assert_eq!(r.push(&reply), Some(Verdict::Reply(Reply::Answer(data))));
         let mut r = Receiver::new(ask(1));
         assert_eq!(r.push(&reply), None);
-        assert_eq!(r.heard().overheard, [BusAddress::Modbus(UnitId(unit))]);
+        assert_eq!(r.traffic().overheard, [BusAddress::Modbus(UnitId(unit))]);
     }
 }
 
@@ -173,9 +173,9 @@ fn noise_before_the_reply_is_tolerated() {
     ] {
         let mut bytes = noise.clone();
         bytes.extend(reply(1, &[5, 6]));
-        let (verdict, heard, _) = hear(ask(1, 0, 2), &bytes);
+        let (verdict, traffic, _) = hear(ask(1, 0, 2), &bytes);
         assert_eq!(registers(verdict), Some(vec![5, 6]), "{noise:x?}");
-        assert_eq!(heard.noise as usize, noise.len());
+        assert_eq!(traffic.noise as usize, noise.len());
     }
 }
 
@@ -187,10 +187,10 @@ fn strangers_are_recognised_and_the_wait_goes_on() {
     assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
     assert_eq!(r.miss(), Miss::Foreign);
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
-    let heard = r.heard();
-    assert_eq!(heard.foreign, 3);
+    let traffic = r.traffic();
+    assert_eq!(traffic.foreign, 3);
     assert_eq!(
-        heard.overheard,
+        traffic.overheard,
         [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
     );
 }
@@ -199,12 +199,12 @@ fn strangers_are_recognised_and_the_wait_goes_on() {
 fn our_own_echo_is_skipped() {
     let ask = ask(1, 0, 2);
     let mut bytes = frame(ask.unit, &ask.pdu());
-    let (verdict, heard, miss) = hear(ask, &bytes);
-    assert_eq!((verdict, heard.echoes, miss), (None, 1, Miss::Silence));
+    let (verdict, traffic, miss) = hear(ask, &bytes);
+    assert_eq!((verdict, traffic.echoes, miss), (None, 1, Miss::Silence));
     bytes.extend(reply(1, &[5, 6]));
-    let (verdict, heard, _) = hear(ask, &bytes);
+    let (verdict, traffic, _) = hear(ask, &bytes);
     assert_eq!(registers(verdict), Some(vec![5, 6]));
-    assert_eq!((heard.echoes, heard.noise), (1, 0));
+    assert_eq!((traffic.echoes, traffic.noise), (1, 0));
 }
 
 /// The data of a reply may begin like its own request, checksum and all, if the high half of
@@ -228,15 +228,15 @@ fn a_reply_that_begins_like_its_request_is_told_from_an_echo() {
     assert_eq!(registers(r.silence()).unwrap(), twenty);
     // Behind an echo, whether the reply looks like an echo or not.
     for said in [&twenty, &other] {
-        let (verdict, heard, _) = hear(asked, &[echo.clone(), reply(7, said)].concat());
+        let (verdict, traffic, _) = hear(asked, &[echo.clone(), reply(7, said)].concat());
         assert_eq!(registers(verdict).as_deref(), Some(&said[..]));
-        assert_eq!(heard.echoes, 1);
+        assert_eq!(traffic.echoes, 1);
     }
     // An echo and a refusal.
     let refusal = [echo.clone(), frame(UnitId(7), &[0x83, 2])].concat();
-    let (verdict, heard, _) = hear(asked, &refusal);
+    let (verdict, traffic, _) = hear(asked, &refusal);
     assert_eq!(verdict, Some(Verdict::Reply(Reply::Exception(2))));
-    assert_eq!(heard.echoes, 1);
+    assert_eq!(traffic.echoes, 1);
     // An echo, and a line that floats for as long as the reply would have been.
     let floating = [echo.clone(), vec![0; alike.len() - echo.len()]].concat();
     assert!(open(&floating).is_some(), "its checksum is good");
@@ -255,8 +255,8 @@ fn an_echo_with_a_zero_behind_it_is_no_reply() {
     let mut trap = frame(ask.unit, &ask.pdu());
     trap.push(0);
     assert!(open(&trap).is_some(), "the trap is real");
-    let (verdict, heard, _) = hear(ask, &trap);
-    assert_eq!((verdict, heard.echoes), (None, 1));
+    let (verdict, traffic, _) = hear(ask, &trap);
+    assert_eq!((verdict, traffic.echoes), (None, 1));
 }
 
 #[test]
@@ -265,10 +265,10 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     let mut pdu = vec![3, 8, 0];
     pdu.extend(&inner);
     let outer = frame(UnitId(9), &pdu);
-    let (verdict, heard, miss) = hear(ask(1, 0, 1), &outer);
+    let (verdict, traffic, miss) = hear(ask(1, 0, 1), &outer);
     assert_eq!(verdict, None);
     assert_eq!(
-        (heard.overheard, miss),
+        (traffic.overheard, miss),
         (vec![BusAddress::Modbus(UnitId(9))], Miss::Foreign)
     );
 }
@@ -290,9 +290,9 @@ fn a_gateways_word_is_not_proof_of_its_units_life() {
     let mut r = Receiver::idle();
     r.push(&frame(UnitId(7), &[0x83, 0x0B]));
     r.push(&frame(UnitId(8), &[0x83, 0x02]));
-    let heard = r.heard();
+    let traffic = r.traffic();
     assert_eq!(
-        (heard.foreign, heard.overheard),
+        (traffic.foreign, traffic.overheard),
         (2, vec![BusAddress::Modbus(UnitId(8))])
     );
 }
@@ -330,7 +330,7 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, heard, miss) = hear(ask(1, 0, 2), &wire);
+        let (at_once, traffic, miss) = hear(ask(1, 0, 2), &wire);
         let mut r = Receiver::new(ask(1, 0, 2));
         let mut verdict = None;
         for part in wire.chunks(cut) {
@@ -342,7 +342,7 @@ proptest! {
         prop_assert_eq!(&verdict, &at_once);
         if verdict.is_none() {
             prop_assert_eq!(r.miss(), miss);
-            prop_assert_eq!(r.heard(), heard);
+            prop_assert_eq!(r.traffic(), traffic);
         }
     }
 

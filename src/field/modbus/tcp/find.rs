@@ -21,9 +21,9 @@ pub(super) enum Head {
 }
 
 pub(super) enum Found {
-    /// The reply to the request with this place among those that wait.
+    /// The reply to the request with this index among those that wait.
     Own(usize, Reply),
-    /// The reply to the abandoned request with this place among the abandoned ones.
+    /// The reply to the abandoned request with this index among the abandoned ones.
     Late(usize),
     Foreign,
 }
@@ -84,7 +84,7 @@ impl Stream {
             .position(|(id, call)| Asked::new(*id, call, is_numbered).is_answered_by(header))
     }
 
-    /// Returns all requests whose replies may come, except the waiting request at this place.
+    /// Returns all requests whose replies may come, except the waiting request at this index.
     fn expected(&self, but: Option<usize>) -> impl Iterator<Item = Asked> {
         let is_numbered = self.is_numbered();
         let waiting = self.waiting.iter().enumerate();

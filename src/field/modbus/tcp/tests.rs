@@ -15,19 +15,19 @@ fn ask(unit: u8, count: u16) -> ReadRequest {
     }
 }
 
-fn settled(id: u16, registers: &[u16]) -> Vec<Settled> {
+fn completed(id: u16, registers: &[u16]) -> Vec<Completed> {
     let reply = Reply::Answer(Data::Registers(registers.to_vec()));
-    vec![Settled { id, reply }]
+    vec![Completed { id, reply }]
 }
 
-fn exception(id: u16, code: u8) -> Vec<Settled> {
+fn exception(id: u16, code: u8) -> Vec<Completed> {
     let reply = Reply::Exception(code);
-    vec![Settled { id, reply }]
+    vec![Completed { id, reply }]
 }
 
-fn stranger(id: u16) -> Vec<Settled> {
+fn stranger(id: u16) -> Vec<Completed> {
     let reply = Reply::Stranger;
-    vec![Settled { id, reply }]
+    vec![Completed { id, reply }]
 }
 
 /// Returns a connection that waits for one register of unit 1 under id 0.
@@ -63,9 +63,9 @@ fn replies_are_matched_by_their_transaction_and_late_ones_dropped() {
     let late = frame(0, UnitId(1), &[3, 2, 0, 7]);
     let good = frame(1, UnitId(1), &[3, 2, 0, 9]);
     assert_eq!(s.push(&late), []);
-    assert_eq!(s.push(&good), settled(1, &[9]));
+    assert_eq!(s.push(&good), completed(1, &[9]));
     assert_eq!(s.late(), 1);
-    assert_eq!(s.heard().overheard, [BusAddress::Modbus(UnitId(1))]);
+    assert_eq!(s.traffic().overheard, [BusAddress::Modbus(UnitId(1))]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn only_headers_that_cannot_be_are_out_of_step() {
         let mut s = waits();
         assert_eq!(s.push(&bad), [], "{bad:?}");
         let reply = frame(0, UnitId(1), &[3, 2, 0, 9]);
-        assert_eq!(s.push(&reply), settled(0, &[9]), "{bad:?}");
+        assert_eq!(s.push(&reply), completed(0, &[9]), "{bad:?}");
     }
 }
 
@@ -112,7 +112,7 @@ fn an_exception_is_nine_bytes_whatever_its_length_says() {
             s.send(ask(1, 1));
             let id = s.next_number() - 1;
             let next = frame(id, UnitId(1), &[3, 2, 0, 9]);
-            assert_eq!(s.push(&next), settled(id, &[9]), "{length} {padding}");
+            assert_eq!(s.push(&next), completed(id, &[9]), "{length} {padding}");
         }
     }
 }
@@ -122,19 +122,19 @@ fn a_reply_that_is_padded_counts_at_once() {
     for length in [6, 7, 13, 254, 300] {
         let mut s = waits();
         let mut padded = lying(0, length, &[3, 2, 0, 9]);
-        assert_eq!(s.push(&padded), settled(0, &[9]), "{length}");
+        assert_eq!(s.push(&padded), completed(0, &[9]), "{length}");
         let mut s = waits();
         padded.extend([0xAB, 0xCD]);
-        assert_eq!(s.push(&padded), settled(0, &[9]), "{length}");
+        assert_eq!(s.push(&padded), completed(0, &[9]), "{length}");
     }
     // A checksum behind the frame that its length does not count.
     let mut s = waits();
     let mut checked = frame(0, UnitId(1), &[3, 2, 0, 9]);
     checked.extend([0xAB, 0xCD]);
-    assert_eq!(s.push(&checked), settled(0, &[9]));
+    assert_eq!(s.push(&checked), completed(0, &[9]));
     s.send(ask(1, 1));
     let next = frame(1, UnitId(1), &[3, 2, 0, 10]);
-    assert_eq!(s.push(&next), settled(1, &[10]));
+    assert_eq!(s.push(&next), completed(1, &[10]));
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_reply_that_says_too_little_counts_when_nothing_follows() {
             assert!(s.is_reading());
             got = s.silence();
         }
-        assert_eq!(got, settled(0, &[9]), "{length}");
+        assert_eq!(got, completed(0, &[9]), "{length}");
         assert!(!s.is_reading());
     }
     // The bytes that follow show that it was cut off: the last byte is another frame's.
@@ -160,7 +160,7 @@ fn a_reply_that_says_too_little_counts_when_nothing_follows() {
     let mut s = waits();
     let mut whole = lying(0, 4, &[3, 2, 0, 9]);
     whole.extend([0xFF; 8]);
-    assert_eq!(s.push(&whole), settled(0, &[9]));
+    assert_eq!(s.push(&whole), completed(0, &[9]));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_length_that_promises_too_much_hides_nothing() {
     assert_eq!(s.push(&[7, 7, 0, 0, 0, 200, 9, 3, 1]), []);
     let reply = frame(0, UnitId(1), &[3, 2, 0, 9]);
     assert_eq!(s.push(&reply[..5]), []);
-    assert_eq!(s.push(&reply[5..]), settled(0, &[9]));
+    assert_eq!(s.push(&reply[5..]), completed(0, &[9]));
 }
 
 #[test]
@@ -216,12 +216,12 @@ fn a_reply_that_was_cut_off_does_not_swallow_the_next() {
     s.send(ask(1, 10));
     let next = frame(1, UnitId(1), &data);
     let mut whole = s.clone();
-    assert_eq!(whole.push(&next), settled(1, &[0x1111; 10]));
+    assert_eq!(whole.push(&next), completed(1, &[0x1111; 10]));
     for at in 8..next.len() {
         let mut s = s.clone();
         let mut got = s.push(&next[..at]);
         got.extend(s.push(&next[at..]));
-        assert_eq!(got, settled(1, &[0x1111; 10]), "{at}");
+        assert_eq!(got, completed(1, &[0x1111; 10]), "{at}");
     }
 }
 
@@ -229,12 +229,12 @@ fn a_reply_that_was_cut_off_does_not_swallow_the_next() {
 fn a_reply_under_another_number_is_named() {
     let mut s = waits();
     assert_eq!(s.push(&frame(2, UnitId(1), &[3, 2, 0, 9])), []);
-    let heard = s.heard();
+    let traffic = s.traffic();
     let other = OtherId { seen: 2, wanted: 0 };
-    assert_eq!((heard.foreign, heard.other_id), (1, Some(other)));
+    assert_eq!((traffic.foreign, traffic.other_id), (1, Some(other)));
     // A frame of another length is not the reply under any number.
     assert_eq!(s.push(&frame(3, UnitId(1), &[3, 4, 0, 9, 0, 9])), []);
-    assert_eq!(s.heard().other_id, None);
+    assert_eq!(s.traffic().other_id, None);
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn any_number_will_do_if_that_is_said() {
     for id in [0, 77, 0xFFFF] {
         let (own, _) = s.ask(ask(1, 1));
         let reply = frame(id, UnitId(1), &[3, 2, 0, 9]);
-        assert_eq!(s.push(&reply), settled(own, &[9]));
+        assert_eq!(s.push(&reply), completed(own, &[9]));
         let (own, _) = s.ask(ask(1, 1));
         let refusal = frame(id, UnitId(1), &[0x83, 2]);
         assert_eq!(s.push(&refusal), exception(own, 2));
@@ -257,10 +257,10 @@ fn any_number_will_do_if_that_is_said() {
     ] {
         assert_eq!(s.push(&frame(7, UnitId(unit), pdu)), []);
     }
-    let heard = s.heard();
-    assert_eq!(heard.foreign, 3);
+    let traffic = s.traffic();
+    assert_eq!(traffic.foreign, 3);
     assert_eq!(
-        heard.overheard,
+        traffic.overheard,
         [BusAddress::Modbus(UnitId(2)), BusAddress::Modbus(UnitId(1))]
     );
     // One request at a time.
@@ -269,7 +269,7 @@ fn any_number_will_do_if_that_is_said() {
 }
 
 #[test]
-fn several_are_settled_in_any_order() {
+fn several_are_completed_in_any_order() {
     let mut s = Stream::new();
     let ids: Vec<u16> = (1..=4).map(|unit| s.ask(ask(unit, 1)).0).collect();
     assert_eq!(ids, [0, 1, 2, 3]);
@@ -277,10 +277,10 @@ fn several_are_settled_in_any_order() {
     s.abandon(3);
     let wire = [reply(2), reply(3), reply(0), reply(1)].concat();
     let got = s.push(&wire);
-    let wanted = [settled(2, &[2]), settled(0, &[0]), settled(1, &[1])].concat();
+    let wanted = [completed(2, &[2]), completed(0, &[0]), completed(1, &[1])].concat();
     assert_eq!(got, wanted);
     assert_eq!(
-        (s.late(), s.heard().overheard),
+        (s.late(), s.traffic().overheard),
         (1, vec![BusAddress::Modbus(UnitId(4))])
     );
 }
@@ -348,9 +348,9 @@ proptest! {
         wire.extend(bytes);
         let at_once = waits().push(&wire);
         let mut pieces = waits();
-        let split: Vec<Settled> = wire.chunks(cut).flat_map(|p| pieces.push(p)).collect();
+        let split: Vec<Completed> = wire.chunks(cut).flat_map(|p| pieces.push(p)).collect();
         prop_assert_eq!(&at_once, &split);
-        prop_assert_eq!(at_once, settled(0, &[9]));
+        prop_assert_eq!(at_once, completed(0, &[9]));
     }
 
     /// Whatever stands before the reply and behind it: the reply is found, no other value is
@@ -378,7 +378,7 @@ proptest! {
             prop_assert!(s.stray().len() <= SHOWN);
         }
         got.extend(s.silence());
-        prop_assert_eq!(got, settled(3, &[0xA003, 0xA103]));
+        prop_assert_eq!(got, completed(3, &[0xA003, 0xA103]));
     }
 
     /// The same with any length in the reply itself.
@@ -395,9 +395,9 @@ proptest! {
         wire.extend(own);
         wire.extend(behind.iter().flat_map(bytes_of));
         let mut s = fourth();
-        let mut got: Vec<Settled> = wire.chunks(cut).flat_map(|p| s.push(p)).collect();
+        let mut got: Vec<Completed> = wire.chunks(cut).flat_map(|p| s.push(p)).collect();
         got.extend(s.silence());
-        let right = settled(3, &[0xA003, 0xA103]);
+        let right = completed(3, &[0xA003, 0xA103]);
         prop_assert!(got == right || got == stranger(3) || got.is_empty(), "{got:?}");
     }
 }

@@ -121,8 +121,8 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     let name = [0x46, 0, 0, 0x70, 0x18, 0];
     let late = tcp::frame(9, UnitId(17), &name);
     let mut replies = |bytes: &[u8]| -> Vec<Reply> {
-        let settled = stream.push(bytes);
-        settled.into_iter().map(|s| s.reply).collect()
+        let completed = stream.push(bytes);
+        completed.into_iter().map(|s| s.reply).collect()
     };
     assert_eq!(replies(&late), []);
     let foreign = tcp::frame(0, UnitId(18), &name);
@@ -130,9 +130,9 @@ fn a_request_of_the_configurations_own_is_matched_by_its_header() {
     stream.send(asked);
     let answer = Reply::Answer(Data::Bytes(name.to_vec()));
     let reply = tcp::frame(1, UnitId(17), &name);
-    let settled = stream.push(&reply);
+    let completed = stream.push(&reply);
     assert_eq!(
-        settled.into_iter().map(|s| s.reply).collect::<Vec<_>>(),
+        completed.into_iter().map(|s| s.reply).collect::<Vec<_>>(),
         [answer]
     );
 }
@@ -177,11 +177,11 @@ fn only_what_one_request_can_carry_fits() {
 fn every_framing_confirms_exactly_the_reply() {
     for (write, request, reply) in examples() {
         let unit = write.unit;
-        let mut ear = rtu::Receiver::new(write.clone());
+        let mut receiver = rtu::Receiver::new(write.clone());
         let confirmed = Some(Verdict::Reply(Reply::Confirmed));
-        assert_eq!(ear.push(&rtu::frame(unit, &reply)), confirmed);
-        let mut ear = ascii::Receiver::new(write.clone());
-        assert_eq!(ear.push(&ascii::frame(unit, &reply)), confirmed);
+        assert_eq!(receiver.push(&rtu::frame(unit, &reply)), confirmed);
+        let mut receiver = ascii::Receiver::new(write.clone());
+        assert_eq!(receiver.push(&ascii::frame(unit, &reply)), confirmed);
         let mut stream = tcp::Stream::new();
         assert_eq!(stream.send(write.clone())[7..], request);
         let got = stream.push(&tcp::frame(0, unit, &reply));
@@ -191,12 +191,12 @@ fn every_framing_confirms_exactly_the_reply() {
         let mut other = reply.clone();
         other[2] ^= 1;
         for (unit, pdu) in [(unit, &other), (UnitId(18), &reply)] {
-            let mut ear = rtu::Receiver::new(write.clone());
-            assert_eq!(ear.push(&rtu::frame(unit, pdu)), None);
-            assert_eq!((ear.silence(), ear.miss()), (None, Miss::Foreign));
-            let mut ear = ascii::Receiver::new(write.clone());
-            assert_eq!(ear.push(&ascii::frame(unit, pdu)), None);
-            assert_eq!((ear.silence(), ear.miss()), (None, Miss::Foreign));
+            let mut receiver = rtu::Receiver::new(write.clone());
+            assert_eq!(receiver.push(&rtu::frame(unit, pdu)), None);
+            assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
+            let mut receiver = ascii::Receiver::new(write.clone());
+            assert_eq!(receiver.push(&ascii::frame(unit, pdu)), None);
+            assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
             let mut stream = tcp::Stream::new();
             stream.send(write.clone());
             let got = stream.push(&tcp::frame(0, unit, pdu));
@@ -209,13 +209,13 @@ fn every_framing_confirms_exactly_the_reply() {
 fn behind_the_echo_of_a_long_request_its_reply_is_found() {
     for (write, request, reply) in examples().split_off(2) {
         let unit = write.unit;
-        let heard = [rtu::frame(unit, &request), rtu::frame(unit, &reply)].concat();
-        for cut in 1..heard.len() {
-            let mut ear = rtu::Receiver::new(write.clone());
-            let (head, tail) = heard.split_at(cut);
-            let verdict = ear.push(head).or_else(|| ear.push(tail));
+        let traffic = [rtu::frame(unit, &request), rtu::frame(unit, &reply)].concat();
+        for cut in 1..traffic.len() {
+            let mut receiver = rtu::Receiver::new(write.clone());
+            let (head, tail) = traffic.split_at(cut);
+            let verdict = receiver.push(head).or_else(|| receiver.push(tail));
             assert_eq!(verdict, Some(Verdict::Reply(Reply::Confirmed)), "{cut}");
-            assert_eq!(ear.heard().echoes, 1);
+            assert_eq!(receiver.traffic().echoes, 1);
         }
     }
 }
@@ -229,9 +229,9 @@ fn the_reply_to_a_write_is_nobodys_value() {
         count: 1,
     };
     for (write, _, reply) in examples() {
-        let mut ear = rtu::Receiver::new(ask);
-        assert_eq!(ear.push(&rtu::frame(write.unit, &reply)), None);
-        assert_eq!((ear.silence(), ear.miss()), (None, Miss::Foreign));
+        let mut receiver = rtu::Receiver::new(ask);
+        assert_eq!(receiver.push(&rtu::frame(write.unit, &reply)), None);
+        assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
     }
 }
 
@@ -271,14 +271,14 @@ proptest! {
         let (write, _, reply) = examples().remove(which);
         let confirmation = rtu::frame(write.unit, &reply);
         prop_assume!(!noise.windows(8).any(|w| w == confirmation));
-        let mut ear = rtu::Receiver::new(write.clone());
-        let mut verdicts: Vec<_> = noise.chunks(cut).map(|piece| ear.push(piece)).collect();
-        verdicts.push(ear.silence());
+        let mut receiver = rtu::Receiver::new(write.clone());
+        let mut verdicts: Vec<_> = noise.chunks(cut).map(|piece| receiver.push(piece)).collect();
+        verdicts.push(receiver.silence());
         let confirmed = Some(Verdict::Reply(Reply::Confirmed));
         prop_assert!(!verdicts.contains(&confirmed));
-        let mut ear = ascii::Receiver::new(write);
+        let mut receiver = ascii::Receiver::new(write);
         for piece in noise.chunks(cut) {
-            prop_assert!(ear.push(piece) != confirmed);
+            prop_assert!(receiver.push(piece) != confirmed);
         }
     }
 }

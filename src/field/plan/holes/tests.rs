@@ -77,9 +77,12 @@ impl World {
         }
     }
 
-    fn answer(&mut self, job: &Request) -> Outcome {
-        let missing = &self.missing[job.device.index()];
-        let (from, n) = (job.entries().unwrap().start, job.entries().unwrap().count);
+    fn answer(&mut self, request: &Request) -> Outcome {
+        let missing = &self.missing[request.device.index()];
+        let (from, n) = (
+            request.entries().unwrap().start,
+            request.entries().unwrap().count,
+        );
         let stopped = self.stopped.iter().any(|s| s.contains(&self.now));
         let fickle = self.fickle.is_some_and(|a| (from..from + n).contains(&a));
         self.moods += usize::from(fickle);
@@ -99,25 +102,25 @@ impl World {
         let end = Mono::from_micros(seconds * 1_000_000);
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(job) => {
+                Next::Run(request) => {
                     self.now = self.now + Duration::from_millis(5);
-                    let outcome = self.answer(&job);
+                    let outcome = self.answer(&request);
                     let refused = matches!(outcome, Outcome::Exception(_));
                     self.asked.push((
-                        job.device,
-                        job.entries().unwrap().start,
-                        job.entries().unwrap().count,
+                        request.device,
+                        request.entries().unwrap().start,
+                        request.entries().unwrap().count,
                         refused,
                     ));
                     if !refused {
-                        for p in &job.points {
+                        for p in &request.points {
                             self.read
-                                .entry((job.device, *p))
+                                .entry((request.device, *p))
                                 .or_default()
                                 .push(self.now);
                         }
                     }
-                    self.schedule.done(self.now, &job, &outcome);
+                    self.schedule.done(self.now, &request, &outcome);
                     while let Some(finding) = self.schedule.poll_finding() {
                         self.findings.push(finding);
                     }

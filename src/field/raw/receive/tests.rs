@@ -66,11 +66,11 @@ fn quiet() -> Shape {
     }
 }
 
-fn hear(shape: &Shape, request: &[u8], bytes: &[u8]) -> (Option<Verdict>, Heard, Miss) {
+fn hear(shape: &Shape, request: &[u8], bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
     let mut r = Receiver::new((shape.clone(), request));
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
-    (verdict, r.heard(), miss)
+    (verdict, r.traffic(), miss)
 }
 
 fn taken(verdict: Option<Verdict>) -> Option<Vec<u8>> {
@@ -99,8 +99,8 @@ fn a_reply_ends_by_terminator_length_or_silence() {
 fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
     let reply = counted_reply(7, 42);
     let wire = [&[0, 0xFF, 0x55], &reply[..]].concat();
-    let (verdict, heard, _) = hear(&counted(), &[0x55, 7, 9], &wire);
-    assert_eq!((taken(verdict), heard.noise), (Some(reply), 3));
+    let (verdict, traffic, _) = hear(&counted(), &[0x55, 7, 9], &wire);
+    assert_eq!((taken(verdict), traffic.noise), (Some(reply), 3));
 
     // Without fixed first bytes, the reply begins where the line begins to speak.
     let (verdict, ..) = hear(&quiet(), b"T?", b"\0OK=12");
@@ -122,9 +122,9 @@ fn what_wakes_the_other_side_up_is_no_noise() {
         (&[0xFE, 0xFF], 2),
     ] {
         let wire = [before, &reply].concat();
-        let (verdict, heard, _) = hear(&woken, &[0x55, 7, 9], &wire);
+        let (verdict, traffic, _) = hear(&woken, &[0x55, 7, 9], &wire);
         assert_eq!(taken(verdict).as_deref(), Some(&reply[..]));
-        assert_eq!(heard.noise, noise, "{before:02x?}");
+        assert_eq!(traffic.noise, noise, "{before:02x?}");
     }
 }
 
@@ -136,11 +136,11 @@ fn our_own_echo_is_never_a_reply() {
     };
     assert!(!anything.can_tell());
     for cut in 0..=4 {
-        let (verdict, heard, _) = hear(&anything, b"READ", &b"READ"[..cut]);
-        assert_eq!((verdict, heard.echoes), (None, u32::from(cut == 4)));
+        let (verdict, traffic, _) = hear(&anything, b"READ", &b"READ"[..cut]);
+        assert_eq!((verdict, traffic.echoes), (None, u32::from(cut == 4)));
     }
-    let (verdict, heard, _) = hear(&anything, b"READ", b"READ12");
-    assert_eq!((taken(verdict), heard.echoes), (Some(b"12".to_vec()), 1));
+    let (verdict, traffic, _) = hear(&anything, b"READ", b"READ12");
+    assert_eq!((taken(verdict), traffic.echoes), (Some(b"12".to_vec()), 1));
 }
 
 #[test]
@@ -190,7 +190,7 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, heard, miss) = hear(&shape, b"#01\r", &wire);
+        let (at_once, traffic, miss) = hear(&shape, b"#01\r", &wire);
         let mut r = Receiver::new((shape, b"#01\r"));
         let mut verdict = None;
         for part in wire.chunks(cut) {
@@ -199,7 +199,7 @@ proptest! {
         let verdict = verdict.or_else(|| r.silence());
         prop_assert_eq!(&verdict, &at_once);
         prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.heard(), heard);
+        prop_assert_eq!(r.traffic(), traffic);
     }
 
     #[test]

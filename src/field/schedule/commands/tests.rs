@@ -38,16 +38,16 @@ fn ms(n: u64) -> Duration {
 
 const SILENT: Outcome = Outcome::Missed(Miss::Silence);
 
-fn answer(job: &Request) -> Outcome {
-    match job.body {
+fn answer(request: &Request) -> Outcome {
+    match request.body {
         RequestBody::Write(_) => Outcome::Confirmed,
         _ => Outcome::Answered(Data::Registers(vec![0])),
     }
 }
 
 /// Returns the value that the request writes to a register, if it writes one.
-fn written(job: &Request) -> Option<u16> {
-    match &job.body {
+fn written(request: &Request) -> Option<u16> {
+    match &request.body {
         RequestBody::Write(write) => match write.entries {
             Entries::Register(value) => Some(value),
             _ => None,
@@ -64,14 +64,14 @@ fn run(
     cost: Duration,
     mut outcome: impl FnMut(&Request) -> Outcome,
 ) -> Vec<Request> {
-    let mut jobs = Vec::new();
+    let mut requests = Vec::new();
     while *now < end {
         match s.next(*now) {
-            Next::Run(job) => {
+            Next::Run(request) => {
                 *now = *now + cost;
-                let outcome = outcome(&job);
-                s.done(*now, &job, &outcome);
-                jobs.push(job);
+                let outcome = outcome(&request);
+                s.done(*now, &request, &outcome);
+                requests.push(request);
             }
             Next::NotBefore(at, why) => {
                 assert!(at > *now, "{why}");
@@ -80,7 +80,7 @@ fn run(
             Next::Idle => panic!("idle"),
         }
     }
-    jobs
+    requests
 }
 
 fn ends(s: &mut Schedule) -> Vec<(CommandId, End)> {
@@ -94,11 +94,11 @@ fn a_command_goes_before_every_read_and_its_end_is_told_once() {
     let first = s.command(now, set(1, 5)).unwrap();
     let second = s.command(now, set(2, 6)).unwrap();
     let end = now + ms(5000);
-    let jobs = run(&mut s, &mut now, end, ms(20), answer);
-    assert_eq!(written(&jobs[0]), Some(5));
-    assert_eq!(written(&jobs[1]), Some(6));
-    assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 2);
-    assert!(jobs.iter().filter(|j| !j.is_command()).count() >= 15);
+    let requests = run(&mut s, &mut now, end, ms(20), answer);
+    assert_eq!(written(&requests[0]), Some(5));
+    assert_eq!(written(&requests[1]), Some(6));
+    assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 2);
+    assert!(requests.iter().filter(|j| !j.is_command()).count() >= 15);
     let told = [(first, End::Confirmed), (second, End::Confirmed)];
     assert_eq!(ends(&mut s), told);
 }
@@ -118,13 +118,15 @@ fn each_end_is_what_happened() {
         let mut now = Mono::START;
         let id = s.command(now, set(0, 5)).unwrap();
         let until = now + ms(30_000);
-        let jobs = run(&mut s, &mut now, until, ms(20), |job| match job.body {
-            RequestBody::Write(_) => outcome.clone(),
-            _ => answer(job),
+        let requests = run(&mut s, &mut now, until, ms(20), |request| {
+            match request.body {
+                RequestBody::Write(_) => outcome.clone(),
+                _ => answer(request),
+            }
         });
         assert_eq!(ends(&mut s), [(id, end)]);
         // Whatever the outcome, the command was sent once.
-        assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
+        assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 1);
     }
 }
 
@@ -152,19 +154,19 @@ fn what_cannot_be_sent_is_refused_at_once() {
 fn a_silent_devices_commands_fail_and_hold_up_nobody() {
     let mut s = line_of(serial(9600), 2, 1000);
     let mut now = Mono::START;
-    let dead = |job: &Request| match job.device.0 {
+    let dead = |request: &Request| match request.device.0 {
         0 => SILENT,
-        _ => answer(job),
+        _ => answer(request),
     };
     let end = now + ms(3000);
     run(&mut s, &mut now, end, ms(20), dead);
     let to_the_dead = s.command(now, set(0, 5)).unwrap();
     let to_the_living = s.command(now, set(1, 6)).unwrap();
-    let Next::Run(job) = s.next(now) else {
+    let Next::Run(request) = s.next(now) else {
         panic!("waits")
     };
-    assert_eq!((job.device, written(&job)), (DeviceId(1), Some(6)));
-    s.done(now + ms(20), &job, &Outcome::Confirmed);
+    assert_eq!((request.device, written(&request)), (DeviceId(1), Some(6)));
+    s.done(now + ms(20), &request, &Outcome::Confirmed);
     let told = [
         (to_the_dead, End::Refused(Refused::Silent)),
         (to_the_living, End::Confirmed),
@@ -181,20 +183,23 @@ fn a_silence_that_has_just_begun_is_confirmed_first() {
     // One reply is lost; the next reply comes.
     let mut lost = 1;
     let id = loop {
-        let Next::Run(job) = s.next(now) else {
+        let Next::Run(request) = s.next(now) else {
             now = now + ms(10);
             continue;
         };
         now = now + ms(500);
-        s.done(now, &job, &SILENT);
+        s.done(now, &request, &SILENT);
         break s.command(now, set(0, 5)).unwrap();
     };
     let end = now + ms(8000);
-    let jobs = run(&mut s, &mut now, end, ms(20), |job| {
+    let requests = run(&mut s, &mut now, end, ms(20), |request| {
         lost += 1;
-        answer(job)
+        answer(request)
     });
-    assert!(!jobs[0].is_command(), "it is asked whether it lives first");
+    assert!(
+        !requests[0].is_command(),
+        "it is asked whether it lives first"
+    );
     assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
 }
 
@@ -208,11 +213,11 @@ fn a_write_whose_like_may_still_be_confirmed_waits_for_another_reply() {
     let second = s.command(now, set(0, 5)).unwrap();
     let mut seen = Vec::new();
     let end = now + ms(8000);
-    run(&mut s, &mut now, end, ms(20), |job| {
-        seen.push(job.is_command());
+    run(&mut s, &mut now, end, ms(20), |request| {
+        seen.push(request.is_command());
         match seen.iter().filter(|c| **c).count() {
-            1 if job.is_command() => SILENT,
-            _ => answer(job),
+            1 if request.is_command() => SILENT,
+            _ => answer(request),
         }
     });
     let at = seen.iter().position(|c| *c).unwrap();
@@ -237,8 +242,8 @@ fn what_has_waited_too_long_is_not_sent() {
     // Noise does not count as a miss of the unit, so the unit is not tried again either.
     let garbled = |_: &Request| Outcome::Missed(Miss::Garbled);
     let end = now + PATIENCE + ms(1000);
-    let jobs = run(&mut s, &mut now, end, ms(20), garbled);
-    assert_eq!(jobs.iter().filter(|j| j.is_command()).count(), 1);
+    let requests = run(&mut s, &mut now, end, ms(20), garbled);
+    assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 1);
     let told = ends(&mut s);
     assert_eq!(told[1], (late, End::Refused(Refused::TooLate)));
     assert!(now.since(gave) >= PATIENCE);
@@ -252,7 +257,7 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
         .map(|i| s.command(now, set(i % 2, 0)).unwrap())
         .collect();
     // The command is handed out, and the line is lost before the command was sent.
-    assert!(matches!(s.next(now), Next::Run(job) if job.is_command()));
+    assert!(matches!(s.next(now), Next::Run(request) if request.is_command()));
     s.lost();
     let down = End::Refused(Refused::LineDown);
     let told: BTreeSet<_> = ends(&mut s)
@@ -265,8 +270,8 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
     assert_eq!(told, ids.into_iter().collect());
     s.reopened(now);
     let end = now + ms(3000);
-    let jobs = run(&mut s, &mut now, end, ms(20), answer);
-    assert!(jobs.iter().all(|j| !j.is_command()));
+    let requests = run(&mut s, &mut now, end, ms(20), answer);
+    assert!(requests.iter().all(|j| !j.is_command()));
 }
 
 proptest! {
@@ -292,17 +297,17 @@ proptest! {
                 given += 1;
             }
             match s.next(now) {
-                Next::Run(job) => {
-                    let cost = ms(if job.is_command() { write } else { read });
+                Next::Run(request) => {
+                    let cost = ms(if request.is_command() { write } else { read });
                     now = now + cost;
-                    match written(&job) {
+                    match written(&request) {
                         Some(n) => {
                             prop_assert!(sent.insert(n), "sent twice");
                             writing += cost;
                         }
                         None => reading += cost,
                     }
-                    s.done(now, &job, &answer(&job));
+                    s.done(now, &request, &answer(&request));
                 }
                 Next::NotBefore(at, why) => {
                     prop_assert!(at > now, "{}", why);
@@ -342,10 +347,10 @@ proptest! {
             let end = now + ms(gap);
             run(&mut s, &mut now, end, ms(15), answer);
             let id = s.command(now, set(device % devices, n as u16)).unwrap();
-            let Next::Run(job) = s.next(now) else { panic!("waits") };
-            prop_assert_eq!(written(&job), Some(n as u16));
+            let Next::Run(request) = s.next(now) else { panic!("waits") };
+            prop_assert_eq!(written(&request), Some(n as u16));
             now = now + ms(15);
-            s.done(now, &job, &Outcome::Confirmed);
+            s.done(now, &request, &Outcome::Confirmed);
             prop_assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
         }
     }

@@ -103,7 +103,7 @@ fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
         missed: 3,
         quiet: Duration::from_millis(10_200),
     };
-    let notice = crate::cloud::Notice::LoggedOut {
+    let notice = crate::cloud::CloudLogEvent::LoggedOut {
         devices: vec![DeviceId(0)],
         names: "one".into(),
         online: 0,

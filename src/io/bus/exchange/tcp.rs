@@ -9,7 +9,7 @@ use crate::field::modbus::tcp::Stream;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
-use super::{BABBLE, Ended, Exchange, LATE_BITES, Lost, Speech, lost};
+use super::{BABBLE, Ended, Exchange, Framer, LATE_BITES, Lost, lost};
 
 /// How long no more bytes must follow until a reply with an uncertain end counts. What one peer
 /// sends at once arrives together, unless a segment was lost.
@@ -19,16 +19,16 @@ pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 const STRAYED: u32 = 3;
 
 impl Exchange {
-    pub(super) async fn run_tcp(&mut self, job: &Request) -> Result<Ended, Lost> {
-        self.rest(job.turnaround).await?;
-        let mut heard = self.heard();
+    pub(super) async fn run_tcp(&mut self, request: &Request) -> Result<Ended, Lost> {
+        self.rest(request.turnaround).await?;
+        let mut traffic = self.traffic();
         let Some(stream) = self.stream() else {
             return Err(no_stream());
         };
-        let request = stream.send(job.call().ok_or_else(not_carried)?);
-        let sent = self.send(&request, job.timeout).await?;
-        let reply = self.await_reply(sent + job.timeout).await?;
-        let meanwhile = self.heard();
+        let frame = stream.send(request.call().ok_or_else(not_carried)?);
+        let sent = self.send(&frame, request.timeout).await?;
+        let reply = self.await_reply(sent + request.timeout).await?;
+        let meanwhile = self.traffic();
         let turnaround = reply.is_some().then(|| self.last_byte.since(sent));
         let outcome = match reply {
             Some(Reply::Stranger) => meanwhile
@@ -47,8 +47,8 @@ impl Exchange {
         if self.strayed >= STRAYED {
             return Err(self.out_of_step());
         }
-        heard.add(meanwhile);
-        Ok(self.ended(outcome, heard, turnaround))
+        traffic.add(meanwhile);
+        Ok(self.ended(outcome, traffic, turnaround))
     }
 
     /// Reads what came meanwhile, and gives the unit its rest since the last byte. Reading is
@@ -83,15 +83,15 @@ impl Exchange {
                 Err(e) => return Err(lost(&e, true)),
             };
             is_news = read.is_some();
-            let Speech::Tcp(stream) = &mut self.speech else {
+            let Framer::Tcp(stream) = &mut self.framer else {
                 return Err(no_stream());
             };
-            let settled = match read {
+            let completed = match read {
                 Some(n) => stream.push(&self.buffer[..n]),
                 None => stream.silence(),
             };
-            if let Some(settled) = settled.into_iter().next() {
-                return Ok(Some(settled.reply));
+            if let Some(completed) = completed.into_iter().next() {
+                return Ok(Some(completed.reply));
             }
             late += u32::from(self.clock.now().mono >= deadline);
             if late > 0 && (read.is_none() || late > LATE_BITES) {
@@ -103,9 +103,9 @@ impl Exchange {
     }
 
     fn stream(&mut self) -> Option<&mut Stream> {
-        match &mut self.speech {
-            Speech::Tcp(stream) => Some(stream),
-            Speech::Plain(..) => None,
+        match &mut self.framer {
+            Framer::Tcp(stream) => Some(stream),
+            Framer::Serial(..) => None,
         }
     }
 

@@ -80,12 +80,12 @@ impl Port {
             let now = self.clock.now().mono;
             self.report.load(now).await?;
             let until = match self.next(now) {
-                Next::Run(job) => {
-                    self.in_hand.push_back((job, None));
+                Next::Run(request) => {
+                    self.in_hand.push_back((request, None));
                     return Ok(());
                 }
-                Next::NotBefore(at, _) => at.min(now + BREATH),
-                Next::Idle => now + BREATH,
+                Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
+                Next::Idle => now + MAX_IDLE,
             };
             let until = until.min(self.report.load_due());
             tokio::select! {
@@ -101,7 +101,7 @@ impl Port {
     async fn open(&mut self) -> Result<Exchange, HubGone> {
         loop {
             self.heartbeat.beat();
-            let opening = self.opener.open(&self.manners);
+            let opening = self.opener.open(&self.port_spec);
             let opened = tokio::select! {
                 biased;
                 opened = self.heartbeat.during(&self.clock, LONGEST_OPEN, opening) => opened,
@@ -124,9 +124,9 @@ impl Port {
                     if self.proven {
                         self.available().await?;
                     }
-                    let line = &self.manners.line;
-                    let manners = LineSettings::of(&self.manners.name, line);
-                    self.tap.line(&self.clock, Line::Open(manners));
+                    let line = &self.port_spec.line;
+                    let settings = LineSettings::of(&self.port_spec.name, line);
+                    self.tap.line(&self.clock, Line::Open(settings));
                     let tap = self.tap.clone();
                     let number = self.number;
                     let exchange = Exchange::new(opened.line, line, self.clock, tap, number);
@@ -197,7 +197,7 @@ impl Port {
         let devices = self.spec.devices_on(self.report.port());
         devices
             .filter_map(|(_, device)| device.response_timeout)
-            .fold(self.manners.response_timeout, Duration::max)
+            .fold(self.port_spec.response_timeout, Duration::max)
     }
 
     /// Whether a connection that was in use was closed while nothing was outstanding.
@@ -210,7 +210,7 @@ impl Port {
     }
 
     pub(super) const fn is_tcp(&self) -> bool {
-        matches!(self.manners.line, LineSpec::Tcp(_))
+        matches!(self.port_spec.line, LineSpec::Tcp(_))
     }
 
     /// Whether the connection may be half dead: all devices that were asked for a while gave no

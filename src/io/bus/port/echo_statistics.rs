@@ -1,8 +1,8 @@
 //! Tracks our own bytes: whether they come back, and whether they should.
 
 use crate::base::{Echoes, Mono, PortId, RateLimit};
-use crate::field::diagnostics::events::Notice;
-use crate::field::receiver::Heard;
+use crate::field::diagnostics::events::FieldLogEvent;
+use crate::field::receiver::OtherTraffic;
 
 /// The echoes that were heard, and which of them were reported.
 #[derive(Debug, Default)]
@@ -18,24 +18,24 @@ impl EchoStatistics {
         &mut self,
         port: PortId,
         now: Mono,
-        heard: &Heard,
-    ) -> impl Iterator<Item = Notice> + use<> {
+        traffic: &OtherTraffic,
+    ) -> impl Iterator<Item = FieldLogEvent> + use<> {
         let sum = &mut self.since;
-        sum.expected = sum.expected.saturating_add(heard.expected_echoes);
-        sum.unexpected = sum.unexpected.saturating_add(heard.echoes);
-        sum.missed = sum.missed.saturating_add(heard.missed_echoes);
-        let first = heard.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
-        let missed = u64::from(heard.missed_echoes);
+        sum.expected = sum.expected.saturating_add(traffic.expected_echoes);
+        sum.unexpected = sum.unexpected.saturating_add(traffic.echoes);
+        sum.missed = sum.missed.saturating_add(traffic.missed_echoes);
+        let first = traffic.echoes > 0 && !std::mem::replace(&mut self.told_heard, true);
+        let missed = u64::from(traffic.missed_echoes);
         let times = (missed > 0).then(|| self.missed.hit(now, missed)).flatten();
-        let unasked = first.then_some(Notice::EchoHeard { port });
-        let lacking = times.map(|times| Notice::EchoMissed { port, times });
+        let unasked = first.then_some(FieldLogEvent::EchoHeard { port });
+        let lacking = times.map(|times| FieldLogEvent::EchoMissed { port, times });
         unasked.into_iter().chain(lacking)
     }
 
     /// Returns the missed echoes that were not reported and are due now.
-    pub(super) fn settle(&mut self, port: PortId, now: Mono) -> Option<Notice> {
-        let times = self.missed.settle(now)?.untold;
-        Some(Notice::EchoMissed { port, times })
+    pub(super) fn take_due(&mut self, port: PortId, now: Mono) -> Option<FieldLogEvent> {
+        let times = self.missed.take_due(now)?.untold;
+        Some(FieldLogEvent::EchoMissed { port, times })
     }
 
     /// Returns the echoes since the last call, if there were any.

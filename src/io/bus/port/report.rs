@@ -14,15 +14,15 @@ use crate::base::{
 };
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
-use crate::field::diagnostics::events::{Heaviest, Notice};
+use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
-use crate::field::dlt645::ask::Wish;
+use crate::field::dlt645::ask::MeterOperation;
 use crate::field::modbus::in_flight::Fault;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
 use crate::field::plan::holes::speaks_of_addresses;
 use crate::field::polled_device::liveness_evidence;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::bus::bus_monitor::BusMonitor;
@@ -64,7 +64,7 @@ pub(super) struct Report {
     told_held_back: bool,
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
-    crowds: EventGrouping<Notice>,
+    grouping: EventGrouping<FieldLogEvent>,
     twins: DuplicateAddresses,
     /// The load that is reported every few seconds.
     load: Load,
@@ -93,7 +93,7 @@ impl Report {
             echo_statistics: EchoStatistics::default(),
             told_held_back: false,
             troubles: Troubles::default(),
-            crowds: EventGrouping::of_port(port),
+            grouping: EventGrouping::of_port(port),
             twins: DuplicateAddresses::default(),
             load: Load::new(clock.now().mono),
         }
@@ -112,7 +112,8 @@ impl Report {
     /// Reports that the port is open.
     pub(super) async fn up(&mut self, now: Mono, failed: u32) -> Result<(), HubGone> {
         let port = self.port;
-        self.journal.tell(&Notice::PortOpened { port, failed });
+        self.journal
+            .tell(&FieldLogEvent::PortOpened { port, failed });
         self.unavailable = RateLimit::default();
         self.load.opened(now);
         self.told = Some(Told::Up);
@@ -130,10 +131,10 @@ impl Report {
         next: Duration,
     ) -> Result<(), HubGone> {
         let port = self.port;
-        self.tell_crowds(now);
+        self.tell_groups(now);
         if self.unavailable.hit(now, 1).is_some() {
             let line = self.spec.port(port).map(|p| p.line.to_string());
-            self.journal.tell(&Notice::PortUnavailable {
+            self.journal.tell(&FieldLogEvent::PortUnavailable {
                 port,
                 what: line.unwrap_or_default(),
                 opened,
@@ -154,33 +155,37 @@ impl Report {
         let port = self.port;
         why.clone_into(&mut self.lost);
         if let Some(times) = self.losses.hit(now, 1) {
-            self.journal.tell(&Notice::PortLost { port, why, times });
+            self.journal
+                .tell(&FieldLogEvent::PortLost { port, why, times });
         }
     }
 
     /// Reports that the server does not stand several requests in flight.
     pub(super) fn one_at_a_time(&self, fault: Fault) {
         let port = self.port;
-        self.journal.tell(&Notice::OneAtATime { port, fault });
+        self.journal
+            .tell(&FieldLogEvent::OneAtATime { port, fault });
     }
 
     /// Reports that the line's settings are not those that were asked for.
     pub(super) fn differs(&self, what: String) {
         let port = self.port;
-        self.journal.tell(&Notice::SettingsDiffer { port, what });
+        self.journal
+            .tell(&FieldLogEvent::SettingsDiffer { port, what });
     }
 
     /// Reports that the adapter passes received bytes on late.
     pub(super) fn held_back(&mut self, wait: Duration) {
         let port = self.port;
         if !std::mem::replace(&mut self.told_held_back, true) {
-            self.journal.tell(&Notice::BytesHeldBack { port, wait });
+            self.journal
+                .tell(&FieldLogEvent::BytesHeldBack { port, wait });
         }
     }
 
     /// Notes that our own bytes came back, or did not when they should.
-    pub(super) fn own_echoes(&mut self, now: Mono, heard: &Heard) {
-        for notice in self.echo_statistics.note(self.port, now, heard) {
+    pub(super) fn own_echoes(&mut self, now: Mono, traffic: &OtherTraffic) {
+        for notice in self.echo_statistics.note(self.port, now, traffic) {
             self.journal.tell(&notice);
         }
     }
@@ -189,7 +194,7 @@ impl Report {
     pub(super) fn strained(&self, strain: &Overload) {
         let port = self.port;
         self.journal.tell(&match strain {
-            Overload::Over { priority } => Notice::IntervalsKept {
+            Overload::Over { priority } => FieldLogEvent::IntervalsKept {
                 port,
                 priority: *priority,
             },
@@ -198,7 +203,7 @@ impl Report {
                 factor,
                 load,
                 heaviest,
-            } => Notice::IntervalsStretched {
+            } => FieldLogEvent::IntervalsStretched {
                 port,
                 priority: *priority,
                 factor: *factor,
@@ -234,15 +239,16 @@ impl Report {
         for notice in self.troubles.sweep(now) {
             self.tell_or_gather(now, notice);
         }
-        if let Some(sum) = self.losses.settle(now) {
+        if let Some(sum) = self.losses.take_due(now) {
             let (port, times) = (self.port, sum.untold);
             let why = self.lost.clone();
-            self.journal.tell(&Notice::PortLost { port, why, times });
+            self.journal
+                .tell(&FieldLogEvent::PortLost { port, why, times });
         }
-        if let Some(notice) = self.echo_statistics.settle(self.port, now) {
+        if let Some(notice) = self.echo_statistics.take_due(self.port, now) {
             self.journal.tell(&notice);
         }
-        self.tell_crowds(now);
+        self.tell_groups(now);
         let (permille, count) = self.load.take(now);
         let port = self.port;
         if let Some(echoes) = self.echo_statistics.since_last() {
@@ -257,21 +263,21 @@ impl Report {
     /// Reports the end of a transaction.
     pub(super) async fn polled(
         &mut self,
-        job: &Request,
+        request: &Request,
         ended: &Ended,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
-        if job.probe().is_some() {
+        if request.probe().is_some() {
             self.load.probed();
         }
-        self.complain(job, ended);
-        self.suspect(job.device, evidence);
-        let (readings, refused) = self.readings(job, ended);
+        self.complain(request, ended);
+        self.suspect(request.device, evidence);
+        let (readings, refused) = self.readings(request, ended);
         self.tap.say(&self.clock, || {
-            self.verdict(job, ended, &readings, &refused)
+            self.verdict(request, ended, &readings, &refused)
         });
         self.tell(FieldEvent::Polled {
-            device: job.device,
+            device: request.device,
             at: ended.at,
             evidence,
             readings,
@@ -282,7 +288,7 @@ impl Report {
             return Ok(());
         }
         self.tell(FieldEvent::NoValue {
-            device: job.device,
+            device: request.device,
             at: ended.at,
             points: refused,
         })
@@ -296,14 +302,15 @@ impl Report {
         }
         let place = self.spec.device(device).and_then(DeviceSpec::place);
         if let Some(place) = place {
-            self.journal.tell(&Notice::UnitTwice { device, place });
+            self.journal
+                .tell(&FieldLogEvent::UnitTwice { device, place });
         }
     }
 
     /// Reports that the line was lost before the reply came.
     pub(super) async fn cut_off(
         &mut self,
-        job: &Request,
+        request: &Request,
         at: Now,
         evidence: Evidence,
     ) -> Result<(), HubGone> {
@@ -312,9 +319,9 @@ impl Report {
             at,
             turnaround: None,
             passed_by: Default::default(),
-            heard: Default::default(),
+            traffic: Default::default(),
         };
-        self.polled(job, &ended, evidence).await
+        self.polled(request, &ended, evidence).await
     }
 
     /// Reports that a reply of this device came after its request had been given up.
@@ -336,12 +343,12 @@ impl Report {
     /// Returns how the transaction ended, with names, for the listeners.
     fn verdict(
         &self,
-        job: &Request,
+        request: &Request,
         ended: &Ended,
         readings: &[Reading],
         refused: &Refused,
     ) -> What {
-        let points = self.spec.device(job.device).map(|d| &d.profile.points);
+        let points = self.spec.device(request.device).map(|d| &d.profile.points);
         let point = |index: u16| {
             let point = points.and_then(|all| all.get(usize::from(index)));
             point.map_or_else(String::new, |p| p.id.clone())
@@ -351,8 +358,8 @@ impl Report {
             .iter()
             .map(|(p, why)| (point(*p), (*why).to_owned()));
         What::Verdict {
-            device: self.name(job.device),
-            verdict: Verdict::of(&ended.outcome, job.trusted),
+            device: self.name(request.device),
+            verdict: Verdict::of(&ended.outcome, request.trusted),
             turnaround: ended.turnaround,
             values: values.collect(),
             without: without.collect(),
@@ -365,23 +372,23 @@ impl Report {
     }
 
     /// Returns the values of the reply, and the points for which it held none.
-    fn readings(&mut self, job: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
+    fn readings(&mut self, request: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
         let Outcome::Answered(data) = &ended.outcome else {
             return (Vec::new(), Vec::new());
         };
         let spec = Arc::clone(&self.spec);
-        let Some(device) = spec.device(job.device).filter(|_| job.trusted) else {
+        let Some(device) = spec.device(request.device).filter(|_| request.trusted) else {
             return (Vec::new(), Vec::new());
         };
-        let mut readings = Vec::with_capacity(job.points.len());
+        let mut readings = Vec::with_capacity(request.points.len());
         let mut refused = Vec::new();
-        for index in &job.points {
+        for index in &request.points {
             let Some(point) = device.profile.points.get(usize::from(*index)) else {
                 continue;
             };
-            match decode(point, &job.address, data) {
+            match decode(point, &request.address, data) {
                 Ok(value) => readings.push(Reading {
-                    device: job.device,
+                    device: request.device,
                     point: *index,
                     value,
                     at: ended.at,
@@ -390,30 +397,30 @@ impl Report {
                     refused.push((*index, why.words()));
                     let trouble = Trouble::NoValue { point: *index, why };
                     let name = || format!("point {}", point.id);
-                    self.trouble(ended.at.mono, job.device, trouble, name);
+                    self.trouble(ended.at.mono, request.device, trouble, name);
                 }
             }
         }
         (readings, refused)
     }
 
-    fn complain(&mut self, job: &Request, ended: &Ended) {
+    fn complain(&mut self, request: &Request, ended: &Ended) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
-            Outcome::Missed(Miss::Foreign) if ended.heard.other_id.is_some() => Trouble::OtherId,
+            Outcome::Missed(Miss::Foreign) if ended.traffic.other_id.is_some() => Trouble::OtherId,
             // A device may well refuse a probe of another table.
-            Outcome::Exception(_) if job.is_fence() => return,
+            Outcome::Exception(_) if request.is_fence() => return,
             // The sender of the command is told.
-            Outcome::Exception(_) if job.is_command() => return,
+            Outcome::Exception(_) if request.is_command() => return,
             // It takes more than one request to find out what such a code means.
-            Outcome::Exception(code) if job.is_whole() && speaks_of_addresses(*code) => return,
+            Outcome::Exception(code) if request.is_whole() && speaks_of_addresses(*code) => return,
             // This is reported as a finding.
-            Outcome::Refused(word) if job.is_whole() && word.says_no_such_datum() => return,
-            Outcome::Refused(_) if job.is_fence() => return,
+            Outcome::Refused(word) if request.is_whole() && word.says_no_such_datum() => return,
+            Outcome::Refused(_) if request.is_fence() => return,
             Outcome::Refused(word) => Trouble::Declines(*word),
             Outcome::Exception(code) => {
                 let code = *code;
-                match &job.address {
+                match &request.address {
                     BlockAddress::Modbus(range) => Trouble::Refuses {
                         code,
                         table: range.table,
@@ -432,29 +439,33 @@ impl Report {
             Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
-        let other_id = ended.heard.other_id;
-        self.trouble(now, job.device, trouble, || match (trouble, &job.body) {
-            (Trouble::Refuses { .. }, _) => String::new(),
-            (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
-                format!("transaction id {} instead of {}", id.seen, id.wanted)
-            }),
-            (_, RequestBody::Modbus(ask)) => format!(
-                "function {}, {} from address {}",
-                ask.function(),
-                ask.count,
-                ask.start
-            ),
-            (_, RequestBody::Write(write)) => format!(
-                "function {}, {} from address {}",
-                write.entries.function(),
-                EntryRange::written(write).count,
-                write.start
-            ),
-            (_, RequestBody::Meter(ask)) => match &ask.wish {
-                Wish::Read { id, .. } | Wish::Follow { id, .. } => format!("datum {id}"),
-                Wish::ReadAddress | Wish::Write { .. } => String::new(),
-            },
-            (_, RequestBody::Raw(question)) => format!("request {}", question.name),
+        let other_id = ended.traffic.other_id;
+        self.trouble(now, request.device, trouble, || {
+            match (trouble, &request.body) {
+                (Trouble::Refuses { .. }, _) => String::new(),
+                (Trouble::OtherId, _) => other_id.map_or_else(String::new, |id| {
+                    format!("transaction id {} instead of {}", id.seen, id.wanted)
+                }),
+                (_, RequestBody::Modbus(ask)) => format!(
+                    "function {}, {} from address {}",
+                    ask.function(),
+                    ask.count,
+                    ask.start
+                ),
+                (_, RequestBody::Write(write)) => format!(
+                    "function {}, {} from address {}",
+                    write.entries.function(),
+                    EntryRange::written(write).count,
+                    write.start
+                ),
+                (_, RequestBody::Meter(ask)) => match &ask.operation {
+                    MeterOperation::Read { id, .. } | MeterOperation::Follow { id, .. } => {
+                        format!("datum {id}")
+                    }
+                    MeterOperation::ReadAddress | MeterOperation::Write { .. } => String::new(),
+                },
+                (_, RequestBody::Raw(question)) => format!("request {}", question.name),
+            }
         });
     }
 
@@ -472,22 +483,22 @@ impl Report {
 
     /// Reports the trouble at once or gathers it: a bad cable is a trouble of all devices on
     /// it, so three are named singly and the others together.
-    fn tell_or_gather(&mut self, now: Mono, notice: Notice) {
-        if let Some(notice) = self.crowds.admit(now, notice) {
+    fn tell_or_gather(&mut self, now: Mono, notice: FieldLogEvent) {
+        if let Some(notice) = self.grouping.admit(now, notice) {
             self.journal.tell(&notice);
         }
     }
 
-    fn tell_crowds(&mut self, now: Mono) {
-        while let Some(told) = self.crowds.due(now) {
-            self.tell_crowd(&told);
+    fn tell_groups(&mut self, now: Mono) {
+        while let Some(told) = self.grouping.due(now) {
+            self.tell_group(&told);
         }
     }
 
-    fn tell_crowd(&self, told: &Gathered<Notice>) {
+    fn tell_group(&self, told: &Gathered<FieldLogEvent>) {
         match told {
             Gathered::One(notice) => self.journal.tell(notice),
-            Gathered::Many(crowd) => self.journal.tell(crowd),
+            Gathered::Many(group) => self.journal.tell(group),
         }
     }
 
@@ -500,8 +511,8 @@ impl Report {
 impl Drop for Report {
     /// Reports what has been gathered, whatever ends the task: nothing follows.
     fn drop(&mut self) {
-        for told in self.crowds.all(self.clock.now().mono) {
-            self.tell_crowd(&told);
+        for told in self.grouping.all(self.clock.now().mono) {
+            self.tell_group(&told);
         }
     }
 }

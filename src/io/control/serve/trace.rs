@@ -5,7 +5,7 @@ use tokio::io::AsyncReadExt;
 use super::{Client, Gone};
 use crate::control::{Answer, Kind};
 use crate::io::bus::bus_monitor::{BusMonitors, Listener, NotMonitored};
-use crate::trace::Seen;
+use crate::trace::TraceEvent;
 
 /// How many events are written at once, if that many wait.
 const AT_ONCE: usize = 64;
@@ -22,13 +22,13 @@ impl Client<'_> {
             Err(why) => {
                 let kind = match why {
                     NotMonitored::Unknown { .. } => Kind::Unknown,
-                    NotMonitored::Crowded => Kind::Busy,
+                    NotMonitored::TooManyListeners => Kind::Busy,
                 };
                 return Ok(Err(Answer::error(kind, why.to_string())));
             }
         };
         let mut more = [0];
-        self.seat.watches(self.clock.now().mono);
+        self.slot.watches(self.clock.now().mono);
         loop {
             let seen = tokio::select! {
                 biased;
@@ -48,7 +48,7 @@ impl Client<'_> {
 }
 
 /// Returns the lines of this event and the events that wait behind it.
-fn lines(first: Seen, listener: &mut Listener) -> Result<String, Gone> {
+fn lines(first: TraceEvent, listener: &mut Listener) -> Result<String, Gone> {
     let mut lines = line(&first)?;
     for _ in 1..AT_ONCE {
         let Some(seen) = listener.try_next() else {
@@ -59,7 +59,7 @@ fn lines(first: Seen, listener: &mut Listener) -> Result<String, Gone> {
     Ok(lines)
 }
 
-fn line(seen: &Seen) -> Result<String, Gone> {
+fn line(seen: &TraceEvent) -> Result<String, Gone> {
     let answer = serde_json::to_value(seen).map(Answer::Seen);
     answer.and_then(|a| a.line()).map_err(|_| Gone)
 }

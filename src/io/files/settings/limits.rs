@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
-use crate::config::{Place, Problem, Severity};
+use crate::config::{Problem, Severity, SourcePosition};
 use crate::io::system::headroom;
 use crate::io::system::headroom::BLOCKING;
 use crate::spec::{LineSpec, Spec};
@@ -175,7 +175,7 @@ impl Limits {
 }
 
 /// Returns what is wrong with the configuration under these limits.
-pub(super) fn check(spec: &Spec, places: &[Place], limits: &Limits) -> Vec<Problem> {
+pub(super) fn check(spec: &Spec, positions: &[SourcePosition], limits: &Limits) -> Vec<Problem> {
     let all = Needs::of(spec, spec.ports.len());
     let serial = spec
         .ports
@@ -187,7 +187,7 @@ pub(super) fn check(spec: &Spec, places: &[Place], limits: &Limits) -> Vec<Probl
     let mut problems = Vec::new();
     if let Some(most) = tasks.filter(|most| all.tasks > *most) {
         problems.push(problem(
-            places,
+            positions,
             first(spec, |needs| needs.tasks > most),
             format!(
                 "{serial} serial ports, each with a thread of its own: {} threads in all",
@@ -202,7 +202,7 @@ pub(super) fn check(spec: &Spec, places: &[Place], limits: &Limits) -> Vec<Probl
     }
     if let Some(most) = files.filter(|most| all.files > *most) {
         problems.push(problem(
-            places,
+            positions,
             first(spec, |needs| needs.files > most),
             format!(
                 "{serial} serial ports and {over} over TCP: {} open files in all",
@@ -230,14 +230,20 @@ const fn roomy(needed: u64) -> u64 {
     (needed + needed / 8).next_multiple_of(64)
 }
 
-fn problem(places: &[Place], port: usize, said: String, wanted: String, hint: String) -> Problem {
-    let place = places.get(port);
+fn problem(
+    positions: &[SourcePosition],
+    port: usize,
+    said: String,
+    wanted: String,
+    hint: String,
+) -> Problem {
+    let position = positions.get(port);
     Problem {
         severity: Severity::Error,
-        file: place.map(|p| p.file.clone()).unwrap_or_default(),
-        line: place.map(|p| p.line).unwrap_or_default(),
-        column: place.map(|p| p.column).unwrap_or_default(),
-        path: place.map(|p| p.path.clone()).unwrap_or_default(),
+        file: position.map(|p| p.file.clone()).unwrap_or_default(),
+        line: position.map(|p| p.line).unwrap_or_default(),
+        column: position.map(|p| p.column).unwrap_or_default(),
+        path: position.map(|p| p.path.clone()).unwrap_or_default(),
         said,
         wanted,
         hint: Some(hint),
@@ -315,20 +321,20 @@ mod tests {
     fn a_configuration_that_needs_more_than_there_is_says_how_much() {
         let mut spec = installation(tcp(), Vec::new());
         spec.ports = vec![tcp(), serial(9600), serial(9600), tcp()];
-        let place = |line| Place {
+        let position = |line| SourcePosition {
             file: "gateway.yaml".into(),
             line,
             column: 1,
             path: String::new(),
         };
-        let places: Vec<_> = (1..=4).map(place).collect();
+        let positions: Vec<_> = (1..=4).map(position).collect();
         let told = |tasks, files| {
             let limits = Limits {
                 tasks: Some(tasks),
                 files: Some(files),
                 unit: "gw.service".into(),
             };
-            check(&spec, &places, &limits)
+            check(&spec, &positions, &limits)
         };
         let (tasks, files) = (TASKS + 2, FILES + 2 * FILES_OF_SERIAL + 2 * FILES_OF_TCP);
         assert_eq!(told(tasks, files), []);

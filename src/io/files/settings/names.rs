@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Place, Problem, Severity};
+use crate::config::{Problem, Severity, SourcePosition};
 use crate::spec::{LineSpec, Spec};
 
 /// Where udev keeps names that an adapter has wherever it is plugged in (60-serial.rules).
@@ -14,14 +14,14 @@ pub(super) const BY_ID: &str = "/dev/serial/by-id";
 /// another name, which may be that of another adapter tomorrow.
 pub(super) fn check<'a>(
     spec: &'a Spec,
-    places: &'a [Place],
+    positions: &'a [SourcePosition],
     by_id: &Path,
 ) -> impl Iterator<Item = Problem> + 'a {
     let names = names(by_id);
     spec.ports
         .iter()
-        .zip(places)
-        .filter_map(move |(port, place)| {
+        .zip(positions)
+        .filter_map(move |(port, position)| {
             let LineSpec::Serial(serial) = &port.line else {
                 return None;
             };
@@ -33,10 +33,10 @@ pub(super) fn check<'a>(
             let (_, name) = names.iter().find(|(of, _)| *of == node)?;
             Some(Problem {
             severity: Severity::Warning,
-            file: place.file.clone(),
-            line: place.line,
-            column: place.column,
-            path: place.path.clone(),
+            file: position.file.clone(),
+            line: position.line,
+            column: position.column,
+            path: position.path.clone(),
             said: format!("device: {}", serial.path.display()),
             wanted: format!("device: {}", name.display()),
             hint: Some(

@@ -26,7 +26,7 @@ fn kept(secret: &str) -> Kept {
     let mut kept = Kept::default();
     kept.gateways.insert(
         (pk("a1Gw"), dn("gw-0001")),
-        Earned::Token {
+        IssuedCredential::Token {
             client_id: "c-17".into(),
             token: Secret::new(secret),
         },
@@ -97,7 +97,7 @@ async fn what_is_kept_is_found_again_by_the_next_process() {
     let (secret_store, notice) = SecretStore::open(&state);
     assert_eq!(notice, None);
     assert!(!state.exists(), "nothing is made before there is something");
-    let secret = Earned::Secret(Secret::new("fresh"));
+    let secret = IssuedCredential::Secret(Secret::new("fresh"));
     secret_store
         .keep_gateway(pk("a1Gw"), dn("gw-0001"), secret.clone())
         .await
@@ -226,7 +226,7 @@ async fn a_file_that_can_be_read_after_all_is_used_before_anything_is_written() 
 }
 
 #[tokio::test]
-async fn a_place_where_nothing_can_be_written_is_found_out_by_probing() {
+async fn a_directory_where_nothing_can_be_written_is_found_out_by_probing() {
     let dir = TempDir::new().unwrap();
     let blocked = dir.path().join("a file");
     fs::write(&blocked, "").unwrap();

@@ -9,7 +9,7 @@ fn unregistered() -> Arc<Spec> {
     Arc::new(spec)
 }
 
-fn keeper(secret_store: &SecretStore, spec: &Arc<Spec>) -> SecretWriter {
+fn secret_writer(secret_store: &SecretStore, spec: &Arc<Spec>) -> SecretWriter {
     let journal = Journal::new(spec.clone());
     SecretWriter::new(secret_store.clone(), spec.clone(), journal)
 }
@@ -21,7 +21,7 @@ async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_ot
     let folder = tempfile::tempdir().unwrap();
     let spec = unregistered();
     let (secret_store, _) = SecretStore::open(folder.path());
-    let mut first = keeper(&secret_store, &spec);
+    let mut first = secret_writer(&secret_store, &spec);
     assert_eq!(first.kept(), vec![]);
     first.keep(D, Secret::new("old"));
     first.start(Mono::START, false);
@@ -30,7 +30,7 @@ async fn what_one_life_keeps_the_next_one_knows_unless_the_configuration_says_ot
     first.finish(Clock::system()).await;
 
     let (secret_store, _) = SecretStore::open(folder.path());
-    let mut second = keeper(&secret_store, &spec);
+    let mut second = secret_writer(&secret_store, &spec);
     assert_eq!(second.kept(), vec![(D, Secret::new("new"))]);
     let mut configured = Spec::clone(&spec);
     configured.devices[0].secret = Secret::new("configured");
@@ -52,17 +52,17 @@ async fn what_cannot_be_written_waits_and_is_tried_again() {
     // A file is where the directory should be.
     std::fs::write(&state, "").unwrap();
     let clock = Clock::system();
-    let mut keeper = keeper(&secret_store, &spec);
-    keeper.keep(D, Secret::new("given"));
-    keeper.start(clock.now().mono, false);
-    keeper.written(clock).await;
+    let mut secret_writer = secret_writer(&secret_store, &spec);
+    secret_writer.keep(D, Secret::new("given"));
+    secret_writer.start(clock.now().mono, false);
+    secret_writer.written(clock).await;
     // The secret is used all the same, and the write is not tried again at once.
-    assert_eq!(keeper.kept(), vec![(D, Secret::new("given"))]);
-    keeper.start(clock.now().mono, false);
-    assert!(keeper.under_way.is_none());
+    assert_eq!(secret_writer.kept(), vec![(D, Secret::new("given"))]);
+    secret_writer.start(clock.now().mono, false);
+    assert!(secret_writer.under_way.is_none());
     std::fs::remove_file(&state).unwrap();
-    keeper.start(clock.now().mono + AGAIN, false);
-    keeper.written(clock).await;
+    secret_writer.start(clock.now().mono + AGAIN, false);
+    secret_writer.written(clock).await;
     let (secret_store, _) = SecretStore::open(&state);
     let device = &spec.devices[0];
     let kept = secret_store.device(&device.product_key, &device.device_name);
@@ -76,34 +76,40 @@ async fn before_anybody_registers_it_is_found_out_whether_a_secret_could_be_kept
     std::fs::write(&state, "").unwrap();
     let (secret_store, _) = SecretStore::open(&state);
     let clock = Clock::system();
-    let mut keeper = keeper(&secret_store, &unregistered());
+    let mut secret_writer = secret_writer(&secret_store, &unregistered());
     let now = || clock.now().mono;
-    keeper.start(now(), false);
-    assert!(keeper.under_way.is_none(), "no caller waits for the result");
+    secret_writer.start(now(), false);
+    assert!(
+        secret_writer.under_way.is_none(),
+        "no caller waits for the result"
+    );
     for _ in 0..3 {
-        keeper.start(now(), true);
-        assert!(!keeper.written(clock).await);
-        assert!(!keeper.is_usable(now()));
-        keeper.start(now(), true);
-        assert!(keeper.under_way.is_none(), "not at once again");
+        secret_writer.start(now(), true);
+        assert!(!secret_writer.written(clock).await);
+        assert!(!secret_writer.is_usable(now()));
+        secret_writer.start(now(), true);
+        assert!(secret_writer.under_way.is_none(), "not at once again");
         tokio::time::sleep(AGAIN).await;
     }
     std::fs::remove_file(&state).unwrap();
-    keeper.start(now(), true);
-    assert!(keeper.written(clock).await, "from now on");
-    assert!(keeper.is_usable(now()));
-    keeper.start(now(), true);
-    assert!(keeper.under_way.is_none(), "once is enough for a while");
+    secret_writer.start(now(), true);
+    assert!(secret_writer.written(clock).await, "from now on");
+    assert!(secret_writer.is_usable(now()));
+    secret_writer.start(now(), true);
+    assert!(
+        secret_writer.under_way.is_none(),
+        "once is enough for a while"
+    );
     tokio::time::sleep(PROVEN).await;
-    assert!(!keeper.is_usable(now()), "but not for ever");
-    keeper.start(now(), true);
-    assert!(!keeper.written(clock).await, "as before");
-    assert!(keeper.is_usable(now()));
+    assert!(!secret_writer.is_usable(now()), "but not for ever");
+    secret_writer.start(now(), true);
+    assert!(!secret_writer.written(clock).await, "as before");
+    assert!(secret_writer.is_usable(now()));
     // A write that fails says that no other device may be registered.
     std::fs::remove_dir_all(&state).unwrap();
     std::fs::write(&state, "").unwrap();
-    keeper.keep(D, Secret::new("given"));
-    keeper.start(now(), false);
-    assert!(!keeper.written(clock).await);
-    assert!(!keeper.is_usable(now()));
+    secret_writer.keep(D, Secret::new("given"));
+    secret_writer.start(now(), false);
+    assert!(!secret_writer.written(clock).await);
+    assert!(!secret_writer.is_usable(now()));
 }

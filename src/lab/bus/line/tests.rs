@@ -58,7 +58,7 @@ fn truth(line: &Line, id: u8) -> Vec<u8> {
 }
 
 fn spoil(line: &mut Line, id: u8, fault: Fault) {
-    line.unit_mut(UnitId(id)).unwrap().manners.faults = vec![Chance {
+    line.unit_mut(UnitId(id)).unwrap().behaviour.faults = vec![Chance {
         fault,
         permille: 1000,
     }];
@@ -268,7 +268,7 @@ fn two_units_with_one_address_spoil_each_others_replies() {
         assert!(!heard.windows(alone).any(|w| frame::open(w).is_some()));
         assert_eq!(line.counts().collisions, 1);
         // The next reply is well again.
-        line.unit_mut(UnitId(1)).unwrap().manners.faults.clear();
+        line.unit_mut(UnitId(1)).unwrap().behaviour.faults.clear();
         line.on_bytes(at(2_000_000), &frame::seal(1, READ));
         assert_eq!(listen(&mut line, 3_000_000).len(), alone);
     }
@@ -318,7 +318,7 @@ fn the_same_seed_is_the_same_line() {
     let run = || {
         let mut line = line(19_200);
         for id in 1..=3 {
-            line.unit_mut(UnitId(id)).unwrap().manners = UnitBehaviour {
+            line.unit_mut(UnitId(id)).unwrap().behaviour = UnitBehaviour {
                 jitter: Duration::from_millis(20),
                 faults: vec![
                     Chance {
@@ -355,6 +355,6 @@ fn no_bytes_make_it_panic_or_grow() {
         now += rng.below(5_000);
         while line.poll(at(now)).is_some() {}
     }
-    assert!(line.heard.bytes.len() <= frame::RTU_MAX + 1);
+    assert!(line.burst.bytes.len() <= frame::RTU_MAX + 1);
     assert!(line.senders.len() < 10);
 }

@@ -12,7 +12,7 @@ pub(super) fn answer(address: u8, unit: &mut Unit, now: Now, heard: &[u8]) -> Op
         return None;
     }
     let reply = unit.answer(now, &pdu);
-    if unit.manners.withholds(&reply) {
+    if unit.behaviour.withholds(&reply) {
         return None;
     }
     Some(Answer {

@@ -9,7 +9,7 @@ pub struct Plain {
     /// Requests, to the byte, and their answers.
     pub table: Vec<(Vec<u8>, Vec<u8>)>,
     /// The behaviour of the device.
-    pub manners: UnitBehaviour,
+    pub behaviour: UnitBehaviour,
 }
 
 impl Plain {

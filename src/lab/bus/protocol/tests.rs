@@ -77,13 +77,13 @@ fn a_dead_device_says_nothing_and_a_fault_is_heard() {
     let mut plain = Plain::default();
     plain.set(b"T?\r", b"T=1\r");
     plain.set(b"T?\r", b"T=25.1\r");
-    let with = |manners| {
+    let with = |behaviour| {
         BusProtocol::Plain(Plain {
-            manners,
+            behaviour,
             ..plain.clone()
         })
     };
-    let heard = |manners| says(&mut with(manners), b"T?\r");
+    let heard = |behaviour| says(&mut with(behaviour), b"T?\r");
     assert_eq!(heard(UnitBehaviour::default())[0].bytes, b"T=25.1\r");
     let late = heard(fault(Fault::Late(Duration::from_secs(2))));
     assert_eq!(late[0].after, Duration::from_millis(2005));

@@ -174,7 +174,7 @@ impl Stage {
         if !came_true {
             self.folder.keep();
             let log = self.daemon.log().display();
-            let words = self.daemon.last_words(15);
+            let words = self.daemon.last_output(15);
             self.screen.explain(&format!(
                 "the daemon's log is in {log}; its last lines:\n{words}"
             ));

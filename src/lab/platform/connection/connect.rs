@@ -216,7 +216,7 @@ impl Platform {
             return Err(refused(Some(&device), Some(4), "the signature is wrong"));
         }
         if state != State::Enabled {
-            let code = self.switches.connack_barred;
+            let code = self.switches.connack_disabled;
             let why = "the device is disabled or deleted";
             return Err(refused(Some(&device), Some(code), why));
         }
@@ -264,7 +264,7 @@ impl Platform {
         self.sessions.retain(|device, session| {
             let ended = session.conn == conn;
             if ended && self.lora.contains(device) {
-                self.lingering.insert(device.clone());
+                self.shown_online.insert(device.clone());
             }
             !ended
         });

@@ -204,7 +204,7 @@ impl Platform {
             .iter()
             .map(|device| {
                 let here = self.sessions.get(device).is_some_and(|s| s.conn == conn)
-                    || self.lingering.contains(device);
+                    || self.shown_online.contains(device);
                 (
                     device.clone(),
                     if here { Code::OK } else { Code::NO_SESSION },
@@ -217,7 +217,7 @@ impl Platform {
         }
         for device in &devices {
             self.sessions.remove(device);
-            self.lingering.remove(device);
+            self.shown_online.remove(device);
             self.ledger.event(now, Event::LoggedOut(device.clone()));
         }
         let named = names(single, &devices);
@@ -310,7 +310,7 @@ impl Platform {
         if earlier.is_some_and(|other| other != conn) {
             self.end_session(now, device, Code(self.switches.taken_over), true);
         }
-        self.lingering.remove(device);
+        self.shown_online.remove(device);
         self.lost.remove(device);
         let client_id = sign::text_of(applicant.params, "clientId").unwrap_or_default();
         self.sessions.insert(

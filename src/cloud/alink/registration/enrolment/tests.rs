@@ -51,7 +51,7 @@ fn enrolment(registration: Registration) -> Enrolment {
     Enrolment::new(&cloud(registration), None, Rng::new(1))
 }
 
-fn settle(e: &mut Enrolment, now: Now) -> Vec<Output> {
+fn drain(e: &mut Enrolment, now: Now) -> Vec<Output> {
     std::iter::from_fn(|| e.poll(now)).collect()
 }
 
@@ -60,7 +60,7 @@ fn accepted(registration: Registration) -> Enrolment {
     let mut e = enrolment(registration);
     e.on_attempt(at(0)).unwrap();
     e.on_up(at(1));
-    assert_eq!(settle(&mut e, at(1)), []);
+    assert_eq!(drain(&mut e, at(1)), []);
     e
 }
 
@@ -87,15 +87,15 @@ fn the_registration_connect_is_that_of_the_protocol_notes() {
 fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
     for registration in [Registration::Register, Registration::RegNwl] {
         for topic in TOPICS {
-            for (payload, earned, client_id) in [
+            for (payload, issued, client_id) in [
                 (
                     SECRET,
-                    Earned::Secret(Secret::new("fresh")),
+                    IssuedCredential::Secret(Secret::new("fresh")),
                     "a1GwDemoPk0.gw-0001|securemode=2,signmethod=hmacsha256,timestamp=2524608000000,_ss=1|",
                 ),
                 (
                     TOKEN,
-                    Earned::Token {
+                    IssuedCredential::Token {
                         client_id: "c-17".into(),
                         token: Secret::new("token"),
                     },
@@ -104,15 +104,19 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
             ] {
                 let mut e = accepted(registration);
                 e.on_message(at(2), topic, payload);
-                assert_eq!(settle(&mut e, at(2)), [Output::Keep(earned.clone())]);
-                assert_eq!(e.next(), Next::Keep(earned.clone()), "not used before");
+                assert_eq!(drain(&mut e, at(2)), [Output::StoreSecret(issued.clone())]);
+                assert_eq!(
+                    e.next(),
+                    Next::StoreSecret(issued.clone()),
+                    "not used before"
+                );
                 // Neither time nor a second answer changes anything meanwhile.
                 e.on_message(at(3), topic, SECRET);
-                assert_eq!(settle(&mut e, at(100)), []);
+                assert_eq!(drain(&mut e, at(100)), []);
                 e.on_kept(at(100), Ok(()));
-                assert_eq!(settle(&mut e, at(100)), [Output::Done, Output::Disconnect]);
+                assert_eq!(drain(&mut e, at(100)), [Output::Done, Output::Disconnect]);
                 e.on_down(at(100), &LinkDown::Closed);
-                assert_eq!(settle(&mut e, at(100)), []);
+                assert_eq!(drain(&mut e, at(100)), []);
                 let Next::Connect(shown) = e.next() else {
                     panic!("{:?}", e.next())
                 };
@@ -125,7 +129,7 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
 
 #[test]
 fn what_is_stored_is_never_asked_for_again() {
-    let kept = Earned::Token {
+    let kept = IssuedCredential::Token {
         client_id: "c-17".into(),
         token: Secret::new("token"),
     };
@@ -134,18 +138,18 @@ fn what_is_stored_is_never_asked_for_again() {
         panic!("{:?}", e.next())
     };
     assert_eq!(shown.password.expose(), "token", "as it is, unsigned");
-    assert!(e.is_earned());
+    assert!(e.is_issued());
 }
 
 #[test]
 fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     let mut e = accepted(Registration::Register);
     e.on_message(at(2), "/ext/register", SECRET);
-    settle(&mut e, at(2));
+    drain(&mut e, at(2));
     e.on_kept(at(2), Err("disk full".into()));
     let why = Failure::NotKept("disk full".into());
     assert_eq!(
-        settle(&mut e, at(2)),
+        drain(&mut e, at(2)),
         [
             Output::Failed {
                 why: why.clone(),
@@ -155,13 +159,13 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
         ]
     );
     e.on_down(at(2), &LinkDown::Ours);
-    let earned = Earned::Secret(Secret::new("fresh"));
+    let issued = IssuedCredential::Secret(Secret::new("fresh"));
     for secs in 3..10 {
-        assert_eq!(e.next(), Next::Keep(earned.clone()));
+        assert_eq!(e.next(), Next::StoreSecret(issued.clone()));
         e.on_kept(at(secs), Err("disk full".into()));
         // The repeated failure is counted, and not reported each time.
         assert_eq!(
-            settle(&mut e, at(secs)),
+            drain(&mut e, at(secs)),
             [Output::Failed {
                 why: why.clone(),
                 times: None
@@ -172,7 +176,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     e.on_kept(at(10), Err("read-only".into()));
     let other = Failure::NotKept("read-only".into());
     assert_eq!(
-        settle(&mut e, at(10)),
+        drain(&mut e, at(10)),
         [
             Output::Before { why, times: 7 },
             Output::Failed {
@@ -182,7 +186,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
         ]
     );
     e.on_kept(at(10), Ok(()));
-    assert_eq!(settle(&mut e, at(10)), [Output::Done]);
+    assert_eq!(drain(&mut e, at(10)), [Output::Done]);
     assert!(matches!(e.next(), Next::Connect(_)));
 }
 
@@ -192,9 +196,9 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
     let wake = e.wake_at().unwrap();
     assert_eq!(wake.at, at(16).mono);
     e.on_message(at(5), "/ext/ntp/a1GwDemoPk0/gw-0001/response", SECRET);
-    assert_eq!(settle(&mut e, at(15)), []);
+    assert_eq!(drain(&mut e, at(15)), []);
     assert_eq!(
-        settle(&mut e, at(16)),
+        drain(&mut e, at(16)),
         [
             Output::Failed {
                 why: Failure::NoAnswer,
@@ -205,7 +209,7 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
     );
     // The platform closes at the same moment; that is no second failure.
     e.on_down(at(16), &LinkDown::Closed);
-    assert_eq!(settle(&mut e, at(16)), []);
+    assert_eq!(drain(&mut e, at(16)), []);
     assert_eq!(e.next(), Next::Register);
     assert_eq!(e.wake_at(), None);
 }
@@ -223,7 +227,7 @@ fn a_refusal_says_what_to_look_at_and_the_other_securemode_is_tried() {
         );
         e.on_down(at(0), &LinkDown::Refused(2));
         assert_eq!(
-            settle(&mut e, at(0)),
+            drain(&mut e, at(0)),
             [Output::Failed {
                 why: Failure::Refused(2),
                 times: (n == 0).then_some(1)
@@ -263,7 +267,7 @@ fn an_answer_that_is_not_for_us_earns_nothing_and_is_not_repeated_in_the_log() {
     ] {
         let mut e = accepted(Registration::RegNwl);
         e.on_message(at(2), "/ext/regnwl", payload);
-        let outputs = settle(&mut e, at(2));
+        let outputs = drain(&mut e, at(2));
         let [Output::Failed { why, .. }, Output::Disconnect] = &outputs[..] else {
             panic!("{outputs:?}")
         };
@@ -281,7 +285,7 @@ fn a_gateway_with_a_secret_of_its_own_registers_nothing() {
     let mut e = Enrolment::new(&spec, None, Rng::new(1));
     assert!(matches!(e.next(), Next::Connect(_)));
     assert_eq!(e.on_attempt(at(0)), None);
-    assert!(!e.is_earned());
+    assert!(!e.is_issued());
 }
 
 proptest! {
@@ -289,6 +293,6 @@ proptest! {
     fn no_answer_is_too_strange(payload in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut e = accepted(Registration::Register);
         e.on_message(at(2), "/ext/register", &payload);
-        prop_assert_eq!(settle(&mut e, at(2)).len(), 2);
+        prop_assert_eq!(drain(&mut e, at(2)).len(), 2);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
-use crate::field::diagnostics::events::Notice;
+use crate::field::diagnostics::events::FieldLogEvent;
 use crate::field::polled_device::adaptive_plan::Finding;
 
 impl Report {
@@ -14,7 +14,7 @@ impl Report {
         finding: &Finding,
     ) -> Result<(), HubGone> {
         let notice = match finding.clone() {
-            Finding::Hole { device, hole } => Notice::HoleFound { device, hole },
+            Finding::Hole { device, hole } => FieldLogEvent::HoleFound { device, hole },
             // The return of the points is reported instead, if anything is.
             Finding::HoleGone { .. } => return Ok(()),
             Finding::PointsRefused {
@@ -22,7 +22,7 @@ impl Report {
                 points,
                 address,
                 code,
-            } => Notice::PointsRefused {
+            } => FieldLogEvent::PointsRefused {
                 device,
                 points: self.points(device, &points),
                 what: address.to_string(),
@@ -32,7 +32,7 @@ impl Report {
                 device,
                 points,
                 word,
-            } => Notice::DatumRefused {
+            } => FieldLogEvent::DatumRefused {
                 device,
                 points: self.points(device, &points),
                 word,
@@ -43,7 +43,7 @@ impl Report {
                 address,
                 how,
                 code,
-            } => Notice::PointsFail {
+            } => FieldLogEvent::PointsFail {
                 device,
                 points: self.points(device, &points),
                 what: address.to_string(),
@@ -54,16 +54,18 @@ impl Report {
                 device,
                 range,
                 most,
-            } => Notice::LongRequestsFail {
+            } => FieldLogEvent::LongRequestsFail {
                 device,
                 what: range.to_string(),
                 count: range.count,
                 most,
             },
-            Finding::LongRequestsAnswered { device } => Notice::LongRequestsAnswered { device },
-            Finding::RepliesTwice { device } => Notice::RepliesTwice { device },
-            Finding::OthersAsk { device } => Notice::OthersAsk { device },
-            Finding::PointsBack { device, points } => Notice::PointsBack {
+            Finding::LongRequestsAnswered { device } => {
+                FieldLogEvent::LongRequestsAnswered { device }
+            }
+            Finding::RepliesTwice { device } => FieldLogEvent::RepliesTwice { device },
+            Finding::OthersAsk { device } => FieldLogEvent::OthersAsk { device },
+            Finding::PointsBack { device, points } => FieldLogEvent::PointsBack {
                 device,
                 points: self.points(device, &points),
             },

@@ -44,7 +44,7 @@ async fn the_farewell_to_a_peer_that_does_not_read_takes_two_seconds_at_most() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     w.stop.cancel();
     assert_eq!(w.session.await.unwrap(), LinkDown::Ours);
-    assert!(w.since.elapsed() <= Duration::from_secs(1) + FAREWELL);
+    assert!(w.since.elapsed() <= Duration::from_secs(1) + DISCONNECT_WITHIN);
 }
 
 #[tokio::test(start_paused = true)]

@@ -118,7 +118,7 @@ async fn two_full_pipes_do_not_hold_each_other() {
 async fn the_pulse_beats_while_idle_and_not_while_the_hub_is_stuck() {
     let mut w = world(1 << 20).await;
     let before = w.heartbeat.steps();
-    tokio::time::sleep(BREATH * 8).await;
+    tokio::time::sleep(MAX_IDLE * 8).await;
     assert!(w.heartbeat.steps() - before >= 7);
 
     for _ in 0..1000 {

@@ -3,7 +3,7 @@
 //!
 //! A refusal says that this many devices were too many, an acceptance that this many fit;
 //! between the two the limit is searched by halves, one request at a time. Once the limit
-//! is known, exactly the free places are asked for, and one device more every [`PROBE`],
+//! is known, exactly as many devices as fit are asked for, and one device more every [`PROBE`],
 //! which shows when the limit has been raised. The number of devices accepted after that
 //! doubles with every request, and with a whole batch the limit is forgotten.
 //!
@@ -31,7 +31,7 @@ pub(crate) struct Allowance {
 
 /// What is known of the platform's limit. Without a refusal: nothing.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Places {
+pub(crate) struct OnlineQuota {
     learned: Option<Learned>,
 }
 
@@ -49,13 +49,13 @@ struct Learned {
     told: Option<usize>,
 }
 
-impl Places {
+impl OnlineQuota {
     /// Forgets what was learned.
     pub(crate) fn forget(&mut self) {
         self.learned = None;
     }
 
-    /// Returns how many devices may be asked for besides those that occupy a place;
+    /// Returns how many devices may be asked for besides the `occupied` ones;
     /// `alone`: no other log-in is under way. `None` while only an event can change that: a
     /// device leaves, or a reply comes.
     pub(crate) fn allowance(&self, occupied: usize, alone: bool) -> Option<Allowance> {
@@ -100,7 +100,7 @@ impl Places {
         }
     }
 
-    /// Takes note that `more` devices besides the `occupied` places, of which `online` are
+    /// Takes note that `more` devices besides the `occupied` ones, of which `online` are
     /// certain, were too many. Returns the limit if it is now known and was not reported
     /// before.
     pub(crate) fn refused(
@@ -124,8 +124,8 @@ impl Places {
             (learned.fits, learned.too_many) = (online, None);
         }
         let least = learned.too_many.map_or(total, |n| n.min(total));
-        // The limit is never below what is online: some devices that occupy a place may
-        // have none.
+        // The limit is never below what is online: some devices that count as online may
+        // not be.
         let least = least.max(learned.fits + 1);
         (learned.too_many, learned.step) = (Some(least), 1);
         if least > learned.fits + 1 {
@@ -138,7 +138,7 @@ impl Places {
         news.then_some(learned.fits)
     }
 
-    /// Returns the longest time until the gateway tries whether there are more places.
+    /// Returns the longest time until the gateway tries whether more devices fit.
     pub(crate) const fn probed_within() -> Duration {
         PROBE
     }
@@ -156,7 +156,7 @@ mod tests {
     /// more may be asked for at once; returns the refusals, and how many devices are
     /// online.
     fn fill(
-        places: &mut Places,
+        online_quota: &mut OnlineQuota,
         now: Mono,
         mut online: usize,
         wanted: usize,
@@ -164,17 +164,17 @@ mod tests {
         rng: &mut Rng,
     ) -> (usize, usize) {
         let mut refusals = 0;
-        while let Some(allowance) = places.allowance(online, true)
+        while let Some(allowance) = online_quota.allowance(online, true)
             && allowance.from <= now
             && online < wanted
         {
             let n = allowance.devices.min(BATCH).min(wanted - online);
             if online + n <= cap {
                 online += n;
-                places.accepted(online, BATCH);
+                online_quota.accepted(online, BATCH);
             } else {
                 refusals += 1;
-                let _ = places.refused(now, online, online, n, rng);
+                let _ = online_quota.refused(now, online, online, n, rng);
             }
         }
         (refusals, online)
@@ -182,18 +182,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_place_is_filled_with_few_refusals(
+        fn the_quota_is_used_up_with_few_refusals(
             cap in 0usize..400, wanted in 0usize..500, later in 0usize..400, left in 0usize..200
         ) {
             let mut rng = Rng::new(7);
-            let mut places = Places::default();
+            let mut online_quota = OnlineQuota::default();
             let mut now = Mono::from_micros(1_000_000);
-            let (refusals, online) = fill(&mut places, now, 0, wanted, cap, &mut rng);
+            let (refusals, online) = fill(&mut online_quota, now, 0, wanted, cap, &mut rng);
             prop_assert_eq!(online, cap.min(wanted));
             prop_assert!(refusals <= 7, "{} refusals", refusals);
-            // Some devices leave: exactly their places are asked for.
+            // Some devices leave: exactly as many are asked for.
             let stay = online - left.min(online);
-            let (refusals, online) = fill(&mut places, now, stay, wanted, cap, &mut rng);
+            let (refusals, online) = fill(&mut online_quota, now, stay, wanted, cap, &mut rng);
             prop_assert_eq!(online, cap.min(wanted));
             prop_assert!(refusals <= 7, "{} refusals", refusals);
             if wanted > cap {
@@ -202,7 +202,7 @@ mod tests {
             }
             // Another limit: the next devices that may be asked for find it out.
             let stay = online.min(later);
-            let (refusals, online) = fill(&mut places, now, stay, wanted, later, &mut rng);
+            let (refusals, online) = fill(&mut online_quota, now, stay, wanted, later, &mut rng);
             prop_assert_eq!(online, later.min(wanted));
             prop_assert!(refusals <= 9, "{} refusals", refusals);
         }
@@ -211,15 +211,23 @@ mod tests {
     #[test]
     fn a_full_gateway_is_probed_with_one_device_after_a_while() {
         let mut rng = Rng::new(7);
-        let mut places = Places::default();
+        let mut online_quota = OnlineQuota::default();
         let now = Mono::from_micros(1_000_000);
-        assert_eq!(places.refused(now, 2, 2, 1, &mut rng), Some(2));
-        assert_eq!(places.allowance(2, false), None, "not while another is");
-        let probe = places.allowance(2, true).unwrap();
+        assert_eq!(online_quota.refused(now, 2, 2, 1, &mut rng), Some(2));
+        assert_eq!(
+            online_quota.allowance(2, false),
+            None,
+            "not while another is"
+        );
+        let probe = online_quota.allowance(2, true).unwrap();
         assert_eq!(probe.devices, 1);
         assert!(probe.from >= now + (PROBE - SPREAD) && probe.from <= now + PROBE);
         let then = probe.from;
-        assert_eq!(places.refused(then, 2, 2, 1, &mut rng), None, "told once");
-        assert!(places.allowance(2, true).unwrap().from > then);
+        assert_eq!(
+            online_quota.refused(then, 2, 2, 1, &mut rng),
+            None,
+            "told once"
+        );
+        assert!(online_quota.allowance(2, true).unwrap().from > then);
     }
 }

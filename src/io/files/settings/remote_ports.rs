@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use crate::config::{DEVICE_HINT, DEVICE_WANTED, Place, Problem, Report, Severity};
+use crate::config::{DEVICE_HINT, DEVICE_WANTED, Problem, Report, Severity, SourcePosition};
 use crate::spec::{LineSpec, RemotePolicy, Spec};
 
 /// Checks the ports that are configured in `file`.
@@ -18,14 +18,14 @@ use crate::spec::{LineSpec, RemotePolicy, Spec};
 /// nowhere.
 pub(super) fn check(
     spec: &Spec,
-    places: &[Place],
+    positions: &[SourcePosition],
     file: &str,
     adopted: bool,
 ) -> Result<(), Report> {
     let listed = !spec.cloud.remote.devices.is_empty();
-    let ports = spec.ports.iter().zip(places);
-    let theirs = ports.filter(|(_, place)| place.file.as_ref() == file);
-    let problem = |(port, place): (&LineSpec, &Place)| {
+    let ports = spec.ports.iter().zip(positions);
+    let remote_file = ports.filter(|(_, position)| position.file.as_ref() == file);
+    let problem = |(port, position): (&LineSpec, &SourcePosition)| {
         let LineSpec::Serial(serial) = port else {
             return None;
         };
@@ -35,17 +35,17 @@ pub(super) fn check(
         };
         (!fine).then(|| Problem {
             severity: Severity::Error,
-            file: place.file.clone(),
-            line: place.line,
-            column: place.column,
-            path: place.path.clone(),
+            file: position.file.clone(),
+            line: position.line,
+            column: position.column,
+            path: position.path.clone(),
             said: serial.path.display().to_string(),
             wanted: DEVICE_WANTED.into(),
             hint: Some(DEVICE_HINT.into()),
         })
     };
-    let problems: Vec<_> = theirs
-        .filter_map(|(port, place)| problem((&port.line, place)))
+    let problems: Vec<_> = remote_file
+        .filter_map(|(port, position)| problem((&port.line, position)))
         .collect();
     match problems.is_empty() {
         true => Ok(()),

@@ -13,7 +13,7 @@ use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
 
 /// One event on a port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Seen {
+pub struct TraceEvent {
     /// The time on the gateway's monotonic clock; microseconds in JSON.
     #[serde(with = "micros")]
     pub at: Mono,
@@ -39,13 +39,14 @@ pub enum What {
         device: String,
         /// The device's place on its line (`unit 7`); `None` where there is no such thing.
         place: Option<String>,
-        /// The protocol of the transaction.
-        tongue: TracedProtocol,
+        /// The protocol of the transaction; the key is that of earlier versions.
+        #[serde(rename = "tongue")]
+        protocol: TracedProtocol,
         /// How long after the request the reply may begin.
         #[serde(with = "span")]
         patience: Duration,
     },
-    /// The gateway sent these bytes; [`Seen::at`] is when the first was handed over.
+    /// The gateway sent these bytes; [`TraceEvent::at`] is when the first was handed over.
     Sent {
         /// All bytes, in one piece.
         #[serde(with = "hex")]
@@ -54,7 +55,7 @@ pub enum What {
         #[serde(with = "micros")]
         until: Mono,
     },
-    /// These bytes came, the gateway's own included if the adapter hears itself; [`Seen::at`]
+    /// These bytes came, the gateway's own included if the adapter hears itself; [`TraceEvent::at`]
     /// is when the last of them was received.
     Received {
         /// The bytes that the system handed over at once.
@@ -194,8 +195,8 @@ pub enum TracedProtocol {
 impl TracedProtocol {
     /// Returns the protocol of this request on this line.
     #[must_use]
-    pub const fn of(job: &Request, line: &LineSpec) -> Self {
-        match (&job.body, line.framing()) {
+    pub const fn of(request: &Request, line: &LineSpec) -> Self {
+        match (&request.body, line.framing()) {
             (RequestBody::Meter(_), _) => TracedProtocol::Meter,
             (RequestBody::Raw(_), Some(_)) => TracedProtocol::Raw,
             (RequestBody::Modbus(_) | RequestBody::Write(_), Some(Framing::Rtu)) => {
@@ -395,7 +396,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_of_json_with_stable_words() {
-        let seen = Seen {
+        let seen = TraceEvent {
             at: Mono::from_micros(12),
             wall: Wall::from_millis(34),
             what: What::Sent {
@@ -408,7 +409,7 @@ mod tests {
             text,
             r#"{"at":12,"wall":34,"what":"sent","bytes":"03ab","until":56}"#
         );
-        let line = Seen {
+        let line = TraceEvent {
             what: What::Line(Line::Closed { why: "gone".into() }),
             ..seen
         };
@@ -424,15 +425,15 @@ mod tests {
         fn whatever_is_seen_comes_out_of_json_as_it_went_in(seen in samples::any_seen()) {
             let text = serde_json::to_string(&seen).unwrap();
             prop_assert!(!text.contains('\n'));
-            let back: Seen = serde_json::from_str(&text).unwrap();
+            let back: TraceEvent = serde_json::from_str(&text).unwrap();
             prop_assert_eq!(back, seen);
         }
 
         #[test]
         fn no_text_makes_reading_an_event_panic(text in ".{0,80}") {
-            let _ = serde_json::from_str::<Seen>(&text);
+            let _ = serde_json::from_str::<TraceEvent>(&text);
             let bytes = format!(r#"{{"at":1,"wall":1,"what":"received","bytes":{text:?}}}"#);
-            let _ = serde_json::from_str::<Seen>(&bytes);
+            let _ = serde_json::from_str::<TraceEvent>(&bytes);
         }
     }
 }

@@ -1,27 +1,27 @@
 //! Runs several requests in flight on one connection of Modbus TCP, each with its own deadline.
 
 use crate::base::{Miss, Mono};
-use crate::field::modbus::tcp::Settled;
+use crate::field::modbus::tcp::Completed;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::trace::What;
 
 use super::tcp::{NOTHING_FOLLOWS, answered, no_stream, not_carried};
-use super::{Ended, Exchange, LATE_BITES, Lost, Speech, lost};
+use super::{Ended, Exchange, Framer, LATE_BITES, Lost, lost};
 
 /// A request whose reply is awaited.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct InFlightRequest {
     id: u16,
-    job: Request,
+    request: Request,
     sent: Mono,
     with: usize,
 }
 
 /// How one of several requests ended.
 #[derive(Debug)]
-pub struct Landed {
+pub struct FinishedRequest {
     /// The request.
-    pub job: Request,
+    pub request: Request,
     /// How the request ended.
     pub ended: Ended,
     /// How many requests were in flight when it was sent, itself included.
@@ -34,34 +34,34 @@ impl Exchange {
     /// How many requests are in flight.
     #[must_use]
     pub const fn in_flight(&self) -> usize {
-        self.flights.len()
+        self.in_flight.len()
     }
 
-    /// Sends one more request. [`Exchange::land`] returns how the request ends; until then the
-    /// exchange neither runs nor listens for anything else.
+    /// Sends one more request. [`Exchange::next_finished`] returns how the request ends; until then
+    /// the exchange neither runs nor listens for anything else.
     ///
     /// # Errors
     /// The line is lost; the requests in flight are to be taken back.
-    pub async fn launch(&mut self, job: Request) -> Result<(), Lost> {
-        let Speech::Tcp(stream) = &mut self.speech else {
+    pub async fn start_request(&mut self, request: Request) -> Result<(), Lost> {
+        let Framer::Tcp(stream) = &mut self.framer else {
             return Err(no_stream());
         };
-        let call = job.call().ok_or_else(not_carried)?;
-        let (id, request) = stream.ask(call);
-        let timeout = job.timeout;
+        let call = request.call().ok_or_else(not_carried)?;
+        let (id, frame) = stream.ask(call);
+        let timeout = request.timeout;
         // The request counts as in flight even if sending it fails.
-        let with = self.flights.len() + 1;
-        self.flights.push(Flight {
+        let with = self.in_flight.len() + 1;
+        self.in_flight.push(InFlightRequest {
             id,
-            job,
+            request,
             sent: self.clock.now().mono,
             with,
         });
         let heard_since = self.heard_since;
-        let sent = self.send(&request, timeout).await?;
+        let sent = self.send(&frame, timeout).await?;
         self.heard_since = heard_since && with > 1;
-        if let Some(flight) = self.flights.last_mut() {
-            flight.sent = sent;
+        if let Some(one) = self.in_flight.last_mut() {
+            one.sent = sent;
         }
         Ok(())
     }
@@ -71,13 +71,17 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost; the requests in flight are to be taken back.
-    pub async fn land(&mut self, until: Mono) -> Result<Vec<Landed>, Lost> {
+    pub async fn next_finished(&mut self, until: Mono) -> Result<Vec<FinishedRequest>, Lost> {
         let mut is_news = false;
         let mut late = 0;
         loop {
-            let deadline = self.flights.iter().map(|f| f.sent + f.job.timeout).min();
+            let deadline = self
+                .in_flight
+                .iter()
+                .map(|f| f.sent + f.request.timeout)
+                .min();
             let wake = deadline.map_or(until, |deadline| deadline.min(until));
-            let Speech::Tcp(stream) = &self.speech else {
+            let Framer::Tcp(stream) = &self.framer else {
                 return Err(no_stream());
             };
             let wake = match stream.is_reading() && is_news {
@@ -86,85 +90,87 @@ impl Exchange {
             };
             let read = match self.read_until(wake).await {
                 Ok(read) => read,
-                Err(e) => return Err(lost(&e, !self.flights.is_empty())),
+                Err(e) => return Err(lost(&e, !self.in_flight.is_empty())),
             };
             is_news = read.is_some();
-            let Speech::Tcp(stream) = &mut self.speech else {
+            let Framer::Tcp(stream) = &mut self.framer else {
                 return Err(no_stream());
             };
-            let settled = match read {
+            let completed = match read {
                 Some(n) => stream.push(&self.buffer[..n]),
                 None => stream.silence(),
             };
-            let mut landed: Vec<Landed> =
-                settled.into_iter().filter_map(|s| self.settle(s)).collect();
+            let mut finished: Vec<FinishedRequest> = completed
+                .into_iter()
+                .filter_map(|s| self.complete(s))
+                .collect();
             let now = self.clock.now().mono;
             late += u32::from(deadline.is_some_and(|deadline| now >= deadline));
             if read.is_none() || late > LATE_BITES {
-                landed.extend(self.give_up(now));
+                finished.extend(self.give_up(now));
             }
-            if !landed.is_empty() || now >= until {
-                if let Some(first) = landed.first_mut() {
-                    first.ended.heard = self.heard();
+            if !finished.is_empty() || now >= until {
+                if let Some(first) = finished.first_mut() {
+                    first.ended.traffic = self.traffic();
                 }
-                return Ok(landed);
+                return Ok(finished);
             }
         }
     }
 
     /// Gives up all requests in flight and returns them in the order in which they were sent.
     pub fn take_back(&mut self) -> Vec<Request> {
-        if let Speech::Tcp(stream) = &mut self.speech {
+        if let Framer::Tcp(stream) = &mut self.framer {
             stream.abandon_all();
         }
-        self.flights.drain(..).map(|flight| flight.job).collect()
+        self.in_flight.drain(..).map(|one| one.request).collect()
     }
 
     /// Returns how many requests were answered more than once since the last call.
     pub fn take_twice(&mut self) -> u32 {
-        match &mut self.speech {
-            Speech::Tcp(stream) => stream.take_twice(),
-            Speech::Plain(..) => 0,
+        match &mut self.framer {
+            Framer::Tcp(stream) => stream.take_twice(),
+            Framer::Serial(..) => 0,
         }
     }
 
-    fn settle(&mut self, settled: Settled) -> Option<Landed> {
-        let at = self.flights.iter().position(|f| f.id == settled.id)?;
-        let flight = self.flights.remove(at);
-        let turnaround = Some(self.last_byte.since(flight.sent));
-        Some(self.landed(flight, answered(settled.reply), turnaround))
+    fn complete(&mut self, completed: Completed) -> Option<FinishedRequest> {
+        let at = self.in_flight.iter().position(|f| f.id == completed.id)?;
+        let one = self.in_flight.remove(at);
+        let turnaround = Some(self.last_byte.since(one.sent));
+        Some(self.finished(one, answered(completed.reply), turnaround))
     }
 
-    fn give_up(&mut self, now: Mono) -> Vec<Landed> {
-        let Speech::Tcp(stream) = &mut self.speech else {
+    fn give_up(&mut self, now: Mono) -> Vec<FinishedRequest> {
+        let Framer::Tcp(stream) = &mut self.framer else {
             return Vec::new();
         };
-        let is_over = |f: &mut Flight| f.sent + f.job.timeout <= now;
-        let over: Vec<Flight> = self.flights.extract_if(.., is_over).collect();
-        for flight in &over {
-            stream.abandon(flight.id);
+        let is_over = |f: &mut InFlightRequest| f.sent + f.request.timeout <= now;
+        let over: Vec<InFlightRequest> = self.in_flight.extract_if(.., is_over).collect();
+        for one in &over {
+            stream.abandon(one.id);
         }
         if !over.is_empty() {
             self.tap.say(&self.clock, || What::Timeout);
         }
         let silent = || Outcome::Missed(Miss::Silence);
         over.into_iter()
-            .map(|flight| self.landed(flight, silent(), None))
+            .map(|one| self.finished(one, silent(), None))
             .collect()
     }
 
-    fn landed(
+    fn finished(
         &mut self,
-        flight: Flight,
+        one: InFlightRequest,
         outcome: Outcome,
         turnaround: Option<std::time::Duration>,
-    ) -> Landed {
+    ) -> FinishedRequest {
         self.ended += 1;
-        Landed {
+        FinishedRequest {
             ended: self.ended(outcome, Default::default(), turnaround),
-            job: flight.job,
-            with: flight.with,
-            sent: flight.sent,
+            request: one.request,
+            with: one.with,
+            sent: one.sent,
         }
     }
 }

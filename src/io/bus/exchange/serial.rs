@@ -9,56 +9,56 @@ use std::time::Duration;
 
 use crate::base::{Miss, Mono};
 use crate::field::line::arrival::Arrival;
-use crate::field::receiver::Heard;
+use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::field::transaction::{Step, Transaction};
 use crate::spec::Framing;
 use crate::trace::What;
 
-use super::{BABBLE, BEHIND_A_SERVER, BITE, Ended, Exchange, Lost, Speech, lost};
+use super::{BABBLE, BEHIND_A_SERVER, BITE, Ended, Exchange, Framer, Lost, lost};
 use crate::io::bus::port_thread;
 use crate::io::bus::port_thread::{AWAKE, LONGEST_DOZE};
 
 impl Exchange {
-    pub(super) async fn run_plain(
+    pub(super) async fn run_serial(
         &mut self,
-        job: &Request,
+        request: &Request,
         framing: Framing,
     ) -> Result<Ended, Lost> {
         // The reply to some writes is the request once more: an adapter that was heard to echo
         // must not be taken for that reply.
-        if job.is_command() && self.echoes {
+        if request.is_command() && self.echoes {
             self.echo.get_or_insert_default();
         }
         // Made before the silence is over: afterwards every microsecond counts.
-        let mut dialogue = Transaction::new(job, framing);
-        let mut heard = Heard::default();
+        let mut transaction = Transaction::new(request, framing);
+        let mut traffic = OtherTraffic::default();
         let mut passed_by = None;
-        let mut rest = job.turnaround;
+        let mut rest = request.turnaround;
         let (outcome, sent) = loop {
             if !self.fall_quiet(rest).await? {
                 break (Outcome::Missed(Miss::Garbled), None);
             }
-            if self.tune(job)? && !self.fall_quiet(rest).await? {
+            if self.tune(request)? && !self.fall_quiet(rest).await? {
                 break (Outcome::Missed(Miss::Garbled), None);
             }
             rest = Duration::ZERO;
-            let sent = self.send(dialogue.request(), job.timeout).await?;
-            let mut passed = self.heard();
-            passed_by.get_or_insert_with(|| Heard {
+            let sent = self.send(transaction.request(), request.timeout).await?;
+            let mut passed = self.traffic();
+            passed_by.get_or_insert_with(|| OtherTraffic {
                 overheard: std::mem::take(&mut passed.overheard),
-                ..Heard::default()
+                ..OtherTraffic::default()
             });
-            heard.add(passed);
-            if let Speech::Plain(_, passing) = &mut self.speech {
-                passing.follow(&dialogue);
+            traffic.add(passed);
+            if let Framer::Serial(_, passing) = &mut self.framer {
+                passing.follow(&transaction);
             }
-            match self.receive(&mut dialogue, sent, job).await? {
+            match self.receive(&mut transaction, sent, request).await? {
                 Some(Step::Again) => {}
                 Some(Step::Over(outcome)) => break (outcome, Some(sent)),
                 None => {
                     self.tap.say(&self.clock, || What::Timeout);
-                    break (Outcome::Missed(dialogue.miss()), Some(sent));
+                    break (Outcome::Missed(transaction.miss()), Some(sent));
                 }
             }
         };
@@ -67,20 +67,20 @@ impl Exchange {
             Outcome::Answered(_)
             | Outcome::Confirmed
             | Outcome::Exception(_)
-            | Outcome::Refused(_) => dialogue.reply_bytes(),
+            | Outcome::Refused(_) => transaction.reply_bytes(),
         };
         // Computed back from the end of the reply: echo and noise may come before it.
         let turnaround = reply.zip(sent).map(|(bytes, sent)| {
             let length = self.silence.transmission(bytes);
             self.last_byte.since(sent).saturating_sub(length)
         });
-        heard.add(self.heard());
-        let (outcome, meanwhile) = dialogue.end(outcome);
-        heard.add(meanwhile);
-        self.echoes |= heard.echoes > 0;
+        traffic.add(self.traffic());
+        let (outcome, meanwhile) = transaction.end(outcome);
+        traffic.add(meanwhile);
+        self.echoes |= traffic.echoes > 0;
         Ok(Ended {
             passed_by: passed_by.unwrap_or_default(),
-            ..self.ended(outcome, heard, turnaround)
+            ..self.ended(outcome, traffic, turnaround)
         })
     }
 
@@ -102,7 +102,7 @@ impl Exchange {
                 Ok(Some(n)) => {
                     // A reply of Modbus ASCII is taken at its CR; its LF belongs to it.
                     let is_line_end = self.buffer[..n] == *b"\n"
-                        && matches!(self.speech, Speech::Plain(Framing::Ascii, _));
+                        && matches!(self.framer, Framer::Serial(Framing::Ascii, _));
                     spoke |= !is_line_end;
                     self.pass_by(n);
                 }
@@ -112,7 +112,7 @@ impl Exchange {
                 return Ok(false);
             }
         }
-        if let Speech::Plain(_, passing) = &mut self.speech {
+        if let Framer::Serial(_, passing) = &mut self.framer {
             passing.silence();
         }
         Ok(true)
@@ -121,20 +121,20 @@ impl Exchange {
     /// Listens for the reply; its first byte must come within the request's timeout.
     async fn receive(
         &mut self,
-        dialogue: &mut Transaction,
+        transaction: &mut Transaction,
         sent: Mono,
-        job: &Request,
+        request: &Request,
     ) -> Result<Option<Step>, Lost> {
-        let deadline = sent + job.timeout;
+        let deadline = sent + request.timeout;
         // A network delivers bytes with pauses of its own.
-        let pauses_count = self.own.is_some() || dialogue.ends_by_silence();
-        let is_brief = job.was_spoilt && !dialogue.ends_by_silence();
-        let pause = match dialogue.pause(&self.silence) {
+        let pauses_count = self.own.is_some() || transaction.ends_by_silence();
+        let is_brief = request.was_spoilt && !transaction.ends_by_silence();
+        let pause = match transaction.pause(&self.silence) {
             pause if is_brief => self.pauses.rest(pause),
             pause => pause,
         };
         let end = match self.own {
-            Some(_) => deadline + self.silence.transmission(dialogue.longest()) + pause,
+            Some(_) => deadline + self.silence.transmission(transaction.longest()) + pause,
             None => {
                 let end = deadline + BEHIND_A_SERVER;
                 end.max(sent + self.response_timeout)
@@ -146,7 +146,7 @@ impl Exchange {
         let mut paused = false;
         let mut longest = Duration::ZERO;
         loop {
-            let begun = dialogue.is_reading().then_some(self.last_byte);
+            let begun = transaction.is_reading().then_some(self.last_byte);
             let end = match begun.filter(|_| is_brief && !pauses_count) {
                 Some(last) => {
                     let rest = BEHIND_A_SERVER.max(self.response_timeout);
@@ -155,8 +155,8 @@ impl Exchange {
                 None => end,
             };
             let is_open =
-                dialogue.is_reading() && (pauses_count || !paused || dialogue.may_go_on());
-            let wake = match (dialogue.is_reading(), paused) {
+                transaction.is_reading() && (pauses_count || !paused || transaction.may_go_on());
+            let wake = match (transaction.is_reading(), paused) {
                 (true, false) => end.min(self.last_byte + pause),
                 (true, true) if is_open => end,
                 _ => deadline,
@@ -171,25 +171,25 @@ impl Exchange {
                     arrival.on_bytes(self.last_byte, n, &self.silence);
                     let since = begun.map(|last| self.last_byte.since(last));
                     longest = longest.max(since.unwrap_or_default());
-                    if let Some(step) = dialogue.push(&self.buffer[..n]) {
+                    if let Some(step) = transaction.push(&self.buffer[..n]) {
                         if !matches!(step, Step::Over(Outcome::Missed(_))) {
                             self.pauses.note(self.last_byte, longest);
                         }
                         return Ok(Some(step));
                     }
-                    if let Some(missing) = dialogue.missing() {
+                    if let Some(missing) = transaction.missing() {
                         due = self.let_come(&arrival, missing);
                     }
                 }
                 Ok(None) => {
-                    if dialogue.is_reading() {
+                    if transaction.is_reading() {
                         self.tap.say(&self.clock, || What::Pause);
                     }
                     let step = if pauses_count {
-                        dialogue.silence()
+                        transaction.silence()
                     } else {
                         paused = true;
-                        dialogue.lull()
+                        transaction.lull()
                     };
                     if step.is_some() {
                         return Ok(step);
@@ -198,9 +198,9 @@ impl Exchange {
                 Err(e) => return Err(lost(&e, true)),
             }
             let now = self.clock.now().mono;
-            let goes_on = dialogue.is_reading() && (pauses_count || dialogue.may_go_on());
+            let goes_on = transaction.is_reading() && (pauses_count || transaction.may_go_on());
             if now >= end || (now >= deadline && !goes_on) {
-                return Ok(dialogue.silence());
+                return Ok(transaction.silence());
             }
         }
     }

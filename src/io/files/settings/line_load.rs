@@ -2,7 +2,7 @@
 //! the configuration's text. `check`, a start, a reload and `plan` say the same because all of
 //! them use this module.
 
-use crate::config::{Place, Problem, Report, Severity};
+use crate::config::{Problem, Report, Severity, SourcePosition};
 use crate::field::plan::forecast::{BUSY, FULL, LineForecast, forecast, percent};
 use crate::field::plan::holes::Holes;
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -11,12 +11,16 @@ use crate::spec::{LineSpec, PortSpec, Spec};
 ///
 /// # Errors
 /// All of them, if a line cannot carry its requests.
-pub(super) fn check(spec: &Spec, places: &[Place], warnings: Report) -> Result<Report, Report> {
+pub(super) fn check(
+    spec: &Spec,
+    positions: &[SourcePosition],
+    warnings: Report,
+) -> Result<Report, Report> {
     // Without the learned holes: the configuration alone decides whether it is right.
     let lines = forecast(spec, |_| Holes::new());
     let loads = lines.iter().filter_map(|line| {
-        let (port, place) = (spec.port(line.port)?, places.get(line.port.index())?);
-        problem(line, port, place)
+        let (port, position) = (spec.port(line.port)?, positions.get(line.port.index())?);
+        problem(line, port, position)
     });
     let report = warnings.with(loads);
     match report.errors() {
@@ -25,7 +29,7 @@ pub(super) fn check(spec: &Spec, places: &[Place], warnings: Report) -> Result<R
     }
 }
 
-fn problem(line: &LineForecast, port: &PortSpec, place: &Place) -> Option<Problem> {
+fn problem(line: &LineForecast, port: &PortSpec, position: &SourcePosition) -> Option<Problem> {
     let load = line.load();
     let full = load > FULL;
     if load <= BUSY {
@@ -61,10 +65,10 @@ fn problem(line: &LineForecast, port: &PortSpec, place: &Place) -> Option<Proble
     };
     Some(Problem {
         severity,
-        file: place.file.clone(),
-        line: place.line,
-        column: place.column,
-        path: place.path.clone(),
+        file: position.file.clone(),
+        line: position.line,
+        column: position.column,
+        path: position.path.clone(),
         said: format!("a load of {}", line.summary(port)),
         wanted,
         hint: Some(format!(

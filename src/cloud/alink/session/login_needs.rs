@@ -1,9 +1,9 @@
-//! What is repaired before a log-in is refused for good: a missing place in the topology, a
-//! missing or wrong secret. What is asked for is gathered in `registration/mod.rs`.
+//! What a device needs before it can log in: a relation to the gateway, a valid secret. What is
+//! asked for is gathered in `registration/mod.rs`.
 //!
 //! 6401 at a log-in is no device's fault before the device has been added. A batch refused
 //! with 6401 and naming no device is not searched: its devices that are not known to be in
-//! the topology are held back and added, all at once, which an existing relation does not
+//! the topology wait until they are added, all at once, which an existing relation does not
 //! mind. Only a device that was added within the last minute and is still refused gets a
 //! retry block.
 
@@ -12,16 +12,16 @@ use crate::spec::TopologyPolicy;
 
 use crate::cloud::alink::requests::isolation::Group;
 use crate::cloud::alink::session::device::{
-    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyPlace,
+    LoginNeed, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
 use crate::cloud::alink::session::{Presence, SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, Remedy};
 
 impl Sessions {
-    /// After a refused batch, holds back the devices that may have to be added first and
-    /// puts off the rest. Returns the session request if there is no device to hold back,
+    /// After a refused batch, makes the devices wait that may have to be added first and
+    /// puts off the rest. Returns the session request if there is no such device,
     /// or if the reply tells the devices apart.
-    pub(crate) fn hold_back(
+    pub(crate) fn require_relation(
         &mut self,
         now: Mono,
         request: SessionRequest,
@@ -31,9 +31,9 @@ impl Sessions {
         let members = &request.group.members;
         let told = members.iter().filter(|m| named.contains(m)).count();
         let telling = told > 0 && told < members.len();
-        let unplaced = |id: &DeviceId| {
-            let topology_place = &self.devices[id.index()].topology_place;
-            !topology_place.is_listed() && !topology_place.is_fresh(now)
+        let unrelated = |id: &DeviceId| {
+            let topology = &self.devices[id.index()].topology;
+            !topology.is_listed() && !topology.is_fresh(now)
         };
         if request.kind != SessionChange::LogIn
             || members.len() == 1
@@ -42,16 +42,16 @@ impl Sessions {
         {
             return Some(request);
         }
-        let (hold, rest): (Vec<DeviceId>, Vec<DeviceId>) =
-            members.iter().copied().partition(unplaced);
-        if hold.is_empty() {
+        let (to_relate, rest): (Vec<DeviceId>, Vec<DeviceId>) =
+            members.iter().copied().partition(unrelated);
+        if to_relate.is_empty() {
             return Some(request);
         }
         let refusals = self.refusals(&request) + 1;
-        for id in hold {
-            self.devices[id.index()].hold = Some(LoginNeed::Relate);
+        for id in to_relate {
+            self.devices[id.index()].login_need = Some(LoginNeed::Relate);
             self.devices[id.index()].refusals = refusals;
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         let request = SessionRequest {
             group: Group { members: rest },
@@ -62,14 +62,14 @@ impl Sessions {
         None
     }
 
-    /// Repairs what a device refused with this code lacks; returns whether there was
-    /// anything to repair. If so, the device gets no retry block.
-    pub(crate) fn mend(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
+    /// Makes a device refused with this code be added to the topology first if that may help;
+    /// returns whether it may. If so, the device gets no retry block.
+    pub(crate) fn require_missing(&mut self, now: Mono, id: DeviceId, code: Code) -> bool {
         let may_relate = self.may_relate(code);
         let device = &mut self.devices[id.index()];
-        if may_relate && !device.topology_place.is_fresh(now) {
-            device.hold = Some(LoginNeed::Relate);
-            device.topology_place.list(false);
+        if may_relate && !device.topology.is_fresh(now) {
+            device.login_need = Some(LoginNeed::Relate);
+            device.topology.list(false);
             return true;
         }
         self.doubt_secret(id, code);
@@ -80,14 +80,14 @@ impl Sessions {
     /// another is asked for once the retry block has ended.
     pub(crate) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
         if code.cure() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
-            self.devices[id.index()].hold = Some(LoginNeed::Register);
+            self.devices[id.index()].login_need = Some(LoginNeed::Register);
         }
     }
 
     /// Whether the device still lacks a secret.
     pub(crate) fn lacks_secret(&self, id: DeviceId) -> bool {
         let device = self.devices.get(id.index());
-        device.is_some_and(|d| d.hold == Some(LoginNeed::Register))
+        device.is_some_and(|d| d.login_need == Some(LoginNeed::Register))
     }
 
     fn may_relate(&self, code: Code) -> bool {
@@ -106,14 +106,14 @@ impl Sessions {
         self.shown_online_due = None;
         for id in (0u32..).map(DeviceId).take(self.devices.len()) {
             self.doubt_shown_online(id);
-            self.settle(now, id, now);
+            self.requeue(now, id, now);
         }
         true
     }
 
     /// Makes the device's session unsure if the device may still be shown online from
-    /// before and is not wanted; it is logged out then. The device takes a place, even if
-    /// there is none: it may hold a place at the platform.
+    /// before and is not wanted; it is logged out then. The device counts against the quota, even
+    /// if none is left: the platform may count it too.
     pub(crate) fn doubt_shown_online(&mut self, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         let wanted = device.wanted == Presence::Online && !self.stopping;
@@ -131,16 +131,16 @@ impl Sessions {
     pub(crate) fn secret_changed(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
         device.new_secret = matches!(device.actual, SessionState::LoggingIn { .. });
-        if device.hold == Some(LoginNeed::Register) {
-            device.hold = None;
+        if device.login_need == Some(LoginNeed::Register) {
+            device.login_need = None;
         }
         self.cured(now, id, Remedy::Secret);
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
     /// Takes note that the platform accepted our request to add the device.
     pub(crate) fn related(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].topology_place.add(now);
+        self.devices[id.index()].topology.add(now);
         self.released(now, id);
     }
 
@@ -153,29 +153,29 @@ impl Sessions {
 
     /// Takes note that the platform lists the device in the topology.
     pub(crate) fn listed(&mut self, now: Mono, id: DeviceId) {
-        self.devices[id.index()].topology_place.list(true);
+        self.devices[id.index()].topology.list(true);
         self.released(now, id);
     }
 
-    /// Stops holding the device back for its topology place, also if it could not be added;
+    /// Makes the device need no relation first, also if it could not be added;
     /// its next log-in shows what that means.
     pub(crate) fn released(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        if device.hold == Some(LoginNeed::Relate) {
-            device.hold = None;
+        if device.login_need == Some(LoginNeed::Relate) {
+            device.login_need = None;
         }
-        self.settle(now, id, now);
+        self.requeue(now, id, now);
     }
 
-    /// Makes the device be added, whatever was known of its topology place.
-    pub(crate) fn forget_topology_place(&mut self, now: Mono, id: DeviceId) {
+    /// Makes the device be added, whatever was known of its relation.
+    pub(crate) fn forget_topology_membership(&mut self, now: Mono, id: DeviceId) {
         let device = &mut self.devices[id.index()];
-        device.topology_place = TopologyPlace::default();
+        device.topology = TopologyMembership::default();
         if matches!(device.actual, SessionState::Out | SessionState::Unsure)
-            && device.hold.is_none()
+            && device.login_need.is_none()
         {
-            device.hold = Some(LoginNeed::Relate);
-            self.settle(now, id, now);
+            device.login_need = Some(LoginNeed::Relate);
+            self.requeue(now, id, now);
         }
     }
 
@@ -183,26 +183,28 @@ impl Sessions {
     pub(crate) fn needs(&self, now: Mono, id: DeviceId, step: LoginNeed) -> bool {
         let device = &self.devices[id.index()];
         match step {
-            LoginNeed::Register => device.hold == Some(LoginNeed::Register),
-            LoginNeed::Relate => device.hold == Some(LoginNeed::Relate) || self.is_loose(now, id),
+            LoginNeed::Register => device.login_need == Some(LoginNeed::Register),
+            LoginNeed::Relate => {
+                device.login_need == Some(LoginNeed::Relate) || self.lacks_relation(now, id)
+            }
         }
     }
 
     /// Whether a refusal of this step keeps the device offline.
     pub(crate) fn needs_block(&self, id: DeviceId, step: LoginNeed) -> bool {
-        self.devices[id.index()].hold == Some(step)
+        self.devices[id.index()].login_need == Some(step)
     }
 
     /// Whether the device is not known to be in the topology, and has a secret to add it
     /// with.
-    pub(crate) fn is_loose(&self, now: Mono, id: DeviceId) -> bool {
+    pub(crate) fn lacks_relation(&self, now: Mono, id: DeviceId) -> bool {
         let device = &self.devices[id.index()];
-        let placed = device.topology_place.is_listed()
-            || device.topology_place.is_fresh(now)
+        let related = device.topology.is_listed()
+            || device.topology.is_fresh(now)
             || device.actual == SessionState::In;
         self.spec.has(id)
-            && !placed
-            && device.hold != Some(LoginNeed::Register)
+            && !related
+            && device.login_need != Some(LoginNeed::Register)
             && device.block.is_none()
     }
 }

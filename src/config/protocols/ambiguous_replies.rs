@@ -26,14 +26,14 @@ const COMPARED: usize = 500;
 
 /// Checks all devices together. Does nothing after an error: the stand-ins for values that could
 /// not be read are alike, too.
-pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
+pub(crate) fn check(registry: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     if notes.failed() {
         return;
     }
     let mut asked: BTreeMap<(PortId, &[u8]), Vec<&DeviceDraft>> = BTreeMap::new();
-    let mut voices: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
+    let mut distinct: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
     let mut mixed: BTreeMap<PortId, Mixed<'_>> = BTreeMap::new();
-    for device in &roster.all {
+    for device in &registry.all {
         let questions = match &device.profile.protocol {
             Protocol::Raw(questions) => questions,
             Protocol::Modbus | Protocol::Dlt645(_) => continue,
@@ -56,7 +56,7 @@ pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
             let call = (device.port, question.request.bytes());
             asked.entry(call).or_default().push(device);
         }
-        let known = voices.entry(device.port).or_default();
+        let known = distinct.entry(device.port).or_default();
         like(device, questions, known, &mut mixed);
         for question in questions {
             let is_new = |(other, _): &(&Question, _)| other.reply != question.reply;
@@ -68,12 +68,12 @@ pub(crate) fn check(roster: &DeviceRegistry, ports: &Ports, notes: &mut Notes) {
     for (port, mixed) in mixed {
         mixed.tell(ports, port, notes);
     }
-    wildcards(roster, notes);
+    wildcards(registry, notes);
 }
 
 /// Warns of wildcards: every meter that a wildcard means answers, all at once.
-fn wildcards(roster: &DeviceRegistry, notes: &mut Notes) {
-    let meters: Vec<(&DeviceDraft, Address)> = roster
+fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
+    let meters: Vec<(&DeviceDraft, Address)> = registry
         .all
         .iter()
         .filter_map(|device| Some((device, device.address?.meter()?)))

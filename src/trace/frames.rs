@@ -1,7 +1,7 @@
 //! From bytes to frames, for display only.
 //!
 //! [`crate::field`] knows its request and accepts nothing but the reply. The listener has
-//! made no request: every byte gets a place, and a frame is what has the length that its
+//! made no request: every byte belongs to a piece, and a frame is what has the length that its
 //! first bytes say and a good check. All bytes between frames are noise.
 
 use crate::base::UnitId;
@@ -10,16 +10,16 @@ use crate::field::modbus::EXCEPTION;
 use crate::field::modbus::{ascii, rtu, tcp};
 
 use super::decode::Body;
-use super::seen::TracedProtocol;
+use super::event::TracedProtocol;
 
 /// Bytes of a DL/T 645 frame up to and including its length.
 const METER_HEAD: usize = 10;
 
 /// Returns the content of sent bytes, which are always one frame.
 #[must_use]
-pub fn sent(bytes: &[u8], tongue: TracedProtocol) -> Body {
+pub fn sent(bytes: &[u8], protocol: TracedProtocol) -> Body {
     let modbus = |(unit, pdu)| serial(unit, pdu);
-    match tongue {
+    match protocol {
         TracedProtocol::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
         TracedProtocol::Ascii => ascii::open(bytes).map(modbus),
         TracedProtocol::Tcp => tcp(bytes).map(|(_, body)| body),
@@ -32,17 +32,17 @@ pub fn sent(bytes: &[u8], tongue: TracedProtocol) -> Body {
     .unwrap_or(Body::Plain)
 }
 
-/// Divides the bytes that came between two silences while `tongue` was the protocol;
+/// Divides the bytes that came between two silences while `protocol` was the protocol;
 /// `asked` is the last request of the gateway. The lengths add up to the length of `bytes`.
 #[must_use]
-pub fn received(bytes: &[u8], tongue: TracedProtocol, asked: &[u8]) -> Vec<(usize, Body)> {
+pub fn received(bytes: &[u8], protocol: TracedProtocol, asked: &[u8]) -> Vec<(usize, Body)> {
     let mut pieces: Vec<(usize, Body)> = Vec::new();
     let mut rest = bytes;
     while !rest.is_empty() {
         let head = if !asked.is_empty() && rest.starts_with(asked) {
             Some((asked.len(), Body::Echo))
         } else {
-            head(rest, tongue)
+            head(rest, protocol)
         };
         let (taken, body) = head.unwrap_or((1, Body::Noise));
         match pieces.last_mut() {
@@ -55,8 +55,8 @@ pub fn received(bytes: &[u8], tongue: TracedProtocol, asked: &[u8]) -> Vec<(usiz
 }
 
 /// Returns the frame at the head of the bytes, if there is one.
-fn head(bytes: &[u8], tongue: TracedProtocol) -> Option<(usize, Body)> {
-    match tongue {
+fn head(bytes: &[u8], protocol: TracedProtocol) -> Option<(usize, Body)> {
+    match protocol {
         TracedProtocol::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
         TracedProtocol::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
         TracedProtocol::Ascii => {
@@ -216,13 +216,13 @@ mod tests {
             received(&request, TracedProtocol::Tcp, &[]),
             [(request.len(), numbered)]
         );
-        for (bytes, tongue) in [
+        for (bytes, protocol) in [
             (rtu::frame(UnitId(7), &pdu), TracedProtocol::Rtu),
             (ascii::frame(UnitId(7), &pdu), TracedProtocol::Ascii),
         ] {
-            assert_eq!(sent(&bytes, tongue), body, "{tongue:?}");
+            assert_eq!(sent(&bytes, protocol), body, "{protocol:?}");
             let length = bytes.len();
-            assert_eq!(received(&bytes, tongue, &[]), [(length, body.clone())]);
+            assert_eq!(received(&bytes, protocol, &[]), [(length, body.clone())]);
         }
         assert_eq!(sent(b"?\r", TracedProtocol::Raw), Body::Plain);
     }
@@ -232,16 +232,16 @@ mod tests {
         fn every_byte_has_its_place_whatever_came(
             bytes in prop::collection::vec(any::<u8>(), 0..600),
             begins in prop::collection::vec(prop_oneof![Just(3u8), Just(0x68), Just(b':'), any::<u8>()], 0..4),
-            tongue in prop::sample::select(vec![
+            protocol in prop::sample::select(vec![
                 TracedProtocol::Rtu, TracedProtocol::Ascii, TracedProtocol::Tcp, TracedProtocol::Meter, TracedProtocol::Raw,
             ]),
             asked in prop::collection::vec(any::<u8>(), 0..3),
         ) {
             let all = [begins, bytes].concat();
-            let pieces = received(&all, tongue, &asked);
+            let pieces = received(&all, protocol, &asked);
             prop_assert_eq!(pieces.iter().map(|(n, _)| n).sum::<usize>(), all.len());
             prop_assert!(pieces.iter().all(|(n, _)| *n > 0));
-            let _ = sent(&all, tongue);
+            let _ = sent(&all, protocol);
         }
 
         #[test]

@@ -9,7 +9,7 @@
 use crate::base::DeviceId;
 use crate::field::modbus::in_flight::Fault;
 use crate::field::polled_device::liveness_evidence::evidence_of;
-use crate::io::bus::exchange::Landed;
+use crate::io::bus::exchange::FinishedRequest;
 
 use super::*;
 
@@ -21,157 +21,161 @@ impl Port {
     pub(super) async fn ask(
         &mut self,
         exchange: &mut Exchange,
-        job: Request,
+        request: Request,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         let now = self.clock.now().mono;
         if self.in_flight.window() > 1 {
-            return Ok(self.launch(exchange, job).await?);
+            return Ok(self.start_request(exchange, request).await?);
         }
-        if !self.may_try(now, &job) {
-            return self.transact(exchange, &job, useful).await;
+        if !self.may_try(now, &request) {
+            return self.transact(exchange, &request, useful).await;
         }
         self.schedule.window(2);
         let second = self.next(now);
         self.schedule.window(1);
         match second {
             Next::Run(second) if self.may_try(now, &second) => {
-                self.try_two(exchange, [job, second], useful).await
+                self.try_two(exchange, [request, second], useful).await
             }
             Next::Run(second) => {
                 self.in_hand.push_back((second, None));
-                self.transact(exchange, &job, useful).await
+                self.transact(exchange, &request, useful).await
             }
-            Next::NotBefore(..) | Next::Idle => self.transact(exchange, &job, useful).await,
+            Next::NotBefore(..) | Next::Idle => self.transact(exchange, &request, useful).await,
         }
     }
 
     /// Whether a trial is due and this request can be part of it: it reads, and it is likely to
     /// get a reply.
-    fn may_try(&self, now: Mono, job: &Request) -> bool {
-        let is_dead = self.heard_of.get(&job.device) == Some(&false);
-        self.in_flight.wants_trial(now) && !job.is_command() && !is_dead
+    fn may_try(&self, now: Mono, request: &Request) -> bool {
+        let is_dead = self.heard_of.get(&request.device) == Some(&false);
+        self.in_flight.wants_trial(now) && !request.is_command() && !is_dead
     }
 
     async fn try_two(
         &mut self,
         exchange: &mut Exchange,
-        jobs: [Request; 2],
+        requests: [Request; 2],
         useful: &mut bool,
     ) -> Result<(), Stopped> {
         exchange.take_twice();
-        for job in jobs {
-            self.launch(exchange, job).await?;
+        for request in requests {
+            self.start_request(exchange, request).await?;
         }
-        let mut landed = Vec::new();
-        if let Err(lost) = self.land_two(exchange, &mut landed).await {
-            let back = landed.into_iter().map(|l| (l.job, None));
+        let mut finished = Vec::new();
+        if let Err(lost) = self.finish_two(exchange, &mut finished).await {
+            let back = finished.into_iter().map(|l| (l.request, None));
             self.in_hand.extend(back);
             return Err(lost.into());
         }
         let twice = exchange.take_twice() > 0;
-        let answered = |l: &Landed| !matches!(l.ended.outcome, Outcome::Missed(_));
-        if !twice && landed.iter().all(answered) {
-            let took = |l: &Landed| l.ended.turnaround.unwrap_or_default();
+        let answered = |l: &FinishedRequest| !matches!(l.ended.outcome, Outcome::Missed(_));
+        if !twice && finished.iter().all(answered) {
+            let took = |l: &FinishedRequest| l.ended.turnaround.unwrap_or_default();
             // A gateway's exception for a dead unit takes as long as the gateway waits for that
             // unit.
-            let lives = |l: &Landed| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
-            if let [first, second] = landed.as_slice()
-                && landed.iter().all(lives)
+            let lives =
+                |l: &FinishedRequest| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
+            if let [first, second] = finished.as_slice()
+                && finished.iter().all(lives)
             {
                 let now = self.clock.now().mono;
                 self.in_flight.passed(now, [took(first), took(second)]);
                 self.schedule.window(self.in_flight.window());
             }
-            for landed in landed {
-                self.conclude(&landed.job, landed.ended, useful).await?;
+            for finished in finished {
+                self.conclude(&finished.request, finished.ended, useful)
+                    .await?;
             }
             return Ok(());
         }
         if twice {
-            self.seen(twofold(&landed), true);
+            self.seen(twofold(&finished), true);
         }
-        for Landed { job, ended, .. } in landed {
-            let living = self.heard_of.get(&job.device) == Some(&true);
+        for FinishedRequest { request, ended, .. } in finished {
+            let living = self.heard_of.get(&request.device) == Some(&true);
             match ended.outcome {
                 // The device may be dead, and the server has not been seen to leave a request
                 // out.
                 Outcome::Missed(Miss::Silence)
                     if !twice && !living && !self.in_flight.is_on_probation() =>
                 {
-                    self.conclude(&job, ended, useful).await?;
+                    self.conclude(&request, ended, useful).await?;
                 }
                 Outcome::Missed(Miss::Silence) => {
-                    self.in_hand.push_back((job, Some(Fault::Dropped)));
+                    self.in_hand.push_back((request, Some(Fault::Dropped)));
                 }
                 Outcome::Missed(_) => {
-                    self.in_hand.push_back((job, Some(Fault::Mismatched)));
+                    self.in_hand.push_back((request, Some(Fault::Mismatched)));
                 }
-                _ => self.in_hand.push_back((job, None)),
+                _ => self.in_hand.push_back((request, None)),
             }
         }
         Ok(())
     }
 
-    async fn launch(&mut self, exchange: &mut Exchange, job: Request) -> Result<(), Lost> {
-        self.tap.say(&self.clock, || self.turn(&job));
-        let patience = job.timeout + BREATH;
-        let launching = exchange.launch(job);
-        self.heartbeat
-            .during(&self.clock, patience, launching)
-            .await
+    async fn start_request(
+        &mut self,
+        exchange: &mut Exchange,
+        request: Request,
+    ) -> Result<(), Lost> {
+        self.tap.say(&self.clock, || self.turn(&request));
+        let patience = request.timeout + MAX_IDLE;
+        let starting = exchange.start_request(request);
+        self.heartbeat.during(&self.clock, patience, starting).await
     }
 
     /// Waits for both replies of a trial, each once and not again.
-    async fn land_two(
+    async fn finish_two(
         &self,
         exchange: &mut Exchange,
-        landed: &mut Vec<Landed>,
+        finished: &mut Vec<FinishedRequest>,
     ) -> Result<(), Lost> {
         while exchange.in_flight() > 0 {
             self.heartbeat.beat();
-            let until = self.clock.now().mono + BREATH;
-            landed.extend(exchange.land(until).await?);
+            let until = self.clock.now().mono + MAX_IDLE;
+            finished.extend(exchange.next_finished(until).await?);
         }
         let quiet = self.clock.now().mono + ONCE;
         while self.clock.now().mono < quiet {
-            exchange.land(quiet).await?;
+            exchange.next_finished(quiet).await?;
         }
         Ok(())
     }
 
     /// Waits until some of the requests in flight have ended, but not longer than until
     /// `until`.
-    pub(super) async fn land(
+    pub(super) async fn next_finished(
         &mut self,
         exchange: &mut Exchange,
         until: Mono,
         useful: &mut bool,
     ) -> Result<(), Stopped> {
-        let landed = tokio::select! {
+        let finished = tokio::select! {
             biased;
             () = self.questions.wait(), if exchange.in_flight() < self.in_flight.window() => {
                 return Ok(());
             }
-            landed = exchange.land(until) => landed?,
+            finished = exchange.next_finished(until) => finished?,
         };
         if exchange.take_twice() > 0 {
-            self.seen(twofold(&landed), true);
+            self.seen(twofold(&finished), true);
             // The other replies that came with it are not believed either.
-            let back = landed.into_iter().map(|l| l.job);
+            let back = finished.into_iter().map(|l| l.request);
             let back: Vec<Request> = back.chain(exchange.take_back()).collect();
             return Ok(self.ask_alone(back).await?);
         }
-        for Landed {
-            job,
+        for FinishedRequest {
+            request,
             ended,
             with,
             sent,
-        } in landed
+        } in finished
         {
-            let living = self.heard_of.get(&job.device) == Some(&true);
+            let living = self.heard_of.get(&request.device) == Some(&true);
             let suspect = match ended.outcome {
-                _ if with <= 1 || job.is_command() => None,
+                _ if with <= 1 || request.is_command() => None,
                 Outcome::Missed(Miss::Foreign) => Some(Fault::Mismatched),
                 Outcome::Missed(Miss::Silence) if living && self.in_flight.is_on_probation() => {
                     Some(Fault::Dropped)
@@ -179,7 +183,7 @@ impl Port {
                 _ => None,
             };
             if suspect.is_some() {
-                self.in_hand.push_back((job, suspect));
+                self.in_hand.push_back((request, suspect));
                 continue;
             }
             let lives = matches!(evidence_of(&ended.outcome), Evidence::Alive(_));
@@ -188,7 +192,7 @@ impl Port {
                 self.schedule.window(self.in_flight.window());
             }
             let before = self.unanswered;
-            self.conclude(&job, ended, useful).await?;
+            self.conclude(&request, ended, useful).await?;
             // A request that was sent before the last reply came says nothing about the
             // connection.
             if sent < self.answered_at {
@@ -199,12 +203,12 @@ impl Port {
     }
 
     /// Queues these requests to be sent one by one; commands are not sent again.
-    pub(super) async fn ask_alone(&mut self, jobs: Vec<Request>) -> Result<(), HubGone> {
-        for job in jobs {
-            if job.is_command() {
-                self.cut_off(&job).await?;
+    pub(super) async fn ask_alone(&mut self, requests: Vec<Request>) -> Result<(), HubGone> {
+        for request in requests {
+            if request.is_command() {
+                self.cut_off(&request).await?;
             } else {
-                self.in_hand.push_back((job, None));
+                self.in_hand.push_back((request, None));
             }
         }
         Ok(())
@@ -213,19 +217,24 @@ impl Port {
     /// Handles the loss of the connection while these requests were in flight. If this
     /// connection was of use, they are sent one by one on a new one, which shows what caused
     /// the loss; if all are answered there, it was the server.
-    pub(super) async fn lost_many(&mut self, jobs: Vec<Request>, lost: Lost, useful: bool) -> End {
+    pub(super) async fn lost_many(
+        &mut self,
+        requests: Vec<Request>,
+        lost: Lost,
+        useful: bool,
+    ) -> End {
         let Lost { why, stray, .. } = lost;
         // What the server sent was too much for any of these requests.
         if !useful || stray {
-            for job in jobs {
-                if self.cut_off(&job).await.is_err() {
+            for request in requests {
+                if self.cut_off(&request).await.is_err() {
                     return End::HubGone;
                 }
             }
             return End::Lost { why, useful, stray };
         }
-        let many = jobs.len() > 1;
-        if self.ask_alone(jobs).await.is_err() {
+        let many = requests.len() > 1;
+        if self.ask_alone(requests).await.is_err() {
             return End::HubGone;
         }
         if let Some((_, suspect)) = self.in_hand.back_mut().filter(|_| many) {
@@ -235,18 +244,18 @@ impl Port {
         End::Closed { why }
     }
 
-    async fn cut_off(&mut self, job: &Request) -> Result<(), HubGone> {
+    async fn cut_off(&mut self, request: &Request) -> Result<(), HubGone> {
         let at = self.clock.now();
         let outcome = Outcome::Missed(Miss::ConnectionLost);
-        let evidence = self.schedule.done(at.mono, job, &outcome);
+        let evidence = self.schedule.done(at.mono, request, &outcome);
         self.questions.tell_ends(&mut self.schedule);
-        self.report.cut_off(job, at, evidence).await
+        self.report.cut_off(request, at, evidence).await
     }
 
     /// Handles the outcome of a request that had failed among others and was then sent alone.
     pub(super) fn was_alone(&mut self, why: Option<Fault>, outcome: &Outcome) {
         match (why, outcome) {
-            (Some(_), Outcome::Missed(_)) => self.in_flight.acquit(),
+            (Some(_), Outcome::Missed(_)) => self.in_flight.note_failed_alone(),
             (None, _) => {}
             (Some(fault), _) => self.seen(fault, false),
         }
@@ -271,9 +280,9 @@ impl Port {
 
 /// Returns the fault of a server that answers a request more than once: one of the replies may
 /// have been another request's, under this number.
-fn twofold(landed: &[Landed]) -> Fault {
-    let is_other = |l: &Landed| l.ended.outcome == Outcome::Missed(Miss::Foreign);
-    if landed.iter().any(is_other) {
+fn twofold(finished: &[FinishedRequest]) -> Fault {
+    let is_other = |l: &FinishedRequest| l.ended.outcome == Outcome::Missed(Miss::Foreign);
+    if finished.iter().any(is_other) {
         Fault::Mismatched
     } else {
         Fault::Twice

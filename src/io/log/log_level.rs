@@ -27,13 +27,13 @@ const MOST: usize = 32;
 
 /// Why the level is not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum LoudnessError {
+pub enum LogLevelError {
     /// The target is not valid.
     #[error("{0:?} is no target: all, alink_gateway, or a library such as rustls")]
     Target(String),
     /// The level would show secrets.
     #[error("{0:?} writes down the signed addresses of files it fetches, and stays at info")]
-    Talkative(String),
+    ShowsSecrets(String),
     /// The level is not valid.
     #[error("{0:?} is no level: off, error, warn, info, debug, trace or default")]
     Level(String),
@@ -65,7 +65,7 @@ struct Inner {
 
 impl fmt::Debug for LogLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Loudness")
+        f.debug_struct("LogLevel")
             .field("base", &self.0.base)
             .finish_non_exhaustive()
     }
@@ -86,7 +86,7 @@ impl LogLevel {
     /// Makes the level that `base` says; `apply` is told of changes.
     pub(super) fn new(base: String, apply: Option<Apply>) -> Self {
         LogLevel(Arc::new(Inner {
-            least: AtomicU8::new(number(filter::loudness(&base))),
+            least: AtomicU8::new(number(filter::level_of(&base))),
             base,
             changed: Mutex::default(),
             apply,
@@ -108,13 +108,13 @@ impl LogLevel {
     ///
     /// # Errors
     /// The target or the level is not valid, and then nothing has changed.
-    pub fn set(&self, target: &str, level: &str, until: Option<Mono>) -> Result<(), LoudnessError> {
+    pub fn set(&self, target: &str, level: &str, until: Option<Mono>) -> Result<(), LogLevelError> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_:.-".contains(c);
         if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
-            return Err(LoudnessError::Target(target.into()));
+            return Err(LogLevelError::Target(target.into()));
         }
-        if filter::is_talkative(target) && matches!(level, "debug" | "trace") {
-            return Err(LoudnessError::Talkative(target.into()));
+        if filter::shows_secrets(target) && matches!(level, "debug" | "trace") {
+            return Err(LogLevelError::ShowsSecrets(target.into()));
         }
         let mut changed = self.changed();
         let before = changed.clone();
@@ -122,11 +122,11 @@ impl LogLevel {
             DEFAULT => drop(changed.remove(target)),
             "off" | "error" | "warn" | "info" | "debug" | "trace" => {
                 if changed.len() >= MOST && !changed.contains_key(target) {
-                    return Err(LoudnessError::Many);
+                    return Err(LogLevelError::Many);
                 }
                 changed.insert(target.to_owned(), (level.to_owned(), until));
             }
-            other => return Err(LoudnessError::Level(other.into())),
+            other => return Err(LogLevelError::Level(other.into())),
         }
         if let Err(e) = self.apply(&changed) {
             *changed = before;
@@ -167,7 +167,7 @@ impl LogLevel {
         let filter = filter::parse_words(&libraries)?;
         self.0
             .least
-            .store(number(filter::loudness(&notices)), Ordering::Relaxed);
+            .store(number(filter::level_of(&notices)), Ordering::Relaxed);
         if let Some(apply) = &self.0.apply {
             apply(filter);
         }
@@ -205,10 +205,10 @@ const fn number(level: Level) -> u8 {
 }
 
 /// Reverts temporary changes when their time is over, until `stop`.
-pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: CancellationToken) {
+pub async fn run(log_level: LogLevel, clock: Clock, journal: Journal, stop: CancellationToken) {
     loop {
         let over = async {
-            match loudness.wake_at() {
+            match log_level.wake_at() {
                 Some(at) => clock.sleep_until(at).await,
                 None => std::future::pending().await,
             }
@@ -216,9 +216,9 @@ pub async fn run(loudness: LogLevel, clock: Clock, journal: Journal, stop: Cance
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            () = loudness.0.news.notified() => {}
+            () = log_level.0.news.notified() => {}
             () = over => {
-                for notice in loudness.sweep(clock.now().mono) {
+                for notice in log_level.sweep(clock.now().mono) {
                     journal.tell(&notice);
                 }
             }
@@ -288,32 +288,34 @@ mod tests {
     #[test]
     fn levels_are_changed_and_fall_back() {
         let s = |s: u64| Mono::from_micros(s * 1_000_000);
-        let loudness = LogLevel::fixed(Level::Info);
-        let words = || loudness.words(&loudness.changed()).0;
+        let log_level = LogLevel::fixed(Level::Info);
+        let words = || log_level.words(&log_level.changed()).0;
         assert_eq!(words(), "warn,alink_gateway=info,rumqttc=off");
-        loudness.set("rustls", "trace", None).unwrap();
-        loudness.set("alink_gateway", "debug", Some(s(10))).unwrap();
-        assert_eq!(loudness.least(), Level::Debug);
+        log_level.set("rustls", "trace", None).unwrap();
+        log_level
+            .set("alink_gateway", "debug", Some(s(10)))
+            .unwrap();
+        assert_eq!(log_level.least(), Level::Debug);
         assert_eq!(
             words(),
             "warn,alink_gateway=info,rumqttc=off,alink_gateway=debug,rustls=trace"
         );
-        assert_eq!(loudness.wake_at(), Some(s(10)));
-        assert_eq!(loudness.sweep(s(9)), []);
+        assert_eq!(log_level.wake_at(), Some(s(10)));
+        assert_eq!(log_level.sweep(s(9)), []);
         let target = "alink_gateway".to_owned();
-        assert_eq!(loudness.sweep(s(10)), [LogLevelEvent::Over { target }]);
-        assert_eq!(loudness.least(), Level::Info);
-        loudness.set("all", "error", None).unwrap();
-        assert_eq!(loudness.least(), Level::Error);
+        assert_eq!(log_level.sweep(s(10)), [LogLevelEvent::Over { target }]);
+        assert_eq!(log_level.least(), Level::Info);
+        log_level.set("all", "error", None).unwrap();
+        assert_eq!(log_level.least(), Level::Error);
         assert_eq!(words(), "error,rumqttc=off,rustls=trace");
-        loudness.set("all", "default", None).unwrap();
-        loudness.set("rustls", "default", None).unwrap();
+        log_level.set("all", "default", None).unwrap();
+        log_level.set("rustls", "default", None).unwrap();
         assert_eq!(words(), "warn,alink_gateway=info,rumqttc=off");
     }
 
     #[test]
     fn what_is_no_target_or_no_level_changes_nothing() {
-        let loudness = LogLevel::fixed(Level::Info);
+        let log_level = LogLevel::fixed(Level::Info);
         for (target, level) in [
             ("", "debug"),
             ("a,b=trace", "debug"),
@@ -325,17 +327,17 @@ mod tests {
             ("ureq_proto::client", "debug"),
         ] {
             assert!(
-                loudness.set(target, level, None).is_err(),
+                log_level.set(target, level, None).is_err(),
                 "{target}={level}"
             );
         }
         for n in 0..MOST {
-            loudness.set(&format!("t{n}"), "debug", None).unwrap();
+            log_level.set(&format!("t{n}"), "debug", None).unwrap();
         }
         assert!(matches!(
-            loudness.set("more", "debug", None),
-            Err(LoudnessError::Many)
+            log_level.set("more", "debug", None),
+            Err(LogLevelError::Many)
         ));
-        assert_eq!(loudness.changed().len(), MOST);
+        assert_eq!(log_level.changed().len(), MOST);
     }
 }

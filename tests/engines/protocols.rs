@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use alink_gateway::base::{Now, Rng, UnitId, Value, Wall};
-use alink_gateway::field::dlt645::ask::{Joined, Joining};
-use alink_gateway::field::dlt645::{Address, Edition, Place, item};
+use alink_gateway::field::dlt645::ask::{Reassembly, ReassemblyResult};
+use alink_gateway::field::dlt645::{Address, Edition, ValuePosition, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
@@ -26,7 +26,7 @@ fn rounds() -> u64 {
     std::env::var("ALINK_HAMMER").map_or(20_000, |n| n.parse::<u64>().unwrap()) / 5
 }
 
-/// Returns manners with which about every second reply has a fault.
+/// Returns behaviour with which about every second reply has a fault.
 fn hostile() -> UnitBehaviour {
     let faults = [
         Fault::Mute,
@@ -42,7 +42,7 @@ fn hostile() -> UnitBehaviour {
         Fault::Babble,
         Fault::Hiccup(Duration::from_millis(100)),
     ];
-    let manners = UnitBehaviour {
+    let behaviour = UnitBehaviour {
         faults: faults
             .map(|fault| Chance {
                 fault,
@@ -51,8 +51,8 @@ fn hostile() -> UnitBehaviour {
             .to_vec(),
         ..UnitBehaviour::default()
     };
-    assert!(manners.alive);
-    manners
+    assert!(behaviour.alive);
+    behaviour
 }
 
 fn at(round: u64) -> Now {
@@ -125,8 +125,8 @@ fn both(run: impl Fn(UnitBehaviour) -> u64) -> (u64, u64) {
 
 #[test]
 fn modbus_ascii_gives_no_wrong_value() {
-    let run = |manners| {
-        let mut tongue = BusProtocol::Ascii(9, Unit::new(Life::Marked, 5).with(manners));
+    let run = |behaviour| {
+        let mut protocol = BusProtocol::Ascii(9, Unit::new(Life::Marked, 5).with(behaviour));
         let (mut rng, mut late, mut answered) = (Rng::new(1), Vec::new(), 0);
         for round in 0..rounds() {
             // Neighbouring requests differ in shape: replies that cannot be told apart
@@ -139,14 +139,14 @@ fn modbus_ascii_gives_no_wrong_value() {
             };
             let now = at(round);
             let request = ascii::frame(ask.unit, &ask.pdu());
-            let said = tongue.hear(now, &request, &mut rng);
+            let said = protocol.hear(now, &request, &mut rng);
             let mut receiver = ascii::Receiver::new(ask);
             let verdict = listen(wire(&mut late, said), &mut rng, |step| match step {
                 Some(bytes) => receiver.push(bytes),
                 None => receiver.silence(),
             });
             if let Some(rtu::Verdict::Reply(reply)) = verdict {
-                let BusProtocol::Ascii(_, unit) = &tongue else {
+                let BusProtocol::Ascii(_, unit) = &protocol else {
                     panic!("another device");
                 };
                 let truth = |i| unit.truth(now, ask.table, ask.start + i).unwrap();
@@ -163,7 +163,7 @@ fn modbus_ascii_gives_no_wrong_value() {
 
 /// Reads a datum, follow-on frames included.
 fn read_meter(
-    tongue: &mut BusProtocol,
+    protocol: &mut BusProtocol,
     item: item::Item,
     address: Address,
     now: Now,
@@ -171,10 +171,10 @@ fn read_meter(
     rng: &mut Rng,
 ) -> Option<Vec<u8>> {
     let mut ask = dlt645::MeterRequest::read(address, item.id, item.length());
-    let mut joining: Option<Joining> = None;
+    let mut reassembly: Option<Reassembly> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();
-        let said = tongue.hear(now, &request, rng);
+        let said = protocol.hear(now, &request, rng);
         let mut receiver = dlt645::Receiver::new(ask);
         let verdict = listen(wire(late, said), rng, |step| match step {
             Some(bytes) => receiver.push(bytes),
@@ -184,30 +184,30 @@ fn read_meter(
             return None;
         };
         assert_eq!(part.from, address);
-        let joined = match joining.take() {
-            None => Joining::begin(item.id, item.length(), part),
-            Some(joining) => joining.go_on(part),
+        let reassembled = match reassembly.take() {
+            None => Reassembly::begin(item.id, item.length(), part),
+            Some(reassembly) => reassembly.go_on(part),
         };
-        match joined {
-            Joined::Whole(data) => return Some(data),
-            Joined::Next(next, rest) => (ask, joining) = (next, Some(rest)),
-            Joined::Unfit => return None,
+        match reassembled {
+            ReassemblyResult::Whole(data) => return Some(data),
+            ReassemblyResult::Next(next, rest) => (ask, reassembly) = (next, Some(rest)),
+            ReassemblyResult::Unfit => return None,
         }
     }
 }
 
 fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
-    let run = |manners| {
-        let unit = Unit::new(Life::Meter, 11).with(manners);
+    let run = |behaviour| {
+        let unit = Unit::new(Life::Meter, 11).with(behaviour);
         let mut meter = Meter::new(year, 12_345_678_901, unit);
         meter.frame = frame;
-        let mut tongue = BusProtocol::Meter(meter.clone());
+        let mut protocol = BusProtocol::Meter(meter.clone());
         let address = Address::parse("012345678901").unwrap();
         let (mut rng, mut late, mut answered) = (Rng::new(2), Vec::new(), 0);
         for round in 0..rounds() {
             let now = at(round);
             let item = item::find(edition, names[round as usize % names.len()]).unwrap();
-            let Some(data) = read_meter(&mut tongue, item, address, now, &mut late, &mut rng)
+            let Some(data) = read_meter(&mut protocol, item, address, now, &mut late, &mut rng)
             else {
                 continue;
             };
@@ -216,7 +216,7 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
             assert_eq!(Some(data.clone()), meter.value(now, id), "{round}");
             // Of a block as many as the meter has rates.
             for which in 0..data.len() / item.format.bytes() {
-                item.read(&data, Place::Value(which as u8)).unwrap();
+                item.read(&data, ValuePosition::Value(which as u8)).unwrap();
             }
             answered += 1;
         }
@@ -280,9 +280,9 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
         offset: Decimal::ZERO,
         number_type: None,
     };
-    let run = |manners: UnitBehaviour| {
-        let mut tongue = BusProtocol::Plain(Plain {
-            manners,
+    let run = |behaviour: UnitBehaviour| {
+        let mut protocol = BusProtocol::Plain(Plain {
+            behaviour,
             ..Plain::default()
         });
         let (mut rng, mut late, mut answered) = (Rng::new(3), Vec::new(), 0);
@@ -294,11 +294,11 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
             let mut answer = format!(">{unit:02};L={};", truth as f64 / 10.0).into_bytes();
             answer.extend(check.seal(&answer));
             answer.extend(b"\r\n");
-            let BusProtocol::Plain(plain) = &mut tongue else {
+            let BusProtocol::Plain(plain) = &mut protocol else {
                 panic!("another device");
             };
             plain.set(template.bytes(), &answer);
-            let said = tongue.hear(at(round), template.bytes(), &mut rng);
+            let said = protocol.hear(at(round), template.bytes(), &mut rng);
             let mut receiver = raw::Receiver::new((shape(unit), template.bytes()));
             let verdict = listen(wire(&mut late, said), &mut rng, |step| match step {
                 Some(bytes) => receiver.push(bytes),

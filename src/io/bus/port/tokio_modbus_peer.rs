@@ -66,9 +66,9 @@ fn everything() -> ProfileSpec {
 
 fn expected(profile: &ProfileSpec, index: u16) -> Value {
     let p = &profile.points[usize::from(index)];
-    let place = p.address.as_modbus().unwrap();
-    let a = u64::from(place.start);
-    match (place.table.is_bits(), p.codec.width()) {
+    let address = p.address.as_modbus().unwrap();
+    let a = u64::from(address.start);
+    match (address.table.is_bits(), p.codec.width()) {
         (true, _) => Value::Bool(a % 3 == 0),
         (false, 2) => Value::UInt(((a * 3) << 16) + (a + 1) * 3),
         (false, _) => Value::UInt(a * 3),

@@ -1,10 +1,10 @@
-//! Sendings that may still be answered: which batch each was of, how long to wait for its
+//! Transmissions that may still be answered: which batch each was of, how long to wait for its
 //! reply, and how many are lost.
 //!
-//! A sending is given up once its reply is later than replies have been seen to be, if a
-//! sending made *after* it has been answered. While none has, the platform may just be
+//! A transmission is given up once its reply is later than replies have been seen to be, if a
+//! transmission made *after* it has been answered. While none has, the platform may just be
 //! slow, and the reply gets the configured time at least. (RFC 8985 judges losses by later
-//! sendings for the same reason.) A sending given up is remembered: its reply counts
+//! transmissions for the same reason.) A transmission given up is remembered: its reply counts
 //! whenever it comes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,52 +23,52 @@ const MOST: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 1024;
 /// How long after the last pack was answered packs no longer count as in use.
 const PACKS_FOR: Duration = Duration::from_secs(60);
-/// The share of sendings assumed lost at the least, in millionths.
+/// The share of transmissions assumed lost at the least, in millionths.
 const LEAST_LOST: u64 = 50_000;
 
-/// One sending.
+/// One transmission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sending {
+pub(super) struct Transmission {
     pub batch: BatchId,
     pub sent: Mono,
-    /// The device whose own topic carried the sending, and carries its reply.
+    /// The device whose own topic carried the transmission, and carries its reply.
     pub alone: Option<DeviceId>,
 }
 
-/// The sending that a reply belongs to.
+/// The transmission that a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// To this sending, in time.
-    InTime(Sending),
-    /// To this sending, which had been given up.
-    Late(Sending),
-    /// To a sending that is settled.
+    /// To this transmission, in time.
+    InTime(Transmission),
+    /// To this transmission, which had been given up.
+    Late(Transmission),
+    /// To a transmission that is settled.
     Settled,
-    /// To none of our sendings.
+    /// To none of our transmissions.
     Unknown,
 }
 
-/// All sendings of batches that are not settled.
+/// All transmissions of batches that are not settled.
 #[derive(Clone, Debug)]
-pub(super) struct Sendings {
-    all: BTreeMap<AskId, Sending>,
-    /// The sendings not given up yet.
+pub(super) struct Transmissions {
+    all: BTreeMap<AskId, Transmission>,
+    /// The transmissions not given up yet.
     open: BTreeSet<(Mono, AskId)>,
     times: ReplyTimes,
     /// How long replies to other requests take.
     hint: Option<Duration>,
-    /// When the latest of the answered sendings was sent.
+    /// When the latest of the answered transmissions was sent.
     answered: Mono,
-    /// The share of sendings lost lately, in millionths, smoothed.
+    /// The share of transmissions lost lately, in millionths, smoothed.
     lost: u64,
     /// When a pack was last answered.
     pack_answered: Option<Mono>,
     ended: VecDeque<AskId>,
 }
 
-impl Sendings {
+impl Transmissions {
     pub(super) fn new() -> Self {
-        Sendings {
+        Transmissions {
             all: BTreeMap::new(),
             open: BTreeSet::new(),
             times: ReplyTimes::default(),
@@ -80,13 +80,13 @@ impl Sendings {
         }
     }
 
-    /// How many sendings may still be answered in time.
+    /// How many transmissions may still be answered in time.
     pub(super) fn open(&self) -> usize {
         self.open.len()
     }
 
     /// Takes note that a batch is sent. `hint` is how long other replies take at most.
-    pub(super) fn sent(&mut self, id: AskId, one: Sending, hint: Option<Duration>) {
+    pub(super) fn sent(&mut self, id: AskId, one: Transmission, hint: Option<Duration>) {
         self.hint = hint;
         self.open.insert((one.sent, id));
         self.all.insert(id, one);
@@ -112,8 +112,8 @@ impl Sendings {
         }
     }
 
-    /// Returns the next sending to be given up; it is remembered.
-    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Sending)> {
+    /// Returns the next transmission to be given up; it is remembered.
+    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Transmission)> {
         let at = self.expires_at(usual)?;
         if at > now {
             return None;
@@ -122,7 +122,7 @@ impl Sendings {
         self.all.get(&id).map(|one| (id, *one))
     }
 
-    /// Returns when the next sending is given up: the sendings are given up in the order in
+    /// Returns when the next transmission is given up: the transmissions are given up in the order in
     /// which they were sent.
     pub(super) fn expires_at(&self, usual: Duration) -> Option<Mono> {
         let (sent, _) = *self.open.first()?;
@@ -134,7 +134,7 @@ impl Sendings {
         })
     }
 
-    /// Drops a sending that is of no interest any more; its reply counts as late.
+    /// Drops a transmission that is of no interest any more; its reply counts as late.
     pub(super) fn forget(&mut self, id: AskId) {
         if let Some(one) = self.all.remove(&id) {
             self.open.remove(&(one.sent, id));
@@ -150,13 +150,13 @@ impl Sendings {
         for id in self.all.keys().copied().collect::<Vec<_>>() {
             self.forget(id);
         }
-        *self = Sendings {
+        *self = Transmissions {
             ended: std::mem::take(&mut self.ended),
-            ..Sendings::new()
+            ..Transmissions::new()
         };
     }
 
-    /// Returns when the latest of the answered sendings was sent.
+    /// Returns when the latest of the answered transmissions was sent.
     pub(super) const fn answered_up_to(&self) -> Mono {
         self.answered
     }
@@ -175,7 +175,7 @@ impl Sendings {
 
     // --- losses -----------------------------------------------------------------
 
-    /// Counts a sending as answered or lost. Where there are packs, they alone say how many
+    /// Counts a transmission as answered or lost. Where there are packs, they alone say how many
     /// messages are lost: a post on a device's own topic may be unanswered for another
     /// reason.
     pub(super) fn count(&mut self, now: Mono, alone: bool, is_lost: bool) {
@@ -198,7 +198,7 @@ impl Sendings {
     }
 
     /// Whether so many losses in a row are no accident: there is one such row in 5,000 if
-    /// sendings are lost as often as they have been lately.
+    /// transmissions are lost as often as they have been lately.
     pub(super) fn is_no_accident(&self, in_a_row: u32) -> bool {
         let share = self.lost.max(LEAST_LOST) as f64 / 1_000_000.0;
         share.powi(i32::try_from(in_a_row).unwrap_or(i32::MAX)) <= 1.0 / 5_000.0
