@@ -134,6 +134,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            store: StorePolicy::default(),
             remote: RemotePolicy::default(),
         },
         ports: vec![port],

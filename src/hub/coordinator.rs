@@ -71,6 +71,10 @@ impl Coordinator {
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::SecretStore { usable } => self.cloud.can_keep(now, usable),
+            Input::StoreOpen => self.cloud.on_store_open(now),
+            Input::Stored { taken, first } => self.cloud.on_stored(now, taken, first),
+            Input::StoreRead { readings, next } => self.cloud.on_read(now, readings, next),
+            Input::StoreReadFailed { from } => self.cloud.on_read_failed(now, from),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
             Input::RemoteTaskDone(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
@@ -123,6 +127,9 @@ impl Coordinator {
                 Output::Link(LinkCommand::Subscribe { filters })
             }
             cloud::Output::StoreSecret { device, secret } => Output::StoreSecret { device, secret },
+            cloud::Output::Store(readings) => Output::Store(readings),
+            cloud::Output::ReadStore { from, most } => Output::ReadStore { from, most },
+            cloud::Output::Settle(values) => Output::Settle(values),
             cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
             cloud::Output::LogEvent(notice) => {
                 self.statistics.on_notice(now, &self.spec, &notice);

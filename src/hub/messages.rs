@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::base::{
     About, DeviceId, EventGroup, EventKind, FieldEvent, JournalField, Level, LinkCommand,
-    LinkEvent, LogEvent, Secret,
+    LinkEvent, LogEvent, Secret, Sequence, StoredReading,
 };
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
@@ -28,6 +28,27 @@ pub enum Input {
     SecretStore {
         /// The result of the last attempt, if it was recent.
         usable: bool,
+    },
+    /// There is a store of readings. Until this comes, nothing is stored.
+    StoreOpen,
+    /// The result of [`Output::Store`].
+    Stored {
+        /// How many of the readings are safe, from the first on.
+        taken: usize,
+        /// Where the first of them is.
+        first: Option<Sequence>,
+    },
+    /// The values that [`Output::ReadStore`] asked for.
+    StoreRead {
+        /// The values, in the order in which they were stored.
+        readings: Vec<(Sequence, StoredReading)>,
+        /// Where there are more.
+        next: Option<Sequence>,
+    },
+    /// The store could not be read.
+    StoreReadFailed {
+        /// From here on.
+        from: Sequence,
     },
     /// Whether the system's clock is synchronised. The input comes at the start, and again
     /// until the clock is synchronised.
@@ -71,6 +92,19 @@ pub enum Output {
         /// The secret.
         secret: Secret,
     },
+    /// The store keeps these readings; the result comes back as [`Input::Stored`]. Times since
+    /// the start of the machine count from the start of this process.
+    Store(Vec<StoredReading>),
+    /// The store reads up to so many values; they come back as [`Input::StoreRead`] or
+    /// [`Input::StoreReadFailed`].
+    ReadStore {
+        /// From here on.
+        from: Sequence,
+        /// How many values at most.
+        most: usize,
+    },
+    /// The store need not keep these values any more.
+    Settle(Vec<Sequence>),
     /// The service carries out this remote task; the result comes back as [`Input::RemoteTaskDone`].
     RemoteTask(RemoteTask),
     /// After [`Input::LeaveConnection`]: no device of this gateway is online on this connection any more,

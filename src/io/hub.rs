@@ -304,6 +304,8 @@ impl Outbox {
                 Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
                 Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
+                // No store is open, so nothing is asked of it.
+                Some(Output::Store(_) | Output::ReadStore { .. } | Output::Settle(_)) => {}
                 // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
                 Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,

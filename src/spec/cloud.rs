@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::remote::RemotePolicy;
+use super::store::StorePolicy;
 use crate::base::{DeviceName, ProductKey, Secret};
 
 /// The part of the configuration that concerns the platform.
@@ -24,6 +25,8 @@ pub struct CloudSpec {
     pub session: SessionLimits,
     /// How readings are sent.
     pub post: PostPolicy,
+    /// How readings that cannot be delivered are kept.
+    pub store: StorePolicy,
     /// Whether the platform may configure what hangs on the field buses.
     pub remote: RemotePolicy,
 }

@@ -15,18 +15,6 @@ pub enum DropPolicy {
     Thin,
 }
 
-/// Which readings are written to the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durability {
-    /// Those that could not be delivered for a while, and those that are left at a stop. A
-    /// power cut costs what was read in the last [`StorePolicy::spill_after`] and
-    /// [`StorePolicy::sync_every`] and not delivered.
-    Outage,
-    /// Each, before it is sent. A power cut costs what was read in the last
-    /// [`StorePolicy::sync_every`].
-    Always,
-}
-
 /// How readings that cannot be delivered are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorePolicy {
@@ -40,13 +28,12 @@ pub struct StorePolicy {
     /// What is dropped when the store is full. Default: the oldest values.
     pub drop: DropPolicy,
     /// How long a reading waits in memory to be delivered before it is stored: 30 s. A short
-    /// loss of the connection costs no wear of the flash then.
+    /// loss of the connection costs no wear of the flash then. A power cut costs what was read
+    /// in this time and was not delivered.
     pub spill_after: Duration,
     /// How long readings are gathered for one write to the flash: 5 s. Each write wears at
     /// least one page of some kilobytes.
     pub sync_every: Duration,
-    /// Which readings are stored.
-    pub durability: Durability,
 }
 
 impl Default for StorePolicy {
@@ -58,7 +45,6 @@ impl Default for StorePolicy {
             drop: DropPolicy::Oldest,
             spill_after: Duration::from_secs(30),
             sync_every: Duration::from_secs(5),
-            durability: Durability::Outage,
         }
     }
 }

@@ -803,6 +803,19 @@ impl<D: Disk> Spool<D> {
         Ok(is_end)
     }
 
+    /// Returns a place that no stored value is after, and that the next one is not before.
+    pub fn end(&self) -> Sequence {
+        let last = self
+            .last
+            .as_ref()
+            .and_then(|l| self.segments.get(&l.number));
+        Sequence {
+            segment: last.map_or(self.next, |s| s.header().number),
+            generation: 0,
+            ordinal: last.map_or(0, Segment::values),
+        }
+    }
+
     /// Marks a value as one that need not be sent any more; returns whether it was to be
     /// sent until now. The mark is lasting after the next [`Spool::save`]; a value that is
     /// sent again after a power cut does no harm.

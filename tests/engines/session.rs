@@ -15,11 +15,13 @@ mod posts;
 mod quota;
 mod refused;
 mod stopping;
+mod stored;
 mod unanswered;
 
 use crate::gateway::{gateway as spec, name};
 use alink_gateway::base::{
-    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Value, Wall,
+    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Sequence, StoredReading,
+    Value, Wall,
 };
 use alink_gateway::cloud::{Cloud, CloudLogEvent, Code, Connector, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
@@ -40,6 +42,15 @@ fn secs(n: u64) -> Duration {
 
 fn post_topic(id: u32) -> String {
     format!("/sys/subPk/{}/thing/event/property/post", name(id))
+}
+
+/// The place of the value of this number in the store.
+fn place(n: usize) -> Sequence {
+    Sequence {
+        segment: 1,
+        generation: 0,
+        ordinal: n as u32,
+    }
 }
 
 /// The engine, the platform, and the time between them.
@@ -64,6 +75,10 @@ struct World {
     subscribed: Vec<Vec<String>>,
     logged_out: usize,
     ids: BTreeSet<String>,
+    /// The readings in the store, if there is one, and whether each is settled.
+    store: Option<Vec<(StoredReading, bool)>>,
+    /// Whether the store refuses everything.
+    store_fails: bool,
     /// Device → id of its session request, and when it counts as unanswered.
     under_way: BTreeMap<u32, (String, Mono)>,
 }
@@ -106,6 +121,8 @@ impl World {
             subscribed: Vec::new(),
             logged_out: 0,
             ids: BTreeSet::new(),
+            store: None,
+            store_fails: false,
             under_way: BTreeMap::new(),
         }
     }
@@ -238,6 +255,14 @@ impl World {
                     self.sent.push(sent);
                 }
                 Output::Subscribe { filters } => self.subscribed.push(filters),
+                Output::Store(readings) => self.keep(readings),
+                Output::ReadStore { from, most } => self.read_store(from, most),
+                Output::Settle(values) => {
+                    for at in values {
+                        let store = self.store.as_mut().expect("a store");
+                        store[at.ordinal as usize].1 = true;
+                    }
+                }
                 Output::LogEvent(notice) => {
                     assert!(!notice.sentence().is_empty());
                     self.notices.push(notice);
@@ -263,6 +288,36 @@ impl World {
         if self.link && unsettled && !full && self.logged_out == 0 {
             assert!(wake.is_some(), "nothing will ever happen");
         }
+    }
+
+    /// Opens a store with these readings.
+    fn open_store(&mut self, readings: Vec<StoredReading>) {
+        self.store = Some(readings.into_iter().map(|r| (r, false)).collect());
+        self.cloud.on_store_open(self.now);
+        self.drain();
+    }
+
+    fn keep(&mut self, readings: Vec<StoredReading>) {
+        let store = self.store.as_mut().expect("a store");
+        let first = Some(place(store.len()));
+        let taken = if self.store_fails { 0 } else { readings.len() };
+        store.extend(readings.into_iter().take(taken).map(|r| (r, false)));
+        self.cloud.on_stored(self.now, taken, first);
+    }
+
+    fn read_store(&mut self, from: Sequence, most: usize) {
+        if self.store_fails {
+            return self.cloud.on_read_failed(self.now, from);
+        }
+        let store = self.store.as_ref().expect("a store");
+        let all = store.iter().enumerate().map(|(n, one)| (place(n), one));
+        let mut left = all.filter(|(at, (_, settled))| *at >= from && !settled);
+        let read = left.by_ref().take(most);
+        let read = read
+            .map(|(at, (reading, _))| (at, reading.clone()))
+            .collect();
+        let next = left.next().map(|(at, _)| at);
+        self.cloud.on_read(self.now, read, next);
     }
 
     /// Answers relations, answers to orders and the version: `tests/engines/topology.rs` is about
@@ -324,6 +379,9 @@ impl World {
         assert!(!sent.devices.is_empty());
         let distinct: BTreeSet<_> = sent.devices.iter().collect();
         assert_eq!(distinct.len(), sent.devices.len(), "twice in one message");
+        if sent.what() == "history" {
+            return self.check_history(sent);
+        }
         assert_eq!(
             sent.devices.len() > 1,
             sent.what().starts_with("batch_") || sent.what() == "pack",
@@ -401,6 +459,16 @@ impl World {
             .count();
         let most = policy.messages_per_second + (policy.messages_per_second / 5).max(1);
         assert!(second < most as usize, "{second} messages in a second");
+    }
+
+    fn check_history(&self, sent: &Sent) {
+        let policy = &self.spec.cloud.post;
+        assert!(!self.stopped, "history while stopping");
+        assert!(sent.devices.len() <= policy.pack_devices);
+        assert!(sent.bytes <= policy.message_bytes);
+        let values = sent.json["params"].as_array().unwrap().iter();
+        let values = values.map(|d| d["properties"].as_array().unwrap().len());
+        assert!((1..=policy.pack_properties).contains(&values.sum()));
     }
 
     // --- looking ---

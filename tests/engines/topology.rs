@@ -135,6 +135,9 @@ impl Pair {
                         assert!(!notice.sentence().is_empty());
                         self.notices.push(notice);
                     }
+                    cloud::Output::Store(_)
+                    | cloud::Output::ReadStore { .. }
+                    | cloud::Output::Settle(_) => panic!("there is no store"),
                     cloud::Output::StoreSecret { device, secret } => {
                         self.kept.push((device, secret))
                     }

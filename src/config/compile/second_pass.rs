@@ -17,7 +17,7 @@ use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
 use crate::spec::{
     BrokerSpec, BusAddress, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, ProductCertificate, Retired, Spec,
+    GatewayIdentity, ProductCertificate, Retired, Spec, StorePolicy,
 };
 
 /// The second step: everything but the secrets.
@@ -246,6 +246,7 @@ fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) ->
         products,
         session: p.session,
         post: p.post,
+        store: StorePolicy::default(),
         remote: p.remote,
     }
 }

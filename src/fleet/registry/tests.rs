@@ -63,6 +63,7 @@ pub(in crate::fleet) fn spec() -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            store: StorePolicy::default(),
             remote: RemotePolicy::default(),
         },
         ports: vec![port("line1"), port("line2")],

@@ -11,7 +11,7 @@ use crate::base::{
 use crate::spec::{
     BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
     Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, SerialSpec,
-    SessionLimits, SignMethod, StopBits, Subscriptions, Transport,
+    SessionLimits, SignMethod, StopBits, StorePolicy, Subscriptions, Transport,
 };
 
 struct Refused;
@@ -166,6 +166,7 @@ pub(in crate::io) fn spec() -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            store: StorePolicy::default(),
             remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {

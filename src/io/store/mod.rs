@@ -3,6 +3,7 @@
 //! not be delivered.
 
 pub mod learned;
+pub mod reading_store;
 pub mod remote_config;
 pub mod secret_store;
 pub mod secret_writer;

@@ -16,8 +16,8 @@ use crate::lab::platform::{
 use crate::spec::{
     BrokerSpec, BusAddress, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
     GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointAddress, PointSpec, PortSpec,
-    PostPolicy, ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, Subscriptions,
-    Table, TcpSpec, Transport, WordOrder,
+    PostPolicy, ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, StorePolicy,
+    Subscriptions, Table, TcpSpec, Transport, WordOrder,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -483,6 +483,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
                 ..SessionLimits::default()
             },
             post: PostPolicy::default(),
+            store: StorePolicy::default(),
             remote: RemotePolicy::default(),
         },
         ports: vec![PortSpec {

@@ -83,6 +83,7 @@ fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
             products: Default::default(),
             session: SessionLimits::default(),
             post: PostPolicy::default(),
+            store: StorePolicy::default(),
             remote: Default::default(),
         },
         ports: ports.iter().map(|n| port(n)).collect(),

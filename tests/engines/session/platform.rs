@@ -13,6 +13,8 @@ pub(super) const ERROR: &str = "/ext/error/gwPk/gw-1";
 
 pub(super) const PACK: &str = "/sys/gwPk/gw-1/thing/event/property/pack/post";
 
+pub(super) const HISTORY: &str = "/sys/gwPk/gw-1/thing/event/property/history/post";
+
 /// A message of the engine, read by the code of these tests.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
@@ -40,6 +42,10 @@ impl Sent {
                 let subs = params["subDevices"].as_array().unwrap();
                 subs.iter().map(|s| s["identity"].clone()).collect()
             }
+            t if t == HISTORY => {
+                let devices = params.as_array().unwrap();
+                devices.iter().map(|d| d["identity"].clone()).collect()
+            }
             t if t.starts_with("/sys/") => {
                 vec![json!({ "deviceName": t.split('/').nth(3).unwrap() })]
             }
@@ -63,6 +69,7 @@ impl Sent {
         match self.topic.strip_prefix(SESSION) {
             Some(tail) => tail,
             None if self.topic == PACK => "pack",
+            None if self.topic == HISTORY => "history",
             None => "post",
         }
     }
@@ -142,6 +149,17 @@ impl Platform {
                     }
                     "logout" | "batch_logout" => {
                         self.online.remove(d);
+                    }
+                    "history" => {
+                        let devices = sent.json["params"].as_array().unwrap();
+                        let own = devices.iter().filter(|one| {
+                            one["identity"]["deviceName"].as_str() == Some(&name(*d))
+                        });
+                        for value in own.flat_map(|one| one["properties"].as_array().unwrap()) {
+                            for (k, v) in value.as_object().unwrap() {
+                                self.accepted.push((*d, k.clone(), v.clone()));
+                            }
+                        }
                     }
                     "pack" => {
                         let subs = sent.json["params"]["subDevices"].as_array().unwrap();

@@ -126,6 +126,11 @@ impl Timestamps {
         self.next = self.next.min(now);
     }
 
+    /// Takes out the readings that wait for the time, at the end of the process.
+    pub(crate) fn take_all(&mut self) -> Vec<Reading> {
+        std::mem::take(&mut self.unstamped).into()
+    }
+
     /// Returns when to ask the platform; `None` while the system's clock is synchronised.
     pub(crate) fn due(&self) -> Option<Wake> {
         match self.belief {

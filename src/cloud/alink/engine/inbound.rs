@@ -34,6 +34,7 @@ impl Cloud {
             Topic::Session(..)
             | Topic::Post(_)
             | Topic::Pack(_)
+            | Topic::History(_)
             | Topic::Gateway(..)
             | Topic::OrderReply(..)
             | Topic::CommandReply(_)
@@ -47,6 +48,7 @@ impl Cloud {
             Topic::SessionReply(..)
             | Topic::PostReply(_)
             | Topic::PackReply(_)
+            | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
             | Topic::Error(_) => {}
             Topic::Order(who, Order::Configure) => {
@@ -80,6 +82,11 @@ impl Cloud {
             self.outbox.count().unknown_replies += 1;
             return;
         };
+        if let Topic::HistoryReply(who) = &parsed
+            && who == self.identities.gateway()
+        {
+            return self.history_answered(now.mono, id, &reply);
+        }
         let alone = match &parsed {
             Topic::PackReply(who) => Some((who == self.identities.gateway()).then_some(None)),
             Topic::PostReply(who) => Some(self.identities.id(who).map(Some)),

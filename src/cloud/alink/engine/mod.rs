@@ -12,13 +12,16 @@ mod leaving;
 mod outbound;
 mod reload;
 mod stop;
+mod store;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
-use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Wake};
+use crate::base::{
+    DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Sequence, StoredReading, Wake,
+};
 use crate::spec::{Spec, Subscriptions};
 
 use self::leaving::Leaving;
@@ -28,6 +31,8 @@ use crate::cloud::alink::clock::events::ClockNews;
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::counters::Counters;
 use crate::cloud::alink::events::outbox::Outbox;
+use crate::cloud::alink::history::History;
+use crate::cloud::alink::history::spill::Spill;
 use crate::cloud::alink::orders::Orders;
 use crate::cloud::alink::orders::unsupported::Commands;
 use crate::cloud::alink::publish::PublishQueue;
@@ -68,6 +73,19 @@ pub enum Output {
         /// The secret to keep.
         secret: Secret,
     },
+    /// Store these readings, and report the result with [`Cloud::on_stored`]. Times since
+    /// the start of the machine count from the start of this process.
+    Store(Vec<StoredReading>),
+    /// Read up to so many values from the store, and answer with [`Cloud::on_read`] or
+    /// [`Cloud::on_read_failed`].
+    ReadStore {
+        /// From here on.
+        from: Sequence,
+        /// How many values at most.
+        most: usize,
+    },
+    /// These stored values need not be kept any more.
+    Settle(Vec<Sequence>),
     /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_remote_task_done`].
     RemoteTask(remote_config::RemoteTask),
@@ -93,6 +111,8 @@ pub struct Cloud {
     pending: Pending<Ask>,
     sessions: Sessions,
     posts: PublishQueue,
+    history: History,
+    spill: Spill,
     registration: Registration,
     topology: Topology,
     orders: Orders,
@@ -126,6 +146,8 @@ impl Cloud {
             pending: Pending::new(start),
             sessions: Sessions::new(Arc::clone(&spec), rng.fork()),
             posts: PublishQueue::new(Arc::clone(&spec), rng.fork()),
+            history: History::new(store::history_limits(&spec), rng.fork()),
+            spill: Spill::new(),
             registration: Registration::new(&spec.cloud.session, rng.fork()),
             topology: Topology::new(&spec.cloud.session, rng.fork()),
             orders: Orders::default(),
@@ -165,6 +187,7 @@ impl Cloud {
         self.latency.link_up(now.mono);
         self.topology.link_up(now.mono);
         self.sessions.link_up(now.mono);
+        self.history.link_up();
         self.follow(now.mono);
         self.timestamps.link_up(now.mono);
         self.remote.link_up();
@@ -188,6 +211,7 @@ impl Cloud {
         self.commands.link_down();
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
+        self.history.link_down();
         self.follow(now.mono);
     }
 
@@ -262,6 +286,7 @@ impl Cloud {
         if !self.stop.is_on() {
             self.begin_to_stop(now.mono);
         } else if self.stop.stop_for_good() {
+            self.store_the_rest(now.mono);
             self.sum_up();
             self.out.push_back(Output::LoggedOut);
         }
@@ -337,6 +362,8 @@ impl Cloud {
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
+        wake = Wake::earlier(wake, self.spill_due());
+        wake = Wake::earlier(wake, self.history.wake_at());
         let sums = self.outbox.sum_due();
         wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
         wake = Wake::earlier(wake, self.sessions.shown_online_due());
@@ -346,6 +373,7 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.topology_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
+            wake = Wake::earlier(wake, self.paced(self.history_due()));
             wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
             wake = Wake::earlier(wake, self.paced(self.remote_due()));
             wake = Wake::earlier(wake, self.leaving.due());
@@ -376,7 +404,7 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.timestamps.unstamped()
+        self.posts.len() + self.timestamps.unstamped() + self.spill.handed()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
@@ -463,7 +491,7 @@ impl Cloud {
             self.forget_retired(mono);
             return true;
         }
-        false
+        self.see_to_the_store(now)
     }
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
@@ -522,6 +550,7 @@ impl Cloud {
                     self.sessions.give_up();
                 }
                 if is_for_good {
+                    self.store_the_rest(now.mono);
                     self.sum_up();
                 }
                 self.out.push_back(Output::LoggedOut);

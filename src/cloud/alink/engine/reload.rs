@@ -17,6 +17,7 @@ use crate::base::{DeviceId, LogoutReason, Mono, Now, Reading};
 use crate::spec::{Changes, ProfileSpec, Spec};
 
 use crate::cloud::alink::engine::Cloud;
+use crate::cloud::alink::engine::store::history_limits;
 
 /// The new number of each point of a device's profile, if the point is still there.
 type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
@@ -32,6 +33,7 @@ impl Cloud {
         if changes.cloud.limits {
             let rate = spec.cloud.post.messages_per_second;
             self.pace = self.pace.at_rate(rate);
+            self.history.set_limits(history_limits(&spec));
             self.registration.relimit(&spec.cloud.session);
             self.topology.relimit(&spec.cloud.session);
         }

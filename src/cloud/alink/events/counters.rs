@@ -59,6 +59,16 @@ pub struct Counters {
     pub readings: u64,
     /// Readings the platform accepted.
     pub delivered: u64,
+    /// Readings handed to the store on flash.
+    pub stored: u64,
+    /// Stored values that the platform accepted.
+    pub replayed: u64,
+    /// Messages with stored values.
+    pub history_messages: u64,
+    /// Stored values dropped because the platform refused them.
+    pub history_refused: u64,
+    /// How often a device was refused while its stored values were sent; the values are kept.
+    pub history_left_out: u64,
     /// Readings sent again.
     pub resent: u64,
     /// Readings dropped because the queue was full.

@@ -8,6 +8,8 @@
 //! message that is lost is not overtaken by the next. Devices take turns, a share of a
 //! message each, and several messages of different devices may be under way.
 //!
+//! Which readings go to the store is decided in [`spill`].
+//!
 //! A refusal is about a message. So each device of the message is sent alone next, and a
 //! device that is alone sends half as many values, until one value is refused by itself: that
 //! value is dropped. What is refused because of the device is kept: the device is left out
@@ -19,6 +21,7 @@
 //! - At most [`WINDOW`] values are in memory, whatever the store holds.
 //! - A device that is refused keeps no other device waiting.
 
+pub(crate) mod spill;
 #[cfg(test)]
 mod tests;
 
@@ -171,7 +174,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// Returns a history that begins with the oldest value of the store.
+    /// Returns a history of an empty store.
     pub(crate) fn new(limits: HistoryLimits, rng: Rng) -> Self {
         History {
             limits,
@@ -182,7 +185,7 @@ impl History {
             sent: BTreeMap::new(),
             order: VecDeque::new(),
             open: 0,
-            read_from: Some(Sequence::START),
+            read_from: None,
             is_reading: false,
             not_read_before: Mono::START,
             pause: Mono::START,
@@ -284,6 +287,15 @@ impl History {
         self.is_reading = false;
         self.stored(from);
         self.not_read_before = now + READ_AGAIN;
+    }
+
+    /// Whether values are, or may be, left in the store.
+    pub(crate) fn has_values(&self) -> bool {
+        let is_out = |l: &LeftOut| l.is_out;
+        self.is_reading
+            || self.read_from.is_some()
+            || !self.known.is_empty()
+            || self.left_out.values().any(is_out)
     }
 
     // --- what is wanted ---------------------------------------------------------------

@@ -66,6 +66,7 @@ impl World {
     fn new(devices: impl IntoIterator<Item = usize>) -> World {
         let mut history = History::new(LIMITS, Rng::new(1));
         history.link_up();
+        history.stored(Sequence::START);
         World {
             now: Mono::from_micros(1_000_000),
             history,

@@ -49,6 +49,7 @@ use transmissions::{Found, Transmission, Transmissions};
 use waiting::{Part, Waiting};
 
 pub(crate) use batch::BatchId;
+pub(crate) use waiting::LIVE_FOR;
 
 /// After this many refusals in a row that blame no device, a pack is taken apart all the
 /// same, if others have been accepted meanwhile.
@@ -290,6 +291,47 @@ impl PublishQueue {
     /// How many readings are not delivered yet.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len() + self.batches.readings() + self.provisional.readings()
+    }
+
+    // --- the store ----------------------------------------------------------------
+
+    /// Returns when the oldest reading was read that waits to be sent.
+    pub(crate) fn oldest_read_at(&self) -> Option<Mono> {
+        self.waiting.oldest_read_at()
+    }
+
+    /// How many readings wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes out up to `most` of the oldest readings that were read before this time, for
+    /// the store. Batches that wait to be sent again are taken apart for it.
+    pub(crate) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Vec<Reading> {
+        for id in self.batches.idle() {
+            if self.batches.get(id).is_some_and(|b| b.since() <= before) {
+                self.unpack(now, id);
+            }
+        }
+        self.waiting.take_oldest(now, before, most)
+    }
+
+    /// Takes out all readings that are not settled, for the store, whatever has become of
+    /// their posts. Accepted readings count as delivered.
+    pub(crate) fn take_all(&mut self, now: Mono, outbox: &mut Outbox) -> Vec<Reading> {
+        self.count_accepted(outbox);
+        for id in self.batches.all() {
+            self.unpack(now, id);
+        }
+        let all = self.waiting.len();
+        self.waiting
+            .take_oldest(now, Mono::from_micros(u64::MAX), all)
+    }
+
+    /// Takes back a reading that could not be stored.
+    pub(crate) fn put_back(&mut self, now: Mono, reading: Reading) {
+        let linger = self.policy().linger;
+        self.waiting.put(now, reading, linger);
     }
 
     // --- another configuration ----------------------------------------------------

@@ -22,7 +22,7 @@ pub(super) type Part = Vec<(Seq, Reading)>;
 /// How much longer than the linger a reading may wait and still be live. This is long
 /// enough for a log-in after an outage of the session, and short enough that a live reading
 /// shows the present.
-pub(super) const LIVE_FOR: Duration = Duration::from_secs(5);
+pub(crate) const LIVE_FOR: Duration = Duration::from_secs(5);
 
 /// How many readings of one device are looked at for one message: a property that is
 /// further behind than that waits for the next message.
@@ -172,6 +172,27 @@ impl Waiting {
             self.readings.insert(seq, reading);
         }
         self.refresh(id, now);
+    }
+
+    /// Returns when the oldest reading was read.
+    pub(super) fn oldest_read_at(&self) -> Option<Mono> {
+        let oldest = self.readings.values().next();
+        oldest.map(|reading| reading.at.mono)
+    }
+
+    /// Takes out up to `most` of the oldest readings that were read before this time.
+    pub(super) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Vec<Reading> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && self.oldest_read_at().is_some_and(|at| at <= before)
+            && let Some((seq, reading)) = self.readings.pop_first()
+        {
+            self.live.remove(&(reading.device, seq));
+            self.backlog.remove(&(reading.device, seq));
+            self.refresh(reading.device, now);
+            taken.push(reading);
+        }
+        taken
     }
 
     /// Drops the oldest reading.

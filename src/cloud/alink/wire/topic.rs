@@ -264,6 +264,10 @@ pub enum Topic {
     Pack(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post_reply`
     PackReply(Identity),
+    /// `/sys/{pk}/{dn}/thing/event/property/history/post`
+    History(Identity),
+    /// `/sys/{pk}/{dn}/thing/event/property/history/post_reply`
+    HistoryReply(Identity),
     /// `/sys/{pk}/{dn}/thing/topo/…`, `thing/sub/…`, `thing/list/…`
     Gateway(Identity, GatewayAsk),
     /// The topic of a gateway's request, with `_reply`.
@@ -326,6 +330,8 @@ impl Topic {
                     Some("post_reply") => Some(Topic::PostReply(who)),
                     Some("pack/post") => Some(Topic::Pack(who)),
                     Some("pack/post_reply") => Some(Topic::PackReply(who)),
+                    Some("history/post") => Some(Topic::History(who)),
+                    Some("history/post_reply") => Some(Topic::HistoryReply(who)),
                     Some(_) => None,
                     None => system(who, tail),
                 }
@@ -350,6 +356,7 @@ impl Topic {
             Topic::Session(who, ask) => Some(Topic::SessionReply(who.clone(), *ask)),
             Topic::Post(who) => Some(Topic::PostReply(who.clone())),
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
+            Topic::History(who) => Some(Topic::HistoryReply(who.clone())),
             Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
             Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
             Topic::Command(command) => Some(Topic::CommandReply(command.clone())),
@@ -359,6 +366,7 @@ impl Topic {
             | Topic::Error(_)
             | Topic::PostReply(_)
             | Topic::PackReply(_)
+            | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
             | Topic::OrderReply(..)
             | Topic::CommandReply(_)
@@ -408,6 +416,10 @@ impl fmt::Display for Topic {
             Topic::PostReply(who) => write!(f, "/sys/{who}/thing/event/property/post_reply"),
             Topic::Pack(who) => write!(f, "/sys/{who}/thing/event/property/pack/post"),
             Topic::PackReply(who) => write!(f, "/sys/{who}/thing/event/property/pack/post_reply"),
+            Topic::History(who) => write!(f, "/sys/{who}/thing/event/property/history/post"),
+            Topic::HistoryReply(who) => {
+                write!(f, "/sys/{who}/thing/event/property/history/post_reply")
+            }
             Topic::Gateway(who, ask) => write!(f, "/sys/{who}/{}", ask.tail()),
             Topic::GatewayReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
             Topic::Order(who, order) => write!(f, "/sys/{who}/{}", order.tail()),
@@ -459,6 +471,7 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
             filters.push("/sys/+/+/thing/event/property/post_reply".to_owned());
+            filters.push(Topic::HistoryReply(gateway.clone()).to_string());
             for order in [Order::Change, Order::Configure] {
                 filters.push(Topic::Order(gateway.clone(), order).to_string());
             }
@@ -497,6 +510,8 @@ mod tests {
             Topic::PostReply(who.clone()),
             Topic::Pack(who.clone()),
             Topic::PackReply(who.clone()),
+            Topic::History(who.clone()),
+            Topic::HistoryReply(who.clone()),
             Topic::Inform(who.clone()),
         ]);
         for ask in GatewayAsk::ALL {

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{DeviceName, ProductKey, Rng};
 use crate::spec::{
-    BrokerSpec, GatewayIdentity, PostPolicy, RemotePolicy, SessionLimits, SignMethod,
+    BrokerSpec, GatewayIdentity, PostPolicy, RemotePolicy, SessionLimits, SignMethod, StorePolicy,
     Subscriptions, Transport,
 };
 
@@ -43,6 +43,7 @@ fn cloud(registration: Registration) -> CloudSpec {
         products: Default::default(),
         session: SessionLimits::default(),
         post: PostPolicy::default(),
+        store: StorePolicy::default(),
         remote: RemotePolicy::default(),
     }
 }

@@ -1,0 +1,198 @@
+//! How the engine uses the store: what goes there, and what comes back. The files are the
+//! caller's.
+
+use crate::base::{AskId, Mono, Now, Sequence, Stamp, StoredReading, Wake, Wall};
+use crate::cloud::alink::engine::{Cloud, Output};
+use crate::cloud::alink::events::CloudLogEvent;
+use crate::cloud::alink::history::spill::{self, Memory, Spill};
+use crate::cloud::alink::history::{HistoryEvent, HistoryLimits};
+use crate::cloud::alink::wire::payload::{Reply, history_post};
+use crate::cloud::alink::wire::topic::Topic;
+use crate::spec::Spec;
+
+/// Returns the limits of messages with stored values. The platform publishes none; those of a
+/// pack are kept.
+pub(super) fn history_limits(spec: &Spec) -> HistoryLimits {
+    let post = &spec.cloud.post;
+    HistoryLimits {
+        values: post.pack_properties,
+        bytes: post.message_bytes,
+        devices: post.pack_devices,
+        in_flight: post.in_flight,
+        reply_timeout: post.reply_timeout,
+    }
+}
+
+impl Cloud {
+    /// Takes note that there is a store. Until then nothing is stored.
+    pub fn on_store_open(&mut self, _now: Now) {
+        self.spill.open();
+        self.history.stored(Sequence::START);
+    }
+
+    /// Takes the result of [`Output::Store`]: how many of the readings are safe, from the
+    /// first on, and where the first of them is.
+    pub fn on_stored(&mut self, now: Now, taken: usize, first: Option<Sequence>) {
+        let handed = self.spill.handed();
+        for reading in self.spill.stored(now.mono, taken) {
+            self.posts.put_back(now.mono, reading);
+        }
+        self.outbox.count().stored += taken.min(handed) as u64;
+        if let Some(first) = first {
+            self.history.stored(first);
+        }
+    }
+
+    /// Takes the values that [`Output::ReadStore`] asked for; there are more from `next` on.
+    pub fn on_read(
+        &mut self,
+        now: Now,
+        readings: Vec<(Sequence, StoredReading)>,
+        next: Option<Sequence>,
+    ) {
+        let timestamps = &self.timestamps;
+        let date = |at: Stamp| match at {
+            Stamp::Wall(at) => Some(at),
+            Stamp::SinceBoot(ms) => timestamps.stamp(Now {
+                mono: Mono::from_micros(ms.saturating_mul(1000)),
+                wall: Wall::from_millis(0),
+            }),
+        };
+        self.history.on_read(readings, next, date);
+        self.tell_history(now.mono);
+    }
+
+    /// Takes note that the store could not be read from there on.
+    pub fn on_read_failed(&mut self, now: Now, from: Sequence) {
+        self.history.read_failed(now.mono, from);
+    }
+
+    // --- time -------------------------------------------------------------------------
+
+    fn memory(&self) -> Memory {
+        Memory {
+            oldest: self.posts.oldest_read_at(),
+            waiting: self.posts.waiting(),
+            has_history: self.history.has_values(),
+        }
+    }
+
+    /// Returns when readings go to the store.
+    pub(super) fn spill_due(&self) -> Option<Wake> {
+        self.spill.due(self.memory(), &self.spec)
+    }
+
+    /// Returns when stored values are read or sent. They end with the wish to be online.
+    pub(super) fn history_due(&self) -> Option<Wake> {
+        self.history.due().filter(|_| !self.stop.is_on())
+    }
+
+    /// Does one thing about the store that is due; returns whether there was one.
+    pub(super) fn see_to_the_store(&mut self, now: Now) -> bool {
+        let mono = now.mono;
+        let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
+        if due(self.history.wake_at()) {
+            self.outbox.count().unanswered += self.history.on_time(mono);
+            return true;
+        }
+        if due(self.spill_due()) {
+            let before = self.spill.before(mono, self.memory(), &self.spec);
+            let readings = self.posts.take_oldest(mono, before, Spill::group());
+            if !readings.is_empty() {
+                let stored = self.spill.hand_over(mono, readings, &self.spec);
+                self.out.push_back(Output::Store(stored));
+                return true;
+            }
+        }
+        if self.stop.is_on() {
+            return false;
+        }
+        if let Some((from, most)) = self.history.take_read(mono) {
+            self.out.push_back(Output::ReadStore { from, most });
+            return true;
+        }
+        if self.link && due(self.paced(self.history_due())) {
+            return self.send_history(mono);
+        }
+        false
+    }
+
+    /// Sends one message of stored values; returns whether there was one.
+    fn send_history(&mut self, now: Mono) -> bool {
+        let id = self.pending.id();
+        let Some(message) = self.history.take(now, id) else {
+            return false;
+        };
+        let devices = message.iter().map(|(who, values)| (who, &values[..]));
+        let payload = history_post(id, devices);
+        self.outbox.count().history_messages += 1;
+        let topic = Topic::History(self.identities.gateway().clone());
+        self.publish(now, topic, payload);
+        true
+    }
+
+    /// Takes the reply to a message of stored values.
+    pub(super) fn history_answered(&mut self, now: Mono, id: AskId, reply: &Reply) {
+        let words = &reply.message;
+        let is_ours = self
+            .history
+            .answered(now, id, reply.code, words, &reply.named);
+        if !is_ours {
+            self.outbox.count().unknown_replies += 1;
+        }
+        self.tell_history(now);
+    }
+
+    /// Counts and reports what became of stored values.
+    fn tell_history(&mut self, now: Mono) {
+        let settled = self.history.take_settled();
+        if !settled.is_empty() {
+            self.out.push_back(Output::Settle(settled));
+        }
+        for event in self.history.take_events() {
+            match event {
+                HistoryEvent::Accepted(values) => self.outbox.count().replayed += values,
+                HistoryEvent::Refused {
+                    device,
+                    code,
+                    message,
+                    ..
+                } => {
+                    self.outbox.count().history_refused += 1;
+                    if let Some(device) = self.identities.id(&device) {
+                        let refused = CloudLogEvent::PostRefused {
+                            device,
+                            code,
+                            message,
+                            dropped: 1,
+                        };
+                        self.outbox.often(now, refused);
+                    }
+                }
+                HistoryEvent::LeftOut { .. } => self.outbox.count().history_left_out += 1,
+            }
+        }
+    }
+
+    /// Hands everything that is not delivered to the store, at the end of the process.
+    pub(super) fn store_the_rest(&mut self, now: Mono) {
+        if !self.spill.is_open() {
+            return;
+        }
+        let mut rest = self.posts.take_all(now, &mut self.outbox);
+        let undated = self.timestamps.take_all();
+        let undated = undated
+            .iter()
+            .filter_map(|r| spill::stored(r, &self.spec, false));
+        let undated: Vec<StoredReading> = undated.collect();
+        self.outbox.count().stored += (rest.len() + undated.len()) as u64;
+        let mut all = Vec::new();
+        for reading in rest.drain(..) {
+            all.extend(spill::stored(&reading, &self.spec, true));
+        }
+        all.extend(undated);
+        if !all.is_empty() {
+            self.out.push_back(Output::Store(all));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Readings that cannot be delivered go to the store, and come back from it.
+
+use super::*;
+
+/// A gateway whose devices are online, with an empty store.
+fn with_store(n: u32) -> World {
+    let mut w = online(n);
+    w.open_store(Vec::new());
+    w
+}
+
+/// Reads a value of each device, once a second for so many seconds; returns how many.
+fn read(w: &mut World, devices: u32, seconds: i64) -> usize {
+    for second in 0..seconds {
+        for d in 0..devices {
+            w.put(d, 0, second);
+        }
+        w.run(secs(1));
+    }
+    devices as usize * seconds as usize
+}
+
+/// The values that the platform accepted of a device, with their times, in order.
+fn accepted(w: &World, device: u32) -> Vec<(i64, i64)> {
+    let of = w.platform.accepted.iter().filter(|(d, ..)| *d == device);
+    let part = |v: &Json, key: &str| v[key].as_i64().expect("a number");
+    of.map(|(_, _, v)| (part(v, "time"), part(v, "value")))
+        .collect()
+}
+
+fn left(w: &World) -> usize {
+    let store = w.store.as_ref().expect("a store");
+    store.iter().filter(|(_, settled)| !settled).count()
+}
+
+#[test]
+fn a_long_outage_costs_no_value_and_memory_holds_half_a_minute_of_it() {
+    let mut w = with_store(5);
+    w.down();
+    let all = read(&mut w, 5, 300);
+    assert!(w.cloud.backlog() <= 5 * 40, "{}", w.cloud.backlog());
+    assert_eq!(left(&w) + w.cloud.backlog(), all);
+    w.up();
+    assert!(w.run_for(secs(60), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    for d in 0..5 {
+        let values = accepted(&w, d);
+        assert_eq!(values.len(), 300, "each once");
+        assert!(values.is_sorted(), "the older first, with its own time");
+    }
+    let c = w.cloud.counters();
+    assert_eq!(c.stored, c.replayed);
+    assert_eq!(c.readings, c.delivered + c.stored);
+}
+
+#[test]
+fn a_short_outage_does_not_wear_the_flash() {
+    let mut w = with_store(3);
+    w.down();
+    read(&mut w, 3, 20);
+    w.up();
+    w.run(secs(30));
+    assert_eq!(w.cloud.counters().stored, 0);
+    assert_eq!(w.platform.accepted.len(), 60);
+}
+
+#[test]
+fn what_is_left_at_a_stop_is_delivered_by_the_next_process() {
+    let mut w = with_store(3);
+    w.down();
+    let all = read(&mut w, 3, 50);
+    w.stop();
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
+    assert_eq!(w.cloud.counters().dropped_at_stop, 0);
+    let store = w.store.take().expect("a store");
+    assert_eq!(store.len(), all);
+    let mut next = World::new(spec(3, 1));
+    next.now = w.now;
+    next.open_store(store.into_iter().map(|(reading, _)| reading).collect());
+    next.up();
+    // No device is online: a history needs no session.
+    assert!(next.run_for(secs(10), |w| left(w) == 0));
+    assert_eq!(next.platform.accepted.len(), all);
+}
+
+#[test]
+fn live_values_are_not_delayed_by_what_is_left() {
+    let mut slow = spec(10, 1);
+    slow.cloud.post.messages_per_second = 5;
+    let mut w = World::new(slow);
+    w.up();
+    w.want(0..10, Presence::Online);
+    w.run(secs(5));
+    w.open_store(Vec::new());
+    w.down();
+    read(&mut w, 10, 600);
+    w.up();
+    w.run(secs(3));
+    assert_eq!(w.online(), 10);
+    let before = w.platform.accepted.len();
+    assert!(left(&w) > 1000, "{}", left(&w));
+    w.put(3, 0, 4711);
+    let came = |w: &World| accepted(w, 3).iter().any(|(_, value)| *value == 4711);
+    assert!(w.run_for(secs(1), came));
+    assert!(w.platform.accepted.len() > before);
+}
+
+#[test]
+fn a_store_that_fails_costs_nothing_as_long_as_memory_lasts() {
+    let mut w = with_store(2);
+    w.store_fails = true;
+    w.down();
+    let all = read(&mut w, 2, 120);
+    assert_eq!((w.cloud.backlog(), left(&w)), (all, 0));
+    w.store_fails = false;
+    w.run(secs(30));
+    assert_eq!(left(&w) + w.cloud.backlog(), all);
+    assert!(left(&w) > 0);
+    w.up();
+    assert!(w.run_for(secs(60), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    assert_eq!(w.platform.accepted.len(), all);
+}
+
+#[test]
+fn half_a_queue_goes_to_the_store_before_anything_is_dropped() {
+    let mut small = spec(10, 1);
+    small.cloud.post.queue = 100;
+    let mut w = World::new(small);
+    w.up();
+    w.open_store(Vec::new());
+    w.down();
+    let all = read(&mut w, 10, 60);
+    let c = w.cloud.counters();
+    assert_eq!(c.dropped_queue_full, 0);
+    assert_eq!(left(&w) + w.cloud.backlog(), all);
+}
+
+#[test]
+fn without_a_store_nothing_is_handed_over() {
+    let mut w = online(2);
+    w.down();
+    read(&mut w, 2, 100);
+    assert_eq!(w.cloud.counters().stored, 0);
+    w.up();
+    w.run(secs(10));
+    assert_eq!(w.platform.accepted.len(), 200);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    /// A link and a store that come and go: in the end every value has arrived.
+    #[test]
+    fn every_value_arrives_whatever_the_link_and_the_store_do(
+        seed: u64,
+        acts in prop::collection::vec((0u32..6, 1u64..60), 1..40),
+        loss in 0u32..200,
+    ) {
+        let mut w = World::seeded(spec(4, 1), seed);
+        w.up();
+        w.want(0..4, Presence::Online);
+        w.open_store(Vec::new());
+        w.loss = loss;
+        let mut value = 0;
+        for (act, seconds) in acts {
+            match act {
+                0 if w.link => w.down(),
+                0 | 1 if !w.link => w.up(),
+                2 => w.store_fails ^= true,
+                _ => {}
+            }
+            for _ in 0..seconds {
+                value += 1;
+                w.put(value as u32 % 4, 0, value);
+                w.run(secs(1));
+            }
+        }
+        w.loss = 0;
+        w.store_fails = false;
+        if !w.link {
+            w.up();
+        }
+        w.want(0..4, Presence::Online);
+        prop_assert!(w.run_for(secs(3600), |w| left(w) == 0 && w.cloud.backlog() == 0));
+        let arrived: BTreeSet<i64> = (0..4).flat_map(|d| accepted(&w, d)).map(|(_, v)| v).collect();
+        prop_assert_eq!(arrived.len() as i64, value);
+    }
+}
