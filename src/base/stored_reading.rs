@@ -32,8 +32,8 @@ pub struct StoredReading {
     pub value: Value,
 }
 
-/// Where a value is in the store. The order is the order in which the values were stored; no
-/// two values ever have the same place.
+/// The position of a value in the store. The order is the order in which the values were
+/// stored; no two values ever have the same position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence {
     /// The number of the segment.
@@ -52,7 +52,7 @@ impl Sequence {
         ordinal: 0,
     };
 
-    /// Returns the place after this one in the same segment.
+    /// Returns the position after this one in the same segment.
     #[must_use]
     pub const fn next(self) -> Sequence {
         Sequence {

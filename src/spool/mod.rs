@@ -9,8 +9,8 @@
 //! The store is a log of segments of about a mebibyte. A group of values is written at the
 //! end of the last segment and synced at once; so how many values a power cut costs is
 //! decided by whoever gathers the groups. What need not be sent any more is marked in a
-//! journal, and a segment without any value to be sent is removed. Nothing is ever changed in
-//! place. This log writes 1.1 to 1.6 bytes for each byte that is handed to it in groups of
+//! journal, and a segment without any value to be sent is removed. Nothing is ever
+//! overwritten. This log writes 1.1 to 1.6 bytes for each byte that is handed to it in groups of
 //! fifty; the stores that exist as libraries write 1.8 (fjall) to 7 (SQLite).
 //!
 //! What always holds:
@@ -689,7 +689,7 @@ impl<D: Disk> Spool<D> {
 
     // --- delivering ---------------------------------------------------------------
 
-    /// Returns up to `most` values that are to be delivered, from this place on.
+    /// Returns up to `most` values that are to be delivered, from this position on.
     ///
     /// # Errors
     /// The disk cannot be read. What is damaged is no error.
@@ -803,7 +803,7 @@ impl<D: Disk> Spool<D> {
         Ok(is_end)
     }
 
-    /// Returns a place that no stored value is after, and that the next one is not before.
+    /// Returns a position that no stored value is after, and that the next one is not before.
     pub fn end(&self) -> Sequence {
         let last = self
             .last

@@ -44,8 +44,8 @@ fn post_topic(id: u32) -> String {
     format!("/sys/subPk/{}/thing/event/property/post", name(id))
 }
 
-/// The place of the value of this number in the store.
-fn place(n: usize) -> Sequence {
+/// The position of the value of this number in the store.
+fn position(n: usize) -> Sequence {
     Sequence {
         segment: 1,
         generation: 0,
@@ -299,7 +299,7 @@ impl World {
 
     fn keep(&mut self, readings: Vec<StoredReading>) {
         let store = self.store.as_mut().expect("a store");
-        let first = Some(place(store.len()));
+        let first = Some(position(store.len()));
         let taken = if self.store_fails { 0 } else { readings.len() };
         store.extend(readings.into_iter().take(taken).map(|r| (r, false)));
         self.cloud.on_stored(self.now, taken, first);
@@ -310,7 +310,7 @@ impl World {
             return self.cloud.on_read_failed(self.now, from);
         }
         let store = self.store.as_ref().expect("a store");
-        let all = store.iter().enumerate().map(|(n, one)| (place(n), one));
+        let all = store.iter().enumerate().map(|(n, one)| (position(n), one));
         let mut left = all.filter(|(at, (_, settled))| *at >= from && !settled);
         let read = left.by_ref().take(most);
         let read = read

@@ -223,7 +223,7 @@ impl History {
         self.limits = limits;
     }
 
-    /// Takes note that there are more values in the store, from this place on.
+    /// Takes note that there are more values in the store, from this position on.
     pub(crate) fn stored(&mut self, from: Sequence) {
         let from = self.read_from.map_or(from, |f| f.min(from));
         self.read_from = Some(from);
@@ -282,7 +282,7 @@ impl History {
         });
     }
 
-    /// Takes note that the store could not be read from this place on.
+    /// Takes note that the store could not be read from this position on.
     pub(crate) fn read_failed(&mut self, now: Mono, from: Sequence) {
         self.is_reading = false;
         self.stored(from);
