@@ -12,8 +12,9 @@ pub enum Stamp {
     Wall(Wall),
     /// So many milliseconds after the machine was started, while the wall clock was not yet
     /// right. The store keeps which start that was: after another start the time can no
-    /// longer be known.
-    SinceBoot(u64),
+    /// longer be known. Within a process the time counts from the start of the process, and
+    /// is negative before it.
+    SinceBoot(i64),
 }
 
 /// One value, as it is kept on flash. The names survive another configuration; indices would

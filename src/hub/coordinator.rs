@@ -71,7 +71,7 @@ impl Coordinator {
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::SecretStore { usable } => self.cloud.can_keep(now, usable),
-            Input::StoreOpen => self.cloud.on_store_open(now),
+            Input::StoreOpen { has_values } => self.cloud.on_store_open(now, has_values),
             Input::Stored { taken, first } => self.cloud.on_stored(now, taken, first),
             Input::StoreRead { readings, next } => self.cloud.on_read(now, readings, next),
             Input::StoreReadFailed { from } => self.cloud.on_read_failed(now, from),

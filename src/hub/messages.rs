@@ -30,7 +30,10 @@ pub enum Input {
         usable: bool,
     },
     /// There is a store of readings. Until this comes, nothing is stored.
-    StoreOpen,
+    StoreOpen {
+        /// Whether anything is in it.
+        has_values: bool,
+    },
     /// The result of [`Output::Store`].
     Stored {
         /// How many of the readings are safe, from the first on.

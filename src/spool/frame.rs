@@ -269,7 +269,6 @@ fn push_reading(
             before.wall = at.as_millis();
         }
         Stamp::SinceBoot(ms) => {
-            let ms = i64::try_from(ms).unwrap_or(i64::MAX);
             out.push(kind | SINCE_BOOT);
             push_signed(out, ms.wrapping_sub(before.boot));
             before.boot = ms;
@@ -410,7 +409,7 @@ impl Texts {
             }
             _ => {
                 before.boot = before.boot.wrapping_add(body.signed()?);
-                Stamp::SinceBoot(u64::try_from(before.boot).ok()?)
+                Stamp::SinceBoot(before.boot)
             }
         };
         let mut number = || u32::try_from(body.number()?).ok();

@@ -8,19 +8,22 @@
 //!
 //! The store is a log of segments of about a mebibyte. A group of values is written at the
 //! end of the last segment and synced at once; so how many values a power cut costs is
-//! decided by whoever gathers the groups. What need not be sent any more is marked in a
+//! decided where the groups are gathered (`cloud/alink/history/spill.rs`). What need not be sent any more is marked in a
 //! journal, and a segment without any value to be sent is removed. Nothing is ever
 //! overwritten. This log writes 1.1 to 1.6 bytes for each byte that is handed to it in groups of
 //! fifty; the stores that exist as libraries write 1.8 (fjall) to 7 (SQLite).
 //!
-//! What always holds:
+//! Invariants:
 //! - A value for which [`Spool::store`] succeeded is read again by every later process, until
 //!   it is settled, dropped by a bound, or its file is damaged.
 //! - What is dropped or damaged is counted with its cause, and nothing else is gone.
 //! - A damaged or missing segment costs its own values and no others.
-//! - No more than two segments' worth of data is in memory, and one bit for each value of a
-//!   segment that is settled in part.
-//! - Files of a later version of the format are left alone.
+//! - The store keeps in memory one bit for each value of a segment that is settled in part, and
+//!   the marks that are not saved yet. Only while it thins values out it holds more, the values
+//!   of two segments.
+//! - Segments of a later version of the format are left alone. (A later version gives its
+//!   journal another name.)
+//! - What was read since the store was opened is not thinned out: it may be on its way.
 
 mod disk;
 mod frame;
@@ -52,6 +55,11 @@ const LONGEST_TEXT: usize = 12 * 1024;
 /// A segment that was thinned out this often, so that it holds one value in 256, is dropped
 /// rather than thinned out again.
 const MOST_THINNED: u32 = 8;
+/// If more segments than this cannot be read when the store is opened, it is not them that are
+/// at fault, and the store is opened later.
+const MOST_UNREADABLE: usize = 2;
+/// A segment that cannot be read so often in a row is given up.
+const MOST_FAILURES: u32 = 6;
 /// The end of the names of files that were set aside, and how many are kept.
 const DAMAGED: &str = ".damaged";
 const KEPT_DAMAGED: usize = 2;
@@ -191,8 +199,15 @@ pub struct Spool<D> {
     settlements: Settlements,
     /// The sizes of the files that were set aside, by name.
     damaged: BTreeMap<String, u64>,
-    /// The sizes of the segments of later versions, by number.
+    /// The sizes of the segments of later versions, by number, and of those that could not
+    /// be read when the store was opened.
     newer: BTreeMap<u64, u64>,
+    unreadable: BTreeMap<u64, u64>,
+    /// The last segment of which values were read. What was read is not thinned out: it may
+    /// be on its way.
+    read_up_to: u64,
+    /// The segment that could not be read last, and how often in a row.
+    failing: (u64, u32),
     written: u64,
     fault: Option<DiskError>,
     events: Vec<SpoolEvent>,
@@ -218,6 +233,9 @@ impl<D: Disk> Spool<D> {
             settlements: Settlements::default(),
             damaged: BTreeMap::new(),
             newer: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+            read_up_to: 0,
+            failing: (0, 0),
             written: 0,
             fault: None,
             events: Vec::new(),
@@ -233,7 +251,12 @@ impl<D: Disk> Spool<D> {
             }
         };
         spool.settlements = settlements;
-        spool.read_segments(&files, &journal)?;
+        spool.read_segments(&files, &journal);
+        if spool.unreadable.len() > MOST_UNREADABLE
+            && let Some(error) = spool.fault.take()
+        {
+            return Err(error);
+        }
         spool.find_gaps(&journal);
         spool.apply(journal);
         Ok(spool)
@@ -241,17 +264,13 @@ impl<D: Disk> Spool<D> {
 
     // --- opening ------------------------------------------------------------------
 
-    fn read_segments(
-        &mut self,
-        files: &[(String, u64)],
-        journal: &Journal,
-    ) -> Result<(), DiskError> {
+    fn read_segments(&mut self, files: &[(String, u64)], journal: &Journal) {
         self.next = journal.low.max(1);
         if let Some(number) = journal.removed.last() {
-            self.next = self.next.max(number + 1);
+            self.next = self.next.max(number.saturating_add(1));
         }
         if let Some((number, _)) = journal.marks.keys().last() {
-            self.next = self.next.max(number + 1);
+            self.next = self.next.max(number.saturating_add(1));
         }
         for (name, size) in files {
             if name.ends_with(DAMAGED) {
@@ -260,12 +279,14 @@ impl<D: Disk> Spool<D> {
                 // The segment that it was to replace is still there.
                 let _ = self.disk.remove(name);
             } else if let Some(number) = number_of(name) {
-                self.next = self.next.max(number + 1);
+                self.next = self.next.max(number.saturating_add(1));
                 self.read_segment(name, number, *size, journal);
             }
         }
         let newest = self.segments.values().map(|s| s.header().last).max();
-        self.next = self.next.max(newest.map_or(0, |last| last + 1));
+        self.next = self
+            .next
+            .max(newest.map_or(0, |last| last.saturating_add(1)));
         // A segment that was put together with the one before it, which is whole.
         let covered: Vec<u64> = self
             .segments
@@ -275,18 +296,20 @@ impl<D: Disk> Spool<D> {
             .collect();
         for number in covered {
             self.segments.remove(&number);
-            self.disk.remove(&file_name(number))?;
+            // If this fails it is done when the store is opened next.
+            let _ = self.disk.remove(&file_name(number));
         }
-        Ok(())
     }
 
     fn read_segment(&mut self, name: &str, number: u64, size: u64, journal: &Journal) {
-        if number < journal.low || journal.removed.contains(&number) {
+        let head = self.disk.read(name, 0, HEADER_BYTES);
+        let is_newer = |head: &Vec<u8>| matches!(Header::read(head), HeaderRead::Newer(_));
+        let is_removed = number < journal.low || journal.removed.contains(&number);
+        if is_removed && !head.as_ref().is_ok_and(is_newer) {
             // The journal was ahead of the directory when the power failed.
             let _ = self.disk.remove(name);
             return;
         }
-        let head = self.disk.read(name, 0, HEADER_BYTES);
         let found = match head {
             Ok(head) => match Header::read(&head) {
                 HeaderRead::Ours(header) if header.number == number => {
@@ -316,9 +339,14 @@ impl<D: Disk> Spool<D> {
                 }
                 self.segments.insert(number, segment);
             }
+            // The file may be whole: the next process tries again.
             Err(error) => {
+                self.unreadable.insert(number, size);
                 self.fault = Some(error);
-                self.set_aside(name, size);
+                self.events.push(SpoolEvent::Damaged {
+                    file: name.to_owned(),
+                    values: None,
+                });
             }
         }
     }
@@ -353,7 +381,8 @@ impl<D: Disk> Spool<D> {
                 _ => expected..*number,
             };
             for missing in gap.rev().take(1 << 10) {
-                let is_known = self.newer.contains_key(&missing);
+                let is_known =
+                    self.newer.contains_key(&missing) || self.unreadable.contains_key(&missing);
                 if !is_known && !journal.removed.contains(&missing) {
                     let values = u64::from(before);
                     let values = (missing + 1 == *number && values > 0).then_some(values);
@@ -370,6 +399,8 @@ impl<D: Disk> Spool<D> {
         for (number, before) in known.collect::<Vec<_>>() {
             if let Some((_, segment)) = self.segments.range_mut(..number).next_back()
                 && segment.header().last + 1 == number
+                // Once it is thinned out it holds fewer.
+                && segment.header().generation == 0
             {
                 segment.held(before);
             }
@@ -470,8 +501,10 @@ impl<D: Disk> Spool<D> {
             self.last = None;
             if is_new {
                 self.segments.remove(&number);
-                self.settlements.removed(number..=number);
-                let _ = self.disk.remove(&name);
+                match self.disk.remove(&name) {
+                    Ok(()) => self.next = number,
+                    Err(_) => self.settlements.removed(number..=number),
+                }
             }
             return Err(error);
         }
@@ -557,7 +590,9 @@ impl<D: Disk> Spool<D> {
         };
         let most = self.limits.bytes.saturating_sub(spare);
         if self.bytes() + bytes > most {
-            self.remove_settled();
+            // What is about to be written is for the last segment, which stays.
+            self.remove_settled(self.last.as_ref().map(|l| l.number));
+            self.remove_damaged();
         }
         while self.bytes() + bytes > most {
             let gave_way = match self.limits.drop {
@@ -616,7 +651,7 @@ impl<D: Disk> Spool<D> {
         let closed: Vec<&Segment> = self
             .segments
             .values()
-            .filter(|s| Some(s.header().number) != last)
+            .filter(|s| Some(s.header().number) != last && s.header().number > self.read_up_to)
             .collect();
         let pair = closed
             .windows(2)
@@ -656,6 +691,8 @@ impl<D: Disk> Spool<D> {
         let header = Header {
             last: b.last,
             generation: a.generation.max(b.generation) + 1,
+            // Times since another start of the machine are of no use any more.
+            boot: self.boot,
             ..a
         };
         let mut segment = Segment::new(header);
@@ -667,13 +704,17 @@ impl<D: Disk> Spool<D> {
         let name = file_name(a.number);
         let new = format!("{name}{NEW}");
         self.written += bytes.len() as u64;
+        match self.disk.remove(&new) {
+            Err(error) if error.fault != DiskFault::Missing => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         self.disk.append(&new, &bytes)?;
         self.disk.sync(&new)?;
         self.disk.rename(&new, &name)?;
-        self.disk.sync_names()?;
         self.segments.insert(a.number, segment);
         self.segments.remove(&b.number);
         self.count(DropCause::Thinned, gone);
+        self.disk.sync_names()?;
         // If this fails, the segment is removed when the store is opened next.
         let _ = self.disk.remove(&file_name(b.number));
         Ok(())
@@ -709,7 +750,35 @@ impl<D: Disk> Spool<D> {
             let mut reader = reader
                 .filter(|r| r.is_of(&header) && r.ordinal() <= ordinal)
                 .unwrap_or_else(|| SegmentReader::new(header));
-            let is_end = self.read_on(&mut reader, ordinal, most, &mut chunk.readings)?;
+            let read = self.read_on(&mut reader, ordinal, most, &mut chunk.readings);
+            let is_end = match read {
+                Ok(is_end) => {
+                    if self.failing.0 == header.number {
+                        self.failing = (0, 0);
+                    }
+                    is_end
+                }
+                Err(error) => {
+                    self.fault = Some(error.clone());
+                    let is_lost = self.is_lost(header.number, error.fault);
+                    if !is_lost && chunk.readings.is_empty() {
+                        return Err(error);
+                    }
+                    if !is_lost {
+                        // What was read goes; the rest is asked for again.
+                        let ordinal = reader.ordinal().max(ordinal);
+                        chunk.next = Some(Sequence {
+                            segment: header.number,
+                            generation: header.generation,
+                            ordinal,
+                        });
+                        return Ok(chunk);
+                    }
+                    self.give_up_rest(header, reader.ordinal().max(ordinal));
+                    true
+                }
+            };
+            self.read_up_to = self.read_up_to.max(header.last);
             from = Sequence {
                 segment: header.number,
                 generation: header.generation,
@@ -729,6 +798,42 @@ impl<D: Disk> Spool<D> {
         }
         chunk.next = Some(from);
         Ok(chunk)
+    }
+
+    /// Takes note that a segment cannot be read; returns whether it is given up.
+    fn is_lost(&mut self, number: u64, fault: DiskFault) -> bool {
+        let before = match self.failing {
+            (segment, times) if segment == number => times,
+            _ => 0,
+        };
+        self.failing = (number, before + 1);
+        fault == DiskFault::Missing || before + 1 >= MOST_FAILURES
+    }
+
+    /// Gives up the values of a segment from this ordinal on.
+    fn give_up_rest(&mut self, header: Header, from: u32) {
+        let values = self.segments.get(&header.number).map_or(0, Segment::values);
+        self.lose(header, DropCause::Damaged, (from..values).collect());
+    }
+
+    /// Settles values that cannot be delivered any more, and counts them.
+    fn lose(&mut self, header: Header, cause: DropCause, ordinals: Vec<u32>) {
+        let mut values = 0;
+        for ordinal in ordinals {
+            let at = Sequence {
+                segment: header.number,
+                generation: header.generation,
+                ordinal,
+            };
+            values += u64::from(self.settle(at));
+        }
+        if values > 0 && cause == DropCause::Damaged {
+            self.events.push(SpoolEvent::Damaged {
+                file: file_name(header.number),
+                values: Some(values),
+            });
+        }
+        self.count(cause, values);
     }
 
     /// Reads values of a segment, from this ordinal on, that are to be delivered; returns
@@ -779,27 +884,8 @@ impl<D: Disk> Spool<D> {
                 }
             }
         }
-        for (cause, ordinals) in [(DropCause::Damaged, lost), (DropCause::Undated, undated)] {
-            let sequence = |ordinal: u32| Sequence {
-                segment: header.number,
-                generation: header.generation,
-                ordinal,
-            };
-            let mut values = 0;
-            for ordinal in ordinals {
-                values += u64::from(self.settle(sequence(ordinal)));
-            }
-            if values == 0 {
-                continue;
-            }
-            if cause == DropCause::Damaged {
-                self.events.push(SpoolEvent::Damaged {
-                    file: file_name(header.number),
-                    values: Some(values),
-                });
-            }
-            self.count(cause, values);
-        }
+        self.lose(header, DropCause::Damaged, lost);
+        self.lose(header, DropCause::Undated, undated);
         Ok(is_end)
     }
 
@@ -837,7 +923,7 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// The disk failed; the marks are kept in memory, and saved the next time.
     pub fn save(&mut self) -> Result<(), DiskError> {
-        self.remove_settled();
+        self.remove_settled(None);
         let saved = self.save_journal();
         match &saved {
             Ok(()) => {}
@@ -846,10 +932,11 @@ impl<D: Disk> Spool<D> {
         saved
     }
 
-    /// Removes the segments in which nothing is left to be sent.
-    fn remove_settled(&mut self) {
+    /// Removes the segments in which nothing is left to be sent, but for this one.
+    fn remove_settled(&mut self, but: Option<u64>) {
         let settled = self.segments.values().filter(|s| s.left() == 0);
-        let settled: Vec<u64> = settled.map(|s| s.header().number).collect();
+        let settled = settled.map(|s| s.header().number);
+        let settled: Vec<u64> = settled.filter(|n| Some(*n) != but).collect();
         if settled.is_empty() {
             return;
         }
@@ -861,6 +948,13 @@ impl<D: Disk> Spool<D> {
             self.last = None;
         }
         self.remove(&settled);
+    }
+
+    /// Removes the files that were set aside.
+    fn remove_damaged(&mut self) {
+        while let Some((file, _)) = self.damaged.pop_first() {
+            let _ = self.disk.remove(&file);
+        }
     }
 
     /// Removes segments: first from the journal's point of view, then from the disk. If the
@@ -883,7 +977,12 @@ impl<D: Disk> Spool<D> {
     }
 
     fn save_journal(&mut self) -> Result<(), DiskError> {
-        let lowest = self.segments.keys().chain(self.newer.keys()).min().copied();
+        let lowest = self.segments.keys();
+        let lowest = lowest
+            .chain(self.newer.keys())
+            .chain(self.unreadable.keys())
+            .min()
+            .copied();
         let low = lowest.unwrap_or(self.next);
         let marks = self.segments.values().map(|s| {
             let header = s.header();
@@ -917,7 +1016,9 @@ impl<D: Disk> Spool<D> {
         let oldest = oldest.map(|s| s.times().0).min().filter(|t| *t < i64::MAX);
         SpoolStatus {
             values: self.segments.values().map(|s| u64::from(s.left())).sum(),
-            bytes: self.bytes() + self.newer.values().sum::<u64>(),
+            bytes: self.bytes()
+                + self.newer.values().sum::<u64>()
+                + self.unreadable.values().sum::<u64>(),
             segments: self.segments.len(),
             oldest: oldest.map(Wall::from_millis),
             written: self.written,

@@ -31,8 +31,9 @@ struct ModelDisk {
     is_read_only: bool,
     /// The next sync fails.
     sync_fails: bool,
-    /// Reads fail.
+    /// Reads fail, of all files or of this one.
     is_unreadable: bool,
+    unreadable_file: Option<String>,
     appended: usize,
     /// Bytes that were read.
     read: usize,
@@ -117,7 +118,7 @@ impl Disk for ModelDisk {
     }
 
     fn read(&mut self, name: &str, offset: u64, len: usize) -> Result<Vec<u8>, DiskError> {
-        if self.is_unreadable {
+        if self.is_unreadable || self.unreadable_file.as_deref() == Some(name) {
             return Err(fault(DiskFault::Broken, "reading", name));
         }
         let Some(inode) = self.names.get(name) else {
@@ -307,7 +308,8 @@ fn every_kind_of_value_and_time_comes_back_as_it_was() {
         Stamp::Wall(Wall::from_millis(i64::MIN)),
         Stamp::Wall(Wall::from_millis(i64::MAX)),
         Stamp::SinceBoot(0),
-        Stamp::SinceBoot(i64::MAX as u64),
+        Stamp::SinceBoot(i64::MAX),
+        Stamp::SinceBoot(-5),
         Stamp::Wall(Wall::from_millis(0)),
     ];
     let given: Vec<StoredReading> = values
@@ -476,6 +478,119 @@ fn what_is_given_up_is_counted_to_the_last_value() {
         let gone = dropped(&events, DropCause::Full) + dropped(&events, DropCause::Thinned);
         assert_eq!(gone + numbers(&mut spool).len() as u64, 20_000, "{drop:?}");
     }
+}
+
+#[test]
+fn the_last_segment_stays_while_it_is_written_though_nothing_in_it_is_left() {
+    let mut spool = opened(ModelDisk::default(), limits(6 * 1024, DropPolicy::Newest));
+    let mut next = 0;
+    let mut owed: Vec<u64> = Vec::new();
+    for _ in 0..200 {
+        let before = spool.take_events().len();
+        assert_eq!(spool.store(&readings(next..next + 20)).taken, 20);
+        let events = spool.take_events();
+        if dropped(&events, DropCause::Full) == 0 {
+            owed.extend(next..next + 20);
+        }
+        next += 20;
+        let mut check = opened(spool.disk.clone(), limits(6 * 1024, DropPolicy::Newest));
+        let read = numbers(&mut check);
+        assert!(
+            owed.iter().all(|n| read.contains(n)),
+            "{owed:?} {read:?} {before}"
+        );
+        // Everything is settled, and that is not saved yet.
+        for (sequence, _) in all(&mut spool) {
+            spool.settle(sequence);
+        }
+        owed.clear();
+    }
+}
+
+#[test]
+fn a_store_that_was_thinned_out_is_whole_after_a_restart() {
+    let tight = limits(48 * 1024, DropPolicy::Thin);
+    let mut spool = opened(ModelDisk::default(), tight);
+    for at in (0..20_000).step_by(50) {
+        spool.store(&readings(at..at + 50));
+        if at % 1000 == 0 {
+            let mut again = opened(spool.disk.clone(), tight);
+            assert_eq!(again.status().values, spool.status().values);
+            numbers(&mut again);
+            assert_eq!(again.take_events(), []);
+        }
+    }
+}
+
+#[test]
+fn what_was_read_is_not_thinned_out_under_the_reader() {
+    let tight = limits(48 * 1024, DropPolicy::Thin);
+    let mut spool = opened(ModelDisk::default(), tight);
+    for at in (0..2000).step_by(50) {
+        spool.store(&readings(at..at + 50));
+    }
+    let chunk = spool.read(Sequence::START, 500).unwrap();
+    for at in (2000..6000).step_by(50) {
+        spool.store(&readings(at..at + 50));
+    }
+    let known: BTreeSet<u64> = numbers(&mut spool).into_iter().collect();
+    for (sequence, value) in chunk.readings {
+        assert_eq!(spool.settle(sequence), known.contains(&number(&value)));
+    }
+}
+
+#[test]
+fn segments_that_cannot_be_read_at_the_start_are_left_as_they_are() {
+    let (mut disk, all) = sample();
+    disk.unreadable_file = Some(disk.segment_names()[2].clone());
+    let (read, events, mut spool) = after(disk);
+    assert!(read.len() < all.len());
+    assert!(matches!(
+        events[..],
+        [SpoolEvent::Damaged { values: None, .. }]
+    ));
+    for (sequence, _) in super::tests::all(&mut spool) {
+        spool.settle(sequence);
+    }
+    spool.save().unwrap();
+    spool.disk.unreadable_file = None;
+    let (rest, events, _) = after(spool.disk);
+    assert_eq!((read.len() + rest.len(), events), (all.len(), vec![]));
+
+    // A disk of which nothing can be read is opened later.
+    let (mut disk, _) = sample();
+    disk.is_unreadable = true;
+    let names = disk.names.clone();
+    let error = Spool::open(disk.clone(), roomy(), BOOT).unwrap_err();
+    assert_eq!(error.fault, DiskFault::Broken);
+    assert_eq!(disk.names, names);
+}
+
+#[test]
+fn a_segment_that_stays_unreadable_is_given_up_and_the_rest_goes_on() {
+    let (disk, all) = sample();
+    let mut spool = opened(disk, roomy());
+    let bad = spool.disk.segment_names()[2].clone();
+    spool.disk.unreadable_file = Some(bad.clone());
+    let (mut read, mut from, mut failures) = (Vec::new(), Some(Sequence::START), 0);
+    while let Some(at) = from {
+        match spool.read(at, 100) {
+            Ok(chunk) => {
+                read.extend(chunk.readings.iter().map(|(_, r)| number(r)));
+                from = chunk.next;
+            }
+            Err(_) => failures += 1,
+        }
+        assert!(failures < 20);
+    }
+    let lost = (all.len() - read.len()) as u64;
+    assert!(lost > 0 && failures > 0);
+    let events = spool.take_events();
+    assert_eq!(dropped(&events, DropCause::Damaged), lost);
+    assert!(events.contains(&SpoolEvent::Damaged {
+        file: bad,
+        values: Some(lost),
+    }));
 }
 
 #[test]

@@ -44,6 +44,13 @@ fn post_topic(id: u32) -> String {
     format!("/sys/subPk/{}/thing/event/property/post", name(id))
 }
 
+/// What the store answers.
+enum StoreAnswer {
+    Stored(usize, Option<Sequence>),
+    Read(Vec<(Sequence, StoredReading)>, Option<Sequence>),
+    ReadFailed(Sequence),
+}
+
 /// The position of the value of this number in the store.
 fn position(n: usize) -> Sequence {
     Sequence {
@@ -79,6 +86,9 @@ struct World {
     store: Option<Vec<(StoredReading, bool)>>,
     /// Whether the store refuses everything.
     store_fails: bool,
+    /// How long the disk takes, and its answers on their way.
+    store_delay: Duration,
+    store_mail: BTreeMap<(Mono, u64), StoreAnswer>,
     /// Device → id of its session request, and when it counts as unanswered.
     under_way: BTreeMap<u32, (String, Mono)>,
 }
@@ -123,6 +133,8 @@ impl World {
             ids: BTreeSet::new(),
             store: None,
             store_fails: false,
+            store_delay: Duration::ZERO,
+            store_mail: BTreeMap::new(),
             under_way: BTreeMap::new(),
         }
     }
@@ -211,8 +223,11 @@ impl World {
         while !done(self) {
             let wake = self.cloud.wake_at().map(|w| w.at);
             let mail = self.mail.keys().next().map(|(at, _)| *at);
-            let next = [wake, mail].into_iter().flatten().min().unwrap_or(end);
-            if next > end || (wake.is_none() && mail.is_none()) {
+            let disk = self.store_mail.keys().next().map(|(at, _)| *at);
+            let next = [wake, mail, disk].into_iter().flatten().min();
+            let is_idle = next.is_none();
+            let next = next.unwrap_or(end);
+            if next > end || is_idle {
                 self.advance_to(end);
                 self.drain();
                 return;
@@ -224,6 +239,7 @@ impl World {
                 self.under_way.retain(|_, (open, _)| json!(open) != id);
                 self.cloud.on_message(self.now, &topic, &payload);
             }
+            self.take_store_mail();
             self.drain();
         }
     }
@@ -292,8 +308,9 @@ impl World {
 
     /// Opens a store with these readings.
     fn open_store(&mut self, readings: Vec<StoredReading>) {
+        let has_values = !readings.is_empty();
         self.store = Some(readings.into_iter().map(|r| (r, false)).collect());
-        self.cloud.on_store_open(self.now);
+        self.cloud.on_store_open(self.now, has_values);
         self.drain();
     }
 
@@ -302,12 +319,31 @@ impl World {
         let first = Some(position(store.len()));
         let taken = if self.store_fails { 0 } else { readings.len() };
         store.extend(readings.into_iter().take(taken).map(|r| (r, false)));
-        self.cloud.on_stored(self.now, taken, first);
+        self.answer_from_store(StoreAnswer::Stored(taken, first));
+    }
+
+    fn answer_from_store(&mut self, answer: StoreAnswer) {
+        self.posted += 1;
+        let at = (self.now.mono + self.store_delay, self.posted);
+        self.store_mail.insert(at, answer);
+        self.take_store_mail();
+    }
+
+    fn take_store_mail(&mut self) {
+        while let Some(first) = self.store_mail.first_entry()
+            && first.key().0 <= self.now.mono
+        {
+            match first.remove() {
+                StoreAnswer::Stored(taken, from) => self.cloud.on_stored(self.now, taken, from),
+                StoreAnswer::Read(readings, next) => self.cloud.on_read(self.now, readings, next),
+                StoreAnswer::ReadFailed(from) => self.cloud.on_read_failed(self.now, from),
+            }
+        }
     }
 
     fn read_store(&mut self, from: Sequence, most: usize) {
         if self.store_fails {
-            return self.cloud.on_read_failed(self.now, from);
+            return self.answer_from_store(StoreAnswer::ReadFailed(from));
         }
         let store = self.store.as_ref().expect("a store");
         let all = store.iter().enumerate().map(|(n, one)| (position(n), one));
@@ -317,7 +353,7 @@ impl World {
             .map(|(at, (reading, _))| (at, reading.clone()))
             .collect();
         let next = left.next().map(|(at, _)| at);
-        self.cloud.on_read(self.now, read, next);
+        self.answer_from_store(StoreAnswer::Read(read, next));
     }
 
     /// Answers relations, answers to orders and the version: `tests/engines/topology.rs` is about

@@ -1,7 +1,7 @@
 //! The store of readings at work: a thread that waits for the disk, so that nothing else does.
 //!
-//! The coordinator hands over one group of readings at a time and asks for one chunk at a time,
-//! so both channels are short. A disk that takes seconds for a sync delays the store and nothing
+//! The coordinator hands over one group of readings at a time, at the end one more, and asks for
+//! one chunk at a time, so both channels are short. A disk that takes seconds for a sync delays the store and nothing
 //! else.
 //!
 //! Times since the start of the machine: the coordinator counts from the start of this process,
@@ -40,7 +40,10 @@ enum Command {
 #[derive(Debug)]
 pub enum StoreAnswer {
     /// The store is open.
-    Open,
+    Open {
+        /// Whether anything is in it.
+        has_values: bool,
+    },
     /// A group was stored, or a part of it.
     Stored {
         /// How many of the readings are safe, from the first on.
@@ -89,7 +92,7 @@ impl ReadingStore {
         let worker = Worker {
             directory,
             limits,
-            since_boot: u64::try_from(since_boot.as_millis()).unwrap_or(u64::MAX),
+            since_boot: i64::try_from(since_boot.as_millis()).unwrap_or(i64::MAX),
             to_do,
             done,
             spool: None,
@@ -166,7 +169,7 @@ impl ReadingStore {
 struct Worker {
     directory: PathBuf,
     limits: SpoolLimits,
-    since_boot: u64,
+    since_boot: i64,
     to_do: thread_mpsc::Receiver<Command>,
     done: mpsc::Sender<StoreAnswer>,
     spool: Option<Spool<SpoolDirectory>>,
@@ -193,6 +196,7 @@ impl Worker {
             if now >= self.save_at {
                 self.save_at = now + EVERY;
                 self.save();
+                self.expire();
             }
             self.tell();
         }
@@ -206,8 +210,9 @@ impl Worker {
             .and_then(|directory| Spool::open(directory, self.limits, boot_id()));
         match opened {
             Ok(spool) => {
+                let has_values = spool.status().values > 0;
                 self.spool = Some(spool);
-                self.answer(StoreAnswer::Open);
+                self.answer(StoreAnswer::Open { has_values });
             }
             Err(error) => {
                 let status = SpoolStatus {
@@ -263,6 +268,15 @@ impl Worker {
     fn save(&mut self) {
         if let Some(spool) = &mut self.spool {
             let _ = spool.save();
+        }
+    }
+
+    /// Drops what is too old, once the clock is right.
+    fn expire(&mut self) {
+        if self.clock.is_synchronised()
+            && let Some(spool) = &mut self.spool
+        {
+            spool.expire(self.clock.now().wall);
         }
     }
 

@@ -135,6 +135,64 @@ fn half_a_queue_goes_to_the_store_before_anything_is_dropped() {
 }
 
 #[test]
+fn a_disk_that_takes_seconds_keeps_up_and_keeps_the_order() {
+    let mut w = with_store(10);
+    w.store_delay = secs(4);
+    w.down();
+    let all = read(&mut w, 10, 200);
+    // Live values would go first.
+    w.run(secs(10));
+    w.up();
+    assert!(w.run_for(secs(120), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    assert_eq!(w.platform.accepted.len(), all);
+    for d in 0..10 {
+        assert!(accepted(&w, d).is_sorted());
+    }
+}
+
+#[test]
+fn a_stop_counts_what_is_on_its_way_to_the_store_once() {
+    let mut w = with_store(3);
+    w.store_delay = secs(4);
+    w.down();
+    let all = read(&mut w, 3, 37) as u64;
+    w.stop();
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
+    let c = w.cloud.counters();
+    assert_eq!((c.stored, c.dropped_at_stop), (all, 0));
+    assert_eq!(left(&w) as u64, all);
+}
+
+#[test]
+fn a_reload_while_readings_are_on_their_way_to_the_store_keeps_their_names() {
+    let mut w = with_store(2);
+    w.store_delay = secs(4);
+    w.store_fails = true;
+    w.down();
+    read(&mut w, 2, 36);
+    assert!(w.cloud.backlog() > 0);
+    // Another point comes before the one that was read.
+    let mut other = (*w.spec).clone();
+    for device in &mut other.devices {
+        let mut profile = (*device.profile).clone();
+        let mut first = profile.points[0].clone();
+        first.id = "New".into();
+        profile.points.insert(0, first);
+        device.profile = Arc::new(profile);
+    }
+    let (other, changes) = other.continuing(&w.spec);
+    w.spec = Arc::new(other);
+    w.cloud.respec(w.now, Arc::clone(&w.spec), &changes);
+    w.drain();
+    w.run(secs(5));
+    w.up();
+    w.want(0..2, Presence::Online);
+    assert!(w.run_for(secs(60), |w| w.cloud.backlog() == 0));
+    assert_eq!(w.platform.accepted.len(), 72);
+    assert!(w.platform.accepted.iter().all(|(_, id, _)| id == "P0"));
+}
+
+#[test]
 fn without_a_store_nothing_is_handed_over() {
     let mut w = online(2);
     w.down();
@@ -154,12 +212,14 @@ proptest! {
         seed: u64,
         acts in prop::collection::vec((0u32..6, 1u64..60), 1..40),
         loss in 0u32..200,
+        delay in 0u64..8_000,
     ) {
         let mut w = World::seeded(spec(4, 1), seed);
         w.up();
         w.want(0..4, Presence::Online);
         w.open_store(Vec::new());
         w.loss = loss;
+        w.store_delay = ms(delay);
         let mut value = 0;
         for (act, seconds) in acts {
             match act {
@@ -181,6 +241,7 @@ proptest! {
         }
         w.want(0..4, Presence::Online);
         prop_assert!(w.run_for(secs(3600), |w| left(w) == 0 && w.cloud.backlog() == 0));
+        w.run(secs(60));
         let arrived: BTreeSet<i64> = (0..4).flat_map(|d| accepted(&w, d)).map(|(_, v)| v).collect();
         prop_assert_eq!(arrived.len() as i64, value);
     }

@@ -126,6 +126,17 @@ impl Timestamps {
         self.next = self.next.min(now);
     }
 
+    /// Returns the wall time of an instant that is so many milliseconds after the start of
+    /// the process, or before it; `None` while the time is not known.
+    pub(crate) const fn wall_at(&self, millis: i64) -> Option<Wall> {
+        match self.belief {
+            ClockState::Untold | ClockState::Nothing => None,
+            ClockState::System { offset, .. } | ClockState::Platform { offset } => {
+                Some(Wall::from_millis(offset.saturating_add(millis)))
+            }
+        }
+    }
+
     /// Takes out the readings that wait for the time, at the end of the process.
     pub(crate) fn take_all(&mut self) -> Vec<Reading> {
         std::mem::take(&mut self.unstamped).into()

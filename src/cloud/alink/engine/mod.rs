@@ -425,6 +425,7 @@ impl Cloud {
     /// Does one thing that is due; returns whether there was one.
     fn step(&mut self, now: Now) -> bool {
         let mono = now.mono;
+        self.keep_order(mono);
         if let Some(ask) = self.pending.expired(mono) {
             match ask {
                 Ask::Session(request) => self.sessions.lost(mono, request, &mut self.outbox),
@@ -580,6 +581,7 @@ impl Cloud {
         if let Some(news) = news {
             self.outbox.tell(CloudLogEvent::Clock(news));
         }
+        self.history.time_known();
         while let Some(reading) = self.timestamps.release() {
             self.posts.put(now, reading, &mut self.outbox);
         }

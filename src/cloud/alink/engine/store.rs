@@ -1,10 +1,10 @@
 //! How the engine uses the store: what goes there, and what comes back. The files are the
 //! caller's.
 
-use crate::base::{AskId, Mono, Now, Sequence, Stamp, StoredReading, Wake, Wall};
+use crate::base::{AskId, Mono, Now, Sequence, Stamp, StoredReading, Wake};
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::history::spill::{self, Memory, Spill};
+use crate::cloud::alink::history::spill::{self, Memory};
 use crate::cloud::alink::history::{HistoryEvent, HistoryLimits};
 use crate::cloud::alink::wire::payload::{Reply, history_post};
 use crate::cloud::alink::wire::topic::Topic;
@@ -24,21 +24,27 @@ pub(super) fn history_limits(spec: &Spec) -> HistoryLimits {
 }
 
 impl Cloud {
-    /// Takes note that there is a store. Until then nothing is stored.
-    pub fn on_store_open(&mut self, _now: Now) {
+    /// Takes note that there is a store, and whether anything is in it. Until then nothing is
+    /// stored.
+    pub fn on_store_open(&mut self, _now: Now, has_values: bool) {
         self.spill.open();
-        self.history.stored(Sequence::START);
+        if has_values {
+            self.history.stored(Sequence::START);
+        }
     }
 
     /// Takes the result of [`Output::Store`]: how many of the readings are safe, from the
     /// first on, and where the first of them is.
     pub fn on_stored(&mut self, now: Now, taken: usize, first: Option<Sequence>) {
         let handed = self.spill.handed();
-        for reading in self.spill.stored(now.mono, taken) {
-            self.posts.put_back(now.mono, reading);
+        let (rest, gone) = self.spill.stored(now.mono, taken, &self.identities);
+        for (number, reading) in rest {
+            self.posts.put_back(now.mono, number, reading);
         }
-        self.outbox.count().stored += taken.min(handed) as u64;
-        if let Some(first) = first {
+        let counters = self.outbox.count();
+        counters.dropped_unknown += gone as u64;
+        counters.stored += taken.min(handed) as u64;
+        if let Some(first) = first.filter(|_| taken > 0) {
             self.history.stored(first);
         }
     }
@@ -53,10 +59,7 @@ impl Cloud {
         let timestamps = &self.timestamps;
         let date = |at: Stamp| match at {
             Stamp::Wall(at) => Some(at),
-            Stamp::SinceBoot(ms) => timestamps.stamp(Now {
-                mono: Mono::from_micros(ms.saturating_mul(1000)),
-                wall: Wall::from_millis(0),
-            }),
+            Stamp::SinceBoot(ms) => timestamps.wall_at(ms),
         };
         self.history.on_read(readings, next, date);
         self.tell_history(now.mono);
@@ -72,7 +75,7 @@ impl Cloud {
     fn memory(&self) -> Memory {
         Memory {
             oldest: self.posts.oldest_read_at(),
-            waiting: self.posts.waiting(),
+            readings: self.posts.len(),
             has_history: self.history.has_values(),
         }
     }
@@ -87,6 +90,14 @@ impl Cloud {
         self.history.due().filter(|_| !self.stop.is_on())
     }
 
+    /// Keeps back the readings that are no longer live while older values of their devices
+    /// are, or may be, in the store.
+    pub(super) fn keep_order(&mut self, now: Mono) {
+        let is_older_stored = self.history.has_values() || self.spill.handed() > 0;
+        let holds = is_older_stored && self.spill.is_working(now);
+        self.posts.hold_backlog(now, holds);
+    }
+
     /// Does one thing about the store that is due; returns whether there was one.
     pub(super) fn see_to_the_store(&mut self, now: Now) -> bool {
         let mono = now.mono;
@@ -97,12 +108,13 @@ impl Cloud {
         }
         if due(self.spill_due()) {
             let before = self.spill.before(mono, self.memory(), &self.spec);
-            let readings = self.posts.take_oldest(mono, before, Spill::group());
-            if !readings.is_empty() {
-                let stored = self.spill.hand_over(mono, readings, &self.spec);
+            let readings = self.posts.take_oldest(mono, before, spill::group());
+            let (stored, gone) = self.spill.hand_over(mono, readings, &self.spec);
+            self.outbox.count().dropped_unknown += gone as u64;
+            if !stored.is_empty() {
                 self.out.push_back(Output::Store(stored));
-                return true;
             }
+            return true;
         }
         if self.stop.is_on() {
             return false;
@@ -179,18 +191,18 @@ impl Cloud {
         if !self.spill.is_open() {
             return;
         }
-        let mut rest = self.posts.take_all(now, &mut self.outbox);
+        // What was handed over is stored before what follows; no answer is waited for.
+        self.outbox.count().stored += self.spill.take_handed() as u64;
+        let rest = self.posts.take_all(now, &mut self.outbox);
         let undated = self.timestamps.take_all();
-        let undated = undated
-            .iter()
-            .filter_map(|r| spill::stored(r, &self.spec, false));
-        let undated: Vec<StoredReading> = undated.collect();
-        self.outbox.count().stored += (rest.len() + undated.len()) as u64;
-        let mut all = Vec::new();
-        for reading in rest.drain(..) {
-            all.extend(spill::stored(&reading, &self.spec, true));
-        }
-        all.extend(undated);
+        let asked = rest.len() + undated.len();
+        let rest = rest.iter().map(|(_, reading)| (reading, true));
+        let all = rest.chain(undated.iter().map(|reading| (reading, false)));
+        let all = all.filter_map(|(r, is_dated)| spill::stored(r, &self.spec, is_dated));
+        let all: Vec<StoredReading> = all.collect();
+        let counters = self.outbox.count();
+        counters.stored += all.len() as u64;
+        counters.dropped_unknown += (asked - all.len()) as u64;
         if !all.is_empty() {
             self.out.push_back(Output::Store(all));
         }

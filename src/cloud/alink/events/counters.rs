@@ -59,7 +59,7 @@ pub struct Counters {
     pub readings: u64,
     /// Readings the platform accepted.
     pub delivered: u64,
-    /// Readings handed to the store on flash.
+    /// Readings that the store on flash has taken, those included that it dropped at once.
     pub stored: u64,
     /// Stored values that the platform accepted.
     pub replayed: u64,

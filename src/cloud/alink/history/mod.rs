@@ -15,11 +15,12 @@
 //! value is dropped. What is refused because of the device is kept: the device is left out
 //! for a growing time.
 //!
-//! What always holds:
+//! Invariants:
 //! - A value is settled only if the platform accepted a message that it was in, or refused it
 //!   by itself and for good.
 //! - At most [`WINDOW`] values are in memory, whatever the store holds.
-//! - A device that is refused keeps no other device waiting.
+//! - A device that is refused, or whose messages are not answered, keeps no other device
+//!   waiting for long.
 
 pub(crate) mod spill;
 #[cfg(test)]
@@ -45,6 +46,9 @@ const READ: usize = 1_000;
 const REMEMBERED: usize = 64;
 /// After this many failures in a row that blame nothing (500), the message is taken apart.
 const PATIENCE: u32 = 3;
+/// A device whose messages are not answered so often in a row is left out, so that its values
+/// do not take the room of others.
+const MOST_UNANSWERED: u32 = 5;
 /// How long a device is left out after a refusal, at first and at most.
 const LEFT_OUT: Duration = MINUTE;
 const LEFT_OUT_CEILING: Duration = Duration::from_secs(3600);
@@ -88,12 +92,12 @@ pub(crate) enum HistoryEvent {
         /// The platform's words.
         message: String,
     },
-    /// The platform refused a device's values for now; they are kept.
+    /// The platform refused a device's values for now, or did not answer; they are kept.
     LeftOut {
         /// The device.
         device: Identity,
-        /// Why.
-        code: Code,
+        /// Why; `None` if there was no answer.
+        code: Option<Code>,
         /// The platform's words.
         message: String,
         /// When its values are sent again at the earliest.
@@ -163,12 +167,17 @@ pub(crate) struct History {
     is_reading: bool,
     /// Before when the store is not read.
     not_read_before: Mono,
+    /// The first value that was left in the store because its time is not known.
+    undated: Option<Sequence>,
     /// Before when nothing is sent.
     pause: Mono,
     throttled: Backoff,
     troubles: u32,
     link: bool,
     settled: Vec<Sequence>,
+    /// What was settled since the store was asked for the chunk that it has not yet given:
+    /// the chunk may still hold it.
+    settled_meanwhile: BTreeSet<Sequence>,
     events: Vec<HistoryEvent>,
     rng: Rng,
 }
@@ -188,11 +197,13 @@ impl History {
             read_from: None,
             is_reading: false,
             not_read_before: Mono::START,
+            undated: None,
             pause: Mono::START,
             throttled: Backoff::new(MINUTE, MINUTE),
             troubles: 0,
             link: false,
             settled: Vec::new(),
+            settled_meanwhile: BTreeSet::new(),
             events: Vec::new(),
             rng,
         }
@@ -216,6 +227,10 @@ impl History {
             backlog.not_before = Mono::START;
             backlog.again.reset();
         }
+        self.backlogs
+            .retain(|_, backlog| !backlog.values.is_empty());
+        let backlogs = &self.backlogs;
+        self.turns.retain(|device| backlogs.contains_key(device));
     }
 
     /// Uses other limits from now on.
@@ -241,11 +256,20 @@ impl History {
         if let Some(next) = next {
             self.stored(next);
         }
-        for (at, reading) in readings {
-            // Without a time a value is left in the store: it may be known later.
-            if let Some(wall) = date(reading.at) {
-                self.enqueue(at, reading, wall);
+        let settled = std::mem::take(&mut self.settled_meanwhile);
+        let readings = readings.into_iter();
+        for (at, reading) in readings.filter(|(at, _)| !settled.contains(at)) {
+            match date(reading.at) {
+                Some(wall) => self.enqueue(at, reading, wall),
+                None => self.undated = Some(self.undated.map_or(at, |u| u.min(at))),
             }
+        }
+    }
+
+    /// Takes note that the time is known: values that had none are read again.
+    pub(crate) fn time_known(&mut self) {
+        if let Some(from) = self.undated.take() {
+            self.stored(from);
         }
     }
 
@@ -285,6 +309,7 @@ impl History {
     /// Takes note that the store could not be read from this position on.
     pub(crate) fn read_failed(&mut self, now: Mono, from: Sequence) {
         self.is_reading = false;
+        self.settled_meanwhile.clear();
         self.stored(from);
         self.not_read_before = now + READ_AGAIN;
     }
@@ -340,6 +365,7 @@ impl History {
         let left_out = self.left_out.values().filter(|l| l.is_out);
         let readmitted = left_out.map(|l| l.until).min();
         let readmitted = readmitted.filter(|_| !self.is_reading);
+        let readmitted = readmitted.map(|at| at.max(self.not_read_before));
         let mut wake = readmitted.map(|at| Wake::new(at, "history of devices left out"));
         if self.read_from.is_some() && self.wants_more() {
             let at = Wake::new(self.not_read_before, "history to be read");
@@ -501,6 +527,7 @@ impl History {
                 backlog.under_way = None;
                 any = true;
             }
+            self.forget_if_empty(device);
         }
         any
     }
@@ -510,11 +537,15 @@ impl History {
         for (device, sequences) in &sent.values {
             for sequence in sequences {
                 if self.known.remove(sequence) {
-                    self.settled.push(*sequence);
+                    self.settle(*sequence);
                     count += 1;
                 }
             }
-            self.left_out.remove(device);
+            if let Some(left_out) = self.left_out.get_mut(device) {
+                // A late reply: what is left of the device is sent soon.
+                left_out.until = Mono::START;
+                left_out.backoff.reset();
+            }
             let known = &self.known;
             if let Some(backlog) = self.backlogs.get_mut(device) {
                 backlog.values.retain(|queued| known.contains(&queued.at));
@@ -527,6 +558,13 @@ impl History {
         }
         if count > 0 {
             self.events.push(HistoryEvent::Accepted(count));
+        }
+    }
+
+    fn settle(&mut self, at: Sequence) {
+        self.settled.push(at);
+        if self.is_reading {
+            self.settled_meanwhile.insert(at);
         }
     }
 
@@ -565,7 +603,7 @@ impl History {
                     }
                 }
                 (CodeMeaning::NoSession | CodeMeaning::Device { .. } | CodeMeaning::Full, _)
-                | (CodeMeaning::Trouble, [_]) => self.leave_out(now, device, code, words),
+                | (CodeMeaning::Trouble, [_]) => self.leave_out(now, device, Some(code), words),
                 (_, [one]) => self.drop_value(device, *one, code, words),
                 (_, several) => {
                     if let Some(backlog) = self.backlogs.get_mut(device) {
@@ -579,7 +617,7 @@ impl History {
 
     fn drop_value(&mut self, device: &Identity, at: Sequence, code: Code, words: &str) {
         self.known.remove(&at);
-        self.settled.push(at);
+        self.settle(at);
         if let Some(backlog) = self.backlogs.get_mut(device)
             && let Some(index) = backlog.values.iter().position(|q| q.at == at)
             && let Some(queued) = backlog.values.remove(index)
@@ -595,7 +633,7 @@ impl History {
     }
 
     /// Leaves a device's values in the store for a while.
-    fn leave_out(&mut self, now: Mono, device: &Identity, code: Code, words: &str) {
+    fn leave_out(&mut self, now: Mono, device: &Identity, code: Option<Code>, words: &str) {
         let backlog = self.backlogs.remove(device);
         self.turns.retain(|d| d != device);
         let values = backlog.map(|b| b.values).unwrap_or_default();
@@ -641,6 +679,13 @@ impl History {
             let sent = sent.clone();
             self.release(*ask, &sent);
             self.put_off(now, &sent);
+            for (device, _) in &sent.values {
+                let unanswered = self.backlogs.get(device);
+                let unanswered = unanswered.map_or(0, |b| b.again.failures());
+                if unanswered >= MOST_UNANSWERED {
+                    self.leave_out(now, device, None, "");
+                }
+            }
         }
         overdue.len() as u64
     }

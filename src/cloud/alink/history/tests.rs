@@ -41,6 +41,8 @@ struct Platform {
     /// Answers to the next messages, whatever they are; 0 is no answer, and 200 none though
     /// the message was accepted.
     moods: VecDeque<i64>,
+    /// Messages of this device alone are not answered.
+    deaf: Option<usize>,
     accepted: Vec<usize>,
 }
 
@@ -121,6 +123,13 @@ impl World {
             None => {}
         }
         let of = |n: &usize| self.store[*n].0;
+        if self
+            .platform
+            .deaf
+            .is_some_and(|d| numbers.iter().any(|n| of(n) == d))
+        {
+            return (0, Vec::new());
+        }
         let bad = numbers.iter().find_map(|n| {
             let code = self.platform.bad_devices.get(&of(n)).copied();
             let code = code.or(self.platform.bad_values.contains(n).then_some(6306));
@@ -144,6 +153,7 @@ impl World {
         }
         self.history.on_time(self.now);
         loop {
+            self.take_settled();
             if let Some((from, most)) = self.history.take_read(self.now) {
                 if self.is_unreadable {
                     self.history.read_failed(self.now, from);
@@ -169,12 +179,16 @@ impl World {
                 self.mail.push_back((at, ask, code, named));
             }
         }
+        self.take_settled();
+        self.events.extend(self.history.take_events());
+        assert!(self.history.known.len() <= WINDOW);
+    }
+
+    fn take_settled(&mut self) {
         for at in self.history.take_settled() {
             let n = (at.segment as usize - 1) * 100 + at.ordinal as usize;
             assert!(!std::mem::replace(&mut self.store[n].1, true), "{n} twice");
         }
-        self.events.extend(self.history.take_events());
-        assert!(self.history.known.len() <= WINDOW);
     }
 
     fn check(&self, message: &HistoryMessage) {
@@ -191,6 +205,12 @@ impl World {
         let end = self.now + span;
         while self.now < end {
             self.step();
+            // Whatever is due was done.
+            let due = self.history.due().filter(|_| !self.is_unreadable);
+            assert!(
+                due.is_none_or(|w| w.at > self.now || self.history.is_reading),
+                "{due:?}"
+            );
             let mail = self.mail.front().map(|(at, ..)| *at);
             let wakes = [self.history.due(), self.history.wake_at()];
             let wakes = wakes.into_iter().flatten().map(|w| w.at);
@@ -328,6 +348,81 @@ fn a_reply_that_comes_late_settles_what_it_is_about() {
     w.run(Duration::from_millis(20));
     assert_eq!(w.left(), [0; 0]);
     assert!(!w.history.answered(w.now, ask, Code(200), "", &[]));
+}
+
+#[test]
+fn a_late_reply_and_a_lost_repeat_leave_the_others_their_turns() {
+    let mut w = World::new([0, 0, 0]);
+    w.platform.moods = [0, 0].into();
+    w.run(secs(7));
+    assert_eq!(w.messages, 2, "the repeat is under way");
+    assert!(w.history.answered(w.now, AskId(0), Code(200), "", &[]));
+    w.run(secs(20));
+    assert_eq!(w.left(), [0; 0]);
+    w.store(1);
+    w.store(0);
+    w.run(secs(1));
+    assert_eq!(w.left(), [0; 0]);
+}
+
+#[test]
+fn a_device_whose_messages_are_never_answered_makes_room_for_others() {
+    let mut w = World::new((0..6000).map(|n| usize::from(n >= 5000)));
+    // What is sent of device 0 alone is not answered.
+    w.platform.deaf = Some(0);
+    w.run(secs(300));
+    let left = w.left();
+    assert!(left.iter().all(|n| w.store[*n].0 == 0), "{}", left.len());
+    w.platform.deaf = None;
+    w.run(secs(2 * 3600));
+    assert_eq!(w.left(), [0; 0]);
+    assert!(w.is_in_order());
+}
+
+#[test]
+fn values_without_a_time_are_sent_once_it_is_known() {
+    let mut history = History::new(LIMITS, Rng::new(1));
+    history.link_up();
+    history.stored(sequence(0));
+    let now = Mono::from_micros(5);
+    let value = |at: Stamp| StoredReading {
+        product_key: ProductKey::new("pk"),
+        device_name: DeviceName::new("meter-1"),
+        property: "P".into(),
+        at,
+        value: Value::Bool(true),
+    };
+    let readings = vec![(sequence(0), value(Stamp::SinceBoot(-7000)))];
+    assert!(history.take_read(now).is_some());
+    history.on_read(readings.clone(), None, |_| None);
+    assert_eq!(history.take(now, AskId(1)), None);
+    assert_eq!(history.take_read(now), None);
+    history.time_known();
+    assert_eq!(history.take_read(now), Some((sequence(0), READ)));
+    history.on_read(readings, None, |at| match at {
+        Stamp::SinceBoot(ms) => Some(Wall::from_millis(10_000 + ms)),
+        Stamp::Wall(at) => Some(at),
+    });
+    let message = history.take(now, AskId(1)).unwrap();
+    assert!(format!("{message:?}").contains("3000"), "{message:?}");
+}
+
+#[test]
+fn what_is_settled_while_the_store_is_read_is_not_sent_again() {
+    let mut w = World::new((0..1500).map(|_| 0));
+    let (from, most) = w.history.take_read(w.now).unwrap();
+    let (readings, next) = w.read(from, most);
+    w.history
+        .on_read(readings.clone(), next, |_| Some(Wall::from_millis(0)));
+    assert!(w.history.take(w.now, AskId(1)).is_some());
+    // Read again from the front, as after a device was left out.
+    w.history.stored(sequence(0));
+    assert!(w.history.take_read(w.now).is_some());
+    w.history.answered(w.now, AskId(1), Code(200), "", &[]);
+    let before = w.history.known.len();
+    w.history
+        .on_read(readings, next, |_| Some(Wall::from_millis(0)));
+    assert_eq!(w.history.known.len(), before);
 }
 
 #[test]

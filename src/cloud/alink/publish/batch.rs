@@ -293,6 +293,12 @@ impl Batches {
         batch.map_or_else(Vec::new, |p| p.transmissions.iter().copied().collect())
     }
 
+    /// Returns when the oldest batch was first sent that waits to be sent again.
+    pub(super) fn oldest_idle_since(&self) -> Option<Mono> {
+        let id = self.idle.first()?;
+        self.all.get(id).filter(|b| !b.is_copy).map(|b| b.since)
+    }
+
     /// Returns the waiting batch that was sent first, with its oldest reading.
     pub(super) fn oldest_idle(&self) -> Option<(Seq, BatchId)> {
         let id = *self.idle.first()?;

@@ -49,7 +49,7 @@ use transmissions::{Found, Transmission, Transmissions};
 use waiting::{Part, Waiting};
 
 pub(crate) use batch::BatchId;
-pub(crate) use waiting::LIVE_FOR;
+pub(crate) use waiting::{LIVE_FOR, Seq};
 
 /// After this many refusals in a row that blame no device, a pack is taken apart all the
 /// same, if others have been accepted meanwhile.
@@ -295,19 +295,28 @@ impl PublishQueue {
 
     // --- the store ----------------------------------------------------------------
 
-    /// Returns when the oldest reading was read that waits to be sent.
-    pub(crate) fn oldest_read_at(&self) -> Option<Mono> {
-        self.waiting.oldest_read_at()
+    /// Keeps readings back that are no longer live, or lets them go: older values of their
+    /// devices are in the store and go first.
+    pub(crate) fn hold_backlog(&mut self, now: Mono, holds: bool) {
+        self.waiting.hold_backlog(now, holds);
     }
 
-    /// How many readings wait to be sent.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.len()
+    /// Returns when the oldest reading was read that waits to be sent, or when the oldest
+    /// batch was first sent that waits to be sent again.
+    pub(crate) fn oldest_read_at(&self) -> Option<Mono> {
+        let waiting = self.waiting.oldest_read_at();
+        let batch = self.batches.oldest_idle_since();
+        waiting.into_iter().chain(batch).min()
     }
 
     /// Takes out up to `most` of the oldest readings that were read before this time, for
     /// the store. Batches that wait to be sent again are taken apart for it.
-    pub(crate) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Vec<Reading> {
+    pub(crate) fn take_oldest(
+        &mut self,
+        now: Mono,
+        before: Mono,
+        most: usize,
+    ) -> Vec<(Seq, Reading)> {
         for id in self.batches.idle() {
             if self.batches.get(id).is_some_and(|b| b.since() <= before) {
                 self.unpack(now, id);
@@ -318,7 +327,7 @@ impl PublishQueue {
 
     /// Takes out all readings that are not settled, for the store, whatever has become of
     /// their posts. Accepted readings count as delivered.
-    pub(crate) fn take_all(&mut self, now: Mono, outbox: &mut Outbox) -> Vec<Reading> {
+    pub(crate) fn take_all(&mut self, now: Mono, outbox: &mut Outbox) -> Vec<(Seq, Reading)> {
         self.count_accepted(outbox);
         for id in self.batches.all() {
             self.unpack(now, id);
@@ -329,9 +338,9 @@ impl PublishQueue {
     }
 
     /// Takes back a reading that could not be stored.
-    pub(crate) fn put_back(&mut self, now: Mono, reading: Reading) {
-        let linger = self.policy().linger;
-        self.waiting.put(now, reading, linger);
+    pub(crate) fn put_back(&mut self, now: Mono, number: Seq, reading: Reading) {
+        let device = reading.device;
+        self.waiting.take_back(now, device, vec![(number, reading)]);
     }
 
     // --- another configuration ----------------------------------------------------

@@ -14,7 +14,7 @@ use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties
 use crate::spec::{PostPolicy, Spec};
 
 /// The number of a reading in the order of arrival.
-pub(super) type Seq = u64;
+pub(crate) type Seq = u64;
 
 /// The readings of one device in one message.
 pub(super) type Part = Vec<(Seq, Reading)>;
@@ -105,6 +105,8 @@ pub(super) struct Waiting {
     ready_alone: Schedule<Mono>,
     turns: Schedule<u64>,
     next_turn: u64,
+    /// Whether the backlog waits for older values in the store.
+    holds_backlog: bool,
 }
 
 impl Waiting {
@@ -120,6 +122,17 @@ impl Waiting {
             ready_alone: Schedule::new(),
             turns: Schedule::new(),
             next_turn: 0,
+            holds_backlog: false,
+        }
+    }
+
+    /// Keeps the backlog back, or lets it go.
+    pub(super) fn hold_backlog(&mut self, now: Mono, holds: bool) {
+        if std::mem::replace(&mut self.holds_backlog, holds) != holds {
+            for id in self.online.clone() {
+                let at = self.ready.of.get(&id).copied().unwrap_or(now);
+                self.refresh(id, at);
+            }
         }
     }
 
@@ -181,7 +194,7 @@ impl Waiting {
     }
 
     /// Takes out up to `most` of the oldest readings that were read before this time.
-    pub(super) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Vec<Reading> {
+    pub(super) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Part {
         let mut taken = Vec::new();
         while taken.len() < most
             && self.oldest_read_at().is_some_and(|at| at <= before)
@@ -190,7 +203,7 @@ impl Waiting {
             self.live.remove(&(reading.device, seq));
             self.backlog.remove(&(reading.device, seq));
             self.refresh(reading.device, now);
-            taken.push(reading);
+            taken.push((seq, reading));
         }
         taken
     }
@@ -374,6 +387,9 @@ impl Waiting {
         mut is_first: bool,
         part: &mut Part,
     ) {
+        if !live && self.holds_backlog {
+            return;
+        }
         let set = if live {
             &mut self.live
         } else {
@@ -434,7 +450,7 @@ impl Waiting {
     fn refresh(&mut self, id: DeviceId, at: Mono) {
         let online = self.online.contains(&id);
         let live = online && has(&self.live, id);
-        let backlog = online && has(&self.backlog, id);
+        let backlog = online && !self.holds_backlog && has(&self.backlog, id);
         let alone = self.alone.contains(&id);
         self.ready.set(id, (live && !alone).then_some(at));
         let any = live || backlog;
