@@ -20,8 +20,8 @@ pub enum DropPolicy {
 pub struct StorePolicy {
     /// Whether there is a store at all.
     pub enabled: bool,
-    /// The size of the store: 128 MiB, some nine million values. Flash of this size is found
-    /// in the smallest edge boxes.
+    /// The size of the store: 128 MiB, six million values and more. Flash of this size is
+    /// found in the smallest edge boxes.
     pub bytes: u64,
     /// Values older than this are dropped: 30 days.
     pub age: Duration,

@@ -8,10 +8,10 @@
 //!
 //! The store is a log of segments of about a mebibyte. A group of values is written at the
 //! end of the last segment and synced at once; so how many values a power cut costs is
-//! decided where the groups are gathered (`cloud/alink/history/spill.rs`). What need not be sent any more is marked in a
-//! journal, and a segment without any value to be sent is removed. Nothing is ever
-//! overwritten. This log writes 1.1 to 1.6 bytes for each byte that is handed to it in groups of
-//! fifty; the stores that exist as libraries write 1.8 (fjall) to 7 (SQLite).
+//! decided where the groups are gathered (`cloud/alink/history/spill.rs`). What need not be
+//! sent any more is marked in a journal, and a segment without any value to be sent is
+//! removed. Nothing is ever overwritten. There is no well-kept library for a queue on flash,
+//! and a database writes each value several times.
 //!
 //! Invariants:
 //! - A value for which [`Spool::store`] succeeded is read again by every later process, until
@@ -1024,10 +1024,5 @@ impl<D: Disk> Spool<D> {
             written: self.written,
             fault: self.fault.clone(),
         }
-    }
-
-    /// Uses these bounds from now on. The store stays open.
-    pub fn set_limits(&mut self, limits: SpoolLimits) {
-        self.limits = limits;
     }
 }

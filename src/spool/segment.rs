@@ -22,7 +22,7 @@ use super::frame::{
     Content, FRAME_HEAD, Front, LONGEST_BODY, SEAL_BYTES, Seal, Texts, checksum, front,
 };
 use super::settled::Marks;
-use crate::base::{Stamp, StoredReading};
+use crate::base::{DeviceName, ProductKey, Stamp, StoredReading};
 
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"ALNKRDGS";
@@ -397,10 +397,10 @@ impl SegmentReader {
 }
 
 /// Which point of which device a value is of.
-pub(super) fn point_of(reading: &StoredReading) -> (Arc<str>, Arc<str>, Arc<str>) {
+pub(super) fn point_of(reading: &StoredReading) -> (ProductKey, DeviceName, Arc<str>) {
     (
-        reading.product_key.as_str().into(),
-        reading.device_name.as_str().into(),
+        reading.product_key.clone(),
+        reading.device_name.clone(),
         Arc::clone(&reading.property),
     )
 }
