@@ -126,6 +126,7 @@ pub async fn serve(
         Stores {
             secret_store,
             learned,
+            state_dir: Some(loaded.state_dir),
         },
         clock,
         journal.clone(),

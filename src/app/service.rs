@@ -9,6 +9,7 @@
 //! disconnects and ends, and another one begins.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use crate::io::hub::{self, Control, Question};
 use crate::io::link::{self, ConnectionHistory, Dialer};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
+use crate::io::store::reading_store::ReadingStore;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::store::secret_writer::SecretWriter;
 use crate::io::system::clock::Clock;
@@ -78,21 +80,25 @@ impl Openers {
     }
 }
 
-/// What outlives the service: secrets, and what was learned about devices.
+/// What outlives the service: secrets, what was learned about devices, and readings.
 pub struct Stores {
     /// The secrets that the platform hands out.
     pub secret_store: SecretStore,
     /// The addresses across which kinds of devices cannot be read.
     pub learned: Learned,
+    /// Where the state directory is, for readings that cannot be delivered; `None` if they are
+    /// not stored.
+    pub state_dir: Option<PathBuf>,
 }
 
 impl From<SecretStore> for Stores {
-    /// Keeps the secrets, and nothing that is learned.
+    /// Keeps the secrets, and neither readings nor what is learned.
     fn from(secret_store: SecretStore) -> Self {
         let learned = Learned::forgetful();
         Stores {
             secret_store,
             learned,
+            state_dir: None,
         }
     }
 }
@@ -148,6 +154,7 @@ impl Service {
         let Stores {
             secret_store,
             learned,
+            state_dir,
         } = stores.into();
         let spec = Arc::new(spec);
         let supervisor = Supervisor::default();
@@ -163,9 +170,16 @@ impl Service {
         if !commissioned {
             coordinator = coordinator.not_commissioned();
         }
+        let readings = match state_dir {
+            Some(dir) => ReadingStore::start(&dir, &spec, commissioned, clock, journal.clone()),
+            None => ReadingStore::none(clock, journal.clone()),
+        };
         let hub = hub::run(
             coordinator,
-            SecretWriter::new(secret_store.clone(), spec.clone(), journal.clone()),
+            hub::Kept {
+                secrets: SecretWriter::new(secret_store.clone(), spec.clone(), journal.clone()),
+                readings,
+            },
             hub::Ends {
                 field: field_inbox,
                 link: wire,

@@ -280,6 +280,10 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             Words::SayNoMore,
         ),
         EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
+        EventKind::StoredValuesHeld => (
+            "have stored values that the platform does not accept now",
+            Words::SayWhy,
+        ),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,
     })

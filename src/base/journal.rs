@@ -212,6 +212,10 @@ vocabulary! {
         PostQueueFull = "post-queue-full",
         /// The platform refused a device's values; they are dropped.
         PostRefused = "post-refused",
+        /// The platform refused stored values of a former device; they are dropped.
+        StoredValuesRefused = "stored-values-refused",
+        /// The platform does not accept a device's stored values now; they stay in the store.
+        StoredValuesHeld = "stored-values-held",
         /// One value is larger than a whole message may be.
         PostTooLarge = "post-too-large",
         /// An event that was reported ever more rarely has not happened for a while.
@@ -254,6 +258,24 @@ vocabulary! {
         SecretStoreUsable = "secret-store-usable",
         /// The file of kept secrets cannot be used and is left alone.
         SecretStoreClosed = "secret-store-closed",
+        /// Readings of an earlier run wait in the store to be delivered.
+        ReadingStoreOpened = "reading-store-opened",
+        /// Readings cannot be stored, so they wait in memory only.
+        ReadingStoreUnusable = "reading-store-unusable",
+        /// Readings can be stored again.
+        ReadingStoreUsable = "reading-store-usable",
+        /// A file of the store is damaged or missing, and the readings in it are lost.
+        ReadingStoreDamaged = "reading-store-damaged",
+        /// A file of the store ends in the middle of a write, as after a power cut.
+        ReadingStoreTorn = "reading-store-torn",
+        /// A file of the store is of a later version of the program and is left alone.
+        ReadingStoreNewer = "reading-store-newer",
+        /// Stored readings were dropped undelivered.
+        ReadingStoreDropped = "reading-store-dropped",
+        /// Readings are stored because they cannot be delivered.
+        ReadingStoreFilling = "reading-store-filling",
+        /// All stored readings have been delivered.
+        ReadingStoreEmpty = "reading-store-empty",
         /// The control socket could not be made; the service cannot be asked for its status.
         ControlUnavailable = "control-unavailable",
         /// The log level was changed on request.
@@ -474,6 +496,8 @@ impl EventKind {
             EventKind::PlatformCommandUnsupported => 0x4b0d7c92_9e1f4a63_a7d85e30_c16b2f84,
             EventKind::PostQueueFull => 0xc4563e62_15054df4_bb3865fd_5fbd32a4,
             EventKind::PostRefused => 0x925c1865_53f54bae_bcc07b50_86c3a7e7,
+            EventKind::StoredValuesRefused => 0x9bfbb8cc_17fc45cd_a4ad34a2_7a604a4d,
+            EventKind::StoredValuesHeld => 0xd013b67b_120c404d_a78a9eaf_bcd7221f,
             EventKind::PostTooLarge => 0xf5e4e4d8_279f4d90_b2abf29f_10a32fcb,
             EventKind::RepeatsEnded => 0x8d1f0c6e_4b0f4d63_9a47c1be_52d7e30a,
             EventKind::ClockUnknown => 0xf4e3fe3d_0e664b2e_8ca4afbd_1ea3eefa,
@@ -495,6 +519,15 @@ impl EventKind {
             EventKind::SecretStoreUnusable => 0xaadb8fea_256c4840_b1f56aff_e2acfea3,
             EventKind::SecretStoreUsable => 0x08fcc015_5f2d4649_a6b5abcb_538af4b0,
             EventKind::SecretStoreClosed => 0x085edda3_f5784a97_a5b51de9_f3e3b79a,
+            EventKind::ReadingStoreOpened => 0x275b6257_6dc84f92_948f90a6_c4dfd3c3,
+            EventKind::ReadingStoreUnusable => 0x42b70839_88d0467e_8ed1d789_b0aae037,
+            EventKind::ReadingStoreUsable => 0x558d8c47_751f4b3c_a2240493_f982b4d4,
+            EventKind::ReadingStoreDamaged => 0x681d34cb_f00d4f75_a03a8690_c74c7ff1,
+            EventKind::ReadingStoreTorn => 0xa53ea033_1d8e4394_9427e907_b5dd2552,
+            EventKind::ReadingStoreNewer => 0xdd79ee8e_d1d0403a_81f2688a_8af2d780,
+            EventKind::ReadingStoreDropped => 0x095723b4_ce774c75_9f1df987_e66d591c,
+            EventKind::ReadingStoreFilling => 0x565a8e81_3fee45f1_a71f8d6a_5eb0ca8a,
+            EventKind::ReadingStoreEmpty => 0xaa1dfc44_9bd5496e_a63c60b0_f5d54f3e,
             EventKind::ControlUnavailable => 0x4cebe4f5_496d4261_ac79dba1_9bfba445,
             EventKind::LogLevelSet => 0x37db0a48_e9424d1c_9d5c0c0d_e6326efb,
             EventKind::LogLevelOver => 0x6d502c30_76f74499_b5969efc_1769c07b,

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::words::{line, many, micros, span, table};
-use crate::control::picture::{Cloud, Link, Port, Presence, State, Status};
+use crate::control::picture::{Cloud, Link, Port, Presence, State, Status, Store};
 use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
@@ -87,7 +87,11 @@ pub fn text(status: &Status) -> String {
     for line in cloud(&status.cloud) {
         let _ = writeln!(text, "{line}");
     }
-    let _ = writeln!(text, "{}\n", values(status));
+    let _ = writeln!(text, "{}", values(status));
+    if let Some(held) = &status.store {
+        let _ = writeln!(text, "{}", store(held));
+    }
+    text.push('\n');
     text.push_str(&ports(&status.ports));
     let _ = writeln!(text, "\n{}", devices(status));
     let is_online = |s: &State| s.cloud == Presence::Online;
@@ -144,6 +148,35 @@ pub(super) fn values(status: &Status) -> String {
         "values   {} waiting, {} delivered, {dropped} dropped{causes}",
         status.waiting, status.delivered
     )
+}
+
+/// Writes what the store of readings holds.
+pub(super) fn store(store: &Store) -> String {
+    let oldest = store.oldest_ms.filter(|_| store.readings > 0);
+    let oldest = oldest.map_or_else(String::new, |ms| format!(", the oldest {} old", span(ms)));
+    let line = format!(
+        "store    {} readings{oldest}; {} of {} used\n         ",
+        store.readings,
+        size(store.bytes),
+        size(store.limit),
+    );
+    match &store.trouble {
+        Some(trouble) => format!("{line}NOT WORKING: {trouble}; readings wait in memory only"),
+        None => format!(
+            "{line}{} written since the start; a power cut costs the last {} at most",
+            size(store.written),
+            span(store.loss_window_ms)
+        ),
+    }
+}
+
+/// Writes a number of bytes: `12 KiB`, `3.5 MiB`.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes / 1024),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+    }
 }
 
 /// Writes how many devices have each state: `118 alive and online, 2 silent and offline`.
@@ -278,6 +311,17 @@ pub(super) mod tests {
             waiting: 12,
             delivered: 123_456,
             dropped: counts(&[("queue-full", 5), ("refused", 0)]),
+            store: Some(Store {
+                readings: 5121,
+                bytes: 319_488,
+                limit: 128 << 20,
+                oldest_ms: Some(7_500_000),
+                written: 1_258_291,
+                stored: 80_000,
+                delivered: 74_879,
+                loss_window_ms: 35_000,
+                trouble: None,
+            }),
         }
     }
 
@@ -289,6 +333,8 @@ pub(super) mod tests {
 cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after it came up
          last failure 2 h 5 min ago: the platform stopped answering pings
 values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
+store    5121 readings, the oldest 2 h 5 min old; 312 KiB of 128.0 MiB used
+         1.2 MiB written since the start; a power cut costs the last 35 s at most
 
 PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
 line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6, probes 7

@@ -75,6 +75,15 @@ fn head(status: &Status) -> Text<'static> {
         0 => Line::from(values),
         _ => Line::from(values.yellow()),
     });
+    if let Some(store) = &status.store {
+        for line in status::store(store).lines() {
+            let line = line.to_owned();
+            text.push_line(match &store.trouble {
+                None => Line::from(line.dim()),
+                Some(_) => Line::from(line.red()),
+            });
+        }
+    }
     text.push_line("");
     text.push_line(Line::from(status::devices(status).bold()));
     for state in &status.states {

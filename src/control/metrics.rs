@@ -13,7 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use super::picture::{Device, Life, Link, Port, Presence, Status};
+use super::picture::{Device, Life, Link, Port, Presence, Status, Store};
 use crate::base::histogram::{BOUNDS_US, Histogram};
 
 /// All figures, at one instant.
@@ -114,7 +114,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const TABLE: [Metric; 30] = [
+pub const TABLE: [Metric; 36] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -245,6 +245,48 @@ pub const TABLE: [Metric; 30] = [
                 to.push((vec![cause.clone()], Said::Count(*n)));
             }
         },
+    ),
+    metric(
+        "alink_gateway_store_values",
+        Kind::Gauge,
+        &[],
+        "Values in the store on flash that are still to be delivered",
+        |f, to| number_of_store(f, to, |s| s.readings as f64),
+    ),
+    metric(
+        "alink_gateway_store_bytes",
+        Kind::Gauge,
+        &[],
+        "The size of the store's files",
+        |f, to| number_of_store(f, to, |s| s.bytes as f64),
+    ),
+    metric(
+        "alink_gateway_store_failing",
+        Kind::Gauge,
+        &[],
+        "1 while nothing can be stored, else 0",
+        |f, to| number_of_store(f, to, |s| flag(s.trouble.is_some())),
+    ),
+    metric(
+        "alink_gateway_store_written_bytes",
+        Kind::Counter,
+        &[],
+        "Bytes written to the store",
+        |f, to| count_of_store(f, to, |s| s.written),
+    ),
+    metric(
+        "alink_gateway_store_values_stored",
+        Kind::Counter,
+        &[],
+        "Values handed to the store, because they could not be delivered",
+        |f, to| count_of_store(f, to, |s| s.stored),
+    ),
+    metric(
+        "alink_gateway_store_values_delivered",
+        Kind::Counter,
+        &[],
+        "Values of the store that the platform has accepted",
+        |f, to| count_of_store(f, to, |s| s.delivered),
     ),
     metric(
         "alink_gateway_devices",
@@ -378,6 +420,18 @@ fn number(to: &mut Samples, n: f64) {
 
 fn count(to: &mut Samples, n: u64) {
     to.push((Vec::new(), Said::Count(n)));
+}
+
+fn number_of_store(f: &Figures, to: &mut Samples, of: impl Fn(&Store) -> f64) {
+    if let Some(store) = &f.status.store {
+        number(to, of(store));
+    }
+}
+
+fn count_of_store(f: &Figures, to: &mut Samples, of: impl Fn(&Store) -> u64) {
+    if let Some(store) = &f.status.store {
+        count(to, of(store));
+    }
 }
 
 fn ports(f: &Figures, to: &mut Samples, of: impl Fn(&Port) -> f64) {

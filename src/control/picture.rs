@@ -31,6 +31,32 @@ pub struct Status {
     pub delivered: u64,
     /// Values dropped since the start, by cause; causes without a dropped value are in it too.
     pub dropped: BTreeMap<String, u64>,
+    /// The store of readings that cannot be delivered, if there is one.
+    #[serde(default)]
+    pub store: Option<Store>,
+}
+
+/// The store of readings that cannot be delivered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Store {
+    /// Readings that are still to be delivered.
+    pub readings: u64,
+    /// The size of its files.
+    pub bytes: u64,
+    /// The size that they may have.
+    pub limit: u64,
+    /// How old the oldest reading is.
+    pub oldest_ms: Option<u64>,
+    /// Bytes written to the flash since the start.
+    pub written: u64,
+    /// Readings handed to the store since the start.
+    pub stored: u64,
+    /// Readings of the store that the platform has accepted since the start.
+    pub delivered: u64,
+    /// How far back a power cut costs readings that were not delivered.
+    pub loss_window_ms: u64,
+    /// Why nothing can be stored, if nothing can.
+    pub trouble: Option<String>,
 }
 
 /// The connection to the platform.
@@ -332,6 +358,13 @@ pub(super) mod tests {
                     waiting: n,
                     delivered: 0,
                     dropped,
+                    store: (n % 2 == 0).then(|| Store {
+                        readings: n,
+                        limit: n,
+                        oldest_ms: Some(n),
+                        trouble: Some("no space".into()),
+                        ..Store::default()
+                    }),
                 },
             )
     }

@@ -18,6 +18,7 @@ use crate::fleet::Fleet;
 use crate::hub::messages::{HubLogEvent, Input, Output};
 use crate::hub::statistics::Statistics;
 use crate::spec::{Changes, Spec};
+use crate::spool::SpoolStatus;
 
 /// The coordinator of fleet and cloud. See the room's doc for the contract.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Coordinator {
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
     grouping: EventGrouping<HubLogEvent>,
+    /// What the store of readings holds, if there is one.
+    store: Option<Box<SpoolStatus>>,
     out: VecDeque<Output>,
 }
 
@@ -50,6 +53,7 @@ impl Coordinator {
             link: LinkState::Down,
             stopping: false,
             grouping: EventGrouping::default(),
+            store: None,
             out: VecDeque::new(),
         }
     }
@@ -71,6 +75,11 @@ impl Coordinator {
             Input::Link(event) => self.on_link(now, event),
             Input::Secret { device, secret } => self.cloud.secret(now, device, secret),
             Input::SecretStore { usable } => self.cloud.can_keep(now, usable),
+            Input::StoreStatus(status) => self.store = Some(status),
+            Input::StoreGone(status) => {
+                self.store = Some(status);
+                self.cloud.on_store_gone(now);
+            }
             Input::StoreOpen { has_values } => self.cloud.on_store_open(now, has_values),
             Input::Stored { taken, first } => self.cloud.on_stored(now, taken, first),
             Input::StoreRead { readings, next } => self.cloud.on_read(now, readings, next),

@@ -8,6 +8,7 @@ use crate::base::{
 };
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
+use crate::spool::SpoolStatus;
 use crate::{cloud, fleet};
 
 /// An input of the coordinator.
@@ -53,6 +54,10 @@ pub enum Input {
         /// From here on.
         from: Sequence,
     },
+    /// What the store of readings holds now.
+    StoreStatus(Box<SpoolStatus>),
+    /// There is no store of readings any more: nothing is stored or read from here on.
+    StoreGone(Box<SpoolStatus>),
     /// Whether the system's clock is synchronised. The input comes at the start, and again
     /// until the clock is synchronised.
     Clock {

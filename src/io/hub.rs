@@ -19,6 +19,7 @@ use crate::cloud::{RemoteResult, RemoteTask};
 use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
 use crate::hub::{Coordinator, Input, Output};
+use crate::io::store::reading_store::{ReadingStore, StoreAnswer};
 use crate::io::store::secret_writer::SecretWriter;
 use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::Heartbeat;
@@ -106,11 +107,20 @@ impl Question {
     }
 }
 
+/// What outlives the process, as the loop uses it.
+#[derive(Debug)]
+pub struct Kept {
+    /// Secrets that the platform gives.
+    pub secrets: SecretWriter,
+    /// Readings that cannot be delivered.
+    pub readings: ReadingStore,
+}
+
 /// Runs the loop until it has stopped. After `stop` is cancelled all sub-devices are logged
 /// out, the link is told to disconnect and every secret is kept that can be; then this returns.
 pub async fn run(
     mut hub: Coordinator,
-    mut secret_writer: SecretWriter,
+    mut kept: Kept,
     mut ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -121,7 +131,7 @@ pub async fn run(
         link: ends.link.outgoing,
         pending: None,
     };
-    hand_over(&mut hub, &secret_writer, clock);
+    hand_over(&mut hub, &kept.secrets, clock);
     hub.handle(clock.now(), Input::SecretStore { usable: false });
     let mut usable = false;
     let mut stopping = false;
@@ -133,21 +143,16 @@ pub async fn run(
             hub.handle(clock.now(), input);
         }
         let now = clock.now();
-        if usable != secret_writer.is_usable(now.mono) {
+        if usable != kept.secrets.is_usable(now.mono) {
             usable = !usable;
             hub.handle(now, Input::SecretStore { usable });
         }
-        match outbox.drain(
-            &mut hub,
-            &mut secret_writer,
-            &ends.remote_tasks,
-            clock,
-            &journal,
-        ) {
+        match outbox.drain(&mut hub, &mut kept, &ends.remote_tasks, clock, &journal) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
-                secret_writer.finish(clock).await;
+                kept.secrets.finish(clock).await;
+                kept.readings.finish().await;
                 return;
             }
             Drained::ConnectionLeft => {
@@ -170,7 +175,8 @@ pub async fn run(
             });
         }
         heartbeat.beat();
-        secret_writer.start(clock.now().mono, hub.wants_secrets(clock.now()));
+        kept.secrets
+            .start(clock.now().mono, hub.wants_secrets(clock.now()));
         let breath = if stale { status_at } else { now + MAX_IDLE };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
         let input = tokio::select! {
@@ -195,7 +201,8 @@ pub async fn run(
                         ends.link.incoming = wire.incoming;
                         outbox = Outbox { link: wire.outgoing, pending: None };
                     }
-                    let again = secret_writer.respec(spec.clone(), &changes);
+                    let again = kept.secrets.respec(spec.clone(), &changes);
+                    kept.readings.respec(&spec, commissioned);
                     hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
                     for (device, secret) in again {
                         hub.handle(clock.now(), Input::Secret { device, secret });
@@ -209,12 +216,20 @@ pub async fn run(
                 Input::Time
             }
             () = outbox.fits() => Input::Time,
-            fresh = secret_writer.written(clock) => {
+            fresh = kept.secrets.written(clock) => {
                 if fresh {
-                    hand_over(&mut hub, &secret_writer, clock);
+                    hand_over(&mut hub, &kept.secrets, clock);
                 }
                 Input::Time
             }
+            answer = kept.readings.answer() => match answer {
+                StoreAnswer::Open { has_values } => Input::StoreOpen { has_values },
+                StoreAnswer::Stored { taken, first } => Input::Stored { taken, first },
+                StoreAnswer::Read { readings, next } => Input::StoreRead { readings, next },
+                StoreAnswer::ReadFailed { from } => Input::StoreReadFailed { from },
+                StoreAnswer::Status(status) => Input::StoreStatus(status),
+                StoreAnswer::Gone(status) => Input::StoreGone(status),
+            },
             Some(event) = ends.link.incoming.next() => Input::Link(event),
             Some(event) = ends.field.recv() => Input::Field(event),
             () = clock.sleep_until(wake) => Input::Time,
@@ -282,7 +297,7 @@ impl Outbox {
     fn drain(
         &mut self,
         hub: &mut Coordinator,
-        secret_writer: &mut SecretWriter,
+        kept: &mut Kept,
         remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
@@ -303,9 +318,10 @@ impl Outbox {
                 None => return Drained::Dry,
                 Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
-                Some(Output::StoreSecret { device, secret }) => secret_writer.keep(device, secret),
-                // No store is open, so nothing is asked of it.
-                Some(Output::Store(_) | Output::ReadStore { .. } | Output::Settle(_)) => {}
+                Some(Output::StoreSecret { device, secret }) => kept.secrets.keep(device, secret),
+                Some(Output::Store(readings)) => kept.readings.store(readings),
+                Some(Output::ReadStore { from, most }) => kept.readings.read(from, most),
+                Some(Output::Settle(values)) => kept.readings.settle(values),
                 // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
                 Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,

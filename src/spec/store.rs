@@ -36,6 +36,15 @@ pub struct StorePolicy {
     pub sync_every: Duration,
 }
 
+impl StorePolicy {
+    /// Returns how far back a power cut costs readings that were not delivered: as long as a
+    /// reading waits in memory, and for the next write.
+    #[must_use]
+    pub fn loss_window(&self) -> Duration {
+        self.spill_after + self.sync_every
+    }
+}
+
 impl Default for StorePolicy {
     fn default() -> Self {
         StorePolicy {

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::base::{Sequence, Stamp, StoredReading, Value, Wall};
-use crate::spec::DropPolicy;
+use crate::spec::{DropPolicy, StorePolicy};
 
 pub use disk::{Disk, DiskError, DiskFault};
 
@@ -47,6 +47,9 @@ use segment::{
 };
 use settled::{Journal, MOST_VALUES, Settlements};
 
+/// The size of a segment: large enough that its names are a small part of it, small enough that
+/// dropping one is a small part of the store.
+const SEGMENT: u64 = 1 << 20;
 /// How many values are written with one sync at the most.
 const GROUP: usize = 4096;
 /// A text, of a value or a name, that is longer than this is refused: no property of the
@@ -84,6 +87,19 @@ pub struct SpoolLimits {
     pub drop: DropPolicy,
 }
 
+impl SpoolLimits {
+    /// Returns the bounds that the configuration asks for.
+    #[must_use]
+    pub fn of(policy: &StorePolicy) -> Self {
+        SpoolLimits {
+            bytes: policy.bytes,
+            age: policy.age,
+            segment_bytes: SEGMENT.min(policy.bytes / 8),
+            drop: policy.drop,
+        }
+    }
+}
+
 /// Why values left the store undelivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DropCause {
@@ -99,6 +115,31 @@ pub enum DropCause {
     TooLong,
     /// They were in a damaged or missing file.
     Damaged,
+}
+
+impl DropCause {
+    /// All causes.
+    pub const ALL: [DropCause; 6] = [
+        DropCause::Full,
+        DropCause::Thinned,
+        DropCause::TooOld,
+        DropCause::Undated,
+        DropCause::TooLong,
+        DropCause::Damaged,
+    ];
+
+    /// Returns the cause as one word, for what is counted.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            DropCause::Full => "store-full",
+            DropCause::Thinned => "store-thinned",
+            DropCause::TooOld => "store-too-old",
+            DropCause::Undated => "store-undated",
+            DropCause::TooLong => "store-too-long",
+            DropCause::Damaged => "store-damaged",
+        }
+    }
 }
 
 /// What happened in the store and an operator should know.
@@ -155,6 +196,8 @@ pub struct SpoolStatus {
     pub oldest: Option<Wall>,
     /// How many bytes were written since the store was opened.
     pub written: u64,
+    /// How many values left the store undelivered since it was opened, by cause.
+    pub dropped: BTreeMap<DropCause, u64>,
     /// The failure of the last operation on the disk, if it failed.
     pub fault: Option<DiskError>,
 }
@@ -209,6 +252,7 @@ pub struct Spool<D> {
     /// The segment that could not be read last, and how often in a row.
     failing: (u64, u32),
     written: u64,
+    dropped: BTreeMap<DropCause, u64>,
     fault: Option<DiskError>,
     events: Vec<SpoolEvent>,
 }
@@ -237,6 +281,7 @@ impl<D: Disk> Spool<D> {
             read_up_to: 0,
             failing: (0, 0),
             written: 0,
+            dropped: BTreeMap::new(),
             fault: None,
             events: Vec::new(),
         };
@@ -260,6 +305,11 @@ impl<D: Disk> Spool<D> {
         spool.find_gaps(&journal);
         spool.apply(journal);
         Ok(spool)
+    }
+
+    /// Keeps to other bounds from now on. The size of a segment counts for the next one.
+    pub fn set_limits(&mut self, limits: SpoolLimits) {
+        self.limits = limits;
     }
 
     // --- opening ------------------------------------------------------------------
@@ -995,6 +1045,9 @@ impl<D: Disk> Spool<D> {
     // --- what is told -------------------------------------------------------------
 
     fn count(&mut self, cause: DropCause, values: u64) {
+        if values > 0 {
+            *self.dropped.entry(cause).or_default() += values;
+        }
         match self.events.last_mut() {
             _ if values == 0 => {}
             Some(SpoolEvent::Dropped {
@@ -1022,6 +1075,7 @@ impl<D: Disk> Spool<D> {
             segments: self.segments.len(),
             oldest: oldest.map(Wall::from_millis),
             written: self.written,
+            dropped: self.dropped.clone(),
             fault: self.fault.clone(),
         }
     }

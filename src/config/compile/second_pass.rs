@@ -17,7 +17,7 @@ use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
 use crate::spec::{
     BrokerSpec, BusAddress, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, ProductCertificate, Retired, Spec, StorePolicy,
+    GatewayIdentity, ProductCertificate, Retired, Spec,
 };
 
 /// The second step: everything but the secrets.
@@ -246,7 +246,7 @@ fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) ->
         products,
         session: p.session,
         post: p.post,
-        store: StorePolicy::default(),
+        store: p.store,
         remote: p.remote,
     }
 }

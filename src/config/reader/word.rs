@@ -96,6 +96,45 @@ pub(crate) fn show_time(time: Duration) -> String {
     }
 }
 
+/// Parses a size with its unit (`512KiB`, `128MiB`, `2GiB`), within `range`.
+pub(crate) fn bytes(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Wrong> {
+    move |text| {
+        let wanted = || {
+            Wrong::wanted(format!(
+                "{} to {}",
+                show_bytes(*range.start()),
+                show_bytes(*range.end())
+            ))
+        };
+        let unit_at = text.find(|c: char| !c.is_ascii_digit());
+        let (number, unit) = text.split_at(unit_at.unwrap_or(text.len()));
+        let scale: u64 = match unit.trim() {
+            "KiB" | "K" => 1 << 10,
+            "MiB" | "M" => 1 << 20,
+            "GiB" | "G" => 1 << 30,
+            _ => {
+                return Err(
+                    wanted().hint("a size is a whole number and a unit: 512KiB, 128MiB or 2GiB")
+                );
+            }
+        };
+        let size = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(scale));
+        size.filter(|n| range.contains(n)).ok_or_else(wanted)
+    }
+}
+
+/// Returns the shortest way to write a size.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    match bytes {
+        n if n.is_multiple_of(1 << 30) => format!("{}GiB", n >> 30),
+        n if n.is_multiple_of(1 << 20) => format!("{}MiB", n >> 20),
+        n => format!("{}KiB", n >> 10),
+    }
+}
+
 /// Parses an exact decimal number: `0.1`, `-40`, `6.781694e-11`.
 pub(crate) fn decimal(text: &str) -> Result<Decimal, Wrong> {
     Decimal::parse(text).ok_or_else(|| {

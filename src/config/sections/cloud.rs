@@ -14,7 +14,8 @@ use crate::config::reader::word::{
     choice, device_name, file_name, host, name, product_key, time, whole,
 };
 use crate::spec::{
-    PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, Subscriptions, Transport,
+    PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, StorePolicy, Subscriptions,
+    Transport,
 };
 
 /// The word that the package writes where the operator has to fill in a value. A gateway whose
@@ -40,6 +41,7 @@ pub(crate) struct Platform {
     pub(crate) subscriptions: Subscriptions,
     pub(crate) session: SessionLimits,
     pub(crate) post: PostPolicy,
+    pub(crate) store: StorePolicy,
     pub(crate) remote: RemotePolicy,
 }
 
@@ -56,7 +58,7 @@ const GATEWAY: [&str; 10] = [
     "instance_id",
 ];
 
-const CLOUD: [&str; 8] = [
+const CLOUD: [&str; 9] = [
     "url",
     "ca_file",
     "keepalive",
@@ -65,6 +67,7 @@ const CLOUD: [&str; 8] = [
     "connect_timeout",
     "session",
     "post",
+    "store",
 ];
 
 const fn secs(n: u64) -> Duration {
@@ -145,6 +148,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
             .unwrap_or(Subscriptions::Platform),
         session: limits::session(&cloud, notes),
         post: limits::post(&cloud, notes),
+        store: limits::store(&cloud, notes),
         remote: remote::read(root, notes),
     }
 }

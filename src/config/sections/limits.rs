@@ -1,12 +1,12 @@
-//! `cloud.session:` and `cloud.post:`: limits and deadlines, none of them beyond the platform's
-//! limits.
+//! `cloud.session:`, `cloud.post:` and `cloud.store:`: limits and deadlines, none of them beyond
+//! the platform's limits.
 
 use std::time::Duration;
 
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, show_time, time, whole};
-use crate::spec::{PostPolicy, SessionLimits, TopologyPolicy};
+use crate::config::reader::word::{bytes, choice, show_time, time, whole};
+use crate::spec::{DropPolicy, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -183,5 +183,52 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
         queue: s
             .read("queue", whole(1..=MOST_WAITING), notes)
             .unwrap_or(d.queue),
+    }
+}
+
+/// The smallest store that is of use, and the largest: eight segments; sixteen gibibytes.
+const LEAST_STORE: u64 = 1 << 20;
+const LARGEST_STORE: u64 = 16 << 30;
+
+/// The ways to give up readings when the store is full.
+const DROPS: [(&str, DropPolicy); 3] = [
+    ("oldest", DropPolicy::Oldest),
+    ("newest", DropPolicy::Newest),
+    ("thin", DropPolicy::Thin),
+];
+
+/// Reads `store:`.
+pub(crate) fn store(cloud: &Section<'_>, notes: &mut Notes) -> StorePolicy {
+    let keys = [
+        "enabled",
+        "size",
+        "age",
+        "drop",
+        "spill_after",
+        "sync_every",
+    ];
+    let s = cloud.section("store", &keys, notes);
+    let d = StorePolicy::default();
+    StorePolicy {
+        enabled: s
+            .read(
+                "enabled",
+                choice(&[("true", true), ("false", false)]),
+                notes,
+            )
+            .unwrap_or(d.enabled),
+        bytes: s
+            .read("size", bytes(LEAST_STORE..=LARGEST_STORE), notes)
+            .unwrap_or(d.bytes),
+        age: s
+            .read("age", time(secs(3600)..=secs(366 * 24 * 3600)), notes)
+            .unwrap_or(d.age),
+        drop: s.read("drop", choice(&DROPS), notes).unwrap_or(d.drop),
+        spill_after: s
+            .read("spill_after", time(secs(1)..=secs(3600)), notes)
+            .unwrap_or(d.spill_after),
+        sync_every: s
+            .read("sync_every", time(millis(100)..=secs(300)), notes)
+            .unwrap_or(d.sync_every),
     }
 }

@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Coordinator;
-use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake};
+use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
 use crate::control::metrics::Figures;
 use crate::control::picture::{
-    Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status,
+    Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status, Store,
 };
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
 use crate::hub::status::LinkState;
 use crate::spec::DeviceSpec;
+use crate::spool::DropCause;
 
 impl Coordinator {
     /// Returns the status of the whole.
@@ -43,13 +44,40 @@ impl Coordinator {
             devices: self.spec.devices().count() as u64,
             states: states.into_iter().map(state).collect(),
             waiting: self.cloud.backlog() as u64,
-            delivered: counters.delivered,
-            dropped: counters
-                .drops()
-                .into_iter()
-                .map(|(cause, n)| (cause.to_owned(), n))
-                .collect(),
+            delivered: counters.delivered + counters.replayed,
+            dropped: self.dropped(),
+            store: self.store_picture(now),
         }
+    }
+
+    /// Returns how many readings were dropped, by cause.
+    fn dropped(&self) -> BTreeMap<String, u64> {
+        let drops = self.cloud.counters().drops().into_iter();
+        let mut dropped: BTreeMap<String, u64> = drops.map(|(c, n)| (c.to_owned(), n)).collect();
+        if let Some(store) = &self.store {
+            for cause in DropCause::ALL {
+                let n = store.dropped.get(&cause).copied().unwrap_or(0);
+                dropped.insert(cause.word().to_owned(), n);
+            }
+        }
+        dropped
+    }
+
+    fn store_picture(&self, now: Now) -> Option<Store> {
+        let status = self.store.as_ref()?;
+        let counters = self.cloud.counters();
+        let age = |at: Wall| now.wall.as_millis().saturating_sub(at.as_millis());
+        Some(Store {
+            readings: status.values,
+            bytes: status.bytes,
+            limit: self.spec.cloud.store.bytes,
+            oldest_ms: status.oldest.and_then(|at| u64::try_from(age(at)).ok()),
+            written: status.written,
+            stored: counters.stored,
+            delivered: counters.replayed,
+            loss_window_ms: millis(self.spec.cloud.store.loss_window()),
+            trouble: status.fault.as_ref().map(ToString::to_string),
+        })
     }
 
     /// Returns all devices, without values.

@@ -4,6 +4,7 @@
 
 pub mod learned;
 pub mod reading_store;
+pub mod reading_store_events;
 pub mod remote_config;
 pub mod secret_store;
 pub mod secret_writer;

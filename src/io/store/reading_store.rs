@@ -1,25 +1,40 @@
 //! The store of readings at work: a thread that waits for the disk, so that nothing else does.
 //!
 //! The coordinator hands over one group of readings at a time, at the end one more, and asks for
-//! one chunk at a time, so both channels are short. A disk that takes seconds for a sync delays the store and nothing
-//! else.
+//! one chunk at a time, so both channels are short. A disk that takes seconds for a sync delays
+//! the store and nothing else. Neither a reload nor another connection opens the store again: it
+//! is open from the start of the service, or from the reload that wants it first, to the end.
 //!
 //! Times since the start of the machine: the coordinator counts from the start of this process,
 //! the store from that of the machine. The difference is added here on the way in and taken off
 //! on the way out.
+//!
+//! Contract: [`ReadingStore::answer`] among what the loop waits for, [`ReadingStore::finish`] at
+//! the end.
+//!
+//! Invariants:
+//! - Each group that is handed over is answered, unless the process ends: by the thread, or, if
+//!   the thread has ended, by this end.
+//! - The operator reads what the store reports, at the latest when the process ends.
 
-use std::path::PathBuf;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc as thread_mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::reading_store_events::{ReadingStoreEvent, StoreReports};
 use super::spool_directory::{SpoolDirectory, boot_id};
 use crate::base::{Mono, Sequence, Stamp, StoredReading};
+use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
-use crate::spool::{Spool, SpoolEvent, SpoolLimits, SpoolStatus};
+use crate::spec::Spec;
+use crate::spool::{DiskError, DiskFault, Spool, SpoolEvent, SpoolLimits, SpoolStatus};
 
+/// The directory of the store within the state directory.
+const DIRECTORY: &str = "readings";
 /// How many commands wait for the thread: one group, one chunk, and marks.
 const COMMANDS: usize = 64;
 /// How many answers wait for the coordinator.
@@ -33,10 +48,11 @@ enum Command {
     Store(Vec<StoredReading>),
     Read(Sequence, usize),
     Settle(Vec<Sequence>),
+    Limits(SpoolLimits),
     Finish,
 }
 
-/// What the thread has done.
+/// What the store has done, for the coordinator.
 #[derive(Debug)]
 pub enum StoreAnswer {
     /// The store is open.
@@ -63,54 +79,105 @@ pub enum StoreAnswer {
         /// From here on.
         from: Sequence,
     },
-    /// Something happened that an operator should know, and what the store holds now.
-    Told(Vec<SpoolEvent>, Box<SpoolStatus>),
+    /// What the store holds now.
+    Status(Box<SpoolStatus>),
+    /// The thread has ended: nothing can be stored or read any more.
+    Gone(Box<SpoolStatus>),
+}
+
+/// What the thread says.
+#[derive(Debug)]
+enum Said {
+    Answer(StoreAnswer),
+    /// Something may have happened that an operator should know, and what the store holds now.
+    Report(Vec<SpoolEvent>, Box<SpoolStatus>),
 }
 
 /// The coordinator's end of the store.
 #[derive(Debug)]
 pub struct ReadingStore {
+    /// The directory that the store gets, if it is to have one.
+    directory: Option<PathBuf>,
+    clock: Clock,
+    journal: Journal,
+    reports: StoreReports,
+    limits: Option<SpoolLimits>,
+    thread: Option<Thread>,
+}
+
+/// The thread, seen from the coordinator.
+#[derive(Debug)]
+struct Thread {
     commands: thread_mpsc::SyncSender<Command>,
-    answers: mpsc::Receiver<StoreAnswer>,
-    thread: Option<JoinHandle<()>>,
+    said: mpsc::Receiver<Said>,
+    handle: Option<JoinHandle<()>>,
     /// Commands that did not fit.
     waiting: Vec<Command>,
+    /// The sizes of the groups that were handed over and are not answered, oldest first.
+    groups: VecDeque<usize>,
 }
 
 impl ReadingStore {
-    /// Starts the thread. `since_boot` is how long the machine had been running when this
-    /// process began to count.
+    /// Opens the store in the state directory if this configuration wants one, and later if one
+    /// wants it that comes by a reload. A gateway that is not commissioned has no platform to
+    /// deliver readings to, and no store.
     #[must_use]
     pub fn start(
-        directory: PathBuf,
-        limits: SpoolLimits,
-        since_boot: Duration,
+        state_dir: &Path,
+        spec: &Spec,
+        commissioned: bool,
         clock: Clock,
+        journal: Journal,
     ) -> Self {
-        let (commands, to_do) = thread_mpsc::sync_channel(COMMANDS);
-        let (done, answers) = mpsc::channel(ANSWERS);
-        let worker = Worker {
-            directory,
-            limits,
-            since_boot: i64::try_from(since_boot.as_millis()).unwrap_or(i64::MAX),
-            to_do,
-            done,
-            spool: None,
+        let mut store = ReadingStore {
+            directory: Some(state_dir.join(DIRECTORY)),
             clock,
-            save_at: Mono::START,
+            journal,
+            reports: StoreReports::default(),
+            limits: None,
+            thread: None,
         };
-        let thread = std::thread::Builder::new().name("readings".to_owned());
+        store.respec(spec, commissioned);
+        store
+    }
+
+    /// Returns a store that never stores anything.
+    #[must_use]
+    pub fn none(clock: Clock, journal: Journal) -> Self {
         ReadingStore {
-            commands,
-            answers,
-            // Without a thread the channels are closed, and nothing is stored.
-            thread: thread.spawn(move || worker.run()).ok(),
-            waiting: Vec::new(),
+            directory: None,
+            clock,
+            journal,
+            reports: StoreReports::default(),
+            limits: None,
+            thread: None,
+        }
+    }
+
+    /// Uses another configuration from now on. A store that is not wanted any more stays open
+    /// until the process ends, so that what is in it is delivered; the coordinator stores
+    /// nothing more.
+    pub fn respec(&mut self, spec: &Spec, commissioned: bool) {
+        let policy = &spec.cloud.store;
+        let limits = SpoolLimits::of(policy);
+        if self.thread.is_some() {
+            if self.limits.replace(limits) != Some(limits) {
+                self.send(Command::Limits(limits));
+            }
+        } else if policy.enabled
+            && commissioned
+            && let Some(directory) = self.directory.clone()
+        {
+            self.limits = Some(limits);
+            self.thread = Some(Thread::start(directory, limits, self.clock));
         }
     }
 
     /// Stores readings; answered by [`StoreAnswer::Stored`].
     pub fn store(&mut self, readings: Vec<StoredReading>) {
+        if let Some(thread) = &mut self.thread {
+            thread.groups.push_back(readings.len());
+        }
         self.send(Command::Store(readings));
     }
 
@@ -125,8 +192,129 @@ impl ReadingStore {
     }
 
     fn send(&mut self, command: Command) {
-        self.waiting.push(command);
-        self.send_waiting();
+        if let Some(thread) = &mut self.thread {
+            thread.waiting.push(command);
+            thread.send_waiting();
+        }
+    }
+
+    /// Returns the next answer; waits for ever if there is no store. Tells the operator what
+    /// the store reports meanwhile.
+    pub async fn answer(&mut self) -> StoreAnswer {
+        let said = match &mut self.thread {
+            Some(thread) => {
+                thread.send_waiting();
+                thread.said.recv().await
+            }
+            None => std::future::pending().await,
+        };
+        match said {
+            Some(Said::Answer(answer)) => {
+                if let (StoreAnswer::Stored { .. }, Some(thread)) = (&answer, &mut self.thread) {
+                    thread.groups.pop_front();
+                }
+                answer
+            }
+            Some(Said::Report(events, status)) => {
+                self.tell(events, &status);
+                StoreAnswer::Status(status)
+            }
+            None => {
+                self.thread = None;
+                self.limits = None;
+                let status = ended();
+                self.tell(Vec::new(), &status);
+                StoreAnswer::Gone(Box::new(status))
+            }
+        }
+    }
+
+    fn tell(&mut self, events: Vec<SpoolEvent>, status: &SpoolStatus) {
+        let now = self.clock.now().mono;
+        for event in self.reports.on_report(now, events, status) {
+            self.journal.tell(&event);
+        }
+    }
+
+    /// Waits until everything is done that was asked for, and closes the store. The caller
+    /// bounds the wait.
+    pub async fn finish(mut self) {
+        let Some(mut thread) = self.thread.take() else {
+            return;
+        };
+        let (waiting, commands) = (std::mem::take(&mut thread.waiting), thread.commands);
+        let handle = thread.handle.take();
+        let finish = tokio::task::spawn_blocking(move || {
+            for command in waiting.into_iter().chain([Command::Finish]) {
+                // The thread has ended if this fails.
+                let _ = commands.send(command);
+            }
+            handle.map(JoinHandle::join)
+        });
+        // What could not be stored of these groups is lost: the coordinator is gone.
+        let (mut lost, mut fault) = (0, None);
+        while let Some(said) = thread.said.recv().await {
+            match said {
+                Said::Answer(StoreAnswer::Stored { taken, .. }) => {
+                    lost += thread.groups.pop_front().unwrap_or(0).saturating_sub(taken);
+                }
+                Said::Answer(_) => {}
+                Said::Report(events, status) => {
+                    self.tell(events, &status);
+                    fault = status.fault.or(fault);
+                }
+            }
+        }
+        let _ = finish.await;
+        lost += thread.groups.iter().sum::<usize>();
+        if lost > 0 {
+            let why = fault
+                .or(ended().fault)
+                .map_or_else(String::new, |f| f.to_string());
+            let readings = lost as u64;
+            self.journal
+                .tell(&ReadingStoreEvent::NotStored { readings, why });
+        }
+    }
+}
+
+/// Returns the status of a store whose thread has ended.
+fn ended() -> SpoolStatus {
+    SpoolStatus {
+        fault: Some(DiskError {
+            fault: DiskFault::Broken,
+            step: "working",
+            file: String::new(),
+            cause: "the thread of the store has ended".to_owned(),
+        }),
+        ..SpoolStatus::default()
+    }
+}
+
+impl Thread {
+    fn start(directory: PathBuf, limits: SpoolLimits, clock: Clock) -> Self {
+        let (commands, to_do) = thread_mpsc::sync_channel(COMMANDS);
+        let (done, said) = mpsc::channel(ANSWERS);
+        let since_boot = clock.machine_age_at_start().as_millis();
+        let worker = Worker {
+            directory,
+            limits,
+            since_boot: i64::try_from(since_boot).unwrap_or(i64::MAX),
+            to_do,
+            done,
+            spool: None,
+            clock,
+            save_at: Mono::START,
+        };
+        let thread = std::thread::Builder::new().name("readings".to_owned());
+        Thread {
+            commands,
+            said,
+            // Without a thread the channels are closed, which is reported.
+            handle: thread.spawn(move || worker.run()).ok(),
+            waiting: Vec::new(),
+            groups: VecDeque::new(),
+        }
     }
 
     fn send_waiting(&mut self) {
@@ -138,40 +326,16 @@ impl ReadingStore {
             }
         }
     }
-
-    /// Returns the next answer; waits for ever if there is no store.
-    pub async fn answer(&mut self) -> StoreAnswer {
-        self.send_waiting();
-        match self.answers.recv().await {
-            Some(answer) => answer,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until everything is done that was asked for, and closes the store.
-    pub async fn finish(mut self) {
-        let waiting = std::mem::take(&mut self.waiting);
-        let (commands, thread) = (self.commands.clone(), self.thread.take());
-        // Answers are no longer taken: the thread must not wait for room for one.
-        self.answers.close();
-        let finish = move || {
-            for command in waiting.into_iter().chain([Command::Finish]) {
-                let _ = commands.send(command);
-            }
-            thread.map(JoinHandle::join)
-        };
-        let _ = tokio::task::spawn_blocking(finish).await;
-    }
 }
 
-/// The thread.
+/// The thread itself.
 #[derive(Debug)]
 struct Worker {
     directory: PathBuf,
     limits: SpoolLimits,
     since_boot: i64,
     to_do: thread_mpsc::Receiver<Command>,
-    done: mpsc::Sender<StoreAnswer>,
+    done: mpsc::Sender<Said>,
     spool: Option<Spool<SpoolDirectory>>,
     clock: Clock,
     /// When marks are saved next: each time wears a page of the flash.
@@ -186,9 +350,12 @@ impl Worker {
                 Ok(Command::Store(readings)) => self.store(readings),
                 Ok(Command::Read(from, most)) => self.read(from, most),
                 Ok(Command::Settle(values)) => self.settle(&values),
+                Ok(Command::Limits(limits)) => self.set_limits(limits),
                 Err(thread_mpsc::RecvTimeoutError::Timeout) => {}
                 Ok(Command::Finish) | Err(thread_mpsc::RecvTimeoutError::Disconnected) => {
                     self.save();
+                    let (events, status) = self.report();
+                    self.say(Said::Report(events, status));
                     return;
                 }
             }
@@ -198,7 +365,8 @@ impl Worker {
                 self.save();
                 self.expire();
             }
-            self.tell();
+            let (events, status) = self.report();
+            self.say(Said::Report(events, status));
         }
     }
 
@@ -212,14 +380,16 @@ impl Worker {
             Ok(spool) => {
                 let has_values = spool.status().values > 0;
                 self.spool = Some(spool);
-                self.answer(StoreAnswer::Open { has_values });
+                let (events, status) = self.report();
+                self.say(Said::Report(events, status));
+                self.say(Said::Answer(StoreAnswer::Open { has_values }));
             }
             Err(error) => {
                 let status = SpoolStatus {
                     fault: Some(error),
                     ..SpoolStatus::default()
                 };
-                self.answer(StoreAnswer::Told(Vec::new(), Box::new(status)));
+                self.say(Said::Report(Vec::new(), Box::new(status)));
             }
         }
     }
@@ -237,23 +407,23 @@ impl Worker {
             }
             None => (0, None),
         };
-        self.answer(StoreAnswer::Stored { taken, first });
+        self.say(Said::Answer(StoreAnswer::Stored { taken, first }));
     }
 
     fn read(&mut self, from: Sequence, most: usize) {
         let chunk = self.spool.as_mut().map(|spool| spool.read(from, most));
         let Some(Ok(mut chunk)) = chunk else {
-            return self.answer(StoreAnswer::ReadFailed { from });
+            return self.say(Said::Answer(StoreAnswer::ReadFailed { from }));
         };
         for (_, reading) in &mut chunk.readings {
             if let Stamp::SinceBoot(ms) = &mut reading.at {
                 *ms = ms.saturating_sub(self.since_boot);
             }
         }
-        self.answer(StoreAnswer::Read {
+        self.say(Said::Answer(StoreAnswer::Read {
             readings: chunk.readings,
             next: chunk.next,
-        });
+        }));
     }
 
     fn settle(&mut self, values: &[Sequence]) {
@@ -280,16 +450,23 @@ impl Worker {
         }
     }
 
-    fn tell(&mut self) {
+    fn set_limits(&mut self, limits: SpoolLimits) {
+        self.limits = limits;
         if let Some(spool) = &mut self.spool {
-            let events = spool.take_events();
-            let status = Box::new(spool.status());
-            self.answer(StoreAnswer::Told(events, status));
+            spool.set_limits(limits);
         }
     }
 
-    fn answer(&self, answer: StoreAnswer) {
-        // Closed at the end, when no answer is needed.
-        let _ = self.done.blocking_send(answer);
+    /// Returns what the store reports.
+    fn report(&mut self) -> (Vec<SpoolEvent>, Box<SpoolStatus>) {
+        match &mut self.spool {
+            Some(spool) => (spool.take_events(), Box::new(spool.status())),
+            None => (Vec::new(), Box::default()),
+        }
+    }
+
+    fn say(&self, said: Said) {
+        // The other end is gone only when the process ends at once.
+        let _ = self.done.blocking_send(said);
     }
 }

@@ -5,7 +5,7 @@
 //! monotonic one.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, Sleep};
 
@@ -38,6 +38,16 @@ impl Clock {
             start: Instant::now(),
             wall: WallSource::System,
         }
+    }
+
+    /// Returns how long the machine had been running when this clock began to count
+    /// (`/proc/uptime`, proc(5)).
+    #[must_use]
+    pub fn machine_age_at_start(&self) -> Duration {
+        let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+        let seconds = text.split_whitespace().next().and_then(|s| s.parse().ok());
+        let age = Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default();
+        age.saturating_sub(self.start.elapsed())
     }
 
     /// Returns a clock whose wall time is `at` now and advances with tokio's clock only: the

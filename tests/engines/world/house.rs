@@ -17,10 +17,11 @@ use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::hub::Coordinator;
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
-use alink_gateway::io::hub::{self, Ends};
+use alink_gateway::io::hub::{self, Ends, Kept};
 use alink_gateway::io::link::{self, Dialer};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
+use alink_gateway::io::store::reading_store::ReadingStore;
 use alink_gateway::io::store::secret_store::SecretStore;
 use alink_gateway::io::store::secret_writer::SecretWriter;
 use alink_gateway::io::system::clock::Clock;
@@ -192,7 +193,10 @@ impl House {
         let (nowhere, _) = SecretStore::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
             Coordinator::new(spec.clone(), rng.fork(), ours.now()),
-            SecretWriter::new(nowhere, spec.clone(), journal.clone()),
+            Kept {
+                secrets: SecretWriter::new(nowhere, spec.clone(), journal.clone()),
+                readings: ReadingStore::none(ours, journal.clone()),
+            },
             Ends {
                 field,
                 link,

@@ -25,9 +25,11 @@ use alink_gateway::io::control::events::ControlEvent as Control;
 use alink_gateway::io::link::LinkLogEvent;
 use alink_gateway::io::log::log_level::LogLevelEvent;
 use alink_gateway::io::store::learned::LearnedEvent;
+use alink_gateway::io::store::reading_store_events::ReadingStoreEvent;
 use alink_gateway::io::store::secret_store::SecretStoreEvent;
 use alink_gateway::io::system::notify::NotifyEvent;
 use alink_gateway::spec::{Priority, Table, TrialFailure};
+use alink_gateway::spool::DropCause;
 
 const PORT: PortId = PortId(0);
 const ONE: DeviceId = DeviceId(0);
@@ -367,6 +369,26 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
             message: words(),
             dropped: 2,
         },
+        Cloud::StoredValuesRefused {
+            who: "a1SubDemoPk/io-1".into(),
+            code: Code(6100),
+            message: words(),
+            dropped: 2,
+        },
+        Cloud::StoredValuesHeld {
+            device: Some(ONE),
+            who: "a1SubDemoPk/io-1".into(),
+            code: Some(Code(6204)),
+            message: words(),
+            retry_in: A_WHILE,
+        },
+        Cloud::StoredValuesHeld {
+            device: None,
+            who: "a1SubDemoPk/io-9".into(),
+            code: None,
+            message: String::new(),
+            retry_in: A_WHILE,
+        },
         Cloud::TooLarge {
             device: ONE,
             property: "Text".into(),
@@ -535,6 +557,36 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             why: WHY.into(),
         },
     ];
+    let reading_store = vec![
+        ReadingStoreEvent::Opened { readings: 5121 },
+        ReadingStoreEvent::Unusable { why: WHY.into() },
+        ReadingStoreEvent::Usable,
+        ReadingStoreEvent::Damaged {
+            file: file(),
+            readings: Some(12),
+            is_missing: false,
+        },
+        ReadingStoreEvent::Damaged {
+            file: file(),
+            readings: None,
+            is_missing: true,
+        },
+        ReadingStoreEvent::Torn {
+            file: file(),
+            bytes: 700,
+        },
+        ReadingStoreEvent::Newer { file: file() },
+        ReadingStoreEvent::Dropped {
+            cause: DropCause::Full,
+            readings: 2000,
+        },
+        ReadingStoreEvent::NotStored {
+            readings: 12,
+            why: WHY.into(),
+        },
+        ReadingStoreEvent::Filling,
+        ReadingStoreEvent::Empty,
+    ];
     let link = vec![
         LinkLogEvent::Dropped { commands: 3 },
         LinkLogEvent::Unsendable {
@@ -590,6 +642,7 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let io = boxed(log_level)
         .chain(boxed(control))
         .chain(boxed(secret_store))
+        .chain(boxed(reading_store))
         .chain(boxed(link));
     io.chain(boxed(tasks)).chain(boxed(lessons))
 }

@@ -49,6 +49,13 @@ impl Cloud {
         }
     }
 
+    /// Takes note that there is no store any more: what was handed over waits in memory again.
+    pub fn on_store_gone(&mut self, now: Now) {
+        self.on_stored(now, 0, None);
+        self.spill.close();
+        self.history.store_gone();
+    }
+
     /// Takes the values that [`Output::ReadStore`] asked for; there are more from `next` on.
     pub fn on_read(
         &mut self,
@@ -171,24 +178,45 @@ impl Cloud {
                     ..
                 } => {
                     self.outbox.count().history_refused += 1;
-                    if let Some(device) = self.identities.id(&device) {
-                        let refused = CloudLogEvent::PostRefused {
+                    let refused = match self.identities.id(&device) {
+                        Some(device) => CloudLogEvent::PostRefused {
                             device,
                             code,
                             message,
                             dropped: 1,
-                        };
-                        self.outbox.often(now, refused);
-                    }
+                        },
+                        None => CloudLogEvent::StoredValuesRefused {
+                            who: device.to_string(),
+                            code,
+                            message,
+                            dropped: 1,
+                        },
+                    };
+                    self.outbox.often(now, refused);
                 }
-                HistoryEvent::LeftOut { .. } => self.outbox.count().history_left_out += 1,
+                HistoryEvent::LeftOut {
+                    device,
+                    code,
+                    message,
+                    retry_in,
+                } => {
+                    self.outbox.count().history_left_out += 1;
+                    let held = CloudLogEvent::StoredValuesHeld {
+                        device: self.identities.id(&device),
+                        who: device.to_string(),
+                        code,
+                        message,
+                        retry_in,
+                    };
+                    self.outbox.often(now, held);
+                }
             }
         }
     }
 
     /// Hands everything that is not delivered to the store, at the end of the process.
     pub(super) fn store_the_rest(&mut self, now: Mono) {
-        if !self.spill.is_open() {
+        if !self.spill.is_open() || !self.spec.cloud.store.enabled {
             return;
         }
         // What was handed over is stored before what follows; no answer is waited for.

@@ -98,7 +98,7 @@ impl Counters {
     pub const fn drops(&self) -> [(&'static str, u64); 6] {
         [
             ("queue-full", self.dropped_queue_full),
-            ("refused", self.dropped_refused),
+            ("refused", self.dropped_refused + self.history_refused),
             ("too-large", self.dropped_too_large),
             ("unknown", self.dropped_unknown),
             ("no-time", self.dropped_unstamped),

@@ -182,6 +182,39 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 advice(*code)
             )
         }
+        CloudLogEvent::StoredValuesRefused {
+            who,
+            code,
+            message,
+            dropped,
+        } => {
+            format!(
+                "gateway: {dropped} stored values of {who}, which is not configured any more, refused by the platform and dropped, {}{}",
+                code.words_with(message),
+                advice(*code)
+            )
+        }
+        CloudLogEvent::StoredValuesHeld {
+            device,
+            who,
+            code,
+            message,
+            retry_in,
+        } => {
+            let whose = match device {
+                Some(_) => "stored values".to_owned(),
+                None => format!("gateway: stored values of {who}, which is not configured any more,"),
+            };
+            let why = match code {
+                Some(code) => format!("refused by the platform, {}", code.words_with(message)),
+                None => "not answered by the platform".to_owned(),
+            };
+            format!(
+                "{whose} {why}; they stay in the store and are sent again in {}{}",
+                span(*retry_in),
+                code.map_or_else(String::new, advice)
+            )
+        }
         CloudLogEvent::TooLarge {
             property, bytes, ..
         } => {

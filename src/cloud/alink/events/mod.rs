@@ -164,6 +164,31 @@ pub enum CloudLogEvent {
         /// Readings dropped since the last log event.
         dropped: u64,
     },
+    /// The platform refused stored values of a device that is not configured any more; they
+    /// are dropped.
+    StoredValuesRefused {
+        /// The identity of the device.
+        who: String,
+        /// The platform's code.
+        code: Code,
+        /// The platform's words.
+        message: String,
+        /// Values dropped since the last log event.
+        dropped: u64,
+    },
+    /// The platform does not accept a device's stored values for now; they stay in the store.
+    StoredValuesHeld {
+        /// The device, if it is still configured.
+        device: Option<DeviceId>,
+        /// The identity of the device.
+        who: String,
+        /// The platform's code; `None` if it does not answer.
+        code: Option<Code>,
+        /// The platform's words.
+        message: String,
+        /// When the values are sent again.
+        retry_in: Duration,
+    },
     /// One value is larger than a whole message may be; it is dropped.
     TooLarge {
         /// The device.
@@ -212,9 +237,9 @@ impl CloudLogEvent {
             | CloudLogEvent::Topology(
                 TopologyEvent::Stranger { times, .. } | TopologyEvent::Unsupported { times, .. },
             ) => *times,
-            CloudLogEvent::QueueFull { dropped } | CloudLogEvent::PostRefused { dropped, .. } => {
-                *dropped
-            }
+            CloudLogEvent::QueueFull { dropped }
+            | CloudLogEvent::PostRefused { dropped, .. }
+            | CloudLogEvent::StoredValuesRefused { dropped, .. } => *dropped,
             CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings,
             _ => 1,
         }
@@ -233,6 +258,7 @@ impl CloudLogEvent {
                 )
                 | CloudLogEvent::QueueFull { .. }
                 | CloudLogEvent::PostRefused { .. }
+                | CloudLogEvent::StoredValuesRefused { .. }
                 | CloudLogEvent::Clock(ClockNews::Dropped { .. })
         )
     }
@@ -249,9 +275,9 @@ impl CloudLogEvent {
             ) => {
                 *times = n;
             }
-            CloudLogEvent::QueueFull { dropped } | CloudLogEvent::PostRefused { dropped, .. } => {
-                *dropped = n
-            }
+            CloudLogEvent::QueueFull { dropped }
+            | CloudLogEvent::PostRefused { dropped, .. }
+            | CloudLogEvent::StoredValuesRefused { dropped, .. } => *dropped = n,
             CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings = n,
             _ => {}
         }
@@ -270,6 +296,10 @@ impl CloudLogEvent {
             }
             CloudLogEvent::Malformed { topic, .. } => topic.clone(),
             CloudLogEvent::Full { ours, .. } => ours.to_string(),
+            CloudLogEvent::StoredValuesRefused { who, .. }
+            | CloudLogEvent::StoredValuesHeld {
+                device: None, who, ..
+            } => who.clone(),
             _ => String::new(),
         };
         (self.kind(), device, of)
@@ -300,6 +330,7 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::Full { .. }
             | CloudLogEvent::QueueFull { .. }
             | CloudLogEvent::PostRefused { .. }
+            | CloudLogEvent::StoredValuesRefused { .. }
             | CloudLogEvent::TooLarge { .. } => Level::Error,
             CloudLogEvent::DeviceRefused { code, .. } => match code.0 {
                 401
@@ -329,6 +360,7 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::Trouble { .. }
             | CloudLogEvent::Unanswered { .. }
             | CloudLogEvent::Malformed { .. }
+            | CloudLogEvent::StoredValuesHeld { .. }
             | CloudLogEvent::Stopped { .. } => Level::Warn,
         }
     }
@@ -353,6 +385,8 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::Malformed { .. } => EventKind::CloudMalformed,
             CloudLogEvent::QueueFull { .. } => EventKind::PostQueueFull,
             CloudLogEvent::PostRefused { .. } => EventKind::PostRefused,
+            CloudLogEvent::StoredValuesRefused { .. } => EventKind::StoredValuesRefused,
+            CloudLogEvent::StoredValuesHeld { .. } => EventKind::StoredValuesHeld,
             CloudLogEvent::TooLarge { .. } => EventKind::PostTooLarge,
             CloudLogEvent::Clock(news) => news.kind(),
             CloudLogEvent::Remote(news) => news.kind(),
@@ -374,6 +408,10 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::SessionLost { device }
             | CloudLogEvent::LogoutRefused { device, .. }
             | CloudLogEvent::PostRefused { device, .. }
+            | CloudLogEvent::StoredValuesHeld {
+                device: Some(device),
+                ..
+            }
             | CloudLogEvent::TooLarge { device, .. } => About::Device(*device),
             CloudLogEvent::Topology(event) => event.about(),
             CloudLogEvent::Over { of, .. } => of.about(),
@@ -437,7 +475,12 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::LogoutRefused { code, .. } => {
                 vec![(JournalField::Code, code.to_string())]
             }
-            CloudLogEvent::PostRefused { code, dropped, .. } => {
+            CloudLogEvent::StoredValuesHeld { code, .. } => {
+                let code = code.map(|code| (JournalField::Code, code.to_string()));
+                code.into_iter().collect()
+            }
+            CloudLogEvent::PostRefused { code, dropped, .. }
+            | CloudLogEvent::StoredValuesRefused { code, dropped, .. } => {
                 vec![
                     (JournalField::Code, code.to_string()),
                     (JournalField::Dropped, dropped.to_string()),

@@ -314,6 +314,18 @@ impl History {
         self.not_read_before = now + READ_AGAIN;
     }
 
+    /// Takes note that the store cannot be read any more. What is in memory is still sent.
+    pub(crate) fn store_gone(&mut self) {
+        self.is_reading = false;
+        self.read_from = None;
+        self.undated = None;
+        self.settled_meanwhile.clear();
+        for left_out in self.left_out.values_mut() {
+            left_out.is_out = false;
+            left_out.from = None;
+        }
+    }
+
     /// Whether values are, or may be, left in the store.
     pub(crate) fn has_values(&self) -> bool {
         let is_out = |l: &LeftOut| l.is_out;

@@ -88,6 +88,11 @@ impl Spill {
         self.is_open = true;
     }
 
+    /// Takes note that there is no store any more.
+    pub(crate) const fn close(&mut self) {
+        self.is_open = false;
+    }
+
     /// Whether there is a store.
     pub(crate) const fn is_open(&self) -> bool {
         self.is_open
@@ -105,7 +110,7 @@ impl Spill {
 
     /// Returns when readings go to the store.
     pub(crate) fn due(&self, memory: Memory, spec: &Spec) -> Option<Wake> {
-        if !self.is_open || !self.handed.is_empty() {
+        if !self.is_open || !spec.cloud.store.enabled || !self.handed.is_empty() {
             return None;
         }
         let mut at = memory.oldest? + memory.patience(spec);

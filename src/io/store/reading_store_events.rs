@@ -1,0 +1,272 @@
+//! What the operator is told about the store of readings, and when.
+//!
+//! The store reports after everything it does; an operator reads once about an outage: that it
+//! began to fill, that it cannot be written, what is lost, that it is empty again.
+
+use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono, RateLimit};
+use crate::spool::{DropCause, SpoolEvent, SpoolStatus};
+
+/// A log event about the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadingStoreEvent {
+    /// Readings of an earlier run are in the store.
+    Opened {
+        /// How many.
+        readings: u64,
+    },
+    /// Readings cannot be stored.
+    Unusable {
+        /// Why.
+        why: String,
+    },
+    /// Readings can be stored again.
+    Usable,
+    /// A file is damaged or missing.
+    Damaged {
+        /// The file.
+        file: String,
+        /// How many readings are lost, if that is known.
+        readings: Option<u64>,
+        /// Whether the file is missing altogether.
+        is_missing: bool,
+    },
+    /// A file ends in the middle of a write.
+    Torn {
+        /// The file.
+        file: String,
+        /// How many bytes are of no use.
+        bytes: u64,
+    },
+    /// A file is of a later version.
+    Newer {
+        /// The file.
+        file: String,
+    },
+    /// Readings were dropped.
+    Dropped {
+        /// Why.
+        cause: DropCause,
+        /// How many since the last report.
+        readings: u64,
+    },
+    /// Readings were lost at the stop, because they could not be stored.
+    NotStored {
+        /// How many.
+        readings: u64,
+        /// Why.
+        why: String,
+    },
+    /// The store begins to fill.
+    Filling,
+    /// Nothing is left in the store.
+    Empty,
+}
+
+impl LogEvent for ReadingStoreEvent {
+    fn level(&self) -> Level {
+        match self {
+            ReadingStoreEvent::Opened { .. }
+            | ReadingStoreEvent::Usable
+            | ReadingStoreEvent::Torn { .. }
+            | ReadingStoreEvent::Filling
+            | ReadingStoreEvent::Empty => Level::Info,
+            ReadingStoreEvent::Newer { .. } | ReadingStoreEvent::Dropped { .. } => Level::Warn,
+            ReadingStoreEvent::Unusable { .. }
+            | ReadingStoreEvent::Damaged { .. }
+            | ReadingStoreEvent::NotStored { .. } => Level::Error,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            ReadingStoreEvent::Opened { .. } => EventKind::ReadingStoreOpened,
+            ReadingStoreEvent::Unusable { .. } => EventKind::ReadingStoreUnusable,
+            ReadingStoreEvent::Usable => EventKind::ReadingStoreUsable,
+            ReadingStoreEvent::Damaged { .. } => EventKind::ReadingStoreDamaged,
+            ReadingStoreEvent::Torn { .. } => EventKind::ReadingStoreTorn,
+            ReadingStoreEvent::Newer { .. } => EventKind::ReadingStoreNewer,
+            ReadingStoreEvent::Dropped { .. } | ReadingStoreEvent::NotStored { .. } => {
+                EventKind::ReadingStoreDropped
+            }
+            ReadingStoreEvent::Filling => EventKind::ReadingStoreFilling,
+            ReadingStoreEvent::Empty => EventKind::ReadingStoreEmpty,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn fields(&self) -> Vec<(JournalField, String)> {
+        match self {
+            ReadingStoreEvent::Opened { readings } => {
+                vec![(JournalField::Count, readings.to_string())]
+            }
+            ReadingStoreEvent::Damaged { file, readings, .. } => {
+                let mut fields = vec![(JournalField::File, file.clone())];
+                fields.extend(readings.map(|n| (JournalField::Count, n.to_string())));
+                fields
+            }
+            ReadingStoreEvent::Torn { file, bytes } => vec![
+                (JournalField::File, file.clone()),
+                (JournalField::Size, bytes.to_string()),
+            ],
+            ReadingStoreEvent::Newer { file } => vec![(JournalField::File, file.clone())],
+            ReadingStoreEvent::Dropped { readings, .. }
+            | ReadingStoreEvent::NotStored { readings, .. } => vec![
+                (JournalField::Count, readings.to_string()),
+                (JournalField::Dropped, readings.to_string()),
+            ],
+            ReadingStoreEvent::Unusable { .. }
+            | ReadingStoreEvent::Usable
+            | ReadingStoreEvent::Filling
+            | ReadingStoreEvent::Empty => Vec::new(),
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            ReadingStoreEvent::Opened { readings } => format!(
+                "store: {readings} readings of an earlier run have not been delivered; they are sent with their own times, the oldest first"
+            ),
+            ReadingStoreEvent::Unusable { why } => format!(
+                "store: readings cannot be stored: {why}; they wait in memory, which a restart would lose; tried again by itself"
+            ),
+            ReadingStoreEvent::Usable => "store: readings can be stored again".into(),
+            ReadingStoreEvent::Damaged {
+                file,
+                readings,
+                is_missing,
+            } => {
+                let what = match is_missing {
+                    true => "is missing",
+                    false => "is damaged",
+                };
+                let lost = readings.map_or("an unknown number of".into(), |n| n.to_string());
+                format!("store: {file} {what}: {lost} readings are lost; all others are sent")
+            }
+            ReadingStoreEvent::Torn { file, bytes } => format!(
+                "store: {file} ends in the middle of a write ({bytes} bytes): the power failed or the process was killed; what had been stored before is whole"
+            ),
+            ReadingStoreEvent::Newer { file } => format!(
+                "store: {file} was written by a later version of this program; it is left alone, and what is in it is not sent"
+            ),
+            ReadingStoreEvent::Dropped { cause, readings } => {
+                format!("store: {readings} readings dropped undelivered: {}", words(*cause))
+            }
+            ReadingStoreEvent::NotStored { readings, why } => format!(
+                "store: {readings} readings are lost: they could not be stored before the stop: {why}"
+            ),
+            ReadingStoreEvent::Filling => {
+                "store: readings that cannot be delivered are being stored; they are sent later with their own times".into()
+            }
+            ReadingStoreEvent::Empty => "store: all stored readings have been delivered".into(),
+        }
+    }
+}
+
+/// Returns a cause in words, with what to do.
+const fn words(cause: DropCause) -> &'static str {
+    match cause {
+        DropCause::Full => "the store is full; raise cloud.store.size, or read less often",
+        DropCause::Thinned => {
+            "the store is full, and every second reading is given up to keep a longer time; raise cloud.store.size"
+        }
+        DropCause::TooOld => "they are older than cloud.store.age",
+        DropCause::Undated => {
+            "they were read before the clock was right, and the machine was started again since"
+        }
+        DropCause::TooLong => "a text is too long to be stored",
+        DropCause::Damaged => "they were in a damaged or missing file",
+    }
+}
+
+/// Decides what of the store's reports the operator is told.
+#[derive(Clone, Debug, Default)]
+pub struct StoreReports {
+    is_open: bool,
+    is_filled: bool,
+    is_unusable: bool,
+    failed: RateLimit,
+    /// For each cause, whether it was told since the store was last empty, and how many
+    /// readings were dropped since.
+    dropped: Vec<(DropCause, RateLimit)>,
+}
+
+impl StoreReports {
+    /// Returns what the operator is told after a report of the store.
+    pub fn on_report(
+        &mut self,
+        now: Mono,
+        events: Vec<SpoolEvent>,
+        status: &SpoolStatus,
+    ) -> Vec<ReadingStoreEvent> {
+        let mut told = Vec::new();
+        match &status.fault {
+            Some(fault) => {
+                if self.failed.hit(now, 1).is_some() {
+                    self.is_unusable = true;
+                    let why = fault.to_string();
+                    told.push(ReadingStoreEvent::Unusable { why });
+                }
+            }
+            None if std::mem::take(&mut self.is_unusable) => {
+                self.failed.over();
+                told.push(ReadingStoreEvent::Usable);
+            }
+            None => {}
+        }
+        for event in events {
+            told.extend(self.event(now, event));
+        }
+        let is_filled = status.values > 0;
+        if !std::mem::replace(&mut self.is_open, true) {
+            self.is_filled = is_filled;
+            if is_filled {
+                let readings = status.values;
+                told.push(ReadingStoreEvent::Opened { readings });
+            }
+        }
+        match (std::mem::replace(&mut self.is_filled, is_filled), is_filled) {
+            (false, true) => told.push(ReadingStoreEvent::Filling),
+            (true, false) => {
+                self.dropped.clear();
+                told.push(ReadingStoreEvent::Empty);
+            }
+            (false, false) | (true, true) => {}
+        }
+        told
+    }
+
+    fn event(&mut self, now: Mono, event: SpoolEvent) -> Option<ReadingStoreEvent> {
+        Some(match event {
+            // Told with the file that they were in.
+            SpoolEvent::Dropped {
+                cause: DropCause::Damaged,
+                ..
+            } => return None,
+            SpoolEvent::Dropped { cause, values } => {
+                let known = self.dropped.iter().position(|(c, _)| *c == cause);
+                let index = known.unwrap_or_else(|| {
+                    self.dropped.push((cause, RateLimit::default()));
+                    self.dropped.len() - 1
+                });
+                let (_, limit) = self.dropped.get_mut(index)?;
+                let readings = limit.hit(now, values)?;
+                ReadingStoreEvent::Dropped { cause, readings }
+            }
+            SpoolEvent::Damaged { file, values } => ReadingStoreEvent::Damaged {
+                file,
+                readings: values,
+                is_missing: false,
+            },
+            SpoolEvent::Missing { file, values } => ReadingStoreEvent::Damaged {
+                file,
+                readings: values,
+                is_missing: true,
+            },
+            SpoolEvent::Torn { file, bytes } => ReadingStoreEvent::Torn { file, bytes },
+            SpoolEvent::Newer { file, .. } => ReadingStoreEvent::Newer { file },
+        })
+    }
+}
