@@ -253,7 +253,10 @@ pub struct Spool<D> {
     failing: (u64, u32),
     written: u64,
     dropped: BTreeMap<DropCause, u64>,
-    fault: Option<DiskError>,
+    /// Why the last attempt to write failed, if it did, and the last one to read: a disk that
+    /// is full can still be read.
+    write_fault: Option<DiskError>,
+    read_fault: Option<DiskError>,
     events: Vec<SpoolEvent>,
 }
 
@@ -282,7 +285,8 @@ impl<D: Disk> Spool<D> {
             failing: (0, 0),
             written: 0,
             dropped: BTreeMap::new(),
-            fault: None,
+            write_fault: None,
+            read_fault: None,
             events: Vec::new(),
         };
         let mut files = spool.disk.list()?;
@@ -291,14 +295,14 @@ impl<D: Disk> Spool<D> {
             Ok(opened) => opened,
             // What it knows is lost, which costs repeats and nothing else.
             Err(error) => {
-                spool.fault = Some(error);
+                spool.read_fault = Some(error);
                 Default::default()
             }
         };
         spool.settlements = settlements;
         spool.read_segments(&files, &journal);
         if spool.unreadable.len() > MOST_UNREADABLE
-            && let Some(error) = spool.fault.take()
+            && let Some(error) = spool.read_fault.take()
         {
             return Err(error);
         }
@@ -392,7 +396,7 @@ impl<D: Disk> Spool<D> {
             // The file may be whole: the next process tries again.
             Err(error) => {
                 self.unreadable.insert(number, size);
-                self.fault = Some(error);
+                self.read_fault = Some(error);
                 self.events.push(SpoolEvent::Damaged {
                     file: name.to_owned(),
                     values: None,
@@ -495,7 +499,7 @@ impl<D: Disk> Spool<D> {
                 Ok(()) => stored.taken += group.len(),
                 Err(error) => {
                     stored.error = Some(error.clone());
-                    self.fault = Some(error);
+                    self.write_fault = Some(error);
                     return stored;
                 }
             }
@@ -558,7 +562,7 @@ impl<D: Disk> Spool<D> {
             }
             return Err(error);
         }
-        self.fault = None;
+        self.write_fault = None;
         if let Some(segment) = self.segments.get_mut(&number) {
             segment.grew(bytes.len() as u64, &fit);
         }
@@ -619,7 +623,7 @@ impl<D: Disk> Spool<D> {
         self.written += seal.len() as u64;
         match self.disk.append(&name, &seal) {
             Ok(()) => segment.grew(seal.len() as u64, &[]),
-            Err(error) => self.fault = Some(error),
+            Err(error) => self.write_fault = Some(error),
         }
     }
 
@@ -718,7 +722,7 @@ impl<D: Disk> Spool<D> {
         match self.thin_out(a, b) {
             Ok(()) => true,
             Err(error) => {
-                self.fault = Some(error);
+                self.write_fault = Some(error);
                 let _ = self.disk.remove(&format!("{}{NEW}", file_name(a.number)));
                 false
             }
@@ -806,10 +810,11 @@ impl<D: Disk> Spool<D> {
                     if self.failing.0 == header.number {
                         self.failing = (0, 0);
                     }
+                    self.read_fault = None;
                     is_end
                 }
                 Err(error) => {
-                    self.fault = Some(error.clone());
+                    self.read_fault = Some(error.clone());
                     let is_lost = self.is_lost(header.number, error.fault);
                     if !is_lost && chunk.readings.is_empty() {
                         return Err(error);
@@ -974,10 +979,12 @@ impl<D: Disk> Spool<D> {
     /// The disk failed; the marks are kept in memory, and saved the next time.
     pub fn save(&mut self) -> Result<(), DiskError> {
         self.remove_settled(None);
+        let before = self.written;
         let saved = self.save_journal();
         match &saved {
+            Ok(()) if self.written > before => self.write_fault = None,
             Ok(()) => {}
-            Err(error) => self.fault = Some(error.clone()),
+            Err(error) => self.write_fault = Some(error.clone()),
         }
         saved
     }
@@ -1017,11 +1024,11 @@ impl<D: Disk> Spool<D> {
             }
         }
         if let Err(error) = self.save_journal() {
-            self.fault = Some(error);
+            self.write_fault = Some(error);
         }
         for number in numbers {
             if let Err(error) = self.disk.remove(&file_name(*number)) {
-                self.fault = Some(error);
+                self.write_fault = Some(error);
             }
         }
     }
@@ -1076,7 +1083,7 @@ impl<D: Disk> Spool<D> {
             oldest: oldest.map(Wall::from_millis),
             written: self.written,
             dropped: self.dropped.clone(),
-            fault: self.fault.clone(),
+            fault: self.write_fault.clone().or(self.read_fault.clone()),
         }
     }
 }

@@ -266,6 +266,9 @@ impl ReadingStore {
             }
         }
         let _ = finish.await;
+        for event in self.reports.rest() {
+            self.journal.tell(&event);
+        }
         lost += thread.groups.iter().sum::<usize>();
         if lost > 0 {
             let why = fault
@@ -303,6 +306,7 @@ impl Thread {
             to_do,
             done,
             spool: None,
+            not_open: None,
             clock,
             save_at: Mono::START,
         };
@@ -337,6 +341,8 @@ struct Worker {
     to_do: thread_mpsc::Receiver<Command>,
     done: mpsc::Sender<Said>,
     spool: Option<Spool<SpoolDirectory>>,
+    /// Why the store is not open, if it is not.
+    not_open: Option<DiskError>,
     clock: Clock,
     /// When marks are saved next: each time wears a page of the flash.
     save_at: Mono,
@@ -346,6 +352,10 @@ impl Worker {
     fn run(mut self) {
         loop {
             self.open();
+            if self.spool.is_none() {
+                let (events, status) = self.report();
+                self.say(Said::Report(events, status));
+            }
             match self.to_do.recv_timeout(EVERY) {
                 Ok(Command::Store(readings)) => self.store(readings),
                 Ok(Command::Read(from, most)) => self.read(from, most),
@@ -384,13 +394,8 @@ impl Worker {
                 self.say(Said::Report(events, status));
                 self.say(Said::Answer(StoreAnswer::Open { has_values }));
             }
-            Err(error) => {
-                let status = SpoolStatus {
-                    fault: Some(error),
-                    ..SpoolStatus::default()
-                };
-                self.say(Said::Report(Vec::new(), Box::new(status)));
-            }
+            // The report of this turn says so.
+            Err(error) => self.not_open = Some(error),
         }
     }
 
@@ -461,7 +466,14 @@ impl Worker {
     fn report(&mut self) -> (Vec<SpoolEvent>, Box<SpoolStatus>) {
         match &mut self.spool {
             Some(spool) => (spool.take_events(), Box::new(spool.status())),
-            None => (Vec::new(), Box::default()),
+            None => {
+                let fault = self.not_open.clone();
+                let status = SpoolStatus {
+                    fault,
+                    ..SpoolStatus::default()
+                };
+                (Vec::new(), Box::new(status))
+            }
         }
     }
 
@@ -470,3 +482,6 @@ impl Worker {
         let _ = self.done.blocking_send(said);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,21 +203,23 @@ impl StoreReports {
     ) -> Vec<ReadingStoreEvent> {
         let mut told = Vec::new();
         match &status.fault {
-            Some(fault) => {
-                if self.failed.hit(now, 1).is_some() {
-                    self.is_unusable = true;
-                    let why = fault.to_string();
-                    told.push(ReadingStoreEvent::Unusable { why });
-                }
+            Some(fault) if self.failed.hit(now, 1).is_some() => {
+                self.is_unusable = true;
+                let why = fault.to_string();
+                told.push(ReadingStoreEvent::Unusable { why });
             }
-            None if std::mem::take(&mut self.is_unusable) => {
-                self.failed.over();
-                told.push(ReadingStoreEvent::Usable);
-            }
+            Some(_) => {}
+            None if std::mem::take(&mut self.is_unusable) => told.push(ReadingStoreEvent::Usable),
             None => {}
         }
         for event in events {
             told.extend(self.event(now, event));
+        }
+        for (cause, limit) in &mut self.dropped {
+            if let Some(suppressed) = limit.take_due(now).filter(|s| s.untold > 0) {
+                let (cause, readings) = (*cause, suppressed.untold);
+                told.push(ReadingStoreEvent::Dropped { cause, readings });
+            }
         }
         let is_filled = status.values > 0;
         if !std::mem::replace(&mut self.is_open, true) {
@@ -230,12 +232,22 @@ impl StoreReports {
         match (std::mem::replace(&mut self.is_filled, is_filled), is_filled) {
             (false, true) => told.push(ReadingStoreEvent::Filling),
             (true, false) => {
-                self.dropped.clear();
+                told.extend(self.rest());
                 told.push(ReadingStoreEvent::Empty);
             }
             (false, false) | (true, true) => {}
         }
         told
+    }
+
+    /// Returns what was dropped and not told yet: at the end of an outage or of the process.
+    pub fn rest(&mut self) -> Vec<ReadingStoreEvent> {
+        let dropped = std::mem::take(&mut self.dropped).into_iter();
+        let untold = dropped.map(|(cause, mut limit)| (cause, limit.over()));
+        untold
+            .filter(|(_, readings)| *readings > 0)
+            .map(|(cause, readings)| ReadingStoreEvent::Dropped { cause, readings })
+            .collect()
     }
 
     fn event(&mut self, now: Mono, event: SpoolEvent) -> Option<ReadingStoreEvent> {
@@ -268,5 +280,80 @@ impl StoreReports {
             SpoolEvent::Torn { file, bytes } => ReadingStoreEvent::Torn { file, bytes },
             SpoolEvent::Newer { file, .. } => ReadingStoreEvent::Newer { file },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::spool::{DiskError, DiskFault};
+
+    fn status(values: u64) -> SpoolStatus {
+        SpoolStatus {
+            values,
+            ..SpoolStatus::default()
+        }
+    }
+
+    fn at(seconds: u64) -> Mono {
+        Mono::START + Duration::from_secs(seconds)
+    }
+
+    fn dropped(cause: DropCause, values: u64) -> Vec<SpoolEvent> {
+        vec![SpoolEvent::Dropped { cause, values }]
+    }
+
+    #[test]
+    fn an_outage_is_told_once_with_all_that_it_costs() {
+        let mut reports = StoreReports::default();
+        assert_eq!(reports.on_report(at(0), Vec::new(), &status(0)), []);
+        assert_eq!(
+            reports.on_report(at(10), Vec::new(), &status(50)),
+            [ReadingStoreEvent::Filling]
+        );
+        let full = |readings| ReadingStoreEvent::Dropped {
+            cause: DropCause::Full,
+            readings,
+        };
+        let told = reports.on_report(at(20), dropped(DropCause::Full, 7), &status(50));
+        assert_eq!(told, [full(7)]);
+        for second in 21..40 {
+            let told = reports.on_report(at(second), dropped(DropCause::Full, 1), &status(50));
+            assert_eq!(told, [], "at {second}");
+        }
+        // What was not told is told when it has stopped …
+        let told = reports.on_report(at(120), Vec::new(), &status(50));
+        assert_eq!(told, [full(19)]);
+        // … or when the outage is over.
+        let told = reports.on_report(at(121), dropped(DropCause::Full, 3), &status(50));
+        assert_eq!(told, []);
+        let told = reports.on_report(at(122), Vec::new(), &status(0));
+        assert_eq!(told, [full(3), ReadingStoreEvent::Empty]);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_so_is_its_end() {
+        let mut reports = StoreReports::default();
+        let failing = SpoolStatus {
+            fault: Some(DiskError {
+                fault: DiskFault::Full,
+                step: "writing",
+                file: "x".into(),
+                cause: "no space left".into(),
+            }),
+            ..status(9)
+        };
+        let told = reports.on_report(at(0), Vec::new(), &failing);
+        let why = "writing x: no space left".to_owned();
+        let opened = ReadingStoreEvent::Opened { readings: 9 };
+        assert_eq!(told, [ReadingStoreEvent::Unusable { why }, opened]);
+        for second in 1..50 {
+            assert_eq!(reports.on_report(at(second), Vec::new(), &failing), []);
+        }
+        let told = reports.on_report(at(50), Vec::new(), &status(9));
+        assert_eq!(told, [ReadingStoreEvent::Usable]);
+        assert_eq!(reports.on_report(at(51), Vec::new(), &status(9)), []);
     }
 }
