@@ -81,7 +81,7 @@ impl Coordinator {
                 self.cloud.on_store_gone(now);
             }
             Input::StoreOpen { has_values } => self.cloud.on_store_open(now, has_values),
-            Input::Stored { taken, first } => self.cloud.on_stored(now, taken, first),
+            Input::Stored { at } => self.cloud.on_stored(now, &at),
             Input::StoreRead { readings, next } => self.cloud.on_read(now, readings, next),
             Input::StoreReadFailed { from } => self.cloud.on_read_failed(now, from),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),

@@ -37,10 +37,9 @@ pub enum Input {
     },
     /// The result of [`Output::Store`].
     Stored {
-        /// How many of the readings are safe, from the first on.
-        taken: usize,
-        /// Where the first of them is.
-        first: Option<Sequence>,
+        /// Where the readings are, from the first on; `None` stands for one that the store
+        /// dropped and counted. The others are not stored.
+        at: Vec<Option<Sequence>>,
     },
     /// The values that [`Output::ReadStore`] asked for.
     StoreRead {

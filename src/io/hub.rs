@@ -224,7 +224,7 @@ pub async fn run(
             }
             answer = kept.readings.answer() => match answer {
                 StoreAnswer::Open { has_values } => Input::StoreOpen { has_values },
-                StoreAnswer::Stored { taken, first } => Input::Stored { taken, first },
+                StoreAnswer::Stored { at } => Input::Stored { at },
                 StoreAnswer::Read { readings, next } => Input::StoreRead { readings, next },
                 StoreAnswer::ReadFailed { from } => Input::StoreReadFailed { from },
                 StoreAnswer::Status(status) => Input::StoreStatus(status),

@@ -35,7 +35,7 @@ pub use line::{
 pub use network::{HostList, Network};
 pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
-pub use store::{DropPolicy, StorePolicy};
+pub use store::{DropPolicy, Durability, StorePolicy};
 pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
     Measure, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset, WordOrder,

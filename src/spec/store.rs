@@ -15,11 +15,24 @@ pub enum DropPolicy {
     Thin,
 }
 
+/// Which readings are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Those that cannot be delivered for a while.
+    Undelivered,
+    /// All, each before it is sent: a power cut costs only what was not stored yet. Each group
+    /// of readings wears the flash, and each reading is sent later by up to
+    /// [`StorePolicy::gather`].
+    Always,
+}
+
 /// How readings that cannot be delivered are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorePolicy {
     /// Whether there is a store at all.
     pub enabled: bool,
+    /// Which readings are stored. Default: those that cannot be delivered for a while.
+    pub durable: Durability,
     /// The size of the store: 128 MiB, six million values and more. Flash of this size is
     /// found in the smallest edge boxes.
     pub bytes: u64,
@@ -37,11 +50,24 @@ pub struct StorePolicy {
 }
 
 impl StorePolicy {
+    /// How long a reading that is stored before it is sent waits for others at the most: later
+    /// it would not show the present any more.
+    pub const LONGEST_GATHER: Duration = Duration::from_secs(2);
+
+    /// Returns how long readings that are stored before they are sent are gathered.
+    #[must_use]
+    pub fn gather(&self) -> Duration {
+        self.sync_every.min(Self::LONGEST_GATHER)
+    }
+
     /// Returns how far back a power cut costs readings that were not delivered: as long as a
     /// reading waits in memory, and for the next write.
     #[must_use]
     pub fn loss_window(&self) -> Duration {
-        self.spill_after + self.sync_every
+        match self.durable {
+            Durability::Undelivered => self.spill_after + self.sync_every,
+            Durability::Always => self.gather(),
+        }
     }
 }
 
@@ -49,6 +75,7 @@ impl Default for StorePolicy {
     fn default() -> Self {
         StorePolicy {
             enabled: true,
+            durable: Durability::Undelivered,
             bytes: 128 << 20,
             age: Duration::from_secs(30 * 24 * 3600),
             drop: DropPolicy::Oldest,

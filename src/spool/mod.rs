@@ -205,9 +205,9 @@ pub struct SpoolStatus {
 /// How much of what was to be stored is safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// How many of the readings, from the first on, need not be handed over again: they are
-    /// on the disk, or were dropped and counted.
-    pub taken: usize,
+    /// Where the readings are, from the first on: these need not be handed over again. `None`
+    /// stands for one that was dropped and counted.
+    pub at: Vec<Option<Sequence>>,
     /// Why the others are not.
     pub error: Option<DiskError>,
 }
@@ -496,7 +496,7 @@ impl<D: Disk> Spool<D> {
         let mut stored = Stored::default();
         for group in readings.chunks(GROUP) {
             match self.store_group(group) {
-                Ok(()) => stored.taken += group.len(),
+                Ok(at) => stored.at.extend(at),
                 Err(error) => {
                     stored.error = Some(error.clone());
                     self.write_fault = Some(error);
@@ -507,8 +507,8 @@ impl<D: Disk> Spool<D> {
         stored
     }
 
-    fn store_group(&mut self, group: &[StoredReading]) -> Result<(), DiskError> {
-        let fits = |r: &&StoredReading| {
+    fn store_group(&mut self, group: &[StoredReading]) -> Result<Vec<Option<Sequence>>, DiskError> {
+        let fits = |r: &StoredReading| {
             let text = match &r.value {
                 Value::Text(text) => text.len(),
                 _ => 0,
@@ -516,12 +516,12 @@ impl<D: Disk> Spool<D> {
             let name = r.product_key.as_str().len() + r.device_name.as_str().len();
             text.max(name + r.property.len()) <= LONGEST_TEXT
         };
-        let fit: Vec<StoredReading> = group.iter().filter(fits).cloned().collect();
+        let fit: Vec<StoredReading> = group.iter().filter(|r| fits(r)).cloned().collect();
         if fit.len() < group.len() {
             self.count(DropCause::TooLong, (group.len() - fit.len()) as u64);
         }
         if fit.is_empty() {
-            return Ok(());
+            return Ok(vec![None; group.len()]);
         }
         let (number, mut bytes) = self.encode(&fit);
         let is_new = !self.segments.contains_key(&number);
@@ -529,7 +529,7 @@ impl<D: Disk> Spool<D> {
             // Nothing was written, so what the frames say of texts is not true.
             self.last = None;
             self.count(DropCause::Full, fit.len() as u64);
-            return Ok(());
+            return Ok(vec![None; group.len()]);
         }
         if is_new {
             let header = self.header(number);
@@ -563,10 +563,20 @@ impl<D: Disk> Spool<D> {
             return Err(error);
         }
         self.write_fault = None;
+        let mut ordinals = 0..;
         if let Some(segment) = self.segments.get_mut(&number) {
+            ordinals = segment.values()..;
             segment.grew(bytes.len() as u64, &fit);
         }
-        Ok(())
+        let at = group.iter().map(|reading| {
+            let ordinal = fits(reading).then(|| ordinals.next()).flatten();
+            ordinal.map(|ordinal| Sequence {
+                segment: number,
+                generation: 0,
+                ordinal,
+            })
+        });
+        Ok(at.collect())
     }
 
     /// Returns the frames of these readings, and the segment that they are for. A segment
@@ -942,19 +952,6 @@ impl<D: Disk> Spool<D> {
         self.lose(header, DropCause::Damaged, lost);
         self.lose(header, DropCause::Undated, undated);
         Ok(is_end)
-    }
-
-    /// Returns a position that no stored value is after, and that the next one is not before.
-    pub fn end(&self) -> Sequence {
-        let last = self
-            .last
-            .as_ref()
-            .and_then(|l| self.segments.get(&l.number));
-        Sequence {
-            segment: last.map_or(self.next, |s| s.header().number),
-            generation: 0,
-            ordinal: last.map_or(0, Segment::values),
-        }
     }
 
     /// Marks a value as one that need not be sent any more; returns whether it was to be

@@ -278,7 +278,7 @@ fn dropped(events: &[SpoolEvent], of: DropCause) -> u64 {
 fn what_was_stored_is_read_in_order_also_after_a_restart() {
     let mut spool = opened(ModelDisk::default(), roomy());
     for at in (0..2000).step_by(50) {
-        assert_eq!(spool.store(&readings(at..at + 50)).taken, 50);
+        assert_eq!(spool.store(&readings(at..at + 50)).at.len(), 50);
     }
     let wanted: Vec<u64> = (0..2000).collect();
     assert_eq!(numbers(&mut spool), wanted);
@@ -321,7 +321,7 @@ fn every_kind_of_value_and_time_comes_back_as_it_was() {
             ..reading(1)
         })
         .collect();
-    assert_eq!(spool.store(&given).taken, given.len());
+    assert_eq!(spool.store(&given).at.len(), given.len());
     let mut spool = opened(spool.disk, roomy());
     let read = spool.read(Sequence::START, 1000).unwrap().readings;
     let read: Vec<StoredReading> = read.into_iter().map(|(_, r)| r).collect();
@@ -441,7 +441,7 @@ fn a_full_store_gives_up_the_oldest_the_newest_or_every_second_value() {
     for drop in [DropPolicy::Oldest, DropPolicy::Newest, DropPolicy::Thin] {
         let mut spool = opened(ModelDisk::default(), limits(most, drop));
         for at in (0..30_000).step_by(50) {
-            assert_eq!(spool.store(&readings(at..at + 50)).taken, 50);
+            assert_eq!(spool.store(&readings(at..at + 50)).at.len(), 50);
             assert!(spool.status().bytes <= most);
         }
         let mut spool = opened(spool.disk.clone(), limits(most, drop));
@@ -486,7 +486,7 @@ fn the_last_segment_stays_while_it_is_written_though_nothing_in_it_is_left() {
     let mut next = 0;
     let mut owed: Vec<u64> = Vec::new();
     for _ in 0..200 {
-        assert_eq!(spool.store(&readings(next..next + 20)).taken, 20);
+        assert_eq!(spool.store(&readings(next..next + 20)).at.len(), 20);
         if dropped(&spool.take_events(), DropCause::Full) == 0 {
             owed.extend(next..next + 20);
         }
@@ -609,7 +609,7 @@ fn a_text_that_no_property_has_is_refused_and_counted() {
         value: Value::Text("x".repeat(LONGEST_TEXT + 1)),
         ..reading(1)
     };
-    assert_eq!(spool.store(&[reading(0), long, reading(2)]).taken, 3);
+    assert_eq!(spool.store(&[reading(0), long, reading(2)]).at.len(), 3);
     assert_eq!(numbers(&mut spool), [0, 2]);
     assert_eq!(dropped(&spool.take_events(), DropCause::TooLong), 1);
 }
@@ -632,7 +632,7 @@ fn a_power_cut_at_every_byte_of_the_log_costs_nothing_that_was_confirmed() {
             let mut disk = disk.clone();
             disk.room = Some(cut);
             let mut spool = opened(disk, roomy());
-            assert_eq!(spool.store(&group).taken, 0);
+            assert_eq!(spool.store(&group).at.len(), 0);
             let mut disk = spool.disk;
             disk.room = None;
             let mut spool = opened(disk, roomy());
@@ -741,8 +741,8 @@ impl Model {
             Act::Store(count) => {
                 let group = readings(self.next..self.next + count);
                 let stored = self.spool.store(&group);
-                assert_eq!(stored.error.is_none(), stored.taken == group.len());
-                let taken = self.next + stored.taken as u64;
+                assert_eq!(stored.error.is_none(), stored.at.len() == group.len());
+                let taken = self.next + stored.at.len() as u64;
                 self.owed.extend(self.next..taken);
                 self.again.extend(taken..self.next + count);
                 self.next += count;
@@ -1011,11 +1011,11 @@ fn a_disk_that_recovers_is_used_again() {
         let from = spool.status().values;
         make_bad(&mut spool.disk);
         let stored = spool.store(&readings(from..from + 10));
-        assert_eq!(stored.taken, 0);
+        assert_eq!(stored.at, []);
         assert!(spool.status().fault.is_some());
         spool.disk.room = None;
         spool.disk.is_read_only = false;
-        assert_eq!(spool.store(&readings(from..from + 10)).taken, 10);
+        assert_eq!(spool.store(&readings(from..from + 10)).at.len(), 10);
         assert_eq!(spool.status().fault, None);
     }
     assert_eq!(numbers(&mut spool), (0..40).collect::<Vec<_>>());

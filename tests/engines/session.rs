@@ -46,7 +46,7 @@ fn post_topic(id: u32) -> String {
 
 /// What the store answers.
 enum StoreAnswer {
-    Stored(usize, Option<Sequence>),
+    Stored(Vec<Option<Sequence>>),
     Read(Vec<(Sequence, StoredReading)>, Option<Sequence>),
     ReadFailed(Sequence),
 }
@@ -316,10 +316,11 @@ impl World {
 
     fn keep(&mut self, readings: Vec<StoredReading>) {
         let store = self.store.as_mut().expect("a store");
-        let first = Some(position(store.len()));
+        let first = store.len();
         let taken = if self.store_fails { 0 } else { readings.len() };
         store.extend(readings.into_iter().take(taken).map(|r| (r, false)));
-        self.answer_from_store(StoreAnswer::Stored(taken, first));
+        let at = (first..first + taken).map(|n| Some(position(n)));
+        self.answer_from_store(StoreAnswer::Stored(at.collect()));
     }
 
     fn answer_from_store(&mut self, answer: StoreAnswer) {
@@ -334,7 +335,7 @@ impl World {
             && first.key().0 <= self.now.mono
         {
             match first.remove() {
-                StoreAnswer::Stored(taken, from) => self.cloud.on_stored(self.now, taken, from),
+                StoreAnswer::Stored(at) => self.cloud.on_stored(self.now, &at),
                 StoreAnswer::Read(readings, next) => self.cloud.on_read(self.now, readings, next),
                 StoreAnswer::ReadFailed(from) => self.cloud.on_read_failed(self.now, from),
             }

@@ -18,7 +18,7 @@ use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
     Bits, BusAddress, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number,
-    Part, PostPolicy, SessionLimits, Sign, SignMethod, Table, Transport, WordOrder,
+    Part, PostPolicy, SessionLimits, Sign, SignMethod, StorePolicy, Table, Transport, WordOrder,
 };
 use proptest::prelude::*;
 
@@ -549,6 +549,7 @@ fn the_whole_shape_means_what_it_says() {
     );
     assert_eq!(spec.cloud.session, SessionLimits::default());
     assert_eq!(spec.cloud.post, PostPolicy::default());
+    assert_eq!(spec.cloud.store, StorePolicy::default());
     assert_eq!(
         spec.cloud.gateway.certificate,
         GatewayCertificate::Device(Secret::new("hunter2"))

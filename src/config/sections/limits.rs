@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{bytes, choice, show_time, time, whole};
-use crate::spec::{DropPolicy, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy};
+use crate::spec::{DropPolicy, Durability, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -197,10 +197,17 @@ const DROPS: [(&str, DropPolicy); 3] = [
     ("thin", DropPolicy::Thin),
 ];
 
+/// Which readings are stored.
+const DURABILITY: [(&str, Durability); 2] = [
+    ("undelivered", Durability::Undelivered),
+    ("always", Durability::Always),
+];
+
 /// Reads `store:`.
 pub(crate) fn store(cloud: &Section<'_>, notes: &mut Notes) -> StorePolicy {
     let keys = [
         "enabled",
+        "durable",
         "size",
         "age",
         "drop",
@@ -217,6 +224,9 @@ pub(crate) fn store(cloud: &Section<'_>, notes: &mut Notes) -> StorePolicy {
                 notes,
             )
             .unwrap_or(d.enabled),
+        durable: s
+            .read("durable", choice(&DURABILITY), notes)
+            .unwrap_or(d.durable),
         bytes: s
             .read("size", bytes(LEAST_STORE..=LARGEST_STORE), notes)
             .unwrap_or(d.bytes),

@@ -62,10 +62,9 @@ pub enum StoreAnswer {
     },
     /// A group was stored, or a part of it.
     Stored {
-        /// How many of the readings are safe, from the first on.
-        taken: usize,
-        /// Where the first of them is.
-        first: Option<Sequence>,
+        /// Where the readings are, from the first on; `None` stands for one that the store
+        /// dropped and counted. The others are not stored.
+        at: Vec<Option<Sequence>>,
     },
     /// A chunk was read.
     Read {
@@ -255,8 +254,9 @@ impl ReadingStore {
         let (mut lost, mut fault) = (0, None);
         while let Some(said) = thread.said.recv().await {
             match said {
-                Said::Answer(StoreAnswer::Stored { taken, .. }) => {
-                    lost += thread.groups.pop_front().unwrap_or(0).saturating_sub(taken);
+                Said::Answer(StoreAnswer::Stored { at }) => {
+                    let group = thread.groups.pop_front().unwrap_or(0);
+                    lost += group.saturating_sub(at.len());
                 }
                 Said::Answer(_) => {}
                 Said::Report(events, status) => {
@@ -405,14 +405,11 @@ impl Worker {
                 *ms = ms.saturating_add(self.since_boot);
             }
         }
-        let (taken, first) = match &mut self.spool {
-            Some(spool) => {
-                let first = spool.end();
-                (spool.store(&readings).taken, Some(first))
-            }
-            None => (0, None),
+        let at = match &mut self.spool {
+            Some(spool) => spool.store(&readings).at,
+            None => Vec::new(),
         };
-        self.say(Said::Answer(StoreAnswer::Stored { taken, first }));
+        self.say(Said::Answer(StoreAnswer::Stored { at }));
     }
 
     fn read(&mut self, from: Sequence, most: usize) {

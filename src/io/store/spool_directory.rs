@@ -222,7 +222,7 @@ mod tests {
         let path = dir.path().join("state/readings");
         let given = readings(5000);
         let mut spool = open(&path);
-        assert_eq!(spool.store(&given).taken, 5000);
+        assert_eq!(spool.store(&given).at.len(), 5000);
         drop(spool);
         let mut spool = open(&path);
         let chunk = spool.read(Sequence::START, 10_000).unwrap();

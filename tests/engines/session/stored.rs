@@ -1,6 +1,8 @@
 //! Readings that cannot be delivered go to the store, and come back from it.
 
 use super::*;
+use alink_gateway::base::Stamp;
+use alink_gateway::spec::Durability;
 
 /// A gateway whose devices are online, with an empty store.
 fn with_store(n: u32) -> World {
@@ -26,6 +28,15 @@ fn accepted(w: &World, device: u32) -> Vec<(i64, i64)> {
     let part = |v: &Json, key: &str| v[key].as_i64().expect("a number");
     of.map(|(_, _, v)| (part(v, "time"), part(v, "value")))
         .collect()
+}
+
+/// The world's wall clock shows a time before this program was built, which is not believed.
+const TO_THE_PRESENT: i64 = 100_000_000_000;
+
+/// Sets the system's clock.
+fn synchronise(w: &mut World) {
+    let wall = Wall::from_millis(w.now.wall.as_millis() + TO_THE_PRESENT);
+    w.cloud.on_clock(Now { wall, ..w.now }, true);
 }
 
 fn left(w: &World) -> usize {
@@ -203,6 +214,140 @@ fn without_a_store_nothing_is_handed_over() {
     assert_eq!(w.platform.accepted.len(), 200);
 }
 
+/// A gateway that stores each value before it is sent.
+fn durable(n: u32) -> World {
+    let mut careful = spec(n, 1);
+    careful.cloud.store.durable = Durability::Always;
+    let mut w = online_with(careful);
+    w.open_store(Vec::new());
+    w
+}
+
+#[test]
+fn a_durable_value_is_stored_before_it_is_sent_and_leaves_the_store_when_it_is_accepted() {
+    let mut w = durable(3);
+    w.put(0, 0, 1);
+    w.run(ms(1_900));
+    assert_eq!(
+        (w.store.as_ref().unwrap().len(), w.platform.accepted.len()),
+        (0, 0)
+    );
+    w.run(secs(2));
+    assert_eq!(w.store.as_ref().unwrap().len(), 1);
+    assert_eq!(accepted(&w, 0).len(), 1);
+    // A pack counts a little later.
+    w.run(secs(30));
+    assert_eq!(left(&w), 0);
+    let c = w.cloud.counters();
+    assert_eq!(
+        (c.stored, c.delivered, c.replayed, c.history_messages),
+        (1, 1, 0, 0)
+    );
+}
+
+#[test]
+fn a_durable_value_that_cannot_be_delivered_is_written_once_and_delivered_once() {
+    let mut w = durable(3);
+    w.down();
+    let all = read(&mut w, 3, 120);
+    w.run(secs(5));
+    assert_eq!(
+        w.store.as_ref().unwrap().len(),
+        all,
+        "each value is written once"
+    );
+    assert!(w.cloud.backlog() <= 3 * 40, "{}", w.cloud.backlog());
+    w.up();
+    w.want(0..3, Presence::Online);
+    assert!(w.run_for(secs(120), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    assert_eq!(w.store.as_ref().unwrap().len(), all);
+    assert_eq!(w.platform.accepted.len(), all, "each once");
+    for d in 0..3 {
+        assert!(accepted(&w, d).is_sorted());
+    }
+}
+
+#[test]
+fn durable_values_flow_past_a_disk_that_fails() {
+    let mut w = durable(3);
+    w.store_fails = true;
+    let all = read(&mut w, 3, 60);
+    w.run(secs(5));
+    assert_eq!(w.platform.accepted.len(), all);
+    assert_eq!(w.cloud.backlog(), 0);
+}
+
+#[test]
+fn the_last_durable_values_of_a_device_are_delivered_before_its_log_out() {
+    let mut w = durable(3);
+    w.put(1, 0, 7);
+    w.want(1..2, Presence::Offline);
+    w.run(secs(3));
+    assert_eq!(w.cloud.session(DeviceId(1)), Session::Out);
+    assert_eq!(accepted(&w, 1).len(), 1);
+}
+
+#[test]
+fn a_stop_writes_no_durable_value_twice() {
+    let mut w = durable(2);
+    w.down();
+    let all = read(&mut w, 2, 20);
+    w.put(0, 0, 99);
+    w.stop();
+    assert!(w.run_for(secs(10), |w| w.logged_out == 1));
+    assert_eq!(w.store.as_ref().unwrap().len(), all + 1);
+    assert_eq!(left(&w), all + 1);
+    assert_eq!(w.cloud.counters().dropped_at_stop, 0);
+}
+
+#[test]
+fn values_that_wait_for_the_time_are_stored_and_delivered_with_their_times() {
+    let mut w = with_store(2);
+    w.down();
+    w.cloud.on_clock(w.now, false);
+    let began = w.now.wall.as_millis() + TO_THE_PRESENT;
+    let all = read(&mut w, 2, 100);
+    assert_eq!(left(&w) + w.cloud.backlog(), all);
+    assert!(left(&w) >= all / 2, "{}", left(&w));
+    let undated = |r: &StoredReading| matches!(r.at, Stamp::SinceBoot(_));
+    assert!(w.store.as_ref().unwrap().iter().all(|(r, _)| undated(r)));
+    synchronise(&mut w);
+    w.up();
+    w.want(0..2, Presence::Online);
+    assert!(w.run_for(secs(60), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    for d in 0..2 {
+        let values = accepted(&w, d);
+        assert_eq!(values.len(), 100);
+        for (at, second) in values {
+            assert!(
+                (at - began - second * 1000).abs() <= 1000,
+                "{second} at {}",
+                at - began
+            );
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_refuses_values_without_a_time_gives_them_back() {
+    let mut w = with_store(2);
+    w.store_fails = true;
+    w.down();
+    w.cloud.on_clock(w.now, false);
+    let all = read(&mut w, 2, 60);
+    assert_eq!((left(&w), w.cloud.backlog()), (0, all));
+    // Live values would go first.
+    w.run(secs(10));
+    synchronise(&mut w);
+    w.up();
+    w.want(0..2, Presence::Online);
+    assert!(w.run_for(secs(60), |w| w.cloud.backlog() == 0));
+    assert_eq!(w.platform.accepted.len(), all);
+    for d in 0..2 {
+        assert!(accepted(&w, d).is_sorted());
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -213,8 +358,13 @@ proptest! {
         acts in prop::collection::vec((0u32..6, 1u64..60), 1..40),
         loss in 0u32..200,
         delay in 0u64..8_000,
+        is_durable: bool,
     ) {
-        let mut w = World::seeded(spec(4, 1), seed);
+        let mut spec = spec(4, 1);
+        if is_durable {
+            spec.cloud.store.durable = Durability::Always;
+        }
+        let mut w = World::seeded(spec, seed);
         w.up();
         w.want(0..4, Presence::Online);
         w.open_store(Vec::new());

@@ -268,6 +268,26 @@ impl Timestamps {
         dropped
     }
 
+    /// Returns when the oldest reading was read that waits for the time.
+    pub(crate) fn oldest_read_at(&self) -> Option<Mono> {
+        self.unstamped.front().map(|reading| reading.at.mono)
+    }
+
+    /// Takes out up to `most` of the oldest readings that were read before this time, for the
+    /// store.
+    pub(crate) fn take_oldest(&mut self, before: Mono, most: usize) -> Vec<Reading> {
+        let old = self.unstamped.iter().take(most);
+        let old = old.take_while(|reading| reading.at.mono <= before).count();
+        self.unstamped.drain(..old).collect()
+    }
+
+    /// Takes back readings that could not be stored, the oldest first.
+    pub(crate) fn put_back(&mut self, readings: Vec<Reading>) {
+        for reading in readings.into_iter().rev() {
+            self.unstamped.push_front(reading);
+        }
+    }
+
     /// Updates the held readings, and drops those for which `keep` is false; returns how
     /// many.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {

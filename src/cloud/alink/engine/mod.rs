@@ -237,9 +237,10 @@ impl Cloud {
         self.leaving.remove(device);
         if presence == Presence::Offline
             && is_in
-            && self.posts.is_waiting(device)
+            && (self.posts.is_waiting(device) || self.spill.has_new(Some(device)))
             && !self.stop.is_on()
         {
+            self.spill.hurry();
             self.posts.hurry(now, device);
             self.leaving.add(now, device);
         } else {
@@ -304,6 +305,7 @@ impl Cloud {
 
     fn begin_to_stop(&mut self, now: Mono) {
         self.stop.begin(now, self.spec.stop_within);
+        self.spill.hurry();
         self.posts.hurry_all(now);
         self.pending.hurry(now + self.last_timeout());
     }
@@ -329,7 +331,9 @@ impl Cloud {
         match self.timestamps.stamp(reading.at) {
             Some(wall) => {
                 reading.at.wall = wall;
-                self.posts.put(now, reading, &mut self.outbox);
+                if let Some(reading) = self.spill.gather(now.mono, reading, &self.spec) {
+                    self.posts.put(now, reading, None, &mut self.outbox);
+                }
             }
             None => {
                 let most = self.spec.cloud.post.queue;
@@ -404,7 +408,7 @@ impl Cloud {
     /// How many readings are not delivered yet.
     #[must_use]
     pub fn backlog(&self) -> usize {
-        self.posts.len() + self.timestamps.unstamped() + self.spill.handed()
+        self.posts.len() + self.timestamps.unstamped() + self.spill.readings()
     }
 
     /// Returns how long devices waited to be online, each from the wish, or from the
@@ -497,8 +501,9 @@ impl Cloud {
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
-        let posts = &self.posts;
-        let gone = self.leaving.next(now, |id| posts.is_waiting(id));
+        let (posts, spill) = (&self.posts, &self.spill);
+        let is_waiting = |id| posts.is_waiting(id) || spill.has_new(Some(id));
+        let gone = self.leaving.next(now, is_waiting);
         let Some((id, since)) = gone else {
             return false;
         };
@@ -533,7 +538,8 @@ impl Cloud {
     /// Goes on with stopping, if it is time; returns whether it was.
     fn stop_on(&mut self, now: Now) -> bool {
         let (link, posts, sessions) = (self.link, &self.posts, &self.sessions);
-        let may_deliver = || link && posts.has_last_readings();
+        let spill = &self.spill;
+        let may_deliver = || link && (posts.has_last_readings() || spill.has_new(None));
         let step = self.stop.next(now.mono, may_deliver, || sessions.is_over());
         match step {
             None => return false,
@@ -582,8 +588,13 @@ impl Cloud {
             self.outbox.tell(CloudLogEvent::Clock(news));
         }
         self.history.time_known();
+        self.date_readings(now);
+    }
+
+    /// Lets the readings go on whose time is known.
+    fn date_readings(&mut self, now: Now) {
         while let Some(reading) = self.timestamps.release() {
-            self.posts.put(now, reading, &mut self.outbox);
+            self.posts.put(now, reading, None, &mut self.outbox);
         }
     }
 

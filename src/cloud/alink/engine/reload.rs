@@ -133,6 +133,12 @@ impl Cloud {
                 Some(points) => renumber(reading, points),
                 None => true,
             });
+        dropped += self
+            .spill
+            .retain(|reading| match moves.get(&reading.device) {
+                Some(points) => renumber(reading, points),
+                None => true,
+            });
         self.outbox.count().dropped_unknown += dropped;
     }
 }

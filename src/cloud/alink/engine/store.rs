@@ -4,7 +4,7 @@
 use crate::base::{AskId, Mono, Now, Sequence, Stamp, StoredReading, Wake};
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::history::spill::{self, Memory};
+use crate::cloud::alink::history::spill::{self, Memory, Outcome};
 use crate::cloud::alink::history::{HistoryEvent, HistoryLimits};
 use crate::cloud::alink::wire::payload::{Reply, history_post};
 use crate::cloud::alink::wire::topic::Topic;
@@ -33,25 +33,36 @@ impl Cloud {
         }
     }
 
-    /// Takes the result of [`Output::Store`]: how many of the readings are safe, from the
-    /// first on, and where the first of them is.
-    pub fn on_stored(&mut self, now: Now, taken: usize, first: Option<Sequence>) {
-        let handed = self.spill.handed();
-        let (rest, gone) = self.spill.stored(now.mono, taken, &self.identities);
-        for (number, reading) in rest {
-            self.posts.put_back(now.mono, number, reading);
+    /// Takes the result of [`Output::Store`]: where the readings are, from the first on; `None`
+    /// stands for one that the store dropped and counted. Those for which there is no answer
+    /// are not stored.
+    pub fn on_stored(&mut self, now: Now, at: &[Option<Sequence>]) {
+        let mut undated = Vec::new();
+        self.outbox.count().stored += at.len() as u64;
+        for outcome in self.spill.stored(now.mono, at, &self.identities) {
+            match outcome {
+                Outcome::Left(at) => self.history.stored(at),
+                Outcome::Send(reading, at) => {
+                    let device = reading.device;
+                    self.posts.put(now, reading, at, &mut self.outbox);
+                    if self.leaving.has(device) || self.stop.is_on() {
+                        self.posts.hurry(now.mono, device);
+                    }
+                }
+                Outcome::Wait(number, reading) => self.posts.put_back(now.mono, number, reading),
+                Outcome::Undated(reading) => undated.push(reading),
+                Outcome::Dropped => {}
+                Outcome::Unknown => self.outbox.count().dropped_unknown += 1,
+            }
         }
-        let counters = self.outbox.count();
-        counters.dropped_unknown += gone as u64;
-        counters.stored += taken.min(handed) as u64;
-        if let Some(first) = first.filter(|_| taken > 0) {
-            self.history.stored(first);
-        }
+        self.timestamps.put_back(undated);
+        // They may have waited for the store while the clock was set.
+        self.date_readings(now);
     }
 
     /// Takes note that there is no store any more: what was handed over waits in memory again.
     pub fn on_store_gone(&mut self, now: Now) {
-        self.on_stored(now, 0, None);
+        self.on_stored(now, &[]);
         self.spill.close();
         self.history.store_gone();
     }
@@ -68,6 +79,11 @@ impl Cloud {
             Stamp::Wall(at) => Some(at),
             Stamp::SinceBoot(ms) => timestamps.wall_at(ms),
         };
+        // What is in memory as well is on its way, or will be left to the store.
+        let readings = readings.into_iter();
+        let readings = readings
+            .filter(|(at, _)| !self.posts.has_stored(*at))
+            .collect();
         self.history.on_read(readings, next, date);
         self.tell_history(now.mono);
     }
@@ -80,9 +96,11 @@ impl Cloud {
     // --- time -------------------------------------------------------------------------
 
     fn memory(&self) -> Memory {
+        let waiting = self.posts.oldest_read_at();
+        let undated = self.timestamps.oldest_read_at();
         Memory {
-            oldest: self.posts.oldest_read_at(),
-            readings: self.posts.len(),
+            oldest: waiting.into_iter().chain(undated).min(),
+            readings: self.posts.len() + self.timestamps.unstamped(),
             has_history: self.history.has_values(),
         }
     }
@@ -100,8 +118,8 @@ impl Cloud {
     /// Keeps back the readings that are no longer live while older values of their devices
     /// are, or may be, in the store.
     pub(super) fn keep_order(&mut self, now: Mono) {
-        let is_older_stored = self.history.has_values() || self.spill.handed() > 0;
-        let holds = is_older_stored && self.spill.is_working(now);
+        let is_older_stored = self.history.has_values() || self.spill.has_handed();
+        let holds = is_older_stored && self.spill.is_working(now, &self.spec);
         self.posts.hold_backlog(now, holds);
     }
 
@@ -109,14 +127,31 @@ impl Cloud {
     pub(super) fn see_to_the_store(&mut self, now: Now) -> bool {
         let mono = now.mono;
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
+        let unwanted = self.spill.take_unwanted(mono, &self.spec);
+        let released = self.posts.take_released();
+        if !unwanted.is_empty() || !released.is_empty() {
+            for reading in unwanted {
+                self.posts.put(now, reading, None, &mut self.outbox);
+            }
+            for at in released {
+                self.history.stored(at);
+            }
+            return true;
+        }
+        let settled = self.posts.take_settled();
+        if !settled.is_empty() {
+            self.out.push_back(Output::Settle(settled));
+            return true;
+        }
         if due(self.history.wake_at()) {
             self.outbox.count().unanswered += self.history.on_time(mono);
             return true;
         }
         if due(self.spill_due()) {
             let before = self.spill.before(mono, self.memory(), &self.spec);
-            let readings = self.posts.take_oldest(mono, before, spill::group());
-            let (stored, gone) = self.spill.hand_over(mono, readings, &self.spec);
+            let waiting = self.posts.take_oldest(mono, before, spill::GROUP);
+            let undated = self.timestamps.take_oldest(before, spill::GROUP);
+            let (stored, gone) = self.spill.hand_over(mono, waiting, undated, &self.spec);
             self.outbox.count().dropped_unknown += gone as u64;
             if !stored.is_empty() {
                 self.out.push_back(Output::Store(stored));
@@ -216,16 +251,23 @@ impl Cloud {
 
     /// Hands everything that is not delivered to the store, at the end of the process.
     pub(super) fn store_the_rest(&mut self, now: Mono) {
-        if !self.spill.is_open() || !self.spec.cloud.store.enabled {
+        if !self.spill.is_open(&self.spec) {
             return;
         }
         // What was handed over is stored before what follows; no answer is waited for.
         self.outbox.count().stored += self.spill.take_handed() as u64;
         let rest = self.posts.take_all(now, &mut self.outbox);
+        let settled = self.posts.take_settled();
+        if !settled.is_empty() {
+            self.out.push_back(Output::Settle(settled));
+        }
         let undated = self.timestamps.take_all();
-        let asked = rest.len() + undated.len();
+        let new = self.spill.take_gathered();
+        let asked = rest.len() + undated.len() + new.len();
         let rest = rest.iter().map(|(_, reading)| (reading, true));
-        let all = rest.chain(undated.iter().map(|reading| (reading, false)));
+        let all = rest
+            .chain(new.iter().map(|reading| (reading, true)))
+            .chain(undated.iter().map(|reading| (reading, false)));
         let all = all.filter_map(|(r, is_dated)| spill::stored(r, &self.spec, is_dated));
         let all: Vec<StoredReading> = all.collect();
         let counters = self.outbox.count();

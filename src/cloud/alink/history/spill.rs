@@ -2,34 +2,67 @@
 //!
 //! A reading waits in memory to be delivered. It goes to the store if it has waited for
 //! [`crate::spec::StorePolicy::spill_after`], if half of the memory is used up, and at the end of the
-//! process. Readings are handed over in groups, one group at a time: a group stays in memory
-//! until the store has confirmed it.
+//! process; so does a reading that waits for the time. Where
+//! [`crate::spec::Durability::Always`] is configured, each new reading goes to the store first,
+//! and is sent when it is there.
+//!
+//! Readings are handed over in groups, one group at a time: a group stays in memory until the
+//! store has confirmed it. If the store fails, its readings wait in memory as if there were no
+//! store.
 //!
 //! While values are left in the store, everything that is no longer live goes there at once:
 //! within a device the older value is to arrive first.
 
 use std::time::Duration;
 
-use crate::base::{Mono, Now, Reading, Stamp, StoredReading, Wake};
+use crate::base::{DeviceId, Mono, Now, Reading, Sequence, Stamp, StoredReading, Wake};
 use crate::cloud::alink::publish::{LIVE_FOR, Seq};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::wire::topic::Identity;
-use crate::spec::Spec;
+use crate::spec::{Durability, Spec};
 
 /// How many readings are handed over at once.
-const GROUP: usize = 2_000;
+pub(crate) const GROUP: usize = 2_000;
 /// How long after a failure the store is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// What a reading was when it was handed over, and becomes again if it cannot be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A new reading, which is sent once it is stored.
+    New,
+    /// A reading that waits to be sent: its number in the order of arrival.
+    Waiting(Seq),
+    /// A reading that waits for the time.
+    Undated,
+}
 
 /// A reading that was handed over.
 #[derive(Clone, Debug)]
 struct Handed {
-    /// Its number in the order of arrival.
-    number: Seq,
-    /// When it was read.
-    read: Mono,
+    origin: Origin,
+    device: DeviceId,
+    /// When it was read; the time of the wall clock is of no meaning if it is not dated.
+    read: Now,
     /// It, as it is stored: the names do not change with the configuration.
     stored: StoredReading,
+}
+
+/// What became of a reading that was handed over.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// It is in the store, at this position, and is to be delivered from there.
+    Left(Sequence),
+    /// It is to be sent now, and is in the store if it has a position.
+    Send(Reading, Option<Sequence>),
+    /// It is not in the store, and waits to be sent again.
+    Wait(Seq, Reading),
+    /// It is not in the store, and waits for the time again.
+    Undated(Reading),
+    /// The store has dropped and counted it.
+    Dropped,
+    /// It is not in the store, and its device or point is not configured any more.
+    Unknown,
 }
 
 /// The readings on their way to the store.
@@ -37,6 +70,10 @@ struct Handed {
 pub(crate) struct Spill {
     /// Whether there is a store.
     is_open: bool,
+    /// New readings, which are to be stored before they are sent.
+    gathered: Vec<Reading>,
+    /// Whether these are stored without waiting for others.
+    hurries: bool,
     handed: Vec<Handed>,
     /// Until when readings are gathered for the next group.
     gather_until: Mono,
@@ -77,6 +114,8 @@ impl Spill {
     pub(crate) const fn new() -> Self {
         Spill {
             is_open: false,
+            gathered: Vec::new(),
+            hurries: false,
             handed: Vec::new(),
             gather_until: Mono::START,
             not_before: Mono::START,
@@ -93,30 +132,98 @@ impl Spill {
         self.is_open = false;
     }
 
-    /// Whether there is a store.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.is_open
+    /// Whether there is a store, and readings go there.
+    pub(crate) const fn is_open(&self, spec: &Spec) -> bool {
+        self.is_open && spec.cloud.store.enabled
     }
 
     /// Whether the store takes readings, as far as is known.
-    pub(crate) fn is_working(&self, now: Mono) -> bool {
-        self.is_open && self.not_before <= now
+    pub(crate) fn is_working(&self, now: Mono, spec: &Spec) -> bool {
+        self.is_open(spec) && self.not_before <= now
     }
 
-    /// How many readings were handed over and are not confirmed.
-    pub(crate) const fn handed(&self) -> usize {
-        self.handed.len()
+    /// How many readings wait for the store's answer, or to be handed over.
+    pub(crate) fn readings(&self) -> usize {
+        self.handed.len() + self.gathered.len()
     }
+
+    /// Whether readings were handed over that are to be delivered from the store.
+    pub(crate) fn has_handed(&self) -> bool {
+        self.handed.iter().any(|h| h.origin != Origin::New)
+    }
+
+    // --- readings that are stored before they are sent ------------------------------
+
+    /// Takes a new reading that is to be stored before it is sent; returns it if it is not.
+    pub(crate) fn gather(&mut self, now: Mono, reading: Reading, spec: &Spec) -> Option<Reading> {
+        let is_wanted = spec.cloud.store.durable == Durability::Always;
+        // A disk that is slow does not take all the memory.
+        let is_room = self.gathered.len() < spec.cloud.post.queue / 2;
+        if !is_wanted || !is_room || !self.is_working(now, spec) {
+            return Some(reading);
+        }
+        self.gathered.push(reading);
+        None
+    }
+
+    /// Whether new readings of a device, or of any, are not stored yet.
+    pub(crate) fn has_new(&self, device: Option<DeviceId>) -> bool {
+        let is_of = |id: DeviceId| device.is_none_or(|device| device == id);
+        let mut new = self.handed.iter().filter(|h| h.origin == Origin::New);
+        new.any(|h| is_of(h.device)) || self.gathered.iter().any(|r| is_of(r.device))
+    }
+
+    /// Stores the new readings without waiting for others.
+    pub(crate) fn hurry(&mut self) {
+        self.hurries = !self.gathered.is_empty();
+    }
+
+    /// Returns the new readings that are not handed over yet, if they are not to be stored any
+    /// more before they are sent.
+    pub(crate) fn take_unwanted(&mut self, now: Mono, spec: &Spec) -> Vec<Reading> {
+        let is_wanted = spec.cloud.store.durable == Durability::Always;
+        match is_wanted && self.is_working(now, spec) {
+            true => Vec::new(),
+            false => self.take_gathered(),
+        }
+    }
+
+    /// Returns the new readings that are not handed over yet.
+    pub(crate) fn take_gathered(&mut self) -> Vec<Reading> {
+        self.hurries = false;
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// Updates the new readings that are not handed over yet, and drops those for which `keep`
+    /// is false; returns how many.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&mut Reading) -> bool) -> u64 {
+        let before = self.gathered.len();
+        self.gathered.retain_mut(keep);
+        (before - self.gathered.len()) as u64
+    }
+
+    // --- groups ------------------------------------------------------------------------
 
     /// Returns when readings go to the store.
     pub(crate) fn due(&self, memory: Memory, spec: &Spec) -> Option<Wake> {
-        if !self.is_open || !spec.cloud.store.enabled || !self.handed.is_empty() {
+        if !self.is_open(spec) || !self.handed.is_empty() {
             return None;
         }
-        let mut at = memory.oldest? + memory.patience(spec);
-        if !memory.is_half_full(spec) {
-            at = at.max(self.gather_until);
-        }
+        let waiting = memory.oldest.map(|oldest| {
+            let at = oldest + memory.patience(spec);
+            match memory.is_half_full(spec) {
+                true => at,
+                false => at.max(self.gather_until),
+            }
+        });
+        let new =
+            self.gathered
+                .first()
+                .map(|first| match self.hurries || self.gathered.len() >= GROUP {
+                    true => Mono::START,
+                    false => first.at.mono + spec.cloud.store.gather(),
+                });
+        let at = waiting.into_iter().chain(new).min()?;
         Some(Wake::new(at.max(self.not_before), "readings to the store"))
     }
 
@@ -126,63 +233,79 @@ impl Spill {
         Mono::START + now.since(Mono::START).saturating_sub(waited)
     }
 
-    /// Hands readings over, as they are stored; returns them, and how many are of devices
-    /// or points that are not configured any more.
+    /// Hands over a group, as it is stored: what has waited long enough, and the new readings.
+    /// Returns the group, and how many readings are of devices or points that are not
+    /// configured any more.
     pub(crate) fn hand_over(
         &mut self,
         now: Mono,
-        readings: Vec<(Seq, Reading)>,
+        waiting: Vec<(Seq, Reading)>,
+        undated: Vec<Reading>,
         spec: &Spec,
     ) -> (Vec<StoredReading>, usize) {
-        let all = readings.len();
         // A full group may have left some behind.
-        self.gather_until = match all < GROUP {
+        self.gather_until = match waiting.len().max(undated.len()) < GROUP {
             true => now + spec.cloud.store.sync_every,
             false => now,
         };
-        let handed = readings.into_iter().filter_map(|(number, reading)| {
+        let new = self.take_gathered().into_iter();
+        let waiting = waiting.into_iter().map(|(n, r)| (Origin::Waiting(n), r));
+        let all: Vec<(Origin, Reading)> = undated
+            .into_iter()
+            .map(|r| (Origin::Undated, r))
+            .chain(waiting)
+            .chain(new.map(|r| (Origin::New, r)))
+            .collect();
+        let count = all.len();
+        let handed = all.into_iter().filter_map(|(origin, reading)| {
             Some(Handed {
-                number,
-                read: reading.at.mono,
-                stored: stored(&reading, spec, true)?,
+                origin,
+                device: reading.device,
+                read: reading.at,
+                stored: stored(&reading, spec, origin != Origin::Undated)?,
             })
         });
         self.handed = handed.collect();
         let given = self.handed.iter().map(|h| h.stored.clone()).collect();
-        (given, all - self.handed.len())
+        (given, count - self.handed.len())
     }
 
-    /// Takes note how many of the readings are safe, from the first on; returns those that
-    /// are not, and how many of those are of devices or points that are not configured any
-    /// more.
+    /// Takes note where the readings of the group are in the store, from the first on, and
+    /// that the others are not; `None` stands for one that the store dropped and counted.
     pub(crate) fn stored(
         &mut self,
         now: Mono,
-        taken: usize,
+        at: &[Option<Sequence>],
         identities: &Identities,
-    ) -> (Vec<(Seq, Reading)>, usize) {
-        let mut rest = std::mem::take(&mut self.handed);
-        let rest = rest.split_off(taken.min(rest.len()));
-        if !rest.is_empty() {
+    ) -> Vec<Outcome> {
+        let handed = std::mem::take(&mut self.handed);
+        if at.len() < handed.len() {
             self.not_before = now + AGAIN;
         }
-        let all = rest.len();
-        let rest = rest.into_iter();
-        let rest = rest.filter_map(|h| Some((h.number, reading(&h, identities)?)));
-        let rest: Vec<_> = rest.collect();
-        let gone = all - rest.len();
-        (rest, gone)
+        let at = at.iter().map(|at| Some(*at));
+        let at = at.chain(std::iter::repeat(None));
+        let outcomes = handed.iter().zip(at);
+        outcomes
+            .map(|(handed, at)| match (handed.origin, at) {
+                (Origin::Waiting(_) | Origin::Undated, Some(Some(at))) => Outcome::Left(at),
+                (_, Some(None)) => Outcome::Dropped,
+                (origin, at) => match (reading(handed, identities), origin) {
+                    (None, _) => match at.flatten() {
+                        Some(at) => Outcome::Left(at),
+                        None => Outcome::Unknown,
+                    },
+                    (Some(reading), Origin::New) => Outcome::Send(reading, at.flatten()),
+                    (Some(reading), Origin::Waiting(number)) => Outcome::Wait(number, reading),
+                    (Some(reading), Origin::Undated) => Outcome::Undated(reading),
+                },
+            })
+            .collect()
     }
 
     /// Forgets the readings that were handed over, at the end; returns how many.
     pub(crate) fn take_handed(&mut self) -> usize {
         std::mem::take(&mut self.handed).len()
     }
-}
-
-/// How many readings are handed over at once.
-pub(crate) const fn group() -> usize {
-    GROUP
 }
 
 /// Returns a reading as it is stored; `None` if its device or point is not configured.
@@ -213,16 +336,10 @@ fn reading(handed: &Handed, identities: &Identities) -> Option<Reading> {
     let device = identities.id(&who)?;
     let points = &identities.spec().device(device)?.profile.points;
     let point = points.iter().position(|p| p.id == *stored.property)?;
-    let Stamp::Wall(wall) = stored.at else {
-        return None;
-    };
     Some(Reading {
         device,
         point: u16::try_from(point).ok()?,
         value: stored.value.clone(),
-        at: Now {
-            mono: handed.read,
-            wall,
-        },
+        at: handed.read,
     })
 }

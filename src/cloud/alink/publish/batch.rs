@@ -78,6 +78,12 @@ impl Batch {
         }
     }
 
+    /// Returns the numbers of the readings in the batch that are counted.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+        let parts = self.parts.values().filter(|_| !self.is_copy);
+        parts.flatten().map(|(seq, _)| *seq)
+    }
+
     /// How many readings in the batch are counted.
     pub(super) fn count(&self) -> usize {
         if self.is_copy {
@@ -125,6 +131,11 @@ impl Batches {
     /// How many readings are in batches.
     pub(super) const fn readings(&self) -> usize {
         self.readings
+    }
+
+    /// Returns the numbers of the readings in all batches.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+        self.all.values().flat_map(Batch::numbers)
     }
 
     pub(super) fn get(&self, id: BatchId) -> Option<&Batch> {

@@ -23,17 +23,18 @@ pub(crate) mod batch;
 mod message;
 mod provisional;
 pub(crate) mod session_probes;
+mod stored_positions;
 pub(crate) mod transmissions;
 mod waiting;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Value, Wake};
+use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Sequence, Value, Wake};
 use crate::spec::{PostPolicy, Spec};
 
 use crate::cloud::alink::events::CloudLogEvent;
@@ -45,6 +46,7 @@ use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Reply};
 use batch::{Batch, Batches};
 use provisional::Provisional;
 use session_probes::SessionProbes;
+use stored_positions::StoredPositions;
 use transmissions::{Found, Transmission, Transmissions};
 use waiting::{Part, Waiting};
 
@@ -100,6 +102,7 @@ pub(crate) struct PublishQueue {
     transmissions: Transmissions,
     provisional: Provisional,
     probes: SessionProbes,
+    stored: StoredPositions,
     /// Until when the platform may still send notices about a device's previous session,
     /// which was lost with posts under way.
     echoes: BTreeMap<DeviceId, Mono>,
@@ -127,6 +130,7 @@ impl PublishQueue {
             transmissions: Transmissions::new(),
             provisional: Provisional::new(),
             probes: SessionProbes::new(),
+            stored: StoredPositions::default(),
             echoes: BTreeMap::new(),
             slowdown: Slowdown::default(),
             answered: Mono::START,
@@ -139,8 +143,14 @@ impl PublishQueue {
         }
     }
 
-    /// Takes a reading to be delivered.
-    pub(crate) fn put(&mut self, now: Now, reading: Reading, outbox: &mut Outbox) {
+    /// Takes a reading to be delivered, which may be in the store already, at this position.
+    pub(crate) fn put(
+        &mut self,
+        now: Now,
+        reading: Reading,
+        stored: Option<Sequence>,
+        outbox: &mut Outbox,
+    ) {
         let device = self.spec.device(reading.device);
         let device = device.filter(|_| self.spec.has(reading.device));
         let Some(point) = device.and_then(|d| d.profile.points.get(usize::from(reading.point)))
@@ -162,7 +172,10 @@ impl PublishQueue {
             return;
         }
         outbox.count().readings += 1;
-        self.waiting.put(now.mono, reading, self.policy().linger);
+        let seq = self.waiting.put(now.mono, reading, self.policy().linger);
+        if let Some(at) = stored {
+            self.stored.add(seq, at);
+        }
         while self.waiting.len() + self.batches.readings() > self.policy().queue.max(1) {
             self.make_room(now.mono, outbox);
         }
@@ -173,13 +186,17 @@ impl PublishQueue {
         let waiting = self.waiting.oldest();
         let dropped = match self.batches.oldest_idle() {
             Some((seq, id)) if waiting.is_none_or(|w| seq < w) => {
-                self.end(id).map_or(0, |batch| batch.count() as u64)
+                let batch = self.end(id);
+                batch.map_or_else(Vec::new, |batch| batch.numbers().collect())
             }
-            _ => {
-                self.waiting.drop_oldest(now);
-                1
-            }
+            _ => self.waiting.drop_oldest(now).into_iter().collect(),
         };
+        // What is in the store as well is delivered from there.
+        let dropped = dropped.into_iter().filter(|seq| !self.stored.release(*seq));
+        let dropped = dropped.count() as u64;
+        if dropped == 0 {
+            return;
+        }
         outbox.count().dropped_queue_full += dropped;
         outbox.often(now, CloudLogEvent::QueueFull { dropped });
     }
@@ -310,7 +327,8 @@ impl PublishQueue {
     }
 
     /// Takes out up to `most` of the oldest readings that were read before this time, for
-    /// the store. Batches that wait to be sent again are taken apart for it.
+    /// the store; returns those that are not in it. Batches that wait to be sent again are
+    /// taken apart for it.
     pub(crate) fn take_oldest(
         &mut self,
         now: Mono,
@@ -322,19 +340,54 @@ impl PublishQueue {
                 self.unpack(now, id);
             }
         }
-        self.waiting.take_oldest(now, before, most)
+        let mut taken = self.waiting.take_oldest(now, before, most);
+        taken.retain(|(seq, _)| !self.stored.release(*seq));
+        taken
     }
 
     /// Takes out all readings that are not settled, for the store, whatever has become of
-    /// their posts. Accepted readings count as delivered.
+    /// their posts; returns those that are not in it. Accepted readings count as delivered.
     pub(crate) fn take_all(&mut self, now: Mono, outbox: &mut Outbox) -> Vec<(Seq, Reading)> {
         self.count_accepted(outbox);
         for id in self.batches.all() {
             self.unpack(now, id);
         }
         let all = self.waiting.len();
-        self.waiting
-            .take_oldest(now, Mono::from_micros(u64::MAX), all)
+        let end = Mono::from_micros(u64::MAX);
+        let mut taken = self.waiting.take_oldest(now, end, all);
+        taken.retain(|(seq, _)| !self.stored.release(*seq));
+        taken
+    }
+
+    /// Whether the value at this position of the store is in memory, too, and may be on its
+    /// way.
+    pub(crate) fn has_stored(&self, at: Sequence) -> bool {
+        self.stored.has(at)
+    }
+
+    /// Returns the positions in the store whose values need not be kept any more.
+    pub(crate) fn take_settled(&mut self) -> Vec<Sequence> {
+        self.stored.take_settled()
+    }
+
+    /// Returns the positions in the store whose values are no longer in memory, and are to be
+    /// delivered from there.
+    pub(crate) fn take_released(&mut self) -> Vec<Sequence> {
+        self.stored.take_released()
+    }
+
+    /// Leaves to the store what has been dropped from memory.
+    fn release_dropped(&mut self) {
+        if self.stored.is_empty() {
+            return;
+        }
+        let here: BTreeSet<Seq> = self
+            .waiting
+            .numbers()
+            .chain(self.batches.numbers())
+            .chain(self.provisional.numbers())
+            .collect();
+        self.stored.release_all_but(&here);
     }
 
     /// Takes back a reading that could not be stored.
@@ -374,14 +427,18 @@ impl PublishQueue {
             }
         }
         self.probes.retain(id, &keep);
-        dropped + self.provisional.retain(id, &keep)
+        dropped += self.provisional.retain(id, &keep);
+        self.release_dropped();
+        dropped
     }
 
     /// Drops this device's waiting readings; returns how many.
     pub(crate) fn forget(&mut self, now: Mono, id: DeviceId) -> u64 {
         self.probes.forget(id);
         self.echoes.remove(&id);
-        self.waiting.forget(now, id)
+        let dropped = self.waiting.forget(now, id);
+        self.release_dropped();
+        dropped
     }
 
     // --- sending ------------------------------------------------------------------
@@ -580,6 +637,9 @@ impl PublishQueue {
 
     fn delivered(&mut self, part: &Part, outbox: &mut Outbox) {
         outbox.count().delivered += part.len() as u64;
+        for (seq, _) in part {
+            self.stored.settle(*seq);
+        }
         let small = |r: &&Reading| !matches!(&r.value, Value::Text(t) if t.len() > KEPT_BYTES);
         if let Some(last) = part.iter().map(|(_, r)| r).rfind(small) {
             self.probes.accepted(last);
@@ -671,6 +731,9 @@ impl PublishQueue {
                 }
                 _ if is_copy => {}
                 _ => {
+                    for (seq, _) in &part {
+                        self.stored.settle(*seq);
+                    }
                     let dropped = part.len() as u64;
                     outbox.count().dropped_refused += dropped;
                     let refused = CloudLogEvent::PostRefused {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{DeviceId, Mono, Reading};
 
-use super::waiting::Part;
+use super::waiting::{Part, Seq};
 
 /// The parts of packs that are accepted and not yet counted.
 #[derive(Clone, Debug)]
@@ -29,6 +29,14 @@ impl Provisional {
             of_device: BTreeSet::new(),
             readings: 0,
         }
+    }
+
+    /// Returns the numbers of the readings that are held.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+        self.parts
+            .values()
+            .flat_map(|(_, part)| part)
+            .map(|(seq, _)| *seq)
     }
 
     /// How many readings are held.

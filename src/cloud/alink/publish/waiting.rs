@@ -163,8 +163,8 @@ impl Waiting {
 
     // --- in -------------------------------------------------------------------
 
-    /// Adds a new reading.
-    pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) {
+    /// Adds a new reading; returns its number.
+    pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) -> Seq {
         let seq = self.next_seq;
         self.next_seq += 1;
         let id = reading.device;
@@ -175,6 +175,7 @@ impl Waiting {
         }
         self.readings.insert(seq, reading);
         self.refresh(id, now + linger);
+        seq
     }
 
     /// Takes back readings that were sent, and are to be sent again in a message with
@@ -208,13 +209,18 @@ impl Waiting {
         taken
     }
 
-    /// Drops the oldest reading.
-    pub(super) fn drop_oldest(&mut self, now: Mono) {
-        if let Some((seq, reading)) = self.readings.pop_first() {
-            self.live.remove(&(reading.device, seq));
-            self.backlog.remove(&(reading.device, seq));
-            self.refresh(reading.device, now);
-        }
+    /// Drops the oldest reading; returns its number.
+    pub(super) fn drop_oldest(&mut self, now: Mono) -> Option<Seq> {
+        let (seq, reading) = self.readings.pop_first()?;
+        self.live.remove(&(reading.device, seq));
+        self.backlog.remove(&(reading.device, seq));
+        self.refresh(reading.device, now);
+        Some(seq)
+    }
+
+    /// Returns the numbers of all readings.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+        self.readings.keys().copied()
     }
 
     /// Drops this device's waiting readings; returns how many.

@@ -1,0 +1,74 @@
+//! The readings in memory that are in the store as well, because they were stored before they
+//! were sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::base::Sequence;
+
+use super::waiting::Seq;
+
+/// Where the readings in memory are in the store; and of those that have left the memory,
+/// what becomes of them in the store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StoredPositions {
+    of: BTreeMap<Seq, Sequence>,
+    all: BTreeSet<Sequence>,
+    settled: Vec<Sequence>,
+    released: Vec<Sequence>,
+}
+
+impl StoredPositions {
+    /// Whether no reading in memory is in the store.
+    pub(super) fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// Takes note that this reading is in the store, at this position.
+    pub(super) fn add(&mut self, seq: Seq, at: Sequence) {
+        self.of.insert(seq, at);
+        self.all.insert(at);
+    }
+
+    /// Whether the value at this position is in memory.
+    pub(super) fn has(&self, at: Sequence) -> bool {
+        self.all.contains(&at)
+    }
+
+    fn remove(&mut self, seq: Seq) -> Option<Sequence> {
+        let at = self.of.remove(&seq)?;
+        self.all.remove(&at);
+        Some(at)
+    }
+
+    /// Takes note that a reading need not be kept any more.
+    pub(super) fn settle(&mut self, seq: Seq) {
+        let at = self.remove(seq);
+        self.settled.extend(at);
+    }
+
+    /// Takes note that a reading has left the memory and is still to be delivered; returns
+    /// whether it is in the store.
+    pub(super) fn release(&mut self, seq: Seq) -> bool {
+        let at = self.remove(seq);
+        self.released.extend(at);
+        at.is_some()
+    }
+
+    /// Releases all readings but these.
+    pub(super) fn release_all_but(&mut self, here: &BTreeSet<Seq>) {
+        let gone: Vec<Seq> = self.of.keys().copied().collect();
+        for seq in gone.into_iter().filter(|seq| !here.contains(seq)) {
+            self.release(seq);
+        }
+    }
+
+    /// Returns the positions whose values need not be kept any more.
+    pub(super) fn take_settled(&mut self) -> Vec<Sequence> {
+        std::mem::take(&mut self.settled)
+    }
+
+    /// Returns the positions whose values are to be delivered from the store.
+    pub(super) fn take_released(&mut self) -> Vec<Sequence> {
+        std::mem::take(&mut self.released)
+    }
+}
