@@ -115,6 +115,7 @@ impl World {
                 naming: Naming::NoDevice,
                 text_codes: false,
                 moods: Vec::new(),
+                no_history: None,
                 accepted: Vec::new(),
             },
             link: false,

@@ -224,6 +224,30 @@ fn durable(n: u32) -> World {
 }
 
 #[test]
+fn where_histories_are_refused_stored_values_are_posted_from_devices_that_are_online() {
+    let mut w = with_store(4);
+    w.platform.no_history = Some(460);
+    w.down();
+    let all = read(&mut w, 4, 300);
+    w.up();
+    w.want(3..4, Presence::Offline);
+    assert!(w.run_for(secs(600), |w| w.platform.accepted.len() == all * 3 / 4));
+    w.run(secs(30));
+    assert_eq!(
+        (left(&w) + w.cloud.backlog(), accepted(&w, 3).len()),
+        (300, 0)
+    );
+    w.want(3..4, Presence::Online);
+    assert!(w.run_for(secs(600), |w| left(w) == 0 && w.cloud.backlog() == 0));
+    assert_eq!(w.platform.accepted.len(), all, "each once");
+    let c = w.cloud.counters();
+    assert_eq!(
+        (c.readings, c.dropped_refused, c.dropped_unknown),
+        (all as u64, 0, 0)
+    );
+}
+
+#[test]
 fn a_durable_value_is_stored_before_it_is_sent_and_leaves_the_store_when_it_is_accepted() {
     let mut w = durable(3);
     w.put(0, 0, 1);

@@ -1,13 +1,17 @@
 //! How the engine uses the store: what goes there, and what comes back. The files are the
 //! caller's.
 
-use crate::base::{AskId, Mono, Now, Sequence, Stamp, StoredReading, Wake};
+use std::time::Duration;
+
+use crate::base::{AskId, Mono, Now, Reading, Sequence, Stamp, StoredReading, Wake};
+use crate::cloud::Session;
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::history::spill::{self, Memory, Outcome};
-use crate::cloud::alink::history::{HistoryEvent, HistoryLimits};
+use crate::cloud::alink::history::{HistoryEvent, HistoryLimits, ToPost};
+use crate::cloud::alink::publish::LIVE_FOR;
 use crate::cloud::alink::wire::payload::{Reply, history_post};
-use crate::cloud::alink::wire::topic::Topic;
+use crate::cloud::alink::wire::topic::{Identity, Topic};
 use crate::spec::Spec;
 
 /// Returns the limits of messages with stored values. The platform publishes none; those of a
@@ -44,6 +48,7 @@ impl Cloud {
                 Outcome::Left(at) => self.history.stored(at),
                 Outcome::Send(reading, at) => {
                     let device = reading.device;
+                    self.outbox.count().readings += u64::from(at.is_some());
                     self.posts.put(now, reading, at, &mut self.outbox);
                     if self.leaving.has(device) || self.stop.is_on() {
                         self.posts.hurry(now.mono, device);
@@ -79,13 +84,52 @@ impl Cloud {
             Stamp::Wall(at) => Some(at),
             Stamp::SinceBoot(ms) => timestamps.wall_at(ms),
         };
+        let (identities, sessions) = (&self.identities, &self.sessions);
+        let is_online = |who: &Identity| {
+            let id = identities.id(who);
+            id.is_some_and(|id| sessions.session(id) == Session::In)
+        };
         // What is in memory as well is on its way, or will be left to the store.
         let readings = readings.into_iter();
         let readings = readings
             .filter(|(at, _)| !self.posts.has_stored(*at))
             .collect();
-        self.history.on_read(readings, next, date);
+        let to_post = self
+            .history
+            .on_read(now.mono, readings, next, date, is_online);
+        for one in to_post {
+            self.post_stored(now, one);
+        }
         self.tell_history(now.mono);
+    }
+
+    /// Posts a stored value as live values are, behind them.
+    fn post_stored(&mut self, now: Now, one: ToPost) {
+        let ToPost { at, reading, wall } = one;
+        let who = Identity {
+            product_key: reading.product_key,
+            device_name: reading.device_name,
+        };
+        let device = self.identities.id(&who);
+        let points = device.and_then(|id| Some(&self.spec.device(id)?.profile.points));
+        let point = points.and_then(|all| all.iter().position(|p| p.id == *reading.property));
+        let point = point.and_then(|point| u16::try_from(point).ok());
+        let (Some(device), Some(point)) = (device, point) else {
+            // The point is not configured any more, and no post can be made of its value.
+            self.outbox.count().dropped_unknown += 1;
+            self.history.posted(&[], &[at]);
+            return self.out.push_back(Output::Settle(vec![at]));
+        };
+        // No longer live, and not yet so old that it would go back to the store.
+        let age = self.spec.cloud.post.linger + LIVE_FOR + Duration::from_millis(1);
+        let mono = Mono::START + now.mono.since(Mono::START).saturating_sub(age);
+        let reading = Reading {
+            device,
+            point,
+            value: reading.value,
+            at: Now { mono, wall },
+        };
+        self.posts.put(now, reading, Some(at), &mut self.outbox);
     }
 
     /// Takes note that the store could not be read from there on.
@@ -101,7 +145,7 @@ impl Cloud {
         Memory {
             oldest: waiting.into_iter().chain(undated).min(),
             readings: self.posts.len() + self.timestamps.unstamped(),
-            has_history: self.history.has_values(),
+            has_history: self.history.goes_first(),
         }
     }
 
@@ -118,7 +162,7 @@ impl Cloud {
     /// Keeps back the readings that are no longer live while older values of their devices
     /// are, or may be, in the store.
     pub(super) fn keep_order(&mut self, now: Mono) {
-        let is_older_stored = self.history.has_values() || self.spill.has_handed();
+        let is_older_stored = self.history.goes_first() || self.spill.has_handed();
         let holds = is_older_stored && self.spill.is_working(now, &self.spec);
         self.posts.hold_backlog(now, holds);
     }
@@ -134,13 +178,11 @@ impl Cloud {
                 self.posts.put(now, reading, None, &mut self.outbox);
             }
             for at in released {
-                self.history.stored(at);
+                self.history.released(at);
             }
             return true;
         }
-        let settled = self.posts.take_settled();
-        if !settled.is_empty() {
-            self.out.push_back(Output::Settle(settled));
+        if self.settle_posted() {
             return true;
         }
         if due(self.history.wake_at()) {
@@ -169,6 +211,19 @@ impl Cloud {
             return self.send_history(mono);
         }
         false
+    }
+
+    /// Lets values leave the store whose posts were accepted or refused; returns whether there
+    /// were any.
+    fn settle_posted(&mut self) -> bool {
+        let (accepted, refused) = (self.posts.take_settled(), self.posts.take_refused());
+        if accepted.is_empty() && refused.is_empty() {
+            return false;
+        }
+        self.history.posted(&accepted, &refused);
+        let all = accepted.into_iter().chain(refused).collect();
+        self.out.push_back(Output::Settle(all));
+        true
     }
 
     /// Sends one message of stored values; returns whether there was one.
@@ -257,10 +312,7 @@ impl Cloud {
         // What was handed over is stored before what follows; no answer is waited for.
         self.outbox.count().stored += self.spill.take_handed() as u64;
         let rest = self.posts.take_all(now, &mut self.outbox);
-        let settled = self.posts.take_settled();
-        if !settled.is_empty() {
-            self.out.push_back(Output::Settle(settled));
-        }
+        self.settle_posted();
         let undated = self.timestamps.take_all();
         let new = self.spill.take_gathered();
         let asked = rest.len() + undated.len() + new.len();

@@ -10,6 +10,13 @@
 //!
 //! Which readings go to the store is decided in [`spill`].
 //!
+//! A platform may refuse the method itself, or not answer it. If nothing has been accepted on
+//! this connection, and one value is refused by itself or a device's values are not answered
+//! again and again, stored values are handed to [`super::publish`] instead ([`Form::Posts`]):
+//! they go as live values do, behind them, from devices that are online. There a message has
+//! one value of a property, and the order of values is not kept. Once a value is refused there
+//! as well, the value was to blame and not the method.
+//!
 //! A refusal is about a message. So each device of the message is sent alone next, and a
 //! device that is alone sends half as many values, until one value is refused by itself: that
 //! value is dropped. What is refused because of the device is kept: the device is left out
@@ -105,6 +112,26 @@ pub(crate) enum HistoryEvent {
     },
 }
 
+/// How stored values are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// By `history/post`.
+    History,
+    /// As live values are, because `history/post` does not work.
+    Posts,
+}
+
+/// A stored value that is to be posted as live values are.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ToPost {
+    /// Where it is in the store.
+    pub at: Sequence,
+    /// It.
+    pub reading: StoredReading,
+    /// When it was read.
+    pub wall: Wall,
+}
+
 /// A value in memory.
 #[derive(Clone, Debug)]
 struct Queued {
@@ -138,6 +165,17 @@ struct LeftOut {
     backoff: Backoff,
     /// From where on the store is read again for its values.
     from: Option<Sequence>,
+}
+
+impl LeftOut {
+    fn new(now: Mono) -> Self {
+        LeftOut {
+            is_out: false,
+            until: now,
+            backoff: Backoff::new(LEFT_OUT, LEFT_OUT_CEILING),
+            from: None,
+        }
+    }
 }
 
 /// A message that was sent.
@@ -174,6 +212,9 @@ pub(crate) struct History {
     throttled: Backoff,
     troubles: u32,
     link: bool,
+    form: Form,
+    /// Whether a message has been accepted on this connection.
+    is_proven: bool,
     settled: Vec<Sequence>,
     /// What was settled since the store was asked for the chunk that it has not yet given:
     /// the chunk may still hold it.
@@ -202,6 +243,8 @@ impl History {
             throttled: Backoff::new(MINUTE, MINUTE),
             troubles: 0,
             link: false,
+            form: Form::History,
+            is_proven: false,
             settled: Vec::new(),
             settled_meanwhile: BTreeSet::new(),
             events: Vec::new(),
@@ -214,6 +257,8 @@ impl History {
     /// Takes note of a new connection.
     pub(crate) fn link_up(&mut self) {
         self.link = true;
+        self.is_proven = false;
+        self.use_form(Form::History);
     }
 
     /// Takes note that the connection is gone, and every reply with it.
@@ -245,25 +290,97 @@ impl History {
     }
 
     /// Takes values that were read from the store; there are more from `next` on. `date`
-    /// returns the time of the wall clock at which a value was read.
+    /// returns the time of the wall clock at which a value was read, and `is_online` whether a
+    /// device is. Returns the values that are to be posted.
     pub(crate) fn on_read(
         &mut self,
+        now: Mono,
         readings: Vec<(Sequence, StoredReading)>,
         next: Option<Sequence>,
         date: impl Fn(Stamp) -> Option<Wall>,
-    ) {
+        is_online: impl Fn(&Identity) -> bool,
+    ) -> Vec<ToPost> {
         self.is_reading = false;
         if let Some(next) = next {
             self.stored(next);
         }
         let settled = std::mem::take(&mut self.settled_meanwhile);
         let readings = readings.into_iter();
+        let mut to_post = Vec::new();
         for (at, reading) in readings.filter(|(at, _)| !settled.contains(at)) {
-            match date(reading.at) {
-                Some(wall) => self.enqueue(at, reading, wall),
-                None => self.undated = Some(self.undated.map_or(at, |u| u.min(at))),
+            match (date(reading.at), self.form) {
+                (Some(wall), Form::History) => self.enqueue(at, reading, wall),
+                (Some(wall), Form::Posts) => {
+                    to_post.extend(self.post(now, at, reading, wall, &is_online));
+                }
+                (None, _) => self.undated = Some(self.undated.map_or(at, |u| u.min(at))),
             }
         }
+        to_post
+    }
+
+    /// Returns a value to be posted; leaves it in the store for a while if its device is not
+    /// online.
+    fn post(
+        &mut self,
+        now: Mono,
+        at: Sequence,
+        reading: StoredReading,
+        wall: Wall,
+        is_online: impl Fn(&Identity) -> bool,
+    ) -> Option<ToPost> {
+        let device = Identity {
+            product_key: reading.product_key.clone(),
+            device_name: reading.device_name.clone(),
+        };
+        let is_out = self.left_out.get(&device).is_some_and(|l| l.is_out);
+        if is_out || !is_online(&device) {
+            let left_out = self.left_out.entry(device);
+            let left_out = left_out.or_insert_with(|| LeftOut::new(now));
+            if !std::mem::replace(&mut left_out.is_out, true) {
+                left_out.until = now + LEFT_OUT;
+            }
+            left_out.from = Some(left_out.from.map_or(at, |from| from.min(at)));
+            return None;
+        }
+        let is_new = self.known.insert(at);
+        is_new.then_some(ToPost { at, reading, wall })
+    }
+
+    /// Takes note what became of values that were posted.
+    pub(crate) fn posted(&mut self, accepted: &[Sequence], refused: &[Sequence]) {
+        for at in accepted.iter().chain(refused) {
+            self.known.remove(at);
+            if self.is_reading {
+                self.settled_meanwhile.insert(*at);
+            }
+        }
+        if self.form == Form::Posts {
+            if !refused.is_empty() && !self.is_proven {
+                self.is_proven = true;
+                self.use_form(Form::History);
+            }
+            self.is_proven |= !accepted.is_empty();
+        }
+    }
+
+    /// Takes note that a value is no longer in memory, and still to be delivered.
+    pub(crate) fn released(&mut self, at: Sequence) {
+        self.known.remove(&at);
+        self.stored(at);
+    }
+
+    /// Sends values in this form from now on. What is in memory and not under way is read
+    /// again.
+    fn use_form(&mut self, form: Form) {
+        if std::mem::replace(&mut self.form, form) == form {
+            return;
+        }
+        let first = self.known.pop_first();
+        self.read_from = self.read_from.into_iter().chain(first).min();
+        self.known.clear();
+        self.backlogs.clear();
+        self.turns.clear();
     }
 
     /// Takes note that the time is known: values that had none are read again.
@@ -324,6 +441,11 @@ impl History {
             left_out.is_out = false;
             left_out.from = None;
         }
+    }
+
+    /// Whether older values go first than those in memory.
+    pub(crate) fn goes_first(&self) -> bool {
+        self.form == Form::History && self.has_values()
     }
 
     /// Whether values are, or may be, left in the store.
@@ -504,6 +626,7 @@ impl History {
             CodeMeaning::Accepted => {
                 self.throttled.reset();
                 self.troubles = 0;
+                self.is_proven |= self.form == Form::History;
                 self.accepted(&sent);
             }
             // What is sent again meanwhile gets a reply of its own.
@@ -628,6 +751,9 @@ impl History {
     }
 
     fn drop_value(&mut self, device: &Identity, at: Sequence, code: Code, words: &str) {
+        if !self.is_proven && self.form == Form::History {
+            return self.use_form(Form::Posts);
+        }
         self.known.remove(&at);
         self.settle(at);
         if let Some(backlog) = self.backlogs.get_mut(device)
@@ -653,12 +779,7 @@ impl History {
             self.known.remove(&queued.at);
         }
         let left_out = self.left_out.entry(device.clone());
-        let left_out = left_out.or_insert_with(|| LeftOut {
-            is_out: true,
-            until: now,
-            backoff: Backoff::new(LEFT_OUT, LEFT_OUT_CEILING),
-            from: None,
-        });
+        let left_out = left_out.or_insert_with(|| LeftOut::new(now));
         let retry_in = left_out.backoff.failed(now, &mut self.rng);
         left_out.is_out = true;
         left_out.until = now + retry_in;
@@ -694,7 +815,9 @@ impl History {
             for (device, _) in &sent.values {
                 let unanswered = self.backlogs.get(device);
                 let unanswered = unanswered.map_or(0, |b| b.again.failures());
-                if unanswered >= MOST_UNANSWERED {
+                if unanswered >= MOST_UNANSWERED && !self.is_proven {
+                    self.use_form(Form::Posts);
+                } else if unanswered >= MOST_UNANSWERED {
                     self.leave_out(now, device, None, "");
                 }
             }

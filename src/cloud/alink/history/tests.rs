@@ -43,7 +43,12 @@ struct Platform {
     moods: VecDeque<i64>,
     /// Messages of this device alone are not answered.
     deaf: Option<usize>,
+    /// The answer to each message of stored values, if the platform does not know the method; 0
+    /// is no answer.
+    method: Option<i64>,
     accepted: Vec<usize>,
+    /// The values of these that came as posts.
+    posted: usize,
 }
 
 /// A store, a history and a platform, with a round trip of 50 ms.
@@ -113,6 +118,9 @@ impl World {
     /// Returns the platform's answer, and whom it names.
     fn judge(&mut self, message: &HistoryMessage) -> (i64, Vec<Identity>) {
         let numbers: Vec<usize> = message.iter().flat_map(|(_, v)| v).map(number).collect();
+        if let Some(code) = self.platform.method {
+            return (code, Vec::new());
+        }
         match self.platform.moods.pop_front() {
             // Accepted, and the reply is lost.
             Some(200) => {
@@ -159,10 +167,17 @@ impl World {
                     self.history.read_failed(self.now, from);
                 } else {
                     let (readings, next) = self.read(from, most);
-                    self.history.on_read(readings, next, |at| match at {
+                    let date = |at| match at {
                         Stamp::Wall(at) => Some(at),
                         Stamp::SinceBoot(_) => None,
-                    });
+                    };
+                    let is_online = |_: &Identity| true;
+                    let to_post = self
+                        .history
+                        .on_read(self.now, readings, next, date, is_online);
+                    for one in to_post {
+                        self.post(one.at);
+                    }
                 }
                 continue;
             }
@@ -186,9 +201,25 @@ impl World {
 
     fn take_settled(&mut self) {
         for at in self.history.take_settled() {
-            let n = (at.segment as usize - 1) * 100 + at.ordinal as usize;
-            assert!(!std::mem::replace(&mut self.store[n].1, true), "{n} twice");
+            self.settle(at);
         }
+    }
+
+    fn settle(&mut self, at: Sequence) -> usize {
+        let n = (at.segment as usize - 1) * 100 + at.ordinal as usize;
+        assert!(!std::mem::replace(&mut self.store[n].1, true), "{n} twice");
+        n
+    }
+
+    /// Posts a value as live values are.
+    fn post(&mut self, at: Sequence) {
+        let n = self.settle(at);
+        if self.platform.bad_values.contains(&n) {
+            return self.history.posted(&[], &[at]);
+        }
+        self.platform.accepted.push(n);
+        self.platform.posted += 1;
+        self.history.posted(&[at], &[]);
     }
 
     fn check(&self, message: &HistoryMessage) {
@@ -394,15 +425,16 @@ fn values_without_a_time_are_sent_once_it_is_known() {
     };
     let readings = vec![(sequence(0), value(Stamp::SinceBoot(-7000)))];
     assert!(history.take_read(now).is_some());
-    history.on_read(readings.clone(), None, |_| None);
+    history.on_read(Mono::START, readings.clone(), None, |_| None, |_| true);
     assert_eq!(history.take(now, AskId(1)), None);
     assert_eq!(history.take_read(now), None);
     history.time_known();
     assert_eq!(history.take_read(now), Some((sequence(0), READ)));
-    history.on_read(readings, None, |at| match at {
+    let date = |at| match at {
         Stamp::SinceBoot(ms) => Some(Wall::from_millis(10_000 + ms)),
         Stamp::Wall(at) => Some(at),
-    });
+    };
+    history.on_read(Mono::START, readings, None, date, |_| true);
     let message = history.take(now, AskId(1)).unwrap();
     assert!(format!("{message:?}").contains("3000"), "{message:?}");
 }
@@ -412,16 +444,26 @@ fn what_is_settled_while_the_store_is_read_is_not_sent_again() {
     let mut w = World::new((0..1500).map(|_| 0));
     let (from, most) = w.history.take_read(w.now).unwrap();
     let (readings, next) = w.read(from, most);
-    w.history
-        .on_read(readings.clone(), next, |_| Some(Wall::from_millis(0)));
+    w.history.on_read(
+        Mono::START,
+        readings.clone(),
+        next,
+        |_| Some(Wall::from_millis(0)),
+        |_| true,
+    );
     assert!(w.history.take(w.now, AskId(1)).is_some());
     // Read again from the front, as after a device was left out.
     w.history.stored(sequence(0));
     assert!(w.history.take_read(w.now).is_some());
     w.history.answered(w.now, AskId(1), Code(200), "", &[]);
     let before = w.history.known.len();
-    w.history
-        .on_read(readings, next, |_| Some(Wall::from_millis(0)));
+    w.history.on_read(
+        Mono::START,
+        readings,
+        next,
+        |_| Some(Wall::from_millis(0)),
+        |_| true,
+    );
     assert_eq!(w.history.known.len(), before);
 }
 
@@ -470,6 +512,36 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Read),
         3 => (1u64..90).prop_map(Act::Wait),
     ]
+}
+
+#[test]
+fn what_is_refused_as_a_history_is_posted_like_live_values() {
+    for code in [460, 404, 0] {
+        let mut w = World::new((0..200).map(|n| n % 5));
+        w.platform.method = Some(code);
+        w.run(secs(600));
+        let mut accepted = w.platform.accepted.clone();
+        accepted.sort_unstable();
+        assert_eq!(accepted, (0..200).collect::<Vec<_>>(), "{code}");
+        assert_eq!(w.platform.posted, 200, "{code}");
+        // The next connection may lead to a platform that knows the method.
+        w.history.link_down();
+        w.history.link_up();
+        w.platform.method = None;
+        w.store(3);
+        w.run(secs(60));
+        assert_eq!((w.platform.accepted.len(), w.platform.posted), (201, 200));
+    }
+}
+
+#[test]
+fn a_value_that_is_refused_in_both_forms_is_to_blame_and_not_the_method() {
+    let mut w = World::new((0..100).map(|n| n % 5));
+    w.platform.bad_values = BTreeSet::from([0]);
+    w.run(secs(600));
+    assert!(w.store.iter().all(|(_, settled)| *settled));
+    assert_eq!(w.platform.accepted.len(), 99);
+    assert_eq!(w.history.form, Form::History);
 }
 
 proptest! {

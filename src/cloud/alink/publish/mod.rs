@@ -143,7 +143,8 @@ impl PublishQueue {
         }
     }
 
-    /// Takes a reading to be delivered, which may be in the store already, at this position.
+    /// Takes a reading to be delivered; or one that is in the store already, at this position,
+    /// and has been counted.
     pub(crate) fn put(
         &mut self,
         now: Now,
@@ -171,7 +172,9 @@ impl PublishQueue {
             outbox.often(now.mono, too_large);
             return;
         }
-        outbox.count().readings += 1;
+        if stored.is_none() {
+            outbox.count().readings += 1;
+        }
         let seq = self.waiting.put(now.mono, reading, self.policy().linger);
         if let Some(at) = stored {
             self.stored.add(seq, at);
@@ -365,9 +368,14 @@ impl PublishQueue {
         self.stored.has(at)
     }
 
-    /// Returns the positions in the store whose values need not be kept any more.
+    /// Returns the positions in the store whose values were delivered.
     pub(crate) fn take_settled(&mut self) -> Vec<Sequence> {
         self.stored.take_settled()
+    }
+
+    /// Returns the positions in the store whose values the platform has refused for good.
+    pub(crate) fn take_refused(&mut self) -> Vec<Sequence> {
+        self.stored.take_refused()
     }
 
     /// Returns the positions in the store whose values are no longer in memory, and are to be
@@ -732,7 +740,7 @@ impl PublishQueue {
                 _ if is_copy => {}
                 _ => {
                     for (seq, _) in &part {
-                        self.stored.settle(*seq);
+                        self.stored.refuse(*seq);
                     }
                     let dropped = part.len() as u64;
                     outbox.count().dropped_refused += dropped;

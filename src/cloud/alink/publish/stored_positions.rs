@@ -14,6 +14,7 @@ pub(super) struct StoredPositions {
     of: BTreeMap<Seq, Sequence>,
     all: BTreeSet<Sequence>,
     settled: Vec<Sequence>,
+    refused: Vec<Sequence>,
     released: Vec<Sequence>,
 }
 
@@ -46,6 +47,12 @@ impl StoredPositions {
         self.settled.extend(at);
     }
 
+    /// Takes note that the platform has refused a reading for good.
+    pub(super) fn refuse(&mut self, seq: Seq) {
+        let at = self.remove(seq);
+        self.refused.extend(at);
+    }
+
     /// Takes note that a reading has left the memory and is still to be delivered; returns
     /// whether it is in the store.
     pub(super) fn release(&mut self, seq: Seq) -> bool {
@@ -62,9 +69,14 @@ impl StoredPositions {
         }
     }
 
-    /// Returns the positions whose values need not be kept any more.
+    /// Returns the positions whose values were delivered.
     pub(super) fn take_settled(&mut self) -> Vec<Sequence> {
         std::mem::take(&mut self.settled)
+    }
+
+    /// Returns the positions whose values were refused for good.
+    pub(super) fn take_refused(&mut self) -> Vec<Sequence> {
+        std::mem::take(&mut self.refused)
     }
 
     /// Returns the positions whose values are to be delivered from the store.
