@@ -30,6 +30,7 @@ mod enrolment;
 mod hammer;
 mod hostile;
 mod matrix;
+mod outage;
 mod plan;
 mod platform;
 mod port;
