@@ -553,6 +553,68 @@ def a_downgrade_keeps_everything_too(plant):
     demand(plant.old.split("_")[1] == version, version)
 
 
+def stored(box):
+    """How many readings the store holds; None while the service does not say."""
+    code, said = box.status("alink-gateway", "status", "--json")
+    store = json.loads(said).get("store") if code == 0 else None
+    return store and store["readings"]
+
+
+def what_is_stored_survives_upgrade_downgrade_and_removal(plant):
+    box = plant.machine
+    files = f"{STATE}/readings"
+    watch = box.journal(UNIT)
+    box.cut_cloud()
+    try:
+        # A stop stores what could not be delivered.
+        plant.install(plant.new)
+        demand_soon(lambda: stored(box), "readings stored before the upgrade")
+        seen = box.do("stat", "-c", "%a %U", files).strip()
+        demand(seen == "700 alink-gateway", f"{files} is {seen}")
+        first = stored(box)
+        plant.install(plant.old)
+        demand_soon(lambda: (stored(box) or 0) >= first, "readings after the downgrade")
+        box.do("dpkg", "-r", "alink-gateway")
+        kept = box.do("find", files, "-name", "*.readings").split()
+        demand(kept, "the removal took the stored readings along")
+        plant.install(plant.new)
+        demand_soon(lambda: (stored(box) or 0) >= first, "readings after the removal")
+    finally:
+        plant.cloud.forget()
+        box.mend_cloud()
+    event(watch, "reading-store-empty", 2 * TURN)
+    plant.online()
+
+
+def a_state_directory_without_room_is_told_and_costs_no_live_value(plant):
+    box = plant.machine
+    files = f"{STATE}/readings"
+    box.do("systemctl", "stop", UNIT)
+    who = box.do("id", "-u", "alink-gateway").strip()
+    box.do("mount", "-t", "tmpfs", "-o", f"size=4k,mode=700,uid={who}", "tmpfs", files)
+    watch = box.journal(UNIT)
+    try:
+        box.cut_cloud()
+        try:
+            box.do("systemctl", "start", UNIT)
+            said = event(watch, "reading-store-unusable", 2 * TURN)["MESSAGE"]
+            demand("No space left" in said, said)
+            status = box.do("alink-gateway", "status")
+            demand("NOT WORKING" in status, status)
+        finally:
+            plant.cloud.forget()
+            box.mend_cloud()
+        plant.online(2 * TURN)
+        plant.cloud.says("values accepted", SOON)
+        plant.running(NRestarts="0")
+    finally:
+        box.do("systemctl", "stop", UNIT)
+        box.do("umount", files)
+    plant.cloud.forget()
+    box.do("systemctl", "start", UNIT)
+    plant.online(2 * TURN)
+
+
 def removing_logs_everybody_out_and_leaves_configuration_and_state(plant):
     box = plant.machine
     plant.cloud.forget()
@@ -610,6 +672,8 @@ ALL = [
     who_disabled_the_service_finds_it_disabled_after_an_upgrade,
     a_second_gateway_runs_beside_the_first,
     a_downgrade_keeps_everything_too,
+    what_is_stored_survives_upgrade_downgrade_and_removal,
+    a_state_directory_without_room_is_told_and_costs_no_live_value,
     removing_logs_everybody_out_and_leaves_configuration_and_state,
     purging_leaves_nothing,
 ]
