@@ -304,6 +304,20 @@ impl Batches {
         batch.map_or_else(Vec::new, |p| p.transmissions.iter().copied().collect())
     }
 
+    /// Returns the number of the oldest reading of each device that is in a batch.
+    pub(super) fn oldest_numbers(&self) -> BTreeMap<DeviceId, Seq> {
+        let mut oldest = BTreeMap::new();
+        for batch in self.all.values().filter(|batch| !batch.is_copy) {
+            for (device, part) in &batch.parts {
+                for (seq, _) in part {
+                    let known = oldest.entry(*device).or_insert(*seq);
+                    *known = (*known).min(*seq);
+                }
+            }
+        }
+        oldest
+    }
+
     /// Returns when the oldest batch was first sent that waits to be sent again.
     pub(super) fn oldest_idle_since(&self) -> Option<Mono> {
         let id = self.idle.first()?;

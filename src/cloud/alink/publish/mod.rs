@@ -343,7 +343,11 @@ impl PublishQueue {
                 self.unpack(now, id);
             }
         }
-        let mut taken = self.waiting.take_oldest(now, before, most);
+        // What is in a batch and older is stored first, unless all is to go to the store.
+        let wait = before < now;
+        let older = wait.then(|| self.batches.oldest_numbers());
+        let older = older.unwrap_or_default();
+        let mut taken = self.waiting.take_oldest(now, before, most, &older);
         taken.retain(|(seq, _)| !self.stored.release(*seq));
         taken
     }
@@ -357,7 +361,7 @@ impl PublishQueue {
         }
         let all = self.waiting.len();
         let end = Mono::from_micros(u64::MAX);
-        let mut taken = self.waiting.take_oldest(now, end, all);
+        let mut taken = self.waiting.take_oldest(now, end, all, &BTreeMap::new());
         taken.retain(|(seq, _)| !self.stored.release(*seq));
         taken
     }

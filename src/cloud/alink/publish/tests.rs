@@ -269,3 +269,27 @@ fn each_refusal_halves_the_pace_and_a_minute_restores_it() {
     slow.take(s(179), 25);
     assert_eq!(slow.ready_at(), Mono::START);
 }
+
+// --- what goes to the store -----------------------------------------------------
+
+#[test]
+fn what_is_newer_than_a_batch_of_its_device_goes_to_the_store_after_it() {
+    let parts = BTreeMap::from([(ONE, vec![(4, reading(ONE, s(4)))])]);
+    let mut batches = Batches::new();
+    let batch = Batch::new(s(4), parts, false, Backoff::new(USUAL, USUAL));
+    batches.add(batch, s(4));
+    let mut waiting = Waiting::new();
+    let of_one = vec![(3, reading(ONE, s(3))), (5, reading(ONE, s(5)))];
+    waiting.take_back(s(6), ONE, of_one);
+    waiting.take_back(s(6), TWO, vec![(6, reading(TWO, s(6)))]);
+    let mut take = |older: &BTreeMap<DeviceId, Seq>| {
+        let taken = waiting.take_oldest(s(20), s(10), 9, older);
+        taken
+            .iter()
+            .map(|(number, _)| *number)
+            .collect::<Vec<Seq>>()
+    };
+    assert_eq!(take(&batches.oldest_numbers()), [3, 6]);
+    assert_eq!(take(&batches.oldest_numbers()), Vec::<Seq>::new());
+    assert_eq!(take(&BTreeMap::new()), [5]);
+}

@@ -194,13 +194,28 @@ impl Waiting {
         oldest.map(|reading| reading.at.mono)
     }
 
-    /// Takes out up to `most` of the oldest readings that were read before this time.
-    pub(super) fn take_oldest(&mut self, now: Mono, before: Mono, most: usize) -> Part {
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && self.oldest_read_at().is_some_and(|at| at <= before)
-            && let Some((seq, reading)) = self.readings.pop_first()
-        {
+    /// Takes out up to `most` of the oldest readings that were read before this time. What is
+    /// newer than the reading of its device in `older` stays.
+    pub(super) fn take_oldest(
+        &mut self,
+        now: Mono,
+        before: Mono,
+        most: usize,
+        older: &BTreeMap<DeviceId, Seq>,
+    ) -> Part {
+        let ripe = self.readings.iter();
+        let ripe = ripe.take_while(|(_, reading)| reading.at.mono <= before);
+        let is_next = |(seq, reading): &(&Seq, &Reading)| {
+            let before_it = older.get(&reading.device);
+            before_it.is_none_or(|older| older > *seq)
+        };
+        let ripe = ripe.filter(is_next).map(|(seq, _)| *seq);
+        let chosen: Vec<Seq> = ripe.take(most).collect();
+        let mut taken = Vec::with_capacity(chosen.len());
+        for seq in chosen {
+            let Some(reading) = self.readings.remove(&seq) else {
+                continue;
+            };
             self.live.remove(&(reading.device, seq));
             self.backlog.remove(&(reading.device, seq));
             self.refresh(reading.device, now);
