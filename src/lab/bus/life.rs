@@ -25,6 +25,10 @@ pub enum Life {
     /// Like [`Life::Marked`], with another number every millisecond: a value that was
     /// true a moment ago is found out as well.
     Fleeting,
+    /// A device in which no value ever comes twice: each pair of registers from an even
+    /// address on is a u32, high word first, that another millisecond does not have for 49
+    /// days. The pairs of one unit, and those of two units, begin at different numbers.
+    Unique,
 }
 
 /// The meter's registers; two-register values have the high word first.
@@ -85,7 +89,7 @@ impl Life {
             Life::Meter => 500,
             Life::IoModule => 250,
             Life::Marked => 100,
-            Life::Fleeting => 1,
+            Life::Fleeting | Life::Unique => 1,
         }
     }
 
@@ -99,7 +103,7 @@ impl Life {
             (Life::IoModule, Table::Coil | Table::DiscreteInput) => io_module::BITS,
             (Life::IoModule, Table::InputRegister) => io_module::INPUT_REGISTERS,
             (Life::IoModule, Table::HoldingRegister) => io_module::HOLDING_REGISTERS,
-            (Life::Marked | Life::Fleeting, _) => MARKED_ENTRIES,
+            (Life::Marked | Life::Fleeting | Life::Unique, _) => MARKED_ENTRIES,
         }
     }
 
@@ -121,6 +125,16 @@ impl Life {
                 Table::Coil => 0,
             },
             Life::IoModule => module_entry(seed, still, table, address),
+            Life::Unique => {
+                let pair = u64::from(address / 2);
+                let begins = mix(&[seed, table as u64, pair]) as u32;
+                let value = begins.wrapping_add((tick - FIRST_DAY) as u32);
+                match address.is_multiple_of(2) {
+                    _ if table.is_bits() => (value & 1) as u16,
+                    true => (value >> 16) as u16,
+                    false => value as u16,
+                }
+            }
             Life::Marked | Life::Fleeting => {
                 let mark = mix(&[seed, table as u64, u64::from(address), tick as u64]);
                 if table.is_bits() {
@@ -325,6 +339,23 @@ mod tests {
         };
         assert_ne!(row(1), row(2));
         assert_eq!(row(1), row(1));
+    }
+
+    #[test]
+    fn no_unique_value_comes_twice() {
+        let mut seen = std::collections::BTreeSet::new();
+        for ms in 0..200 {
+            for seed in [1, 2] {
+                for pair in [0, 2, 998] {
+                    let value = wide(Life::Unique, seed, NOON + ms, pair, 2);
+                    assert!(seen.insert(value), "{value}");
+                }
+            }
+        }
+        // The same a day later but for the day.
+        let day = 24 * 3600 * 1000;
+        let at = |ms| wide(Life::Unique, 1, ms, 4, 2) as u32;
+        assert_eq!(at(NOON + day).wrapping_sub(at(NOON)), day as u32);
     }
 
     #[test]

@@ -34,5 +34,5 @@ pub use behaviour::{Chance, Fault, Refusal, UnitBehaviour};
 pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};
 pub use pace::Pace;
-pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
+pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput, Served};
 pub use unit::Unit;

@@ -48,7 +48,25 @@ pub struct RackCounts {
     pub not_modbus: u64,
     /// Faults that struck, by [`Fault::name`].
     pub faults: BTreeMap<&'static str, u64>,
+    /// Answers that were to be recorded, and for which there was no room.
+    pub unrecorded: u64,
 }
+
+/// A request that a unit answered as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Served {
+    /// When the unit looked at its registers.
+    pub at: Now,
+    /// The unit.
+    pub unit: UnitId,
+    /// The request, without the frame around it.
+    pub request: Vec<u8>,
+    /// The reply, without the frame around it; an exception included.
+    pub reply: Vec<u8>,
+}
+
+/// How many answers are recorded at the most until they are taken.
+const MOST_RECORDED: usize = 500_000;
 
 /// A Modbus TCP endpoint.
 ///
@@ -64,6 +82,8 @@ pub struct Rack {
     pub absent: Absent,
     connections: BTreeMap<ConnId, Connection>,
     counts: RackCounts,
+    /// The answers since they were last taken; `None` if none are recorded.
+    served: Option<Vec<Served>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -96,7 +116,18 @@ impl Rack {
             absent: Absent::Silent,
             connections: BTreeMap::new(),
             counts: RackCounts::default(),
+            served: None,
         }
+    }
+
+    /// Records from now on which requests were answered, and how.
+    pub fn record(&mut self) {
+        self.served.get_or_insert_default();
+    }
+
+    /// Returns what was answered since the last call, if it is recorded.
+    pub fn take_served(&mut self) -> Vec<Served> {
+        self.served.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Plugs a unit in; a unit that had the address before is pulled out.
@@ -166,14 +197,22 @@ impl Rack {
         connection.inbox.extend_from_slice(bytes);
         loop {
             match Mbap::take(&mut connection.inbox) {
-                Ok(Some(request)) => serve(
-                    &mut self.units,
-                    &mut self.counts,
-                    self.absent,
-                    connection,
-                    now,
-                    &request,
-                ),
+                Ok(Some(request)) => {
+                    let served = serve(
+                        &mut self.units,
+                        &mut self.counts,
+                        self.absent,
+                        connection,
+                        now,
+                        &request,
+                    );
+                    if let (Some(all), Some(served)) = (&mut self.served, served) {
+                        match all.len() < MOST_RECORDED {
+                            true => all.push(served),
+                            false => self.counts.unrecorded += 1,
+                        }
+                    }
+                }
                 Ok(None) => break,
                 Err(_) => {
                     self.counts.not_modbus += 1;
@@ -263,7 +302,7 @@ fn serve(
     connection: &mut Connection,
     now: Now,
     request: &Mbap,
-) {
+) -> Option<Served> {
     let Some(unit) = units
         .get_mut(&UnitId(request.unit))
         .filter(|u| u.behaviour.alive)
@@ -277,18 +316,24 @@ fn serve(
             };
             connection.queue(now.mono + after, RackOutput::Bytes(no.seal()));
         }
-        return;
+        return None;
     };
     counts.requests += 1;
     let pdu = unit.answer(now, &request.pdu);
     if unit.behaviour.withholds(&pdu) {
-        return;
+        return None;
     }
     let (fault, delay) = unit.draw();
     let at = now.mono + delay;
     if let Some(fault) = fault {
         *counts.faults.entry(fault.name()).or_default() += 1;
     }
+    let served = fault.is_none().then(|| Served {
+        at: now,
+        unit: UnitId(request.unit),
+        request: request.pdu.clone(),
+        reply: pdu.clone(),
+    });
     let mut reply = Mbap {
         pdu: distort(fault, pdu),
         ..request.clone()
@@ -354,6 +399,7 @@ fn serve(
         )
         | None => connection.queue(at, RackOutput::Bytes(bytes)),
     }
+    served
 }
 
 #[cfg(test)]
@@ -417,6 +463,25 @@ mod tests {
         let expected = [&[2, 1, 0, 0, 0, 7, 2, 3, 4], &a[..], &b].concat();
         assert_eq!(drain(&mut rack, at(5)), [RackOutput::Bytes(expected)]);
         assert_eq!(rack.wake_at(HERE), None);
+    }
+
+    #[test]
+    fn what_was_served_is_recorded_once_it_is_asked_for() {
+        let mut rack = rack();
+        rack.on_bytes(at(0), HERE, &ask(1, 1));
+        assert_eq!(rack.take_served(), []);
+        rack.record();
+        rack.on_bytes(at(7), HERE, &[ask(2, 1), ask(3, 99)].concat());
+        let served = rack.take_served();
+        let [one] = &served[..] else {
+            panic!("{served:?}");
+        };
+        let expected = rack.unit_mut(UnitId(1)).unwrap();
+        let expected = expected.answer(at(7), &[3, 0, 0, 0, 2]);
+        assert_eq!((one.at, one.unit), (at(7), UnitId(1)));
+        assert_eq!(one.request, [3, 0, 0, 0, 2]);
+        assert_eq!(one.reply, expected);
+        assert_eq!(rack.take_served(), []);
     }
 
     #[test]
