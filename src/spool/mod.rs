@@ -25,8 +25,10 @@
 //!   journal another name.)
 //! - What was read since the store was opened is not thinned out: it may be on its way.
 
+mod bounds;
 mod disk;
 mod frame;
+mod opening;
 mod segment;
 mod settled;
 #[cfg(test)]
@@ -41,11 +43,8 @@ use crate::spec::{DropPolicy, StorePolicy};
 pub use disk::{Disk, DiskError, DiskFault};
 
 use frame::{TextNumbers, push_readings};
-use segment::{
-    HEADER_BYTES, Header, HeaderRead, Segment, SegmentReader, Step, Times, examine, file_name,
-    number_of, point_of,
-};
-use settled::{Journal, MOST_VALUES, Settlements};
+use segment::{Header, Segment, SegmentReader, Step, file_name};
+use settled::{MOST_VALUES, Settlements};
 
 /// The size of a segment: large enough that its names are a small part of it, small enough that
 /// dropping one is a small part of the store.
@@ -55,17 +54,13 @@ const GROUP: usize = 4096;
 /// A text, of a value or a name, that is longer than this is refused: no property of the
 /// platform is as long ("Data types of TSL features": 10,240 bytes).
 const LONGEST_TEXT: usize = 12 * 1024;
-/// A segment that was thinned out this often, so that it holds one value in 256, is dropped
-/// rather than thinned out again.
-const MOST_THINNED: u32 = 8;
 /// If more segments than this cannot be read when the store is opened, it is not them that are
 /// at fault, and the store is opened later.
 const MOST_UNREADABLE: usize = 2;
 /// A segment that cannot be read so often in a row is given up.
 const MOST_FAILURES: u32 = 6;
-/// The end of the names of files that were set aside, and how many are kept.
+/// The end of the names of files that were set aside.
 const DAMAGED: &str = ".damaged";
-const KEPT_DAMAGED: usize = 2;
 /// The end of the name of a segment that is to replace another.
 const NEW: &str = ".new";
 
@@ -316,178 +311,6 @@ impl<D: Disk> Spool<D> {
         self.limits = limits;
     }
 
-    // --- opening ------------------------------------------------------------------
-
-    fn read_segments(&mut self, files: &[(String, u64)], journal: &Journal) {
-        self.next = journal.low.max(1);
-        if let Some(number) = journal.removed.last() {
-            self.next = self.next.max(number.saturating_add(1));
-        }
-        if let Some((number, _)) = journal.marks.keys().last() {
-            self.next = self.next.max(number.saturating_add(1));
-        }
-        for (name, size) in files {
-            if name.ends_with(DAMAGED) {
-                self.damaged.insert(name.clone(), *size);
-            } else if name.ends_with(NEW) && number_of(name.trim_end_matches(NEW)).is_some() {
-                // The segment that it was to replace is still there.
-                let _ = self.disk.remove(name);
-            } else if let Some(number) = number_of(name) {
-                self.next = self.next.max(number.saturating_add(1));
-                self.read_segment(name, number, *size, journal);
-            }
-        }
-        let newest = self.segments.values().map(|s| s.header().last).max();
-        self.next = self
-            .next
-            .max(newest.map_or(0, |last| last.saturating_add(1)));
-        // A segment that was put together with the one before it, which is whole.
-        let covered: Vec<u64> = self
-            .segments
-            .values()
-            .flat_map(|s| (s.header().number + 1..=s.header().last).take(1 << 16))
-            .filter(|number| self.segments.contains_key(number))
-            .collect();
-        for number in covered {
-            self.segments.remove(&number);
-            // If this fails it is done when the store is opened next.
-            let _ = self.disk.remove(&file_name(number));
-        }
-    }
-
-    fn read_segment(&mut self, name: &str, number: u64, size: u64, journal: &Journal) {
-        let head = self.disk.read(name, 0, HEADER_BYTES);
-        let is_newer = |head: &Vec<u8>| matches!(Header::read(head), HeaderRead::Newer(_));
-        let is_removed = number < journal.low || journal.removed.contains(&number);
-        if is_removed && !head.as_ref().is_ok_and(is_newer) {
-            // The journal was ahead of the directory when the power failed.
-            let _ = self.disk.remove(name);
-            return;
-        }
-        let found = match head {
-            Ok(head) => match Header::read(&head) {
-                HeaderRead::Ours(header) if header.number == number => {
-                    examine(&mut self.disk, header, size)
-                }
-                HeaderRead::Newer(version) => {
-                    self.newer.insert(number, size);
-                    self.events.push(SpoolEvent::Newer {
-                        file: name.to_owned(),
-                        version,
-                    });
-                    return;
-                }
-                HeaderRead::Ours(_) | HeaderRead::Damaged => {
-                    return self.set_aside(name, size);
-                }
-            },
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok((segment, scanned)) => {
-                if scanned.torn > 0 {
-                    self.events.push(SpoolEvent::Torn {
-                        file: name.to_owned(),
-                        bytes: scanned.torn,
-                    });
-                }
-                self.segments.insert(number, segment);
-            }
-            // The file may be whole: the next process tries again.
-            Err(error) => {
-                self.unreadable.insert(number, size);
-                self.read_fault = Some(error);
-                self.events.push(SpoolEvent::Damaged {
-                    file: name.to_owned(),
-                    values: None,
-                });
-            }
-        }
-    }
-
-    /// Renames a file of which nothing can be read, and keeps the newest of such files.
-    fn set_aside(&mut self, name: &str, size: u64) {
-        let aside = format!("{name}{DAMAGED}");
-        let moved = self.disk.rename(name, &aside);
-        let file = match moved {
-            Ok(()) => aside,
-            Err(_) => name.to_owned(),
-        };
-        self.damaged.insert(file.clone(), size);
-        self.events.push(SpoolEvent::Damaged { file, values: None });
-        while self.damaged.len() > KEPT_DAMAGED
-            && let Some((oldest, _)) = self.damaged.pop_first()
-        {
-            let _ = self.disk.remove(&oldest);
-        }
-    }
-
-    /// Finds segments that should be there and are not: each number follows the one before
-    /// it, unless the journal says that it was removed.
-    fn find_gaps(&mut self, journal: &Journal) {
-        let mut expected = journal.low;
-        let mut gone = Vec::new();
-        for (number, segment) in &self.segments {
-            let before = segment.header().before;
-            let gap = match expected {
-                // No journal says where the log begins.
-                0 => 0..0,
-                _ => expected..*number,
-            };
-            for missing in gap.rev().take(1 << 10) {
-                let is_known =
-                    self.newer.contains_key(&missing) || self.unreadable.contains_key(&missing);
-                if !is_known && !journal.removed.contains(&missing) {
-                    let values = u64::from(before);
-                    let values = (missing + 1 == *number && values > 0).then_some(values);
-                    gone.push((missing, values));
-                }
-            }
-            expected = segment.header().last + 1;
-        }
-        // A segment that has lost its end.
-        let known = self
-            .segments
-            .values()
-            .map(|s| (s.header().number, s.header().before));
-        for (number, before) in known.collect::<Vec<_>>() {
-            if let Some((_, segment)) = self.segments.range_mut(..number).next_back()
-                && segment.header().last + 1 == number
-                // Once it is thinned out it holds fewer.
-                && segment.header().generation == 0
-            {
-                segment.held(before);
-            }
-        }
-        gone.sort_unstable();
-        for (number, values) in gone {
-            self.settlements.removed(number..=number);
-            let file = file_name(number);
-            let aside = format!("{file}{DAMAGED}");
-            let known = self.events.iter_mut().find_map(|event| match event {
-                SpoolEvent::Damaged { file, values } if *file == aside => Some(values),
-                _ => None,
-            });
-            match known {
-                Some(known) => *known = values,
-                None => self.events.push(SpoolEvent::Missing { file, values }),
-            }
-            if let Some(values) = values {
-                self.count(DropCause::Damaged, values);
-            }
-        }
-    }
-
-    fn apply(&mut self, journal: Journal) {
-        for ((number, generation), marks) in journal.marks {
-            if let Some(segment) = self.segments.get_mut(&number)
-                && segment.header().generation == generation
-            {
-                segment.set_marks(marks);
-            }
-        }
-    }
-
     // --- storing ------------------------------------------------------------------
 
     /// Stores readings, and waits until they are safe. Returns how many need not be handed
@@ -635,161 +458,6 @@ impl<D: Disk> Spool<D> {
             Ok(()) => segment.grew(seal.len() as u64, &[]),
             Err(error) => self.write_fault = Some(error),
         }
-    }
-
-    // --- bounds -------------------------------------------------------------------
-
-    /// Returns the size of all files, as far as they are ours.
-    fn bytes(&self) -> u64 {
-        let segments: u64 = self.segments.values().map(|s| s.bytes()).sum();
-        segments + self.settlements.bytes() + self.damaged.values().sum::<u64>()
-    }
-
-    /// Makes room for this many bytes; returns whether there is.
-    fn make_room(&mut self, bytes: u64) -> bool {
-        let spare = match self.limits.drop {
-            // A thinned segment is written before those that it replaces are removed.
-            DropPolicy::Thin => self.limits.segment_bytes,
-            DropPolicy::Oldest | DropPolicy::Newest => 0,
-        };
-        let most = self.limits.bytes.saturating_sub(spare);
-        if self.bytes() + bytes > most {
-            // What is about to be written is for the last segment, which stays.
-            self.remove_settled(self.last.as_ref().map(|l| l.number));
-            self.remove_damaged();
-        }
-        while self.bytes() + bytes > most {
-            let gave_way = match self.limits.drop {
-                DropPolicy::Newest => false,
-                DropPolicy::Oldest => self.drop_oldest(),
-                DropPolicy::Thin => self.thin() || self.drop_oldest(),
-            };
-            if !gave_way {
-                return false;
-            }
-        }
-        true
-    }
-
-    /// Drops the oldest segment; returns whether there was one to drop.
-    fn drop_oldest(&mut self) -> bool {
-        let last = self.last.as_ref().map(|l| l.number);
-        let mut numbers = self.segments.keys().copied();
-        let Some(number) = numbers.find(|n| Some(*n) != last) else {
-            return false;
-        };
-        self.drop_segments(&[number], DropCause::Full);
-        true
-    }
-
-    fn drop_segments(&mut self, numbers: &[u64], cause: DropCause) {
-        for number in numbers {
-            let left = self.segments.get(number).map_or(0, Segment::left);
-            self.count(cause, u64::from(left));
-        }
-        self.remove(numbers);
-    }
-
-    /// Drops the values that are older than the configuration allows. Call this only while
-    /// the clock is right.
-    pub fn expire(&mut self, now: Wall) {
-        let age = i64::try_from(self.limits.age.as_millis()).unwrap_or(i64::MAX);
-        let oldest = now.as_millis().saturating_sub(age);
-        let too_old = |s: &&Segment| s.times() != Times::NONE && s.times().1 < oldest;
-        let old = self.segments.values().filter(too_old);
-        let old: Vec<u64> = old.map(|s| s.header().number).collect();
-        if old.is_empty() {
-            return;
-        }
-        if self.last.as_ref().is_some_and(|l| old.contains(&l.number)) {
-            self.last = None;
-        }
-        self.drop_segments(&old, DropCause::TooOld);
-    }
-
-    /// Gives up every second value of each point in two neighbouring segments, and puts the
-    /// two together; returns whether there were two. The segments that were thinned out
-    /// least come first, and of those the oldest.
-    fn thin(&mut self) -> bool {
-        let last = self.last.as_ref().map(|l| l.number);
-        let closed: Vec<&Segment> = self
-            .segments
-            .values()
-            .filter(|s| Some(s.header().number) != last && s.header().number > self.read_up_to)
-            .collect();
-        let pair = closed
-            .windows(2)
-            .filter_map(|pair| match pair {
-                [a, b] => Some((a.header(), b.header())),
-                _ => None,
-            })
-            .filter(|(a, b)| a.last + 1 == b.number)
-            .min_by_key(|(a, b)| (a.generation.max(b.generation), a.number));
-        let Some((a, b)) = pair.filter(|(a, b)| a.generation.max(b.generation) < MOST_THINNED)
-        else {
-            return false;
-        };
-        match self.thin_out(a, b) {
-            Ok(()) => true,
-            Err(error) => {
-                self.write_fault = Some(error);
-                let _ = self.disk.remove(&format!("{}{NEW}", file_name(a.number)));
-                false
-            }
-        }
-    }
-
-    fn thin_out(&mut self, a: Header, b: Header) -> Result<(), DiskError> {
-        let mut seen = BTreeMap::new();
-        let (mut kept, mut gone) = (Vec::new(), 0);
-        for header in [a, b] {
-            for (_, reading) in self.all_of(header)? {
-                let is_odd = seen.entry(point_of(&reading)).or_insert(false);
-                match *is_odd {
-                    false => kept.push(reading),
-                    true => gone += 1,
-                }
-                *is_odd = !*is_odd;
-            }
-        }
-        let header = Header {
-            last: b.last,
-            generation: a.generation.max(b.generation) + 1,
-            // Times since another start of the machine are of no use any more.
-            boot: self.boot,
-            ..a
-        };
-        let mut segment = Segment::new(header);
-        segment.grew(0, &kept);
-        let mut bytes = header.bytes().to_vec();
-        push_readings(&mut bytes, &mut TextNumbers::default(), 0, &kept);
-        bytes.extend_from_slice(&segment.seal());
-        segment.grew(bytes.len() as u64, &[]);
-        let name = file_name(a.number);
-        let new = format!("{name}{NEW}");
-        self.written += bytes.len() as u64;
-        match self.disk.remove(&new) {
-            Err(error) if error.fault != DiskFault::Missing => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-        self.disk.append(&new, &bytes)?;
-        self.disk.sync(&new)?;
-        self.disk.rename(&new, &name)?;
-        self.segments.insert(a.number, segment);
-        self.segments.remove(&b.number);
-        self.count(DropCause::Thinned, gone);
-        self.disk.sync_names()?;
-        // If this fails, the segment is removed when the store is opened next.
-        let _ = self.disk.remove(&file_name(b.number));
-        Ok(())
-    }
-
-    /// Returns all values of a segment that are to be delivered.
-    fn all_of(&mut self, header: Header) -> Result<Vec<(Sequence, StoredReading)>, DiskError> {
-        let mut reader = SegmentReader::new(header);
-        let mut all = Vec::new();
-        self.read_on(&mut reader, 0, usize::MAX, &mut all)?;
-        Ok(all)
     }
 
     // --- delivering ---------------------------------------------------------------
