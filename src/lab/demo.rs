@@ -7,7 +7,6 @@
 //! and recovers, SIGTERM logs all devices out. Every value that arrives is compared
 //! with the register it came from.
 
-mod daemon;
 mod plant;
 mod report;
 mod stage;
@@ -18,8 +17,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stage::Stage;
-
-pub(crate) use daemon::GATEWAY;
 
 /// The options of the demo.
 #[derive(Debug)]

@@ -1,8 +1,10 @@
 //! `alink-lab`: the plant and the platform to try a gateway on, and the demo
 //! that plays all three together.
 
+mod daemon;
 mod demo;
 mod manual_pages;
+mod spool;
 mod table;
 mod training;
 
@@ -59,6 +61,11 @@ enum Verb {
         #[arg(long, value_name = "PATH", num_args = 0..=1, default_missing_value = "benches/CONVERGENCE.md")]
         write: Option<PathBuf>,
     },
+    /// Tries the store of readings: the real daemon is killed, stopped, and cut off from its
+    /// power, its disk and the platform, and no value may be lost or invented.
+    ///
+    /// Power cuts and full disks need root. The exit status is 0 if every bound is kept.
+    Spool(spool::Options),
     /// Runs simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
@@ -78,8 +85,8 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next();
     let rest: Vec<OsString> = arguments.collect();
-    if rest.first().is_some_and(|first| first == demo::GATEWAY) {
-        // We are the daemon, as a child of the demo.
+    if rest.first().is_some_and(|first| first == daemon::GATEWAY) {
+        // We are the daemon, as a child of the lab.
         let as_gateway = std::iter::once("alink-gateway".into()).chain(rest.into_iter().skip(1));
         return alink_gateway::cli::main_with(as_gateway);
     }
@@ -115,6 +122,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
             .await
         }
         Verb::Converge { seeds, json, write } => converge(seeds, json, write),
+        Verb::Spool(options) => spool::run(options).await,
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
         Verb::Papers { folder, date } => {

@@ -11,7 +11,8 @@
 //! exception is [`converge`], which measures an engine.
 //!
 //! Half of the files beside this one belong to the program `alink-lab` (`main.rs`): the
-//! demo, the training parts, the table on the terminal, the manual pages.
+//! demo, the trial of the store, the training parts, the table on the terminal, the manual
+//! pages.
 
 pub mod broker;
 pub mod bus;

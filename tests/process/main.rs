@@ -38,5 +38,6 @@ mod pipe;
 mod reload_guard;
 mod remote;
 mod sdk;
+mod spool;
 mod trace;
 mod training;

@@ -14,11 +14,11 @@ use alink_gateway::lab::platform::{Device, Platform};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::daemon::{Daemon, Folder};
 use super::plant::{DemoPort, Plant, RACKS};
 use super::report::Report;
 use super::value_checker::ValueChecker;
 use super::{ENDING, Options, STEPS};
+use crate::daemon::{Daemon, Folder};
 use crate::table::{Picture, Row, Screen};
 
 /// How often the demo looks at everything.

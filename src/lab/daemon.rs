@@ -62,6 +62,18 @@ impl Drop for Folder {
     }
 }
 
+/// Returns the command that is `gateway`, or this very binary as the gateway.
+pub(crate) fn command(gateway: Option<&Path>) -> io::Result<Command> {
+    Ok(match gateway {
+        Some(path) => Command::new(path),
+        None => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg(GATEWAY);
+            command
+        }
+    })
+}
+
 /// The running daemon. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -73,16 +85,17 @@ impl Daemon {
     /// Starts `gateway`, or this very binary as the gateway, with the
     /// configuration in `folder`.
     pub(crate) fn start(gateway: Option<&Path>, folder: &Folder) -> io::Result<Daemon> {
+        Self::start_as(command(gateway)?, folder)
+    }
+
+    /// Does the same by this command, to which the words of the daemon are added. The log
+    /// of an earlier daemon is continued.
+    pub(crate) fn start_as(mut command: Command, folder: &Folder) -> io::Result<Daemon> {
         let log = folder.path().join("gateway.log");
-        let file = fs::File::create(&log)?;
-        let mut command = match gateway {
-            Some(path) => Command::new(path),
-            None => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.arg(GATEWAY);
-                command
-            }
-        };
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)?;
         let child = command
             .args(["run", "--config"])
             .arg(folder.path().join("gateway.yaml"))
@@ -109,6 +122,16 @@ impl Daemon {
     /// Returns how the daemon ended, if it has.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
+    }
+
+    /// Ends the daemon at once (SIGKILL), and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// Returns the number of the process, until it has been waited for.
+    pub(crate) fn process(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Asks the daemon to end, as a service manager does.

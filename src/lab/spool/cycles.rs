@@ -1,0 +1,204 @@
+//! Lives of the daemon that end by SIGKILL, by SIGTERM and by a power cut, at random moments
+//! and under a platform in random trouble.
+
+use std::io;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use alink_gateway::base::Rng;
+use alink_gateway::lab::platform::{Code, Fault, RequestKind};
+
+use super::oracle::JOURNEY;
+use super::outcome::Outcome;
+use super::plant::Shape;
+use super::site::{On, Run, Site};
+
+/// How long everything may take to arrive at the end.
+const SETTLING: Duration = Duration::from_secs(90);
+/// How long a post waits for a reply in these trials, and how long values are gathered for a
+/// message and for the disk.
+const REPLY: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_millis(100);
+const SYNC: Duration = Duration::from_millis(500);
+/// How much longer than the linger a value waits to be delivered live.
+const LIVE: Duration = Duration::from_secs(5);
+/// A disk that is slow, and a busy machine.
+const MARGIN: Duration = Duration::from_millis(700);
+
+/// How the lives of a phase end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Kill,
+    Stop,
+    PowerCut,
+}
+
+/// A phase of many lives.
+#[derive(Clone, Debug)]
+pub(super) struct Cycles {
+    /// Its name in messages.
+    pub(crate) name: &'static str,
+    /// How many lives there are.
+    pub(crate) lives: u64,
+    /// How they end.
+    pub(crate) by: By,
+    /// What the daemon keeps, and when.
+    pub(crate) keeps: Keeps,
+}
+
+/// How soon values are on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    /// As soon as half of a small memory is used up, which takes half a second.
+    HalfFull,
+    /// After they have waited for the platform.
+    Waited,
+    /// Before they are sent.
+    Always,
+}
+
+impl Keeps {
+    /// Returns the installation.
+    fn shape(self) -> Shape {
+        let (reply, linger, sync) = (REPLY.as_millis(), LINGER.as_millis(), SYNC.as_millis());
+        let post = format!("linger: {linger}ms, reply_timeout: {reply}ms");
+        let store = format!("spill_after: 1s, sync_every: {sync}ms");
+        let (interval, post, store) = match self {
+            Keeps::HalfFull => ("100ms", format!("{post}, queue: 500"), store),
+            Keeps::Waited => ("500ms", post, store),
+            Keeps::Always => ("200ms", post, format!("{store}, durable: always")),
+        };
+        Shape {
+            devices: 5,
+            points: 10,
+            interval,
+            store,
+            post,
+        }
+    }
+
+    /// Returns how long before a kill a value may have been read and be gone. A value that
+    /// was sent waits for its reply before it goes to the disk.
+    pub(super) const fn window(self) -> Duration {
+        match self {
+            // Half of 500 values at 500 a second.
+            Keeps::HalfFull => Duration::from_millis(500 + 100 + 1_000).saturating_add(MARGIN),
+            Keeps::Waited => {
+                let live = LIVE.saturating_add(LINGER).saturating_add(LINGER);
+                let disk = REPLY.saturating_add(SYNC).saturating_add(MARGIN);
+                live.saturating_add(disk)
+            }
+            Keeps::Always => SYNC.saturating_add(JOURNEY).saturating_add(MARGIN),
+        }
+    }
+
+    /// Returns how long the lives are, in milliseconds; each fifth is a long one, in which
+    /// values of this life must come to be safe.
+    const fn lives(self) -> [RangeInclusive<u64>; 2] {
+        match self {
+            Keeps::HalfFull => [300..=2_000, 3_000..=6_000],
+            Keeps::Waited => [500..=8_000, 9_000..=15_000],
+            Keeps::Always => [300..=2_000, 2_500..=5_000],
+        }
+    }
+}
+
+impl Cycles {
+    /// Plays the phase.
+    pub(super) async fn play(self, run: &Run) -> io::Result<Outcome> {
+        let on = match self.by {
+            By::PowerCut => On::Ext4,
+            By::Kill | By::Stop => On::Disk,
+        };
+        let window = self.keeps.window();
+        let mut site = Site::set(self.name, self.keeps.shape(), on, window, run).await?;
+        if let Some(mistake) = site.check().await? {
+            let is_unknown = mistake.contains("cloud.store.durable");
+            let kind = match is_unknown {
+                true => io::ErrorKind::Unsupported,
+                false => io::ErrorKind::InvalidInput,
+            };
+            return Err(io::Error::new(kind, mistake));
+        }
+        let mut unstored = 0;
+        for life in 0..self.lives {
+            if self.keeps == Keeps::Always && life % 4 == 1 {
+                unstored += sent_is_stored(&mut site).await?;
+                continue;
+            }
+            site.start()?;
+            trouble(&mut site).await?;
+            let [short, long] = self.keeps.lives();
+            let span = if life % 5 == 4 { long } else { short };
+            let span = Duration::from_millis(between(site.rng(), &span));
+            let cut = site.rng().chance(200);
+            site.live(span / 2).await?;
+            if cut {
+                site.fault(Fault::Cut(site.plant().gateway().clone()))
+                    .await?;
+            }
+            site.live(span / 2).await?;
+            match self.by {
+                By::Kill => site.kill().await?,
+                By::Stop => site.stop().await?,
+                By::PowerCut => {
+                    site.kill().await?;
+                    site.cut_power().await?;
+                }
+            }
+        }
+        site.start()?;
+        let until = site.settle(SETTLING).await?;
+        let kills = site.kills();
+        let judgement = site.judge(until);
+        let mut outcome = Outcome::of(judgement);
+        outcome.lost += unstored;
+        match self.by {
+            By::Kill => outcome.kills = kills,
+            By::Stop => outcome.stops = self.lives,
+            By::PowerCut => outcome.power_cuts = kills,
+        }
+        outcome.tell(self.name);
+        Ok(outcome)
+    }
+}
+
+/// A life in which replies begin to get lost, so that all that is sent stays in the store;
+/// returns how many values were sent and are not there after a kill.
+async fn sent_is_stored(site: &mut Site) -> io::Result<u64> {
+    site.start()?;
+    site.heal().await?;
+    site.live(Duration::from_secs(2)).await?;
+    site.fault(Fault::LoseReplies { permille: 1_000 }).await?;
+    let since = site.now().mono;
+    let span = between(site.rng(), &(500..=2_500));
+    site.live(Duration::from_millis(span)).await?;
+    site.kill().await?;
+    site.count_unstored(since)
+}
+
+fn between(rng: &mut Rng, span: &RangeInclusive<u64>) -> u64 {
+    span.start() + rng.below(span.end() - span.start() + 1)
+}
+
+/// Lets the platform do wrong for the life that begins, or do well.
+async fn trouble(site: &mut Site) -> io::Result<()> {
+    site.heal().await?;
+    let during = Duration::from_secs(3);
+    let what = RequestKind::Post;
+    match site.rng().below(10) {
+        0..4 => {}
+        4..6 => site.outage(false).await?,
+        6 => site.fault(Fault::LoseReplies { permille: 300 }).await?,
+        7 => site.fault(Fault::LoseRequests { permille: 300 }).await?,
+        8 => {
+            let code = Code(500);
+            site.fault(Fault::Answer { what, code, during }).await?;
+        }
+        _ => {
+            let (code, times) = (Code::THROTTLED, 3);
+            site.fault(Fault::AnswerNext { what, code, times }).await?;
+        }
+    }
+    Ok(())
+}
