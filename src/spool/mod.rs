@@ -26,6 +26,7 @@
 //! - What was read since the store was opened is not thinned out: it may be on its way.
 
 mod disk;
+mod estimate;
 mod frame;
 mod segment;
 mod settled;
@@ -39,6 +40,7 @@ use crate::base::{Sequence, Stamp, StoredReading, Value, Wall};
 use crate::spec::DropPolicy;
 
 pub use disk::{Disk, DiskError, DiskFault};
+pub use estimate::bytes_per_value;
 
 use frame::{TextNumbers, push_readings};
 use segment::{
@@ -46,6 +48,9 @@ use segment::{
     number_of, point_of,
 };
 use settled::{Journal, MOST_VALUES, Settlements};
+
+/// The usual size of a segment.
+pub const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// How many values are written with one sync at the most.
 const GROUP: usize = 4096;

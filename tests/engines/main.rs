@@ -42,6 +42,7 @@ mod session;
 mod takeover;
 mod topology;
 mod turns;
+mod upstream;
 mod vectors;
 mod wires;
 mod world;
