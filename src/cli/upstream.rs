@@ -37,6 +37,11 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
         "  {} messages a day; log-ins and keep-alives are not counted, they are few",
         grouped(sent.messages_per_day())
     );
+    let _ = writeln!(
+        text,
+        "  the values alone are {} of what full messages carry",
+        percent(sent.values_load())
+    );
     if let Some(most) = sent.heaviest() {
         let _ = writeln!(text, "  most of it: {}", heaviest(spec, most));
     }

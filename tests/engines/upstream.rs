@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{PortId, Secret};
+use alink_gateway::base::{DeviceId, PortId, Secret, Value};
+use alink_gateway::cloud::upstream::{PeriodicReadings, PeriodicValue, UpstreamForecast};
 use alink_gateway::field::plan::forecast::forecast;
 use alink_gateway::field::plan::holes::Holes;
 use alink_gateway::hub::upstream::Upstream;
@@ -14,6 +15,8 @@ use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::Platform;
 use alink_gateway::spec::*;
 
+use crate::delivery::world::World;
+use crate::gateway::gateway;
 use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
 use crate::world::house::{DAWN, House};
 
@@ -169,4 +172,39 @@ fn several_intervals() {
         points: vec![(30, secs(30))],
     };
     compare(&[some(), some(), quick, slow], secs(240));
+}
+
+/// Returns the load of so many devices with one point each that is read this often, and how
+/// many values wait once two minutes of them have been sent.
+fn left_behind(devices: u32, every: Duration) -> (u64, usize) {
+    let spec = gateway(devices, 1);
+    let value = PeriodicValue {
+        point: 0,
+        value: Value::Int(1),
+        sent: 1.0,
+    };
+    let readings = (0..devices).map(|id| PeriodicReadings {
+        device: DeviceId(id),
+        interval: every,
+        phase: every * id / devices,
+        values: Arc::from([value.clone()]),
+    });
+    let readings: Vec<PeriodicReadings> = readings.collect();
+    let load = UpstreamForecast::of(&Arc::new(spec.clone()), &readings).load();
+    let mut world = World::online(spec, 1);
+    world.run(secs(30));
+    world.feed_all(every);
+    world.run(secs(120));
+    (load, world.cloud.backlog())
+}
+
+#[test]
+fn a_load_below_all_of_the_limit_is_carried_and_a_load_above_is_not() {
+    // In two minutes a tenth more than can be sent is some thousands of values.
+    let (load, left) = left_behind(200, ms(480));
+    assert!((900..980).contains(&load), "{load}");
+    assert!(left < 1_000, "{left} values wait at {load}");
+    let (load, left) = left_behind(200, ms(405));
+    assert!((1080..1180).contains(&load), "{load}");
+    assert!(left > 3_000, "{left} values wait at {load}");
 }
