@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::EXIT_CONFIG;
+use super::{EXIT_CONFIG, upstream};
 use crate::io::files::settings;
 use crate::io::files::settings::{LoadContext, Loaded};
 use crate::io::store::remote_config;
@@ -36,6 +36,9 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             }
             text.push_str(&summary(&loaded));
             text.push('\n');
+            if let Some(upstream) = &loaded.upstream {
+                text.push_str(&upstream::brief(upstream));
+            }
             if let Some(file) = &loaded.remote {
                 text.push_str(&format!(
                     "with the remote configuration in force{}, {}\n",

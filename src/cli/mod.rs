@@ -13,6 +13,7 @@ pub mod scope;
 pub mod service;
 pub mod status;
 pub mod trace;
+mod upstream;
 pub mod watch;
 mod words;
 
@@ -73,7 +74,8 @@ enum Verb {
         #[command(flatten)]
         which: Which,
     },
-    /// Show the requests to each device, and how much of each line's time they take.
+    /// Show the requests to each device, how much of each line's time they take, and what is
+    /// sent to the platform.
     Plan {
         #[command(flatten)]
         which: Which,

@@ -1,5 +1,5 @@
-//! `alink-gateway plan [FILE]`: the requests to each device, and how much of each line they
-//! take.
+//! `alink-gateway plan [FILE]`: the requests to each device, how much of each line they
+//! take, and what will be sent to the platform.
 //!
 //! The computation is the one of `check`, a start and a reload. A line that is overloaded
 //! is shown all the same: that is when the table is needed most. The plan uses what the
@@ -13,12 +13,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::EXIT_CONFIG;
+use super::{EXIT_CONFIG, upstream};
 use crate::field::plan::forecast::{
     FULL, LineForecast, RequestForecast, forecast, millis, percent,
 };
 use crate::field::plan::logout_forecast::LogoutForecast;
 use crate::field::schedule::budget::PROBES_PERMILLE;
+use crate::hub::upstream::Upstream;
 use crate::io::files::settings;
 use crate::io::files::settings::LoadContext;
 use crate::io::log::Journal;
@@ -26,8 +27,8 @@ use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
 use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
 
-/// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line is
-/// overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
+/// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
+/// is overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
 #[must_use]
 pub fn run(path: &Path, as_json: bool) -> ExitCode {
     let (text, status) = outcome(path, &LoadContext::of_person(), as_json);
@@ -50,15 +51,16 @@ pub fn outcome(path: &Path, around: &LoadContext, as_json: bool) -> (String, u8)
         let allowed = spec.port(l.port).is_some_and(|p| p.budget.allow_overload);
         l.load() > FULL && !allowed
     };
-    let status = u8::from(lines.iter().any(overloaded));
+    let upstream = Upstream::of(&spec, &lines);
+    let status = u8::from(upstream.sent().is_refused() || lines.iter().any(overloaded));
     let text = match as_json {
-        true => format!("{:#}\n", to_json(&spec, &lines)),
-        false => to_text(&spec, &lines),
+        true => format!("{:#}\n", to_json(&spec, &lines, &upstream)),
+        false => to_text(&spec, &lines, &upstream),
     };
     (text, status)
 }
 
-fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
+fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> String {
     let mut text = String::new();
     for line in lines {
         let Some(port) = spec.port(line.port) else {
@@ -87,6 +89,7 @@ fn to_text(spec: &Spec, lines: &[LineForecast]) -> String {
             PROBES_PERMILLE / 10
         );
     }
+    text.push_str(&upstream::full(spec, upstream));
     text
 }
 
@@ -131,7 +134,7 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
                 devices(spec, r),
                 r.profile.clone(),
                 r.address.to_string(),
-                r.points.to_string(),
+                r.points.len().to_string(),
                 r.filler.to_string(),
                 format!("{:?}", r.interval),
                 priority(r.priority).to_owned(),
@@ -196,7 +199,7 @@ fn log_out(l: &LogoutForecast) -> Value {
     })
 }
 
-fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
+fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
     let request = |r: &RequestForecast| {
         let names = r.devices.iter().filter_map(|d| spec.device(*d));
         // Other protocols than Modbus have no such numbers.
@@ -208,7 +211,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
             "function": range.map(|r| r.table.read_function()),
             "address": range.map(|r| r.start),
             "count": range.map(|r| r.count),
-            "points": r.points,
+            "points": r.points.len(),
             "filler": r.filler,
             "interval_ms": r.interval.as_millis() as u64,
             "priority": r.priority.word(),
@@ -232,6 +235,7 @@ fn to_json(spec: &Spec, lines: &[LineForecast]) -> Value {
     let profile = |p: &ProfileSpec| json!({ "profile": p.name, "points": p.points.iter().map(point).collect::<Vec<_>>() });
     json!({
         "lines": lines.iter().map(line).collect::<Vec<_>>(),
+        "upstream": upstream::to_json(spec, upstream),
         "probes_percent": PROBES_PERMILLE as f64 / 10.0,
         "profiles": profiles(spec).into_values().map(profile).collect::<Vec<_>>(),
     })

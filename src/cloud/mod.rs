@@ -15,6 +15,7 @@
 //! | [`Session`] | out | which device is online, or why not |
 //! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
+//! | [`upstream`] | both | what the configuration will send, and how much of the limit that is |
 //! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or issued once |
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
 //!
@@ -48,4 +49,5 @@ pub use alink::remote_config;
 pub use alink::remote_config::{RemoteResult, RemoteTask};
 pub use alink::session::{Presence, Session};
 pub use alink::topology::events::TopologyEvent;
+pub use alink::upstream;
 pub use alink::wire::code::Code;

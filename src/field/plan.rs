@@ -22,6 +22,7 @@ pub mod forecast;
 pub mod holes;
 pub(super) mod lengths;
 pub mod logout_forecast;
+pub mod poll_forecast;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,7 +4,8 @@
 //! and `cloud/`, the wishes of the fleet to the cloud, and events of the link to the cloud;
 //! and it has the status of the whole for people. Refuses to know: sockets, tasks, clocks.
 //! The room keeps the last value of every point and the statistics, for people who ask, and
-//! composes the answers for them (`snapshot.rs`), in the types of [`crate::control`].
+//! composes the answers for them (`snapshot.rs`), in the types of [`crate::control`]. Before a
+//! start it composes what will be sent and kept, from the configuration alone ([`upstream`]).
 //!
 //! Contract: one [`Coordinator::handle`], then [`Coordinator::poll`] until `None`, then
 //! sleep until [`Coordinator::wake_at`]. The caller may stop polling early when the link's
@@ -28,6 +29,7 @@ mod coordinator;
 mod messages;
 mod statistics;
 mod status;
+pub mod upstream;
 
 pub use cache::{LastValue, Quality};
 pub use coordinator::Coordinator;

@@ -241,6 +241,8 @@ pub struct PostPolicy {
     /// How many readings are held in memory until they are delivered; the oldest are dropped
     /// first and counted. Default 100,000.
     pub queue: usize,
+    /// Whether more values may be configured than can be sent. Default no.
+    pub allow_overload: bool,
 }
 
 impl Default for PostPolicy {
@@ -254,6 +256,7 @@ impl Default for PostPolicy {
             reply_timeout: Duration::from_secs(15),
             in_flight: 512,
             queue: 100_000,
+            allow_overload: false,
         }
     }
 }

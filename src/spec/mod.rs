@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod control;
 pub mod dlt645;
 pub mod field;
+pub mod instance;
 pub mod line;
 pub mod network;
 pub mod raw;
@@ -29,6 +30,7 @@ pub use field::{
     DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
     ProfileSpec, Protocol, Reads, SerialSpec, Shown, TcpSpec,
 };
+pub use instance::{InstanceKind, InstanceQuota};
 pub use line::{
     Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,
 };

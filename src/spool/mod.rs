@@ -27,6 +27,7 @@
 
 mod bounds;
 mod disk;
+mod estimate;
 mod frame;
 mod opening;
 mod segment;
@@ -41,14 +42,15 @@ use crate::base::{Sequence, Stamp, StoredReading, Value, Wall};
 use crate::spec::{DropPolicy, StorePolicy};
 
 pub use disk::{Disk, DiskError, DiskFault};
+pub use estimate::bytes_per_value;
 
 use frame::{TextNumbers, push_readings};
 use segment::{Header, Segment, SegmentReader, Step, file_name};
 use settled::{MOST_VALUES, Settlements};
 
-/// The size of a segment: large enough that its names are a small part of it, small enough that
-/// dropping one is a small part of the store.
-const SEGMENT: u64 = 1 << 20;
+/// The usual size of a segment: large enough that its names are a small part of it, small enough
+/// that dropping one is a small part of the store.
+pub const SEGMENT_BYTES: u64 = 1 << 20;
 /// How many values are written with one sync at the most.
 const GROUP: usize = 4096;
 /// A text, of a value or a name, that is longer than this is refused: no property of the
@@ -89,7 +91,7 @@ impl SpoolLimits {
         SpoolLimits {
             bytes: policy.bytes,
             age: policy.age,
-            segment_bytes: SEGMENT.min(policy.bytes / 8),
+            segment_bytes: SEGMENT_BYTES.min(policy.bytes / 8),
             drop: policy.drop,
         }
     }

@@ -1,7 +1,7 @@
 //! Readings arrive: at the pace of the messages and not of the replies, once where
 //! nothing is lost, and every value counted as delivered was accepted.
 
-mod world;
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

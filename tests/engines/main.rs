@@ -43,6 +43,7 @@ mod session;
 mod takeover;
 mod topology;
 mod turns;
+mod upstream;
 mod vectors;
 mod wires;
 mod world;

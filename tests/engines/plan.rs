@@ -65,6 +65,12 @@ line1: 19 % (9600 8E1; 11 devices, 5.0 requests a second; slowest request: holdi
   relay    bool      On
 
 besides the plan: probes, to tell stale replies apart or for a sign of life, at most 2 % of a line's time; status counts them
+
+upstream: 17 % (6.0 values and 4.2 messages a second; 25 messages a second can be sent, each of 200 values and 20 devices at the most)
+  364,320 messages a day; log-ins and keep-alives are not counted, they are few
+  the values alone are 0.2 % of what full messages carry
+  most of it: 1 device of profile relay (pump), read every 250ms, 80 %
+  the store bears an outage of 30 d at this rate (128 MiB, 7.1 bytes a value; what is older is dropped)
 "
     );
     assert_eq!(status, 0);
@@ -88,6 +94,17 @@ fn the_json_has_the_same_figures() {
     assert_eq!(line["requests"][0]["priority"], "normal");
     let points = json!([{ "id": "Voltage", "type": "int" }, { "id": "Energy", "type": "int" }]);
     assert_eq!(json["profiles"][0]["points"], points);
+    let upstream = &json["upstream"];
+    assert_eq!(upstream["values_per_second"], 6.0);
+    assert_eq!(upstream["messages_per_day"], 364_320);
+    assert_eq!(upstream["load_percent"], 16.2);
+    assert_eq!(upstream["values_percent"], 0.2);
+    assert_eq!(upstream["bound_by"], "devices");
+    let heaviest = json!({ "profile": "relay", "devices": 1, "first_device": "pump", "interval_ms": 250, "percent": 80.0 });
+    assert_eq!(upstream["heaviest"], heaviest);
+    assert_eq!(upstream["outage"]["kept_in"], "store");
+    assert_eq!(upstream["outage"]["seconds"], 30 * 86_400);
+    assert_eq!(upstream["outage"]["bounded_by_age"], true);
 }
 
 /// Also checks values that happen to be whole: the type posted is part of the point.
@@ -163,6 +180,19 @@ fn an_overloaded_line_is_shown_and_the_status_says_so_unless_it_is_allowed() {
     );
     assert_eq!(outcome(&allowed, |_| {}, false).1, 0);
     assert_eq!(outcome("gateway: 7", |_| {}, false).1, 78);
+}
+
+#[test]
+fn a_connection_that_is_asked_for_too_much_is_shown_and_the_status_says_so_unless_it_is_allowed() {
+    let slow = CONFIGURATION.replace(
+        "aliyuncs.com }",
+        "aliyuncs.com, post: { messages_per_second: 2 } }",
+    );
+    let (text, status) = outcome(&slow, |_| {}, false);
+    assert!(text.contains("\nupstream: 2"), "{text}");
+    assert_eq!(status, 1);
+    let allowed = slow.replace("second: 2 }", "second: 2, allow_overload: true }");
+    assert_eq!(outcome(&allowed, |_| {}, false).1, 0);
 }
 
 #[test]

@@ -532,6 +532,22 @@ fn values_mean_what_they_say() {
 }
 
 #[test]
+fn the_kind_of_the_instance_gives_the_limits_that_are_not_written() {
+    let limits = |case: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        copy(&root("tests/config_cases").join(case), dir.path());
+        let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
+        let cloud = loaded.spec.cloud;
+        (cloud.session.online, cloud.post.messages_per_second)
+    };
+    assert_eq!(limits("instance-too-small"), (50, 4));
+    assert_eq!(limits("instance-quota-of-its-own"), (60, 10));
+    // Without the key, and with one whose quota is not published, nothing changes.
+    assert_eq!(limits("upstream-busy"), (2000, 25));
+    assert_eq!(limits("nothing-wrong-in-the-whole-shape"), (2000, 25));
+}
+
+#[test]
 fn the_whole_shape_means_what_it_says() {
     let dir = tempfile::tempdir().unwrap();
     copy(

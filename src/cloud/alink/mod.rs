@@ -10,6 +10,7 @@
 //! | [`registration`] | the identity of the gateway, and which devices need a secret first |
 //! | [`topology`] | which devices belong to the gateway |
 //! | `publish` | how readings are sent and when they are settled |
+//! | [`upstream`] | how much of the platform's limits the configuration will take |
 //! | `history` | how stored readings are sent, what an outage has left |
 //! | [`clock`] | what time it is, for timestamps |
 //! | [`remote_config`] | which file from the platform becomes a configuration |
@@ -124,4 +125,5 @@ pub mod remote_config;
 pub(crate) mod requests;
 pub mod session;
 pub mod topology;
+pub mod upstream;
 pub mod wire;

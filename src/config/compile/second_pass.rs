@@ -11,7 +11,7 @@ use crate::config::reader::problem::{Report, SourcePosition, Wrong};
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::source::{Answers, Want};
 use crate::config::reader::tree::OriginId;
-use crate::config::sections::cloud::Platform;
+use crate::config::sections::cloud::{Platform, check_fleet};
 use crate::config::sections::port::Ports;
 use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
@@ -52,6 +52,8 @@ pub struct Compiled {
     pub control: ControlSpec,
     /// Where each port was written.
     pub ports: Vec<SourcePosition>,
+    /// Where `cloud.post:` was written, or `cloud:` if it was not.
+    pub post: SourcePosition,
 }
 
 impl SecondPass {
@@ -95,12 +97,14 @@ impl SecondPass {
             control,
         } = self;
         let commissioned = platform.commissioned;
+        check_fleet(&platform, registry.all.len(), &mut notes);
         let secret = platform.secret.resolve(answers).unwrap_or_else(|trouble| {
             secret::note(vec![trouble], &mut notes);
             Secret::new("")
         });
         let products = products_of(&products, answers, &mut notes);
         let devices = devices(registry.all, answers, &mut notes);
+        let post = notes.position(platform.post_at);
         let positions = ports.origins.iter().map(|at| notes.position(*at)).collect();
         let failed = notes.failed();
         let report = notes.report();
@@ -121,6 +125,7 @@ impl SecondPass {
             state_dir,
             control,
             ports: positions,
+            post,
         })
     }
 

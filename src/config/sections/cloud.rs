@@ -14,8 +14,8 @@ use crate::config::reader::word::{
     choice, device_name, file_name, host, name, product_key, time, whole,
 };
 use crate::spec::{
-    PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, StorePolicy, Subscriptions,
-    Transport,
+    InstanceKind, PostPolicy, Registration, RemotePolicy, SessionLimits, SignMethod, StorePolicy,
+    Subscriptions, Transport,
 };
 
 /// The word that the package writes where the operator has to fill in a value. A gateway whose
@@ -39,8 +39,12 @@ pub(crate) struct Platform {
     pub(crate) connect_timeout: Duration,
     pub(crate) sign_method: SignMethod,
     pub(crate) subscriptions: Subscriptions,
+    /// The kind of the instance, and where it was written.
+    pub(crate) instance: Option<(InstanceKind, OriginId)>,
     pub(crate) session: SessionLimits,
     pub(crate) post: PostPolicy,
+    /// Where `post:` was written, or `cloud:` if it was not.
+    pub(crate) post_at: OriginId,
     pub(crate) store: StorePolicy,
     pub(crate) remote: RemotePolicy,
 }
@@ -58,8 +62,9 @@ const GATEWAY: [&str; 10] = [
     "instance_id",
 ];
 
-const CLOUD: [&str; 9] = [
+const CLOUD: [&str; 10] = [
     "url",
+    "instance",
     "ca_file",
     "keepalive",
     "sign_method",
@@ -126,6 +131,8 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
         }
         Transport::Plain
     };
+    let instance = cloud.read("instance", choice(&INSTANCES), notes);
+    let quota = instance.map(InstanceKind::quota);
     Platform {
         commissioned,
         product_key: identity.product_key,
@@ -146,8 +153,10 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
         subscriptions: cloud
             .read("subscriptions", choice(&SUBSCRIPTIONS), notes)
             .unwrap_or(Subscriptions::Platform),
-        session: limits::session(&cloud, notes),
-        post: limits::post(&cloud, notes),
+        instance: instance.map(|kind| (kind, cloud.at("instance"))),
+        session: limits::session(&cloud, quota, notes),
+        post: limits::post(&cloud, quota, notes),
+        post_at: cloud.at("post"),
         store: limits::store(&cloud, notes),
         remote: remote::read(root, notes),
     }
@@ -408,6 +417,40 @@ const SUBSCRIPTIONS: [(&str, Subscriptions); 2] = [
     ("platform", Subscriptions::Platform),
     ("broker", Subscriptions::Broker),
 ];
+
+const INSTANCES: [(&str, InstanceKind); 3] = [
+    ("standard", InstanceKind::Standard),
+    ("public", InstanceKind::Public),
+    ("legacy-public", InstanceKind::LegacyPublic),
+];
+
+/// Warns of a fleet that is larger than the instance's quota of devices online at once.
+pub(crate) fn check_fleet(platform: &Platform, devices: usize, notes: &mut Notes) {
+    let Some((kind, at)) = platform.instance else {
+        return;
+    };
+    let Some(most) = kind.quota().online else {
+        return;
+    };
+    let online = platform.session.online;
+    // A number of the operator's own counts the gateway's devices alone.
+    let (gateway, itself) = match online == most {
+        true => (1, " and the gateway itself"),
+        false => (0, ""),
+    };
+    if devices + gateway > online {
+        notes.warning(
+            at,
+            format!("{devices} devices{itself}"),
+            Wrong::wanted(format!(
+                "at most {online} online at once, the quota of the instance"
+            ))
+            .hint(
+                "the others are offline until one of those leaves; a bought instance (instance: standard) has the quota that was bought",
+            ),
+        );
+    }
+}
 
 #[cfg(test)]
 mod tests {

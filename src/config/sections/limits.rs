@@ -6,7 +6,9 @@ use std::time::Duration;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{bytes, choice, show_time, time, whole};
-use crate::spec::{DropPolicy, Durability, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy};
+use crate::spec::{
+    DropPolicy, Durability, InstanceQuota, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy,
+};
 
 const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -50,8 +52,13 @@ const TOPOLOGY: [(&str, TopologyPolicy); 3] = [
     ("leave", TopologyPolicy::Leave),
 ];
 
-/// Reads `session:`.
-pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
+/// Reads `session:`. What it leaves out is the instance's quota, where there is one, or the
+/// default.
+pub(crate) fn session(
+    cloud: &Section<'_>,
+    quota: Option<InstanceQuota>,
+    notes: &mut Notes,
+) -> SessionLimits {
     let keys = [
         "batch",
         "online",
@@ -81,6 +88,7 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
             .unwrap_or(d.batch),
         online: s
             .read("online", limit(2000, SESSIONS, 1), notes)
+            .or(quota.and_then(|q| q.online))
             .unwrap_or(d.online),
         linger: read_time("linger", Duration::ZERO, secs(10), d.linger, notes),
         reply_timeout: read_time("reply_timeout", secs(1), secs(120), d.reply_timeout, notes),
@@ -128,8 +136,12 @@ pub(crate) fn session(cloud: &Section<'_>, notes: &mut Notes) -> SessionLimits {
     limits
 }
 
-/// Reads `post:`.
-pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
+/// Reads `post:`, likewise.
+pub(crate) fn post(
+    cloud: &Section<'_>,
+    quota: Option<InstanceQuota>,
+    notes: &mut Notes,
+) -> PostPolicy {
     let keys = [
         "messages_per_second",
         "pack_devices",
@@ -139,6 +151,7 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
         "reply_timeout",
         "in_flight",
         "queue",
+        "allow_overload",
     ];
     let s = cloud.section("post", &keys, notes);
     let d = PostPolicy::default();
@@ -153,6 +166,7 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
                 ),
                 notes,
             )
+            .or(quota.map(|q| q.messages_per_second))
             .unwrap_or(d.messages_per_second),
         pack_devices: s
             .read(
@@ -183,6 +197,13 @@ pub(crate) fn post(cloud: &Section<'_>, notes: &mut Notes) -> PostPolicy {
         queue: s
             .read("queue", whole(1..=MOST_WAITING), notes)
             .unwrap_or(d.queue),
+        allow_overload: s
+            .read(
+                "allow_overload",
+                choice(&[("true", true), ("false", false)]),
+                notes,
+            )
+            .unwrap_or(d.allow_overload),
     }
 }
 

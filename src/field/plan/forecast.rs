@@ -42,8 +42,8 @@ pub struct RequestForecast {
     pub profile: String,
     /// What is asked for.
     pub address: BlockAddress,
-    /// How many points it carries.
-    pub points: usize,
+    /// The points that it carries, as indices into the profile's points.
+    pub points: Vec<u16>,
     /// How many of the entries no point covers; they are cheaper read than left out.
     pub filler: u16,
     /// How often each device is asked.
@@ -189,13 +189,13 @@ fn line_forecast(
         let of = |block: ReadBlock| RequestForecast {
             devices: devices.clone(),
             profile: profile.name.clone(),
-            points: block.points.len(),
             filler: block.filler(&profile),
             interval: block.interval,
             priority: block.priority,
             time: cost.of_block(&block.address),
             reply: cost.of_reply_to(&block.address),
             address: block.address,
+            points: block.points,
         };
         requests.extend(plan(&profile, &limits).into_iter().map(of));
     }

@@ -9,12 +9,14 @@ mod line_load;
 mod names;
 mod reading;
 mod remote_ports;
+mod upstream_load;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use self::limits::LimitsOf;
 use self::reading::Reading;
@@ -24,6 +26,9 @@ use crate::cloud::remote_config::Content;
 use crate::config::{
     Answers, Compiled, FirstPass, PREFIX, Problem, Report, Severity, Source, SourcePosition, Want,
 };
+use crate::field::plan::forecast::forecast;
+use crate::field::plan::holes::Holes;
+use crate::hub::upstream::Upstream;
 use crate::io::files::service_account::Account;
 use crate::io::log;
 use crate::io::store::remote_config;
@@ -54,6 +59,8 @@ pub struct Loaded {
     pub control: ControlSpec,
     /// The platform's file that is a part of the configuration.
     pub remote: Option<PathBuf>,
+    /// What will be sent to the platform; `None` if the load was not judged.
+    pub upstream: Option<Upstream>,
 }
 
 /// A file of the platform that has been in force and does not go together with the gateway's
@@ -64,6 +71,14 @@ pub struct RemoteMismatch {
     pub file: PathBuf,
     /// What is wrong with both together.
     pub report: Report,
+}
+
+/// Where the configuration says what is judged once all of it is known.
+struct Positions {
+    /// Each port.
+    ports: Vec<SourcePosition>,
+    /// `cloud.post:`, or `cloud:`.
+    post: SourcePosition,
 }
 
 /// The environment of the configuration, which may change its meaning.
@@ -255,8 +270,7 @@ fn told(loaded: Result<Loaded, Report>, context: &LoadContext) -> Result<Loaded,
     Err(told.with([problem]))
 }
 
-/// Loads the configuration in this context for a look at it: the load of its lines is not
-/// judged.
+/// Loads the configuration in this context for a look at it: no load is judged.
 ///
 /// # Errors
 /// All errors and warnings, if there is another error.
@@ -284,8 +298,8 @@ fn log_filter_problem(context: &LoadContext) -> Option<Problem> {
     })
 }
 
-/// Loads the configuration, unless its lines have to carry more than they can, or it needs more
-/// than its unit may have.
+/// Loads the configuration, unless its lines or its connection have to carry more than they can,
+/// or it needs more than its unit may have.
 fn load_fitting(
     path: &Path,
     context: &LoadContext,
@@ -293,15 +307,24 @@ fn load_fitting(
 ) -> Result<Loaded, Report> {
     let (mut loaded, positions) = load_files(path, context, remote_file)?;
     if let Some(by_id) = &context.by_id {
-        let renamed = names::check(&loaded.spec, &positions, by_id);
+        let renamed = names::check(&loaded.spec, &positions.ports, by_id);
         loaded.warnings = loaded.warnings.with(renamed);
     }
     if let Some(limits) = context.limits.find(&unit_of(path)) {
-        let beyond = limits::check(&loaded.spec, &positions, &limits);
+        let beyond = limits::check(&loaded.spec, &positions.ports, &limits);
         loaded.warnings = loaded.warnings.with(beyond);
     }
-    loaded.warnings = line_load::check(&loaded.spec, &positions, loaded.warnings)?;
-    Ok(loaded)
+    // Without the learned holes: the configuration alone decides whether it is right.
+    let lines = forecast(&loaded.spec, |_| Holes::new());
+    let upstream = Upstream::of(&Arc::new(loaded.spec.clone()), &lines);
+    let loads = line_load::problems(&loaded.spec, &lines, &positions.ports).into_iter();
+    let loads = loads.chain(upstream_load::problem(&upstream, &positions.post));
+    loaded.warnings = loaded.warnings.with(loads);
+    loaded.upstream = Some(upstream);
+    match loaded.warnings.errors() {
+        0 => Ok(loaded),
+        _ => Err(loaded.warnings),
+    }
 }
 
 /// Returns the instance of `alink-gateway@.service` that is given this file: its configuration
@@ -352,7 +375,7 @@ fn load_files(
     path: &Path,
     context: &LoadContext,
     remote_file: &RemoteFile<'_>,
-) -> Result<(Loaded, Vec<SourcePosition>), Report> {
+) -> Result<(Loaded, Positions), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
     let sources = sources(path, context, &mut reading);
@@ -383,6 +406,7 @@ fn load_files(
         state_dir: _,
         control,
         ports,
+        post,
     } = outline.compile(&answers)?;
     if let Some(unseen) = unseen {
         warnings = warnings.with([unseen]);
@@ -407,8 +431,9 @@ fn load_files(
         }),
         state_dir,
         control,
+        upstream: None,
     };
-    Ok((loaded, ports))
+    Ok((loaded, Positions { ports, post }))
 }
 
 fn unseen_by_hand(source: &Source) -> Problem {

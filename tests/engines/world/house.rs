@@ -132,9 +132,19 @@ impl House {
         seed: u64,
         shape: impl FnOnce(&mut PlatformSpec),
     ) -> House {
-        let mut rng = Rng::new(seed);
         let mut spec = spec(size);
         spec.cloud.session = session;
+        House::of(ours, spec, seed, shape)
+    }
+
+    /// Does the same for this installation, whose ports are serial lines.
+    pub(crate) fn of(
+        ours: Clock,
+        spec: Spec,
+        seed: u64,
+        shape: impl FnOnce(&mut PlatformSpec),
+    ) -> House {
+        let mut rng = Rng::new(seed);
         let spec = Arc::new(spec);
         let clock = Clock::starting_at(DAWN);
         let mut platform_spec = PlatformSpec::knowing(&spec);
@@ -147,10 +157,14 @@ impl House {
         let (link, link_ends) = link::pair(link::channel::CAPACITY, end.clone());
         let mut tasks = Vec::new();
         let mut wires = Vec::new();
-        for (id, _) in spec.ports() {
+        for (id, port) in spec.ports() {
+            let baud = match &port.line {
+                LineSpec::Serial(serial) => serial.baud,
+                LineSpec::Tcp(_) => 9600,
+            };
             let pace = Pace {
                 group: 16,
-                ..Pace::standard(9600)
+                ..Pace::standard(baud)
             };
             let mut line = Line::new(pace, rng.fork());
             for (device, d) in spec.devices_on(id) {

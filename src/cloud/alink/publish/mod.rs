@@ -528,6 +528,11 @@ impl PublishQueue {
         Some(id)
     }
 
+    /// Returns the only device in a batch, if there is only one.
+    pub(crate) fn alone(&self, id: BatchId) -> Option<DeviceId> {
+        self.batches.get(id).and_then(Batch::alone)
+    }
+
     /// Takes note that a batch is on its way. `hint` is how long replies to other requests
     /// take at most.
     pub(crate) fn sent(

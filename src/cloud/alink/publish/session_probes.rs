@@ -27,6 +27,12 @@ const SPEECHLESS: Duration = Duration::from_secs(2);
 /// time, unless a reply to the device came since: the silence may have another cause.
 const ONCE_IN: Duration = Duration::from_secs(600);
 
+/// Returns how many devices a second prove their sessions while none is in doubt.
+pub(crate) fn usual_rate(devices: usize, per_second: u32) -> f64 {
+    let by_turns = devices as f64 / CYCLE.as_secs_f64();
+    by_turns.min(f64::from(per_second.max(1)) / f64::from(SHARE))
+}
+
 /// How many posts on a device's own topic stayed unanswered in a row.
 #[derive(Clone, Copy, Debug)]
 struct Silence {

@@ -2,31 +2,21 @@
 //! the configuration's text. `check`, a start, a reload and `plan` say the same because all of
 //! them use this module.
 
-use crate::config::{Problem, Report, Severity, SourcePosition};
-use crate::field::plan::forecast::{BUSY, FULL, LineForecast, forecast, percent};
-use crate::field::plan::holes::Holes;
+use crate::config::{Problem, Severity, SourcePosition};
+use crate::field::plan::forecast::{BUSY, FULL, LineForecast, percent};
 use crate::spec::{LineSpec, PortSpec, Spec};
 
-/// Returns `warnings` and the problems with the load of lines.
-///
-/// # Errors
-/// All of them, if a line cannot carry its requests.
-pub(super) fn check(
+/// Returns the problems with the load of lines.
+pub(super) fn problems(
     spec: &Spec,
+    lines: &[LineForecast],
     positions: &[SourcePosition],
-    warnings: Report,
-) -> Result<Report, Report> {
-    // Without the learned holes: the configuration alone decides whether it is right.
-    let lines = forecast(spec, |_| Holes::new());
+) -> Vec<Problem> {
     let loads = lines.iter().filter_map(|line| {
         let (port, position) = (spec.port(line.port)?, positions.get(line.port.index())?);
         problem(line, port, position)
     });
-    let report = warnings.with(loads);
-    match report.errors() {
-        0 => Ok(report),
-        _ => Err(report),
-    }
+    loads.collect()
 }
 
 fn problem(line: &LineForecast, port: &PortSpec, position: &SourcePosition) -> Option<Problem> {

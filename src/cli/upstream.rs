@@ -1,0 +1,137 @@
+//! What will be sent to the platform, in words and for programs.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::words::span;
+use crate::base::text::grouped;
+use crate::cloud::upstream::{Bound, Heaviest};
+use crate::field::plan::forecast::percent;
+use crate::hub::upstream::{Keeper, OutageForecast, Upstream};
+use crate::spec::Spec;
+
+/// Returns the lines of `check`; nothing if nothing is sent.
+pub(super) fn brief(upstream: &Upstream) -> String {
+    let Some(outage) = upstream.outage() else {
+        return String::new();
+    };
+    let sent = upstream.sent();
+    format!(
+        "upstream: {}, {} messages a day\n{}\n",
+        sent.summary(),
+        grouped(sent.messages_per_day()),
+        borne(outage)
+    )
+}
+
+/// Returns the last lines of `plan`, below an empty one; nothing if nothing is sent.
+pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
+    let Some(outage) = upstream.outage() else {
+        return String::new();
+    };
+    let sent = upstream.sent();
+    let mut text = format!("\nupstream: {}\n", sent.summary());
+    let _ = writeln!(
+        text,
+        "  {} messages a day; log-ins and keep-alives are not counted, they are few",
+        grouped(sent.messages_per_day())
+    );
+    let _ = writeln!(
+        text,
+        "  the values alone are {} of what full messages carry",
+        percent(sent.values_load())
+    );
+    if let Some(most) = sent.heaviest() {
+        let _ = writeln!(text, "  most of it: {}", heaviest(spec, most));
+    }
+    let _ = writeln!(text, "  {}", borne(outage));
+    text
+}
+
+/// Writes which devices take most: `30 devices of profile meter (hall-001 and 29 more), most of
+/// their values every 5s, 92 %`.
+fn heaviest(spec: &Spec, most: &Heaviest) -> String {
+    let first = spec.device(most.first).map_or("", |d| &d.name);
+    let devices = match most.devices {
+        1 => format!("1 device of profile {} ({first})", most.profile),
+        n => format!(
+            "{n} devices of profile {} ({first} and {} more)",
+            most.profile,
+            n - 1
+        ),
+    };
+    format!(
+        "{devices}, read every {:?}, {}",
+        most.interval,
+        percent(most.share)
+    )
+}
+
+/// Writes how long an outage is borne: `the store bears an outage of 23 h at this rate (128
+/// MiB, 16.1 bytes a value)`.
+fn borne(outage: &OutageForecast) -> String {
+    let millis = u64::try_from(outage.lasts().as_millis()).unwrap_or(u64::MAX);
+    let lasts = span(millis);
+    match outage.keeper() {
+        Keeper::Store {
+            bytes, value_bytes, ..
+        } => {
+            let size = format!("{} MiB, {value_bytes:.1} bytes a value", bytes >> 20);
+            let by = match outage.is_bounded_by_age() {
+                true => "; what is older is dropped",
+                false => "",
+            };
+            format!("the store bears an outage of {lasts} at this rate ({size}{by})")
+        }
+        Keeper::Memory => format!(
+            "without a store, memory bears an outage of {lasts} at this rate ({} values)",
+            grouped(outage.room())
+        ),
+    }
+}
+
+/// Returns the section of `plan --json`.
+pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
+    let sent = upstream.sent();
+    let most = sent.heaviest().map(|most| {
+        json!({
+            "profile": most.profile,
+            "devices": most.devices,
+            "first_device": spec.device(most.first).map(|d| d.name.as_str()),
+            "interval_ms": most.interval.as_millis() as u64,
+            "percent": most.share as f64 / 10.0,
+        })
+    });
+    let outage = upstream.outage().map(|outage| {
+        let value_bytes = match outage.keeper() {
+            Keeper::Store { value_bytes, .. } => Some(value_bytes),
+            Keeper::Memory => None,
+        };
+        json!({
+            "kept_in": match outage.keeper() {
+                Keeper::Store { .. } => "store",
+                Keeper::Memory => "memory",
+            },
+            "seconds": outage.lasts().as_secs(),
+            "values": outage.room(),
+            "bytes_per_value": value_bytes,
+            "bounded_by_age": outage.is_bounded_by_age(),
+        })
+    });
+    json!({
+        "load_percent": sent.load() as f64 / 10.0,
+        "values_percent": sent.values_load() as f64 / 10.0,
+        "values_per_second": sent.values_per_second(),
+        "messages_per_second": sent.messages_per_second(),
+        "messages_per_day": sent.messages_per_day(),
+        "most_messages_per_second": sent.limits().messages_per_second,
+        "bound_by": match sent.bound() {
+            Bound::Values => "values",
+            Bound::Devices => "devices",
+            Bound::Bytes => "bytes",
+        },
+        "heaviest": most,
+        "outage": outage,
+    })
+}

@@ -1,0 +1,67 @@
+//! Checks whether the configured values can be sent: applies the forecast of the upstream to
+//! the configuration's text, as [`super::line_load`] does for the lines.
+
+use crate::base::text::grouped;
+use crate::cloud::upstream::{BUSY, Bound, FULL, Heaviest, UpstreamForecast};
+use crate::config::{Problem, Severity, SourcePosition};
+use crate::field::plan::forecast::percent;
+use crate::hub::upstream::Upstream;
+
+/// Returns the problem with the load of the upstream, if there is one.
+pub(super) fn problem(upstream: &Upstream, position: &SourcePosition) -> Option<Problem> {
+    let sent = upstream.sent();
+    let load = sent.load();
+    let (full, allowed) = (load > FULL, sent.limits().allow_overload);
+    if load <= BUSY {
+        return None;
+    }
+    let severity = match full && !allowed {
+        true => Severity::Error,
+        false => Severity::Warning,
+    };
+    let wanted = match (full, allowed) {
+        (true, false) => "at most 100 %, or allow_overload: true in cloud.post".to_owned(),
+        (true, true) => "at most 100 %: values will be dropped".to_owned(),
+        (false, _) => format!(
+            "at most {}, to leave room for what an outage has left",
+            percent(BUSY)
+        ),
+    };
+    let most = sent.heaviest().map_or(String::new(), most_of_it);
+    Some(Problem {
+        severity,
+        file: position.file.clone(),
+        line: position.line,
+        column: position.column,
+        path: position.path.clone(),
+        said: format!("a load of {} on the connection", sent.summary()),
+        wanted,
+        hint: Some(format!(
+            "{most}{}; alink-gateway plan shows the forecast",
+            remedy(sent)
+        )),
+    })
+}
+
+fn most_of_it(most: &Heaviest) -> String {
+    let devices = match most.devices {
+        1 => "1 device".to_owned(),
+        n => format!("{} devices", grouped(n as u64)),
+    };
+    let (share, profile) = (percent(most.share), &most.profile);
+    let every = most.interval;
+    format!("{share} of it is {devices} of profile {profile}, read every {every:?}; ")
+}
+
+/// Says what makes the load less.
+fn remedy(sent: &UpstreamForecast) -> &'static str {
+    match sent.bound() {
+        Bound::Values => {
+            "longer intervals, fewer points or report: on-change with a deadband for points that change little help"
+        }
+        Bound::Devices => {
+            "a message has one value of each point and few devices: longer intervals or report: on-change with a deadband for points that change little help"
+        }
+        Bound::Bytes => "a greater message_bytes, longer intervals or fewer points help",
+    }
+}
