@@ -190,8 +190,10 @@ impl Cloud {
             return true;
         }
         if due(self.spill_due()) {
-            let before = self.spill.before(mono, self.memory(), &self.spec);
-            let waiting = self.posts.take_oldest(mono, before, spill::GROUP);
+            let memory = self.memory();
+            let before = self.spill.before(mono, memory, &self.spec);
+            let in_order = !memory.is_nearly_full(&self.spec);
+            let waiting = self.posts.take_oldest(mono, before, spill::GROUP, in_order);
             let undated = self.timestamps.take_oldest(before, spill::GROUP);
             let (stored, gone) = self.spill.hand_over(mono, waiting, undated, &self.spec);
             self.outbox.count().dropped_unknown += gone as u64;

@@ -98,6 +98,12 @@ impl Memory {
         self.readings > spec.cloud.post.queue / 2
     }
 
+    /// Whether so much of the room is used up that readings go to the store at once, and in
+    /// whatever order they are to be had.
+    pub(crate) fn is_nearly_full(&self, spec: &Spec) -> bool {
+        self.readings > spec.cloud.post.queue / 4 * 3
+    }
+
     /// How long a reading waits.
     fn patience(&self, spec: &Spec) -> Duration {
         let live = spec.cloud.post.linger + LIVE_FOR;
@@ -211,7 +217,7 @@ impl Spill {
         }
         let waiting = memory.oldest.map(|oldest| {
             let at = oldest + memory.patience(spec);
-            match memory.is_half_full(spec) {
+            match memory.is_nearly_full(spec) {
                 true => at,
                 false => at.max(self.gather_until),
             }

@@ -331,21 +331,21 @@ impl PublishQueue {
 
     /// Takes out up to `most` of the oldest readings that were read before this time, for
     /// the store; returns those that are not in it. Batches that wait to be sent again are
-    /// taken apart for it.
+    /// taken apart for it. With `in_order`, what is newer than a reading of its device in
+    /// another batch stays until that is taken apart.
     pub(crate) fn take_oldest(
         &mut self,
         now: Mono,
         before: Mono,
         most: usize,
+        in_order: bool,
     ) -> Vec<(Seq, Reading)> {
         for id in self.batches.idle() {
             if self.batches.get(id).is_some_and(|b| b.since() <= before) {
                 self.unpack(now, id);
             }
         }
-        // What is in a batch and older is stored first, unless all is to go to the store.
-        let wait = before < now;
-        let older = wait.then(|| self.batches.oldest_numbers());
+        let older = in_order.then(|| self.batches.oldest_numbers());
         let older = older.unwrap_or_default();
         let mut taken = self.waiting.take_oldest(now, before, most, &older);
         taken.retain(|(seq, _)| !self.stored.release(*seq));
