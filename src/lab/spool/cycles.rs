@@ -20,8 +20,12 @@ const SETTLING: Duration = Duration::from_secs(90);
 const REPLY: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_millis(100);
 const SYNC: Duration = Duration::from_millis(500);
+/// A reply is waited for longer where replies have been slow.
+const SLOW_REPLY: Duration = Duration::from_secs(2);
 /// How much longer than the linger a value waits to be delivered live.
 const LIVE: Duration = Duration::from_secs(5);
+/// How long it takes until half of the small memory is used up: 1,250 values, 500 a second.
+const HALF: Duration = Duration::from_millis(2_500);
 /// A disk that is slow, and a busy machine.
 const MARGIN: Duration = Duration::from_millis(700);
 
@@ -49,7 +53,7 @@ pub(super) struct Cycles {
 /// How soon values are on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keeps {
-    /// As soon as half of a small memory is used up, which takes half a second.
+    /// In an outage as soon as half of a small memory is used up.
     HalfFull,
     /// After they have waited for the platform.
     Waited,
@@ -64,7 +68,7 @@ impl Keeps {
         let post = format!("linger: {linger}ms, reply_timeout: {reply}ms");
         let store = format!("spill_after: 1s, sync_every: {sync}ms");
         let (interval, post, store) = match self {
-            Keeps::HalfFull => ("100ms", format!("{post}, queue: 500"), store),
+            Keeps::HalfFull => ("100ms", format!("{post}, queue: 2500"), store),
             Keeps::Waited => ("500ms", post, store),
             Keeps::Always => ("200ms", post, format!("{store}, durable: always")),
         };
@@ -78,15 +82,14 @@ impl Keeps {
     }
 
     /// Returns how long before a kill a value may have been read and be gone. A value that
-    /// was sent waits for its reply before it goes to the disk.
-    pub(super) const fn window(self) -> Duration {
+    /// was sent waits for its reply before it goes to the disk; in an outage nothing is sent.
+    pub(super) const fn window(self, in_outage: bool) -> Duration {
+        let disk = LINGER.saturating_add(SYNC).saturating_add(MARGIN);
         match self {
-            // Half of 500 values at 500 a second.
-            Keeps::HalfFull => Duration::from_millis(500 + 100 + 1_000).saturating_add(MARGIN),
-            Keeps::Waited => {
-                let live = LIVE.saturating_add(LINGER).saturating_add(LINGER);
-                let disk = REPLY.saturating_add(SYNC).saturating_add(MARGIN);
-                live.saturating_add(disk)
+            Keeps::HalfFull if in_outage => HALF.saturating_add(disk),
+            Keeps::HalfFull | Keeps::Waited => {
+                let sent = LIVE.saturating_add(LINGER).saturating_add(SLOW_REPLY);
+                sent.saturating_add(disk)
             }
             Keeps::Always => SYNC.saturating_add(JOURNEY).saturating_add(MARGIN),
         }
@@ -96,8 +99,8 @@ impl Keeps {
     /// values of this life must come to be safe.
     const fn lives(self) -> [RangeInclusive<u64>; 2] {
         match self {
-            Keeps::HalfFull => [300..=2_000, 3_000..=6_000],
-            Keeps::Waited => [500..=8_000, 9_000..=15_000],
+            Keeps::HalfFull => [300..=2_000, 4_500..=9_000],
+            Keeps::Waited => [500..=8_000, 9_500..=15_000],
             Keeps::Always => [300..=2_000, 2_500..=5_000],
         }
     }
@@ -110,8 +113,7 @@ impl Cycles {
             By::PowerCut => On::Ext4,
             By::Kill | By::Stop => On::Disk,
         };
-        let window = self.keeps.window();
-        let mut site = Site::set(self.name, self.keeps.shape(), on, window, run).await?;
+        let mut site = Site::set(self.name, self.keeps.shape(), on, run).await?;
         if let Some(mistake) = site.check().await? {
             let is_unknown = mistake.contains("cloud.store.durable");
             let kind = match is_unknown {
@@ -127,7 +129,8 @@ impl Cycles {
                 continue;
             }
             site.start()?;
-            trouble(&mut site).await?;
+            let in_outage = trouble(&mut site).await?;
+            let window = self.keeps.window(in_outage);
             let [short, long] = self.keeps.lives();
             let span = if life % 5 == 4 { long } else { short };
             let span = Duration::from_millis(between(site.rng(), &span));
@@ -139,10 +142,10 @@ impl Cycles {
             }
             site.live(span / 2).await?;
             match self.by {
-                By::Kill => site.kill().await?,
+                By::Kill => site.kill(window).await?,
                 By::Stop => site.stop().await?,
                 By::PowerCut => {
-                    site.kill().await?;
+                    site.kill(window).await?;
                     site.cut_power().await?;
                 }
             }
@@ -173,7 +176,7 @@ async fn sent_is_stored(site: &mut Site) -> io::Result<u64> {
     let since = site.now().mono;
     let span = between(site.rng(), &(500..=2_500));
     site.live(Duration::from_millis(span)).await?;
-    site.kill().await?;
+    site.kill(Keeps::Always.window(false)).await?;
     site.count_unstored(since)
 }
 
@@ -181,14 +184,18 @@ fn between(rng: &mut Rng, span: &RangeInclusive<u64>) -> u64 {
     span.start() + rng.below(span.end() - span.start() + 1)
 }
 
-/// Lets the platform do wrong for the life that begins, or do well.
-async fn trouble(site: &mut Site) -> io::Result<()> {
+/// Lets the platform do wrong for the life that begins, or do well; returns whether it does
+/// nothing at all.
+async fn trouble(site: &mut Site) -> io::Result<bool> {
     site.heal().await?;
     let during = Duration::from_secs(3);
     let what = RequestKind::Post;
     match site.rng().below(10) {
         0..4 => {}
-        4..6 => site.outage(false).await?,
+        4..6 => {
+            site.outage(false).await?;
+            return Ok(true);
+        }
         6 => site.fault(Fault::LoseReplies { permille: 300 }).await?,
         7 => site.fault(Fault::LoseRequests { permille: 300 }).await?,
         8 => {
@@ -200,5 +207,5 @@ async fn trouble(site: &mut Site) -> io::Result<()> {
             site.fault(Fault::AnswerNext { what, code, times }).await?;
         }
     }
-    Ok(())
+    Ok(false)
 }

@@ -35,7 +35,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
         post: "reply_timeout: 3s".to_owned(),
     };
     let secs = Duration::from_secs;
-    let mut site = Site::set("full disk", shape, On::Tmpfs(BYTES), secs(0), run).await?;
+    let mut site = Site::set("full disk", shape, On::Tmpfs(BYTES), run).await?;
     let filler = site.state().join("filler");
     site.start()?;
     site.live(secs(5)).await?;

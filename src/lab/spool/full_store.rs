@@ -50,7 +50,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullStore> {
         store: "size: 256MiB".to_owned(),
         post: "linger: 500ms".to_owned(),
     };
-    let mut site = Site::set("full store", shape, On::Disk, Duration::ZERO, run).await?;
+    let mut site = Site::set("full store", shape, On::Disk, run).await?;
     let now = site.now().wall;
     let filling = Filling {
         values: u64::MAX,

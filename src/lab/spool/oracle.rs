@@ -36,8 +36,9 @@ struct Given {
 /// How a life of the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// SIGKILL, or a power cut: at this time.
-    Killed(Wall),
+    /// SIGKILL, or a power cut: at this time. A value that was read so long before may be
+    /// gone.
+    Killed(Wall, Duration),
     /// SIGTERM at the first time; the daemon had ended at the second.
     Stopped(Wall, Wall),
 }
@@ -72,8 +73,8 @@ pub(super) struct Oracle {
     /// The values that were not accepted, by time.
     pending: BTreeSet<(Wall, Key)>,
     ends: Vec<End>,
-    /// How long before a kill a value may have been read and be gone.
-    window: Duration,
+    /// When the devices got their power back.
+    powered: Vec<Wall>,
     /// By device: the time of the newest value that came as history for the first time in
     /// this life of the daemon.
     newest: BTreeMap<u16, Wall>,
@@ -83,12 +84,12 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) const fn new(window: Duration) -> Self {
+    pub(super) const fn new() -> Self {
         Oracle {
             values: BTreeMap::new(),
             pending: BTreeSet::new(),
             ends: Vec::new(),
-            window,
+            powered: Vec::new(),
             newest: BTreeMap::new(),
             live: Vec::new(),
             counts: Counts {
@@ -201,16 +202,24 @@ impl Oracle {
         self.newest.clear();
     }
 
+    /// Takes note that the devices have their power back. The first answers of a device that
+    /// was silent need not be believed.
+    pub(super) fn powered(&mut self, at: Wall) {
+        self.powered.push(at);
+    }
+
     fn is_excused(&self, at: Wall) -> bool {
         let before = |end: Wall, by: Duration| {
             let by = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
             Wall::from_millis(end.as_millis().saturating_sub(by))
         };
         let after = |end: Wall| Wall::from_millis(end.as_millis() + 1_000);
-        self.ends.iter().any(|end| match *end {
-            End::Killed(end) => at >= before(end, self.window) && at <= after(end),
+        let first_answers = |from: &Wall| at >= *from && at <= after(after(*from));
+        let is_end = |end: &End| match *end {
+            End::Killed(end, window) => at >= before(end, window) && at <= after(end),
             End::Stopped(asked, ended) => at >= before(asked, JOURNEY) && at <= after(ended),
-        })
+        };
+        self.ends.iter().any(is_end) || self.powered.iter().any(first_answers)
     }
 
     /// Returns how many values of this time or earlier were not accepted although they
@@ -229,7 +238,7 @@ impl Oracle {
         let missed: Vec<(Wall, Key)> = self.missed(until).copied().collect();
         for (at, (point, value)) in missed.iter().take(TOLD / 2) {
             let next = self.ends.iter().find(|end| match end {
-                End::Killed(end) | End::Stopped(end, _) => end >= at,
+                End::Killed(end, _) | End::Stopped(end, _) => end >= at,
             });
             self.findings.push(format!(
                 "lost: m{:04} P{} = {value}, given at {}; the life ended: {next:?}",
@@ -328,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_value_that_no_unit_gave_or_at_another_time_is_invented() {
-        let mut oracle = Oracle::new(WINDOW);
+        let mut oracle = Oracle::new();
         oracle.given(POINT, 7, at(0));
         for (wrong, count) in [
             (said(8, 0, false), 1),
@@ -357,11 +366,11 @@ mod tests {
 
     #[test]
     fn what_was_read_shortly_before_a_kill_may_be_gone_and_nothing_else() {
-        let mut oracle = Oracle::new(WINDOW);
+        let mut oracle = Oracle::new();
         for (value, ms) in [(1, 0), (2, 2_500), (3, 9_000)] {
             oracle.given(POINT, value, at(ms));
         }
-        oracle.ended(End::Killed(at(4_000).wall));
+        oracle.ended(End::Killed(at(4_000).wall, WINDOW));
         assert_eq!(oracle.missing(at(5_000).wall), 1);
         assert_eq!(oracle.missing(at(10_000).wall), 2);
         oracle.accepted(&plant(), &said(1, 0, true));
@@ -375,7 +384,7 @@ mod tests {
 
     #[test]
     fn at_a_stop_nothing_may_be_gone_that_had_been_read() {
-        let mut oracle = Oracle::new(WINDOW);
+        let mut oracle = Oracle::new();
         oracle.given(POINT, 1, at(3_000));
         oracle.given(POINT, 2, at(3_900));
         oracle.ended(End::Stopped(at(4_000).wall, at(4_500).wall));
@@ -384,7 +393,7 @@ mod tests {
 
     #[test]
     fn history_comes_in_order_within_a_life() {
-        let mut oracle = Oracle::new(WINDOW);
+        let mut oracle = Oracle::new();
         for value in 0..4_u32 {
             oracle.given(POINT, value, at(i64::from(value) * 1_000));
         }
@@ -395,7 +404,7 @@ mod tests {
         assert_eq!(oracle.counts.out_of_order, 0);
         oracle.accepted(&plant(), &said(1, 1_000, true));
         assert_eq!(oracle.counts.out_of_order, 1);
-        oracle.ended(End::Killed(at(9_000).wall));
+        oracle.ended(End::Killed(at(9_000).wall, WINDOW));
         oracle.accepted(&plant(), &said(0, 0, true));
         assert_eq!(oracle.counts.out_of_order, 1);
     }

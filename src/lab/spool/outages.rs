@@ -31,7 +31,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Outages> {
         post: "reply_timeout: 3s".to_owned(),
     };
     let secs = Duration::from_secs;
-    let mut site = Site::set("outages", shape, On::Disk, secs(0), run).await?;
+    let mut site = Site::set("outages", shape, On::Disk, run).await?;
     site.start()?;
     site.live(secs(8)).await?;
     site.outage(false).await?;

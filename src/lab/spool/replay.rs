@@ -45,7 +45,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
         store: "enabled: true".to_owned(),
         post: "linger: 500ms".to_owned(),
     };
-    let mut site = Site::set("replay", shape, On::Disk, Duration::ZERO, run).await?;
+    let mut site = Site::set("replay", shape, On::Disk, run).await?;
     let before = site.now().wall;
     let filling = Filling {
         values: BACKLOG,

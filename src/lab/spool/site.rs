@@ -84,13 +84,11 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// Sets up a world in which the daemon is not started yet. A value that was read `window`
-    /// before a kill may be lost.
+    /// Sets up a world in which the daemon is not started yet.
     pub(super) async fn set(
         name: &'static str,
         shape: Shape,
         on: On,
-        window: Duration,
         run: &Run,
     ) -> io::Result<Site> {
         let seed = name.bytes().fold(run.seed, |sum, b| {
@@ -133,7 +131,7 @@ impl Site {
             volume,
             folder,
             state,
-            oracle: Oracle::new(window),
+            oracle: Oracle::new(),
             judged: 0,
             rng,
             kills: 0,
@@ -229,8 +227,8 @@ impl Site {
         self.daemon.as_ref().and_then(Daemon::process)
     }
 
-    /// Ends the daemon by SIGKILL.
-    pub(super) async fn kill(&mut self) -> io::Result<()> {
+    /// Ends the daemon by SIGKILL. A value that was read `window` before may be lost.
+    pub(super) async fn kill(&mut self, window: Duration) -> io::Result<()> {
         let at = self.now().wall;
         if let Some(mut daemon) = self.daemon.take() {
             self.note_early_end(&mut daemon)?;
@@ -238,7 +236,7 @@ impl Site {
         }
         // What it sent before arrives.
         self.live(LOOK).await?;
-        self.oracle.ended(End::Killed(at));
+        self.oracle.ended(End::Killed(at, window));
         self.kills += 1;
         Ok(())
     }
@@ -403,7 +401,11 @@ impl Site {
     }
 
     /// Gives all devices power, or takes it away.
-    pub(super) fn power(&self, on: bool) {
+    pub(super) fn power(&mut self, on: bool) {
+        if on {
+            let now = self.now().wall;
+            self.oracle.powered(now);
+        }
         for rack in &self.racks {
             rack.with(|rack, _| {
                 let ids: Vec<_> = rack.units().map(|(id, _)| id).collect();
