@@ -140,8 +140,12 @@ pub(super) fn values(status: &Status) -> String {
     } else {
         format!(" ({causes})")
     };
+    let policies = match status.not_reported {
+        0 => String::new(),
+        n => format!(", {n} not reported (report:)"),
+    };
     format!(
-        "values   {} waiting, {} delivered, {dropped} dropped{causes}",
+        "values   {} waiting, {} delivered, {dropped} dropped{causes}{policies}",
         status.waiting, status.delivered
     )
 }
@@ -278,6 +282,7 @@ pub(super) mod tests {
             waiting: 12,
             delivered: 123_456,
             dropped: counts(&[("queue-full", 5), ("refused", 0)]),
+            not_reported: 0,
         }
     }
 

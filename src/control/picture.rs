@@ -31,6 +31,9 @@ pub struct Status {
     pub delivered: u64,
     /// Values dropped since the start, by cause; causes without a dropped value are in it too.
     pub dropped: BTreeMap<String, u64>,
+    /// Values read since the start that are not sent, since `report:` of their points says so.
+    #[serde(default)]
+    pub not_reported: u64,
 }
 
 /// The connection to the platform.
@@ -332,6 +335,7 @@ pub(super) mod tests {
                     waiting: n,
                     delivered: 0,
                     dropped,
+                    not_reported: n / 3,
                 },
             )
     }

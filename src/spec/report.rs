@@ -135,7 +135,7 @@ impl fmt::Display for ReportPolicy {
         let policy = match self {
             ReportPolicy::All => return f.write_str("every reading"),
             ReportPolicy::Window { length, value } => {
-                return write!(f, "the {} of each {length:?}", value.word());
+                return write!(f, "the {} of each {}", value.word(), span(*length));
             }
             ReportPolicy::Some(policy) => policy,
         };
@@ -150,12 +150,23 @@ impl fmt::Display for ReportPolicy {
             }
         }
         if !policy.min_interval.is_zero() {
-            write!(f, ", at most once in {:?}", policy.min_interval)?;
+            write!(f, ", at most once in {}", span(policy.min_interval))?;
         }
         match policy.max_interval {
-            Some(longest) => write!(f, ", at least once in {longest:?}"),
+            Some(longest) => write!(f, ", at least once in {}", span(longest)),
             None => Ok(()),
         }
+    }
+}
+
+/// Writes a time as the configuration does.
+fn span(time: Duration) -> String {
+    let ms = time.as_millis();
+    match ms {
+        _ if ms.is_multiple_of(3_600_000) => format!("{}h", ms / 3_600_000),
+        _ if ms.is_multiple_of(60_000) => format!("{}m", ms / 60_000),
+        _ if ms.is_multiple_of(1000) => format!("{}s", ms / 1000),
+        _ => format!("{ms}ms"),
     }
 }
 
@@ -187,10 +198,10 @@ mod tests {
             (ReportPolicy::All, 0.1, 0.1, "every reading"),
             (some(ReportWhen::Change, 0, None), 0.1, 0.0, "a change"),
             (
-                some(half, 20, Some(100)),
+                some(half, 20, Some(1000)),
                 0.05,
-                0.01,
-                "a change by more than 0.5, at most once in 20s, at least once in 100s",
+                0.001,
+                "a change by more than 0.5, at most once in 20s, at least once in 1000s",
             ),
             (
                 some(share, 5, Some(5)),

@@ -38,6 +38,7 @@ mod quiet;
 mod recovery;
 mod registers;
 mod reload;
+mod report;
 mod session;
 mod takeover;
 mod topology;

@@ -49,6 +49,7 @@ impl Coordinator {
                 .into_iter()
                 .map(|(cause, n)| (cause.to_owned(), n))
                 .collect(),
+            not_reported: self.reporter.given_up(),
         }
     }
 

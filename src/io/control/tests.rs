@@ -37,6 +37,7 @@ fn status() -> Status {
         waiting: 0,
         delivered: 0,
         dropped: Default::default(),
+        not_reported: 0,
     }
 }
 
