@@ -23,7 +23,7 @@ impl Reporter {
             if change.moved {
                 self.on_silent(now, old, *device);
                 self.take(*device);
-            } else if change.polling {
+            } else if change.polling || change.report {
                 self.renumber(now, old, new, *device);
             }
         }
