@@ -20,7 +20,7 @@ pub(super) struct ReadingState {
     due: Mono,
     /// Whether the next reading is reported whatever it is, and at once.
     anew: bool,
-    /// Whether the registers held no value since the last report.
+    /// Whether the registers held no value since the last reading.
     uncertain: bool,
 }
 
@@ -82,6 +82,8 @@ impl ReadingState {
             self.withheld = Some((value, at));
         }
         if news {
+            // What waits is reported as news by then.
+            self.uncertain = false;
             self.wait(policy);
         }
         let dropped = u64::from(self.withheld.is_none());

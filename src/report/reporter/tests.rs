@@ -346,6 +346,8 @@ fn a_value_after_no_value_is_a_change() {
         assert_eq!(one.int(22_500 + n * 1000, 2), ints([]));
     }
     assert_eq!(one.time(31_000), ints([(29_500, 2)]));
+    // It is told once that there is a value again.
+    assert_eq!(one.int(41_000, 2), ints([]));
 }
 
 #[test]
@@ -662,19 +664,16 @@ impl Naive {
                     self.uncertain = false;
                     return self.report(now, newest);
                 };
+                let uncertain = std::mem::take(&mut self.uncertain);
                 if std::mem::take(&mut self.anew) {
-                    self.uncertain = false;
                     return self.report(now, newest);
                 }
                 let max = policy.max_interval.map(|max| max.as_millis() as u64);
-                self.news |= self.uncertain
+                self.news |= uncertain
                     || max.is_some_and(|max| now + 500 >= at + max)
                     || is_news(policy.when, &self.value(reported), &self.value(newest));
                 match self.news && self.due(policy, now) {
-                    true => {
-                        self.uncertain = false;
-                        self.report(now, newest)
-                    }
+                    true => self.report(now, newest),
                     false => Vec::new(),
                 }
             }
