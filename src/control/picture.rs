@@ -260,6 +260,8 @@ pub struct Point {
     pub title: Option<String>,
     /// How long ago the value was read.
     pub age_ms: Option<u64>,
+    /// How long ago a value was last reported, of a point that does not report every reading.
+    pub reported_ms: Option<u64>,
     /// `good`, `uncertain` or `stale`.
     pub quality: String,
     /// Why the value is not good; empty if it is.
@@ -346,6 +348,7 @@ pub(super) mod tests {
             value: value.into(),
             title,
             age_ms: None,
+            reported_ms: Some(5),
             quality: "good".into(),
             why: String::new(),
         });

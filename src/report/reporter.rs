@@ -235,6 +235,14 @@ impl Reporter {
         self.given_up
     }
 
+    /// Returns when a point with a policy was last reported.
+    #[must_use]
+    pub fn reported_at(&self, device: DeviceId, point: u16) -> Option<Mono> {
+        let points = &self.devices.get(&device)?.points;
+        let place = points.binary_search_by_key(&point, |(i, _)| *i).ok()?;
+        points.get(place)?.1.reported_at()
+    }
+
     fn on_reading(&mut self, spec: &Spec, reading: Reading) {
         let (device, index) = (reading.device, reading.point);
         let point = point(spec, device, index).filter(|_| spec.has(device));

@@ -258,6 +258,9 @@ fn without_a_policy_every_reading_is_sent_and_with_on_change_every_change() {
         world.has_the_last_readings(0..10);
         world.lost_nothing();
     }
+    let shown = |w: &World| w.hub.device(w.now, "meter-0003").unwrap().points[1].reported_ms;
+    // A poll at 540 s brought the last change, and 600 s have passed.
+    assert_eq!((shown(&some_of_them), shown(&all)), (Some(60_000), None));
     let status = some_of_them.hub.snapshot(some_of_them.now);
     assert_eq!(status.not_reported, some_of_them.readings - 400);
     assert_eq!(all.hub.snapshot(all.now).not_reported, 0);
