@@ -36,7 +36,7 @@ const WANTED: &str = "all, on-change, or a section with keys such as deadband, m
 
 /// What is written behind `report:`.
 #[derive(Clone, Copy)]
-pub(crate) struct Report {
+pub(crate) struct WrittenPolicy {
     policy: Policy,
     /// Where `deadband`, `value`, `window` and `max_interval` stand.
     deadband_at: OriginId,
@@ -54,15 +54,15 @@ enum Policy {
     Window(Duration, WindowValue),
 }
 
-impl Report {
+impl WrittenPolicy {
     /// Reads the policy of this profile, whose points are read so often unless they say
     /// otherwise.
     pub(crate) fn of_profile(
         profile: &Section<'_>,
         interval: Option<Duration>,
         notes: &mut Notes,
-    ) -> Option<Report> {
-        let mut report = Report::read(profile, notes)?;
+    ) -> Option<WrittenPolicy> {
+        let mut report = WrittenPolicy::read(profile, notes)?;
         if let Some(interval) = interval
             && !report.lasts(interval, notes)
         {
@@ -74,14 +74,14 @@ impl Report {
     }
 
     /// Reads the policy of a point or a profile. A wrong one counts as given.
-    pub(crate) fn read(s: &Section<'_>, notes: &mut Notes) -> Option<Report> {
+    pub(crate) fn read(s: &Section<'_>, notes: &mut Notes) -> Option<WrittenPolicy> {
         let node = s.node("report")?;
         let change = ReadingPolicy {
             when: ReportWhen::Change,
             min_interval: Duration::ZERO,
             max_interval: None,
         };
-        let report = |policy| Report {
+        let report = |policy| WrittenPolicy {
             policy,
             deadband_at: node.origin,
             value_at: node.origin,
@@ -117,7 +117,7 @@ impl Report {
             true => window(&s, notes),
             false => readings(&s, change, notes),
         };
-        Some(Report {
+        Some(WrittenPolicy {
             deadband_at: s.at("deadband"),
             value_at: s.at("value"),
             window_at: s.at("window"),
@@ -129,7 +129,7 @@ impl Report {
     /// Returns the policy of a point with this codec that is read so often; every reading is
     /// reported if nothing is said. Notes what does not fit the point, if the point says it.
     pub(crate) fn policy(
-        report: Option<Report>,
+        report: Option<WrittenPolicy>,
         codec: &Codec,
         interval: Duration,
         notes: &mut Notes,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::points::report::Report;
+use crate::config::points::report::WrittenPolicy;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, show_time, time};
@@ -15,7 +15,7 @@ pub(crate) struct Times {
     interval: Option<Duration>,
     priority: Priority,
     stale_after: Option<Duration>,
-    report: Option<Report>,
+    report: Option<WrittenPolicy>,
 }
 
 /// The times of one point.
@@ -24,13 +24,13 @@ pub(crate) struct Timing {
     pub(crate) priority: Priority,
     /// The age from which the value counts as stale, if it is given.
     pub(crate) stale_after: Option<Duration>,
-    report: Option<Report>,
+    report: Option<WrittenPolicy>,
 }
 
 impl Timing {
     /// Returns which readings of the point are reported; its value is read by this codec.
     pub(crate) fn report(&self, codec: &Codec, notes: &mut Notes) -> ReportPolicy {
-        Report::policy(self.report, codec, self.interval, notes)
+        WrittenPolicy::policy(self.report, codec, self.interval, notes)
     }
 }
 
@@ -63,7 +63,7 @@ impl Times {
         let every = profile.read("interval", interval, notes);
         let every = every.or(profile.node("interval").map(|_| Duration::from_secs(10)));
         let limit = profile.read("stale_after", stale_after, notes);
-        let report = Report::of_profile(profile, every, notes);
+        let report = WrittenPolicy::of_profile(profile, every, notes);
         Times {
             report,
             interval: every,
@@ -99,7 +99,7 @@ impl Times {
             interval: every,
             priority: priority(s, notes).unwrap_or(self.priority),
             stale_after,
-            report: Report::read(s, notes).or(self.report),
+            report: WrittenPolicy::read(s, notes).or(self.report),
         }
     }
 }
