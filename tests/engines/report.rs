@@ -13,6 +13,7 @@ use alink_gateway::base::{
 use alink_gateway::hub::{Coordinator, Input, Output};
 use alink_gateway::lab::platform::{self, Conn, Device, Platform, PlatformSpec};
 use alink_gateway::spec::*;
+use proptest::prelude::*;
 
 use crate::gateway::{gateway, name};
 
@@ -397,4 +398,107 @@ fn a_reload_sends_what_is_withheld_of_points_that_change_and_keeps_the_others() 
     );
     w.has_the_last_readings([1]);
     w.lost_nothing();
+}
+
+/// What happens to the plant for a while.
+#[derive(Clone, Copy, Debug)]
+enum Weather {
+    Calm,
+    Dies(u32),
+    Revives(u32),
+    PortAway,
+    LinkDown,
+    LinkUp,
+    Kicked(u32),
+}
+
+fn weather() -> impl Strategy<Value = Weather> {
+    prop_oneof![
+        3 => Just(Weather::Calm),
+        2 => (0u32..3).prop_map(Weather::Dies),
+        2 => (0u32..3).prop_map(Weather::Revives),
+        1 => Just(Weather::PortAway),
+        1 => Just(Weather::LinkDown),
+        2 => Just(Weather::LinkUp),
+        1 => (0u32..3).prop_map(Weather::Kicked),
+    ]
+}
+
+fn policies() -> impl Strategy<Value = ReportPolicy> {
+    prop_oneof![
+        Just(ReportPolicy::All),
+        (0u64..20, prop::option::of(20u64..60))
+            .prop_map(|(min, max)| { some(ReportWhen::Change, min, max) }),
+        (1u32..6, 0u64..20).prop_map(|(by, min)| some(deadband(by.into()), min, None)),
+        (1u64..20).prop_map(|min| some(ReportWhen::All, min, None)),
+        (1u64..30).prop_map(|length| ReportPolicy::Window {
+            length: Duration::from_secs(length),
+            value: WindowValue::Last,
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn in_any_weather_the_platform_has_in_the_end_what_was_read_last_and_nothing_twice(
+        policy in policies(),
+        days in prop::collection::vec((weather(), 1u64..12), 1..12),
+        values in prop::collection::vec(0u64..8, 16),
+    ) {
+        let mut w = World::new(3, &policy);
+        let course = |n: u64| values[(n % 16) as usize];
+        for (weather, span) in days {
+            match weather {
+                Weather::Calm => {}
+                Weather::Dies(n) => w.dead.push(DeviceId(n)),
+                Weather::Revives(n) => w.dead.retain(|d| d.0 != n),
+                Weather::PortAway => {
+                    let (port, why) = (PortId(0), "pulled".into());
+                    w.handle(Input::Field(FieldEvent::PortDown { port, why }));
+                    w.run(SECOND * 2);
+                    w.handle(Input::Field(FieldEvent::PortUp { port }));
+                }
+                Weather::LinkDown => w.down(),
+                Weather::LinkUp => {
+                    w.down();
+                    w.up();
+                }
+                Weather::Kicked(n) => {
+                    let sub = Device::new("subPk", &name(n));
+                    let _ = w.platform.kick(w.now, &sub);
+                    w.exchange();
+                }
+            }
+            w.polls(span, course);
+        }
+        w.dead.clear();
+        w.down();
+        w.up();
+        // A device that was kicked or fell silent again and again is kept offline for a while.
+        for _ in 0..360 {
+            if (0..3).all(|d| w.is_online(d)) {
+                break;
+            }
+            w.polls(5, course);
+        }
+        prop_assert!((0..3).all(|d| w.is_online(d)));
+        w.polls(7, course);
+        w.handle(Input::Stop);
+        w.run(SECOND * 10);
+        prop_assert!(w.stopped);
+        w.lost_nothing();
+        let accepted = w.platform.accepted();
+        for ((device, point), (time, value)) in &w.read {
+            let id = (*device, *point);
+            let of = accepted.log().filter(|v| point_of(&v.device, &v.property) == id);
+            let newest = of.max_by_key(|v| v.time).unwrap();
+            prop_assert_eq!(newest.value.as_u64(), Some(*value), "{:?}", id);
+            prop_assert!(newest.time.is_some_and(|at| at <= *time));
+        }
+        if policy.is_all() {
+            prop_assert_eq!(accepted.distinct(), w.readings);
+        } else {
+            prop_assert!(accepted.distinct() <= w.readings);
+        }
+    }
 }
