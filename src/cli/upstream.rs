@@ -19,7 +19,7 @@ pub(super) fn brief(upstream: &Upstream) -> String {
     let sent = upstream.sent();
     format!(
         "upstream: {}, {} messages a day\n{}\n",
-        sent.summary(),
+        upstream.summary(),
         grouped(sent.messages_per_day()),
         borne(outage)
     )
@@ -31,7 +31,7 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
         return String::new();
     };
     let sent = upstream.sent();
-    let mut text = format!("\nupstream: {}\n", sent.summary());
+    let mut text = format!("\nupstream: {}\n", upstream.summary());
     let _ = writeln!(
         text,
         "  {} messages a day; log-ins and keep-alives are not counted, they are few",
@@ -132,6 +132,7 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
     });
     json!({
         "load_percent": sent.load() as f64 / 10.0,
+        "least_load_percent": upstream.least().unwrap_or(sent).load() as f64 / 10.0,
         "values_percent": sent.values_load() as f64 / 10.0,
         "values_per_second": sent.values_per_second(),
         "messages_per_second": sent.messages_per_second(),
