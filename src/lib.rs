@@ -12,6 +12,7 @@
 //! | Was that an answer, and what does it mean? | [`field`] |
 //! | Is the device alive, and why not? | [`fleet`] |
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
+//! | Which values are sent, and when? | [`report`] |
 //! | What becomes of values while nothing can be delivered? | [`spool`] |
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
@@ -31,9 +32,9 @@
 //! floor 6   main.rs  cli            the command line
 //! floor 5   app                     the wiring: which task holds which end
 //! floor 4   io                      the only door to the world
-//! floor 3   hub                     the coordinator of fleet and cloud
+//! floor 3   hub                     the coordinator of fleet, reporter and cloud
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet cloud control spool   rooms that do not know each other
+//! floor 2   config field fleet report cloud control spool   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
@@ -50,7 +51,7 @@
 //! as it must, sends, and receives until [`field`] says that the frame is the reply to the
 //! request. The decoded values and what the exchange proved about the device travel to the
 //! hub in one event. [`fleet`] takes the proof and may change its wish; [`cloud`] takes the
-//! values, logs the device in if that is wanted and not yet so, gathers values of many
+//! values that [`report`] lets through, logs the device in if that is wanted and not yet so, gathers values of many
 //! devices into one message, and settles them when the platform's own reply accepts them.
 
 pub mod base;
@@ -62,6 +63,7 @@ pub mod config;
 pub mod control;
 pub mod field;
 pub mod fleet;
+pub mod report;
 
 pub mod hub;
 pub mod trace;

@@ -111,9 +111,24 @@ fn text(d: &Device) -> String {
         head = "";
     }
     if !d.points.is_empty() {
-        let rows: Vec<_> = d.points.iter().map(point).collect();
-        let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];
-        let _ = write!(text, "\n{}", table(head, &rows));
+        let rows = d.points.iter().map(point);
+        let written = match d.points.iter().any(|p| p.reported_ms.is_some()) {
+            false => {
+                let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];
+                table(head, &rows.collect::<Vec<_>>())
+            }
+            true => {
+                let head = ["POINT", "VALUE", "QUALITY", "AGE", "REPORTED", "WHY"];
+                let rows = rows
+                    .zip(&d.points)
+                    .map(|([id, value, quality, age, why], p)| {
+                        let reported = p.reported_ms.map_or_else(|| "-".into(), span);
+                        [id, value, quality, age, reported, why]
+                    });
+                table(head, &rows.collect::<Vec<_>>())
+            }
+        };
+        let _ = write!(text, "\n{written}");
     }
     text
 }
@@ -187,6 +202,7 @@ mod tests {
             id: id.into(),
             title: None,
             age_ms: Some(1200).filter(|_| !value.is_null()),
+            reported_ms: None,
             value,
             quality: quality.into(),
             why: why.into(),
@@ -254,6 +270,19 @@ POINT    VALUE  QUALITY  AGE  WHY
 Voltage  230.4  stale    1 s  its device does not answer
 Relay    -      stale    -    not read yet
 "
+        );
+        let mut sparse = example();
+        sparse.points[0].reported_ms = Some(90_000);
+        let found = text(&sparse);
+        let table = found.split_once("\nPOINT").map(|(_, table)| table);
+        assert_eq!(
+            table,
+            Some(
+                "    VALUE  QUALITY  AGE  REPORTED    WHY
+Voltage  230.4  stale    1 s  1 min 30 s  its device does not answer
+Relay    -      stale    -    -           not read yet
+"
+            )
         );
         assert!(list(&[example()]).contains("meter-07  line1  unit 7  silent  offline  silent: 3"));
     }

@@ -10,6 +10,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -25,7 +26,9 @@ use crate::io::files::settings::LoadContext;
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
-use crate::spec::{DataType, PointSpec, Priority, ProfileSpec, Spec};
+use crate::spec::{
+    DataType, Deadband, PointSpec, Priority, ProfileSpec, ReportPolicy, ReportWhen, Spec,
+};
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
 /// is overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
@@ -52,7 +55,7 @@ pub fn outcome(path: &Path, around: &LoadContext, as_json: bool) -> (String, u8)
         l.load() > FULL && !allowed
     };
     let upstream = Upstream::of(&spec, &lines);
-    let status = u8::from(upstream.sent().is_refused() || lines.iter().any(overloaded));
+    let status = u8::from(upstream.is_refused() || lines.iter().any(overloaded));
     let text = match as_json {
         true => format!("{:#}\n", to_json(&spec, &lines, &upstream)),
         false => to_text(&spec, &lines, &upstream),
@@ -82,6 +85,7 @@ fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> String {
         text.push_str("no ports\n");
     }
     text.push_str(&types(spec));
+    text.push_str(&reports(spec));
     if !lines.is_empty() {
         let _ = writeln!(
             text,
@@ -119,6 +123,55 @@ fn types(spec: &Spec) -> String {
         1 => String::new(),
         _ => aligned(&rows),
     }
+}
+
+/// Returns which readings of each point are reported, where it is not every one.
+fn reports(spec: &Spec) -> String {
+    let mut rows = vec![["profile", "reports", "points"].map(str::to_owned)];
+    for (name, profile) in profiles(spec) {
+        let mut by_policy: Vec<(String, Vec<&str>)> = Vec::new();
+        for point in profile.points.iter().filter(|p| !p.report.is_all()) {
+            let words = point.report.to_string();
+            match by_policy.iter_mut().find(|(of, _)| *of == words) {
+                Some((_, ids)) => ids.push(&point.id),
+                None => by_policy.push((words, vec![&point.id])),
+            }
+        }
+        rows.extend(
+            by_policy
+                .into_iter()
+                .map(|(of, ids)| [name.to_owned(), of, ids.join(", ")]),
+        );
+    }
+    match rows.len() {
+        1 => String::new(),
+        _ => format!("\n{}", aligned(&rows)),
+    }
+}
+
+/// Writes a policy; nothing if every reading is reported.
+fn report(policy: &ReportPolicy) -> Option<Value> {
+    let ms = |span: Duration| span.as_millis() as u64;
+    let policy = match policy {
+        ReportPolicy::All => return None,
+        ReportPolicy::Window { length, value } => {
+            return Some(json!({ "window_ms": ms(*length), "value": value.word() }));
+        }
+        ReportPolicy::Some(policy) => policy,
+    };
+    let (when, absolute, percent) = match policy.when {
+        ReportWhen::All => ("all", None, None),
+        ReportWhen::Change => ("change", None, None),
+        ReportWhen::Deadband(Deadband::Absolute(by)) => ("change", Some(by), None),
+        ReportWhen::Deadband(Deadband::Percent(by)) => ("change", None, Some(by)),
+    };
+    Some(json!({
+        "when": when,
+        "deadband": absolute,
+        "deadband_percent": percent,
+        "min_interval_ms": ms(policy.min_interval),
+        "max_interval_ms": policy.max_interval.map(ms),
+    }))
 }
 
 const HEAD: [&str; 9] = [
@@ -231,7 +284,13 @@ fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
             "requests": l.requests.iter().map(request).collect::<Vec<_>>(),
         })
     };
-    let point = |p: &PointSpec| json!({ "id": p.id, "type": p.codec.data_type().word() });
+    let point = |p: &PointSpec| {
+        let mut point = json!({ "id": p.id, "type": p.codec.data_type().word() });
+        if let Some(report) = report(&p.report) {
+            point["report"] = report;
+        }
+        point
+    };
     let profile = |p: &ProfileSpec| json!({ "profile": p.name, "points": p.points.iter().map(point).collect::<Vec<_>>() });
     json!({
         "lines": lines.iter().map(line).collect::<Vec<_>>(),

@@ -144,8 +144,12 @@ pub(super) fn values(status: &Status) -> String {
     } else {
         format!(" ({causes})")
     };
+    let policies = match status.not_reported {
+        0 => String::new(),
+        n => format!(", {n} not reported (report:)"),
+    };
     format!(
-        "values   {} waiting, {} delivered, {dropped} dropped{causes}",
+        "values   {} waiting, {} delivered, {dropped} dropped{causes}{policies}",
         status.waiting, status.delivered
     )
 }
@@ -322,6 +326,7 @@ pub(super) mod tests {
                 loss_window_ms: 35_000,
                 trouble: None,
             }),
+            not_reported: 0,
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) fn brief(upstream: &Upstream) -> String {
     let sent = upstream.sent();
     format!(
         "upstream: {}, {} messages a day\n{}\n",
-        sent.summary(),
+        upstream.summary(),
         grouped(sent.messages_per_day()),
         borne(outage)
     )
@@ -31,7 +31,7 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
         return String::new();
     };
     let sent = upstream.sent();
-    let mut text = format!("\nupstream: {}\n", sent.summary());
+    let mut text = format!("\nupstream: {}\n", upstream.summary());
     let _ = writeln!(
         text,
         "  {} messages a day; log-ins and keep-alives are not counted, they are few",
@@ -75,14 +75,20 @@ fn borne(outage: &OutageForecast) -> String {
     let lasts = span(millis);
     match outage.keeper() {
         Keeper::Store {
-            bytes, value_bytes, ..
+            bytes,
+            value_bytes,
+            loss_window,
+            ..
         } => {
             let size = format!("{} MiB, {value_bytes:.1} bytes a value", bytes >> 20);
             let by = match outage.is_bounded_by_age() {
                 true => "; what is older is dropped",
                 false => "",
             };
-            format!("the store bears an outage of {lasts} at this rate ({size}{by})")
+            let loss = span(u64::try_from(loss_window.as_millis()).unwrap_or(u64::MAX));
+            format!(
+                "the store bears an outage of {lasts} at this rate ({size}{by}); a power cut then costs the last {loss} at most"
+            )
         }
         Keeper::Memory => format!(
             "without a store, memory bears an outage of {lasts} at this rate ({} values)",
@@ -104,9 +110,13 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
         })
     });
     let outage = upstream.outage().map(|outage| {
-        let value_bytes = match outage.keeper() {
-            Keeper::Store { value_bytes, .. } => Some(value_bytes),
-            Keeper::Memory => None,
+        let (value_bytes, loss_window) = match outage.keeper() {
+            Keeper::Store {
+                value_bytes,
+                loss_window,
+                ..
+            } => (Some(value_bytes), Some(loss_window.as_millis() as u64)),
+            Keeper::Memory => (None, None),
         };
         json!({
             "kept_in": match outage.keeper() {
@@ -116,11 +126,13 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
             "seconds": outage.lasts().as_secs(),
             "values": outage.room(),
             "bytes_per_value": value_bytes,
+            "loss_window_ms": loss_window,
             "bounded_by_age": outage.is_bounded_by_age(),
         })
     });
     json!({
         "load_percent": sent.load() as f64 / 10.0,
+        "least_load_percent": upstream.least().unwrap_or(sent).load() as f64 / 10.0,
         "values_percent": sent.values_load() as f64 / 10.0,
         "values_per_second": sent.values_per_second(),
         "messages_per_second": sent.messages_per_second(),

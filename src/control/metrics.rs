@@ -114,7 +114,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const TABLE: [Metric; 36] = [
+pub const TABLE: [Metric; 37] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -234,6 +234,13 @@ pub const TABLE: [Metric; 36] = [
         &[],
         "Values the platform has accepted",
         |f, to| count(to, f.status.delivered),
+    ),
+    metric(
+        "alink_gateway_values_not_reported",
+        Kind::Counter,
+        &[],
+        "Values read and not sent, since report: of their points says so",
+        |f, to| count(to, f.status.not_reported),
     ),
     metric(
         "alink_gateway_values_dropped",

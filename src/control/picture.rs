@@ -34,6 +34,9 @@ pub struct Status {
     /// The store of readings that cannot be delivered, if there is one.
     #[serde(default)]
     pub store: Option<Store>,
+    /// Values read since the start that are not sent, since `report:` of their points says so.
+    #[serde(default)]
+    pub not_reported: u64,
 }
 
 /// The store of readings that cannot be delivered.
@@ -283,6 +286,8 @@ pub struct Point {
     pub title: Option<String>,
     /// How long ago the value was read.
     pub age_ms: Option<u64>,
+    /// How long ago a value was last reported, of a point that does not report every reading.
+    pub reported_ms: Option<u64>,
     /// `good`, `uncertain` or `stale`.
     pub quality: String,
     /// Why the value is not good; empty if it is.
@@ -365,6 +370,7 @@ pub(super) mod tests {
                         trouble: Some("no space".into()),
                         ..Store::default()
                     }),
+                    not_reported: n / 3,
                 },
             )
     }
@@ -375,6 +381,7 @@ pub(super) mod tests {
             value: value.into(),
             title,
             age_ms: None,
+            reported_ms: Some(5),
             quality: "good".into(),
             why: String::new(),
         });

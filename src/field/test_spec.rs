@@ -20,6 +20,7 @@ pub(crate) const fn number(kind: Number) -> Codec {
 /// Returns a point that is read every `interval_ms`.
 pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) -> PointSpec {
     PointSpec {
+        report: Default::default(),
         shown: Default::default(),
         id: format!("p{address}"),
         address: PointAddress::modbus(table, address),

@@ -1,4 +1,4 @@
-//! The coordinator: fleet and cloud, composed.
+//! The coordinator: fleet, reporter and cloud, composed.
 
 mod snapshot;
 
@@ -17,14 +17,16 @@ use crate::fleet;
 use crate::fleet::Fleet;
 use crate::hub::messages::{HubLogEvent, Input, Output};
 use crate::hub::statistics::Statistics;
+use crate::report::Reporter;
 use crate::spec::{Changes, Spec};
 use crate::spool::SpoolStatus;
 
-/// The coordinator of fleet and cloud. See the room's doc for the contract.
+/// The coordinator of fleet, reporter and cloud. See the room's doc for the contract.
 #[derive(Debug)]
 pub struct Coordinator {
     spec: Arc<Spec>,
     fleet: Fleet,
+    reporter: Reporter,
     cloud: Cloud,
     cache: Cache,
     statistics: Statistics,
@@ -45,6 +47,7 @@ impl Coordinator {
     pub fn new(spec: Arc<Spec>, mut rng: Rng, now: Now) -> Self {
         Coordinator {
             fleet: Fleet::new(&spec, now),
+            reporter: Reporter::new(),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             cache: Cache::new(&spec),
             statistics: Statistics::new(&spec, now),
@@ -89,11 +92,16 @@ impl Coordinator {
             Input::Time => {}
             Input::Stop => {
                 if !self.stopping {
+                    // While it stops, the cloud takes no more readings.
+                    self.release_all(now);
                     self.stopping = true;
                     self.cloud.stop(now);
                 }
             }
-            Input::LeaveConnection => self.cloud.part(now),
+            Input::LeaveConnection => {
+                self.release_all(now);
+                self.cloud.part(now);
+            }
             Input::Reload {
                 spec,
                 changes,
@@ -106,6 +114,8 @@ impl Coordinator {
         }
         self.fleet.on_time(now);
         self.carry_wishes(now);
+        self.reporter.on_time(now, &self.spec);
+        self.deliver(now);
         self.statistics.online(now, self.cloud.online());
     }
 
@@ -128,43 +138,52 @@ impl Coordinator {
         if let Some(out) = self.out.pop_front() {
             return Some(out);
         }
-        let out = match self.cloud.poll(now)? {
-            cloud::Output::Publish { topic, payload } => {
-                Output::Link(LinkCommand::Publish { topic, payload })
-            }
-            cloud::Output::Subscribe { filters } => {
-                Output::Link(LinkCommand::Subscribe { filters })
-            }
-            cloud::Output::StoreSecret { device, secret } => Output::StoreSecret { device, secret },
-            cloud::Output::Store(readings) => Output::Store(readings),
-            cloud::Output::ReadStore { from, most } => Output::ReadStore { from, most },
-            cloud::Output::Settle(values) => Output::Settle(values),
-            cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
-            cloud::Output::LogEvent(notice) => {
-                self.statistics.on_notice(now, &self.spec, &notice);
-                Output::LogEvent(HubLogEvent::Cloud(notice))
-            }
-            cloud::Output::LoggedOut => {
-                if self.stopping {
-                    // The coordinator is not polled again, so the notices that are still being
-                    // grouped go out now.
-                    let last = self.grouping.all(now.mono);
-                    self.out.extend(last.into_iter().map(told));
+        loop {
+            let out = match self.cloud.poll(now)? {
+                cloud::Output::Session { device, online } => {
+                    self.reporter.on_session(now, device, online);
+                    continue;
                 }
-                self.out.push_back(match self.stopping {
-                    true => Output::Stopped,
-                    false => Output::ConnectionLeft,
-                });
-                Output::Link(LinkCommand::Disconnect)
-            }
-        };
-        Some(out)
+                cloud::Output::Publish { topic, payload } => {
+                    Output::Link(LinkCommand::Publish { topic, payload })
+                }
+                cloud::Output::Subscribe { filters } => {
+                    Output::Link(LinkCommand::Subscribe { filters })
+                }
+                cloud::Output::StoreSecret { device, secret } => {
+                    Output::StoreSecret { device, secret }
+                }
+                cloud::Output::Store(readings) => Output::Store(readings),
+                cloud::Output::ReadStore { from, most } => Output::ReadStore { from, most },
+                cloud::Output::Settle(values) => Output::Settle(values),
+                cloud::Output::RemoteTask(remote_task) => Output::RemoteTask(remote_task),
+                cloud::Output::LogEvent(notice) => {
+                    self.statistics.on_notice(now, &self.spec, &notice);
+                    Output::LogEvent(HubLogEvent::Cloud(notice))
+                }
+                cloud::Output::LoggedOut => {
+                    if self.stopping {
+                        // The coordinator is not polled again, so the notices that are still being
+                        // grouped go out now.
+                        let last = self.grouping.all(now.mono);
+                        self.out.extend(last.into_iter().map(told));
+                    }
+                    self.out.push_back(match self.stopping {
+                        true => Output::Stopped,
+                        false => Output::ConnectionLeft,
+                    });
+                    Output::Link(LinkCommand::Disconnect)
+                }
+            };
+            return Some(out);
+        }
     }
 
     /// Returns when to pass [`Input::Time`] if no other input comes.
     #[must_use]
     pub fn wake_at(&self) -> Option<Wake> {
         let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
+        let wake = Wake::earlier(wake, self.reporter.wake_at());
         Wake::earlier(wake, self.grouping.wake_at())
     }
 
@@ -219,7 +238,7 @@ impl Coordinator {
         }
     }
 
-    fn on_field(&mut self, now: Now, mut event: FieldEvent) {
+    fn on_field(&mut self, now: Now, event: FieldEvent) {
         self.fleet.on_field(now, &event);
         self.count(&event);
         // The wish comes first: a device that has just come back is logged in before its first
@@ -227,11 +246,29 @@ impl Coordinator {
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
         self.statistics.on_field(&self.spec, &event);
-        if let FieldEvent::Polled { readings, .. } = &mut event {
-            for reading in readings.drain(..) {
-                self.cloud.put(now, reading);
+        match event {
+            // The cloud takes none of them any more, and counts them.
+            FieldEvent::Polled { readings, .. } if self.stopping => {
+                for reading in readings {
+                    self.cloud.put(now, reading);
+                }
             }
+            event => self.reporter.on_field(now, &self.spec, event),
         }
+        self.deliver(now);
+    }
+
+    /// Passes what the reporter hands out to the cloud.
+    fn deliver(&mut self, now: Now) {
+        while let Some(reading) = self.reporter.poll() {
+            self.cloud.put(now, reading);
+        }
+    }
+
+    /// Passes everything that is withheld to the cloud.
+    fn release_all(&mut self, now: Now) {
+        self.reporter.release_all(now, &self.spec);
+        self.deliver(now);
     }
 
     fn on_link(&mut self, now: Now, event: LinkEvent) {
@@ -243,6 +280,7 @@ impl Coordinator {
             }
             LinkEvent::Down(_) => {
                 if std::mem::replace(&mut self.link, LinkState::Down) == LinkState::Up {
+                    self.release_all(now);
                     self.cloud.on_link_down(now);
                 }
             }
@@ -260,11 +298,14 @@ impl Coordinator {
                 false => LinkState::NotCommissioned,
             };
             if std::mem::replace(&mut self.link, next) == LinkState::Up {
+                self.release_all(now);
                 self.cloud.on_link_down(now);
             }
         }
         self.fleet.respec(now, &spec, changes);
         self.carry_wishes(now);
+        self.reporter.respec(now, &self.spec, &spec, changes);
+        self.deliver(now);
         self.cache.respec(&spec, changes);
         self.statistics.respec(now, &spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);
@@ -285,6 +326,9 @@ impl Coordinator {
                     };
                     if !online {
                         self.cache.lost(now, device);
+                        // The cloud keeps the session for readings that wait by then.
+                        self.reporter.on_silent(now, &self.spec, device);
+                        self.deliver(now);
                     }
                     self.statistics.want(device, online);
                     match why_not {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::dlt645::Item;
 use super::raw::Question;
 use super::{
-    Adapter, BusAddress, Characters, Codec, ConnectionSpec, Parity, PointAddress, States, StopBits,
-    Table, TransactionIds,
+    Adapter, BusAddress, Characters, Codec, ConnectionSpec, Parity, PointAddress, ReportPolicy,
+    States, StopBits, Table, TransactionIds,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
@@ -320,6 +320,8 @@ pub struct PointSpec {
     pub interval: Duration,
     /// Which requests go before others on the line.
     pub priority: Priority,
+    /// Which of its readings go to the platform.
+    pub report: ReportPolicy,
     /// How operators see the value.
     pub shown: Shown,
 }

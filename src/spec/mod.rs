@@ -15,6 +15,7 @@ pub mod network;
 pub mod raw;
 pub mod reload;
 pub mod remote;
+pub mod report;
 pub mod store;
 pub mod value;
 
@@ -37,6 +38,7 @@ pub use line::{
 pub use network::{HostList, Network};
 pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
+pub use report::{Deadband, ReadingPolicy, ReportPolicy, ReportRates, ReportWhen, WindowValue};
 pub use store::{DropPolicy, Durability, StorePolicy};
 pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,

@@ -20,7 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use std::path::Path;
 
-use super::{CloudSpec, DeviceSpec, LineSpec, PortSpec, SerialSpec, Spec, TcpSpec};
+use super::{
+    CloudSpec, DeviceSpec, LineSpec, PointSpec, PortSpec, ProfileSpec, ReportPolicy, SerialSpec,
+    Spec, TcpSpec,
+};
 use crate::base::{DeviceId, PortId, Secret};
 
 /// How many identities may be configured from a start to the end of the service: five times what
@@ -81,6 +84,8 @@ pub struct DeviceChange {
     pub moved: bool,
     /// Its points, or the settings of its polling.
     pub polling: bool,
+    /// Which of its readings are reported; they are read as before.
+    pub report: bool,
     /// Its secret.
     pub secret: bool,
     /// When it counts as silent.
@@ -290,11 +295,44 @@ impl DeviceChange {
             moved: *port != now.port || !address.is_at(now.address),
             polling: (*response_timeout, *turnaround) != (now.response_timeout, now.turnaround)
                 || *serial != now.serial
-                || *profile != now.profile,
+                || !is_read_alike(profile, &now.profile),
+            report: reports(profile).ne(reports(&now.profile)),
             secret: *secret != now.secret,
             liveness: *liveness != now.liveness,
         }
     }
+}
+
+/// Compares all fields of kinds of devices by name, except what is reported of their points.
+fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
+    let ProfileSpec {
+        name,
+        protocol,
+        points,
+        max_registers,
+        reads,
+    } = before;
+    let alike = |(before, now): (&PointSpec, &PointSpec)| {
+        let PointSpec {
+            id,
+            address,
+            codec,
+            interval,
+            priority,
+            report: _,
+            shown,
+        } = before;
+        (id, address, codec, interval) == (&now.id, &now.address, &now.codec, &now.interval)
+            && (priority, shown) == (&now.priority, &now.shown)
+    };
+    (name, protocol, max_registers, reads)
+        == (&now.name, &now.protocol, &now.max_registers, &now.reads)
+        && points.len() == now.points.len()
+        && points.iter().zip(&now.points).all(alike)
+}
+
+fn reports(profile: &ProfileSpec) -> impl Iterator<Item = &ReportPolicy> {
+    profile.points.iter().map(|point| &point.report)
 }
 
 /// What a port leads to. Another path or address has other devices, whatever the name of the

@@ -100,7 +100,7 @@ impl Cell {
                 Output::LogEvent(notice) if self.armed => {
                     self.told.push(notice.kind().name().into())
                 }
-                Output::LogEvent(_) | Output::Subscribe { .. } => {}
+                Output::LogEvent(_) | Output::Subscribe { .. } | Output::Session { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

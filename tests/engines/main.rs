@@ -39,6 +39,7 @@ mod quiet;
 mod recovery;
 mod registers;
 mod reload;
+mod report;
 mod session;
 mod takeover;
 mod topology;

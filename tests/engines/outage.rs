@@ -157,6 +157,7 @@ impl Outage {
                 }
                 Output::Publish { topic, payload } if topic == HISTORY => self.accept(&payload),
                 Output::Publish { .. }
+                | Output::Session { .. }
                 | Output::Subscribe { .. }
                 | Output::LogEvent(_)
                 | Output::StoreSecret { .. }

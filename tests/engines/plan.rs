@@ -148,6 +148,57 @@ fn the_type_of_every_point_is_shown() {
     );
 }
 
+/// What is not a number has no deadband, and a window needs readings.
+#[test]
+fn the_policy_of_each_point_is_shown_where_not_every_reading_is_reported() {
+    let text = CONFIGURATION
+        .replace("reply_delay: 0s", "report: { deadband: 2%, max_interval: 15m }")
+        .replace(
+            "type: u32 }",
+            "type: u32, report: { when: all, min_interval: 1m } }
+      - { id: On, table: holding, address: 10, type: bit, bit: 0 }
+      - { id: Off, table: holding, address: 10, type: bit, bit: 1, report: all }
+      - { id: Flow, table: holding, address: 11, type: f32, report: { window: 5m, value: mean } }
+      - { id: Hot, table: holding, address: 13, type: i16, report: { deadband: 0.5, min_interval: 10s } }",
+        )
+        .replace("interval: 250ms", "interval: 250ms\n    report: on-change");
+    let (table, _) = outcome(&text, |_| {}, false);
+    let reports = table
+        .split("\n\n")
+        .find(|part| part.starts_with("  profile  reports"))
+        .expect("a table of the policies");
+    assert_eq!(
+        reports,
+        "  profile  reports                                         points
+  meter    a change by more than 2%, at least once in 15m  Voltage
+  meter    the newest reading, at most once in 1m          Energy
+  meter    a change, at least once in 15m                  On
+  meter    the mean of each 5m                             Flow
+  meter    a change by more than 0.5, at most once in 10s  Hot
+  relay    a change                                        On"
+    );
+    let (json, _) = outcome(&text, |_| {}, true);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let points = json["profiles"][0]["points"].as_array().unwrap();
+    let reports: Vec<_> = points.iter().map(|p| &p["report"]).collect();
+    let none = serde_json::Value::Null;
+    assert_eq!(
+        reports,
+        [
+            &json!({ "when": "change", "deadband": null, "deadband_percent": 2.0,
+                "min_interval_ms": 0, "max_interval_ms": 900_000 }),
+            &json!({ "when": "all", "deadband": null, "deadband_percent": null,
+                "min_interval_ms": 60_000, "max_interval_ms": null }),
+            &json!({ "when": "change", "deadband": null, "deadband_percent": null,
+                "min_interval_ms": 0, "max_interval_ms": 900_000 }),
+            &none,
+            &json!({ "window_ms": 300_000, "value": "mean" }),
+            &json!({ "when": "change", "deadband": 0.5, "deadband_percent": null,
+                "min_interval_ms": 10_000, "max_interval_ms": null }),
+        ]
+    );
+}
+
 #[test]
 fn a_priority_is_shown_where_it_is_not_the_normal_one() {
     let high = CONFIGURATION.replace("interval: 250ms", "interval: 250ms\n    priority: high");

@@ -81,6 +81,8 @@ struct World {
     notices: Vec<CloudLogEvent>,
     subscribed: Vec<Vec<String>>,
     logged_out: usize,
+    /// Which devices are online, as the engine has told.
+    sessions: BTreeMap<DeviceId, bool>,
     ids: BTreeSet<String>,
     /// The readings in the store, if there is one, and whether each is settled.
     store: Option<Vec<(StoredReading, bool)>>,
@@ -131,6 +133,7 @@ impl World {
             notices: Vec::new(),
             subscribed: Vec::new(),
             logged_out: 0,
+            sessions: BTreeMap::new(),
             ids: BTreeSet::new(),
             store: None,
             store_fails: false,
@@ -285,8 +288,15 @@ impl World {
                     self.notices.push(notice);
                 }
                 Output::RemoteTask(task) => panic!("no configuration was pushed: {task:?}"),
+                Output::Session { device, online } => {
+                    let before = self.sessions.insert(device, online).unwrap_or(false);
+                    assert_ne!(before, online, "{device:?}: the same is told twice");
+                }
                 Output::LoggedOut => self.logged_out += 1,
             }
+        }
+        for (device, online) in &self.sessions {
+            assert_eq!(*online, self.cloud.session(*device) == Session::In);
         }
         let wake = self.cloud.wake_at();
         assert!(

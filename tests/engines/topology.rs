@@ -141,7 +141,9 @@ impl Pair {
                     cloud::Output::StoreSecret { device, secret } => {
                         self.kept.push((device, secret))
                     }
-                    cloud::Output::RemoteTask(_) | cloud::Output::LoggedOut => {}
+                    cloud::Output::RemoteTask(_)
+                    | cloud::Output::Session { .. }
+                    | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
                 match out {

@@ -344,6 +344,52 @@ fn the_service_does_not_start_without_its_credential() {
     );
 }
 
+#[test]
+fn a_report_policy_of_the_profile_holds_for_the_points_that_it_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/report-policies"), dir.path());
+    let text = fs::read_to_string(dir.path().join("gateway.yaml")).unwrap();
+    // A line for each protocol.
+    let ports = "ports:
+  - { name: line2, serial: { device: /dev/ttyUSB1 } }
+  - { name: line3, serial: { device: /dev/ttyUSB2 } }
+";
+    let devices = "devices:
+  - { name: grid-001, port: line2, profile: grid-meter, address: any, secret: s }
+  - { name: scale-001, port: line3, profile: scale, secret: s }
+";
+    let text = text
+        .replacen("ports:\n", ports, 1)
+        .replacen("devices:\n", devices, 1);
+    fs::write(dir.path().join("gateway.yaml"), text).unwrap();
+    let spec = load_in(&dir.path().join("gateway.yaml"), &quiet())
+        .unwrap()
+        .spec;
+    let points = spec.devices.iter().flat_map(|d| &d.profile.points);
+    let reports: Vec<_> = points.map(|p| format!("{} {}", p.id, p.report)).collect();
+    assert_eq!(
+        reports,
+        [
+            "A a change",
+            "B the mean of each 30m",
+            "A a change by more than 0.1",
+            "A a change by more than 2%, at least once in 15m",
+            "B a change, at least once in 15m",
+            "C a change, at least once in 15m",
+            "D every reading",
+            "E a change",
+            "F the newest reading, at most once in 1m",
+            "G a change by more than 0.5, at most once in 10s, at least once in 15m",
+            "H a change, at most once in 30s",
+            "IMean the mean of each 1m",
+            "IMax the max of each 1m",
+            "J the max of each 10s",
+            "K the last of each 1h",
+            "L a change",
+        ]
+    );
+}
+
 const HEAD: &str = "\
 gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: s3cret }
 cloud: { url: 'mqtts://gateway.example' }

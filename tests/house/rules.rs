@@ -11,13 +11,14 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 13] = [
+const FLOORS: [(&str, u8); 14] = [
     ("base", 0),
     ("spec", 1),
     ("spool", 2),
     ("config", 2),
     ("field", 2),
     ("fleet", 2),
+    ("report", 2),
     ("cloud", 2),
     ("control", 2),
     ("hub", 3),

@@ -13,11 +13,11 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::{
-    Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, Shown, Sign, States,
-    Table,
+    Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, ReportPolicy, Shown,
+    Sign, States, Table,
 };
 
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "id",
     "table",
     "address",
@@ -50,6 +50,7 @@ const KEYS: [&str; 32] = [
     "interval",
     "priority",
     "stale_after",
+    "report",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [
@@ -163,7 +164,7 @@ pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) 
         if draft.is_valid {
             draft.fits(max_registers, notes);
         }
-        draft.point()
+        draft.point(notes)
     });
     finished.collect()
 }
@@ -181,13 +182,19 @@ struct Scale {
 
 impl Draft {
     /// Returns the point.
-    fn point(self) -> PointSpec {
+    fn point(self, notes: &mut Notes) -> PointSpec {
+        // Whether a policy fits a value that is wrong itself is not known.
+        let report = match self.is_valid {
+            true => self.timing.report(&self.codec, notes),
+            false => ReportPolicy::All,
+        };
         PointSpec {
             id: self.id,
             address: PointAddress::Modbus(self.address),
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
+            report,
             shown: Shown {
                 stale_after: self.timing.stale_after,
                 titles: self.titles,

@@ -12,10 +12,11 @@ use crate::config::reader::word::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
 use crate::spec::{
-    Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, Shown,
+    Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, ReportPolicy,
+    Shown,
 };
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "id",
     "data",
     "format",
@@ -28,6 +29,7 @@ const KEYS: [&str; 12] = [
     "interval",
     "priority",
     "stale_after",
+    "report",
 ];
 
 /// The most questions of a profile: more than a device has, and as many as one byte can count.
@@ -82,6 +84,7 @@ struct Draft {
     position: ValuePosition,
     codec: Codec,
     timing: Timing,
+    report: ReportPolicy,
 }
 
 impl Draft {
@@ -94,6 +97,7 @@ impl Draft {
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
+            report: self.report,
             shown: Shown {
                 stale_after: self.timing.stale_after,
                 titles: None,
@@ -201,6 +205,13 @@ fn one(
         );
     }
     let (item, number_type) = number_type(s, item, (scale, offset), given, notes);
+    let codec = Codec::Datum {
+        item,
+        scale,
+        offset,
+        number_type,
+    };
+    let report = timing.report(&codec, notes);
     Some(Draft {
         id: id.unwrap_or_default(),
         item,
@@ -208,13 +219,9 @@ fn one(
             ValuePosition::Value(which.saturating_sub(1)),
             ValuePosition::Byte,
         ),
-        codec: Codec::Datum {
-            item,
-            scale,
-            offset,
-            number_type,
-        },
+        codec,
         timing,
+        report,
     })
 }
 

@@ -13,7 +13,7 @@ use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
 /// The keys of a point.
-pub(crate) const KEYS: [&str; 22] = [
+pub(crate) const KEYS: [&str; 23] = [
     "id",
     "request",
     "type",
@@ -36,6 +36,7 @@ pub(crate) const KEYS: [&str; 22] = [
     "interval",
     "priority",
     "stale_after",
+    "report",
 ];
 
 #[derive(Clone, Copy)]
@@ -123,6 +124,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         "interval",
         "priority",
         "stale_after",
+        "report",
     ];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {

@@ -259,10 +259,12 @@ pub(crate) fn points(
             continue;
         };
         origins.push(s.at("id"));
+        let codec = Codec::Part(Box::new(part));
         points.push(PointSpec {
             id: id.unwrap_or_default(),
             address: PointAddress::Raw(question),
-            codec: Codec::Part(Box::new(part)),
+            report: timing.report(&codec, notes),
+            codec,
             interval: timing.interval,
             priority: timing.priority,
             shown: Shown {

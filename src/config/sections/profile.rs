@@ -35,12 +35,13 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "name",
     "product_key",
     "interval",
     "priority",
     "stale_after",
+    "report",
     "as",
     "utc_offset",
     "max_registers",

@@ -1,11 +1,13 @@
-//! How often a point is read, with which priority, and for how long its value is fresh.
+//! How often a point is read, with which priority, for how long its value is fresh, and which
+//! readings are reported.
 
 use std::time::Duration;
 
+use crate::config::points::report::WrittenPolicy;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, show_time, time};
-use crate::spec::Priority;
+use crate::spec::{Codec, Priority, ReportPolicy};
 
 /// The times of a profile, which hold for all its points unless they say otherwise.
 #[derive(Clone, Copy)]
@@ -13,6 +15,7 @@ pub(crate) struct Times {
     interval: Option<Duration>,
     priority: Priority,
     stale_after: Option<Duration>,
+    report: Option<WrittenPolicy>,
 }
 
 /// The times of one point.
@@ -21,6 +24,14 @@ pub(crate) struct Timing {
     pub(crate) priority: Priority,
     /// The age from which the value counts as stale, if it is given.
     pub(crate) stale_after: Option<Duration>,
+    report: Option<WrittenPolicy>,
+}
+
+impl Timing {
+    /// Returns which readings of the point are reported; its value is read by this codec.
+    pub(crate) fn report(&self, codec: &Codec, notes: &mut Notes) -> ReportPolicy {
+        WrittenPolicy::policy(self.report, codec, self.interval, notes)
+    }
 }
 
 const PRIORITIES: [(&str, Priority); 3] = [
@@ -52,7 +63,9 @@ impl Times {
         let every = profile.read("interval", interval, notes);
         let every = every.or(profile.node("interval").map(|_| Duration::from_secs(10)));
         let limit = profile.read("stale_after", stale_after, notes);
+        let report = WrittenPolicy::of_profile(profile, every, notes);
         Times {
+            report,
             interval: every,
             priority: priority(profile, notes).unwrap_or_default(),
             stale_after: limit.filter(|limit| {
@@ -86,6 +99,7 @@ impl Times {
             interval: every,
             priority: priority(s, notes).unwrap_or(self.priority),
             stale_after,
+            report: WrittenPolicy::read(s, notes).or(self.report),
         }
     }
 }

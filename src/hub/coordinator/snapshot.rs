@@ -47,6 +47,7 @@ impl Coordinator {
             delivered: counters.delivered + counters.replayed,
             dropped: self.dropped(),
             store: self.store_picture(now),
+            not_reported: self.reporter.given_up(),
         }
     }
 
@@ -94,7 +95,12 @@ impl Coordinator {
         let mut picture = self.device_picture(now, id, device);
         picture.points = self
             .values(now, id)
-            .map(|v| Point {
+            .zip(0u16..)
+            .map(|(v, point)| Point {
+                reported_ms: self
+                    .reporter
+                    .reported_at(id, point)
+                    .map(|at| millis(now.mono.since(at))),
                 id: v.id.to_owned(),
                 value: v.value.map(|v| v.to_json()).unwrap_or_default(),
                 title: v.title.map(|title| title.into_owned()),

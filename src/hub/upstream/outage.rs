@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::{DeviceId, Stamp, StoredReading, Wall};
 use crate::cloud::upstream::{PeriodicReadings, PeriodicValue};
 use crate::spec::{DeviceSpec, Spec};
-use crate::spool::{SEGMENT_BYTES, bytes_per_value};
+use crate::spool::{SEGMENT_BYTES, SpoolLimits, bytes_per_value};
 
 /// Some time of the wall clock, in milliseconds.
 const DAWN: i64 = 1_767_225_600_000;
@@ -29,6 +29,8 @@ pub enum Keeper {
         value_bytes: f64,
         /// How long it keeps a value.
         age: Duration,
+        /// How far back a power cut costs values that were not delivered.
+        loss_window: Duration,
     },
     /// In memory alone: there is no store.
     Memory,
@@ -58,9 +60,11 @@ impl OutageForecast {
                     bytes: store.bytes,
                     value_bytes,
                     age: store.age,
+                    loss_window: store.loss_window(),
                 };
                 // A whole segment gives way to the next.
-                let filled = store.bytes.saturating_sub(SEGMENT_BYTES);
+                let segment = SpoolLimits::of(store).segment_bytes;
+                let filled = store.bytes.saturating_sub(segment);
                 (keeper, (filled as f64 / value_bytes) as u64)
             }
             false => (Keeper::Memory, spec.cloud.post.queue as u64),

@@ -38,6 +38,7 @@ fn status() -> Status {
         delivered: 0,
         dropped: Default::default(),
         store: None,
+        not_reported: 0,
     }
 }
 

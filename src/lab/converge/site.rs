@@ -424,6 +424,7 @@ pub(super) fn connect(spec: &CloudSpec) -> Connect {
 /// Builds an installation of so many devices with so many points each.
 pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
     let point = |n: u16| PointSpec {
+        report: Default::default(),
         shown: Default::default(),
         id: format!("Value{n}"),
         address: PointAddress::modbus(Table::HoldingRegister, n),

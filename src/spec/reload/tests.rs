@@ -46,7 +46,15 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
         profile: Arc::new(ProfileSpec {
             protocol: Default::default(),
             name: "meter".into(),
-            points: Vec::new(),
+            points: vec![PointSpec {
+                id: "p".into(),
+                address: PointAddress::modbus(Table::Coil, 0),
+                codec: Codec::Bool,
+                interval: Duration::from_secs(1),
+                priority: Priority::Normal,
+                report: ReportPolicy::All,
+                shown: Shown::default(),
+            }],
             max_registers: 125,
             reads: Reads::default(),
         }),
@@ -188,7 +196,7 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
     let none = BTreeSet::new();
     let one = BTreeSet::from([LINE1]);
     type Edit = fn(&mut DeviceSpec);
-    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 7] = [
+    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 9] = [
         (
             |d| d.secret = Secret::new("t"),
             DeviceChange {
@@ -244,6 +252,27 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
                 ..Default::default()
             },
             &one,
+        ),
+        (
+            |d| Arc::make_mut(&mut d.profile).points[0].interval *= 2,
+            DeviceChange {
+                polling: true,
+                ..Default::default()
+            },
+            &one,
+        ),
+        (
+            |d| {
+                Arc::make_mut(&mut d.profile).points[0].report = ReportPolicy::Window {
+                    length: Duration::from_secs(60),
+                    value: WindowValue::Max,
+                }
+            },
+            DeviceChange {
+                report: true,
+                ..Default::default()
+            },
+            &none,
         ),
     ];
     for (edit, expected, ports) in table {

@@ -315,6 +315,7 @@ impl World {
                 Output::Publish { topic, payload } => self.deliver(&topic, &payload),
                 Output::Subscribe { filters } => self.subscribed.extend(filters),
                 Output::LogEvent(notice) => self.notices.push(notice),
+                Output::Session { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

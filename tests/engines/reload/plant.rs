@@ -130,6 +130,7 @@ impl Config {
 
 fn kind(points: &[&str]) -> Arc<ProfileSpec> {
     let point = |id: &&str| PointSpec {
+        report: Default::default(),
         id: (*id).to_owned(),
         ..point(
             Table::HoldingRegister,

@@ -89,6 +89,13 @@ pub enum Output {
     /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_remote_task_done`].
     RemoteTask(remote_config::RemoteTask),
+    /// The session of this device began, or it ended.
+    Session {
+        /// The device.
+        device: DeviceId,
+        /// Whether the session began.
+        online: bool,
+    },
     /// After [`Cloud::stop`] or [`Cloud::part`]: no device of this gateway is online, or
     /// the deadline for the log-outs has passed. Put out once.
     LoggedOut,
@@ -618,6 +625,7 @@ impl Cloud {
         for (id, online) in self.sessions.take_changes() {
             let wanted = self.sessions.wants(id);
             self.latency.changed(now, id, online, wanted);
+            self.out.push_back(Output::Session { device: id, online });
             if online {
                 self.posts.came(now, id);
             } else {

@@ -34,7 +34,7 @@ use crate::base::text::grouped;
 use crate::base::{DeviceId, Value};
 use crate::cloud::alink::publish::session_probes;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties};
-use crate::spec::{PointSpec, PostPolicy, Spec};
+use crate::spec::{PostPolicy, Spec};
 
 /// The share of the limit, in thousandths, above which there is no room left to make up for an
 /// outage.
@@ -42,13 +42,6 @@ pub const BUSY: u64 = 700;
 
 /// All of the limit.
 pub const FULL: u64 = 1000;
-
-/// Returns how many values a second are sent of a point that is read once an interval. This is
-/// the only place that knows: every value that is read is sent.
-#[must_use]
-pub fn values_per_second(_point: &PointSpec, interval: Duration) -> f64 {
-    1.0 / interval.as_secs_f64().max(1e-3)
-}
 
 /// A value that is read again and again.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,16 +187,22 @@ impl UpstreamForecast {
         permille(self.needed, self.rate())
     }
 
+    /// Returns the load in words: `0.8 %`, `53 %`, `1,600 %`.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let load = self.load();
+        match load {
+            0..100 => format!("{}.{} %", load / 10, load % 10),
+            _ => format!("{} %", grouped(load.div_ceil(10))),
+        }
+    }
+
     /// Returns the words of `plan` and `check` alike: `53 % (1,000 values and 13.1 messages a
     /// second; 25 messages a second can be sent, each of 200 values and 20 devices at the
     /// most)`.
     #[must_use]
     pub fn summary(&self) -> String {
-        let load = self.load();
-        let percent = match load {
-            0..100 => format!("{}.{}", load / 10, load % 10),
-            _ => grouped(load.div_ceil(10)),
-        };
+        let percent = self.percent();
         let PostPolicy {
             messages_per_second,
             pack_properties,
@@ -218,7 +217,7 @@ impl UpstreamForecast {
             Bound::Bytes => format!("{} bytes", grouped(*message_bytes as u64)),
         };
         format!(
-            "{percent} % ({} values and {} messages a second; {messages_per_second} messages a second can be sent, each of {most} at the most)",
+            "{percent} ({} values and {} messages a second; {messages_per_second} messages a second can be sent, each of {most} at the most)",
             per_second(self.values),
             per_second(self.messages),
         )

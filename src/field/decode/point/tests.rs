@@ -65,6 +65,7 @@ fn entries(table: Table, start: u16) -> BlockAddress {
 
 fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
     let point = PointSpec {
+        report: Default::default(),
         shown: Default::default(),
         id: "x".into(),
         address: PointAddress::modbus(Table::HoldingRegister, 100),
@@ -209,6 +210,7 @@ fn bits_and_states() {
     assert_eq!(read(Codec::Bit(15), &[0x7FFF]), Ok(Value::Bool(false)));
     assert_eq!(read(Codec::Bit(16), &[0xFFFF]), Ok(Value::Bool(false)));
     let coil = PointSpec {
+        report: Default::default(),
         shown: Default::default(),
         id: "x".into(),
         address: PointAddress::modbus(Table::Coil, 7),

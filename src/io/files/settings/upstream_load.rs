@@ -11,15 +11,20 @@ use crate::hub::upstream::Upstream;
 pub(super) fn problem(upstream: &Upstream, position: &SourcePosition) -> Option<Problem> {
     let sent = upstream.sent();
     let load = sent.load();
-    let (full, allowed) = (load > FULL, sent.limits().allow_overload);
+    let allowed = sent.limits().allow_overload;
     if load <= BUSY {
         return None;
     }
-    let severity = match full && !allowed {
+    let severity = match upstream.is_refused() {
         true => Severity::Error,
         false => Severity::Warning,
     };
-    let wanted = match (full, allowed) {
+    let least = upstream.least().unwrap_or(sent).load();
+    let wanted = match (load > FULL, allowed) {
+        (true, _) if least <= FULL => {
+            "at most 100 %: if values change as often as they are read, some will be dropped"
+                .to_owned()
+        }
         (true, false) => "at most 100 %, or allow_overload: true in cloud.post".to_owned(),
         (true, true) => "at most 100 %: values will be dropped".to_owned(),
         (false, _) => format!(
@@ -34,7 +39,7 @@ pub(super) fn problem(upstream: &Upstream, position: &SourcePosition) -> Option<
         line: position.line,
         column: position.column,
         path: position.path.clone(),
-        said: format!("a load of {} on the connection", sent.summary()),
+        said: format!("the connection has a load of {}", upstream.summary()),
         wanted,
         hint: Some(format!(
             "{most}{}; alink-gateway plan shows the forecast",

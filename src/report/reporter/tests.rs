@@ -1,0 +1,804 @@
+use std::mem::size_of;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::{
+    DeviceName, Evidence, PortId, ProductKey, Proof, RequestFailure, Secret, UnitId, Value, Wall,
+};
+use crate::report::change::is_news;
+use crate::spec::reload::DeviceChange;
+use crate::spec::*;
+
+const DEVICE: DeviceId = DeviceId(0);
+const OTHER: DeviceId = DeviceId(1);
+
+/// Returns an installation of two devices with one point for each policy, read every second.
+fn spec(policies: &[ReportPolicy]) -> Spec {
+    let points = policies.iter().zip(0u16..).map(|(policy, n)| PointSpec {
+        id: format!("p{n}"),
+        address: PointAddress::modbus(Table::HoldingRegister, n),
+        codec: Codec::Number {
+            kind: Number::U16,
+            words: WordOrder::High,
+            bytes: ByteOrder::High,
+            scale: Decimal::ONE,
+            offset: Decimal::ZERO,
+        },
+        interval: Duration::from_secs(1),
+        priority: Priority::Normal,
+        report: policy.clone(),
+        shown: Shown::default(),
+    });
+    let profile = Arc::new(ProfileSpec {
+        protocol: Protocol::Modbus,
+        name: "meter".into(),
+        points: points.collect(),
+        max_registers: 125,
+        reads: Reads::default(),
+    });
+    let device = |n: u8| DeviceSpec {
+        serial: None,
+        name: format!("m{n}"),
+        port: PortId(0),
+        address: BusAddress::Modbus(UnitId(n)),
+        profile: Arc::clone(&profile),
+        product_key: ProductKey::new("pk"),
+        device_name: DeviceName::new(&format!("m{n}")),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(5),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "127.0.0.1".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("gwpk"),
+                device_name: DeviceName::new("gw"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
+            },
+            sign_method: SignMethod::HmacSha256,
+            products: Default::default(),
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+            store: StorePolicy::default(),
+            remote: RemotePolicy::default(),
+        },
+        ports: vec![PortSpec {
+            name: "line".into(),
+            line: LineSpec::Tcp(TcpSpec {
+                host: "127.0.0.1".into(),
+                port: 502,
+                connect_timeout: Duration::from_secs(1),
+                framing: None,
+                behind: None,
+                connection: Default::default(),
+            }),
+            response_timeout: Duration::from_secs(1),
+            budget: LineBudget::default(),
+        }],
+        devices: vec![device(1), device(2)],
+        stop_within: Duration::from_secs(10),
+        retired: Retired::default(),
+    }
+}
+
+fn some(when: ReportWhen, min_ms: u64, max_ms: Option<u64>) -> ReportPolicy {
+    ReportPolicy::Some(Box::new(ReadingPolicy {
+        when,
+        min_interval: Duration::from_millis(min_ms),
+        max_interval: max_ms.map(Duration::from_millis),
+    }))
+}
+
+const fn window(length_ms: u64, value: WindowValue) -> ReportPolicy {
+    ReportPolicy::Window {
+        length: Duration::from_millis(length_ms),
+        value,
+    }
+}
+
+const fn absolute(by: f64) -> ReportWhen {
+    ReportWhen::Deadband(Deadband::Absolute(by))
+}
+
+fn at(ms: u64) -> Now {
+    Now {
+        mono: Mono::from_micros(ms * 1000),
+        // No time is told by another one.
+        wall: Wall::from_millis(ms as i64 * 3),
+    }
+}
+
+fn reading(ms: u64, device: DeviceId, point: u16, value: Value) -> Reading {
+    Reading {
+        device,
+        point,
+        value,
+        at: at(ms),
+    }
+}
+
+fn polled(readings: Vec<Reading>) -> FieldEvent {
+    FieldEvent::Polled {
+        device: readings.first().map_or(DEVICE, |r| r.device),
+        at: readings.first().map_or_else(Now::default, |r| r.at),
+        evidence: Evidence::Alive(Proof::Answer),
+        readings,
+        turnaround: None,
+    }
+}
+
+/// A reporter with one point, and what it has handed out.
+struct One {
+    spec: Spec,
+    reporter: Reporter,
+}
+
+impl One {
+    fn new(policy: ReportPolicy) -> Self {
+        One {
+            spec: spec(&[policy]),
+            reporter: Reporter::new(),
+        }
+    }
+
+    fn read(&mut self, ms: u64, value: Value) -> Vec<(u64, Value)> {
+        let event = polled(vec![reading(ms, DEVICE, 0, value)]);
+        self.reporter.on_field(at(ms), &self.spec, event);
+        self.drain()
+    }
+
+    fn int(&mut self, ms: u64, value: u64) -> Vec<(u64, Value)> {
+        self.read(ms, Value::UInt(value))
+    }
+
+    fn no_value(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        let event = FieldEvent::NoValue {
+            device: DEVICE,
+            at: at(ms),
+            points: vec![(0, "no number")],
+        };
+        self.reporter.on_field(at(ms), &self.spec, event);
+        self.drain()
+    }
+
+    fn failing(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        let event = FieldEvent::PointsFailing {
+            device: DEVICE,
+            points: vec![0],
+            how: RequestFailure::Silence,
+        };
+        self.reporter.on_field(at(ms), &self.spec, event);
+        self.drain()
+    }
+
+    fn port_down(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        let event = FieldEvent::PortDown {
+            port: PortId(0),
+            why: "pulled".into(),
+        };
+        self.reporter.on_field(at(ms), &self.spec, event);
+        self.drain()
+    }
+
+    fn silent(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        self.reporter.on_silent(at(ms), &self.spec, DEVICE);
+        self.drain()
+    }
+
+    fn session(&mut self, ms: u64, online: bool) {
+        self.reporter.on_session(at(ms), DEVICE, online);
+    }
+
+    fn release(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        self.reporter.release_all(at(ms), &self.spec);
+        self.drain()
+    }
+
+    fn time(&mut self, ms: u64) -> Vec<(u64, Value)> {
+        self.reporter.on_time(at(ms), &self.spec);
+        self.drain()
+    }
+
+    fn wake(&self) -> Option<u64> {
+        let wake = self.reporter.wake_at()?;
+        Some(wake.at.as_micros() / 1000)
+    }
+
+    fn drain(&mut self) -> Vec<(u64, Value)> {
+        let mut all = Vec::new();
+        while let Some(reading) = self.reporter.poll() {
+            assert_eq!((reading.device, reading.point), (DEVICE, 0));
+            let ms = reading.at.mono.as_micros() / 1000;
+            assert_eq!(reading.at, at(ms), "a time of its own on both clocks");
+            all.push((ms, reading.value));
+        }
+        all
+    }
+}
+
+/// Returns values with their times.
+fn ints<const N: usize>(all: [(u64, u64); N]) -> Vec<(u64, Value)> {
+    all.map(|(ms, n)| (ms, Value::UInt(n))).into()
+}
+
+#[test]
+fn a_point_without_a_policy_reports_every_reading_and_takes_no_memory() {
+    let mut one = One::new(ReportPolicy::All);
+    for ms in [0, 1000, 1001, 2000] {
+        assert_eq!(one.int(ms, 7), ints([(ms, 7)]));
+    }
+    assert!(one.silent(2000).is_empty() && one.release(2000).is_empty());
+    assert!(one.reporter.devices.is_empty());
+    assert_eq!((one.wake(), one.reporter.given_up()), (None, 0));
+}
+
+#[test]
+fn a_change_is_reported_and_the_same_value_is_not() {
+    let mut one = One::new(some(ReportWhen::Change, 0, None));
+    assert_eq!(one.int(0, 5), ints([(0, 5)]));
+    assert_eq!(one.int(1000, 5), ints([]));
+    assert_eq!(one.int(2000, 6), ints([(2000, 6)]));
+    assert_eq!(one.int(3000, 6), ints([]));
+    // Nothing is lost that the platform does not have.
+    assert_eq!(one.silent(4000), ints([]));
+    assert_eq!((one.wake(), one.reporter.given_up()), (None, 2));
+}
+
+#[test]
+fn a_slow_drift_is_reported_since_a_deadband_counts_from_the_last_report() {
+    let mut one = One::new(some(absolute(5.0), 0, None));
+    let mut reported = Vec::new();
+    for n in 0..30 {
+        reported.extend(one.int(n * 1000, n));
+    }
+    assert_eq!(
+        reported,
+        ints([(0, 0), (6000, 6), (12000, 12), (18000, 18), (24000, 24)])
+    );
+    assert_eq!(one.silent(30_000), ints([(29_000, 29)]));
+}
+
+#[test]
+fn a_change_that_comes_too_soon_waits_and_the_newest_reading_goes_out_with_its_own_time() {
+    let mut one = One::new(some(ReportWhen::Change, 10_000, None));
+    assert_eq!(one.int(0, 1), ints([(0, 1)]));
+    assert_eq!(one.int(1000, 2), ints([]));
+    assert_eq!(one.int(2000, 1), ints([]));
+    assert_eq!(one.wake(), Some(10_000));
+    assert_eq!(one.time(9999), ints([]));
+    assert_eq!(one.time(10_000), ints([(2000, 1)]));
+    assert_eq!(one.wake(), None);
+    // The next interval counts from then.
+    assert_eq!(one.int(11_000, 3), ints([]));
+    assert_eq!(one.wake(), Some(20_000));
+    assert_eq!(one.int(20_000, 4), ints([(20_000, 4)]));
+    assert_eq!(one.wake(), None);
+}
+
+#[test]
+fn a_reading_as_old_as_the_longest_interval_is_reported_although_it_is_the_same() {
+    let mut one = One::new(some(ReportWhen::Change, 0, Some(10_000)));
+    assert_eq!(one.int(20, 1), ints([(20, 1)]));
+    let mut reported = Vec::new();
+    for n in 1..=30 {
+        // Polls come a little before or after their time.
+        reported.extend(one.int(n * 1000 + [0, 30, 10][n as usize % 3], 1));
+    }
+    assert_eq!(reported, ints([(10_030, 1), (20_010, 1), (30_000, 1)]));
+    assert_eq!(one.wake(), None, "no time but a reading is waited for");
+}
+
+#[test]
+fn every_reading_is_thinned_out_by_the_shortest_interval() {
+    let mut one = One::new(some(ReportWhen::All, 2500, None));
+    let mut reported = Vec::new();
+    for n in 0..10 {
+        reported.extend(one.time(n * 1000));
+        reported.extend(one.int(n * 1000 + 500, 7));
+    }
+    // At 3,000 ms the reading of 2,500 ms goes out, and the next one 2,500 ms later.
+    assert_eq!(reported, ints([(500, 7), (2500, 7), (5500, 7), (7500, 7)]));
+}
+
+#[test]
+fn after_an_outage_of_whatever_kind_the_first_reading_is_reported() {
+    type Outage = fn(&mut One, u64) -> Vec<(u64, Value)>;
+    let outages: [Outage; 3] = [One::silent, One::port_down, One::failing];
+    for outage in outages {
+        let mut one = One::new(some(absolute(5.0), 60_000, None));
+        assert_eq!(one.int(0, 1), ints([(0, 1)]));
+        assert_eq!(one.int(1000, 2), ints([]));
+        assert_eq!(outage(&mut one, 1500), ints([(1000, 2)]), "the last value");
+        assert_eq!(outage(&mut one, 1600), ints([]));
+        assert_eq!(one.int(2000, 2), ints([(2000, 2)]));
+        assert_eq!(one.int(3000, 3), ints([]));
+    }
+}
+
+#[test]
+fn a_value_after_no_value_is_a_change() {
+    let mut one = One::new(some(absolute(5.0), 10_000, None));
+    assert_eq!(one.int(0, 1), ints([(0, 1)]));
+    assert_eq!(one.int(1000, 2), ints([]));
+    // The last value before that goes out as soon as it may.
+    assert_eq!(one.no_value(2000), ints([]));
+    assert_eq!(one.time(10_000), ints([(1000, 2)]));
+    assert_eq!(one.no_value(20_000), ints([]));
+    assert_eq!(one.int(21_000, 2), ints([(21_000, 2)]));
+    // However often it comes and goes, the shortest interval holds.
+    for n in 0..8 {
+        assert_eq!(one.no_value(22_000 + n * 1000), ints([]));
+        assert_eq!(one.int(22_500 + n * 1000, 2), ints([]));
+    }
+    assert_eq!(one.time(31_000), ints([(29_500, 2)]));
+    // It is told once that there is a value again.
+    assert_eq!(one.int(41_000, 2), ints([]));
+}
+
+#[test]
+fn a_session_that_begins_lets_everything_be_reported_once() {
+    let mut one = One::new(some(ReportWhen::Change, 60_000, None));
+    assert_eq!(one.int(0, 1), ints([(0, 1)]));
+    // The first reading goes out with this log-in and is not repeated.
+    one.session(3000, true);
+    assert_eq!(one.int(4000, 1), ints([]));
+    // The connection is lost and made again.
+    one.session(9000, false);
+    one.session(9500, true);
+    assert_eq!(one.int(10_000, 1), ints([(10_000, 1)]));
+    assert_eq!(one.int(11_000, 1), ints([]));
+    // What was reported when the log-in began to wait may be old, or on flash.
+    one.session(12_000, false);
+    assert_eq!(one.int(12_500, 2), ints([]));
+    assert_eq!(one.silent(13_000), ints([(12_500, 2)]));
+    assert_eq!(one.int(20_000, 2), ints([(20_000, 2)]));
+    one.session(25_001, true);
+    assert_eq!(one.int(26_000, 2), ints([(26_000, 2)]));
+}
+
+#[test]
+fn a_change_that_waits_at_a_log_in_is_not_lost() {
+    let mut one = One::new(some(ReportWhen::Change, 60_000, None));
+    assert_eq!(one.int(0, 1), ints([(0, 1)]));
+    assert_eq!(one.int(1000, 2), ints([]));
+    one.session(10_000, true);
+    assert_eq!(one.time(60_000), ints([(1000, 2)]));
+    assert_eq!(
+        one.int(61_000, 2),
+        ints([(61_000, 2)]),
+        "the first one since"
+    );
+}
+
+#[test]
+fn the_last_value_goes_out_before_a_stop_unless_the_platform_has_it() {
+    let mut one = One::new(some(absolute(5.0), 10_000, None));
+    assert_eq!(one.int(0, 1), ints([(0, 1)]));
+    assert_eq!(one.int(1000, 1), ints([]));
+    assert_eq!(one.release(1500), ints([]));
+    assert_eq!(one.int(2000, 9), ints([]));
+    assert_eq!(one.release(2500), ints([(2000, 9)]));
+    assert_eq!((one.wake(), one.release(2600)), (None, ints([])));
+    // What was handed out is what a deadband counts from.
+    assert_eq!(one.int(12_500, 14), ints([]));
+    assert_eq!(one.int(13_500, 15), ints([(13_500, 15)]));
+}
+
+#[test]
+fn a_window_reports_one_value_of_all_its_readings() {
+    for (value, at, n) in [
+        (WindowValue::Mean, 9000, 5),
+        (WindowValue::Min, 6000, 2),
+        (WindowValue::Max, 4000, 8),
+        (WindowValue::Last, 9000, 6),
+    ] {
+        let mut one = One::new(window(10_000, value));
+        assert_eq!(one.int(0, 100), ints([(0, 100)]), "the first by itself");
+        for (ms, n) in [
+            (1000, 4),
+            (4000, 8),
+            (5000, 6),
+            (6000, 2),
+            (7000, 3),
+            (9000, 6),
+        ] {
+            assert_eq!(one.int(ms, n), ints([]));
+        }
+        assert_eq!(one.wake(), Some(10_000));
+        assert_eq!(one.time(10_000), ints([(at, n)]), "{value:?}");
+        assert_eq!(one.wake(), None);
+        assert_eq!(one.reporter.given_up(), 5);
+        // The next window ends ten seconds later, though its first reading comes late.
+        assert_eq!(one.int(14_000, 1), ints([]));
+        assert_eq!(one.wake(), Some(20_000));
+        // The reading after its end closes it, if that comes before the timer.
+        assert_eq!(one.int(20_500, 3), ints([(14_000, 1)]));
+        assert_eq!(one.wake(), Some(30_000));
+        // An outage closes it with what it has, and the next reading goes out by itself.
+        assert_eq!(one.silent(22_000), ints([(20_500, 3)]));
+        assert_eq!(one.wake(), None);
+        assert_eq!(one.int(40_000, 9), ints([(40_000, 9)]));
+        assert_eq!(one.int(41_000, 8), ints([]));
+        assert_eq!(one.release(42_000), ints([(41_000, 8)]));
+        assert_eq!(one.int(43_000, 7), ints([]));
+        assert_eq!(one.wake(), Some(52_000));
+    }
+}
+
+/// Returns the value of one window with these readings.
+fn of_window(kind: WindowValue, values: &[Value], round: Option<u8>) -> Value {
+    let mut one = One::new(window(100_000, kind));
+    if let Some(profile) = one.spec.devices.first_mut().map(|d| &mut d.profile) {
+        let point = &mut Arc::make_mut(profile).points[0];
+        point.codec = Codec::Measure(Box::new(Measure {
+            round,
+            ..Measure::of(Number::F64)
+        }));
+    }
+    one.read(0, Value::Int(0));
+    for (value, ms) in values.iter().zip(1..) {
+        assert!(one.read(ms, value.clone()).is_empty());
+    }
+    let all = one.release(1000);
+    assert_eq!(all.len(), 1);
+    all[0].1.clone()
+}
+
+#[test]
+fn a_mean_is_of_the_type_of_its_readings_and_exact() {
+    use Value::{Bool, Float, Int, UInt};
+    use WindowValue::{Max, Mean, Min};
+    for (kind, values, value) in [
+        (Mean, vec![UInt(1), UInt(2)], UInt(2)),
+        (Mean, vec![UInt(1), UInt(1), UInt(2)], UInt(1)),
+        (Mean, vec![Int(-1), Int(-2)], Int(-2)),
+        (Mean, vec![Int(-1), Int(-1), Int(-2)], Int(-1)),
+        (Mean, vec![UInt(u64::MAX); 5], UInt(u64::MAX)),
+        (Mean, vec![Int(i64::MIN); 5], Int(i64::MIN)),
+        (Mean, vec![Float(230.1), Float(230.2)], Float(230.15)),
+        (Mean, vec![Float(0.1); 7], Float(0.1)),
+        (Mean, vec![Float(f64::MAX); 3], Float(f64::MAX)),
+        (Mean, vec![Float(-1e308), Float(1e308)], Float(0.0)),
+        (Min, vec![Int(3), Int(-4), Int(2)], Int(-4)),
+        (Max, vec![Float(3.0), Float(-4.0)], Float(3.0)),
+        (Max, vec![Bool(false), Bool(true), Bool(false)], Bool(true)),
+        (Min, vec![Bool(true), Bool(true)], Bool(true)),
+    ] {
+        let found = of_window(kind, &values, None);
+        assert_eq!(found, value, "{kind:?} {values:?}");
+    }
+    let thirds = [Float(0.0), Float(0.0), Float(1.0)];
+    assert_eq!(of_window(Mean, &thirds, Some(2)), Float(0.33));
+    assert_eq!(of_window(Mean, &thirds, Some(0)), Float(0.0));
+}
+
+#[test]
+fn a_reload_keeps_the_points_that_stay_and_hands_out_what_is_withheld_of_others() {
+    let band = || some(absolute(5.0), 60_000, None);
+    let old = spec(&[
+        band(),
+        band(),
+        window(60_000, WindowValue::Last),
+        ReportPolicy::All,
+    ]);
+    let mut reporter = Reporter::new();
+    let all = |ms: u64, value: u64| {
+        let devices = [DEVICE, OTHER].into_iter();
+        let points = devices.flat_map(|d| (0..4u16).map(move |p| (d, p)));
+        polled(
+            points
+                .map(|(d, p)| reading(ms, d, p, Value::UInt(value)))
+                .collect(),
+        )
+    };
+    let drain = |reporter: &mut Reporter| {
+        let all = std::iter::from_fn(|| reporter.poll());
+        let short = |r: Reading| (r.device.0, r.point, r.value.as_int().unwrap());
+        all.map(short).collect::<Vec<_>>()
+    };
+    reporter.on_field(at(0), &old, all(0, 1));
+    assert_eq!(drain(&mut reporter).len(), 8);
+    reporter.on_field(at(1000), &old, all(1000, 9));
+    assert_eq!(drain(&mut reporter), [(0, 3, 9), (1, 3, 9)]);
+
+    // Of the first device, one point moves to another place in the list and one is changed; the
+    // second device leaves.
+    let mut new = old.clone();
+    let profile = Arc::make_mut(&mut new.devices[0].profile);
+    profile.points.rotate_left(1);
+    profile.points[0].interval = Duration::from_secs(2);
+    new.retired.devices.insert(OTHER);
+    let mut changes = Changes::default();
+    let polling = DeviceChange {
+        polling: true,
+        ..DeviceChange::default()
+    };
+    changes.devices.changed.insert(DEVICE, polling);
+    changes.devices.removed.insert(OTHER);
+    reporter.respec(at(2000), &old, &new, &changes);
+    let mut handed = drain(&mut reporter);
+    handed.sort_unstable();
+    assert_eq!(handed, [(0, 1, 9), (1, 0, 9), (1, 1, 9), (1, 2, 9)]);
+
+    // What waited goes on waiting, at its new index.
+    let due = reporter.wake_at().map(|w| w.at);
+    assert_eq!(due, Some(Mono::from_micros(60_000_000)));
+    reporter.on_time(at(61_000), &new);
+    assert_eq!(drain(&mut reporter), [(0, 1, 9), (0, 3, 9)]);
+    assert_eq!(reporter.wake_at(), None);
+
+    // A device that is asked at another address begins anew.
+    let now = vec![reading(70_000, DEVICE, 3, Value::UInt(10))];
+    reporter.on_field(at(70_000), &new, polled(now));
+    assert_eq!(drain(&mut reporter), []);
+    let mut changes = Changes::default();
+    let moved = DeviceChange {
+        moved: true,
+        ..DeviceChange::default()
+    };
+    changes.devices.changed.insert(DEVICE, moved);
+    reporter.respec(at(71_000), &new, &new, &changes);
+    assert_eq!(drain(&mut reporter), [(0, 3, 10)]);
+    let now = vec![reading(72_000, DEVICE, 3, Value::UInt(10))];
+    reporter.on_field(at(72_000), &new, polled(now));
+    assert_eq!(drain(&mut reporter), [(0, 3, 10)]);
+}
+
+#[test]
+fn a_point_with_a_policy_takes_some_dozens_of_bytes() {
+    assert!(size_of::<(u16, State)>() <= 96);
+    assert!(size_of::<WindowState>() <= 160);
+}
+
+/// What happens to a point.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Read(i64),
+    NoValue,
+    Outage,
+    Release,
+    Online(bool),
+    Time,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
+    let step = prop_oneof![
+        12 => (-6i64..6).prop_map(Step::Read),
+        1 => Just(Step::NoValue),
+        1 => Just(Step::Outage),
+        1 => Just(Step::Release),
+        1 => any::<bool>().prop_map(Step::Online),
+        4 => Just(Step::Time),
+    ];
+    let pass = prop_oneof![Just(0u64), 1u64..2500, 900u64..1100];
+    prop::collection::vec((pass, step), 1..120)
+}
+
+fn reading_policies() -> impl Strategy<Value = ReadingPolicy> {
+    let when = prop_oneof![
+        Just(ReportWhen::All),
+        Just(ReportWhen::Change),
+        (1u8..5).prop_map(|by| absolute(f64::from(by))),
+        (10u8..90).prop_map(|by| ReportWhen::Deadband(Deadband::Percent(f64::from(by)))),
+    ];
+    let min = prop_oneof![Just(0u64), 1u64..8000];
+    let more = prop::option::of(0u64..8000);
+    (when, min, more).prop_map(|(when, min, more)| ReadingPolicy {
+        when,
+        min_interval: Duration::from_millis(min),
+        max_interval: more.map(|more| Duration::from_millis(min + more)),
+    })
+}
+
+/// The rules as the configuration states them, looked up in the whole past of the point.
+#[derive(Default)]
+struct Naive {
+    /// All readings, and all reports: when, and which reading.
+    read: Vec<(u64, i64)>,
+    reports: Vec<(u64, usize)>,
+    /// Whether the next reading is reported whatever it is.
+    anew: bool,
+    /// Whether something was news since the last report.
+    news: bool,
+    uncertain: bool,
+    offline_since: u64,
+}
+
+impl Naive {
+    /// Returns the newest reading that came after the last report.
+    fn unreported(&self) -> Option<usize> {
+        let last = self.read.len().checked_sub(1)?;
+        (self.reports.last()?.1 < last).then_some(last)
+    }
+
+    fn value(&self, reading: usize) -> Value {
+        Value::Int(self.read[reading].1)
+    }
+
+    fn differs(&self, reading: usize) -> bool {
+        let reported = self.reports.last().unwrap().1;
+        self.read[reading].1 != self.read[reported].1
+    }
+
+    fn report(&mut self, now: u64, reading: usize) -> Vec<(u64, Value)> {
+        self.reports.push((now, reading));
+        self.news = false;
+        vec![(self.read[reading].0, self.value(reading))]
+    }
+
+    /// Reports the newest reading, if the platform does not have its value.
+    fn release(&mut self, now: u64) -> Vec<(u64, Value)> {
+        match self.unreported() {
+            Some(newest) if self.news || self.differs(newest) => self.report(now, newest),
+            _ => Vec::new(),
+        }
+    }
+
+    fn due(&self, policy: &ReadingPolicy, now: u64) -> bool {
+        let min = policy.min_interval.as_millis() as u64;
+        self.reports.last().is_some_and(|(at, _)| now >= at + min)
+    }
+
+    fn step(&mut self, policy: &ReadingPolicy, now: u64, step: Step) -> Vec<(u64, Value)> {
+        match step {
+            Step::Read(value) => {
+                self.read.push((now, value));
+                let newest = self.read.len() - 1;
+                let Some((at, reported)) = self.reports.last().copied() else {
+                    self.anew = false;
+                    self.uncertain = false;
+                    return self.report(now, newest);
+                };
+                let uncertain = std::mem::take(&mut self.uncertain);
+                if std::mem::take(&mut self.anew) {
+                    return self.report(now, newest);
+                }
+                let max = policy.max_interval.map(|max| max.as_millis() as u64);
+                self.news |= uncertain
+                    || max.is_some_and(|max| now + 500 >= at + max)
+                    || is_news(policy.when, &self.value(reported), &self.value(newest));
+                match self.news && self.due(policy, now) {
+                    true => self.report(now, newest),
+                    false => Vec::new(),
+                }
+            }
+            Step::NoValue => {
+                self.uncertain = true;
+                if let Some(newest) = self.unreported() {
+                    self.news |= self.differs(newest);
+                }
+                self.step(policy, now, Step::Time)
+            }
+            Step::Outage => {
+                self.anew = true;
+                self.release(now)
+            }
+            Step::Release => self.release(now),
+            Step::Online(false) => {
+                self.offline_since = now;
+                Vec::new()
+            }
+            Step::Online(true) => {
+                let recent = |(at, _): &(u64, usize)| *at >= self.offline_since && now - at <= 5000;
+                self.anew |= !self.reports.last().is_some_and(recent);
+                Vec::new()
+            }
+            Step::Time => match self.news && self.due(policy, now) {
+                true => self.release(now),
+                false => Vec::new(),
+            },
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_course_is_reported_as_the_rules_say(policy in reading_policies(), steps in steps()) {
+        let mut one = One::new(ReportPolicy::Some(Box::new(policy)));
+        let (mut naive, mut now) = (Naive::default(), 0);
+        let mut read = 0;
+        for (pass, step) in steps {
+            let then = now + pass;
+            // Whoever drives the engine comes when it wants to be woken.
+            while let Some(wake) = one.wake().filter(|wake| *wake <= then) {
+                now = now.max(wake);
+                let wanted = naive.step(&policy, now, Step::Time);
+                prop_assert_eq!(one.time(now), wanted);
+                prop_assert!(one.wake().is_none_or(|wake| wake > now));
+            }
+            now = then;
+            let wanted = naive.step(&policy, now, step);
+            let found = match step {
+                Step::Read(value) => {
+                    read += 1;
+                    one.read(now, Value::Int(value))
+                }
+                Step::NoValue => one.no_value(now),
+                Step::Outage => one.silent(now),
+                Step::Release => one.release(now),
+                Step::Online(online) => {
+                    one.session(now, online);
+                    Vec::new()
+                }
+                Step::Time => one.time(now),
+            };
+            prop_assert_eq!(found, wanted, "{:?} at {}", step, now);
+            // Each reading is reported, withheld, or given up and counted.
+            let withheld = u64::from(is_kept(&one));
+            let reported = naive.reports.len() as u64;
+            prop_assert_eq!(read, reported + withheld + one.reporter.given_up());
+        }
+        // What is on the platform in the end is what was read last.
+        naive.release(now);
+        let _ = one.release(now);
+        if let (Some((_, last)), Some((_, reported))) = (naive.read.last(), naive.reports.last()) {
+            prop_assert_eq!(last, &naive.read[*reported].1);
+        }
+    }
+
+    #[test]
+    fn windows_hand_out_each_reading_once_and_one_value_each(
+        length in 1000u64..6000,
+        steps in steps(),
+    ) {
+        let mut one = One::new(window(length, WindowValue::Last));
+        let (mut read, mut handed, mut now) = (Vec::new(), Vec::new(), 0);
+        let mut regular = Vec::new();
+        for (pass, step) in steps {
+            while let Some(wake) = one.wake().filter(|wake| *wake <= now + pass) {
+                let closed = one.time(wake);
+                prop_assert_eq!(closed.len(), 1);
+                regular.push(wake);
+                handed.extend(closed);
+            }
+            now += pass;
+            handed.extend(match step {
+                Step::Read(value) => {
+                    read.push((now, Value::Int(value)));
+                    one.read(now, Value::Int(value))
+                }
+                Step::NoValue => one.no_value(now),
+                Step::Outage => one.silent(now),
+                Step::Release => one.release(now),
+                Step::Online(online) => {
+                    one.session(now, online);
+                    Vec::new()
+                }
+                Step::Time => one.time(now),
+            });
+            // No window is open for longer than it may be.
+            prop_assert!(one.wake().is_none_or(|end| end > now && end <= now + length));
+        }
+        handed.extend(one.release(now));
+        for pair in regular.windows(2) {
+            prop_assert!(pair[1] - pair[0] >= length || pair[0] == pair[1]);
+        }
+        prop_assert_eq!(read.len() as u64, handed.len() as u64 + one.reporter.given_up());
+        for reading in &handed {
+            prop_assert!(read.contains(reading));
+        }
+        // Nothing is newer than what was handed out last.
+        prop_assert_eq!(read.iter().map(|r| r.0).max(), handed.iter().map(|r| r.0).max());
+    }
+}
+
+/// Returns whether the only point keeps a reading that is not reported.
+fn is_kept(one: &One) -> bool {
+    let state = one.reporter.devices.get(&DEVICE).map(|d| &d.points[0].1);
+    matches!(state, Some(State::Readings(state)) if state.is_withheld())
+}
