@@ -18,6 +18,9 @@ use super::plant::{Plant, Point};
 pub(super) const JOURNEY: Duration = Duration::from_millis(300);
 /// The time of a value may be off by so much.
 const TIME_OFF: i64 = 1_000;
+/// For so many milliseconds after a silence a device gets requests that only find out whether
+/// its replies can be told apart; what they read is not reported.
+const PROBING: i64 = 30_000;
 /// The most findings that are told in words.
 const TOLD: usize = 12;
 
@@ -202,8 +205,7 @@ impl Oracle {
         self.newest.clear();
     }
 
-    /// Takes note that the devices have their power back. The first answers of a device that
-    /// was silent need not be believed.
+    /// Takes note that the devices have their power back.
     pub(super) fn powered(&mut self, at: Wall) {
         self.powered.push(at);
     }
@@ -214,7 +216,8 @@ impl Oracle {
             Wall::from_millis(end.as_millis().saturating_sub(by))
         };
         let after = |end: Wall| Wall::from_millis(end.as_millis() + 1_000);
-        let first_answers = |from: &Wall| at >= *from && at <= after(after(*from));
+        let first_answers =
+            |from: &Wall| at >= *from && at.as_millis() <= from.as_millis() + PROBING;
         let is_end = |end: &End| match *end {
             End::Killed(end, window) => at >= before(end, window) && at <= after(end),
             End::Stopped(asked, ended) => at >= before(asked, JOURNEY) && at <= after(ended),
