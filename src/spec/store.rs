@@ -61,11 +61,11 @@ impl StorePolicy {
     }
 
     /// Returns how far back a power cut costs readings that were not delivered: as long as a
-    /// reading waits in memory, and for the next write.
+    /// reading waits in memory, for the reply to its last message, and for the next write.
     #[must_use]
-    pub fn loss_window(&self) -> Duration {
+    pub fn loss_window(&self, reply_timeout: Duration) -> Duration {
         match self.durable {
-            Durability::Undelivered => self.spill_after + self.sync_every,
+            Durability::Undelivered => self.spill_after + reply_timeout + self.sync_every,
             Durability::Always => self.gather(),
         }
     }

@@ -64,6 +64,11 @@ impl Coordinator {
         dropped
     }
 
+    fn loss_window(&self) -> Duration {
+        let cloud = &self.spec.cloud;
+        cloud.store.loss_window(cloud.post.reply_timeout)
+    }
+
     fn store_picture(&self, now: Now) -> Option<Store> {
         let status = self.store.as_ref()?;
         let counters = self.cloud.counters();
@@ -76,7 +81,7 @@ impl Coordinator {
             written: status.written,
             stored: counters.stored,
             delivered: counters.replayed,
-            loss_window_ms: millis(self.spec.cloud.store.loss_window()),
+            loss_window_ms: millis(self.loss_window()),
             trouble: status.fault.as_ref().map(ToString::to_string),
         })
     }

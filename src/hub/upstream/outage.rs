@@ -60,7 +60,7 @@ impl OutageForecast {
                     bytes: store.bytes,
                     value_bytes,
                     age: store.age,
-                    loss_window: store.loss_window(),
+                    loss_window: store.loss_window(spec.cloud.post.reply_timeout),
                 };
                 // A whole segment gives way to the next.
                 let segment = SpoolLimits::of(store).segment_bytes;

@@ -175,6 +175,17 @@ fn a_stop_counts_what_is_on_its_way_to_the_store_once() {
 }
 
 #[test]
+fn what_is_read_while_the_gateway_stops_is_stored() {
+    let mut w = with_store(3);
+    w.platform.moods = vec![0; 100];
+    w.stop();
+    w.put(0, 0, 1);
+    w.put(1, 0, 2);
+    assert!(w.run_for(secs(20), |w| w.logged_out == 1));
+    assert_eq!((left(&w), w.cloud.counters().dropped_at_stop), (2, 0));
+}
+
+#[test]
 fn a_reload_while_readings_are_on_their_way_to_the_store_keeps_their_names() {
     let mut w = with_store(2);
     w.store_delay = secs(4);

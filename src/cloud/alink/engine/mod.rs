@@ -329,13 +329,19 @@ impl Cloud {
         self.remote.on_done(now, done);
     }
 
-    /// Takes a reading to be delivered. While stopping, the reading is dropped and counted.
+    /// Takes a reading to be delivered. While stopping, the reading is stored at the end, or
+    /// dropped and counted if there is no store.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
-        if !self.stop.takes_readings() {
-            self.outbox.count().dropped_at_stop += 1;
-            return;
-        }
         match self.timestamps.stamp(reading.at) {
+            Some(wall) if !self.stop.takes_readings() => {
+                reading.at.wall = wall;
+                if !self.spill.keep_late(reading, &self.spec) {
+                    self.outbox.count().dropped_at_stop += 1;
+                }
+            }
+            None if !self.stop.takes_readings() && !self.spill.is_open(&self.spec) => {
+                self.outbox.count().dropped_at_stop += 1;
+            }
             Some(wall) => {
                 reading.at.wall = wall;
                 if let Some(reading) = self.spill.gather(now.mono, reading, &self.spec) {

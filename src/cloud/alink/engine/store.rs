@@ -316,7 +316,8 @@ impl Cloud {
         let rest = self.posts.take_all(now, &mut self.outbox);
         self.settle_posted();
         let undated = self.timestamps.take_all();
-        let new = self.spill.take_gathered();
+        let mut new = self.spill.take_gathered();
+        new.append(&mut self.spill.take_late());
         let asked = rest.len() + undated.len() + new.len();
         let rest = rest.iter().map(|(_, reading)| (reading, true));
         let all = rest

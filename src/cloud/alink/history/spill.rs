@@ -75,6 +75,8 @@ pub(crate) struct Spill {
     /// Whether these are stored without waiting for others.
     hurries: bool,
     handed: Vec<Handed>,
+    /// Readings that came while the gateway was stopping, which are stored at the end.
+    late: Vec<Reading>,
     /// Until when readings are gathered for the next group.
     gather_until: Mono,
     /// Before when the store is not tried again.
@@ -123,6 +125,7 @@ impl Spill {
             gathered: Vec::new(),
             hurries: false,
             handed: Vec::new(),
+            late: Vec::new(),
             gather_until: Mono::START,
             not_before: Mono::START,
         }
@@ -150,7 +153,7 @@ impl Spill {
 
     /// How many readings wait for the store's answer, or to be handed over.
     pub(crate) fn readings(&self) -> usize {
-        self.handed.len() + self.gathered.len()
+        self.handed.len() + self.gathered.len() + self.late.len()
     }
 
     /// Whether readings were handed over that are to be delivered from the store.
@@ -192,6 +195,21 @@ impl Spill {
             true => Vec::new(),
             false => self.take_gathered(),
         }
+    }
+
+    /// Keeps a reading that came while the gateway was stopping, for the end; returns whether
+    /// that is possible.
+    pub(crate) fn keep_late(&mut self, reading: Reading, spec: &Spec) -> bool {
+        let is_kept = self.is_open(spec) && self.late.len() < spec.cloud.post.queue;
+        if is_kept {
+            self.late.push(reading);
+        }
+        is_kept
+    }
+
+    /// Returns the readings that came while the gateway was stopping.
+    pub(crate) fn take_late(&mut self) -> Vec<Reading> {
+        std::mem::take(&mut self.late)
     }
 
     /// Returns the new readings that are not handed over yet.
