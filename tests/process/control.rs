@@ -335,7 +335,8 @@ async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
     fs::write(&in_the_way, "another program's file").unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let more = format!("metrics: {{ listen: {address} }}\n");
+    let state = folder.path().display();
+    let more = format!("state_dir: {state}\nmetrics: {{ listen: {address} }}\n");
     let mut house = House::running_in(folder, &more).await;
     assert_eq!(house.ask(&["status"]).await.status, 1);
     assert_eq!(

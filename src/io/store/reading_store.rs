@@ -128,11 +128,12 @@ impl ReadingStore {
         clock: Clock,
         journal: Journal,
     ) -> Self {
+        let directory = state_dir.join(DIRECTORY);
         let mut store = ReadingStore {
-            directory: Some(state_dir.join(DIRECTORY)),
+            reports: StoreReports::new(directory.display().to_string()),
+            directory: Some(directory),
             clock,
             journal,
-            reports: StoreReports::default(),
             limits: None,
             thread: None,
         };

@@ -16,6 +16,8 @@ pub enum ReadingStoreEvent {
     },
     /// Readings cannot be stored.
     Unusable {
+        /// The directory of the store.
+        directory: String,
         /// Why.
         why: String,
     },
@@ -129,8 +131,8 @@ impl LogEvent for ReadingStoreEvent {
             ReadingStoreEvent::Opened { readings } => format!(
                 "store: {readings} readings of an earlier run have not been delivered; they are sent with their own times, the oldest first"
             ),
-            ReadingStoreEvent::Unusable { why } => format!(
-                "store: readings cannot be stored: {why}; they wait in memory, which a restart would lose; tried again by itself"
+            ReadingStoreEvent::Unusable { directory, why } => format!(
+                "store: readings cannot be stored in {directory}: {why}; they wait in memory, which a restart would lose; tried again by itself"
             ),
             ReadingStoreEvent::Usable => "store: readings can be stored again".into(),
             ReadingStoreEvent::Damaged {
@@ -184,6 +186,7 @@ const fn words(cause: DropCause) -> &'static str {
 /// Decides what of the store's reports the operator is told.
 #[derive(Clone, Debug, Default)]
 pub struct StoreReports {
+    directory: String,
     is_open: bool,
     is_filled: bool,
     is_unusable: bool,
@@ -194,6 +197,15 @@ pub struct StoreReports {
 }
 
 impl StoreReports {
+    /// Returns the reports of a store in this directory.
+    #[must_use]
+    pub fn new(directory: String) -> Self {
+        StoreReports {
+            directory,
+            ..StoreReports::default()
+        }
+    }
+
     /// Returns what the operator is told after a report of the store.
     pub fn on_report(
         &mut self,
@@ -205,8 +217,8 @@ impl StoreReports {
         match &status.fault {
             Some(fault) if self.failed.hit(now, 1).is_some() => {
                 self.is_unusable = true;
-                let why = fault.to_string();
-                told.push(ReadingStoreEvent::Unusable { why });
+                let (directory, why) = (self.directory.clone(), fault.to_string());
+                told.push(ReadingStoreEvent::Unusable { directory, why });
             }
             Some(_) => {}
             None if std::mem::take(&mut self.is_unusable) => told.push(ReadingStoreEvent::Usable),
@@ -335,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_told_once_and_so_is_its_end() {
-        let mut reports = StoreReports::default();
+        let mut reports = StoreReports::new("/state/readings".to_owned());
         let failing = SpoolStatus {
             fault: Some(DiskError {
                 fault: DiskFault::Full,
@@ -347,8 +359,12 @@ mod tests {
         };
         let told = reports.on_report(at(0), Vec::new(), &failing);
         let why = "writing x: no space left".to_owned();
+        let directory = "/state/readings".to_owned();
         let opened = ReadingStoreEvent::Opened { readings: 9 };
-        assert_eq!(told, [ReadingStoreEvent::Unusable { why }, opened]);
+        assert_eq!(
+            told,
+            [ReadingStoreEvent::Unusable { directory, why }, opened]
+        );
         for second in 1..50 {
             assert_eq!(reports.on_report(at(second), Vec::new(), &failing), []);
         }

@@ -25,15 +25,19 @@ pub struct SpoolDirectory {
 }
 
 impl SpoolDirectory {
-    /// Opens the directory, and makes it if it does not exist.
+    /// Opens the directory, and makes it if it does not exist. The directory that it is in is
+    /// not made: where that belongs, the package or the operator says.
     ///
     /// # Errors
     /// It cannot be made or written to, or another process has it.
     pub fn open(path: &Path) -> Result<Self, DiskError> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        let made = builder.create(path);
-        made.map_err(|e| failed("making the directory", "", &e))?;
+        let made = DirBuilder::new().mode(0o700).create(path);
+        match made {
+            Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                return Err(failed("making the directory", "", &e));
+            }
+            Ok(()) | Err(_) => {}
+        }
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let lock = options.open(path.join(LOCK));
@@ -219,7 +223,7 @@ mod tests {
     #[test]
     fn values_outlive_the_process_and_only_the_owner_may_read_them() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state/readings");
+        let path = dir.path().join("readings");
         let given = readings(5000);
         let mut spool = open(&path);
         assert_eq!(spool.store(&given).at.len(), 5000);

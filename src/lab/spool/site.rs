@@ -108,7 +108,7 @@ impl Site {
         let state = folder.path().join("state");
         let at = state.clone();
         let make = tokio::task::spawn_blocking(move || match on {
-            On::Disk => Ok(None),
+            On::Disk => fs::create_dir_all(&at).map(|()| None),
             On::Ext4 => Volume::ext4(&at).map(Some),
             On::Tmpfs(bytes) => Volume::tmpfs(&at, bytes).map(Some),
         });

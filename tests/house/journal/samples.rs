@@ -559,7 +559,10 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
     ];
     let reading_store = vec![
         ReadingStoreEvent::Opened { readings: 5121 },
-        ReadingStoreEvent::Unusable { why: WHY.into() },
+        ReadingStoreEvent::Unusable {
+            directory: file(),
+            why: WHY.into(),
+        },
         ReadingStoreEvent::Usable,
         ReadingStoreEvent::Damaged {
             file: file(),

@@ -24,6 +24,7 @@ pub(super) fn history_limits(spec: &Spec) -> HistoryLimits {
         devices: post.pack_devices,
         in_flight: post.in_flight,
         reply_timeout: post.reply_timeout,
+        posts: post.queue / 4,
     }
 }
 

@@ -43,11 +43,12 @@ use crate::cloud::alink::wire::code::{Code, CodeMeaning};
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties};
 use crate::cloud::alink::wire::topic::Identity;
 
-/// How many values are in memory between the store and the platform: ten full messages of
-/// twenty devices each.
-const WINDOW: usize = 4_000;
+/// How many values are in memory between the store and the platform: sixty full messages, two
+/// seconds at the usual rate, so that a disk that takes as long for a sync does not interrupt
+/// them.
+const WINDOW: usize = 12_000;
 /// How many values are read at once.
-const READ: usize = 1_000;
+const READ: usize = 2_000;
 /// How many messages are remembered after their replies were given up: a reply that comes
 /// late settles its values all the same.
 const REMEMBERED: usize = 64;
@@ -78,6 +79,8 @@ pub(crate) struct HistoryLimits {
     pub in_flight: usize,
     /// How long a reply is waited for.
     pub reply_timeout: Duration,
+    /// How many stored values may wait among the live ones ([`Form::Posts`]).
+    pub posts: usize,
 }
 
 /// What is to be sent in one message: the values of each device, oldest first.
@@ -349,18 +352,23 @@ impl History {
 
     /// Takes note what became of values that were posted.
     pub(crate) fn posted(&mut self, accepted: &[Sequence], refused: &[Sequence]) {
-        for at in accepted.iter().chain(refused) {
-            self.known.remove(at);
-            if self.is_reading {
-                self.settled_meanwhile.insert(*at);
-            }
+        // Others are live values that were stored before they were sent.
+        let known = &mut self.known;
+        let mut any_known = |all: &[Sequence]| {
+            let known = all.iter().filter(|at| known.remove(at));
+            known.count() > 0
+        };
+        let (is_accepted, is_refused) = (any_known(accepted), any_known(refused));
+        if self.is_reading {
+            self.settled_meanwhile
+                .extend(accepted.iter().chain(refused));
         }
         if self.form == Form::Posts {
-            if !refused.is_empty() && !self.is_proven {
+            if is_refused && !self.is_proven {
                 self.is_proven = true;
                 self.use_form(Form::History);
             }
-            self.is_proven |= !accepted.is_empty();
+            self.is_proven |= is_accepted;
         }
     }
 
@@ -469,11 +477,20 @@ impl History {
         let from = self.read_from.filter(|_| self.wants_more())?;
         self.read_from = None;
         self.is_reading = true;
-        Some((from, READ))
+        Some((from, READ.min(self.window())))
+    }
+
+    /// Returns how many values may be in memory.
+    fn window(&self) -> usize {
+        match self.form {
+            Form::History => WINDOW,
+            Form::Posts => self.limits.posts.clamp(1, WINDOW),
+        }
     }
 
     fn wants_more(&self) -> bool {
-        self.link && !self.is_reading && self.known.len() + READ <= WINDOW
+        let window = self.window();
+        self.link && !self.is_reading && self.known.len() + READ.min(window) <= window
     }
 
     /// Ends the time for which devices were left out. Their values are read again from the

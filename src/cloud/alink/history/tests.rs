@@ -11,6 +11,7 @@ const LIMITS: HistoryLimits = HistoryLimits {
     devices: 4,
     in_flight: 3,
     reply_timeout: Duration::from_secs(5),
+    posts: 1_000,
 };
 
 fn secs(n: u64) -> Duration {

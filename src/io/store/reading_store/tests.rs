@@ -21,6 +21,7 @@ impl Installation {
         let entries = UnixDatagram::bind(&path).unwrap();
         entries.set_nonblocking(true).unwrap();
         let sink = Sink::journal(Level::Info, Clock::system(), &path).unwrap();
+        std::fs::create_dir(folder.path().join("state")).unwrap();
         let spec = spec();
         let journal = Journal::new(Arc::new(spec.clone())).to(sink);
         Installation {
@@ -139,6 +140,7 @@ async fn what_one_process_stores_the_next_one_reads() {
 async fn a_directory_that_cannot_be_made_is_told_once_and_what_is_lost_at_the_stop_is_counted() {
     let home = Installation::new();
     // A file is where the directory should be.
+    std::fs::remove_dir(home.state()).unwrap();
     std::fs::write(home.state(), "").unwrap();
     let mut store = home.start();
     let StoreAnswer::Status(status) = store.answer().await else {
@@ -157,7 +159,8 @@ async fn a_directory_that_cannot_be_made_is_told_once_and_what_is_lost_at_the_st
         home.told(),
         [
             format!(
-                "store: readings cannot be stored: {why}; they wait in memory, which a restart would lose; tried again by itself"
+                "store: readings cannot be stored in {}: {why}; they wait in memory, which a restart would lose; tried again by itself",
+                home.state().join(DIRECTORY).display()
             ),
             format!("store: 7 readings are lost: they could not be stored before the stop: {why}"),
         ]
@@ -169,7 +172,7 @@ async fn a_store_is_opened_by_the_configuration_that_wants_it_first_and_only_onc
     let mut home = Installation::new();
     home.spec.cloud.store.enabled = false;
     let mut store = home.start();
-    assert!(!home.state().exists());
+    assert!(!home.state().join(DIRECTORY).exists());
     home.spec.cloud.store.enabled = true;
     store.respec(&home.spec, true);
     assert!(matches!(answer(&mut store).await, StoreAnswer::Open { .. }));
