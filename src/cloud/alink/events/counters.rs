@@ -83,7 +83,7 @@ pub struct Counters {
     pub unstamped: u64,
     /// Readings dropped because too many waited for the time.
     pub dropped_unstamped: u64,
-    /// Readings dropped because the gateway stopped.
+    /// Readings dropped because the gateway stopped and had no store for them.
     pub dropped_at_stop: u64,
 }
 
