@@ -7,6 +7,7 @@
 //! that belong together, and stands alone; a room names the type and no folder.
 
 pub mod backoff;
+pub mod command;
 pub mod digest;
 pub mod event;
 pub mod event_grouping;
@@ -26,6 +27,10 @@ pub mod utc;
 pub mod value;
 
 pub use backoff::Backoff;
+pub use command::{
+    BusCommand, BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber,
+    CommandOrigin, Doubt, PointEnd, Refused, Verdict,
+};
 pub use digest::Digest;
 pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
 pub use event_grouping::{EventGroup, EventGrouping, Grouped};

@@ -22,6 +22,7 @@ pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) 
     PointSpec {
         report: Default::default(),
         shown: Default::default(),
+        write: None,
         id: format!("p{address}"),
         address: PointAddress::modbus(table, address),
         codec,
@@ -38,6 +39,8 @@ pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
         points,
         max_registers: 125,
         reads: Reads::default(),
+        writes: Default::default(),
+        services: Vec::new(),
     }
 }
 
@@ -141,6 +144,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
         ports: vec![port],
         devices,
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: Retired::default(),
     }
 }

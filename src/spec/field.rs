@@ -9,7 +9,7 @@ use super::dlt645::Item;
 use super::raw::Question;
 use super::{
     Adapter, BusAddress, Characters, Codec, ConnectionSpec, Parity, PointAddress, ReportPolicy,
-    States, StopBits, Table, TransactionIds,
+    ServiceSpec, States, StopBits, Table, TransactionIds, WritePolicy, WriteRequests,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
@@ -259,6 +259,10 @@ pub struct ProfileSpec {
     pub max_registers: u16,
     /// Further facts about reading this kind of device.
     pub reads: Reads,
+    /// With which requests this kind of device is written to.
+    pub writes: WriteRequests,
+    /// What the platform may ask this kind of device to do; at most 255.
+    pub services: Vec<ServiceSpec>,
 }
 
 /// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
@@ -324,6 +328,8 @@ pub struct PointSpec {
     pub report: ReportPolicy,
     /// How operators see the value.
     pub shown: Shown,
+    /// How the point is written; `None`: it is read-only.
+    pub write: Option<Box<WritePolicy>>,
 }
 
 /// The order of requests that are due on one line. A higher priority goes first, and its

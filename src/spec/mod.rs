@@ -18,6 +18,7 @@ pub mod remote;
 pub mod report;
 pub mod store;
 pub mod value;
+pub mod write;
 
 pub use address::{
     BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
@@ -44,6 +45,10 @@ pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
     Measure, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset, WordOrder,
 };
+pub use write::{
+    CommandPolicy, CommandSpec, Condition, InputSpec, Interlock, Operand, ReadBack, ServiceSpec,
+    ServiceStep, WriteFunctions, WritePolicy, WriteRequests,
+};
 
 use std::time::Duration;
 
@@ -62,6 +67,8 @@ pub struct Spec {
     /// The longest time from SIGTERM until the process is gone: log-outs, DISCONNECT, close.
     /// Default 10 s.
     pub stop_within: Duration,
+    /// Which commands are carried out.
+    pub commands: CommandSpec,
     /// Ids whose device or port is no longer configured; none in a configuration fresh from
     /// its files.
     pub retired: Retired,

@@ -167,6 +167,7 @@ impl Spec {
             ports,
             devices,
             stop_within: self.stop_within,
+            commands: self.commands,
         };
         let devices = DeviceChanges::between(old, &spec);
         let changes = Changes {
@@ -311,6 +312,8 @@ fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
         points,
         max_registers,
         reads,
+        writes,
+        services,
     } = before;
     let alike = |(before, now): (&PointSpec, &PointSpec)| {
         let PointSpec {
@@ -321,12 +324,14 @@ fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
             priority,
             report: _,
             shown,
+            write,
         } = before;
         (id, address, codec, interval) == (&now.id, &now.address, &now.codec, &now.interval)
-            && (priority, shown) == (&now.priority, &now.shown)
+            && (priority, shown, write) == (&now.priority, &now.shown, &now.write)
     };
     (name, protocol, max_registers, reads)
         == (&now.name, &now.protocol, &now.max_registers, &now.reads)
+        && (writes, services) == (&now.writes, &now.services)
         && points.len() == now.points.len()
         && points.iter().zip(&now.points).all(alike)
 }

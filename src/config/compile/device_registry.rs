@@ -394,5 +394,7 @@ fn nothing() -> Arc<ProfileSpec> {
         points: Vec::new(),
         max_registers: 125,
         reads: Reads::default(),
+        writes: Default::default(),
+        services: Vec::new(),
     })
 }

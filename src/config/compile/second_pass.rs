@@ -117,6 +117,7 @@ impl SecondPass {
                 ports: ports.all,
                 devices,
                 stop_within,
+                commands: Default::default(),
                 retired: Retired::default(),
             },
             warnings: report,

@@ -195,6 +195,7 @@ impl Draft {
             interval: self.timing.interval,
             priority: self.timing.priority,
             report,
+            write: None,
             shown: Shown {
                 stale_after: self.timing.stale_after,
                 titles: self.titles,

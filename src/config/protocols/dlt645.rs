@@ -98,6 +98,7 @@ impl Draft {
             interval: self.timing.interval,
             priority: self.timing.priority,
             report: self.report,
+            write: None,
             shown: Shown {
                 stale_after: self.timing.stale_after,
                 titles: None,

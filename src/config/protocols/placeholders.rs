@@ -361,6 +361,8 @@ mod tests {
             points: Vec::new(),
             max_registers: 125,
             reads: Default::default(),
+            writes: Default::default(),
+            services: Vec::new(),
             protocol: Protocol::Raw(vec![Arc::new(question)]),
         });
         let mut patterns = Patterns::with_addresses_of(DIGITS);

@@ -267,6 +267,7 @@ pub(crate) fn points(
             codec,
             interval: timing.interval,
             priority: timing.priority,
+            write: None,
             shown: Shown {
                 stale_after: timing.stale_after,
                 titles,

@@ -209,6 +209,8 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             points,
             max_registers,
             reads,
+            writes: Default::default(),
+            services: Vec::new(),
         }),
         patterns,
         product_key: product,

@@ -13,6 +13,8 @@ pub(in crate::fleet) fn spec() -> Spec {
         points: Vec::new(),
         max_registers: 125,
         reads: Reads::default(),
+        writes: Default::default(),
+        services: Vec::new(),
     });
     let port = |name: &str| PortSpec {
         name: name.into(),
@@ -69,6 +71,7 @@ pub(in crate::fleet) fn spec() -> Spec {
         ports: vec![port("line1"), port("line2")],
         devices: vec![device(1, 0), device(2, 0), device(3, 1)],
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: Retired::default(),
     }
 }

@@ -194,6 +194,8 @@ pub(in crate::io) fn spec() -> Spec {
                 points: Vec::new(),
                 max_registers: 125,
                 reads: Reads::default(),
+                writes: Default::default(),
+                services: Vec::new(),
             }),
             product_key: ProductKey::new("a1Meter"),
             device_name: DeviceName::new("m007"),
@@ -207,6 +209,7 @@ pub(in crate::io) fn spec() -> Spec {
             turnaround: Duration::ZERO,
         }],
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: crate::spec::Retired::default(),
     }
 }

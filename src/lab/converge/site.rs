@@ -426,6 +426,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
     let point = |n: u16| PointSpec {
         report: Default::default(),
         shown: Default::default(),
+        write: None,
         id: format!("Value{n}"),
         address: PointAddress::modbus(Table::HoldingRegister, n),
         codec: Codec::Number {
@@ -444,6 +445,8 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         points: (0..points).map(point).collect(),
         max_registers: 125,
         reads: Reads::default(),
+        writes: Default::default(),
+        services: Vec::new(),
     });
     let device = |n: u32| DeviceSpec {
         serial: None,
@@ -502,6 +505,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         }],
         devices: (0..devices).map(device).collect(),
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: crate::spec::Retired::default(),
     }
 }

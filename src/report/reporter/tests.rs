@@ -30,6 +30,7 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         priority: Priority::Normal,
         report: policy.clone(),
         shown: Shown::default(),
+        write: None,
     });
     let profile = Arc::new(ProfileSpec {
         protocol: Protocol::Modbus,
@@ -37,6 +38,8 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         points: points.collect(),
         max_registers: 125,
         reads: Reads::default(),
+        writes: Default::default(),
+        services: Vec::new(),
     });
     let device = |n: u8| DeviceSpec {
         serial: None,
@@ -92,6 +95,7 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         }],
         devices: vec![device(1), device(2)],
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: Retired::default(),
     }
 }

@@ -54,9 +54,12 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
                 priority: Priority::Normal,
                 report: ReportPolicy::All,
                 shown: Shown::default(),
+                write: None,
             }],
             max_registers: 125,
             reads: Reads::default(),
+            writes: Default::default(),
+            services: Vec::new(),
         }),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(name),
@@ -97,6 +100,7 @@ fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
         ports: ports.iter().map(|n| port(n)).collect(),
         devices,
         stop_within: Duration::from_secs(10),
+        commands: Default::default(),
         retired: Retired::default(),
     }
 }

@@ -1,6 +1,9 @@
 //! Exact decimal numbers, as engineers write factors, offsets and limits.
 
 use std::cmp::Ordering;
+use std::fmt;
+
+use crate::base::Value;
 
 /// An exact decimal number, `digits × 10^-places`, so that a scale of 0.1 is a tenth and not the
 /// nearest binary fraction: 2305 becomes 230.5, never 230.50000000000003.
@@ -72,6 +75,20 @@ impl Decimal {
         Some(decimal.reduced())
     }
 
+    /// Returns the number of a value, a state being 0 or 1; `None` for a text, and for a float that
+    /// is beyond the limits. A float is the shortest decimal that stands for it and no other.
+    #[must_use]
+    pub fn of(value: &Value) -> Option<Decimal> {
+        let whole = |digits| Some(Decimal { digits, places: 0 });
+        match value {
+            Value::Int(n) => whole(i128::from(*n)),
+            Value::UInt(n) => whole(i128::from(*n)),
+            Value::Bool(b) => whole(i128::from(*b)),
+            Value::Float(x) => Decimal::parse(&format!("{x:e}")),
+            Value::Text(_) => None,
+        }
+    }
+
     /// Returns the same number in the form that is unique to it: without zeros at the end behind
     /// the point (1.0 is 1), and with zeros before the point where there is room for them.
     #[must_use]
@@ -121,6 +138,28 @@ impl Decimal {
     }
 }
 
+impl fmt::Display for Decimal {
+    /// Writes the number as the configuration does: `21.5`, `-40`, `1e-12`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.reduced();
+        let places = usize::try_from(number.places).unwrap_or_default();
+        match number.places {
+            0 => write!(f, "{}", number.digits),
+            1..=20 => {
+                let all = format!(
+                    "{:0width$}",
+                    number.digits.unsigned_abs(),
+                    width = places + 1
+                );
+                let (whole, fraction) = all.split_at(all.len() - places);
+                let sign = if number.digits < 0 { "-" } else { "" };
+                write!(f, "{sign}{whole}.{fraction}")
+            }
+            _ => write!(f, "{}e{}", number.digits, -i32::from(number.places)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -165,6 +204,27 @@ mod tests {
             ("0x10", None),
         ] {
             assert_eq!(Decimal::parse(text), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_written_as_people_write_them() {
+        for text in ["0", "21.5", "-40", "0.001", "-0.5", "1e-25", "1e40", "230"] {
+            assert_eq!(Decimal::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_decimal_of_a_float_is_the_shortest() {
+        for (value, text) in [
+            (Value::Float(0.1), Some("0.1")),
+            (Value::Float(-2300.0), Some("-2300")),
+            (Value::Bool(true), Some("1")),
+            (Value::UInt(u64::MAX), Some("18446744073709551615")),
+            (Value::Float(1e308), None),
+            (Value::Text("1".into()), None),
+        ] {
+            assert_eq!(Decimal::of(&value), text.and_then(Decimal::parse));
         }
     }
 

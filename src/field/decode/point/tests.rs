@@ -67,6 +67,7 @@ fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
     let point = PointSpec {
         report: Default::default(),
         shown: Default::default(),
+        write: None,
         id: "x".into(),
         address: PointAddress::modbus(Table::HoldingRegister, 100),
         codec,
@@ -212,6 +213,7 @@ fn bits_and_states() {
     let coil = PointSpec {
         report: Default::default(),
         shown: Default::default(),
+        write: None,
         id: "x".into(),
         address: PointAddress::modbus(Table::Coil, 7),
         codec: Codec::Bool,
