@@ -43,6 +43,38 @@ impl Default for WritePolicy {
     }
 }
 
+impl WritePolicy {
+    /// Returns whether this number may be written: within the limits, and a whole number of steps
+    /// above `min`, or above 0. A state is 0 or 1.
+    #[must_use]
+    pub fn permits(&self, value: Decimal) -> bool {
+        let from = self.min.unwrap_or(Decimal::ZERO);
+        self.min.is_none_or(|min| value.compare(min).is_ge())
+            && self.max.is_none_or(|max| value.compare(max).is_le())
+            && self.step.is_none_or(|step| value.is_on_grid(from, step))
+    }
+
+    /// Returns which numbers may be written, in words: `5 to 60 in steps of 0.5 from 5`; `None` if
+    /// all may be.
+    #[must_use]
+    pub fn range(&self) -> Option<String> {
+        let limits = match (self.min, self.max) {
+            (Some(min), Some(max)) => Some(format!("{min} to {max}")),
+            (Some(min), None) => Some(format!("at least {min}")),
+            (None, Some(max)) => Some(format!("at most {max}")),
+            (None, None) => None,
+        };
+        let Some(step) = self.step else {
+            return limits;
+        };
+        let from = self.min.unwrap_or(Decimal::ZERO);
+        Some(match limits {
+            Some(limits) => format!("{limits} in steps of {step} from {from}"),
+            None => format!("steps of {step} from {from}"),
+        })
+    }
+}
+
 /// Where a value that was written is read back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReadBack {
@@ -226,4 +258,82 @@ pub enum CommandPolicy {
     /// Those of the platform as well.
     #[default]
     On,
+}
+
+impl CommandPolicy {
+    /// Returns the word of the configuration.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            CommandPolicy::Off => "off",
+            CommandPolicy::Local => "local",
+            CommandPolicy::On => "on",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decimal(text: &str) -> Decimal {
+        Decimal::parse(text).unwrap()
+    }
+
+    fn policy(min: &str, max: &str, step: &str) -> WritePolicy {
+        WritePolicy {
+            min: Decimal::parse(min),
+            max: Decimal::parse(max),
+            step: Decimal::parse(step),
+            ..WritePolicy::default()
+        }
+    }
+
+    #[test]
+    fn what_may_be_written_is_within_the_limits_and_on_a_step() {
+        for (min, max, step, words, allowed, refused) in [
+            ("", "", "", None, &["0", "-1e300", "0.1"][..], &[][..]),
+            (
+                "5",
+                "60",
+                "",
+                Some("5 to 60"),
+                &["5", "5.001", "60"],
+                &["4.999", "60.1"],
+            ),
+            (
+                "5.2",
+                "60",
+                "0.5",
+                Some("5.2 to 60 in steps of 0.5 from 5.2"),
+                &["5.2", "5.7", "59.7"],
+                &["5.5", "60", "60.2"],
+            ),
+            (
+                "",
+                "",
+                "0.1",
+                Some("steps of 0.1 from 0"),
+                &["-0.3", "0.3", "7"],
+                &["0.25"],
+            ),
+            (
+                "",
+                "9",
+                "2",
+                Some("at most 9 in steps of 2 from 0"),
+                &["8", "-2"],
+                &["9", "10"],
+            ),
+        ] {
+            let policy = policy(min, max, step);
+            assert_eq!(policy.range().as_deref(), words);
+            for value in allowed {
+                assert!(policy.permits(decimal(value)), "{value}: {words:?}");
+            }
+            for value in refused {
+                assert!(!policy.permits(decimal(value)), "{value}: {words:?}");
+            }
+        }
+    }
 }

@@ -116,19 +116,36 @@ impl Decimal {
     #[must_use]
     pub fn compare(self, other: Decimal) -> Ordering {
         let places = self.places.max(other.places);
-        let raised = |d: Decimal| {
-            let by = u32::try_from(i32::from(places) - i32::from(d.places)).ok()?;
-            match d.digits {
-                0 => Some(0),
-                digits => digits.checked_mul(10i128.checked_pow(by)?),
-            }
-        };
-        match (raised(self), raised(other)) {
+        match (self.digits_at(places), other.digits_at(places)) {
             (Some(a), Some(b)) => a.cmp(&b),
             // A number that has no room at the places of the other is larger by far.
             (None, _) => self.digits.cmp(&0),
             (Some(_), None) => 0.cmp(&other.digits),
         }
+    }
+
+    /// Returns the digits of the number with so many places after the point, at least as many as
+    /// it has; `None` if there is no room for them.
+    fn digits_at(self, places: i16) -> Option<i128> {
+        let by = u32::try_from(i32::from(places) - i32::from(self.places)).ok()?;
+        match self.digits {
+            0 => Some(0),
+            digits => digits.checked_mul(10i128.checked_pow(by)?),
+        }
+    }
+
+    /// Returns whether the number is `from` and a whole number of `step`s, or fewer than none of
+    /// them. Numbers whose sizes are so far apart that they have no common form of 38 digits are
+    /// not on the grid.
+    #[must_use]
+    pub fn is_on_grid(self, from: Decimal, step: Decimal) -> bool {
+        let places = self.places.max(from.places).max(step.places);
+        let at = |number: Decimal| number.digits_at(places);
+        let rest = || {
+            let distance = at(self)?.checked_sub(at(from)?)?;
+            distance.checked_rem(at(step)?)
+        };
+        rest() == Some(0)
     }
 
     /// Returns whether the number is whole.
@@ -254,6 +271,26 @@ mod tests {
             let (x, y) = (value(a, p), value(b, q));
             prop_assume!((x - y).abs() > (x.abs() + y.abs()) * 1e-12 || x == y && p == q);
             prop_assert_eq!(number(a, p).compare(number(b, q)), x.total_cmp(&y));
+        }
+
+        #[test]
+        fn a_number_is_on_the_grid_if_it_is_a_whole_number_of_steps_away(
+            from in any::<i32>(), step in 1..10_000i64, n in any::<i32>(), off in 0..10_000i64,
+            places in -3i16..12,
+        ) {
+            let number = |digits: i64| Decimal { digits: digits.into(), places }.reduced();
+            let (from, off) = (i64::from(from), off % step);
+            let there = number(from + step * i64::from(n) + off);
+            prop_assert_eq!(there.is_on_grid(number(from), number(step)), off == 0);
+        }
+
+        #[test]
+        fn no_sizes_make_the_grid_panic(
+            digits in prop::array::uniform3(any::<i128>()),
+            places in prop::array::uniform3(any::<i16>()),
+        ) {
+            let number = |i: usize| Decimal { digits: digits[i], places: places[i] };
+            let _ = number(0).is_on_grid(number(1), number(2));
         }
 
         #[test]
