@@ -297,6 +297,9 @@ fn words(changes: &Changes) -> String {
     if changes.cloud.limits || changes.stop_within {
         words.push("other limits".into());
     }
+    if changes.commands {
+        words.push("other rules for commands".into());
+    }
     words.push(match changes.cloud.connection {
         true => "a new connection to the platform".into(),
         false => "the connection to the platform stays".into(),
@@ -308,5 +311,23 @@ fn many(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reload_says_that_other_commands_are_carried_out() {
+        let changes = Changes {
+            commands: true,
+            ..Changes::default()
+        };
+        assert_eq!(
+            words(&changes),
+            "other rules for commands, the connection to the platform stays"
+        );
+        assert_eq!(words(&Changes::default()), "nothing has changed");
     }
 }

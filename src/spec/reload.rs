@@ -51,6 +51,8 @@ pub struct Changes {
     pub cloud: CloudChanges,
     /// Whether the bound of stopping changes.
     pub stop_within: bool,
+    /// Whether other commands are carried out, or answered within another time.
+    pub commands: bool,
 }
 
 /// The changes of ports.
@@ -175,6 +177,7 @@ impl Spec {
             devices,
             cloud,
             stop_within: old.stop_within != spec.stop_within,
+            commands: old.commands != spec.commands,
         };
         (spec, changes)
     }

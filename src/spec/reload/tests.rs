@@ -450,6 +450,50 @@ fn where_the_platform_is_and_who_we_are_there_is_a_new_connection_and_limits_are
     }
 }
 
+#[test]
+fn other_rules_for_commands_and_another_bound_of_stopping_change_nothing_else() {
+    let only = Changes::default;
+    type Edit = fn(&mut Spec);
+    let table: [(Edit, Changes); 4] = [
+        (
+            |s| s.stop_within = Duration::from_secs(5),
+            Changes {
+                stop_within: true,
+                ..only()
+            },
+        ),
+        (
+            |s| s.commands.allow = CommandPolicy::Local,
+            Changes {
+                commands: true,
+                ..only()
+            },
+        ),
+        (
+            |s| s.commands.sync_within = Duration::from_secs(3),
+            Changes {
+                commands: true,
+                ..only()
+            },
+        ),
+        (
+            |s| s.commands.async_within = Duration::from_secs(30),
+            Changes {
+                commands: true,
+                ..only()
+            },
+        ),
+    ];
+    for (edit, expected) in table {
+        let mut new = three();
+        edit(&mut new);
+        let wanted = new.clone();
+        let (next, changes) = new.continuing(&three());
+        assert_eq!(changes, expected);
+        assert_eq!(next, wanted, "it is carried over");
+    }
+}
+
 proptest! {
     #[test]
     fn a_place_stands_for_one_identity_for_ever_and_everybody_configured_has_one(
