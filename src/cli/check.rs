@@ -11,6 +11,7 @@ use crate::io::files::settings;
 use crate::io::files::settings::{LoadContext, Loaded};
 use crate::io::store::remote_config;
 use crate::io::terminal::screen;
+use crate::spec::{CommandPolicy, LocalWrite, Spec};
 
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
@@ -36,6 +37,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             }
             text.push_str(&summary(&loaded));
             text.push('\n');
+            text.push_str(&writing(&loaded.spec, loaded.control.write));
             if let Some(upstream) = &loaded.upstream {
                 text.push_str(&upstream::brief(upstream));
             }
@@ -76,6 +78,47 @@ pub fn summary(loaded: &Loaded) -> String {
         many(loaded.spec.devices.len(), "device"),
         many(loaded.profiles, "profile"),
         many(loaded.warnings.warnings(), "warning"),
+    )
+}
+
+/// Says how much may be written, and on whose command, a line each; nothing for an installation
+/// in which nothing may be written.
+fn writing(spec: &Spec, local: LocalWrite) -> String {
+    let (mut points, mut services, mut devices) = (0, 0, 0);
+    for (_, device) in spec.devices() {
+        let written = device.profile.points.iter().filter(|p| p.write.is_some());
+        let written = written.count();
+        let called = device.profile.services.len();
+        points += written;
+        services += called;
+        devices += usize::from(written + called > 0);
+    }
+    if devices == 0 {
+        return String::new();
+    }
+    let whose = match (spec.commands.allow, local) {
+        (CommandPolicy::Off, _) => "nobody's are carried out",
+        (CommandPolicy::Local, LocalWrite::Off) => {
+            "nobody's are carried out, as control.write is off"
+        }
+        (CommandPolicy::Local, LocalWrite::Root) => "those of root on this machine",
+        (CommandPolicy::Local, LocalWrite::Group) => {
+            "those of root and the socket's group on this machine"
+        }
+        (CommandPolicy::On, LocalWrite::Off) => "those of the platform",
+        (CommandPolicy::On, LocalWrite::Root) => {
+            "those of the platform, and of root on this machine"
+        }
+        (CommandPolicy::On, LocalWrite::Group) => {
+            "those of the platform, and of root and the socket's group on this machine"
+        }
+    };
+    format!(
+        "writable: {} and {} of {}\ncommands: {}; {whose}\n",
+        many(points, "point"),
+        many(services, "service"),
+        many(devices, "device"),
+        spec.commands.allow.word(),
     )
 }
 

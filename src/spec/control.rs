@@ -12,4 +12,18 @@ pub struct ControlSpec {
     pub socket: Option<PathBuf>,
     /// The address where metrics are served over HTTP; `None`: they are not served.
     pub metrics: Option<SocketAddr>,
+    /// Who of this machine's users may give commands.
+    pub write: LocalWrite,
+}
+
+/// Which users of this machine may have devices written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalWrite {
+    /// Root alone; members of the socket's group may ask and not write.
+    #[default]
+    Root,
+    /// Root and the members of the socket's group.
+    Group,
+    /// Nobody.
+    Off,
 }

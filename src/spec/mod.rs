@@ -27,7 +27,7 @@ pub use cloud::{
     BrokerSpec, CloudSpec, GatewayCertificate, GatewayIdentity, PostPolicy, ProductCertificate,
     Registration, SessionLimits, SignMethod, Subscriptions, TopologyPolicy, Transport,
 };
-pub use control::ControlSpec;
+pub use control::{ControlSpec, LocalWrite};
 pub use field::{
     DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
     ProfileSpec, Protocol, Reads, SerialSpec, Shown, TcpSpec,

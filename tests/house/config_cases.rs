@@ -11,14 +11,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use alink_gateway::base::{Secret, UnitId};
+use alink_gateway::base::{Secret, UnitId, Value};
 use alink_gateway::cli::check;
 use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
-    Bits, BusAddress, ByteOrder, Codec, Decimal, GatewayCertificate, Half, Marker, Measure, Number,
-    Part, PostPolicy, SessionLimits, Sign, SignMethod, StorePolicy, Table, Transport, WordOrder,
+    Bits, BusAddress, ByteOrder, Codec, CommandPolicy, CommandSpec, Condition, Decimal,
+    GatewayCertificate, Half, InputSpec, Interlock, LocalWrite, Marker, Measure, Number, Operand,
+    Part, PostPolicy, ReadBack, ServiceSpec, ServiceStep, SessionLimits, Sign, SignMethod,
+    StorePolicy, Table, Transport, WordOrder, WriteFunctions, WritePolicy, WriteRequests,
 };
 use proptest::prelude::*;
 
@@ -479,6 +481,32 @@ fn so_many_mistakes_so_many_problems() {
         assert_eq!(found, mistakes, "{yaml}{told}");
     }
 
+    let write = [
+        ("min", "5", "x"),
+        ("max", "60", "y"),
+        ("step", "0.5", "0"),
+        ("settle", "1s", "1"),
+        ("read_back", "Voltage", "Voltge"),
+        ("least_interval", "1m", "x"),
+        ("confirm", "30s", "0s"),
+        (
+            "only_if",
+            "{ point: Voltage, above: 1 }",
+            "{ point: nope, above: 1 }",
+        ),
+    ];
+    for which in 0..1 << write.len() {
+        let (entry, mistakes) = seeded(&write, which);
+        let yaml = HEAD.replace(
+            "    points:\n",
+            &format!(
+                "    points:\n      - {{ id: Set, table: holding, address: 9, type: u16, write: {{ {entry} }} }}\n"
+            ),
+        );
+        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+
     let session = [
         ("batch", "50", "51"),
         ("retry_floor", "1m", "x"),
@@ -916,6 +944,146 @@ fn values_of_every_kind_are_read_whole_and_have_their_type() {
     assert_eq!(bit.sign, Some(sign));
 }
 
+/// Checks what every key of writes and services becomes.
+#[test]
+fn writes_and_services_mean_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/writes"), dir.path());
+    let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
+    assert_eq!(loaded.control.write, LocalWrite::Group);
+    let spec = loaded.spec;
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        spec.commands,
+        CommandSpec {
+            allow: CommandPolicy::On,
+            sync_within: seconds(5),
+            async_within: seconds(15),
+        }
+    );
+    let profile = &spec.devices[0].profile;
+    assert_eq!(
+        profile.writes,
+        WriteRequests {
+            functions: WriteFunctions::Multiple,
+            mask_write: true,
+        }
+    );
+    let d = WritePolicy::default;
+    let whole = |digits| Decimal { digits, places: 0 };
+    let half = Decimal {
+        digits: 5,
+        places: 1,
+    };
+    let policies = [
+        Some(WritePolicy {
+            min: Some(whole(5)),
+            // That of the point itself.
+            max: Some(whole(90)),
+            step: Some(half),
+            settle: Duration::from_millis(500),
+            least_interval: seconds(60),
+            confirm: Some(seconds(30)),
+            only_if: Some(Interlock {
+                point: 1,
+                condition: Condition {
+                    is: vec![whole(1), whole(2)],
+                    is_not: vec![whole(0)],
+                    ..Condition::default()
+                },
+            }),
+            ..d()
+        }),
+        Some(d()),
+        Some(WritePolicy {
+            settle: seconds(2),
+            read_back: ReadBack::Point(3),
+            ..d()
+        }),
+        None,
+        Some(WritePolicy {
+            read_back: ReadBack::Never,
+            ..d()
+        }),
+        Some(d()),
+        Some(WritePolicy {
+            only_if: Some(Interlock {
+                point: 7,
+                condition: Condition {
+                    above: Some(whole(0)),
+                    below: Some(half),
+                    ..Condition::default()
+                },
+            }),
+            ..d()
+        }),
+        None,
+    ];
+    for (point, policy) in profile.points.iter().zip(policies) {
+        assert_eq!(point.write.as_deref(), policy.as_ref(), "{}", point.id);
+    }
+    let text = |text: &str| Value::Text(text.into());
+    let input = |name: &str, limits: Option<(i128, i128)>, default| InputSpec {
+        name: name.into(),
+        min: limits.map(|l| whole(l.0)),
+        max: limits.map(|l| whole(l.1)),
+        default,
+    };
+    let closed = Interlock {
+        point: 2,
+        condition: Condition {
+            is: vec![whole(0)],
+            ..Condition::default()
+        },
+    };
+    use Operand::{Fixed, Input};
+    let services = [
+        ServiceSpec {
+            id: "StartHeating".into(),
+            inputs: vec![
+                input("level", Some((20, 70)), Some(Value::Float(45.0))),
+                input("mode", None, Some(Value::Int(1))),
+                input("label", None, None),
+            ],
+            steps: vec![
+                ServiceStep::Require(closed),
+                // In the order in which they are written, which is not that of their names.
+                ServiceStep::Write(vec![
+                    (2, Fixed(Value::Bool(true))),
+                    (0, Input(0)),
+                    (1, Input(1)),
+                    (5, Input(2)),
+                ]),
+                ServiceStep::Wait(seconds(2)),
+                ServiceStep::Read {
+                    point: 7,
+                    output: "Flow".into(),
+                },
+                ServiceStep::Read {
+                    point: 0,
+                    output: "set_to".into(),
+                },
+            ],
+        },
+        ServiceSpec {
+            id: "Purge".into(),
+            inputs: Vec::new(),
+            steps: vec![
+                ServiceStep::Write(vec![
+                    (2, Fixed(Value::Bool(true))),
+                    (4, Fixed(Value::Bool(true))),
+                ]),
+                ServiceStep::Write(vec![
+                    (6, Fixed(text("00817"))),
+                    (1, Fixed(Value::Int(2))),
+                    (5, Fixed(text("12"))),
+                ]),
+            ],
+        },
+    ];
+    assert_eq!(profile.services, services);
+}
+
 #[test]
 fn later_layers_override_values_and_add_to_lists() {
     let dir = tempfile::tempdir().unwrap();
@@ -998,6 +1166,17 @@ fn nesting_without_end_is_refused_and_does_not_exhaust_the_stack() {
     assert!(!compile(format!("a0: &a0 x\n{bomb}").into_bytes()));
 }
 
+/// A configuration with every key of writes and services.
+const WRITES: &str = include_str!("../config_cases/writes/gateway.yaml");
+
+/// Returns the words and numbers of a text, and where they begin.
+fn words(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let begin = text.as_ptr() as usize;
+    text.split(|c: char| !(c.is_ascii_alphanumeric() || "$_.-".contains(c)))
+        .filter(|word| !word.is_empty())
+        .map(move |word| (word.as_ptr() as usize - begin, word))
+}
+
 fn sample() -> Vec<u8> {
     let yaml = format!(
         "{HEAD}  - {{ name: line1, serial: {{ device: /dev/ttyUSB0 }} }}\n\
@@ -1027,8 +1206,12 @@ proptest! {
     #[test]
     fn no_damage_to_a_valid_file_panics(
         cuts in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4u8), 1..6),
+        writes in any::<bool>(),
     ) {
-        let mut bytes = sample();
+        let mut bytes = match writes {
+            true => WRITES.as_bytes().to_vec(),
+            false => sample(),
+        };
         for (at, byte, what) in cuts {
             let at = at.index(bytes.len().max(1));
             match what {
@@ -1039,6 +1222,58 @@ proptest! {
             }
         }
         compile(bytes);
+    }
+
+    #[test]
+    fn no_word_instead_of_another_panics(
+        word in any::<prop::sample::Index>(),
+        other in prop_oneof![
+            any::<prop::sample::Index>().prop_map(|at| {
+                let words: Vec<_> = words(WRITES).collect();
+                at.get(&words).1.to_owned()
+            }),
+            "-?[0-9]{1,40}(\\.[0-9]{1,3})?(e-?[0-9]{1,3})?",
+            "[$a-zA-Z0-9_:]{0,6}",
+        ],
+    ) {
+        let all: Vec<_> = words(WRITES).collect();
+        let (at, old) = *word.get(&all);
+        let text = format!("{}{other}{}", &WRITES[..at], &WRITES[at + old.len()..]);
+        compile(text.into_bytes());
+    }
+
+    /// The order decides which point is written first.
+    #[test]
+    fn points_are_written_in_the_order_in_which_they_stand(
+        order in Just((0..12u16).collect::<Vec<_>>()).prop_shuffle(), lines in any::<bool>(),
+    ) {
+        let points: String = (0..12)
+            .map(|n| format!("      - {{ id: P{n}, table: holding, address: {n}, type: u16, write: yes }}\n"))
+            .collect();
+        let separator = if lines { ",\n              " } else { ", " };
+        let written: Vec<_> = order.iter().map(|n| format!("P{n}: {n}")).collect();
+        let yaml = HEAD.replace("    points:\n", &format!("    points:\n{points}")).replace(
+            "ports:\n",
+            &format!(
+                "    services: [{{ id: All, steps: [{{ write: {{ {} }} }}] }}]\nports:\n",
+                written.join(separator)
+            ),
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.yaml");
+        let devices = "devices: [{ name: dev1, port: rack0, unit: 1, profile: meter, secret: s }]\n";
+        fs::write(&file, format!("{yaml}{}{devices}", racks(1))).unwrap();
+        let spec = load_in(&file, &quiet()).unwrap_or_else(|e| panic!("{e}")).spec;
+        let profile = &spec.devices[0].profile;
+        let ServiceStep::Write(written) = &profile.services[0].steps[0] else {
+            panic!("{:?}", profile.services);
+        };
+        let ids: Vec<_> = written
+            .iter()
+            .map(|(point, _)| profile.points[usize::from(*point)].id.clone())
+            .collect();
+        let expected: Vec<_> = order.iter().map(|n| format!("P{n}")).collect();
+        prop_assert_eq!(ids, expected);
     }
 
     #[test]

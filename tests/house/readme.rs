@@ -40,6 +40,36 @@ fn the_first_configuration_is_right_once_its_secrets_are_there() {
 }
 
 #[test]
+fn its_profile_that_writes_is_right() {
+    let begin = README.find("## Writing\n").unwrap();
+    let mut profile = String::new();
+    for block in README[begin..].split("```yaml\n").skip(1).take(2) {
+        let block = block.split("```").next().unwrap();
+        profile.extend(block.lines().map(|line| format!("    {line}\n")));
+    }
+    let text = format!(
+        "gateway: {{ product_key: pk, device_name: gw-0001, secret: s }}
+cloud: {{ url: mqtts://gateway.example }}
+profiles:
+  - name: boiler
+    product_key: pk
+    interval: 10s
+{profile}ports: [{{ name: line1, serial: {{ device: /dev/ttyS9 }} }}]
+devices: [{{ name: boiler, port: line1, unit: 1, profile: boiler, secret: s }}]
+"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let loaded = load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
+    let profile = &loaded.spec.devices[0].profile;
+    let written = profile.points.iter().filter(|p| p.write.is_some());
+    assert_eq!((written.count(), profile.services.len()), (3, 1));
+}
+
+#[test]
 fn the_codes_of_its_table_are_treated_as_it_says() {
     let row = |line: &'static str| {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();

@@ -24,6 +24,7 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{file_name, time};
 use crate::config::reader::yaml;
 use crate::config::sections::cloud;
+use crate::config::sections::commands;
 use crate::config::sections::control;
 use crate::config::sections::device;
 use crate::config::sections::port;
@@ -34,7 +35,7 @@ use crate::config::sections::secret::{open_to_others, permissions};
 use crate::config::sections::table;
 use crate::spec::RemotePolicy;
 
-const ROOT: [&str; 12] = [
+const ROOT: [&str; 13] = [
     "gateway",
     "cloud",
     "ports",
@@ -45,6 +46,7 @@ const ROOT: [&str; 12] = [
     "remote_config",
     "control",
     "metrics",
+    "commands",
     "state_dir",
     "stop_within",
 ];
@@ -250,10 +252,11 @@ impl FirstPass {
         platform.remote.in_force = remote.filter(|_| platform.remote.enabled);
         let mut ports = port::read(&s, &mut notes);
         remote::bind_ports(&platform.remote, &mut ports, &mut notes);
+        let commands = commands::read(&s, &mut notes);
         let mut profiles = Profiles::new();
         let mut complete = profiles_complete && !s.is_no_list("profiles");
         for node in s.list("profiles", &mut notes) {
-            complete &= profile::read(node, &mut profiles, &mut notes);
+            complete &= profile::read(node, &mut profiles, commands, &mut notes);
         }
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
@@ -275,7 +278,9 @@ impl FirstPass {
                     warn_open(secret.origin, &mut notes);
                 }
                 match node {
-                    Some(node) => complete &= profile::read(&node, &mut profiles, &mut notes),
+                    Some(node) => {
+                        complete &= profile::read(&node, &mut profiles, commands, &mut notes);
+                    }
                     None => complete = false,
                 }
             }
@@ -345,6 +350,7 @@ impl FirstPass {
             products,
             registry,
             stop_within,
+            commands,
             state_dir: state_dir.map(|dir| base.join(dir)),
             control,
         }

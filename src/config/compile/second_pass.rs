@@ -16,7 +16,7 @@ use crate::config::sections::port::Ports;
 use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
 use crate::spec::{
-    BrokerSpec, BusAddress, CloudSpec, ControlSpec, DeviceSpec, GatewayCertificate,
+    BrokerSpec, BusAddress, CloudSpec, CommandSpec, ControlSpec, DeviceSpec, GatewayCertificate,
     GatewayIdentity, ProductCertificate, Retired, Spec,
 };
 
@@ -30,6 +30,7 @@ pub struct SecondPass {
     pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) registry: DeviceRegistry,
     pub(crate) stop_within: Duration,
+    pub(crate) commands: CommandSpec,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) control: ControlSpec,
 }
@@ -93,6 +94,7 @@ impl SecondPass {
             products,
             registry,
             stop_within,
+            commands,
             state_dir,
             control,
         } = self;
@@ -117,7 +119,7 @@ impl SecondPass {
                 ports: ports.all,
                 devices,
                 stop_within,
-                commands: Default::default(),
+                commands,
                 retired: Retired::default(),
             },
             warnings: report,

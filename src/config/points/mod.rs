@@ -1,12 +1,16 @@
-//! The keys of a point: where its value is, how registers become the value, and when the value is
-//! reported.
+//! The keys of a point: where its value is, how registers become the value, when the value is
+//! reported, and how it is written.
 
+pub(crate) mod by_id;
 pub(crate) mod codec;
+pub(crate) mod condition;
 pub(crate) mod date_time;
 pub(crate) mod given;
+pub(crate) mod literal;
 pub(crate) mod measure;
 pub(crate) mod point;
 pub(crate) mod report;
 pub(crate) mod sign;
 pub(crate) mod titles;
 pub(crate) mod utc_offset;
+pub(crate) mod write;

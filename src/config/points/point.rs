@@ -1,10 +1,12 @@
 //! A point of a profile: where its value is, and how registers become the value.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::by_id::{NamedPoint, PointsById};
 use super::codec;
 use super::given::Given;
 use super::measure::{self, ScaleFrom, Sketch};
+use super::write::{self, WriteDraft, WriteFacts};
 use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
@@ -17,7 +19,7 @@ use crate::spec::{
     Sign, States, Table,
 };
 
-const KEYS: [&str; 33] = [
+const KEYS: [&str; 34] = [
     "id",
     "table",
     "address",
@@ -51,6 +53,7 @@ const KEYS: [&str; 33] = [
     "priority",
     "stale_after",
     "report",
+    "write",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [
@@ -61,7 +64,7 @@ pub(crate) const TABLES: [(&str, Table); 4] = [
 ];
 
 /// A point that may still need another point of its profile.
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
     pub(crate) id: String,
     address: ModbusAddress,
     codec: Codec,
@@ -74,12 +77,19 @@ pub(crate) struct Draft {
     address_at: OriginId,
     /// The measure, if the point is more than a plain number at one address.
     sketch: Option<Sketch>,
+    /// What `write:` says, if the point may be written.
+    write: Option<WriteDraft<'a>>,
     /// Whether address, table and type are right.
     is_valid: bool,
 }
 
 /// Reads one point; `times` and `given` are those of its profile.
-pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -> Option<Draft> {
+pub(crate) fn read<'a>(
+    node: &'a Node,
+    times: Times,
+    given: Given,
+    notes: &mut Notes,
+) -> Option<Draft<'a>> {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return None;
@@ -145,17 +155,37 @@ pub(crate) fn read(node: &Node, times: Times, given: Given, notes: &mut Notes) -
             .find(|key| s.node(key).is_some())
             .unwrap_or("type")),
         sketch,
+        write: write::read(&s, notes),
     })
 }
 
-/// Returns the points, with the addresses of all registers that their values need.
-pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) -> Vec<PointSpec> {
-    let scale = |d: &Draft| Scale {
+/// The points of a profile.
+pub(crate) struct Points {
+    pub(crate) all: Vec<PointSpec>,
+    /// The indices of those whose address, table or type is wrong.
+    pub(crate) wrong: BTreeSet<u16>,
+}
+
+/// Returns the points, with the addresses of all registers that their values need, and with how
+/// they are written. `complete` says whether every entry of the list became a draft.
+pub(crate) fn finish(
+    drafts: Vec<Draft<'_>>,
+    complete: bool,
+    max_registers: u16,
+    facts: WriteFacts,
+    notes: &mut Notes,
+) -> Points {
+    let scale = |d: &Draft<'_>| Scale {
         address: d.is_valid.then_some(d.address),
         fits: d.is_a_power(),
     };
     let scales: Scales = drafts.iter().map(|d| (d.id.clone(), scale(d))).collect();
-    let finished = drafts.into_iter().map(|mut draft| {
+    let mut points = Points {
+        all: Vec::with_capacity(drafts.len()),
+        wrong: BTreeSet::new(),
+    };
+    let mut writes = Vec::new();
+    for (index, mut draft) in (0u16..).zip(drafts) {
         if let Some(sketch) = draft.sketch.take()
             && draft.is_valid
         {
@@ -163,10 +193,45 @@ pub(crate) fn finish(drafts: Vec<Draft>, max_registers: u16, notes: &mut Notes) 
         }
         if draft.is_valid {
             draft.fits(max_registers, notes);
+        } else {
+            points.wrong.insert(index);
         }
-        draft.point(notes)
-    });
-    finished.collect()
+        writes.extend(draft.write.take().map(|write| (index, write)));
+        points.all.push(draft.point(notes));
+    }
+    points.write(writes, complete, facts, notes);
+    points
+}
+
+impl Points {
+    /// Adds how the points with these indices are written.
+    fn write(
+        &mut self,
+        drafts: Vec<(u16, WriteDraft<'_>)>,
+        complete: bool,
+        facts: WriteFacts,
+        notes: &mut Notes,
+    ) {
+        let by_id = PointsById::new(&self.all, &self.wrong, complete);
+        let mut policies = Vec::with_capacity(drafts.len());
+        for (index, draft) in drafts {
+            let Some(spec) = self.all.get(usize::from(index)) else {
+                continue;
+            };
+            let is_right = !self.wrong.contains(&index);
+            let point = NamedPoint {
+                index,
+                spec,
+                is_right,
+            };
+            policies.push((index, draft.policy(point, &by_id, facts, notes)));
+        }
+        for (index, policy) in policies {
+            if let Some(point) = self.all.get_mut(usize::from(index)) {
+                point.write = Some(Box::new(policy));
+            }
+        }
+    }
 }
 
 /// Possible powers of ten, by the ids of their points.
@@ -180,7 +245,7 @@ struct Scale {
     fits: bool,
 }
 
-impl Draft {
+impl Draft<'_> {
     /// Returns the point.
     fn point(self, notes: &mut Notes) -> PointSpec {
         // Whether a policy fits a value that is wrong itself is not known.

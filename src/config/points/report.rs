@@ -235,7 +235,7 @@ const fn has(value: WindowValue, of: DataType) -> bool {
 }
 
 /// Returns the type of a value with its article.
-const fn named(of: DataType) -> &'static str {
+pub(crate) const fn named(of: DataType) -> &'static str {
     match of {
         DataType::Int | DataType::Float | DataType::Double => "a number",
         DataType::Enum => "an enum",

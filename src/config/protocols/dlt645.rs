@@ -4,6 +4,7 @@
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
+use crate::config::points::write;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
@@ -16,7 +17,7 @@ use crate::spec::{
     Shown,
 };
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "id",
     "data",
     "format",
@@ -30,6 +31,7 @@ const KEYS: [&str; 13] = [
     "priority",
     "stale_after",
     "report",
+    "write",
 ];
 
 /// The most questions of a profile: more than a device has, and as many as one byte can count.
@@ -114,6 +116,7 @@ fn one(
     given: Given,
     notes: &mut Notes,
 ) -> Option<Draft> {
+    write::refuse(s, notes);
     let id = s.need(
         "id",
         identifier,

@@ -13,7 +13,7 @@ use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
 /// The keys of a point.
-pub(crate) const KEYS: [&str; 23] = [
+pub(crate) const KEYS: [&str; 24] = [
     "id",
     "request",
     "type",
@@ -37,6 +37,7 @@ pub(crate) const KEYS: [&str; 23] = [
     "priority",
     "stale_after",
     "report",
+    "write",
 ];
 
 #[derive(Clone, Copy)]
@@ -125,6 +126,7 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         "priority",
         "stale_after",
         "report",
+        "write",
     ];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {

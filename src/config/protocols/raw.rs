@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::part;
 use crate::config::points::given::Given;
 use crate::config::points::titles::titles_of_a_bit;
+use crate::config::points::write;
 use crate::config::protocols::checksum::check;
 use crate::config::protocols::placeholders;
 use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
@@ -222,6 +223,7 @@ pub(crate) fn points(
         if !s.is_there() {
             continue;
         }
+        write::refuse(&s, notes);
         let id = s.need(
             "id",
             identifier,

@@ -161,6 +161,37 @@ pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<
     }
 }
 
+/// Parses `yes` or `no`; `true` and `false` mean the same.
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, Wrong> {
+    match text {
+        "yes" | "true" => Ok(true),
+        "no" | "false" => Ok(false),
+        // Misspellings of words as short as these could mean either, so none is guessed.
+        _ => Err(
+            Wrong::wanted("yes or no").maybe_hint(switched(text).map(|on| match on {
+                true => "here that is yes".to_owned(),
+                false => "here that is no".to_owned(),
+            })),
+        ),
+    }
+}
+
+/// Returns whether a word of other programs switches something on; `None` if it is no such word.
+pub(crate) fn switched(text: &str) -> Option<bool> {
+    let word = text.to_ascii_lowercase();
+    let has = |words: &[&str]| words.contains(&&*word);
+    match word.as_str() {
+        _ if has(&["yes", "y", "true", "on", "1", "enabled", "enable", "allow"]) => Some(true),
+        _ if has(&[
+            "no", "n", "false", "off", "0", "disabled", "disable", "none", "never",
+        ]) =>
+        {
+            Some(false)
+        }
+        _ => None,
+    }
+}
+
 /// Joins the words: `a, b or c`.
 pub(crate) fn or<'a>(words: impl Iterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.collect();
@@ -369,6 +400,28 @@ mod tests {
             time("0,5s").unwrap_err().hint.as_deref(),
             Some("a decimal point, not a comma: 0.5s")
         );
+    }
+
+    #[test]
+    fn yes_is_not_guessed_from_on_nor_no_from_misspellings() {
+        for (text, value) in [
+            ("yes", true),
+            ("true", true),
+            ("no", false),
+            ("false", false),
+        ] {
+            assert_eq!(yes_or_no(text).ok(), Some(value));
+        }
+        for (text, hint) in [
+            ("on", Some("here that is yes")),
+            ("Yes", Some("here that is yes")),
+            ("off", Some("here that is no")),
+            ("0", Some("here that is no")),
+            ("nes", None),
+            ("", None),
+        ] {
+            assert_eq!(yes_or_no(text).unwrap_err().hint.as_deref(), hint, "{text}");
+        }
     }
 
     #[test]

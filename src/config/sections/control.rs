@@ -6,10 +6,17 @@ use std::path::Path;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::word::{choice, file_name};
-use crate::spec::ControlSpec;
+use crate::spec::{ControlSpec, LocalWrite};
 
-const CONTROL: [&str; 1] = ["socket"];
+const CONTROL: [&str; 2] = ["socket", "write"];
 const METRICS: [&str; 2] = ["listen", "beyond_loopback"];
+
+/// The values of `control.write`.
+const WRITE: [(&str, LocalWrite); 3] = [
+    ("root", LocalWrite::Root),
+    ("group", LocalWrite::Group),
+    ("off", LocalWrite::Off),
+];
 
 /// The most bytes that a path may have, with the zero behind it (`sun_path` of unix(7)).
 const LONGEST: usize = 108;
@@ -29,6 +36,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
         },
         notes,
     );
+    let write = s.read("write", choice(&WRITE), notes);
     let s = root.section("metrics", &METRICS, notes);
     let beyond = s.read(
         "beyond_loopback",
@@ -45,7 +53,11 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
         );
         notes.error(s.at("listen"), shown(&address.to_string()), wrong);
     }
-    ControlSpec { socket, metrics }
+    ControlSpec {
+        socket,
+        metrics,
+        write: write.unwrap_or_default(),
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, Wrong> {

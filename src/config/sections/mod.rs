@@ -5,6 +5,7 @@
 pub(crate) mod adapter;
 pub(crate) mod carrier;
 pub(crate) mod cloud;
+pub(crate) mod commands;
 pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod device;
@@ -15,6 +16,7 @@ pub(crate) mod profile;
 pub(crate) mod range;
 pub(crate) mod remote;
 pub(crate) mod secret;
+pub(crate) mod service;
 pub(crate) mod table;
 pub(crate) mod times;
 pub(crate) mod unit;

@@ -5,18 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::{self, SecretSource};
+use super::service;
 use super::times::Times;
+use crate::config::points::by_id::PointsById;
 use crate::config::points::given::Given;
 use crate::config::points::point;
+use crate::config::points::write::{ONLY_MODBUS, WriteFacts};
 use crate::config::protocols::dlt645;
 use crate::config::protocols::placeholders::Patterns;
 use crate::config::protocols::raw;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, OriginId};
-use crate::config::reader::word::{choice, name, product_key, time, whole};
+use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
-use crate::spec::{Gap, PointSpec, ProfileSpec, Protocol, Reads};
+use crate::spec::{
+    CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, WriteFunctions, WriteRequests,
+};
 
 /// One kind of device.
 pub(crate) struct Profile {
@@ -35,7 +40,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 20] = [
     "name",
     "product_key",
     "interval",
@@ -54,6 +59,8 @@ const KEYS: [&str; 18] = [
     "protocol",
     "requests",
     "address_digits",
+    "writes",
+    "services",
 ];
 
 /// The protocol of a kind of device.
@@ -75,6 +82,16 @@ const NO_DIGITS: &str =
     "only the addresses of protocol: raw have as many digits as the profile says";
 
 const NO_REGISTERS: &str = "only Modbus has registers";
+
+/// The keys that mean nothing where nothing is written.
+const WRITES: [&str; 2] = ["writes", "services"];
+
+/// The values of `writes.functions`.
+const FUNCTIONS: [(&str, WriteFunctions); 3] = [
+    ("both", WriteFunctions::Both),
+    ("single", WriteFunctions::Single),
+    ("multiple", WriteFunctions::Multiple),
+];
 
 /// Notes keys that mean nothing with the profile's protocol.
 fn refuse(s: &Section<'_>, keys: &[&str], why: &str, notes: &mut Notes) {
@@ -107,9 +124,15 @@ fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Not
     }
 }
 
-/// Reads one profile and adds it to the others. Returns false if its name is not known: an
+/// Reads one profile and adds it to the others; its services end in the time that `commands`
+/// gives them. Returns false if its name is not known: an
 /// unknown name elsewhere may then mean this profile.
-pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> bool {
+pub(crate) fn read(
+    node: &Node,
+    profiles: &mut Profiles,
+    commands: CommandSpec,
+    notes: &mut Notes,
+) -> bool {
     let s = Section::open(node, &KEYS, notes);
     if !s.is_there() {
         return false;
@@ -129,20 +152,28 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
     // If the protocol is unknown, its points cannot be checked.
     let unknown = dialect.is_none() && s.node("protocol").is_some();
     let mut patterns = Patterns::default();
+    let mut services = Vec::new();
+    let mut facts = WriteFacts {
+        commands,
+        ..WriteFacts::default()
+    };
     let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
         _ if unknown => (Vec::new(), Protocol::Modbus),
         Dialect::Modbus => {
             refuse(&s, &["requests"], "only protocol: raw has requests", notes);
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
-            let points = s.list("points", notes).iter();
-            let drafts: Vec<_> = points
+            facts.requests = write_requests(&s, notes);
+            let list = s.list("points", notes);
+            let drafts: Vec<_> = list
+                .iter()
                 .filter_map(|point| point::read(point, times, given, notes))
                 .collect();
             unique(drafts.iter().map(|d| (d.id.as_str(), d.at)), notes);
-            (
-                point::finish(drafts, max_registers, notes),
-                Protocol::Modbus,
-            )
+            let complete = drafts.len() == list.len() && !s.is_no_list("points");
+            let points = point::finish(drafts, complete, max_registers, facts, notes);
+            let by_id = PointsById::new(&points.all, &points.wrong, complete);
+            services = service::read(&s, &by_id, commands.async_within, notes);
+            (points.all, Protocol::Modbus)
         }
         Dialect::Dlt645(edition) => {
             refuse(
@@ -152,12 +183,14 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
                 notes,
             );
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
+            refuse(&s, &WRITES, ONLY_MODBUS, notes);
             let (points, items, origins) = dlt645::points(&s, edition, times, given, notes);
             unique(ids(&points).zip(origins), notes);
             (points, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
+            refuse(&s, &WRITES, ONLY_MODBUS, notes);
             let (questions, written, wrong_ones) = raw::requests(&s, notes);
             patterns = written;
             let (points, origins) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
@@ -209,8 +242,8 @@ pub(crate) fn read(node: &Node, profiles: &mut Profiles, notes: &mut Notes) -> b
             points,
             max_registers,
             reads,
-            writes: Default::default(),
-            services: Vec::new(),
+            writes: facts.requests,
+            services,
         }),
         patterns,
         product_key: product,
@@ -234,6 +267,20 @@ fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
         );
     }
     Some(source)
+}
+
+/// Reads `writes:`: with which requests this kind of device is written to.
+fn write_requests(profile: &Section<'_>, notes: &mut Notes) -> WriteRequests {
+    let d = WriteRequests::default();
+    let s = profile.section("writes", &["functions", "mask_write"], notes);
+    WriteRequests {
+        functions: s
+            .read("functions", choice(&FUNCTIONS), notes)
+            .unwrap_or(d.functions),
+        mask_write: s
+            .read("mask_write", yes_or_no, notes)
+            .unwrap_or(d.mask_write),
+    }
 }
 
 /// The most entries of `holes:`; more need not be listed by hand.
