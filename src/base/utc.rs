@@ -31,6 +31,18 @@ impl Utc {
         }
     }
 
+    /// Returns the year, the month (1–12) and the day of the month (1–31).
+    #[must_use]
+    pub const fn year_month_day(self) -> (i64, u8, u8) {
+        (self.year, self.month, self.day)
+    }
+
+    /// Returns the seconds since midnight, 0–86,399.
+    #[must_use]
+    pub const fn second_of_day(self) -> u32 {
+        self.second_of_day
+    }
+
     /// Returns the time of day alone: `12:31:07`.
     #[must_use]
     pub fn time_of_day(self) -> impl fmt::Display {

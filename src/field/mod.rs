@@ -10,6 +10,7 @@
 //! | [`receiver`] | what the receivers of all protocols share |
 //! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
 //! | [`decode`] | what a reply means |
+//! | [`encode`] | what is written so that it means a value |
 //! | [`stale`] | which replies may not be believed |
 //! | [`diagnostics`] | what is counted and what is reported to the operator |
 //!
@@ -34,6 +35,8 @@
 //!   invalid or is out of its range is no value, and is reported with the reason.
 //! - No sequence of bytes makes this code panic. How the bytes were split makes no
 //!   difference.
+//! - What is written for a value is read as that value, or as the nearest to it that the
+//!   registers can hold. Bits that are not part of the value are not changed.
 //! - At most one instance of a request is owed at any time. No request starves: a tenth of
 //!   the line is kept for each lower priority, however much the higher ones ask for.
 //! - On a line that does not keep up, all requests of a priority are made less
@@ -85,6 +88,7 @@
 pub mod decode;
 pub mod diagnostics;
 pub mod dlt645;
+pub mod encode;
 pub mod line;
 pub mod modbus;
 pub mod plan;

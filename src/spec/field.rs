@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::dlt645::Item;
 use super::raw::Question;
 use super::{
-    Adapter, BusAddress, Characters, Codec, ConnectionSpec, Parity, PointAddress, ReportPolicy,
-    ServiceSpec, States, StopBits, Table, TransactionIds, WritePolicy, WriteRequests,
+    Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity, PointAddress,
+    ReportPolicy, ServiceSpec, States, StopBits, Table, TransactionIds, WritePolicy, WriteRequests,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
@@ -330,6 +330,27 @@ pub struct PointSpec {
     pub shown: Shown,
     /// How the point is written; `None`: it is read-only.
     pub write: Option<Box<WritePolicy>>,
+}
+
+impl PointSpec {
+    /// Returns why the point can never be written, whatever its profile says; `None` if every
+    /// value that is read can be written back.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<NotWritable> {
+        let Some(address) = self.address.as_modbus() else {
+            return Some(NotWritable::Protocol);
+        };
+        let end = u32::from(address.start) + u32::from(self.codec.width());
+        match (address.table, &self.codec) {
+            (Table::DiscreteInput | Table::InputRegister, _) => Some(NotWritable::Table),
+            (_, Codec::Datum { .. } | Codec::Part(_)) => Some(NotWritable::Protocol),
+            (Table::HoldingRegister, Codec::Bool) => Some(NotWritable::OtherTable),
+            (Table::Coil, Codec::Bool) => None,
+            (Table::Coil, _) => Some(NotWritable::OtherTable),
+            (Table::HoldingRegister, _) if end > 0x1_0000 => Some(NotWritable::TooWide),
+            (Table::HoldingRegister, codec) => codec.unwritable(),
+        }
+    }
 }
 
 /// The order of requests that are due on one line. A higher priority goes first, and its

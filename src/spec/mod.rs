@@ -41,9 +41,11 @@ pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
 pub use report::{Deadband, ReadingPolicy, ReportPolicy, ReportRates, ReportWhen, WindowValue};
 pub use store::{DropPolicy, Durability, StorePolicy};
+pub(crate) use value::ones;
 pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
-    Measure, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset, WordOrder,
+    Measure, NotWritable, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset,
+    WordOrder,
 };
 pub use write::{
     CommandPolicy, CommandSpec, Condition, InputSpec, Interlock, Operand, ReadBack, ServiceSpec,

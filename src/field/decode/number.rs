@@ -35,11 +35,26 @@ impl Exact {
         }
     }
 
-    const fn from(d: Decimal) -> Self {
+    pub(in crate::field) const fn from(d: Decimal) -> Self {
         let d = d.reduced();
         Exact::Decimal {
             digits: d.digits,
             places: d.places as i32,
+        }
+    }
+
+    /// Returns the number of a value: a text is read as digits with a sign, a point and an
+    /// exponent. `None` for a state, and for what is no finite number.
+    pub(in crate::field) fn of(value: &Value) -> Option<Self> {
+        match value {
+            Value::Int(n) => Some(Exact::whole(i128::from(*n))),
+            Value::UInt(n) => Some(Exact::whole(i128::from(*n))),
+            Value::Float(x) => x.is_finite().then_some(Exact::Float(*x)),
+            Value::Text(text) => {
+                let (digits, places) = read(text)?;
+                Some(Exact::Decimal { digits, places })
+            }
+            Value::Bool(_) => None,
         }
     }
 
@@ -123,6 +138,64 @@ impl Exact {
         }
     }
 
+    /// Returns the difference to a fixed number.
+    pub(in crate::field) fn less(self, offset: Decimal) -> Self {
+        match offset.reduced() {
+            Decimal::ZERO => self,
+            _ => self.plus(Exact::from(offset).negated(true)),
+        }
+    }
+
+    /// Returns the quotient by this divisor; digits beyond the 38th are rounded off, a half away
+    /// from zero. `None` if the divisor is 0, or either is no number.
+    pub(in crate::field) fn over(self, divisor: Decimal) -> Option<Self> {
+        let divisor = divisor.reduced();
+        if divisor == Decimal::ONE {
+            return Some(self);
+        }
+        let (digits, places) = self.parts()?;
+        let (size, by) = (digits.unsigned_abs(), divisor.digits.unsigned_abs());
+        let (mut size, mut rest) = (size.checked_div(by)?, size.checked_rem(by)?);
+        let mut places = places.checked_sub(i32::from(divisor.places))?;
+        while rest != 0 && size < 10u128.pow(DIGITS.unsigned_abs() - 1) {
+            let (digit, left) = next_digit(rest, by);
+            (size, rest) = (size * 10 + digit, left);
+            places += 1;
+        }
+        let size = size + u128::from(rest != 0 && rest >= by - rest);
+        let digits = i128::try_from(size).ok()?;
+        let negative = (self.parts()?.0 < 0) != (divisor.digits < 0);
+        Some(Exact::Decimal { digits, places }.negated(negative))
+    }
+
+    /// Returns the whole number of units that is nearest, of two equally near ones the one
+    /// farther from zero. `None` if the unit is 0, if either is no number, or if it does not fit.
+    pub(in crate::field) fn nearest(self, unit: Exact) -> Option<i128> {
+        let ((a, has), (b, of)) = (self.parts()?, unit.parts()?);
+        let (size, mut by) = (a.unsigned_abs(), b.unsigned_abs());
+        let raise = of.checked_sub(has)?;
+        if raise < 0 {
+            let ten = 10u128.checked_pow(raise.unsigned_abs());
+            match ten.and_then(|ten| by.checked_mul(ten)) {
+                Some(raised) => by = raised,
+                // More than twice as large as any number here.
+                None => return (by != 0).then_some(0),
+            }
+        }
+        let (mut whole, mut rest) = (size.checked_div(by)?, size.checked_rem(by)?);
+        for _ in 0..raise {
+            if whole == 0 && rest == 0 {
+                break;
+            }
+            let (digit, left) = next_digit(rest, by);
+            whole = whole.checked_mul(10)?.checked_add(digit)?;
+            rest = left;
+        }
+        let whole = whole.checked_add(u128::from(rest != 0 && rest >= by - rest))?;
+        let whole = i128::try_from(whole).ok()?;
+        Some(if (a < 0) != (b < 0) { -whole } else { whole })
+    }
+
     /// Rounds to this many places after the point, a half away from zero: 1.005 is a half,
     /// whatever the bits of a float say.
     pub(in crate::field) fn rounded(self, to: u8) -> Self {
@@ -139,7 +212,12 @@ impl Exact {
 
     /// Compares the number with a fixed number; `None` if it is no number itself.
     pub(in crate::field) fn compared(self, to: Decimal) -> Option<Ordering> {
-        let (a, b) = (self.parts()?, Exact::from(to).parts()?);
+        self.against(Exact::from(to))
+    }
+
+    /// Compares the number with another; `None` if one of them is none.
+    pub(in crate::field) fn against(self, other: Exact) -> Option<Ordering> {
+        let (a, b) = (self.parts()?, other.parts()?);
         let places = a.1.max(b.1);
         Some(
             match (raised(a.0, places - a.1), raised(b.0, places - b.1)) {
@@ -203,7 +281,8 @@ impl Exact {
         }
     }
 
-    fn to_float(self) -> f64 {
+    /// Returns the nearest float; infinite beyond all floats.
+    pub(in crate::field) fn to_float(self) -> f64 {
         match self {
             Exact::Float(x) => x,
             // The standard library reads decimals to the nearest float, which is exactly what
@@ -214,8 +293,17 @@ impl Exact {
         }
     }
 
+    /// Returns the nearest single; infinite beyond all singles.
+    pub(in crate::field) fn to_single(self) -> f32 {
+        let text = match self.parts() {
+            Some((digits, places)) => format!("{digits}e{}", -i64::from(places)),
+            None => return self.to_float() as f32,
+        };
+        text.parse().unwrap_or(f32::NAN)
+    }
+
     /// Writes the number as people do, with an exponent only where that spares many zeros.
-    fn to_text(self) -> String {
+    pub(in crate::field) fn to_text(self) -> String {
         let Some((digits, places)) = self.parts() else {
             return String::new();
         };
@@ -319,15 +407,58 @@ fn tenth(limbs: &mut [u64; 4]) -> u64 {
     rest as u64
 }
 
+/// Divides ten times `rest` by `by`, which is larger than `rest` and at most 2^127: returns the
+/// digit and what is left.
+const fn next_digit(rest: u128, by: u128) -> (u128, u128) {
+    const fn doubled(of: (u128, u128), by: u128) -> (u128, u128) {
+        let (times, rest) = (of.0 * 2, of.1 * 2);
+        match rest >= by {
+            true => (times + 1, rest - by),
+            false => (times, rest),
+        }
+    }
+    let two = doubled((0, rest), by);
+    let eight = doubled(doubled(two, by), by);
+    let (times, rest) = (two.0 + eight.0, two.1 + eight.1);
+    match rest >= by {
+        true => (times + 1, rest - by),
+        false => (times, rest),
+    }
+}
+
 /// Returns the shortest decimal that stands for this float and no other; `None` if the float
 /// is not finite.
 fn written(x: f64) -> Option<(i128, i32)> {
     let text = x.is_finite().then(|| format!("{x:e}"))?;
-    let (mantissa, exponent) = text.split_once('e')?;
+    read(&text)
+}
+
+/// The largest exponent that is read, either way: far beyond that of any float.
+const MOST_EXPONENT: i32 = 1000;
+
+/// Reads a number as people write it: digits, a point, an exponent. `None` if it is none, or has
+/// more digits or a larger exponent than there is room for.
+fn read(text: &str) -> Option<(i128, i32)> {
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}").parse().ok()?;
-    let places = i32::try_from(fraction.len()).ok()? - exponent.parse::<i32>().ok()?;
-    Some((digits, places))
+    let digits = format!("{whole}{fraction}");
+    let unsigned = digits.strip_prefix(['-', '+']).unwrap_or(&digits);
+    let is_number = !unsigned.is_empty() && unsigned.bytes().all(|b| b.is_ascii_digit());
+    let places = i32::try_from(fraction.len()).ok()?;
+    if !is_number || places > MOST_EXPONENT || exponent.abs() > MOST_EXPONENT {
+        return None;
+    }
+    if let Ok(all) = digits.parse() {
+        return Some((all, places - exponent));
+    }
+    // Zeros at the end need no room.
+    let significant = digits.trim_end_matches('0');
+    let zeros = i32::try_from(digits.len() - significant.len()).ok()?;
+    (zeros <= MOST_EXPONENT).then_some(())?;
+    Some((significant.parse().ok()?, places - exponent - zeros))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use super::text;
 use crate::field::decode::date_time;
 use crate::field::modbus::Data;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
-use raw::{Raw, ordered};
+use raw::Raw;
 
 /// The register says that there is no scale factor, and so no value (SunSpec
 /// Information Model Specification, type `sunssf`).
@@ -158,7 +158,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         }) => {
             let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
             signed |= true;
-            match ordered(*word, measure.bytes) & mask {
+            match measure.bytes.ordered(*word) & mask {
                 word if word == negative => size.negated(true),
                 word if word == positive => size,
                 _ => return Err(Refusal::NoSign),
@@ -170,7 +170,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         None => 0,
         Some(at) => {
             let word = registers.get(usize::from(at)).ok_or(Refusal::NotCovered)?;
-            power(ordered(*word, measure.bytes))?
+            power(measure.bytes.ordered(*word))?
         }
     };
     let number = read
@@ -210,7 +210,7 @@ fn power(word: u16) -> Result<i8, Refusal> {
 fn pairs(registers: &[u16], order: ByteOrder) -> impl Iterator<Item = u8> {
     registers
         .iter()
-        .flat_map(move |w| ordered(*w, order).to_be_bytes())
+        .flat_map(move |w| order.ordered(*w).to_be_bytes())
 }
 
 /// Returns the characters of text, one in each register.

@@ -1,8 +1,9 @@
 //! How a point's value is written in its reply, and the type that follows for the thing model.
 
+use super::not_writable::MOST_WRITTEN;
 use super::{
-    ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Half, Measure, Number, NumberType,
-    WordOrder,
+    ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Half, Measure, NotWritable, Number,
+    NumberType, WordOrder,
 };
 use crate::spec::dlt645::Item;
 use crate::spec::raw::Part;
@@ -137,6 +138,22 @@ impl Codec {
             | Codec::Text { .. }
             | Codec::Letters { .. }
             | Codec::DateTime(_) => None,
+        }
+    }
+
+    /// Returns why values of this kind can never be written; `None` if every value that is read
+    /// can be written back.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<NotWritable> {
+        match self {
+            Codec::Bit(n) => (*n > 15).then_some(NotWritable::Bits),
+            Codec::Number { scale, .. } => (scale.digits == 0).then_some(NotWritable::ZeroFactor),
+            Codec::Measure(measure) => measure.unwritable(),
+            Codec::Text { registers, .. } | Codec::Letters { registers, .. } => {
+                (*registers > MOST_WRITTEN).then_some(NotWritable::TooWide)
+            }
+            Codec::Bool | Codec::DateTime(_) => None,
+            Codec::Datum { .. } | Codec::Part(_) => Some(NotWritable::Protocol),
         }
     }
 }

@@ -148,6 +148,19 @@ impl Decimal {
         rest() == Some(0)
     }
 
+    /// Returns how many times the other number goes into this one; `None` if that is no whole
+    /// number, or one that does not fit.
+    #[must_use]
+    pub fn multiple_of(self, other: Decimal) -> Option<i128> {
+        let (a, b) = (self.reduced(), other.reduced());
+        let places = a.places.max(b.places);
+        let (a, b) = (a.digits_at(places)?, b.digits_at(places)?);
+        match a.checked_rem(b)? {
+            0 => a.checked_div(b),
+            _ => None,
+        }
+    }
+
     /// Returns whether the number is whole.
     #[must_use]
     pub const fn is_whole(self) -> bool {
@@ -242,6 +255,26 @@ mod tests {
             (Value::Text("1".into()), None),
         ] {
             assert_eq!(Decimal::of(&value), text.and_then(Decimal::parse));
+        }
+    }
+
+    #[test]
+    fn a_multiple_is_whole_and_fits() {
+        for (a, b, times) in [
+            ("10000", "1", Some(10_000)),
+            ("1", "0.01", Some(100)),
+            ("-1", "0.01", Some(-100)),
+            ("2.5", "-0.5", Some(-5)),
+            ("0", "7", Some(0)),
+            ("1e30", "1e-7", Some(10i128.pow(37))),
+            ("1", "3", None),
+            ("0.01", "1", None),
+            ("1", "0", None),
+            ("1e300", "1e-300", None),
+            ("1e30", "1e-9", None),
+        ] {
+            let number = |text| Decimal::parse(text).unwrap();
+            assert_eq!(number(a).multiple_of(number(b)), times, "{a} / {b}");
         }
     }
 

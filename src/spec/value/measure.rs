@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{ByteOrder, Decimal, Digits, Number, NumberType, WordOrder};
+use super::not_writable::MOST_WRITTEN;
+use super::number::ones;
+use super::{ByteOrder, Decimal, Digits, NotWritable, Number, NumberType, WordOrder};
 
 /// How registers become one number, and when they do not.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,5 +180,133 @@ impl Measure {
                 NumberType::of(&all)
             }
         }
+    }
+
+    /// Returns which bits of a part's registers count, the registers as one number.
+    #[must_use]
+    pub const fn mask_of(&self, part: &Part) -> u64 {
+        let own = part.kind.mask();
+        let first = part.kind.lowest_bit() as u32;
+        let picked = match self.bits {
+            None => return own,
+            Some(Bits::Mask(mask)) => Some(mask),
+            Some(Bits::Range(from, to)) => {
+                let bits = ones(to.saturating_sub(from).saturating_add(1));
+                bits.checked_shl(from as u32)
+            }
+        };
+        match picked {
+            Some(bits) => (bits << first) & own,
+            None => 0,
+        }
+    }
+
+    /// Returns how many times the smallest of the weights goes into the weight of each part.
+    /// `None` if one is no multiple of the next smaller one: then it is not known which parts
+    /// make up a sum. `None` as well if the sums do not fit in 128 bits.
+    #[must_use]
+    pub fn weights(&self) -> Option<(Decimal, Vec<i128>)> {
+        let size = |d: &Decimal| Decimal {
+            digits: d.digits.saturating_abs(),
+            ..*d
+        };
+        let weights = self.parts.iter().map(|p| p.weight);
+        let least = weights.min_by(|a, b| size(a).compare(size(b)))?;
+        let times: Option<Vec<i128>> = self
+            .parts
+            .iter()
+            .map(|p| p.weight.multiple_of(least))
+            .collect();
+        let times = times?;
+        let mut sizes: Vec<i128> = times.iter().map(|n| n.saturating_abs()).collect();
+        sizes.sort_unstable();
+        let chained = sizes
+            .iter()
+            .zip(sizes.iter().skip(1))
+            .all(|(small, large)| large.checked_rem(*small) == Some(0));
+        let sum = sizes.iter().try_fold(0i128, |sum, n| sum.checked_add(*n));
+        let fits = sum.and_then(|sum| sum.checked_mul(1 << 64)).is_some();
+        (chained && fits).then_some((least, times))
+    }
+
+    /// Returns why such numbers can never be written; see [`super::Codec::unwritable`].
+    #[must_use]
+    pub fn unwritable(&self) -> Option<NotWritable> {
+        let several = self.parts.len() > 1;
+        let is = |digits| move |p: &Part| p.kind.digits() == digits;
+        let weights = self.parts.iter().map(|p| p.weight);
+        if self.power.is_some() {
+            return Some(NotWritable::Power);
+        }
+        if weights.chain([self.scale]).any(|d| d.digits == 0) {
+            return Some(NotWritable::ZeroFactor);
+        }
+        if several && self.parts.iter().any(is(Digits::Floating)) {
+            return Some(NotWritable::Floats);
+        }
+        if !self.has_its_bits() {
+            return Some(NotWritable::Bits);
+        }
+        match self.sign {
+            Some(Sign::HighestBit) if several => return Some(NotWritable::Sign),
+            Some(Sign::Register {
+                mask,
+                positive,
+                negative,
+                ..
+            }) if positive == negative || (positive | negative) & !mask != 0 => {
+                return Some(NotWritable::Sign);
+            }
+            _ => {}
+        }
+        if self.shares_bits() {
+            return Some(NotWritable::SharedBits);
+        }
+        if self.weights().is_none() {
+            return Some(NotWritable::Weights);
+        }
+        let first = self.parts.iter().map(|p| p.at);
+        let first = first.chain(self.sign.and_then(Sign::register)).min();
+        let span = self.extent() - u32::from(first.unwrap_or_default());
+        (span > u32::from(MOST_WRITTEN)).then_some(NotWritable::TooWide)
+    }
+
+    /// Whether the number has all the bits that are picked out of it.
+    fn has_its_bits(&self) -> bool {
+        let Some(bits) = self.bits else {
+            return true;
+        };
+        let [part] = self.parts.as_slice() else {
+            return false;
+        };
+        let binary = matches!(part.kind.digits(), Digits::Unsigned | Digits::Signed);
+        binary
+            && match bits {
+                Bits::Range(first, last) => first <= last && last < part.kind.bits(),
+                Bits::Mask(mask) => mask != 0 && mask & !ones(part.kind.bits()) == 0,
+            }
+    }
+
+    /// Whether one bit of the registers belongs to two parts, or to a part and the sign.
+    fn shares_bits(&self) -> bool {
+        let mut taken: BTreeMap<u32, u16> = BTreeMap::new();
+        let mut shared = false;
+        let mut take = |at: u32, mask: u16| {
+            let before = taken.entry(at).or_default();
+            shared |= *before & mask != 0;
+            *before |= mask;
+        };
+        for part in &self.parts {
+            let masks = self
+                .words
+                .registers(self.mask_of(part), part.kind.registers());
+            for (at, mask) in (u32::from(part.at)..).zip(masks) {
+                take(at, mask);
+            }
+        }
+        if let Some(Sign::Register { at, mask, .. }) = self.sign {
+            take(u32::from(at), mask);
+        }
+        shared
     }
 }

@@ -6,6 +6,7 @@ mod date_time;
 mod decimal;
 mod encoding;
 mod measure;
+mod not_writable;
 mod number;
 
 pub use codec::Codec;
@@ -14,4 +15,6 @@ pub use date_time::{DateTime, FieldForm, TimeField, TimeLayout, UtcOffset};
 pub use decimal::Decimal;
 pub use encoding::Encoding;
 pub use measure::{Bits, Marker, Measure, Part, Sign, States};
+pub use not_writable::NotWritable;
+pub(crate) use number::ones;
 pub use number::{ByteOrder, Digits, Half, Number, WordOrder};

@@ -94,6 +94,25 @@ impl Number {
         }
     }
 
+    /// Returns which bits of its registers the number is, the registers as one number.
+    #[must_use]
+    pub const fn mask(self) -> u64 {
+        match self.half() {
+            Some(Half::High) => 0xFF00,
+            Some(Half::Low) => 0x00FF,
+            None => ones(self.bits()),
+        }
+    }
+
+    /// Returns the place of the number's least significant bit, the registers as one number.
+    #[must_use]
+    pub const fn lowest_bit(self) -> u8 {
+        match self.half() {
+            Some(Half::High) => 8,
+            Some(Half::Low) | None => 0,
+        }
+    }
+
     /// Returns which half of the register the number is, if it is only half a register.
     #[must_use]
     pub const fn half(self) -> Option<Half> {
@@ -142,4 +161,36 @@ pub enum ByteOrder {
     High,
     /// Least significant first ("byte swapped").
     Low,
+}
+
+impl WordOrder {
+    /// Returns so many registers, at most four, that together are this number.
+    #[must_use]
+    pub fn registers(self, number: u64, count: u16) -> Vec<u16> {
+        let count = count.min(4);
+        let word = |place: u16| (number >> (16 * place)) as u16;
+        match self {
+            WordOrder::High => (0..count).rev().map(word).collect(),
+            WordOrder::Low => (0..count).map(word).collect(),
+        }
+    }
+}
+
+impl ByteOrder {
+    /// Turns a register as it is sent into one with its more significant byte first; and back.
+    #[must_use]
+    pub const fn ordered(self, word: u16) -> u16 {
+        match self {
+            ByteOrder::High => word,
+            ByteOrder::Low => word.swap_bytes(),
+        }
+    }
+}
+
+/// Returns the number whose least significant bits are set, so many.
+pub(crate) const fn ones(bits: u8) -> u64 {
+    match bits {
+        64.. => u64::MAX,
+        _ => (1 << bits) - 1,
+    }
 }

@@ -100,7 +100,118 @@ fn text_has_all_the_digits() {
     }
 }
 
+#[test]
+fn quotients_are_rounded_once_a_half_away_from_zero() {
+    let decimal = |digits, places| Decimal { digits, places };
+    for (number, by, nearest) in [
+        (exact(2305, 1), exact(1, 1), Some(2305)),
+        (exact(25, 1), exact(1, 0), Some(3)),
+        (exact(-25, 1), exact(1, 0), Some(-3)),
+        (exact(249, 2), exact(1, 0), Some(2)),
+        (exact(1, 0), exact(3, 0), Some(0)),
+        (exact(2, 0), exact(-3, 0), Some(-1)),
+        // A float is the decimal that it is written as, and so this is a half.
+        (Exact::Float(1.005), exact(1, 2), Some(101)),
+        // One unit in the 38th digit below a half.
+        (exact(5 * 10i128.pow(37) - 1, 38), exact(1, 0), Some(0)),
+        (exact(5 * 10i128.pow(37), 38), exact(1, 0), Some(1)),
+        (exact(1, 0), exact(i128::MAX, 0), Some(0)),
+        (exact(i128::MAX, 0), exact(i128::MAX, 1), Some(10)),
+        (exact(1, 300), exact(1, 0), Some(0)),
+        (exact(1, 0), exact(1, 300), None),
+        (exact(1, 0), exact(0, 0), None),
+        (exact(0, 0), exact(0, 9), None),
+        (Exact::Float(f64::NAN), exact(1, 0), None),
+    ] {
+        assert_eq!(number.nearest(by), nearest, "{number:?} / {by:?}");
+    }
+    for (number, by, quotient) in [
+        (exact(1, 0), decimal(8, 0), Some(exact(125, 3))),
+        (
+            exact(1, 0),
+            decimal(-3, 0),
+            Some(exact(-(10i128.pow(38) / 3), 38)),
+        ),
+        (
+            exact(2, 0),
+            decimal(3, 0),
+            Some(exact(10i128.pow(38) / 3 * 2 + 1, 38)),
+        ),
+        (exact(7, 2), decimal(1, 0), Some(exact(7, 2))),
+        (exact(1, 0), decimal(0, 0), None),
+        (Exact::Float(f64::INFINITY), decimal(2, 0), None),
+    ] {
+        assert_eq!(number.over(by), quotient, "{number:?} / {by:?}");
+    }
+}
+
+#[test]
+fn digits_are_read_as_people_write_them() {
+    for (text, number) in [
+        ("18446744073709551615", Some(exact(u64::MAX.into(), 0))),
+        ("-0.05", Some(exact(-5, 2))),
+        ("+.5e-3", Some(exact(5, 4))),
+        ("1e50", Some(exact(1, -50))),
+        ("", None),
+        ("-", None),
+        (".", None),
+        ("1 2", None),
+        ("0x1F", None),
+        ("inf", None),
+        ("1e1001", None),
+        ("1e99999999999", None),
+        ("1-1", None),
+        ("340282366920938463463374607431768211456", None),
+    ] {
+        assert_eq!(Exact::of(&Value::Text(text.into())), number, "{text}");
+    }
+    // More digits than there is room for, but the last are zeros.
+    let long = Exact::of(&Value::Text(format!("12{}", "0".repeat(60))));
+    assert_eq!(long, Some(exact(12, -60)));
+    assert_eq!(Exact::of(&Value::Float(f64::NAN)), None);
+    assert_eq!(Exact::of(&Value::Bool(true)), None);
+}
+
 proptest! {
+    #[test]
+    fn the_nearest_number_of_units_is_at_most_half_a_unit_off(
+        a in any::<i64>(), p in -9i32..9, b in any::<i32>(), q in -9i32..9,
+    ) {
+        prop_assume!(b != 0);
+        let n = exact(a.into(), p).nearest(exact(b.into(), q)).unwrap();
+        // All in units of 10^-18.
+        let at = |digits: i128, places: i32| digits * 10i128.pow((9 - places).unsigned_abs());
+        let (wanted, unit) = (at(a.into(), p), at(b.into(), q));
+        prop_assume!(n.checked_mul(unit).is_some());
+        let off = (wanted - n * unit).abs();
+        prop_assert!(2 * off <= unit.abs());
+        // Of two equally near ones it is the farther from 0.
+        prop_assert!(2 * off < unit.abs() || (n * unit).abs() > wanted.abs());
+    }
+
+    #[test]
+    fn a_quotient_times_its_divisor_is_the_number(
+        a in -10i128.pow(38)..10i128.pow(38), p in -200i32..200,
+        b in 1i128..10i128.pow(34), q in -200i16..200, negative in any::<bool>(),
+    ) {
+        let b = if negative { -b } else { b };
+        let by = Decimal { digits: b, places: q };
+        let back = double(exact(a, p).over(by).unwrap().times(by));
+        let wanted = double(exact(a, p));
+        prop_assert!((back - wanted).abs() <= wanted.abs() * 1e-15, "{back} {wanted}");
+    }
+
+    #[test]
+    fn no_numbers_make_a_division_panic(
+        a in any::<i128>(), p in -2000i32..2000, b in any::<i128>(), q in any::<i16>(),
+        x in any::<f64>(), text in "[-+.e0-9]{0,60}",
+    ) {
+        let (number, by) = (exact(a, p), Decimal { digits: b, places: q });
+        let _ = (number.over(by), number.nearest(Exact::from(by)), number.less(by));
+        let _ = (Exact::Float(x).over(by), Exact::Float(x).nearest(number), number.to_single());
+        let _ = Exact::of(&Value::Text(text));
+    }
+
     /// The product of two numbers of 34 digits each, which may have up to 68.
     #[test]
     fn a_product_is_right_to_the_last_digits(

@@ -1,7 +1,7 @@
 //! From registers to the number that stands in them, before any scaling.
 
 use super::{Exact, Refusal};
-use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, Sign, WordOrder};
+use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, Sign, WordOrder, ones};
 
 /// The bits of one number, and how many bits there are.
 #[derive(Clone, Copy)]
@@ -107,25 +107,10 @@ impl Raw {
 
 /// Returns the registers as one number, most significant first.
 fn assemble(registers: &[u16], words: WordOrder, bytes: ByteOrder) -> u64 {
-    let add = |raw: u64, word: &u16| (raw << 16) | u64::from(ordered(*word, bytes));
+    let add = |raw: u64, word: &u16| (raw << 16) | u64::from(bytes.ordered(*word));
     match words {
         WordOrder::High => registers.iter().fold(0, add),
         WordOrder::Low => registers.iter().rev().fold(0, add),
-    }
-}
-
-/// Returns the register with its more significant byte first.
-pub(super) const fn ordered(word: u16, bytes: ByteOrder) -> u16 {
-    match bytes {
-        ByteOrder::High => word,
-        ByteOrder::Low => word.swap_bytes(),
-    }
-}
-
-const fn ones(size: u8) -> u64 {
-    match size {
-        64.. => u64::MAX,
-        _ => (1 << size) - 1,
     }
 }
 

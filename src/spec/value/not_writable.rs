@@ -1,0 +1,64 @@
+//! The reasons why a point can never be written.
+
+use std::fmt;
+
+/// The most registers that one request may write (Modbus Application Protocol V1.1b3 §6.12).
+pub(super) const MOST_WRITTEN: u16 = 123;
+
+/// Why a point can never be written, whatever the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotWritable {
+    /// Its table can only be read (Modbus Application Protocol V1.1b3 §4.3).
+    Table,
+    /// Its table holds no values of its type.
+    OtherTable,
+    /// Its protocol is not Modbus.
+    Protocol,
+    /// Its factor stands in another register, and the device sets that factor.
+    Power,
+    /// One of its factors is 0.
+    ZeroFactor,
+    /// It names bits that its number does not have.
+    Bits,
+    /// Two of the things it is made of share bits.
+    SharedBits,
+    /// Its sign cannot be written: both signs are alike, or they are not within their bits, or
+    /// several parts have one each.
+    Sign,
+    /// It is a sum of several parts, and one of them is a float.
+    Floats,
+    /// Of the weights of its parts one is no multiple of the next smaller one, or they are too
+    /// far apart.
+    Weights,
+    /// It takes more registers than one request may write (V1.1b3 §6.12: 123), or registers
+    /// behind the last.
+    TooWide,
+}
+
+impl NotWritable {
+    /// Returns the reason in words, as a sentence without its end.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            NotWritable::Table => "discrete inputs and input registers can only be read",
+            NotWritable::OtherTable => "the table holds no values of this type",
+            NotWritable::Protocol => "only points of Modbus devices can be written",
+            NotWritable::Power => "its factor is in another register, which the device sets",
+            NotWritable::ZeroFactor => "one of its factors is 0",
+            NotWritable::Bits => "it names bits that its number does not have",
+            NotWritable::SharedBits => "two of its parts, or a part and the sign, share bits",
+            NotWritable::Sign => "its sign cannot be written",
+            NotWritable::Floats => "one of its parts is a float",
+            NotWritable::Weights => {
+                "the weights of its parts are not multiples of each other, or too far apart"
+            }
+            NotWritable::TooWide => "it takes more than the 123 registers that a request may write",
+        }
+    }
+}
+
+impl fmt::Display for NotWritable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words())
+    }
+}
