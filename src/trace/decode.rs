@@ -123,6 +123,14 @@ fn question(pdu: &[u8]) -> String {
             format!("writes coil {at} = {state}")
         }
         (Some(6), Some(at), Some(value)) => format!("writes register {at} = {value}"),
+        (Some(22), Some(at), Some(and)) if pdu.len() == 7 => {
+            let or = word(5).unwrap_or_default();
+            format!(
+                "writes bits {:04X}h of register {at} = {:04X}h",
+                !and,
+                or & !and
+            )
+        }
         (Some(function), _, _) => {
             format!("function {function}, {}", counted(pdu.len() - 1, "byte"))
         }
@@ -146,7 +154,7 @@ fn reply(pdu: &[u8]) -> String {
             format!("{}{}", counted(words.len(), "register"), shown(each))
         }
         // The reply repeats the request, or a part of it.
-        [5 | 6 | 15 | 16, ..] => format!("done: {}", question(pdu)),
+        [5 | 6 | 15 | 16 | 22, ..] => format!("done: {}", question(pdu)),
         _ => question(pdu),
     }
 }
@@ -200,7 +208,7 @@ mod tests {
         }
     }
 
-    /// PDUs of the worked examples of V1.1b3 §6.1–6.12 and §7.
+    /// PDUs of the worked examples of V1.1b3 §6.1–6.12, §6.16 and §7.
     #[test]
     fn the_standards_examples_read_as_sentences() {
         for (pdu, asks, words) in [
@@ -232,6 +240,16 @@ mod tests {
                 "writes coils 19–28 (10)",
             ),
             (&[16, 0, 1, 0, 2], false, "done: writes registers 1–2 (2)"),
+            (
+                &[22, 0, 4, 0, 0xF2, 0, 0x25],
+                true,
+                "writes bits FF0Dh of register 4 = 0005h",
+            ),
+            (
+                &[22, 0, 4, 0, 0xF2, 0, 0x25],
+                false,
+                "done: writes bits FF0Dh of register 4 = 0005h",
+            ),
             (&[0x81, 2], false, "exception 2, illegal data address"),
             (&[0x2B, 0x0E, 1, 0], true, "function 43, 3 bytes"),
         ] {

@@ -93,6 +93,7 @@ fn lengths(bytes: &[u8]) -> [Option<usize>; 3] {
     match function {
         1..=4 => [by_count(third, 5), Some(8), None],
         5 | 6 => [Some(8), None, None],
+        22 => [Some(10), None, None],
         15 | 16 => [
             Some(8),
             bytes.get(6).and_then(|count| by_count(*count, 9)),
@@ -185,6 +186,7 @@ mod tests {
     #[test]
     fn another_masters_request_and_a_meters_frame_are_known_on_a_modbus_line() {
         let mut bytes = rtu::frame(UnitId(9), &[16, 0, 1, 0, 1, 2, 0, 7]);
+        bytes.extend(rtu::frame(UnitId(9), &[22, 0, 4, 0, 0xF2, 0, 0x25]));
         // hwhale.com/article/138066: reading the forward active energy.
         let meter = [
             0xFE, 0xFE, 0x68, 0x61, 0x01, 0, 0, 0, 0, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33,
@@ -193,7 +195,7 @@ mod tests {
         bytes.extend(meter);
         assert_eq!(
             kinds(&received(&bytes, TracedProtocol::Rtu, &[])),
-            [(11, "modbus"), (18, "meter")]
+            [(11, "modbus"), (10, "modbus"), (18, "meter")]
         );
     }
 

@@ -33,6 +33,9 @@ const EXCEPTION_REPLY: usize = 5;
 /// that write are as long or longer, and their replies as long.
 const REQUEST: usize = 8;
 
+/// The length of a mask write and of its reply: unit, function, address, two masks, checksum.
+const MASK_WRITE: usize = 10;
+
 const CRC: Crc<u16> = Crc::<u16>::new(&CRC_16_MODBUS);
 
 /// Puts a PDU into a frame: unit, PDU, checksum (low byte first).
@@ -311,6 +314,7 @@ fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
         }
         // Writes: request and reply are alike, or the request is longer.
         5 | 6 | 15 | 16 => (None, Some(REQUEST)),
+        22 => (None, Some(MASK_WRITE)),
         0x81..=0xFF => (Some(5), None),
         _ => return Head::Nothing,
     };

@@ -2,8 +2,8 @@
 //!
 //! Modbus Application Protocol V1.1b3 §6.5 (write single coil), §6.6 (write
 //! single register), §6.11 (write multiple coils), §6.12 (write multiple
-//! registers). A reply is the echo that the standard demands: for one entry the whole
-//! request, for several entries function, address and quantity. Anything else is not the
+//! registers), §6.16 (mask write register). A reply is the echo that the standard demands: for
+//! one entry the whole request, for several entries function, address and quantity. Anything else is not the
 //! reply. [`Call`] is the request whose reply a receiver listens for: a read, a write, or on
 //! Modbus TCP a request that the configuration spells out ([`Carried`]).
 
@@ -32,6 +32,14 @@ pub enum Entries {
     Coils(Vec<bool>),
     /// Function 16: 1–123 holding registers, in address order.
     Registers(Vec<u16>),
+    /// Function 22: bits of one holding register. The unit makes its content
+    /// `(content AND and) OR (or AND NOT and)`, so bits that are 1 in `and` keep their state.
+    Mask {
+        /// The bits that keep their state.
+        and: u16,
+        /// The state of the other bits.
+        or: u16,
+    },
 }
 
 impl Entries {
@@ -43,6 +51,7 @@ impl Entries {
             Entries::Register(_) => 6,
             Entries::Coils(_) => 15,
             Entries::Registers(_) => 16,
+            Entries::Mask { .. } => 22,
         }
     }
 
@@ -51,7 +60,9 @@ impl Entries {
     pub const fn table(&self) -> Table {
         match self {
             Entries::Coil(_) | Entries::Coils(_) => Table::Coil,
-            Entries::Register(_) | Entries::Registers(_) => Table::HoldingRegister,
+            Entries::Register(_) | Entries::Registers(_) | Entries::Mask { .. } => {
+                Table::HoldingRegister
+            }
         }
     }
 
@@ -59,7 +70,7 @@ impl Entries {
     #[must_use]
     pub const fn count(&self) -> usize {
         match self {
-            Entries::Coil(_) | Entries::Register(_) => 1,
+            Entries::Coil(_) | Entries::Register(_) | Entries::Mask { .. } => 1,
             Entries::Coils(all) => all.len(),
             Entries::Registers(all) => all.len(),
         }
@@ -70,7 +81,7 @@ impl Entries {
     #[must_use]
     pub const fn fit(&self, start: u16) -> bool {
         let most = match self {
-            Entries::Coil(_) | Entries::Register(_) => 1,
+            Entries::Coil(_) | Entries::Register(_) | Entries::Mask { .. } => 1,
             Entries::Coils(_) => MAX_COILS,
             Entries::Registers(_) => MAX_REGISTERS,
         };
@@ -100,6 +111,10 @@ impl Write {
         match &self.entries {
             Entries::Coil(on) => pdu.extend([if *on { 0xFF } else { 0 }, 0]),
             Entries::Register(word) => pdu.extend(word.to_be_bytes()),
+            Entries::Mask { and, or } => {
+                pdu.extend(and.to_be_bytes());
+                pdu.extend(or.to_be_bytes());
+            }
             Entries::Coils(all) => {
                 pdu.extend(count.to_be_bytes());
                 pdu.push(u8::try_from(all.len().div_ceil(8)).unwrap_or(u8::MAX));
@@ -118,8 +133,26 @@ impl Write {
         pdu
     }
 
-    /// Bytes of the reply's PDU: function, address, value or quantity.
-    pub const REPLY_LEN: usize = 5;
+    /// Returns the bytes of the reply's PDU: function, address, value or quantity, 5; to a mask
+    /// write function, address and both masks, 7.
+    #[must_use]
+    pub const fn reply_len(&self) -> usize {
+        match self.entries {
+            Entries::Coil(_) | Entries::Register(_) | Entries::Coils(_) | Entries::Registers(_) => {
+                5
+            }
+            Entries::Mask { .. } => 7,
+        }
+    }
+
+    /// Whether the reply is the request, byte for byte.
+    #[must_use]
+    pub const fn is_mirrored(&self) -> bool {
+        match self.entries {
+            Entries::Coil(_) | Entries::Register(_) | Entries::Mask { .. } => true,
+            Entries::Coils(_) | Entries::Registers(_) => false,
+        }
+    }
 
     /// Returns where the request writes.
     #[must_use]
@@ -149,7 +182,7 @@ impl Write {
             [function, code] if function == self.entries.function() | EXCEPTION => {
                 Reply::Exception(code)
             }
-            _ if pdu.len() == Self::REPLY_LEN && self.pdu().starts_with(pdu) => Reply::Confirmed,
+            _ if pdu.len() == self.reply_len() && self.pdu().starts_with(pdu) => Reply::Confirmed,
             _ => Reply::Stranger,
         }
     }
@@ -263,7 +296,7 @@ impl Call {
     pub fn reply_len(&self) -> usize {
         match self {
             Call::Read(ask) => ask.reply_len(),
-            Call::Write(_) => Write::REPLY_LEN,
+            Call::Write(write) => write.reply_len(),
             Call::Raw(carried) => carried.reply_len(),
         }
     }
@@ -286,9 +319,7 @@ impl Call {
     pub const fn is_mirrored(&self) -> bool {
         match self {
             Call::Read(_) | Call::Raw(_) => false,
-            Call::Write(write) => {
-                matches!(write.entries, Entries::Coil(_) | Entries::Register(_))
-            }
+            Call::Write(write) => write.is_mirrored(),
         }
     }
 

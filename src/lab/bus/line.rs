@@ -310,7 +310,7 @@ impl Line {
     fn request(&mut self, at: Now, unit: u8, pdu: &[u8], frame: &[u8]) {
         if unit == 0 {
             // Broadcast: every unit obeys, no unit answers (§2.1).
-            let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16));
+            let writes = matches!(pdu.first(), Some(5 | 6 | 15 | 16 | 22));
             for unit in self.units.values_mut() {
                 if writes && unit.behaviour.alive {
                     let _ = unit.answer(at, pdu);

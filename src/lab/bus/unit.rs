@@ -173,6 +173,16 @@ impl Unit {
                 self.write(Table::HoldingRegister, head.0, &words)?;
                 Ok([&[function], &data[..4]].concat())
             }
+            22 => {
+                let (address, and, or) = triple(data)?;
+                self.reach(Table::HoldingRegister, address, 1)?;
+                let old = self.at(now.wall, Table::HoldingRegister, address);
+                let old = old.ok_or(ILLEGAL_ADDRESS)?;
+                // The formula of §6.16.
+                let new = (old & and) | (or & !and);
+                self.write(Table::HoldingRegister, address, &[new])?;
+                Ok([&[function], data].concat())
+            }
             _ => Err(ILLEGAL_FUNCTION),
         }
     }
@@ -235,6 +245,15 @@ fn pair(data: &[u8]) -> Result<(u16, u16), u8> {
         return Err(ILLEGAL_VALUE);
     };
     Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
+}
+
+/// Reads three big-endian words and nothing else.
+fn triple(data: &[u8]) -> Result<(u16, u16, u16), u8> {
+    let &[a, b, c, d, e, f] = data else {
+        return Err(ILLEGAL_VALUE);
+    };
+    let word = |high, low| u16::from_be_bytes([high, low]);
+    Ok((word(a, b), word(c, d), word(e, f)))
 }
 
 /// Reads address, quantity, byte count and that many bytes.
@@ -310,6 +329,8 @@ mod tests {
             (&[15, 0, 0, 0, 9, 1, 0xFF], &[0x8F, 3]),
             (&[16, 0, 0, 0, 1, 1, 0], &[0x90, 3]),
             (&[16, 0, 0, 0, 0, 0], &[0x90, 3]),
+            (&[22, 0, 4, 0, 0xF2], &[0x96, 3]),
+            (&[22, 3, 0xE8, 0, 0xF2, 0, 0x25], &[0x96, 2]),
         ];
         for (request, reply) in rows {
             assert_eq!(unit().answer(noon(), request), *reply, "{request:02x?}");
@@ -342,6 +363,16 @@ mod tests {
         assert_eq!(u.answer(noon(), &[1, 0, 0, 0, 9]), [1, 2, 0x55, 1]);
         assert_eq!(u.answer(noon(), &[5, 0, 1, 0xFF, 0]), [5, 0, 1, 0xFF, 0]);
         assert_eq!(u.answer(noon(), &[1, 0, 0, 0, 8]), [1, 1, 0x57]);
+    }
+
+    /// V1.1b3 §6.16: 12h with the masks F2h and 25h is 17h.
+    #[test]
+    fn a_mask_write_changes_the_bits_that_it_names() {
+        let mut u = unit();
+        u.answer(noon(), &[6, 0, 4, 0, 0x12]);
+        let request = [22, 0, 4, 0, 0xF2, 0, 0x25];
+        assert_eq!(u.answer(noon(), &request), request);
+        assert_eq!(word(&u, Table::HoldingRegister, 4), 0x17);
     }
 
     #[test]

@@ -67,6 +67,36 @@ async fn a_command_changes_the_register_and_the_next_read_shows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mask_changes_its_bits_and_no_others() {
+    let mut w = World::new(1, s(1), 47).await;
+    w.run(s(1)).await;
+    // Modbus Application Protocol V1.1b3 §6.16: 12h becomes 17h.
+    for (entries, wanted) in [
+        (Entries::Register(0x12), 0x12),
+        (
+            Entries::Mask {
+                and: 0xF2,
+                or: 0x25,
+            },
+            0x17,
+        ),
+        (
+            Entries::Mask {
+                and: 0xFF0F,
+                or: 0x0080,
+            },
+            0x87,
+        ),
+    ] {
+        let end = w.command(1, 4, entries).await.await.unwrap();
+        assert_eq!(end, End::Confirmed);
+        assert_eq!(register(&w, 1, 4), wanted);
+    }
+    let counts = w.rig.with(|line, _| line.counts().clone());
+    assert_eq!((counts.silence_violations, counts.collisions), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn coils_are_written_too() {
     let mut w = World::new(1, s(1), 42).await;
     w.run(s(1)).await;

@@ -15,8 +15,8 @@ fn write(start: u16, entries: Entries) -> Write {
     }
 }
 
-/// Modbus Application Protocol V1.1b3 §6.5, §6.6, §6.11, §6.12: the worked
-/// examples, request and reply.
+/// Modbus Application Protocol V1.1b3 §6.5, §6.6, §6.16, §6.11, §6.12: the worked
+/// examples, request and reply. Only the last two are longer than their reply.
 fn examples() -> Vec<(Write, Vec<u8>, Vec<u8>)> {
     // Coils 20–29 are to be CD 01: 27–20, 29–28.
     let coils = [1, 0, 1, 1, 0, 0, 1, 1, 1, 0].map(|bit| bit == 1).to_vec();
@@ -30,6 +30,17 @@ fn examples() -> Vec<(Write, Vec<u8>, Vec<u8>)> {
             write(0x0001, Entries::Register(3)),
             vec![0x06, 0x00, 0x01, 0x00, 0x03],
             vec![0x06, 0x00, 0x01, 0x00, 0x03],
+        ),
+        (
+            write(
+                0x0004,
+                Entries::Mask {
+                    and: 0x00F2,
+                    or: 0x0025,
+                },
+            ),
+            vec![0x16, 0x00, 0x04, 0x00, 0xF2, 0x00, 0x25],
+            vec![0x16, 0x00, 0x04, 0x00, 0xF2, 0x00, 0x25],
         ),
         (
             write(0x0013, Entries::Coils(coils)),
@@ -48,6 +59,8 @@ fn examples() -> Vec<(Write, Vec<u8>, Vec<u8>)> {
 fn the_standards_examples_are_built_and_confirmed() {
     for (write, request, reply) in examples() {
         assert_eq!(write.pdu(), request);
+        assert_eq!(Call::from(write.clone()).reply_len(), reply.len());
+        assert_eq!(Call::from(write.clone()).is_mirrored(), request == reply);
         assert_eq!(write.judge(&reply), Reply::Confirmed);
         let refusal = [write.entries.function() | EXCEPTION, 4];
         assert_eq!(write.judge(&refusal), Reply::Exception(4));
@@ -152,7 +165,7 @@ fn a_reply_that_differs_in_anything_confirms_nothing() {
         assert_eq!(write.judge(&longer), Reply::Stranger);
     }
     // The request for several entries is not their reply.
-    let (write, request, _) = examples().remove(3);
+    let (write, request, _) = examples().remove(4);
     assert_eq!(write.judge(&request), Reply::Stranger);
 }
 
@@ -160,6 +173,7 @@ fn a_reply_that_differs_in_anything_confirms_nothing() {
 fn only_what_one_request_can_carry_fits() {
     for (entries, start, fits) in [
         (Entries::Coil(true), 0xFFFF, true),
+        (Entries::Mask { and: 0, or: 0 }, 0xFFFF, true),
         (Entries::Registers(vec![]), 0, false),
         (Entries::Registers(vec![0; 123]), 0, true),
         (Entries::Registers(vec![0; 124]), 0, false),
@@ -207,7 +221,7 @@ fn every_framing_confirms_exactly_the_reply() {
 
 #[test]
 fn behind_the_echo_of_a_long_request_its_reply_is_found() {
-    for (write, request, reply) in examples().split_off(2) {
+    for (write, request, reply) in examples().split_off(3) {
         let unit = write.unit;
         let traffic = [rtu::frame(unit, &request), rtu::frame(unit, &reply)].concat();
         for cut in 1..traffic.len() {
@@ -235,10 +249,33 @@ fn the_reply_to_a_write_is_nobodys_value() {
     }
 }
 
+/// Its frame has two bytes more than those of the other writes, and is no noise.
+#[test]
+fn a_mask_write_of_another_master_is_one_frame() {
+    let ask = ReadRequest {
+        unit: UnitId(17),
+        table: Table::HoldingRegister,
+        start: 1,
+        count: 1,
+    };
+    let (mask, request, _) = examples().remove(2);
+    let foreign = rtu::frame(mask.unit, &request);
+    let own = rtu::frame(ask.unit, &[3, 2, 0, 7]);
+    let mut receiver = rtu::Receiver::new(ask);
+    for byte in foreign.iter().chain(&foreign) {
+        assert_eq!(receiver.push(&[*byte]), None);
+    }
+    let answer = Reply::Answer(Data::Registers(vec![7]));
+    assert_eq!(receiver.push(&own), Some(Verdict::Reply(answer)));
+    let traffic = receiver.traffic();
+    assert_eq!((traffic.foreign, traffic.noise), (2, 0));
+}
+
 fn entries() -> impl Strategy<Value = Entries> {
     prop_oneof![
         any::<bool>().prop_map(Entries::Coil),
         any::<u16>().prop_map(Entries::Register),
+        any::<(u16, u16)>().prop_map(|(and, or)| Entries::Mask { and, or }),
         prop::collection::vec(any::<bool>(), 1..=MAX_COILS).prop_map(Entries::Coils),
         prop::collection::vec(any::<u16>(), 1..=MAX_REGISTERS).prop_map(Entries::Registers),
     ]
@@ -256,6 +293,7 @@ proptest! {
         let wanted = match entries {
             Entries::Coil(on) => Request::WriteSingleCoil(start, on),
             Entries::Register(word) => Request::WriteSingleRegister(start, word),
+            Entries::Mask { and, or } => Request::MaskWriteRegister(start, and, or),
             Entries::Coils(all) => Request::WriteMultipleCoils(start, all.into()),
             Entries::Registers(all) => Request::WriteMultipleRegisters(start, all.into()),
         };
@@ -266,11 +304,11 @@ proptest! {
     fn any_bytes_however_split_are_no_confirmation_and_no_panic(
         noise in prop::collection::vec(any::<u8>(), 0..300),
         cut in 1usize..40,
-        which in 0usize..4,
+        which in 0usize..5,
     ) {
         let (write, _, reply) = examples().remove(which);
         let confirmation = rtu::frame(write.unit, &reply);
-        prop_assume!(!noise.windows(8).any(|w| w == confirmation));
+        prop_assume!(!noise.windows(confirmation.len()).any(|w| w == confirmation));
         let mut receiver = rtu::Receiver::new(write.clone());
         let mut verdicts: Vec<_> = noise.chunks(cut).map(|piece| receiver.push(piece)).collect();
         verdicts.push(receiver.silence());

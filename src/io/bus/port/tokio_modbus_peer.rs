@@ -41,6 +41,7 @@ impl Service for Device {
             Request::WriteSingleRegister(9000.., _) => Err(ExceptionCode::IllegalDataAddress),
             Request::WriteSingleCoil(a, on) => Ok(Response::WriteSingleCoil(a, on)),
             Request::WriteSingleRegister(a, word) => Ok(Response::WriteSingleRegister(a, word)),
+            Request::MaskWriteRegister(a, and, or) => Ok(Response::MaskWriteRegister(a, and, or)),
             Request::WriteMultipleCoils(a, all) => {
                 Ok(Response::WriteMultipleCoils(a, all.len() as u16))
             }
@@ -117,6 +118,14 @@ async fn writes_everything(ends: &Ends) {
         (3, Entries::Coil(true), End::Confirmed),
         (100, Entries::Register(0x1234), End::Confirmed),
         (9000, Entries::Register(1), End::Exception(2)),
+        (
+            4,
+            Entries::Mask {
+                and: 0xF2,
+                or: 0x25,
+            },
+            End::Confirmed,
+        ),
         (7, Entries::Coils(vec![true; 1968]), End::Confirmed),
         (0, Entries::Registers(vec![7; 123]), End::Confirmed),
     ] {
