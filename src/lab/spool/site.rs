@@ -369,6 +369,26 @@ impl Site {
         }
     }
 
+    /// Lets time pass until no log-in or log-out has been asked for during `rest`; returns
+    /// whether that came in time.
+    pub(super) async fn sessions_rest(
+        &mut self,
+        rest: Duration,
+        limit: Duration,
+    ) -> io::Result<bool> {
+        let until = self.now().mono + limit;
+        while self.now().mono < until {
+            self.live(LOOK).await?;
+            let last = self
+                .platform(|p, _| p.ledger().asked().next_back().map(|asked| asked.at))
+                .await?;
+            if last.is_some_and(|at| self.now().mono.since(at) >= rest) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Lets the oracle see what was given and accepted since the last look.
     async fn look(&mut self) -> io::Result<()> {
         // The platform first: what it has accepted was given before.
