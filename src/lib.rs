@@ -12,6 +12,7 @@
 //! | Was that an answer, and what does it mean? | [`field`] |
 //! | Is the device alive, and why not? | [`fleet`] |
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
+//! | Is a command carried out, and what is its sender told? | [`command`] |
 //! | Which values are sent, and when? | [`report`] |
 //! | What becomes of values while nothing can be delivered? | [`spool`] |
 //! | What does the whole look like right now? | [`hub`] |
@@ -34,7 +35,7 @@
 //! floor 4   io                      the only door to the world
 //! floor 3   hub                     the coordinator of fleet, reporter and cloud
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet report cloud control spool   rooms that do not know each other
+//! floor 2   config field fleet report cloud command control spool   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
@@ -59,6 +60,7 @@ pub mod spec;
 pub mod spool;
 
 pub mod cloud;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod field;

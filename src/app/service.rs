@@ -27,6 +27,7 @@ use crate::hub::Coordinator;
 use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
+use crate::io::bus::port_commands::PortCommands;
 use crate::io::control::events::ControlEvent;
 use crate::io::control::{AdminRequest, QuestionSender};
 use crate::io::files::download;
@@ -116,6 +117,7 @@ pub struct Service {
     supervisor: Supervisor,
     ports: BTreeMap<PortId, RunningTask>,
     monitors: BusMonitors,
+    commands: PortCommands,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
@@ -170,6 +172,7 @@ impl Service {
         if !commissioned {
             coordinator = coordinator.not_commissioned();
         }
+        let commands = PortCommands::default();
         let readings = match state_dir {
             Some(dir) => ReadingStore::start(&dir, &spec, commissioned, clock, journal.clone()),
             None => ReadingStore::none(clock, journal.clone()),
@@ -186,6 +189,7 @@ impl Service {
                 control: orders,
                 remote_tasks: asked,
                 questions,
+                commands: commands.clone(),
                 status: told,
             },
             clock,
@@ -205,6 +209,7 @@ impl Service {
             supervisor,
             ports: BTreeMap::new(),
             monitors: BusMonitors::default(),
+            commands: commands.clone(),
             field,
             control,
             status,
@@ -295,6 +300,7 @@ impl Service {
             if let Some(running) = self.ports.get(id) {
                 self.supervisor.stop(running).await;
                 self.ports.remove(id);
+                self.commands.remove(*id);
                 if let Some(port) = old.port(*id) {
                     self.monitors.remove(&port.name);
                 }
@@ -421,7 +427,7 @@ impl Service {
             opener: (self.openers.opener)(port_spec),
             tap: self.monitors.add(&port_spec.name),
         };
-        let task = port::run(
+        let task = port::run_commanded(
             id,
             self.spec.clone(),
             source,
@@ -433,6 +439,7 @@ impl Service {
             heartbeat.clone(),
             stop.clone(),
             attempted,
+            Some(self.commands.add(id)),
         );
         let (beat, stopped) = (heartbeat.clone(), stop.clone());
         let after_quiet = async move {

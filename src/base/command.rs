@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::{DeviceId, Mono, Now, Value};
+use super::{DeviceId, Mono, Value};
 
 /// The number of a command in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -108,14 +108,45 @@ pub enum BusWork {
 pub struct BusEnd {
     /// The number of the command.
     pub number: CommandNumber,
-    /// When it ended.
-    pub at: Now,
     /// What became of each point that was to be written, in the order of the command.
     pub points: Vec<PointEnd>,
     /// What a service read, by the names of its outputs.
     pub outputs: Vec<(String, Value)>,
-    /// Why a service stopped before its end, and at which of its steps, counted from 1.
-    pub stopped: Option<(usize, Verdict)>,
+    /// Why a service stopped before its end.
+    pub stopped: Option<Stopped>,
+}
+
+impl BusEnd {
+    /// Returns the end of a command of which nothing was done.
+    #[must_use]
+    pub fn refused(command: &BusCommand, why: Refused) -> Self {
+        let verdict = Verdict::Refused(why);
+        let points = match &command.work {
+            BusWork::Set(values) => values
+                .iter()
+                .map(|(point, _)| PointEnd {
+                    point: *point,
+                    verdict: verdict.clone(),
+                })
+                .collect(),
+            BusWork::Call { .. } => Vec::new(),
+        };
+        BusEnd {
+            number: command.number,
+            points,
+            outputs: Vec::new(),
+            stopped: Some(Stopped { step: 1, verdict }),
+        }
+    }
+}
+
+/// Where and why a service stopped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stopped {
+    /// The step, counted from 1.
+    pub step: usize,
+    /// What became of it.
+    pub verdict: Verdict,
 }
 
 /// What became of one point of a command.
@@ -209,6 +240,8 @@ pub enum Doubt {
     NoTime,
     /// The port was closed or set up anew while the command was under way.
     PortGone,
+    /// The port has not said in time what became of it.
+    NoEnd,
 }
 
 impl Doubt {
@@ -225,6 +258,7 @@ impl Doubt {
             Doubt::NoTime => {
                 "the device acknowledged the write, and there was no time to read its value back"
             }
+            Doubt::NoEnd => "its port did not report its end in time; it may have been done",
             Doubt::PortGone => {
                 "the port was lost while the command was under way; it may have been done"
             }

@@ -124,6 +124,16 @@ vocabulary! {
         DeviceRefusesRequests = "device-refuses-requests",
         /// A reply of a device holds no value for a point.
         DeviceNoValue = "device-no-value",
+        /// A command was carried out: the device holds the value.
+        CommandVerified = "command-verified",
+        /// A command was carried out, as far as the device says; nothing reads it back.
+        CommandConfirmed = "command-confirmed",
+        /// A command was acknowledged by the device, which holds another value.
+        CommandDifferent = "command-different",
+        /// A command was sent, and it is not known whether it was done.
+        CommandUnknown = "command-unknown",
+        /// A command was not carried out.
+        CommandRefused = "command-refused",
         /// A device cannot be read across some addresses; requests go around them.
         DeviceHoleFound = "device-hole-found",
         /// Points are refused even when they are asked for alone.
@@ -343,6 +353,12 @@ vocabulary! {
         Points = "POINTS",
         /// Error word of a DL/T 645 meter, in hexadecimal.
         Word = "WORD",
+        /// Who gave a command: the id of the platform's message, or the user.
+        Origin = "ORIGIN",
+        /// What became of a command: verified, confirmed, different, unknown or refused.
+        Verdict = "VERDICT",
+        /// Identifier of the service that was called.
+        Service = "SERVICE",
         /// Identifier of the property.
         Property = "PROPERTY",
         /// Values dropped since the last report.
@@ -416,6 +432,11 @@ impl EventKind {
     #[must_use]
     pub const fn message_id(self) -> MessageId {
         MessageId(match self {
+            EventKind::CommandVerified => 0x6e74_6395_19d7_42b6_a2c2_b58d_eb86_6e14,
+            EventKind::CommandConfirmed => 0x154a_85fb_1927_4922_aeaa_5776_b318_f1b0,
+            EventKind::CommandDifferent => 0x06d6_bbdf_14c2_4e86_9045_f0a7_70c8_9bb8,
+            EventKind::CommandUnknown => 0x26c7_65ca_4f0c_43ea_bd7a_6511_98a7_6974,
+            EventKind::CommandRefused => 0xa7fc_ed90_1c32_4aa9_b6a2_7273_c376_c006,
             EventKind::ServiceStarted => 0x19c73bda_1a424e15_8cecbda2_c2b1b58e,
             EventKind::StartRefused => 0xf0e74984_71244981_88475fb5_56cccfc7,
             EventKind::ServiceStopping => 0x22913b11_31494649_804acd20_d23047b7,

@@ -29,7 +29,7 @@ pub mod value;
 pub use backoff::Backoff;
 pub use command::{
     BusCommand, BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber,
-    CommandOrigin, Doubt, PointEnd, Refused, Verdict,
+    CommandOrigin, Doubt, PointEnd, Refused, Stopped, Verdict,
 };
 pub use digest::Digest;
 pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};

@@ -28,6 +28,13 @@ impl Mono {
         self.0
     }
 
+    /// Returns the time so long before this one; the start of the clock if there is none.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        Mono(self.0.saturating_sub(micros))
+    }
+
     /// Returns how long ago `earlier` was; zero if it is not in the past.
     #[must_use]
     pub const fn since(self, earlier: Mono) -> Duration {

@@ -85,6 +85,7 @@
 //! earlier request asked for, and replies of the wrong length. This module uses its
 //! vocabulary and its PDU decoder.
 
+pub(crate) mod command;
 pub mod decode;
 pub mod diagnostics;
 pub mod dlt645;

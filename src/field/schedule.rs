@@ -35,7 +35,7 @@
 //! what was found.
 
 pub mod budget;
-pub mod command;
+pub(crate) mod command;
 mod commands;
 pub mod interval_stretch;
 mod reply_classes;
@@ -52,6 +52,7 @@ use crate::spec::{BusAddress, Priority, ProfileSpec, Spec};
 use self::budget::Budget;
 use self::command::Commands;
 use self::interval_stretch::{IntervalStretch, Overload};
+use crate::field::command::runs::CommandRuns;
 use crate::field::plan::holes::Holes;
 use crate::field::polled_device::PolledDevice;
 use crate::field::polled_device::adaptive_plan::Finding;
@@ -117,6 +118,9 @@ pub struct Schedule {
     turn: u64,
     /// Since when there is nothing to do.
     rests: Option<Mono>,
+    /// The commands of the line …
+    runs: CommandRuns,
+    /// … and their requests.
     commands: Commands,
     /// The budget of commands.
     writing: Budget,
@@ -156,6 +160,7 @@ impl Schedule {
             out: BTreeMap::new(),
             most_out: 1,
             late_reply: None,
+            runs: CommandRuns::default(),
             commands: Commands::default(),
             writing: Budget::for_commands(now.mono),
             rng,
@@ -204,8 +209,15 @@ impl Schedule {
         if let Some(until) = self.late_reply {
             return Next::NotBefore(until, "a late reply is let pass");
         }
-        if let Some(request) = self.next_command(now) {
-            return Next::Run(request);
+        loop {
+            self.advance_commands(now);
+            if let Some(request) = self.next_command(now) {
+                return Next::Run(request);
+            }
+            // A command whose request was refused may want something else.
+            if self.runs.is_empty() || !self.commands.has_ends() {
+                break;
+            }
         }
         let attempt = self.next_attempt(now);
         let ready = attempt.filter(|a| a.at <= now);

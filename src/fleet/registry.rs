@@ -126,7 +126,8 @@ impl Fleet {
             FieldEvent::PortUp { port } => self.on_port(now, *port, None),
             FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
             // The device is there; the content of its reply does not concern the fleet.
-            FieldEvent::NoValue { .. }
+            FieldEvent::CommandEnded(_)
+            | FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. }
             | FieldEvent::Probes { .. } => {}

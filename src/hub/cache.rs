@@ -109,6 +109,13 @@ impl Cache {
         }
     }
 
+    /// Returns the last value of a point, however old it is.
+    pub(super) fn last(&self, device: DeviceId, point: u16) -> Option<Value> {
+        let entry = self.devices.get(device.index())?;
+        let entry = entry.points.get(usize::from(point))?;
+        entry.value.as_ref().map(|(value, _)| value.clone())
+    }
+
     /// Takes in an event of the field.
     pub(super) fn on_field(&mut self, now: Now, spec: &Spec, event: &FieldEvent) {
         match event {
@@ -144,7 +151,8 @@ impl Cache {
                     self.lost(now, device);
                 }
             }
-            FieldEvent::PortUp { .. }
+            FieldEvent::CommandEnded(_)
+            | FieldEvent::PortUp { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
             | FieldEvent::Probes { .. } => {}

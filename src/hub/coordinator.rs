@@ -8,10 +8,12 @@ use std::sync::Arc;
 use super::cache::{Cache, LastValue, Standing};
 use super::status::{LinkState, Status};
 use crate::base::{
-    DeviceId, EventGrouping, FieldEvent, Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
+    Command, CommandAction, CommandNumber, CommandOrigin, DeviceId, EventGrouping, FieldEvent,
+    Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
 };
 use crate::cloud;
 use crate::cloud::{Cloud, Presence};
+use crate::command::{self, Commands};
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::Fleet;
@@ -28,9 +30,12 @@ pub struct Coordinator {
     fleet: Fleet,
     reporter: Reporter,
     cloud: Cloud,
+    commands: Commands,
     cache: Cache,
     statistics: Statistics,
     counters: BTreeMap<DeviceId, Counters>,
+    /// How many commands of this machine's users have come.
+    local_commands: u64,
     link: LinkState,
     stopping: bool,
     /// Notices about many devices at once, which are grouped into few.
@@ -49,6 +54,8 @@ impl Coordinator {
             fleet: Fleet::new(&spec, now),
             reporter: Reporter::new(),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
+            commands: Commands::new(),
+            local_commands: 0,
             cache: Cache::new(&spec),
             statistics: Statistics::new(&spec, now),
             counters: BTreeMap::new(),
@@ -88,6 +95,8 @@ impl Coordinator {
             Input::StoreRead { readings, next } => self.cloud.on_read(now, readings, next),
             Input::StoreReadFailed { from } => self.cloud.on_read_failed(now, from),
             Input::Clock { synchronised } => self.cloud.on_clock(now, synchronised),
+            Input::Command(command) => self.on_command(now, command),
+            Input::PortBusy(number) => self.commands.on_port_busy(now, number),
             Input::RemoteTaskDone(done) => self.cloud.on_remote_task_done(now, done),
             Input::Time => {}
             Input::Stop => {
@@ -95,6 +104,7 @@ impl Coordinator {
                     // While it stops, the cloud takes no more readings.
                     self.release_all(now);
                     self.stopping = true;
+                    self.commands.stop();
                     self.cloud.stop(now);
                 }
             }
@@ -114,6 +124,7 @@ impl Coordinator {
         }
         self.fleet.on_time(now);
         self.carry_wishes(now);
+        self.commands.on_time(now);
         self.reporter.on_time(now, &self.spec);
         self.deliver(now);
         self.statistics.online(now, self.cloud.online());
@@ -137,6 +148,25 @@ impl Coordinator {
     fn next(&mut self, now: Now) -> Option<Output> {
         if let Some(out) = self.out.pop_front() {
             return Some(out);
+        }
+        while let Some(out) = self.commands.poll() {
+            match out {
+                command::Output::Bus { port, command } => {
+                    return Some(Output::Bus { port, command });
+                }
+                command::Output::LogEvent(event) => {
+                    return Some(Output::LogEvent(HubLogEvent::Command(event)));
+                }
+                command::Output::Answer {
+                    number,
+                    origin: CommandOrigin::Local { .. },
+                    answer,
+                } => return Some(Output::Answer { number, answer }),
+                command::Output::Answer {
+                    origin: CommandOrigin::Cloud { .. },
+                    ..
+                } => {}
+            }
         }
         loop {
             let out = match self.cloud.poll(now)? {
@@ -184,6 +214,7 @@ impl Coordinator {
     pub fn wake_at(&self) -> Option<Wake> {
         let wake = Wake::earlier(self.fleet.wake_at(), self.cloud.wake_at());
         let wake = Wake::earlier(wake, self.reporter.wake_at());
+        let wake = Wake::earlier(wake, self.commands.wake_at());
         Wake::earlier(wake, self.grouping.wake_at())
     }
 
@@ -202,13 +233,54 @@ impl Coordinator {
 
     /// Returns the last value of each point of a device, and how far it may be believed now.
     pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
+        self.cache
+            .look(now, &self.spec, device, self.standing(device))
+    }
+
+    fn standing(&self, device: DeviceId) -> Standing {
         let port = self.spec.device(device).map(|d| d.port);
-        let standing = match self.fleet.life(device) {
+        match self.fleet.life(device) {
             _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Standing::PortDown,
             Some(life) if life.answers() => Standing::Answering,
             Some(_) | None => Standing::Silent,
+        }
+    }
+
+    /// Takes a command of a user of this machine for the device of this name; its answer comes
+    /// as [`Output::Answer`] with the number that is returned. `None`: there is no such device.
+    pub fn command(
+        &mut self,
+        now: Now,
+        name: &str,
+        action: CommandAction,
+        user: u32,
+    ) -> Option<CommandNumber> {
+        let (device, _) = self.spec.devices().find(|(_, d)| d.name == name)?;
+        // The platform's commands have even numbers.
+        let number = CommandNumber(self.local_commands * 2 + 1);
+        self.local_commands += 1;
+        let command = Command {
+            number,
+            origin: CommandOrigin::Local { user },
+            device: Some(device),
+            action,
+            within: self.spec.commands.async_within,
         };
-        self.cache.look(now, &self.spec, device, standing)
+        self.handle(now, Input::Command(command));
+        Some(number)
+    }
+
+    fn on_command(&mut self, now: Now, command: Command) {
+        let device = command.device;
+        let standing = match device.map(|d| self.standing(d)) {
+            Some(Standing::Answering) | None => command::Standing::Answering,
+            Some(Standing::Silent) => command::Standing::Silent,
+            Some(Standing::PortDown) => command::Standing::PortDown,
+        };
+        let cache = &self.cache;
+        let last = |point| cache.last(device?, point);
+        self.commands
+            .on_command(now, &self.spec, command, standing, last);
     }
 
     /// Returns the outcomes of the requests to a device since the start; `None` if no request
@@ -229,7 +301,8 @@ impl Coordinator {
                     .or_default()
                     .no_value(points.len());
             }
-            FieldEvent::PortUp { .. }
+            FieldEvent::CommandEnded(_)
+            | FieldEvent::PortUp { .. }
             | FieldEvent::PortDown { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }
@@ -247,6 +320,7 @@ impl Coordinator {
         self.cache.on_field(now, &self.spec, &event);
         self.statistics.on_field(&self.spec, &event);
         match event {
+            FieldEvent::CommandEnded(end) => self.commands.on_bus_end(now, &self.spec, end),
             // The cloud takes none of them any more, and counts them.
             FieldEvent::Polled { readings, .. } if self.stopping => {
                 for reading in readings {
@@ -309,6 +383,8 @@ impl Coordinator {
         self.cache.respec(&spec, changes);
         self.statistics.respec(now, &spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);
+        let gone = spec.retired.devices.iter().copied();
+        self.commands.respec(&spec, gone);
         self.spec = spec;
     }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use crate::base::{
-    About, DeviceId, EventGroup, EventKind, FieldEvent, JournalField, Level, LinkCommand,
-    LinkEvent, LogEvent, Secret, Sequence, StoredReading,
+    About, BusCommand, Command, CommandAnswer, CommandNumber, DeviceId, EventGroup, EventKind,
+    FieldEvent, JournalField, Level, LinkCommand, LinkEvent, LogEvent, PortId, Secret, Sequence,
+    StoredReading,
 };
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
 use crate::spool::SpoolStatus;
-use crate::{cloud, fleet};
+use crate::{cloud, command, fleet};
 
 /// An input of the coordinator.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +64,10 @@ pub enum Input {
         /// The system's report.
         synchronised: bool,
     },
+    /// A user of this machine gives a command.
+    Command(Command),
+    /// A port takes no more commands: this one does not reach it.
+    PortBusy(CommandNumber),
     /// A remote task has ended.
     RemoteTaskDone(RemoteResult),
     /// Only time has passed.
@@ -112,6 +117,21 @@ pub enum Output {
     },
     /// The store need not keep these values any more.
     Settle(Vec<Sequence>),
+    /// The port carries out this command; its end comes back as
+    /// [`crate::base::FieldEvent::CommandEnded`], or [`Input::PortBusy`] comes.
+    Bus {
+        /// Which port.
+        port: PortId,
+        /// The command.
+        command: BusCommand,
+    },
+    /// The answer to a command of a user of this machine.
+    Answer {
+        /// The command.
+        number: CommandNumber,
+        /// The answer.
+        answer: CommandAnswer,
+    },
     /// The service carries out this remote task; the result comes back as [`Input::RemoteTaskDone`].
     RemoteTask(RemoteTask),
     /// After [`Input::LeaveConnection`]: no device of this gateway is online on this connection any more,
@@ -129,6 +149,8 @@ pub enum HubLogEvent {
     Fleet(fleet::FleetLogEvent),
     /// About the platform.
     Cloud(cloud::CloudLogEvent),
+    /// About a command.
+    Command(command::CommandLogEvent),
     /// About several devices at once.
     Group(EventGroup),
 }
@@ -138,6 +160,7 @@ impl HubLogEvent {
         match self {
             HubLogEvent::Fleet(n) => n,
             HubLogEvent::Cloud(n) => n,
+            HubLogEvent::Command(n) => n,
             HubLogEvent::Group(n) => n,
         }
     }

@@ -5,6 +5,7 @@
 //! the coordinator is not polled for more. The coordinator's outputs wait inside the engine,
 //! which was built to hold them; inputs keep flowing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -14,11 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Outgoing, Wire};
 use super::log::Journal;
-use crate::base::{FieldEvent, LinkCommand, Mono, Now};
+use crate::base::{
+    CommandAction, CommandAnswer, CommandNumber, FieldEvent, LinkCommand, Mono, Now,
+};
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::control::metrics::Figures;
 use crate::control::picture::{Device, Status};
 use crate::hub::{Coordinator, Input, Output};
+use crate::io::bus::port_commands::PortCommands;
 use crate::io::store::reading_store::{ReadingStore, StoreAnswer};
 use crate::io::store::secret_writer::SecretWriter;
 use crate::io::system::clock::Clock;
@@ -48,6 +52,8 @@ pub struct Ends {
     pub remote_tasks: mpsc::Sender<RemoteTask>,
     /// From the control socket and the metrics.
     pub questions: mpsc::Receiver<Question>,
+    /// To the ports.
+    pub commands: PortCommands,
     /// The status line for the service manager.
     pub status: watch::Sender<String>,
 }
@@ -92,11 +98,34 @@ pub enum Question {
         /// `None` if no device has this name.
         answer: oneshot::Sender<Option<Box<Device>>>,
     },
+    /// A command of a user of this machine. Its answer comes when the command has ended.
+    Command {
+        /// The device's name in the configuration.
+        name: String,
+        /// What is to be done.
+        action: CommandAction,
+        /// The number of the user.
+        user: u32,
+        /// `None` if no device has this name.
+        answer: oneshot::Sender<Option<Box<CommandAnswer>>>,
+    },
 }
 
+/// The users of this machine that wait for the answer to their command.
+type Waiting = BTreeMap<CommandNumber, oneshot::Sender<Option<Box<CommandAnswer>>>>;
+
 impl Question {
-    fn answer(self, hub: &Coordinator, now: Now) {
+    fn answer(self, hub: &mut Coordinator, waiting: &mut Waiting, now: Now) {
         match self {
+            Question::Command {
+                name,
+                action,
+                user,
+                answer,
+            } => match hub.command(now, &name, action, user) {
+                Some(number) => drop(waiting.insert(number, answer)),
+                None => drop(answer.send(None)),
+            },
             Question::Status(answer) => drop(answer.send(Box::new(hub.snapshot(now)))),
             Question::Devices(answer) => drop(answer.send(hub.devices(now).collect())),
             Question::Figures(answer) => drop(answer.send(Box::new(hub.figures(now)))),
@@ -130,6 +159,8 @@ pub async fn run(
     let mut outbox = Outbox {
         link: ends.link.outgoing,
         pending: None,
+        commands: ends.commands,
+        waiting: Waiting::new(),
     };
     hand_over(&mut hub, &kept.secrets, clock);
     hub.handle(clock.now(), Input::SecretStore { usable: false });
@@ -199,7 +230,8 @@ pub async fn run(
                     }
                     if let Some(wire) = wire {
                         ends.link.incoming = wire.incoming;
-                        outbox = Outbox { link: wire.outgoing, pending: None };
+                        outbox.link = wire.outgoing;
+                        outbox.pending = None;
                     }
                     let again = kept.secrets.respec(spec.clone(), &changes);
                     kept.readings.respec(&spec, commissioned);
@@ -212,7 +244,7 @@ pub async fn run(
                 }
             },
             Some(question) = ends.questions.recv() => {
-                question.answer(&hub, clock.now());
+                question.answer(&mut hub, &mut outbox.waiting, clock.now());
                 Input::Time
             }
             () = outbox.fits() => Input::Time,
@@ -286,10 +318,13 @@ impl ClockWatch {
     }
 }
 
-/// The sending side towards the link; holds at most one command that did not fit.
+/// The sending side: towards the link, of which at most one command that did not fit is held;
+/// towards the ports; and towards users who wait for the answer to a command.
 struct Outbox {
     link: Outgoing,
     pending: Option<LinkCommand>,
+    commands: PortCommands,
+    waiting: Waiting,
 }
 
 impl Outbox {
@@ -322,6 +357,18 @@ impl Outbox {
                 Some(Output::Store(readings)) => kept.readings.store(readings),
                 Some(Output::ReadStore { from, most }) => kept.readings.read(from, most),
                 Some(Output::Settle(values)) => kept.readings.settle(values),
+                Some(Output::Bus { port, command }) => {
+                    let number = command.number;
+                    if !self.commands.send(port, command) {
+                        hub.handle(clock.now(), Input::PortBusy(number));
+                    }
+                }
+                Some(Output::Answer { number, answer }) => {
+                    if let Some(to) = self.waiting.remove(&number) {
+                        // The user may be gone.
+                        let _ = to.send(Some(Box::new(answer)));
+                    }
+                }
                 // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
                 Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,

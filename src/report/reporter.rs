@@ -159,7 +159,8 @@ impl Reporter {
                     self.on_silent(now, spec, device);
                 }
             }
-            FieldEvent::PortUp { .. }
+            FieldEvent::CommandEnded(_)
+            | FieldEvent::PortUp { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
             | FieldEvent::Probes { .. } => {}

@@ -224,6 +224,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
             ..
         } => blamed.push(*why),
         FieldEvent::Polled { .. }
+        | FieldEvent::CommandEnded(_)
         | FieldEvent::PortUp { .. }
         | FieldEvent::NoValue { .. }
         | FieldEvent::PointsFailing { .. }
@@ -407,6 +408,8 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         hub,
         stop: CancellationToken::new(),
         commands: mpsc::channel(1).0,
+        ends: BTreeMap::new(),
+        given: 0,
         polls: BTreeMap::new(),
         false_frames: 0,
     };

@@ -9,9 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alink_gateway::base::{Evidence, FieldEvent, Miss, Proof, UnitId};
+use alink_gateway::base::{Doubt, Evidence, FieldEvent, Miss, Proof, UnitId, Value, Verdict};
 use alink_gateway::field::modbus::{ascii, rtu};
-use alink_gateway::field::schedule::command::End;
 use alink_gateway::spec::{Framing, PointAddress, Spec, Table, TransactionIds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
@@ -131,7 +130,7 @@ async fn a_command_that_crosses_the_close_is_not_sent_twice() {
     let mut gateway = Gateway::start(registers(server.line(), 1, ms(100), ms(1000)));
     gateway.values(2).await;
     let end = gateway.command(3).await;
-    assert_eq!(end, End::Unanswered(Miss::ConnectionLost));
+    assert_eq!(end, Verdict::Unknown(Doubt::NoReply));
     gateway.values(2).await;
     assert_eq!(writes.load(Ordering::SeqCst), 1);
 }
@@ -159,7 +158,8 @@ async fn a_command_finds_its_way_to_a_peer_that_had_hung_up() {
     let mut gateway = Gateway::start(registers(server.line(), 1, ms(60_000), ms(1000)));
     gateway.values(1).await;
     sleep(ms(200)).await;
-    assert_eq!(gateway.command(3).await, End::Confirmed);
+    let written = Value::UInt(3);
+    assert_eq!(gateway.command(3).await, Verdict::Confirmed { written });
     assert_eq!(server.connections(), 2);
 }
 

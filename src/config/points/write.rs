@@ -315,6 +315,9 @@ fn why_not(point: &PointSpec) -> Option<(&'static str, Wrong)> {
                 .hint("the device can change the factor between the moment it is read and the moment the value is written");
             Some(("write with scale_from", wrong))
         }
-        _ => None,
+        _ => point.unwritable().map(|why| {
+            let wrong = Wrong::wanted("no write here").hint(why.to_string());
+            ("write", wrong)
+        }),
     }
 }

@@ -198,6 +198,7 @@ impl PolledDevice {
             block: slot,
             gives_up: false,
             probe: None,
+            is_command: false,
         }
     }
 }

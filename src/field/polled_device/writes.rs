@@ -1,4 +1,4 @@
-//! Writing to a device.
+//! Commands to a device: its writes, and its reads outside the plan.
 
 use super::*;
 use crate::field::modbus::write::Write;
@@ -16,44 +16,108 @@ impl PolledDevice {
         self.trust.write_from(now, shape)
     }
 
+    /// Returns the same for a read of these entries.
+    pub(in crate::field) fn readable_at(&self, now: Mono, asked: &BlockAddress) -> Option<Mono> {
+        let shape = self.phrases.shape(asked);
+        if self.misses() > 0 || self.busy || self.trust.doubts(shape) {
+            return None;
+        }
+        let free = self.free_at(now);
+        Some(self.trust.ask_from(shape).unwrap_or(now).max(free))
+    }
+
     /// Whether the device misses, and not just since a moment ago.
     pub(in crate::field) const fn is_given_up(&self) -> bool {
         self.misses() > 0 && !self.is_urgent()
     }
 
-    /// Returns the request of this write.
-    pub(in crate::field) fn command(&self, write: Write, now: Mono) -> Request {
+    /// Returns how long a reply of the device is waited for at most.
+    pub(in crate::field) fn longest_wait(&self) -> Duration {
+        self.reply_wait.most()
+    }
+
+    /// Returns the request of this write. `patience` is the longest wait that its sender has
+    /// time for.
+    pub(in crate::field) fn command(
+        &self,
+        write: Write,
+        patience: Option<Duration>,
+        now: Mono,
+    ) -> Request {
+        Request {
+            address: BlockAddress::Modbus(EntryRange::written(&write)),
+            shape: ReplyShape::Modbus(write.shape()),
+            body: RequestBody::Write(write),
+            ..self.command_request(patience, now)
+        }
+    }
+
+    /// Returns the request that reads this block for a command.
+    pub(in crate::field) fn command_read(
+        &self,
+        block: ReadBlock,
+        patience: Option<Duration>,
+        now: Mono,
+    ) -> Request {
+        Request {
+            body: self.phrases.speech(&block.address),
+            shape: self.phrases.shape(&block.address),
+            trusted: !self.trust.is_among_others(now) && !self.doubted(&block),
+            points: block.points,
+            address: block.address,
+            ..self.command_request(patience, now)
+        }
+    }
+
+    fn command_request(&self, patience: Option<Duration>, now: Mono) -> Request {
+        // A write may take longer than any read was seen to take, and so may the first read
+        // behind it.
+        let most = self.reply_wait.most();
+        let nothing = EntryRange {
+            table: crate::spec::Table::HoldingRegister,
+            start: 0,
+            count: 0,
+        };
+        let asked = BlockAddress::Modbus(nothing);
         Request {
             device: self.device,
             to: self.address,
-            address: BlockAddress::Modbus(EntryRange::written(&write)),
-            // A write may take longer than any read was seen to take.
-            timeout: self.reply_wait.most(),
+            timeout: patience.map_or(most, |p| p.min(most)),
             serial: self.serial.clone(),
             points: Vec::new(),
             turnaround: self.turnaround,
             trusted: true,
             asked: now,
             since: None,
-            shape: ReplyShape::Modbus(write.shape()),
+            shape: self.phrases.shape(&asked),
+            body: self.phrases.speech(&asked),
+            address: asked,
             block: usize::MAX,
             whole: false,
-            body: RequestBody::Write(write),
             gives_up: false,
             was_spoilt: false,
             probe: None,
+            is_command: true,
         }
     }
 
-    /// Takes the end of a write. A write that gets no reply says nothing about the unit: the
-    /// cause may be that very register. The next read shows whether the unit lives.
+    /// Takes the end of a command's request. One that gets no reply says nothing about the
+    /// unit: the cause may be that very register. The next poll shows whether the unit lives.
     pub(in crate::field) fn commanded(
         &mut self,
         now: Mono,
         job: &Request,
         outcome: &Outcome,
     ) -> Evidence {
-        self.trust.write_ended(now, job, outcome);
+        if job.is_write() {
+            self.trust.write_ended(now, job, outcome);
+        } else {
+            let standing = self.trust.standing(job);
+            self.trust.ended(now, job, outcome, standing, 0);
+            if job.trusted && matches!(outcome, Outcome::Answered(_)) {
+                self.values.took(&self.profile, &job.points, now);
+            }
+        }
         self.busy = false;
         let evidence = evidence_of(outcome);
         match evidence {

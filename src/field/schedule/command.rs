@@ -1,63 +1,86 @@
-//! Commands that wait for one line: what to write, and what became of it.
+//! The requests of commands that wait for one line, and what became of each.
 //!
-//! Commands are kept in the order they came, bounded for each device and for the line. The
+//! Requests are kept in the order they came, bounded for each device and for the line. The
 //! end of each is reported once. When a command is sent, and what it takes from the reads, is
 //! decided in [`crate::field::schedule`].
 //!
-//! A command is sent once or not at all. If no reply came, whether the command was done is
-//! not known, and the end says so; the sender of the command decides whether to repeat it. A
-//! command that has waited for [`PATIENCE`] is not sent any more: what was meant for now must
-//! not be done at some other time.
+//! A request is sent once or not at all. If no reply came, whether a write was done is not
+//! known, and the end says so; [`crate::field::command::run`] decides what follows. A request
+//! whose time is over is not sent any more: what was meant for now must not be done at some
+//! other time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::{DeviceId, Miss, Mono};
 
+use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
+use crate::field::plan::ReadBlock;
+use crate::field::plan::block_address::EntryRange;
 
 /// Commands that may wait for one device.
-pub const MOST_FOR_A_DEVICE: usize = 16;
+pub(crate) const MOST_FOR_A_DEVICE: usize = 16;
 
 /// Commands that may wait for one line.
-pub const MOST_FOR_A_LINE: usize = 64;
+pub(crate) const MOST_FOR_A_LINE: usize = 64;
 
-/// The longest a command waits before it is sent.
-pub const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What to write where.
+/// One request of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Command {
-    /// The device to write to.
-    pub device: DeviceId,
-    /// 0-based address of the first entry.
-    pub start: u16,
-    /// The entries to write.
-    pub entries: Entries,
+pub(crate) struct Command {
+    /// The device.
+    pub(crate) device: DeviceId,
+    /// What is read or written.
+    pub(crate) request: CommandRequest,
+    /// From when on it is not sent any more.
+    pub(crate) until: Mono,
+    /// The longest wait for the reply, if it is shorter than the device's own.
+    pub(crate) patience: Option<Duration>,
+    /// Whether it follows a request of the same command with nothing in between: the share of
+    /// commands does not keep it waiting.
+    pub(crate) goes_on: bool,
 }
 
-/// The number of a command of one line, in the order they were taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct CommandId(u64);
+/// What a request of a command reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CommandRequest {
+    /// Reads points.
+    Read(ReadBlock),
+    /// Reads entries of which a part is written next.
+    ReadEntries(EntryRange),
+    /// Writes entries.
+    Write {
+        /// The 0-based address of the first.
+        start: u16,
+        /// They.
+        entries: Entries,
+    },
+}
 
-/// What became of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+/// The number of a request of one line, in the order they were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct CommandId(u64);
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
     /// The device says that it was done.
     Confirmed,
+    /// The device gave what was to be read.
+    Answered(Data),
     /// The device says that it was not, with this code (Modbus Application
     /// Protocol V1.1b3 §7), or a gateway says so for it.
     Exception(u8),
-    /// The command was sent, and no reply came, for this reason: whether it was done is not
+    /// The request was sent, and no reply came, for this reason: whether a write was done is not
     /// known.
     Unanswered(Miss),
-    /// The command was not sent, and will not be.
-    Refused(Refused),
+    /// The request was not sent, and will not be.
+    NotSent(NotSent),
 }
 
-/// Why a command was not sent.
+/// Why a request was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum NotSent {
     /// There is no such device on this line, or it is not polled.
     NoSuchDevice,
     /// The device does not speak Modbus.
@@ -71,27 +94,10 @@ pub enum Refused {
     LineFull,
     /// The device does not answer.
     Silent,
-    /// The command had waited for [`PATIENCE`].
+    /// Its time was over.
     TooLate,
     /// The line is not open, or was lost.
     LineDown,
-}
-
-impl Refused {
-    /// Returns the reason in words.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Refused::NoSuchDevice => "no such device is polled on this line",
-            Refused::NotModbus => "the device does not speak Modbus",
-            Refused::DoesNotFit => "no single request can carry it",
-            Refused::DeviceFull => "too many commands wait for the device",
-            Refused::LineFull => "too many commands wait for the line",
-            Refused::Silent => "the device does not answer",
-            Refused::TooLate => "its turn did not come in time",
-            Refused::LineDown => "the line is not open",
-        }
-    }
 }
 
 /// A command that waits.
@@ -99,16 +105,14 @@ impl Refused {
 pub(crate) struct Waiting {
     pub(crate) id: CommandId,
     pub(crate) command: Command,
-    /// From when on the command is not sent any more.
-    pub(crate) until: Mono,
 }
 
 /// The commands of one line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
     waiting: VecDeque<Waiting>,
-    /// The command that was handed out.
-    under_way: Option<CommandId>,
+    /// The requests that were handed out; one of a device at most.
+    under_way: BTreeMap<DeviceId, CommandId>,
     /// Ends not yet handed out, each of a command that had been waiting to be sent.
     ends: VecDeque<(CommandId, End)>,
     taken: u64,
@@ -116,23 +120,19 @@ pub(crate) struct Commands {
 
 impl Commands {
     /// Takes a command, behind all others.
-    pub(crate) fn take(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
+    pub(crate) fn take(&mut self, command: Command) -> Result<CommandId, NotSent> {
         let of_device = |w: &&Waiting| w.command.device == command.device;
         if self.waiting.iter().filter(of_device).count() >= MOST_FOR_A_DEVICE {
-            return Err(Refused::DeviceFull);
+            return Err(NotSent::DeviceFull);
         }
         // Commands that have ended and are not yet reported count too, so that their number
         // is bounded as well.
         if self.waiting.len() + self.ends.len() >= MOST_FOR_A_LINE {
-            return Err(Refused::LineFull);
+            return Err(NotSent::LineFull);
         }
         let id = CommandId(self.taken);
         self.taken += 1;
-        self.waiting.push_back(Waiting {
-            id,
-            command,
-            until: now + PATIENCE,
-        });
+        self.waiting.push_back(Waiting { id, command });
         Ok(id)
     }
 
@@ -149,30 +149,37 @@ impl Commands {
         })
     }
 
-    /// Whether a command is handed out and has not ended.
-    pub(crate) const fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
-    }
-
-    /// Notes that this command is handed out to be sent.
-    pub(crate) fn send(&mut self, id: CommandId) {
+    /// Notes that this request of this device is handed out to be sent.
+    pub(crate) fn send(&mut self, device: DeviceId, id: CommandId) {
         self.waiting.retain(|w| w.id != id);
-        self.under_way = Some(id);
+        self.under_way.insert(device, id);
     }
 
-    /// Notes how the command that was handed out ended.
-    pub(crate) fn ended(&mut self, end: End) {
-        if let Some(id) = self.under_way.take() {
+    /// Notes how the request of this device ended that was handed out.
+    pub(crate) fn ended(&mut self, device: DeviceId, end: End) {
+        if let Some(id) = self.under_way.remove(&device) {
             self.ends.push_back((id, end));
         }
     }
 
+    /// Notes that all requests that were handed out ended in this way.
+    pub(crate) fn ended_all(&mut self, end: &End) {
+        for id in std::mem::take(&mut self.under_way).into_values() {
+            self.ends.push_back((id, end.clone()));
+        }
+    }
+
+    /// Whether there are ends that were not taken.
+    pub(crate) fn has_ends(&self) -> bool {
+        !self.ends.is_empty()
+    }
+
     /// Refuses to send the commands for which there is a reason.
-    pub(crate) fn refuse(&mut self, why: impl Fn(&Waiting) -> Option<Refused>) {
+    pub(crate) fn refuse(&mut self, why: impl Fn(&Waiting) -> Option<NotSent>) {
         let ends = &mut self.ends;
         self.waiting.retain(|w| match why(w) {
             Some(why) => {
-                ends.push_back((w.id, End::Refused(why)));
+                ends.push_back((w.id, End::NotSent(why)));
                 false
             }
             None => true,

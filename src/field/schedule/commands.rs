@@ -8,36 +8,73 @@
 //! two replies could not be told apart.
 
 use super::*;
-use crate::base::Miss;
+use crate::base::{BusCommand, BusEnd, Miss, Refused};
 use crate::field::modbus::Shape;
 use crate::field::modbus::write::Write;
-use crate::field::schedule::command::{Command, CommandId, End, Refused, Waiting};
+use crate::field::plan::ReadBlock;
+use crate::field::plan::block_address::BlockAddress;
+use crate::field::schedule::command::{Command, CommandId, CommandRequest, End, NotSent, Waiting};
 use crate::field::stale::reply_shape::ReplyShape;
 use crate::spec::Protocol;
 
 impl Schedule {
-    /// Takes a command. [`Schedule::next`] hands it out, and [`Schedule::poll_end`] its end.
-    ///
-    /// # Errors
-    /// The command cannot be sent, or too many wait.
-    pub fn command(&mut self, now: Mono, command: Command) -> Result<CommandId, Refused> {
-        let polled_device = self
-            .polled_device(command.device)
-            .ok_or(Refused::NoSuchDevice)?;
-        match polled_device.profile().protocol {
-            Protocol::Modbus => {}
-            Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(Refused::NotModbus),
-        }
-        if !command.entries.fit(command.start) {
-            return Err(Refused::DoesNotFit);
-        }
-        self.commands.take(now, command)
+    /// Takes a command. [`Schedule::next`] hands out its requests, and [`Schedule::poll_end`]
+    /// its end.
+    pub fn command(&mut self, now: Mono, command: &BusCommand) {
+        let device = command.device;
+        let Some(polled_device) = self.devices.iter().find(|s| s.device() == device) else {
+            return self.runs.refuse(command, Refused::NoSuchDevice);
+        };
+        let (profile, timeout) = (polled_device.profile(), polled_device.longest_wait());
+        self.runs.take(now, command, profile, timeout);
     }
 
     /// Returns what became of a command; to be called until `None`, after each
-    /// [`Schedule::next`], [`Schedule::done`] and [`Schedule::lost`].
-    pub fn poll_end(&mut self) -> Option<(CommandId, End)> {
-        self.commands.poll()
+    /// [`Schedule::command`], [`Schedule::next`], [`Schedule::done`] and [`Schedule::lost`].
+    pub fn poll_end(&mut self) -> Option<BusEnd> {
+        self.tell_runs();
+        self.runs.poll_end()
+    }
+
+    /// Tells the commands what became of their requests.
+    fn tell_runs(&mut self) {
+        if self.runs.is_empty() {
+            return;
+        }
+        while let Some((id, end)) = self.commands.poll() {
+            self.runs.on_end(id, end);
+        }
+    }
+
+    /// Lets the commands go on: what they want next waits for its turn from now on.
+    pub(super) fn advance_commands(&mut self, now: Mono) {
+        self.tell_runs();
+        for (index, command) in self.runs.wanted(now) {
+            match self.request(command) {
+                Ok(id) => self.runs.queued(index, id),
+                Err(why) => self.runs.not_queued(index, why),
+            }
+        }
+    }
+
+    /// Takes a request of a command.
+    ///
+    /// # Errors
+    /// The request cannot be sent, or too many wait.
+    fn request(&mut self, command: Command) -> Result<CommandId, NotSent> {
+        let polled_device = self
+            .polled_device(command.device)
+            .ok_or(NotSent::NoSuchDevice)?;
+        match polled_device.profile().protocol {
+            Protocol::Modbus => {}
+            Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(NotSent::NotModbus),
+        }
+        if let CommandRequest::Write { start, entries } = &command.request
+            && !entries.fit(*start)
+        {
+            return Err(NotSent::DoesNotFit);
+        }
+        self.commands.take(command)
     }
 
     /// Ends all commands, as the line was lost: no command is kept until the line is back. A
@@ -48,8 +85,10 @@ impl Schedule {
         for polled_device in &mut self.devices {
             polled_device.is_served();
         }
-        self.commands.ended(End::Refused(Refused::LineDown));
-        self.commands.refuse(|_| Some(Refused::LineDown));
+        self.commands.ended_all(&End::NotSent(NotSent::LineDown));
+        self.commands.refuse(|_| Some(NotSent::LineDown));
+        self.tell_runs();
+        self.runs.lost();
     }
 
     fn polled_device(&self, device: DeviceId) -> Option<&PolledDevice> {
@@ -69,62 +108,95 @@ impl Schedule {
                 .iter()
                 .find(|s| s.device() == w.command.device);
             match polled_device {
-                Some(s) if s.is_given_up() => Some(Refused::Silent),
-                _ if w.until <= now => Some(Refused::TooLate),
+                Some(s) if s.is_given_up() => Some(NotSent::Silent),
+                _ if w.command.until < now => Some(NotSent::TooLate),
                 _ => None,
             }
         });
-        if !self.writing.allows(now) || self.commands.is_under_way() {
-            return None;
-        }
+        let may = self.writing.allows(now);
         let ready = |w: &&Waiting| {
-            !self.is_asked(w.command.device) && self.servable_at(now, w).is_some_and(|at| at <= now)
+            (may || w.command.goes_on)
+                && !self.is_asked(w.command.device)
+                && self.servable_at(now, w).is_some_and(|at| at <= now)
         };
         let next = self.commands.heads().find(ready)?.clone();
         self.turn += 1;
         let turn = self.turn;
         let device = next.command.device;
         let polled_device = self.devices.iter_mut().find(|s| s.device() == device)?;
-        let unit = polled_device.address().unit()?;
         polled_device.serve(turn);
-        let write = Write {
-            unit,
-            start: next.command.start,
-            entries: next.command.entries,
+        let patience = next.command.patience;
+        let request = match next.command.request {
+            CommandRequest::Write { start, entries } => {
+                let unit = polled_device.address().unit()?;
+                let write = Write {
+                    unit,
+                    start,
+                    entries,
+                };
+                polled_device.command(write, patience, now)
+            }
+            CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
+            CommandRequest::ReadEntries(range) => {
+                let block = ReadBlock {
+                    address: BlockAddress::Modbus(range),
+                    interval: Duration::ZERO,
+                    priority: Priority::High,
+                    points: Vec::new(),
+                };
+                polled_device.command_read(block, patience, now)
+            }
         };
-        let request = polled_device.command(write, now);
         let out = Out {
             harm: None,
             ahead: None,
             is_first_contact: false,
         };
         self.out.insert(device, out);
-        self.commands.send(next.id);
+        self.commands.send(device, next.id);
         Some(request)
     }
 
     fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
         let command = &waiting.command;
-        let shape = ReplyShape::Modbus(Shape {
-            function: command.entries.function(),
-            bytes: 0,
-        });
-        self.polled_device(command.device)?.writable_at(now, shape)
+        let polled_device = self.polled_device(command.device)?;
+        match &command.request {
+            CommandRequest::Write { entries, .. } => {
+                let shape = ReplyShape::Modbus(Shape {
+                    function: entries.function(),
+                    bytes: 0,
+                });
+                polled_device.writable_at(now, shape)
+            }
+            CommandRequest::Read(block) => polled_device.readable_at(now, &block.address),
+            CommandRequest::ReadEntries(range) => {
+                polled_device.readable_at(now, &BlockAddress::Modbus(*range))
+            }
+        }
     }
 
     /// Returns when there is something to do about a command.
     pub(super) fn command_at(&self, now: Mono) -> Option<(Mono, &'static str)> {
+        let share = self.writing.ready_at(now);
+        let share = if self.writing.allows(now) { now } else { share };
         let turns = self
             .commands
             .heads()
-            .filter(|w| !self.commands.is_under_way() && !self.is_asked(w.command.device))
-            .filter_map(|w| self.servable_at(now, w));
-        let share = self.writing.ready_at(now);
-        let share = if self.writing.allows(now) { now } else { share };
-        let turns = turns.map(|at| (at.max(share), "next command"));
-        let limits = self.commands.waiting().map(|w| w.until);
-        let limits = limits.map(|at| (at, "a command has waited too long"));
-        turns.chain(limits).min_by_key(|(at, _)| *at)
+            .filter(|w| !self.is_asked(w.command.device))
+            .filter_map(|w| {
+                let from = if w.command.goes_on { now } else { share };
+                Some(self.servable_at(now, w)?.max(from))
+            });
+        let turns = turns.map(|at| (at, "next command"));
+        let limits = self.commands.waiting().map(|w| w.command.until);
+        let limits = limits.map(|at| {
+            (
+                at + Duration::from_micros(1),
+                "a command has waited too long",
+            )
+        });
+        let runs = self.runs.wake_at();
+        turns.chain(limits).chain(runs).min_by_key(|(at, _)| *at)
     }
 
     /// Returns what commands have taken of the line's time lately, in thousandths: their
@@ -135,15 +207,19 @@ impl Schedule {
 
     /// Takes the end of a command's request.
     pub(super) fn command_done(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
-        self.commands.ended(match outcome {
-            Outcome::Confirmed => End::Confirmed,
+        let is_write = request.is_write();
+        let end = match outcome {
+            Outcome::Confirmed if is_write => End::Confirmed,
+            Outcome::Answered(data) if !is_write && request.trusted => End::Answered(data.clone()),
             Outcome::Exception(code) => End::Exception(*code),
             Outcome::Missed(miss) => End::Unanswered(*miss),
-            // No reply to a write reads like that.
-            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Mismatched(_) => {
-                End::Unanswered(Miss::Foreign)
-            }
-        });
+            // No reply to this request reads like that, or it may be an older one's.
+            Outcome::Confirmed
+            | Outcome::Answered(_)
+            | Outcome::Refused(_)
+            | Outcome::Mismatched(_) => End::Unanswered(Miss::Foreign),
+        };
+        self.commands.ended(request.device, end);
         self.writing.spend(now, now.since(request.asked));
     }
 }

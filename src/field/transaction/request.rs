@@ -56,6 +56,8 @@ pub struct Request {
     pub(crate) gives_up: bool,
     /// Why the request is made although it is not due by the plan.
     pub(crate) probe: Option<Probe>,
+    /// Whether the request is a command's.
+    pub(crate) is_command: bool,
 }
 
 /// Why a request is made that the plan does not have at this time.
@@ -98,9 +100,15 @@ impl Request {
         }
     }
 
-    /// Whether the request writes.
+    /// Whether the request is a command's: it is sent once, and its sender is told its end.
     #[must_use]
     pub const fn is_command(&self) -> bool {
+        self.is_command
+    }
+
+    /// Whether the request writes.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
         matches!(self.body, RequestBody::Write(_))
     }
 

@@ -5,4 +5,5 @@ pub mod bus_monitor;
 pub mod exchange;
 pub mod line;
 pub mod port;
+pub mod port_commands;
 pub mod port_thread;

@@ -16,7 +16,7 @@
 //! in a row, to all devices asked, got no reply is made anew as well: it may be half dead.
 //!
 //! Commands come in by a channel ([`run_commanded`]) and go out when the schedule says so. The
-//! sender of a command is told its end, which is "not sent" while the line is not open.
+//! hub is told the end of each, which is "refused" while the line is not open.
 //!
 //! The task of a serial port has a thread of its own (`io/bus/port_thread.rs`). If no thread
 //! can be made the port is down for that reason, like a port that cannot be opened, and tries
@@ -42,7 +42,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Backoff, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::base::{Backoff, BusCommand, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
 use crate::field::line::silence::Silence;
 use crate::field::modbus::in_flight::{Fault, InFlight};
 use crate::field::polled_device::liveness_evidence::evidence_of;
@@ -53,7 +53,6 @@ use crate::spec::{LineSpec, PortSpec, Spec};
 use crate::trace::{Line, LineSettings, TracedProtocol, What};
 
 use self::commands::CommandQueue;
-pub use self::commands::PortCommand;
 use self::report::{HubGone, Report};
 use super::exchange::{Ended, Exchange, Lost};
 use super::line::Opener;
@@ -150,7 +149,7 @@ pub async fn run_commanded(
     heartbeat: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
-    commands: Option<mpsc::Receiver<PortCommand>>,
+    commands: Option<mpsc::Receiver<BusCommand>>,
 ) {
     let Some(port_spec) = spec.port(port).cloned() else {
         return;
@@ -345,11 +344,10 @@ impl Port {
             && now.since(self.answered_at) < ANSWERS_OTHERS
     }
 
-    /// Returns what to do now; takes in new commands and hands out the ends of others.
+    /// Returns what to do now; takes in new commands.
     fn next(&mut self, now: Mono) -> Next {
         self.questions.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
-        self.questions.tell_ends(&mut self.schedule);
         while let Some(strain) = self.schedule.poll_strain() {
             self.report.strained(&strain);
         }
@@ -380,7 +378,9 @@ impl Port {
                 return self.transact(exchange, &request, useful).await;
             }
         }
-        let until = match self.next(now) {
+        let next = self.next(now);
+        self.tell_ends().await?;
+        let until = match next {
             Next::Run(request) => return self.ask(exchange, request, useful).await,
             Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
             Next::Idle => now + MAX_IDLE,
@@ -436,8 +436,8 @@ impl Port {
                     let at = self.clock.now();
                     let outcome = Outcome::Missed(Miss::ConnectionLost);
                     let evidence = self.schedule.done(at.mono, request, &outcome);
-                    self.questions.tell_ends(&mut self.schedule);
                     self.report.cut_off(request, at, evidence).await?;
+                    self.tell_ends().await?;
                 }
                 return Err(lost.into());
             }
@@ -464,7 +464,6 @@ impl Port {
             self.backoff.reset();
         }
         let evidence = self.schedule.done(now, request, &ended.outcome);
-        self.questions.tell_ends(&mut self.schedule);
         // The time a unit takes to write says nothing about its time to read.
         if let Some(gap) = ended.turnaround.filter(|_| !request.is_command()) {
             self.schedule.measured(now, request, gap);
@@ -484,6 +483,7 @@ impl Port {
             .was_busy(free.since(request.asked.max(self.busy_until)));
         self.busy_until = free;
         self.report.polled(request, &ended, evidence).await?;
+        self.tell_ends().await?;
         let Ended {
             passed_by, traffic, ..
         } = ended;
@@ -500,6 +500,14 @@ impl Port {
             protocol: TracedProtocol::of(request, &self.port_spec.line),
             patience: request.timeout,
         }
+    }
+
+    /// Reports the commands that have ended.
+    async fn tell_ends(&mut self) -> Result<(), HubGone> {
+        while let Some(end) = self.schedule.poll_end() {
+            self.report.command_ended(end).await?;
+        }
+        Ok(())
     }
 
     async fn tell_findings(&mut self) -> Result<(), HubGone> {

@@ -85,6 +85,7 @@ impl House {
                     Question::Status(answer) => drop(answer.send(Box::new(status()))),
                     Question::Devices(answer) => drop(answer.send(Vec::new())),
                     Question::Device { answer, .. } => drop(answer.send(None)),
+                    Question::Command { answer, .. } => drop(answer.send(None)),
                     Question::Figures(answer) => drop(answer.send(Box::new(Figures {
                         status: status(),
                         devices: Vec::new(),

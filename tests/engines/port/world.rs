@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, Evidence, FieldEvent, Now, PortId, Proof, Reading, Rng, UnitId, Value, Wall,
+    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Evidence, FieldEvent, Now, PortId, Proof,
+    Reading, Rng, UnitId, Value, Wall,
 };
-use alink_gateway::field::modbus::write::Entries;
-use alink_gateway::field::schedule::command::{Command, End};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
-use alink_gateway::io::bus::port::PortCommand;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -41,14 +39,15 @@ pub(crate) struct World {
     pub(crate) pipes: mpsc::Sender<DuplexStream>,
     pub(crate) hub: mpsc::Receiver<FieldEvent>,
     pub(crate) stop: CancellationToken,
-    pub(crate) commands: mpsc::Sender<PortCommand>,
+    pub(crate) commands: mpsc::Sender<BusCommand>,
+    /// The commands that have ended.
+    pub(crate) ends: BTreeMap<CommandNumber, BusEnd>,
+    /// How many commands were given.
+    pub(crate) given: u64,
     pub(crate) polls: BTreeMap<u8, Tally>,
     /// Replies with a value that never stood in a register.
     pub(crate) false_frames: u64,
 }
-
-/// The channel for the end of a command.
-pub(crate) type Ending = oneshot::Receiver<End>;
 
 /// The results of one device's polls.
 #[derive(Clone, Debug, Default)]
@@ -128,6 +127,8 @@ impl World {
             hub,
             stop: stop.clone(),
             commands,
+            ends: BTreeMap::new(),
+            given: 0,
             polls: BTreeMap::new(),
             false_frames: 0,
         };
@@ -154,20 +155,28 @@ impl World {
         self.pipes.send(pipe).await.unwrap();
     }
 
-    /// Gives a command; its result comes out of the other end.
-    pub(crate) async fn command(&self, unit: u8, start: u16, entries: Entries) -> Ending {
-        let (end, ended) = oneshot::channel();
-        let device = DeviceId(u32::from(unit) - 1);
-        let command = Command {
-            device,
-            start,
-            entries,
+    /// Gives a command to write these points, by index, within ten seconds.
+    pub(crate) async fn command(&mut self, unit: u8, values: Vec<(u16, Value)>) -> CommandNumber {
+        self.given += 1;
+        let command = BusCommand {
+            number: CommandNumber(self.given),
+            device: DeviceId(u32::from(unit) - 1),
+            work: BusWork::Set(values),
+            until: self.clock.now().mono + s(10),
         };
-        self.commands
-            .send(PortCommand { command, end })
-            .await
-            .unwrap();
-        ended
+        self.commands.send(command).await.unwrap();
+        CommandNumber(self.given)
+    }
+
+    /// Lets the world run until this command has ended.
+    pub(crate) async fn ended(&mut self, number: CommandNumber) -> BusEnd {
+        loop {
+            if let Some(end) = self.ends.remove(&number) {
+                return end;
+            }
+            let event = self.hub.recv().await.expect("the port task ended");
+            self.note(&event);
+        }
     }
 
     /// Lets the world run, keeps count, and shows every event.
@@ -197,6 +206,10 @@ impl World {
     }
 
     pub(crate) fn note(&mut self, event: &FieldEvent) {
+        if let FieldEvent::CommandEnded(end) = event {
+            let twice = self.ends.insert(end.number, end.clone());
+            assert_eq!(twice, None, "ended twice");
+        }
         let FieldEvent::Polled {
             device,
             at,

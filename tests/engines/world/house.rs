@@ -17,6 +17,7 @@ use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::hub::Coordinator;
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
+use alink_gateway::io::bus::port_commands::PortCommands;
 use alink_gateway::io::hub::{self, Ends, Kept};
 use alink_gateway::io::link::{self, Dialer};
 use alink_gateway::io::log::Journal;
@@ -157,6 +158,7 @@ impl House {
         let (link, link_ends) = link::pair(link::channel::CAPACITY, end.clone());
         let mut tasks = Vec::new();
         let mut wires = Vec::new();
+        let commands = PortCommands::default();
         for (id, port) in spec.ports() {
             let baud = match &port.line {
                 LineSpec::Serial(serial) => serial.baud,
@@ -176,7 +178,7 @@ impl House {
             let (wire, pipes) = Wire::new(line, clock);
             wires.push(wire);
             let (attempted, _) = oneshot::channel();
-            tasks.push(tokio::spawn(port::run(
+            tasks.push(tokio::spawn(port::run_commanded(
                 id,
                 spec.clone(),
                 Opener::Pipes(pipes),
@@ -188,6 +190,7 @@ impl House {
                 Heartbeat::new("port"),
                 end.clone(),
                 attempted,
+                Some(commands.add(id)),
             )));
         }
         let link_task = link::run(
@@ -217,6 +220,7 @@ impl House {
                 control: mpsc::channel(1).1,
                 questions: mpsc::channel(1).1,
                 remote_tasks: mpsc::channel(1).0,
+                commands,
                 status,
             },
             ours,

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, FieldEvent, Level, PortId, Rng, Value};
-use alink_gateway::field::modbus::write::Entries;
-use alink_gateway::field::schedule::command::{Command, End};
+use alink_gateway::base::{
+    BusCommand, BusWork, CommandNumber, DeviceId, FieldEvent, Level, PortId, Rng, Value, Verdict,
+};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
-use alink_gateway::io::bus::port::PortCommand;
 use alink_gateway::io::log::{Journal, Sink};
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
@@ -164,7 +163,12 @@ pub(crate) fn registers(line: TcpSpec, units: u8, interval: Duration, timeout: D
             interval,
         )
     };
-    let kind = profile("register", vec![at(7)]);
+    let mut register = at(7);
+    register.write = Some(Box::new(WritePolicy {
+        read_back: ReadBack::Never,
+        ..WritePolicy::default()
+    }));
+    let kind = profile("register", vec![register]);
     let units = (1..=units).map(|unit| (unit, Arc::clone(&kind)));
     installation(LineSpec::Tcp(line), timeout, units)
 }
@@ -172,7 +176,7 @@ pub(crate) fn registers(line: TcpSpec, units: u8, interval: Duration, timeout: D
 /// The gateway's port task and its ends.
 pub(crate) struct Gateway {
     pub(crate) hub: mpsc::Receiver<FieldEvent>,
-    commands: mpsc::Sender<PortCommand>,
+    commands: mpsc::Sender<BusCommand>,
     stop: CancellationToken,
     told: UnixDatagram,
     entries: Vec<String>,
@@ -289,19 +293,19 @@ impl Gateway {
         self.entries.iter().filter(of).cloned().collect()
     }
 
-    /// Writes to register 7 of the first device.
-    pub(crate) async fn command(&self, value: u16) -> End {
-        let (end, ended) = oneshot::channel();
-        let command = Command {
+    /// Writes to register 7 of the first device, which is not read back.
+    pub(crate) async fn command(&mut self, value: u16) -> Verdict {
+        let command = BusCommand {
+            number: CommandNumber(value.into()),
             device: DeviceId(0),
-            start: 7,
-            entries: Entries::Register(value),
+            work: BusWork::Set(vec![(0, Value::UInt(value.into()))]),
+            until: Clock::system().now().mono + Duration::from_secs(10),
         };
-        let command = PortCommand { command, end };
         self.commands.send(command).await.unwrap();
-        timeout(Duration::from_secs(20), ended)
-            .await
-            .unwrap()
-            .unwrap()
+        loop {
+            if let FieldEvent::CommandEnded(end) = self.event().await {
+                return end.points[0].verdict.clone();
+            }
+        }
     }
 }

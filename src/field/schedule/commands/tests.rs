@@ -6,7 +6,7 @@ use super::*;
 use crate::base::Rng;
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
-use crate::field::schedule::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, PATIENCE};
+use crate::field::schedule::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::transaction::request::RequestBody;
 use crate::spec::{Number, PortSpec, Table};
@@ -24,11 +24,17 @@ fn line_of(port: PortSpec, devices: usize, interval_ms: u64) -> Schedule {
     Schedule::new(&spec, PortId(0), Rng::new(1), Now::default())
 }
 
-fn set(device: u32, value: u16) -> Command {
+/// How long a request waits here before it is too late.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn set(now: Mono, device: u32, value: u16) -> Command {
+    let entries = Entries::Register(value);
     Command {
         device: DeviceId(device),
-        start: 7,
-        entries: Entries::Register(value),
+        request: CommandRequest::Write { start: 7, entries },
+        until: now + PATIENCE,
+        patience: None,
+        goes_on: false,
     }
 }
 
@@ -84,15 +90,15 @@ fn run(
 }
 
 fn ends(s: &mut Schedule) -> Vec<(CommandId, End)> {
-    std::iter::from_fn(|| s.poll_end()).collect()
+    std::iter::from_fn(|| s.commands.poll()).collect()
 }
 
 #[test]
 fn a_command_goes_before_every_read_and_its_end_is_told_once() {
     let mut s = line_of(serial(9600), 3, 1000);
     let mut now = Mono::START;
-    let first = s.command(now, set(1, 5)).unwrap();
-    let second = s.command(now, set(2, 6)).unwrap();
+    let first = s.request(set(now, 1, 5)).unwrap();
+    let second = s.request(set(now, 2, 6)).unwrap();
     let end = now + ms(5000);
     let requests = run(&mut s, &mut now, end, ms(20), answer);
     assert_eq!(written(&requests[0]), Some(5));
@@ -116,7 +122,7 @@ fn each_end_is_what_happened() {
     ] {
         let mut s = line_of(tcp(), 1, 1000);
         let mut now = Mono::START;
-        let id = s.command(now, set(0, 5)).unwrap();
+        let id = s.request(set(now, 0, 5)).unwrap();
         let until = now + ms(30_000);
         let requests = run(&mut s, &mut now, until, ms(20), |request| {
             match request.body {
@@ -134,20 +140,23 @@ fn each_end_is_what_happened() {
 fn what_cannot_be_sent_is_refused_at_once() {
     let mut s = line_of(serial(9600), 6, 1000);
     let now = Mono::START;
-    assert_eq!(s.command(now, set(9, 0)), Err(Refused::NoSuchDevice));
+    assert_eq!(s.request(set(now, 9, 0)), Err(NotSent::NoSuchDevice));
     let nothing = Command {
-        entries: Entries::Registers(vec![]),
-        ..set(0, 0)
+        request: CommandRequest::Write {
+            start: 7,
+            entries: Entries::Registers(vec![]),
+        },
+        ..set(now, 0, 0)
     };
-    assert_eq!(s.command(now, nothing), Err(Refused::DoesNotFit));
+    assert_eq!(s.request(nothing), Err(NotSent::DoesNotFit));
     for device in 0..4 {
         for _ in 0..MOST_FOR_A_DEVICE {
-            s.command(now, set(device, 0)).unwrap();
+            s.request(set(now, device, 0)).unwrap();
         }
-        assert_eq!(s.command(now, set(device, 0)), Err(Refused::DeviceFull));
+        assert_eq!(s.request(set(now, device, 0)), Err(NotSent::DeviceFull));
     }
     assert_eq!(4 * MOST_FOR_A_DEVICE, MOST_FOR_A_LINE);
-    assert_eq!(s.command(now, set(5, 0)), Err(Refused::LineFull));
+    assert_eq!(s.request(set(now, 5, 0)), Err(NotSent::LineFull));
 }
 
 #[test]
@@ -160,15 +169,15 @@ fn a_silent_devices_commands_fail_and_hold_up_nobody() {
     };
     let end = now + ms(3000);
     run(&mut s, &mut now, end, ms(20), dead);
-    let to_the_dead = s.command(now, set(0, 5)).unwrap();
-    let to_the_living = s.command(now, set(1, 6)).unwrap();
+    let to_the_dead = s.request(set(now, 0, 5)).unwrap();
+    let to_the_living = s.request(set(now, 1, 6)).unwrap();
     let Next::Run(request) = s.next(now) else {
         panic!("waits")
     };
     assert_eq!((request.device, written(&request)), (DeviceId(1), Some(6)));
     s.done(now + ms(20), &request, &Outcome::Confirmed);
     let told = [
-        (to_the_dead, End::Refused(Refused::Silent)),
+        (to_the_dead, End::NotSent(NotSent::Silent)),
         (to_the_living, End::Confirmed),
     ];
     assert_eq!(ends(&mut s), told);
@@ -189,7 +198,7 @@ fn a_silence_that_has_just_begun_is_confirmed_first() {
         };
         now = now + ms(500);
         s.done(now, &request, &SILENT);
-        break s.command(now, set(0, 5)).unwrap();
+        break s.request(set(now, 0, 5)).unwrap();
     };
     let end = now + ms(8000);
     let requests = run(&mut s, &mut now, end, ms(20), |request| {
@@ -209,8 +218,8 @@ fn a_write_whose_like_may_still_be_confirmed_waits_for_another_reply() {
     let mut now = Mono::START;
     let end = now + ms(1000);
     run(&mut s, &mut now, end, ms(20), answer);
-    let first = s.command(now, set(0, 5)).unwrap();
-    let second = s.command(now, set(0, 5)).unwrap();
+    let first = s.request(set(now, 0, 5)).unwrap();
+    let second = s.request(set(now, 0, 5)).unwrap();
     let mut seen = Vec::new();
     let end = now + ms(8000);
     run(&mut s, &mut now, end, ms(20), |request| {
@@ -236,8 +245,8 @@ fn what_has_waited_too_long_is_not_sent() {
     let mut now = Mono::START;
     let end = now + ms(1000);
     run(&mut s, &mut now, end, ms(20), answer);
-    s.command(now, set(0, 5)).unwrap();
-    let late = s.command(now, set(0, 5)).unwrap();
+    s.request(set(now, 0, 5)).unwrap();
+    let late = s.request(set(now, 0, 5)).unwrap();
     let gave = now;
     // Noise does not count as a miss of the unit, so the unit is not tried again either.
     let garbled = |_: &Request| Outcome::Missed(Miss::Garbled);
@@ -245,7 +254,7 @@ fn what_has_waited_too_long_is_not_sent() {
     let requests = run(&mut s, &mut now, end, ms(20), garbled);
     assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 1);
     let told = ends(&mut s);
-    assert_eq!(told[1], (late, End::Refused(Refused::TooLate)));
+    assert_eq!(told[1], (late, End::NotSent(NotSent::TooLate)));
     assert!(now.since(gave) >= PATIENCE);
 }
 
@@ -254,12 +263,12 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
     let mut s = line_of(serial(9600), 2, 1000);
     let mut now = Mono::START;
     let ids: Vec<_> = (0..3)
-        .map(|i| s.command(now, set(i % 2, 0)).unwrap())
+        .map(|i| s.request(set(now, i % 2, 0)).unwrap())
         .collect();
     // The command is handed out, and the line is lost before the command was sent.
     assert!(matches!(s.next(now), Next::Run(request) if request.is_command()));
     s.lost();
-    let down = End::Refused(Refused::LineDown);
+    let down = End::NotSent(NotSent::LineDown);
     let told: BTreeSet<_> = ends(&mut s)
         .into_iter()
         .map(|(id, end)| {
@@ -293,7 +302,7 @@ proptest! {
         let end = now + Duration::from_secs(60);
         while now < end {
             let device = u32::from(given) % devices as u32;
-            while s.command(now, set(device, given)).is_ok() {
+            while s.request(set(now, device, given)).is_ok() {
                 given += 1;
             }
             match s.next(now) {
@@ -315,7 +324,7 @@ proptest! {
                 }
                 Next::Idle => prop_assert!(false, "idle"),
             }
-            while let Some((id, _)) = s.poll_end() {
+            while let Some((id, _)) = s.commands.poll() {
                 prop_assert!(told.insert(id), "told twice");
             }
         }
@@ -346,7 +355,7 @@ proptest! {
         for (n, (gap, device)) in gaps.into_iter().enumerate() {
             let end = now + ms(gap);
             run(&mut s, &mut now, end, ms(15), answer);
-            let id = s.command(now, set(device % devices, n as u16)).unwrap();
+            let id = s.request(set(now, device % devices, n as u16)).unwrap();
             let Next::Run(request) = s.next(now) else { panic!("waits") };
             prop_assert_eq!(written(&request), Some(n as u16));
             now = now + ms(15);

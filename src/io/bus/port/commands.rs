@@ -1,42 +1,30 @@
-//! Takes commands in, and reports their ends.
+//! Takes commands in for the schedule.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::future::pending;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::base::Mono;
+use super::report::{HubGone, Report};
+use crate::base::{BusCommand, BusEnd, Mono, Refused};
 use crate::field::schedule::Schedule;
-use crate::field::schedule::command::{Command, CommandId, End, MOST_FOR_A_LINE, Refused};
 
-/// A command for a port, and the sender that is told its end. If nothing is told, the port's
-/// task has ended: whether a command that was under way then was carried out is not known.
-#[derive(Debug)]
-pub struct PortCommand {
-    /// What to write.
-    pub command: Command,
-    /// Is told the end, once.
-    pub end: oneshot::Sender<End>,
-}
+/// How many commands are handed in at a time.
+const TURN: usize = 64;
 
-/// The commands of a port that are not yet at an end.
+/// The commands that have come in and are not yet the schedule's.
 #[derive(Debug)]
 pub(super) struct CommandQueue {
     /// `None`: there is no sender of commands, or no longer one.
-    incoming: Option<mpsc::Receiver<PortCommand>>,
+    incoming: Option<mpsc::Receiver<BusCommand>>,
     /// A command that has come in and is not yet handed to the schedule.
-    next: Option<PortCommand>,
-    /// The commands that the schedule has, which bounds their number.
-    given: BTreeMap<CommandId, oneshot::Sender<End>>,
+    next: Option<BusCommand>,
 }
 
 impl CommandQueue {
-    pub(super) const fn new(incoming: Option<mpsc::Receiver<PortCommand>>) -> Self {
+    pub(super) const fn new(incoming: Option<mpsc::Receiver<BusCommand>>) -> Self {
         CommandQueue {
             incoming,
             next: None,
-            given: BTreeMap::new(),
         }
     }
 
@@ -53,45 +41,28 @@ impl CommandQueue {
         }
     }
 
-    /// Hands the commands that have come to the schedule, no more at a time than can wait for
-    /// the line.
+    /// Hands the commands that have come to the schedule.
     pub(super) fn hand_in(&mut self, now: Mono, schedule: &mut Schedule) {
-        for _ in 0..MOST_FOR_A_LINE {
+        for _ in 0..TURN {
             let next = self.next.take();
             let incoming = || self.incoming.as_mut()?.try_recv().ok();
-            let Some(PortCommand { command, end }) = next.or_else(incoming) else {
+            let Some(command) = next.or_else(incoming) else {
                 return;
             };
-            match schedule.command(now, command) {
-                Ok(id) => {
-                    self.given.insert(id, end);
-                }
-                Err(why) => tell(end, End::Refused(why)),
-            }
+            schedule.command(now, &command);
         }
     }
 
-    /// Reports the commands that have ended to their senders.
-    pub(super) fn tell_ends(&mut self, schedule: &mut Schedule) {
-        while let Some((id, end)) = schedule.poll_end() {
-            if let Some(to) = self.given.remove(&id) {
-                tell(to, end);
-            }
-        }
-    }
-
-    /// Refuses all commands that come, without end: the line is not open.
-    pub(super) async fn refuse(&mut self) -> Infallible {
+    /// Refuses all commands that come, as long as the hub is there: the line is not open.
+    pub(super) async fn refuse(&mut self, report: &Report) -> HubGone {
         loop {
             self.wait().await;
             if let Some(command) = self.next.take() {
-                tell(command.end, End::Refused(Refused::LineDown));
+                let end = BusEnd::refused(&command, Refused::PortDown);
+                if let Err(gone) = report.command_ended(end).await {
+                    return gone;
+                }
             }
         }
     }
-}
-
-fn tell(to: oneshot::Sender<End>, end: End) {
-    // The receiver may be gone.
-    let _ = to.send(end);
 }

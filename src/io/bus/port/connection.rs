@@ -54,7 +54,7 @@ impl Port {
         // The schedule hands these requests out again.
         self.in_hand.clear();
         self.schedule.lost();
-        self.questions.tell_ends(&mut self.schedule);
+        self.tell_ends().await?;
         self.closed(&why);
         let now = self.clock.now().mono;
         self.proven = useful || now.since(self.opened) >= LASTING;
@@ -68,7 +68,7 @@ impl Port {
                 self.strayed.reset();
             }
             let next = self.strayed.failed(now, &mut self.rng);
-            self.refuse_until(now + next).await;
+            self.refuse_until(now + next).await?;
         }
         Ok(())
     }
@@ -79,7 +79,9 @@ impl Port {
             self.heartbeat.beat();
             let now = self.clock.now().mono;
             self.report.load(now).await?;
-            let until = match self.next(now) {
+            let next = self.next(now);
+            self.tell_ends().await?;
+            let until = match next {
                 Next::Run(request) => {
                     self.in_hand.push_back((request, None));
                     return Ok(());
@@ -105,7 +107,7 @@ impl Port {
             let opened = tokio::select! {
                 biased;
                 opened = self.heartbeat.during(&self.clock, LONGEST_OPEN, opening) => opened,
-                never = self.questions.refuse() => match never {},
+                gone = self.questions.refuse(&self.report) => return Err(gone),
             };
             if let Some(attempted) = self.attempted.take() {
                 // The receiver may be gone.
@@ -137,7 +139,7 @@ impl Port {
                     if !self.in_hand.is_empty() {
                         self.in_hand.clear();
                         self.schedule.lost();
-                        self.questions.tell_ends(&mut self.schedule);
+                        self.tell_ends().await?;
                     }
                     self.is_useful = false;
                     self.closed(&why);
@@ -178,17 +180,16 @@ impl Port {
         let next = self.backoff.failed(now, &mut self.rng);
         let failed = self.backoff.failures();
         self.report.down(now, opened, why, failed, next).await?;
-        self.refuse_until(now + next).await;
-        Ok(())
+        self.refuse_until(now + next).await
     }
 
     /// Waits until `until`, and refuses all commands meanwhile.
-    async fn refuse_until(&mut self, until: Mono) {
+    async fn refuse_until(&mut self, until: Mono) -> Result<(), HubGone> {
         self.heartbeat.beat();
         tokio::select! {
             biased;
-            () = self.clock.sleep_until(until) => {}
-            never = self.questions.refuse() => match never {},
+            () = self.clock.sleep_until(until) => Ok(()),
+            gone = self.questions.refuse(&self.report) => Err(gone),
         }
     }
 

@@ -248,8 +248,8 @@ impl Port {
         let at = self.clock.now();
         let outcome = Outcome::Missed(Miss::ConnectionLost);
         let evidence = self.schedule.done(at.mono, request, &outcome);
-        self.questions.tell_ends(&mut self.schedule);
-        self.report.cut_off(request, at, evidence).await
+        self.report.cut_off(request, at, evidence).await?;
+        self.tell_ends().await
     }
 
     /// Handles the outcome of a request that had failed among others and was then sent alone.

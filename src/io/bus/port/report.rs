@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now, PortId,
-    RateLimit, Reading,
+    BusEnd, DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now,
+    PortId, RateLimit, Reading,
 };
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
@@ -293,6 +293,11 @@ impl Report {
             points: refused,
         })
         .await
+    }
+
+    /// Reports the end of a command.
+    pub(super) async fn command_ended(&self, end: BusEnd) -> Result<(), HubGone> {
+        self.tell(FieldEvent::CommandEnded(end)).await
     }
 
     /// Checks whether two devices may share one address.

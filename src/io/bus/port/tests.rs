@@ -14,12 +14,13 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
-use crate::base::{DeviceId, Echoes, Evidence, Proof, UnitId, Value, Wall};
-use crate::field::modbus::write::Entries;
+use crate::base::{
+    BusWork, CommandNumber, DeviceId, Doubt, Echoes, Evidence, Proof, Refused, UnitId, Value,
+    Verdict, Wall,
+};
 use crate::field::modbus::{rtu, tcp};
-use crate::field::schedule::command::{Command, End, Refused};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-use crate::spec::{Gap, Number, ProfileSpec, Table};
+use crate::spec::{Gap, Number, ProfileSpec, ReadBack, Table, WritePolicy};
 
 /// A port's task and both its ends.
 struct World {
@@ -27,7 +28,7 @@ struct World {
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
     heartbeat: Heartbeat,
-    commands: mpsc::Sender<PortCommand>,
+    commands: mpsc::Sender<BusCommand>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -72,19 +73,24 @@ impl World {
         theirs
     }
 
-    /// Sends a command for register 7 of the first device; returns the receiver of its end.
-    async fn command(&self, value: u16) -> oneshot::Receiver<End> {
-        let (end, ended) = oneshot::channel();
-        let command = Command {
+    /// Sends a command for the first point of the first device.
+    async fn command(&self, value: u16) {
+        let command = BusCommand {
+            number: CommandNumber(value.into()),
             device: DeviceId(0),
-            start: 7,
-            entries: Entries::Register(value),
+            work: BusWork::Set(vec![(0, Value::UInt(value.into()))]),
+            until: Mono::START + Duration::from_secs(1_000_000),
         };
-        self.commands
-            .send(PortCommand { command, end })
-            .await
-            .unwrap();
-        ended
+        self.commands.send(command).await.unwrap();
+    }
+
+    /// Returns what became of the next command that ends, and its number.
+    async fn command_ended(&mut self) -> (u64, Verdict) {
+        loop {
+            if let FieldEvent::CommandEnded(end) = self.event().await {
+                return (end.number.0, end.points[0].verdict.clone());
+            }
+        }
     }
 
     async fn event(&mut self) -> FieldEvent {

@@ -11,11 +11,11 @@ use tokio_modbus::{ExceptionCode, Request, Response, SlaveRequest};
 use tokio_serial::{SerialPort, SerialStream};
 
 use super::*;
-use crate::base::{DeviceId, Evidence, Proof, Reading, Value};
-use crate::field::modbus::write::Entries;
-use crate::field::schedule::command::{Command, End};
+use crate::base::{
+    BusWork, CommandNumber, DeviceId, Evidence, Proof, Reading, Refused, Value, Verdict,
+};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
-use crate::spec::{Codec, Number, ProfileSpec, Table};
+use crate::spec::{Codec, Number, PointSpec, ProfileSpec, Table};
 
 /// A device in which every register holds three times its address and every third bit is on;
 /// there is nothing from 9000 on.
@@ -58,11 +58,21 @@ fn everything() -> ProfileSpec {
         point(Table::HoldingRegister, 9000, number(Number::U16), 200),
         point(Table::HoldingRegister, 100, number(Number::U32), 200),
         point(Table::HoldingRegister, 102, number(Number::U16), 200),
+        point(Table::HoldingRegister, 103, Codec::Bit(0), 200),
     ];
     points.extend((40..140).map(|a| point(Table::InputRegister, a, number(Number::U16), 200)));
     points.extend((7..30).map(|a| point(Table::Coil, a, Codec::Bool, 200)));
     points.extend((7..17).map(|a| point(Table::DiscreteInput, a, Codec::Bool, 200)));
-    profile(points)
+    for point in &mut points {
+        let is_written = matches!(
+            point.address.as_modbus().map(|a| a.table),
+            Some(Table::Coil | Table::HoldingRegister)
+        );
+        point.write = is_written.then(Box::default);
+    }
+    let mut kind = profile(points);
+    kind.writes.mask_write = true;
+    kind
 }
 
 fn expected(profile: &ProfileSpec, index: u16) -> Value {
@@ -70,6 +80,7 @@ fn expected(profile: &ProfileSpec, index: u16) -> Value {
     let address = p.address.as_modbus().unwrap();
     let a = u64::from(address.start);
     match (address.table.is_bits(), p.codec.width()) {
+        _ if p.codec == Codec::Bit(0) => Value::Bool(a * 3 % 2 == 1),
         (true, _) => Value::Bool(a % 3 == 0),
         (false, 2) => Value::UInt(((a * 3) << 16) + (a + 1) * 3),
         (false, _) => Value::UInt(a * 3),
@@ -109,37 +120,80 @@ async fn reads_everything(hub: &mut mpsc::Receiver<FieldEvent>) {
 struct Ends {
     hub: mpsc::Receiver<FieldEvent>,
     attempted: oneshot::Receiver<()>,
-    commands: mpsc::Sender<PortCommand>,
+    commands: mpsc::Sender<BusCommand>,
 }
 
-/// Writes in every way, and once where there is nothing.
-async fn writes_everything(ends: &Ends) {
-    for (start, entries, wanted) in [
-        (3, Entries::Coil(true), End::Confirmed),
-        (100, Entries::Register(0x1234), End::Confirmed),
-        (9000, Entries::Register(1), End::Exception(2)),
-        (
-            4,
-            Entries::Mask {
-                and: 0xF2,
-                or: 0x25,
-            },
-            End::Confirmed,
-        ),
-        (7, Entries::Coils(vec![true; 1968]), End::Confirmed),
-        (0, Entries::Registers(vec![7; 123]), End::Confirmed),
-    ] {
-        let (end, ended) = oneshot::channel();
-        let device = DeviceId(0);
-        let command = Command {
-            device,
-            start,
-            entries,
+/// Writes in every way, and once where there is nothing. The server keeps nothing, so what is
+/// read back is what was there before.
+async fn writes_everything(ends: &mut Ends) {
+    let profile = everything();
+    let index = |table: Table, start: u16| {
+        let at = |p: &PointSpec| {
+            let address = p.address.as_modbus().unwrap();
+            (address.table, address.start) == (table, start)
         };
-        let command = PortCommand { command, end };
+        profile.points.iter().position(at).unwrap() as u16
+    };
+    let holding = |start| index(Table::HoldingRegister, start);
+    let coil = |start| index(Table::Coil, start);
+    let different = |written, point| Verdict::Different {
+        written,
+        read: expected(&profile, point),
+    };
+    let bools: Vec<(u16, Value)> = (9..12)
+        .map(|a| (coil(a), Value::Bool(a % 3 == 0)))
+        .collect();
+    let (word, both) = (Value::UInt(0x1234), Value::UInt(0x0012_3456));
+    let verified = |read| Verdict::Verified { read };
+    for (values, wanted) in [
+        (
+            vec![(coil(8), Value::Bool(true))],
+            vec![different(Value::Bool(true), coil(8))],
+        ),
+        (
+            vec![(holding(102), word.clone())],
+            vec![different(word.clone(), holding(102))],
+        ),
+        (
+            vec![(holding(100), Value::UInt(300 << 16 | 303))],
+            vec![verified(Value::UInt(300 << 16 | 303))],
+        ),
+        (
+            vec![(holding(100), both.clone()), (holding(102), word.clone())],
+            vec![different(both, holding(100)), different(word, holding(102))],
+        ),
+        (
+            vec![(holding(9000), Value::UInt(1))],
+            vec![Verdict::Refused(Refused::Exception(2))],
+        ),
+        (
+            vec![(holding(103), Value::Bool(true))],
+            vec![verified(Value::Bool(true))],
+        ),
+        (
+            bools.clone(),
+            bools.into_iter().map(|(_, v)| verified(v)).collect(),
+        ),
+    ] {
+        let command = BusCommand {
+            number: CommandNumber(1),
+            device: DeviceId(0),
+            work: BusWork::Set(values),
+            until: Clock::system().now().mono + Duration::from_secs(10),
+        };
         ends.commands.send(command).await.unwrap();
+        let ended = async {
+            loop {
+                match ends.hub.recv().await {
+                    Some(FieldEvent::CommandEnded(end)) => return end,
+                    Some(_) => {}
+                    None => panic!("the task ended"),
+                }
+            }
+        };
         let end = timeout(Duration::from_secs(10), ended).await;
-        assert_eq!(end.expect("in time").unwrap(), wanted);
+        let points = end.expect("in time").points.into_iter();
+        assert_eq!(points.map(|p| p.verdict).collect::<Vec<_>>(), wanted);
     }
 }
 
@@ -183,7 +237,7 @@ async fn reads_and_writes_a_tokio_modbus_server_on_a_pseudo_terminal() {
     (&mut ends.attempted).await.unwrap();
     tokio::spawn(rtu::Server::new(master).serve_forever(Device));
     reads_everything(&mut ends.hub).await;
-    writes_everything(&ends).await;
+    writes_everything(&mut ends).await;
 }
 
 #[tokio::test]
@@ -201,5 +255,5 @@ async fn reads_and_writes_a_tokio_modbus_server_on_a_socket() {
     });
     let mut ends = start(port);
     reads_everything(&mut ends.hub).await;
-    writes_everything(&ends).await;
+    writes_everything(&mut ends).await;
 }

@@ -1,0 +1,369 @@
+//! Commands against devices that refuse, fall silent, lose replies and change what they were
+//! told, on virtual time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use crate::base::{
+    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Doubt, Miss, Mono, Now, PointEnd, PortId,
+    Refused, Rng, Value, Verdict,
+};
+use crate::field::modbus::Data;
+use crate::field::modbus::write::Entries;
+use crate::field::schedule::{Next, Schedule};
+use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
+use crate::field::transaction::request::{Outcome, Request, RequestBody};
+use crate::spec::*;
+
+/// What happens to one request of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is done and answered.
+    Done,
+    /// It is done, and the reply is lost.
+    ReplyLost,
+    /// It is lost.
+    Lost,
+    /// The device refuses it.
+    Refused,
+    /// The device confirms it, and does something else.
+    Changed,
+}
+
+fn fates() -> impl Strategy<Value = Vec<Fate>> {
+    let fate = prop_oneof![
+        6 => Just(Fate::Done),
+        1 => Just(Fate::ReplyLost),
+        1 => Just(Fate::Lost),
+        1 => Just(Fate::Refused),
+        1 => Just(Fate::Changed),
+    ];
+    prop::collection::vec(fate, 1..12)
+}
+
+/// Registers 0 to 5 of each device: plain, plain and beside it, one that needs a rest, a command
+/// register whose state is shown by the register behind it, and one that is written only while
+/// register 0 is below 1000.
+fn kind() -> ProfileSpec {
+    let register = |address| point(Table::HoldingRegister, address, number(Number::U16), 1000);
+    let mut points: Vec<PointSpec> = (0..6).map(register).collect();
+    let policies = [
+        WritePolicy::default(),
+        WritePolicy::default(),
+        WritePolicy {
+            settle: Duration::from_millis(300),
+            ..WritePolicy::default()
+        },
+        WritePolicy {
+            read_back: ReadBack::Point(4),
+            ..WritePolicy::default()
+        },
+        WritePolicy::default(),
+        WritePolicy {
+            only_if: Some(Interlock {
+                point: 0,
+                condition: Condition {
+                    below: Some(Decimal {
+                        digits: 1000,
+                        places: 0,
+                    }),
+                    ..Condition::default()
+                },
+            }),
+            ..WritePolicy::default()
+        },
+    ];
+    for (point, policy) in points.iter_mut().zip(policies) {
+        point.write = Some(Box::new(policy));
+    }
+    profile(points)
+}
+
+/// The devices of one line.
+struct Plant {
+    registers: Vec<[u16; 6]>,
+    fates: Vec<Fate>,
+    next: usize,
+    /// By value: how often it was written, and when the last such request was sent.
+    written: BTreeMap<u16, Vec<Mono>>,
+}
+
+impl Plant {
+    fn new(devices: usize, fates: Vec<Fate>) -> Self {
+        Plant {
+            registers: vec![[0; 6]; devices],
+            fates,
+            next: 0,
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// Returns how a request ends, and after how long.
+    fn asked(&mut self, now: Mono, request: &Request) -> (Duration, Outcome) {
+        let fate = match request.is_command() {
+            true => {
+                self.next += 1;
+                self.fates[(self.next - 1) % self.fates.len()]
+            }
+            false => Fate::Done,
+        };
+        let registers = &mut self.registers[request.device.index()];
+        let short = Duration::from_millis(20);
+        let silent = (request.timeout, Outcome::Missed(Miss::Silence));
+        match &request.body {
+            RequestBody::Write(write) => {
+                let words = match &write.entries {
+                    Entries::Register(word) => vec![*word],
+                    Entries::Registers(words) => words.clone(),
+                    other => panic!("{other:?}"),
+                };
+                for word in &words {
+                    self.written.entry(*word).or_default().push(now);
+                }
+                let start = usize::from(write.start);
+                match fate {
+                    Fate::Lost => return silent,
+                    Fate::Refused => return (short, Outcome::Exception(4)),
+                    Fate::Done | Fate::ReplyLost | Fate::Changed => {}
+                }
+                for (at, word) in (start..).zip(words) {
+                    let kept = if fate == Fate::Changed { 7 } else { word };
+                    registers[at] = kept;
+                    if at == 3 {
+                        registers[4] = kept;
+                    }
+                }
+                match fate {
+                    Fate::ReplyLost => silent,
+                    _ => (short, Outcome::Confirmed),
+                }
+            }
+            RequestBody::Modbus(ask) => match fate {
+                Fate::Lost | Fate::ReplyLost => silent,
+                Fate::Refused => (short, Outcome::Exception(4)),
+                Fate::Done | Fate::Changed => {
+                    let from = usize::from(ask.start);
+                    let to = from + usize::from(ask.count);
+                    // A longer request reads past the end.
+                    let all = registers.iter().copied().chain([0]);
+                    let words = all.skip(from).take(to - from).collect();
+                    (short, Outcome::Answered(Data::Registers(words)))
+                }
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+struct World {
+    schedule: Schedule,
+    plant: Plant,
+    now: Mono,
+    ends: Vec<(Mono, BusEnd)>,
+}
+
+impl World {
+    fn new(on_tcp: bool, devices: usize, fates: Vec<Fate>) -> World {
+        let port = if on_tcp { tcp() } else { serial(9600) };
+        let spec = installation(port, vec![kind(); devices]);
+        World {
+            schedule: Schedule::new(&spec, PortId(0), Rng::new(1), Now::default()),
+            plant: Plant::new(devices, fates),
+            now: Mono::START,
+            ends: Vec::new(),
+        }
+    }
+
+    fn give(&mut self, number: u64, device: u32, values: Vec<(u16, Value)>, within: Duration) {
+        let command = BusCommand {
+            number: CommandNumber(number),
+            device: DeviceId(device),
+            work: BusWork::Set(values),
+            until: self.now + within,
+        };
+        self.schedule.command(self.now, &command);
+        self.take_ends();
+    }
+
+    fn take_ends(&mut self) {
+        while let Some(end) = self.schedule.poll_end() {
+            self.ends.push((self.now, end));
+        }
+    }
+
+    fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            let next = self.schedule.next(self.now);
+            self.take_ends();
+            match next {
+                Next::Run(request) => {
+                    let (took, outcome) = self.plant.asked(self.now, &request);
+                    self.now = self.now + took;
+                    self.schedule.done(self.now, &request, &outcome);
+                    self.take_ends();
+                }
+                Next::NotBefore(at, why) => {
+                    assert!(at > self.now, "{why}");
+                    self.now = at.min(end);
+                }
+                Next::Idle => panic!("idle"),
+            }
+        }
+    }
+
+    fn verdict(&self, number: u64) -> Vec<Verdict> {
+        let found = self.ends.iter().find(|(_, e)| e.number.0 == number);
+        let (_, end) = found.expect("it has ended");
+        end.points.iter().map(|p| p.verdict.clone()).collect()
+    }
+}
+
+fn word(n: u16) -> Value {
+    Value::UInt(n.into())
+}
+
+fn settled(fates: Vec<Fate>) -> World {
+    let mut w = World::new(false, 1, fates);
+    w.run(ms(3000));
+    w
+}
+
+#[test]
+fn what_is_read_back_decides() {
+    let verified = Verdict::Verified { read: word(500) };
+    let different = Verdict::Different {
+        written: word(500),
+        read: word(7),
+    };
+    for (fates, wanted) in [
+        (vec![Fate::Done], verified.clone()),
+        (vec![Fate::Changed, Fate::Done], different),
+        // A read that is not answered is made again.
+        (vec![Fate::Done, Fate::Lost, Fate::Done], verified),
+        (
+            vec![Fate::Done, Fate::Refused],
+            Verdict::Unknown(Doubt::NotReadBack),
+        ),
+        (vec![Fate::ReplyLost], Verdict::Unknown(Doubt::NoReply)),
+        (vec![Fate::Lost], Verdict::Unknown(Doubt::NoReply)),
+        (vec![Fate::Refused], Verdict::Refused(Refused::Exception(4))),
+    ] {
+        for register in [0, 2, 3] {
+            let mut w = settled(fates.clone());
+            w.give(1, 0, vec![(register, word(500))], ms(9000));
+            w.run(ms(10_000));
+            assert_eq!(w.verdict(1), [wanted.clone()], "{fates:?} {register}");
+            assert_eq!(w.plant.written[&500].len(), 1);
+        }
+    }
+}
+
+#[test]
+fn an_interlock_is_read_before_anything_is_written() {
+    let mut w = settled(vec![Fate::Done]);
+    w.plant.registers[0][0] = 1000;
+    w.give(1, 0, vec![(1, word(500)), (5, word(501))], ms(9000));
+    w.run(ms(10_000));
+    let interlock = Verdict::Refused(Refused::Interlock {
+        point: "p0".into(),
+        value: Some(word(1000)),
+        wanted: "below 1000".into(),
+    });
+    let not_reached = Verdict::Refused(Refused::NotReached);
+    assert_eq!(w.verdict(1), [interlock, not_reached]);
+    assert!(w.plant.written.is_empty());
+    w.plant.registers[0][0] = 999;
+    w.give(2, 0, vec![(5, word(501))], ms(9000));
+    w.run(ms(10_000));
+    assert_eq!(w.verdict(2), [Verdict::Verified { read: word(501) }]);
+}
+
+#[test]
+fn a_newer_command_for_a_point_wins_while_the_older_waits() {
+    let mut w = settled(vec![Fate::Done]);
+    w.give(1, 0, vec![(2, word(500))], ms(9000));
+    // It is under way from here on, and rests before it reads back.
+    w.run(ms(100));
+    w.give(2, 0, vec![(2, word(501))], ms(9000));
+    w.give(3, 0, vec![(0, word(502)), (2, word(503))], ms(9000));
+    w.run(ms(10_000));
+    assert_eq!(w.verdict(1), [Verdict::Verified { read: word(500) }]);
+    assert_eq!(w.verdict(2), [Verdict::Refused(Refused::Overtaken)]);
+    let verified = |n| Verdict::Verified { read: word(n) };
+    assert_eq!(w.verdict(3), [verified(502), verified(503)]);
+    assert!(!w.plant.written.contains_key(&501));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn whatever_happens_each_command_has_one_end_in_time_and_nothing_is_written_twice_or_late(
+        on_tcp in any::<bool>(),
+        devices in 1usize..4,
+        fates in fates(),
+        commands in prop::collection::vec(
+            (0u64..2000, 0u32..4, prop::collection::btree_set(0u16..6, 1..4), 200u64..9000),
+            1..20,
+        ),
+    ) {
+        let mut w = World::new(on_tcp, devices, fates);
+        w.run(ms(2000));
+        let mut given = Vec::new();
+        for (number, (gap, device, points, within)) in commands.into_iter().enumerate() {
+            let device = device % devices as u32;
+            // Each value is a number of its own, at least 1000 so that 7 is none of them.
+            let values: Vec<(u16, Value)> = points
+                .into_iter()
+                .map(|point| (point, word(1000 + number as u16 * 10 + point)))
+                .collect();
+            given.push((w.now + ms(within), device, values.clone()));
+            w.give(number as u64, device, values, ms(within));
+            w.run(ms(gap));
+        }
+        w.run(ms(20_000));
+        prop_assert_eq!(w.ends.len(), given.len());
+        for (number, (until, _, values)) in given.iter().enumerate() {
+            let of: Vec<_> = w.ends.iter().filter(|(_, e)| e.number.0 == number as u64).collect();
+            prop_assert_eq!(of.len(), 1);
+            let (at, end) = of[0];
+            // While a reply to another request is waited for, nothing is said of a command that
+            // has no time left.
+            let says_what_it_knows = |p: &PointEnd| {
+                matches!(p.verdict, Verdict::Refused(_) | Verdict::Unknown(_))
+            };
+            let late = match end.points.iter().any(says_what_it_knows) {
+                true => ms(1000),
+                false => Duration::ZERO,
+            };
+            prop_assert!(*at <= *until + late, "{:?} ended at {:?}, not by {:?}", end, at, until);
+            prop_assert_eq!(end.points.len(), values.len());
+            for ((point, value), end) in values.iter().zip(&end.points) {
+                prop_assert_eq!(*point, end.point);
+                let Value::UInt(n) = value else { unreachable!() };
+                let sent = w.plant.written.get(&(*n as u16)).map_or(0, Vec::len);
+                let late = w.plant.written.get(&(*n as u16)).is_some_and(|all| {
+                    all.iter().any(|at| at > until)
+                });
+                prop_assert!(!late);
+                match &end.verdict {
+                    Verdict::Verified { read } => {
+                        prop_assert_eq!(read, value);
+                        prop_assert_eq!(sent, 1);
+                    }
+                    Verdict::Different { .. } | Verdict::Unknown(_) => prop_assert_eq!(sent, 1),
+                    Verdict::Refused(Refused::Exception(_)) => prop_assert!(sent <= 1),
+                    Verdict::Refused(_) => prop_assert_eq!(sent, 0, "{:?}", end),
+                    Verdict::Confirmed { .. } => prop_assert!(false, "it is read back"),
+                }
+            }
+        }
+    }
+}
