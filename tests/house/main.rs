@@ -14,6 +14,7 @@
 )]
 mod tools;
 
+mod commands;
 mod config_cases;
 mod journal;
 mod metrics;

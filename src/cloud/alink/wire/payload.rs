@@ -4,6 +4,7 @@
 //! are read leniently, because the platform's own pages disagree: `code` is a number or
 //! text, `id` text or a number, `data` an object, a list, text or absent.
 
+pub mod command;
 pub mod relation;
 pub mod remote;
 

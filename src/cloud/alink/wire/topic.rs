@@ -200,6 +200,18 @@ impl Command {
         }
     }
 
+    /// Returns the request of the thing model whose topic stands behind the id of an
+    /// `/ext/rrpc` call; `None` if another topic stands there.
+    pub(crate) fn inner(&self) -> Option<Command> {
+        let Command::ExtRrpc(_, tail) = self else {
+            return None;
+        };
+        match Topic::parse(&format!("/{tail}")) {
+            Some(Topic::Command(inner @ Command::Thing(..))) => Some(inner),
+            _ => None,
+        }
+    }
+
     /// Returns the id in the topic.
     pub(crate) fn message_id(&self) -> Option<&str> {
         match self {
