@@ -176,27 +176,6 @@ impl Platform {
         true
     }
 
-    /// Sends an order to a device: `method` is `thing.service.property.set` or
-    /// `thing.service.{name}`. Returns the id of the order, under which
-    /// [`super::Event::Replied`] will show the answer; `None` if the device is offline,
-    /// because the API of the cloud then fails at once and queues nothing.
-    pub fn command(
-        &mut self,
-        now: Now,
-        device: &Device,
-        method: &str,
-        params: Json,
-    ) -> Option<String> {
-        self.now = now.mono;
-        let session = self.sessions.get(device).map(|s| s.conn);
-        let conn = session.or_else(|| self.connection(device))?;
-        let id = self.fresh_id();
-        let payload = reply::order(id, method, params);
-        let topic = format!("/sys/{device}/{}", method.replace('.', "/"));
-        self.tell(now, conn, topic, payload);
-        Some(id.to_string())
-    }
-
     /// Gives a device another secret; it stays in the topology.
     pub fn change_secret(&mut self, device: &Device, secret: Secret) -> bool {
         let account = self.accounts.get_mut(device);

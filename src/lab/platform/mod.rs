@@ -53,7 +53,9 @@ pub use messages::output::{Conn, Output};
 pub use messages::reply::Code;
 pub use messages::topic::is_downstream;
 pub use record::accepted::{Accepted, AcceptedValue};
+pub use record::calls::{Call, CallAnswer, Calls};
 pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
+pub use services::command::RrpcTopic;
 pub use services::config::RemoteConfig;
 pub use spec::{
     Certificate, ChangeChannel, Device, FailedBatchCode, FailedBatchNames, Limits,

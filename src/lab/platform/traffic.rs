@@ -48,7 +48,7 @@ impl Platform {
         let gateway = gateway.clone();
         if let Some(tail) = topic.strip_prefix("/ext/rrpc/") {
             // The topic names no device, and is answered on the topic it came on.
-            return self.on_rrpc_answered(now, gateway, tail, payload);
+            return self.on_rrpc_answered(now, gateway, topic, tail, payload);
         }
         let Some(Topic { device, kind }) = Topic::parse(topic) else {
             self.ledger
@@ -85,8 +85,19 @@ impl Platform {
 
     /// Handles the answer to a call on `/ext/rrpc/{id}/…`: its parts if it is an Alink
     /// envelope, which it need not be.
-    fn on_rrpc_answered(&mut self, now: Now, gateway: Device, tail: &str, payload: &[u8]) {
+    fn on_rrpc_answered(
+        &mut self,
+        now: Now,
+        gateway: Device,
+        topic: &str,
+        tail: &str,
+        payload: &[u8],
+    ) {
         let answer = Request::parse(payload);
+        if let Some(answer) = &answer {
+            let call = tail.split('/').next();
+            self.note_answer(now, topic, call, answer);
+        }
         let (id, code, message) = answer
             .map(|a| (a.id, a.code, a.message))
             .unwrap_or_default();

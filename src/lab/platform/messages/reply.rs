@@ -93,6 +93,8 @@ pub(crate) struct Request {
     pub code: Json,
     /// Only in answers to orders; `null` if absent.
     pub message: Json,
+    /// Only in answers to orders; `null` if absent.
+    pub data: Json,
     /// Whether a reply is wanted: `sys.ack`, 1 unless it says 0.
     pub ack: bool,
 }
@@ -112,6 +114,7 @@ impl Request {
             params: fields.remove("params").unwrap_or(Json::Null),
             code: fields.remove("code").unwrap_or(Json::Null),
             message: fields.remove("message").unwrap_or(Json::Null),
+            data: fields.remove("data").unwrap_or(Json::Null),
             ack,
         })
     }

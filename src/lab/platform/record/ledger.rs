@@ -9,6 +9,7 @@ use std::fmt;
 use serde_json::Value as Json;
 
 use crate::base::{Mono, Now};
+use crate::lab::platform::record::calls::Calls;
 use crate::lab::platform::{Code, Conn, Device};
 
 /// The newest entries of a log that may go on for ever.
@@ -272,13 +273,14 @@ pub struct Ledger {
     asked: Log<Asked>,
     posted: Log<Posted>,
     events: Log<(Mono, Event)>,
+    calls: Calls,
     broken: BTreeMap<Violation, Broken>,
     peak: usize,
     ids: BTreeMap<Conn, BTreeMap<Device, BTreeSet<u32>>>,
 }
 
 impl Ledger {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Ledger {
             totals: Totals {
                 connects: 0,
@@ -291,6 +293,7 @@ impl Ledger {
             asked: Log::keeping(20_000),
             posted: Log::keeping(20_000),
             events: Log::keeping(100_000),
+            calls: Calls::default(),
             broken: BTreeMap::new(),
             peak: 0,
             ids: BTreeMap::new(),
@@ -360,6 +363,17 @@ impl Ledger {
     /// Returns the events, oldest first.
     pub fn events(&self) -> impl DoubleEndedIterator<Item = &(Mono, Event)> {
         self.events.iter()
+    }
+
+    /// Returns the commands that were sent, with their answers.
+    #[must_use]
+    pub const fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// Returns the commands, to note one or its answer.
+    pub(crate) const fn calls_mut(&mut self) -> &mut Calls {
+        &mut self.calls
     }
 
     /// Returns the rules that were broken.

@@ -1,4 +1,5 @@
-//! What the model remembers for tests: requests, broken rules, accepted values.
+//! What the model remembers for tests: requests, commands, broken rules, accepted values.
 
 pub(crate) mod accepted;
+pub(crate) mod calls;
 pub(crate) mod ledger;

@@ -1,5 +1,7 @@
-//! What a gateway may ask for: registration, topology, sessions, values, configurations.
+//! What a gateway may ask for: registration, topology, sessions, values, configurations; and
+//! what an application asks of its devices.
 
+pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod register;
 pub(crate) mod session;

@@ -37,7 +37,12 @@ impl Platform {
             self.ledger.broke(Violation::Malformed, || topic.to_owned());
             return;
         };
-        if tail.ends_with("_reply") || tail.starts_with("rrpc/response/") {
+        let call = tail.strip_prefix("rrpc/response/");
+        if tail.ends_with("_reply") || call.is_some() {
+            let pushed = tail == "thing/config/push_reply";
+            if call.is_some() || pushed || tail.starts_with("thing/service/") {
+                self.note_answer(now, topic, call, &request);
+            }
             let replied = Event::Replied {
                 device,
                 tail: tail.to_owned(),
