@@ -11,7 +11,8 @@ use serde_json::Value as Json;
 
 use super::{DeviceId, Mono, Value};
 
-/// The number of a command in this process.
+/// The number of a command in this process. Those of the platform are even, those that are given
+/// on this machine odd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandNumber(pub u64);
 

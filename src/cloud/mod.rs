@@ -12,6 +12,7 @@
 //! | [`Presence`] | in | which device shall be online |
 //! | [`Cloud`] | in | readings, messages, the state of the connection, the clock, a stop |
 //! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
+//! | [`Output::Command`], [`Cloud::on_command_done`] | both | what is wanted of a device, and what became of it |
 //! | [`Session`] | out | which device is online, or why not |
 //! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |

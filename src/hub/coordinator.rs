@@ -146,32 +146,38 @@ impl Coordinator {
     }
 
     fn next(&mut self, now: Now) -> Option<Output> {
-        if let Some(out) = self.out.pop_front() {
-            return Some(out);
-        }
-        while let Some(out) = self.commands.poll() {
-            match out {
-                command::Output::Bus { port, command } => {
-                    return Some(Output::Bus { port, command });
-                }
-                command::Output::LogEvent(event) => {
-                    return Some(Output::LogEvent(HubLogEvent::Command(event)));
-                }
-                command::Output::Answer {
-                    number,
-                    origin: CommandOrigin::Local { .. },
-                    answer,
-                } => return Some(Output::Answer { number, answer }),
-                command::Output::Answer {
-                    origin: CommandOrigin::Cloud { .. },
-                    ..
-                } => {}
-            }
-        }
         loop {
+            if let Some(out) = self.out.pop_front() {
+                return Some(out);
+            }
+            if let Some(out) = self.commands.poll() {
+                match out {
+                    command::Output::Bus { port, command } => {
+                        return Some(Output::Bus { port, command });
+                    }
+                    command::Output::LogEvent(event) => {
+                        return Some(Output::LogEvent(HubLogEvent::Command(event)));
+                    }
+                    command::Output::Answer {
+                        number,
+                        origin: CommandOrigin::Local { .. },
+                        answer,
+                    } => return Some(Output::Answer { number, answer }),
+                    command::Output::Answer {
+                        number,
+                        origin: CommandOrigin::Cloud { .. },
+                        answer,
+                    } => self.cloud.on_command_done(now, number, answer),
+                }
+                continue;
+            }
             let out = match self.cloud.poll(now)? {
                 cloud::Output::Session { device, online } => {
                     self.reporter.on_session(now, device, online);
+                    continue;
+                }
+                cloud::Output::Command(command) => {
+                    self.on_command(now, command);
                     continue;
                 }
                 cloud::Output::Publish { topic, payload } => {

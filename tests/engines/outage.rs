@@ -162,6 +162,7 @@ impl Outage {
                 | Output::LogEvent(_)
                 | Output::StoreSecret { .. }
                 | Output::RemoteTask(_)
+                | Output::Command(_)
                 | Output::LoggedOut => {}
             }
         }

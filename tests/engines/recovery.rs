@@ -2,6 +2,7 @@
 //! batches, deleted devices, slow replies. The real engine against a small model
 //! of the platform, on virtual time.
 
+mod commands;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use alink_gateway::base::{LinkDown, Mono, Now, Rng, Wall};
 use alink_gateway::cloud::{CloudLogEvent, Connector, Presence};
 use alink_gateway::spec::{Changes, TopologyPolicy};
 use proptest::prelude::*;
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use world::{Ask, Names, World, ms, name, secs, spec};
 
@@ -559,131 +560,6 @@ fn a_reload_asks_for_the_topology_once() {
         let asked = w.sent.iter().filter(|s| s.ask == Ask::Relations).count();
         assert_eq!(asked, 1, "-{removed:?} +{added:?}");
     }
-}
-
-// --- commands -----------------------------------------------------------------------------------
-
-#[test]
-fn commands_are_answered_not_supported_with_their_id_where_the_answer_belongs() {
-    let mut w = online(2);
-    let sub = format!("/sys/subPk/{}", name(1));
-    for (topic, answer) in [
-        (
-            format!("{sub}/thing/service/property/set"),
-            format!("{sub}/thing/service/property/set_reply"),
-        ),
-        (
-            format!("{sub}/thing/service/property/get"),
-            format!("{sub}/thing/service/property/get_reply"),
-        ),
-        (
-            format!("{sub}/thing/service/reset"),
-            format!("{sub}/thing/service/reset_reply"),
-        ),
-        (
-            format!("{sub}/thing/service/m1:re/set"),
-            format!("{sub}/thing/service/m1:re/set_reply"),
-        ),
-        (
-            format!("{sub}/rrpc/request/77"),
-            format!("{sub}/rrpc/response/77"),
-        ),
-        (
-            "/sys/gwPk/gw-1/thing/service/reboot".into(),
-            "/sys/gwPk/gw-1/thing/service/reboot_reply".into(),
-        ),
-        (
-            "/sys/gwPk/gw-1/thing/gateway/permit".into(),
-            "/sys/gwPk/gw-1/thing/gateway/permit_reply".into(),
-        ),
-        (
-            "/ext/rrpc/78/sys/subPk/x/thing/service/y".into(),
-            "/ext/rrpc/78/sys/subPk/x/thing/service/y".into(),
-        ),
-        (
-            "/ext/rrpc/79/subPk/x/user/any".into(),
-            "/ext/rrpc/79/subPk/x/user/any".into(),
-        ),
-    ] {
-        for id in [json!("4711"), json!(4711)] {
-            w.sent.clear();
-            let body = json!({"id": id, "version": "1.0", "params": {"P": 1}, "method": "m"});
-            w.message(&topic, body.to_string().as_bytes());
-            w.run(secs(1));
-            let answers: Vec<&Json> = w.answers(&answer);
-            assert_eq!(answers.len(), 1, "{topic}");
-            assert_eq!(answers[0]["id"], id, "{topic}");
-            assert_eq!(answers[0]["code"], 100_001, "{topic}");
-        }
-    }
-    // An RRPC may carry anything.
-    w.sent.clear();
-    w.message(&format!("{sub}/rrpc/request/80"), b"\xff raw");
-    w.run(secs(1));
-    assert_eq!(w.answers(&format!("{sub}/rrpc/response/80"))[0]["id"], "80");
-    assert_eq!(w.told("platform-command-unsupported"), 1);
-}
-
-#[test]
-fn nothing_but_a_command_is_answered() {
-    let mut w = online(2);
-    let sub = format!("/sys/subPk/{}", name(1));
-    for (topic, body) in [
-        // Our own answers, and a device's own requests, from a generous broker.
-        (
-            "/ext/rrpc/7/a/b".to_owned(),
-            json!({"id": "7", "code": 100_001}),
-        ),
-        (
-            format!("{sub}/thing/service/x_reply"),
-            json!({"id": "7", "code": 200}),
-        ),
-        (
-            format!("{sub}/rrpc/response/7"),
-            json!({"id": "7", "code": 200}),
-        ),
-        (
-            format!("{sub}/thing/event/alarm/post"),
-            json!({"id": "7", "params": {}}),
-        ),
-        // A device that the gateway does not have.
-        (
-            "/sys/subPk/stranger/thing/service/x".into(),
-            json!({"id": "7", "params": {}}),
-        ),
-        // Without an id for the answer.
-        (format!("{sub}/thing/service/x"), json!({"params": {}})),
-        (
-            format!("{sub}/thing/service/x"),
-            json!({"id": "x".repeat(1000)}),
-        ),
-    ] {
-        w.message(&topic, body.to_string().as_bytes());
-        w.run(secs(1));
-        assert_eq!(w.sent.len(), 0, "{topic}");
-    }
-}
-
-#[test]
-fn a_flood_of_commands_takes_a_fifth_of_the_pace_at_most() {
-    let mut w = online(2);
-    for id in 0..1_000 {
-        let body = json!({"id": id.to_string(), "params": {}});
-        let topic = format!("/sys/subPk/{}/thing/service/property/set", name(1));
-        w.message(&topic, body.to_string().as_bytes());
-        w.run(ms(10));
-    }
-    let soon = w.sent.len();
-    assert!((40..=52).contains(&soon), "{soon} answers in ten seconds");
-    w.run(secs(20));
-    let answered = w.sent.len() as u64;
-    assert_eq!(answered + w.cloud.counters().dropped_answers, 1_000);
-}
-
-#[test]
-fn rrpc_on_custom_topics_is_subscribed() {
-    let w = online(1);
-    assert!(w.subscribed.contains(&"/ext/rrpc/+/#".to_owned()));
 }
 
 // --- another gateway, or a broker that flaps ----------------------------------------------------

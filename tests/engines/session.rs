@@ -288,6 +288,7 @@ impl World {
                     self.notices.push(notice);
                 }
                 Output::RemoteTask(task) => panic!("no configuration was pushed: {task:?}"),
+                Output::Command(command) => panic!("no command was sent: {command:?}"),
                 Output::Session { device, online } => {
                     let before = self.sessions.insert(device, online).unwrap_or(false);
                     assert_ne!(before, online, "{device:?}: the same is told twice");

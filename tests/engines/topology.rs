@@ -2,6 +2,7 @@
 //! the engine against the lab's platform model, on virtual time.
 #![cfg(feature = "lab")]
 
+mod commands;
 mod console;
 mod lora;
 mod membership;
@@ -10,7 +11,8 @@ mod registration;
 
 use crate::gateway::name;
 use alink_gateway::base::{
-    DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng, Secret, Value, Wall,
+    Command, CommandAnswer, DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng,
+    Secret, Value, Wall,
 };
 use alink_gateway::cloud::{self, Cloud, CloudLogEvent, Presence, Session, TopologyEvent};
 use alink_gateway::lab::platform::{
@@ -56,6 +58,7 @@ struct Pair {
     sent: Vec<(String, Json)>,
     notices: Vec<CloudLogEvent>,
     kept: Vec<(DeviceId, Secret)>,
+    commands: Vec<Command>,
 }
 
 impl Pair {
@@ -85,6 +88,7 @@ impl Pair {
             sent: Vec::new(),
             notices: Vec::new(),
             kept: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -141,6 +145,7 @@ impl Pair {
                     cloud::Output::StoreSecret { device, secret } => {
                         self.kept.push((device, secret))
                     }
+                    cloud::Output::Command(command) => self.commands.push(command),
                     cloud::Output::RemoteTask(_)
                     | cloud::Output::Session { .. }
                     | cloud::Output::LoggedOut => {}

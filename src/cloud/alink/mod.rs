@@ -74,10 +74,14 @@
 //! - an order of the platform is obeyed and answered as often as it comes, and changes
 //!   something once; answers keep the pace and are bounded;
 //! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512
-//!   to pushed configurations, 40 to commands, each with an id of 64 bytes and a topic of
-//!   512 at most; 256 bytes of its message text; 10,000 series of like log events, and
+//!   to pushed configurations, 32 to synchronous calls and 256 to other commands, each with an
+//!   id of 64 bytes, a topic of 512 and data of 32 KiB at most; for ten minutes 1,000 replies
+//!   to commands, with data of 1 MiB together; 256 bytes of its message text; 10,000 series of like log events, and
 //!   8,192 log events waiting to be handed out, 20 a second after that; anything beyond is
 //!   dropped and counted (`tests/timing/floods.rs`);
+//! - a command is handed out once, however often its message comes, and each message is
+//!   answered once at most; with a link, a session and a place, exactly once
+//!   (`tests/engines/recovery/commands.rs`);
 //! - every reading taken is delivered, or waits, or is counted as dropped;
 //! - no reading leaves with a time that is not confirmed, once the system has said that its
 //!   clock is not synchronised (`clock`).
@@ -110,8 +114,12 @@
 //! gets 460 has a retry block of a minute, longer each time up to an hour, and not beyond
 //! the connection or the next reload.
 //!
-//! Not done here: carrying out commands (`orders` only answers that they are not
-//! supported), and a store on flash for the readings that cannot be delivered.
+//! **Why** a message with the id of another command is refused: the reply that is kept would
+//! say of the wrong command that it is done, and to carry it out would break the rule that an
+//! id is done once.
+//!
+//! Not done here: to decide whether a command is carried out, beyond the configuration's word on
+//! the platform's commands, and to carry it out.
 
 pub mod clock;
 pub mod connect;

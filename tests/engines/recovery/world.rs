@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::gateway::gateway;
 pub(crate) use crate::gateway::name;
-use alink_gateway::base::{DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall};
+use alink_gateway::base::{
+    Command, CommandAnswer, CommandNumber, DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall,
+};
 use alink_gateway::cloud::{Cloud, CloudLogEvent, Output, Presence, Session};
 use alink_gateway::spec::*;
 use serde_json::{Value as Json, json};
@@ -170,6 +172,8 @@ pub(crate) struct World {
     notices: Vec<CloudLogEvent>,
     pub(crate) subscribed: Vec<String>,
     pub(crate) wanted: BTreeSet<u32>,
+    /// The commands handed out, in their order.
+    pub(crate) commands: Vec<Command>,
 }
 
 impl World {
@@ -209,6 +213,7 @@ impl World {
             notices: Vec::new(),
             subscribed: Vec::new(),
             wanted: BTreeSet::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -253,6 +258,18 @@ impl World {
 
     pub(crate) fn message(&mut self, topic: &str, payload: &[u8]) {
         self.cloud.on_message(self.now, topic, payload);
+        self.drain();
+    }
+
+    /// Tells the engine what became of a command.
+    pub(crate) fn done(&mut self, number: CommandNumber, answer: CommandAnswer) {
+        self.cloud.on_command_done(self.now, number, answer);
+        self.drain();
+    }
+
+    /// Stops the gateway.
+    pub(crate) fn stop(&mut self) {
+        self.cloud.stop(self.now);
         self.drain();
     }
 
@@ -316,6 +333,8 @@ impl World {
                 Output::Subscribe { filters } => self.subscribed.extend(filters),
                 Output::LogEvent(notice) => self.notices.push(notice),
                 Output::Session { .. } => {}
+                Output::LoggedOut => {}
+                Output::Command(command) => self.commands.push(command),
                 other => panic!("{other:?}"),
             }
         }

@@ -184,9 +184,13 @@ impl Cloud {
             identities: &mut self.identities,
             outbox: &mut self.outbox,
         };
-        let done = self.commands.on_command(&mut context, command, payload);
-        if let Err(why) = done {
-            self.malformed(now, topic, payload, why);
+        let is_leaving = self.stop.is_on();
+        let taken = self
+            .commands
+            .on_message(&mut context, command, payload, is_leaving);
+        match taken {
+            Ok(command) => self.out.extend(command.map(Output::Command)),
+            Err(why) => self.malformed(now, topic, payload, why),
         }
     }
 

@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use crate::base::histogram::Histogram;
 use crate::base::{
-    DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret, Sequence, StoredReading, Wake,
+    Command, CommandAnswer, CommandNumber, DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret,
+    Sequence, StoredReading, Wake,
 };
 use crate::spec::{Spec, Subscriptions};
 
@@ -34,7 +35,7 @@ use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::history::History;
 use crate::cloud::alink::history::spill::Spill;
 use crate::cloud::alink::orders::Orders;
-use crate::cloud::alink::orders::unsupported::Commands;
+use crate::cloud::alink::orders::commands::Commands;
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
@@ -89,6 +90,10 @@ pub enum Output {
     /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_remote_task_done`].
     RemoteTask(remote_config::RemoteTask),
+    /// Carry out this command of the platform, and report its end once with
+    /// [`Cloud::on_command_done`]. Its number is even and never handed out again; the numbers of
+    /// commands that are given elsewhere are odd.
+    Command(Command),
     /// The session of this device began, or it ended.
     Session {
         /// The device.
@@ -198,6 +203,8 @@ impl Cloud {
         self.follow(now.mono);
         self.timestamps.link_up(now.mono);
         self.remote.link_up();
+        self.commands
+            .link_up(now.mono, &self.identities, &mut self.outbox);
     }
 
     /// Takes note that the connection is gone, and with it every session and every answer.
@@ -215,7 +222,7 @@ impl Cloud {
         self.registration.link_down();
         self.topology.link_down();
         self.orders.link_down();
-        self.commands.link_down();
+        self.commands.link_down(&mut self.outbox);
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
         self.history.link_down();
@@ -244,7 +251,9 @@ impl Cloud {
         self.leaving.remove(device);
         if presence == Presence::Offline
             && is_in
-            && (self.posts.is_waiting(device) || self.spill.has_new(Some(device)))
+            && (self.posts.is_waiting(device)
+                || self.spill.has_new(Some(device))
+                || self.commands.is_waiting(device))
             && !self.stop.is_on()
         {
             self.spill.hurry();
@@ -329,6 +338,13 @@ impl Cloud {
         self.remote.on_done(now, done);
     }
 
+    /// Takes note of what became of a command that was handed out by [`Output::Command`]; its
+    /// sender is answered. The end of any other command is ignored.
+    pub fn on_command_done(&mut self, now: Now, number: CommandNumber, answer: CommandAnswer) {
+        self.commands
+            .on_done(now.mono, number, &answer, &mut self.outbox);
+    }
+
     /// Takes a reading to be delivered. While stopping, the reading is stored at the end, or
     /// dropped and counted if there is no store.
     pub fn put(&mut self, now: Now, mut reading: Reading) {
@@ -389,6 +405,7 @@ impl Cloud {
         } else {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.topology_due()));
+            wake = Wake::earlier(wake, self.paced(self.commands_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             wake = Wake::earlier(wake, self.paced(self.history_due()));
             wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
@@ -492,6 +509,15 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
+        if due(self.paced(self.commands_due())) {
+            let sessions = &self.sessions;
+            let is_in = |id| sessions.session(id) == Session::In;
+            let answer = self.commands.take(mono, is_in, &mut self.outbox);
+            if let Some((topic, payload)) = answer {
+                self.publish(mono, topic, payload);
+                return true;
+            }
+        }
         if due(self.paced(self.topology_due())) {
             self.see_to_the_topology(now);
             return true;
@@ -515,7 +541,9 @@ impl Cloud {
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
         let (posts, spill) = (&self.posts, &self.spill);
-        let is_waiting = |id| posts.is_waiting(id) || spill.has_new(Some(id));
+        let commands = &self.commands;
+        let is_waiting =
+            |id| posts.is_waiting(id) || spill.has_new(Some(id)) || commands.is_waiting(id);
         let gone = self.leaving.next(now, is_waiting);
         let Some((id, since)) = gone else {
             return false;
@@ -529,9 +557,6 @@ impl Cloud {
     fn see_to_the_topology(&mut self, now: Now) {
         let mono = now.mono;
         if let Some((topic, payload)) = self.orders.take() {
-            return self.publish(mono, topic, payload);
-        }
-        if let Some((topic, payload)) = self.commands.take(mono) {
             return self.publish(mono, topic, payload);
         }
         if let Some(version) = self.topology.take_inform() {
@@ -551,8 +576,12 @@ impl Cloud {
     /// Goes on with stopping, if it is time; returns whether it was.
     fn stop_on(&mut self, now: Now) -> bool {
         let (link, posts, sessions) = (self.link, &self.posts, &self.sessions);
-        let spill = &self.spill;
-        let may_deliver = || link && (posts.has_last_readings() || spill.has_new(None));
+        let (spill, commands) = (&self.spill, &self.commands);
+        let is_in = |id| sessions.session(id) == Session::In;
+        let may_deliver = || {
+            let has_readings = posts.has_last_readings() || spill.has_new(None);
+            link && (has_readings || commands.has_sendable(is_in))
+        };
         let step = self.stop.next(now.mono, may_deliver, || sessions.is_over());
         match step {
             None => return false,
@@ -654,8 +683,14 @@ impl Cloud {
     fn topology_due(&self) -> Option<Wake> {
         let due = Wake::earlier(self.orders.due(), self.topology.due());
         let due = Wake::earlier(due, self.registration.due());
-        let due = Wake::earlier(due, self.commands.due());
         (self.link && !self.stop.is_on()).then_some(due)?
+    }
+
+    /// Returns when there is an answer to a command to send; none once the log-out of all
+    /// devices is asked for.
+    fn commands_due(&self) -> Option<Wake> {
+        let is_in = |id| self.sessions.session(id) == Session::In;
+        (self.link && self.stop.may_post()).then(|| self.commands.due(is_in))?
     }
 
     /// Returns when the remote configuration has something to do; never once all devices

@@ -47,8 +47,17 @@ pub struct Counters {
     pub unrelated: u64,
     /// Orders of the platform that were carried out.
     pub orders: u64,
-    /// Answers to orders dropped, because too many waited.
+    /// Answers to orders and commands dropped, because too many waited.
     pub dropped_answers: u64,
+    /// Commands of the platform handed out to be carried out.
+    pub commands: u64,
+    /// Commands of the platform refused without being handed out.
+    pub refused_commands: u64,
+    /// Commands that came again: nothing was done a second time.
+    pub repeated_commands: u64,
+    /// Answers to commands that could not be sent while they were of use, because the
+    /// connection was gone, or the session of the device.
+    pub unsent_answers: u64,
     /// Log events dropped, because there were too many.
     pub dropped_notices: u64,
     /// Notices and orders of the platform about devices that are not configured here.

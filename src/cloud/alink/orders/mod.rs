@@ -8,7 +8,7 @@
 //! device that was removed from the topology is added again after its retry block
 //! (`topology: leave` leaves it out): the configuration says that it belongs here.
 
-pub(crate) mod unsupported;
+pub(crate) mod commands;
 
 use std::collections::{BTreeMap, VecDeque};
 
