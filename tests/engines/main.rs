@@ -24,6 +24,7 @@ mod installation;
 mod port_task;
 
 mod codes;
+mod commands;
 mod converge;
 mod delivery;
 mod enrolment;

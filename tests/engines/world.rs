@@ -8,8 +8,8 @@
 #![cfg(feature = "lab")]
 
 pub(crate) mod house;
-mod invariants;
-mod storm;
+pub(crate) mod invariants;
+pub(crate) mod storm;
 mod story;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,319 @@
+//! Commands through the whole gateway, from the platform to the registers and back, while lines
+//! and connections fail.
+//!
+//! The oracle knows each value that was wanted: no other command wants it. A command that was
+//! answered "verified" stands in the device's register; a command whose time is over is never
+//! carried out after that; each has one answer if the connection stays up, and never two.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alink_gateway::base::{DeviceId, Now, PortId, Rng, UnitId};
+use alink_gateway::io::system::clock::Clock;
+use alink_gateway::lab::bus::{Chance, Fault as UnitFault};
+use alink_gateway::lab::platform::{Device, Fault, RrpcTopic};
+use alink_gateway::spec::{
+    Condition, Decimal, DeviceSpec, Interlock, LineSpec, Number, PointSpec, ProfileSpec, Spec,
+    Table, WritePolicy,
+};
+use serde_json::json;
+
+use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
+use crate::world::house::{DAWN, House, name};
+
+const UNITS: u8 = 4;
+/// The register that is written.
+const REGISTER: u16 = 900;
+
+/// Two lines with four units each: one register to write, one to write only while another is
+/// below 60,000, and two that are read.
+fn spec() -> Spec {
+    let every = Duration::from_secs(2);
+    let register = |id: &str, address, write: Option<WritePolicy>| PointSpec {
+        id: id.into(),
+        write: write.map(Box::new),
+        ..point(Table::HoldingRegister, address, number(Number::U16), every)
+    };
+    let points = vec![
+        register("Setpoint", REGISTER, Some(WritePolicy::default())),
+        register(
+            "Locked",
+            REGISTER + 10,
+            Some(WritePolicy {
+                only_if: Some(Interlock {
+                    point: 0,
+                    condition: Condition {
+                        below: Decimal::parse("60000"),
+                        ..Condition::default()
+                    },
+                }),
+                ..WritePolicy::default()
+            }),
+        ),
+        register("h10", 10, None),
+        register("h11", 11, None),
+    ];
+    let kind: Arc<ProfileSpec> = profile("writable", points);
+    let ports = (0..2).map(|n| {
+        let line = LineSpec::Serial(serial(format!("/dev/line{n}"), 9600));
+        port(&format!("line{n}"), line, Duration::from_millis(200))
+    });
+    let devices = (0..2 * u32::from(UNITS)).map(|n| {
+        let unit = (n % u32::from(UNITS)) as u8 + 1;
+        let line = (n / u32::from(UNITS)) as u16;
+        DeviceSpec {
+            port: PortId(line),
+            ..device(&format!("d{n:04}"), unit, "sub", &kind)
+        }
+    });
+    installation::spec(
+        demo_cloud("cloud.example"),
+        ports.collect(),
+        devices.collect(),
+    )
+}
+
+fn register(house: &House, id: DeviceId, address: u16) -> u16 {
+    let d = &house.spec.devices[id.index()];
+    house.wires[d.port.index()].with(|line| {
+        let unit = line.unit(d.address.unit().unwrap()).unwrap();
+        unit.truth(Now::default(), Table::HoldingRegister, address)
+            .unwrap()
+    })
+}
+
+fn spoil(house: &House, id: DeviceId, faults: &[(UnitFault, u32)]) {
+    let d = &house.spec.devices[id.index()];
+    let unit: UnitId = d.address.unit().unwrap();
+    house.wires[d.port.index()].with(|line| {
+        let behaviour = &mut line.unit_mut(unit).unwrap().behaviour;
+        behaviour.faults = faults
+            .iter()
+            .map(|&(fault, permille)| Chance { fault, permille })
+            .collect();
+    });
+}
+
+async fn online(seed: u64) -> House {
+    let house = House::of(Clock::starting_at(DAWN), spec(), seed, |_| {});
+    let all = usize::from(UNITS) * 2;
+    let came = house.until_online(all, Duration::from_secs(60)).await;
+    assert!(came.is_some(), "all are online");
+    house.live(Duration::from_secs(5)).await;
+    house
+}
+
+async fn set(house: &House, device: &Device, params: serde_json::Value) -> Option<String> {
+    let device = device.clone();
+    let given = house
+        .platform
+        .with(move |p, now| p.set_properties(now, &device, params))
+        .await;
+    given.unwrap()
+}
+
+/// Returns the answers to a command: code, message, data.
+async fn answers(house: &House, id: &str) -> Vec<(i64, String, serde_json::Value)> {
+    let id = id.to_owned();
+    house
+        .platform(move |p| {
+            let call = p.ledger().calls().get(&id).unwrap();
+            let said = call.answers.iter().map(|a| {
+                let message = a.message.as_str().unwrap_or_default().to_owned();
+                (a.code.as_i64().unwrap_or_default(), message, a.data.clone())
+            });
+            said.collect()
+        })
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_set_from_the_console_is_written_read_back_answered_and_posted() {
+    let house = online(1).await;
+    let id = DeviceId(1);
+    let who = name(&house.spec, id);
+    let given = set(&house, &who, json!({"Setpoint": 4711, "Locked": 12}))
+        .await
+        .unwrap();
+    house.live(Duration::from_secs(1)).await;
+    let said = answers(&house, &given).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].0, 200, "{said:?}");
+    assert_eq!(said[0].2["Setpoint"]["verdict"], "verified");
+    assert_eq!(said[0].2["Setpoint"]["value"], 4711);
+    assert_eq!(
+        (
+            register(&house, id, REGISTER),
+            register(&house, id, REGISTER + 10)
+        ),
+        (4711, 12)
+    );
+    // The value that was read back is posted as well.
+    house.live(Duration::from_secs(2)).await;
+    let posted = house
+        .platform(move |p| {
+            let mut log = p.accepted().log();
+            log.any(|v| v.device == who && v.property == "Setpoint" && v.value == json!(4711))
+        })
+        .await;
+    assert!(posted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_device_and_a_wrong_value_are_refused_with_the_reason_and_a_call_in_time() {
+    let house = online(2).await;
+    let who = name(&house.spec, DeviceId(0));
+    for (params, code, word) in [
+        (json!({"Setpoint": 70_000}), 460, "65535"),
+        (json!({"h10": 1}), 400, "read-only"),
+        (json!({"Nothing": 1}), 400, "no point"),
+    ] {
+        let given = set(&house, &who, params.clone()).await.unwrap();
+        house.live(Duration::from_secs(1)).await;
+        let said = answers(&house, &given).await;
+        assert_eq!(said.len(), 1);
+        let (said_code, message, _) = &said[0];
+        assert!(
+            *said_code == code && message.contains(word),
+            "{params} {said:?}"
+        );
+    }
+    // A synchronous caller that waits as long as the platform lets it.
+    let of = who.clone();
+    let called = house
+        .platform
+        .with(move |p, now| {
+            let params = json!({"Setpoint": 99});
+            let method = "thing.service.property.set";
+            let within = Duration::from_secs(8);
+            p.call_synchronously(now, &of, RrpcTopic::Custom, method, params, within)
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    house.live(Duration::from_secs(2)).await;
+    let said = answers(&house, &called).await;
+    assert_eq!((said.len(), said[0].0), (1, 200), "{said:?}");
+    // The unit dies, and is not yet known to be dead.
+    spoil(&house, DeviceId(0), &[(UnitFault::Mute, 1000)]);
+    let given = set(&house, &who, json!({"Setpoint": 100})).await.unwrap();
+    house.live(Duration::from_secs(12)).await;
+    let said = answers(&house, &given).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_ne!(said[0].0, 200);
+}
+
+/// One command of a life, as the oracle knows it.
+struct Given {
+    id: String,
+    device: DeviceId,
+    value: u16,
+    /// Whether the connection was up from then until its time was over.
+    undisturbed: bool,
+}
+
+/// Lives through ten minutes of commands and faults.
+async fn live(seed: u64) {
+    let mut house = online(seed).await;
+    let mut rng = Rng::new(seed);
+    let mut given: Vec<Given> = Vec::new();
+    for step in 0..300u16 {
+        let id = DeviceId(rng.below(8) as u32);
+        let who = name(&house.spec, id);
+        // No other command wants this value; 60,000 and more lock the other point.
+        let value = 1000 + step;
+        let point = if rng.below(4) == 0 {
+            "Locked"
+        } else {
+            "Setpoint"
+        };
+        if let Some(call) = set(&house, &who, json!({ point: value })).await {
+            if rng.below(5) == 0 {
+                let repeated = call.clone();
+                let again = house
+                    .platform
+                    .with(move |p, now| p.repeat_command(now, &repeated));
+                again.await.unwrap();
+            }
+            given.push(Given {
+                id: call,
+                device: id,
+                value,
+                undisturbed: true,
+            });
+        }
+        match rng.below(60) {
+            0..=2 => spoil(&house, id, &[(UnitFault::Mute, 300)]),
+            3..=9 => spoil(&house, id, &[]),
+            10 => {
+                let gateway = crate::world::storm::gateway(&house);
+                house
+                    .platform
+                    .with(move |p, now| p.fault(now, Fault::Cut(gateway)))
+                    .await
+                    .unwrap();
+                let recent = given.len().saturating_sub(20);
+                given[recent..]
+                    .iter_mut()
+                    .for_each(|g| g.undisturbed = false);
+            }
+            11 => {
+                let line = rng.below(2) as usize;
+                house.wires[line].unplug().await;
+                house.live(Duration::from_millis(rng.below(3000))).await;
+                house.wires[line].plug();
+            }
+            _ => {}
+        }
+        house.live(Duration::from_millis(rng.below(2000))).await;
+    }
+    for id in 0..8 {
+        spoil(&house, DeviceId(id), &[]);
+    }
+    house.live(Duration::from_secs(60)).await;
+    let mut verdicts: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut newest: BTreeMap<(DeviceId, u16), (usize, i64)> = BTreeMap::new();
+    for (n, command) in given.iter().enumerate() {
+        let said = answers(&house, &command.id).await;
+        // A repeated message gets the same answer again, once for each delivery.
+        assert!(said.windows(2).all(|w| w[0] == w[1]), "{said:?}");
+        let sent = {
+            let id = command.id.clone();
+            house
+                .platform(move |p| p.ledger().calls().get(&id).unwrap().sent)
+                .await
+        };
+        assert!(said.len() as u64 <= sent, "{said:?}");
+        if command.undisturbed {
+            assert!(!said.is_empty(), "command {n} was not answered");
+        }
+        if let Some((code, _, data)) = said.first() {
+            *verdicts.entry(*code).or_default() += 1;
+            let point = data.as_object().and_then(|d| d.keys().next().cloned());
+            let address = match point.as_deref() {
+                Some("Locked") => REGISTER + 10,
+                _ => REGISTER,
+            };
+            newest.insert((command.device, address), (n, *code));
+        }
+    }
+    // The newest command of a point that was verified is what the register holds, unless a later
+    // one of the same point had no answer.
+    for ((device, address), (n, code)) in newest {
+        let later = given[n + 1..].iter().any(|g| g.device == device);
+        if code == 200 && !later {
+            assert_eq!(register(&house, device, address), given[n].value);
+        }
+    }
+    assert!(verdicts.get(&200).is_some_and(|n| *n > 50), "{verdicts:?}");
+    let polled = crate::world::invariants::every_value_was_true(&house).await;
+    assert!(polled > 100, "{polled}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_ten_minutes_of_faults_each_command_has_one_answer_and_none_is_lied_about() {
+    for seed in 1..=3 {
+        live(seed).await;
+    }
+}
