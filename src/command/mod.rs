@@ -28,4 +28,4 @@ mod tests;
 
 pub use engine::{Commands, Output, Standing};
 pub use events::CommandLogEvent;
-pub use record::CommandRecord;
+pub use record::{CommandRecord, RecordedPoint};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use alink_gateway::app::events::ServiceEvent as Service;
 use alink_gateway::base::{
-    DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent, LogoutReason, Miss,
-    Mono, PortId, RequestFailure,
+    CommandOrigin, DeviceId, Digest, Doubt, EventGrouping, EventKind, Grouped, LinkDown, LogEvent,
+    LogoutReason, Miss, Mono, Now, PortId, Refused, RequestFailure, Value, Verdict,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
@@ -13,6 +13,7 @@ use alink_gateway::cloud::alink::events::CloudLogEvent as Cloud;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
 use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteConfigLogEvent};
 use alink_gateway::cloud::alink::topology::events::{TopologyEvent, UnconfiguredFate};
+use alink_gateway::command::{CommandLogEvent, CommandRecord, RecordedPoint};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::decode::point;
 use alink_gateway::field::diagnostics::events::{FieldLogEvent as Field, Heaviest};
@@ -46,6 +47,7 @@ pub(crate) fn samples() -> Vec<Box<dyn LogEvent>> {
     let mut samples: Vec<Box<dyn LogEvent>> = Vec::new();
     samples.extend(service());
     samples.extend(field());
+    samples.extend(commands());
     samples.extend(fleet());
     samples.extend(cloud());
     samples.extend(roll());
@@ -223,6 +225,59 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
             point: 0,
             why: point::Refusal::NotANumber,
         }),
+    ])
+}
+
+fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
+    let value = || Value::Float(21.5);
+    let by_user = || CommandOrigin::Local { user: 1000 };
+    let record = |origin, whole: Verdict| CommandRecord {
+        at: Now::default(),
+        origin,
+        service: None,
+        points: vec![RecordedPoint {
+            id: "Setpoint".into(),
+            old: Some(Value::Float(20.0)),
+            wanted: Some("21.5".into()),
+            verdict: whole.clone(),
+        }],
+        whole,
+    };
+    let of = |record| CommandLogEvent {
+        device: Some(ONE),
+        record,
+    };
+    let set = |whole| of(record(by_user(), whole));
+    let service = |whole| {
+        of(CommandRecord {
+            service: Some("StartHeating".into()),
+            points: Vec::new(),
+            ..record(CommandOrigin::Cloud { id: "17".into() }, whole)
+        })
+    };
+    let gateway = CommandLogEvent {
+        device: None,
+        record: CommandRecord {
+            points: Vec::new(),
+            ..record(by_user(), Verdict::Refused(Refused::NoSuchTarget))
+        },
+    };
+    let different = || Verdict::Different {
+        written: value(),
+        read: Value::Float(20.0),
+    };
+    boxed(vec![
+        set(Verdict::Verified { read: value() }),
+        service(Verdict::Verified { read: value() }),
+        set(Verdict::Confirmed { written: value() }),
+        service(Verdict::Confirmed { written: value() }),
+        set(different()),
+        service(different()),
+        set(Verdict::Unknown(Doubt::NoReply)),
+        service(Verdict::Unknown(Doubt::NoEnd)),
+        set(Verdict::Refused(Refused::Exception(4))),
+        service(Verdict::Refused(Refused::Silent)),
+        gateway,
     ])
 }
 
