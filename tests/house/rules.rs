@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("base", 0),
     ("spec", 1),
     ("spool", 2),
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("report", 2),
     ("cloud", 2),
     ("control", 2),
+    ("command", 2),
     ("hub", 3),
     ("trace", 3),
     ("io", 4),
