@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::supervisor::{RunningTask, Supervisor};
@@ -17,7 +18,7 @@ use crate::io::control::events::ControlEvent;
 use crate::io::control::{QuestionSender, Socket, http};
 use crate::io::log::{Journal, log_level};
 use crate::io::system::clock::Clock;
-use crate::spec::ControlSpec;
+use crate::spec::{ControlSpec, LocalWrite};
 
 /// The first wait after which an entry point that could not be opened is tried again; the
 /// waits double.
@@ -32,6 +33,8 @@ pub(super) struct AdminEndpoints {
     /// Ends every entry point, with the service.
     end: CancellationToken,
     spec: ControlSpec,
+    /// Who may give commands.
+    write: watch::Sender<LocalWrite>,
     /// Where the clients' questions go; `None` until the service is open to people.
     questions: Option<QuestionSender>,
     socket: Option<(PathBuf, RunningTask)>,
@@ -53,6 +56,8 @@ impl AdminEndpoints {
             journal,
             end,
             spec: ControlSpec::default(),
+            // Nobody, until the configuration is known.
+            write: watch::Sender::new(LocalWrite::Off),
             questions: None,
             socket: None,
             left: None,
@@ -60,6 +65,11 @@ impl AdminEndpoints {
             shut: Vec::new(),
             again: None,
         }
+    }
+
+    /// Returns who may give commands, now and after each reload.
+    pub(super) fn write(&self) -> watch::Receiver<LocalWrite> {
+        self.write.subscribe()
     }
 
     /// Returns when an entry point is tried again; `None` if all are open.
@@ -98,6 +108,7 @@ impl AdminEndpoints {
         if self.questions.is_none() {
             return Vec::new();
         }
+        self.write.send_replace(spec.write);
         self.spec = spec;
         self.again = None;
         let failed = self.open_shut(supervisor, rng).await;

@@ -267,6 +267,7 @@ impl Service {
             clock: self.clock,
             secret_store: self.secret_store.clone(),
             learned: self.learned.clone(),
+            write: self.admin.write(),
         };
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open(spec, questions, supervisor, rng).await;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::command::CommandResult;
 use super::picture::{Device, Status};
 
 /// One line of an answer.
@@ -17,6 +18,8 @@ pub enum Answer {
     Seen(Json),
     /// The configuration was loaded anew, or is wrong.
     Reload(Reloaded),
+    /// What became of a command.
+    Command(Box<CommandResult>),
     /// One part of a longer text.
     Part {
         /// The name of the part.
@@ -115,6 +118,7 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::command::tests::results;
     use crate::control::picture::tests::{devices, statuses};
     use proptest::prelude::*;
 
@@ -122,6 +126,7 @@ mod tests {
         prop_oneof![
             statuses().prop_map(|s| Answer::Status(Box::new(s))),
             devices().prop_map(|d| Answer::Device(Box::new(d))),
+            results().prop_map(|r| Answer::Command(Box::new(r))),
             ".*".prop_map(|why| Answer::Seen(serde_json::json!({ "why": why }))),
             (".*", ".*").prop_map(|(name, text)| Answer::Part { name, text }),
             ".*".prop_map(|what| Answer::Done { what }),

@@ -24,6 +24,23 @@
 //! {"end":{}}
 //! ```
 //!
+//! Commands are requests too. `write` sets points, in the order of its list, and `call` runs a
+//! service of the profile. The answer comes when the command has ended: what became of it, in
+//! one of the words of [`VerdictWord`] and in a sentence, and of each point the value that was
+//! read back. A command that was refused is an answer like any other, and says why. The kind
+//! `refused` of an error is for users who may give no commands (`control.write`).
+//!
+//! ```json
+//! {"v":1,"ask":"write","device":"boiler","set":[["Mode","heating"],["Setpoint",45]]}
+//! {"command":{"verdict":"verified","sentence":"verified: the device holds 45",
+//!  "points":[{"id":"Mode","verdict":"verified","sentence":"…","read":1},…],"outputs":{}}}
+//! {"end":{}}
+//!
+//! {"v":1,"ask":"call","device":"boiler","service":"StartHeating","inputs":{"level":45}}
+//! {"command":{"verdict":"verified","sentence":"…","points":[…],"outputs":{"set_to":45}}}
+//! {"end":{}}
+//! ```
+//!
 //! `v` is the version of the protocol ([`VERSION`]). Within a version words are added and
 //! never taken away or given another meaning: a client ignores keys it does not know. The
 //! service is strict instead: it would give a wrong answer to a request with a key it does
@@ -37,11 +54,13 @@
 //! - A line holds no line break, whatever names and values are in it.
 
 mod answer;
+mod command;
 pub mod metrics;
 pub mod picture;
 mod request;
 
 pub use answer::{Answer, Failure, Kind, Problem, Reloaded};
+pub use command::{CommandResult, PastCommand, PastPoint, PointResult, VerdictWord};
 pub use request::{LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Mistake, Request, SHORTEST_EVERY};
 
 /// The version of the protocol.

@@ -55,6 +55,25 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         force: bool,
     },
+    /// Write points of a device, one after the other, and read them back:
+    /// [`super::Answer::Command`].
+    Write {
+        /// The device's name in the configuration.
+        device: String,
+        /// Each point by its identifier, with its value: `[["Mode","heating"],["Setpoint",45]]`.
+        /// A list, because they are written in this order, and the keys of an object have none.
+        set: Vec<(String, Json)>,
+    },
+    /// Run a service of a device's profile: [`super::Answer::Command`].
+    Call {
+        /// The device's name in the configuration.
+        device: String,
+        /// The identifier of the service.
+        service: String,
+        /// Its inputs, by their names; one that has a default may be left out.
+        #[serde(default)]
+        inputs: Map<String, Json>,
+    },
     /// Make the log louder or quieter: [`super::Answer::Done`].
     LogLevel {
         /// `all`, `alink_gateway` or the name of a library.
@@ -142,6 +161,17 @@ impl Request {
             }),
             Request::Device { name: text } => name("the length of a name", text),
             Request::Trace { port } => name("the length of a name", port),
+            Request::Write { device, set } => std::iter::once(device)
+                .chain(set.iter().map(|(point, _)| point))
+                .try_for_each(|text| name("the length of a name", text)),
+            Request::Call {
+                device,
+                service,
+                inputs,
+            } => [device, service]
+                .into_iter()
+                .chain(inputs.keys())
+                .try_for_each(|text| name("the length of a name", text)),
             Request::LogLevel { target, level, .. } => name("the length of a target", target)
                 .and_then(|()| name("the length of a level", level)),
             _ => Ok(()),
@@ -167,6 +197,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn values() -> impl Strategy<Value = Json> {
+        prop_oneof![
+            any::<i64>().prop_map(Json::from),
+            any::<bool>().prop_map(Json::from),
+            ".*".prop_map(Json::from),
+            // Halves are exact in both notations.
+            any::<i32>().prop_map(|n| Json::from(f64::from(n) / 2.0)),
+            Just(Json::Null),
+        ]
+    }
+
     fn requests() -> impl Strategy<Value = Request> {
         prop_oneof![
             proptest::option::of(any::<u32>()).prop_map(|every_ms| Request::Status { every_ms }),
@@ -176,6 +217,18 @@ mod tests {
             Just(Request::Metrics {}),
             Just(Request::Diag {}),
             any::<bool>().prop_map(|force| Request::Reload { force }),
+            (".*", proptest::collection::vec((".*", values()), 0..4))
+                .prop_map(|(device, set)| Request::Write { device, set }),
+            (
+                ".*",
+                ".*",
+                proptest::collection::btree_map(".*", values(), 0..4)
+            )
+                .prop_map(|(device, service, inputs)| Request::Call {
+                    device,
+                    service,
+                    inputs: inputs.into_iter().collect(),
+                }),
             (".*", ".*", proptest::option::of(any::<u64>())).prop_map(|(target, level, for_ms)| {
                 Request::LogLevel {
                     target,
@@ -251,6 +304,32 @@ mod tests {
                     name: "表-1".into(),
                 },
             ),
+            (
+                r#"{"v":1,"ask":"write","device":"boiler","set":[["Setpoint",45.5],["Mode","on"]]}"#,
+                Request::Write {
+                    device: "boiler".into(),
+                    set: vec![
+                        ("Setpoint".into(), 45.5.into()),
+                        ("Mode".into(), "on".into()),
+                    ],
+                },
+            ),
+            (
+                r#"{"v":1,"ask":"call","device":"boiler","service":"Start"}"#,
+                Request::Call {
+                    device: "boiler".into(),
+                    service: "Start".into(),
+                    inputs: Map::new(),
+                },
+            ),
+            (
+                r#"{"v":1,"ask":"call","device":"boiler","service":"Start","inputs":{"level":45}}"#,
+                Request::Call {
+                    device: "boiler".into(),
+                    service: "Start".into(),
+                    inputs: Map::from_iter([("level".to_owned(), Json::from(45))]),
+                },
+            ),
         ] {
             assert_eq!(Request::read(line.as_bytes()), Ok(request), "{line}");
         }
@@ -268,6 +347,29 @@ mod tests {
             (every(u32::MAX), "every_ms is at most 60000"),
             (Request::Device { name: long.clone() }, "at most 256"),
             (Request::Trace { port: long.clone() }, "at most 256"),
+            (
+                Request::Write {
+                    device: "boiler".into(),
+                    set: vec![("Mode".into(), 1.into()), (long.clone(), 1.into())],
+                },
+                "a name is at most 256",
+            ),
+            (
+                Request::Call {
+                    device: "boiler".into(),
+                    service: long.clone(),
+                    inputs: Map::new(),
+                },
+                "a name is at most 256",
+            ),
+            (
+                Request::Call {
+                    device: "boiler".into(),
+                    service: "Start".into(),
+                    inputs: Map::from_iter([(long.clone(), Json::Null)]),
+                },
+                "a name is at most 256",
+            ),
             (
                 Request::LogLevel {
                     target: long,
@@ -297,6 +399,19 @@ mod tests {
             (r#"{"v":1,"ask":"status","every":5}"#, "every"),
             (r#"{"v":1,"ask":"status","every_ms":-5}"#, "-5"),
             (r#"{"v":1,"ask":"device"}"#, "name"),
+            (r#"{"v":1,"ask":"write","device":"boiler"}"#, "set"),
+            (
+                r#"{"v":1,"ask":"write","device":"boiler","set":{"Mode":1}}"#,
+                "sequence",
+            ),
+            (
+                r#"{"v":1,"ask":"write","device":"boiler","set":[["Mode"]]}"#,
+                "length",
+            ),
+            (
+                r#"{"v":1,"ask":"call","device":"boiler","service":"Start","force":true}"#,
+                "force",
+            ),
             (&long, "at most 4096 bytes"),
         ] {
             let mistake = Request::read(line.as_bytes()).unwrap_err();

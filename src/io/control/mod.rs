@@ -9,6 +9,7 @@
 //! - Connections: 16, of which one is kept for root and eight are one user's at most. When
 //!   all are taken the peer that has been idle longest is cut for the next (`connection_slots.rs`).
 //! - A question: 4,096 bytes, names in it 256, within 5 s, however its bytes come.
+//! - A command: answered within the time of the configuration (1 min at most) and a second.
 //! - Pictures: one each 100 ms to 60 s.
 //! - An answer: 10 s for each line to be taken, and 60 s for the whole, unless it has no end;
 //!   then its peer counts as watching, and gives way. One bundle is made at a time.
@@ -37,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,6 +52,7 @@ use crate::io::bus::bus_monitor::BusMonitors;
 use crate::io::store::learned::Learned;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
+use crate::spec::LocalWrite;
 
 /// Where sockets are made if systemd gives no directory.
 const RUNTIME: &str = "/run/alink-gateway";
@@ -88,6 +90,8 @@ pub struct QuestionSender {
     pub secret_store: SecretStore,
     /// The learned holes, on which the plan depends.
     pub learned: Learned,
+    /// Who may give commands: a reload may change it.
+    pub write: watch::Receiver<LocalWrite>,
 }
 
 /// A request of an operator to the supervisor.
@@ -224,7 +228,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                     if let Some(times) = told {
                         journal.tell(&ControlEvent::Crowded { times });
                     }
-                    Ok(slot)
+                    Ok((slot, peer))
                 }
                 Admission::Full => Err(Answer::error(
                     Kind::Busy,
@@ -248,8 +252,8 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 format!("the system does not identify the user who asks: {e}"),
             )),
         };
-        let slot = match slot {
-            Ok(slot) => slot,
+        let (slot, peer) = match slot {
+            Ok(admitted) => admitted,
             Err(answer) => {
                 refuse(&stream, &answer);
                 continue;
@@ -261,7 +265,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 biased;
                 () = cut.cancelled() => {}
                 () = slot.cut() => {}
-                () = serve::serve(stream, &questions, &slot) => {}
+                () = serve::serve(stream, &questions, &peer, &slot) => {}
             }
         });
         // The peer's question may be there already: it is read before the next peer comes,

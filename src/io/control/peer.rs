@@ -2,8 +2,8 @@
 //! ask.
 //!
 //! The socket's mode, 0660, keeps other users out already; this check is for the day on which
-//! the mode is changed. A user who may ask may ask everything: there is only one kind of
-//! operator.
+//! the mode is changed. A user who may ask may ask everything, but for commands to devices:
+//! `control.write` of the configuration says who may give them.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use tokio::net::UnixStream;
 
 use super::groups;
+use crate::spec::LocalWrite;
 
 /// The number that the kernel gives users and groups that do not exist in the service's user
 /// namespace (`PrivateUsers=`): no particular user.
@@ -60,6 +61,24 @@ impl Peer {
             || (self.user == own.user && own.user != OVERFLOW)
             || (member && own.group != OVERFLOW)
     }
+
+    /// Whether the peer, who may ask, may have devices written.
+    ///
+    /// # Errors
+    /// Who may, and what to do.
+    pub(super) const fn may_write(&self, who: LocalWrite) -> Result<(), &'static str> {
+        match (who, self.user) {
+            (LocalWrite::Group, _) | (LocalWrite::Root, 0) => Ok(()),
+            (LocalWrite::Root, _) => Err(
+                "only root may have devices written: use sudo, or permit it to members of \
+                 alink-operators with control: { write: group } in the configuration, and reload",
+            ),
+            (LocalWrite::Off, _) => Err(
+                "nobody on this machine may have devices written: control: { write: off } in the \
+                 configuration says so; root or group permits it, after a reload",
+            ),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -90,6 +109,27 @@ mod tests {
                 groups,
             };
             assert_eq!(peer.may_ask(own), may, "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn who_may_have_devices_written_is_said_by_the_configuration() {
+        let peer = |user| Peer {
+            user,
+            group: 997,
+            groups: Vec::new(),
+        };
+        for (who, root, operator) in [
+            (LocalWrite::Root, true, false),
+            (LocalWrite::Group, true, true),
+            (LocalWrite::Off, false, false),
+        ] {
+            for (user, may) in [(0, root), (1000, operator), (OVERFLOW, operator)] {
+                let answer = peer(user).may_write(who);
+                assert_eq!(answer.is_ok(), may, "{who:?} {user}");
+                // A refusal says where the rule is.
+                assert!(answer.err().is_none_or(|why| why.contains("write: ")));
+            }
         }
     }
 

@@ -12,10 +12,12 @@ use tokio::time::timeout;
 
 use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
 use super::connection_slots::OwnSlot;
+use super::peer::Peer;
 use super::{AdminRequest, QuestionSender, diag};
-use crate::base::LogEvent;
+use crate::base::{CommandAction, LogEvent};
 use crate::control::{
-    Answer, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request, SHORTEST_EVERY,
+    Answer, CommandResult, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request,
+    SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
 use crate::io::log::log_level;
@@ -31,6 +33,11 @@ const WHOLE_WITHIN: Duration = Duration::from_secs(60);
 /// How long a reload may take: at worst it ends with a log-out of all sub-devices and a new
 /// connection.
 pub(super) const RELOADED_WITHIN: Duration = Duration::from_secs(120);
+/// How long a command may take at most: the longest `commands.answer_within` of a configuration,
+/// and [`COMMAND_MARGIN`].
+pub(super) const COMMANDED_WITHIN: Duration = Duration::from_secs(61);
+/// How much longer than the command itself its answer may take, on its way in this process.
+const COMMAND_MARGIN: Duration = Duration::from_secs(1);
 /// The longest time for a changed log level; for longer, the configuration of the log is to be
 /// changed.
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
@@ -45,11 +52,17 @@ impl From<io::Error> for Gone {
 }
 
 /// Serves one connection to its end.
-pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, slot: &OwnSlot) {
+pub(super) async fn serve(
+    stream: UnixStream,
+    questions: &QuestionSender,
+    peer: &Peer,
+    slot: &OwnSlot,
+) {
     let (from, to) = stream.into_split();
     let mut client = Client {
         from: BufReader::new(from),
         to,
+        peer,
         slot,
         clock: questions.clock,
     };
@@ -61,6 +74,7 @@ pub(super) async fn serve(stream: UnixStream, questions: &QuestionSender, slot: 
 struct Client<'a> {
     from: BufReader<OwnedReadHalf>,
     to: OwnedWriteHalf,
+    peer: &'a Peer,
     slot: &'a OwnSlot,
     clock: Clock,
 }
@@ -143,6 +157,19 @@ impl Client<'_> {
                 Err(failure) => vec![Answer::Error(failure)],
             },
             Request::Reload { force } => only(reload(questions, force).await.map(Answer::Reload)),
+            Request::Write { device, set } => {
+                let action = CommandAction::Set(set);
+                only(command(questions, self.peer, device, action).await)
+            }
+            Request::Call {
+                device,
+                service,
+                inputs,
+            } => {
+                let inputs = inputs.into_iter().collect();
+                let action = CommandAction::Call { service, inputs };
+                only(command(questions, self.peer, device, action).await)
+            }
             Request::LogLevel {
                 target,
                 level,
@@ -203,9 +230,39 @@ async fn device(questions: &QuestionSender, name: String) -> Result<Answer, Fail
     let question = |answer| Question::Device { name, answer };
     match ask(&questions.hub, ANSWERED_WITHIN, question).await? {
         Some(device) => Ok(Answer::Device(device)),
-        None => Err(failure(
-            Kind::Unknown,
-            format!("no device is called {asked:?}; `alink-gateway devices` lists all"),
+        None => Err(unknown(&asked)),
+    }
+}
+
+fn unknown(device: &str) -> Failure {
+    let why = format!("no device is called {device:?}; `alink-gateway devices` lists all");
+    failure(Kind::Unknown, why)
+}
+
+/// Has a command carried out, if this peer may give one.
+async fn command(
+    questions: &QuestionSender,
+    peer: &Peer,
+    device: String,
+    action: CommandAction,
+) -> Result<Answer, Failure> {
+    let who = *questions.write.borrow();
+    peer.may_write(who)
+        .map_err(|why| failure(Kind::Refused, why))?;
+    let within = questions.journal.spec().commands.async_within + COMMAND_MARGIN;
+    let asked = device.clone();
+    let question = |answer| Question::Command {
+        name: device,
+        action,
+        user: peer.user,
+        answer,
+    };
+    match ask(&questions.hub, within, question).await {
+        Ok(Some(answer)) => Ok(Answer::Command(Box::new(CommandResult::of(&answer)))),
+        Ok(None) => Err(unknown(&asked)),
+        Err(Failure { kind, why }) => Err(failure(
+            kind,
+            format!("{why}; the command may have been carried out, as the journal says then"),
         )),
     }
 }

@@ -6,6 +6,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use super::client::{self, Unanswered};
 use super::listen::{self, End};
 use super::*;
+use crate::base::{CommandAction, CommandAnswer, Refused};
 use crate::control::Request;
 use crate::control::metrics::Figures;
 use crate::control::picture::{Cloud, Link, Status};
@@ -48,6 +49,10 @@ impl House {
     }
 
     fn open() -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
+        House::open_with(LocalWrite::Root)
+    }
+
+    fn open_with(write: LocalWrite) -> (House, Socket, QuestionSender, mpsc::Receiver<Question>) {
         let folder = tempfile::tempdir().unwrap();
         let stop = CancellationToken::new();
         let (hub, asked) = mpsc::channel(4);
@@ -72,12 +77,17 @@ impl House {
             clock: Clock::system(),
             secret_store: SecretStore::open(house.folder.path()).0,
             learned: Learned::forgetful(),
+            write: watch::channel(write).1,
         };
         (house, socket, questions, asked)
     }
 
     async fn serve() -> House {
-        let (house, socket, questions, mut asked) = House::open();
+        House::serve_with(LocalWrite::Root).await
+    }
+
+    async fn serve_with(write: LocalWrite) -> House {
+        let (house, socket, questions, mut asked) = House::open_with(write);
         house.run(socket, questions);
         tokio::spawn(async move {
             while let Some(question) = asked.recv().await {
@@ -85,7 +95,18 @@ impl House {
                     Question::Status(answer) => drop(answer.send(Box::new(status()))),
                     Question::Devices(answer) => drop(answer.send(Vec::new())),
                     Question::Device { answer, .. } => drop(answer.send(None)),
-                    Question::Command { answer, .. } => drop(answer.send(None)),
+                    Question::Command {
+                        name,
+                        action,
+                        user,
+                        answer,
+                    } => drop(answer.send((name == "pump").then(|| {
+                        let why = format!("{action:?} of {user}");
+                        Box::new(CommandAnswer::refused(Refused::WrongValue {
+                            seen: why,
+                            wanted: "nothing".into(),
+                        }))
+                    }))),
                     Question::Figures(answer) => drop(answer.send(Box::new(Figures {
                         status: status(),
                         devices: Vec::new(),
@@ -133,6 +154,51 @@ async fn a_question_is_answered_and_the_answer_has_an_end() {
     let answer = Answer::read(first.as_bytes()).unwrap();
     assert_eq!(answer, Answer::Status(Box::new(status())));
     assert_eq!(last, r#"{"end":{}}"#);
+}
+
+/// The user of this process.
+fn own_user() -> u32 {
+    fs::metadata("/proc/self").unwrap().uid()
+}
+
+#[tokio::test]
+async fn a_command_reaches_the_hub_with_its_order_and_its_user() {
+    let house = House::serve_with(LocalWrite::Group).await;
+    let said = house
+        .says(b"{\"v\":1,\"ask\":\"write\",\"device\":\"pump\",\"set\":[[\"B\",1],[\"A\",2]]}\n")
+        .await;
+    let [first, last] = &said[..] else {
+        panic!("{said:?}");
+    };
+    let Answer::Command(result) = Answer::read(first.as_bytes()).unwrap() else {
+        panic!("{first}");
+    };
+    let set = CommandAction::Set(vec![("B".into(), 1.into()), ("A".into(), 2.into())]);
+    let wanted = format!("refused: {set:?} of {}: wanted nothing", own_user());
+    assert_eq!(result.sentence, wanted);
+    assert_eq!(last, r#"{"end":{}}"#);
+    let said = house
+        .says(b"{\"v\":1,\"ask\":\"call\",\"device\":\"pimp\",\"service\":\"Start\"}\n")
+        .await;
+    assert!(said[0].contains("no device is called"), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_user_who_may_give_no_commands_is_told_who_may() {
+    let house = House::serve_with(LocalWrite::Off).await;
+    for ask in [
+        r#"{"v":1,"ask":"write","device":"pump","set":[["A",1]]}"#,
+        r#"{"v":1,"ask":"call","device":"pump","service":"Start"}"#,
+    ] {
+        let said = house.says(format!("{ask}\n").as_bytes()).await;
+        assert_eq!(said.len(), 1, "{said:?}");
+        let answer = Answer::read(said[0].as_bytes()).unwrap();
+        let Answer::Error(failure) = answer else {
+            panic!("{said:?}");
+        };
+        assert_eq!(failure.kind, Kind::Refused);
+        assert!(failure.why.contains("write: off"), "{failure}");
+    }
 }
 
 #[tokio::test]
