@@ -8,8 +8,8 @@ use serde_json::json;
 
 use super::status::{print, strange};
 use super::words::{line, micros, span, table};
-use crate::control::picture::{Device, Next, Point};
-use crate::control::{Answer, Request};
+use crate::control::picture::{Device, Next, Point, Service};
+use crate::control::{Answer, PastCommand, PastPoint, Request};
 use crate::field::diagnostics::trouble::meaning;
 use crate::io::control::client::{self, Unanswered};
 
@@ -130,7 +130,77 @@ fn text(d: &Device) -> String {
         };
         let _ = write!(text, "\n{written}");
     }
+    let writable = d.points.iter().filter_map(|p| {
+        let values = p.writable.as_ref()?;
+        Some([line(&p.id), line(values)])
+    });
+    let services = d.services.iter().map(service);
+    let commands = d.commands.iter().flat_map(past);
+    let tables = [
+        table_of(["WRITABLE", "VALUES"], writable.collect()),
+        table_of(["SERVICE", "INPUTS"], services.collect()),
+        table_of(
+            ["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"],
+            commands.collect(),
+        ),
+    ];
+    text.extend(tables.into_iter().flatten());
     text
+}
+
+/// Writes a table below an empty line; nothing if it has no rows.
+fn table_of<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Option<String> {
+    (!rows.is_empty()).then(|| format!("\n{}", table(head, &rows)))
+}
+
+/// Writes a service with its inputs: `level: 20 to 60 (45 if left out)`.
+fn service(s: &Service) -> [String; 2] {
+    let inputs = s.inputs.iter().map(|input| {
+        let range = input.range.as_ref().map(|range| format!(": {range}"));
+        let default = match &input.default {
+            serde_json::Value::Null => String::new(),
+            value => format!(" ({} if left out)", plain(value)),
+        };
+        format!("{}{}{default}", input.name, range.unwrap_or_default())
+    });
+    let inputs: Vec<String> = inputs.collect();
+    let inputs = match inputs.is_empty() {
+        true => "-".to_owned(),
+        false => line(&inputs.join(", ")),
+    };
+    [line(&s.id), inputs]
+}
+
+/// Writes a past command: a row for the service, if it called one, and one for each point.
+fn past(command: &PastCommand) -> Vec<[String; 6]> {
+    let row = |what: &str, old: String, new: &str, sentence: &str| {
+        [
+            span(command.ago_ms),
+            line(&command.origin),
+            line(what),
+            old,
+            line(new),
+            line(sentence),
+        ]
+    };
+    let of_point = |p: &PastPoint| {
+        let old = match &p.old {
+            serde_json::Value::Null => "-".into(),
+            value => plain(value),
+        };
+        row(&p.id, old, p.wanted.as_deref().unwrap_or("-"), &p.sentence)
+    };
+    // A set of which no point is known has a row of its own too.
+    let whole = match (&command.service, command.points.is_empty()) {
+        (Some(service), _) => Some(service.as_str()),
+        (None, true) => Some("-"),
+        (None, false) => None,
+    };
+    let whole = whole.map(|what| row(what, "-".into(), "-", &command.sentence));
+    whole
+        .into_iter()
+        .chain(command.points.iter().map(of_point))
+        .collect()
 }
 
 /// Writes what became of requests, one line for each outcome that occurred:
@@ -176,12 +246,19 @@ fn coming(next: &Next) -> String {
     }
 }
 
+/// Writes a value: text without its quotes.
+pub(super) fn plain(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => line(text),
+        value => value.to_string(),
+    }
+}
+
 fn point(p: &Point) -> [String; 5] {
     let value = match (&p.value, &p.title) {
         (serde_json::Value::Null, _) => "-".into(),
-        (serde_json::Value::String(text), _) => line(text),
+        (value @ serde_json::Value::String(_), _) | (value, None) => plain(value),
         (value, Some(title)) => format!("{value} ({})", line(title)),
-        (value, None) => value.to_string(),
     };
     [
         line(&p.id),
@@ -195,7 +272,8 @@ fn point(p: &Point) -> [String; 5] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::picture::{Life, Past, Presence, Rtt};
+    use crate::control::VerdictWord;
+    use crate::control::picture::{Life, Past, Presence, Rtt, ServiceInput};
 
     fn example() -> Device {
         let point = |id: &str, value: serde_json::Value, quality: &str, why: &str| Point {
@@ -206,6 +284,7 @@ mod tests {
             value,
             quality: quality.into(),
             why: why.into(),
+            writable: None,
         };
         Device {
             name: "meter-07".into(),
@@ -248,6 +327,8 @@ mod tests {
                 ),
                 point("Relay", serde_json::Value::Null, "stale", "not read yet"),
             ],
+            services: Vec::new(),
+            commands: Vec::new(),
         }
     }
 
@@ -285,5 +366,75 @@ Relay    -      stale    -    -           not read yet
             )
         );
         assert!(list(&[example()]).contains("meter-07  line1  unit 7  silent  offline  silent: 3"));
+    }
+
+    #[test]
+    fn what_may_be_written_and_what_was_stand_below_the_values() {
+        let mut device = example();
+        device.points[1].writable = Some("0 (off), 1 (on)".into());
+        let input = |name: &str, range: Option<&str>, default: serde_json::Value| ServiceInput {
+            name: name.into(),
+            range: range.map(str::to_owned),
+            default,
+        };
+        device.services = vec![
+            Service {
+                id: "Heat".into(),
+                inputs: vec![
+                    input("level", Some("20 to 60"), 45.into()),
+                    input("who", None, serde_json::Value::Null),
+                ],
+            },
+            Service {
+                id: "Stop".into(),
+                inputs: Vec::new(),
+            },
+        ];
+        let command =
+            |ago_ms, service: Option<&str>, points, verdict, sentence: &str| PastCommand {
+                ago_ms,
+                origin: "user 1000".into(),
+                service: service.map(str::to_owned),
+                points,
+                verdict,
+                sentence: sentence.into(),
+            };
+        let done = "verified: the device holds 1";
+        let relay = PastPoint {
+            id: "Relay".into(),
+            old: 0.into(),
+            wanted: Some("on\u{1b}".into()),
+            verdict: VerdictWord::Verified,
+            sentence: done.into(),
+        };
+        let silent = "refused: the device does not answer";
+        device.commands = vec![
+            command(5000, None, vec![relay], VerdictWord::Verified, done),
+            command(
+                65_000,
+                Some("Heat"),
+                Vec::new(),
+                VerdictWord::Refused,
+                silent,
+            ),
+        ];
+        let found = text(&device);
+        let below = found.split_once("\nWRITABLE").map(|(_, below)| below);
+        assert_eq!(
+            below,
+            Some(
+                "  VALUES
+Relay     0 (off), 1 (on)
+
+SERVICE  INPUTS
+Heat     level: 20 to 60 (45 if left out), who
+Stop     -
+
+AGO        BY         COMMAND  OLD  NEW  WHAT BECAME OF IT
+5 s        user 1000  Relay    0    on   verified: the device holds 1
+1 min 5 s  user 1000  Heat     -    -    refused: the device does not answer
+"
+            )
+        );
     }
 }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+use super::command::PastCommand;
+
 /// The status of the whole service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -264,6 +266,32 @@ pub struct Device {
     pub outcomes: BTreeMap<String, u64>,
     /// The last value of every point; empty in a list of all devices.
     pub points: Vec<Point>,
+    /// The services of the profile; empty in a list of all devices.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// The last commands, newest first; empty in a list of all devices.
+    #[serde(default)]
+    pub commands: Vec<PastCommand>,
+}
+
+/// A service of a profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Service {
+    /// The identifier of the service.
+    pub id: String,
+    /// The inputs of the service.
+    pub inputs: Vec<ServiceInput>,
+}
+
+/// An input of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServiceInput {
+    /// The name of the input.
+    pub name: String,
+    /// Which numbers it may be, in words; `null` if all may be.
+    pub range: Option<String>,
+    /// What it is if it is left out; `null` if it must be given.
+    pub default: Json,
 }
 
 /// The next event that will change the state of a device.
@@ -292,11 +320,15 @@ pub struct Point {
     pub quality: String,
     /// Why the value is not good; empty if it is.
     pub why: String,
+    /// Which values may be written, in words; `null` if the point is read-only.
+    #[serde(default)]
+    pub writable: Option<String>,
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::control::command::tests::past_commands;
     use proptest::collection::{btree_map, vec};
     use proptest::option;
     use proptest::prelude::*;
@@ -384,29 +416,41 @@ pub(super) mod tests {
             reported_ms: Some(5),
             quality: "good".into(),
             why: String::new(),
+            writable: Some("20 to 70".into()).filter(|_| value % 2 == 0),
         });
-        (".*", option::of(".*"), rtts(), outcomes(), vec(point, 0..4)).prop_map(
-            |(name, why, rtt, outcomes, points)| Device {
-                port: "line1".into(),
-                place: "unit 7".into(),
-                profile: "meter".into(),
-                product_key: "a1".into(),
-                device_name: name.clone(),
-                next: Some(Next {
-                    what: name.clone(),
-                    in_ms: None,
-                }),
-                name,
-                life: Life::Probation,
-                cloud: Presence::Changing,
-                why,
-                last_logout: None,
-                answered_ms: Some(5),
-                rtt,
-                outcomes,
-                points,
-            },
-        )
+        let all = (
+            (".*", option::of(".*"), rtts(), outcomes()),
+            (vec(point, 0..4), past_commands()),
+        );
+        all.prop_map(|((name, why, rtt, outcomes), (points, commands))| Device {
+            port: "line1".into(),
+            place: "unit 7".into(),
+            profile: "meter".into(),
+            product_key: "a1".into(),
+            device_name: name.clone(),
+            next: Some(Next {
+                what: name.clone(),
+                in_ms: None,
+            }),
+            name,
+            life: Life::Probation,
+            cloud: Presence::Changing,
+            why,
+            last_logout: None,
+            answered_ms: Some(5),
+            rtt,
+            outcomes,
+            points,
+            services: vec![Service {
+                id: "Start".into(),
+                inputs: vec![ServiceInput {
+                    name: "level".into(),
+                    range: None,
+                    default: 45.into(),
+                }],
+            }],
+            commands,
+        })
     }
 
     #[test]

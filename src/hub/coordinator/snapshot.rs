@@ -3,6 +3,8 @@
 //! This file only reads. The reason why a device is not as it should be is the first
 //! obstacle, from the bus up: port, device, flapping, link, platform.
 
+mod commands;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -98,10 +100,16 @@ impl Coordinator {
         let mut all = self.spec.devices();
         let (id, device) = all.find(|(_, d)| d.name == name)?;
         let mut picture = self.device_picture(now, id, device);
+        let profile = &device.profile;
+        picture.services = commands::services(profile);
+        let history = self.commands.history(id);
+        picture.commands = history.map(|r| commands::past(now, r)).collect();
         picture.points = self
             .values(now, id)
             .zip(0u16..)
-            .map(|(v, point)| Point {
+            .zip(&profile.points)
+            .map(|((v, point), spec)| Point {
+                writable: commands::writable(profile, spec),
                 reported_ms: self
                     .reporter
                     .reported_at(id, point)
@@ -221,6 +229,8 @@ impl Coordinator {
             rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),
             points: Vec::new(),
+            services: Vec::new(),
+            commands: Vec::new(),
         }
     }
 

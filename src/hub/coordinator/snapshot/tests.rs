@@ -3,10 +3,15 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng};
+use crate::base::{
+    CommandAction, Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng,
+    Value,
+};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::hub::Input;
-use crate::spec::{Number, Table};
+use crate::spec::{
+    Condition, Decimal, InputSpec, Interlock, Number, ServiceSpec, Table, WritePolicy,
+};
 
 fn hub() -> Coordinator {
     let one = || {
@@ -164,6 +169,90 @@ fn the_probes_of_a_port_add_up_in_its_picture() {
         hub.handle(at(1), Input::Field(FieldEvent::Probes { port, count }));
     }
     assert_eq!(hub.snapshot(at(2)).ports[0].probes, 12);
+}
+
+/// Returns a hub whose first point is a number that may be written if the second is 1 or 2.
+fn hub_that_writes() -> Coordinator {
+    let number = || number(Number::U16);
+    let mut points = vec![
+        point(Table::HoldingRegister, 0, number(), 1000),
+        point(Table::HoldingRegister, 1, number(), 1000),
+        point(Table::HoldingRegister, 2, number(), 1000),
+    ];
+    let decimal = |n| Decimal::parse(n).unwrap();
+    points[0].write = Some(Box::new(WritePolicy {
+        min: Some(decimal("5")),
+        max: Some(decimal("60")),
+        confirm: Some(Duration::from_secs(30)),
+        only_if: Some(Interlock {
+            point: 1,
+            condition: Condition {
+                is: vec![decimal("1"), decimal("2")],
+                ..Condition::default()
+            },
+        }),
+        ..WritePolicy::default()
+    }));
+    points[2].write = Some(Box::default());
+    let mut one = profile(points);
+    one.services = vec![ServiceSpec {
+        id: "Start".into(),
+        inputs: vec![InputSpec {
+            name: "level".into(),
+            min: Some(decimal("20")),
+            max: None,
+            default: Some(Value::Int(45)),
+        }],
+        steps: Vec::new(),
+    }];
+    let spec = installation(serial(9600), vec![one]);
+    Coordinator::new(Arc::new(spec), Rng::new(1), Now::default())
+}
+
+#[test]
+fn one_device_says_what_may_be_written_and_what_was() {
+    let mut hub = hub_that_writes();
+    let name = hub.spec.devices[0].name.clone();
+    let ids: Vec<String> = hub.spec.devices[0]
+        .profile
+        .points
+        .iter()
+        .map(|p| p.id.clone())
+        .collect();
+    let picture = hub.device(at(0), &name).unwrap();
+    let writable: Vec<Option<&str>> = picture
+        .points
+        .iter()
+        .map(|p| p.writable.as_deref())
+        .collect();
+    let first = format!(
+        "5 to 60; only if {} is 1 or 2; the same command twice within 30 s",
+        ids[1]
+    );
+    assert_eq!(writable, [Some(&*first), None, Some("any whole number")]);
+    let service = &picture.services[0];
+    assert_eq!(service.id, "Start");
+    assert_eq!(service.inputs[0].range.as_deref(), Some("at least 20"));
+    assert_eq!(service.inputs[0].default, 45);
+    assert_eq!(picture.commands, []);
+
+    // It does not answer, so its commands are refused: the last comes first.
+    for (ms, value) in [(1000, 7), (2000, 8)] {
+        let action = CommandAction::Set(vec![(ids[2].clone(), value.into())]);
+        assert!(hub.command(at(ms), &name, action, 1000).is_some());
+        while hub.poll(at(ms)).is_some() {}
+    }
+    let picture = hub.device(at(5000), &name).unwrap();
+    let [last, before] = &picture.commands[..] else {
+        panic!("{:?}", picture.commands);
+    };
+    assert_eq!((last.ago_ms, before.ago_ms), (3000, 4000));
+    assert_eq!(last.origin, "user 1000");
+    assert_eq!(last.points[0].wanted.as_deref(), Some("8"));
+    assert_eq!(last.sentence, "refused: the device does not answer");
+    // The list of all devices has none of it.
+    let listed = hub.devices(at(5000)).next().unwrap();
+    assert!(listed.services.is_empty() && listed.commands.is_empty());
 }
 
 #[test]
