@@ -13,6 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::command::VerdictWord;
 use super::picture::{Device, Life, Link, Port, Presence, Status, Store};
 use crate::base::histogram::{BOUNDS_US, Histogram};
 
@@ -39,6 +40,8 @@ pub struct Figures {
     pub kicked: u64,
     /// Devices logged out by this gateway, by reason.
     pub logouts: BTreeMap<&'static str, u64>,
+    /// Commands that were answered, by what became of them.
+    pub commands: BTreeMap<VerdictWord, u64>,
 }
 
 /// The type of a metric.
@@ -114,7 +117,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const TABLE: [Metric; 37] = [
+pub const TABLE: [Metric; 38] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -218,6 +221,18 @@ pub const TABLE: [Metric; 37] = [
         |f, to| {
             for (reason, n) in &f.logouts {
                 to.push((vec![(*reason).to_owned()], Said::Count(*n)));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_commands",
+        Kind::Counter,
+        &["verdict"],
+        "Commands that were answered, by what became of the whole: verified, confirmed, different, unknown, refused",
+        |f, to| {
+            for verdict in VerdictWord::ALL {
+                let n = f.commands.get(&verdict).copied().unwrap_or(0);
+                to.push((vec![verdict.word().to_owned()], Said::Count(n)));
             }
         },
     ),

@@ -156,6 +156,7 @@ impl Coordinator {
                         return Some(Output::Bus { port, command });
                     }
                     command::Output::LogEvent(event) => {
+                        self.statistics.on_command(&event);
                         return Some(Output::LogEvent(HubLogEvent::Command(event)));
                     }
                     command::Output::Answer {

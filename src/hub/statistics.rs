@@ -5,7 +5,7 @@
 //! `snapshot.rs` reads them. They decide nothing. Their size is bounded by the number of
 //! devices and ports.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::base::histogram::Histogram;
@@ -13,6 +13,8 @@ use crate::base::{
     DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason, Mono, Now,
 };
 use crate::cloud;
+use crate::command::CommandLogEvent;
+use crate::control::VerdictWord;
 use crate::control::picture::Rtt;
 use crate::field::diagnostics::counters::EchoCounters;
 use crate::spec::{Changes, Spec};
@@ -33,6 +35,8 @@ pub(super) struct Statistics {
     wanted: BTreeSet<DeviceId>,
     /// The last refusal of a device, and when.
     refusal: Option<(String, Mono)>,
+    /// How many commands were answered, by what became of them.
+    commands: BTreeMap<VerdictWord, u64>,
 }
 
 /// The statistics of one device.
@@ -104,7 +108,19 @@ impl Statistics {
             },
             wanted: BTreeSet::new(),
             refusal: None,
+            commands: BTreeMap::new(),
         }
+    }
+
+    /// Takes in the end of a command.
+    pub(super) fn on_command(&mut self, event: &CommandLogEvent) {
+        let verdict = VerdictWord::from(&event.record.whole);
+        *self.commands.entry(verdict).or_default() += 1;
+    }
+
+    /// Returns how many commands were answered, by what became of them.
+    pub(super) const fn commands(&self) -> &BTreeMap<VerdictWord, u64> {
+        &self.commands
     }
 
     /// Takes in an event of the field.

@@ -23,6 +23,7 @@ fn figures() -> impl Strategy<Value = Figures> {
             refused: 0,
             kicked: 0,
             logouts: Default::default(),
+            commands: [(VerdictWord::Refused, 3)].into(),
         }
     })
 }
@@ -87,6 +88,8 @@ fn every_metric_has_its_labels_and_its_classes() {
         "alink_gateway_port_echoes_total{port=\"line\\\"1\",outcome=\"echo-missed\"} 3",
         "alink_gateway_port_probes_total{port=\"line\\\"1\"} 4",
         "alink_gateway_messages_published_total 7",
+        "alink_gateway_commands_total{verdict=\"refused\"} 3",
+        "alink_gateway_commands_total{verdict=\"verified\"} 0",
         "alink_gateway_devices{bus=\"suspect\",cloud=\"refused\"} 7.0",
         "alink_gateway_devices{bus=\"alive\",cloud=\"online\"} 0.0",
     ] {
@@ -104,6 +107,14 @@ fn names_are_used_once_and_say_their_unit() {
         if m.kind == Kind::Histogram {
             assert!(m.name.ends_with("_seconds"), "{}", m.name);
         }
+    }
+}
+
+#[test]
+fn the_help_of_commands_names_every_verdict() {
+    let metric = TABLE.iter().find(|m| m.name.ends_with("_commands"));
+    for word in VerdictWord::ALL {
+        assert!(metric.unwrap().help.contains(word.word()), "{word:?}");
     }
 }
 

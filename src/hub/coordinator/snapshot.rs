@@ -146,6 +146,7 @@ impl Coordinator {
             logouts: LogoutReason::WORDS
                 .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))
                 .into(),
+            commands: self.statistics.commands().clone(),
         }
     }
 

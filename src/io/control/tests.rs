@@ -118,6 +118,7 @@ impl House {
                         refused: 0,
                         kicked: 0,
                         logouts: Default::default(),
+                        commands: Default::default(),
                     }))),
                 }
             }

@@ -7,6 +7,7 @@ use crate::base::{
     CommandAction, Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng,
     Value,
 };
+use crate::control::VerdictWord;
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::hub::Input;
 use crate::spec::{
@@ -253,6 +254,8 @@ fn one_device_says_what_may_be_written_and_what_was() {
     // The list of all devices has none of it.
     let listed = hub.devices(at(5000)).next().unwrap();
     assert!(listed.services.is_empty() && listed.commands.is_empty());
+    let counted = hub.figures(at(5000)).commands;
+    assert_eq!(counted, [(VerdictWord::Refused, 2)].into());
 }
 
 #[test]
