@@ -16,6 +16,7 @@ pub mod trace;
 mod upstream;
 pub mod watch;
 mod words;
+pub mod write;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -143,6 +144,44 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Write points of a device, through the running service, and read them back.
+    ///
+    /// Shows the present values and asks before it writes. The points are written in this order,
+    /// and the first that fails ends the command. Exit status 0 if the device holds every value,
+    /// or has acknowledged it where the profile has it not read back; 1 otherwise.
+    ///
+    /// VALUE is a number, true or false, or the title of a state.
+    Write {
+        /// The device's name in the configuration.
+        #[arg(value_name = "DEVICE")]
+        device: String,
+        /// The identifier of a point and its value; further pairs may follow.
+        #[arg(value_names = ["POINT", "VALUE"], num_args = 2.., required = true,
+              allow_negative_numbers = true)]
+        pairs: Vec<String>,
+        #[command(flatten)]
+        how: write::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Run a service of a device's profile, through the running service.
+    ///
+    /// Asks before it runs. Exit status 0 if every step of it succeeded; 1 otherwise.
+    Call {
+        /// The device's name in the configuration.
+        #[arg(value_name = "DEVICE")]
+        device: String,
+        /// The identifier of the service.
+        #[arg(value_name = "SERVICE")]
+        service: String,
+        /// The inputs of the service; one that has a default may be left out.
+        #[arg(value_name = "INPUT=VALUE")]
+        inputs: Vec<String>,
+        #[command(flatten)]
+        how: write::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
     /// Make the running service load its configuration anew; a wrong configuration changes
     /// nothing, and neither does one that leaves out more than a third of the
     /// devices.
@@ -251,10 +290,26 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 whom,
             } => match span_of(&during) {
                 Ok(during) => service::log_level(&whom.socket(), &target, &level, during),
-                Err(why) => {
-                    let mut command = <Arguments as clap::CommandFactory>::command();
-                    refused(&command.error(ErrorKind::InvalidValue, why))
-                }
+                Err(why) => misused(why),
+            },
+            Verb::Write {
+                device,
+                pairs,
+                how,
+                whom,
+            } => match write::pairs_of(&pairs) {
+                Ok(set) => write::write(&whom.socket(), device, set, &how),
+                Err(why) => misused(why),
+            },
+            Verb::Call {
+                device,
+                service,
+                inputs,
+                how,
+                whom,
+            } => match write::inputs_of(&inputs) {
+                Ok(inputs) => write::call(&whom.socket(), device, service, inputs, &how),
+                Err(why) => misused(why),
             },
             Verb::Metrics { whom } => service::metrics(&whom.socket()),
             Verb::Diag { output, whom } => service::diag(&whom.socket(), output.as_deref()),
@@ -271,6 +326,12 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
         },
         Err(e) => refused(&e),
     }
+}
+
+/// Prints what is wrong with a value that clap took.
+fn misused(why: String) -> ExitCode {
+    let mut command = <Arguments as CommandFactory>::command();
+    refused(&command.error(ErrorKind::InvalidValue, why))
 }
 
 /// Prints what clap refused. Help and version go to standard output with 0, mistakes to

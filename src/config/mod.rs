@@ -38,4 +38,5 @@ pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FI
 pub use reader::environment::{PREFIX, VARIABLES};
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
 pub use reader::source::{Answers, Source, Want};
+pub(crate) use reader::suggestions::did_you_mean;
 pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

@@ -8,7 +8,7 @@
 #![cfg(feature = "lab")]
 
 pub(crate) mod house;
-pub(crate) mod invariants;
+mod invariants;
 pub(crate) mod storm;
 mod story;
 

@@ -18,6 +18,7 @@ use alink_gateway::control::metrics::{Kind, TABLE};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Life, Rack, Unit};
 use alink_gateway::lab::wire::RackRig;
+use alink_gateway::spec::Table;
 use serde_json::Value as Json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
@@ -85,6 +86,32 @@ impl House {
         said(command).await
     }
 
+    /// Asks as a user who is not root, and a member of these groups; as root without any.
+    async fn ask_as(&self, groups: Option<&str>, words: &[&str]) -> Said {
+        let Some(groups) = groups else {
+            return self.ask(words).await;
+        };
+        // A directory that every user can enter, with the program in it.
+        open_to_all(self.folder.path(), 0o755);
+        let tool = self.folder.path().join("alink-gateway");
+        if !tool.exists() {
+            fs::copy(env!("CARGO_BIN_EXE_alink-gateway"), &tool).unwrap();
+            open_to_all(&tool, 0o755);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534"]);
+        match groups {
+            "" => command.arg("--clear-groups"),
+            groups => command.args(["--groups", groups]),
+        };
+        command
+            .arg(&tool)
+            .args(words)
+            .arg("--socket")
+            .arg(self.socket());
+        said(command).await
+    }
+
     async fn ask_json(&self, words: &[&str]) -> Json {
         let said = self.ask(&[words, &["--json"]].concat()).await;
         assert_eq!(said.status, 0, "{}", said.err);
@@ -116,9 +143,43 @@ fn write(
     let port = rack.address().port();
     let config = Config::towards(&cloud.url(), &[]).tcp("rack1", port, units);
     let file = config.write(folder.path());
-    let text = fs::read_to_string(&file).unwrap();
+    let mut text = fs::read_to_string(&file).unwrap();
+    for (read_only, written) in [
+        (
+            "type: u16, scale: 0.1 }",
+            "type: u16, scale: 0.1, write: { min: 0, max: 300, step: 0.1 } }",
+        ),
+        (
+            "{ id: Relay, table: coil, address: 0, type: bool }",
+            "{ id: Relay, table: coil, address: 0, type: bool, write: yes }",
+        ),
+        (
+            "address: 1, type: bool }\n",
+            "address: 1, type: bool }
+    services:
+      - id: Start
+        inputs: [ { name: level, min: 0, max: 100, default: 50 } ]
+        steps:
+          - write: { Relay: 1, Voltage: $level }
+          - read: { point: Voltage, as: set_to }
+",
+        ),
+    ] {
+        assert_eq!(text.matches(read_only).count(), 1, "{read_only}");
+        text = text.replace(read_only, written);
+    }
     fs::write(&file, format!("{text}{more}")).unwrap();
     file
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Whether the tests run as root, who alone can act as another user.
+fn is_root() -> bool {
+    let this = fs::metadata("/proc/self").unwrap();
+    std::os::unix::fs::MetadataExt::uid(&this) == 0
 }
 
 async fn said(mut command: Command) -> Said {
@@ -358,36 +419,203 @@ async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
 }
 
 #[tokio::test]
-async fn a_user_outside_the_group_is_refused_and_the_journal_says_so() {
-    // Only root can act as another user.
-    if fs::metadata("/proc/self")
-        .map(|m| std::os::unix::fs::MetadataExt::uid(&m))
-        .unwrap()
-        != 0
-    {
+async fn a_point_is_written_read_back_and_remembered() {
+    let mut house = House::running("").await;
+    let written = |unit, table| {
+        let register = |rack: &mut Rack, now| rack.unit(UnitId(unit))?.truth(now, table, 0);
+        house.rack.with(register).unwrap()
+    };
+    let done = house
+        .ask(&[
+            "write", "meter-5", "Voltage", "21.5", "Relay", "on", "--yes",
+        ])
+        .await;
+    assert_eq!(
+        done.out, "Voltage: verified: the device holds 21.5\nRelay: verified: the device holds 1\n",
+        "{}",
+        done.err
+    );
+    assert_eq!(done.status, 0);
+    assert_eq!(written(5, Table::HoldingRegister), 215);
+    assert_eq!(written(5, Table::Coil), 1);
+    let told = |l: &str| l.contains("command of user") && l.contains("-> 21.5: verified");
+    house.gateway.line("the command", told).await;
+
+    let done = house
+        .ask_json(&["write", "meter-5", "Voltage", "22", "--yes"])
+        .await;
+    assert_eq!(done["verdict"], "verified");
+    assert_eq!(done["points"][0]["read"], 22.0);
+    let done = house
+        .ask(&["call", "meter-5", "Start", "level=40", "--yes"])
+        .await;
+    assert_eq!(done.status, 0, "{}", done.err);
+    assert!(
+        done.out.contains("\nset_to: 40.0\nStart: verified"),
+        "{}",
+        done.out
+    );
+    assert_eq!(written(5, Table::HoldingRegister), 400);
+
+    let one = house.ask_json(&["devices", "meter-5"]).await;
+    assert_eq!(
+        one["points"][0]["writable"],
+        "0 to 300 in steps of 0.1 from 0"
+    );
+    assert_eq!(one["points"][1]["writable"], Json::Null);
+    assert_eq!(one["services"][0]["inputs"][0]["range"], "0 to 100");
+    let commands = one["commands"].as_array().unwrap();
+    assert_eq!(commands.len(), 3, "{one:#}");
+    assert_eq!(commands[0]["service"], "Start");
+    assert_eq!(commands[1]["points"][0]["old"], 21.5, "{one:#}");
+    assert_eq!(commands[1]["points"][0]["wanted"], "22");
+    let user = fs::metadata("/proc/self").map(|m| std::os::unix::fs::MetadataExt::uid(&m));
+    assert_eq!(commands[2]["origin"], format!("user {}", user.unwrap()));
+    let metrics = house.ask(&["metrics"]).await.out;
+    let counted = "alink_gateway_commands_total{verdict=\"verified\"} 3";
+    assert!(metrics.lines().any(|l| l == counted), "{metrics}");
+    gateway::stop(&mut house.gateway).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_said_and_nothing_is() {
+    let mut house = House::running("").await;
+    for (words, status, out, err) in [
+        (
+            &["write", "meter-5", "Voltage", "301", "--yes"][..],
+            1,
+            "Voltage: refused: 301: wanted 0 to 300 in steps of 0.1",
+            "",
+        ),
+        // Nobody is asked, and so nobody has said yes.
+        (
+            &["write", "meter-5", "Voltage", "21"],
+            1,
+            "",
+            "to Voltage of meter-5 (now ",
+        ),
+        (&["write", "meter-5", "Voltage", "21"], 1, "", "--yes"),
+        (&["call", "meter-5", "Start"], 1, "", "--yes"),
+        (
+            &["write", "metre-5", "Voltage", "21", "--yes"],
+            1,
+            "",
+            "did you mean meter-5?",
+        ),
+        (
+            &["write", "meter-5", "Votlage", "21", "--yes"],
+            1,
+            "",
+            "did you mean Voltage?",
+        ),
+        (
+            &["write", "meter-5", "Energy", "21", "--yes"],
+            1,
+            "",
+            "Energy of meter-5 is read-only",
+        ),
+        (
+            &["call", "meter-5", "Stop", "--yes"],
+            1,
+            "",
+            "its services are Start",
+        ),
+        (
+            &["call", "meter-5", "Start", "level=101", "--yes"],
+            1,
+            "Start: refused: input level: 101: wanted 0 to 100",
+            "",
+        ),
+        (
+            &["write", "meter-5", "Voltage", "21", "Relay"],
+            2,
+            "",
+            "no value for Relay",
+        ),
+        (&["write", "meter-5", "Voltage"], 2, "", "VALUE"),
+        (&["call", "meter-5", "Start", "level"], 2, "", "INPUT=VALUE"),
+    ] {
+        let said = house.ask(words).await;
+        assert_eq!(said.status, status, "{words:?}: {}{}", said.out, said.err);
+        assert!(said.out.contains(out), "{words:?}: {}", said.out);
+        assert!(said.err.contains(err), "{words:?}: {}", said.err);
+    }
+    let one = house.ask_json(&["devices", "meter-5"]).await;
+    let commands = one["commands"].as_array().unwrap();
+    let verdicts = commands.iter().map(|c| c["verdict"].as_str().unwrap());
+    assert_eq!(verdicts.collect::<Vec<_>>(), ["refused", "refused"]);
+
+    house.rack.with(|rack, _| rack.kill(UnitId(5)));
+    let silent = |d: &Json| d["life"] == "silent";
+    house.until(&["devices", "meter-5"], silent).await;
+    let refused = house
+        .ask(&["write", "meter-5", "Relay", "1", "--yes", "--json"])
+        .await;
+    assert_eq!(refused.status, 1, "{}", refused.err);
+    let refused: Json = serde_json::from_str(&refused.out).unwrap();
+    assert_eq!(refused["sentence"], "refused: the device does not answer");
+    gateway::stop(&mut house.gateway).await;
+    let gone = house
+        .ask(&["write", "meter-5", "Relay", "1", "--yes"])
+        .await;
+    assert_eq!(gone.status, 1);
+    assert!(gone.err.contains("no service runs here"), "{}", gone.err);
+}
+
+#[tokio::test]
+async fn who_may_write_is_said_by_the_configuration_and_a_reload_changes_it() {
+    if !is_root() {
         eprintln!("skipped: not root");
         return;
     }
     let mut house = House::running("").await;
-    // A directory that every user can enter.
-    let open = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    open(house.folder.path(), 0o755);
-    let tool = house.folder.path().join("alink-gateway");
-    fs::copy(env!("CARGO_BIN_EXE_alink-gateway"), &tool).unwrap();
-    open(&tool, 0o755);
-    let ask_as = |groups: &str| {
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", "65534", "--regid", "65534"]);
-        match groups {
-            "" => command.arg("--clear-groups"),
-            groups => command.args(["--groups", groups]),
-        };
-        command
-            .arg(&tool)
-            .args(["status", "--socket"])
-            .arg(house.socket());
-        said(command)
+    let words = ["write", "meter-4", "Relay", "1", "--yes"];
+    let write_as = |member| house.ask_as(member, &words);
+    let member = write_as(Some("0")).await;
+    assert_eq!(member.status, 1);
+    let why = "only root may have devices written: use sudo";
+    assert!(member.err.contains(why), "{}", member.err);
+    assert_eq!(write_as(None).await.status, 0, "root may");
+
+    let right = fs::read_to_string(&house.file).unwrap();
+    let reload = async |who: &str| {
+        let socket = house.socket();
+        let socket = socket.display();
+        let (old, new) = (
+            format!("socket: {socket} "),
+            format!("socket: {socket}, write: {who} "),
+        );
+        assert_eq!(right.matches(&old).count(), 1);
+        fs::write(&house.file, right.replace(&old, &new)).unwrap();
+        assert_eq!(house.ask(&["reload"]).await.status, 0);
     };
+    reload("group").await;
+    let member = write_as(Some("0")).await;
+    assert_eq!(member.status, 0, "{}", member.err);
+    let one = house.ask_json(&["devices", "meter-4"]).await;
+    let origins: Vec<&str> = one["commands"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["origin"].as_str().unwrap())
+        .collect();
+    assert_eq!(origins, ["user 65534", "user 0"]);
+
+    reload("off").await;
+    let root = write_as(None).await;
+    assert_eq!(root.status, 1);
+    assert!(root.err.contains("nobody on this machine"), "{}", root.err);
+    gateway::stop(&mut house.gateway).await;
+}
+
+#[tokio::test]
+async fn a_user_outside_the_group_is_refused_and_the_journal_says_so() {
+    if !is_root() {
+        eprintln!("skipped: not root");
+        return;
+    }
+    let mut house = House::running("").await;
+    let ask_as = |groups| house.ask_as(Some(groups), &["status"]);
     let closed = ask_as("").await;
     assert_eq!(closed.status, 1);
     assert!(closed.err.contains("sudo adduser"), "{}", closed.err);
@@ -398,7 +626,7 @@ async fn a_user_outside_the_group_is_refused_and_the_journal_says_so() {
         member.err
     );
     // Should an administrator open it to all, the service checks the user itself.
-    open(&house.socket(), 0o666);
+    open_to_all(&house.socket(), 0o666);
     let stranger = ask_as("").await;
     assert_eq!(stranger.status, 1);
     let why = "only root and members of the group alink-operators may ask";
