@@ -16,9 +16,35 @@ const SHOWN: usize = 40;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Wrong {
     /// The points of a set, in its order; those without a fault of their own were not reached.
-    pub(super) points: Vec<(String, Refused)>,
+    points: Vec<(String, Refused)>,
     /// Why the whole is refused.
-    pub(super) whole: Refused,
+    whole: Refused,
+}
+
+impl Wrong {
+    /// Returns what is wrong with a command as a whole.
+    pub(super) const fn whole(why: Refused) -> Self {
+        Wrong {
+            points: Vec::new(),
+            whole: why,
+        }
+    }
+
+    /// Returns why the whole is refused.
+    pub(super) const fn why(&self) -> &Refused {
+        &self.whole
+    }
+
+    /// Returns why each point of the command is refused.
+    pub(super) fn points(&self, action: &CommandAction) -> Vec<(String, Refused)> {
+        match (action, self.points.is_empty()) {
+            (CommandAction::Set(values), true) => values
+                .iter()
+                .map(|(name, _)| (name.clone(), self.whole.clone()))
+                .collect(),
+            _ => self.points.clone(),
+        }
+    }
 }
 
 /// Returns what a port is to do for a command.
@@ -26,10 +52,7 @@ pub(super) fn work_of(profile: &ProfileSpec, action: &CommandAction) -> Result<B
     match action {
         CommandAction::Set(values) => set(profile, values),
         CommandAction::Call { service, inputs } => {
-            call(profile, service, inputs).map_err(|whole| Wrong {
-                points: Vec::new(),
-                whole,
-            })
+            call(profile, service, inputs).map_err(Wrong::whole)
         }
     }
 }
@@ -37,10 +60,7 @@ pub(super) fn work_of(profile: &ProfileSpec, action: &CommandAction) -> Result<B
 fn set(profile: &ProfileSpec, values: &[(String, Json)]) -> Result<BusWork, Wrong> {
     let names: BTreeSet<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
     if values.is_empty() || names.len() < values.len() {
-        return Err(Wrong {
-            points: Vec::new(),
-            whole: Refused::NothingToDo,
-        });
+        return Err(Wrong::whole(Refused::NothingToDo));
     }
     let checked: Vec<Result<(u16, Value), Refused>> = values
         .iter()

@@ -106,7 +106,7 @@ impl Commands {
     ) {
         let (device, bus) = match self.admit(now.mono, spec, &command, standing) {
             Ok(admitted) => admitted,
-            Err(wrong) => return self.refuse(now, &command, wrong),
+            Err(wrong) => return self.refuse(now, &command, &wrong),
         };
         let Some(profile) = spec.device(device).map(|d| &d.profile) else {
             return;
@@ -144,25 +144,29 @@ impl Commands {
             (CommandPolicy::Local, CommandOrigin::Cloud { .. }) | (CommandPolicy::Off, _) => false,
         };
         if !allowed {
-            return Err(whole(Refused::NotPermitted));
+            return Err(Wrong::whole(Refused::NotPermitted));
         }
         if self.is_stopping {
-            return Err(whole(Refused::Stopping));
+            return Err(Wrong::whole(Refused::Stopping));
         }
         // The gateway itself has no points and no services.
-        let device = command.device.ok_or_else(|| whole(Refused::NoSuchTarget))?;
+        let device = command
+            .device
+            .ok_or_else(|| Wrong::whole(Refused::NoSuchTarget))?;
         let spec_of = spec.device(device).filter(|_| spec.has(device));
-        let profile = &spec_of.ok_or_else(|| whole(Refused::NoSuchDevice))?.profile;
+        let profile = &spec_of
+            .ok_or_else(|| Wrong::whole(Refused::NoSuchDevice))?
+            .profile;
         let work = check::work_of(profile, &command.action)?;
         match standing {
             Standing::Answering => {}
-            Standing::Silent => return Err(whole(Refused::Silent)),
-            Standing::PortDown => return Err(whole(Refused::PortDown)),
+            Standing::Silent => return Err(Wrong::whole(Refused::Silent)),
+            Standing::PortDown => return Err(Wrong::whole(Refused::PortDown)),
         }
         self.is_confirmed(now, profile, device, command, &work)?;
         self.has_rested(now, profile, device, &work)?;
         if self.pending.len() >= MOST {
-            return Err(whole(Refused::TooMany));
+            return Err(Wrong::whole(Refused::TooMany));
         }
         let until = (now + command.within).before(MARGIN);
         Ok((
@@ -210,7 +214,7 @@ impl Commands {
             action: command.action.clone(),
             until: now + within,
         });
-        Err(whole(Refused::NotConfirmed(within)))
+        Err(Wrong::whole(Refused::NotConfirmed(within)))
     }
 
     /// Whether the pause of each point is over.
@@ -228,7 +232,7 @@ impl Commands {
             (!left.is_zero()).then_some(left)
         });
         match left.max() {
-            Some(left) => Err(whole(Refused::TooSoon(left))),
+            Some(left) => Err(Wrong::whole(Refused::TooSoon(left))),
             None => Ok(()),
         }
     }
@@ -349,14 +353,8 @@ impl Commands {
         self.close(Some(pending.device), record, pending.command.number, answer);
     }
 
-    fn refuse(&mut self, now: Now, command: &Command, wrong: Wrong) {
-        let names: Vec<(String, Refused)> = match (&command.action, wrong.points.is_empty()) {
-            (CommandAction::Set(values), true) => values
-                .iter()
-                .map(|(name, _)| (name.clone(), wrong.whole.clone()))
-                .collect(),
-            _ => wrong.points,
-        };
+    fn refuse(&mut self, now: Now, command: &Command, wrong: &Wrong) {
+        let names = wrong.points(&command.action);
         let points: Vec<(String, Verdict)> = names
             .into_iter()
             .map(|(name, why)| (name, Verdict::Refused(why)))
@@ -374,12 +372,12 @@ impl Commands {
                     verdict: verdict.clone(),
                 })
                 .collect(),
-            whole: Verdict::Refused(wrong.whole.clone()),
+            whole: Verdict::Refused(wrong.why().clone()),
         };
         let answer = CommandAnswer {
             points,
             outputs: Vec::new(),
-            whole: Verdict::Refused(wrong.whole),
+            whole: Verdict::Refused(wrong.why().clone()),
         };
         self.close(command.device, record, command.number, answer);
     }
@@ -403,13 +401,6 @@ impl Commands {
             origin,
             answer,
         });
-    }
-}
-
-const fn whole(why: Refused) -> Wrong {
-    Wrong {
-        points: Vec::new(),
-        whole: why,
     }
 }
 

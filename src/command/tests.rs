@@ -1,6 +1,7 @@
 //! What is refused and why, and that each command has one answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -9,9 +10,9 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::base::{
     BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId,
-    Doubt, Mono, Now, PointEnd, Refused, Value, Verdict, Wall,
+    DeviceName, Doubt, Mono, Now, PointEnd, PortId, ProductKey, Refused, Secret, UnitId, Value,
+    Verdict, Wall,
 };
-use crate::field::test_spec;
 use crate::spec::*;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -23,45 +24,39 @@ fn decimal(text: &str) -> Option<Decimal> {
 /// One device: a limited number, a state, a read-only number, one that wears out, and one to
 /// confirm; and a service with an input.
 fn spec() -> Spec {
-    let number = test_spec::number(Number::U16);
-    let point = |id: &str, codec: Codec, write: Option<WritePolicy>| PointSpec {
+    let number = Codec::Number {
+        kind: Number::U16,
+        words: WordOrder::High,
+        bytes: ByteOrder::High,
+        scale: Decimal::ONE,
+        offset: Decimal::ZERO,
+    };
+    let point = |id: &str, codec: &Codec, write: Option<WritePolicy>| PointSpec {
         id: id.into(),
+        address: PointAddress::modbus(Table::HoldingRegister, 0),
+        codec: codec.clone(),
+        interval: Duration::from_secs(1),
+        priority: Priority::Normal,
+        report: ReportPolicy::All,
+        shown: Shown::default(),
         write: write.map(Box::new),
-        ..test_spec::point(Table::HoldingRegister, 0, codec, 1000)
     };
     let plain = WritePolicy::default;
-    let points = vec![
-        point(
-            "Limit",
-            number.clone(),
-            Some(WritePolicy {
-                min: decimal("5"),
-                max: decimal("60"),
-                step: decimal("0.5"),
-                ..plain()
-            }),
-        ),
-        point("On", Codec::Bit(0), Some(plain())),
-        point("Power", number.clone(), None),
-        point(
-            "Worn",
-            number.clone(),
-            Some(WritePolicy {
-                least_interval: Duration::from_secs(60),
-                ..plain()
-            }),
-        ),
-        point(
-            "Open",
-            Codec::Bit(1),
-            Some(WritePolicy {
-                confirm: Some(Duration::from_secs(30)),
-                ..plain()
-            }),
-        ),
-    ];
-    let mut profile = test_spec::profile(points);
-    profile.services = vec![ServiceSpec {
+    let limited = WritePolicy {
+        min: decimal("5"),
+        max: decimal("60"),
+        step: decimal("0.5"),
+        ..plain()
+    };
+    let wears_out = WritePolicy {
+        least_interval: Duration::from_secs(60),
+        ..plain()
+    };
+    let to_confirm = WritePolicy {
+        confirm: Some(Duration::from_secs(30)),
+        ..plain()
+    };
+    let service = ServiceSpec {
         id: "run".into(),
         inputs: vec![InputSpec {
             name: "speed".into(),
@@ -70,8 +65,80 @@ fn spec() -> Spec {
             default: None,
         }],
         steps: vec![ServiceStep::Write(vec![(0, Operand::Input(0))])],
-    }];
-    test_spec::installation(test_spec::serial(9600), vec![profile])
+    };
+    let profile = Arc::new(ProfileSpec {
+        name: "pump".into(),
+        protocol: Protocol::Modbus,
+        points: vec![
+            point("Limit", &number, Some(limited)),
+            point("On", &Codec::Bit(0), Some(plain())),
+            point("Power", &number, None),
+            point("Worn", &number, Some(wears_out)),
+            point("Open", &Codec::Bit(1), Some(to_confirm)),
+        ],
+        max_registers: 125,
+        reads: Reads::default(),
+        writes: WriteRequests::default(),
+        services: vec![service],
+    });
+    let port = PortSpec {
+        name: "line".into(),
+        line: LineSpec::Tcp(TcpSpec {
+            host: "127.0.0.1".into(),
+            port: 502,
+            connect_timeout: Duration::from_secs(1),
+            framing: None,
+            behind: None,
+            connection: ConnectionSpec::default(),
+        }),
+        response_timeout: Duration::from_secs(1),
+        budget: LineBudget::default(),
+    };
+    let device = DeviceSpec {
+        serial: None,
+        name: "pump-1".into(),
+        port: PortId(0),
+        address: BusAddress::Modbus(UnitId(1)),
+        profile,
+        product_key: ProductKey::new("pk"),
+        device_name: DeviceName::new("pump-1"),
+        secret: Secret::new("s"),
+        liveness: Liveness {
+            missed: 3,
+            quiet: Duration::from_secs(5),
+            returns: 2,
+        },
+        response_timeout: None,
+        turnaround: Duration::ZERO,
+    };
+    Spec {
+        cloud: CloudSpec {
+            broker: BrokerSpec {
+                host: "127.0.0.1".into(),
+                port: 1883,
+                transport: Transport::Plain,
+                keepalive: Duration::from_secs(300),
+                connect_timeout: Duration::from_secs(10),
+                subscriptions: Subscriptions::Platform,
+            },
+            gateway: GatewayIdentity {
+                product_key: ProductKey::new("gwpk"),
+                device_name: DeviceName::new("gw"),
+                certificate: GatewayCertificate::Device(Secret::new("s")),
+            },
+            sign_method: SignMethod::HmacSha256,
+            products: BTreeMap::new(),
+            session: SessionLimits::default(),
+            post: PostPolicy::default(),
+            store: StorePolicy::default(),
+            remote: RemotePolicy::default(),
+        },
+        ports: vec![port],
+        devices: vec![device],
+        stop_within: Duration::from_secs(10),
+        commands: CommandSpec::default(),
+        retired: Retired::default(),
+    }
 }
 
 fn at(seconds: u64) -> Now {
