@@ -373,16 +373,28 @@ pub struct CommandAnswer {
     pub points: Vec<(String, Verdict)>,
     /// What a service read.
     pub outputs: Vec<(String, Value)>,
+    /// The step at which a service stopped, counted from 1.
+    pub step: Option<usize>,
     /// What became of the whole: the first verdict that is not done, or that of the last
     /// point.
     pub whole: Verdict,
 }
 
 impl CommandAnswer {
+    /// Returns what became of the whole, in words, with the step at which a service stopped.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self.step {
+            Some(step) => format!("{} (at step {step})", self.whole),
+            None => self.whole.to_string(),
+        }
+    }
+
     /// Returns the answer to a command of which nothing was done.
     #[must_use]
     pub const fn refused(why: Refused) -> Self {
         CommandAnswer {
+            step: None,
             points: Vec::new(),
             outputs: Vec::new(),
             whole: Verdict::Refused(why),

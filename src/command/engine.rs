@@ -254,6 +254,8 @@ impl Commands {
             let id = id.map_or_else(String::new, |p| p.id.clone());
             points.push((id, point.verdict));
         }
+        let is_service = matches!(pending.command.action, CommandAction::Call { .. });
+        let step = end.stopped.as_ref().map(|s| s.step).filter(|_| is_service);
         let whole = match end.stopped {
             Some(stopped) => stopped.verdict,
             None => {
@@ -263,6 +265,7 @@ impl Commands {
             }
         };
         let answer = CommandAnswer {
+            step,
             points,
             outputs: end.outputs,
             whole,
@@ -292,6 +295,7 @@ impl Commands {
         for number in gone {
             if let Some(pending) = self.pending.remove(&number) {
                 let answer = CommandAnswer {
+                    step: None,
                     points: Vec::new(),
                     outputs: Vec::new(),
                     whole: Verdict::Unknown(Doubt::NoEnd),
@@ -348,6 +352,7 @@ impl Commands {
             origin: pending.command.origin.clone(),
             service: service(&pending.command.action),
             points: points.collect(),
+            step: answer.step,
             whole: answer.whole.clone(),
         };
         self.close(Some(pending.device), record, pending.command.number, answer);
@@ -372,9 +377,11 @@ impl Commands {
                     verdict: verdict.clone(),
                 })
                 .collect(),
+            step: None,
             whole: Verdict::Refused(wrong.why().clone()),
         };
         let answer = CommandAnswer {
+            step: None,
             points,
             outputs: Vec::new(),
             whole: Verdict::Refused(wrong.why().clone()),

@@ -68,10 +68,14 @@ impl LogEvent for CommandLogEvent {
             format!("{} {old} -> {wanted}: {}", point.id, point.verdict)
         });
         let points: Vec<String> = points.collect();
+        let at = match record.step {
+            Some(step) => format!(" (at step {step})"),
+            None => String::new(),
+        };
         match points.is_empty() {
-            true => format!("{head}: {}", record.whole),
+            true => format!("{head}: {}{at}", record.whole),
             false if record.service.is_some() => {
-                format!("{head}: {}; {}", record.whole, points.join("; "))
+                format!("{head}: {}{at}; {}", record.whole, points.join("; "))
             }
             false => format!("{head} {}", points.join("; ")),
         }

@@ -20,6 +20,8 @@ pub struct CommandRecord {
     pub service: Option<String>,
     /// The points that it wrote or was to write.
     pub points: Vec<RecordedPoint>,
+    /// The step at which the service stopped, counted from 1.
+    pub step: Option<usize>,
     /// What became of the whole.
     pub whole: Verdict,
 }

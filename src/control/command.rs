@@ -107,7 +107,7 @@ impl CommandResult {
         let outputs = answer.outputs.iter();
         CommandResult {
             verdict: (&answer.whole).into(),
-            sentence: answer.whole.to_string(),
+            sentence: answer.words(),
             points: answer.points.iter().map(point).collect(),
             outputs: outputs
                 .map(|(name, value)| (name.clone(), value.to_json()))
@@ -243,6 +243,7 @@ pub(super) mod tests {
         let answer = |points: &[Verdict], whole: &Verdict| {
             let named = points.iter().map(|v| ("Setpoint".to_owned(), v.clone()));
             CommandResult::of(&CommandAnswer {
+                step: None,
                 points: named.collect(),
                 outputs: vec![("set_to".into(), Value::Float(45.0))],
                 whole: whole.clone(),

@@ -103,9 +103,9 @@ impl CommandRun {
         command: &BusCommand,
         profile: &Arc<ProfileSpec>,
         timeout: Duration,
-    ) -> Result<Self, BusEnd> {
-        let Steps { steps, targets } =
-            steps_of(profile, &command.work).map_err(|points| BusEnd {
+    ) -> Result<Self, Box<BusEnd>> {
+        let Steps { steps, targets } = steps_of(profile, &command.work).map_err(|points| {
+            Box::new(BusEnd {
                 number: command.number,
                 stopped: points.is_empty().then_some(Stopped {
                     step: 1,
@@ -113,7 +113,8 @@ impl CommandRun {
                 }),
                 points,
                 outputs: Vec::new(),
-            })?;
+            })
+        })?;
         Ok(CommandRun {
             number: command.number,
             device: command.device,

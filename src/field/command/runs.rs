@@ -37,7 +37,7 @@ impl CommandRuns {
     ) {
         let run = match CommandRun::new(now, command, profile, timeout) {
             Ok(run) => run,
-            Err(end) => return self.ends.push_back(end),
+            Err(end) => return self.ends.push_back(*end),
         };
         if let BusWork::Set(values) = &command.work {
             let points: Vec<u16> = values.iter().map(|(point, _)| *point).collect();

@@ -259,7 +259,11 @@ fn what_is_read_back_decides() {
             let mut w = settled(fates.clone());
             w.give(1, 0, vec![(register, word(500))], ms(9000));
             w.run(ms(10_000));
-            assert_eq!(w.verdict(1), [wanted.clone()], "{fates:?} {register}");
+            assert_eq!(
+                w.verdict(1),
+                std::slice::from_ref(&wanted),
+                "{fates:?} {register}"
+            );
             assert_eq!(w.plant.written[&500].len(), 1);
         }
     }

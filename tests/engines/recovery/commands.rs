@@ -30,6 +30,7 @@ fn verified(value: f64) -> CommandAnswer {
         read: Value::Float(value),
     };
     CommandAnswer {
+        step: None,
         points: vec![("P".to_owned(), verdict.clone())],
         outputs: Vec::new(),
         whole: verdict,
@@ -480,6 +481,7 @@ fn a_device_that_falls_silent_stays_online_for_the_answer_to_a_command() {
     assert!(w.is_in(1));
     let doubt = Verdict::Unknown(Doubt::NoReply);
     let answer = CommandAnswer {
+        step: None,
         points: vec![("P".to_owned(), doubt.clone())],
         outputs: Vec::new(),
         whole: doubt,

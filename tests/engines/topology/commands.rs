@@ -20,6 +20,7 @@ fn verified() -> CommandAnswer {
         read: Value::Float(21.5),
     };
     CommandAnswer {
+        step: None,
         points: vec![("Temp".to_owned(), verdict.clone())],
         outputs: Vec::new(),
         whole: verdict,

@@ -232,6 +232,7 @@ fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let value = || Value::Float(21.5);
     let by_user = || CommandOrigin::Local { user: 1000 };
     let record = |origin, whole: Verdict| CommandRecord {
+        step: None,
         at: Now::default(),
         origin,
         service: None,

@@ -67,9 +67,11 @@ fn words(answer: &CommandAnswer) -> String {
     let point = answer.points.iter().find(same);
     match (whole.is_done(), &answer.points[..], point) {
         (true, [], _) => "done".to_owned(),
-        (true, [(id, _)], _) | (false, _, Some((id, _))) => format!("{id}: {whole}"),
+        (true, [(id, _)], _) | (false, _, Some((id, _))) => {
+            format!("{id}: {}", answer.words())
+        }
         (true, several, _) => format!("done: {} points", several.len()),
-        (false, _, None) => whole.to_string(),
+        (false, _, None) => answer.words(),
     }
 }
 
@@ -125,6 +127,7 @@ mod tests {
             read: Value::Float(21.5),
         };
         let answer = CommandAnswer {
+            step: None,
             points: vec![
                 ("Temp".to_owned(), Verdict::Verified { read: written() }),
                 ("Fan".to_owned(), different.clone()),
@@ -159,6 +162,7 @@ mod tests {
             read: Value::Int(1),
         };
         let mut answer = CommandAnswer {
+            step: None,
             points: vec![("Start".to_owned(), done.clone())],
             outputs: vec![("Power".to_owned(), Value::Float(2300.0))],
             whole: done,
@@ -199,6 +203,7 @@ mod tests {
             let points: Vec<_> = (0..points).map(wrong).collect();
             let whole = points[0].1.clone();
             let answer = CommandAnswer {
+                step: None,
                 points,
                 outputs: Vec::new(),
                 whole,
