@@ -11,6 +11,7 @@
 //! | [`line`](mod@line) | how long things take on the wire, and which bytes are our own |
 //! | [`decode`] | what a reply means |
 //! | [`encode`] | what is written so that it means a value |
+//! | `command` | the requests of a command in their order, and what the device holds afterwards |
 //! | [`stale`] | which replies may not be believed |
 //! | [`diagnostics`] | what is counted and what is reported to the operator |
 //!
@@ -41,10 +42,12 @@
 //!   the line is kept for each lower priority, however much the higher ones ask for.
 //! - On a line that does not keep up, all requests of a priority are made less
 //!   often by the same factor, and the line is never idle.
-//! - A command is sent once or not at all. It goes before any read that is not on the wire
-//!   yet, as long as commands have taken no more than half of the line's time. Its end is
-//!   reported once, and no command waits for more than ten seconds. A command counts as done
-//!   only by a reply that no earlier write could have caused.
+//! - A request of a command is sent once or not at all, before any read that is not on the
+//!   wire yet, as long as commands have taken no more than half of the line's time. The end of
+//!   a command is reported once. Nothing is written so late that the reply could come after
+//!   the sender of the command has stopped waiting. A write counts as done only by a reply
+//!   that no earlier write could have caused, and a value as verified only by a read that was
+//!   asked after that.
 //! - Devices that do not answer cost the others at most a twentieth of a contended line,
 //!   besides their first miss and a bounded credit with which a fresh silence is confirmed.
 //!   The same holds for requests that fail while their device answers others: these requests

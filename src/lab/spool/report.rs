@@ -364,7 +364,7 @@ is at the cut; what was not written to the device by then is gone.
 
 const FIGURES: &str = "
 Values take the bytes that the files grow by in an outage with 200 values a second and a
-write each 5 s. The backlog is 300,000 values of 100 devices, the rate 25 messages a second;
+write each 5 s. The backlog is 450,000 values of 100 devices, the rate 25 messages a second;
 400 live values a second. Memory is VmHWM of the daemon while it sends stored values and
 2,000 devices with 10 points each are read.
 
