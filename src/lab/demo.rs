@@ -2,9 +2,10 @@
 //!
 //! A platform, a 9600-baud line of meters on a pseudo terminal, two Modbus TCP racks,
 //! and between them the real daemon as a child process, on the real terminal and real
-//! sockets. The story: all devices come online, readings arrive, a meter loses its
-//! power and is logged out, it returns and is logged in, the cloud connection is cut
-//! and recovers, SIGTERM logs all devices out. Every value that arrives is compared
+//! sockets. The story: all devices come online, readings arrive, a setpoint from the cloud
+//! is written and read back, a meter loses its power, refuses a setpoint and is logged out,
+//! it returns and is logged in, the cloud connection is cut and recovers, SIGTERM logs all
+//! devices out. Every value that arrives is compared
 //! with the register it came from.
 
 mod plant;
@@ -35,11 +36,15 @@ pub(crate) struct Options {
 const ENDING: Duration = Duration::from_secs(8);
 
 /// The steps of the story and how long each may take.
-const STEPS: [(&str, Duration); 6] = [
+const STEPS: [(&str, Duration); 7] = [
     ("all devices come online", Duration::from_secs(20)),
     ("values of all devices arrive", Duration::from_secs(15)),
     (
-        "a meter loses its power and is logged out",
+        "a setpoint is written and read back",
+        Duration::from_secs(10),
+    ),
+    (
+        "a meter loses its power, refuses a setpoint, is logged out",
         Duration::from_secs(20),
     ),
     ("it returns and is logged in", Duration::from_secs(20)),

@@ -35,6 +35,11 @@ fn the_story_comes_true() {
     assert_eq!(report["online"], 120);
     assert_eq!(report["recovered"], true);
     assert_eq!(report["logged_out_at_exit"], 120);
+    assert_eq!(report["commands_verified"], 1);
+    assert!(
+        report["commands_refused"].as_u64().unwrap() >= 1,
+        "{report}"
+    );
     let sizes: Vec<u64> = report["batch_sizes"]
         .as_array()
         .unwrap()

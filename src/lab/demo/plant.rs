@@ -92,6 +92,11 @@ const fn bit(id: &'static str, table: Table, address: u16) -> Property {
     }
 }
 
+/// The point of a meter that is written from the cloud: a holding register that is 0 until then,
+/// in tenths.
+pub(crate) const SETPOINT: &str = "Setpoint";
+const SETPOINT_REGISTER: u16 = meter::SERIAL + 8;
+
 const METER: &[Property] = &[
     input("VoltageA", meter::VOLTAGE, Shape::U16, 1),
     input("VoltageB", meter::VOLTAGE + 1, Shape::U16, 1),
@@ -106,6 +111,13 @@ const METER: &[Property] = &[
     input("ApparentPower", meter::APPARENT, Shape::F32, 0),
     input("EnergyFine", meter::ENERGY_FINE, Shape::U64, 0),
     input("SerialNumber", meter::SERIAL, Shape::Text(8), 0),
+    Property {
+        id: SETPOINT,
+        table: Table::HoldingRegister,
+        address: SETPOINT_REGISTER,
+        shape: Shape::U16,
+        places: 1,
+    },
 ];
 
 const MODULE: &[Property] = &[
@@ -174,6 +186,10 @@ impl Property {
     /// `window`.
     pub(crate) fn was(&self, unit: &Unit, window: &RangeInclusive<Wall>, said: &Json) -> bool {
         let step = unit.life().tick();
+        // A unit does not remember what was there before it was written.
+        if self.id == SETPOINT && said.as_f64() == Some(0.0) {
+            return true;
+        }
         let ticks =
             window.start().as_millis().div_euclid(step)..=window.end().as_millis().div_euclid(step);
         ticks
@@ -239,8 +255,12 @@ impl Property {
             0 => String::new(),
             n => format!(", scale: 0.{}1", "0".repeat(usize::from(n) - 1)),
         };
+        let write = match self.id {
+            SETPOINT => ", write: { max: 100 }",
+            _ => "",
+        };
         let Property { id, address, .. } = self;
-        format!("{{ id: {id}, table: {table}, address: {address}{kind}{scale} }}")
+        format!("{{ id: {id}, table: {table}, address: {address}{kind}{scale}{write} }}")
     }
 }
 

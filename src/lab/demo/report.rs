@@ -25,6 +25,10 @@ pub(crate) struct Report {
     pub(crate) silent_to_logout_ms: Option<u64>,
     /// From the moment it had power again until it was logged in.
     pub(crate) back_to_login_ms: Option<u64>,
+    /// Setpoints from the cloud that were written and read back.
+    pub(crate) commands_verified: usize,
+    /// Setpoints to a meter without power that were refused, with this reason.
+    pub(crate) commands_refused: usize,
     /// Whether all came online again after the connection was cut.
     pub(crate) recovered: bool,
     /// How many devices were logged out between SIGTERM and the end.
@@ -85,6 +89,11 @@ impl Report {
                 ms(self.back_to_login_ms)
             ),
             format!(
+                "setpoints from the cloud: {} written and read back, {} refused by the meter \
+                 without power",
+                self.commands_verified, self.commands_refused
+            ),
+            format!(
                 "cut connection: {}; at the end {} devices logged out",
                 if self.recovered {
                     "recovered"
@@ -121,13 +130,15 @@ mod tests {
             all_online_ms: Some(1),
             silent_to_logout_ms: Some(2),
             back_to_login_ms: Some(3),
+            commands_verified: 1,
+            commands_refused: 2,
             recovered: true,
             logged_out_at_exit: 120,
             ..Report::default()
         };
         assert_eq!(
             report.json(),
-            r#"{"devices":120,"online":120,"batch_sizes":[50,50,20],"values_accepted":9,"all_online_ms":1,"silent_to_logout_ms":2,"back_to_login_ms":3,"recovered":true,"logged_out_at_exit":120,"problems":[]}"#
+            r#"{"devices":120,"online":120,"batch_sizes":[50,50,20],"values_accepted":9,"all_online_ms":1,"silent_to_logout_ms":2,"back_to_login_ms":3,"commands_verified":1,"commands_refused":2,"recovered":true,"logged_out_at_exit":120,"problems":[]}"#
         );
     }
 

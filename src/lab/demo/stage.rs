@@ -19,12 +19,15 @@ use super::report::Report;
 use super::value_checker::ValueChecker;
 use super::{ENDING, Options, STEPS};
 use crate::daemon::{Daemon, Folder};
+use crate::demo::plant::SETPOINT;
 use crate::table::{Picture, Row, Screen};
 
 /// How often the demo looks at everything.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often the table is drawn anew.
 const DRAW: Duration = Duration::from_millis(250);
+/// How often a setpoint is sent to the meter without power.
+const AGAIN: Duration = Duration::from_millis(500);
 /// All parts that the story needs.
 pub(super) struct Stage {
     clock: Clock,
@@ -43,6 +46,18 @@ pub(super) struct Stage {
     screen: Screen,
     step: usize,
     drawn: Option<Mono>,
+    /// The meter that gets a setpoint from the cloud again and again, and the next time.
+    commanded: Option<(Device, Mono)>,
+    /// The messages that the cloud has sent.
+    commands: Vec<String>,
+}
+
+/// What was answered to a setpoint.
+struct Answered {
+    code: i64,
+    /// How often it was answered.
+    times: usize,
+    words: String,
 }
 
 /// The visible state at one moment.
@@ -52,6 +67,8 @@ struct View {
     login_sizes: Vec<usize>,
     heard_from: usize,
     connected: bool,
+    /// Setpoints that were answered.
+    answers: usize,
 }
 
 impl Stage {
@@ -107,6 +124,8 @@ impl Stage {
             screen,
             step: 0,
             drawn: None,
+            commanded: None,
+            commands: Vec::new(),
         })
     }
 
@@ -144,6 +163,13 @@ impl Stage {
             _ = self.terminate.recv() => return Err("interrupted".into()),
             () = tokio::time::sleep(LOOK) => {}
         }
+        let now = self.clock.now().mono;
+        if let Some((device, at)) = self.commanded.clone()
+            && at <= now
+        {
+            self.send_setpoint(&device, 20.0).await?;
+            self.commanded = Some((device, now + AGAIN));
+        }
         let view = self.look().await?;
         self.judge_values().await?;
         let ending = self.step + 1 == STEPS.len();
@@ -154,6 +180,36 @@ impl Stage {
         Ok(view)
     }
 
+    /// Sets the setpoint of a meter from the cloud, if the cloud has it online.
+    async fn send_setpoint(&mut self, device: &Device, value: f64) -> Result<(), String> {
+        let device = device.clone();
+        let params = serde_json::json!({ SETPOINT: value });
+        let sent = self
+            .platform(move |p, now| p.set_properties(now, &device, params))
+            .await?;
+        self.commands.extend(sent);
+        Ok(())
+    }
+
+    /// Returns what was answered to the setpoints that were sent, oldest first; those without
+    /// an answer are left out.
+    async fn answered(&self) -> Result<Vec<Answered>, String> {
+        let sent = self.commands.clone();
+        self.platform(move |p, _| {
+            let calls = sent.iter().filter_map(|id| p.ledger().calls().get(id));
+            let answered = calls.filter_map(|call| {
+                let first = call.answers.first()?;
+                Some(Answered {
+                    code: first.code.as_i64()?,
+                    times: call.answers.len(),
+                    words: first.message.as_str().unwrap_or_default().to_owned(),
+                })
+            });
+            answered.collect()
+        })
+        .await
+    }
+
     async fn look(&mut self) -> Result<View, String> {
         let gateway = self.plant.gateway.clone();
         let members: Vec<Device> = self
@@ -162,7 +218,13 @@ impl Stage {
             .iter()
             .map(|m| m.device.clone())
             .collect();
+        let sent = self.commands.clone();
         self.platform(move |p, _| View {
+            answers: sent
+                .iter()
+                .filter_map(|id| p.ledger().calls().get(id))
+                .filter(|call| !call.answers.is_empty())
+                .count(),
             online: p.online(),
             devices: p.online_devices().cloned().collect(),
             login_sizes: p.ledger().login_sizes(),

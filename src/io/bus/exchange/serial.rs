@@ -27,7 +27,7 @@ impl Exchange {
     ) -> Result<Ended, Lost> {
         // The reply to some writes is the request once more: an adapter that was heard to echo
         // must not be taken for that reply.
-        if request.is_command() && self.echoes {
+        if request.is_write() && self.echoes {
             self.echo.get_or_insert_default();
         }
         // Made before the silence is over: afterwards every microsecond counts.

@@ -9,6 +9,11 @@ use crate::demo::report::millis;
 
 /// The meter that loses its power.
 const VICTIM: usize = 4;
+/// The meter that gets a setpoint.
+const HEATED: usize = 2;
+/// The codes of answers: done, and the device does not answer (`docs/commands.md`).
+const DONE: i64 = 200;
+const SILENT: i64 = 100_004;
 /// The largest batch.
 const FULL: usize = 50;
 /// The most log-in batches that are still few.
@@ -42,12 +47,39 @@ impl Stage {
         self.until(|v| v.heard_from == all).await?;
 
         self.next();
+        let heated = self.plant.members[HEATED].device.clone();
+        self.send_setpoint(&heated, 21.5).await?;
+        self.until(|v| v.answers == 1).await?;
+        for answer in self.answered().await? {
+            match (answer.code, answer.times) {
+                (DONE, 1) => self.report.commands_verified += 1,
+                (code, times) => self.report.problem(format!(
+                    "the setpoint was answered {code} ({}), {times} times",
+                    answer.words
+                )),
+            }
+        }
+
+        self.next();
+        self.commands.clear();
         self.line.with(|line, now| {
             line.kill(victim.unit);
             self.checker.died(VICTIM, now.wall);
         });
+        // Until its silence is certain a setpoint may be sent in vain; from then on it is
+        // refused.
+        self.commanded = Some((victim.device.clone(), self.clock.now().mono));
         let took = self.until(|v| !v.devices.contains(&victim.device)).await?;
+        self.commanded = None;
         self.report.silent_to_logout_ms = Some(millis(took));
+        let answers = self.answered().await?;
+        let refused = answers.iter().filter(|a| a.code == SILENT).count();
+        self.report.commands_refused = refused;
+        if refused == 0 || answers.iter().any(|a| a.code == DONE || a.times > 1) {
+            let codes: Vec<i64> = answers.iter().map(|a| a.code).collect();
+            let what = format!("setpoints to the meter without power were answered {codes:?}");
+            self.report.problem(what);
+        }
         let left = self.look().await?.online;
         if left != all - 1 {
             self.report
