@@ -211,6 +211,60 @@ async fn meters_served_by_others_come_online_and_their_values_arrive() {
     cloud.is_content().await;
 }
 
+/// The gateway's registers are written and read back where they are kept by others: what a
+/// master that is not ours reads there, the platform was told.
+#[tokio::test]
+async fn what_is_set_from_the_cloud_is_held_by_servers_that_are_not_ours() {
+    if !have(&SERIAL) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let python_line = Line::plug_in(folder.path(), "line1").await;
+    let c_line = Line::plug_in(folder.path(), "line2").await;
+    let _python = Meters::pymodbus_rtu(&python_line, &[1]).await;
+    let _c = Meters::libmodbus_rtu(&c_line, 2).await;
+    let python_rack = Meters::pymodbus_tcp(&[3]).await;
+    let c_rack = Meters::libmodbus_tcp(4).await;
+    let cloud = Cloud::listening().await;
+    let config = Config::towards(&cloud.url(), &[])
+        .serial(&python_line.near, &[1])
+        .serial(&c_line.near, &[2])
+        .tcp("rack1", python_rack.port.unwrap(), &[3])
+        .tcp("rack2", c_rack.port.unwrap(), &[4])
+        .write(folder.path());
+    let mut text = std::fs::read_to_string(&config).unwrap();
+    for point in [
+        "type: u16, scale: 0.1",
+        "type: i32",
+        "type: f32",
+        "table: coil, address: 0, type: bool",
+    ] {
+        assert_eq!(text.matches(&format!("{point} }}")).count(), 1, "{point}");
+        text = text.replace(&format!("{point} }}"), &format!("{point}, write: yes }}"));
+    }
+    std::fs::write(&config, text).unwrap();
+    cloud.knows(&config).await;
+    let mut gateway = gateway::run(&config);
+    cloud.sees_online(&[1, 2, 3, 4]).await;
+    for unit in 1..=4 {
+        let value = f64::from(unit);
+        let wanted = serde_json::json!({
+            "Voltage": 100.5 + value, "Energy": -70_000 - i32::from(unit), "Power": 0.5 * value,
+            "Relay": 0,
+        });
+        let answer = cloud.sets(unit, wanted.clone()).await;
+        assert_eq!(answer.code, 200, "{answer:?}");
+        for (point, value) in wanted.as_object().unwrap() {
+            let said = &answer.data[point];
+            assert_eq!(said["verdict"], "verified", "{point} {said}");
+            assert_eq!(said["value"].as_f64(), value.as_f64(), "{point} {said}");
+        }
+        cloud.receives(unit, "Voltage", 100.5 + value).await;
+    }
+    gateway::stop(&mut gateway).await;
+    cloud.is_content().await;
+}
+
 #[tokio::test]
 async fn a_killed_gateway_starts_again_and_everyone_returns() {
     if !have(&["pymodbus"]) {
