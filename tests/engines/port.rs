@@ -411,6 +411,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         ends: BTreeMap::new(),
         given: 0,
         polls: BTreeMap::new(),
+        points: BTreeMap::new(),
         false_frames: 0,
     };
     world.rig.plug_terminal_exactly(&tty).unwrap();

@@ -1,7 +1,7 @@
 //! Commands on a line that is read.
 //!
 //! A command goes before every read that is not on the wire yet, as long as commands have
-//! taken less than half of the line's time, whether or not anything was to be read meanwhile:
+//! taken less than three tenths of the line's time, whether or not anything was to be read meanwhile:
 //! a read that falls due a moment later waits as well. A device that misses is not written
 //! to: its commands wait until its silence is confirmed or over. On a serial line a command
 //! also waits while the reply to an earlier write of the same function may still come: the
@@ -202,7 +202,7 @@ impl Schedule {
     /// Returns what commands have taken of the line's time lately, in thousandths: their
     /// share, while they are using it up.
     pub(super) fn commanded(&self, now: Mono) -> u64 {
-        if self.writing.is_full(now) { 0 } else { 500 }
+        if self.writing.is_full(now) { 0 } else { 300 }
     }
 
     /// Takes the end of a command's request.

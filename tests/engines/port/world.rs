@@ -45,6 +45,8 @@ pub(crate) struct World {
     /// How many commands were given.
     pub(crate) given: u64,
     pub(crate) polls: BTreeMap<u8, Tally>,
+    /// When each point was last read, and the times between its readings.
+    pub(crate) points: BTreeMap<(DeviceId, u16), (Now, Vec<Duration>)>,
     /// Replies with a value that never stood in a register.
     pub(crate) false_frames: u64,
 }
@@ -130,6 +132,7 @@ impl World {
             ends: BTreeMap::new(),
             given: 0,
             polls: BTreeMap::new(),
+            points: BTreeMap::new(),
             false_frames: 0,
         };
         world.plug().await;
@@ -237,6 +240,12 @@ impl World {
             Evidence::Missed(why) | Evidence::RequestFailed(why) => {
                 *tally.missed.entry(format!("{why:?}")).or_default() += 1
             }
+        }
+        for reading in readings {
+            let key = (reading.device, reading.point);
+            let (last, gaps) = self.points.entry(key).or_insert((*at, Vec::new()));
+            gaps.push(at.mono.since(last.mono));
+            *last = *at;
         }
         if !readings.is_empty() {
             if let Some(last) = tally.last_values {

@@ -288,7 +288,7 @@ proptest! {
 
     /// More commands than the line could carry, on a line that is read without a pause.
     #[test]
-    fn an_endless_stream_of_commands_leaves_reads_half_of_the_line(
+    fn an_endless_stream_of_commands_leaves_reads_seven_tenths_of_the_line(
         devices in 1usize..8,
         read in 5u64..80,
         write in 5u64..400,
@@ -328,8 +328,8 @@ proptest! {
                 prop_assert!(told.insert(id), "told twice");
             }
         }
-        // Half of the time, besides the credit with which a burst begins, and one command.
-        let most = now.since(Mono::START) / 2 + ms(500 + write);
+        // Three tenths of the time, besides the credit with which a burst begins, and one command.
+        let most = now.since(Mono::START) * 3 / 10 + ms(500 + write);
         prop_assert!(writing <= most, "{:?}", writing);
         // On a serial line a device is not asked for the same shape again while a copy of its
         // last reply may come (35 ms, `stale/stale_reply.rs`), and a read may be under way
@@ -340,7 +340,7 @@ proptest! {
         prop_assert!(writing > share.mul_f64(0.7), "kept from their share: {:?}", writing);
         // Where there is always something to read.
         if on_tcp && devices as u64 * read >= 20 {
-            prop_assert!(reading > ms(29_000), "{:?}", reading);
+            prop_assert!(reading > ms(41_000), "{:?}", reading);
         }
     }
 
