@@ -56,7 +56,7 @@ impl AdminEndpoints {
             journal,
             end,
             spec: ControlSpec::default(),
-            // Nobody, until the configuration is known.
+            // No user, until the configuration is known.
             write: watch::Sender::new(LocalWrite::Off),
             questions: None,
             socket: None,

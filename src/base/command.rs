@@ -1,7 +1,7 @@
 //! Commands: what a person or the platform wants a device to do, and what became of it.
 //!
 //! A command has one life. `command/` decides whether it is carried out, a port carries it out
-//! (`field/schedule/commands.rs`), and whoever gave it gets one answer. The types that these
+//! (`field/schedule/commands.rs`), and its sender gets one answer. The types that these
 //! rooms exchange are here.
 
 use std::fmt;

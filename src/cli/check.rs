@@ -97,10 +97,8 @@ fn writing(spec: &Spec, local: LocalWrite) -> String {
         return String::new();
     }
     let whose = match (spec.commands.allow, local) {
-        (CommandPolicy::Off, _) => "nobody's are carried out",
-        (CommandPolicy::Local, LocalWrite::Off) => {
-            "nobody's are carried out, as control.write is off"
-        }
+        (CommandPolicy::Off, _) => "none are carried out",
+        (CommandPolicy::Local, LocalWrite::Off) => "none are carried out, as control.write is off",
         (CommandPolicy::Local, LocalWrite::Root) => "those of root on this machine",
         (CommandPolicy::Local, LocalWrite::Group) => {
             "those of root and the socket's group on this machine"

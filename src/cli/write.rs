@@ -121,7 +121,7 @@ fn carry_out(
                 eprintln!("nothing was written");
                 return ExitCode::FAILURE;
             }
-            Ok(Decision::NobodyThere) => {
+            Ok(Decision::NoTerminal) => {
                 eprintln!("{asked}? There is no terminal to ask on: --yes does it without asking");
                 return ExitCode::FAILURE;
             }

@@ -74,6 +74,17 @@ impl ReadBlock {
         }
     }
 
+    /// Returns a block of these entries that no point has, to be read once.
+    #[must_use]
+    pub(super) const fn of_entries(range: EntryRange) -> ReadBlock {
+        ReadBlock {
+            address: BlockAddress::Modbus(range),
+            interval: Duration::ZERO,
+            priority: Priority::High,
+            points: Vec::new(),
+        }
+    }
+
     /// Returns the same block with as many entries as that.
     fn with_count(&self, range: EntryRange, count: u16) -> ReadBlock {
         ReadBlock {

@@ -24,6 +24,6 @@ pub enum LocalWrite {
     Root,
     /// Root and the members of the socket's group.
     Group,
-    /// Nobody.
+    /// No user.
     Off,
 }

@@ -251,7 +251,7 @@ impl Default for CommandSpec {
 /// Whose commands are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CommandPolicy {
-    /// Nobody's.
+    /// None.
     Off,
     /// Those of this machine's users.
     Local,

@@ -1,9 +1,10 @@
 //! Commands through the whole gateway, from the platform to the registers and back, while lines
 //! and connections fail.
 //!
-//! The oracle knows each value that was wanted: no other command wants it. A command that was
-//! answered "verified" stands in the device's register; a command whose time is over is never
-//! carried out after that; each has one answer if the connection stays up, and never two.
+//! The oracle knows each value that was wanted: no other command wants it. The newest value of a
+//! point that was answered "verified" stands in the device's register; each command has an
+//! answer if the connection stays up, and a message that comes again gets the same. That nothing
+//! is written late is shown where time is exact (`field/command/tests.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

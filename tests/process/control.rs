@@ -487,7 +487,7 @@ async fn what_cannot_be_written_is_said_and_nothing_is() {
             "Voltage: refused: 301: wanted 0 to 300 in steps of 0.1",
             "",
         ),
-        // Nobody is asked, and so nobody has said yes.
+        // No user is asked, and so none has said yes.
         (
             &["write", "meter-5", "Voltage", "21"],
             1,
@@ -604,7 +604,7 @@ async fn who_may_write_is_said_by_the_configuration_and_a_reload_changes_it() {
     reload("off").await;
     let root = write_as(None).await;
     assert_eq!(root.status, 1);
-    assert!(root.err.contains("nobody on this machine"), "{}", root.err);
+    assert!(root.err.contains("no user of this machine"), "{}", root.err);
     gateway::stop(&mut house.gateway).await;
 }
 

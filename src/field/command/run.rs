@@ -14,7 +14,7 @@ use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
 use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::{BlockAddress, EntryRange};
+use crate::field::plan::block_address::BlockAddress;
 use crate::field::schedule::command::{End, NotSent};
 use crate::spec::{Decimal, Interlock, ProfileSpec};
 
@@ -48,10 +48,8 @@ pub(crate) enum Wanted {
 /// A request of a command.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
-    /// Reads a block of points.
+    /// Reads a block of points, or registers of which a part is written next.
     Read(ReadBlock),
-    /// Reads registers whose bits are written in part, just before they are written.
-    ReadFirst(EntryRange),
     /// Writes entries.
     Write {
         /// The first address.
@@ -241,7 +239,7 @@ impl CommandRun {
                 What::Write(write) => {
                     let old = self.old.as_deref();
                     return Wanted::Ask(match write.request(self.profile.writes, old) {
-                        WriteOrRead::Read(range) => Asked::ReadFirst(range),
+                        WriteOrRead::Read(range) => Asked::Read(ReadBlock::of_entries(range)),
                         WriteOrRead::Write(entries) => Asked::Write {
                             start: write.start,
                             entries,

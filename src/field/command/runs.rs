@@ -100,7 +100,6 @@ impl CommandRuns {
                 Wanted::Ask(asked) => {
                     let (request, goes_on) = match asked {
                         Asked::Read(block) => (CommandRequest::Read(block), false),
-                        Asked::ReadFirst(range) => (CommandRequest::ReadEntries(range), false),
                         Asked::Write {
                             start,
                             entries,
@@ -110,7 +109,7 @@ impl CommandRuns {
                     let command = Command {
                         device,
                         request,
-                        patience: Some(taken.run.patience()),
+                        patience: taken.run.patience(),
                         until: taken.run.until().before(taken.run.patience()),
                         goes_on,
                     };

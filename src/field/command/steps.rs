@@ -374,8 +374,7 @@ impl EntryWrite {
         let merged: Vec<u16> = match old {
             Some(old) if old.len() == words.len() => {
                 let both = words.iter().zip(old);
-                both.map(|(w, old)| (old & !w.mask) | (w.bits & w.mask))
-                    .collect()
+                both.map(|(w, old)| w.merged(*old)).collect()
             }
             _ if whole => words.iter().map(|w| w.bits).collect(),
             _ => {

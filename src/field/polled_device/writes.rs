@@ -38,12 +38,7 @@ impl PolledDevice {
 
     /// Returns the request of this write. `patience` is the longest wait that its sender has
     /// time for.
-    pub(in crate::field) fn command(
-        &self,
-        write: Write,
-        patience: Option<Duration>,
-        now: Mono,
-    ) -> Request {
+    pub(in crate::field) fn command(&self, write: Write, patience: Duration, now: Mono) -> Request {
         Request {
             address: BlockAddress::Modbus(EntryRange::written(&write)),
             shape: ReplyShape::Modbus(write.shape()),
@@ -56,7 +51,7 @@ impl PolledDevice {
     pub(in crate::field) fn command_read(
         &self,
         block: ReadBlock,
-        patience: Option<Duration>,
+        patience: Duration,
         now: Mono,
     ) -> Request {
         Request {
@@ -69,7 +64,7 @@ impl PolledDevice {
         }
     }
 
-    fn command_request(&self, patience: Option<Duration>, now: Mono) -> Request {
+    fn command_request(&self, patience: Duration, now: Mono) -> Request {
         // A write may take longer than any read was seen to take, and so may the first read
         // behind it.
         let most = self.reply_wait.most();
@@ -82,7 +77,7 @@ impl PolledDevice {
         Request {
             device: self.device,
             to: self.address,
-            timeout: patience.map_or(most, |p| p.min(most)),
+            timeout: patience.min(most),
             serial: self.serial.clone(),
             points: Vec::new(),
             turnaround: self.turnaround,

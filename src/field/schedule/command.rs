@@ -17,7 +17,6 @@ use crate::base::{DeviceId, Miss, Mono};
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
 use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::EntryRange;
 
 /// Commands that may wait for one device.
 pub(crate) const MOST_FOR_A_DEVICE: usize = 16;
@@ -34,8 +33,8 @@ pub(crate) struct Command {
     pub(crate) request: CommandRequest,
     /// From when on it is not sent any more.
     pub(crate) until: Mono,
-    /// The longest wait for the reply, if it is shorter than the device's own.
-    pub(crate) patience: Option<Duration>,
+    /// The longest wait for the reply, if the device's own is not shorter.
+    pub(crate) patience: Duration,
     /// Whether it follows a request of the same command with nothing in between: the share of
     /// commands does not keep it waiting.
     pub(crate) goes_on: bool,
@@ -44,10 +43,8 @@ pub(crate) struct Command {
 /// What a request of a command reads or writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum CommandRequest {
-    /// Reads points.
+    /// Reads points, or entries of which a part is written next.
     Read(ReadBlock),
-    /// Reads entries of which a part is written next.
-    ReadEntries(EntryRange),
     /// Writes entries.
     Write {
         /// The 0-based address of the first.

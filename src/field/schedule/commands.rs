@@ -1,9 +1,9 @@
 //! Commands on a line that is read.
 //!
 //! A command goes before every read that is not on the wire yet, as long as commands have
-//! taken less than three tenths of the line's time, whether or not anything was to be read meanwhile:
-//! a read that falls due a moment later waits as well. A device that misses is not written
-//! to: its commands wait until its silence is confirmed or over. On a serial line a command
+//! taken less than three tenths of the line's time, whether or not anything was to be read
+//! meanwhile: a read that falls due a moment later waits as well. A device that misses is not
+//! written to: its commands wait until its silence is confirmed or over. On a serial line a command
 //! also waits while the reply to an earlier write of the same function may still come: the
 //! two replies could not be told apart.
 
@@ -11,8 +11,6 @@ use super::*;
 use crate::base::{BusCommand, BusEnd, Miss, Refused};
 use crate::field::modbus::Shape;
 use crate::field::modbus::write::Write;
-use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::BlockAddress;
 use crate::field::schedule::command::{Command, CommandId, CommandRequest, End, NotSent, Waiting};
 use crate::field::stale::reply_shape::ReplyShape;
 use crate::spec::Protocol;
@@ -137,15 +135,6 @@ impl Schedule {
                 polled_device.command(write, patience, now)
             }
             CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
-            CommandRequest::ReadEntries(range) => {
-                let block = ReadBlock {
-                    address: BlockAddress::Modbus(range),
-                    interval: Duration::ZERO,
-                    priority: Priority::High,
-                    points: Vec::new(),
-                };
-                polled_device.command_read(block, patience, now)
-            }
         };
         let out = Out {
             harm: None,
@@ -169,9 +158,6 @@ impl Schedule {
                 polled_device.writable_at(now, shape)
             }
             CommandRequest::Read(block) => polled_device.readable_at(now, &block.address),
-            CommandRequest::ReadEntries(range) => {
-                polled_device.readable_at(now, &BlockAddress::Modbus(*range))
-            }
         }
     }
 

@@ -74,7 +74,7 @@ impl Peer {
                  alink-operators with control: { write: group } in the configuration, and reload",
             ),
             (LocalWrite::Off, _) => Err(
-                "nobody on this machine may have devices written: control: { write: off } in the \
+                "no user of this machine may have devices written: control: { write: off } in the \
                  configuration says so; root or group permits it, after a reload",
             ),
         }

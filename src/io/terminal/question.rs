@@ -9,8 +9,8 @@ pub enum Decision {
     Yes,
     /// It is not to be done, or nothing was said.
     No,
-    /// There is no terminal, so nobody was asked.
-    NobodyThere,
+    /// There is no terminal, so no user was asked.
+    NoTerminal,
 }
 
 /// Asks a question of yes or no on standard error, so that the output of the tool stays apart,
@@ -22,7 +22,7 @@ pub fn decide(question: &str) -> io::Result<Decision> {
     let mut error = io::stderr();
     let input = io::stdin();
     if !(input.is_terminal() && error.is_terminal()) {
-        return Ok(Decision::NobodyThere);
+        return Ok(Decision::NoTerminal);
     }
     error.write_all(question.as_bytes())?;
     error.flush()?;

@@ -11,7 +11,7 @@ use super::site::{On, Run, Site};
 use super::store::Filling;
 
 /// How many values are in the store at the start.
-const BACKLOG: u64 = 450_000;
+pub(super) const BACKLOG: u64 = 450_000;
 /// Messages in a second, as the daemon is configured by default.
 pub(super) const RATE: f64 = 25.0;
 /// For how long each rate is measured.

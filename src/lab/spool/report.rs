@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::full_store::FullStore;
 use super::outcome::Outcome;
-use super::replay::{RATE, Replay};
+use super::replay::{BACKLOG, RATE, Replay};
 
 /// The last line of `spool --json`. The fields are an interface. A figure that was not
 /// measured is null.
@@ -184,7 +184,7 @@ impl Found {
         if let Some(outcome) = &self.durable {
             page.push_str(&row("killed, durable: always", outcome));
         }
-        page.push_str(FIGURES);
+        page.push_str(&FIGURES.replace("{backlog}", &BACKLOG.to_string()));
         for target in summary.targets() {
             let Target {
                 what,
@@ -364,7 +364,7 @@ is at the cut; what was not written to the device by then is gone.
 
 const FIGURES: &str = "
 Values take the bytes that the files grow by in an outage with 200 values a second and a
-write each 5 s. The backlog is 450,000 values of 100 devices, the rate 25 messages a second;
+write each 5 s. The backlog is {backlog} values of 100 devices, the rate 25 messages a second;
 400 live values a second. Memory is VmHWM of the daemon while it sends stored values and
 2,000 devices with 10 points each are read.
 

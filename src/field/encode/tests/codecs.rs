@@ -274,7 +274,7 @@ pub(super) fn contents() -> BoxedStrategy<Vec<u16>> {
         .boxed()
 }
 
-/// Returns values that somebody may want.
+/// Returns values that a command may want.
 pub(super) fn values() -> BoxedStrategy<crate::base::Value> {
     use crate::base::Value;
     prop_oneof![

@@ -33,7 +33,7 @@ fn set(now: Mono, device: u32, value: u16) -> Command {
         device: DeviceId(device),
         request: CommandRequest::Write { start: 7, entries },
         until: now + PATIENCE,
-        patience: None,
+        patience: Duration::MAX,
         goes_on: false,
     }
 }

@@ -1,8 +1,8 @@
 //! Commands of the platform: property sets, services and RRPC, handed out to be carried out,
 //! and answered ("Device properties, events, and services"; "What is RRPC?").
 //!
-//! A message that can be understood is handed out once, with a number of its own, and whoever
-//! carries it out says once what became of it. What cannot be handed out is answered at once:
+//! A message that can be understood is handed out once, with a number of its own, and the
+//! room that carries it out says once what became of it. What cannot be handed out is answered at once:
 //! what the gateway does not have, what is malformed, what the configuration does not permit,
 //! what comes while the gateway is leaving the connection, and what is too much.
 //!
