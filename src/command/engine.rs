@@ -411,14 +411,13 @@ impl Commands {
     }
 }
 
-/// Returns the verdict of a service that wrote nothing and went through.
+/// Returns the verdict of a service that wrote nothing and went through: what it read last. The
+/// configuration refuses a service that neither writes nor reads.
 fn service_done(outputs: &[(String, Value)]) -> Verdict {
     let read = outputs.last().map(|(_, value)| value.clone());
     match read {
         Some(read) => Verdict::Verified { read },
-        None => Verdict::Confirmed {
-            written: Value::Bool(true),
-        },
+        None => Verdict::Refused(Refused::NothingToDo),
     }
 }
 

@@ -177,6 +177,13 @@ impl<'a> Draft<'a> {
             .hint("shorter waits, or a longer commands.answer_within");
             notes.error(service.at("steps"), said, wrong);
         }
+        let does =
+            |step: &ServiceStep| matches!(step, ServiceStep::Write(_) | ServiceStep::Read { .. });
+        if notes.noted() == before && !steps.iter().any(does) {
+            let wrong = Wrong::wanted("at least one step that writes or reads")
+                .hint("nothing else has a result that the caller could be told");
+            notes.error(service.at("steps"), "steps without an effect", wrong);
+        }
         // A step that is wrong may be the one that uses an input.
         if notes.noted() == before {
             for input in self.inputs.iter().filter(|input| !input.used) {
