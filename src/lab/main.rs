@@ -1,11 +1,13 @@
 //! `alink-lab`: the plant and the platform to try a gateway on, and the demo
 //! that plays all three together.
 
+mod commands;
 mod daemon;
 mod demo;
 mod manual_pages;
 mod spool;
 mod table;
+mod target;
 mod training;
 
 use std::ffi::OsString;
@@ -66,6 +68,11 @@ enum Verb {
     ///
     /// Power cuts and full disks need root. The exit status is 0 if every bound is kept.
     Spool(spool::Options),
+    /// Tries commands from the platform on a serial line, with the real daemon: how soon a
+    /// value is verified, what a flood costs the polls, and that nothing is done twice or late.
+    ///
+    /// The exit status is 0 if every bound is kept.
+    Commands(commands::Options),
     /// Runs simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
@@ -123,6 +130,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
         }
         Verb::Converge { seeds, json, write } => converge(seeds, json, write),
         Verb::Spool(options) => spool::run(options).await,
+        Verb::Commands(options) => commands::run(options).await,
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
         Verb::Papers { folder, date } => {

@@ -31,6 +31,7 @@ mod plant;
 mod tools;
 
 mod broker;
+mod commands;
 mod control;
 mod interoperability;
 mod link;

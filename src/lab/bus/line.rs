@@ -9,6 +9,7 @@ use super::frame;
 use super::pace::Pace;
 use super::protocol::BusProtocol;
 use super::sender::{Burst, Sender};
+use super::served::{Record, Served};
 use super::unit::Unit;
 use crate::base::{Mono, Now, Rng, UnitId, Wake, Wall};
 
@@ -48,6 +49,8 @@ pub struct LineCounts {
     pub characters: u64,
     /// Faults that struck, by [`Fault::name`].
     pub faults: BTreeMap<&'static str, u64>,
+    /// Requests that were to be recorded, and for which there was no room.
+    pub unrecorded: u64,
 }
 
 /// A multidrop line.
@@ -78,6 +81,8 @@ pub struct Line {
     asked: Option<Mono>,
     senders: Vec<Sender>,
     counts: LineCounts,
+    /// What the units have carried out, if it is recorded.
+    served: Record,
 }
 
 impl Line {
@@ -97,7 +102,19 @@ impl Line {
             asked: None,
             senders: Vec::new(),
             counts: LineCounts::default(),
+            served: Record::default(),
         }
+    }
+
+    /// Records from now on which requests the Modbus units carry out, whatever becomes of
+    /// their replies.
+    pub fn record(&mut self) {
+        self.served.begin();
+    }
+
+    /// Returns what was carried out since the last call, if it is recorded.
+    pub fn take_served(&mut self) -> Vec<Served> {
+        self.served.take()
     }
 
     /// Attaches a unit to the line; a unit that had the address before is taken off.
@@ -329,6 +346,15 @@ impl Line {
         self.counts.requests += 1;
         self.asked = Some(self.master_from);
         let reply = there.answer(at, pdu);
+        let served = || Served {
+            at,
+            unit: UnitId(unit),
+            request: pdu.to_vec(),
+            reply: reply.clone(),
+        };
+        if !self.served.note(served) {
+            self.counts.unrecorded += 1;
+        }
         if there.behaviour.withholds(&reply) {
             return;
         }

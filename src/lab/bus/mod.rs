@@ -28,11 +28,13 @@ mod pace;
 pub mod protocol;
 mod rack;
 mod sender;
+mod served;
 mod unit;
 
 pub use behaviour::{Chance, Fault, Refusal, UnitBehaviour};
 pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};
 pub use pace::Pace;
-pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput, Served};
+pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
+pub use served::Served;
 pub use unit::Unit;

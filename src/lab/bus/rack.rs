@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::behaviour::{Fault, distort, noise};
 use super::frame::Mbap;
+use super::served::{Record, Served};
 use super::unit::Unit;
 use crate::base::{Mono, Now, UnitId, Wake};
 
@@ -52,22 +53,6 @@ pub struct RackCounts {
     pub unrecorded: u64,
 }
 
-/// A request that a unit answered as it should.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Served {
-    /// When the unit looked at its registers.
-    pub at: Now,
-    /// The unit.
-    pub unit: UnitId,
-    /// The request, without the frame around it.
-    pub request: Vec<u8>,
-    /// The reply, without the frame around it; an exception included.
-    pub reply: Vec<u8>,
-}
-
-/// How many answers are recorded at the most until they are taken.
-const MOST_RECORDED: usize = 500_000;
-
 /// A Modbus TCP endpoint.
 ///
 /// Contract: report connections and their bytes, then drain [`Rack::poll`] for each
@@ -82,8 +67,8 @@ pub struct Rack {
     pub absent: Absent,
     connections: BTreeMap<ConnId, Connection>,
     counts: RackCounts,
-    /// The answers since they were last taken; `None` if none are recorded.
-    served: Option<Vec<Served>>,
+    /// What was answered as it should be, if it is recorded.
+    served: Record,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -116,18 +101,18 @@ impl Rack {
             absent: Absent::Silent,
             connections: BTreeMap::new(),
             counts: RackCounts::default(),
-            served: None,
+            served: Record::default(),
         }
     }
 
-    /// Records from now on which requests were answered, and how.
+    /// Records from now on which requests were answered as they should be, and how.
     pub fn record(&mut self) {
-        self.served.get_or_insert_default();
+        self.served.begin();
     }
 
     /// Returns what was answered since the last call, if it is recorded.
     pub fn take_served(&mut self) -> Vec<Served> {
-        self.served.as_mut().map(std::mem::take).unwrap_or_default()
+        self.served.take()
     }
 
     /// Plugs a unit in; a unit that had the address before is pulled out.
@@ -206,11 +191,10 @@ impl Rack {
                         now,
                         &request,
                     );
-                    if let (Some(all), Some(served)) = (&mut self.served, served) {
-                        match all.len() < MOST_RECORDED {
-                            true => all.push(served),
-                            false => self.counts.unrecorded += 1,
-                        }
+                    if let Some(served) = served
+                        && !self.served.note(|| served)
+                    {
+                        self.counts.unrecorded += 1;
                     }
                 }
                 Ok(None) => break,

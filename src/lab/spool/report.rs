@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::full_store::FullStore;
 use super::outcome::Outcome;
 use super::replay::{BACKLOG, RATE, Replay};
+use crate::target::{Bound, Target, rounded};
 
 /// The last line of `spool --json`. The fields are an interface. A figure that was not
 /// measured is null.
@@ -69,28 +70,6 @@ pub(super) struct Found {
     pub(crate) seconds: u64,
 }
 
-/// A figure and its bound.
-struct Target {
-    what: &'static str,
-    key: &'static str,
-    measured: f64,
-    least: bool,
-    bound: f64,
-}
-
-impl Target {
-    fn is_met(&self) -> bool {
-        match self.least {
-            true => self.measured >= self.bound,
-            false => self.measured <= self.bound,
-        }
-    }
-
-    fn words(&self) -> &'static str {
-        if self.least { "at least" } else { "at most" }
-    }
-}
-
 impl Found {
     /// Takes what a phase has found.
     pub(super) fn take(&mut self, name: &'static str, outcome: io::Result<Outcome>) {
@@ -135,7 +114,6 @@ impl Found {
         if let Some(full) = &self.full_store {
             problems.extend(full.problems.iter().cloned());
         }
-        let two = |x: f64| (x * 1000.0).round() / 1000.0;
         let replay = self.replay.as_ref();
         let full = self.full_store.as_ref();
         let mut summary = Summary {
@@ -148,25 +126,17 @@ impl Found {
             lost_with_durable_always: self.durable.as_ref().map(|o| o.lost),
             duplicates: all.duplicates,
             out_of_order: all.out_of_order,
-            replay_share_of_rate: replay.map(|r| two(r.messages / RATE)),
-            live_p99_ratio: replay.map(|r| two(r.with.as_secs_f64() / r.without.as_secs_f64())),
-            bytes_per_value: self.bytes_per_value.map(two),
-            open_ms_full_store: full.map(|f| two(f.open.as_secs_f64() * 1000.0)),
-            rss_mib_full_store_2000: full.map(|f| two(f.memory as f64 / 1024.0)),
+            replay_share_of_rate: replay.map(|r| rounded(r.messages / RATE)),
+            live_p99_ratio: replay.map(|r| rounded(r.with.as_secs_f64() / r.without.as_secs_f64())),
+            bytes_per_value: self.bytes_per_value.map(rounded),
+            open_ms_full_store: full.map(|f| rounded(f.open.as_secs_f64() * 1000.0)),
+            rss_mib_full_store_2000: full.map(|f| rounded(f.memory as f64 / 1024.0)),
             recovered_after_full_disk: self.recovered,
             seed: self.seed,
             skipped: self.skipped.clone(),
             problems: Vec::new(),
         };
-        for target in summary.targets().iter().filter(|t| !t.is_met()) {
-            let Target {
-                key,
-                measured,
-                bound,
-                ..
-            } = target;
-            problems.push(format!("{key} is {measured}, {} {bound}", target.words()));
-        }
+        problems.extend(summary.targets().iter().filter_map(Target::problem));
         if summary.recovered_after_full_disk == Some(false) {
             problems.push("the store was not used again after a full disk".to_owned());
         }
@@ -186,14 +156,7 @@ impl Found {
         }
         page.push_str(&FIGURES.replace("{backlog}", &BACKLOG.to_string()));
         for target in summary.targets() {
-            let Target {
-                what,
-                measured,
-                bound,
-                ..
-            } = target;
-            let words = target.words();
-            let _ = writeln!(page, "| {what} | {measured} | {words} {bound} |");
+            page.push_str(&target.row());
         }
         if let Some(recovered) = summary.recovered_after_full_disk {
             let recovered = if recovered { "yes" } else { "no" };
@@ -244,21 +207,14 @@ impl Found {
 
 impl Summary {
     fn targets(&self) -> Vec<Target> {
-        let count = |what, key, n: u64| Target {
-            what,
-            key,
-            measured: n as f64,
-            least: false,
-            bound: 0.0,
-        };
         let mut targets = vec![
-            count(
+            Target::none(
                 "values lost that were read before the window",
                 "lost_beyond_window",
                 self.lost_beyond_window,
             ),
-            count("values invented", "invented", self.invented),
-            count(
+            Target::none("values invented", "invented", self.invented),
+            Target::none(
                 "stored values that came out of order",
                 "out_of_order",
                 self.out_of_order,
@@ -266,52 +222,46 @@ impl Summary {
         ];
         if let Some(lost) = self.lost_with_durable_always {
             let what = "values lost with `durable: always`";
-            targets.push(count(what, "lost_with_durable_always", lost));
+            targets.push(Target::none(what, "lost_with_durable_always", lost));
         }
         let figures = [
             (
                 "messages of stored values, of those that the rate allows",
                 "replay_share_of_rate",
                 self.replay_share_of_rate,
-                true,
-                0.8,
+                Bound::AtLeast(0.8),
             ),
             (
                 "how long live values take with a backlog against without, p99",
                 "live_p99_ratio",
                 self.live_p99_ratio,
-                false,
-                1.2,
+                Bound::AtMost(1.2),
             ),
             (
                 "bytes of a stored value on the disk",
                 "bytes_per_value",
                 self.bytes_per_value,
-                false,
-                40.0,
+                Bound::AtMost(40.0),
             ),
             (
                 "ms to open a store of 256 MiB",
                 "open_ms_full_store",
                 self.open_ms_full_store,
-                false,
-                200.0,
+                Bound::AtMost(200.0),
             ),
             (
                 "MiB of memory of a daemon with 2,000 devices that empties it",
                 "rss_mib_full_store_2000",
                 self.rss_mib_full_store_2000,
-                false,
-                64.0,
+                Bound::AtMost(64.0),
             ),
         ];
-        for (what, key, measured, least, bound) in figures {
+        for (what, key, measured, bound) in figures {
             if let Some(measured) = measured {
                 targets.push(Target {
                     what,
                     key,
                     measured,
-                    least,
                     bound,
                 });
             }
