@@ -162,6 +162,8 @@ vocabulary! {
         CloudKickedSuspected = "cloud-kicked-suspected",
         /// The broker refused subscriptions.
         CloudSubscribeRefused = "cloud-subscribe-refused",
+        /// The platform did not tell or not delete the desired values of a device.
+        DesiredFailed = "desired-failed",
         /// The platform refused a message as malformed.
         CloudRequestRefused = "cloud-request-refused",
         /// The platform asks for fewer messages.
@@ -487,6 +489,7 @@ impl EventKind {
             EventKind::CloudDisconnected => 0x6dbb509a_328c4f97_991c2027_e429a3e0,
             EventKind::CloudKickedSuspected => 0xfd7bfd9d_033746e2_83fd8418_9a0937a3,
             EventKind::CloudSubscribeRefused => 0xcfe5d721_19e34374_b8a65261_8c43c729,
+            EventKind::DesiredFailed => 0xb201c1d9_9b694507_b5a4818b_a9f61dd4,
             EventKind::CloudRequestRefused => 0x48f8995f_893a4c04_8e3ef6be_1cac7257,
             EventKind::CloudThrottled => 0x9056ea55_43d74bee_852c3c96_128ebbd1,
             EventKind::CloudFull => 0x3ade51d7_377440ea_8034078f_8ec9d970,

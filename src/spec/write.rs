@@ -236,6 +236,9 @@ pub struct CommandSpec {
     pub sync_within: Duration,
     /// How long the sender of any other command waits. Default 10 s.
     pub async_within: Duration,
+    /// Whether a device that comes online takes the values that the platform keeps for it
+    /// ("Desired device property values"). Default no: it costs a message for each log-in.
+    pub desired: bool,
 }
 
 impl Default for CommandSpec {
@@ -244,6 +247,7 @@ impl Default for CommandSpec {
             allow: CommandPolicy::On,
             sync_within: Duration::from_secs(4),
             async_within: Duration::from_secs(10),
+            desired: false,
         }
     }
 }

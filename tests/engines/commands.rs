@@ -318,3 +318,64 @@ async fn in_ten_minutes_of_faults_each_command_has_one_answer_and_none_is_lied_a
         live(seed).await;
     }
 }
+
+/// The value of each wish is taken by the device when it comes online; one that is wished anew
+/// meanwhile is not lost.
+#[tokio::test(start_paused = true)]
+async fn desired_values_reach_the_registers_when_the_device_comes_online() {
+    let mut spec = spec();
+    spec.commands.desired = true;
+    let house = House::of(Clock::starting_at(DAWN), spec, 3, |_| {});
+    let id = DeviceId(2);
+    let who = name(&house.spec, id);
+    let wish = async |property: &'static str, value: u32| {
+        let who = who.clone();
+        let wished = house
+            .platform
+            .with(move |p, _| p.desire(&who, property, json!(value)));
+        wished.await.unwrap();
+    };
+    let wished = async |property: &'static str| {
+        let who = who.clone();
+        house
+            .platform(move |p| p.desired(&who, property).map(|(value, _)| value.clone()))
+            .await
+    };
+    wish("Setpoint", 4711).await;
+    wish("Locked", 70_000).await;
+    let all = usize::from(UNITS) * 2;
+    assert!(
+        house
+            .until_online(all, Duration::from_secs(60))
+            .await
+            .is_some()
+    );
+    house.live(Duration::from_secs(5)).await;
+    assert_eq!(register(&house, id, REGISTER), 4711);
+    assert_eq!(wished("Setpoint").await, None, "taken");
+    assert_eq!(
+        wished("Locked").await,
+        Some(json!(70_000)),
+        "no register holds it"
+    );
+    // Wishes that change while they are taken: the last one counts.
+    for n in 0..30u32 {
+        wish("Setpoint", 5000 + n).await;
+        if n % 6 == 0 {
+            let gateway = crate::world::storm::gateway(&house);
+            let cut = house
+                .platform
+                .with(move |p, now| p.fault(now, Fault::Cut(gateway)));
+            cut.await.unwrap();
+        }
+        house.live(Duration::from_millis(u64::from(n) * 37)).await;
+    }
+    let gateway = crate::world::storm::gateway(&house);
+    let cut = house
+        .platform
+        .with(move |p, now| p.fault(now, Fault::Cut(gateway)));
+    cut.await.unwrap();
+    house.live(Duration::from_secs(120)).await;
+    assert_eq!(register(&house, id, REGISTER), 5029);
+    assert_eq!(wished("Setpoint").await, None);
+}

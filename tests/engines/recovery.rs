@@ -3,6 +3,7 @@
 //! of the platform, on virtual time.
 
 mod commands;
+mod desired;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -959,6 +959,7 @@ fn writes_and_services_mean_what_they_say() {
             allow: CommandPolicy::On,
             sync_within: seconds(5),
             async_within: seconds(15),
+            desired: true,
         }
     );
     let profile = &spec.devices[0].profile;

@@ -6,10 +6,10 @@ use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::Is;
-use crate::config::reader::word::{switched, time};
+use crate::config::reader::word::{switched, time, yes_or_no};
 use crate::spec::{CommandPolicy, CommandSpec};
 
-const KEYS: [&str; 3] = ["allow", "answer_within", "sync_answer_within"];
+const KEYS: [&str; 4] = ["allow", "answer_within", "sync_answer_within", "desired"];
 
 const POLICIES: [CommandPolicy; 3] = [CommandPolicy::On, CommandPolicy::Local, CommandPolicy::Off];
 
@@ -69,6 +69,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> CommandSpec {
                 notes,
             )
             .unwrap_or(d.sync_within),
+        desired: s.read("desired", yes_or_no, notes).unwrap_or(d.desired),
     }
 }
 

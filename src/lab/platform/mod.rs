@@ -129,6 +129,9 @@ pub struct Platform {
     /// Subscriptions that outlive a connection with MQTT clean session 0.
     kept: BTreeMap<Device, BTreeSet<String>>,
     registrar: Registrar,
+    /// What applications desire each device to hold, with the version of each wish; a value
+    /// of `null` was taken.
+    desired: BTreeMap<Device, BTreeMap<String, (serde_json::Value, i64)>>,
     /// The newest remote configuration of each product.
     configs: BTreeMap<ProductKey, RemoteConfig>,
     faults: Faults,
@@ -164,6 +167,7 @@ impl Platform {
             kept: BTreeMap::new(),
             registrar: Registrar::new(spec.products),
             configs: BTreeMap::new(),
+            desired: BTreeMap::new(),
             faults: Faults::none(rng),
             outbox: Outbox::default(),
             ledger: Ledger::new(),

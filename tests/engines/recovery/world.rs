@@ -361,7 +361,8 @@ impl World {
         };
         let names: Vec<String> = list
             .iter()
-            .map(|d| d["deviceName"].as_str().unwrap().to_owned())
+            .filter_map(|d| d.get("deviceName"))
+            .map(|name| name.as_str().unwrap().to_owned())
             .collect();
         let devices: Vec<u32> = names.iter().filter_map(|n| number(n)).collect();
         let mut sent = Sent {

@@ -340,6 +340,18 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
             filters: vec!["/sys/#".into()],
             fatal: true,
         },
+        Cloud::DesiredFailed {
+            device: METER,
+            is_deletion: false,
+            code: None,
+            message: String::new(),
+        },
+        Cloud::DesiredFailed {
+            device: METER,
+            is_deletion: true,
+            code: Some(Code(6661)),
+            message: words(),
+        },
         Cloud::LoggedIn {
             devices: all(),
             names: names(),

@@ -37,6 +37,7 @@ impl Cloud {
             | Topic::History(_)
             | Topic::Gateway(..)
             | Topic::OrderReply(..)
+            | Topic::Desired(..)
             | Topic::CommandReply(_)
             | Topic::Inform(_)
             | Topic::Ntp(_) => {
@@ -50,6 +51,7 @@ impl Cloud {
             | Topic::PackReply(_)
             | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
+            | Topic::DesiredReply(..)
             | Topic::Error(_) => {}
             Topic::Order(who, Order::Configure) => {
                 return self.on_config_pushed(now, who, topic, payload);
@@ -142,6 +144,18 @@ impl Cloud {
                 let missing = self.topology.answered(&mut context, sessions, ask, reply);
                 self.add(mono, missing);
             }
+            Found::Open(Ask::Desired(request)) => {
+                let number = || self.commands.number();
+                let command = self
+                    .desired
+                    .answered(&mut context, &request, answer, number);
+                self.out.extend(command.map(Output::Command));
+                // A device that has no session is told so by this answer as by any other.
+                let device = request.device();
+                if reply.code.verdict() == CodeMeaning::NoSession {
+                    self.session_news(mono, device, reply, SessionLoss::Post);
+                }
+            }
             Found::Open(Ask::Config) => {
                 let file = Announced::answered(payload);
                 self.remote.on_get_answered(now, reply.code, file);
@@ -152,7 +166,10 @@ impl Cloud {
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
-            Found::Overdue(Ask::Registration(_) | Ask::Topology(_) | Ask::Config) | Found::Late => {
+            Found::Overdue(
+                Ask::Registration(_) | Ask::Topology(_) | Ask::Desired(_) | Ask::Config,
+            )
+            | Found::Late => {
                 if is_secret {
                     let given =
                         self.registration

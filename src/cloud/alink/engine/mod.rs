@@ -36,6 +36,7 @@ use crate::cloud::alink::history::History;
 use crate::cloud::alink::history::spill::Spill;
 use crate::cloud::alink::orders::Orders;
 use crate::cloud::alink::orders::commands::Commands;
+use crate::cloud::alink::orders::desired::{Desired, DesiredRequest};
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
@@ -112,6 +113,7 @@ enum Ask {
     Session(SessionRequest),
     Registration(RegistrationRequest),
     Topology(TopologyAsk),
+    Desired(DesiredRequest),
     Config,
 }
 
@@ -129,6 +131,7 @@ pub struct Cloud {
     topology: Topology,
     orders: Orders,
     commands: Commands,
+    desired: Desired,
     remote: Remote,
     timestamps: Timestamps,
     leaving: Leaving,
@@ -164,6 +167,7 @@ impl Cloud {
             topology: Topology::new(&spec.cloud.session, rng.fork()),
             orders: Orders::default(),
             commands: Commands::new(),
+            desired: Desired::default(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
             timestamps: Timestamps::new(),
             leaving: Leaving::default(),
@@ -341,8 +345,17 @@ impl Cloud {
     /// Takes note of what became of a command that was handed out by [`Output::Command`]; its
     /// sender is answered. The end of any other command is ignored.
     pub fn on_command_done(&mut self, now: Now, number: CommandNumber, answer: CommandAnswer) {
-        self.commands
-            .on_done(now.mono, number, &answer, &mut self.outbox);
+        let sessions = &self.sessions;
+        let is_in = |id| sessions.session(id) == Session::In;
+        let outbox = &mut self.outbox;
+        if self.desired.has(number) {
+            let next = || self.commands.number();
+            let with = (&*self.spec, outbox);
+            let next = self.desired.on_done(number, &answer, is_in, next, with);
+            self.out.extend(next.map(Output::Command));
+        } else {
+            self.commands.on_done(now.mono, number, &answer, outbox);
+        }
     }
 
     /// Takes a reading to be delivered. While stopping, the reading is stored at the end, or
@@ -406,6 +419,7 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
             wake = Wake::earlier(wake, self.paced(self.topology_due()));
             wake = Wake::earlier(wake, self.paced(self.commands_due()));
+            wake = Wake::earlier(wake, self.paced(self.desired_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             wake = Wake::earlier(wake, self.paced(self.history_due()));
             wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
@@ -467,6 +481,7 @@ impl Cloud {
                     self.registration.lost(mono, request, &mut self.outbox)
                 }
                 Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
+                Ask::Desired(request) => self.desired.lost(mono, request, &mut self.outbox),
                 Ask::Config => self.remote.on_get_lost(now),
             }
             self.follow(mono);
@@ -526,6 +541,12 @@ impl Cloud {
             && let Some(action) = self.remote.poll(now)
         {
             self.act_for_remote(mono, action);
+            return true;
+        }
+        if due(self.paced(self.desired_due()))
+            && let Some(request) = self.desired.take()
+        {
+            self.ask_desired(mono, request);
             return true;
         }
         if due(self.paced(self.post_due())) {
@@ -663,7 +684,9 @@ impl Cloud {
             self.out.push_back(Output::Session { device: id, online });
             if online {
                 self.posts.came(now, id);
+                self.desired.came(id, &self.spec);
             } else {
+                self.desired.left(id);
                 if self.sessions.session(id) != Session::LoggingOut {
                     // We did not end this session, and it is not known since when it is
                     // gone.
@@ -691,6 +714,11 @@ impl Cloud {
     fn commands_due(&self) -> Option<Wake> {
         let is_in = |id| self.sessions.session(id) == Session::In;
         (self.link && self.stop.may_post()).then(|| self.commands.due(is_in))?
+    }
+
+    /// Returns when there is a request about desired values to make.
+    fn desired_due(&self) -> Option<Wake> {
+        (self.link && !self.stop.is_on()).then(|| self.desired.due())?
     }
 
     /// Returns when the remote configuration has something to do; never once all devices

@@ -7,6 +7,7 @@ use crate::base::{AskId, Mono, Now, Wall};
 
 use crate::cloud::alink::engine::{Ask, Cloud, Output};
 use crate::cloud::alink::events::CloudLogEvent;
+use crate::cloud::alink::orders::desired::DesiredRequest;
 use crate::cloud::alink::publish::BatchId;
 use crate::cloud::alink::registration::RegistrationRequest;
 use crate::cloud::alink::remote_config::RemoteAction;
@@ -83,6 +84,19 @@ impl Cloud {
             RemoteAction::Task(task) => self.out.push_back(Output::RemoteTask(task)),
             RemoteAction::LogEvent(news) => self.outbox.tell(CloudLogEvent::Remote(news)),
         }
+    }
+
+    /// Sends a request about the desired values of a device.
+    pub(super) fn ask_desired(&mut self, now: Mono, request: DesiredRequest) {
+        let id = self.pending.id();
+        let (topic, payload) = request.message(id, &self.identities);
+        let most = self.spec.cloud.session.reply_timeout;
+        let wait = self.pending.patience(Answers::Others, most);
+        if let Some(reply) = topic.reply() {
+            let what = Ask::Desired(request);
+            self.pending.open(id, reply, what, now, wait);
+        }
+        self.publish(now, topic, payload);
     }
 
     /// Sends one of the gateway's requests.

@@ -49,6 +49,22 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 "; the platform delivers most of these messages without a subscription"
             }
         ),
+        CloudLogEvent::DesiredFailed {
+            is_deletion,
+            code,
+            message,
+            ..
+        } => {
+            let (what, next) = match is_deletion {
+                false => ("not told by the platform", "asked for again"),
+                true => (
+                    "taken, and not deleted by the platform",
+                    "taken and deleted again",
+                ),
+            };
+            let why = code.map_or("no answer".to_owned(), |code| code.words_with(message));
+            format!("desired values: {what}: {why}; {next} when the device comes online again")
+        }
         CloudLogEvent::LoggedIn {
             devices, online, ..
         } => match devices.len() {

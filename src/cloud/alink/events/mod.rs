@@ -46,6 +46,18 @@ pub enum CloudLogEvent {
         /// Whether replies can still arrive.
         fatal: bool,
     },
+    /// The platform did not say which values it desires a device to hold, or did not delete
+    /// those that the device has taken.
+    DesiredFailed {
+        /// The device.
+        device: DeviceId,
+        /// Whether values were to be deleted.
+        is_deletion: bool,
+        /// The platform's code; `None` if there was no answer.
+        code: Option<Code>,
+        /// The platform's words.
+        message: String,
+    },
     /// These devices are online now.
     LoggedIn {
         /// The devices.
@@ -361,6 +373,7 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::Unanswered { .. }
             | CloudLogEvent::Malformed { .. }
             | CloudLogEvent::StoredValuesHeld { .. }
+            | CloudLogEvent::DesiredFailed { .. }
             | CloudLogEvent::Stopped { .. } => Level::Warn,
         }
     }
@@ -372,6 +385,7 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::Disconnected { .. } => EventKind::CloudDisconnected,
             CloudLogEvent::KickedSuspected { .. } => EventKind::CloudKickedSuspected,
             CloudLogEvent::SubscribeRefused { .. } => EventKind::CloudSubscribeRefused,
+            CloudLogEvent::DesiredFailed { .. } => EventKind::DesiredFailed,
             CloudLogEvent::LoggedIn { .. } => EventKind::DeviceOnline,
             CloudLogEvent::LoggedOut { .. } => EventKind::DeviceOffline,
             CloudLogEvent::DeviceRefused { .. } => EventKind::DeviceRefused,
@@ -408,6 +422,7 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::SessionLost { device }
             | CloudLogEvent::LogoutRefused { device, .. }
             | CloudLogEvent::PostRefused { device, .. }
+            | CloudLogEvent::DesiredFailed { device, .. }
             | CloudLogEvent::StoredValuesHeld {
                 device: Some(device),
                 ..
@@ -475,7 +490,8 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::LogoutRefused { code, .. } => {
                 vec![(JournalField::Code, code.to_string())]
             }
-            CloudLogEvent::StoredValuesHeld { code, .. } => {
+            CloudLogEvent::StoredValuesHeld { code, .. }
+            | CloudLogEvent::DesiredFailed { code, .. } => {
                 let code = code.map(|code| (JournalField::Code, code.to_string()));
                 code.into_iter().collect()
             }

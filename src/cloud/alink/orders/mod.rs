@@ -1,4 +1,5 @@
-//! What the platform orders about sub-devices, obeyed and answered:
+//! What the platform orders about sub-devices, obeyed and answered; commands are in
+//! [`commands`], desired values in [`desired`]. Orders are:
 //! `thing/disable|enable|delete` on their topics, `thing/topo/change` and
 //! `thing/topo/add/notify` on ours ("Alink protocol"; "Add a topological relationship").
 //!
@@ -9,6 +10,7 @@
 //! (`topology: leave` leaves it out): the configuration says that it belongs here.
 
 pub(crate) mod commands;
+pub(crate) mod desired;
 
 use std::collections::{BTreeMap, VecDeque};
 

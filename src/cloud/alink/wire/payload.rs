@@ -5,6 +5,7 @@
 //! text, `id` text or a number, `data` an object, a list, text or absent.
 
 pub mod command;
+pub mod desired;
 pub mod relation;
 pub mod remote;
 

@@ -137,6 +137,26 @@ impl GatewayAsk {
     }
 }
 
+/// The requests of a device about its desired values ("Desired device property values").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DesiredAsk {
+    /// `thing/property/desired/get`
+    Get,
+    /// `thing/property/desired/delete`
+    Delete,
+}
+
+impl DesiredAsk {
+    const ALL: [DesiredAsk; 2] = [DesiredAsk::Get, DesiredAsk::Delete];
+
+    const fn tail(self) -> &'static str {
+        match self {
+            DesiredAsk::Get => "thing/property/desired/get",
+            DesiredAsk::Delete => "thing/property/desired/delete",
+        }
+    }
+}
+
 /// The orders of the platform; each is answered on `…_reply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Order {
@@ -288,6 +308,10 @@ pub enum Topic {
     Order(Identity, Order),
     /// The topic of an order, with `_reply`: our answer.
     OrderReply(Identity, Order),
+    /// `/sys/{pk}/{dn}/thing/property/desired/…`, on the device's own topic.
+    Desired(Identity, DesiredAsk),
+    /// The topic of such a request, with `_reply`.
+    DesiredReply(Identity, DesiredAsk),
     /// A property set, a service, an RRPC.
     Command(Command),
     /// Our answer to a command.
@@ -371,6 +395,7 @@ impl Topic {
             Topic::History(who) => Some(Topic::HistoryReply(who.clone())),
             Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
             Topic::Order(who, order) => Some(Topic::OrderReply(who.clone(), *order)),
+            Topic::Desired(who, ask) => Some(Topic::DesiredReply(who.clone(), *ask)),
             Topic::Command(command) => Some(Topic::CommandReply(command.clone())),
             // The answer comes on a topic of another pattern, and has no id.
             Topic::Ntp(_) | Topic::NtpReply(_) => None,
@@ -381,6 +406,7 @@ impl Topic {
             | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
             | Topic::OrderReply(..)
+            | Topic::DesiredReply(..)
             | Topic::CommandReply(_)
             | Topic::Inform(_) => None,
         }
@@ -395,6 +421,12 @@ fn system(who: Identity, tail: &str) -> Option<Topic> {
     };
     let ask = GatewayAsk::ALL.into_iter().find(|a| a.tail() == bare);
     let order = Order::ALL.into_iter().find(|o| o.tail() == bare);
+    if let Some(ask) = DesiredAsk::ALL.into_iter().find(|a| a.tail() == bare) {
+        return Some(match reply {
+            false => Topic::Desired(who, ask),
+            true => Topic::DesiredReply(who, ask),
+        });
+    }
     match (ask, order, reply) {
         (Some(ask), _, false) => Some(Topic::Gateway(who, ask)),
         (Some(ask), _, true) => Some(Topic::GatewayReply(who, ask)),
@@ -436,6 +468,8 @@ impl fmt::Display for Topic {
             Topic::GatewayReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
             Topic::Order(who, order) => write!(f, "/sys/{who}/{}", order.tail()),
             Topic::OrderReply(who, order) => write!(f, "/sys/{who}/{}_reply", order.tail()),
+            Topic::Desired(who, ask) => write!(f, "/sys/{who}/{}", ask.tail()),
+            Topic::DesiredReply(who, ask) => write!(f, "/sys/{who}/{}_reply", ask.tail()),
             Topic::Command(Command::Thing(who, tail)) => write!(f, "/sys/{who}/{tail}"),
             Topic::CommandReply(Command::Thing(who, tail)) => {
                 write!(f, "/sys/{who}/{tail}_reply")
@@ -492,6 +526,9 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
             for order in [Order::Disable, Order::Enable, Order::Delete] {
                 filters.push(format!("/sys/+/+/{}", order.tail()));
             }
+            for ask in DesiredAsk::ALL {
+                filters.push(format!("/sys/+/+/{}_reply", ask.tail()));
+            }
             filters.push("/sys/+/+/thing/service/#".to_owned());
             filters.push("/sys/+/+/rrpc/request/+".to_owned());
         }
@@ -526,6 +563,10 @@ mod tests {
             Topic::HistoryReply(who.clone()),
             Topic::Inform(who.clone()),
         ]);
+        for ask in DesiredAsk::ALL {
+            all.push(Topic::Desired(who.clone(), ask));
+            all.push(Topic::DesiredReply(who.clone(), ask));
+        }
         for ask in GatewayAsk::ALL {
             all.push(Topic::Gateway(who.clone(), ask));
             all.push(Topic::GatewayReply(who.clone(), ask));

@@ -3,6 +3,7 @@
 
 pub(crate) mod command;
 pub(crate) mod config;
+mod desired;
 pub(crate) mod register;
 pub(crate) mod session;
 pub(crate) mod thing;

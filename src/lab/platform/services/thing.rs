@@ -190,7 +190,10 @@ impl Platform {
             ["thing", "deviceinfo", "update" | "delete"] => done(Code::OK),
             // The C SDK and a Go library disagree about this topic.
             ["thing", "log", "post"] | ["thing", "config", "log", "post"] => done(Code::OK),
-            ["thing", "property", "desired", "get" | "delete"] => done(Code::OK),
+            ["thing", "property", "desired", "get"] => Some(self.desired_asked(device, params)),
+            ["thing", "property", "desired", "delete"] => {
+                done(self.desired_deleted(device, params))
+            }
             ["thing", "config", "get"] => Some(self.config_asked(device, params)),
             _ => None,
         }
@@ -363,7 +366,7 @@ impl Platform {
         Ok(())
     }
 
-    fn may_post(&self, device: &Device) -> Code {
+    pub(crate) fn may_post(&self, device: &Device) -> Code {
         match self.accounts.get(device).map(|a| a.state) {
             None | Some(State::Deleted) => Code::NOT_FOUND,
             Some(State::Disabled) => Code(6204),

@@ -294,6 +294,12 @@ impl Commands {
         true
     }
 
+    /// Returns the number of a new command.
+    pub(crate) const fn number(&mut self) -> CommandNumber {
+        self.last += 2;
+        CommandNumber(self.last)
+    }
+
     fn hand_out(
         &mut self,
         context: &mut Context<'_>,
@@ -302,8 +308,7 @@ impl Commands {
         action: CommandAction,
     ) -> Command {
         context.outbox.count().commands += 1;
-        self.last += 2;
-        let number = CommandNumber(self.last);
+        let number = self.number();
         let commands = &context.identities.spec().commands;
         let command = Command {
             number,
