@@ -28,7 +28,19 @@ async fn the_python_sdk_connects_logs_two_meters_in_posts_and_logs_them_out() {
     }
     let mut script = Command::new(tools::path("linkkit"));
     script.arg(beside("sdk/python/gateway.py"));
-    let platform = run(script).await;
+    let platform = run(script, async |broker| {
+        let own = Device::new("a1GwDemoPk0", "gw-0001");
+        let is_ready = |p: &Platform| p.accepted().total() == 3;
+        assert!(
+            broker.until(PATIENCE, is_ready).await.unwrap(),
+            "three values"
+        );
+        let set = move |p: &mut Platform, now| p.set_properties(now, &own, json!({"Limit": 7}));
+        broker.with(set).await.unwrap().unwrap();
+    })
+    .await;
+    // The answer of the SDK is taken as ours is: by its topic and its id.
+    assert_eq!(answers(&platform), [(json!(200), json!({}))]);
     let ledger = platform.ledger();
     let asked: Vec<(Ask, usize, Code)> =
         ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
@@ -69,7 +81,34 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
     script
         .arg(beside("sdk/node/gateway.js"))
         .env("NODE_PATH", tools::path("device-sdk"));
-    let platform = run(script).await;
+    let platform = run(script, async |broker| {
+        let meter = Device::new("a1SubDemoPk", "meter-001");
+        let of = meter.clone();
+        let is_ready = move |p: &Platform| p.accepted().of(&of).is_some();
+        assert!(
+            broker.until(PATIENCE, is_ready).await.unwrap(),
+            "a service is there"
+        );
+        let (of, within) = (meter.clone(), Duration::from_secs(8));
+        let input = json!({"after": 5});
+        let call = move |p: &mut Platform, now| p.call_service(now, &of, "reset", input);
+        let called = broker.with(call).await.unwrap().unwrap();
+        let is_answered =
+            move |p: &Platform| p.ledger().calls().get(&called).unwrap().answer().is_some();
+        assert!(
+            broker.until(PATIENCE, is_answered).await.unwrap(),
+            "an answer"
+        );
+        let call = move |p: &mut Platform, now| {
+            let method = "thing.service.reset";
+            let input = json!({"after": 5});
+            p.call_synchronously(now, &meter, RrpcTopic::System, method, input, within)
+        };
+        broker.with(call).await.unwrap().unwrap();
+    })
+    .await;
+    let answer = (json!(200), json!({"left": 3}));
+    assert_eq!(answers(&platform), [answer.clone(), answer]);
     let ledger = platform.ledger();
     let asked: Vec<(Ask, usize, Code)> =
         ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
@@ -87,7 +126,7 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
     );
     assert_eq!(
         (platform.accepted().total(), platform.accepted().events()),
-        (2, 1)
+        (3, 1)
     );
     // The ids of this SDK are not the numbers the documents ask for; the platform
     // echoes them as they are.
@@ -100,9 +139,22 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
     );
 }
 
+/// Returns code and data of the one answer to each command.
+fn answers(platform: &Platform) -> Vec<(serde_json::Value, serde_json::Value)> {
+    let calls = platform.ledger().calls().iter();
+    let one = calls.map(|(id, call)| {
+        let [answer] = &call.answers[..] else {
+            panic!("{call:?}");
+        };
+        assert_eq!(answer.id, json!(id.to_string()));
+        (answer.code.clone(), answer.data.clone())
+    });
+    one.collect()
+}
+
 /// Runs the script against a fresh platform that has the devices but no topology, and
-/// returns the platform when the script has succeeded.
-async fn run(mut script: Command) -> Platform {
+/// returns the platform when the script has succeeded; meanwhile the platform plays its part.
+async fn run(mut script: Command, part: impl AsyncFnOnce(&Broker)) -> Platform {
     let certificate = |product: &str, name: &str, secret: &str| {
         let device = Device::new(product, name);
         Certificate {
@@ -140,12 +192,12 @@ async fn run(mut script: Command) -> Platform {
     script
         .arg(broker.addr().port().to_string())
         .kill_on_drop(true);
+    let (ended, ()) = tokio::join!(timeout(PATIENCE, script.output()), part(&broker));
     let Output {
         status,
         stdout,
         stderr,
-    } = timeout(PATIENCE, script.output())
-        .await
+    } = ended
         .expect("the script should have given up by itself")
         .unwrap();
     let gone = |p: &Platform| {

@@ -28,6 +28,20 @@ const step = (name, act) =>
     })
   );
 
+// The platform calls a service twice, asynchronously and synchronously; the documented way to
+// answer is the reply function, told which of the two it was.
+const served = (sub) =>
+  new Promise((resolve) => {
+    const kinds = ['async', 'sync'];
+    sub.onService('reset', (call, reply) => {
+      console.log('service', JSON.stringify(call));
+      if (call.params.after !== 5) fail('the service should have its input');
+      reply({ id: call.id, code: 200, data: { left: 3 } }, kinds.shift());
+      if (kinds.length === 0) resolve();
+    });
+    sub.postProps({ Ready: 1 }, () => {});
+  });
+
 const gateway = iot.gateway({
   productKey: 'a1GwDemoPk0',
   deviceName: 'gw-0001',
@@ -41,6 +55,7 @@ gateway.on('connect', async () => {
   if (topo.data.length !== 1) fail('the topology should list the meter');
   let sub;
   await step('login', (cb) => (sub = gateway.login(meter, cb)));
+  await served(sub);
   await step('gateway post', (cb) => gateway.postProps({ Load: 42 }, cb));
   await step('meter post', (cb) => sub.postProps({ Power: 100 }, cb));
   await step('meter event', (cb) => sub.postEvent('alarm', { level: 1 }, cb));

@@ -52,6 +52,9 @@ def main():
     gateway.thing_setup()
 
     connected, posted = Step("connect"), Step("post")
+    # The SDK answers a property set by itself.
+    changed = Step("property set")
+    gateway.on_thing_prop_changed = changed
     added, logged_in = Step("topo add"), Step("batch login")
     logged_out, deleted = Step("batch logout"), Step("topo delete")
     gateway.on_connect = connected
@@ -73,6 +76,9 @@ def main():
         code, _ = gateway.publish_topic(topic, json.dumps(body), 0)
         if code != 0:
             sys.exit(f"publish {topic}: {code}")
+    params, _ = changed.wait()
+    if params != {"Limit": 7}:
+        sys.exit(f"property set: got {params}")
     logged_out.succeed(gateway.gateway_logout_subdev([METERS[0]]))
     deleted.succeed(gateway.gateway_delete_subdev_topo([METERS[0]]))
     logged_out.done.clear()
