@@ -34,6 +34,8 @@ pub enum CommandOrigin {
     Local {
         /// The user's number.
         user: u32,
+        /// Whether `control.write` permits that user to give commands.
+        is_permitted: bool,
     },
 }
 
@@ -42,7 +44,7 @@ impl fmt::Display for CommandOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             CommandOrigin::Cloud { id } => write!(f, "cloud message {id}"),
-            CommandOrigin::Local { user } => write!(f, "user {user}"),
+            CommandOrigin::Local { user, .. } => write!(f, "user {user}"),
         }
     }
 }

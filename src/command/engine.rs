@@ -139,8 +139,11 @@ impl Commands {
         standing: Standing,
     ) -> Result<(DeviceId, BusCommand), Wrong> {
         let allowed = match (spec.commands.allow, &command.origin) {
-            (CommandPolicy::On, _) => true,
-            (CommandPolicy::Local, CommandOrigin::Local { .. }) => true,
+            (CommandPolicy::On, CommandOrigin::Cloud { .. }) => true,
+            (
+                CommandPolicy::On | CommandPolicy::Local,
+                CommandOrigin::Local { is_permitted, .. },
+            ) => *is_permitted,
             (CommandPolicy::Local, CommandOrigin::Cloud { .. }) | (CommandPolicy::Off, _) => false,
         };
         if !allowed {

@@ -282,7 +282,10 @@ fn one_wrong_point_refuses_all_and_each_is_named() {
 #[test]
 fn the_policy_and_the_state_of_the_device_decide_before_the_line_does() {
     let local = |mut command: Command| {
-        command.origin = CommandOrigin::Local { user: 0 };
+        command.origin = CommandOrigin::Local {
+            user: 0,
+            is_permitted: true,
+        };
         command
     };
     let go = json!({"Limit": 20});
@@ -299,6 +302,21 @@ fn the_policy_and_the_state_of_the_device_decide_before_the_line_does() {
         w.give(0, if is_local { local(command) } else { command });
         assert_eq!(w.bus.len(), usize::from(is_allowed), "{allow:?}");
     }
+    let mut w = World::new();
+    let mut command = set(1, go.clone());
+    command.origin = CommandOrigin::Local {
+        user: 1000,
+        is_permitted: false,
+    };
+    w.give(0, command);
+    let refused = Verdict::Refused(Refused::NotPermitted);
+    assert!(w.bus.is_empty() && w.answers[&1].whole == refused);
+    let kept = w
+        .commands
+        .history(DeviceId(0))
+        .next()
+        .map(|c| c.whole.clone());
+    assert_eq!(kept, Some(refused), "the device's history has it");
     for (standing, why) in [
         (Standing::Silent, Refused::Silent),
         (Standing::PortDown, Refused::PortDown),

@@ -260,7 +260,7 @@ impl Coordinator {
         now: Now,
         name: &str,
         action: CommandAction,
-        user: u32,
+        (user, is_permitted): (u32, bool),
     ) -> Option<CommandNumber> {
         let (device, _) = self.spec.devices().find(|(_, d)| d.name == name)?;
         // The platform's commands have even numbers.
@@ -268,7 +268,7 @@ impl Coordinator {
         self.local_commands += 1;
         let command = Command {
             number,
-            origin: CommandOrigin::Local { user },
+            origin: CommandOrigin::Local { user, is_permitted },
             device: Some(device),
             action,
             within: self.spec.commands.async_within,

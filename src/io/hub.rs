@@ -106,6 +106,8 @@ pub enum Question {
         action: CommandAction,
         /// The number of the user.
         user: u32,
+        /// Whether that user may give commands; if not, this one is refused and recorded.
+        is_permitted: bool,
         /// `None` if no device has this name.
         answer: oneshot::Sender<Option<Box<CommandAnswer>>>,
     },
@@ -121,8 +123,9 @@ impl Question {
                 name,
                 action,
                 user,
+                is_permitted,
                 answer,
-            } => match hub.command(now, &name, action, user) {
+            } => match hub.command(now, &name, action, (user, is_permitted)) {
                 Some(number) => drop(waiting.insert(number, answer)),
                 None => drop(answer.send(None)),
             },

@@ -599,7 +599,9 @@ async fn who_may_write_is_said_by_the_configuration_and_a_reload_changes_it() {
         .iter()
         .map(|c| c["origin"].as_str().unwrap())
         .collect();
-    assert_eq!(origins, ["user 65534", "user 0"]);
+    // Newest first; the first of all was not permitted.
+    assert_eq!(origins, ["user 65534", "user 0", "user 65534"]);
+    assert_eq!(one["commands"][2]["verdict"], "refused");
 
     reload("off").await;
     let root = write_as(None).await;

@@ -239,7 +239,8 @@ fn unknown(device: &str) -> Failure {
     failure(Kind::Unknown, why)
 }
 
-/// Has a command carried out, if this peer may give one.
+/// Has a command carried out, if this peer may give one. One that it may not give goes the same
+/// way, so that the journal and the history of the device have it.
 async fn command(
     questions: &QuestionSender,
     peer: &Peer,
@@ -247,17 +248,19 @@ async fn command(
     action: CommandAction,
 ) -> Result<Answer, Failure> {
     let who = *questions.write.borrow();
-    peer.may_write(who)
-        .map_err(|why| failure(Kind::Refused, why))?;
+    let permitted = peer.may_write(who);
     let within = questions.journal.spec().commands.async_within + COMMAND_MARGIN;
     let asked = device.clone();
     let question = |answer| Question::Command {
         name: device,
         action,
         user: peer.user,
+        is_permitted: permitted.is_ok(),
         answer,
     };
-    match ask(&questions.hub, within, question).await {
+    let answer = ask(&questions.hub, within, question).await;
+    permitted.map_err(|why| failure(Kind::Refused, why))?;
+    match answer {
         Ok(Some(answer)) => Ok(Answer::Command(Box::new(CommandResult::of(&answer)))),
         Ok(None) => Err(unknown(&asked)),
         Err(Failure { kind, why }) => Err(failure(

@@ -99,6 +99,7 @@ impl House {
                         name,
                         action,
                         user,
+                        is_permitted: _,
                         answer,
                     } => drop(answer.send((name == "pump").then(|| {
                         let why = format!("{action:?} of {user}");

@@ -230,7 +230,10 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
 
 fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let value = || Value::Float(21.5);
-    let by_user = || CommandOrigin::Local { user: 1000 };
+    let by_user = || CommandOrigin::Local {
+        user: 1000,
+        is_permitted: true,
+    };
     let record = |origin, whole: Verdict| CommandRecord {
         step: None,
         at: Now::default(),

@@ -240,7 +240,7 @@ fn one_device_says_what_may_be_written_and_what_was() {
     // It does not answer, so its commands are refused: the last comes first.
     for (ms, value) in [(1000, 7), (2000, 8)] {
         let action = CommandAction::Set(vec![(ids[2].clone(), value.into())]);
-        assert!(hub.command(at(ms), &name, action, 1000).is_some());
+        assert!(hub.command(at(ms), &name, action, (1000, true)).is_some());
         while hub.poll(at(ms)).is_some() {}
     }
     let picture = hub.device(at(5000), &name).unwrap();
