@@ -37,6 +37,6 @@ pub use compile::second_pass::{Compiled, SecondPass};
 pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use reader::environment::{PREFIX, VARIABLES};
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
-pub use reader::source::{Answers, Source, Want};
+pub use reader::source::{Answers, Hidden, Source, Want};
 pub(crate) use reader::suggestions::did_you_mean;
 pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

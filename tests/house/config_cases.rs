@@ -111,6 +111,7 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     let around = LoadContext {
         by_hand: true,
         service: Account::named("alink-gateway", passwd, group),
+        service_home: dir.path().to_owned(),
         ..LoadContext::default()
     };
     let outcome = || {
@@ -123,7 +124,7 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     set(".", 0o755);
     set("gateway.yaml", 0o644);
     let (text, status) = outcome();
-    assert_eq!(status, 0, "{text}");
+    assert_eq!(status, 78, "the service would not start: {text}");
     assert!(
         text.contains("meter.secret, which the service cannot read: 0600 "),
         "{text}"
@@ -138,20 +139,45 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
         text.contains("gateway.yaml and 1 more, which the service cannot read"),
         "{text}"
     );
+    let both = "chown root:alink-gateway gateway.yaml meter.secret && chmod 0640 gateway.yaml meter.secret";
+    assert!(text.contains(both), "{text}");
     set("gateway.yaml", 0o644);
     set("meter.secret", 0o644);
-    let (text, _) = outcome();
-    assert!(!text.contains("cannot read"), "{text}");
-    // A directory above counts as well.
+    let (text, status) = outcome();
+    assert!(status == 0 && !text.contains("cannot read"), "{text}");
+    // Without others the service could not read it either: the advice must not take it away.
+    assert!(
+        text.contains("hint    chown root:alink-gateway meter.secret && chmod 0640 meter.secret"),
+        "{text}"
+    );
+    // A directory above counts as well: for the service, and for all others.
     set(".", 0o700);
-    let (text, _) = outcome();
-    assert!(text.contains(" is 0700 "), "{text}");
+    let (text, status) = outcome();
+    assert!(status == 78 && text.contains(" is 0700 "), "{text}");
+    assert!(!text.contains("every user can read"), "{text}");
+    let opened = format!(
+        "chown root:alink-gateway {0} && chmod 0750 {0}",
+        dir.path().display()
+    );
+    assert!(text.contains(&opened), "{text}");
+    // A configuration elsewhere is no concern of the service's.
+    let elsewhere = LoadContext {
+        service_home: "/etc/alink-gateway".into(),
+        ..around.clone()
+    };
+    let (text, status) = check::outcome(&dir.path().join("gateway.yaml"), &elsewhere);
+    assert!(
+        status == 0 && text.contains("the service reads the configuration in"),
+        "{text}"
+    );
 }
 
 /// Returns the output of `check` for one case, and its exit status as the last line.
 fn outcome(case: &Path) -> String {
     let dir = tempfile::tempdir().unwrap();
     copy(case, dir.path());
+    // Others get through to the files, whose own modes decide.
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     for (file, mode) in pairs(&case.join("modes"), ' ') {
         let mode = u32::from_str_radix(&mode, 8).unwrap();
         fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
@@ -1125,6 +1151,7 @@ fn compile(bytes: Vec<u8>) -> bool {
         bytes: Ok(bytes.into()),
         mode: Some(0o600),
         hidden: None,
+        is_open_for_the_service: false,
     };
     let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
         return false;

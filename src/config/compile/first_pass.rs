@@ -31,7 +31,7 @@ use crate::config::sections::port;
 use crate::config::sections::profile;
 use crate::config::sections::profile::Profiles;
 use crate::config::sections::remote;
-use crate::config::sections::secret::{open_to_others, permissions};
+use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
 use crate::spec::RemotePolicy;
 
@@ -133,7 +133,7 @@ impl FirstPass {
             match node.is {
                 Is::Map(mut entries) => {
                     if source.mode.is_some_and(open_to_others) {
-                        warn_inline(&entries, &mut notes);
+                        warn_inline(&entries, source, &mut notes);
                     }
                     for key in ["devices_file", "profiles_from"] {
                         if let Some(node) = entries.get_mut(key) {
@@ -275,7 +275,7 @@ impl FirstPass {
                     && source.mode.is_some_and(open_to_others)
                     && let Some(secret) = profile.get("product_secret")
                 {
-                    warn_open(secret.origin, &mut notes);
+                    warn_open(secret.origin, source, &mut notes);
                 }
                 match node {
                     Some(node) => {
@@ -306,7 +306,7 @@ impl FirstPass {
                     notes.warning(
                         whole,
                         "secrets in a file that every user can read",
-                        permissions(&source.path),
+                        permissions(source),
                     );
                 }
                 notes.lenient = rows.headless;
@@ -387,7 +387,7 @@ fn as_list(node: &mut Node) {
 }
 
 /// Warns once for a file that holds secrets and that every user can read.
-fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
+fn warn_inline(entries: &BTreeMap<String, Node>, source: &Source, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
         Is::Map(map) => {
             let inline = map.get("secret").or_else(|| map.get("product_secret"));
@@ -404,14 +404,14 @@ fn warn_inline(entries: &BTreeMap<String, Node>, notes: &mut Notes) {
         .or_else(|| listed("devices"))
         .or_else(|| listed("profiles"))
     {
-        warn_open(at, notes);
+        warn_open(at, source, notes);
     }
 }
 
-fn warn_open(at: OriginId, notes: &mut Notes) {
-    let path = notes.origins.file(at);
-    let wrong = permissions("").hint(format!(
-        "chmod o-r {path}, or keep secrets in files of their own (secret_file:)"
+fn warn_open(at: OriginId, source: &Source, notes: &mut Notes) {
+    let wrong = permissions(source).hint(format!(
+        "{}, or keep secrets in files of their own (secret_file:)",
+        closing(source)
     ));
     notes.warning(at, "*** in a file that every user can read", wrong);
 }

@@ -144,22 +144,22 @@ impl SecondPass {
             {
                 read.push((found, *at));
                 if found.mode.is_some_and(open_to_others) {
-                    open.entry(found.path.clone()).or_insert(*at);
+                    open.entry(found.path.clone()).or_insert((found, *at));
                 }
             }
         }
         for (found, at) in read {
             self.notes.look_at(found, at);
         }
-        self.notes.warn_of_files();
+        self.notes.judge_files();
         let more = open.len().saturating_sub(1);
-        if let Some((path, at)) = open.into_iter().next() {
+        if let Some((path, (found, at))) = open.into_iter().next() {
             let others = match more {
                 0 => String::new(),
                 n => format!(" and {n} more"),
             };
             let said = format!("{path}{others}, which every user can read");
-            self.notes.warning(at, said, permissions(&path));
+            self.notes.warning(at, said, permissions(found));
         }
     }
 }

@@ -4,11 +4,11 @@
 //! be thrown away, and the next problem is found as well.
 
 use std::any::type_name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
 use super::problem::{Problem, Report, Severity, SourcePosition, Wrong};
-use super::source::Source;
+use super::source::{Hidden, Source};
 use super::tree::{Is, Node, OriginId, Origins};
 use crate::base::text::excerpt;
 use crate::config::reader::foreign_words;
@@ -29,11 +29,38 @@ pub(crate) struct Notes {
     /// read.
     pub(crate) lenient: bool,
     /// Files that the service cannot read: where they are named, their paths, and the reasons.
-    hidden: Vec<(OriginId, String, String)>,
+    hidden: Vec<(OriginId, String, Hidden)>,
     /// The number of the platform's file among those that were read.
     pub(crate) remote_file: Option<usize>,
     /// Files that every user can change: where they are named, and their paths.
     anybodys: Vec<(OriginId, String)>,
+}
+
+/// Returns the command that lets the service read these files, and lets no other user read them.
+fn repair(hidden: &[(OriginId, String, Hidden)]) -> String {
+    if !hidden.iter().all(|(_, _, h)| h.is_of_the_service) {
+        return "the service reads the configuration in /etc/alink-gateway; files there are \
+                root:alink-gateway 0640"
+            .to_owned();
+    }
+    let directories = hidden.iter().flat_map(|(_, _, h)| &h.directories);
+    let directories: BTreeSet<&str> = directories.map(String::as_str).collect();
+    let files = hidden.iter().filter(|(_, _, h)| h.is_file);
+    let files = files.map(|(_, path, _)| path.as_str()).collect();
+    let parts = [(directories, "0750"), (files, "0640")];
+    let parts = parts.iter().filter(|(paths, _)| !paths.is_empty());
+    let parts: Vec<String> = parts
+        .map(|(paths, mode)| {
+            let paths: Vec<&str> = paths.iter().copied().collect();
+            for_the_service(&paths.join(" "), mode)
+        })
+        .collect();
+    parts.join(" && ")
+}
+
+/// Returns the command that gives these paths to the service, and to no other user.
+pub(crate) fn for_the_service(paths: &str, mode: &str) -> String {
+    format!("chown root:alink-gateway {paths} && chmod {mode} {paths}")
 }
 
 impl Notes {
@@ -100,9 +127,9 @@ impl Notes {
         }
     }
 
-    /// Notes one warning for all files that every user can change, and one for all files that the
-    /// service cannot read.
-    pub(crate) fn warn_of_files(&mut self) {
+    /// Notes one warning for all files that every user can change, and one problem for all files
+    /// that the service cannot read: an error if it would not start.
+    pub(crate) fn judge_files(&mut self) {
         let anybodys = std::mem::take(&mut self.anybodys);
         let more = and_more(anybodys.len());
         if let Some((at, path)) = anybodys.into_iter().next() {
@@ -117,12 +144,15 @@ impl Notes {
         }
         let hidden = std::mem::take(&mut self.hidden);
         let more = and_more(hidden.len());
-        if let Some((at, path, why)) = hidden.into_iter().next() {
-            let wrong = Wrong::wanted("a file that the service, which runs as alink-gateway, can read").hint(
-                format!("chown root:alink-gateway {path} && chmod 0640 {path}; a directory above it needs 0750"),
-            );
-            let said = format!("{path}{more}, which the service cannot read: {why}");
-            self.warning(at, said, wrong);
+        if let Some((at, path, first)) = hidden.first() {
+            let wanted = "a file that the service, which runs as alink-gateway, can read";
+            let wrong = Wrong::wanted(wanted).hint(repair(&hidden));
+            let said = format!("{path}{more}, which the service cannot read: {}", first.why);
+            let severity = match hidden.iter().any(|(_, _, h)| h.is_of_the_service) {
+                true => Severity::Error,
+                false => Severity::Warning,
+            };
+            self.note(severity, *at, None, "", said, wrong);
         }
     }
 

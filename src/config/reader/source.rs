@@ -14,11 +14,42 @@ pub struct Source {
     /// The contents of the file, or why there are none, in words that follow "but": "there is no
     /// such file". Shared: a file that is named twice is kept once.
     pub bytes: Result<Arc<[u8]>, String>,
-    /// The permissions of the file, where they are known.
+    /// The permissions of the file, where they are known; without those of users who cannot get
+    /// through a directory above it.
     pub mode: Option<u32>,
-    /// Why the service could not read the file although this process can: `0600 root:root`.
-    /// `None` if the service can read it, or if that is unknown.
-    pub hidden: Option<String>,
+    /// Why the service could not read the file although this process can. `None` if the service
+    /// can read it, or if that is unknown.
+    pub hidden: Option<Hidden>,
+    /// Whether the service can read the file only because every user can.
+    pub is_open_for_the_service: bool,
+}
+
+impl Source {
+    /// Returns a file of which nothing but its contents is known.
+    #[must_use]
+    pub const fn of(path: String, bytes: Result<Arc<[u8]>, String>) -> Self {
+        Source {
+            path,
+            bytes,
+            mode: None,
+            hidden: None,
+            is_open_for_the_service: false,
+        }
+    }
+}
+
+/// What keeps the service from reading a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hidden {
+    /// The first obstacle: `0600 root:root` of the file, or `/srv is 0700 root:root`.
+    pub why: String,
+    /// Whether the file itself is an obstacle.
+    pub is_file: bool,
+    /// The directories above it that are obstacles.
+    pub directories: Vec<String>,
+    /// Whether the file is of the configuration with which the service starts, where that is: a
+    /// start would fail.
+    pub is_of_the_service: bool,
 }
 
 /// A file or credential that a configuration names and that has to be read for it.

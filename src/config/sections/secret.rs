@@ -9,8 +9,8 @@ use crate::base::Secret;
 use crate::config::reader::amount::LARGEST_SECRET;
 use crate::config::reader::contents::looked_for;
 use crate::config::reader::problem::Wrong;
-use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::source::{Answers, Want};
+use crate::config::reader::section::{Notes, Section, for_the_service, shown};
+use crate::config::reader::source::{Answers, Source, Want};
 use crate::config::reader::tree::{Is, Node, OriginId};
 
 /// The keys that give a secret.
@@ -290,7 +290,17 @@ pub(crate) fn open_to_others(mode: u32) -> bool {
     mode & 0o004 != 0
 }
 
-/// Returns the advice for a file that others can read.
-pub(crate) fn permissions(path: &str) -> Wrong {
-    Wrong::wanted("a file that only its owner and group can read").hint(format!("chmod o-r {path}"))
+/// Returns the advice for a file that others can read: a command after which the service can
+/// still read it.
+pub(crate) fn permissions(source: &Source) -> Wrong {
+    let wanted = "a file that only its owner and group can read";
+    Wrong::wanted(wanted).hint(closing(source))
+}
+
+/// Returns the command that takes a file from other users and leaves it to the service.
+pub(crate) fn closing(source: &Source) -> String {
+    match source.is_open_for_the_service {
+        true => for_the_service(&source.path, "0640"),
+        false => format!("chmod o-r {}", source.path),
+    }
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::config::Hidden;
 use crate::io::files::bounded;
 
 /// The user of the systemd unit.
@@ -40,6 +41,17 @@ struct Access {
     mode: u32,
     owner: u32,
     group: u32,
+}
+
+impl Access {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Access {
+            mode: metadata.mode(),
+            owner: metadata.uid(),
+            group: metadata.gid(),
+        })
+    }
 }
 
 impl Account {
@@ -93,30 +105,43 @@ impl Account {
         })
     }
 
-    /// Returns why this account cannot read a file, as `0600 root:root` of the file or of a
-    /// directory above it; `None` if it can, or if that cannot be found out.
+    /// Returns what keeps this account from reading a file: modes of the file and of the
+    /// directories above it; `None` if nothing does, or if that cannot be found out.
     #[must_use]
-    pub fn obstacle(&self, path: &Path) -> Option<String> {
+    pub fn obstacle(&self, path: &Path) -> Option<Hidden> {
         let path = fs::canonicalize(path).ok()?;
-        let access = |path: &Path| {
-            let metadata = fs::metadata(path).ok()?;
-            Some(Access {
-                mode: metadata.mode(),
-                owner: metadata.uid(),
-                group: metadata.gid(),
-            })
-        };
+        let mut hidden = Hidden::default();
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
         for directory in above {
-            let access = access(directory)?;
+            let access = Access::of(directory)?;
             if !self.may(access, 0o1) {
-                let shown = self.shown(access);
-                return Some(format!("{} is {shown}", directory.display()));
+                let path = directory.display().to_string();
+                if hidden.why.is_empty() {
+                    hidden.why = format!("{path} is {}", self.shown(access));
+                }
+                hidden.directories.push(path);
             }
         }
-        let access = access(&path)?;
-        (!self.may(access, 0o4)).then(|| self.shown(access))
+        let access = Access::of(&path)?;
+        hidden.is_file = !self.may(access, 0o4);
+        if hidden.is_file && hidden.why.is_empty() {
+            hidden.why = self.shown(access);
+        }
+        (!hidden.why.is_empty()).then_some(hidden)
+    }
+
+    /// Whether this account can read the file, and could not if other users than the owner and
+    /// the group could not.
+    #[must_use]
+    pub fn reads_as_other(&self, path: &Path) -> bool {
+        Access::of(path).is_some_and(|access| {
+            let closed = Access {
+                mode: access.mode & !0o007,
+                ..access
+            };
+            self.may(access, 0o4) && !self.may(closed, 0o4)
+        })
     }
 
     /// Whether the account has this permission. The first class that fits decides, even if a

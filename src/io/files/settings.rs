@@ -96,6 +96,9 @@ pub struct LoadContext {
     /// The account with which the service will read the files, if it differs from the current
     /// user and may lack permission.
     pub service: Option<Account>,
+    /// The directory of the service's configuration. A file of a configuration there that the
+    /// service cannot read is an error: it would not start.
+    pub service_home: PathBuf,
     /// The directory in which serial adapters have permanent names.
     pub by_id: Option<PathBuf>,
     /// The process or unit whose limits of threads and open files apply.
@@ -117,6 +120,7 @@ impl LoadContext {
             state: std::env::var_os("STATE_DIRECTORY").and_then(first_path),
             by_hand: false,
             service: None,
+            service_home: home(),
             by_id: Some(names::BY_ID.into()),
             limits: LimitsOf::Process,
         }
@@ -130,6 +134,7 @@ impl LoadContext {
         LoadContext {
             by_hand: true,
             service: Account::of_service(),
+            service_home: process.service_home,
             // A command that a unit runs for a reload is told of the credentials by systemd 252,
             // but may not read them; it knows as little as a person.
             credentials: process.credentials.filter(|d| fs::read_dir(d).is_ok()),
@@ -142,11 +147,17 @@ impl LoadContext {
 }
 
 impl LoadContext {
-    /// Notes on a file that was read why the service cannot read it.
-    fn look_at(&self, source: &mut Source) {
-        if source.bytes.is_ok() {
-            let service = self.service.as_ref();
-            source.hidden = service.and_then(|s| s.obstacle(Path::new(&source.path)));
+    /// Notes on a file of the configuration in `base` what the service can do with it.
+    fn look_at(&self, source: &mut Source, base: &Path) {
+        let Some(service) = self.service.as_ref().filter(|_| source.bytes.is_ok()) else {
+            return;
+        };
+        let path = Path::new(&source.path);
+        source.is_open_for_the_service = service.reads_as_other(path);
+        source.hidden = service.obstacle(path);
+        if let Some(hidden) = &mut source.hidden {
+            let base = std::path::absolute(base).unwrap_or_else(|_| base.into());
+            hidden.is_of_the_service = base.starts_with(&self.service_home);
         }
     }
 }
@@ -246,12 +257,10 @@ impl RemoteFile<'_> {
         };
         match self {
             RemoteFile::None => None,
-            RemoteFile::This(content) => Some(Source {
-                path: remote_config::FILE.into(),
-                bytes: reading.given(content.bytes()),
-                mode: None,
-                hidden: None,
-            }),
+            RemoteFile::This(content) => {
+                let bytes = reading.given(content.bytes());
+                Some(Source::of(remote_config::FILE.into(), bytes))
+            }
             RemoteFile::Stored | RemoteFile::Proven => {
                 let absent =
                     fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound);
@@ -327,6 +336,12 @@ fn load_fitting(
     }
 }
 
+/// Returns the directory of the service's configuration.
+fn home() -> PathBuf {
+    let home = Path::new(DEFAULT_PATH).parent();
+    home.map(Path::to_owned).unwrap_or_default()
+}
+
 /// Returns the instance of `alink-gateway@.service` that is given this file: its configuration
 /// is in a folder of its name.
 fn instance_of(path: &Path) -> Option<String> {
@@ -360,7 +375,7 @@ fn sources(path: &Path, context: &LoadContext, reading: &mut Reading) -> Vec<Sou
     let mut sources = vec![reading.config(path)];
     sources.extend(reading.matching(base, "conf.d/*.yaml"));
     for source in &mut sources {
-        context.look_at(source);
+        context.look_at(source, base);
     }
     sources
 }
@@ -470,12 +485,10 @@ fn answer(
         Want::Credential(name) => match &context.credentials {
             Some(directory) => vec![reading.secret(&directory.join(name))],
             None if context.by_hand => Vec::new(),
-            None => vec![Source {
-                path: "$CREDENTIALS_DIRECTORY".into(),
-                bytes: Err("systemd has handed over no credentials".into()),
-                mode: None,
-                hidden: None,
-            }],
+            None => {
+                let why = "systemd has handed over no credentials".to_owned();
+                vec![Source::of("$CREDENTIALS_DIRECTORY".into(), Err(why))]
+            }
         },
     };
     let looked_at = |want: &Want| {
@@ -483,7 +496,7 @@ fn answer(
         // systemd reads the credentials that it hands over as root.
         if !matches!(want, Want::Credential(_)) {
             for source in &mut found {
-                context.look_at(source);
+                context.look_at(source, base);
             }
         }
         (want.clone(), found)

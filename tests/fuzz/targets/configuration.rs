@@ -11,6 +11,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         bytes: Ok(data.into()),
         mode: Some(0o600),
         hidden: None,
+        is_open_for_the_service: false,
     };
     let Ok(draft) = FirstPass::new(std::slice::from_ref(&source), &[]) else {
         return;

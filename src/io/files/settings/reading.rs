@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -72,12 +73,8 @@ impl Reading {
         };
         let name = name.to_string_lossy();
         let none = |why: String| {
-            vec![Source {
-                path: directory.display().to_string(),
-                bytes: Err(why),
-                mode: None,
-                hidden: None,
-            }]
+            let path = directory.display().to_string();
+            vec![Source::of(path, Err(why))]
         };
         let entries = match fs::read_dir(directory) {
             Ok(entries) => entries,
@@ -124,11 +121,25 @@ impl Reading {
         };
         let bytes = attempt().map_err(|why| words(&why, sort));
         Source {
-            path: path.display().to_string(),
-            bytes,
-            mode,
-            hidden: None,
+            mode: mode.map(|mode| seen_by_others(mode, path)),
+            ..Source::of(path.display().to_string(), bytes)
         }
+    }
+}
+
+/// Returns the mode of a file without the permissions of other users, if these cannot get through
+/// a directory above it.
+fn seen_by_others(mode: u32, path: &Path) -> u32 {
+    let Ok(path) = fs::canonicalize(path) else {
+        return mode;
+    };
+    let is_closed = |directory: &Path| {
+        let metadata = fs::metadata(directory);
+        metadata.is_ok_and(|m| m.mode() & 0o001 == 0)
+    };
+    match path.ancestors().skip(1).any(is_closed) {
+        true => mode & !0o007,
+        false => mode,
     }
 }
 
