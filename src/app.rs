@@ -133,6 +133,7 @@ pub async fn serve(
         Rng::new(crate::io::seed()),
     )
     .await;
+    service.in_force(config, loaded.footprint);
     let mut wishes = service.open_to_people(loaded.control).await;
     let notifier = Notifier::from_environment();
     notifier.ready();
@@ -222,6 +223,7 @@ async fn take(
     }
     let (leaving, of) = service.spec().leaving(&loaded.spec);
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
+    service.replaced(loaded.footprint);
     let closed = service.open_elsewhere(loaded.control).await;
     let notice = ServiceEvent::Reloaded {
         changes: Box::new(changes),

@@ -15,7 +15,7 @@ use crate::app::supervisor::{RunningTask, Supervisor};
 use crate::base::{Backoff, EventKind, LogEvent, Mono, Rng};
 use crate::io::control;
 use crate::io::control::events::ControlEvent;
-use crate::io::control::{QuestionSender, Socket, http};
+use crate::io::control::{InForce, QuestionSender, Socket, http};
 use crate::io::log::{Journal, log_level};
 use crate::io::system::clock::Clock;
 use crate::spec::{ControlSpec, LocalWrite};
@@ -35,6 +35,8 @@ pub(super) struct AdminEndpoints {
     spec: ControlSpec,
     /// Who may give commands.
     write: watch::Sender<LocalWrite>,
+    /// The configuration in force.
+    in_force: watch::Sender<Option<InForce>>,
     /// Where the clients' questions go; `None` until the service is open to people.
     questions: Option<QuestionSender>,
     socket: Option<(PathBuf, RunningTask)>,
@@ -58,6 +60,7 @@ impl AdminEndpoints {
             spec: ControlSpec::default(),
             // No user, until the configuration is known.
             write: watch::Sender::new(LocalWrite::Off),
+            in_force: watch::Sender::new(None),
             questions: None,
             socket: None,
             left: None,
@@ -70,6 +73,16 @@ impl AdminEndpoints {
     /// Returns who may give commands, now and after each reload.
     pub(super) fn write(&self) -> watch::Receiver<LocalWrite> {
         self.write.subscribe()
+    }
+
+    /// Returns the configuration in force, now and after each reload.
+    pub(super) fn in_force(&self) -> watch::Receiver<Option<InForce>> {
+        self.in_force.subscribe()
+    }
+
+    /// Changes what is known of the configuration in force.
+    pub(super) fn change_in_force(&self, change: impl FnOnce(&mut Option<InForce>)) {
+        self.in_force.send_modify(change);
     }
 
     /// Returns when an entry point is tried again; `None` if all are open.

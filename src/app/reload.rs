@@ -20,6 +20,7 @@ use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
 use crate::app::events::ServiceEvent;
 use crate::base::LogEvent;
+use crate::base::text::excerpt;
 use crate::config::{self, Report, Severity};
 use crate::control::{Problem, Reloaded};
 use crate::io::files::settings;
@@ -29,6 +30,9 @@ use crate::io::log::Journal;
 /// How long loading may take. The largest configuration takes a second to load on a desktop
 /// and ten on a small board; a client of the control socket waits for two minutes.
 const LOADED_WITHIN: Duration = Duration::from_secs(30);
+
+/// How many bytes of the first error the status shows.
+const FIRST_ERROR: usize = 160;
 
 /// Loads configurations, one at a time.
 #[derive(Default)]
@@ -50,6 +54,20 @@ impl Reload {
     /// Loads the configuration anew. A wrong configuration changes nothing, and neither does
     /// one that leaves out more than a third of the devices, unless this is `meant`.
     pub(super) async fn run(
+        &mut self,
+        service: &mut Service,
+        config: &Path,
+        meant: bool,
+        journal: &Journal,
+    ) -> Reloaded {
+        let reloaded = self.judged(service, config, meant, journal).await;
+        if reloaded.changed.is_none() {
+            service.refused(first_error(&reloaded.problems));
+        }
+        reloaded
+    }
+
+    async fn judged(
         &mut self,
         service: &mut Service,
         config: &Path,
@@ -137,6 +155,20 @@ fn refused(notice: &ServiceEvent, mut problems: Vec<Problem>, journal: &Journal)
     Reloaded {
         changed: None,
         problems,
+    }
+}
+
+/// Returns the first error in one line, and how many more there are.
+fn first_error(problems: &[Problem]) -> String {
+    let errors: Vec<&Problem> = problems.iter().filter(|p| p.error).collect();
+    let Some(first) = errors.first() else {
+        return "the reason is in the journal".to_owned();
+    };
+    let words: Vec<&str> = first.text.split_whitespace().collect();
+    let first = excerpt(words.join(" ").as_bytes(), FIRST_ERROR);
+    match errors.len() - 1 {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
     }
 }
 

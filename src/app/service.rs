@@ -9,7 +9,7 @@
 //! disconnects and ends, and another one begins.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,10 @@ use crate::io::bus::line::Opener;
 use crate::io::bus::port;
 use crate::io::bus::port_commands::PortCommands;
 use crate::io::control::events::ControlEvent;
-use crate::io::control::{AdminRequest, QuestionSender};
+use crate::io::control::{AdminRequest, InForce, QuestionSender};
 use crate::io::files::download;
 use crate::io::files::download::Sources;
+use crate::io::files::footprint::Footprint;
 use crate::io::hub::{self, Control, Question};
 use crate::io::link::{self, ConnectionHistory, Dialer};
 use crate::io::log::Journal;
@@ -268,10 +269,39 @@ impl Service {
             secret_store: self.secret_store.clone(),
             learned: self.learned.clone(),
             write: self.admin.write(),
+            in_force: self.admin.in_force(),
         };
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open(spec, questions, supervisor, rng).await;
         wished
+    }
+
+    /// Takes note of the files that the configuration in force was read from; `file` is the main
+    /// file.
+    pub fn in_force(&self, file: &Path, footprint: Footprint) {
+        let now = self.clock.now().mono;
+        self.admin
+            .change_in_force(|known| *known = Some(InForce::new(file, footprint, now)));
+    }
+
+    /// Takes note that a configuration has replaced the former one.
+    pub(super) fn replaced(&self, footprint: Footprint) {
+        let now = self.clock.now().mono;
+        self.admin.change_in_force(|known| {
+            if let Some(known) = known {
+                known.replaced(footprint, now);
+            }
+        });
+    }
+
+    /// Takes note that a configuration was refused; `why` says what was wrong.
+    pub(super) fn refused(&self, why: String) {
+        let now = self.clock.now().mono;
+        self.admin.change_in_force(|known| {
+            if let Some(known) = known {
+                known.refused(why, now);
+            }
+        });
     }
 
     /// Opens the entry points for people at the addresses of `spec`. Returns what could not be

@@ -84,6 +84,9 @@ pub(super) fn strange(answer: &Answer) -> Unanswered {
 #[must_use]
 pub fn text(status: &Status) -> String {
     let mut text = format!("{}\n", headline(status));
+    for line in configuration(status) {
+        let _ = writeln!(text, "{line}");
+    }
     for line in cloud(&status.cloud) {
         let _ = writeln!(text, "{line}");
     }
@@ -105,6 +108,51 @@ pub fn text(status: &Status) -> String {
 pub(super) fn headline(status: &Status) -> String {
     let (version, up) = (line(&status.version), span(status.uptime_ms));
     format!("alink-gateway {version}, running for {up}")
+}
+
+/// Writes what is to be known of the configuration in force, and what to do about it; nothing if
+/// it is the one on disk and the gateway is commissioned.
+pub(super) fn configuration(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    let Some(in_force) = &status.configuration else {
+        return lines;
+    };
+    let file = line(&in_force.file);
+    let next =
+        "to do    alink-gateway check tells every mistake; alink-gateway reload puts it into force";
+    if let Some(refused) = &in_force.refused {
+        let (ago, what) = (span(refused.ago_ms), line(&refused.what));
+        lines.push(format!(
+            "config   REFUSED {ago} ago, the one before stays in force: {what}"
+        ));
+    }
+    match &in_force.changed[..] {
+        [] if status.cloud.link == Link::NotCommissioned && in_force.refused.is_none() => {
+            lines.push(format!(
+                "config   {file} is the one that came with the package"
+            ));
+            lines.push(
+                "to do    describe your gateway and devices there (man alink-gateway.yaml); then"
+                    .to_owned(),
+            );
+            lines.push("         alink-gateway check, and alink-gateway reload".to_owned());
+        }
+        [] => {}
+        [first, rest @ ..] => {
+            let more = match rest.len() {
+                0 => String::new(),
+                n => format!(" and {n} more"),
+            };
+            let has = if rest.is_empty() { "has" } else { "have" };
+            let since = span(in_force.since_ms);
+            lines.push(format!(
+                "config   {}{more} {has} changed and is not in force; what is, is from {since} ago",
+                line(first)
+            ));
+            lines.push(next.to_owned());
+        }
+    }
+    lines
 }
 
 /// Writes the state of the connection, and its last failure.
@@ -327,6 +375,7 @@ pub(super) mod tests {
                 trouble: None,
             }),
             not_reported: 0,
+            configuration: None,
         }
     }
 

@@ -39,6 +39,22 @@ pub struct Status {
     /// Values read since the start that are not sent, since `report:` of their points says so.
     #[serde(default)]
     pub not_reported: u64,
+    /// The configuration in force; `null` if it was not read from files.
+    #[serde(default)]
+    pub configuration: Option<Configuration>,
+}
+
+/// The configuration in force, against its files.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The main file.
+    pub file: String,
+    /// How long it has been in force.
+    pub since_ms: u64,
+    /// The files that have changed since they were read, by name.
+    pub changed: Vec<String>,
+    /// The last reload, if it was refused: what was wrong first, and when.
+    pub refused: Option<Past>,
 }
 
 /// The store of readings that cannot be delivered.
@@ -403,6 +419,11 @@ pub(super) mod tests {
                         ..Store::default()
                     }),
                     not_reported: n / 3,
+                    configuration: (n % 3 == 0).then(|| Configuration {
+                        since_ms: n,
+                        changed: vec!["gateway.yaml".into()],
+                        ..Configuration::default()
+                    }),
                 },
             )
     }

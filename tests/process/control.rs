@@ -302,9 +302,27 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
         "what is odd is told: {}",
         same.out
     );
+    let config = async |house: &House| {
+        let status = house.ask(&["status"]).await.out;
+        let lines = status
+            .lines()
+            .filter(|l| l.starts_with("config") || l.starts_with("to do"));
+        lines.map(str::to_owned).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(config(&house).await, "", "what is in force is on disk");
     house.write(&[4, 5]);
+    let told = config(&house).await;
+    assert!(
+        told.contains("gateway.yaml has changed and is not in force"),
+        "{told}"
+    );
+    assert!(
+        told.contains("alink-gateway reload puts it into force"),
+        "{told}"
+    );
     let less = house.ask(&["reload"]).await;
     assert_eq!(less.status, 0, "{}", less.err);
+    assert_eq!(config(&house).await, "");
     assert!(less.out.contains("1 device removed"), "{}", less.out);
     house.cloud.sees_online(&[4, 5]).await;
 
@@ -323,6 +341,20 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
         assert!(refused.out.contains(words), "{words}\n{}", refused.out);
     }
     house.cloud.sees_online(&[4, 5]).await;
+    let told = config(&house).await;
+    for words in [
+        "config   REFUSED ",
+        "gateway.yaml has changed",
+        "(and 1 more)",
+    ] {
+        assert!(told.contains(words), "{words}\n{told}");
+    }
+    // The files as they were: what is in force is on disk again, and the refusal stays known
+    // until a reload is taken.
+    fs::write(&house.file, &right).unwrap();
+    assert!(!config(&house).await.contains("has changed"));
+    assert_eq!(house.ask(&["reload"]).await.status, 0);
+    assert_eq!(config(&house).await, "");
 
     let loud = house.ask(&["log-level", "all", "debug", "for", "1s"]).await;
     assert_eq!(

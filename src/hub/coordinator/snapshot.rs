@@ -50,6 +50,7 @@ impl Coordinator {
             dropped: self.dropped(),
             store: self.store_picture(now),
             not_reported: self.reporter.given_up(),
+            configuration: None,
         }
     }
 

@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::QuestionSender;
+use super::in_force::configuration;
 use crate::control::picture::{Device, Status};
 use crate::control::{Failure, Kind, metrics};
 use crate::io::hub::Question;
@@ -15,7 +16,10 @@ pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Returns the state of the gateway.
 pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Failure> {
-    ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await
+    let mut status = ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await?;
+    let now = questions.clock.now().mono;
+    status.configuration = configuration(&questions.in_force, now).await;
+    Ok(status)
 }
 
 /// Returns all devices, without values.

@@ -27,6 +27,7 @@ mod diag;
 pub mod events;
 mod groups;
 pub mod http;
+mod in_force;
 pub mod listen;
 mod peer;
 mod serve;
@@ -44,6 +45,7 @@ use tokio_util::task::TaskTracker;
 
 use self::connection_slots::{Admission, ConnectionSlots, Rules};
 use self::events::{ControlEvent, Refusals};
+pub use self::in_force::InForce;
 use self::peer::{Own, Peer};
 use super::hub::Question;
 use super::log::Journal;
@@ -92,6 +94,8 @@ pub struct QuestionSender {
     pub learned: Learned,
     /// Who may give commands: a reload may change it.
     pub write: watch::Receiver<LocalWrite>,
+    /// The configuration in force; `None` if it was not read from files.
+    pub in_force: watch::Receiver<Option<InForce>>,
 }
 
 /// A request of an operator to the supervisor.

@@ -40,6 +40,7 @@ fn status() -> Status {
         dropped: Default::default(),
         store: None,
         not_reported: 0,
+        configuration: None,
     }
 }
 
@@ -78,6 +79,7 @@ impl House {
             secret_store: SecretStore::open(house.folder.path()).0,
             learned: Learned::forgetful(),
             write: watch::channel(write).1,
+            in_force: watch::channel(None).1,
         };
         (house, socket, questions, asked)
     }

@@ -55,6 +55,14 @@ pub struct Identity {
     changed: (i64, i64),
 }
 
+impl Identity {
+    /// Returns how many bytes the file has.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+}
+
 /// A regular file that is open.
 #[derive(Debug)]
 pub struct Opened {

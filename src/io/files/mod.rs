@@ -1,8 +1,10 @@
 //! Files: what a configuration is made of, read within bounds; files replaced as a whole;
-//! and which of them the service's account may read.
+//! which of them the service's account
+//! may read, and which have changed since.
 
 pub mod bounded;
 pub mod download;
+pub mod footprint;
 pub mod replace;
 pub mod service_account;
 pub mod settings;

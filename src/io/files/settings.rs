@@ -29,6 +29,7 @@ use crate::config::{
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
 use crate::hub::upstream::Upstream;
+use crate::io::files::footprint::Footprint;
 use crate::io::files::service_account::Account;
 use crate::io::log;
 use crate::io::store::remote_config;
@@ -61,6 +62,8 @@ pub struct Loaded {
     pub remote: Option<PathBuf>,
     /// What will be sent to the platform; `None` if the load was not judged.
     pub upstream: Option<Upstream>,
+    /// The files that it was read from.
+    pub footprint: Footprint,
 }
 
 /// A file of the platform that has been in force and does not go together with the gateway's
@@ -197,6 +200,14 @@ pub fn load_to_start_in(
     let alone = told(load_fitting(path, context, &RemoteFile::None), context)?;
     let file = remote_config::proven_path(&alone.state_dir);
     Ok((alone, Some(RemoteMismatch { file, report })))
+}
+
+/// Returns the files of a configuration that have changed since it was read, in the order of
+/// their names. Reads files, and may block.
+#[must_use]
+pub fn changed(footprint: &Footprint) -> Vec<PathBuf> {
+    let list = |directory: &Path, pattern: &str| reading::list(directory, pattern);
+    footprint.changed(|directory, pattern| list(directory, pattern).unwrap_or_default())
 }
 
 /// Returns where a file of the platform is kept, if the gateway's own files want one. Nothing
@@ -433,7 +444,11 @@ fn load_files(
     if policy.enabled {
         spec.cloud.remote.failed = remote_config::failures(&state_dir);
     }
+    let mut footprint = reading.into_footprint();
+    // What the platform has given is kept there, and changed by the service.
+    footprint.forget(&state_dir);
     let loaded = Loaded {
+        footprint,
         spec,
         warnings,
         profiles,

@@ -13,15 +13,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::base::Digest;
 use crate::config::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES, Source};
 use crate::io::files::bounded;
 use crate::io::files::bounded::{Identity, Unread};
+use crate::io::files::footprint::Footprint;
 
 /// The files that were read so far.
 pub(super) struct Reading {
     kept: BTreeMap<(Identity, Sort), Arc<[u8]>>,
     /// How many bytes the files of the configuration may still have.
     left: u64,
+    footprint: Footprint,
 }
 
 /// The kind of a file, which decides how much of it is read.
@@ -34,10 +37,11 @@ enum Sort {
 
 impl Reading {
     /// Makes a reading without any files yet.
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Reading {
             kept: BTreeMap::new(),
             left: LARGEST_CONFIG,
+            footprint: Footprint::default(),
         }
     }
 
@@ -72,31 +76,18 @@ impl Reading {
             return Vec::new();
         };
         let name = name.to_string_lossy();
-        let none = |why: String| {
-            let path = directory.display().to_string();
-            vec![Source::of(path, Err(why))]
-        };
-        let entries = match fs::read_dir(directory) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == ErrorKind::NotFound => return Vec::new(),
-            Err(e) => return none(Unread::from(e).to_string()),
-        };
-        let mut found: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .map(|entry| entry.file_name())
-            .filter(|file| {
-                let file = file.to_string_lossy();
-                !file.starts_with('.') && fits(&name, &file)
-            })
-            .map(|file| directory.join(file))
-            .filter(|path| !path.is_dir())
-            .take(MOST_FILES + 1)
-            .collect();
-        if found.len() > MOST_FILES {
-            return none(format!("more than {MOST_FILES} files there fit {name}"));
+        match list(directory, &name) {
+            Ok(found) => {
+                self.footprint.listed(directory, &name, found.clone());
+                found.iter().map(|path| self.config(path)).collect()
+            }
+            Err(why) => vec![Source::of(directory.display().to_string(), Err(why))],
         }
-        found.sort();
-        found.iter().map(|path| self.config(path)).collect()
+    }
+
+    /// Returns what was read, to know later whether it has changed.
+    pub(super) fn into_footprint(self) -> Footprint {
+        self.footprint
     }
 
     fn read(&mut self, path: &Path, sort: Sort) -> Source {
@@ -106,8 +97,11 @@ impl Reading {
             mode = Some(opened.mode());
             let key = (opened.identity(), sort);
             if let Some(kept) = self.kept.get(&key) {
+                let digest = Digest::of(kept);
+                self.footprint.read(path, key.0, digest);
                 return Ok(Arc::clone(kept));
             }
+            let identity = opened.identity();
             let bytes: Arc<[u8]> = match sort {
                 Sort::Config => opened.read(self.left)?.into(),
                 Sort::Secret => opened.read(LARGEST_SECRET)?.into(),
@@ -116,6 +110,7 @@ impl Reading {
             if sort == Sort::Config {
                 self.left -= bytes.len() as u64;
             }
+            self.footprint.read(path, identity, Digest::of(&bytes));
             self.kept.insert(key, Arc::clone(&bytes));
             Ok(bytes)
         };
@@ -125,6 +120,35 @@ impl Reading {
             ..Source::of(path.display().to_string(), bytes)
         }
     }
+}
+
+/// Returns the files in a directory whose names fit a pattern, in name order; hidden files are
+/// left out. No directory means no files.
+///
+/// # Errors
+/// Why there are none to be had.
+pub(super) fn list(directory: &Path, name: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Unread::from(e).to_string()),
+    };
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name())
+        .filter(|file| {
+            let file = file.to_string_lossy();
+            !file.starts_with('.') && fits(name, &file)
+        })
+        .map(|file| directory.join(file))
+        .filter(|path| !path.is_dir())
+        .take(MOST_FILES + 1)
+        .collect();
+    if found.len() > MOST_FILES {
+        return Err(format!("more than {MOST_FILES} files there fit {name}"));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Returns the mode of a file without the permissions of other users, if these cannot get through
