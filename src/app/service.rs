@@ -129,6 +129,8 @@ pub struct Service {
     fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
     link: Option<Link>,
+    /// When the platform is connected to again, while there is no connection.
+    next_attempt: watch::Sender<Option<Mono>>,
     /// The connector of the last link that has ended.
     connector: Option<Connector>,
     stop: CancellationToken,
@@ -220,6 +222,7 @@ impl Service {
             fetching: None,
             hub: tokio::spawn(hub),
             link: None,
+            next_attempt: watch::Sender::new(None),
             connector: None,
             stop,
             end,
@@ -270,6 +273,7 @@ impl Service {
             learned: self.learned.clone(),
             write: self.admin.write(),
             in_force: self.admin.in_force(),
+            next_attempt: self.next_attempt.subscribe(),
         };
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open(spec, questions, supervisor, rng).await;
@@ -521,6 +525,7 @@ impl Service {
         let task = tokio::spawn(
             link.with_secret_store(self.secret_store.clone())
                 .noting(history)
+                .announcing(self.next_attempt.clone())
                 .run(),
         );
         self.link = Some(Link {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BusEnd, DeviceId, Now, PortId, Reading};
+use super::{BusEnd, DeviceId, Mono, Now, PortId, Reading};
 
 /// Why a transaction counts as proof that the device lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +160,16 @@ pub enum FieldEvent {
         port: PortId,
         /// The system's words for the reason.
         why: String,
+    },
+    /// A port that is down was tried again in vain, or for the first time: why, and when the next
+    /// attempt is. The reason may be another than at first.
+    PortRetried {
+        /// Which port.
+        port: PortId,
+        /// The reason of this attempt.
+        why: String,
+        /// When it is tried again.
+        next: Mono,
     },
     /// One transaction with one device ended.
     Polled {

@@ -160,7 +160,12 @@ pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
         Link::NotCommissioned => "not commissioned, does not connect to the platform".to_owned(),
-        Link::Down => format!("DOWN for {since}"),
+        Link::Down => {
+            let next = cloud
+                .retry_ms
+                .map(|ms| format!(", next attempt in {}", span(ms)));
+            format!("DOWN for {since}{}", next.unwrap_or_default())
+        }
         Link::Up => format!("up for {since}"),
     };
     let takeover = match (cloud.link, cloud.takeover_ms) {
@@ -171,11 +176,13 @@ pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
     let mut lines = vec![format!(
         "cloud    {stands}; {online} of {wanted} wanted are online{takeover}"
     )];
+    // What is over is no trouble any more; `--json` and the journal still have it.
+    let is_well = cloud.link == Link::Up && online >= wanted;
     for (name, past) in [
         ("failure", &cloud.last_failure),
         ("refusal", &cloud.last_refusal),
     ] {
-        if let Some(past) = past {
+        if let Some(past) = past.as_ref().filter(|_| !is_well) {
             let (ago, what) = (span(past.ago_ms), line(&past.what));
             lines.push(format!("         last {name} {ago} ago: {what}"));
         }
@@ -269,8 +276,18 @@ pub(super) fn port(port: &Port) -> [String; 8] {
         rtt(|r| r.p50_us),
         rtt(|r| r.p95_us),
         match &port.down {
-            Some(why) if trouble.is_empty() => line(why),
-            Some(why) => format!("{}; {trouble}", line(why)),
+            Some(why) => {
+                let next = port
+                    .retry_ms
+                    .map(|ms| format!("next attempt in {}", span(ms)));
+                let parts = [
+                    Some(line(why)),
+                    next,
+                    Some(trouble).filter(|t| !t.is_empty()),
+                ];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                parts.join("; ")
+            }
             None => trouble,
         },
     ]
@@ -324,12 +341,14 @@ pub(super) mod tests {
                     ago_ms: 7_504_000,
                 }),
                 last_refusal: None,
+                retry_ms: None,
             },
             ports: vec![
                 Port {
                     name: "line1".into(),
                     line: "/dev/ttyUSB0".into(),
                     down: None,
+                    retry_ms: None,
                     load_permille: 412,
                     devices: 119,
                     answering: 118,
@@ -346,6 +365,7 @@ pub(super) mod tests {
                     name: "line2".into(),
                     line: "/dev/ttyUSB1".into(),
                     down: Some("no such\tdevice".into()),
+                    retry_ms: Some(4_000),
                     load_permille: 0,
                     devices: 1,
                     answering: 0,
@@ -385,18 +405,33 @@ pub(super) mod tests {
             text(&example()),
             "alink-gateway 1.2.3, running for 3 d 4 h
 cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after it came up
-         last failure 2 h 5 min ago: the platform stopped answering pings
 values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
 store    5121 readings, the oldest 2 h 5 min old; 312 KiB of 128.0 MiB used
          1.2 MiB written since the start; a power cut costs the last 35 s at most
 
 PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
 line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6, probes 7
-line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device
+line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device; next attempt in 4 s
 
 120 devices: 118 alive and online, 2 silent and offline
 alink-gateway devices shows why each of them is not online
 "
+        );
+    }
+
+    #[test]
+    fn what_is_over_is_no_trouble_and_what_is_not_says_when_it_is_tried_again() {
+        let mut status = example();
+        let failure = |status: &Status| text(status).contains("last failure 2 h 5 min ago");
+        assert!(!failure(&status), "all are online");
+        status.cloud.online -= 1;
+        assert!(failure(&status));
+        status.cloud.link = Link::Down;
+        status.cloud.retry_ms = Some(12_000);
+        let told = text(&status);
+        assert!(
+            told.contains("cloud    DOWN for 2 h 5 min, next attempt in 12 s;"),
+            "{told}"
         );
     }
 }

@@ -100,6 +100,9 @@ pub struct Cloud {
     pub last_failure: Option<Past>,
     /// The last refusal of a device.
     pub last_refusal: Option<Past>,
+    /// In how long the connection is tried again, while there is none.
+    #[serde(default)]
+    pub retry_ms: Option<u64>,
 }
 
 /// The state of the connection to the platform.
@@ -132,6 +135,9 @@ pub struct Port {
     pub line: String,
     /// Why the port is down; `None` while it is up, or was not tried yet.
     pub down: Option<String>,
+    /// In how long a port that is down is tried again.
+    #[serde(default)]
+    pub retry_ms: Option<u64>,
     /// Share of the clock the bus was busy in the last seconds, in thousandths.
     pub load_permille: u16,
     /// Devices configured on the port.
@@ -367,6 +373,7 @@ pub(super) mod tests {
                 line: format!("{name}, 9600 8N1"),
                 name,
                 down,
+                retry_ms: None,
                 load_permille,
                 devices: 3,
                 answering: 2,
@@ -404,6 +411,7 @@ pub(super) mod tests {
                         takeover_ms: Some(n),
                         last_failure,
                         last_refusal,
+                        retry_ms: None,
                     },
                     ports,
                     devices: n,

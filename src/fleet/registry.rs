@@ -64,6 +64,8 @@ impl Device {
 struct Port {
     devices: Vec<DeviceId>,
     down: Option<String>,
+    /// When a port that is down is tried again.
+    next_attempt: Option<Mono>,
     /// Whether the notice was given that the port's devices fall silent because it is down.
     told: bool,
     /// Whether the notice was given that none of the port's devices answers.
@@ -125,6 +127,14 @@ impl Fleet {
             }
             FieldEvent::PortUp { port } => self.on_port(now, *port, None),
             FieldEvent::PortDown { port, why } => self.on_port(now, *port, Some(why.clone())),
+            FieldEvent::PortRetried { port, why, next } => {
+                if let Some(p) = self.ports.get_mut(port.index())
+                    && p.down.is_some()
+                {
+                    p.down = Some(why.clone());
+                    p.next_attempt = Some(*next);
+                }
+            }
             // The device is there; the content of its reply does not concern the fleet.
             FieldEvent::CommandEnded(_)
             | FieldEvent::NoValue { .. }
@@ -197,6 +207,12 @@ impl Fleet {
         self.ports.get(port.index())?.down.as_deref()
     }
 
+    /// Returns when a port that is down is tried again.
+    #[must_use]
+    pub fn next_attempt(&self, port: PortId) -> Option<Mono> {
+        self.ports.get(port.index())?.next_attempt
+    }
+
     /// Returns how busy a port was lately, in thousandths.
     #[must_use]
     pub fn load_permille(&self, port: PortId) -> u16 {
@@ -209,6 +225,7 @@ impl Fleet {
         };
         let is_down = down.is_some();
         p.down = down;
+        p.next_attempt = None;
         p.told &= is_down;
         let grace = p.down_for();
         let mut silenced = BTreeSet::new();

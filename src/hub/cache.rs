@@ -153,6 +153,7 @@ impl Cache {
             }
             FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
+            | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
             | FieldEvent::Probes { .. } => {}

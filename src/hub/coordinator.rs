@@ -310,6 +310,7 @@ impl Coordinator {
             }
             FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
+            | FieldEvent::PortRetried { .. }
             | FieldEvent::PortDown { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }

@@ -161,6 +161,7 @@ impl Reporter {
             }
             FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
+            | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
             | FieldEvent::Probes { .. } => {}

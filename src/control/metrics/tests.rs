@@ -64,6 +64,7 @@ fn every_metric_has_its_labels_and_its_classes() {
         name: name.into(),
         line: format!("/dev/tty{line}"),
         down: None,
+        retry_ms: None,
         load_permille: 412,
         devices: 3,
         answering: 2,

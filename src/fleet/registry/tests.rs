@@ -224,6 +224,33 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
 }
 
 #[test]
+fn a_port_is_down_for_the_reason_of_its_last_attempt() {
+    let mut fleet = Fleet::new(&spec(), at(0));
+    let port = PortId(0);
+    let retried = |why: &str, s| FieldEvent::PortRetried {
+        port,
+        why: why.into(),
+        next: at(s).mono,
+    };
+    // A port that is open is not down, whatever comes late.
+    fleet.on_field(at(1), &retried("absent", 2));
+    assert_eq!(
+        (fleet.port_down(port), fleet.next_attempt(port)),
+        (None, None)
+    );
+    let why = "absent".to_owned();
+    fleet.on_field(at(2), &FieldEvent::PortDown { port, why });
+    fleet.on_field(at(3), &retried("not permitted", 7));
+    assert_eq!(fleet.port_down(port), Some("not permitted"));
+    assert_eq!(fleet.next_attempt(port), Some(at(7).mono));
+    fleet.on_field(at(4), &FieldEvent::PortUp { port });
+    assert_eq!(
+        (fleet.port_down(port), fleet.next_attempt(port)),
+        (None, None)
+    );
+}
+
+#[test]
 fn one_that_comes_and_goes_is_kept_offline_until_it_is_steadier_and_told_once() {
     let mut fleet = Fleet::new(&spec(), at(0));
     let (mut wants, mut notices) = (Vec::new(), Vec::new());

@@ -42,7 +42,7 @@ impl Coordinator {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_ms: millis(now.mono.since(self.statistics.began().mono)),
             cloud: self.cloud_picture(now),
-            ports: self.port_pictures(),
+            ports: self.port_pictures(now),
             devices: self.spec.devices().count() as u64,
             states: states.into_iter().map(state).collect(),
             waiting: self.cloud.backlog() as u64,
@@ -176,10 +176,11 @@ impl Coordinator {
                 .statistics
                 .refusal()
                 .map(|(what, at)| past(what.clone(), *at)),
+            retry_ms: None,
         }
     }
 
-    fn port_pictures(&self) -> Vec<Port> {
+    fn port_pictures(&self, now: Now) -> Vec<Port> {
         let port = |(id, port): (crate::base::PortId, &crate::spec::PortSpec)| {
             let mut outcomes = Counters::default().outcomes();
             let (mut devices, mut answering) = (0, 0);
@@ -195,6 +196,10 @@ impl Coordinator {
                 name: port.name.clone(),
                 line: port.line.to_string(),
                 down: self.fleet.port_down(id).map(str::to_owned),
+                retry_ms: self
+                    .fleet
+                    .next_attempt(id)
+                    .map(|at| millis(at.since(now.mono))),
                 load_permille: self.fleet.load_permille(id),
                 devices,
                 answering,

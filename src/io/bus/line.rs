@@ -8,6 +8,7 @@
 
 mod adapter;
 mod kernel;
+mod not_opened;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -293,7 +294,8 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
         .data_bits(data_bits)
         .parity(parity)
         .stop_bits(stop_bits)
-        .open_native_async()?;
+        .open_native_async()
+        .map_err(|e| not_opened::explained(&spec.path, e.into()))?;
     let adapter::Prepared {
         mut differs,
         held_back,
@@ -366,7 +368,7 @@ mod tests {
             adapter: Default::default(),
         });
         let why = Opener::System.open(&spec).await.unwrap_err().to_string();
-        assert!(why.contains("No such file"), "{why}");
+        assert!(why.contains("no such port"), "{why}");
     }
 
     #[tokio::test]

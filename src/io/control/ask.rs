@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::QuestionSender;
 use super::in_force::configuration;
+use crate::base::Mono;
 use crate::control::picture::{Device, Status};
 use crate::control::{Failure, Kind, metrics};
 use crate::io::hub::Question;
@@ -18,6 +19,9 @@ pub(super) const ANSWERED_WITHIN: Duration = Duration::from_secs(10);
 pub(super) async fn status(questions: &QuestionSender) -> Result<Box<Status>, Failure> {
     let mut status = ask(&questions.hub, ANSWERED_WITHIN, Question::Status).await?;
     let now = questions.clock.now().mono;
+    let next = *questions.next_attempt.borrow();
+    let millis = |at: Mono| u64::try_from(at.since(now).as_millis()).unwrap_or(u64::MAX);
+    status.cloud.retry_ms = next.map(millis);
     status.configuration = configuration(&questions.in_force, now).await;
     Ok(status)
 }

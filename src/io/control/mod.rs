@@ -49,6 +49,7 @@ pub use self::in_force::InForce;
 use self::peer::{Own, Peer};
 use super::hub::Question;
 use super::log::Journal;
+use crate::base::Mono;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
 use crate::io::bus::bus_monitor::BusMonitors;
 use crate::io::store::learned::Learned;
@@ -96,6 +97,8 @@ pub struct QuestionSender {
     pub write: watch::Receiver<LocalWrite>,
     /// The configuration in force; `None` if it was not read from files.
     pub in_force: watch::Receiver<Option<InForce>>,
+    /// When the platform is connected to again, while there is no connection.
+    pub next_attempt: watch::Receiver<Option<Mono>>,
 }
 
 /// A request of an operator to the supervisor.

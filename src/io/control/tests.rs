@@ -31,6 +31,7 @@ fn status() -> Status {
             takeover_ms: None,
             last_failure: None,
             last_refusal: None,
+            retry_ms: None,
         },
         ports: Vec::new(),
         devices: 0,
@@ -80,6 +81,7 @@ impl House {
             learned: Learned::forgetful(),
             write: watch::channel(write).1,
             in_force: watch::channel(None).1,
+            next_attempt: watch::channel(None).1,
         };
         (house, socket, questions, asked)
     }

@@ -61,6 +61,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rumqttc::mqttbytes::v4::Connect;
+use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
@@ -68,7 +69,7 @@ pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
 pub use connection_history::ConnectionHistory;
 pub use events::LinkLogEvent;
 
-use crate::base::{LinkDown, LinkEvent};
+use crate::base::{LinkDown, LinkEvent, Mono};
 use crate::cloud::Connector;
 use crate::cloud::enrolment::{Enrolment, Next};
 use crate::cloud::identity::Credentials;
@@ -109,6 +110,7 @@ pub struct Link {
     enrolment: Enrolment,
     secret_store: Option<SecretStore>,
     history: Option<ConnectionHistory>,
+    next_attempt: Option<watch::Sender<Option<Mono>>>,
     ends: Ends,
     clock: Clock,
     journal: Journal,
@@ -139,6 +141,7 @@ impl Link {
             enrolment,
             secret_store: None,
             history: None,
+            next_attempt: None,
             ends,
             clock,
             journal,
@@ -163,6 +166,15 @@ impl Link {
     #[must_use]
     pub fn noting(self, history: Option<ConnectionHistory>) -> Self {
         Link { history, ..self }
+    }
+
+    /// Announces when the next attempt is, while there is no connection.
+    #[must_use]
+    pub fn announcing(self, next_attempt: watch::Sender<Option<Mono>>) -> Self {
+        Link {
+            next_attempt: Some(next_attempt),
+            ..self
+        }
     }
 
     /// Runs until told to end; returns the connector.
@@ -227,11 +239,18 @@ impl Link {
 
     /// Waits for the next attempt; returns false if there shall be none.
     async fn wait(&mut self) -> bool {
-        let at = self.clock.instant(self.connector.attempt_at().at);
-        let due = tokio::time::sleep_until(at);
-        unless_ended(&mut self.ends, &self.heartbeat, due)
-            .await
-            .is_some()
+        let next = self.connector.attempt_at().at;
+        self.announce(Some(next));
+        let due = tokio::time::sleep_until(self.clock.instant(next));
+        let is_due = unless_ended(&mut self.ends, &self.heartbeat, due).await;
+        self.announce(None);
+        is_due.is_some()
+    }
+
+    fn announce(&self, next: Option<Mono>) {
+        if let Some(next_attempt) = &self.next_attempt {
+            next_attempt.send_replace(next);
+        }
     }
 
     /// Makes one attempt, and runs the connection until its end if the attempt succeeds.

@@ -56,6 +56,8 @@ pub(super) struct Report {
     clock: Clock,
     /// The state of the port that was last reported to the hub.
     told: Option<Told>,
+    /// Why the port is down, as it was told last.
+    down_for: Option<String>,
     unavailable: RateLimit,
     losses: RateLimit,
     /// Why the line was lost last.
@@ -87,6 +89,7 @@ impl Report {
             tap,
             clock,
             told: None,
+            down_for: None,
             unavailable: RateLimit::default(),
             losses: RateLimit::default(),
             lost: String::new(),
@@ -115,6 +118,7 @@ impl Report {
         self.journal
             .tell(&FieldLogEvent::PortOpened { port, failed });
         self.unavailable = RateLimit::default();
+        self.down_for = None;
         self.load.opened(now);
         self.told = Some(Told::Up);
         self.tell(FieldEvent::PortUp { port }).await
@@ -132,6 +136,11 @@ impl Report {
     ) -> Result<(), HubGone> {
         let port = self.port;
         self.tell_groups(now);
+        // Another reason is news, however lately the last was told.
+        if self.down_for.as_ref() != Some(&why) {
+            self.unavailable = RateLimit::default();
+            self.down_for = Some(why.clone());
+        }
         if self.unavailable.hit(now, 1).is_some() {
             let line = self.spec.port(port).map(|p| p.line.to_string());
             self.journal.tell(&FieldLogEvent::PortUnavailable {
@@ -143,11 +152,13 @@ impl Report {
                 next,
             });
         }
-        if self.told == Some(Told::Down) {
-            return Ok(());
+        if self.told != Some(Told::Down) {
+            self.told = Some(Told::Down);
+            let why = why.clone();
+            self.tell(FieldEvent::PortDown { port, why }).await?;
         }
-        self.told = Some(Told::Down);
-        self.tell(FieldEvent::PortDown { port, why }).await
+        let next = now + next;
+        self.tell(FieldEvent::PortRetried { port, why, next }).await
     }
 
     /// Notes that the line was lost and is opened again at once: the hub is not told.

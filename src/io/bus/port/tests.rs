@@ -34,8 +34,17 @@ struct World {
 }
 
 fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
-    let spec = Arc::new(installation(port, profiles));
     let (pipes, handed_in) = mpsc::channel(8);
+    world_of(port, profiles, pipes, Opener::Pipes(handed_in))
+}
+
+fn world_of(
+    port: PortSpec,
+    profiles: Vec<ProfileSpec>,
+    pipes: mpsc::Sender<DuplexStream>,
+    opener: Opener,
+) -> World {
+    let spec = Arc::new(installation(port, profiles));
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
     let heartbeat = Heartbeat::new("line");
@@ -44,7 +53,7 @@ fn world(port: PortSpec, profiles: Vec<ProfileSpec>) -> World {
     let task = tokio::spawn(run_commanded(
         PortId(0),
         Arc::clone(&spec),
-        Opener::Pipes(handed_in),
+        opener,
         Learned::forgetful(),
         Rng::new(1),
         Clock::starting_at(Wall::from_millis(1_700_000_000_000)),
@@ -89,6 +98,16 @@ impl World {
         loop {
             if let FieldEvent::CommandEnded(end) = self.event().await {
                 return (end.number.0, end.points[0].verdict.clone());
+            }
+        }
+    }
+
+    /// Waits for the next event, without the attempts of a port that is down.
+    async fn news(&mut self) -> Option<FieldEvent> {
+        loop {
+            match self.hub.recv().await {
+                Some(FieldEvent::PortRetried { .. }) => {}
+                event => return event,
             }
         }
     }

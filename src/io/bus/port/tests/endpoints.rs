@@ -44,6 +44,40 @@ async fn on_tcp_a_late_reply_is_dropped_and_the_connection_goes_on() {
     assert_eq!(w.polled().await, (0, ANSWER, vec![1]));
 }
 
+/// An adapter that is back with other permissions, or as another thing, is not absent any more.
+/// The port has a thread of its own, whose time is the real one.
+#[tokio::test]
+async fn a_port_that_stays_down_is_told_with_the_present_reason_and_the_next_attempt() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ttyUSB0");
+    let mut port = serial(9600);
+    let LineSpec::Serial(line) = &mut port.line else {
+        panic!("no serial line")
+    };
+    line.path = path.clone();
+    let (pipes, _) = mpsc::channel(1);
+    let mut w = world_of(port, vec![lone(1)], pipes, Opener::System);
+    let FieldEvent::PortDown { why, .. } = w.event().await else {
+        panic!("not down")
+    };
+    assert!(why.contains("no such port"), "{why}");
+    let mut last = None;
+    for _ in 0..2 {
+        let FieldEvent::PortRetried { why, next, .. } = w.event().await else {
+            panic!("not retried")
+        };
+        assert!(why.contains("no such port"), "{why}");
+        assert!(Some(next) > last);
+        last = Some(next);
+    }
+    // A file, and no terminal.
+    std::fs::write(&path, "").unwrap();
+    let FieldEvent::PortRetried { why, .. } = w.event().await else {
+        panic!("not retried")
+    };
+    assert!(!why.contains("no such port"), "{why}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn on_tcp_what_is_not_modbus_ends_the_connection() {
     let mut w = world(tcp(), vec![lone(1)]);

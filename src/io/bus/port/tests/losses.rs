@@ -26,26 +26,23 @@ async fn on_a_line_that_is_back_nobody_waits_for_its_turn() {
 async fn unplugged_the_port_is_down_once_and_up_when_it_is_back() {
     let mut w = world(serial(9600), vec![lone(1)]);
     (&mut w.attempted).await.unwrap();
-    assert!(matches!(
-        w.hub.recv().await,
-        Some(FieldEvent::PortDown { .. })
-    ));
+    assert!(matches!(w.news().await, Some(FieldEvent::PortDown { .. })));
     for _ in 0..3 {
         let pipe = w.plug().await;
         let slave = line(pipe, |_, request| vec![(20, reply(request, 5))]);
-        let next = timeout(Duration::from_secs(6), w.hub.recv()).await.unwrap();
+        let next = timeout(Duration::from_secs(6), w.news()).await.unwrap();
         assert_eq!(next, Some(FieldEvent::PortUp { port: PortId(0) }));
-        let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
+        let next = timeout(Duration::from_secs(1), w.news()).await.unwrap();
         assert!(matches!(next, Some(FieldEvent::Polled { .. })), "{next:?}");
         slave.abort();
         // The connection was idle: the loss is noticed without a request.
-        let next = timeout(Duration::from_secs(1), w.hub.recv()).await.unwrap();
+        let next = timeout(Duration::from_secs(1), w.news()).await.unwrap();
         assert!(
             matches!(next, Some(FieldEvent::PortDown { .. })),
             "{next:?}"
         );
         let steps = w.heartbeat.steps();
-        let more = timeout(Duration::from_secs(60), w.hub.recv()).await;
+        let more = timeout(Duration::from_secs(60), w.news()).await;
         assert!(more.is_err(), "{more:?}");
         let beats = w.heartbeat.steps() - steps;
         assert!((12..200).contains(&beats), "alive, not spinning: {beats}");
