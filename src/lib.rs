@@ -14,6 +14,7 @@
 //! | Why is it not online in the cloud? What was refused, what comes next? | [`cloud`] |
 //! | Is a command carried out, and what is its sender told? | [`command`] |
 //! | Which values are sent, and when? | [`report`] |
+//! | Which values are events of the thing model? | [`thing_event`] |
 //! | What becomes of values while nothing can be delivered? | [`spool`] |
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is on the wire right now? | [`trace`] |
@@ -35,7 +36,7 @@
 //! floor 4   io                      the only door to the world
 //! floor 3   hub                     the coordinator of fleet, reporter and cloud
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet report cloud command control spool   rooms that do not know each other
+//! floor 2   config field fleet report thing_event cloud command control spool   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
@@ -66,6 +67,7 @@ pub mod control;
 pub mod field;
 pub mod fleet;
 pub mod report;
+pub mod thing_event;
 
 pub mod hub;
 pub mod trace;

@@ -210,6 +210,7 @@ impl<N: LogEvent> Kept<N> {
             JournalField::Code,
             JournalField::Points,
             JournalField::Word,
+            JournalField::ThingEvent,
             JournalField::Online,
         ];
         let mut fields = self.last.fields();
@@ -284,6 +285,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "have stored values that the platform does not accept now",
             Words::SayWhy,
         ),
+        EventKind::ThingEventRaised => ("raised an event", Words::SayWhy),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,
     })
@@ -298,9 +300,12 @@ fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
 }
 
 /// Returns the part of the key by which notices with the same code of refusal and the same
-/// points are logged together.
+/// points, or with the same event of the thing model, are logged together.
 fn sort(notice: &impl LogEvent) -> Option<String> {
     let code = field(notice, JournalField::Code);
+    if let Some(event) = field(notice, JournalField::ThingEvent) {
+        return Some(event);
+    }
     match (code, field(notice, JournalField::Points)) {
         (Some(code), Some(points)) => Some(format!("{code} {points}")),
         (code, points) => code.or(points),

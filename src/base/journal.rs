@@ -124,6 +124,8 @@ vocabulary! {
         DeviceRefusesRequests = "device-refuses-requests",
         /// A reply of a device holds no value for a point.
         DeviceNoValue = "device-no-value",
+        /// A rule raised an event of the thing model.
+        ThingEventRaised = "thing-event-raised",
         /// A command was carried out: the device holds the value.
         CommandVerified = "command-verified",
         /// A command was carried out, as far as the device says; nothing reads it back.
@@ -361,6 +363,8 @@ vocabulary! {
         Verdict = "VERDICT",
         /// Identifier of the service that was called.
         Service = "SERVICE",
+        /// Identifier of the event of the thing model.
+        ThingEvent = "THING_EVENT",
         /// Identifier of the property.
         Property = "PROPERTY",
         /// Values dropped since the last report.
@@ -434,6 +438,7 @@ impl EventKind {
     #[must_use]
     pub const fn message_id(self) -> MessageId {
         MessageId(match self {
+            EventKind::ThingEventRaised => 0xdb5f_b983_6788_4dc8_a1fb_5502_e253_9af1,
             EventKind::CommandVerified => 0x6e74_6395_19d7_42b6_a2c2_b58d_eb86_6e14,
             EventKind::CommandConfirmed => 0x154a_85fb_1927_4922_aeaa_5776_b318_f1b0,
             EventKind::CommandDifferent => 0x06d6_bbdf_14c2_4e86_9045_f0a7_70c8_9bb8,

@@ -80,6 +80,7 @@ fn spec() -> Spec {
         reads: Reads::default(),
         writes: WriteRequests::default(),
         services: vec![service],
+        events: Vec::new(),
     });
     let port = PortSpec {
         name: "line".into(),

@@ -41,6 +41,7 @@ pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
         reads: Reads::default(),
         writes: Default::default(),
         services: Vec::new(),
+        events: Vec::new(),
     }
 }
 

@@ -9,7 +9,8 @@ use super::dlt645::Item;
 use super::raw::Question;
 use super::{
     Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity, PointAddress,
-    ReportPolicy, ServiceSpec, States, StopBits, Table, TransactionIds, WritePolicy, WriteRequests,
+    ReportPolicy, ServiceSpec, States, StopBits, Table, ThingEventSpec, TransactionIds,
+    WritePolicy, WriteRequests,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
@@ -263,6 +264,8 @@ pub struct ProfileSpec {
     pub writes: WriteRequests,
     /// What the platform may ask this kind of device to do; at most 255.
     pub services: Vec<ServiceSpec>,
+    /// Which values are events of the thing model; at most 300.
+    pub events: Vec<ThingEventSpec>,
 }
 
 /// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
@@ -308,6 +311,14 @@ impl ProfileSpec {
             .map(|p| p.interval)
             .max()
             .unwrap_or_default()
+    }
+
+    /// Returns the rule of an event in words: `temp above 80`, `fault_code changes to not 0`.
+    #[must_use]
+    pub fn rule(&self, event: &ThingEventSpec) -> String {
+        let point = self.points.get(usize::from(event.when.point));
+        let id = point.map_or("?", |point| point.id.as_str());
+        format!("{id} {}", event.when.trigger)
     }
 }
 

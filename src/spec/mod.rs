@@ -17,6 +17,7 @@ pub mod reload;
 pub mod remote;
 pub mod report;
 pub mod store;
+pub mod thing_event;
 pub mod value;
 pub mod write;
 
@@ -41,6 +42,7 @@ pub use reload::{Changes, MOST_IDENTITIES, Retired};
 pub use remote::{FailedTrial, RemotePolicy, Retraction, TrialFailure};
 pub use report::{Deadband, ReadingPolicy, ReportPolicy, ReportRates, ReportWhen, WindowValue};
 pub use store::{DropPolicy, Durability, StorePolicy};
+pub use thing_event::{EventOutput, EventRule, EventTrigger, ThingEventSpec};
 pub(crate) use value::ones;
 pub use value::{
     Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,

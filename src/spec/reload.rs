@@ -88,6 +88,8 @@ pub struct DeviceChange {
     pub polling: bool,
     /// Which of its readings are reported; they are read as before.
     pub report: bool,
+    /// Which of its values are events.
+    pub events: bool,
     /// Its secret.
     pub secret: bool,
     /// When it counts as silent.
@@ -301,13 +303,15 @@ impl DeviceChange {
                 || *serial != now.serial
                 || !is_read_alike(profile, &now.profile),
             report: reports(profile).ne(reports(&now.profile)),
+            events: profile.events != now.profile.events,
             secret: *secret != now.secret,
             liveness: *liveness != now.liveness,
         }
     }
 }
 
-/// Compares all fields of kinds of devices by name, except what is reported of their points.
+/// Compares all fields of kinds of devices by name, except what is reported of their points
+/// and which of their values are events.
 fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
     let ProfileSpec {
         name,
@@ -317,6 +321,7 @@ fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
         reads,
         writes,
         services,
+        events: _,
     } = before;
     let alike = |(before, now): (&PointSpec, &PointSpec)| {
         let PointSpec {

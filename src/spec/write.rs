@@ -123,6 +123,21 @@ impl Condition {
             && self.above.is_none_or(|d| value.compare(d).is_gt())
             && self.below.is_none_or(|d| value.compare(d).is_lt())
     }
+
+    /// Returns the condition with its limits moved outwards by so much; `None` if a limit and
+    /// the hysteresis are too far apart in size.
+    #[must_use]
+    pub fn widened(&self, hysteresis: Decimal) -> Option<Condition> {
+        let moved = |limit: Option<Decimal>, by: Decimal| match limit {
+            Some(limit) => limit.plus(by).map(Some),
+            None => Some(None),
+        };
+        Some(Condition {
+            above: moved(self.above, hysteresis.negated())?,
+            below: moved(self.below, hysteresis)?,
+            ..self.clone()
+        })
+    }
 }
 
 impl fmt::Display for Condition {

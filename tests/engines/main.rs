@@ -43,6 +43,7 @@ mod reload;
 mod report;
 mod session;
 mod takeover;
+mod thing_events;
 mod topology;
 mod turns;
 mod upstream;

@@ -22,6 +22,7 @@ use alink_gateway::spec::{
     Part, PostPolicy, ReadBack, ServiceSpec, ServiceStep, SessionLimits, Sign, SignMethod,
     StorePolicy, Table, Transport, WordOrder, WriteFunctions, WritePolicy, WriteRequests,
 };
+use alink_gateway::spec::{EventOutput, ThingEventSpec};
 use proptest::prelude::*;
 
 fn root(relative: &str) -> PathBuf {
@@ -968,6 +969,46 @@ fn values_of_every_kind_are_read_whole_and_have_their_type() {
         negative: 8,
     };
     assert_eq!(bit.sign, Some(sign));
+}
+
+/// Checks what every key of events becomes, with every protocol.
+#[test]
+fn events_mean_what_they_say() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(&root("tests/config_cases/events"), dir.path());
+    let loaded = load_in(&dir.path().join("gateway.yaml"), &quiet()).unwrap();
+    let words = |device: usize| -> Vec<String> {
+        let profile = &loaded.spec.devices[device].profile;
+        let event = |event: &ThingEventSpec| {
+            let output = |(name, output): &(std::sync::Arc<str>, EventOutput)| match output {
+                EventOutput::Point(point) => {
+                    format!("{name}={}", profile.points[usize::from(*point)].id)
+                }
+                EventOutput::Fixed(value) => format!("{name}:{}", value.to_json_text()),
+            };
+            let data: Vec<String> = event.data.iter().map(output).collect();
+            let when = profile.rule(event);
+            format!("{} when {when} with {}", event.id, data.join(" "))
+        };
+        profile.events.iter().map(event).collect()
+    };
+    assert_eq!(
+        words(0),
+        [
+            "overheat when temp above 80, until it is not above 75 with code:7 is_alarm:1 \
+             limit:80.0 temp=temp unit:\"C\"",
+            "cold when temp below 0.5, until it is not below 0.75 with temp=temp mode=mode",
+            "fault when fault_code changes to not 0 with code=fault_code total=meter:total",
+            "door when door_open 1 with ",
+            "alarms:mode when mode 1 or 2 with ",
+            "labelled when label changes with label=label",
+        ]
+    );
+    assert_eq!(
+        words(1),
+        ["sag when Voltage below 200, until it is not below 205 with Voltage=Voltage"]
+    );
+    assert_eq!(words(2), ["hot when Heat above 100 with "]);
 }
 
 /// Checks what every key of writes and services becomes.

@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 15] = [
+const FLOORS: [(&str, u8); 16] = [
     ("base", 0),
     ("spec", 1),
     ("spool", 2),
@@ -19,6 +19,7 @@ const FLOORS: [(&str, u8); 15] = [
     ("field", 2),
     ("fleet", 2),
     ("report", 2),
+    ("thing_event", 2),
     ("cloud", 2),
     ("control", 2),
     ("command", 2),

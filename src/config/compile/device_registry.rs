@@ -396,5 +396,6 @@ fn nothing() -> Arc<ProfileSpec> {
         reads: Reads::default(),
         writes: Default::default(),
         services: Vec::new(),
+        events: Vec::new(),
     })
 }

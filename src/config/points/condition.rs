@@ -1,4 +1,5 @@
-//! Conditions on the value of a point: `only_if:` of a write, `require:` of a step.
+//! Conditions on the value of a point: `only_if:` of a write, `require:` of a step, `when:` of an
+//! event.
 
 use super::by_id::{NamedPoint, POINT, PointsById};
 use super::literal;
@@ -10,6 +11,8 @@ use crate::config::reader::word::{decimal, plain};
 use crate::spec::{Condition, DataType, Decimal, Interlock};
 
 const KEYS: [&str; 5] = ["point", "is", "is_not", "above", "below"];
+/// The keys that say what the value must be.
+const PARTS: [&str; 4] = ["is", "is_not", "above", "below"];
 
 /// Reads a condition and the point that it is about. Returns `None` if a mistake was noted.
 pub(crate) fn read(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Option<Interlock> {
@@ -18,26 +21,51 @@ pub(crate) fn read(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> O
     if !s.is_there() {
         return None;
     }
-    if KEYS.iter().skip(1).all(|key| s.node(key).is_none()) {
+    if !is_given(&s) {
         let wrong = Wrong::wanted("what its value must be: is, is_not, above or below");
         notes.error(node.origin, "no condition", wrong);
     }
-    let id = s.need(
-        "point",
-        plain(POINT),
-        || Wrong::wanted(POINT).hint("the point is read just before"),
-        notes,
-    )?;
-    let point = points.find(&id, s.at("point"), notes)?;
+    let missing = Wrong::wanted(POINT).hint("the point is read just before");
+    let point = point(&s, missing, points, notes)?;
+    let condition = parts(&s, point, notes)?;
+    (notes.noted() == before).then_some(Interlock {
+        point: point.index,
+        condition,
+    })
+}
+
+/// Returns whether the section says what the value must be.
+pub(crate) fn is_given(s: &Section<'_>) -> bool {
+    PARTS.iter().any(|key| s.node(key).is_some())
+}
+
+/// Reads which point the condition is about; `missing` is noted if it does not say.
+pub(crate) fn point<'a>(
+    s: &Section<'_>,
+    missing: Wrong,
+    points: &PointsById<'a>,
+    notes: &mut Notes,
+) -> Option<NamedPoint<'a>> {
+    let id = s.need("point", plain(POINT), || missing, notes)?;
+    points.find(&id, s.at("point"), notes)
+}
+
+/// Reads what the value of the point must be. Returns `None` if the point has no such values.
+pub(crate) fn parts(
+    s: &Section<'_>,
+    point: NamedPoint<'_>,
+    notes: &mut Notes,
+) -> Option<Condition> {
     let of = point.spec.codec.data_type();
     if point.is_right && matches!(of, DataType::Text | DataType::Date) {
         let wrong = Wrong::wanted("a point that is a number or a state");
-        notes.error(s.at("point"), format!("{id}, {}", named(of)), wrong);
+        let said = format!("{}, {}", point.spec.id, named(of));
+        notes.error(s.at("point"), said, wrong);
         return None;
     }
     let condition = Condition {
-        is: list(&s, "is", point, notes),
-        is_not: list(&s, "is_not", point, notes),
+        is: list(s, "is", point, notes),
+        is_not: list(s, "is_not", point, notes),
         above: s.read("above", decimal, notes),
         below: s.read("below", decimal, notes),
     };
@@ -48,10 +76,7 @@ pub(crate) fn read(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> O
         let wrong = Wrong::wanted("an above that is less than below");
         notes.error(s.at("above"), said, wrong.hint("no value is both"));
     }
-    (notes.noted() == before).then_some(Interlock {
-        point: point.index,
-        condition,
-    })
+    Some(condition)
 }
 
 /// Reads a value, or a list of values one of which is enough.

@@ -101,7 +101,8 @@ fn whole(number: Decimal) -> Option<Value> {
     whole.ok().filter(|_| number.places == 0)
 }
 
-fn float(number: Decimal) -> Option<f64> {
+/// Returns the number as a float, if it is within the range of one.
+pub(crate) fn float(number: Decimal) -> Option<f64> {
     let written = format!("{}e{}", number.digits, -i32::from(number.places));
     written.parse().ok().filter(|x: &f64| x.is_finite())
 }

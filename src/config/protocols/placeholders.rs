@@ -363,6 +363,7 @@ mod tests {
             reads: Default::default(),
             writes: Default::default(),
             services: Vec::new(),
+            events: Vec::new(),
             protocol: Protocol::Raw(vec![Arc::new(question)]),
         });
         let mut patterns = Patterns::with_addresses_of(DIGITS);

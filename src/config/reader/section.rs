@@ -390,6 +390,16 @@ impl<'a> Section<'a> {
         self.node(key).map_or(self.origin, |n| n.origin)
     }
 
+    /// Returns the elements of the list `key`, no more than `most`; notes a longer list.
+    pub(crate) fn few(&self, key: &str, most: usize, notes: &mut Notes) -> &'a [Node] {
+        let list = self.list(key, notes);
+        if list.len() > most {
+            let said = format!("{} {key}", list.len());
+            notes.error(self.at(key), said, Wrong::wanted(format!("at most {most}")));
+        }
+        list.get(..most).unwrap_or(list)
+    }
+
     /// Returns whether `key` was written and is no list, or a list that is too long, so that its
     /// elements are not known.
     pub(crate) fn is_no_list(&self, key: &str) -> bool {

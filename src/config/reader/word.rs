@@ -283,6 +283,21 @@ pub(crate) fn product_key(text: &str) -> Result<String, Wrong> {
 /// Words that the platform reserves in a thing model.
 const RESERVED: [&str; 7] = ["set", "get", "post", "property", "event", "time", "value"];
 
+/// Parses the name of an input or an output: letters, digits and underscores, at most 50, not
+/// beginning with a digit. The words that the platform reserves for properties are allowed here.
+pub(crate) fn parameter(text: &str) -> Result<String, Wrong> {
+    let fits = (1..=50).contains(&text.len())
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    match fits {
+        true => Ok(text.to_owned()),
+        false => Err(Wrong::wanted(
+            "1 to 50 letters, digits or underscores, not beginning with a digit",
+        )
+        .hint("use the identifier of the parameter in the thing model")),
+    }
+}
+
 /// Parses the identifier of a property in the thing model: letters, digits and underscores, at
 /// most 50, not beginning with a digit, not one of the reserved words (help.aliyun.com, "Add a
 /// TSL feature", parameter Identifier). A property of a custom module is `module:identifier`

@@ -18,5 +18,6 @@ pub(crate) mod remote;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod table;
+pub(crate) mod thing_event;
 pub(crate) mod times;
 pub(crate) mod unit;

@@ -1,11 +1,12 @@
 //! `profiles:`: kinds of devices, each a named list of points.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::{self, SecretSource};
 use super::service;
+use super::thing_event;
 use super::times::Times;
 use crate::config::points::by_id::PointsById;
 use crate::config::points::given::Given;
@@ -16,7 +17,7 @@ use crate::config::protocols::placeholders::Patterns;
 use crate::config::protocols::raw;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::{Node, OriginId};
+use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
 use crate::spec::{
@@ -40,7 +41,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "name",
     "product_key",
     "interval",
@@ -61,6 +62,7 @@ const KEYS: [&str; 20] = [
     "address_digits",
     "writes",
     "services",
+    "events",
 ];
 
 /// The protocol of a kind of device.
@@ -153,12 +155,13 @@ pub(crate) fn read(
     let unknown = dialect.is_none() && s.node("protocol").is_some();
     let mut patterns = Patterns::default();
     let mut services = Vec::new();
+    let before = notes.noted();
     let mut facts = WriteFacts {
         commands,
         ..WriteFacts::default()
     };
-    let (points, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
-        _ if unknown => (Vec::new(), Protocol::Modbus),
+    let (points, wrong, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
+        _ if unknown => (Vec::new(), BTreeSet::new(), Protocol::Modbus),
         Dialect::Modbus => {
             refuse(&s, &["requests"], "only protocol: raw has requests", notes);
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
@@ -173,7 +176,7 @@ pub(crate) fn read(
             let points = point::finish(drafts, complete, max_registers, facts, notes);
             let by_id = PointsById::new(&points.all, &points.wrong, complete);
             services = service::read(&s, &by_id, commands.async_within, notes);
-            (points.all, Protocol::Modbus)
+            (points.all, points.wrong, Protocol::Modbus)
         }
         Dialect::Dlt645(edition) => {
             refuse(
@@ -186,7 +189,8 @@ pub(crate) fn read(
             refuse(&s, &WRITES, ONLY_MODBUS, notes);
             let (points, items, origins) = dlt645::points(&s, edition, times, given, notes);
             unique(ids(&points).zip(origins), notes);
-            (points, Protocol::Dlt645(items))
+            let wrong = all_if(notes.noted() != before, &points);
+            (points, wrong, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
@@ -195,13 +199,22 @@ pub(crate) fn read(
             patterns = written;
             let (points, origins) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
             unique(ids(&points).zip(origins), notes);
-            (points, Protocol::Raw(questions))
+            let wrong = all_if(notes.noted() != before, &points);
+            (points, wrong, Protocol::Raw(questions))
         }
+    };
+    let written = s.node("points").map(|node| &node.is);
+    let complete = matches!(written, Some(Is::List(all)) if all.len() == points.len())
+        && !s.is_no_list("points");
+    let by_id = PointsById::new(&points, &wrong, complete);
+    let events = match unknown {
+        false => thing_event::read(&s, &by_id, notes),
+        true => Vec::new(),
     };
     match s.node("points") {
         None => s.lacks("points", Wrong::wanted("a list of points"), notes),
         Some(list) if points.is_empty() => {
-            if matches!(&list.is, crate::config::reader::tree::Is::List(l) if l.is_empty()) {
+            if matches!(&list.is, Is::List(l) if l.is_empty()) {
                 notes.error(
                     list.origin,
                     "an empty list",
@@ -244,6 +257,7 @@ pub(crate) fn read(
             reads,
             writes: facts.requests,
             services,
+            events,
         }),
         patterns,
         product_key: product,
@@ -253,6 +267,13 @@ pub(crate) fn read(
     };
     profiles.insert(profile_name, profile);
     true
+}
+
+/// Returns the indices of all points if one of them may have a mistake, so that nothing is said
+/// about their values.
+fn all_if(any: bool, points: &[PointSpec]) -> BTreeSet<u16> {
+    let all = (0u16..).zip(points).map(|(index, _)| index);
+    all.filter(|_| any).collect()
 }
 
 /// Reads the secret of the profile's product, if it is given.

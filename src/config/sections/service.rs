@@ -12,7 +12,7 @@ use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Is, Node, OriginId, Step};
-use crate::config::reader::word::{decimal, identifier, plain, show_time, time};
+use crate::config::reader::word::{decimal, identifier, parameter, plain, show_time, time};
 use crate::spec::{DataType, Decimal, InputSpec, Operand, ServiceSpec, ServiceStep};
 
 const KEYS: [&str; 3] = ["id", "inputs", "steps"];
@@ -38,7 +38,7 @@ pub(crate) fn read(
 ) -> Vec<ServiceSpec> {
     let mut known: BTreeMap<String, OriginId> = BTreeMap::new();
     let mut services = Vec::new();
-    for node in few(profile, "services", MOST_SERVICES, notes) {
+    for node in profile.few("services", MOST_SERVICES, notes) {
         let s = Section::open(node, &KEYS, notes);
         if !s.is_there() {
             continue;
@@ -67,31 +67,6 @@ pub(crate) fn read(
         });
     }
     services
-}
-
-/// Returns the entries of a list, as many as it may have.
-fn few<'a>(s: &Section<'a>, key: &str, most: usize, notes: &mut Notes) -> &'a [Node] {
-    let list = s.list(key, notes);
-    if list.len() > most {
-        let said = format!("{} {key}", list.len());
-        notes.error(s.at(key), said, Wrong::wanted(format!("at most {most}")));
-    }
-    list.get(..most).unwrap_or(list)
-}
-
-/// Parses the name of an input or an output: letters, digits and underscores, at most 50, not
-/// beginning with a digit. The words that the platform reserves for properties are allowed here.
-fn parameter(text: &str) -> Result<String, Wrong> {
-    let fits = (1..=50).contains(&text.len())
-        && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    match fits {
-        true => Ok(text.to_owned()),
-        false => Err(Wrong::wanted(
-            "1 to 50 letters, digits or underscores, not beginning with a digit",
-        )
-        .hint("use the identifier of the parameter in the thing model")),
-    }
 }
 
 /// An input, and what its steps make of it.
@@ -123,7 +98,7 @@ impl<'a> Draft<'a> {
             outputs: BTreeMap::new(),
             pause: Duration::ZERO,
         };
-        for node in few(service, "inputs", MOST_INPUTS, notes) {
+        for node in service.few("inputs", MOST_INPUTS, notes) {
             let s = Section::open(node, &INPUT_KEYS, notes);
             match input(&s, notes) {
                 Some(spec) => draft.add(spec, s, notes),
@@ -156,7 +131,7 @@ impl<'a> Draft<'a> {
         notes: &mut Notes,
     ) -> Vec<ServiceStep> {
         let before = notes.noted();
-        let list = few(service, "steps", MOST_STEPS, notes);
+        let list = service.few("steps", MOST_STEPS, notes);
         if service.node("steps").is_none() {
             let wrong = Wrong::wanted("a list of steps").hint(ONE_STEP);
             service.lacks("steps", wrong, notes);

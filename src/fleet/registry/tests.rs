@@ -15,6 +15,7 @@ pub(in crate::fleet) fn spec() -> Spec {
         reads: Reads::default(),
         writes: Default::default(),
         services: Vec::new(),
+        events: Vec::new(),
     });
     let port = |name: &str| PortSpec {
         name: name.into(),

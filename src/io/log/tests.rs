@@ -196,6 +196,7 @@ pub(in crate::io) fn spec() -> Spec {
                 reads: Reads::default(),
                 writes: Default::default(),
                 services: Vec::new(),
+                events: Vec::new(),
             }),
             product_key: ProductKey::new("a1Meter"),
             device_name: DeviceName::new("m007"),

@@ -447,6 +447,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         reads: Reads::default(),
         writes: Default::default(),
         services: Vec::new(),
+        events: Vec::new(),
     });
     let device = |n: u32| DeviceSpec {
         serial: None,

@@ -40,6 +40,7 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         reads: Reads::default(),
         writes: Default::default(),
         services: Vec::new(),
+        events: Vec::new(),
     });
     let device = |n: u8| DeviceSpec {
         serial: None,

@@ -60,6 +60,7 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
             reads: Reads::default(),
             writes: Default::default(),
             services: Vec::new(),
+            events: Vec::new(),
         }),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(name),
@@ -200,7 +201,7 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
     let none = BTreeSet::new();
     let one = BTreeSet::from([LINE1]);
     type Edit = fn(&mut DeviceSpec);
-    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 9] = [
+    let table: [(Edit, DeviceChange, &BTreeSet<PortId>); 10] = [
         (
             |d| d.secret = Secret::new("t"),
             DeviceChange {
@@ -274,6 +275,23 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
             },
             DeviceChange {
                 report: true,
+                ..Default::default()
+            },
+            &none,
+        ),
+        (
+            |d| {
+                Arc::make_mut(&mut d.profile).events.push(ThingEventSpec {
+                    id: "changed".into(),
+                    when: EventRule {
+                        point: 0,
+                        trigger: EventTrigger::Changes(None),
+                    },
+                    data: Vec::new(),
+                });
+            },
+            DeviceChange {
+                events: true,
                 ..Default::default()
             },
             &none,

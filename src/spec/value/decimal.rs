@@ -148,6 +148,26 @@ impl Decimal {
         rest() == Some(0)
     }
 
+    /// Returns the sum of the two; `None` if their sizes are so far apart that they have no common
+    /// form of 38 digits.
+    #[must_use]
+    pub fn plus(self, other: Decimal) -> Option<Decimal> {
+        let places = self.places.max(other.places);
+        let digits = self
+            .digits_at(places)?
+            .checked_add(other.digits_at(places)?)?;
+        Some(Decimal { digits, places }.reduced())
+    }
+
+    /// Returns the number with the other sign.
+    #[must_use]
+    pub const fn negated(self) -> Decimal {
+        Decimal {
+            digits: -self.digits,
+            ..self
+        }
+    }
+
     /// Returns how many times the other number goes into this one; `None` if that is no whole
     /// number, or one that does not fit.
     #[must_use]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alink_gateway::app::events::ServiceEvent as Service;
 use alink_gateway::base::{
     CommandOrigin, DeviceId, Digest, Doubt, EventGrouping, EventKind, Grouped, LinkDown, LogEvent,
-    LogoutReason, Miss, Mono, Now, PortId, Refused, RequestFailure, Value, Verdict,
+    LogoutReason, Miss, Mono, Now, PortId, Refused, RequestFailure, ThingEvent, Value, Verdict,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
@@ -31,6 +31,7 @@ use alink_gateway::io::store::secret_store::SecretStoreEvent;
 use alink_gateway::io::system::notify::NotifyEvent;
 use alink_gateway::spec::{Priority, Table, TrialFailure};
 use alink_gateway::spool::DropCause;
+use alink_gateway::thing_event::ThingEventLogEvent;
 
 const PORT: PortId = PortId(0);
 const ONE: DeviceId = DeviceId(0);
@@ -47,6 +48,7 @@ pub(crate) fn samples() -> Vec<Box<dyn LogEvent>> {
     let mut samples: Vec<Box<dyn LogEvent>> = Vec::new();
     samples.extend(service());
     samples.extend(field());
+    samples.extend(thing_events());
     samples.extend(commands());
     samples.extend(fleet());
     samples.extend(cloud());
@@ -282,6 +284,25 @@ fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
         set(Verdict::Refused(Refused::Exception(4))),
         service(Verdict::Refused(Refused::Silent)),
         gateway,
+    ])
+}
+
+fn thing_events() -> impl Iterator<Item = Box<dyn LogEvent>> {
+    let raised = |data: Vec<(&str, Value)>| ThingEventLogEvent {
+        event: ThingEvent {
+            device: ONE,
+            id: "overheat".into(),
+            data: data.into_iter().map(|(n, v)| (n.into(), v)).collect(),
+            at: Now::default(),
+        },
+        rule: "temp above 80, until it is not above 75".into(),
+    };
+    boxed(vec![
+        raised(vec![
+            ("temp", Value::Float(81.5)),
+            ("limit", Value::Int(80)),
+        ]),
+        raised(Vec::new()),
     ])
 }
 

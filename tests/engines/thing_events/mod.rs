@@ -1,0 +1,3 @@
+//! Events of the thing model: the rules that raise them, and their way to the platform.
+
+mod rules;
