@@ -286,6 +286,7 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             Words::SayWhy,
         ),
         EventKind::ThingEventRaised => ("raised an event", Words::SayWhy),
+        EventKind::ThingEventRefused => ("had an event refused by the platform", Words::SayWhy),
         EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
         _ => return None,
     })

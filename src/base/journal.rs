@@ -126,6 +126,10 @@ vocabulary! {
         DeviceNoValue = "device-no-value",
         /// A rule raised an event of the thing model.
         ThingEventRaised = "thing-event-raised",
+        /// The platform refused an event of the thing model by itself; it is dropped.
+        ThingEventRefused = "thing-event-refused",
+        /// Too many events of the thing model wait; the oldest are dropped.
+        ThingEventsDropped = "thing-events-dropped",
         /// A command was carried out: the device holds the value.
         CommandVerified = "command-verified",
         /// A command was carried out, as far as the device says; nothing reads it back.
@@ -439,6 +443,8 @@ impl EventKind {
     pub const fn message_id(self) -> MessageId {
         MessageId(match self {
             EventKind::ThingEventRaised => 0xdb5f_b983_6788_4dc8_a1fb_5502_e253_9af1,
+            EventKind::ThingEventRefused => 0x321f_5f28_e57e_4046_af7a_05ef_2ef9_2992,
+            EventKind::ThingEventsDropped => 0x3917_8e06_6463_41f7_8618_57ea_92b1_7b4e,
             EventKind::CommandVerified => 0x6e74_6395_19d7_42b6_a2c2_b58d_eb86_6e14,
             EventKind::CommandConfirmed => 0x154a_85fb_1927_4922_aeaa_5776_b318_f1b0,
             EventKind::CommandDifferent => 0x06d6_bbdf_14c2_4e86_9045_f0a7_70c8_9bb8,

@@ -43,7 +43,7 @@ pub use logout_reason::LogoutReason;
 pub use rate_limit::{RateLimit, Suppressed};
 pub use rng::Rng;
 pub use secret::Secret;
-pub use stored_reading::{Sequence, Stamp, StoredReading};
+pub use stored_reading::{Sequence, Stamp, StoredReading, StoredValue};
 pub use thing_event::{EventData, ThingEvent, ThingEventOutcome};
 pub use time::{Mono, Now, Wake, Wall};
 pub use value::{Reading, Value};

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{DeviceName, ProductKey, Value, Wall};
+use super::{DeviceName, EventData, ProductKey, Value, Wall};
 
 /// When a stored reading was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,20 +17,35 @@ pub enum Stamp {
     SinceBoot(i64),
 }
 
-/// One value, as it is kept on flash. The names survive another configuration; indices would
-/// not.
+/// What a stored reading is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StoredValue {
+    /// The value of a property.
+    Property(Value),
+    /// An event of the thing model, with its output data.
+    Event(EventData),
+}
+
+impl From<Value> for StoredValue {
+    fn from(value: Value) -> Self {
+        StoredValue::Property(value)
+    }
+}
+
+/// One value, or one event of the thing model, as it is kept on flash. The names survive another
+/// configuration; indices would not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredReading {
     /// The product of the device.
     pub product_key: ProductKey,
     /// The name of the device within the product.
     pub device_name: DeviceName,
-    /// The identifier of the property in the thing model.
-    pub property: Arc<str>,
-    /// When the value was read.
+    /// The identifier of the property or the event in the thing model.
+    pub identifier: Arc<str>,
+    /// When the value was read, or the one that raised the event.
     pub at: Stamp,
-    /// The value.
-    pub value: Value,
+    /// The value, or the data of the event.
+    pub value: StoredValue,
 }
 
 /// The position of a value in the store. The order is the order in which the values were

@@ -5,8 +5,8 @@
 //! when time passes: the age of a value is computed when the value is looked up, so there
 //! is no instant at which an old value still counts as good.
 //!
-//! The cache is for people only. The reading itself is posted to the platform, once, with
-//! its own time; no data goes from here to the cloud.
+//! The cache is for people, and for the output data of events of the thing model. The reading
+//! itself is posted to the platform, once, with its own time, and not from here.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -116,6 +116,19 @@ impl Cache {
         entry.value.as_ref().map(|(value, _)| value.clone())
     }
 
+    /// Returns the value of a point whose device answers, if it is good.
+    pub(super) fn good(&self, now: Now, spec: &Spec, id: DeviceId, point: u16) -> Option<Value> {
+        let device = self.devices.get(id.index())?;
+        let entry = device.points.get(usize::from(point))?;
+        let of = spec.device(id)?;
+        let point = of.profile.points.get(usize::from(point))?;
+        let fresh_for = fresh_for(point, timeout(spec, of));
+        match entry.judge(now.mono, device.lost, fresh_for, Standing::Answering) {
+            (Quality::Good, _) => entry.value.as_ref().map(|(value, _)| value.clone()),
+            (Quality::Uncertain | Quality::Stale, _) => None,
+        }
+    }
+
     /// Takes in an event of the field.
     pub(super) fn on_field(&mut self, now: Now, spec: &Spec, event: &FieldEvent) {
         match event {
@@ -196,10 +209,7 @@ impl Cache {
     ) -> impl Iterator<Item = LastValue<'a>> {
         let device = self.devices.get(id.index());
         let of = spec.device(id).filter(|_| spec.has(id));
-        let timeout = of.map_or(Duration::ZERO, |d| {
-            let port = spec.port(d.port).map(|p| p.response_timeout);
-            d.response_timeout.or(port).unwrap_or_default()
-        });
+        let timeout = of.map_or(Duration::ZERO, |d| timeout(spec, d));
         let points = of.into_iter().flat_map(|d| &d.profile.points);
         let all = points.zip(device.into_iter().flat_map(|d| &d.points));
         all.map(move |(point, entry)| {
@@ -224,6 +234,12 @@ impl Cache {
         let device = self.devices.get_mut(device.index())?;
         device.points.get_mut(usize::from(point))
     }
+}
+
+/// Returns how long a reply of this device may take.
+fn timeout(spec: &Spec, device: &DeviceSpec) -> Duration {
+    let port = spec.port(device.port).map(|p| p.response_timeout);
+    device.response_timeout.or(port).unwrap_or_default()
 }
 
 /// Returns how long a value of this point is good: as configured, or two intervals, so that

@@ -22,6 +22,7 @@ use crate::hub::statistics::Statistics;
 use crate::report::Reporter;
 use crate::spec::{Changes, Spec};
 use crate::spool::SpoolStatus;
+use crate::thing_event::{RuleView, ThingEventLogEvent, ThingEvents};
 
 /// The coordinator of fleet, reporter and cloud. See the room's doc for the contract.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Coordinator {
     spec: Arc<Spec>,
     fleet: Fleet,
     reporter: Reporter,
+    thing_events: ThingEvents,
     cloud: Cloud,
     commands: Commands,
     cache: Cache,
@@ -53,6 +55,7 @@ impl Coordinator {
         Coordinator {
             fleet: Fleet::new(&spec, now),
             reporter: Reporter::new(),
+            thing_events: ThingEvents::new(),
             cloud: Cloud::new(spec.clone(), rng.fork(), now),
             commands: Commands::new(),
             local_commands: 0,
@@ -181,6 +184,16 @@ impl Coordinator {
                     self.on_command(now, command);
                     continue;
                 }
+                cloud::Output::ThingEvent {
+                    device,
+                    id,
+                    at,
+                    outcome,
+                } => {
+                    self.thing_events
+                        .on_outcome(&self.spec, device, &id, at, outcome);
+                    continue;
+                }
                 cloud::Output::Publish { topic, payload } => {
                     Output::Link(LinkCommand::Publish { topic, payload })
                 }
@@ -242,6 +255,17 @@ impl Coordinator {
     pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
         self.cache
             .look(now, &self.spec, device, self.standing(device))
+    }
+
+    /// Returns the rules of a device that raise events, with the last event of each.
+    pub fn thing_events(&self, device: DeviceId) -> impl Iterator<Item = RuleView<'_>> {
+        self.thing_events.rules(&self.spec, device)
+    }
+
+    /// How many events wait in memory to be delivered.
+    #[must_use]
+    pub fn waiting_events(&self) -> usize {
+        self.cloud.waiting_events()
     }
 
     fn standing(&self, device: DeviceId) -> Standing {
@@ -327,6 +351,7 @@ impl Coordinator {
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
         self.statistics.on_field(&self.spec, &event);
+        self.raise_events(now, &event);
         match event {
             FieldEvent::CommandEnded(end) => self.commands.on_bus_end(now, &self.spec, end),
             // The cloud takes none of them any more, and counts them.
@@ -338,6 +363,31 @@ impl Coordinator {
             event => self.reporter.on_field(now, &self.spec, event),
         }
         self.deliver(now);
+    }
+
+    /// Judges every value that was read, whatever of it is reported, and passes the events that
+    /// it raises to the cloud.
+    fn raise_events(&mut self, now: Now, event: &FieldEvent) {
+        let FieldEvent::Polled {
+            device, readings, ..
+        } = event
+        else {
+            return;
+        };
+        let (cache, spec) = (&self.cache, &self.spec);
+        let good = |point| cache.good(now, spec, *device, point);
+        let raised = self.thing_events.on_readings(spec, *device, readings, good);
+        for event in raised {
+            let profile = self.spec.device(event.device).map(|d| &d.profile);
+            let rule = profile.and_then(|profile| {
+                let rule = profile.events.iter().find(|rule| rule.id == event.id)?;
+                Some(profile.rule(rule))
+            });
+            self.cloud.put_event(now, event.clone());
+            let rule = rule.unwrap_or_default();
+            let raised = HubLogEvent::ThingEvent(ThingEventLogEvent { event, rule });
+            self.out.push_back(Output::LogEvent(raised));
+        }
     }
 
     /// Passes what the reporter hands out to the cloud.
@@ -388,6 +438,12 @@ impl Coordinator {
         self.carry_wishes(now);
         self.reporter.respec(now, &self.spec, &spec, changes);
         self.deliver(now);
+        let devices = &changes.devices;
+        let is_other = |id: DeviceId| {
+            let moved = devices.changed.get(&id).is_some_and(|change| change.moved);
+            moved || devices.added.contains(&id) || devices.removed.contains(&id)
+        };
+        self.thing_events.respec(&self.spec, &spec, is_other);
         self.cache.respec(&spec, changes);
         self.statistics.respec(now, &spec, changes);
         self.cloud.respec(now, Arc::clone(&spec), changes);

@@ -10,6 +10,7 @@ use crate::base::{
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
 use crate::spool::SpoolStatus;
+use crate::thing_event::ThingEventLogEvent;
 use crate::{cloud, command, fleet};
 
 /// An input of the coordinator.
@@ -149,6 +150,8 @@ pub enum HubLogEvent {
     Fleet(fleet::FleetLogEvent),
     /// About the platform.
     Cloud(cloud::CloudLogEvent),
+    /// An event of the thing model was raised.
+    ThingEvent(ThingEventLogEvent),
     /// About a command.
     Command(command::CommandLogEvent),
     /// About several devices at once.
@@ -160,6 +163,7 @@ impl HubLogEvent {
         match self {
             HubLogEvent::Fleet(n) => n,
             HubLogEvent::Cloud(n) => n,
+            HubLogEvent::ThingEvent(n) => n,
             HubLogEvent::Command(n) => n,
             HubLogEvent::Group(n) => n,
         }

@@ -6,12 +6,15 @@ use super::disk::{Disk, DiskError, DiskFault};
 use super::frame::{TextNumbers, push_readings};
 use super::segment::{Header, Segment, SegmentReader, Times, file_name, point_of};
 use super::{DropCause, NEW, Spool};
-use crate::base::{Sequence, StoredReading, Wall};
+use crate::base::{Sequence, StoredReading, StoredValue, Wall};
 use crate::spec::DropPolicy;
 
 /// A segment that was thinned out this often, so that it holds one value in 256, is dropped
 /// rather than thinned out again.
 const MOST_THINNED: u32 = 8;
+/// Events are spared when values are thinned out, if they are at most one in so many: then
+/// enough is given up without them.
+const EVENTS_SPARED: usize = 4;
 
 impl<D: Disk> Spool<D> {
     /// Returns the size of all files, as far as they are ours.
@@ -83,7 +86,8 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Gives up every second value of each point in two neighbouring segments, and puts the
-    /// two together; returns whether there were two. The segments that were thinned out
+    /// two together; returns whether there were two. Events are given up in the same way only
+    /// where they are many. The segments that were thinned out
     /// least come first, and of those the oldest.
     fn thin(&mut self) -> bool {
         let last = self.last.as_ref().map(|l| l.number);
@@ -117,15 +121,22 @@ impl<D: Disk> Spool<D> {
     fn thin_out(&mut self, a: Header, b: Header) -> Result<(), DiskError> {
         let mut seen = BTreeMap::new();
         let (mut kept, mut gone) = (Vec::new(), 0);
-        for header in [a, b] {
-            for (_, reading) in self.all_of(header)? {
-                let is_odd = seen.entry(point_of(&reading)).or_insert(false);
-                match *is_odd {
-                    false => kept.push(reading),
-                    true => gone += 1,
-                }
-                *is_odd = !*is_odd;
+        let mut all = self.all_of(a)?;
+        all.append(&mut self.all_of(b)?);
+        let is_event = |reading: &StoredReading| matches!(reading.value, StoredValue::Event(_));
+        let events = all.iter().filter(|(_, reading)| is_event(reading)).count();
+        let spares_events = events * EVENTS_SPARED <= all.len();
+        for (_, reading) in all {
+            if spares_events && is_event(&reading) {
+                kept.push(reading);
+                continue;
             }
+            let is_odd = seen.entry(point_of(&reading)).or_insert(false);
+            match *is_odd {
+                false => kept.push(reading),
+                true => gone += 1,
+            }
+            *is_odd = !*is_odd;
         }
         let header = Header {
             last: b.last,

@@ -5,8 +5,12 @@
 //! body     kind, u8 | …
 //! texts    number of the first text, then each text        what values refer to
 //! values   ordinal of the first value, count, then each    at most a few hundred
+//! events   the same, of events of the thing model          in frames of their own
 //! seal     what the segment holds                          the last frame, of a fixed size
 //! ```
+//!
+//! A program that does not know a kind of frame passes over it and counts what is in it as lost,
+//! so events never share a frame with values.
 //!
 //! Whole numbers are little-endian, or LEB128 where their size varies; signed ones are
 //! zigzag-coded. Times and texts are written as differences and numbers, so that a value of
@@ -18,7 +22,7 @@ use std::sync::Arc;
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use crate::base::{DeviceName, ProductKey, Stamp, StoredReading, Value, Wall};
+use crate::base::{DeviceName, ProductKey, Stamp, StoredReading, StoredValue, Value, Wall};
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
@@ -35,6 +39,7 @@ const LONGEST_TEXT: usize = 16 * 1024;
 const TEXTS: u8 = 1;
 const VALUES: u8 = 2;
 const SEAL: u8 = 3;
+const EVENTS: u8 = 4;
 
 /// The size of a seal with its head.
 pub(super) const SEAL_BYTES: usize = FRAME_HEAD + 1 + 4 + 8 + 8;
@@ -159,6 +164,19 @@ impl<'a> Body<'a> {
         Some((n >> 1) as i64 ^ -((n & 1) as i64))
     }
 
+    fn value(&mut self, kind: u8) -> Option<Value> {
+        Some(match kind {
+            FALSE => Value::Bool(false),
+            TRUE => Value::Bool(true),
+            INT => Value::Int(self.signed()?),
+            UINT => Value::UInt(self.number()?),
+            FLOAT => Value::Float(f64::from_le_bytes(self.array()?)),
+            SHORT_FLOAT => Value::Float(f32::from_le_bytes(self.array()?).into()),
+            TEXT => Value::Text(self.text()?.to_owned()),
+            _ => return None,
+        })
+    }
+
     fn text(&mut self) -> Option<&'a str> {
         let len = usize::try_from(self.number()?).ok()?;
         let bytes = self.bytes(len).filter(|_| len <= LONGEST_TEXT)?;
@@ -202,7 +220,11 @@ pub(super) fn push_readings(
         let mut values = Vec::new();
         let mut before = LastStamp::default();
         let mut count = 0;
+        let kind = kind_of(readings.first());
         for reading in readings {
+            if kind_of(Some(reading)) != kind {
+                break;
+            }
             push_reading(&mut values, reading, texts, &mut fresh, &mut before);
             count += 1;
             if values.len() > FULL_BODY {
@@ -217,13 +239,24 @@ pub(super) fn push_readings(
             }
             push_frame(out, &body);
         }
-        let mut body = vec![VALUES];
+        let mut body = vec![kind];
         push_number(&mut body, u64::from(ordinal));
         push_number(&mut body, count as u64);
         body.extend_from_slice(&values);
         push_frame(out, &body);
         ordinal = ordinal.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         readings = readings.get(count..).unwrap_or_default();
+    }
+}
+
+/// Returns the kind of frame that a reading belongs in.
+const fn kind_of(reading: Option<&StoredReading>) -> u8 {
+    match reading {
+        Some(StoredReading {
+            value: StoredValue::Event(_),
+            ..
+        }) => EVENTS,
+        _ => VALUES,
     }
 }
 
@@ -244,6 +277,8 @@ const FLOAT: u8 = 4;
 /// A number that a float of 32 bits holds exactly, as most of the field's do.
 const SHORT_FLOAT: u8 = 5;
 const TEXT: u8 = 6;
+/// An event: the number of its outputs, then the name and the value of each.
+const EVENT: u8 = 7;
 
 fn push_reading(
     out: &mut Vec<u8>,
@@ -252,15 +287,9 @@ fn push_reading(
     fresh: &mut Vec<Arc<str>>,
     before: &mut LastStamp,
 ) {
-    let short = |f: f64| (f64::from(f as f32).to_bits() == f.to_bits()).then_some(f as f32);
     let kind = match &reading.value {
-        Value::Bool(false) => FALSE,
-        Value::Bool(true) => TRUE,
-        Value::Int(_) => INT,
-        Value::UInt(_) => UINT,
-        Value::Float(f) if short(*f).is_some() => SHORT_FLOAT,
-        Value::Float(_) => FLOAT,
-        Value::Text(_) => TEXT,
+        StoredValue::Property(value) => kind(value),
+        StoredValue::Event(_) => EVENT,
     };
     match reading.at {
         Stamp::Wall(at) => {
@@ -277,11 +306,42 @@ fn push_reading(
     for name in [
         reading.product_key.as_str(),
         reading.device_name.as_str(),
-        &reading.property,
+        &reading.identifier,
     ] {
         push_number(out, u64::from(texts.of(name, fresh)));
     }
     match &reading.value {
+        StoredValue::Property(value) => push_value(out, value),
+        StoredValue::Event(data) => {
+            push_number(out, data.len() as u64);
+            for (name, value) in data.iter() {
+                push_number(out, u64::from(texts.of(name, fresh)));
+                out.push(self::kind(value));
+                push_value(out, value);
+            }
+        }
+    }
+}
+
+/// Returns the number as a float of 32 bits, if that holds it exactly.
+fn short(f: f64) -> Option<f32> {
+    (f64::from(f as f32).to_bits() == f.to_bits()).then_some(f as f32)
+}
+
+fn kind(value: &Value) -> u8 {
+    match value {
+        Value::Bool(false) => FALSE,
+        Value::Bool(true) => TRUE,
+        Value::Int(_) => INT,
+        Value::UInt(_) => UINT,
+        Value::Float(f) if short(*f).is_some() => SHORT_FLOAT,
+        Value::Float(_) => FLOAT,
+        Value::Text(_) => TEXT,
+    }
+}
+
+fn push_value(out: &mut Vec<u8>, value: &Value) {
+    match value {
         Value::Bool(_) => {}
         Value::Int(n) => push_signed(out, *n),
         Value::UInt(n) => push_number(out, *n),
@@ -365,7 +425,7 @@ impl Texts {
     pub(super) fn read(&mut self, body: &[u8]) -> Content {
         let content = match body.first() {
             Some(&TEXTS) => self.learn(body),
-            Some(&VALUES) => self.values(body),
+            Some(&(VALUES | EVENTS)) => self.values(body),
             Some(&SEAL) => Seal::of(body).map(Content::Seal),
             _ => None,
         };
@@ -413,25 +473,33 @@ impl Texts {
             }
         };
         let mut number = || u32::try_from(body.number()?).ok();
-        let (key, name, property) = (number()?, number()?, number()?);
+        let (key, name, identifier) = (number()?, number()?, number()?);
+        let mut is_known = true;
         let value = match kind & KIND_BITS {
-            FALSE => Value::Bool(false),
-            TRUE => Value::Bool(true),
-            INT => Value::Int(body.signed()?),
-            UINT => Value::UInt(body.number()?),
-            FLOAT => Value::Float(f64::from_le_bytes(body.array()?)),
-            SHORT_FLOAT => Value::Float(f32::from_le_bytes(body.array()?).into()),
-            TEXT => Value::Text(body.text()?.to_owned()),
-            _ => return None,
+            EVENT => {
+                let count = body.number()?;
+                let mut data = Vec::new();
+                for _ in 0..count {
+                    let name = u32::try_from(body.number()?).ok()?;
+                    let kind = body.byte()?;
+                    let value = body.value(kind)?;
+                    match self.texts.get(&name) {
+                        Some(name) => data.push((Arc::clone(name), value)),
+                        None => is_known = false,
+                    }
+                }
+                StoredValue::Event(data.into())
+            }
+            kind => StoredValue::Property(body.value(kind)?),
         };
-        let names = (self.key(key), self.name(name), self.texts.get(&property));
-        let (Some(product_key), Some(device_name), Some(property)) = names else {
+        let names = (self.key(key), self.name(name), self.texts.get(&identifier));
+        let (Some(product_key), Some(device_name), Some(identifier)) = names else {
             return Some(None);
         };
-        Some(Some(StoredReading {
+        Some(is_known.then(|| StoredReading {
             product_key,
             device_name,
-            property: Arc::clone(property),
+            identifier: Arc::clone(identifier),
             at,
             value,
         }))

@@ -38,7 +38,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{Sequence, Stamp, StoredReading, Value, Wall};
+use crate::base::{Sequence, Stamp, StoredReading, StoredValue, Value, Wall};
 use crate::spec::{DropPolicy, StorePolicy};
 
 pub use disk::{Disk, DiskError, DiskFault};
@@ -56,6 +56,8 @@ const GROUP: usize = 4096;
 /// A text, of a value or a name, that is longer than this is refused: no property of the
 /// platform is as long ("Data types of TSL features": 10,240 bytes).
 const LONGEST_TEXT: usize = 12 * 1024;
+/// An event whose texts are longer than this together is refused: it would not fit into a frame.
+const LONGEST_EVENT: usize = 32 * 1024;
 /// If more segments than this cannot be read when the store is opened, it is not them that are
 /// at fault, and the store is opened later.
 const MOST_UNREADABLE: usize = 2;
@@ -334,12 +336,19 @@ impl<D: Disk> Spool<D> {
 
     fn store_group(&mut self, group: &[StoredReading]) -> Result<Vec<Option<Sequence>>, DiskError> {
         let fits = |r: &StoredReading| {
-            let text = match &r.value {
+            let text = |value: &Value| match value {
                 Value::Text(text) => text.len(),
                 _ => 0,
             };
+            let (longest, all) = match &r.value {
+                StoredValue::Property(value) => (text(value), text(value)),
+                StoredValue::Event(data) => {
+                    let each = || data.iter().map(|(name, v)| name.len().max(text(v)));
+                    (each().max().unwrap_or(0), each().sum())
+                }
+            };
             let name = r.product_key.as_str().len() + r.device_name.as_str().len();
-            text.max(name + r.property.len()) <= LONGEST_TEXT
+            longest.max(name + r.identifier.len()) <= LONGEST_TEXT && all <= LONGEST_EVENT
         };
         let fit: Vec<StoredReading> = group.iter().filter(|r| fits(r)).cloned().collect();
         if fit.len() < group.len() {

@@ -401,6 +401,6 @@ pub(super) fn point_of(reading: &StoredReading) -> (ProductKey, DeviceName, Arc<
     (
         reading.product_key.clone(),
         reading.device_name.clone(),
-        Arc::clone(&reading.property),
+        Arc::clone(&reading.identifier),
     )
 }

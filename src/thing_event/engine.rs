@@ -103,7 +103,8 @@ impl ThingEvents {
     }
 
     /// Takes note what became of an event that was raised at this time; an older one than the
-    /// last of its rule is of no interest any more.
+    /// last of its rule is of no interest any more. An event that was in the store is known by its
+    /// time of the wall clock alone.
     pub fn on_outcome(
         &mut self,
         spec: &Spec,
@@ -117,7 +118,8 @@ impl ThingEvents {
         let states = self.devices.get_mut(&device);
         let state = states.and_then(|all| all.get_mut(index?));
         let latest = state.and_then(|state| state.latest.as_mut());
-        if let Some(latest) = latest.filter(|latest| latest.at.mono == at.mono) {
+        let is_it = |latest: &&mut Latest| latest.at.mono == at.mono || latest.at.wall == at.wall;
+        if let Some(latest) = latest.filter(is_it) {
             latest.outcome = outcome;
         }
     }

@@ -29,7 +29,7 @@ const HISTORY: &str = "/sys/gwPk/gw-1/thing/event/property/history/post";
 
 /// A disk that never fails.
 #[derive(Default)]
-struct MemoryDisk {
+pub(crate) struct MemoryDisk {
     files: BTreeMap<String, Vec<u8>>,
     largest: u64,
 }
@@ -158,6 +158,7 @@ impl Outage {
                 Output::Publish { topic, payload } if topic == HISTORY => self.accept(&payload),
                 Output::Publish { .. }
                 | Output::Session { .. }
+                | Output::ThingEvent { .. }
                 | Output::Subscribe { .. }
                 | Output::LogEvent(_)
                 | Output::StoreSecret { .. }

@@ -267,6 +267,7 @@ impl World {
                 Output::Publish { topic, payload } if is_aside(&topic) => {
                     self.aside(&topic, &payload);
                 }
+                Output::ThingEvent { .. } => {}
                 Output::StoreSecret { device, .. } => panic!("{device:?} has its secret"),
                 Output::Publish { topic, payload } => {
                     let sent = Sent::read(self.now.mono, &topic, &payload);

@@ -148,6 +148,7 @@ impl Pair {
                     cloud::Output::Command(command) => self.commands.push(command),
                     cloud::Output::RemoteTask(_)
                     | cloud::Output::Session { .. }
+                    | cloud::Output::ThingEvent { .. }
                     | cloud::Output::LoggedOut => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {

@@ -10,6 +10,7 @@
 //! | [`registration`] | the identity of the gateway, and which devices need a secret first |
 //! | [`topology`] | which devices belong to the gateway |
 //! | `publish` | how readings are sent and when they are settled |
+//! | `event_posts` | how events of the thing model are sent and when they are settled |
 //! | [`upstream`] | how much of the platform's limits the configuration will take |
 //! | `history` | how stored readings are sent, what an outage has left |
 //! | [`clock`] | what time it is, for timestamps |
@@ -124,6 +125,7 @@
 pub mod clock;
 pub mod connect;
 pub mod engine;
+pub(crate) mod event_posts;
 pub mod events;
 pub(crate) mod history;
 pub(crate) mod orders;

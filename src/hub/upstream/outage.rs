@@ -166,8 +166,8 @@ fn stored(device: &DeviceSpec, at: Duration, value: &PeriodicValue) -> Option<St
     Some(StoredReading {
         product_key: device.product_key.clone(),
         device_name: device.device_name.clone(),
-        property: point.id.as_str().into(),
+        identifier: point.id.as_str().into(),
         at: Stamp::Wall(Wall::from_millis(DAWN.saturating_add(since))),
-        value: value.value.clone(),
+        value: value.value.clone().into(),
     })
 }

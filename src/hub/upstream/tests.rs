@@ -218,9 +218,9 @@ fn stored(spec: &Spec, values: usize) -> f64 {
             group.push(StoredReading {
                 product_key: device.product_key.clone(),
                 device_name: device.device_name.clone(),
-                property: point.id.as_str().into(),
+                identifier: point.id.as_str().into(),
                 at: Stamp::Wall(Wall::from_millis(1_780_000_000_000 + at as i64)),
-                value: drawn(point, &mut rng),
+                value: drawn(point, &mut rng).into(),
             });
         }
     }

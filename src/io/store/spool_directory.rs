@@ -209,9 +209,9 @@ mod tests {
         let each = |n: u32| StoredReading {
             product_key: ProductKey::new("a1Product"),
             device_name: DeviceName::new(&format!("meter-{:04}", n % 2000)),
-            property: format!("Property{}", n % 10).into(),
+            identifier: format!("Property{}", n % 10).into(),
             at: Stamp::Wall(Wall::from_millis(1_700_000_000_000 + i64::from(n))),
-            value: Value::Float(f64::from(n) / 10.0),
+            value: Value::Float(f64::from(n) / 10.0).into(),
         };
         (0..n).map(each).collect()
     }

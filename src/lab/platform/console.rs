@@ -72,6 +72,15 @@ pub enum Act {
 }
 
 impl Platform {
+    /// Takes an event out of the thing models, or puts it back: an event that no model has is
+    /// refused.
+    pub fn without_event(&mut self, id: &str, is_without: bool) {
+        match is_without {
+            true => self.unknown_events.insert(id.to_owned()),
+            false => self.unknown_events.remove(id),
+        };
+    }
+
     /// Adds a device that hangs under no gateway. A device that is known gets a new
     /// secret.
     pub fn register(&mut self, certificate: Certificate) {

@@ -52,7 +52,7 @@ pub use fault::{Fault, RequestKind};
 pub use messages::output::{Conn, Output};
 pub use messages::reply::Code;
 pub use messages::topic::is_downstream;
-pub use record::accepted::{Accepted, AcceptedValue};
+pub use record::accepted::{Accepted, AcceptedEvent, AcceptedValue};
 pub use record::calls::{Call, CallAnswer, Calls};
 pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
 pub use services::command::RrpcTopic;
@@ -122,6 +122,8 @@ pub struct Platform {
     lost: BTreeSet<Device>,
     /// The devices that a pack named without a session, to be told once it is answered.
     told_after: Vec<Device>,
+    /// Events that no thing model has.
+    unknown_events: BTreeSet<String>,
     registration_off: BTreeSet<ProductKey>,
     logins: BTreeMap<Device, Recent>,
     quota: BTreeMap<Device, services::session::Quota>,
@@ -172,6 +174,7 @@ impl Platform {
             outbox: Outbox::default(),
             ledger: Ledger::new(),
             accepted: Accepted::new(),
+            unknown_events: BTreeSet::new(),
             next_id: 0,
             now: now.mono,
         };

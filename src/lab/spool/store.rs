@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use alink_gateway::base::{Sequence, Stamp, StoredReading, Value, Wall};
+use alink_gateway::base::{Sequence, Stamp, StoredReading, StoredValue, Value, Wall};
 use alink_gateway::io::store::spool_directory::{SpoolDirectory, boot_id};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::Device;
@@ -63,14 +63,16 @@ pub(super) fn values(directory: &Path, plant: &Plant) -> io::Result<BTreeSet<(Po
                 device_name: reading.device_name.clone(),
             };
             let value = match reading.value {
-                Value::Float(value) => value as u32,
-                Value::UInt(value) => value as u32,
-                Value::Int(value) => value as u32,
-                Value::Bool(_) | Value::Text(_) => continue,
+                StoredValue::Property(Value::Float(value)) => value as u32,
+                StoredValue::Property(Value::UInt(value)) => value as u32,
+                StoredValue::Property(Value::Int(value)) => value as u32,
+                StoredValue::Property(Value::Bool(_) | Value::Text(_)) | StoredValue::Event(_) => {
+                    continue;
+                }
             };
             found.extend(
                 plant
-                    .point_of(&device, &reading.property)
+                    .point_of(&device, &reading.identifier)
                     .map(|p| (p, value)),
             );
         }
@@ -114,9 +116,9 @@ pub(super) fn fill(
                 group.push(StoredReading {
                     product_key: product.clone(),
                     device_name: name.clone(),
-                    property: property.clone(),
+                    identifier: property.clone(),
                     at: Stamp::Wall(at),
-                    value: Value::Float(f64::from(round)),
+                    value: Value::Float(f64::from(round)).into(),
                 });
                 tell(Point { device, point }, round, at);
                 let left = filling.values - stored;

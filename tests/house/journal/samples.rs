@@ -455,6 +455,23 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
             total: 4800,
             lasted: A_WHILE,
         },
+        Cloud::ThingEventRefused {
+            device: Some(ONE),
+            who: "a1/m-1".into(),
+            event: "overheat".into(),
+            code: Code(6332),
+            message: words(),
+            dropped: 1,
+        },
+        Cloud::ThingEventRefused {
+            device: None,
+            who: "a1/m-1".into(),
+            event: "overheat".into(),
+            code: Code(6332),
+            message: words(),
+            dropped: 2,
+        },
+        Cloud::ThingEventsDropped { dropped: 3 },
         Cloud::PostRefused {
             device: ONE,
             code: Code(6813),

@@ -33,6 +33,7 @@ impl Cloud {
         match &parsed {
             Topic::Session(..)
             | Topic::Post(_)
+            | Topic::Event(..)
             | Topic::Pack(_)
             | Topic::History(_)
             | Topic::Gateway(..)
@@ -48,6 +49,7 @@ impl Cloud {
             Topic::NtpReply(_) => return self.on_time_told(now, topic, payload),
             Topic::SessionReply(..)
             | Topic::PostReply(_)
+            | Topic::EventReply(..)
             | Topic::PackReply(_)
             | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
@@ -88,6 +90,9 @@ impl Cloud {
             && who == self.identities.gateway()
         {
             return self.history_answered(now.mono, id, &reply);
+        }
+        if let Topic::EventReply(who, _) = &parsed {
+            return self.event_answered(now, who, id, &reply);
         }
         let alone = match &parsed {
             Topic::PackReply(who) => Some((who == self.identities.gateway()).then_some(None)),
@@ -276,7 +281,7 @@ impl Cloud {
 
     /// Takes a reply of the platform about a device that may mean that the device's session
     /// has ended.
-    fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
+    pub(super) fn session_news(&mut self, now: Mono, id: DeviceId, reply: &Reply, by: SessionLoss) {
         let verdict = reply.code.verdict();
         if verdict == CodeMeaning::NoSession && self.sessions.session(id) == Session::In {
             if by == SessionLoss::Notice && self.posts.is_echo(now, id) {

@@ -13,6 +13,7 @@ mod outbound;
 mod reload;
 mod stop;
 mod store;
+mod thing_events;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -21,14 +22,16 @@ use std::time::Duration;
 use crate::base::histogram::Histogram;
 use crate::base::{
     Command, CommandAnswer, CommandNumber, DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret,
-    Sequence, StoredReading, Wake,
+    Sequence, StoredReading, ThingEventOutcome, Wake,
 };
 use crate::spec::{Spec, Subscriptions};
 
 use self::leaving::Leaving;
 use self::stop::{Stop, StopStep};
+use self::thing_events::EventTurns;
 use crate::cloud::alink::clock::Timestamps;
 use crate::cloud::alink::clock::events::ClockNews;
+use crate::cloud::alink::event_posts::EventPosts;
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::counters::Counters;
 use crate::cloud::alink::events::outbox::Outbox;
@@ -95,6 +98,17 @@ pub enum Output {
     /// [`Cloud::on_command_done`]. Its number is even and never handed out again; the numbers of
     /// commands that are given elsewhere are odd.
     Command(Command),
+    /// What became of an event of the thing model.
+    ThingEvent {
+        /// The device.
+        device: DeviceId,
+        /// The identifier of the event.
+        id: Arc<str>,
+        /// When it was raised.
+        at: Now,
+        /// What became of it.
+        outcome: ThingEventOutcome,
+    },
     /// The session of this device began, or it ended.
     Session {
         /// The device.
@@ -125,6 +139,8 @@ pub struct Cloud {
     pending: Pending<Ask>,
     sessions: Sessions,
     posts: PublishQueue,
+    events: EventPosts,
+    event_turns: EventTurns,
     history: History,
     spill: Spill,
     registration: Registration,
@@ -169,6 +185,8 @@ impl Cloud {
             commands: Commands::new(),
             desired: Desired::default(),
             remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
+            events: EventPosts::new(rng.fork()),
+            event_turns: EventTurns::new(),
             timestamps: Timestamps::new(),
             leaving: Leaving::default(),
             retiring: BTreeSet::new(),
@@ -229,6 +247,7 @@ impl Cloud {
         self.commands.link_down(&mut self.outbox);
         self.remote.link_down(now);
         self.posts.link_down(now.mono);
+        self.events.link_down();
         self.history.link_down();
         self.follow(now.mono);
     }
@@ -256,6 +275,7 @@ impl Cloud {
         if presence == Presence::Offline
             && is_in
             && (self.posts.is_waiting(device)
+                || self.events.is_waiting(device)
                 || self.spill.has_new(Some(device))
                 || self.commands.is_waiting(device))
             && !self.stop.is_on()
@@ -408,6 +428,7 @@ impl Cloud {
     pub fn wake_at(&self) -> Option<Wake> {
         let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
         wake = Wake::earlier(wake, self.posts.wake_at());
+        wake = Wake::earlier(wake, self.events.wake_at());
         wake = Wake::earlier(wake, self.spill_due());
         wake = Wake::earlier(wake, self.history.wake_at());
         let sums = self.outbox.sum_due();
@@ -420,6 +441,7 @@ impl Cloud {
             wake = Wake::earlier(wake, self.paced(self.topology_due()));
             wake = Wake::earlier(wake, self.paced(self.commands_due()));
             wake = Wake::earlier(wake, self.paced(self.desired_due()));
+            wake = Wake::earlier(wake, self.paced(self.event_due()));
             wake = Wake::earlier(wake, self.paced(self.post_due()));
             wake = Wake::earlier(wake, self.paced(self.history_due()));
             wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
@@ -462,6 +484,12 @@ impl Cloud {
         self.latency.took()
     }
 
+    /// How many events of the thing model are not delivered yet, those in the store left out.
+    #[must_use]
+    pub fn waiting_events(&self) -> usize {
+        self.events.len()
+    }
+
     /// Returns what has been counted so far.
     #[must_use]
     pub fn counters(&self) -> &Counters {
@@ -473,6 +501,7 @@ impl Cloud {
     /// Does one thing that is due; returns whether there was one.
     fn step(&mut self, now: Now) -> bool {
         let mono = now.mono;
+        let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
         self.keep_order(mono);
         if let Some(ask) = self.pending.expired(mono) {
             match ask {
@@ -497,6 +526,16 @@ impl Cloud {
             self.follow(mono);
             return true;
         }
+        if due(self.events.wake_at()) {
+            let overdue = self.events.on_time(mono);
+            self.outbox.count().unanswered += overdue;
+            if overdue > 0 {
+                let (what, times) = ("event", overdue);
+                self.outbox
+                    .often(mono, CloudLogEvent::Unanswered { what, times });
+            }
+            return true;
+        }
         if self.link && self.sessions.log_out_shown_online(mono) {
             return true;
         }
@@ -510,7 +549,6 @@ impl Cloud {
         if self.stop_on(now) {
             return true;
         }
-        let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
         if self.link && due(self.paced(self.timestamps.due())) {
             self.ask_time(mono);
             let news = self.timestamps.give_up(now);
@@ -549,22 +587,33 @@ impl Cloud {
             self.ask_desired(mono, request);
             return true;
         }
-        if due(self.paced(self.post_due())) {
+        let are_posts_due = due(self.paced(self.post_due()));
+        let values_wait = are_posts_due || due(self.paced(self.history_due()));
+        let is_event_due = due(self.paced(self.event_due()));
+        if is_event_due && self.is_turn_of_events(values_wait) && self.send_event(now) {
+            return true;
+        }
+        if are_posts_due {
             if let Some(batch) = self.posts.take(mono) {
                 self.ask_post(mono, batch);
+                self.event_turns.other();
             }
             self.forget_retired(mono);
             return true;
         }
-        self.see_to_the_store(now)
+        self.see_to_the_store(now) || is_event_due && self.send_event(now)
     }
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.
     fn let_go(&mut self, now: Mono) -> bool {
         let (posts, spill) = (&self.posts, &self.spill);
-        let commands = &self.commands;
-        let is_waiting =
-            |id| posts.is_waiting(id) || spill.has_new(Some(id)) || commands.is_waiting(id);
+        let (commands, events) = (&self.commands, &self.events);
+        let is_waiting = |id| {
+            posts.is_waiting(id)
+                || events.is_waiting(id)
+                || spill.has_new(Some(id))
+                || commands.is_waiting(id)
+        };
         let gone = self.leaving.next(now, is_waiting);
         let Some((id, since)) = gone else {
             return false;
@@ -597,11 +646,11 @@ impl Cloud {
     /// Goes on with stopping, if it is time; returns whether it was.
     fn stop_on(&mut self, now: Now) -> bool {
         let (link, posts, sessions) = (self.link, &self.posts, &self.sessions);
-        let (spill, commands) = (&self.spill, &self.commands);
+        let (spill, commands, events) = (&self.spill, &self.commands, &self.events);
         let is_in = |id| sessions.session(id) == Session::In;
         let may_deliver = || {
             let has_readings = posts.has_last_readings() || spill.has_new(None);
-            link && (has_readings || commands.has_sendable(is_in))
+            link && (has_readings || events.has_last_events(is_in) || commands.has_sendable(is_in))
         };
         let step = self.stop.next(now.mono, may_deliver, || sessions.is_over());
         match step {
@@ -632,11 +681,12 @@ impl Cloud {
     /// Reports what is left at the end.
     fn sum_up(&mut self) {
         self.posts.count_accepted(&mut self.outbox);
-        let readings = self.backlog();
+        let (readings, events) = (self.backlog(), self.events.len());
         self.outbox.count().dropped_at_stop += readings as u64;
+        self.outbox.count().events_dropped_at_stop += events as u64;
         self.outbox.tell(CloudLogEvent::Stopped {
             unconfirmed: self.sessions.unconfirmed(),
-            readings,
+            readings: readings + events,
         });
     }
 
@@ -656,6 +706,8 @@ impl Cloud {
 
     /// Lets the readings go on whose time is known.
     fn date_readings(&mut self, now: Now) {
+        let timestamps = &self.timestamps;
+        self.events.date(|event| timestamps.stamp(event.at));
         while let Some(reading) = self.timestamps.release() {
             self.posts.put(now, reading, None, &mut self.outbox);
         }
@@ -693,6 +745,7 @@ impl Cloud {
                     self.posts.session_lost(now, id);
                 }
                 self.posts.left(now, id);
+                self.events.left(id);
                 if self.leaving.remove(id) {
                     self.sessions.want(now, id, Presence::Offline, now);
                 }

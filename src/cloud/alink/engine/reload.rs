@@ -112,6 +112,8 @@ impl Cloud {
             self.sessions.forget(id);
             self.orders.forget(id);
             self.outbox.count().dropped_unknown += self.posts.forget(now, id);
+            let events = self.events.forget(id).len();
+            self.outbox.count().events_dropped_unknown += events as u64;
             self.identities.forget(id);
             if self.retiring.is_empty() {
                 self.topology.look_again(now);

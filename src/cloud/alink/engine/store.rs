@@ -3,16 +3,22 @@
 
 use std::time::Duration;
 
-use crate::base::{AskId, Mono, Now, Reading, Sequence, Stamp, StoredReading, Wake};
+use std::cell::Cell;
+
+use crate::base::{
+    AskId, Mono, Now, Reading, Sequence, Stamp, StoredReading, StoredValue, ThingEvent,
+    ThingEventOutcome, Wake,
+};
 use crate::cloud::Session;
 use crate::cloud::alink::engine::{Cloud, Output};
+use crate::cloud::alink::event_posts::MOST;
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::history::spill::{self, Memory, Outcome};
-use crate::cloud::alink::history::{HistoryEvent, HistoryLimits, ToPost};
+use crate::cloud::alink::history::{HistoryEvent, HistoryLimits, StoredEvent, ToPost};
 use crate::cloud::alink::publish::LIVE_FOR;
 use crate::cloud::alink::wire::payload::{Reply, history_post};
 use crate::cloud::alink::wire::topic::{Identity, Topic};
-use crate::spec::Spec;
+use crate::spec::{Durability, Spec};
 
 /// Returns the limits of messages with stored values. The platform publishes none; those of a
 /// pack are kept.
@@ -58,6 +64,18 @@ impl Cloud {
                 Outcome::Wait(number, reading) => self.posts.put_back(now.mono, number, reading),
                 Outcome::Undated(reading) => undated.push(reading),
                 Outcome::Dropped => {}
+                Outcome::Event(number, at) => {
+                    if let Some((event, at)) = self.events.on_stored(number, at) {
+                        let outcome = match at {
+                            Some(_) => ThingEventOutcome::Stored,
+                            None => ThingEventOutcome::Dropped,
+                        };
+                        self.event_outcome(&event, outcome);
+                        if let Some(at) = at {
+                            self.history.stored(at);
+                        }
+                    }
+                }
                 Outcome::Unknown => self.outbox.count().dropped_unknown += 1,
             }
         }
@@ -86,18 +104,28 @@ impl Cloud {
             Stamp::SinceBoot(ms) => timestamps.wall_at(ms),
         };
         let (identities, sessions) = (&self.identities, &self.sessions);
-        let is_online = |who: &Identity| {
+        // Events that are posted leave room for new ones.
+        let room = Cell::new((MOST / 2).saturating_sub(self.events.len()));
+        let can_post = |who: &Identity, reading: &StoredReading| {
             let id = identities.id(who);
-            id.is_some_and(|id| sessions.session(id) == Session::In)
+            let is_online = id.is_some_and(|id| sessions.session(id) == Session::In);
+            let is_event = matches!(reading.value, StoredValue::Event(_));
+            if is_online && is_event {
+                let left = room.get();
+                room.set(left.saturating_sub(1));
+                return left > 0;
+            }
+            is_online
         };
         // What is in memory as well is on its way, or will be left to the store.
         let readings = readings.into_iter();
+        let events = self.events.positions();
         let readings = readings
-            .filter(|(at, _)| !self.posts.has_stored(*at))
+            .filter(|(at, _)| !self.posts.has_stored(*at) && !events.contains(at))
             .collect();
         let to_post = self
             .history
-            .on_read(now.mono, readings, next, date, is_online);
+            .on_read(now.mono, readings, next, date, can_post);
         for one in to_post {
             self.post_stored(now, one);
         }
@@ -113,24 +141,41 @@ impl Cloud {
         };
         let device = self.identities.id(&who);
         let points = device.and_then(|id| Some(&self.spec.device(id)?.profile.points));
-        let point = points.and_then(|all| all.iter().position(|p| p.id == *reading.property));
+        let point = points.and_then(|all| all.iter().position(|p| p.id == *reading.identifier));
         let point = point.and_then(|point| u16::try_from(point).ok());
-        let (Some(device), Some(point)) = (device, point) else {
-            // The point is not configured any more, and no post can be made of its value.
-            self.outbox.count().dropped_unknown += 1;
-            self.history.posted(&[], &[at]);
-            return self.out.push_back(Output::Settle(vec![at]));
-        };
         // No longer live, and not yet so old that it would go back to the store.
         let age = self.spec.cloud.post.linger + LIVE_FOR + Duration::from_millis(1);
         let mono = Mono::START + now.mono.since(Mono::START).saturating_sub(age);
-        let reading = Reading {
-            device,
-            point,
-            value: reading.value,
-            at: Now { mono, wall },
-        };
-        self.posts.put(now, reading, Some(at), &mut self.outbox);
+        let read = Now { mono, wall };
+        match (reading.value, device, point) {
+            (StoredValue::Property(value), Some(device), Some(point)) => {
+                let reading = Reading {
+                    device,
+                    point,
+                    value,
+                    at: read,
+                };
+                self.posts.put(now, reading, Some(at), &mut self.outbox);
+            }
+            (StoredValue::Event(data), Some(device), _) if self.spec.has(device) => {
+                let event = ThingEvent {
+                    device,
+                    id: reading.identifier,
+                    data,
+                    at: read,
+                };
+                self.enqueue_event(now, event, true, Some(at));
+            }
+            (value, ..) => {
+                // The point or the device is not configured any more, and no post can be made.
+                match value {
+                    StoredValue::Property(_) => self.outbox.count().dropped_unknown += 1,
+                    StoredValue::Event(_) => self.outbox.count().events_dropped_unknown += 1,
+                }
+                self.history.posted(&[], &[at]);
+                self.out.push_back(Output::Settle(vec![at]));
+            }
+        }
     }
 
     /// Takes note that the store could not be read from there on.
@@ -143,11 +188,23 @@ impl Cloud {
     fn memory(&self) -> Memory {
         let waiting = self.posts.oldest_read_at();
         let undated = self.timestamps.oldest_read_at();
-        Memory {
+        let mut memory = Memory {
             oldest: waiting.into_iter().chain(undated).min(),
             readings: self.posts.len() + self.timestamps.unstamped(),
             has_history: self.history.goes_first(),
-        }
+            events: None,
+        };
+        let (oldest, new) = self.events.oldest_read_at();
+        let patience = memory.patience(&self.spec);
+        let left = oldest.map(|at| match self.events.is_half_full() {
+            true => Mono::START,
+            false => at + patience,
+        });
+        let store = &self.spec.cloud.store;
+        let new = new.filter(|_| store.durable == Durability::Always);
+        let new = new.map(|at| at + store.gather());
+        memory.events = left.into_iter().chain(new).min();
+        memory
     }
 
     /// Returns when readings go to the store.
@@ -164,8 +221,15 @@ impl Cloud {
     /// are, or may be, in the store.
     pub(super) fn keep_order(&mut self, now: Mono) {
         let is_older_stored = self.history.goes_first() || self.spill.has_handed();
-        let holds = is_older_stored && self.spill.is_working(now, &self.spec);
+        let is_working = self.spill.is_working(now, &self.spec);
+        let holds = is_older_stored && is_working;
         self.posts.hold_backlog(now, holds);
+        let held_before = match holds {
+            true => now.before(self.spec.cloud.post.linger + LIVE_FOR),
+            false => Mono::START,
+        };
+        let is_first = self.spec.cloud.store.durable == Durability::Always && is_working;
+        self.events.hold(held_before, is_first);
     }
 
     /// Does one thing about the store that is due; returns whether there was one.
@@ -173,7 +237,8 @@ impl Cloud {
         let mono = now.mono;
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
         let unwanted = self.spill.take_unwanted(mono, &self.spec);
-        let released = self.posts.take_released();
+        let mut released = self.posts.take_released();
+        released.append(&mut self.events.take_released());
         if !unwanted.is_empty() || !released.is_empty() {
             for reading in unwanted {
                 self.posts.put(now, reading, None, &mut self.outbox);
@@ -196,7 +261,15 @@ impl Cloud {
             let in_order = !memory.is_nearly_full(&self.spec);
             let waiting = self.posts.take_oldest(mono, before, spill::GROUP, in_order);
             let undated = self.timestamps.take_oldest(before, spill::GROUP);
-            let (stored, gone) = self.spill.hand_over(mono, waiting, undated, &self.spec);
+            let left_before = match self.events.is_half_full() {
+                true => mono,
+                false => before,
+            };
+            let all = self.spec.cloud.store.durable == Durability::Always;
+            let events = self.events.hand_over(left_before, all, spill::GROUP);
+            let (stored, gone) = self
+                .spill
+                .hand_over(mono, waiting, undated, events, &self.spec);
             self.outbox.count().dropped_unknown += gone as u64;
             if !stored.is_empty() {
                 self.out.push_back(Output::Store(stored));
@@ -219,7 +292,10 @@ impl Cloud {
     /// Lets values leave the store whose posts were accepted or refused; returns whether there
     /// were any.
     fn settle_posted(&mut self) -> bool {
-        let (accepted, refused) = (self.posts.take_settled(), self.posts.take_refused());
+        let (mut accepted, mut refused) = (self.posts.take_settled(), self.posts.take_refused());
+        let (mut events, mut refused_events) = self.events.take_settled();
+        accepted.append(&mut events);
+        refused.append(&mut refused_events);
         if accepted.is_empty() && refused.is_empty() {
             return false;
         }
@@ -235,9 +311,9 @@ impl Cloud {
         let Some(message) = self.history.take(now, id) else {
             return false;
         };
-        let devices = message.iter().map(|(who, values)| (who, &values[..]));
-        let payload = history_post(id, devices);
+        let payload = history_post(id, &message);
         self.outbox.count().history_messages += 1;
+        self.event_turns.other();
         let topic = Topic::History(self.identities.gateway().clone());
         self.publish(now, topic, payload);
         true
@@ -264,11 +340,24 @@ impl Cloud {
         for event in self.history.take_events() {
             match event {
                 HistoryEvent::Accepted(values) => self.outbox.count().replayed += values,
+                HistoryEvent::EventAccepted(event) => {
+                    self.outbox.count().events_delivered += 1;
+                    self.stored_event_outcome(event, ThingEventOutcome::Delivered);
+                }
                 HistoryEvent::Refused {
-                    device,
+                    event: Some(event),
                     code,
                     message,
                     ..
+                } => {
+                    self.event_refused(now, &event.device, &event.id, code, &message);
+                    self.stored_event_outcome(event, ThingEventOutcome::Refused);
+                }
+                HistoryEvent::Refused {
+                    device,
+                    event: None,
+                    code,
+                    message,
                 } => {
                     self.outbox.count().history_refused += 1;
                     let refused = match self.identities.id(&device) {
@@ -307,6 +396,22 @@ impl Cloud {
         }
     }
 
+    /// Reports what became of an event of the store, if its device is configured.
+    fn stored_event_outcome(&mut self, event: StoredEvent, outcome: ThingEventOutcome) {
+        let Some(device) = self.identities.id(&event.device) else {
+            return;
+        };
+        self.out.push_back(Output::ThingEvent {
+            device,
+            id: event.id,
+            at: Now {
+                mono: Mono::START,
+                wall: event.wall,
+            },
+            outcome,
+        });
+    }
+
     /// Hands everything that is not delivered to the store, at the end of the process.
     pub(super) fn store_the_rest(&mut self, now: Mono) {
         if !self.spill.is_open(&self.spec) {
@@ -325,10 +430,17 @@ impl Cloud {
             .chain(new.iter().map(|reading| (reading, true)))
             .chain(undated.iter().map(|reading| (reading, false)));
         let all = all.filter_map(|(r, is_dated)| spill::stored(r, &self.spec, is_dated));
-        let all: Vec<StoredReading> = all.collect();
+        let mut all: Vec<StoredReading> = all.collect();
+        let events = self.events.take_all();
+        let count = all.len();
+        all.extend(
+            events
+                .iter()
+                .filter_map(|(event, is_dated)| spill::stored_event(event, &self.spec, *is_dated)),
+        );
         let counters = self.outbox.count();
         counters.stored += all.len() as u64;
-        counters.dropped_unknown += (asked - all.len()) as u64;
+        counters.dropped_unknown += (asked - count) as u64;
         if !all.is_empty() {
             self.out.push_back(Output::Store(all));
         }

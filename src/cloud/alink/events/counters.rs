@@ -78,6 +78,22 @@ pub struct Counters {
     pub history_refused: u64,
     /// How often a device was refused while its stored values were sent; the values are kept.
     pub history_left_out: u64,
+    /// Events of the thing model taken into the queue.
+    pub events: u64,
+    /// Events that the platform accepted, those from the store included.
+    pub events_delivered: u64,
+    /// Messages with one event each among the published.
+    pub event_messages: u64,
+    /// Events dropped because too many waited.
+    pub events_dropped_queue_full: u64,
+    /// Events dropped because the platform refused them.
+    pub events_dropped_refused: u64,
+    /// Events dropped because one alone exceeds a message.
+    pub events_dropped_too_large: u64,
+    /// Events dropped because their device is not configured.
+    pub events_dropped_unknown: u64,
+    /// Events dropped because the gateway stopped and had no store for them.
+    pub events_dropped_at_stop: u64,
     /// Readings sent again.
     pub resent: u64,
     /// Readings dropped because the queue was full.
@@ -112,6 +128,18 @@ impl Counters {
             ("unknown", self.dropped_unknown),
             ("no-time", self.dropped_unstamped),
             ("stop", self.dropped_at_stop),
+        ]
+    }
+
+    /// How many events of the thing model were dropped, by cause: all causes there are.
+    #[must_use]
+    pub const fn event_drops(&self) -> [(&'static str, u64); 5] {
+        [
+            ("queue-full", self.events_dropped_queue_full),
+            ("refused", self.events_dropped_refused),
+            ("too-large", self.events_dropped_too_large),
+            ("unknown", self.events_dropped_unknown),
+            ("stop", self.events_dropped_at_stop),
         ]
     }
 }

@@ -198,6 +198,27 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 advice(*code)
             )
         }
+        CloudLogEvent::ThingEventRefused {
+            device,
+            who,
+            event,
+            code,
+            message,
+            dropped,
+        } => {
+            let whose = match device {
+                Some(_) => String::new(),
+                None => format!("{who}: "),
+            };
+            format!(
+                "{whose}event {event} refused by the platform and dropped ({dropped}), {}; compare \
+                 the event and its outputs with the thing model",
+                code.words_with(message),
+            )
+        }
+        CloudLogEvent::ThingEventsDropped { dropped } => {
+            format!("gateway: too many events wait to be sent: {dropped} of the oldest dropped")
+        }
         CloudLogEvent::StoredValuesRefused {
             who,
             code,
@@ -248,7 +269,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             unconfirmed,
             readings,
         } => format!(
-            "gateway: stopped: {unconfirmed} log-outs not confirmed (those sessions end with the connection), {readings} values not delivered"
+            "gateway: stopped: {unconfirmed} log-outs not confirmed (those sessions end with the connection), {readings} values and events not delivered"
         ),
     }
 }
@@ -263,6 +284,12 @@ fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
                 "gateway: the queue of values is no longer full: {total} dropped in all within {within}"
             )
         }
+        CloudLogEvent::ThingEventRefused { event, .. } => {
+            format!("event {event} is no longer refused: {total} dropped in all within {within}")
+        }
+        CloudLogEvent::ThingEventsDropped { .. } => format!(
+            "gateway: no longer too many events wait: {total} dropped in all within {within}"
+        ),
         CloudLogEvent::PostRefused { .. } => {
             format!("no more values are refused: {total} dropped in all within {within}")
         }

@@ -176,6 +176,26 @@ pub enum CloudLogEvent {
         /// Readings dropped since the last log event.
         dropped: u64,
     },
+    /// The platform refused an event of the thing model by itself; it is dropped.
+    ThingEventRefused {
+        /// The device, if it is still configured.
+        device: Option<DeviceId>,
+        /// The identity of the device.
+        who: String,
+        /// The identifier of the event.
+        event: String,
+        /// The platform's code.
+        code: Code,
+        /// The platform's words.
+        message: String,
+        /// How many of these events were dropped since the last log event.
+        dropped: u64,
+    },
+    /// Too many events of the thing model wait; the oldest are dropped.
+    ThingEventsDropped {
+        /// Events dropped since the last log event.
+        dropped: u64,
+    },
     /// The platform refused stored values of a device that is not configured any more; they
     /// are dropped.
     StoredValuesRefused {
@@ -218,7 +238,7 @@ pub enum CloudLogEvent {
     Stopped {
         /// Devices whose log-out was not confirmed.
         unconfirmed: usize,
-        /// Readings not delivered.
+        /// Readings and events not delivered.
         readings: usize,
     },
     /// A topology event: something about which devices belong to the gateway.
@@ -251,6 +271,8 @@ impl CloudLogEvent {
             ) => *times,
             CloudLogEvent::QueueFull { dropped }
             | CloudLogEvent::PostRefused { dropped, .. }
+            | CloudLogEvent::ThingEventRefused { dropped, .. }
+            | CloudLogEvent::ThingEventsDropped { dropped }
             | CloudLogEvent::StoredValuesRefused { dropped, .. } => *dropped,
             CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings,
             _ => 1,
@@ -270,6 +292,8 @@ impl CloudLogEvent {
                 )
                 | CloudLogEvent::QueueFull { .. }
                 | CloudLogEvent::PostRefused { .. }
+                | CloudLogEvent::ThingEventRefused { .. }
+                | CloudLogEvent::ThingEventsDropped { .. }
                 | CloudLogEvent::StoredValuesRefused { .. }
                 | CloudLogEvent::Clock(ClockNews::Dropped { .. })
         )
@@ -289,6 +313,8 @@ impl CloudLogEvent {
             }
             CloudLogEvent::QueueFull { dropped }
             | CloudLogEvent::PostRefused { dropped, .. }
+            | CloudLogEvent::ThingEventRefused { dropped, .. }
+            | CloudLogEvent::ThingEventsDropped { dropped }
             | CloudLogEvent::StoredValuesRefused { dropped, .. } => *dropped = n,
             CloudLogEvent::Clock(ClockNews::Dropped { readings }) => *readings = n,
             _ => {}
@@ -308,6 +334,7 @@ impl CloudLogEvent {
             }
             CloudLogEvent::Malformed { topic, .. } => topic.clone(),
             CloudLogEvent::Full { ours, .. } => ours.to_string(),
+            CloudLogEvent::ThingEventRefused { who, event, .. } => format!("{who} {event}"),
             CloudLogEvent::StoredValuesRefused { who, .. }
             | CloudLogEvent::StoredValuesHeld {
                 device: None, who, ..
@@ -342,6 +369,8 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::Full { .. }
             | CloudLogEvent::QueueFull { .. }
             | CloudLogEvent::PostRefused { .. }
+            | CloudLogEvent::ThingEventRefused { .. }
+            | CloudLogEvent::ThingEventsDropped { .. }
             | CloudLogEvent::StoredValuesRefused { .. }
             | CloudLogEvent::TooLarge { .. } => Level::Error,
             CloudLogEvent::DeviceRefused { code, .. } => match code.0 {
@@ -399,6 +428,8 @@ impl LogEvent for CloudLogEvent {
             CloudLogEvent::Malformed { .. } => EventKind::CloudMalformed,
             CloudLogEvent::QueueFull { .. } => EventKind::PostQueueFull,
             CloudLogEvent::PostRefused { .. } => EventKind::PostRefused,
+            CloudLogEvent::ThingEventRefused { .. } => EventKind::ThingEventRefused,
+            CloudLogEvent::ThingEventsDropped { .. } => EventKind::ThingEventsDropped,
             CloudLogEvent::StoredValuesRefused { .. } => EventKind::StoredValuesRefused,
             CloudLogEvent::StoredValuesHeld { .. } => EventKind::StoredValuesHeld,
             CloudLogEvent::TooLarge { .. } => EventKind::PostTooLarge,
@@ -424,6 +455,10 @@ impl LogEvent for CloudLogEvent {
             | CloudLogEvent::PostRefused { device, .. }
             | CloudLogEvent::DesiredFailed { device, .. }
             | CloudLogEvent::StoredValuesHeld {
+                device: Some(device),
+                ..
+            }
+            | CloudLogEvent::ThingEventRefused {
                 device: Some(device),
                 ..
             }
@@ -522,7 +557,18 @@ impl LogEvent for CloudLogEvent {
                 ]
             }
             CloudLogEvent::Over { total, .. } => vec![(JournalField::Times, total.to_string())],
-            CloudLogEvent::QueueFull { dropped } => {
+            CloudLogEvent::ThingEventRefused {
+                event,
+                code,
+                dropped,
+                ..
+            } => vec![
+                (JournalField::Code, code.to_string()),
+                (JournalField::ThingEvent, event.clone()),
+                (JournalField::Dropped, dropped.to_string()),
+            ],
+            CloudLogEvent::QueueFull { dropped }
+            | CloudLogEvent::ThingEventsDropped { dropped } => {
                 vec![(JournalField::Dropped, dropped.to_string())]
             }
             CloudLogEvent::Topology(event) => event.fields(),

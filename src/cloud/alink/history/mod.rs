@@ -1,4 +1,5 @@
 //! Values from the store on their way to the platform: what an outage or a restart has left.
+//! Events of the thing model are among them and go the same way, in the order of their device.
 //!
 //! The store holds the values; this room reads them a window at a time, sends them by
 //! `thing/event/property/history/post`, which needs no session, and says which are settled.
@@ -12,7 +13,8 @@
 //!
 //! A platform may refuse the method itself, or not answer it. If nothing has been accepted on
 //! this connection, and one value is refused by itself or a device's values are not answered
-//! again and again, stored values are handed to [`super::publish`] instead ([`Form::Posts`]):
+//! again and again, stored values are handed to [`super::publish`] instead ([`Form::Posts`]),
+//! and stored events to [`super::event_posts`]:
 //! they go as live values do, behind them, from devices that are online. There a message has
 //! one value of a property, and the order of values is not kept. Once a value is refused there
 //! as well, the value was to blame and not the method.
@@ -37,10 +39,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, Mono, Rng, Sequence, Stamp, StoredReading, Wake, Wall};
+use crate::base::{
+    AskId, Backoff, Mono, Rng, Sequence, Stamp, StoredReading, StoredValue, Wake, Wall,
+};
 use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
-use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties};
+use crate::cloud::alink::wire::payload::{HistoryPart, MESSAGE_BYTES, PACKED_BYTES, Properties};
 use crate::cloud::alink::wire::topic::Identity;
 
 /// How many values are in memory between the store and the platform: sixty full messages, two
@@ -83,20 +87,22 @@ pub(crate) struct HistoryLimits {
     pub posts: usize,
 }
 
-/// What is to be sent in one message: the values of each device, oldest first.
-pub(crate) type HistoryMessage = Vec<(Identity, Vec<Properties>)>;
+/// What is to be sent in one message: the values and events of each device, oldest first.
+pub(crate) type HistoryMessage = Vec<(Identity, HistoryPart)>;
 
 /// What became of values, to be told or counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HistoryEvent {
     /// The platform accepted so many values.
     Accepted(u64),
+    /// The platform accepted an event.
+    EventAccepted(StoredEvent),
     /// The platform refused one value by itself, which is dropped.
     Refused {
         /// The device.
         device: Identity,
-        /// The property.
-        property: String,
+        /// The event, if it is none of a property.
+        event: Option<StoredEvent>,
         /// Why.
         code: Code,
         /// The platform's words.
@@ -113,6 +119,17 @@ pub(crate) enum HistoryEvent {
         /// When its values are sent again at the earliest.
         retry_in: Duration,
     },
+}
+
+/// An event of the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredEvent {
+    /// The device.
+    pub device: Identity,
+    /// Its identifier.
+    pub id: Arc<str>,
+    /// When it was raised.
+    pub wall: Wall,
 }
 
 /// How stored values are sent.
@@ -139,8 +156,8 @@ pub(crate) struct ToPost {
 #[derive(Clone, Debug)]
 struct Queued {
     at: Sequence,
-    /// The property, for people.
-    property: Arc<str>,
+    /// The event, if it is none of a property.
+    event: Option<(Arc<str>, Wall)>,
     /// The value as it is sent.
     text: Properties,
 }
@@ -168,6 +185,18 @@ struct LeftOut {
     backoff: Backoff,
     /// From where on the store is read again for its values.
     from: Option<Sequence>,
+}
+
+impl Queued {
+    /// Returns the event that it is, of this device, if it is one.
+    fn stored_event(&self, device: &Identity) -> Option<StoredEvent> {
+        let (id, wall) = self.event.clone()?;
+        Some(StoredEvent {
+            device: device.clone(),
+            id,
+            wall,
+        })
+    }
 }
 
 impl LeftOut {
@@ -293,15 +322,15 @@ impl History {
     }
 
     /// Takes values that were read from the store; there are more from `next` on. `date`
-    /// returns the time of the wall clock at which a value was read, and `is_online` whether a
-    /// device is. Returns the values that are to be posted.
+    /// returns the time of the wall clock at which a value was read, and `can_post` whether it
+    /// can be posted now: whether its device is online. Returns the values that are to be posted.
     pub(crate) fn on_read(
         &mut self,
         now: Mono,
         readings: Vec<(Sequence, StoredReading)>,
         next: Option<Sequence>,
         date: impl Fn(Stamp) -> Option<Wall>,
-        is_online: impl Fn(&Identity) -> bool,
+        can_post: impl Fn(&Identity, &StoredReading) -> bool,
     ) -> Vec<ToPost> {
         self.is_reading = false;
         if let Some(next) = next {
@@ -314,7 +343,7 @@ impl History {
             match (date(reading.at), self.form) {
                 (Some(wall), Form::History) => self.enqueue(at, reading, wall),
                 (Some(wall), Form::Posts) => {
-                    to_post.extend(self.post(now, at, reading, wall, &is_online));
+                    to_post.extend(self.post(now, at, reading, wall, &can_post));
                 }
                 (None, _) => self.undated = Some(self.undated.map_or(at, |u| u.min(at))),
             }
@@ -330,14 +359,14 @@ impl History {
         at: Sequence,
         reading: StoredReading,
         wall: Wall,
-        is_online: impl Fn(&Identity) -> bool,
+        can_post: impl Fn(&Identity, &StoredReading) -> bool,
     ) -> Option<ToPost> {
         let device = Identity {
             product_key: reading.product_key.clone(),
             device_name: reading.device_name.clone(),
         };
         let is_out = self.left_out.get(&device).is_some_and(|l| l.is_out);
-        if is_out || !is_online(&device) {
+        if is_out || !can_post(&device, &reading) {
             let left_out = self.left_out.entry(device);
             let left_out = left_out.or_insert_with(|| LeftOut::new(now));
             if !std::mem::replace(&mut left_out.is_out, true) {
@@ -423,12 +452,12 @@ impl History {
                 again: Backoff::new(AGAIN, AGAIN_CEILING),
             }
         });
-        let text = Properties::one(&reading.property, &reading.value, wall);
-        backlog.values.push_back(Queued {
-            at,
-            property: reading.property,
-            text,
-        });
+        let id = reading.identifier;
+        let (text, event) = match &reading.value {
+            StoredValue::Property(value) => (Properties::one(&id, value, wall), None),
+            StoredValue::Event(data) => (Properties::event(&id, data, wall), Some((id, wall))),
+        };
+        backlog.values.push_back(Queued { at, event, text });
     }
 
     /// Takes note that the store could not be read from this position on.
@@ -554,26 +583,29 @@ impl History {
             let Some(backlog) = self.backlogs.get_mut(&device) else {
                 continue;
             };
-            let (mut sequences, mut texts) = (Vec::new(), Vec::new());
+            let (mut sequences, mut part) = (Vec::new(), HistoryPart::default());
             bytes = bytes.saturating_sub(PACKED_BYTES);
             for queued in backlog.values.iter().take(share.min(backlog.most)) {
                 // With braces and a comma. A value that no message holds is sent all the
                 // same, and refused by itself.
                 let size = queued.text.len() + 3;
-                if size > bytes && !(message.is_empty() && texts.is_empty()) {
+                if size > bytes && !(message.is_empty() && sequences.is_empty()) {
                     break;
                 }
                 bytes = bytes.saturating_sub(size);
                 sequences.push(queued.at);
-                texts.push(queued.text.clone());
+                match queued.event {
+                    Some(_) => part.events.push(queued.text.clone()),
+                    None => part.properties.push(queued.text.clone()),
+                }
             }
-            if texts.is_empty() {
+            if sequences.is_empty() {
                 break;
             }
-            room = room.saturating_sub(texts.len());
+            room = room.saturating_sub(sequences.len());
             backlog.under_way = Some(ask);
             values.push((device.clone(), sequences));
-            message.push((device.clone(), texts));
+            message.push((device.clone(), part));
             // The device goes to the end of the turns.
             self.turns.retain(|d| *d != device);
             self.turns.push_back(device);
@@ -685,7 +717,7 @@ impl History {
     }
 
     fn accepted(&mut self, sent: &Sent) {
-        let mut count = 0;
+        let mut count: i64 = 0;
         for (device, sequences) in &sent.values {
             for sequence in sequences {
                 if self.known.remove(sequence) {
@@ -700,6 +732,11 @@ impl History {
             }
             let known = &self.known;
             if let Some(backlog) = self.backlogs.get_mut(device) {
+                let accepted = backlog.values.iter().filter(|q| !known.contains(&q.at));
+                for event in accepted.filter_map(|queued| queued.stored_event(device)) {
+                    count -= 1;
+                    self.events.push(HistoryEvent::EventAccepted(event));
+                }
                 backlog.values.retain(|queued| known.contains(&queued.at));
                 backlog.most = (backlog.most * 2).min(self.limits.values);
                 backlog.is_alone &= backlog.most < self.limits.values;
@@ -708,7 +745,7 @@ impl History {
             }
             self.forget_if_empty(device);
         }
-        if count > 0 {
+        if let Some(count) = u64::try_from(count).ok().filter(|n| *n > 0) {
             self.events.push(HistoryEvent::Accepted(count));
         }
     }
@@ -779,7 +816,7 @@ impl History {
         {
             self.events.push(HistoryEvent::Refused {
                 device: device.clone(),
-                property: queued.property.to_string(),
+                event: queued.stored_event(device),
                 code,
                 message: words.to_owned(),
             });

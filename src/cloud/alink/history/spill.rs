@@ -1,4 +1,5 @@
-//! Which readings go to the store, and when.
+//! Which readings go to the store, and when. Events of the thing model go there by the same
+//! rules, in the order of time, and stay in their own queue until the store has them.
 //!
 //! A reading waits in memory to be delivered. It goes to the store if it has waited for
 //! [`crate::spec::StorePolicy::spill_after`], if half of the memory is used up, and at the end of the
@@ -15,7 +16,10 @@
 
 use std::time::Duration;
 
-use crate::base::{DeviceId, Mono, Now, Reading, Sequence, Stamp, StoredReading, Wake};
+use crate::base::{
+    DeviceId, Mono, Now, Reading, Sequence, Stamp, StoredReading, StoredValue, ThingEvent, Wake,
+};
+use crate::cloud::alink::event_posts::EventNumber;
 use crate::cloud::alink::publish::{LIVE_FOR, Seq};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::wire::topic::Identity;
@@ -35,6 +39,8 @@ pub(crate) enum Origin {
     Waiting(Seq),
     /// A reading that waits for the time.
     Undated,
+    /// An event of the thing model, which stays in its queue meanwhile.
+    Event(EventNumber),
 }
 
 /// A reading that was handed over.
@@ -61,6 +67,9 @@ pub(crate) enum Outcome {
     Undated(Reading),
     /// The store has dropped and counted it.
     Dropped,
+    /// It is an event: where it is in the store, `Some(None)` if the store has dropped and
+    /// counted it, `None` if it is not in the store.
+    Event(EventNumber, Option<Option<Sequence>>),
     /// It is not in the store, and its device or point is not configured any more.
     Unknown,
 }
@@ -92,6 +101,8 @@ pub(crate) struct Memory {
     pub readings: usize,
     /// Whether values are left in the store.
     pub has_history: bool,
+    /// When events go to the store, if any do.
+    pub events: Option<Mono>,
 }
 
 impl Memory {
@@ -107,7 +118,7 @@ impl Memory {
     }
 
     /// How long a reading waits.
-    fn patience(&self, spec: &Spec) -> Duration {
+    pub(crate) fn patience(&self, spec: &Spec) -> Duration {
         let live = spec.cloud.post.linger + LIVE_FOR;
         match (self.is_half_full(spec), self.has_history) {
             (true, _) => Duration::ZERO,
@@ -153,7 +164,9 @@ impl Spill {
 
     /// How many readings wait for the store's answer, or to be handed over.
     pub(crate) fn readings(&self) -> usize {
-        self.handed.len() + self.gathered.len() + self.late.len()
+        let is_event = |h: &&Handed| matches!(h.origin, Origin::Event(_));
+        let events = self.handed.iter().filter(is_event).count();
+        self.handed.len() - events + self.gathered.len() + self.late.len()
     }
 
     /// Whether readings were handed over that are to be delivered from the store.
@@ -247,7 +260,7 @@ impl Spill {
                     true => Mono::START,
                     false => first.at.mono + spec.cloud.store.gather(),
                 });
-        let at = waiting.into_iter().chain(new).min()?;
+        let at = waiting.into_iter().chain(new).chain(memory.events).min()?;
         Some(Wake::new(at.max(self.not_before), "readings to the store"))
     }
 
@@ -265,6 +278,7 @@ impl Spill {
         now: Mono,
         waiting: Vec<(Seq, Reading)>,
         undated: Vec<Reading>,
+        events: Vec<(EventNumber, ThingEvent, bool)>,
         spec: &Spec,
     ) -> (Vec<StoredReading>, usize) {
         // A full group may have left some behind.
@@ -290,8 +304,24 @@ impl Spill {
             })
         });
         self.handed = handed.collect();
+        let values = self.handed.len();
+        for (number, event, is_dated) in events {
+            let Some(stored) = stored_event(&event, spec, is_dated) else {
+                continue;
+            };
+            // Before the values that were read later.
+            let later = |handed: &Handed| handed.read.mono > event.at.mono;
+            let at = self.handed.iter().position(later);
+            let handed = Handed {
+                origin: Origin::Event(number),
+                device: event.device,
+                read: event.at,
+                stored,
+            };
+            self.handed.insert(at.unwrap_or(self.handed.len()), handed);
+        }
         let given = self.handed.iter().map(|h| h.stored.clone()).collect();
-        (given, count - self.handed.len())
+        (given, count - values)
     }
 
     /// Takes note where the readings of the group are in the store, from the first on, and
@@ -311,6 +341,7 @@ impl Spill {
         let outcomes = handed.iter().zip(at);
         outcomes
             .map(|(handed, at)| match (handed.origin, at) {
+                (Origin::Event(number), at) => Outcome::Event(number, at),
                 (Origin::Waiting(_) | Origin::Undated, Some(Some(at))) => Outcome::Left(at),
                 (_, Some(None)) => Outcome::Dropped,
                 (origin, at) => match (reading(handed, identities), origin) {
@@ -321,6 +352,7 @@ impl Spill {
                     (Some(reading), Origin::New) => Outcome::Send(reading, at.flatten()),
                     (Some(reading), Origin::Waiting(number)) => Outcome::Wait(number, reading),
                     (Some(reading), Origin::Undated) => Outcome::Undated(reading),
+                    (Some(_), Origin::Event(number)) => Outcome::Event(number, at),
                 },
             })
             .collect()
@@ -337,17 +369,37 @@ impl Spill {
 pub(crate) fn stored(reading: &Reading, spec: &Spec, is_dated: bool) -> Option<StoredReading> {
     let device = spec.device(reading.device)?;
     let point = device.profile.points.get(usize::from(reading.point))?;
-    let since_start = reading.at.mono.as_micros() / 1000;
     Some(StoredReading {
         product_key: device.product_key.clone(),
         device_name: device.device_name.clone(),
-        property: point.id.as_str().into(),
-        at: match is_dated {
-            true => Stamp::Wall(reading.at.wall),
-            false => Stamp::SinceBoot(i64::try_from(since_start).unwrap_or(i64::MAX)),
-        },
-        value: reading.value.clone(),
+        identifier: point.id.as_str().into(),
+        at: stamp(reading.at, is_dated),
+        value: reading.value.clone().into(),
     })
+}
+
+/// Returns an event as it is stored; `None` if its device is not known.
+pub(crate) fn stored_event(
+    event: &ThingEvent,
+    spec: &Spec,
+    is_dated: bool,
+) -> Option<StoredReading> {
+    let device = spec.device(event.device)?;
+    Some(StoredReading {
+        product_key: device.product_key.clone(),
+        device_name: device.device_name.clone(),
+        identifier: event.id.clone(),
+        at: stamp(event.at, is_dated),
+        value: StoredValue::Event(event.data.clone()),
+    })
+}
+
+fn stamp(at: Now, is_dated: bool) -> Stamp {
+    let since_start = at.mono.as_micros() / 1000;
+    match is_dated {
+        true => Stamp::Wall(at.wall),
+        false => Stamp::SinceBoot(i64::try_from(since_start).unwrap_or(i64::MAX)),
+    }
 }
 
 /// Returns a reading that was handed over, by the numbers of the present configuration.
@@ -359,11 +411,14 @@ fn reading(handed: &Handed, identities: &Identities) -> Option<Reading> {
     };
     let device = identities.id(&who)?;
     let points = &identities.spec().device(device)?.profile.points;
-    let point = points.iter().position(|p| p.id == *stored.property)?;
+    let point = points.iter().position(|p| p.id == *stored.identifier)?;
+    let StoredValue::Property(value) = &stored.value else {
+        return None;
+    };
     Some(Reading {
         device,
         point: u16::try_from(point).ok()?,
-        value: stored.value.clone(),
+        value: value.clone(),
         at: handed.read,
     })
 }

@@ -101,9 +101,9 @@ impl World {
             let reading = StoredReading {
                 product_key: ProductKey::new("pk"),
                 device_name: DeviceName::new(&format!("meter-{}", self.store[n].0)),
-                property: "P".into(),
+                identifier: "P".into(),
                 at: Stamp::Wall(Wall::from_millis(n as i64)),
-                value: Value::UInt(n as u64),
+                value: Value::UInt(n as u64).into(),
             };
             readings.push((at, reading));
         }
@@ -119,7 +119,11 @@ impl World {
 
     /// Returns the platform's answer, and whom it names.
     fn judge(&mut self, message: &HistoryMessage) -> (i64, Vec<Identity>) {
-        let numbers: Vec<usize> = message.iter().flat_map(|(_, v)| v).map(number).collect();
+        let numbers: Vec<usize> = message
+            .iter()
+            .flat_map(|(_, v)| &v.properties)
+            .map(number)
+            .collect();
         if let Some(code) = self.platform.method {
             return (code, Vec::new());
         }
@@ -173,7 +177,7 @@ impl World {
                         Stamp::Wall(at) => Some(at),
                         Stamp::SinceBoot(_) => None,
                     };
-                    let is_online = |_: &Identity| true;
+                    let is_online = |_: &Identity, _: &StoredReading| true;
                     let to_post = self
                         .history
                         .on_read(self.now, readings, next, date, is_online);
@@ -227,10 +231,10 @@ impl World {
 
     fn check(&self, message: &HistoryMessage) {
         assert!(message.len() <= LIMITS.devices);
-        let values: usize = message.iter().map(|(_, v)| v.len()).sum();
+        let values: usize = message.iter().map(|(_, v)| v.properties.len()).sum();
         assert!((1..=LIMITS.values).contains(&values));
         for (device, values) in message {
-            let numbers: Vec<usize> = values.iter().map(number).collect();
+            let numbers: Vec<usize> = values.properties.iter().map(number).collect();
             assert!(numbers.is_sorted(), "{device:?}: {numbers:?}");
         }
     }
@@ -422,13 +426,13 @@ fn values_without_a_time_are_sent_once_it_is_known() {
     let value = |at: Stamp| StoredReading {
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new("meter-1"),
-        property: "P".into(),
+        identifier: "P".into(),
         at,
-        value: Value::Bool(true),
+        value: Value::Bool(true).into(),
     };
     let readings = vec![(sequence(0), value(Stamp::SinceBoot(-7000)))];
     assert!(history.take_read(now).is_some());
-    history.on_read(Mono::START, readings.clone(), None, |_| None, |_| true);
+    history.on_read(Mono::START, readings.clone(), None, |_| None, |_, _| true);
     assert_eq!(history.take(now, AskId(1)), None);
     assert_eq!(history.take_read(now), None);
     history.time_known();
@@ -437,7 +441,7 @@ fn values_without_a_time_are_sent_once_it_is_known() {
         Stamp::SinceBoot(ms) => Some(Wall::from_millis(10_000 + ms)),
         Stamp::Wall(at) => Some(at),
     };
-    history.on_read(Mono::START, readings, None, date, |_| true);
+    history.on_read(Mono::START, readings, None, date, |_, _| true);
     let message = history.take(now, AskId(1)).unwrap();
     assert!(format!("{message:?}").contains("3000"), "{message:?}");
 }
@@ -452,7 +456,7 @@ fn what_is_settled_while_the_store_is_read_is_not_sent_again() {
         readings.clone(),
         next,
         |_| Some(Wall::from_millis(0)),
-        |_| true,
+        |_, _| true,
     );
     assert!(w.history.take(w.now, AskId(1)).is_some());
     // Read again from the front, as after a device was left out.
@@ -465,7 +469,7 @@ fn what_is_settled_while_the_store_is_read_is_not_sent_again() {
         readings,
         next,
         |_| Some(Wall::from_millis(0)),
-        |_| true,
+        |_, _| true,
     );
     assert_eq!(w.history.known.len(), before);
 }

@@ -11,11 +11,12 @@ pub mod remote;
 
 use serde::Serialize;
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::base::text::excerpt;
-use crate::base::{AskId, Value, Wall};
+use crate::base::{AskId, ThingEvent, Value, Wall};
 use crate::spec::SignMethod;
 
 use super::code::Code;
@@ -158,7 +159,7 @@ pub fn batch_logout<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) 
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
-/// Properties of one device, as the inside of a JSON object. The text grows by one value at
+/// Properties of one device, or events, as the inside of a JSON object. The text grows by one value at
 /// a time so that its size is known before it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties(String);
@@ -173,6 +174,12 @@ impl Properties {
             value.to_json_text(),
             at.as_millis()
         ))
+    }
+
+    /// Returns one event of the thing model: `"id":{"value":{…},"time":ms}`
+    #[must_use]
+    pub fn event(id: &str, data: &[(Arc<str>, Value)], at: Wall) -> Self {
+        Properties(format!("{}:{}", Json::from(id), event_value(data, at)))
     }
 
     /// Adds the other properties at the end.
@@ -218,6 +225,20 @@ pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
     )
 }
 
+/// Returns the body for `thing/event/{event}/post`. The time is that of the value that raised
+/// the event.
+#[must_use]
+pub fn event_post(id: AskId, event: &str, data: &[(Arc<str>, Value)], at: Wall) -> Vec<u8> {
+    let params = event_value(data, at);
+    post_body(id, &params, &format!("thing.event.{event}.post"))
+}
+
+/// Returns what is sent of an event besides its identifier: `{"value":{…},"time":ms}`
+fn event_value(data: &[(Arc<str>, Value)], at: Wall) -> String {
+    let data = ThingEvent::data_text(data);
+    format!(r#"{{"value":{{{data}}},"time":{}}}"#, at.as_millis())
+}
+
 /// Returns the body for `thing/event/property/pack/post`, without values of the gateway's
 /// own.
 #[must_use]
@@ -244,15 +265,21 @@ pub fn pack_post<'a>(
     )
 }
 
-/// Returns the body for `thing/event/property/history/post`: values with their times, each in
-/// an object of its own.
+/// What a history has of one device, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryPart {
+    /// Its values, one in each.
+    pub properties: Vec<Properties>,
+    /// Its events, one in each.
+    pub events: Vec<Properties>,
+}
+
+/// Returns the body for `thing/event/property/history/post`: values and events with their times,
+/// each in an object of its own.
 #[must_use]
-pub fn history_post<'a>(
-    id: AskId,
-    devices: impl Iterator<Item = (&'a Identity, &'a [Properties])>,
-) -> Vec<u8> {
+pub fn history_post(id: AskId, devices: &[(Identity, HistoryPart)]) -> Vec<u8> {
     let mut list = String::new();
-    for (who, values) in devices {
+    for (who, part) in devices {
         if !list.is_empty() {
             list.push(',');
         }
@@ -261,18 +288,24 @@ pub fn history_post<'a>(
             Json::from(who.product_key.as_str()),
             Json::from(who.device_name.as_str()),
         ));
-        for (index, value) in values.iter().enumerate() {
-            if index > 0 {
-                list.push(',');
-            }
-            list.push('{');
-            list.push_str(&value.0);
-            list.push('}');
-        }
-        list.push_str(r#"],"events":[]}"#);
+        push_objects(&mut list, &part.properties);
+        list.push_str(r#"],"events":["#);
+        push_objects(&mut list, &part.events);
+        list.push_str("]}");
     }
     let params = format!("[{list}]");
     post_body(id, &params, "thing.event.property.history.post")
+}
+
+fn push_objects(list: &mut String, objects: &[Properties]) {
+    for (index, object) in objects.iter().enumerate() {
+        if index > 0 {
+            list.push(',');
+        }
+        list.push('{');
+        list.push_str(&object.0);
+        list.push('}');
+    }
 }
 
 /// How many bytes of the platform's words are kept; its own sentences have some sixty.
@@ -453,6 +486,57 @@ mod tests {
             let expected = format!("\"W\":{{\"value\":{text},\"time\":1700000000123}}");
             assert_eq!(Properties::one("W", &value, at).0, expected);
         }
+    }
+
+    /// "Device properties, events, and services", the example of an event, and
+    /// of a module's event in the method.
+    #[test]
+    fn an_event_has_its_data_under_value_its_time_and_a_method_of_its_own() {
+        let data = |name: &str, value| (name.into(), value);
+        let data = [
+            data("Power", Value::Text("on".into())),
+            data("WindSpeed", Value::Int(2)),
+            data("Temp", Value::Float(80.0)),
+        ];
+        let at = Wall::from_millis(1_524_448_722_000);
+        let text = |event| String::from_utf8(event_post(AskId(123), event, &data, at)).unwrap();
+        assert_eq!(
+            text("alarm"),
+            r#"{"id":"123","version":"1.0","sys":{"ack":1},"params":{"value":{"Power":"on","WindSpeed":2,"Temp":80.0},"time":1524448722000},"method":"thing.event.alarm.post"}"#
+        );
+        assert!(text("m:alarm").ends_with(r#""method":"thing.event.m:alarm.post"}"#));
+        let none = event_post(AskId(1), "door", &[], at);
+        let none: Json = serde_json::from_slice(&none).unwrap();
+        assert_eq!(none["params"]["value"], serde_json::json!({}));
+        let long = event_post(
+            AskId(u32::MAX),
+            &"e".repeat(101),
+            &[],
+            Wall::from_millis(i64::MAX),
+        );
+        assert!(long.len() <= MESSAGE_BYTES + 101);
+    }
+
+    /// "Device properties, events, and services", the history of a sub-device.
+    #[test]
+    fn a_history_has_values_and_events_in_lists_of_their_own() {
+        let at = Wall::from_millis(1_524_448_722_000);
+        let data = [("Power".into(), Value::Text("on".into()))];
+        let part = HistoryPart {
+            properties: vec![
+                Properties::one("Power", &Value::Text("on".into()), at),
+                Properties::one("WF", &Value::Int(3), at),
+            ],
+            events: vec![
+                Properties::event("alarm", &data, at),
+                Properties::event("door", &[], at),
+            ],
+        };
+        let body = history_post(AskId(123), &[(Identity::new("a1", "d"), part)]);
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            r#"{"id":"123","version":"1.0","sys":{"ack":1},"params":[{"identity":{"productKey":"a1","deviceName":"d"},"properties":[{"Power":{"value":"on","time":1524448722000}},{"WF":{"value":3,"time":1524448722000}}],"events":[{"alarm":{"value":{"Power":"on"},"time":1524448722000}},{"door":{"value":{},"time":1524448722000}}]}],"method":"thing.event.property.history.post"}"#
+        );
     }
 
     #[test]

@@ -292,6 +292,11 @@ pub enum Topic {
     Post(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/post_reply`
     PostReply(Identity),
+    /// `/sys/{pk}/{dn}/thing/event/{id}/post`: an event of the thing model; the id is never
+    /// `property`.
+    Event(Identity, String),
+    /// `/sys/{pk}/{dn}/thing/event/{id}/post_reply`
+    EventReply(Identity, String),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post`
     Pack(Identity),
     /// `/sys/{pk}/{dn}/thing/event/property/pack/post_reply`
@@ -369,7 +374,10 @@ impl Topic {
                     Some("history/post") => Some(Topic::History(who)),
                     Some("history/post_reply") => Some(Topic::HistoryReply(who)),
                     Some(_) => None,
-                    None => system(who, tail),
+                    None => match tail.strip_prefix("thing/event/") {
+                        Some(tail) => event(who, tail),
+                        None => system(who, tail),
+                    },
                 }
             }
             ("ota", "device", rest) => match identity(rest.strip_prefix("inform/")?)? {
@@ -391,6 +399,7 @@ impl Topic {
         match self {
             Topic::Session(who, ask) => Some(Topic::SessionReply(who.clone(), *ask)),
             Topic::Post(who) => Some(Topic::PostReply(who.clone())),
+            Topic::Event(who, id) => Some(Topic::EventReply(who.clone(), id.clone())),
             Topic::Pack(who) => Some(Topic::PackReply(who.clone())),
             Topic::History(who) => Some(Topic::HistoryReply(who.clone())),
             Topic::Gateway(who, ask) => Some(Topic::GatewayReply(who.clone(), *ask)),
@@ -402,6 +411,7 @@ impl Topic {
             Topic::SessionReply(..)
             | Topic::Error(_)
             | Topic::PostReply(_)
+            | Topic::EventReply(..)
             | Topic::PackReply(_)
             | Topic::HistoryReply(_)
             | Topic::GatewayReply(..)
@@ -410,6 +420,17 @@ impl Topic {
             | Topic::CommandReply(_)
             | Topic::Inform(_) => None,
         }
+    }
+}
+
+/// Reads `{id}/post` and `{id}/post_reply` of an event.
+fn event(who: Identity, tail: &str) -> Option<Topic> {
+    let (id, what) = tail.split_once('/')?;
+    let id = Some(id).filter(|id| !id.is_empty())?.to_owned();
+    match what {
+        "post" => Some(Topic::Event(who, id)),
+        "post_reply" => Some(Topic::EventReply(who, id)),
+        _ => None,
     }
 }
 
@@ -458,6 +479,8 @@ impl fmt::Display for Topic {
             Topic::NtpReply(who) => write!(f, "/ext/ntp/{who}/response"),
             Topic::Post(who) => write!(f, "/sys/{who}/thing/event/property/post"),
             Topic::PostReply(who) => write!(f, "/sys/{who}/thing/event/property/post_reply"),
+            Topic::Event(who, id) => write!(f, "/sys/{who}/thing/event/{id}/post"),
+            Topic::EventReply(who, id) => write!(f, "/sys/{who}/thing/event/{id}/post_reply"),
             Topic::Pack(who) => write!(f, "/sys/{who}/thing/event/property/pack/post"),
             Topic::PackReply(who) => write!(f, "/sys/{who}/thing/event/property/pack/post_reply"),
             Topic::History(who) => write!(f, "/sys/{who}/thing/event/property/history/post"),
@@ -516,7 +539,8 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
     match who {
         Subscriptions::Platform => {}
         Subscriptions::Broker => {
-            filters.push("/sys/+/+/thing/event/property/post_reply".to_owned());
+            // Of properties and events.
+            filters.push("/sys/+/+/thing/event/+/post_reply".to_owned());
             filters.push(Topic::HistoryReply(gateway.clone()).to_string());
             for order in [Order::Change, Order::Configure] {
                 filters.push(Topic::Order(gateway.clone(), order).to_string());
@@ -557,6 +581,8 @@ mod tests {
             Topic::NtpReply(who.clone()),
             Topic::Post(who.clone()),
             Topic::PostReply(who.clone()),
+            Topic::Event(who.clone(), "alarms:hot_1".into()),
+            Topic::EventReply(who.clone(), "hot".into()),
             Topic::Pack(who.clone()),
             Topic::PackReply(who.clone()),
             Topic::History(who.clone()),

@@ -58,9 +58,9 @@ fn readings(n: usize) -> Vec<StoredReading> {
     let each = |n| StoredReading {
         product_key: ProductKey::new("a1Product"),
         device_name: DeviceName::new("meter-1"),
-        property: "Power".into(),
+        identifier: "Power".into(),
         at: Stamp::Wall(Wall::from_millis(1_700_000_000_000 + n)),
-        value: Value::Int(n),
+        value: Value::Int(n).into(),
     };
     (0..i64::try_from(n).unwrap()).map(each).collect()
 }

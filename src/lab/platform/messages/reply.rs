@@ -35,6 +35,8 @@ impl Code {
     pub const TOO_MANY_PROPERTIES: Code = Code(6106);
     /// No such product.
     pub const NO_PRODUCT: Code = Code(6250);
+    /// The thing model does not have the event.
+    pub const NO_METHOD: Code = Code(6300);
     /// A sign method the platform does not have.
     pub const SIGN_METHOD: Code = Code(6292);
     /// A signature with a product's secret is wrong.
@@ -70,6 +72,7 @@ impl Code {
             6250 => "product not found",
             6287 => "invalid sign",
             6288 => "dynamic register disabled",
+            6300 => "tsl parse: method not exist",
             6292 => "sign method not supported",
             6357 => "too many subdevices in one message",
             6401 => "topo relation not exist",

@@ -26,6 +26,23 @@ pub struct AcceptedValue {
     pub history: bool,
 }
 
+/// One event of a thing model that the platform accepted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AcceptedEvent {
+    /// When it arrived.
+    pub at: Mono,
+    /// The device that had it.
+    pub device: Device,
+    /// Its identifier.
+    pub id: String,
+    /// Its output data.
+    pub data: Json,
+    /// The time at which it was raised, if the message says so.
+    pub time: Option<Wall>,
+    /// Whether it came as history.
+    pub history: bool,
+}
+
 /// How many values of each property are remembered; a bound on memory, above an hour at
 /// one a second.
 const TIMES: usize = 4096;
@@ -36,7 +53,7 @@ pub struct Accepted {
     total: u64,
     repeats: u64,
     dropped: u64,
-    events: u64,
+    events: Log<AcceptedEvent>,
     log: Log<AcceptedValue>,
     latest: BTreeMap<Device, BTreeMap<String, AcceptedValue>>,
     /// The times of the values of each property, the newest [`TIMES`].
@@ -49,7 +66,7 @@ impl Accepted {
             total: 0,
             repeats: 0,
             dropped: 0,
-            events: 0,
+            events: Log::keeping(100_000),
             log: Log::keeping(100_000),
             latest: BTreeMap::new(),
             times: BTreeMap::new(),
@@ -91,8 +108,13 @@ impl Accepted {
 
     /// Returns how many events were accepted in all.
     #[must_use]
-    pub const fn events(&self) -> u64 {
-        self.events
+    pub fn events(&self) -> u64 {
+        self.events.total()
+    }
+
+    /// Returns the newest events, in the order in which they arrived.
+    pub fn event_log(&self) -> impl DoubleEndedIterator<Item = &AcceptedEvent> {
+        self.events.iter()
     }
 
     /// Returns the newest values, oldest first.
@@ -145,7 +167,7 @@ impl Accepted {
         self.dropped += count;
     }
 
-    pub(crate) const fn note_events(&mut self, count: u64) {
-        self.events += count;
+    pub(crate) fn put_event(&mut self, event: AcceptedEvent) {
+        self.events.push(event);
     }
 }

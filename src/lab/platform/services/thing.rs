@@ -10,7 +10,7 @@ use crate::base::{Now, Wall};
 use crate::lab::platform::fault::RequestKind;
 use crate::lab::platform::messages::reply;
 use crate::lab::platform::messages::reply::{Code, Request};
-use crate::lab::platform::record::accepted::AcceptedValue;
+use crate::lab::platform::record::accepted::{AcceptedEvent, AcceptedValue};
 use crate::lab::platform::record::ledger::{Event, Posted, Violation};
 use crate::lab::platform::{Conn, Device, PackOutOfSession, Platform, State};
 
@@ -177,16 +177,7 @@ impl Platform {
                 done(self.batch(now, device, params))
             }
             ["thing", "event", "property", "post"] => done(self.post(now, device, params)),
-            ["thing", "event", _, "post"] => {
-                let code = match params {
-                    Json::Object(_) => self.may_post(device),
-                    _ => Code::PARAMETER,
-                };
-                if code == Code::OK {
-                    self.accepted.note_events(1);
-                }
-                done(code)
-            }
+            ["thing", "event", id, "post"] => done(self.event(now, device, id, params)),
             ["thing", "deviceinfo", "update" | "delete"] => done(Code::OK),
             // The C SDK and a Go library disagree about this topic.
             ["thing", "log", "post"] | ["thing", "config", "log", "post"] => done(Code::OK),
@@ -212,6 +203,66 @@ impl Platform {
             self.take(now, device, properties, false);
         }
         code
+    }
+
+    /// Handles `thing/event/{id}/post`: one event of one device. Unlike a property, an event that
+    /// the thing model does not have is refused.
+    fn event(&mut self, now: Now, device: &Device, id: &str, params: &Json) -> Code {
+        let (Some((data, time)), true) = (event_in(params), is_event(id)) else {
+            return Code::PARAMETER;
+        };
+        match self.may_have(device, id) {
+            Code::OK => {}
+            code => return code,
+        }
+        self.accepted.put_event(AcceptedEvent {
+            at: now.mono,
+            device: device.clone(),
+            id: id.to_owned(),
+            data,
+            time,
+            history: false,
+        });
+        Code::OK
+    }
+
+    /// Returns whether the device may post this event.
+    fn may_have(&self, device: &Device, id: &str) -> Code {
+        match self.may_post(device) {
+            Code::OK if self.unknown_events.contains(id) => Code::NO_METHOD,
+            code => code,
+        }
+    }
+
+    /// Reads the events in a history of a device, or in a pack; `None` if one has a wrong form.
+    fn events_in(events: &[Json]) -> Option<Vec<(String, Json, Option<Wall>)>> {
+        let mut all = Vec::new();
+        for events in events {
+            for (id, said) in events.as_object()? {
+                let (data, time) = event_in(said).filter(|_| is_event(id))?;
+                all.push((id.clone(), data, time));
+            }
+        }
+        Some(all)
+    }
+
+    fn take_events(
+        &mut self,
+        now: Now,
+        device: &Device,
+        events: Vec<(String, Json, Option<Wall>)>,
+        history: bool,
+    ) {
+        for (id, data, time) in events {
+            self.accepted.put_event(AcceptedEvent {
+                at: now.mono,
+                device: device.clone(),
+                id,
+                data,
+                time,
+                history,
+            });
+        }
     }
 
     /// Handles `property/pack/post`: the values of the gateway and of up to 20
@@ -264,7 +315,11 @@ impl Platform {
                 }
                 _ => {
                     self.take(now, device, properties, false);
-                    self.accepted.note_events(events.len() as u64);
+                    let events = Json::Object((*events).clone());
+                    let Some(events) = Self::events_in(&[events]) else {
+                        return Code::PARAMETER;
+                    };
+                    self.take_events(now, device, events, false);
                 }
             }
         }
@@ -317,14 +372,24 @@ impl Platform {
             let list = part.get(key).and_then(Json::as_array);
             list.cloned().unwrap_or_default()
         };
+        let mut taken = Vec::new();
         for (device, part) in parts {
-            for properties in list_of(part, "properties") {
+            let Some(events) = Self::events_in(&list_of(part, "events")) else {
+                return Code::PARAMETER;
+            };
+            let mut codes = events.iter().map(|(id, ..)| self.may_have(&device, id));
+            if let Some(code) = codes.find(|code| *code != Code::OK) {
+                return code;
+            }
+            taken.push((device, list_of(part, "properties"), events));
+        }
+        for (device, properties, events) in taken {
+            for properties in properties {
                 if let Json::Object(properties) = properties {
                     self.take(now, &device, &properties, true);
                 }
             }
-            let events = list_of(part, "events").len();
-            self.accepted.note_events(events as u64);
+            self.take_events(now, &device, events, true);
         }
         Code::OK
     }
@@ -351,8 +416,16 @@ impl Platform {
                 self.take(now, device, &one, false);
             }
         }
-        let events: usize = lists("events").iter().map(|(_, l)| l.len()).sum();
-        self.accepted.note_events(events as u64);
+        let events = lists("events").into_iter();
+        let events = events.flat_map(|(id, list)| {
+            let one = move |event| Json::Object(Map::from_iter([(id.clone(), event)]));
+            list.into_iter().map(one)
+        });
+        let events: Vec<Json> = events.collect();
+        let Some(events) = Self::events_in(&events) else {
+            return Code::PARAMETER;
+        };
+        self.take_events(now, device, events, false);
         Code::OK
     }
 
@@ -415,6 +488,28 @@ impl Platform {
         let topic = format!("/ext/ntp/{gateway}/response");
         self.tell(now, conn, topic, answer.to_string().into_bytes());
     }
+}
+
+/// Returns whether this can be the identifier of an event: of at most 50 letters, digits and
+/// underscores, behind its module and a colon if it has one.
+fn is_event(id: &str) -> bool {
+    let is_part = |part: &str| {
+        (1..=50).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    };
+    let reserved = ["property", "set", "get", "post"].contains(&id);
+    !reserved && id.splitn(2, ':').all(is_part)
+}
+
+/// Returns the output data of an event and its time: `{"value":{…},"time":ms}`, the time being
+/// optional.
+fn event_in(params: &Json) -> Option<(Json, Option<Wall>)> {
+    let data = params.get("value").filter(|data| data.is_object())?;
+    let time = match params.get("time") {
+        None => None,
+        Some(time) => Some(Wall::from_millis(time.as_i64().filter(|ms| *ms > 0)?)),
+    };
+    Some((data.clone(), time))
 }
 
 /// Returns the object under this key, or this one if the key is absent; `None` if the
