@@ -3,6 +3,7 @@
 //! Problems go to standard output: they are the result of the verb, and can be piped. The
 //! last line sums up. The verb opens nothing but files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             }
             text.push_str(&summary(&loaded));
             text.push('\n');
+            text.push_str(&events(&loaded.spec));
             text.push_str(&writing(&loaded.spec, loaded.control.write));
             if let Some(upstream) = &loaded.upstream {
                 text.push_str(&upstream::brief(upstream));
@@ -79,6 +81,21 @@ pub fn summary(loaded: &Loaded) -> String {
         many(loaded.profiles, "profile"),
         many(loaded.warnings.warnings(), "warning"),
     )
+}
+
+/// Says how many events of the thing model each profile raises; nothing if none does.
+fn events(spec: &Spec) -> String {
+    let profiles = spec
+        .devices()
+        .map(|(_, d)| (&d.profile.name, d.profile.events.len()));
+    let profiles: BTreeMap<_, _> = profiles.filter(|(_, events)| *events > 0).collect();
+    let each = profiles.into_iter();
+    let each = each.map(|(name, n)| format!("{} of profile {name}", many(n, "event")));
+    let each: Vec<String> = each.collect();
+    match each.is_empty() {
+        true => String::new(),
+        false => format!("events: {}\n", each.join(", ")),
+    }
 }
 
 /// Says how much may be written, and on whose command, a line each; nothing for an installation

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::status::{print, strange};
 use super::words::{line, micros, span, table};
-use crate::control::picture::{Device, Next, Point, Service};
+use crate::control::picture::{Device, DeviceEvent, Next, Point, Service};
 use crate::control::{Answer, PastCommand, PastPoint, Request};
 use crate::field::diagnostics::trouble::meaning;
 use crate::io::control::client::{self, Unanswered};
@@ -135,10 +135,22 @@ fn text(d: &Device) -> String {
         Some([line(&p.id), line(values)])
     });
     let services = d.services.iter().map(service);
+    let events = d.events.iter().map(event);
     let commands = d.commands.iter().flat_map(past);
     let tables = [
         table_of(["WRITABLE", "VALUES"], writable.collect()),
         table_of(["SERVICE", "INPUTS"], services.collect()),
+        table_of(
+            [
+                "EVENT",
+                "WHEN",
+                "RAISED",
+                "AGO",
+                "DATA",
+                "WHAT BECAME OF IT",
+            ],
+            events.collect(),
+        ),
         table_of(
             ["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"],
             commands.collect(),
@@ -169,6 +181,26 @@ fn service(s: &Service) -> [String; 2] {
         false => line(&inputs.join(", ")),
     };
     [line(&s.id), inputs]
+}
+
+/// Writes an event with its rule, and the last time that it was raised.
+fn event(e: &DeviceEvent) -> [String; 6] {
+    let data = e
+        .data
+        .iter()
+        .map(|(name, value)| format!("{name} {}", plain(value)));
+    let data: Vec<String> = data.collect();
+    [
+        line(&e.id),
+        line(&e.when),
+        e.raised.to_string(),
+        e.ago_ms.map_or_else(|| "-".into(), span),
+        match data.is_empty() {
+            true => "-".into(),
+            false => line(&data.join(", ")),
+        },
+        line(&e.outcome),
+    ]
 }
 
 /// Writes a past command: a row for the service, if it called one, and one for each point.
@@ -328,8 +360,45 @@ mod tests {
                 point("Relay", serde_json::Value::Null, "stale", "not read yet"),
             ],
             services: Vec::new(),
+            events: Vec::new(),
             commands: Vec::new(),
         }
+    }
+
+    #[test]
+    fn each_event_has_its_rule_and_what_became_of_the_last() {
+        let event = |id: &str, ago_ms, data: &[(&str, serde_json::Value)], outcome: &str| {
+            let data = data.iter().cloned();
+            DeviceEvent {
+                id: id.into(),
+                when: format!("{id}_value above 80"),
+                raised: u64::from(ago_ms != None) * 3,
+                ago_ms,
+                data: data.map(|(name, value)| (name.to_owned(), value)).collect(),
+                outcome: outcome.into(),
+            }
+        };
+        let device = Device {
+            events: vec![
+                event("door", None, &[], ""),
+                event(
+                    "hot",
+                    Some(61_000),
+                    &[("limit", 80.into()), ("unit", "C\u{1b}".into())],
+                    "delivered",
+                ),
+            ],
+            ..example()
+        };
+        let text = text(&device);
+        let (_, events) = text.split_once("EVENT").unwrap();
+        assert_eq!(
+            events,
+            "  WHEN                 RAISED  AGO        DATA               WHAT BECAME OF IT
+door   door_value above 80  0       -          -
+hot    hot_value above 80   3       1 min 1 s  limit 80, unit C   delivered
+"
+        );
     }
 
     #[test]

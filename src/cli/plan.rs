@@ -28,6 +28,7 @@ use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
 use crate::spec::{
     DataType, Deadband, PointSpec, Priority, ProfileSpec, ReportPolicy, ReportWhen, Spec,
+    ThingEventSpec,
 };
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
@@ -86,6 +87,7 @@ fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> String {
     }
     text.push_str(&types(spec));
     text.push_str(&reports(spec));
+    text.push_str(&events(spec));
     if !lines.is_empty() {
         let _ = writeln!(
             text,
@@ -122,6 +124,19 @@ fn types(spec: &Spec) -> String {
     match rows.len() {
         1 => String::new(),
         _ => aligned(&rows),
+    }
+}
+
+/// Returns which values of each profile are events, if any are.
+fn events(spec: &Spec) -> String {
+    let mut rows = vec![["profile", "event", "when"].map(str::to_owned)];
+    for (name, profile) in profiles(spec) {
+        let all = profile.events.iter();
+        rows.extend(all.map(|e| [name.to_owned(), e.id.to_string(), profile.rule(e)]));
+    }
+    match rows.len() {
+        1 => String::new(),
+        _ => format!("\n{}", aligned(&rows)),
     }
 }
 
@@ -291,7 +306,15 @@ fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
         }
         point
     };
-    let profile = |p: &ProfileSpec| json!({ "profile": p.name, "points": p.points.iter().map(point).collect::<Vec<_>>() });
+    let profile = |p: &ProfileSpec| {
+        let points: Vec<Value> = p.points.iter().map(point).collect();
+        let mut profile = json!({ "profile": p.name, "points": points });
+        if !p.events.is_empty() {
+            let event = |e: &ThingEventSpec| json!({ "id": *e.id, "when": p.rule(e) });
+            profile["events"] = p.events.iter().map(event).collect();
+        }
+        profile
+    };
     json!({
         "lines": lines.iter().map(line).collect::<Vec<_>>(),
         "upstream": upstream::to_json(spec, upstream),

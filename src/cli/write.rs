@@ -335,6 +335,7 @@ mod tests {
                 mode,
                 point("Voltage", 230.into(), None),
             ],
+            events: Vec::new(),
             services: vec![Service {
                 id: "StartHeating".into(),
                 inputs: Vec::new(),

@@ -42,6 +42,21 @@ pub struct Figures {
     pub logouts: BTreeMap<&'static str, u64>,
     /// Commands that were answered, by what became of them.
     pub commands: BTreeMap<VerdictWord, u64>,
+    /// Events of the thing model.
+    pub events: EventFigures,
+}
+
+/// What became of events of the thing model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFigures {
+    /// How many were raised.
+    pub raised: u64,
+    /// How many wait in memory.
+    pub waiting: u64,
+    /// How many the platform accepted.
+    pub delivered: u64,
+    /// How many were dropped, by cause; causes without one are in it too.
+    pub dropped: BTreeMap<&'static str, u64>,
 }
 
 /// The type of a metric.
@@ -117,7 +132,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const TABLE: [Metric; 38] = [
+pub const TABLE: [Metric; 42] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -265,6 +280,38 @@ pub const TABLE: [Metric; 38] = [
         |f, to| {
             for (cause, n) in &f.status.dropped {
                 to.push((vec![cause.clone()], Said::Count(*n)));
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_events_raised",
+        Kind::Counter,
+        &[],
+        "Events of the thing model that rules have raised",
+        |f, to| count(to, f.events.raised),
+    ),
+    metric(
+        "alink_gateway_events_waiting",
+        Kind::Gauge,
+        &[],
+        "Events in memory that the platform has not accepted yet; others are in the store",
+        |f, to| number(to, f.events.waiting as f64),
+    ),
+    metric(
+        "alink_gateway_events_delivered",
+        Kind::Counter,
+        &[],
+        "Events the platform has accepted, those from the store included",
+        |f, to| count(to, f.events.delivered),
+    ),
+    metric(
+        "alink_gateway_events_dropped",
+        Kind::Counter,
+        &["cause"],
+        "Events lost before they were in the store, by cause",
+        |f, to| {
+            for (cause, n) in &f.events.dropped {
+                to.push((vec![(*cause).to_owned()], Said::Count(*n)));
             }
         },
     ),

@@ -291,9 +291,29 @@ pub struct Device {
     /// The services of the profile; empty in a list of all devices.
     #[serde(default)]
     pub services: Vec<Service>,
+    /// The events of the profile; empty in a list of all devices.
+    #[serde(default)]
+    pub events: Vec<DeviceEvent>,
     /// The last commands, newest first; empty in a list of all devices.
     #[serde(default)]
     pub commands: Vec<PastCommand>,
+}
+
+/// An event of a profile, and when a device last had it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceEvent {
+    /// The identifier of the event.
+    pub id: String,
+    /// When it is raised, in words.
+    pub when: String,
+    /// How often it was raised since the start.
+    pub raised: u64,
+    /// How long ago it was last raised; `null` if it never was since the start.
+    pub ago_ms: Option<u64>,
+    /// The output data of the last time.
+    pub data: BTreeMap<String, Json>,
+    /// What became of it, in words; empty if it never was raised.
+    pub outcome: String,
 }
 
 /// A service of a profile.
@@ -470,6 +490,14 @@ pub(super) mod tests {
             rtt,
             outcomes,
             points,
+            events: vec![DeviceEvent {
+                id: "overheat".into(),
+                when: "temp above 80".into(),
+                raised: 2,
+                ago_ms: Some(4),
+                data: [("temp".to_owned(), 81.5.into())].into(),
+                outcome: "delivered".into(),
+            }],
             services: vec![Service {
                 id: "Start".into(),
                 inputs: vec![ServiceInput {

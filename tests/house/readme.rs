@@ -70,6 +70,41 @@ devices: [{{ name: boiler, port: line1, unit: 1, profile: boiler, secret: s }}]
 }
 
 #[test]
+fn its_events_are_right() {
+    let begin = README.find("## Events\n").unwrap();
+    let block = README[begin..].split("```yaml\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    let profile: String = block.lines().map(|line| format!("    {line}\n")).collect();
+    let text = format!(
+        "gateway: {{ product_key: pk, device_name: gw-0001, secret: s }}
+cloud: {{ url: mqtts://gateway.example }}
+profiles:
+  - name: pump
+    product_key: pk
+    interval: 10s
+{profile}ports: [{{ name: line1, serial: {{ device: /dev/ttyS9 }} }}]
+devices: [{{ name: pump, port: line1, unit: 1, profile: pump, secret: s }}]
+"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, text).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let loaded = load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
+    let profile = &loaded.spec.devices[0].profile;
+    let rules: Vec<String> = profile.events.iter().map(|e| profile.rule(e)).collect();
+    assert_eq!(
+        rules,
+        [
+            "temp above 80, until it is not above 75",
+            "fault_code changes to not 0",
+            "door_open 1"
+        ]
+    );
+}
+
+#[test]
 fn the_codes_of_its_table_are_treated_as_it_says() {
     let row = |line: &'static str| {
         let cells: Vec<_> = line.split('|').map(str::trim).collect();

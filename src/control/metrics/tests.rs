@@ -24,6 +24,11 @@ fn figures() -> impl Strategy<Value = Figures> {
             kicked: 0,
             logouts: Default::default(),
             commands: [(VerdictWord::Refused, 3)].into(),
+            events: EventFigures {
+                raised: 9,
+                dropped: [("refused", 2)].into(),
+                ..EventFigures::default()
+            },
         }
     })
 }

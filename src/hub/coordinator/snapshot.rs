@@ -11,16 +11,17 @@ use std::time::Duration;
 use super::Coordinator;
 use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
-use crate::control::metrics::Figures;
+use crate::control::metrics::{EventFigures, Figures};
 use crate::control::picture::{
-    Cloud, Device, Life, Link, Next, Past, Point, Port, Presence, State, Status, Store,
+    Cloud, Device, DeviceEvent, Life, Link, Next, Past, Point, Port, Presence, State, Status, Store,
 };
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
 use crate::hub::status::LinkState;
-use crate::spec::DeviceSpec;
+use crate::spec::{DeviceSpec, ProfileSpec};
 use crate::spool::DropCause;
+use crate::thing_event::RuleView;
 
 impl Coordinator {
     /// Returns the status of the whole.
@@ -103,6 +104,8 @@ impl Coordinator {
         let mut picture = self.device_picture(now, id, device);
         let profile = &device.profile;
         picture.services = commands::services(profile);
+        let events = self.thing_events(id);
+        picture.events = events.map(|rule| event(now, profile, &rule)).collect();
         let history = self.commands.history(id);
         picture.commands = history.map(|r| commands::past(now, r)).collect();
         picture.points = self
@@ -148,6 +151,12 @@ impl Coordinator {
                 .map(|word| (word, counters.logouts.get(word).copied().unwrap_or(0)))
                 .into(),
             commands: self.statistics.commands().clone(),
+            events: EventFigures {
+                raised: self.thing_events.raised(),
+                waiting: self.cloud.waiting_events() as u64,
+                delivered: counters.events_delivered,
+                dropped: counters.event_drops().into(),
+            },
         }
     }
 
@@ -237,6 +246,7 @@ impl Coordinator {
             outcomes: self.outcomes(id),
             points: Vec::new(),
             services: Vec::new(),
+            events: Vec::new(),
             commands: Vec::new(),
         }
     }
@@ -373,6 +383,24 @@ impl Coordinator {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Returns a rule that raises an event, and the last time that it did.
+fn event(now: Now, profile: &ProfileSpec, rule: &RuleView<'_>) -> DeviceEvent {
+    let latest = rule.latest;
+    let data = latest.into_iter().flat_map(|latest| latest.data.iter());
+    DeviceEvent {
+        id: rule.event.id.to_string(),
+        when: profile.rule(rule.event),
+        raised: rule.raised,
+        ago_ms: latest.map(|latest| millis(now.mono.since(latest.at.mono))),
+        data: data
+            .map(|(name, value)| (name.to_string(), value.to_json()))
+            .collect(),
+        outcome: latest
+            .map_or("", |latest| latest.outcome.words())
+            .to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -124,6 +124,7 @@ impl House {
                         kicked: 0,
                         logouts: Default::default(),
                         commands: Default::default(),
+                        events: Default::default(),
                     }))),
                 }
             }
