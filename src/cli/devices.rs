@@ -367,17 +367,18 @@ mod tests {
 
     #[test]
     fn each_event_has_its_rule_and_what_became_of_the_last() {
-        let event = |id: &str, ago_ms, data: &[(&str, serde_json::Value)], outcome: &str| {
-            let data = data.iter().cloned();
-            DeviceEvent {
-                id: id.into(),
-                when: format!("{id}_value above 80"),
-                raised: u64::from(ago_ms != None) * 3,
-                ago_ms,
-                data: data.map(|(name, value)| (name.to_owned(), value)).collect(),
-                outcome: outcome.into(),
-            }
-        };
+        let event =
+            |id: &str, ago_ms: Option<u64>, data: &[(&str, serde_json::Value)], outcome: &str| {
+                let data = data.iter().cloned();
+                DeviceEvent {
+                    id: id.into(),
+                    when: format!("{id}_value above 80"),
+                    raised: u64::from(ago_ms.is_some()) * 3,
+                    ago_ms,
+                    data: data.map(|(name, value)| (name.to_owned(), value)).collect(),
+                    outcome: outcome.into(),
+                }
+            };
         let device = Device {
             events: vec![
                 event("door", None, &[], ""),

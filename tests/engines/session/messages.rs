@@ -65,6 +65,6 @@ fn behind_a_plain_broker_we_subscribe_to_everything_ourselves() {
     let w = online_with(plain);
     assert!(w.subscribed.iter().all(|packet| packet.len() <= 8));
     let filters = w.subscribed.concat();
-    assert!(filters.contains(&"/sys/+/+/thing/event/property/post_reply".to_owned()));
+    assert!(filters.contains(&"/sys/+/+/thing/event/+/post_reply".to_owned()));
     assert!(filters.contains(&format!("{SESSION}batch_login_reply")));
 }

@@ -57,6 +57,39 @@ fn what_is_raised_while_the_connection_is_cut_arrives_from_the_store_in_order() 
 }
 
 #[test]
+fn where_histories_are_refused_stored_events_go_as_event_posts() {
+    let mut w = online(3);
+    w.refuses_history = Some(460);
+    w.down();
+    for n in 1..=30 {
+        w.raise(n as u32 % 3, n);
+        w.run(SECOND * 10);
+    }
+    w.up();
+    w.quiet(300);
+    w.has_each_once();
+    assert!(w.arrived().iter().all(|(_, history)| !history));
+    assert!(w.told("thing-event-refused").is_empty());
+    assert_eq!(w.stored(), 0);
+}
+
+#[test]
+fn an_event_from_before_the_time_was_known_arrives_with_its_right_time() {
+    for outage in [1, 120] {
+        let mut w = World::with_clock(2, true, false, |_| {});
+        w.raise(0, 1);
+        w.run(SECOND * outage);
+        w.up();
+        w.quiet(90);
+        w.has_all();
+        // A process that begins with the time known reads the rest of the store.
+        w.raise(1, 2);
+        w.quiet(30);
+        w.has_all();
+    }
+}
+
+#[test]
 fn without_a_store_events_wait_in_memory() {
     let mut w = World::new(2, false, |_| {});
     w.up();

@@ -12,11 +12,12 @@ use alink_gateway::hub::{Coordinator, Input, Output};
 use alink_gateway::lab::platform::{self, Conn, Device, Fault, Platform, PlatformSpec};
 use alink_gateway::spec::*;
 use alink_gateway::spool::{BootId, Spool, SpoolLimits};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::gateway::{gateway, name};
 use crate::outage::MemoryDisk;
 
+const HISTORY: &str = "/thing/event/property/history/post";
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 /// An event as a test names it: its device, its number and when it was raised.
@@ -37,6 +38,10 @@ pub(super) struct World {
     /// The log events, as kinds and sentences.
     pub(super) journal: Vec<(&'static str, String)>,
     stopped: bool,
+    /// Whether the clock is right when a process begins.
+    is_synchronised: bool,
+    /// The code with which histories are refused, if they are.
+    pub(super) refuses_history: Option<u16>,
 }
 
 /// A rule that is raised by each value of `P0` but 0, with that value as `n`.
@@ -58,6 +63,16 @@ fn rule() -> ThingEventSpec {
 impl World {
     /// Builds so many devices with two points and one rule; `edit` changes the installation.
     pub(super) fn new(devices: u32, has_store: bool, edit: impl FnOnce(&mut Spec)) -> World {
+        World::with_clock(devices, has_store, true, edit)
+    }
+
+    /// The same, with a clock that is right or not.
+    pub(super) fn with_clock(
+        devices: u32,
+        has_store: bool,
+        is_synchronised: bool,
+        edit: impl FnOnce(&mut Spec),
+    ) -> World {
         let mut spec = gateway(devices, 2);
         for device in &mut spec.devices {
             Arc::make_mut(&mut device.profile).events = vec![rule()];
@@ -85,6 +100,8 @@ impl World {
             raised: Vec::new(),
             journal: Vec::new(),
             stopped: false,
+            is_synchronised,
+            refuses_history: None,
         };
         world.begin();
         world
@@ -93,7 +110,8 @@ impl World {
     /// Lets a process begin: the clock is right and the store is opened.
     fn begin(&mut self) {
         self.stopped = false;
-        self.handle(Input::Clock { synchronised: true });
+        let synchronised = self.is_synchronised;
+        self.handle(Input::Clock { synchronised });
         if let Some(spool) = &self.spool {
             let has_values = spool.status().values > 0;
             self.handle(Input::StoreOpen { has_values });
@@ -159,6 +177,13 @@ impl World {
         match out {
             Output::Link(LinkCommand::Publish { topic, payload }) => {
                 let conn = self.conn.expect("published without a link");
+                if let Some(code) = self.refuses_history.filter(|_| topic.ends_with(HISTORY)) {
+                    let message: Json = serde_json::from_slice(&payload).unwrap();
+                    let reply = json!({"id": message["id"], "code": code, "data": {}});
+                    let (topic, payload) = (format!("{topic}_reply"), reply.to_string().into());
+                    let event = LinkEvent::Message { topic, payload };
+                    return self.hub.handle(self.now, Input::Link(event));
+                }
                 self.platform
                     .on_publish(self.now, conn, &topic, &payload, 0, None);
             }
@@ -299,7 +324,12 @@ impl World {
         assert!(violations.is_empty(), "{violations:?}");
     }
 
-    /// How many values of `P1` the platform has in all.
+    /// How many values and events are left in the store.
+    pub(super) fn stored(&self) -> u64 {
+        self.spool.as_ref().map_or(0, |spool| spool.status().values)
+    }
+
+    /// How many values the platform has in all.
     pub(super) fn values(&self) -> u64 {
         self.platform.accepted().total()
     }
