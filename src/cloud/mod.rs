@@ -10,9 +10,10 @@
 //! | word | direction | what |
 //! |---|---|---|
 //! | [`Presence`] | in | which device shall be online |
-//! | [`Cloud`] | in | readings, messages, the state of the connection, the clock, a stop |
+//! | [`Cloud`] | in | readings, events of the thing model, messages, the state of the connection, the clock, a stop |
 //! | [`Output`] | out | what to publish, subscribe, keep or fetch: text and bytes to the carrier |
 //! | [`Output::Command`], [`Cloud::on_command_done`] | both | what is wanted of a device, and what became of it |
+//! | [`Output::ThingEvent`] | out | what became of an event of the thing model |
 //! | [`Session`] | out | which device is online, or why not |
 //! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
@@ -33,7 +34,7 @@
 //! **Invariants** of any platform:
 //! - a device that is wanted is logged in as soon as the platform takes it, a device that
 //!   is not wanted is logged out, and a refusal of one device delays no other;
-//! - a reading is given up only with its cause counted;
+//! - a reading or an event is given up only with its cause counted;
 //! - nothing is sent faster than the platform's limits allow.
 
 pub mod alink;

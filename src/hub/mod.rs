@@ -2,7 +2,8 @@
 //!
 //! Decides nothing of its own: the coordinator carries events of the field side to `fleet/`
 //! and `report/`, and to `cloud/` the readings that `report/` hands out, the wishes of the
-//! fleet and events of the link; and it has the status of the whole for people. Refuses to know: sockets, tasks, clocks.
+//! fleet and events of the link, and every reading to `thing_event/`, whose
+//! events it carries to `cloud/`; and it has the status of the whole for people. Refuses to know: sockets, tasks, clocks.
 //! The room keeps the last value of every point and the statistics, for people who ask, and
 //! composes the answers for them (`snapshot.rs`), in the types of [`crate::control`]. Before a
 //! start it composes what will be sent and kept, from the configuration alone ([`upstream`]).
@@ -19,6 +20,8 @@
 //!   port went down, and while the device answers.
 //! - Each device that is not alive on its bus and online at the platform has a reason in
 //!   its status.
+//! - Every reading is judged by the rules of events before its report policy, and what they raise
+//!   is offered to the cloud in the same turn.
 //! - A reading that is reported is offered to the cloud whatever the state of the session;
 //!   only `cloud/` decides when it is sent.
 //! - What is withheld of a device is offered to the cloud before the wish that the device be

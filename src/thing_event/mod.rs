@@ -27,7 +27,9 @@
 //! when the device is back.
 //!
 //! **Output data** are fixed values and the last good values of points: those of the same reply,
-//! and for points of other requests those read before. A point without a good value is left out.
+//! and for points of other requests those read before. A point whose value is not good now, as
+//! `devices NAME` shows it, is left out. (That a reply holds no value for a point is reported
+//! after the values of the same reply, so the first such reply still finds the value before.)
 //!
 //! Invariants:
 //! - Every value read is judged, in the order in which they were read, also one that is not

@@ -48,7 +48,10 @@
 //! - a reply that accepts a post settles it, whenever the reply comes; no value counts as
 //!   delivered whose device turns out to have lost its session meanwhile;
 //! - refused posts slow down posts and nothing else, and never stop them;
-//! - live readings wait for the backlog no longer than one message in ten;
+//! - live readings wait for the backlog no longer than one message in ten, and values for events
+//!   of the thing model no longer than one in three (`tests/engines/thing_events/delivery.rs`);
+//! - an event is delivered, refused by itself, in the store, waits, or is counted as dropped; no
+//!   more than 1,000 wait;
 //! - readings waiting and in posts are `post.queue` at the most, and a quarter of that
 //!   accepted and not yet counted; for each post four transmissions are remembered;
 //! - no post for a device whose session is not `In`;
