@@ -314,8 +314,15 @@ pub enum Refused {
     },
     /// An earlier step of the same command failed.
     NotReached,
-    /// The device refused the write, with this exception code or error word.
+    /// The device refused the write, with this exception code.
     Exception(u8),
+    /// A meter refused the write.
+    Declined {
+        /// Its error word.
+        word: u8,
+        /// What it means, and what helps.
+        why: String,
+    },
     /// The gateway is stopping.
     Stopping,
 }
@@ -361,6 +368,9 @@ impl fmt::Display for Refused {
             Refused::NotReached => f.write_str("an earlier part of the same command failed"),
             Refused::Exception(code) => {
                 write!(f, "the device refused the write, code {code:02X}h")
+            }
+            Refused::Declined { word, why } => {
+                write!(f, "the meter refused, error word {word:02X}h: {why}")
             }
             Refused::Stopping => f.write_str("the gateway is stopping"),
         }

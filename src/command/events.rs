@@ -1,7 +1,9 @@
 //! The journal entries about commands: who, which device, which point, old, new, what became of
 //! it.
 
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Value, Verdict};
+use crate::base::{
+    About, DeviceId, EventKind, JournalField, Level, LogEvent, Refused, Value, Verdict,
+};
 use crate::command::CommandRecord;
 
 /// A command was answered.
@@ -48,7 +50,9 @@ impl LogEvent for CommandLogEvent {
         if let Some(service) = &self.record.service {
             fields.push((JournalField::Service, service.clone()));
         }
-        if let Verdict::Refused(crate::base::Refused::Exception(code)) = self.record.whole {
+        if let Verdict::Refused(Refused::Exception(code) | Refused::Declined { word: code, .. }) =
+            &self.record.whole
+        {
             fields.push((JournalField::Code, code.to_string()));
         }
         fields

@@ -103,6 +103,7 @@ fn spec() -> Spec {
         profile,
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new("pump-1"),
+        access: None,
         secret: Secret::new("s"),
         liveness: Liveness {
             missed: 3,

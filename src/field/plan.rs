@@ -272,7 +272,10 @@ fn questions<'p, N: Ord>(
 }
 
 /// Returns the question of DL/T 645 that brings a point.
-fn item_of(items: &[Item], address: PointAddress) -> Option<(ItemIndex, BlockAddress)> {
+pub(in crate::field) fn item_of(
+    items: &[Item],
+    address: PointAddress,
+) -> Option<(ItemIndex, BlockAddress)> {
     match address {
         PointAddress::Dlt645(datum) => {
             let item = *items.get(datum.item.index())?;
@@ -284,7 +287,7 @@ fn item_of(items: &[Item], address: PointAddress) -> Option<(ItemIndex, BlockAdd
 }
 
 /// Returns the question of a protocol without a standard that brings a point.
-fn question_of(
+pub(in crate::field) fn question_of(
     all: &[Arc<Question>],
     address: PointAddress,
 ) -> Option<(QuestionIndex, BlockAddress)> {

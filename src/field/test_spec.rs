@@ -111,6 +111,7 @@ pub(crate) fn installation(port: PortSpec, profiles: Vec<ProfileSpec>) -> Spec {
             product_key: ProductKey::new("a1"),
             device_name: DeviceName::new(&format!("d{unit}")),
             secret: Secret::new("s"),
+            access: None,
             liveness: Liveness {
                 missed: 3,
                 quiet: Duration::from_secs(3),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dlt645::Item;
+use super::dlt645::{Item, WriteAccess};
 use super::raw::Question;
 use super::{
     Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity, PointAddress,
@@ -213,6 +213,9 @@ pub struct DeviceSpec {
     /// Secret of the sub-device, for signing its log-in. Empty if the configuration says
     /// `register: true`: the gateway then asks the platform for the secret.
     pub secret: Secret,
+    /// What a meter of DL/T 645 wants to know before it is written to; `None` for a device that is
+    /// not, and in other protocols.
+    pub access: Option<WriteAccess>,
     /// When the device counts as silent and as back.
     pub liveness: Liveness,
     /// Overrides the port's response timeout.
@@ -348,18 +351,24 @@ impl PointSpec {
     /// value that is read can be written back.
     #[must_use]
     pub fn unwritable(&self) -> Option<NotWritable> {
-        let Some(address) = self.address.as_modbus() else {
-            return Some(NotWritable::Protocol);
-        };
-        let end = u32::from(address.start) + u32::from(self.codec.width());
-        match (address.table, &self.codec) {
-            (Table::DiscreteInput | Table::InputRegister, _) => Some(NotWritable::Table),
-            (_, Codec::Datum { .. } | Codec::Part(_)) => Some(NotWritable::Protocol),
-            (Table::HoldingRegister, Codec::Bool) => Some(NotWritable::OtherTable),
-            (Table::Coil, Codec::Bool) => None,
-            (Table::Coil, _) => Some(NotWritable::OtherTable),
-            (Table::HoldingRegister, _) if end > 0x1_0000 => Some(NotWritable::TooWide),
-            (Table::HoldingRegister, codec) => codec.unwritable(),
+        match (self.address, &self.codec) {
+            (PointAddress::Modbus(address), codec) => {
+                let end = u32::from(address.start) + u32::from(codec.width());
+                match (address.table, codec) {
+                    (Table::DiscreteInput | Table::InputRegister, _) => Some(NotWritable::Table),
+                    (_, Codec::Datum { .. } | Codec::Part(_)) => Some(NotWritable::Protocol),
+                    (Table::HoldingRegister, Codec::Bool) => Some(NotWritable::OtherTable),
+                    (Table::Coil, Codec::Bool) => None,
+                    (Table::Coil, _) => Some(NotWritable::OtherTable),
+                    (Table::HoldingRegister, _) if end > 0x1_0000 => Some(NotWritable::TooWide),
+                    (Table::HoldingRegister, codec) => codec.unwritable(),
+                }
+            }
+            (PointAddress::Dlt645(datum), Codec::Datum { item, scale, .. }) => {
+                let zero = (scale.digits == 0).then_some(NotWritable::ZeroFactor);
+                item.unwritable(datum.position).or(zero)
+            }
+            (PointAddress::Dlt645(_) | PointAddress::Raw(_), _) => Some(NotWritable::Protocol),
         }
     }
 }

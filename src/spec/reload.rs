@@ -242,6 +242,7 @@ fn devices_by_id(
     for id in known.into_values() {
         if let Some(left) = all.get_mut(id.index()) {
             left.secret = Secret::new("");
+            left.access = None;
         }
     }
     (all, at)
@@ -292,6 +293,7 @@ impl DeviceChange {
             product_key: _,
             device_name: _,
             secret,
+            access,
             liveness,
             response_timeout,
             turnaround,
@@ -300,7 +302,7 @@ impl DeviceChange {
             name: *name != now.name,
             moved: *port != now.port || !address.is_at(now.address),
             polling: (*response_timeout, *turnaround) != (now.response_timeout, now.turnaround)
-                || *serial != now.serial
+                || (serial, access) != (&now.serial, &now.access)
                 || !is_read_alike(profile, &now.profile),
             report: reports(profile).ne(reports(&now.profile)),
             events: profile.events != now.profile.events,

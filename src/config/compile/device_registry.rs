@@ -11,6 +11,7 @@ use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word;
+use crate::config::sections::access::AccessSource;
 use crate::config::sections::profile::Profile;
 use crate::config::sections::range::{fill, varies};
 use crate::config::sections::secret::SecretSource;
@@ -27,6 +28,7 @@ pub(crate) struct DeviceDraft {
     pub(crate) product_key: String,
     pub(crate) device_name: String,
     pub(crate) secret: SecretSource,
+    pub(crate) access: AccessSource,
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
@@ -64,6 +66,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) profile: Option<&'a Profile>,
     pub(crate) product_key: Option<String>,
     pub(crate) secret: SecretSource,
+    pub(crate) access: AccessSource,
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
@@ -204,6 +207,7 @@ impl DeviceRegistry {
                 Some(unit) => entry.secret.of_unit(unit),
                 None => entry.secret.fixed(),
             },
+            access: entry.access.clone(),
             liveness: entry.liveness,
             response_timeout: entry.response_timeout,
             turnaround: entry.turnaround,

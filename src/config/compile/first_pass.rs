@@ -273,9 +273,9 @@ impl FirstPass {
                     .and_then(|bytes| yaml::read(bytes, file, &mut notes));
                 if let Some(Is::Map(profile)) = node.as_ref().map(|n| &n.is)
                     && source.mode.is_some_and(open_to_others)
-                    && let Some(secret) = profile.get("product_secret")
+                    && let Some(at) = inline(profile)
                 {
-                    warn_open(secret.origin, source, &mut notes);
+                    warn_open(at, source, &mut notes);
                 }
                 match node {
                     Some(node) => {
@@ -317,7 +317,10 @@ impl FirstPass {
             }
         }
         let secrets = products.iter_mut().map(|(_, secret)| secret);
-        let secrets = secrets.chain(registry.all.iter_mut().map(|device| &mut device.secret));
+        let devices = registry.all.iter_mut();
+        let secrets = secrets.chain(devices.flat_map(|device| {
+            std::iter::once(&mut device.secret).chain(device.access.sources_mut())
+        }));
         remote::bind_secrets(&platform.remote, secrets, &mut notes);
         ambiguous_replies::check(&registry, &ports, &mut notes);
         // systemd kills the service after 90 s unless its unit says otherwise.
@@ -389,10 +392,7 @@ fn as_list(node: &mut Node) {
 /// Warns once for a file that holds secrets and that every user can read.
 fn warn_inline(entries: &BTreeMap<String, Node>, source: &Source, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
-        Is::Map(map) => {
-            let inline = map.get("secret").or_else(|| map.get("product_secret"));
-            inline.map(|n| n.origin)
-        }
+        Is::Map(map) => inline(map),
         Is::Nothing | Is::Text(_) | Is::List(_) => None,
     };
     let listed = |key: &str| match &entries.get(key)?.is {
@@ -406,6 +406,18 @@ fn warn_inline(entries: &BTreeMap<String, Node>, source: &Source, notes: &mut No
     {
         warn_open(at, source, notes);
     }
+}
+
+/// Returns where a secret stands in a section itself.
+fn inline(section: &BTreeMap<String, Node>) -> Option<OriginId> {
+    let keys = [
+        "secret",
+        "product_secret",
+        "write_password",
+        "operator_code",
+    ];
+    let found = keys.iter().find_map(|key| section.get(*key));
+    found.map(|node| node.origin)
 }
 
 fn warn_open(at: OriginId, source: &Source, notes: &mut Notes) {

@@ -69,7 +69,8 @@ impl SecondPass {
     }
 
     fn secrets(&self) -> impl Iterator<Item = &SecretSource> {
-        let devices = self.registry.all.iter().map(|d| &d.secret);
+        let devices = self.registry.all.iter();
+        let devices = devices.flat_map(|d| std::iter::once(&d.secret).chain(d.access.sources()));
         let products = self.products.iter().map(|(_, secret)| secret);
         [&self.platform.secret]
             .into_iter()
@@ -199,9 +200,17 @@ fn products_of(
 
 fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
     let mut troubles: BTreeMap<(OriginId, String), Vec<Trouble>> = BTreeMap::new();
+    let mut of_access: BTreeMap<OriginId, Trouble> = BTreeMap::new();
     let devices = drafts
         .into_iter()
         .map(|d| DeviceSpec {
+            access: {
+                let mut own = Vec::new();
+                let access = d.access.resolve(answers, &mut own);
+                // What a profile says is said once.
+                of_access.extend(own.into_iter().map(|trouble| (trouble.at, trouble)));
+                access
+            },
             serial: d.serial,
             secret: d.secret.resolve(answers).unwrap_or_else(|trouble| {
                 let key = (d.at, trouble.fault.clone());
@@ -223,6 +232,9 @@ fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Ve
         .collect();
     for (_, troubles) in troubles {
         secret::note(troubles, notes);
+    }
+    for trouble in of_access.into_values() {
+        secret::note(vec![trouble], notes);
     }
     devices
 }

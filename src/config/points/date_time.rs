@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn layouts_are_written_with_blanks_or_without() {
-        use TimeField::{Day, Hour, Minute, Month, Second, Unused, Year2, Year4};
+        use TimeField::{Day, Hour, Minute, Month, Second, Unused, Weekday, Year2, Year4};
         for (text, fields) in [
             (
                 "YY MM DD hh mm ss",
@@ -88,7 +88,7 @@ mod tests {
             ),
             (
                 "YYMMDDWWhhmmss",
-                &[Year2, Month, Day, Unused, Hour, Minute, Second],
+                &[Year2, Month, Day, Weekday, Hour, Minute, Second],
             ),
             (
                 "ss mm hh DD MM YYYY",

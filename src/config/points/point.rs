@@ -160,6 +160,7 @@ pub(crate) fn read<'a>(
 }
 
 /// The points of a profile.
+#[derive(Default)]
 pub(crate) struct Points {
     pub(crate) all: Vec<PointSpec>,
     /// The indices of those whose address, table or type is wrong.
@@ -180,10 +181,7 @@ pub(crate) fn finish(
         fits: d.is_a_power(),
     };
     let scales: Scales = drafts.iter().map(|d| (d.id.clone(), scale(d))).collect();
-    let mut points = Points {
-        all: Vec::with_capacity(drafts.len()),
-        wrong: BTreeSet::new(),
-    };
+    let mut points = Points::default();
     let mut writes = Vec::new();
     for (index, mut draft) in (0u16..).zip(drafts) {
         if let Some(sketch) = draft.sketch.take()
@@ -205,7 +203,7 @@ pub(crate) fn finish(
 
 impl Points {
     /// Adds how the points with these indices are written.
-    fn write(
+    pub(crate) fn write(
         &mut self,
         drafts: Vec<(u16, WriteDraft<'_>)>,
         complete: bool,

@@ -14,9 +14,10 @@ use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Is, Node};
 use crate::config::reader::word::{decimal, plain, show_time, time, yes_or_no};
+use crate::spec::dlt645::Item;
 use crate::spec::{
-    Codec, CommandSpec, DataType, Decimal, PointSpec, ReadBack, Table, WriteFunctions, WritePolicy,
-    WriteRequests,
+    Codec, CommandSpec, DataType, Decimal, PointAddress, PointSpec, ReadBack, Table,
+    WriteFunctions, WritePolicy, WriteRequests,
 };
 
 const KEYS: [&str; 8] = [
@@ -103,8 +104,8 @@ pub(crate) fn read<'a>(point: &Section<'a>, notes: &mut Notes) -> Option<WriteDr
     Some(draft)
 }
 
-/// The reason why no point of DL/T 645 or of a protocol without a standard is written.
-pub(crate) const ONLY_MODBUS: &str = "so far only points of Modbus devices are written";
+/// The reason why no point of a protocol without a standard is written.
+pub(crate) const ONLY_MODBUS: &str = "so far only points of Modbus devices and meters are written";
 
 /// Notes `write:` of a point whose protocol has no writes.
 pub(crate) fn refuse(point: &Section<'_>, notes: &mut Notes) {
@@ -149,6 +150,24 @@ impl WriteDraft<'_> {
             .and_then(|node| condition::read(node, points, notes));
         self.settles_in_time(&policy, facts.commands, notes);
         policy
+    }
+
+    /// Notes a point of a meter beside which another point reads more of the same datum.
+    pub(crate) fn is_of_the_whole(&self, point: &PointSpec, items: &[Item], notes: &mut Notes) {
+        let (PointAddress::Dlt645(address), Codec::Datum { item, .. }) =
+            (point.address, &point.codec)
+        else {
+            return;
+        };
+        let whole = items.get(address.item.index());
+        let is_whole = whole.is_none_or(|whole| whole.length() == item.length());
+        if !is_whole && point.unwritable().is_none() {
+            let wrong = Wrong::wanted("no write here").hint(format!(
+                "another point reads more of datum {} than this one, and a meter takes only a whole datum",
+                item.id
+            ));
+            notes.error(self.node.origin, "write", wrong);
+        }
     }
 
     /// Notes a point that cannot be written at all, or not in one request.

@@ -4,7 +4,8 @@
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
-use crate::config::points::write;
+use crate::config::points::point::Points;
+use crate::config::points::write::{self, WriteDraft};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
@@ -38,22 +39,26 @@ const KEYS: [&str; 14] = [
 const MOST: usize = 255;
 
 /// Reads all points; returns them with the items they are read from and the position of each id.
-pub(crate) fn points(
-    profile: &Section<'_>,
+pub(crate) fn points<'a>(
+    profile: &Section<'a>,
     edition: Edition,
     times: Times,
     given: Given,
     notes: &mut Notes,
-) -> (Vec<PointSpec>, Vec<Item>, Vec<OriginId>) {
-    let (mut points, mut items, mut origins) = (Vec::new(), Vec::new(), Vec::new());
-    for node in profile.list("points", notes) {
+) -> Drafts<'a> {
+    let mut drafts = Drafts::default();
+    let (mut items, list) = (Vec::new(), profile.list("points", notes));
+    for node in list {
         let s = Section::open(node, &KEYS, notes);
         if !s.is_there() {
             continue;
         }
+        let write = write::read(&s, notes);
+        let errors = notes.errors();
         let Some(draft) = one(&s, edition, times, given, notes) else {
             continue;
         };
+        let is_right = notes.errors() == errors;
         let item = draft.item;
         let known = items.iter().position(|i: &Item| i.id == item.id);
         let which = match known.and_then(|i| Some((i, items.get_mut(i)?))) {
@@ -66,8 +71,14 @@ pub(crate) fn points(
                 items.len() - 1
             }
         };
-        origins.push(s.at("id"));
-        points.push(draft.point(ItemIndex(u16::try_from(which).unwrap_or(u16::MAX))));
+        drafts.origins.push(s.at("id"));
+        let index = u16::try_from(drafts.points.all.len()).unwrap_or(u16::MAX);
+        if !is_right {
+            drafts.points.wrong.insert(index);
+        }
+        drafts.writes.extend(write.map(|write| (index, write)));
+        let which = ItemIndex(u16::try_from(which).unwrap_or(u16::MAX));
+        drafts.points.all.push(draft.point(which));
     }
     if items.len() > MOST {
         notes.error(
@@ -76,7 +87,26 @@ pub(crate) fn points(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    (points, items, origins)
+    let complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");
+    Drafts {
+        items,
+        complete,
+        ..drafts
+    }
+}
+
+/// The points of a profile, before it is known how they are written.
+#[derive(Default)]
+pub(crate) struct Drafts<'a> {
+    pub(crate) points: Points,
+    /// What `write:` says, by the index of its point.
+    pub(crate) writes: Vec<(u16, WriteDraft<'a>)>,
+    /// The data that bring them.
+    pub(crate) items: Vec<Item>,
+    /// Where the id of each stands.
+    pub(crate) origins: Vec<OriginId>,
+    /// Whether every entry of the list became a point.
+    pub(crate) complete: bool,
 }
 
 /// A point whose datum has no index yet.
@@ -116,7 +146,6 @@ fn one(
     given: Given,
     notes: &mut Notes,
 ) -> Option<Draft> {
-    write::refuse(s, notes);
     let id = s.need(
         "id",
         identifier,

@@ -74,6 +74,11 @@ impl Notes {
         self.noted.0 + self.noted.1
     }
 
+    /// Returns how many errors are noted so far.
+    pub(crate) const fn errors(&self) -> usize {
+        self.noted.0
+    }
+
     /// Returns whether further errors are only counted, so that working out a suggestion is
     /// wasted.
     pub(crate) const fn is_full(&self) -> bool {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::access::AccessSource;
 use super::carrier;
 use super::port::{Ports, own_settings, response_time};
 use super::profile::{Profile, Profiles};
@@ -20,7 +21,7 @@ use crate::config::reader::tree::Node;
 use crate::config::reader::word::{choice, name, product_key, time, whole};
 use crate::spec::{Liveness, Protocol};
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 22] = [
     "name",
     "port",
     "unit",
@@ -37,6 +38,12 @@ const KEYS: [&str; 16] = [
     "turnaround",
     "address",
     "serial",
+    "write_password",
+    "write_password_file",
+    "write_password_credential",
+    "operator_code",
+    "operator_code_file",
+    "operator_code_credential",
 ];
 
 /// Reads one entry, which may describe many devices. `all_profiles` is false if some profile
@@ -97,6 +104,11 @@ pub(crate) fn read(
             }
         }
     };
+    let meter = match address {
+        Some(Called::Meter(address)) => Some(address),
+        Some(Called::Digits(_)) | None => None,
+    };
+    let access = AccessSource::of_device(&s, profile, meter, notes);
     let product = product(&s, profile, notes);
     let secret = if registers(&s, notes) {
         SecretSource::Missing
@@ -127,6 +139,7 @@ pub(crate) fn read(
         profile,
         product_key: product,
         secret,
+        access,
         liveness: liveness(&s, slowest.unwrap_or_default(), notes),
         response_timeout: s.read("response_timeout", response_time, notes),
         turnaround: s

@@ -2,6 +2,7 @@
 //! of keys that several sections share. There are more than a dozen files because the
 //! configuration has as many sections and groups.
 
+pub(crate) mod access;
 pub(crate) mod adapter;
 pub(crate) mod carrier;
 pub(crate) mod cloud;

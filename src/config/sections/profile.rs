@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::{self, AccessSource};
 use super::secret::{self, SecretSource};
 use super::service;
 use super::thing_event;
@@ -35,13 +36,15 @@ pub(crate) struct Profile {
     pub(crate) product_key_given: bool,
     /// The secret of that product, for devices that are registered with it.
     pub(crate) product_secret: Option<SecretSource>,
+    /// Password and operator code for writes to its devices, unless they say otherwise.
+    pub(crate) access: AccessSource,
     pub(crate) at: OriginId,
 }
 
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 27] = [
     "name",
     "product_key",
     "interval",
@@ -63,6 +66,12 @@ const KEYS: [&str; 21] = [
     "writes",
     "services",
     "events",
+    "write_password",
+    "write_password_file",
+    "write_password_credential",
+    "operator_code",
+    "operator_code_file",
+    "operator_code_credential",
 ];
 
 /// The protocol of a kind of device.
@@ -84,6 +93,10 @@ const NO_DIGITS: &str =
     "only the addresses of protocol: raw have as many digits as the profile says";
 
 const NO_REGISTERS: &str = "only Modbus has registers";
+
+const NO_FUNCTIONS: &str = "only Modbus has a choice of functions that write";
+
+const ONLY_METERS: &str = "only meters of dlt645-2007 want a password before they are written to";
 
 /// The keys that mean nothing where nothing is written.
 const WRITES: [&str; 2] = ["writes", "services"];
@@ -160,6 +173,10 @@ pub(crate) fn read(
         commands,
         ..WriteFacts::default()
     };
+    let mut access = AccessSource::default();
+    if !matches!(dialect, Some(Dialect::Dlt645(_))) && !unknown {
+        access::refuse(&s, ONLY_METERS, notes);
+    }
     let (points, wrong, protocol) = match dialect.unwrap_or(Dialect::Modbus) {
         _ if unknown => (Vec::new(), BTreeSet::new(), Protocol::Modbus),
         Dialect::Modbus => {
@@ -186,11 +203,20 @@ pub(crate) fn read(
                 notes,
             );
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
-            refuse(&s, &WRITES, ONLY_MODBUS, notes);
-            let (points, items, origins) = dlt645::points(&s, edition, times, given, notes);
-            unique(ids(&points).zip(origins), notes);
-            let wrong = all_if(notes.noted() != before, &points);
-            (points, wrong, Protocol::Dlt645(items))
+            refuse(&s, &["writes"], NO_FUNCTIONS, notes);
+            let drafts = dlt645::points(&s, edition, times, given, notes);
+            unique(ids(&drafts.points.all).zip(drafts.origins), notes);
+            let (mut points, complete) = (drafts.points, drafts.complete);
+            for (index, write) in &drafts.writes {
+                if let Some(point) = points.all.get(usize::from(*index)) {
+                    write.is_of_the_whole(point, &drafts.items, notes);
+                }
+            }
+            points.write(drafts.writes, complete, facts, notes);
+            let by_id = PointsById::new(&points.all, &points.wrong, complete);
+            services = service::read(&s, &by_id, commands.async_within, notes);
+            access = AccessSource::of_profile(&s, &points.all, notes);
+            (points.all, points.wrong, Protocol::Dlt645(drafts.items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
@@ -263,6 +289,7 @@ pub(crate) fn read(
         product_key: product,
         product_key_given: s.node("product_key").is_some(),
         product_secret,
+        access,
         at: s.origin,
     };
     profiles.insert(profile_name, profile);

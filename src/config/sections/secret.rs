@@ -98,8 +98,9 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             return SecretSource::Missing;
         }
     };
-    match key {
-        "secret" | "product_secret" => match word(text) {
+    let is_file = key.ends_with("_file");
+    match () {
+        () if !is_file && !key.ends_with("_credential") => match word(text) {
             Ok(secret) => SecretSource::Inline(secret, node.origin),
             Err(fault) => {
                 let hint = "a quotation mark may stand in the wrong place, or two values in one";
@@ -112,7 +113,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             }
         },
         // A DeviceSecret is 32 hexadecimal digits; such a text is no likely name of a file.
-        _ if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
+        () if text.len() >= 32 && text.bytes().all(|b| b.is_ascii_hexdigit()) => {
             notes.error(
                 node.origin,
                 "*** (this looks like the secret itself)",
@@ -121,8 +122,8 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             );
             SecretSource::Missing
         }
-        "secret_file" | "product_secret_file" => SecretSource::File(text.to_owned(), node.origin),
-        _ if text.contains('/') => {
+        () if is_file => SecretSource::File(text.to_owned(), node.origin),
+        () if text.contains('/') => {
             notes.error(
                 node.origin,
                 text,
@@ -131,7 +132,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             );
             SecretSource::Missing
         }
-        _ => SecretSource::Credential(text.to_owned(), node.origin),
+        () => SecretSource::Credential(text.to_owned(), node.origin),
     }
 }
 
@@ -194,6 +195,22 @@ impl SecretSource {
         }
     }
 
+    /// Returns what is noted of a secret that was read and is no such secret.
+    pub(crate) fn trouble(&self, fault: &str, wanted: &'static str) -> Option<Trouble> {
+        let name = match self {
+            SecretSource::File(name, _) | SecretSource::Credential(name, _) => name.clone(),
+            SecretSource::Inline(..) => "***".into(),
+            SecretSource::Missing => return None,
+        };
+        Some(Trouble {
+            at: self.at()?,
+            name,
+            warning: false,
+            fault: format!(", {fault}"),
+            wrong: Wrong::wanted(wanted),
+        })
+    }
+
     /// Returns the secret, once `answers` has what was read.
     ///
     /// # Errors
@@ -240,7 +257,7 @@ impl SecretSource {
 
 /// What is wrong with a secret that was to be read.
 pub(crate) struct Trouble {
-    at: OriginId,
+    pub(crate) at: OriginId,
     /// The file or credential.
     name: String,
     /// The fault, without the name of the file or credential.

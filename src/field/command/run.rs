@@ -8,14 +8,13 @@ use crate::base::{
     Verdict,
 };
 use crate::field::command::steps::{
-    EntryWrite, Expected, Step, Steps, Target, What, WriteOrRead, block_of, steps_of,
+    Expected, PointWrite, Step, Steps, Target, What, WriteOrRead, block_of, steps_of,
 };
 use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
-use crate::field::modbus::write::Entries;
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::BlockAddress;
-use crate::field::schedule::command::{End, NotSent};
+use crate::field::schedule::command::{BusWrite, End, NotSent};
 use crate::spec::{Decimal, Interlock, ProfileSpec};
 
 /// How often a read is made that gets no reply, as long as there is time.
@@ -50,12 +49,10 @@ pub(crate) enum Wanted {
 pub(crate) enum Asked {
     /// Reads a block of points, or registers of which a part is written next.
     Read(ReadBlock),
-    /// Writes entries.
+    /// Writes.
     Write {
-        /// The first address.
-        start: u16,
-        /// The entries.
-        entries: Entries,
+        /// What.
+        write: BusWrite,
         /// Whether the registers were read for this just now.
         goes_on: bool,
     },
@@ -172,7 +169,7 @@ impl CommandRun {
             .steps
             .iter()
             .filter_map(|step| match &step.what {
-                What::Write(write) if !write.targets.iter().all(is_open) => Some(&write.targets),
+                What::Write(write) if !write.targets().iter().all(is_open) => Some(write.targets()),
                 _ => None,
             })
             .flatten()
@@ -226,7 +223,7 @@ impl CommandRun {
                     self.waits_until = None;
                     self.at += 1;
                 }
-                What::Write(write) if !self.has_open(&write.targets) => self.at += 1,
+                What::Write(write) if !self.has_open(write.targets()) => self.at += 1,
                 What::ReadBack(_, expected)
                     if !expected.iter().any(|e| self.is_confirmed(e.target)) =>
                 {
@@ -240,9 +237,8 @@ impl CommandRun {
                     let old = self.old.as_deref();
                     return Wanted::Ask(match write.request(self.profile.writes, old) {
                         WriteOrRead::Read(range) => Asked::Read(ReadBlock::of_entries(range)),
-                        WriteOrRead::Write(entries) => Asked::Write {
-                            start: write.start,
-                            entries,
+                        WriteOrRead::Write(write) => Asked::Write {
+                            write,
                             goes_on: old.is_some(),
                         },
                     });
@@ -284,7 +280,7 @@ impl CommandRun {
         }
     }
 
-    fn write_or_first_read(&mut self, write: &EntryWrite, end: End) {
+    fn write_or_first_read(&mut self, write: &PointWrite, end: End) {
         let is_read = matches!(
             write.request(self.profile.writes, None),
             WriteOrRead::Read(_)
@@ -302,11 +298,11 @@ impl CommandRun {
         }
     }
 
-    fn written(&mut self, write: &EntryWrite, end: End) {
+    fn written(&mut self, write: &PointWrite, end: End) {
         self.old = None;
         match end {
             End::Confirmed => {
-                for target in write.targets.iter().copied() {
+                for target in write.targets().iter().copied() {
                     let is_unread = self.targets.get(target).is_some_and(|t| t.is_unread);
                     let written = self.targets.get(target).map(|t| t.value.clone());
                     let progress = match written.filter(|_| is_unread) {
@@ -317,12 +313,13 @@ impl CommandRun {
                 }
                 self.at += 1;
             }
-            End::Exception(code) => {
-                self.end_all(&write.targets, &Verdict::Refused(Refused::Exception(code)));
-                self.step_failed(Verdict::Refused(Refused::Exception(code)));
+            End::Exception(_) | End::Declined(_) => {
+                let verdict = Verdict::Refused(refusal(end).unwrap_or(Refused::Silent));
+                self.end_all(write.targets(), &verdict);
+                self.step_failed(verdict);
             }
-            _ => {
-                self.end_all(&write.targets, &Verdict::Unknown(Doubt::NoReply));
+            End::Answered(_) | End::Unanswered(_) | End::NotSent(_) => {
+                self.end_all(write.targets(), &Verdict::Unknown(Doubt::NoReply));
                 self.step_failed(Verdict::Unknown(Doubt::NoReply));
             }
         }
@@ -349,7 +346,7 @@ impl CommandRun {
     fn read_back(&mut self, block: &ReadBlock, expected: &[Expected], end: End) {
         let data = match end {
             End::Answered(data) => data,
-            End::Exception(_) => return self.not_read_back(expected),
+            End::Exception(_) | End::Declined(_) => return self.not_read_back(expected),
             _ if self.may_read_again() => return,
             _ => return self.not_read_back(expected),
         };
@@ -398,7 +395,7 @@ impl CommandRun {
         let value = match end {
             End::Answered(data) => block_of(&self.profile, interlock.point)
                 .and_then(|block| self.decoded(interlock.point, &block.address, &data)),
-            End::Exception(_) => None,
+            End::Exception(_) | End::Declined(_) => None,
             _ if self.may_read_again() => return,
             _ => None,
         };
@@ -419,8 +416,9 @@ impl CommandRun {
         let value = match end {
             End::Answered(data) => block_of(&self.profile, point)
                 .and_then(|block| self.decoded(point, &block.address, &data)),
-            End::Exception(code) => {
-                return self.fails(Verdict::Refused(Refused::Exception(code)));
+            end @ (End::Exception(_) | End::Declined(_)) => {
+                let why = refusal(end).unwrap_or(Refused::Silent);
+                return self.fails(Verdict::Refused(why));
             }
             _ if self.may_read_again() => return,
             _ => return self.fails(Verdict::Refused(Refused::Silent)),
@@ -454,7 +452,7 @@ impl CommandRun {
             NotSent::DeviceFull | NotSent::LineFull => {
                 self.fails(Verdict::Refused(Refused::TooMany));
             }
-            NotSent::NoSuchDevice | NotSent::NotModbus | NotSent::DoesNotFit => {
+            NotSent::NoSuchDevice | NotSent::DoesNotFit => {
                 self.fails(Verdict::Refused(Refused::NoSuchDevice));
             }
         }
@@ -481,7 +479,7 @@ impl CommandRun {
         let number = self.number_now();
         let own = self.steps.iter().filter(|s| s.number == number);
         let own = own.filter_map(|s| match &s.what {
-            What::Write(write) => Some(&write.targets),
+            What::Write(write) => Some(write.targets()),
             _ => None,
         });
         let waits = |t: &&usize| self.progress.get(**t) == Some(&Progress::Waits);
@@ -549,6 +547,26 @@ impl CommandRun {
         self.doubt_confirmed(Doubt::PortGone);
         self.fails(Verdict::Refused(why));
         self.into_end()
+    }
+}
+
+/// Returns what the device said against a request, if it did.
+fn refusal(end: End) -> Option<Refused> {
+    match end {
+        End::Exception(code) => Some(Refused::Exception(code)),
+        End::Declined(word) => {
+            let mut why = word.to_string();
+            if word.says_not_authorised() {
+                why.push_str(
+                    "; write_password may be another one, or the meter wants its programming key pressed first",
+                );
+            }
+            Some(Refused::Declined {
+                word: word.bits,
+                why,
+            })
+        }
+        End::Confirmed | End::Answered(_) | End::Unanswered(_) | End::NotSent(_) => None,
     }
 }
 

@@ -100,11 +100,7 @@ impl CommandRuns {
                 Wanted::Ask(asked) => {
                     let (request, goes_on) = match asked {
                         Asked::Read(block) => (CommandRequest::Read(block), false),
-                        Asked::Write {
-                            start,
-                            entries,
-                            goes_on,
-                        } => (CommandRequest::Write { start, entries }, goes_on),
+                        Asked::Write { write, goes_on } => (CommandRequest::Write(write), goes_on),
                     };
                     let command = Command {
                         device,

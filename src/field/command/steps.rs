@@ -6,11 +6,12 @@ use crate::base::{BusWork, PointEnd, Refused, Value, Verdict};
 use crate::field::encode::{Content, Encoded, MaskedWord, encode};
 use crate::field::modbus::write::{Entries, MAX_COILS, MAX_REGISTERS};
 use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::{BlockAddress, EntryRange};
-use crate::field::plan::span_of;
+use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
+use crate::field::plan::{item_of, question_of, span_of};
+use crate::field::schedule::command::BusWrite;
 use crate::spec::{
-    Interlock, Operand, PointAddress, PointSpec, ProfileSpec, ReadBack, ServiceStep, Table,
-    WriteFunctions, WriteRequests,
+    Interlock, Operand, PointAddress, PointSpec, ProfileSpec, Protocol, ReadBack, ServiceStep,
+    Table, WriteFunctions, WriteRequests,
 };
 
 /// One step of a command.
@@ -27,8 +28,8 @@ pub(crate) struct Step {
 pub(crate) enum What {
     /// Reads a point and goes on only if its value fulfils the condition.
     Require(Interlock),
-    /// Writes entries.
-    Write(EntryWrite),
+    /// Writes.
+    Write(PointWrite),
     /// Waits.
     Wait(Duration),
     /// Reads points, and compares each with what it must be.
@@ -46,6 +47,44 @@ pub(crate) struct Expected {
     pub(crate) point: u16,
     /// The value that it must have.
     pub(crate) value: Value,
+}
+
+/// What is written for some of the command's targets. Only entries of Modbus are gathered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PointWrite {
+    /// Entries of one table.
+    Entries(EntryWrite),
+    /// A datum of a meter.
+    Datum {
+        /// Which.
+        asked: DatumAsked,
+        /// The datum as it travels.
+        data: Vec<u8>,
+        /// The target.
+        target: usize,
+    },
+}
+
+impl PointWrite {
+    /// Returns the targets.
+    pub(crate) fn targets(&self) -> &[usize] {
+        match self {
+            PointWrite::Entries(entries) => &entries.targets,
+            PointWrite::Datum { target, .. } => std::slice::from_ref(target),
+        }
+    }
+
+    /// Returns what is sent, or the registers that must be read before; `old` are those registers,
+    /// if they have been.
+    pub(crate) fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteOrRead {
+        match self {
+            PointWrite::Entries(entries) => entries.request(requests, old),
+            PointWrite::Datum { asked, data, .. } => WriteOrRead::Write(BusWrite::Datum {
+                asked: *asked,
+                data: data.clone(),
+            }),
+        }
+    }
 }
 
 /// Entries of one table, side by side, that are written for some of the command's targets.
@@ -151,7 +190,7 @@ fn write(
     }
     let first = steps.targets.len();
     let mut interlocks: Vec<Interlock> = Vec::new();
-    let mut writes: Vec<EntryWrite> = Vec::new();
+    let mut writes: Vec<PointWrite> = Vec::new();
     let mut settle = Duration::ZERO;
     let mut backs: Vec<(ReadBlock, Vec<Expected>)> = Vec::new();
     let all = encoded.into_iter().flatten().zip(values);
@@ -177,24 +216,37 @@ fn write(
         if let Some((block, expected)) = back {
             join_read(profile, &mut backs, block, expected);
         }
-        let (start, content) = match encoded.content {
+        let entries = |start, content| {
+            PointWrite::Entries(EntryWrite {
+                start,
+                content,
+                targets: vec![target],
+            })
+        };
+        let one = match encoded.content {
             Content::Coil(on) => {
                 let at = point.address.as_modbus();
-                (
-                    at.map(|a| a.start).unwrap_or_default(),
-                    EntryContent::Coils(vec![on]),
-                )
+                let start = at.map(|a| a.start).unwrap_or_default();
+                entries(start, EntryContent::Coils(vec![on]))
             }
-            Content::Registers { start, words } => (start, EntryContent::Registers(words)),
+            Content::Registers { start, words } => entries(start, EntryContent::Registers(words)),
+            Content::Datum(data) => match block_of(profile, *index).map(|block| block.address) {
+                Some(BlockAddress::Dlt645(asked)) => PointWrite::Datum {
+                    asked,
+                    data,
+                    target,
+                },
+                // Only a point of DL/T 645 has a datum.
+                _ => return Err(Vec::new()),
+            },
         };
-        let one = EntryWrite {
-            start,
-            content,
-            targets: vec![target],
-        };
-        match writes.last_mut() {
-            Some(last) if last.joins(&one, profile.writes) => last.join(one),
-            _ => writes.push(one),
+        match (writes.last_mut(), one) {
+            (Some(PointWrite::Entries(last)), PointWrite::Entries(one))
+                if last.joins(&one, profile.writes) =>
+            {
+                last.join(one);
+            }
+            (_, one) => writes.push(one),
         }
     }
     let mut push = |what| steps.steps.push(Step { number, what });
@@ -225,7 +277,7 @@ fn encoded<'p>(
     }
     let encoded = encode(point, value).map_err(|why| why.refused(value))?;
     let entries = match &encoded.content {
-        Content::Coil(_) => 1,
+        Content::Coil(_) | Content::Datum(_) => 1,
         Content::Registers { words, .. } => words.len(),
     };
     if entries > 1 && profile.writes.functions == WriteFunctions::Single {
@@ -257,11 +309,18 @@ fn expected(
 /// Returns the block that reads one point.
 pub(crate) fn block_of(profile: &ProfileSpec, point: u16) -> Option<ReadBlock> {
     let spec = profile.points.get(usize::from(point))?;
-    let PointAddress::Modbus(address) = spec.address else {
-        return None;
+    let address = match (spec.address, &profile.protocol) {
+        (PointAddress::Modbus(address), _) => {
+            BlockAddress::Modbus(EntryRange::of_span(address.table, span_of(profile, point)?))
+        }
+        (address @ PointAddress::Dlt645(_), Protocol::Dlt645(items)) => item_of(items, address)?.1,
+        (address @ PointAddress::Raw(_), Protocol::Raw(questions)) => {
+            question_of(questions, address)?.1
+        }
+        (PointAddress::Dlt645(_) | PointAddress::Raw(_), _) => return None,
     };
     Some(ReadBlock {
-        address: BlockAddress::Modbus(EntryRange::of_span(address.table, span_of(profile, point)?)),
+        address,
         interval: spec.interval,
         priority: spec.priority,
         points: vec![point],
@@ -347,13 +406,18 @@ impl EntryWrite {
             }
     }
 
+    const fn sent(&self, entries: Entries) -> WriteOrRead {
+        let start = self.start;
+        WriteOrRead::Write(BusWrite::Entries { start, entries })
+    }
+
     /// Returns the entries as they are sent, or the registers that must be read before; `old`
     /// are those registers, if they have been.
-    pub(crate) fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteOrRead {
+    fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteOrRead {
         let many = requests.functions == WriteFunctions::Multiple;
         let words = match &self.content {
             EntryContent::Coils(all) => {
-                return WriteOrRead::Write(match all.as_slice() {
+                return self.sent(match all.as_slice() {
                     [one] if !many => Entries::Coil(*one),
                     all => Entries::Coils(all.to_vec()),
                 });
@@ -365,7 +429,7 @@ impl EntryWrite {
             && requests.mask_write
         {
             // Modbus Application Protocol V1.1b3 §6.16: (old AND and) OR (or AND NOT and).
-            return WriteOrRead::Write(Entries::Mask {
+            return self.sent(Entries::Mask {
                 and: !word.mask,
                 or: word.bits & word.mask,
             });
@@ -385,7 +449,7 @@ impl EntryWrite {
                 });
             }
         };
-        WriteOrRead::Write(match merged.as_slice() {
+        self.sent(match merged.as_slice() {
             [one] if !many => Entries::Register(*one),
             _ => Entries::Registers(merged),
         })
@@ -396,7 +460,7 @@ impl EntryWrite {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum WriteOrRead {
     /// The write itself.
-    Write(Entries),
+    Write(BusWrite),
     /// Registers whose other bits must stay as they are: they are read first.
     Read(EntryRange),
 }

@@ -45,7 +45,7 @@ impl Civil {
             TimeField::Minute => self.minute = n,
             TimeField::Second => self.second = n,
             TimeField::Millisecond => self.millisecond = n,
-            TimeField::Unused => {}
+            TimeField::Weekday | TimeField::Unused => {}
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ pub(crate) fn from_bytes(
             .split_at_checked(usize::from(field.bytes()))
             .ok_or(Refusal::Length)?;
         rest = after;
-        if *field == TimeField::Unused {
+        if matches!(field, TimeField::Weekday | TimeField::Unused) {
             continue;
         }
         let step = if bcd { 100 } else { 256 };
@@ -137,7 +137,7 @@ pub(crate) fn from_registers(of: &DateTime, registers: &[u16]) -> Result<Value, 
     let mut civil = Civil::default();
     for (field, register) in of.layout.fields().iter().zip(bytes.chunks_exact(2)) {
         let n = match (field, register, of.form.is_bcd()) {
-            (TimeField::Unused, _, _) => continue,
+            (TimeField::Weekday | TimeField::Unused, _, _) => continue,
             (_, [high, low], true) => 100 * u16::from(two(*high)?) + u16::from(two(*low)?),
             (_, [high, low], false) => u16::from_be_bytes([*high, *low]),
             _ => return Err(Refusal::NotCovered),

@@ -7,7 +7,7 @@
 use super::frame::{Control, MAX_DATA};
 use super::{Address, Edition, Frame};
 pub use crate::spec::dlt645::Id;
-use crate::spec::dlt645::Length;
+use crate::spec::dlt645::{Length, WriteAccess};
 
 impl Id {
     fn to_wire(self) -> Vec<u8> {
@@ -51,10 +51,8 @@ pub enum MeterOperation {
     Write {
         /// The datum.
         id: Id,
-        /// Level and password: PA P0 P1 P2.
-        password: [u8; 4],
-        /// The code of the operator: C0–C3.
-        operator: [u8; 4],
+        /// Level and password, and the code of the operator: PA P0 P1 P2 C0–C3.
+        access: WriteAccess,
         /// The value as it travels, without the 33H.
         data: Vec<u8>,
     },
@@ -97,6 +95,13 @@ impl ErrorWord {
     #[must_use]
     pub const fn says_no_such_datum(self) -> bool {
         self.bits & 0x02 != 0
+    }
+
+    /// Whether the meter says that the password is wrong, or that it is not to be written to now
+    /// (2007): the same bit in both editions.
+    #[must_use]
+    pub const fn says_not_authorised(self) -> bool {
+        self.bits & 0x04 != 0
     }
 
     /// Returns the reasons in words, least significant bit first.
@@ -159,6 +164,35 @@ impl MeterRequest {
         }
     }
 
+    /// Whether the request sets a datum.
+    #[must_use]
+    pub const fn is_write(&self) -> bool {
+        matches!(self.operation, MeterOperation::Write { .. })
+    }
+
+    /// Returns the same request with zeros for password and operator, if it has any: what is shown
+    /// of it.
+    #[must_use]
+    pub fn masked(&self) -> Option<MeterRequest> {
+        match &self.operation {
+            MeterOperation::Write {
+                id,
+                access: _,
+                data,
+            } => Some(MeterRequest {
+                address: self.address,
+                operation: MeterOperation::Write {
+                    id: *id,
+                    access: WriteAccess::masked(),
+                    data: data.clone(),
+                },
+            }),
+            MeterOperation::Read { .. }
+            | MeterOperation::Follow { .. }
+            | MeterOperation::ReadAddress => None,
+        }
+    }
+
     /// Returns the request's frame, without wake-up bytes.
     #[must_use]
     pub fn frame(&self) -> Frame {
@@ -172,12 +206,9 @@ impl MeterRequest {
                 data
             }
             MeterOperation::ReadAddress => Vec::new(),
-            MeterOperation::Write {
-                id,
-                password,
-                operator,
-                data,
-            } => [&id.to_wire(), &password[..], operator, data].concat(),
+            MeterOperation::Write { id, access, data } => {
+                [&id.to_wire(), &access.expose()[..], data].concat()
+            }
         };
         Frame {
             address: self.address,

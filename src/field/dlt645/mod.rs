@@ -17,6 +17,7 @@
 pub mod ask;
 pub mod format;
 pub mod frame;
+pub mod masked_echo;
 pub mod receive;
 
 pub use crate::spec::dlt645::{Address, Edition, Item, ValuePosition, address, item};

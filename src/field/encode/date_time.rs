@@ -6,7 +6,7 @@ use super::registers::Registers;
 use super::{Encoded, MaskedWord, NotEncoded};
 use crate::base::utc::Utc;
 use crate::base::{Value, Wall};
-use crate::spec::{DateTime, TimeField};
+use crate::spec::{DateTime, TimeField, TimeLayout, UtcOffset};
 
 /// Encodes a moment.
 pub(super) fn encode(
@@ -42,6 +42,37 @@ pub(super) fn encode(
     registers.encoded()
 }
 
+/// Returns a moment in bytes, in the order of the fields; days of the week count from Sunday, 0.
+pub(super) fn in_bytes(
+    layout: &TimeLayout,
+    bcd: bool,
+    offset: UtcOffset,
+    value: &Value,
+) -> Result<Vec<u8>, NotEncoded> {
+    let shown = milliseconds(value)?
+        .checked_add(offset.as_millis())
+        .ok_or(NotEncoded::NoSuchTime)?;
+    let mut bytes = Vec::new();
+    for field in layout.fields() {
+        let n = match field {
+            TimeField::Weekday => weekday(shown),
+            field => of(shown, *field)?.unwrap_or_default(),
+        };
+        let pair = match bcd {
+            true => [two(n / 100)?, two(n % 100)?],
+            false => n.to_be_bytes(),
+        };
+        bytes.extend(pair.iter().skip(if field.bytes() == 2 { 0 } else { 1 }));
+    }
+    Ok(bytes)
+}
+
+/// Returns the day of the week of what a clock shows; 1970-01-01 was a Thursday.
+fn weekday(shown: i64) -> u16 {
+    let day = shown.div_euclid(86_400_000).saturating_add(4).rem_euclid(7);
+    u16::try_from(day).unwrap_or_default()
+}
+
 /// Returns a field of what a clock shows, in milliseconds since 1970-01-01 00:00; `None` for a
 /// field without meaning.
 fn of(shown: i64, field: TimeField) -> Result<Option<u16>, NotEncoded> {
@@ -58,7 +89,8 @@ fn of(shown: i64, field: TimeField) -> Result<Option<u16>, NotEncoded> {
         TimeField::Minute => second / 60 % 60,
         TimeField::Second => second % 60,
         TimeField::Millisecond => shown.rem_euclid(1000),
-        TimeField::Unused => return Ok(None),
+        // Devices do not agree on the number of a day: registers keep theirs.
+        TimeField::Weekday | TimeField::Unused => return Ok(None),
     };
     u16::try_from(n)
         .map(Some)
@@ -66,7 +98,7 @@ fn of(shown: i64, field: TimeField) -> Result<Option<u16>, NotEncoded> {
 }
 
 /// Returns two decimal digits in a byte.
-fn two(n: u16) -> Result<u8, NotEncoded> {
+pub(super) fn two(n: u16) -> Result<u8, NotEncoded> {
     let n = u8::try_from(n).ok().filter(|n| *n <= 99);
     n.map(|n| n / 10 * 16 + n % 10)
         .ok_or(NotEncoded::NoSuchTime)

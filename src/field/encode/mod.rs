@@ -9,9 +9,11 @@
 //! side are written together, with the registers between them unchanged.
 
 mod date_time;
+mod datum;
 mod number;
 pub mod refusal;
 mod registers;
+mod scaled;
 mod sum;
 mod text;
 
@@ -19,7 +21,7 @@ use crate::base::Value;
 use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
 use crate::field::plan::block_address::{BlockAddress, EntryRange};
-use crate::spec::{Codec, Measure, ModbusAddress, NotWritable, PointSpec};
+use crate::spec::{Codec, Measure, ModbusAddress, NotWritable, PointAddress, PointSpec};
 
 pub use refusal::NotEncoded;
 use registers::Registers;
@@ -46,6 +48,8 @@ pub enum Content {
         /// What is written to each. Bits of the first and of the last are written.
         words: Vec<MaskedWord>,
     },
+    /// A datum of a meter, as it travels, without the 33H.
+    Datum(Vec<u8>),
 }
 
 /// What is written to one register.
@@ -76,8 +80,18 @@ pub fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEncoded> {
     if let Some(why) = point.unwritable() {
         return Err(NotEncoded::NotWritable(why));
     }
-    let address = point.address.as_modbus();
-    let address = address.ok_or(NotEncoded::NotWritable(NotWritable::Protocol))?;
+    match point.address {
+        PointAddress::Modbus(address) => in_registers(point, address, value),
+        PointAddress::Dlt645(address) => datum::encode(point, address, value),
+        PointAddress::Raw(_) => Err(NotEncoded::NotWritable(NotWritable::Protocol)),
+    }
+}
+
+fn in_registers(
+    point: &PointSpec,
+    address: ModbusAddress,
+    value: &Value,
+) -> Result<Encoded, NotEncoded> {
     let registers = Registers::of(point, address);
     match &point.codec {
         Codec::Bool => coil(point, address, state(value)?),

@@ -114,6 +114,11 @@ fn wanted(of: NumberType, value: &Value) -> Result<Wanted, NotEncoded> {
     })
 }
 
+/// Returns the number that is to be written as a number of this type.
+pub(super) fn number(of: NumberType, value: &Value) -> Result<Exact, NotEncoded> {
+    wanted(of, value).map(|wanted| wanted.number)
+}
+
 const fn out_of_range(measure: &Measure) -> NotEncoded {
     NotEncoded::OutOfRange {
         min: measure.min,
@@ -507,7 +512,7 @@ fn does_not_fit_float(measure: &Measure, part: &Part) -> NotEncoded {
     shown_limits(least.moved(measure.offset), most.moved(measure.offset))
 }
 
-fn shown_limits(a: Exact, b: Exact) -> NotEncoded {
+pub(super) fn shown_limits(a: Exact, b: Exact) -> NotEncoded {
     let (least, most) = match a.against(b) {
         Some(Ordering::Greater) => (b, a),
         _ => (a, b),

@@ -19,6 +19,8 @@ pub enum NotEncoded {
     NoNumber,
     /// The value is no text.
     NoText,
+    /// The value is no text of the form that the datum has.
+    NotLike(String),
     /// The value is no date and time that the registers can hold.
     NoSuchTime,
     /// The number is beyond what the registers can hold, or between two numbers that they can
@@ -70,11 +72,12 @@ impl NotEncoded {
             NotEncoded::NoState => "0 or 1".into(),
             NotEncoded::NoNumber => "a number".into(),
             NotEncoded::NoText => "a text".into(),
+            NotEncoded::NotLike(form) => form.clone(),
             NotEncoded::NoSuchTime => {
-                "UTC milliseconds since 1970, of a time that the registers can hold".into()
+                "UTC milliseconds since 1970, of a time that the point can hold".into()
             }
             NotEncoded::DoesNotFit { least, most } => {
-                format!("a number that the registers can hold, from {least} to {most}")
+                format!("a number that the point can hold, from {least} to {most}")
             }
             NotEncoded::OutOfRange { min, max } => match (min, max) {
                 (Some(min), Some(max)) => format!("{min} to {max}"),
@@ -95,7 +98,7 @@ impl NotEncoded {
                 excerpt(read.as_bytes(), SHOWN)
             ),
             NotEncoded::NoValue(why) => {
-                format!("another value: in the registers this one would be no value, but {why}")
+                format!("another value: as it is written this one would be no value, but {why}")
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::spec::{
 };
 
 mod codecs;
+mod datum;
 mod laws;
 
 /// The address of the points here.
@@ -40,7 +41,7 @@ fn words(codec: Codec, value: Value) -> Result<(Vec<(u16, u16)>, Value), NotEnco
             let words = words.iter().map(|w| (w.bits, w.mask)).collect();
             Ok((words, encoded.value))
         }
-        Content::Coil(_) => panic!("{encoded:?}"),
+        Content::Coil(_) | Content::Datum(_) => panic!("{encoded:?}"),
     }
 }
 
@@ -795,7 +796,7 @@ fn a_refusal_says_what_was_seen_and_what_is_wanted() {
         (
             plain(Number::U16),
             Value::Int(-1),
-            "-1: wanted a number that the registers can hold, from 0 to 65535",
+            "-1: wanted a number that the point can hold, from 0 to 65535",
         ),
         (
             measure(Number::U16, |m| m.max = Some(decimal(215, 1))),
@@ -805,7 +806,7 @@ fn a_refusal_says_what_was_seen_and_what_is_wanted() {
         (
             measure(Number::U16, |m| m.invalid = vec![Marker::Bits(7)]),
             Value::Int(7),
-            "7: wanted another value: in the registers this one would be no value, but marked as invalid",
+            "7: wanted another value: as it is written this one would be no value, but marked as invalid",
         ),
         (
             measure(Number::U16, |m| m.power = Some(1)),

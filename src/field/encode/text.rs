@@ -49,7 +49,11 @@ pub(super) fn in_halves(
 }
 
 /// Returns the bytes of the text, and NUL behind them up to the end.
-fn padded(value: &Value, encoding: Encoding, room: usize) -> Result<Vec<u8>, NotEncoded> {
+pub(super) fn padded(
+    value: &Value,
+    encoding: Encoding,
+    room: usize,
+) -> Result<Vec<u8>, NotEncoded> {
     let Value::Text(text) = value else {
         return Err(NotEncoded::NoText);
     };

@@ -355,8 +355,10 @@ impl ReplyTrust {
                 self.stale.missed(now, shape, timeout, job.timeout);
                 return;
             }
-            Outcome::Exception(_) => self.stale.refused(now, shape.refusal(), timeout),
-            Outcome::Answered(_) | Outcome::Confirmed | Outcome::Refused(_) => {
+            Outcome::Exception(_) | Outcome::Refused(_) => {
+                self.stale.refused(now, shape.refusal(), timeout);
+            }
+            Outcome::Answered(_) | Outcome::Confirmed => {
                 self.stale.answered(now, shape, timeout);
             }
         }

@@ -1,8 +1,8 @@
 //! Commands to a device: its writes, and its reads outside the plan.
 
 use super::*;
-use crate::field::modbus::write::Write;
-use crate::field::plan::block_address::{BlockAddress, EntryRange};
+use crate::field::plan::block_address::BlockAddress;
+use crate::field::schedule::command::BusWrite;
 use crate::field::transaction::request::RequestBody;
 
 impl PolledDevice {
@@ -36,15 +36,24 @@ impl PolledDevice {
         self.reply_wait.most()
     }
 
+    /// Returns what a request that writes this is for, how its reply is told from others, and its
+    /// body; `None` if there is no such request to this device.
+    pub(in crate::field) fn write_of(
+        &self,
+        write: &BusWrite,
+    ) -> Option<(BlockAddress, ReplyShape, RequestBody)> {
+        self.phrases.write(write)
+    }
+
     /// Returns the request of this write. `patience` is the longest wait that its sender has
     /// time for.
-    pub(in crate::field) fn command(&self, write: Write, patience: Duration, now: Mono) -> Request {
-        Request {
-            address: BlockAddress::Modbus(EntryRange::written(&write)),
-            shape: ReplyShape::Modbus(write.shape()),
-            body: RequestBody::Write(write),
-            ..self.command_request(patience, now)
-        }
+    pub(in crate::field) fn command(
+        &self,
+        write: &BusWrite,
+        patience: Duration,
+        now: Mono,
+    ) -> Option<Request> {
+        Some(self.command_request(self.write_of(write)?, patience, now))
     }
 
     /// Returns the request that reads this block for a command.
@@ -54,39 +63,37 @@ impl PolledDevice {
         patience: Duration,
         now: Mono,
     ) -> Request {
+        let trusted = !self.trust.is_among_others(now) && !self.doubted(&block);
+        let shape = self.phrases.shape(&block.address);
+        let body = self.phrases.speech(&block.address);
         Request {
-            body: self.phrases.speech(&block.address),
-            shape: self.phrases.shape(&block.address),
-            trusted: !self.trust.is_among_others(now) && !self.doubted(&block),
+            trusted,
             points: block.points,
-            address: block.address,
-            ..self.command_request(patience, now)
+            ..self.command_request((block.address, shape, body), patience, now)
         }
     }
 
-    fn command_request(&self, patience: Duration, now: Mono) -> Request {
-        // A write may take longer than any read was seen to take, and so may the first read
-        // behind it.
-        let most = self.reply_wait.most();
-        let nothing = EntryRange {
-            table: crate::spec::Table::HoldingRegister,
-            start: 0,
-            count: 0,
-        };
-        let asked = BlockAddress::Modbus(nothing);
+    fn command_request(
+        &self,
+        (address, shape, body): (BlockAddress, ReplyShape, RequestBody),
+        patience: Duration,
+        now: Mono,
+    ) -> Request {
         Request {
             device: self.device,
             to: self.address,
-            timeout: patience.min(most),
+            // A write may take longer than any read was seen to take, and so may the first read
+            // behind it.
+            timeout: patience.min(self.reply_wait.most()),
             serial: self.serial.clone(),
             points: Vec::new(),
             turnaround: self.turnaround,
             trusted: true,
             asked: now,
             since: None,
-            shape: self.phrases.shape(&asked),
-            body: self.phrases.speech(&asked),
-            address: asked,
+            shape,
+            body,
+            address,
             block: usize::MAX,
             whole: false,
             gives_up: false,

@@ -14,9 +14,11 @@ use std::time::Duration;
 
 use crate::base::{DeviceId, Miss, Mono};
 
+use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
 use crate::field::plan::ReadBlock;
+use crate::field::plan::block_address::DatumAsked;
 
 /// Commands that may wait for one device.
 pub(crate) const MOST_FOR_A_DEVICE: usize = 16;
@@ -45,12 +47,26 @@ pub(crate) struct Command {
 pub(crate) enum CommandRequest {
     /// Reads points, or entries of which a part is written next.
     Read(ReadBlock),
-    /// Writes entries.
-    Write {
+    /// Writes.
+    Write(BusWrite),
+}
+
+/// What one request writes. Each protocol has a kind of write of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum BusWrite {
+    /// Entries of a table of a Modbus device.
+    Entries {
         /// The 0-based address of the first.
         start: u16,
         /// They.
         entries: Entries,
+    },
+    /// A datum of a DL/T 645 meter.
+    Datum {
+        /// Which.
+        asked: DatumAsked,
+        /// The datum as it travels, without the 33H.
+        data: Vec<u8>,
     },
 }
 
@@ -68,6 +84,8 @@ pub(crate) enum End {
     /// The device says that it was not, with this code (Modbus Application
     /// Protocol V1.1b3 §7), or a gateway says so for it.
     Exception(u8),
+    /// A meter says that it was not, for these reasons.
+    Declined(ErrorWord),
     /// The request was sent, and no reply came, for this reason: whether a write was done is not
     /// known.
     Unanswered(Miss),
@@ -80,10 +98,8 @@ pub(crate) enum End {
 pub(crate) enum NotSent {
     /// There is no such device on this line, or it is not polled.
     NoSuchDevice,
-    /// The device does not speak Modbus.
-    NotModbus,
-    /// No request can carry the command: there is nothing to write, too much, or the target is
-    /// behind the last address.
+    /// No request can carry the command: there is nothing to write, too much, the target is
+    /// behind the last address, or the device's protocol or address has no such write.
     DoesNotFit,
     /// [`MOST_FOR_A_DEVICE`] wait for this device.
     DeviceFull,

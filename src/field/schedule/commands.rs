@@ -9,11 +9,7 @@
 
 use super::*;
 use crate::base::{BusCommand, BusEnd, Miss, Refused};
-use crate::field::modbus::Shape;
-use crate::field::modbus::write::Write;
 use crate::field::schedule::command::{Command, CommandId, CommandRequest, End, NotSent, Waiting};
-use crate::field::stale::reply_shape::ReplyShape;
-use crate::spec::Protocol;
 
 impl Schedule {
     /// Takes a command. [`Schedule::next`] hands out its requests, and [`Schedule::poll_end`]
@@ -63,12 +59,8 @@ impl Schedule {
         let polled_device = self
             .polled_device(command.device)
             .ok_or(NotSent::NoSuchDevice)?;
-        match polled_device.profile().protocol {
-            Protocol::Modbus => {}
-            Protocol::Dlt645(_) | Protocol::Raw(_) => return Err(NotSent::NotModbus),
-        }
-        if let CommandRequest::Write { start, entries } = &command.request
-            && !entries.fit(*start)
+        if let CommandRequest::Write(write) = &command.request
+            && polled_device.write_of(write).is_none()
         {
             return Err(NotSent::DoesNotFit);
         }
@@ -125,15 +117,7 @@ impl Schedule {
         polled_device.serve(turn);
         let patience = next.command.patience;
         let request = match next.command.request {
-            CommandRequest::Write { start, entries } => {
-                let unit = polled_device.address().unit()?;
-                let write = Write {
-                    unit,
-                    start,
-                    entries,
-                };
-                polled_device.command(write, patience, now)
-            }
+            CommandRequest::Write(write) => polled_device.command(&write, patience, now)?,
             CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
         };
         let out = Out {
@@ -150,11 +134,8 @@ impl Schedule {
         let command = &waiting.command;
         let polled_device = self.polled_device(command.device)?;
         match &command.request {
-            CommandRequest::Write { entries, .. } => {
-                let shape = ReplyShape::Modbus(Shape {
-                    function: entries.function(),
-                    bytes: 0,
-                });
+            CommandRequest::Write(write) => {
+                let (_, shape, _) = polled_device.write_of(write)?;
                 polled_device.writable_at(now, shape)
             }
             CommandRequest::Read(block) => polled_device.readable_at(now, &block.address),
@@ -198,6 +179,7 @@ impl Schedule {
             Outcome::Confirmed if is_write => End::Confirmed,
             Outcome::Answered(data) if !is_write && request.trusted => End::Answered(data.clone()),
             Outcome::Exception(code) => End::Exception(*code),
+            Outcome::Refused(word) if is_write || request.trusted => End::Declined(*word),
             Outcome::Missed(miss) => End::Unanswered(*miss),
             // No reply to this request reads like that, or it may be an older one's.
             Outcome::Confirmed

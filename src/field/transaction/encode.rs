@@ -2,14 +2,16 @@
 //! its reply looks like from outside.
 
 use crate::base::UnitId;
-use crate::spec::dlt645::{Address, Edition};
+use crate::spec::dlt645::{Address, Edition, WriteAccess};
 use crate::spec::{BusAddress, DeviceSpec, ProfileSpec, Protocol, Table};
 
 use crate::field::dlt645;
 use crate::field::dlt645::ask::MeterOperation;
+use crate::field::modbus::write::Write;
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use crate::field::raw::likenesses;
+use crate::field::schedule::command::BusWrite;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::stale_reply::StaleReplies;
 use crate::field::transaction::request::RequestBody;
@@ -22,12 +24,15 @@ const READ_ADDRESS: u8 = 0x13;
 pub(crate) struct Encoder {
     address: BusAddress,
     like: Vec<usize>,
+    /// What a meter wants to know before it is written to.
+    access: Option<WriteAccess>,
 }
 
 impl Encoder {
     pub(crate) fn of(device: &DeviceSpec) -> Self {
         Encoder {
             address: device.address,
+            access: device.access.clone(),
             like: match &device.profile.protocol {
                 Protocol::Raw(questions) => likenesses(questions),
                 Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
@@ -41,6 +46,49 @@ impl Encoder {
             BlockAddress::Modbus(range) => RequestBody::Modbus(range.ask(self.unit())),
             BlockAddress::Dlt645(asked) => RequestBody::Meter(self.meter_request(asked)),
             BlockAddress::Raw(asked) => RequestBody::Raw(asked.question.clone()),
+        }
+    }
+
+    /// Returns what a request that writes this is for, how its reply is told from others, and its
+    /// body; `None` if there is no such request to this device.
+    pub(crate) fn write(
+        &self,
+        write: &BusWrite,
+    ) -> Option<(BlockAddress, ReplyShape, RequestBody)> {
+        match (write, self.address) {
+            (BusWrite::Entries { start, entries }, BusAddress::Modbus(unit)) => {
+                let write = Write {
+                    unit,
+                    start: *start,
+                    entries: entries.clone(),
+                };
+                let address = BlockAddress::Modbus(EntryRange::written(&write));
+                let shape = ReplyShape::Modbus(write.shape());
+                let fits = entries.fit(*start);
+                fits.then_some((address, shape, RequestBody::Write(write)))
+            }
+            // More than one meter would take what a wildcard is told.
+            (BusWrite::Datum { asked, data }, BusAddress::Dlt645(meter))
+                if meter.is_one_meter() =>
+            {
+                let (DatumAsked::Item(_, item) | DatumAsked::MeterAddress(item)) = asked;
+                let request = dlt645::MeterRequest {
+                    address: meter,
+                    operation: MeterOperation::Write {
+                        id: item.id,
+                        access: self.access.clone()?,
+                        data: data.clone(),
+                    },
+                };
+                let shape = ReplyShape::Dlt645 {
+                    control: request.function(),
+                    // The reply names no datum.
+                    item: None,
+                };
+                let address = BlockAddress::Dlt645(*asked);
+                Some((address, shape, RequestBody::Meter(request)))
+            }
+            (BusWrite::Entries { .. } | BusWrite::Datum { .. }, _) => None,
         }
     }
 

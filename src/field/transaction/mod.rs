@@ -38,7 +38,7 @@ pub enum Step {
 }
 
 /// The bytes of one request and the receiver of its reply.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Transaction {
     request: Vec<u8>,
     receiver: FrameReceiver,
@@ -49,6 +49,13 @@ pub struct Transaction {
     frames: u32,
     /// The address of the asked device.
     to: BusAddress,
+}
+
+impl std::fmt::Debug for Transaction {
+    /// The bytes may hold a secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transaction with {:?}", self.to)
+    }
 }
 
 /// How to listen.
@@ -90,6 +97,15 @@ impl Transaction {
     #[must_use]
     pub fn request(&self) -> &[u8] {
         &self.request
+    }
+
+    /// Returns what is shown of [`Transaction::request`], if that has a secret in it.
+    #[must_use]
+    pub fn masked(&self) -> Option<Vec<u8>> {
+        match &self.receiver {
+            FrameReceiver::Meter(ask, ..) => ask.masked().map(|ask| frame_of(&ask)),
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Raw(..) => None,
+        }
     }
 
     /// Takes the bytes that came.
@@ -218,6 +234,7 @@ impl Transaction {
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
         let reassembled = match (reassembly.take(), &ask.operation) {
             (Some(reassembly), _) => reassembly.go_on(part),
+            (None, MeterOperation::Write { .. }) => return Step::Over(Outcome::Confirmed),
             (None, MeterOperation::Read { id, length }) => Reassembly::begin(*id, *length, part),
             (None, _) => ReassemblyResult::Whole(part.data),
         };
@@ -379,10 +396,16 @@ fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
 }
 
 fn meter(ask: dlt645::MeterRequest, reassembly: Option<Reassembly>) -> (Vec<u8>, FrameReceiver) {
-    let mut request = vec![frame::WAKE_UP; frame::WAKE_UPS];
-    request.extend(ask.frame().seal());
     let receiver = dlt645::Receiver::new(ask.clone());
+    let request = frame_of(&ask);
     (request, FrameReceiver::Meter(ask, reassembly, receiver))
+}
+
+/// Returns the bytes that are sent to a meter.
+fn frame_of(ask: &dlt645::MeterRequest) -> Vec<u8> {
+    let mut bytes = vec![frame::WAKE_UP; frame::WAKE_UPS];
+    bytes.extend(ask.frame().seal());
+    bytes
 }
 
 /// Listens to what passes by while no request is under way, in the protocol of the last

@@ -22,7 +22,7 @@ pub struct Request {
     pub device: DeviceId,
     /// The address of the device.
     pub to: BusAddress,
-    /// What is read, in the planner's words; for a command, the entries that it writes.
+    /// What is read, in the planner's words; for a command, what it writes.
     pub address: BlockAddress,
     /// The body of the request, in its protocol.
     pub body: RequestBody,
@@ -109,7 +109,11 @@ impl Request {
     /// Whether the request writes.
     #[must_use]
     pub const fn is_write(&self) -> bool {
-        matches!(self.body, RequestBody::Write(_))
+        match &self.body {
+            RequestBody::Write(_) => true,
+            RequestBody::Meter(ask) => ask.is_write(),
+            RequestBody::Modbus(_) | RequestBody::Raw(_) => false,
+        }
     }
 
     /// Returns what Modbus TCP sends: a request of Modbus, or a question that is carried
@@ -158,7 +162,7 @@ pub enum RequestBody {
 pub enum Outcome {
     /// The reply that was asked for.
     Answered(Data),
-    /// The unit confirms that it has written the entries.
+    /// The device confirms that it has written what it was told.
     Confirmed,
     /// An exception with this code came back.
     Exception(u8),

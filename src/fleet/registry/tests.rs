@@ -38,6 +38,7 @@ pub(in crate::fleet) fn spec() -> Spec {
         profile: profile.clone(),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(&format!("m{n}")),
+        access: None,
         secret: Secret::new("s"),
         liveness: Liveness {
             missed: 3,

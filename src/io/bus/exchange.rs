@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{Mono, Now};
+use crate::field::dlt645::masked_echo::MaskedEcho;
 use crate::field::line::echo::Echo;
 use crate::field::line::pauses::Pauses;
 use crate::field::line::silence::Silence;
@@ -94,6 +95,8 @@ pub struct Exchange {
     last_byte: Mono,
     /// The echo of an adapter that hears itself.
     echo: Option<Echo>,
+    /// What is shown of that echo, while the last request has a secret in it.
+    mask: Option<MaskedEcho>,
     /// Whether own requests were heard although the adapter is not configured to hear itself.
     echoes: bool,
     /// The earliest time at which the next request may be sent.
@@ -187,6 +190,7 @@ impl Exchange {
             // The traffic before the line was opened is not known: be quiet first.
             last_byte: clock.now().mono,
             echo: hears_itself(spec).then(Echo::default),
+            mask: None,
             echoes: false,
             ready_at: clock.now().mono + connection.connect_delay,
             response_timeout: Duration::ZERO,
@@ -303,8 +307,15 @@ impl Exchange {
         Ok(true)
     }
 
-    /// Sends `frame`; returns when the last bit will have left.
-    async fn send(&mut self, frame: &[u8], patience: Duration) -> Result<Mono, Lost> {
+    /// Sends `frame`, which is shown as `masked` if it has a secret in it; returns when the last
+    /// bit will have left.
+    async fn send(
+        &mut self,
+        frame: &[u8],
+        masked: Option<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<Mono, Lost> {
+        self.mask = masked.as_ref().map(|shown| MaskedEcho::new(frame, shown));
         let start = self.clock.now().mono;
         self.heard_since = false;
         self.inflow.asked();
@@ -331,7 +342,7 @@ impl Exchange {
         let sent = (start + self.silence.transmission(frame.len())).max(self.clock.now().mono);
         self.last_byte = sent;
         self.tap.say_of(&self.clock, start, || What::Sent {
-            bytes: frame.to_vec(),
+            bytes: masked.unwrap_or_else(|| frame.to_vec()),
             until: sent,
         });
         Ok(sent)
@@ -362,8 +373,11 @@ impl Exchange {
         let now = self.clock.now().mono;
         self.last_byte = self.last_byte.max(now);
         self.heard_since = true;
+        let came = &self.buffer[..n];
+        // The mask follows the line, whether or not it is listened to just now.
+        let masked = self.mask.as_mut().map(|mask| mask.shown(came));
         self.tap.say(&self.clock, || What::Received {
-            bytes: self.buffer[..n].to_vec(),
+            bytes: masked.unwrap_or_else(|| came.to_vec()),
         });
         self.inflow
             .came(now, n, n < BITE)

@@ -200,6 +200,7 @@ pub(in crate::io) fn spec() -> Spec {
             }),
             product_key: ProductKey::new("a1Meter"),
             device_name: DeviceName::new("m007"),
+            access: None,
             secret: Secret::new("s"),
             liveness: Liveness {
                 missed: 3,

@@ -458,6 +458,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         product_key: ProductKey::new("a1SubDemoPk"),
         device_name: DeviceName::new(&format!("meter-{n:04}")),
         secret: Secret::new(format!("secret-of-{n}")),
+        access: None,
         liveness: Liveness {
             missed: 3,
             quiet: Duration::from_secs(3),

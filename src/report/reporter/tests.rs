@@ -51,6 +51,7 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(&format!("m{n}")),
         secret: Secret::new("s"),
+        access: None,
         liveness: Liveness {
             missed: 3,
             quiet: Duration::from_secs(5),

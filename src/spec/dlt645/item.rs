@@ -9,6 +9,7 @@
 //! identifier and [`Format`].
 
 use super::{Edition, Format, Id};
+use crate::spec::{NotWritable, TimeField};
 
 /// A datum: its identifier, and how the reply is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,31 @@ impl Item {
             Layout::One => self.format.bytes(),
             Layout::Block { about, .. } => self.format.bytes() * about as usize,
             Layout::Bytes { about } => about as usize,
+        }
+    }
+
+    /// Returns why the value at this position can never be written; `None` if it is the whole
+    /// datum, and each of its bytes is known.
+    #[must_use]
+    pub fn unwritable(&self, position: ValuePosition) -> Option<NotWritable> {
+        if self.id.edition() == Edition::Y1997 {
+            return Some(NotWritable::Edition);
+        }
+        if self.layout != Layout::One || position != ValuePosition::Value(0) {
+            return Some(NotWritable::PartOfDatum);
+        }
+        match self.format {
+            Format::Peak { .. } => Some(NotWritable::Peak),
+            Format::DateTime(layout) if layout.fields().contains(&TimeField::Unused) => {
+                Some(NotWritable::Ignored)
+            }
+            Format::Number { .. }
+            | Format::Digits(_)
+            | Format::Date
+            | Format::Time
+            | Format::DateTime(_)
+            | Format::Text(_)
+            | Format::Bits(_) => None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! What a configuration says of electricity meters that speak DL/T 645: the meter ([`address`]),
-//! the datum ([`item`], by name) and how the datum is written ([`mod@format`]). How it travels is
-//! decided in `field`.
+//! the datum ([`item`], by name), how the datum is written ([`mod@format`]) and what it takes to
+//! write to a meter ([`access`]). How it travels is decided in `field`.
 
+pub mod access;
 pub mod address;
 pub mod format;
 pub mod item;
 
+pub use access::WriteAccess;
 pub use address::Address;
 pub use format::Format;
 pub use item::{Item, Layout, Length, ValuePosition};

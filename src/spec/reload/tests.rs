@@ -65,6 +65,7 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(name),
         secret: Secret::new("s"),
+        access: None,
         liveness: Liveness {
             missed: 3,
             quiet: Duration::from_secs(3),

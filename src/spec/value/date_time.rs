@@ -43,7 +43,9 @@ pub enum TimeField {
     Second,
     /// The millisecond, 0–999.
     Millisecond,
-    /// A field without meaning here: a day of the week, a filler.
+    /// The day of the week, 0 for Sunday. It is not read: the date says it already.
+    Weekday,
+    /// A field without meaning here: a filler.
     Unused,
 }
 
@@ -54,7 +56,7 @@ impl TimeField {
         ("YY", TimeField::Year2),
         ("MM", TimeField::Month),
         ("DD", TimeField::Day),
-        ("WW", TimeField::Unused),
+        ("WW", TimeField::Weekday),
         ("hh", TimeField::Hour),
         ("mm", TimeField::Minute),
         ("ss", TimeField::Second),
@@ -76,7 +78,7 @@ impl TimeField {
 const MOST: usize = 12;
 
 /// The fields of a date and time, in the order of their positions. A layout always has a year, a
-/// month and a day. Only an unused field may stand twice. A layout without a time of day means
+/// month and a day. Only a field that is not read may stand twice. A layout without a time of day means
 /// midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeLayout {
@@ -88,9 +90,11 @@ impl TimeLayout {
     /// Returns a layout of these fields; `None` if they are no layout.
     #[must_use]
     pub fn new(fields: &[TimeField]) -> Option<TimeLayout> {
-        use TimeField::{Day, Month, Unused, Year2, Year4};
+        use TimeField::{Day, Month, Unused, Weekday, Year2, Year4};
         let count = |field: TimeField| fields.iter().filter(|f| **f == field).count();
-        let each_once = fields.iter().all(|f| *f == Unused || count(*f) == 1);
+        let each_once = fields
+            .iter()
+            .all(|f| matches!(f, Unused | Weekday) || count(*f) == 1);
         let whole = count(Year2) + count(Year4) == 1 && count(Month) == 1 && count(Day) == 1;
         if !each_once || !whole || fields.len() > MOST {
             return None;

@@ -12,8 +12,17 @@ pub enum NotWritable {
     Table,
     /// Its table holds no values of its type.
     OtherTable,
-    /// Its protocol is not Modbus.
+    /// Its value is not one of its protocol.
     Protocol,
+    /// Its meter speaks the first edition of DL/T 645, whose public descriptions do not agree on
+    /// how the password travels.
+    Edition,
+    /// It is a part of a datum, and a meter takes only a whole one.
+    PartOfDatum,
+    /// The meter sets it, together with a moment.
+    Peak,
+    /// It has places that are ignored, and what belongs there is not known.
+    Ignored,
     /// Its factor stands in another register, and the device sets that factor.
     Power,
     /// One of its factors is 0.
@@ -42,7 +51,19 @@ impl NotWritable {
         match self {
             NotWritable::Table => "discrete inputs and input registers can only be read",
             NotWritable::OtherTable => "the table holds no values of this type",
-            NotWritable::Protocol => "only points of Modbus devices can be written",
+            NotWritable::Protocol => "its value is not one of its protocol",
+            NotWritable::Edition => {
+                "only meters of dlt645-2007 are written: for 1997 it is not certain how the password travels"
+            }
+            NotWritable::PartOfDatum => {
+                "it is a part of a datum, and a meter takes only a whole one"
+            }
+            NotWritable::Peak => {
+                "the meter sets it, together with the moment at which it was reached"
+            }
+            NotWritable::Ignored => {
+                "it has places that are ignored, and what belongs there is not known"
+            }
             NotWritable::Power => "its factor is in another register, which the device sets",
             NotWritable::ZeroFactor => "one of its factors is 0",
             NotWritable::Bits => "it names bits that its number does not have",

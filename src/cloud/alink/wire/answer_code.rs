@@ -165,7 +165,7 @@ impl AnswerCode {
             Refused::NotConfirmed(_) => AnswerCode::NotConfirmed,
             Refused::Interlock { .. } => AnswerCode::Interlock,
             Refused::NotReached => AnswerCode::NotReached,
-            Refused::Exception(_) => AnswerCode::Exception,
+            Refused::Exception(_) | Refused::Declined { .. } => AnswerCode::Exception,
         }
     }
 }

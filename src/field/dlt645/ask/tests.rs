@@ -136,8 +136,7 @@ fn a_write_is_answered_by_an_empty_frame() {
         address: meter("000000000161"),
         operation: MeterOperation::Write {
             id: Id::Y2007(0x0400_0102),
-            password: [2, 0, 0, 0],
-            operator: [1, 2, 3, 4],
+            access: WriteAccess::parse("02000000", "04030201").unwrap(),
             data: vec![0x34, 0x56, 0x05],
         },
     };

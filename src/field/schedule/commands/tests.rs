@@ -6,6 +6,7 @@ use super::*;
 use crate::base::Rng;
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
+use crate::field::schedule::command::BusWrite;
 use crate::field::schedule::command::{MOST_FOR_A_DEVICE, MOST_FOR_A_LINE};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::transaction::request::RequestBody;
@@ -31,7 +32,7 @@ fn set(now: Mono, device: u32, value: u16) -> Command {
     let entries = Entries::Register(value);
     Command {
         device: DeviceId(device),
-        request: CommandRequest::Write { start: 7, entries },
+        request: CommandRequest::Write(BusWrite::Entries { start: 7, entries }),
         until: now + PATIENCE,
         patience: Duration::MAX,
         goes_on: false,
@@ -142,10 +143,10 @@ fn what_cannot_be_sent_is_refused_at_once() {
     let now = Mono::START;
     assert_eq!(s.request(set(now, 9, 0)), Err(NotSent::NoSuchDevice));
     let nothing = Command {
-        request: CommandRequest::Write {
+        request: CommandRequest::Write(BusWrite::Entries {
             start: 7,
             entries: Entries::Registers(vec![]),
-        },
+        }),
         ..set(now, 0, 0)
     };
     assert_eq!(s.request(nothing), Err(NotSent::DoesNotFit));

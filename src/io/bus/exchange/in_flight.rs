@@ -58,7 +58,7 @@ impl Exchange {
             with,
         });
         let heard_since = self.heard_since;
-        let sent = self.send(&frame, timeout).await?;
+        let sent = self.send(&frame, None, timeout).await?;
         self.heard_since = heard_since && with > 1;
         if let Some(one) = self.in_flight.last_mut() {
             one.sent = sent;

@@ -43,7 +43,9 @@ impl Exchange {
                 break (Outcome::Missed(Miss::Garbled), None);
             }
             rest = Duration::ZERO;
-            let sent = self.send(transaction.request(), request.timeout).await?;
+            let sent = self
+                .send(transaction.request(), transaction.masked(), request.timeout)
+                .await?;
             let mut passed = self.traffic();
             passed_by.get_or_insert_with(|| OtherTraffic {
                 overheard: std::mem::take(&mut passed.overheard),

@@ -26,7 +26,7 @@ impl Exchange {
             return Err(no_stream());
         };
         let frame = stream.send(request.call().ok_or_else(not_carried)?);
-        let sent = self.send(&frame, request.timeout).await?;
+        let sent = self.send(&frame, None, request.timeout).await?;
         let reply = self.await_reply(sent + request.timeout).await?;
         let meanwhile = self.traffic();
         let turnaround = reply.is_some().then(|| self.last_byte.since(sent));

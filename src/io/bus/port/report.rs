@@ -427,7 +427,7 @@ impl Report {
             // A device may well refuse a probe of another table.
             Outcome::Exception(_) if request.is_fence() => return,
             // The sender of the command is told.
-            Outcome::Exception(_) if request.is_command() => return,
+            Outcome::Exception(_) | Outcome::Refused(_) if request.is_command() => return,
             // It takes more than one request to find out what such a code means.
             Outcome::Exception(code) if request.is_whole() && speaks_of_addresses(*code) => return,
             // This is reported as a finding.

@@ -1,0 +1,35 @@
+//! Numbers that a scale and an offset make of a whole number, outside of registers.
+
+use super::NotEncoded;
+use super::number;
+use crate::base::Value;
+use crate::field::decode::number::Exact;
+use crate::spec::{Decimal, NumberType};
+
+/// How a whole number becomes a value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scaled {
+    /// The type of the value.
+    pub(super) of: NumberType,
+    pub(super) scale: Decimal,
+    pub(super) offset: Decimal,
+    /// How many digits of the whole number stand behind a point that is not written.
+    pub(super) places: u8,
+}
+
+impl Scaled {
+    /// Returns the whole number whose value is nearest, within these limits.
+    pub(super) fn whole(
+        self,
+        value: &Value,
+        (least, most): (i128, i128),
+    ) -> Result<i128, NotEncoded> {
+        let size = number::number(self.of, value)?.less(self.offset);
+        let unit = Exact::from(self.scale).shifted(-(self.places as i8));
+        let fits = |n: &i128| (least..=most).contains(n);
+        size.nearest(unit).filter(fits).ok_or_else(|| {
+            let at = |digits| unit.times(Decimal { digits, places: 0 }).moved(self.offset);
+            number::shown_limits(at(least), at(most))
+        })
+    }
+}
