@@ -5,6 +5,7 @@
 mod behind;
 mod commands;
 mod load;
+mod meters;
 mod twins;
 mod world;
 
@@ -403,6 +404,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
     let (attempted, _) = oneshot::channel();
     let mut world = World {
         clock,
+        tap: Default::default(),
         rig: LineRig::new(line, clock),
         spec: Arc::clone(&spec),
         pipes,

@@ -10,11 +10,13 @@ use crate::base::{
     BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Doubt, Miss, Mono, Now, PointEnd, PortId,
     Refused, Rng, Value, Verdict,
 };
+use crate::field::dlt645::ask::{ErrorWord, MeterOperation};
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
 use crate::field::schedule::{Next, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
+use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, WriteAccess};
 use crate::spec::*;
 
 /// What happens to one request of a command.
@@ -43,12 +45,132 @@ fn fates() -> impl Strategy<Value = Vec<Fate>> {
     prop::collection::vec(fate, 1..12)
 }
 
+/// What the devices of a line speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Speech {
+    /// Modbus RTU.
+    Rtu,
+    /// Modbus TCP.
+    Tcp,
+    /// DL/T 645-2007.
+    Meter,
+}
+
+const SPEECHES: [Speech; 3] = [Speech::Rtu, Speech::Tcp, Speech::Meter];
+
+/// The identifier of the datum that stands for register 0.
+const FIRST: u32 = 0x0400_0A00;
+
+impl Speech {
+    fn point(self, address: u16) -> PointSpec {
+        let plain = point(Table::HoldingRegister, address, number(Number::U16), 1000);
+        match self {
+            Speech::Rtu | Speech::Tcp => plain,
+            Speech::Meter => PointSpec {
+                address: PointAddress::Dlt645(DatumAddress {
+                    item: ItemIndex(address),
+                    position: ValuePosition::Value(0),
+                }),
+                codec: Codec::Datum {
+                    item: item(address),
+                    scale: Decimal::ONE,
+                    offset: Decimal::ZERO,
+                    number_type: None,
+                },
+                ..plain
+            },
+        }
+    }
+
+    fn protocol(self) -> Protocol {
+        match self {
+            Speech::Rtu | Speech::Tcp => Protocol::Modbus,
+            Speech::Meter => Protocol::Dlt645((0..6).map(item).collect()),
+        }
+    }
+
+    /// Returns what a request asks for or writes.
+    fn meaning(self, body: &RequestBody) -> Meaning {
+        match body {
+            RequestBody::Write(write) => Meaning::Write(
+                write.start.into(),
+                match &write.entries {
+                    Entries::Register(word) => vec![*word],
+                    Entries::Registers(words) => words.clone(),
+                    other => panic!("{other:?}"),
+                },
+            ),
+            RequestBody::Modbus(ask) => Meaning::Read(ask.start.into(), ask.count.into()),
+            RequestBody::Meter(ask) => match &ask.operation {
+                MeterOperation::Read { id, .. } => Meaning::Read(index(*id), 1),
+                MeterOperation::Write { id, data, .. } => {
+                    let word = u16::from_le_bytes(data.as_slice().try_into().unwrap());
+                    Meaning::Write(index(*id), vec![word])
+                }
+                MeterOperation::ReadAddress => Meaning::Read(0, 0),
+                other @ MeterOperation::Follow { .. } => panic!("{other:?}"),
+            },
+            other @ RequestBody::Raw(_) => panic!("{other:?}"),
+        }
+    }
+
+    fn refusal(self) -> Outcome {
+        match self {
+            Speech::Rtu | Speech::Tcp => Outcome::Exception(4),
+            Speech::Meter => Outcome::Refused(ErrorWord {
+                edition: Edition::Y2007,
+                bits: 4,
+            }),
+        }
+    }
+
+    fn answer(self, words: Vec<u16>) -> Data {
+        match self {
+            Speech::Rtu | Speech::Tcp => Data::Registers(words),
+            Speech::Meter => Data::Bytes(words.into_iter().flat_map(u16::to_le_bytes).collect()),
+        }
+    }
+
+    /// Returns the verdict of a write that the device refuses.
+    fn refused(self) -> Verdict {
+        Verdict::Refused(match self {
+            Speech::Rtu | Speech::Tcp => Refused::Exception(4),
+            Speech::Meter => Refused::Declined {
+                word: 4,
+                why: "wrong password or not authorised; write_password may be another one, or the meter wants its programming key pressed first".into(),
+            },
+        })
+    }
+}
+
+fn item(index: u16) -> Item {
+    Item {
+        id: Id::Y2007(FIRST + u32::from(index)),
+        format: Format::Bits(2),
+        layout: Layout::One,
+    }
+}
+
+fn index(id: Id) -> usize {
+    match id {
+        Id::Y2007(id) => (id - FIRST) as usize,
+        Id::Y1997(_) => panic!("{id}"),
+    }
+}
+
+/// What a request means to a device.
+enum Meaning {
+    /// These values are written from this register on.
+    Write(usize, Vec<u16>),
+    /// So many are read from this register on.
+    Read(usize, usize),
+}
+
 /// Registers 0 to 5 of each device: plain, plain and beside it, one that needs a rest, a command
 /// register whose state is shown by the register behind it, and one that is written only while
 /// register 0 is below 1000.
-fn kind() -> ProfileSpec {
-    let register = |address| point(Table::HoldingRegister, address, number(Number::U16), 1000);
-    let mut points: Vec<PointSpec> = (0..6).map(register).collect();
+fn kind(speech: Speech) -> ProfileSpec {
+    let mut points: Vec<PointSpec> = (0..6).map(|address| speech.point(address)).collect();
     let policies = [
         WritePolicy::default(),
         WritePolicy::default(),
@@ -78,11 +200,15 @@ fn kind() -> ProfileSpec {
     for (point, policy) in points.iter_mut().zip(policies) {
         point.write = Some(Box::new(policy));
     }
-    profile(points)
+    ProfileSpec {
+        protocol: speech.protocol(),
+        ..profile(points)
+    }
 }
 
 /// The devices of one line.
 struct Plant {
+    speech: Speech,
     registers: Vec<[u16; 6]>,
     fates: Vec<Fate>,
     next: usize,
@@ -91,8 +217,9 @@ struct Plant {
 }
 
 impl Plant {
-    fn new(devices: usize, fates: Vec<Fate>) -> Self {
+    fn new(speech: Speech, devices: usize, fates: Vec<Fate>) -> Self {
         Plant {
+            speech,
             registers: vec![[0; 6]; devices],
             fates,
             next: 0,
@@ -112,20 +239,15 @@ impl Plant {
         let registers = &mut self.registers[request.device.index()];
         let short = Duration::from_millis(20);
         let silent = (request.timeout, Outcome::Missed(Miss::Silence));
-        match &request.body {
-            RequestBody::Write(write) => {
-                let words = match &write.entries {
-                    Entries::Register(word) => vec![*word],
-                    Entries::Registers(words) => words.clone(),
-                    other => panic!("{other:?}"),
-                };
+        let speech = self.speech;
+        match speech.meaning(&request.body) {
+            Meaning::Write(start, words) => {
                 for word in &words {
                     self.written.entry(*word).or_default().push(now);
                 }
-                let start = usize::from(write.start);
                 match fate {
                     Fate::Lost => return silent,
-                    Fate::Refused => return (short, Outcome::Exception(4)),
+                    Fate::Refused => return (short, speech.refusal()),
                     Fate::Done | Fate::ReplyLost | Fate::Changed => {}
                 }
                 for (at, word) in (start..).zip(words) {
@@ -140,19 +262,16 @@ impl Plant {
                     _ => (short, Outcome::Confirmed),
                 }
             }
-            RequestBody::Modbus(ask) => match fate {
+            Meaning::Read(from, count) => match fate {
                 Fate::Lost | Fate::ReplyLost => silent,
-                Fate::Refused => (short, Outcome::Exception(4)),
+                Fate::Refused => (short, speech.refusal()),
                 Fate::Done | Fate::Changed => {
-                    let from = usize::from(ask.start);
-                    let to = from + usize::from(ask.count);
                     // A longer request reads past the end.
                     let all = registers.iter().copied().chain([0]);
-                    let words = all.skip(from).take(to - from).collect();
-                    (short, Outcome::Answered(Data::Registers(words)))
+                    let words = all.skip(from).take(count).collect();
+                    (short, Outcome::Answered(speech.answer(words)))
                 }
             },
-            other => panic!("{other:?}"),
         }
     }
 }
@@ -169,12 +288,22 @@ struct World {
 }
 
 impl World {
-    fn new(on_tcp: bool, devices: usize, fates: Vec<Fate>) -> World {
-        let port = if on_tcp { tcp() } else { serial(9600) };
-        let spec = installation(port, vec![kind(); devices]);
+    fn new(speech: Speech, devices: usize, fates: Vec<Fate>) -> World {
+        let port = match speech {
+            Speech::Tcp => tcp(),
+            Speech::Rtu | Speech::Meter => serial(9600),
+        };
+        let mut spec = installation(port, vec![kind(speech); devices]);
+        if speech == Speech::Meter {
+            for (number, device) in (1..).zip(&mut spec.devices) {
+                let address = Address::parse(&format!("{number:012}")).unwrap();
+                device.address = BusAddress::Dlt645(address);
+                device.access = WriteAccess::parse("02123456", "00000000");
+            }
+        }
         World {
             schedule: Schedule::new(&spec, PortId(0), Rng::new(1), Now::default()),
-            plant: Plant::new(devices, fates),
+            plant: Plant::new(speech, devices, fates),
             now: Mono::START,
             ends: Vec::new(),
         }
@@ -229,49 +358,52 @@ fn word(n: u16) -> Value {
     Value::UInt(n.into())
 }
 
-fn settled(fates: Vec<Fate>) -> World {
-    let mut w = World::new(false, 1, fates);
+fn settled(speech: Speech, fates: Vec<Fate>) -> World {
+    let mut w = World::new(speech, 1, fates);
     w.run(ms(3000));
     w
 }
 
 #[test]
 fn what_is_read_back_decides() {
-    let verified = Verdict::Verified { read: word(500) };
     let different = Verdict::Different {
         written: word(500),
         read: word(7),
     };
-    for (fates, wanted) in [
-        (vec![Fate::Done], verified.clone()),
-        (vec![Fate::Changed, Fate::Done], different),
-        // A read that is not answered is made again.
-        (vec![Fate::Done, Fate::Lost, Fate::Done], verified),
-        (
-            vec![Fate::Done, Fate::Refused],
-            Verdict::Unknown(Doubt::NotReadBack),
-        ),
-        (vec![Fate::ReplyLost], Verdict::Unknown(Doubt::NoReply)),
-        (vec![Fate::Lost], Verdict::Unknown(Doubt::NoReply)),
-        (vec![Fate::Refused], Verdict::Refused(Refused::Exception(4))),
-    ] {
-        for register in [0, 2, 3] {
-            let mut w = settled(fates.clone());
-            w.give(1, 0, vec![(register, word(500))], ms(9000));
-            w.run(ms(10_000));
-            assert_eq!(
-                w.verdict(1),
-                std::slice::from_ref(&wanted),
-                "{fates:?} {register}"
-            );
-            assert_eq!(w.plant.written[&500].len(), 1);
+    let verified = || Verdict::Verified { read: word(500) };
+    for speech in SPEECHES {
+        for (fates, wanted) in [
+            (vec![Fate::Done], verified()),
+            (vec![Fate::Changed, Fate::Done], different.clone()),
+            // A read that is not answered is made again.
+            (vec![Fate::Done, Fate::Lost, Fate::Done], verified()),
+            (
+                vec![Fate::Done, Fate::Refused],
+                Verdict::Unknown(Doubt::NotReadBack),
+            ),
+            (vec![Fate::ReplyLost], Verdict::Unknown(Doubt::NoReply)),
+            (vec![Fate::Lost], Verdict::Unknown(Doubt::NoReply)),
+            (vec![Fate::Refused], speech.refused()),
+        ] {
+            for register in [0, 2, 3] {
+                let mut w = settled(speech, fates.clone());
+                w.give(1, 0, vec![(register, word(500))], ms(9000));
+                w.run(ms(10_000));
+                let wanted = std::slice::from_ref(&wanted);
+                assert_eq!(w.verdict(1), wanted, "{speech:?} {fates:?} {register}");
+                assert_eq!(w.plant.written[&500].len(), 1);
+            }
         }
     }
 }
 
 #[test]
 fn an_interlock_is_read_before_anything_is_written() {
-    let mut w = settled(vec![Fate::Done]);
+    SPEECHES.into_iter().for_each(interlocked);
+}
+
+fn interlocked(speech: Speech) {
+    let mut w = settled(speech, vec![Fate::Done]);
     w.plant.registers[0][0] = 1000;
     w.give(1, 0, vec![(1, word(500)), (5, word(501))], ms(9000));
     w.run(ms(10_000));
@@ -291,7 +423,11 @@ fn an_interlock_is_read_before_anything_is_written() {
 
 #[test]
 fn a_newer_command_for_a_point_wins_while_the_older_waits() {
-    let mut w = settled(vec![Fate::Done]);
+    SPEECHES.into_iter().for_each(overtaken);
+}
+
+fn overtaken(speech: Speech) {
+    let mut w = settled(speech, vec![Fate::Done]);
     w.give(1, 0, vec![(2, word(500))], ms(9000));
     // It is under way from here on, and rests before it reads back.
     w.run(ms(100));
@@ -310,7 +446,7 @@ proptest! {
 
     #[test]
     fn whatever_happens_each_command_has_one_end_in_time_and_nothing_is_written_twice_or_late(
-        on_tcp in any::<bool>(),
+        speech in prop::sample::select(&SPEECHES[..]),
         devices in 1usize..4,
         fates in fates(),
         commands in prop::collection::vec(
@@ -318,7 +454,7 @@ proptest! {
             1..20,
         ),
     ) {
-        let mut w = World::new(on_tcp, devices, fates);
+        let mut w = World::new(speech, devices, fates);
         w.run(ms(2000));
         let mut given = Vec::new();
         for (number, (gap, device, points, within)) in commands.into_iter().enumerate() {
@@ -363,7 +499,9 @@ proptest! {
                         prop_assert_eq!(sent, 1);
                     }
                     Verdict::Different { .. } | Verdict::Unknown(_) => prop_assert_eq!(sent, 1),
-                    Verdict::Refused(Refused::Exception(_)) => prop_assert!(sent <= 1),
+                    Verdict::Refused(Refused::Exception(_) | Refused::Declined { .. }) => {
+                        prop_assert!(sent <= 1);
+                    },
                     Verdict::Refused(_) => prop_assert_eq!(sent, 0, "{:?}", end),
                     Verdict::Confirmed { .. } => prop_assert!(false, "it is read back"),
                 }

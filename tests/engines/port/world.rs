@@ -8,12 +8,14 @@ use alink_gateway::base::{
     BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Evidence, FieldEvent, Now, PortId, Proof,
     Reading, Rng, UnitId, Value, Wall,
 };
+use alink_gateway::io::bus::bus_monitor::{BusMonitor, Tapped};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
+use alink_gateway::lab::bus::protocol::BusProtocol;
 use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
@@ -35,6 +37,7 @@ pub(crate) const JOURNEY: i64 = 300 + 75 + 25;
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) rig: LineRig,
+    pub(crate) tap: BusMonitor,
     pub(crate) spec: Arc<Spec>,
     pub(crate) pipes: mpsc::Sender<DuplexStream>,
     pub(crate) hub: mpsc::Receiver<FieldEvent>,
@@ -108,11 +111,24 @@ impl World {
     /// Builds a line with the units of this installation, which the port reaches as the
     /// installation says.
     pub(crate) async fn of(spec: Spec, seed: u64, goes: impl FnOnce(Journal) -> Journal) -> World {
+        World::beside(spec, Vec::new(), seed, goes).await
+    }
+
+    /// Does the same with these devices beside them on the line, which speak other protocols.
+    pub(crate) async fn beside(
+        spec: Spec,
+        others: Vec<BusProtocol>,
+        seed: u64,
+        goes: impl FnOnce(Journal) -> Journal,
+    ) -> World {
         let spec = Arc::new(spec);
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
         let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
+        others.into_iter().for_each(|other| line.join(other));
         for device in &spec.devices {
-            let unit = device.address.unit().unwrap();
+            let BusAddress::Modbus(unit) = device.address else {
+                continue;
+            };
             let own = seed.wrapping_mul(1000) + u64::from(unit.0);
             line.attach(unit, Unit::new(Life::Marked, own));
         }
@@ -124,6 +140,7 @@ impl World {
         let mut world = World {
             clock,
             rig: LineRig::new(line, clock),
+            tap: BusMonitor::default(),
             spec: Arc::clone(&spec),
             pipes,
             hub,
@@ -139,7 +156,10 @@ impl World {
         tokio::spawn(port::run_commanded(
             PortId(0),
             Arc::clone(&spec),
-            Opener::Pipes(handed_in),
+            Tapped {
+                opener: Opener::Pipes(handed_in),
+                tap: world.tap.clone(),
+            },
             Learned::forgetful(),
             Rng::new(seed),
             clock,
@@ -223,13 +243,15 @@ impl World {
         else {
             return;
         };
+        let BusAddress::Modbus(UnitId(unit)) = self.spec.device(*device).unwrap().address else {
+            return;
+        };
         let wrong: Vec<String> = readings
             .iter()
             .filter(|r| !self.is_true(r))
             .map(|r| format!("{at:?} {r:?}"))
             .collect();
         self.false_frames += u64::from(!wrong.is_empty());
-        let unit = self.spec.device(*device).unwrap().address.unit().unwrap().0;
         let tally = self.polls.entry(unit).or_default();
         tally.wrong.extend(wrong);
         tally.values += readings.len() as u64;

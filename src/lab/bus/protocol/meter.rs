@@ -4,6 +4,8 @@
 //! registers of that meter in decimal digits. Answers longer than its largest frame
 //! come in follow-on frames.
 
+use std::collections::BTreeMap;
+
 use super::super::life::meter;
 use super::super::unit::Unit;
 use super::Answer;
@@ -33,6 +35,12 @@ pub struct Meter {
     pub frame: usize,
     /// How many bytes FEH it sends in front of a reply to wake the master.
     pub wake_ups: usize,
+    /// The data that can be set, by identifier, as they travel (2007).
+    pub held: BTreeMap<u32, Vec<u8>>,
+    /// Level and password, as they travel, without which it lets nothing be set.
+    pub password: [u8; 4],
+    /// How often something was set.
+    pub set: u64,
 }
 
 impl Meter {
@@ -46,10 +54,13 @@ impl Meter {
             unit,
             frame: 200,
             wake_ups: 4,
+            held: BTreeMap::new(),
+            password: [2, 0, 0, 0],
+            set: 0,
         }
     }
 
-    pub(super) fn answer(&self, now: Now, heard: &[u8]) -> Option<Answer> {
+    pub(super) fn answer(&mut self, now: Now, heard: &[u8]) -> Option<Answer> {
         let (whom, control, data) = open(heard)?;
         let own = wire_address(self.address);
         let meant = whom.iter().zip(&own).all(|(w, o)| *w == 0xAA || w == o);
@@ -74,7 +85,7 @@ impl Meter {
         })
     }
 
-    fn execute(&self, now: Now, control: u8, data: &[u8]) -> (u8, Vec<u8>) {
+    fn execute(&mut self, now: Now, control: u8, data: &[u8]) -> (u8, Vec<u8>) {
         let (read, follow, id_bytes) = match self.year {
             Year::Y1997 => (0x01, 0x02, 2),
             Year::Y2007 => (0x11, 0x12, 4),
@@ -83,6 +94,12 @@ impl Meter {
         let refused = (control | 0xC0, vec![0x02]);
         if control == 0x13 && self.year == Year::Y2007 {
             return (0x93, wire_address(self.address).to_vec());
+        }
+        if control == 0x14 && self.year == Year::Y2007 {
+            return match self.write(data) {
+                Ok(()) => (0x94, Vec::new()),
+                Err(error) => (0xD4, vec![error]),
+            };
         }
         if (control != read && control != follow) || data.len() < id_bytes {
             return refused;
@@ -110,9 +127,32 @@ impl Meter {
         (control | 0x80 | u8::from(more) << 5, reply)
     }
 
+    /// Sets a datum: identifier, password, operator, data (2007 §7.4).
+    ///
+    /// # Errors
+    /// The error word.
+    fn write(&mut self, data: &[u8]) -> Result<(), u8> {
+        let (id, rest) = data.split_first_chunk::<4>().ok_or(0x01)?;
+        let (password, rest) = rest.split_first_chunk::<4>().ok_or(0x01)?;
+        let (_operator, value) = rest.split_first_chunk::<4>().ok_or(0x01)?;
+        if *password != self.password {
+            return Err(0x04);
+        }
+        let known = self.held.get_mut(&u32::from_le_bytes(*id)).ok_or(0x02)?;
+        if known.len() != value.len() {
+            return Err(0x01);
+        }
+        *known = value.to_vec();
+        self.set += 1;
+        Ok(())
+    }
+
     /// Returns the value under this identifier, as it travels.
     #[must_use]
     pub fn value(&self, now: Now, id: u32) -> Option<Vec<u8>> {
+        if let Some(held) = self.held.get(&id) {
+            return Some(held.clone());
+        }
         let register = |at: u16| {
             let word = self.unit.truth(now, Table::InputRegister, at);
             u64::from(word.unwrap_or_default())
