@@ -368,6 +368,7 @@ impl PointSpec {
                 let zero = (scale.digits == 0).then_some(NotWritable::ZeroFactor);
                 item.unwritable(datum.position).or(zero)
             }
+            (PointAddress::Raw(_), Codec::Part(part)) => part.unwritable(),
             (PointAddress::Dlt645(_) | PointAddress::Raw(_), _) => Some(NotWritable::Protocol),
         }
     }

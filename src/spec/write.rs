@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Decimal;
+use super::raw::WriteBy;
 use crate::base::Value;
 
 /// How a point is written. A point without a policy is read-only.
@@ -26,6 +27,9 @@ pub struct WritePolicy {
     pub confirm: Option<Duration>,
     /// What must hold in the device before it is written.
     pub only_if: Option<Interlock>,
+    /// With which request a device without a standard is told the value; `None` in other
+    /// protocols.
+    pub by: Option<WriteBy>,
 }
 
 impl Default for WritePolicy {
@@ -39,6 +43,7 @@ impl Default for WritePolicy {
             least_interval: Duration::ZERO,
             confirm: None,
             only_if: None,
+            by: None,
         }
     }
 }

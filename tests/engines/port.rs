@@ -6,6 +6,7 @@ mod behind;
 mod commands;
 mod load;
 mod meters;
+mod raw_devices;
 mod twins;
 mod world;
 

@@ -15,12 +15,13 @@ use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Is, Node};
 use crate::config::reader::word::{decimal, plain, show_time, time, yes_or_no};
 use crate::spec::dlt645::Item;
+use crate::spec::raw::WriteBy;
 use crate::spec::{
     Codec, CommandSpec, DataType, Decimal, PointAddress, PointSpec, ReadBack, Table,
     WriteFunctions, WritePolicy, WriteRequests,
 };
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "min",
     "max",
     "step",
@@ -29,6 +30,7 @@ const KEYS: [&str; 8] = [
     "least_interval",
     "confirm",
     "only_if",
+    "request",
 ];
 
 const LIMITS: [&str; 3] = ["min", "max", "step"];
@@ -100,22 +102,9 @@ pub(crate) fn read<'a>(point: &Section<'a>, notes: &mut Notes) -> Option<WriteDr
             .unwrap_or_default(),
         confirm: s.read("confirm", time(CONFIRM), notes),
         only_if: None,
+        by: None,
     };
     Some(draft)
-}
-
-/// The reason why no point of a protocol without a standard is written.
-pub(crate) const ONLY_MODBUS: &str = "so far only points of Modbus devices and meters are written";
-
-/// Notes `write:` of a point whose protocol has no writes.
-pub(crate) fn refuse(point: &Section<'_>, notes: &mut Notes) {
-    let Some(node) = point.node("write") else {
-        return;
-    };
-    if !matches!(&node.is, Is::Text(text) if yes_or_no(text) == Ok(false)) {
-        let wrong = Wrong::wanted("no write with this protocol").hint(ONLY_MODBUS);
-        notes.error(node.origin, "write", wrong);
-    }
 }
 
 fn step(text: &str) -> Result<Decimal, Wrong> {
@@ -128,6 +117,24 @@ fn step(text: &str) -> Result<Decimal, Wrong> {
 }
 
 impl WriteDraft<'_> {
+    /// Reads with which request a point without a standard is written; `find` knows the requests
+    /// that write.
+    pub(crate) fn by_request(
+        &mut self,
+        find: impl Fn(&str) -> Result<Option<WriteBy>, Wrong>,
+        notes: &mut Notes,
+    ) {
+        let wanted = "the request that writes it: write: { request: NAME }";
+        let hint = "a request with {value} in send: writes";
+        match self.s.node("request") {
+            Some(_) => self.policy.by = self.s.read("request", find, notes).flatten(),
+            None => {
+                let wrong = Wrong::wanted(wanted).hint(hint);
+                notes.error(self.node.origin, "write without a request", wrong);
+            }
+        }
+    }
+
     /// Returns how this point is written. Notes what does not fit the point, or the profile.
     pub(crate) fn policy(
         self,
@@ -172,6 +179,12 @@ impl WriteDraft<'_> {
 
     /// Notes a point that cannot be written at all, or not in one request.
     fn is_possible(&self, point: &PointSpec, requests: WriteRequests, notes: &mut Notes) {
+        let is_raw = matches!(point.address, PointAddress::Raw(_));
+        if let Some(node) = self.s.node("request").filter(|_| !is_raw) {
+            let wrong = Wrong::wanted("no request with this protocol")
+                .hint("only a profile with protocol: raw has requests");
+            notes.error(node.origin, "request", wrong);
+        }
         if let Some((said, wrong)) = why_not(point) {
             notes.error(self.node.origin, said, wrong);
             return;

@@ -4,12 +4,11 @@
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
-use crate::config::points::point::Points;
-use crate::config::points::write::{self, WriteDraft};
+use crate::config::points::write;
+use crate::config::protocols::drafts::Drafts;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
@@ -45,7 +44,7 @@ pub(crate) fn points<'a>(
     times: Times,
     given: Given,
     notes: &mut Notes,
-) -> Drafts<'a> {
+) -> (Drafts<'a>, Vec<Item>) {
     let mut drafts = Drafts::default();
     let (mut items, list) = (Vec::new(), profile.list("points", notes));
     for node in list {
@@ -87,26 +86,8 @@ pub(crate) fn points<'a>(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    let complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");
-    Drafts {
-        items,
-        complete,
-        ..drafts
-    }
-}
-
-/// The points of a profile, before it is known how they are written.
-#[derive(Default)]
-pub(crate) struct Drafts<'a> {
-    pub(crate) points: Points,
-    /// What `write:` says, by the index of its point.
-    pub(crate) writes: Vec<(u16, WriteDraft<'a>)>,
-    /// The data that bring them.
-    pub(crate) items: Vec<Item>,
-    /// Where the id of each stands.
-    pub(crate) origins: Vec<OriginId>,
-    /// Whether every entry of the list became a point.
-    pub(crate) complete: bool,
+    drafts.complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");
+    (drafts, items)
 }
 
 /// A point whose datum has no index yet.

@@ -3,6 +3,7 @@
 pub(crate) mod ambiguous_replies;
 pub(crate) mod checksum;
 pub(crate) mod dlt645;
+pub(crate) mod drafts;
 pub(crate) mod part;
 pub(crate) mod placeholders;
 pub(crate) mod raw;

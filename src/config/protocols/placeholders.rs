@@ -8,10 +8,12 @@
 use std::sync::Arc;
 
 use crate::base::UnitId;
+use crate::config::protocols::part;
 use crate::config::reader::problem::Wrong;
-use crate::spec::raw::check::Written;
+use crate::spec::raw::check;
+use crate::spec::raw::part::{Kind, Order};
 use crate::spec::raw::template::NotATemplate;
-use crate::spec::raw::{Check, End, Fixed, Question, Template};
+use crate::spec::raw::{Check, End, Fixed, Question, Template, ValueForm};
 use crate::spec::{ProfileSpec, Protocol};
 
 /// The device whose values are filled in.
@@ -91,7 +93,7 @@ impl Patterns {
             };
             let mut bytes = question.request.bytes().iter().chain(fixed).chain(end);
             let as_text = |check: &Option<Check>| {
-                check.is_none_or(|check| matches!(check.written, Written::Hex))
+                check.is_none_or(|check| matches!(check.written, check::Written::Hex))
             };
             bytes.all(u8::is_ascii)
                 && as_text(&reply.check)
@@ -177,6 +179,60 @@ pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
     out
 }
 
+/// What the placeholder of a value says of how the value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// `{value}`: as the point is written in its reply.
+    AsRead,
+    /// `{value:u16}`, `{value:bcd32:DCBA}`: as bytes. `None`: in the order of the point.
+    Binary(Kind, Option<Order>),
+    /// `{value:05}`, `{value:06.2}`, `{value:04X}`: as characters.
+    Characters(ValueForm),
+}
+
+/// Returns what the placeholder of a value says, if there is one.
+///
+/// # Errors
+/// It says something that has no meaning.
+pub(crate) fn value(text: &str) -> Result<Option<Written>, Wrong> {
+    let names = pieces(text).into_iter().filter_map(|piece| match piece {
+        Piece::Placeholder("value") => Some(""),
+        Piece::Placeholder(name) => name.strip_prefix("value:"),
+        Piece::Plain(_) => None,
+    });
+    match names.last() {
+        None => Ok(None),
+        Some("") => Ok(Some(Written::AsRead)),
+        Some(said) => written(said).map(Some).ok_or_else(|| {
+            Wrong::wanted("{value}, or {value:05}, {value:06.2}, {value:04X}, {value:u16}, {value:u16:DCBA}")
+                .hint("zeros in front to so many characters, digits behind the point, hexadecimal, or the type of bytes")
+        }),
+    }
+}
+
+fn written(said: &str) -> Option<Written> {
+    let small = |text: &str| text.parse().ok().filter(|n: &u8| *n <= 32);
+    if let Some(form) = said.strip_prefix('0') {
+        return Some(Written::Characters(match form.strip_suffix('X') {
+            Some(width) => ValueForm::Hexadecimal {
+                width: small(width)?,
+            },
+            None => {
+                let (width, places) = form.split_once('.').unwrap_or((form, "0"));
+                ValueForm::Decimal {
+                    width: small(width)?,
+                    places: Some(small(places)?),
+                }
+            }
+        }));
+    }
+    let (kind, order) = match said.split_once(':') {
+        Some((kind, order)) => (kind, Some(part::order_of(order)?)),
+        None => (said, None),
+    };
+    Some(Written::Binary(part::kind_of(kind)?, order))
+}
+
 fn mentions(text: &str, what: &str) -> bool {
     pieces(text).into_iter().any(|piece| match piece {
         Piece::Placeholder(name) => name.split(':').next() == Some(what),
@@ -187,6 +243,9 @@ fn mentions(text: &str, what: &str) -> bool {
 fn filled(name: &str, who: Who<'_>) -> Option<String> {
     let unit = who.unit;
     match name {
+        // How it is written is said in the configuration; that it is written, in the request.
+        "value" => return Some(" {value} ".into()),
+        _ if name.starts_with("value:") => return Some(" {value} ".into()),
         "unit" => return Some(format!(" {unit:02X} ")),
         "address:text" => return Some(format!("\"{}\"", who.address)),
         "address" | "address:high" => {
@@ -335,7 +394,7 @@ mod tests {
     fn each_device_is_asked_for_itself_with_a_checksum_of_its_own() {
         let check = Some(Check {
             sum: Sum::Sum8,
-            written: Written::Hex,
+            written: check::Written::Hex,
             from: 0,
         });
         let pattern = Pattern {

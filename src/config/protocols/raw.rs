@@ -10,29 +10,36 @@ use crate::config::points::given::Given;
 use crate::config::points::titles::titles_of_a_bit;
 use crate::config::points::write;
 use crate::config::protocols::checksum::check;
+use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders;
-use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
+use crate::config::protocols::placeholders::{Pattern, Patterns, Written, bytes, own_bytes};
 use crate::config::protocols::reply_bounds;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{identifier, name, time, whole};
 use crate::config::sections::times::Times;
 use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
-use crate::spec::raw::{End, Fixed, Question, Shape, Template};
+use crate::spec::raw::{End, Fixed, Question, Shape, Template, WriteBy};
 use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex, Shown};
 
 /// The most questions of a profile: as many as one byte can count.
 const MOST: usize = 255;
 
-/// Reads `requests:`. Returns the questions, their texts as written, and the names of questions
-/// that are wrong.
-pub(crate) fn requests(
-    profile: &Section<'_>,
-    notes: &mut Notes,
-) -> (Vec<Arc<Question>>, Patterns, BTreeSet<String>) {
+/// The requests of a profile.
+pub(crate) struct Requests {
+    pub(crate) questions: Vec<Arc<Question>>,
+    /// Their texts as they are written.
+    pub(crate) patterns: Patterns,
+    /// How each writes a value, if it does.
+    writes: Vec<Option<Written>>,
+    /// The names of requests that are wrong.
+    wrong_ones: BTreeSet<String>,
+}
+
+/// Reads `requests:`.
+pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
     let digits = profile
         .read(
             "address_digits",
@@ -44,6 +51,7 @@ pub(crate) fn requests(
     let mut all: Vec<Arc<Question>> = Vec::new();
     let mut patterns = Patterns::with_addresses_of(digits);
     let mut wrong_ones = BTreeSet::new();
+    let mut writes = Vec::new();
     for node in profile.list("requests", notes) {
         let s = Section::open(node, &["name", "send", "check", "reply"], notes);
         if !s.is_there() {
@@ -61,8 +69,9 @@ pub(crate) fn requests(
                 // The wrong check is already noted, and its bytes are unknown.
                 return Ok(None);
             }
+            let written = placeholders::value(text)?;
             let filled = placeholders::fill(text, placeholders::sample(&zeros));
-            let said = |request| Some((request, text.to_owned()));
+            let said = |request| Some((request, text.to_owned(), written));
             Template::parse(&filled, check).map(said).map_err(|why| {
                 Wrong::wanted("bytes in hexadecimal, \"text\", and {check} where the checksum goes")
                     .hint(why.to_string())
@@ -71,7 +80,7 @@ pub(crate) fn requests(
         let send = s.need("send", parse, || Wrong::wanted("what to send"), notes);
         let reply = reply(&s, &zeros, notes);
         let Some(name) = name else { continue };
-        let (Some(Some((request, send))), Some((reply, fixed))) = (send, reply) else {
+        let (Some(Some((request, send, written))), Some((reply, fixed))) = (send, reply) else {
             wrong_ones.insert(name);
             continue;
         };
@@ -81,6 +90,7 @@ pub(crate) fn requests(
             continue;
         }
         patterns.push(Pattern { send, check, fixed });
+        writes.push(written);
         all.push(Arc::new(Question {
             name,
             request,
@@ -98,7 +108,12 @@ pub(crate) fn requests(
             Wrong::wanted(format!("at most {MOST}")),
         );
     }
-    (all, patterns, wrong_ones)
+    Requests {
+        questions: all,
+        patterns,
+        writes,
+        wrong_ones,
+    }
 }
 
 /// Reads the shape of the reply, and the texts of the bytes that are always in it.
@@ -204,26 +219,26 @@ fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
     }
 }
 
-/// Reads all points, and where the id of each stands.
-pub(crate) fn points(
-    profile: &Section<'_>,
-    questions: &[Arc<Question>],
-    wrong_ones: &BTreeSet<String>,
+/// Reads all points.
+pub(crate) fn points<'a>(
+    profile: &Section<'a>,
+    requests: &Requests,
     (times, given): (Times, Given),
     notes: &mut Notes,
-) -> (Vec<PointSpec>, Vec<OriginId>) {
+) -> Drafts<'a> {
     let known: BTreeMap<&str, QuestionIndex> = (0u16..)
         .map(QuestionIndex)
-        .zip(questions)
+        .zip(&requests.questions)
         .map(|(i, q)| (q.name.as_str(), i))
         .collect();
-    let (mut points, mut origins) = (Vec::new(), Vec::new());
-    for node in profile.list("points", notes) {
+    let (mut drafts, list) = (Drafts::default(), profile.list("points", notes));
+    for node in list {
         let s = Section::open(node, &part::KEYS, notes);
         if !s.is_there() {
             continue;
         }
-        write::refuse(&s, notes);
+        let mut write = write::read(&s, notes);
+        let errors = notes.errors();
         let id = s.need(
             "id",
             identifier,
@@ -233,7 +248,7 @@ pub(crate) fn points(
         let timing = times.of(&s, notes);
         let full = notes.is_full();
         let find = |text: &str| {
-            if wrong_ones.contains(text) {
+            if requests.wrong_ones.contains(text) {
                 return Ok(None);
             }
             known.get(text).copied().map(Some).ok_or_else(|| {
@@ -242,14 +257,22 @@ pub(crate) fn points(
                     .maybe_hint((!full).then(meant).flatten())
             })
         };
+        let written = |i: QuestionIndex| requests.writes.get(i.index()).copied().flatten();
+        let reads = |text: &str| match find(text)? {
+            Some(index) if written(index).is_some() => Err(Wrong::wanted("a request that reads")
+                .hint("a request with {value} in it writes, and is sent only for a command")),
+            found => Ok(found),
+        };
         let request = s.need(
             "request",
-            find,
+            reads,
             || Wrong::wanted("the request whose reply it stands in"),
             notes,
         );
         let part = part::read(&s, given, notes);
-        let asked = request.flatten().and_then(|i| questions.get(i.index()));
+        let asked = request
+            .flatten()
+            .and_then(|i| requests.questions.get(i.index()));
         if let (Some(question), Some(part)) = (asked, &part) {
             reply_bounds::part(&s, part, &question.reply, notes);
         }
@@ -260,9 +283,33 @@ pub(crate) fn points(
         let (Some(Some(question)), Some(part)) = (request, part) else {
             continue;
         };
-        origins.push(s.at("id"));
+        let is_right = notes.errors() == errors;
+        if let Some(write) = &mut write {
+            let by = |text: &str| {
+                let Some(question) = find(text)? else {
+                    return Ok(None);
+                };
+                let said = written(question).ok_or_else(|| {
+                    Wrong::wanted("a request with a place for the value")
+                        .hint("{value} in its send:, outside quotes")
+                })?;
+                let form = part::form(&part, said).ok_or_else(|| {
+                    Wrong::wanted("a request that writes values of this type").hint(
+                        "{value} alone is for every type; with a form behind it, for numbers and bits",
+                    )
+                })?;
+                Ok(Some(WriteBy { question, form }))
+            };
+            write.by_request(by, notes);
+        }
+        let index = u16::try_from(drafts.points.all.len()).unwrap_or(u16::MAX);
+        if !is_right {
+            drafts.points.wrong.insert(index);
+        }
+        drafts.writes.extend(write.map(|write| (index, write)));
+        drafts.origins.push(s.at("id"));
         let codec = Codec::Part(Box::new(part));
-        points.push(PointSpec {
+        drafts.points.all.push(PointSpec {
             id: id.unwrap_or_default(),
             address: PointAddress::Raw(question),
             report: timing.report(&codec, notes),
@@ -276,5 +323,6 @@ pub(crate) fn points(
             },
         });
     }
-    (points, origins)
+    drafts.complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");
+    drafts
 }

@@ -12,8 +12,9 @@ use super::times::Times;
 use crate::config::points::by_id::PointsById;
 use crate::config::points::given::Given;
 use crate::config::points::point;
-use crate::config::points::write::{ONLY_MODBUS, WriteFacts};
+use crate::config::points::write::WriteFacts;
 use crate::config::protocols::dlt645;
+use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders::Patterns;
 use crate::config::protocols::raw;
 use crate::config::reader::problem::Wrong;
@@ -22,7 +23,8 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
 use crate::spec::{
-    CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, WriteFunctions, WriteRequests,
+    CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec, WriteFunctions,
+    WriteRequests,
 };
 
 /// One kind of device.
@@ -98,9 +100,6 @@ const NO_FUNCTIONS: &str = "only Modbus has a choice of functions that write";
 
 const ONLY_METERS: &str = "only meters of dlt645-2007 want a password before they are written to";
 
-/// The keys that mean nothing where nothing is written.
-const WRITES: [&str; 2] = ["writes", "services"];
-
 /// The values of `writes.functions`.
 const FUNCTIONS: [(&str, WriteFunctions); 3] = [
     ("both", WriteFunctions::Both),
@@ -168,7 +167,6 @@ pub(crate) fn read(
     let unknown = dialect.is_none() && s.node("protocol").is_some();
     let mut patterns = Patterns::default();
     let mut services = Vec::new();
-    let before = notes.noted();
     let mut facts = WriteFacts {
         commands,
         ..WriteFacts::default()
@@ -204,29 +202,26 @@ pub(crate) fn read(
             );
             refuse(&s, &["address_digits"], NO_DIGITS, notes);
             refuse(&s, &["writes"], NO_FUNCTIONS, notes);
-            let drafts = dlt645::points(&s, edition, times, given, notes);
-            unique(ids(&drafts.points.all).zip(drafts.origins), notes);
-            let (mut points, complete) = (drafts.points, drafts.complete);
+            let (drafts, items) = dlt645::points(&s, edition, times, given, notes);
             for (index, write) in &drafts.writes {
-                if let Some(point) = points.all.get(usize::from(*index)) {
-                    write.is_of_the_whole(point, &drafts.items, notes);
+                if let Some(point) = drafts.points.all.get(usize::from(*index)) {
+                    write.is_of_the_whole(point, &items, notes);
                 }
             }
-            points.write(drafts.writes, complete, facts, notes);
-            let by_id = PointsById::new(&points.all, &points.wrong, complete);
-            services = service::read(&s, &by_id, commands.async_within, notes);
-            access = AccessSource::of_profile(&s, &points.all, notes);
-            (points.all, points.wrong, Protocol::Dlt645(drafts.items))
+            let (points, wrong, found) = finish(&s, drafts, facts, notes);
+            services = found;
+            access = AccessSource::of_profile(&s, &points, notes);
+            (points, wrong, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
             refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
-            refuse(&s, &WRITES, ONLY_MODBUS, notes);
-            let (questions, written, wrong_ones) = raw::requests(&s, notes);
-            patterns = written;
-            let (points, origins) = raw::points(&s, &questions, &wrong_ones, (times, given), notes);
-            unique(ids(&points).zip(origins), notes);
-            let wrong = all_if(notes.noted() != before, &points);
-            (points, wrong, Protocol::Raw(questions))
+            refuse(&s, &["writes"], NO_FUNCTIONS, notes);
+            let requests = raw::requests(&s, notes);
+            let drafts = raw::points(&s, &requests, (times, given), notes);
+            let (points, wrong, found) = finish(&s, drafts, facts, notes);
+            services = found;
+            patterns = requests.patterns;
+            (points, wrong, Protocol::Raw(requests.questions))
         }
     };
     let written = s.node("points").map(|node| &node.is);
@@ -296,11 +291,19 @@ pub(crate) fn read(
     true
 }
 
-/// Returns the indices of all points if one of them may have a mistake, so that nothing is said
-/// about their values.
-fn all_if(any: bool, points: &[PointSpec]) -> BTreeSet<u16> {
-    let all = (0u16..).zip(points).map(|(index, _)| index);
-    all.filter(|_| any).collect()
+/// Returns the points with how they are written, those of them that may be wrong, and the services.
+fn finish(
+    s: &Section<'_>,
+    drafts: Drafts<'_>,
+    facts: WriteFacts,
+    notes: &mut Notes,
+) -> (Vec<PointSpec>, BTreeSet<u16>, Vec<ServiceSpec>) {
+    let (mut points, complete) = (drafts.points, drafts.complete);
+    unique(ids(&points.all).zip(drafts.origins), notes);
+    points.write(drafts.writes, complete, facts, notes);
+    let by_id = PointsById::new(&points.all, &points.wrong, complete);
+    let services = service::read(s, &by_id, facts.commands.async_within, notes);
+    (points.all, points.wrong, services)
 }
 
 /// Reads the secret of the profile's product, if it is given.

@@ -1,14 +1,16 @@
 //! Puts the requests of a command in order, before anything is sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{BusWork, PointEnd, Refused, Value, Verdict};
 use crate::field::encode::{Content, Encoded, MaskedWord, encode};
 use crate::field::modbus::write::{Entries, MAX_COILS, MAX_REGISTERS};
 use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
+use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange, QuestionAsked};
 use crate::field::plan::{item_of, question_of, span_of};
 use crate::field::schedule::command::BusWrite;
+use crate::spec::raw::Question;
 use crate::spec::{
     Interlock, Operand, PointAddress, PointSpec, ProfileSpec, Protocol, ReadBack, ServiceStep,
     Table, WriteFunctions, WriteRequests,
@@ -63,6 +65,13 @@ pub(crate) enum PointWrite {
         /// The target.
         target: usize,
     },
+    /// What a device without a standard is told.
+    Question {
+        /// The request, with the value in its place.
+        asked: QuestionAsked,
+        /// The target.
+        target: usize,
+    },
 }
 
 impl PointWrite {
@@ -70,7 +79,9 @@ impl PointWrite {
     pub(crate) fn targets(&self) -> &[usize] {
         match self {
             PointWrite::Entries(entries) => &entries.targets,
-            PointWrite::Datum { target, .. } => std::slice::from_ref(target),
+            PointWrite::Datum { target, .. } | PointWrite::Question { target, .. } => {
+                std::slice::from_ref(target)
+            }
         }
     }
 
@@ -83,6 +94,9 @@ impl PointWrite {
                 asked: *asked,
                 data: data.clone(),
             }),
+            PointWrite::Question { asked, .. } => {
+                WriteOrRead::Write(BusWrite::Question(asked.clone()))
+            }
         }
     }
 }
@@ -239,6 +253,11 @@ fn write(
                 // Only a point of DL/T 645 has a datum.
                 _ => return Err(Vec::new()),
             },
+            Content::Value(bytes) => match told(profile, point, &bytes) {
+                Some(asked) => PointWrite::Question { asked, target },
+                // It was looked at above.
+                None => return Err(Vec::new()),
+            },
         };
         match (writes.last_mut(), one) {
             (Some(PointWrite::Entries(last)), PointWrite::Entries(one))
@@ -279,12 +298,37 @@ fn encoded<'p>(
     let entries = match &encoded.content {
         Content::Coil(_) | Content::Datum(_) => 1,
         Content::Registers { words, .. } => words.len(),
+        Content::Value(bytes) if told(profile, point, bytes).is_none() => {
+            return Err(Refused::WrongValue {
+                seen: value.to_json_text(),
+                wanted: "a value with which the request can be sent".into(),
+            });
+        }
+        Content::Value(_) => 1,
     };
     if entries > 1 && profile.writes.functions == WriteFunctions::Single {
         // The configuration refuses such points; a half of a value is never written.
         return Err(Refused::NotWritable);
     }
     Ok((point, encoded))
+}
+
+/// Returns the request that tells a device without a standard this value, if there is one.
+fn told(profile: &ProfileSpec, point: &PointSpec, value: &[u8]) -> Option<QuestionAsked> {
+    let Protocol::Raw(questions) = &profile.protocol else {
+        return None;
+    };
+    let index = point.write.as_ref()?.by.as_ref()?.question;
+    let question = questions.get(index.index())?;
+    let request = question.request.with(value).ok()?;
+    let question = Question {
+        request,
+        ..Question::clone(question)
+    };
+    Some(QuestionAsked {
+        index,
+        question: Arc::new(question),
+    })
 }
 
 /// Returns what is read to see this value at that point; `None` if the point cannot show it.

@@ -2,13 +2,14 @@
 //! told, on virtual time.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use crate::base::{
     BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Doubt, Miss, Mono, Now, PointEnd, PortId,
-    Refused, Rng, Value, Verdict,
+    Refused, Rng, UnitId, Value, Verdict,
 };
 use crate::field::dlt645::ask::{ErrorWord, MeterOperation};
 use crate::field::modbus::Data;
@@ -54,9 +55,19 @@ enum Speech {
     Tcp,
     /// DL/T 645-2007.
     Meter,
+    /// A protocol without a standard.
+    Raw,
+    /// The same in frames of Modbus TCP.
+    Carried,
 }
 
-const SPEECHES: [Speech; 3] = [Speech::Rtu, Speech::Tcp, Speech::Meter];
+const SPEECHES: [Speech; 5] = [
+    Speech::Rtu,
+    Speech::Tcp,
+    Speech::Meter,
+    Speech::Raw,
+    Speech::Carried,
+];
 
 /// The identifier of the datum that stands for register 0.
 const FIRST: u32 = 0x0400_0A00;
@@ -79,6 +90,31 @@ impl Speech {
                 },
                 ..plain
             },
+            Speech::Raw | Speech::Carried => PointSpec {
+                address: PointAddress::Raw(QuestionIndex(2 * address)),
+                codec: Codec::Part(Box::new(raw::Part::Number {
+                    written: raw::part::Number::Binary {
+                        at: 2,
+                        kind: raw::part::Kind::Unsigned(2),
+                        order: raw::part::Order::High,
+                    },
+                    scale: Decimal::ONE,
+                    offset: Decimal::ZERO,
+                    number_type: None,
+                })),
+                ..plain
+            },
+        }
+    }
+
+    /// Returns with which request a register is written, where that is said.
+    fn by(self, address: u16) -> Option<raw::WriteBy> {
+        match self {
+            Speech::Rtu | Speech::Tcp | Speech::Meter => None,
+            Speech::Raw | Speech::Carried => Some(raw::WriteBy {
+                question: QuestionIndex(2 * address + 1),
+                form: raw::ValueForm::Binary(raw::part::Kind::Unsigned(2), raw::part::Order::High),
+            }),
         }
     }
 
@@ -86,6 +122,12 @@ impl Speech {
         match self {
             Speech::Rtu | Speech::Tcp => Protocol::Modbus,
             Speech::Meter => Protocol::Dlt645((0..6).map(item).collect()),
+            Speech::Raw | Speech::Carried => {
+                let carried = (self == Speech::Carried).then_some(UnitId(1));
+                let all =
+                    (0..6).flat_map(|n| [question(carried, 'R', n), question(carried, 'W', n)]);
+                Protocol::Raw(all.map(Arc::new).collect())
+            }
         }
     }
 
@@ -110,13 +152,22 @@ impl Speech {
                 MeterOperation::ReadAddress => Meaning::Read(0, 0),
                 other @ MeterOperation::Follow { .. } => panic!("{other:?}"),
             },
-            other @ RequestBody::Raw(_) => panic!("{other:?}"),
+            RequestBody::Raw(question) => match question.request.bytes() {
+                [b'R', n] => Meaning::Read((*n).into(), 1),
+                [b'W', n, high, low] => {
+                    Meaning::Write((*n).into(), vec![u16::from_be_bytes([*high, *low])])
+                }
+                other => panic!("{other:?}"),
+            },
         }
     }
 
+    /// Returns a refusal; only the frames of Modbus TCP have one for a protocol without a
+    /// standard.
     fn refusal(self) -> Outcome {
         match self {
-            Speech::Rtu | Speech::Tcp => Outcome::Exception(4),
+            Speech::Rtu | Speech::Tcp | Speech::Carried => Outcome::Exception(4),
+            Speech::Raw => Outcome::Missed(Miss::Garbled),
             Speech::Meter => Outcome::Refused(ErrorWord {
                 edition: Edition::Y2007,
                 bits: 4,
@@ -124,8 +175,20 @@ impl Speech {
         }
     }
 
+    /// Returns the confirmation of a write.
+    fn confirmation(self) -> Outcome {
+        match self {
+            Speech::Rtu | Speech::Tcp | Speech::Meter => Outcome::Confirmed,
+            Speech::Raw | Speech::Carried => Outcome::Answered(Data::Bytes(b"W!".to_vec())),
+        }
+    }
+
     fn answer(self, words: Vec<u16>) -> Data {
         match self {
+            Speech::Raw | Speech::Carried => {
+                let bytes = words.into_iter().flat_map(u16::to_be_bytes);
+                Data::Bytes(b"R!".iter().copied().chain(bytes).collect())
+            }
             Speech::Rtu | Speech::Tcp => Data::Registers(words),
             Speech::Meter => Data::Bytes(words.into_iter().flat_map(u16::to_le_bytes).collect()),
         }
@@ -134,7 +197,9 @@ impl Speech {
     /// Returns the verdict of a write that the device refuses.
     fn refused(self) -> Verdict {
         Verdict::Refused(match self {
-            Speech::Rtu | Speech::Tcp => Refused::Exception(4),
+            Speech::Rtu | Speech::Tcp | Speech::Carried => Refused::Exception(4),
+            // What came is no reply.
+            Speech::Raw => return Verdict::Unknown(Doubt::NoReply),
             Speech::Meter => Refused::Declined {
                 word: 4,
                 why: "wrong password or not authorised; write_password may be another one, or the meter wants its programming key pressed first".into(),
@@ -148,6 +213,27 @@ fn item(index: u16) -> Item {
         id: Id::Y2007(FIRST + u32::from(index)),
         format: Format::Bits(2),
         layout: Layout::One,
+    }
+}
+
+/// Builds a question whose reply names it.
+fn question(carried: Option<UnitId>, what: char, n: u8) -> raw::Question {
+    let value = if what == 'W' { "{value}" } else { "" };
+    let send = format!("\"{what}\" {n:02X} {value}");
+    raw::Question {
+        name: format!("{what}{n}"),
+        request: raw::Template::parse(&send, None).unwrap(),
+        reply: raw::Shape {
+            end: raw::End::Terminator(b"!".to_vec()),
+            fixed: vec![raw::Fixed {
+                at: 0,
+                bytes: vec![what as u8, n],
+            }],
+            check: None,
+            behind_check: 0,
+            preamble: None,
+        },
+        carried,
     }
 }
 
@@ -199,6 +285,10 @@ fn kind(speech: Speech) -> ProfileSpec {
     ];
     for (point, policy) in points.iter_mut().zip(policies) {
         point.write = Some(Box::new(policy));
+    }
+    for (address, point) in (0..).zip(&mut points) {
+        let policy = point.write.as_mut().unwrap();
+        policy.by = speech.by(address);
     }
     ProfileSpec {
         protocol: speech.protocol(),
@@ -259,7 +349,7 @@ impl Plant {
                 }
                 match fate {
                     Fate::ReplyLost => silent,
-                    _ => (short, Outcome::Confirmed),
+                    _ => (short, speech.confirmation()),
                 }
             }
             Meaning::Read(from, count) => match fate {
@@ -290,8 +380,8 @@ struct World {
 impl World {
     fn new(speech: Speech, devices: usize, fates: Vec<Fate>) -> World {
         let port = match speech {
-            Speech::Tcp => tcp(),
-            Speech::Rtu | Speech::Meter => serial(9600),
+            Speech::Tcp | Speech::Carried => tcp(),
+            Speech::Rtu | Speech::Meter | Speech::Raw => serial(9600),
         };
         let mut spec = installation(port, vec![kind(speech); devices]);
         if speech == Speech::Meter {
@@ -321,7 +411,10 @@ impl World {
     }
 
     fn take_ends(&mut self) {
-        while let Some(end) = self.schedule.poll_end() {
+        while let Some(mut end) = self.schedule.poll_end() {
+            for point in &mut end.points {
+                unsigned(&mut point.verdict);
+            }
             self.ends.push((self.now, end));
         }
     }
@@ -354,6 +447,22 @@ impl World {
     }
 }
 
+/// Takes the sign from the type of a value: some protocols have whole numbers with a sign only.
+fn unsigned(verdict: &mut Verdict) {
+    let values = match verdict {
+        Verdict::Verified { read } => vec![read],
+        Verdict::Confirmed { written } => vec![written],
+        Verdict::Different { written, read } => vec![written, read],
+        Verdict::Refused(Refused::Interlock { value, .. }) => value.iter_mut().collect(),
+        Verdict::Unknown(_) | Verdict::Refused(_) => Vec::new(),
+    };
+    for value in values {
+        if let Value::Int(n) = *value {
+            *value = Value::UInt(n.try_into().unwrap());
+        }
+    }
+}
+
 fn word(n: u16) -> Value {
     Value::UInt(n.into())
 }
@@ -379,7 +488,11 @@ fn what_is_read_back_decides() {
             (vec![Fate::Done, Fate::Lost, Fate::Done], verified()),
             (
                 vec![Fate::Done, Fate::Refused],
-                Verdict::Unknown(Doubt::NotReadBack),
+                match speech {
+                    // What came is no refusal: the read is made again.
+                    Speech::Raw => verified(),
+                    _ => Verdict::Unknown(Doubt::NotReadBack),
+                },
             ),
             (vec![Fate::ReplyLost], Verdict::Unknown(Doubt::NoReply)),
             (vec![Fate::Lost], Verdict::Unknown(Doubt::NoReply)),

@@ -210,6 +210,17 @@ impl Exact {
         }
     }
 
+    /// Returns the same number without zeros behind its last digit after the point.
+    pub(in crate::field) fn shortened(self) -> Self {
+        let Some((mut digits, mut places)) = self.parts() else {
+            return self;
+        };
+        while places > 0 && digits % 10 == 0 {
+            (digits, places) = (digits / 10, places - 1);
+        }
+        Exact::Decimal { digits, places }
+    }
+
     /// Compares the number with a fixed number; `None` if it is no number itself.
     pub(in crate::field) fn compared(self, to: Decimal) -> Option<Ordering> {
         self.against(Exact::from(to))

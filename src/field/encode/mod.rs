@@ -11,6 +11,7 @@
 mod date_time;
 mod datum;
 mod number;
+mod part;
 pub mod refusal;
 mod registers;
 mod scaled;
@@ -50,6 +51,8 @@ pub enum Content {
     },
     /// A datum of a meter, as it travels, without the 33H.
     Datum(Vec<u8>),
+    /// What stands for the value in the request that writes it.
+    Value(Vec<u8>),
 }
 
 /// What is written to one register.
@@ -83,7 +86,7 @@ pub fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEncoded> {
     match point.address {
         PointAddress::Modbus(address) => in_registers(point, address, value),
         PointAddress::Dlt645(address) => datum::encode(point, address, value),
-        PointAddress::Raw(_) => Err(NotEncoded::NotWritable(NotWritable::Protocol)),
+        PointAddress::Raw(_) => part::encode(point, value),
     }
 }
 

@@ -18,6 +18,12 @@ pub(super) struct Scaled {
 }
 
 impl Scaled {
+    /// Returns the number that is scaled: the value without offset and scale.
+    pub(super) fn unscaled(self, value: &Value) -> Result<Exact, NotEncoded> {
+        let size = number::number(self.of, value)?.less(self.offset);
+        size.over(self.scale).ok_or(NotEncoded::NoNumber)
+    }
+
     /// Returns the whole number whose value is nearest, within these limits.
     pub(super) fn whole(
         self,

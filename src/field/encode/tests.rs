@@ -11,6 +11,7 @@ use crate::spec::{
 mod codecs;
 mod datum;
 mod laws;
+mod part;
 
 /// The address of the points here.
 const START: u16 = 100;
@@ -41,7 +42,7 @@ fn words(codec: Codec, value: Value) -> Result<(Vec<(u16, u16)>, Value), NotEnco
             let words = words.iter().map(|w| (w.bits, w.mask)).collect();
             Ok((words, encoded.value))
         }
-        Content::Coil(_) | Content::Datum(_) => panic!("{encoded:?}"),
+        Content::Coil(_) | Content::Datum(_) | Content::Value(_) => panic!("{encoded:?}"),
     }
 }
 

@@ -54,18 +54,24 @@ pub(super) fn padded(
     encoding: Encoding,
     room: usize,
 ) -> Result<Vec<u8>, NotEncoded> {
+    let mut bytes = bytes(value, encoding, room)?;
+    bytes.resize(room, 0);
+    Ok(bytes)
+}
+
+/// Returns the bytes of the text, at most so many.
+pub(super) fn bytes(value: &Value, encoding: Encoding, room: usize) -> Result<Vec<u8>, NotEncoded> {
     let Value::Text(text) = value else {
         return Err(NotEncoded::NoText);
     };
     let word = Encoding::ALL.iter().find(|(_, e)| *e == encoding);
     let encoding_word = word.map_or("", |(word, _)| *word);
-    let mut bytes = encoded(text, encoding).ok_or(NotEncoded::NotInEncoding {
+    let bytes = encoded(text, encoding).ok_or(NotEncoded::NotInEncoding {
         encoding: encoding_word,
     })?;
     if bytes.len() > room {
         return Err(NotEncoded::TooLong { room });
     }
-    bytes.resize(room, 0);
     Ok(bytes)
 }
 

@@ -28,7 +28,7 @@ impl PolledDevice {
         self.reply_class(&block.address)
     }
 
-    fn reply_class(&self, asked: &BlockAddress) -> Option<ReplyClass> {
+    pub(super) fn reply_class(&self, asked: &BlockAddress) -> Option<ReplyClass> {
         match asked {
             BlockAddress::Raw(asked) => {
                 let class = self.reply_classes.get(asked.index.index());

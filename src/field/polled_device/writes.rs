@@ -9,8 +9,10 @@ impl PolledDevice {
     /// Returns when the device may be asked to write something of this shape: as soon as no
     /// reply that is still on its way could be taken for the reply to this write. `None`: not
     /// before something else is heard of the device.
-    pub(in crate::field) fn writable_at(&self, now: Mono, shape: ReplyShape) -> Option<Mono> {
-        if self.misses() > 0 || self.busy {
+    pub(in crate::field) fn writable_at(&self, now: Mono, write: &BusWrite) -> Option<Mono> {
+        let (address, shape, _) = self.write_of(write)?;
+        let class = self.reply_class(&address);
+        if self.misses() > 0 || self.busy || class.is_some_and(|c| self.shared_stale.covers(c)) {
             return None;
         }
         self.trust.write_from(now, shape)

@@ -18,7 +18,7 @@ use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
 use crate::field::plan::ReadBlock;
-use crate::field::plan::block_address::DatumAsked;
+use crate::field::plan::block_address::{DatumAsked, QuestionAsked};
 
 /// Commands that may wait for one device.
 pub(crate) const MOST_FOR_A_DEVICE: usize = 16;
@@ -68,6 +68,8 @@ pub(crate) enum BusWrite {
         /// The datum as it travels, without the 33H.
         data: Vec<u8>,
     },
+    /// What a device without a standard is told, with the value in its place.
+    Question(QuestionAsked),
 }
 
 /// The number of a request of one line, in the order they were taken.

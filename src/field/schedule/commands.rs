@@ -134,10 +134,7 @@ impl Schedule {
         let command = &waiting.command;
         let polled_device = self.polled_device(command.device)?;
         match &command.request {
-            CommandRequest::Write(write) => {
-                let (_, shape, _) = polled_device.write_of(write)?;
-                polled_device.writable_at(now, shape)
-            }
+            CommandRequest::Write(write) => polled_device.writable_at(now, write),
             CommandRequest::Read(block) => polled_device.readable_at(now, &block.address),
         }
     }
@@ -176,8 +173,9 @@ impl Schedule {
     pub(super) fn command_done(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
         let is_write = request.is_write();
         let end = match outcome {
-            Outcome::Confirmed if is_write => End::Confirmed,
-            Outcome::Answered(data) if !is_write && request.trusted => End::Answered(data.clone()),
+            // A device without a standard has one kind of reply.
+            Outcome::Confirmed | Outcome::Answered(_) if is_write => End::Confirmed,
+            Outcome::Answered(data) if request.trusted => End::Answered(data.clone()),
             Outcome::Exception(code) => End::Exception(*code),
             Outcome::Refused(word) if is_write || request.trusted => End::Declined(*word),
             Outcome::Missed(miss) => End::Unanswered(*miss),

@@ -1,6 +1,8 @@
 //! Encodes the requests to one device: from a block of the plan to the request body, and what
 //! its reply looks like from outside.
 
+use std::sync::Arc;
+
 use crate::base::UnitId;
 use crate::spec::dlt645::{Address, Edition, WriteAccess};
 use crate::spec::{BusAddress, DeviceSpec, ProfileSpec, Protocol, Table};
@@ -88,7 +90,12 @@ impl Encoder {
                 let address = BlockAddress::Dlt645(*asked);
                 Some((address, shape, RequestBody::Meter(request)))
             }
-            (BusWrite::Entries { .. } | BusWrite::Datum { .. }, _) => None,
+            (BusWrite::Question(asked), BusAddress::Raw(_)) => {
+                let address = BlockAddress::Raw(asked.clone());
+                let body = RequestBody::Raw(Arc::clone(&asked.question));
+                Some((address.clone(), self.shape(&address), body))
+            }
+            (BusWrite::Entries { .. } | BusWrite::Datum { .. } | BusWrite::Question(_), _) => None,
         }
     }
 

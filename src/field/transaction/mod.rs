@@ -78,7 +78,13 @@ impl Transaction {
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
-                let receiver = raw::Receiver::new((question.reply.clone(), request));
+                // Some devices confirm a write with the request once more.
+                let echo = if question.request.takes_value() {
+                    &[]
+                } else {
+                    request
+                };
+                let receiver = raw::Receiver::new((question.reply.clone(), echo));
                 let receiver = FrameReceiver::Raw(Arc::clone(question), receiver);
                 (request.to_vec(), receiver)
             }

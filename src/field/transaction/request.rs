@@ -108,11 +108,12 @@ impl Request {
 
     /// Whether the request writes.
     #[must_use]
-    pub const fn is_write(&self) -> bool {
+    pub fn is_write(&self) -> bool {
         match &self.body {
             RequestBody::Write(_) => true,
             RequestBody::Meter(ask) => ask.is_write(),
-            RequestBody::Modbus(_) | RequestBody::Raw(_) => false,
+            RequestBody::Raw(question) => question.request.takes_value(),
+            RequestBody::Modbus(_) => false,
         }
     }
 

@@ -1,13 +1,16 @@
 //! What a configuration says of devices without a standard: the request ([`template`],
-//! [`check`]), the form of the reply ([`reply`]) and the positions of its values ([`part`]). How a
+//! [`check`]), the form of the reply ([`reply`]), the positions of its values ([`part`]) and how a value is
+//! written ([`form`]). How a
 //! reply is found on a line is decided in `field`.
 
 pub mod check;
+pub mod form;
 pub mod part;
 pub mod reply;
 pub mod template;
 
 pub use check::{Check, Sum};
+pub use form::{ValueForm, WriteBy};
 pub use part::Part;
 pub use reply::{End, Fixed, Shape};
 pub use template::Template;

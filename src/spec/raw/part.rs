@@ -1,7 +1,7 @@
 //! Where a value stands in a reply of a device without a standard, and how it is written there.
 //! `field` finds the value.
 
-use crate::spec::{Decimal, Encoding, NumberType, TimeLayout, UtcOffset};
+use crate::spec::{Decimal, Encoding, NotWritable, NumberType, TimeField, TimeLayout, UtcOffset};
 
 /// One value of a reply.
 #[derive(Clone, Debug, PartialEq)]
@@ -142,6 +142,24 @@ pub enum Span {
 }
 
 impl Part {
+    /// Returns why the value can never be written; `None` if each of its bytes is known.
+    #[must_use]
+    pub fn unwritable(&self) -> Option<NotWritable> {
+        match self {
+            Part::Number { scale, .. } if scale.digits == 0 => Some(NotWritable::ZeroFactor),
+            // Without a standard the number of a day of the week is not known.
+            Part::DateTime { layout, .. }
+                if (layout.fields().iter())
+                    .any(|f| matches!(f, TimeField::Unused | TimeField::Weekday)) =>
+            {
+                Some(NotWritable::Ignored)
+            }
+            Part::Number { .. } | Part::Bit { .. } | Part::DateTime { .. } | Part::Text { .. } => {
+                None
+            }
+        }
+    }
+
     /// Returns the type of the value in the thing model, if the value is a number.
     #[must_use]
     pub fn number_type(&self) -> Option<NumberType> {

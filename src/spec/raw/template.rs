@@ -1,5 +1,5 @@
-//! The bytes of a request, as the configuration writes them: hexadecimal bytes, `"text"`, and
-//! `{check}` in the place of the checksum.
+//! The bytes of a request, as the configuration writes them: hexadecimal bytes, `"text"`,
+//! `{value}` in the place of a value that is written, and `{check}` in that of the checksum.
 //!
 //! `02 "READ A" 0D`, `"#01\r"`, `01 03 00 00 00 02 {check}`. Inside quotes
 //! `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` stand for the one byte they
@@ -17,10 +17,24 @@ const LONGEST: usize = 1024;
 /// The placeholder of the checksum.
 const PLACEHOLDER: &str = "{check}";
 
+/// The placeholder of a value.
+const VALUE: &str = "{value}";
+
 /// A request, parsed and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
+    /// Without the value, if there is a place for one; zeros for a checksum behind it.
     bytes: Vec<u8>,
+    place: Option<Place>,
+}
+
+/// The place of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Place {
+    /// How many bytes stand in front of the value.
+    at: usize,
+    /// The checksum behind the value, and how many of the other bytes stand in front of it.
+    check: Option<(usize, Check)>,
 }
 
 /// Why a text is no request.
@@ -40,6 +54,8 @@ pub enum NotATemplate {
     NoCheck,
     /// A checksum is configured, but `{check}` does not stand exactly once.
     NoPlaceholder,
+    /// `{value}` stands more than once.
+    Values,
     /// The checksum would cover nothing.
     Covers,
     /// The checksum is computed of hexadecimal digits, two to a byte, and covers other
@@ -64,6 +80,7 @@ impl fmt::Display for NotATemplate {
             NotATemplate::NoPlaceholder => {
                 write!(f, "a checksum, but not exactly one {PLACEHOLDER}")
             }
+            NotATemplate::Values => write!(f, "more than one {VALUE}"),
             NotATemplate::Covers => f.write_str("a checksum that covers nothing"),
             NotATemplate::NoDigits => f.write_str(
                 "a checksum of hexadecimal digits that covers other characters, or half a byte",
@@ -80,6 +97,7 @@ impl Template {
     pub fn parse(text: &str, check: Option<Check>) -> Result<Template, NotATemplate> {
         let mut bytes = Vec::new();
         let mut placeholders = 0;
+        let mut place: Option<Place> = None;
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -87,8 +105,20 @@ impl Template {
                 '"' => quoted(&mut rest, &mut bytes)?,
                 c => match word(c, &mut rest) {
                     Word::Byte(byte) => bytes.push(byte),
+                    Word::Value if place.is_some() => return Err(NotATemplate::Values),
+                    Word::Value => {
+                        let at = bytes.len();
+                        place = Some(Place { at, check: None });
+                    }
                     Word::Check => {
                         let check = check.ok_or(NotATemplate::NoCheck)?;
+                        placeholders += 1;
+                        if let Some(place) = &mut place {
+                            // It is computed when the value is known.
+                            place.check = Some((bytes.len(), check));
+                            bytes.resize(bytes.len() + check.len(), 0);
+                            continue;
+                        }
                         let covered = bytes.get(check.from..).unwrap_or_default();
                         if covered.is_empty() {
                             return Err(NotATemplate::Covers);
@@ -96,7 +126,6 @@ impl Template {
                         if !check.sum.covers(covered) {
                             return Err(NotATemplate::NoDigits);
                         }
-                        placeholders += 1;
                         bytes.extend(check.seal(&bytes));
                     }
                     Word::Other(word) => return Err(NotATemplate::Word(word)),
@@ -106,14 +135,55 @@ impl Template {
                 return Err(NotATemplate::TooLong);
             }
         }
-        match (bytes.is_empty(), check.is_some(), placeholders) {
+        match (
+            bytes.is_empty() && place.is_none(),
+            check.is_some(),
+            placeholders,
+        ) {
             (true, ..) => Err(NotATemplate::Empty),
-            (_, true, 1) | (_, false, 0) => Ok(Template { bytes }),
+            (_, true, 1) | (_, false, 0) => Ok(Template { bytes, place }),
             _ => Err(NotATemplate::NoPlaceholder),
         }
     }
 
-    /// Returns the bytes that go onto the line.
+    /// Whether the request has a place for a value: it writes.
+    #[must_use]
+    pub const fn takes_value(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// Returns the request with this value in its place, and its checksum.
+    ///
+    /// # Errors
+    /// The request has no such place, is too long with this value, or its checksum cannot cover it.
+    pub fn with(&self, value: &[u8]) -> Result<Template, NotATemplate> {
+        let place = self.place.ok_or(NotATemplate::Empty)?;
+        let (before, behind) = self.bytes.split_at(place.at.min(self.bytes.len()));
+        let mut bytes = [before, value, behind].concat();
+        if bytes.len() > LONGEST {
+            return Err(NotATemplate::TooLong);
+        }
+        if let Some((at, check)) = place.check {
+            let (covered, rest) =
+                bytes.split_at_mut((at + value.len()).min(self.bytes.len() + value.len()));
+            let summed = covered.get(check.from..).unwrap_or_default();
+            if summed.is_empty() {
+                return Err(NotATemplate::Covers);
+            }
+            if !check.sum.covers(summed) {
+                return Err(NotATemplate::NoDigits);
+            }
+            rest.iter_mut()
+                .zip(check.seal(covered))
+                .for_each(|(to, from)| *to = from);
+        }
+        Ok(Template {
+            bytes,
+            place: self.place,
+        })
+    }
+
+    /// Returns the bytes that go onto the line; without the value, if there is a place for one.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -123,6 +193,7 @@ impl Template {
 enum Word {
     Byte(u8),
     Check,
+    Value,
     Other(String),
 }
 
@@ -133,6 +204,9 @@ fn word(first: char, rest: &mut Peekable<Chars<'_>>) -> Word {
     }
     if word == PLACEHOLDER {
         return Word::Check;
+    }
+    if word == VALUE {
+        return Word::Value;
     }
     match (word.len(), u8::from_str_radix(&word, 16)) {
         (2, Ok(byte)) if !word.starts_with('+') => Word::Byte(byte),
@@ -267,6 +341,38 @@ mod tests {
         assert_eq!(Template::parse(&long, None), Err(NotATemplate::TooLong));
     }
 
+    /// The request of `01 06 00 05 00 09` in Modbus manuals: one register of unit 1.
+    #[test]
+    fn a_value_is_put_into_its_place_and_the_checksum_covers_it() {
+        let template = Template::parse("01 06 00 05 {value} {check} 0D", Some(MODBUS)).unwrap();
+        assert!(template.takes_value());
+        let whole = |value: &str| {
+            Template::parse(&format!("01 06 00 05 {value} {{check}} 0D"), Some(MODBUS))
+        };
+        for (value, hex) in [(&[0, 9][..], "00 09"), (&[], ""), (&[1, 2, 3], "01 02 03")] {
+            let written = template.with(value).unwrap();
+            assert_eq!(written.bytes(), whole(hex).unwrap().bytes());
+            assert!(written.takes_value());
+        }
+        // In front of the value a checksum does not cover it.
+        let early = Template::parse("01 {check} {value}", Some(MODBUS)).unwrap();
+        assert_eq!(early.with(&[9]).unwrap().bytes(), [1, 0x7E, 0x80, 9]);
+        assert_eq!(template.with(&[0; LONGEST]), Err(NotATemplate::TooLong));
+        assert!(Template::parse("{value} {value}", None).is_err());
+        assert!(
+            whole("00").unwrap().with(&[1]).is_err(),
+            "there is no place"
+        );
+        let digits = Check {
+            sum: Sum::LrcAscii,
+            written: Written::Hex,
+            from: 1,
+        };
+        let ascii = Template::parse(r#"":1103" {value} {check}"#, Some(digits)).unwrap();
+        assert_eq!(ascii.with(b"006B0003").unwrap().bytes(), b":1103006B00037E");
+        assert_eq!(ascii.with(b"xy"), Err(NotATemplate::NoDigits));
+    }
+
     proptest! {
         #[test]
         fn every_byte_can_be_sent_in_both_ways(bytes in prop::collection::vec(any::<u8>(), 1..40)) {
@@ -279,7 +385,7 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "[0-9a-f\"\\\\x{}check °]{0,30}") {
+        fn no_text_makes_it_panic(text in "[0-9a-f\"\\\\x{}checkvalu °]{0,30}") {
             let _ = Template::parse(&text, None);
             let _ = Template::parse(&text, Some(MODBUS));
         }

@@ -243,7 +243,11 @@ async fn a_listener_sees_no_password_and_no_operator_code() {
         let frame = &sent[written.expect("the write was shown")..][..25];
         assert_eq!(frame[14..22], [0x33; 8], "as zeros");
         let sum = frame[..25].iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
-        assert_eq!([sum, 0x16], sent[written.unwrap()..][25..27], "a whole frame");
+        assert_eq!(
+            [sum, 0x16],
+            sent[written.unwrap()..][25..27],
+            "a whole frame"
+        );
         let echoed = came.windows(frame.len()).any(|w| w == frame);
         assert_eq!(echoed, echo, "the echo is shown like the request");
         for shown in [sent, came] {

@@ -151,6 +151,22 @@ fn a_write_is_answered_by_an_empty_frame() {
     assert_eq!(ask.judge(&talkative), Reply::Stranger);
 }
 
+/// What `dlt645` 3.2.0 (pypi.org/project/dlt645) sends for `write_04(0x04000306, "000080",
+/// "02000000")`: the ratio of the current transformers.
+#[test]
+fn a_write_is_what_another_program_sends() {
+    let ask = MeterRequest {
+        address: meter("000000000161"),
+        operation: MeterOperation::Write {
+            id: Id::Y2007(0x0400_0306),
+            access: WriteAccess::parse("02000000", "00000000").unwrap(),
+            data: vec![0x80, 0, 0],
+        },
+    };
+    let sent = "68 61 01 00 00 00 00 68 14 0F 39 36 33 37 35 33 33 33 33 33 33 33 B3 33 33 E1 16";
+    assert_eq!(ask.frame().seal(), bytes(sent));
+}
+
 /// Puts the parts of a long datum together by sending the returned requests.
 fn join(edition: Edition, bytes: Option<usize>, parts: &[&[u8]]) -> Option<Vec<u8>> {
     let (id, wire, read, follow) = match edition {

@@ -57,7 +57,7 @@ fn bytes_of(point: &PointSpec, value: &Value) -> Result<Vec<u8>, NotEncoded> {
     let encoded = encode(point, value)?;
     match encoded.content {
         Content::Datum(data) => Ok(data),
-        Content::Coil(_) | Content::Registers { .. } => panic!("{encoded:?}"),
+        Content::Coil(_) | Content::Registers { .. } | Content::Value(_) => panic!("{encoded:?}"),
     }
 }
 
