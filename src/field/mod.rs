@@ -37,7 +37,7 @@
 //! - No sequence of bytes makes this code panic. How the bytes were split makes no
 //!   difference.
 //! - What is written for a value is read as that value, or as the nearest to it that the
-//!   registers can hold. Bits that are not part of the value are not changed.
+//!   point can hold. Bits of registers that are not part of the value are not changed.
 //! - At most one instance of a request is owed at any time. No request starves: a tenth of
 //!   the line is kept for each lower priority, however much the higher ones ask for.
 //! - On a line that does not keep up, all requests of a priority are made less

@@ -195,12 +195,12 @@ pub(crate) enum Written {
 /// # Errors
 /// It says something that has no meaning.
 pub(crate) fn value(text: &str) -> Result<Option<Written>, Wrong> {
-    let names = pieces(text).into_iter().filter_map(|piece| match piece {
+    let mut names = pieces(text).into_iter().filter_map(|piece| match piece {
         Piece::Placeholder("value") => Some(""),
         Piece::Placeholder(name) => name.strip_prefix("value:"),
         Piece::Plain(_) => None,
     });
-    match names.last() {
+    match names.next() {
         None => Ok(None),
         Some("") => Ok(Some(Written::AsRead)),
         Some(said) => written(said).map(Some).ok_or_else(|| {

@@ -241,7 +241,7 @@ proptest! {
         places in 0i16..4,
         offset in -50i128..50,
     ) {
-        let bcd = |b: &u8| (b / 10 % 10) << 4 | b % 10;
+        let bcd = |b: &u8| ((b / 10 % 10) << 4) | (b % 10);
         let data: Vec<u8> = match format {
             Format::Bits(n) => raw[..usize::from(n)].to_vec(),
             _ => raw.iter().take(format.bytes()).map(bcd).collect(),
