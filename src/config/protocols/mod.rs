@@ -8,3 +8,4 @@ pub(crate) mod part;
 pub(crate) mod placeholders;
 pub(crate) mod raw;
 pub(crate) mod reply_bounds;
+pub(crate) mod value_form;

@@ -4,11 +4,10 @@ use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
 use crate::config::points::sign;
-use crate::config::protocols::placeholders::{Written, bytes};
+use crate::config::protocols::placeholders::bytes;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, decimal, whole};
-use crate::spec::raw::ValueForm;
 use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
@@ -103,60 +102,6 @@ pub(crate) fn kind_of(word: &str) -> Option<Kind> {
 pub(crate) fn order_of(word: &str) -> Option<Order> {
     let (_, order) = ORDERS.iter().find(|(known, _)| *known == word)?;
     Some(*order)
-}
-
-/// Returns how a value of this kind is written, as the placeholder of a request says. `None`: not
-/// in this way.
-pub(crate) fn form(part: &Part, written: Written) -> Option<ValueForm> {
-    let own = match part {
-        Part::Number {
-            written: Number::Binary { kind, order, .. },
-            ..
-        } => ValueForm::Binary(*kind, *order),
-        Part::Number {
-            written: Number::Decimal(_),
-            ..
-        } => ValueForm::Decimal {
-            width: 0,
-            places: None,
-        },
-        Part::Number {
-            written: Number::Hexadecimal(span),
-            ..
-        } => ValueForm::Hexadecimal {
-            width: match span {
-                Span::At { length, .. } => u8::try_from(*length).unwrap_or_default(),
-                Span::Between { .. } => 0,
-            },
-        },
-        Part::Bit { .. } => ValueForm::Binary(Kind::Unsigned(1), Order::High),
-        Part::Text { encoding, .. } => ValueForm::Text {
-            encoding: *encoding,
-        },
-        Part::DateTime {
-            layout,
-            bcd,
-            utc_offset,
-            ..
-        } => ValueForm::DateTime {
-            layout: *layout,
-            bcd: *bcd,
-            utc_offset: *utc_offset,
-        },
-    };
-    let is_number = matches!(part, Part::Number { .. } | Part::Bit { .. });
-    match (written, own) {
-        (Written::AsRead, own) => Some(own),
-        _ if !is_number => None,
-        (Written::Binary(kind, None), ValueForm::Binary(_, order)) => {
-            Some(ValueForm::Binary(kind, order))
-        }
-        (Written::Binary(kind, order), _) => {
-            Some(ValueForm::Binary(kind, order.unwrap_or(Order::High)))
-        }
-        (Written::Characters(form), _) => Some(form),
-    }
-    .filter(|form| !matches!(form, ValueForm::Binary(kind, Order::WordsLow | Order::BytesLow) if kind.bytes() % 2 == 1))
 }
 
 /// Reads `type:` and the keys beside it.

@@ -8,12 +8,10 @@
 use std::sync::Arc;
 
 use crate::base::UnitId;
-use crate::config::protocols::part;
 use crate::config::reader::problem::Wrong;
 use crate::spec::raw::check;
-use crate::spec::raw::part::{Kind, Order};
 use crate::spec::raw::template::NotATemplate;
-use crate::spec::raw::{Check, End, Fixed, Question, Template, ValueForm};
+use crate::spec::raw::{Check, End, Fixed, Question, Template};
 use crate::spec::{ProfileSpec, Protocol};
 
 /// The device whose values are filled in.
@@ -179,60 +177,6 @@ pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
     out
 }
 
-/// What the placeholder of a value says of how the value is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// `{value}`: as the point is written in its reply.
-    AsRead,
-    /// `{value:u16}`, `{value:bcd32:DCBA}`: as bytes. `None`: in the order of the point.
-    Binary(Kind, Option<Order>),
-    /// `{value:05}`, `{value:06.2}`, `{value:04X}`: as characters.
-    Characters(ValueForm),
-}
-
-/// Returns what the placeholder of a value says, if there is one.
-///
-/// # Errors
-/// It says something that has no meaning.
-pub(crate) fn value(text: &str) -> Result<Option<Written>, Wrong> {
-    let mut names = pieces(text).into_iter().filter_map(|piece| match piece {
-        Piece::Placeholder("value") => Some(""),
-        Piece::Placeholder(name) => name.strip_prefix("value:"),
-        Piece::Plain(_) => None,
-    });
-    match names.next() {
-        None => Ok(None),
-        Some("") => Ok(Some(Written::AsRead)),
-        Some(said) => written(said).map(Some).ok_or_else(|| {
-            Wrong::wanted("{value}, or {value:05}, {value:06.2}, {value:04X}, {value:u16}, {value:u16:DCBA}")
-                .hint("zeros in front to so many characters, digits behind the point, hexadecimal, or the type of bytes")
-        }),
-    }
-}
-
-fn written(said: &str) -> Option<Written> {
-    let small = |text: &str| text.parse().ok().filter(|n: &u8| *n <= 32);
-    if let Some(form) = said.strip_prefix('0') {
-        return Some(Written::Characters(match form.strip_suffix('X') {
-            Some(width) => ValueForm::Hexadecimal {
-                width: small(width)?,
-            },
-            None => {
-                let (width, places) = form.split_once('.').unwrap_or((form, "0"));
-                ValueForm::Decimal {
-                    width: small(width)?,
-                    places: Some(small(places)?),
-                }
-            }
-        }));
-    }
-    let (kind, order) = match said.split_once(':') {
-        Some((kind, order)) => (kind, Some(part::order_of(order)?)),
-        None => (said, None),
-    };
-    Some(Written::Binary(part::kind_of(kind)?, order))
-}
-
 fn mentions(text: &str, what: &str) -> bool {
     pieces(text).into_iter().any(|piece| match piece {
         Piece::Placeholder(name) => name.split(':').next() == Some(what),
@@ -271,13 +215,16 @@ fn filled(name: &str, who: Who<'_>) -> Option<String> {
     })
 }
 
-enum Piece<'a> {
+/// A piece of a request, as it is written.
+pub(crate) enum Piece<'a> {
+    /// Anything else.
     Plain(&'a str),
     /// The text between braces outside quotes.
     Placeholder(&'a str),
 }
 
-fn pieces(text: &str) -> Vec<Piece<'_>> {
+/// Takes a request apart.
+pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
     let mut found = Vec::new();
     let (mut quoted, mut escaped, mut from) = (false, false, 0);
     let mut open = None;

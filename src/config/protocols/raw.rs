@@ -12,8 +12,9 @@ use crate::config::points::write;
 use crate::config::protocols::checksum::check;
 use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders;
-use crate::config::protocols::placeholders::{Pattern, Patterns, Written, bytes, own_bytes};
+use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
 use crate::config::protocols::reply_bounds;
+use crate::config::protocols::value_form::{self, Written};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
@@ -69,7 +70,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
                 // The wrong check is already noted, and its bytes are unknown.
                 return Ok(None);
             }
-            let written = placeholders::value(text)?;
+            let written = value_form::value(text)?;
             let filled = placeholders::fill(text, placeholders::sample(&zeros));
             let said = |request| Some((request, text.to_owned(), written));
             Template::parse(&filled, check).map(said).map_err(|why| {
@@ -293,7 +294,7 @@ pub(crate) fn points<'a>(
                     Wrong::wanted("a request with a place for the value")
                         .hint("{value} in its send:, outside quotes")
                 })?;
-                let form = part::form(&part, said).ok_or_else(|| {
+                let form = value_form::form(&part, said).ok_or_else(|| {
                     Wrong::wanted("a request that writes values of this type").hint(
                         "{value} alone is for every type; with a form behind it, for numbers and bits",
                     )

@@ -1,13 +1,12 @@
 //! `write_password:` and `operator_code:` of a meter, or of a profile for all of its meters: what a
 //! meter wants to know before it is written to.
 
-use super::profile::Profile;
 use super::secret::{self, SecretSource, Trouble};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::source::Answers;
 use crate::spec::dlt645::{Address, WriteAccess};
-use crate::spec::{PointSpec, Protocol};
+use crate::spec::{PointSpec, ProfileSpec, Protocol};
 
 /// The keys that give the password.
 pub(crate) const PASSWORD_KEYS: [&str; 3] = [
@@ -62,21 +61,15 @@ impl AccessSource {
     /// purpose, and an address that no write may go to.
     pub(crate) fn of_device(
         s: &Section<'_>,
-        profile: Option<&Profile>,
+        profile: Option<(&ProfileSpec, &AccessSource)>,
         address: Option<Address>,
         notes: &mut Notes,
     ) -> AccessSource {
-        let Some(profile) = profile else {
+        let Some((profile, of_all)) = profile else {
             return AccessSource::default();
         };
-        let is_meter = matches!(profile.spec.protocol, Protocol::Dlt645(_));
-        if !is_meter
-            || profile
-                .spec
-                .points
-                .iter()
-                .all(|point| point.write.is_none())
-        {
+        let is_meter = matches!(profile.protocol, Protocol::Dlt645(_));
+        if !is_meter || profile.points.iter().all(|point| point.write.is_none()) {
             refuse(
                 s,
                 "only meters of dlt645-2007 whose profile has points with write: are written to",
@@ -91,8 +84,8 @@ impl AccessSource {
             notes.error(s.at("address"), "address with wildcards", wrong);
         }
         let all = AccessSource {
-            password: own.password.or_else(|| profile.access.password.clone()),
-            operator: own.operator.or_else(|| profile.access.operator.clone()),
+            password: own.password.or_else(|| of_all.password.clone()),
+            operator: own.operator.or_else(|| of_all.operator.clone()),
         };
         if all.password.is_none() {
             let wrong = Wrong::wanted(PASSWORD)

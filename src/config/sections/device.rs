@@ -108,7 +108,7 @@ pub(crate) fn read(
         Some(Called::Meter(address)) => Some(address),
         Some(Called::Digits(_)) | None => None,
     };
-    let access = AccessSource::of_device(&s, profile, meter, notes);
+    let access = AccessSource::of_device(&s, profile.map(|p| (&*p.spec, &p.access)), meter, notes);
     let product = product(&s, profile, notes);
     let secret = if registers(&s, notes) {
         SecretSource::Missing

@@ -35,12 +35,8 @@ pub(super) fn encode(
         Some(NumberType::Date(offset)) => *offset,
         _ => UtcOffset::default(),
     };
-    let scaled = |places| Scaled {
-        of: point.codec.number_type().unwrap_or(NumberType::Double),
-        scale: *scale,
-        offset: *offset,
-        places,
-    };
+    let of = point.codec.number_type().unwrap_or(NumberType::Double);
+    let scaled = |places| Scaled::new(of, *scale, *offset).with_places(places);
     let mut data = match item.format {
         Format::Number {
             bytes,
@@ -58,11 +54,7 @@ pub(super) fn encode(
         Format::Bits(bytes) => {
             let most = (1i128 << (8 * u32::from(bytes))) - 1;
             // Bits have no scale.
-            let bits = Scaled {
-                scale: Decimal::ONE,
-                offset: Decimal::ZERO,
-                ..scaled(0)
-            };
+            let bits = Scaled::new(of, Decimal::ONE, Decimal::ZERO);
             let plain = bits.whole(value, (0, most))?;
             plain.to_le_bytes().into_iter().take(bytes.into()).collect()
         }

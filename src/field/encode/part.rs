@@ -41,12 +41,12 @@ pub(super) fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEnc
         (Part::Bit { .. }, form) => {
             let on = state(value)?;
             let number = Value::Int(on.into());
-            let plain = scaled(Decimal::ONE, Decimal::ZERO, NumberType::Int);
+            let plain = Scaled::new(NumberType::Int, Decimal::ONE, Decimal::ZERO);
             (number_bytes(plain, form, &number)?.0, Value::Bool(on))
         }
         (Part::Number { scale, offset, .. }, form) => {
             let of = point.codec.number_type().unwrap_or(NumberType::Double);
-            let (bytes, written) = number_bytes(scaled(*scale, *offset, of), form, value)?;
+            let (bytes, written) = number_bytes(Scaled::new(of, *scale, *offset), form, value)?;
             let read = written.times(*scale).moved(*offset).value(of, true);
             (bytes, read.map_err(NotEncoded::NoValue)?)
         }
@@ -58,15 +58,6 @@ pub(super) fn encode(point: &PointSpec, value: &Value) -> Result<Encoded, NotEnc
         content: Content::Value(bytes),
         value,
     })
-}
-
-const fn scaled(scale: Decimal, offset: Decimal, of: NumberType) -> Scaled {
-    Scaled {
-        of,
-        scale,
-        offset,
-        places: 0,
-    }
 }
 
 /// Returns the bytes of a text that will be read as it is.
@@ -107,7 +98,7 @@ fn number_bytes(
         ValueForm::Decimal { width, places } => {
             let number = match places {
                 Some(places) => {
-                    let scaled = Scaled { places, ..scaled };
+                    let scaled = scaled.with_places(places);
                     let most = 10i128.pow(30);
                     let digits = scaled.whole(value, (-most, most))?;
                     let places = places.into();

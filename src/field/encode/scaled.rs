@@ -10,14 +10,29 @@ use crate::spec::{Decimal, NumberType};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scaled {
     /// The type of the value.
-    pub(super) of: NumberType,
-    pub(super) scale: Decimal,
-    pub(super) offset: Decimal,
+    of: NumberType,
+    scale: Decimal,
+    offset: Decimal,
     /// How many digits of the whole number stand behind a point that is not written.
-    pub(super) places: u8,
+    places: u8,
 }
 
 impl Scaled {
+    /// Returns the way to a value of this type, by this scale and offset.
+    pub(super) const fn new(of: NumberType, scale: Decimal, offset: Decimal) -> Self {
+        Scaled {
+            of,
+            scale,
+            offset,
+            places: 0,
+        }
+    }
+
+    /// Returns the same for a number with so many digits behind a point that is not written.
+    pub(super) const fn with_places(self, places: u8) -> Self {
+        Scaled { places, ..self }
+    }
+
     /// Returns the number that is scaled: the value without offset and scale.
     pub(super) fn unscaled(self, value: &Value) -> Result<Exact, NotEncoded> {
         let size = number::number(self.of, value)?.less(self.offset);
