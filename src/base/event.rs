@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BusEnd, DeviceId, Mono, Now, PortId, Reading};
+use super::{BusEnd, CommandNumber, DeviceId, Mono, Now, PortId, Reading};
 
 /// Why a transaction counts as proof that the device lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +146,8 @@ pub struct Echoes {
 /// An event that a port reports to the hub.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldEvent {
+    /// A command is about to write: the first request of it that changes a device is sent next.
+    CommandBegun(CommandNumber),
     /// A command has ended. The values that it read have been reported before.
     CommandEnded(BusEnd),
     /// The port is open; its devices are being polled.

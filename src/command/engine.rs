@@ -65,6 +65,8 @@ struct Pending {
     points: Vec<(u16, Option<Value>)>,
     /// When its sender stops waiting.
     until: Mono,
+    /// Whether a port has begun to write.
+    is_begun: bool,
 }
 
 /// A command that is carried out if it comes again.
@@ -121,6 +123,7 @@ impl Commands {
             device,
             points: points.into_iter().map(|p| (p, last(p))).collect(),
             until: now.mono + command.within,
+            is_begun: false,
             command,
         };
         let port = spec.device(device).map(|d| d.port);
@@ -240,6 +243,13 @@ impl Commands {
         }
     }
 
+    /// Takes note that a port is about to write for a command.
+    pub fn on_bus_begun(&mut self, number: CommandNumber) {
+        if let Some(pending) = self.pending.get_mut(&number) {
+            pending.is_begun = true;
+        }
+    }
+
     /// Takes the end of a command on its port.
     pub fn on_bus_end(&mut self, now: Now, spec: &Spec, end: BusEnd) {
         let Some(pending) = self.pending.remove(&end.number) else {
@@ -286,7 +296,8 @@ impl Commands {
         }
     }
 
-    /// Answers the commands whose time is over.
+    /// Answers the commands whose time is over. For one that its port has not begun nothing was
+    /// written, and nothing will be.
     pub fn on_time(&mut self, now: Now) {
         let over = |p: &Pending| p.until <= now.mono;
         let gone: Vec<CommandNumber> = self
@@ -296,15 +307,32 @@ impl Commands {
             .map(|(number, _)| *number)
             .collect();
         for number in gone {
-            if let Some(pending) = self.pending.remove(&number) {
-                let answer = CommandAnswer {
-                    step: None,
-                    points: Vec::new(),
-                    outputs: Vec::new(),
-                    whole: Verdict::Unknown(Doubt::NoEnd),
-                };
-                self.answer(now, &pending, answer);
-            }
+            let Some(pending) = self.pending.remove(&number) else {
+                continue;
+            };
+            let whole = match pending.is_begun {
+                true => Verdict::Unknown(Doubt::NoEnd),
+                false => {
+                    for (point, _) in &pending.points {
+                        self.written.remove(&(pending.device, *point));
+                    }
+                    Verdict::Refused(Refused::TooLate)
+                }
+            };
+            let points = match &pending.command.action {
+                CommandAction::Set(values) => {
+                    let names = values.iter().map(|(name, _)| name.clone());
+                    names.map(|name| (name, whole.clone())).collect()
+                }
+                CommandAction::Call { .. } => Vec::new(),
+            };
+            let answer = CommandAnswer {
+                step: None,
+                points,
+                outputs: Vec::new(),
+                whole,
+            };
+            self.answer(now, &pending, answer);
         }
     }
 

@@ -423,7 +423,7 @@ fn the_history_says_who_what_from_what_to_what_and_what_became_of_it() {
 }
 
 #[test]
-fn a_command_whose_port_says_nothing_is_answered_when_its_time_is_over() {
+fn a_command_whose_port_says_nothing_is_answered_by_whether_it_has_begun() {
     let mut w = World::new();
     w.give(0, set(1, json!({"Limit": 21})));
     assert_eq!(w.commands.wake_at().unwrap().at, at(10).mono);
@@ -433,10 +433,20 @@ fn a_command_whose_port_says_nothing_is_answered_when_its_time_is_over() {
     assert!(w.answers.is_empty());
     w.commands.on_time(at(10));
     w.drain();
-    assert_eq!(w.whole(1), &Verdict::Unknown(Doubt::NoEnd));
+    // It has not begun: nothing was written, and nothing will be.
+    let late = Verdict::Refused(Refused::TooLate);
+    assert_eq!(w.answers[&1].points, [("Limit".to_owned(), late.clone())]);
+    assert_eq!(w.whole(1), &late);
     // What the port says after that is too late for an answer.
     w.end(11, &verified(21));
     assert_eq!((w.answers.len(), w.told.len()), (1, 1));
+    // The next has begun, and may have been done.
+    let mut w = World::new();
+    w.give(0, set(1, json!({"Limit": 21})));
+    w.commands.on_bus_begun(CommandNumber(1));
+    w.commands.on_time(at(10));
+    w.drain();
+    assert_eq!(w.whole(1), &Verdict::Unknown(Doubt::NoEnd));
 }
 
 #[derive(Clone, Debug)]

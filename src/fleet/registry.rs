@@ -136,7 +136,8 @@ impl Fleet {
                 }
             }
             // The device is there; the content of its reply does not concern the fleet.
-            FieldEvent::CommandEnded(_)
+            FieldEvent::CommandBegun(_)
+            | FieldEvent::CommandEnded(_)
             | FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. }

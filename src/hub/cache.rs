@@ -164,7 +164,8 @@ impl Cache {
                     self.lost(now, device);
                 }
             }
-            FieldEvent::CommandEnded(_)
+            FieldEvent::CommandBegun(_)
+            | FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
             | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }

@@ -332,7 +332,8 @@ impl Coordinator {
                     .or_default()
                     .no_value(points.len());
             }
-            FieldEvent::CommandEnded(_)
+            FieldEvent::CommandBegun(_)
+            | FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
             | FieldEvent::PortRetried { .. }
             | FieldEvent::PortDown { .. }
@@ -353,6 +354,7 @@ impl Coordinator {
         self.statistics.on_field(&self.spec, &event);
         self.raise_events(now, &event);
         match event {
+            FieldEvent::CommandBegun(number) => self.commands.on_bus_begun(number),
             FieldEvent::CommandEnded(end) => self.commands.on_bus_end(now, &self.spec, end),
             // The cloud takes none of them any more, and counts them.
             FieldEvent::Polled { readings, .. } if self.stopping => {

@@ -159,7 +159,8 @@ impl Reporter {
                     self.on_silent(now, spec, device);
                 }
             }
-            FieldEvent::CommandEnded(_)
+            FieldEvent::CommandBegun(_)
+            | FieldEvent::CommandEnded(_)
             | FieldEvent::PortUp { .. }
             | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }

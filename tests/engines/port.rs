@@ -226,6 +226,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
             ..
         } => blamed.push(*why),
         FieldEvent::Polled { .. }
+        | FieldEvent::CommandBegun(_)
         | FieldEvent::CommandEnded(_)
         | FieldEvent::PortUp { .. }
         | FieldEvent::PortRetried { .. }

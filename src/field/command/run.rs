@@ -131,6 +131,10 @@ impl CommandRun {
         })
     }
 
+    pub(crate) const fn number(&self) -> CommandNumber {
+        self.number
+    }
+
     pub(crate) const fn device(&self) -> DeviceId {
         self.device
     }

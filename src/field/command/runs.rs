@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{BusCommand, BusEnd, BusWork, DeviceId, Mono, Refused};
+use crate::base::{BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Mono, Refused};
 use crate::field::command::run::{Asked, CommandRun, Wanted};
 use crate::field::schedule::command::{
     Command, CommandId, CommandRequest, End, MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, NotSent,
@@ -16,6 +16,8 @@ use crate::spec::ProfileSpec;
 struct Taken {
     run: CommandRun,
     request: Option<CommandId>,
+    /// Whether a request that writes was handed out.
+    is_writing: bool,
 }
 
 /// The commands of a line.
@@ -23,6 +25,8 @@ struct Taken {
 pub(crate) struct CommandRuns {
     /// In the order in which they came.
     all: VecDeque<Taken>,
+    /// Commands that are about to write, not yet handed out.
+    begun: VecDeque<CommandNumber>,
     ends: VecDeque<BusEnd>,
 }
 
@@ -49,7 +53,11 @@ impl CommandRuns {
         if is_full {
             return self.ends.push_back(run.refused(Refused::TooMany));
         }
-        self.all.push_back(Taken { run, request: None });
+        self.all.push_back(Taken {
+            run,
+            request: None,
+            is_writing: false,
+        });
     }
 
     /// Ends a command before anything of it is done.
@@ -136,6 +144,20 @@ impl CommandRuns {
         if let Some(taken) = self.all.get_mut(index) {
             taken.run.on_end(End::NotSent(why));
         }
+    }
+
+    /// Takes note that this request, which writes, is sent next.
+    pub(crate) fn writes(&mut self, id: CommandId) {
+        let taken = self.all.iter_mut().find(|t| t.request == Some(id));
+        if let Some(taken) = taken.filter(|taken| !taken.is_writing) {
+            taken.is_writing = true;
+            self.begun.push_back(taken.run.number());
+        }
+    }
+
+    /// Returns a command that is about to write for the first time.
+    pub(crate) fn poll_begun(&mut self) -> Option<CommandNumber> {
+        self.begun.pop_front()
     }
 
     /// Takes the end of a request; returns whether it was a command's.

@@ -1,7 +1,7 @@
 //! Commands against devices that refuse, fall silent, lose replies and change what they were
 //! told, on virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -375,6 +375,10 @@ struct World {
     plant: Plant,
     now: Mono,
     ends: Vec<(Mono, BusEnd)>,
+    /// By the values that are wanted: the command.
+    wanted: BTreeMap<u16, u64>,
+    /// The commands that were told to be about to write.
+    begun: BTreeSet<u64>,
 }
 
 impl World {
@@ -396,10 +400,18 @@ impl World {
             plant: Plant::new(speech, devices, fates),
             now: Mono::START,
             ends: Vec::new(),
+            wanted: BTreeMap::new(),
+            begun: BTreeSet::new(),
         }
     }
 
     fn give(&mut self, number: u64, device: u32, values: Vec<(u16, Value)>, within: Duration) {
+        for (_, value) in &values {
+            let Value::UInt(n) = value else {
+                unreachable!()
+            };
+            self.wanted.insert(*n as u16, number);
+        }
         let command = BusCommand {
             number: CommandNumber(number),
             device: DeviceId(device),
@@ -423,9 +435,16 @@ impl World {
         let end = self.now + span;
         while self.now < end {
             let next = self.schedule.next(self.now);
+            while let Some(number) = self.schedule.poll_begun() {
+                assert!(self.begun.insert(number.0), "a command begins once");
+            }
             self.take_ends();
             match next {
                 Next::Run(request) => {
+                    if let Meaning::Write(_, words) = self.plant.speech.meaning(&request.body) {
+                        let told = words.iter().all(|w| self.begun.contains(&self.wanted[w]));
+                        assert!(told, "a write is told before it is sent");
+                    }
                     let (took, outcome) = self.plant.asked(self.now, &request);
                     self.now = self.now + took;
                     self.schedule.done(self.now, &request, &outcome);
@@ -583,6 +602,9 @@ proptest! {
         }
         w.run(ms(20_000));
         prop_assert_eq!(w.ends.len(), given.len());
+        // What is told to be about to write does.
+        let written: BTreeSet<u64> = w.plant.written.keys().map(|v| w.wanted[v]).collect();
+        prop_assert_eq!(&written, &w.begun);
         for (number, (until, _, values)) in given.iter().enumerate() {
             let of: Vec<_> = w.ends.iter().filter(|(_, e)| e.number.0 == number as u64).collect();
             prop_assert_eq!(of.len(), 1);

@@ -8,7 +8,7 @@
 //! two replies could not be told apart.
 
 use super::*;
-use crate::base::{BusCommand, BusEnd, Miss, Refused};
+use crate::base::{BusCommand, BusEnd, CommandNumber, Miss, Refused};
 use crate::field::schedule::command::{Command, CommandId, CommandRequest, End, NotSent, Waiting};
 
 impl Schedule {
@@ -28,6 +28,12 @@ impl Schedule {
     pub fn poll_end(&mut self) -> Option<BusEnd> {
         self.tell_runs();
         self.runs.poll_end()
+    }
+
+    /// Returns a command that is about to write for the first time; to be called until `None`,
+    /// after each [`Schedule::next`] and before its request is sent.
+    pub fn poll_begun(&mut self) -> Option<CommandNumber> {
+        self.runs.poll_begun()
     }
 
     /// Tells the commands what became of their requests.
@@ -117,7 +123,11 @@ impl Schedule {
         polled_device.serve(turn);
         let patience = next.command.patience;
         let request = match next.command.request {
-            CommandRequest::Write(write) => polled_device.command(&write, patience, now)?,
+            CommandRequest::Write(write) => {
+                let request = polled_device.command(&write, patience, now)?;
+                self.runs.writes(next.id);
+                request
+            }
             CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
         };
         let out = Out {

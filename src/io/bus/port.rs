@@ -502,8 +502,11 @@ impl Port {
         }
     }
 
-    /// Reports the commands that have ended.
+    /// Reports the commands that are about to write, and those that have ended.
     async fn tell_ends(&mut self) -> Result<(), HubGone> {
+        while let Some(number) = self.schedule.poll_begun() {
+            self.report.command_begun(number).await?;
+        }
         while let Some(end) = self.schedule.poll_end() {
             self.report.command_ended(end).await?;
         }

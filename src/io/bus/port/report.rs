@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    BusEnd, DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered, Miss, Mono, Now,
-    PortId, RateLimit, Reading,
+    BusEnd, CommandNumber, DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered,
+    Miss, Mono, Now, PortId, RateLimit, Reading,
 };
 use crate::field::decode::point::decode;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
@@ -304,6 +304,11 @@ impl Report {
             points: refused,
         })
         .await
+    }
+
+    /// Reports that a command is about to write.
+    pub(super) async fn command_begun(&self, number: CommandNumber) -> Result<(), HubGone> {
+        self.tell(FieldEvent::CommandBegun(number)).await
     }
 
     /// Reports the end of a command.
