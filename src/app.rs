@@ -224,9 +224,10 @@ async fn take(
     let (leaving, of) = service.spec().leaving(&loaded.spec);
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
     service.replaced(loaded.footprint);
-    let closed = service.open_elsewhere(loaded.control).await;
+    let (doors, closed) = service.open_elsewhere(loaded.control).await;
     let notice = ServiceEvent::Reloaded {
         changes: Box::new(changes),
+        doors,
         many_leave: is_many(leaving, of),
     };
     journal.tell(&notice);

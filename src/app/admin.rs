@@ -110,25 +110,27 @@ impl AdminEndpoints {
         drop(self.open_elsewhere(spec, supervisor, rng).await);
     }
 
-    /// Opens the entry points at the addresses of `spec`. Returns what could not be opened. The
-    /// socket at its former path answers until [`AdminEndpoints::leave_old_socket`].
+    /// Opens the entry points at the addresses of `spec`. Returns whether that is another
+    /// specification than before, and what could not be opened. The socket at its former path
+    /// answers until [`AdminEndpoints::leave_old_socket`].
     pub(super) async fn open_elsewhere(
         &mut self,
         spec: ControlSpec,
         supervisor: &mut Supervisor,
         rng: &mut Rng,
-    ) -> Vec<ControlEvent> {
+    ) -> (bool, Vec<ControlEvent>) {
         if self.questions.is_none() {
-            return Vec::new();
+            return (false, Vec::new());
         }
         self.write.send_replace(spec.write);
+        let is_other = self.spec != spec;
         self.spec = spec;
         self.again = None;
         let failed = self.open_shut(supervisor, rng).await;
         for notice in &failed {
             self.journal.tell(notice);
         }
-        failed
+        (is_other, failed)
     }
 
     /// Tries again to open what could not be opened. If the future is dropped half-way, the

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::base::text::counted;
 use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
 use crate::config::{Problem, Report, Severity};
 use crate::spec::{Changes, TrialFailure};
@@ -78,6 +79,8 @@ pub enum ServiceEvent {
     Reloaded {
         /// The changes.
         changes: Box<Changes>,
+        /// Whether the control socket or metrics are elsewhere, or other users may give commands.
+        doors: bool,
         /// Whether more than a third of the devices are gone.
         many_leave: bool,
     },
@@ -196,8 +199,8 @@ impl LogEvent for ServiceEvent {
             } => format!(
                 "alink-gateway {} started: {}, {}{}",
                 env!("CARGO_PKG_VERSION"),
-                many(*ports, "port"),
-                many(*devices, "device"),
+                counted(*ports, "port"),
+                counted(*devices, "device"),
                 if *commissioned {
                     ""
                 } else {
@@ -207,7 +210,7 @@ impl LogEvent for ServiceEvent {
             ServiceEvent::StartRefused { errors } => format!(
                 "gateway: not started: the configuration is wrong ({}); the errors are listed \
                  before this entry, and `alink-gateway check` lists them again",
-                many(*errors, "error")
+                counted(*errors, "error")
             ),
             ServiceEvent::Stopping { within } => format!(
                 "gateway: stopping: logs all devices out, within {} s at most",
@@ -215,7 +218,7 @@ impl LogEvent for ServiceEvent {
             ),
             ServiceEvent::Refused { errors, shown } => format!(
                 "the configuration is wrong ({}); nothing has changed; {}",
-                many(*errors, "error"),
+                counted(*errors, "error"),
                 match errors > shown {
                     true => format!("the first {shown} follow, `alink-gateway check` shows all"),
                     false => "the errors follow".into(),
@@ -258,10 +261,10 @@ impl LogEvent for ServiceEvent {
             ),
             ServiceEvent::ReloadHeldBack { leaving, of } => format!(
                 "the configuration leaves out {leaving} of {}, more than a third: nothing has changed; look for a table that was cut short; if it is meant, `alink-gateway reload --force`",
-                many(*of, "device")
+                counted(*of, "device")
             ),
-            ServiceEvent::Reloaded { changes, .. } => {
-                format!("configuration loaded anew: {}", words(changes))
+            ServiceEvent::Reloaded { changes, doors, .. } => {
+                format!("configuration loaded anew: {}", words(changes, *doors))
             }
         }
     }
@@ -271,8 +274,8 @@ fn restarted(changes: &Changes) -> usize {
     changes.ports.added.len() + changes.ports.changed.len()
 }
 
-fn words(changes: &Changes) -> String {
-    if changes.is_none() {
+fn words(changes: &Changes, doors: bool) -> String {
+    if changes.is_none() && !doors {
         return "nothing has changed".into();
     }
     let devices = &changes.devices;
@@ -283,7 +286,7 @@ fn words(changes: &Changes) -> String {
         (devices.removed.len(), "removed"),
     ] {
         if n > 0 {
-            words.push(format!("{} {what}", many(n, "device")));
+            words.push(format!("{} {what}", counted(n, "device")));
         }
     }
     for (n, what) in [
@@ -291,27 +294,31 @@ fn words(changes: &Changes) -> String {
         (restarted(changes), "opened anew"),
     ] {
         if n > 0 {
-            words.push(format!("{} {what}", many(n, "port")));
+            words.push(format!("{} {what}", counted(n, "port")));
         }
     }
     if changes.cloud.limits || changes.stop_within {
         words.push("other limits".into());
     }
-    if changes.commands {
-        words.push("other rules for commands".into());
+    for (is_other, what) in [
+        (changes.commands, "other rules for commands"),
+        (changes.cloud.products, "other secrets of products"),
+        (changes.cloud.store, "other settings of the store"),
+        (
+            changes.cloud.remote,
+            "other rules for remote configurations",
+        ),
+        (doors, "other settings of the control socket or metrics"),
+    ] {
+        if is_other {
+            words.push(what.into());
+        }
     }
     words.push(match changes.cloud.connection {
         true => "a new connection to the platform".into(),
         false => "the connection to the platform stays".into(),
     });
     words.join(", ")
-}
-
-fn many(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
 }
 
 #[cfg(test)]
@@ -325,9 +332,13 @@ mod tests {
             ..Changes::default()
         };
         assert_eq!(
-            words(&changes),
+            words(&changes, false),
             "other rules for commands, the connection to the platform stays"
         );
-        assert_eq!(words(&Changes::default()), "nothing has changed");
+        assert_eq!(words(&Changes::default(), false), "nothing has changed");
+        assert_eq!(
+            words(&Changes::default(), true),
+            "other settings of the control socket or metrics, the connection to the platform stays"
+        );
     }
 }

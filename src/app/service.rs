@@ -308,9 +308,10 @@ impl Service {
         });
     }
 
-    /// Opens the entry points for people at the addresses of `spec`. Returns what could not be
-    /// opened. The socket at its former path answers until [`Service::leave_old_socket`].
-    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> Vec<ControlEvent> {
+    /// Opens the entry points for people at the addresses of `spec`. Returns whether that is
+    /// another specification than before, and what could not be opened. The socket at its former
+    /// path answers until [`Service::leave_old_socket`].
+    pub(super) async fn open_elsewhere(&mut self, spec: ControlSpec) -> (bool, Vec<ControlEvent>) {
         let (supervisor, rng) = (&mut self.supervisor, &mut self.rng);
         self.admin.open_elsewhere(spec, supervisor, rng).await
     }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mono, PortId, Wake};
 use crate::base::rate_limit::QUIET;
+use crate::base::text::{counted, times};
 
 /// How many notices of a kind are logged at once, each in its own line.
 const AT_ONCE: u32 = 3;
@@ -352,10 +353,10 @@ impl LogEvent for EventGroup {
         let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
         let mut text = match self.devices.len() {
             1 if self.counted => format!("1 device: {does}"),
-            1 => format!("1 more device, {} times: {does}", self.times),
+            1 => format!("1 more device, {}: {does}", times(self.times)),
             // The devices that were logged each by itself are among them.
-            n if self.counted => format!("{n} devices {does}"),
-            n => format!("{n} more devices {does}"),
+            n if self.counted => format!("{} {does}", counted(n, "device")),
+            n => format!("{} {does}", counted(n, "more device")),
         };
         let online = self.fields.iter().find(|(n, _)| *n == JournalField::Online);
         if let Some((_, online)) = online {
@@ -363,7 +364,7 @@ impl LogEvent for EventGroup {
         }
         match (self.counted, self.within.as_secs().max(1)) {
             // The events are counted since each device was last logged, which is a longer time.
-            (true, _) => text.push_str(&format!(", {} times since last reported", self.times)),
+            (true, _) => text.push_str(&format!(", {} since last reported", times(self.times))),
             (false, seconds @ ..120) => text.push_str(&format!(" within {seconds} s")),
             (false, seconds) => text.push_str(&format!(" within {} min", seconds / 60)),
         }
@@ -576,7 +577,7 @@ mod tests {
         };
         assert_eq!(
             group.sentence(),
-            "28 devices answer with frames that cannot be read, 1680 times since last reported; \
+            "28 devices answer with frames that cannot be read, 1,680 times since last reported; \
              of the last: spoiled, 60 times"
         );
         let fields = [(JournalField::Count, "28"), (JournalField::Times, "1680")];

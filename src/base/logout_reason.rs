@@ -1,5 +1,6 @@
 //! Why this gateway logs a device out of the platform.
 
+use crate::base::text::{agreeing, counted};
 use std::time::Duration;
 
 /// Why the gateway logs a device out.
@@ -108,14 +109,23 @@ impl LogoutReason {
         match self.figures() {
             Some((missed, quiet)) => {
                 format!(
-                    "{}: {missed} polls in a row without an answer, {:.1} s quiet",
+                    "{}: {}, {:.1} s quiet",
                     self.kind(),
+                    unanswered(missed),
                     quiet.as_secs_f64()
                 )
             }
             None => self.kind().to_owned(),
         }
     }
+}
+
+/// Writes how many polls had no answer: `1 poll without an answer`, `3 polls in a row without an
+/// answer`.
+#[must_use]
+pub fn unanswered(polls: u32) -> String {
+    let row = agreeing(polls, "", " in a row");
+    format!("{}{row} without an answer", counted(polls, "poll"))
 }
 
 #[cfg(test)]

@@ -48,6 +48,54 @@ pub fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// Writes a number with its noun, so that they agree: `no errors`, `1 error`, `1,200 errors`;
+/// `noun` is the singular. A number beyond `u64` counts as the largest.
+#[must_use]
+pub fn counted(n: impl TryInto<u64>, noun: &str) -> String {
+    number_and_noun(n.try_into().unwrap_or(u64::MAX), noun)
+}
+
+fn number_and_noun(n: u64, noun: &str) -> String {
+    let number = match n {
+        0 => "no".to_owned(),
+        1 => return format!("1 {noun}"),
+        n => grouped(n),
+    };
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// Returns the form of a word that goes with this number: `agreeing(n, "is", "are")`.
+#[must_use]
+pub fn agreeing<'a>(n: impl TryInto<u64>, one: &'a str, others: &'a str) -> &'a str {
+    match n.try_into() {
+        Ok(1) => one,
+        _ => others,
+    }
+}
+
+/// Writes how often something happened: `never`, `once`, `3 times`.
+#[must_use]
+pub fn times(n: u64) -> String {
+    match n {
+        0 => "never".to_owned(),
+        1 => "once".to_owned(),
+        n => format!("{} times", grouped(n)),
+    }
+}
+
+/// Writes how often an event happened since it was last reported, in parentheses after a space;
+/// nothing if that was once.
+#[must_use]
+pub fn since_reported(n: u64) -> String {
+    match n {
+        0 | 1 => String::new(),
+        n => format!(" ({} since last reported)", times(n)),
+    }
+}
+
 /// Writes a whole number with a comma before every three digits: `1,131,840`.
 #[must_use]
 pub fn grouped(n: u64) -> String {
@@ -77,6 +125,29 @@ mod tests {
         ] {
             assert_eq!(grouped(n), text);
         }
+    }
+
+    #[test]
+    fn numbers_and_words_agree() {
+        for (n, noun, text) in [
+            (0, "error", "no errors"),
+            (1, "error", "1 error"),
+            (2, "error", "2 errors"),
+            (1, "entry", "1 entry"),
+            (0, "entry", "no entries"),
+            (3, "day", "3 days"),
+            (12_345, "value", "12,345 values"),
+        ] {
+            assert_eq!(counted(n, noun), text);
+        }
+        assert_eq!(counted(u128::MAX, "x"), "18,446,744,073,709,551,615 xs");
+        assert_eq!(
+            [0, 1, 2].map(|n| agreeing(n, "is", "are")),
+            ["are", "is", "are"]
+        );
+        assert_eq!([0, 1, 1000].map(times), ["never", "once", "1,000 times"]);
+        assert_eq!(since_reported(1), "");
+        assert_eq!(since_reported(2), " (2 times since last reported)");
     }
 
     #[test]

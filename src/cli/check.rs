@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::{EXIT_CONFIG, upstream};
+use crate::base::text::counted;
 use crate::io::files::settings;
 use crate::io::files::settings::{LoadContext, Loaded};
 use crate::io::store::remote_config;
@@ -56,8 +57,8 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             (text, 0)
         }
         Err(report) => {
-            let errors = many(report.errors(), "error");
-            let warnings = many(report.warnings(), "warning");
+            let errors = counted(report.errors(), "error");
+            let warnings = counted(report.warnings(), "warning");
             let mismatch = match settings::load_to_start_in(path, around) {
                 Ok((_, Some(mismatch))) => format!(
                     "without the remote configuration in force, {}, there is no error: a reload is refused, a restart sets it aside\n",
@@ -76,10 +77,10 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
 pub fn summary(loaded: &Loaded) -> String {
     format!(
         "{}, {}, {}; {}",
-        many(loaded.spec.ports.len(), "port"),
-        many(loaded.spec.devices.len(), "device"),
-        many(loaded.profiles, "profile"),
-        many(loaded.warnings.warnings(), "warning"),
+        counted(loaded.spec.ports.len(), "port"),
+        counted(loaded.spec.devices.len(), "device"),
+        counted(loaded.profiles, "profile"),
+        counted(loaded.warnings.warnings(), "warning"),
     )
 }
 
@@ -90,7 +91,7 @@ fn events(spec: &Spec) -> String {
         .map(|(_, d)| (&d.profile.name, d.profile.events.len()));
     let profiles: BTreeMap<_, _> = profiles.filter(|(_, events)| *events > 0).collect();
     let each = profiles.into_iter();
-    let each = each.map(|(name, n)| format!("{} of profile {name}", many(n, "event")));
+    let each = each.map(|(name, n)| format!("{} of profile {name}", counted(n, "event")));
     let each: Vec<String> = each.collect();
     match each.is_empty() {
         true => String::new(),
@@ -130,17 +131,9 @@ fn writing(spec: &Spec, local: LocalWrite) -> String {
     };
     format!(
         "writable: {} and {} of {}\ncommands: {}; {whose}\n",
-        many(points, "point"),
-        many(services, "service"),
-        many(devices, "device"),
+        counted(points, "point"),
+        counted(services, "service"),
+        counted(devices, "device"),
         spec.commands.allow.word(),
     )
-}
-
-fn many(n: usize, what: &str) -> String {
-    if n == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{n} {what}s")
-    }
 }

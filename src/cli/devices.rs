@@ -1,17 +1,23 @@
 //! `alink-gateway devices [NAME]`: all devices, or everything about one.
 
-use std::fmt::Write;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
 use serde_json::json;
 
-use super::status::{print, strange};
-use super::words::{line, micros, span, table};
-use crate::control::picture::{Device, DeviceEvent, Next, Point, Service};
+use super::columns::{Row, Table, labelled, wrapped};
+use super::status::{Health, painted, print, strange};
+use super::words::{line, micros, span};
+use crate::base::text::{counted, grouped};
+use crate::control::picture::{Device, DeviceEvent, Life, Next, Point, Presence, Service};
 use crate::control::{Answer, PastCommand, PastPoint, Request};
 use crate::field::diagnostics::trouble::meaning;
 use crate::io::control::client::{self, Unanswered};
+use crate::io::terminal::screen;
 
 /// Prints all devices, or the one called `name`. Exit status 1 if the service
 /// does not answer or knows no such device.
@@ -30,7 +36,7 @@ fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unan
         let one = device(client::ask_once(socket, &Request::Device { name })?)?;
         return Ok(match json {
             true => format!("{:#}\n", json!(one)),
-            false => text(&one),
+            false => painted(&lines(&one, screen::width())),
         });
     }
     let mut all = Vec::new();
@@ -39,109 +45,225 @@ fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unan
     }
     Ok(match json {
         true => format!("{:#}\n", json!({ "devices": all })),
-        false => list(&all),
+        false if all.is_empty() => "no devices\n".to_owned(),
+        false => painted(&list(&all).lines(screen::width())),
     })
 }
 
-fn list(devices: &[Device]) -> String {
-    let rows: Vec<[String; 6]> = devices
-        .iter()
-        .map(|d| {
-            [
-                line(&d.name),
-                line(&d.port),
-                line(&d.place),
-                d.life.word().into(),
-                d.cloud.word().into(),
-                d.why.as_deref().map(line).unwrap_or_default(),
-            ]
-        })
-        .collect();
-    match rows.is_empty() {
-        true => "no devices\n".into(),
-        false => table(["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"], &rows),
+/// Makes the table of all devices: those in trouble first, and those with the same state for the
+/// same reason in one row.
+fn list(devices: &[Device]) -> Table {
+    let mut groups: BTreeMap<(Life, Presence, String), Vec<&Device>> = BTreeMap::new();
+    for device in devices {
+        if let Some(key) = state_of(device) {
+            groups.entry(key).or_default().push(device);
+        }
+    }
+    let mut rows = Vec::new();
+    for device in devices {
+        let group = state_of(device).and_then(|key| groups.get(&key));
+        let row = match group.map(Vec::as_slice) {
+            // The group stands where the first of its devices would.
+            Some(all @ [first, _, ..]) => match std::ptr::eq(*first, device) {
+                true => row_of_group(all),
+                false => continue,
+            },
+            _ => row(device),
+        };
+        rows.push((Reverse(health(device)), row));
+    }
+    rows.sort_by_key(|(health, _)| *health);
+    Table {
+        heads: &["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"],
+        spare: &["PLACE", "PORT"],
+        rows: rows.into_iter().map(|(_, row)| row).collect(),
     }
 }
 
+/// Returns how bad the state of a device is.
+pub(super) fn health(d: &Device) -> Health {
+    Health::of_life(d.life).max(Health::of_presence(d.cloud))
+}
+
+/// Returns the state of a device with its reason, without the reason's figures; `None` if it has
+/// no reason.
+fn state_of(d: &Device) -> Option<(Life, Presence, String)> {
+    let why = d.why.as_deref()?;
+    let words = why.split(' ').map(|word| match word.parse::<f64>() {
+        Ok(_) => "#",
+        Err(_) => word,
+    });
+    let words: Vec<&str> = words.collect();
+    Some((d.life, d.cloud, words.join(" ")))
+}
+
+/// Writes the reason of several devices, which differs in figures only: `10.2 to 13.0 s quiet`.
+fn reason_of(group: &[&Device]) -> String {
+    let of = |d: &Device| -> Vec<String> {
+        let why = d.why.as_deref().unwrap_or_default();
+        why.split(' ').map(str::to_owned).collect()
+    };
+    let number = |word: &String| word.parse::<f64>().unwrap_or(f64::NAN);
+    let all: Vec<Vec<String>> = group.iter().map(|d| of(d)).collect();
+    let words = all.first().into_iter().flatten().enumerate();
+    let words = words.map(|(n, word)| {
+        let mut same: Vec<&String> = all.iter().filter_map(|why| why.get(n)).collect();
+        same.sort_by(|a, b| number(a).total_cmp(&number(b)));
+        match (same.first(), same.last()) {
+            (Some(least), Some(most)) if least != most => format!("{least} to {most}"),
+            _ => word.clone(),
+        }
+    });
+    line(&words.collect::<Vec<_>>().join(" "))
+}
+
+/// Writes a device as a row of the table.
+fn row(d: &Device) -> Row {
+    let why = d.why.as_deref().map(line).unwrap_or_default();
+    Row {
+        cells: vec![
+            Span::raw(line(&d.name)),
+            Span::raw(line(&d.port)),
+            Span::raw(line(&d.place)),
+            life(d.life),
+            presence(d.cloud),
+            Span::raw(why),
+        ],
+        below: None,
+    }
+}
+
+fn row_of_group(group: &[&Device]) -> Row {
+    let ports: BTreeSet<&str> = group.iter().map(|d| d.port.as_str()).collect();
+    let port = match ports.len() {
+        1 => ports.first().map(|port| line(port)).unwrap_or_default(),
+        n => counted(n, "port"),
+    };
+    let names: Vec<String> = group.iter().map(|d| line(&d.name)).collect();
+    let mut row = match group.first() {
+        Some(first) => row(first),
+        None => Row::plain([]),
+    };
+    for (at, text) in [
+        (0, counted(group.len(), "device")),
+        (1, port),
+        (2, String::new()),
+        (5, reason_of(group)),
+    ] {
+        if let Some(cell) = row.cells.get_mut(at) {
+            cell.content = text.into();
+        }
+    }
+    row.below = Some(names.join(", "));
+    row
+}
+
+/// Writes the state of a device on its bus.
+pub(super) fn life(life: Life) -> Span<'static> {
+    Span::styled(life.word(), Health::of_life(life).style())
+}
+
+/// Writes the state of a device at the platform.
+pub(super) fn presence(presence: Presence) -> Span<'static> {
+    let style = match presence {
+        Presence::Refused => Style::new().fg(Color::Magenta),
+        other => Health::of_presence(other).style(),
+    };
+    Span::styled(presence.word(), style)
+}
+
 /// Writes everything about one device.
-fn text(d: &Device) -> String {
-    let mut text = format!(
-        "{} ({} {}), profile {}\n",
+fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
+    let title = format!(
+        "{} ({} {}), profile {}",
         line(&d.name),
         line(&d.port),
         line(&d.place),
         line(&d.profile)
     );
-    let mut say = |name: &str, what: &str| text.push_str(&format!("{name:<9}{what}\n"));
+    let bold = Style::new().add_modifier(Modifier::BOLD);
+    let title = wrapped(&title, room).into_iter();
+    let mut lines: Vec<Line<'static>> = title
+        .map(|text| Line::from(Span::styled(text, bold)))
+        .collect();
+    let mut say = |name: &str, what: &str, style: Style| {
+        lines.extend(labelled(name, what, style, room));
+    };
+    let plain = Style::new();
     let answered = d.answered_ms.map_or_else(
         || "never answered since the start".to_owned(),
         |ms| format!("last answered {} ago", span(ms)),
     );
-    say("bus", &format!("{}; {answered}", d.life.word()));
-    say(
-        "cloud",
-        &format!(
-            "{}, as {} of {}",
-            d.cloud.word(),
-            line(&d.device_name),
-            line(&d.product_key)
-        ),
-    );
+    let bus = format!("{}; {answered}", d.life.word());
+    say("bus", &bus, life(d.life).style);
+    let identity = format!("{} of {}", line(&d.device_name), line(&d.product_key));
+    let cloud = format!("{}, as {identity}", d.cloud.word());
+    say("cloud", &cloud, presence(d.cloud).style);
     if let Some(why) = &d.why {
-        say("why", &line(why));
+        say("why", &line(why), plain);
     }
     if let Some(next) = &d.next {
-        say("next", &coming(next));
+        say("next", &coming(next), plain);
     }
     if let Some(logout) = &d.last_logout {
         let ago = span(logout.ago_ms);
-        say("log-out", &format!("{ago} ago: {}", line(&logout.what)));
+        say(
+            "log-out",
+            &format!("{ago} ago: {}", line(&logout.what)),
+            plain,
+        );
     }
     if let Some(rtt) = &d.rtt {
         let (p50, p95) = (micros(rtt.p50_us), micros(rtt.p95_us));
-        let of = rtt.of;
-        say(
-            "replies",
-            &format!("half of the last {of} within {p50}, 95 of 100 within {p95}"),
-        );
+        let replies = match rtt.of {
+            1 => format!("the last within {p50}"),
+            of => format!("half of the last {of} within {p50}, 95 of 100 within {p95}"),
+        };
+        say("replies", &replies, plain);
     }
     let mut head = "so far";
     for outcome in outcomes(d) {
-        say(head, &outcome);
+        say(head, &outcome, plain);
         head = "";
     }
-    if !d.points.is_empty() {
-        let rows = d.points.iter().map(point);
-        let written = match d.points.iter().any(|p| p.reported_ms.is_some()) {
-            false => {
-                let head = ["POINT", "VALUE", "QUALITY", "AGE", "WHY"];
-                table(head, &rows.collect::<Vec<_>>())
-            }
-            true => {
-                let head = ["POINT", "VALUE", "QUALITY", "AGE", "REPORTED", "WHY"];
-                let rows = rows
-                    .zip(&d.points)
-                    .map(|([id, value, quality, age, why], p)| {
-                        let reported = p.reported_ms.map_or_else(|| "-".into(), span);
-                        [id, value, quality, age, reported, why]
-                    });
-                table(head, &rows.collect::<Vec<_>>())
-            }
-        };
-        let _ = write!(text, "\n{written}");
+    for table in tables(d) {
+        if !table.rows.is_empty() {
+            lines.push(Line::default());
+            lines.extend(table.lines(room));
+        }
     }
+    lines
+}
+
+/// Makes the tables below what is said about one device; some may have no rows.
+fn tables(d: &Device) -> [Table; 5] {
+    let is_sparse = d.points.iter().any(|p| p.reported_ms.is_some());
+    let values = Table {
+        heads: match is_sparse {
+            true => &["POINT", "VALUE", "QUALITY", "AGE", "REPORTED", "WHY"],
+            false => &["POINT", "VALUE", "QUALITY", "AGE", "WHY"],
+        },
+        spare: &["REPORTED", "AGE"],
+        rows: d.points.iter().map(|p| point(p, is_sparse)).collect(),
+    };
     let writable = d.points.iter().filter_map(|p| {
         let values = p.writable.as_ref()?;
-        Some([line(&p.id), line(values)])
+        Some(Row::plain([line(&p.id), line(values)]))
     });
-    let services = d.services.iter().map(service);
-    let events = d.events.iter().map(event);
-    let commands = d.commands.iter().flat_map(past);
-    let tables = [
-        table_of(["WRITABLE", "VALUES"], writable.collect()),
-        table_of(["SERVICE", "INPUTS"], services.collect()),
-        table_of(
-            [
+    [
+        values,
+        Table {
+            heads: &["WRITABLE", "VALUES"],
+            spare: &[],
+            rows: writable.collect(),
+        },
+        Table {
+            heads: &["SERVICE", "INPUTS"],
+            spare: &[],
+            rows: d.services.iter().map(|s| Row::plain(service(s))).collect(),
+        },
+        Table {
+            heads: &[
                 "EVENT",
                 "WHEN",
                 "RAISED",
@@ -149,20 +271,15 @@ fn text(d: &Device) -> String {
                 "DATA",
                 "WHAT BECAME OF IT",
             ],
-            events.collect(),
-        ),
-        table_of(
-            ["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"],
-            commands.collect(),
-        ),
-    ];
-    text.extend(tables.into_iter().flatten());
-    text
-}
-
-/// Writes a table below an empty line; nothing if it has no rows.
-fn table_of<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Option<String> {
-    (!rows.is_empty()).then(|| format!("\n{}", table(head, &rows)))
+            spare: &["WHEN", "RAISED"],
+            rows: d.events.iter().map(|e| Row::plain(event(e))).collect(),
+        },
+        Table {
+            heads: &["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"],
+            spare: &["BY", "OLD"],
+            rows: d.commands.iter().flat_map(past).map(Row::plain).collect(),
+        },
+    ]
 }
 
 /// Writes a service with its inputs: `level: 20 to 60 (45 if left out)`.
@@ -193,7 +310,7 @@ fn event(e: &DeviceEvent) -> [String; 6] {
     [
         line(&e.id),
         line(&e.when),
-        e.raised.to_string(),
+        grouped(e.raised),
         e.ago_ms.map_or_else(|| "-".into(), span),
         match data.is_empty() {
             true => "-".into(),
@@ -240,7 +357,8 @@ fn past(command: &PastCommand) -> Vec<[String; 6]> {
 fn outcomes(d: &Device) -> Vec<String> {
     let some = d.outcomes.iter().filter(|(_, n)| **n > 0);
     let lines: Vec<String> = some
-        .map(|(name, n)| match explained(name, &d.place) {
+        .map(|(name, n)| (grouped(*n), name, explained(name, &d.place)))
+        .map(|(n, name, meaning)| match meaning {
             "" => format!("{n} {}", line(name)),
             words => format!("{n} {}: {words}", line(name)),
         })
@@ -286,24 +404,38 @@ pub(super) fn plain(value: &serde_json::Value) -> String {
     }
 }
 
-fn point(p: &Point) -> [String; 5] {
-    let value = match (&p.value, &p.title) {
+/// Writes a value with its title: `1 (on)`.
+pub(super) fn value(p: &Point) -> String {
+    match (&p.value, &p.title) {
         (serde_json::Value::Null, _) => "-".into(),
         (value @ serde_json::Value::String(_), _) | (value, None) => plain(value),
         (value, Some(title)) => format!("{value} ({})", line(title)),
+    }
+}
+
+fn point(p: &Point, is_sparse: bool) -> Row {
+    let ago = |ms: Option<u64>| Span::raw(ms.map_or_else(|| "-".into(), span));
+    let quality = match p.quality.as_str() {
+        "good" => Health::Good,
+        _ => Health::Fair,
     };
-    [
-        line(&p.id),
-        value,
-        line(&p.quality),
-        p.age_ms.map_or_else(|| "-".into(), span),
-        line(&p.why),
-    ]
+    let mut cells = vec![
+        Span::raw(line(&p.id)),
+        Span::raw(value(p)),
+        Span::styled(line(&p.quality), quality.quiet_style()),
+        ago(p.age_ms),
+    ];
+    if is_sparse {
+        cells.push(ago(p.reported_ms));
+    }
+    cells.push(Span::raw(line(&p.why)));
+    Row { cells, below: None }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::captures::{compare_all, device, devices};
     use crate::control::VerdictWord;
     use crate::control::picture::{Life, Past, Presence, Rtt, ServiceInput};
 
@@ -366,80 +498,49 @@ mod tests {
     }
 
     #[test]
-    fn each_event_has_its_rule_and_what_became_of_the_last() {
-        let event =
-            |id: &str, ago_ms: Option<u64>, data: &[(&str, serde_json::Value)], outcome: &str| {
-                let data = data.iter().cloned();
-                DeviceEvent {
-                    id: id.into(),
-                    when: format!("{id}_value above 80"),
-                    raised: u64::from(ago_ms.is_some()) * 3,
-                    ago_ms,
-                    data: data.map(|(name, value)| (name.to_owned(), value)).collect(),
-                    outcome: outcome.into(),
-                }
-            };
-        let device = Device {
-            events: vec![
-                event("door", None, &[], ""),
-                event(
-                    "hot",
-                    Some(61_000),
-                    &[("limit", 80.into()), ("unit", "C\u{1b}".into())],
-                    "delivered",
-                ),
-            ],
-            ..example()
-        };
-        let text = text(&device);
-        let (_, events) = text.split_once("EVENT").unwrap();
-        assert_eq!(
-            events,
-            "  WHEN                 RAISED  AGO        DATA               WHAT BECAME OF IT
-door   door_value above 80  0       -          -
-hot    hot_value above 80   3       1 min 1 s  limit 80, unit C   delivered
-"
-        );
+    fn the_list_is_as_captured() {
+        compare_all("devices", |room| {
+            vec![("devices".into(), list(&devices()).lines(room))]
+        });
     }
 
     #[test]
-    fn everything_about_one_device_is_on_one_screen() {
-        assert_eq!(
-            text(&example()),
-            "meter-07 (line1 unit 7), profile dtsu666
-bus      silent; last answered 1 min 1 s ago
-cloud    offline, as m [2J7 of a1B2
-why      silent: 3 polls in a row without an answer
-next     asked again; online once it answers
-log-out  30 s ago: silent: 3 polls in a row without an answer, 10.2 s quiet
-replies  half of the last 32 within 12.1 ms, 95 of 100 within 20.0 ms
-so far   100 answer
-         2 exception-2: illegal data address
-         3 timeout: no reply in time
-
-POINT    VALUE  QUALITY  AGE  WHY
-Voltage  230.4  stale    1 s  its device does not answer
-Relay    -      stale    -    not read yet
-"
+    fn devices_with_one_reason_are_one_row_with_its_figures() {
+        let all = devices();
+        let group: Vec<&Device> = all[1..4].iter().collect();
+        let reason = reason_of(&group);
+        assert!(
+            reason.contains("answer, 10.2 to 13.0 s quiet, last"),
+            "{reason}"
         );
+        let row = row_of_group(&group);
+        assert_eq!(row.below.as_deref(), Some("meter-02, meter-03, meter-04"));
+    }
+
+    #[test]
+    fn everything_about_one_device_is_as_captured() {
         let mut sparse = example();
         sparse.points[0].reported_ms = Some(90_000);
-        let found = text(&sparse);
-        let table = found.split_once("\nPOINT").map(|(_, table)| table);
-        assert_eq!(
-            table,
-            Some(
-                "    VALUE  QUALITY  AGE  REPORTED    WHY
-Voltage  230.4  stale    1 s  1 min 30 s  its device does not answer
-Relay    -      stale    -    -           not read yet
-"
-            )
-        );
-        assert!(list(&[example()]).contains("meter-07  line1  unit 7  silent  offline  silent: 3"));
+        let new = Device {
+            answered_ms: None,
+            outcomes: BTreeMap::new(),
+            ..device("meter-01", "line1", 1)
+        };
+        compare_all("device", |room| {
+            let all = [
+                ("silent", &example()),
+                ("sparse", &sparse),
+                ("writable", &writable()),
+                ("new", &new),
+            ];
+            let all = all.into_iter();
+            all.map(|(name, d)| (name.to_owned(), lines(d, room)))
+                .collect()
+        });
     }
 
-    #[test]
-    fn what_may_be_written_and_what_was_stand_below_the_values() {
+    /// Returns a device that may be written, and was.
+    fn writable() -> Device {
         let mut device = example();
         device.points[1].writable = Some("0 (off), 1 (on)".into());
         let input = |name: &str, range: Option<&str>, default: serde_json::Value| ServiceInput {
@@ -488,23 +589,6 @@ Relay    -      stale    -    -           not read yet
                 silent,
             ),
         ];
-        let found = text(&device);
-        let below = found.split_once("\nWRITABLE").map(|(_, below)| below);
-        assert_eq!(
-            below,
-            Some(
-                "  VALUES
-Relay     0 (off), 1 (on)
-
-SERVICE  INPUTS
-Heat     level: 20 to 60 (45 if left out), who
-Stop     -
-
-AGO        BY         COMMAND  OLD  NEW  WHAT BECAME OF IT
-5 s        user 1000  Relay    0    on   verified: the device holds 1
-1 min 5 s  user 1000  Heat     -    -    refused: the device does not answer
-"
-            )
-        );
+        device
     }
 }

@@ -5,7 +5,10 @@
 //! the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the service manager does
 //! not restart into the same mistake.
 
+#[cfg(test)]
+mod captures;
 pub mod check;
+mod columns;
 pub mod devices;
 pub mod plan;
 pub mod run;
@@ -123,7 +126,9 @@ enum Verb {
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
-        /// Go on showing it, every second, until q; with --json until Ctrl-C.
+        /// Go on showing it, every second, with all devices: arrows, PgUp, PgDn, Home and End
+        /// scroll, / filters, t shows only trouble, q ends. Without a terminal or with --json
+        /// prints it until Ctrl-C.
         #[arg(long, short)]
         watch: bool,
     },
@@ -280,7 +285,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Status { whom, json, watch } => match (watch, json) {
                 (false, json) => status::run(&whom.socket(), json),
                 (true, false) => watch::run(&whom.socket()),
-                (true, true) => status::follow(&whom.socket()),
+                (true, true) => status::follow(&whom.socket(), true),
             },
             Verb::Reload { force, whom } => service::reload(&whom.socket(), force),
             Verb::LogLevel {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{EXIT_CONFIG, upstream};
+use crate::base::text::counted;
 use crate::field::plan::forecast::{
     FULL, LineForecast, RequestForecast, forecast, millis, percent,
 };
@@ -73,9 +74,8 @@ fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> String {
         let _ = writeln!(text, "{}: {}", port.name, line.summary(port));
         text.push_str(&table(spec, line));
         if let Some((kind, n, share)) = line.heaviest() {
-            let many = if n == 1 { "device" } else { "devices" };
-            let share = percent(share);
-            let _ = writeln!(text, "  most of it: {n} {many} of profile {kind}, {share}");
+            let (devices, share) = (counted(n, "device"), percent(share));
+            let _ = writeln!(text, "  most of it: {devices} of profile {kind}, {share}");
         }
         if let Some(log_out) = LogoutForecast::of(spec, line) {
             let _ = writeln!(text, "  {log_out}");

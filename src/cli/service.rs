@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::EXIT_CONFIG;
 use super::status::{print, strange};
+use crate::base::text::counted;
 use crate::control::{Answer, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
@@ -32,7 +33,7 @@ pub fn reload(socket: &Path, force: bool) -> ExitCode {
             let (words, status) = match &reloaded.changed {
                 Some(changed) => (changed.clone(), ExitCode::SUCCESS),
                 None => (
-                    format!("refused, nothing has changed: {errors} errors"),
+                    format!("refused, nothing has changed: {}", counted(errors, "error")),
                     ExitCode::from(EXIT_CONFIG),
                 ),
             };

@@ -3,12 +3,16 @@
 #![expect(clippy::print_stderr, reason = "says why there is no answer")]
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use super::words::{line, many, micros, span, table};
-use crate::control::picture::{Cloud, Link, Port, Presence, State, Status, Store};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+use super::columns::{BLANK, Row, Table, labelled, wrapped, written};
+use super::words::{line, micros, span};
+use crate::base::text::{agreeing, counted, grouped};
+use crate::control::picture::{Cloud, Life, Link, Port, Presence, State, Status, Store};
 use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
@@ -18,8 +22,13 @@ use crate::io::terminal::screen;
 pub fn run(socket: &Path, json: bool) -> ExitCode {
     print(ask(socket).map(|status| match json {
         true => format!("{:#}\n", serde_json::json!(status)),
-        false => text(&status),
+        false => painted(&lines(&status, screen::width())),
     }))
+}
+
+/// Writes lines for standard output.
+pub(super) fn painted(lines: &[Line<'_>]) -> String {
+    written(lines, screen::has_colours(&std::io::stdout()))
 }
 
 /// Prints an answer, or on standard error why there is none.
@@ -37,10 +46,10 @@ pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
     }
 }
 
-/// Prints the status every second, a line of JSON each, until the service ends the answer
-/// or the reader closes the output.
+/// Prints the status every second, until the service ends the answer or the reader closes the
+/// output: a line of JSON each, or a block of text and an empty line.
 #[must_use]
-pub fn follow(socket: &Path) -> ExitCode {
+pub fn follow(socket: &Path, json: bool) -> ExitCode {
     let request = Request::Status {
         every_ms: Some(1000),
     };
@@ -49,8 +58,11 @@ pub fn follow(socket: &Path) -> ExitCode {
             let Answer::Status(status) = answer? else {
                 continue;
             };
-            let line = format!("{}\n", serde_json::json!(status));
-            if screen::write(&line).is_err() {
+            let text = match json {
+                true => format!("{}\n", serde_json::json!(status)),
+                false => format!("{}\n", painted(&lines(&status, screen::width()))),
+            };
+            if screen::write(&text).is_err() {
                 break;
             }
         }
@@ -80,62 +92,138 @@ pub(super) fn strange(answer: &Answer) -> Unanswered {
     })
 }
 
-/// Writes the status in words.
+/// How bad the state of something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Health {
+    /// As it should be.
+    Good,
+    /// Under way, or in part not as it should be.
+    Fair,
+    /// Not as it should be.
+    Bad,
+}
+
+impl Health {
+    /// Returns the style of a word that says the state.
+    pub(super) const fn style(self) -> Style {
+        match self {
+            Health::Good => Style::new().fg(Color::Green),
+            Health::Fair => Style::new().fg(Color::Yellow),
+            Health::Bad => Style::new().fg(Color::Red),
+        }
+    }
+
+    /// Returns the style of what need not be shown as long as it is as it should be.
+    pub(super) const fn quiet_style(self) -> Style {
+        match self {
+            Health::Good => Style::new(),
+            Health::Fair | Health::Bad => self.style(),
+        }
+    }
+
+    /// Returns the health of a device on its bus.
+    pub(super) const fn of_life(life: Life) -> Health {
+        match life {
+            Life::Alive => Health::Good,
+            Life::Suspect | Life::Probation | Life::Unknown => Health::Fair,
+            Life::Silent => Health::Bad,
+        }
+    }
+
+    /// Returns the health of a device at the platform.
+    pub(super) const fn of_presence(presence: Presence) -> Health {
+        match presence {
+            Presence::Online => Health::Good,
+            Presence::Changing => Health::Fair,
+            Presence::Offline | Presence::Refused => Health::Bad,
+        }
+    }
+
+    fn of_link(link: Link) -> Health {
+        match link {
+            Link::Up => Health::Good,
+            Link::Down | Link::NotCommissioned => Health::Bad,
+        }
+    }
+
+    /// Returns the health of the whole: bad if a connection, a port or the store does not work,
+    /// fair if a device is not alive and online.
+    pub(super) fn of(status: &Status) -> Health {
+        let store = status.store.as_ref();
+        let is_down = status.ports.iter().any(|port| port.down.is_some())
+            || store.is_some_and(|store| store.trouble.is_some());
+        let well = |s: &State| s.life == Life::Alive && s.cloud == Presence::Online;
+        match Health::of_link(status.cloud.link) {
+            Health::Good if is_down => Health::Bad,
+            Health::Good if !status.states.iter().all(well) => Health::Fair,
+            health => health,
+        }
+    }
+}
+
+/// Writes the status in words, for a terminal of this width.
 #[must_use]
-pub fn text(status: &Status) -> String {
-    let mut text = format!("{}\n", headline(status));
-    for line in configuration(status) {
-        let _ = writeln!(text, "{line}");
-    }
-    for line in cloud(&status.cloud) {
-        let _ = writeln!(text, "{line}");
-    }
-    let _ = writeln!(text, "{}", values(status));
+pub(super) fn lines(status: &Status, room: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![headline(status)];
+    lines.extend(configuration(status, room));
+    lines.extend(cloud(status, room));
+    lines.extend(values(status, room));
     if let Some(held) = &status.store {
-        let _ = writeln!(text, "{}", store(held));
+        lines.extend(store(held, room));
     }
-    text.push('\n');
-    text.push_str(&ports(&status.ports));
-    let _ = writeln!(text, "\n{}", devices(status));
-    let is_online = |s: &State| s.cloud == Presence::Online;
-    if !status.states.iter().all(is_online) {
-        text.push_str("alink-gateway devices shows why each of them is not online\n");
+    lines.push(Line::default());
+    lines.extend(match status.ports.is_empty() {
+        true => vec![Line::from("no ports")],
+        false => ports(&status.ports).lines(room),
+    });
+    lines.push(Line::default());
+    lines.extend(wrapped(&devices(status), room).into_iter().map(Line::from));
+    let offline = status.states.iter().filter(|s| s.cloud != Presence::Online);
+    let offline: u64 = offline.map(|s| s.devices).sum();
+    if offline > 0 {
+        let why = match (offline, status.devices) {
+            (_, 1) => "why it is not online".to_owned(),
+            (n, _) => format!("why {} {} not online", grouped(n), agreeing(n, "is", "are")),
+        };
+        lines.push(Line::from(format!("alink-gateway devices shows {why}")));
     }
-    text
+    lines
 }
 
 /// Writes the first line: `alink-gateway 0.1.0, running for 3 d 4 h`.
-pub(super) fn headline(status: &Status) -> String {
+pub(super) fn headline(status: &Status) -> Line<'static> {
     let (version, up) = (line(&status.version), span(status.uptime_ms));
-    format!("alink-gateway {version}, running for {up}")
+    let style = Health::of(status).style().add_modifier(Modifier::BOLD);
+    Line::from(Span::styled(
+        format!("alink-gateway {version}, running for {up}"),
+        style,
+    ))
 }
 
 /// Writes what is to be known of the configuration in force, and what to do about it; nothing if
 /// it is the one on disk and the gateway is commissioned.
-pub(super) fn configuration(status: &Status) -> Vec<String> {
+pub(super) fn configuration(status: &Status, room: usize) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let Some(in_force) = &status.configuration else {
         return lines;
     };
-    let file = line(&in_force.file);
-    let next =
-        "to do    alink-gateway check tells every mistake; alink-gateway reload puts it into force";
+    let mut say = |label: &str, text: &str, style: Style| {
+        lines.extend(labelled(label, text, style, room));
+    };
+    let (bad, plain) = (Health::Bad.style(), Style::new());
     if let Some(refused) = &in_force.refused {
         let (ago, what) = (span(refused.ago_ms), line(&refused.what));
-        lines.push(format!(
-            "config   REFUSED {ago} ago, the one before stays in force: {what}"
-        ));
+        let text = format!("REFUSED {ago} ago, the one before stays in force: {what}");
+        say("config", &text, bad);
     }
     match &in_force.changed[..] {
         [] if status.cloud.link == Link::NotCommissioned && in_force.refused.is_none() => {
-            lines.push(format!(
-                "config   {file} is the one that came with the package"
-            ));
-            lines.push(
-                "to do    describe your gateway and devices there (man alink-gateway.yaml); then"
-                    .to_owned(),
-            );
-            lines.push("         alink-gateway check, and alink-gateway reload".to_owned());
+            let file = line(&in_force.file);
+            let text = format!("{file} is the one that came with the package");
+            say("config", &text, plain);
+            let text = "describe your gateway and devices there (man alink-gateway.yaml); then \
+                        alink-gateway check, and alink-gateway reload";
+            say("to do", text, plain);
         }
         [] => {}
         [first, rest @ ..] => {
@@ -143,20 +231,25 @@ pub(super) fn configuration(status: &Status) -> Vec<String> {
                 0 => String::new(),
                 n => format!(" and {n} more"),
             };
-            let has = if rest.is_empty() { "has" } else { "have" };
-            let since = span(in_force.since_ms);
-            lines.push(format!(
-                "config   {}{more} {has} changed and is not in force; what is, is from {since} ago",
-                line(first)
-            ));
-            lines.push(next.to_owned());
+            let has = if rest.is_empty() {
+                "has changed and is"
+            } else {
+                "have changed and are"
+            };
+            let (first, since) = (line(first), span(in_force.since_ms));
+            let text = format!("{first}{more} {has} not in force; what is, is from {since} ago");
+            say("config", &text, Health::Fair.style());
+            let text = "alink-gateway check tells every mistake; alink-gateway reload puts it \
+                        into force";
+            say("to do", text, plain);
         }
     }
     lines
 }
 
 /// Writes the state of the connection, and its last failure.
-pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
+pub(super) fn cloud(status: &Status, room: usize) -> Vec<Line<'static>> {
+    let cloud = &status.cloud;
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
         Link::NotCommissioned => "not commissioned, does not connect to the platform".to_owned(),
@@ -168,65 +261,101 @@ pub(super) fn cloud(cloud: &Cloud) -> Vec<String> {
         }
         Link::Up => format!("up for {since}"),
     };
-    let takeover = match (cloud.link, cloud.takeover_ms) {
-        (Link::Up, Some(ms)) => format!("; all of them {} after it came up", span(ms)),
-        _ => String::new(),
-    };
-    let (online, wanted) = (cloud.online, cloud.wanted);
-    let mut lines = vec![format!(
-        "cloud    {stands}; {online} of {wanted} wanted are online{takeover}"
-    )];
+    let stands = format!("{stands}{}", online(cloud, status.devices));
+    let health = Health::of_link(cloud.link);
+    let mut lines = labelled("cloud", &stands, health.style(), room);
     // What is over is no trouble any more; `--json` and the journal still have it.
-    let is_well = cloud.link == Link::Up && online >= wanted;
+    let is_well = cloud.link == Link::Up && cloud.online >= cloud.wanted;
     for (name, past) in [
         ("failure", &cloud.last_failure),
         ("refusal", &cloud.last_refusal),
     ] {
         if let Some(past) = past.as_ref().filter(|_| !is_well) {
             let (ago, what) = (span(past.ago_ms), line(&past.what));
-            lines.push(format!("         last {name} {ago} ago: {what}"));
+            let text = format!("last {name} {ago} ago: {what}");
+            lines.extend(labelled("", &text, Style::new(), room));
         }
     }
     lines
 }
 
+/// Writes how many devices are online, and how many ought to be, after a semicolon; nothing if
+/// there is no device.
+fn online(cloud: &Cloud, devices: u64) -> String {
+    let takeover = match (cloud.link, cloud.takeover_ms) {
+        (Link::Up, Some(ms)) => format!(" ({} after it came up)", span(ms)),
+        _ => String::new(),
+    };
+    let (online, wanted) = (cloud.online, cloud.wanted);
+    let ought = match (online, wanted) {
+        (0, 0) if devices == 0 => return String::new(),
+        (0, 0) => "none ought to be".to_owned(),
+        (1, 1) => format!("as it ought to be{takeover}"),
+        (n, all) if n == all => format!("all that ought to be{takeover}"),
+        (some @ 1.., all) if some < all => format!("{} more ought to be", grouped(all - some)),
+        (_, 0) => "none ought to be".to_owned(),
+        (_, all) => format!("{} ought to be", grouped(all)),
+    };
+    format!("; {} online, {ought}", counted(online, "device"))
+}
+
 /// Writes what became of values.
-pub(super) fn values(status: &Status) -> String {
+pub(super) fn values(status: &Status, room: usize) -> Vec<Line<'static>> {
     let dropped: u64 = status.dropped.values().sum();
-    let causes = some(&status.dropped, &[]);
-    let causes = if causes.is_empty() {
-        causes
-    } else {
-        format!(" ({causes})")
+    let mut parts = Vec::new();
+    for (n, what) in [(status.waiting, "waiting"), (status.delivered, "delivered")] {
+        if n > 0 {
+            parts.push(format!("{} {what}", grouped(n)));
+        }
+    }
+    if dropped > 0 {
+        let causes = some(&status.dropped, &[]);
+        parts.push(format!("{} dropped ({causes})", grouped(dropped)));
+    }
+    if status.not_reported > 0 {
+        let n = grouped(status.not_reported);
+        parts.push(format!("{n} not reported (report:)"));
+    }
+    let text = match parts.is_empty() {
+        true => "none since the start".to_owned(),
+        false => parts.join(", "),
     };
-    let policies = match status.not_reported {
-        0 => String::new(),
-        n => format!(", {n} not reported (report:)"),
+    let health = match dropped {
+        0 => Health::Good,
+        _ => Health::Fair,
     };
-    format!(
-        "values   {} waiting, {} delivered, {dropped} dropped{causes}{policies}",
-        status.waiting, status.delivered
-    )
+    labelled("values", &text, health.quiet_style(), room)
 }
 
 /// Writes what the store of readings holds.
-pub(super) fn store(store: &Store) -> String {
-    let oldest = store.oldest_ms.filter(|_| store.readings > 0);
-    let oldest = oldest.map_or_else(String::new, |ms| format!(", the oldest {} old", span(ms)));
-    let line = format!(
-        "store    {} readings{oldest}; {} of {} used\n         ",
-        store.readings,
+pub(super) fn store(store: &Store, room: usize) -> Vec<Line<'static>> {
+    let oldest = match store.oldest_ms {
+        Some(ms) if store.readings == 1 => format!(", {} old", span(ms)),
+        Some(ms) if store.readings > 1 => format!(", the oldest {} old", span(ms)),
+        _ => String::new(),
+    };
+    let held = format!(
+        "{}{oldest}; {} of {} used",
+        counted(store.readings, "reading"),
         size(store.bytes),
         size(store.limit),
     );
-    match &store.trouble {
-        Some(trouble) => format!("{line}NOT WORKING: {trouble}; readings wait in memory only"),
-        None => format!(
-            "{line}{} written since the start; a power cut costs the last {} at most",
-            size(store.written),
-            span(store.loss_window_ms)
-        ),
-    }
+    let mut lines = labelled("store", &held, Style::new(), room);
+    lines.extend(match &store.trouble {
+        Some(trouble) => {
+            let trouble = line(trouble);
+            let text = format!("NOT WORKING: {trouble}; readings wait in memory only");
+            labelled("", &text, Health::Bad.style(), room)
+        }
+        None => {
+            let (flash, loss) = (size(store.written), span(store.loss_window_ms));
+            let text = format!(
+                "{flash} written since the start; a power cut costs the last {loss} at most"
+            );
+            labelled("", &text, Style::new(), room)
+        }
+    });
+    lines
 }
 
 /// Writes a number of bytes: `12 KiB`, `3.5 MiB`.
@@ -240,64 +369,91 @@ fn size(bytes: u64) -> String {
 
 /// Writes how many devices have each state: `118 alive and online, 2 silent and offline`.
 pub(super) fn devices(status: &Status) -> String {
-    let states = status
-        .states
-        .iter()
-        .map(|s| format!("{} {} and {}", s.devices, s.life.word(), s.cloud.word()));
-    let states = states.collect::<Vec<_>>().join(", ");
-    format!("{}: {states}", many(status.devices, "device"))
+    let words = |s: &State| format!("{} and {}", s.life.word(), s.cloud.word());
+    let all = counted(status.devices, "device");
+    match (&status.states[..], status.devices) {
+        ([], _) => all,
+        ([one], 1) => format!("{all}: {}", words(one)),
+        ([same], _) => format!("{all}, all {}", words(same)),
+        (states, _) => {
+            let states = states.iter();
+            let states = states.map(|s| format!("{} {}", grouped(s.devices), words(s)));
+            format!("{all}: {}", states.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
-pub(super) const PORTS: [&str; 8] = [
-    "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
-];
-
-pub(super) fn port(port: &Port) -> [String; 8] {
+/// Writes a port as a row of the table of ports.
+fn port(port: &Port) -> Row {
+    let is_down = port.down.is_some();
     let rtt = |of: fn(&crate::control::picture::Rtt) -> u64| {
-        port.rtt
-            .as_ref()
-            .map_or_else(|| "-".into(), |r| micros(of(r)))
+        let rtt = port.rtt.as_ref().filter(|_| !is_down);
+        Span::raw(rtt.map_or_else(|| "-".into(), |r| micros(of(r))))
     };
     let polls = some(&port.outcomes, &["answer"]);
     let echoes = some(&port.echoes, &["echo-expected"]);
     let probes = match port.probes {
         0 => String::new(),
-        n => format!("probes {n}"),
+        n => format!("probes{BLANK}{}", grouped(n)),
     };
     let trouble = [polls, echoes, probes].into_iter();
     let trouble = trouble.filter(|t| !t.is_empty());
     let trouble = trouble.collect::<Vec<_>>().join(", ");
-    [
-        line(&port.name),
-        line(&port.line),
-        if port.down.is_some() { "DOWN" } else { "up" }.into(),
-        format!("{} %", (port.load_permille + 5) / 10),
-        format!("{}/{}", port.answering, port.devices),
-        rtt(|r| r.p50_us),
-        rtt(|r| r.p95_us),
-        match &port.down {
-            Some(why) => {
-                let next = port
-                    .retry_ms
-                    .map(|ms| format!("next attempt in {}", span(ms)));
-                let parts = [
-                    Some(line(why)),
-                    next,
-                    Some(trouble).filter(|t| !t.is_empty()),
-                ];
-                let parts: Vec<String> = parts.into_iter().flatten().collect();
-                parts.join("; ")
-            }
-            None => trouble,
-        },
-    ]
+    let state = match is_down {
+        true => Span::styled("DOWN", Health::Bad.style().add_modifier(Modifier::BOLD)),
+        false => Span::styled("up", Health::Good.style()),
+    };
+    let load = match (is_down, port.load_permille) {
+        (true, _) => Span::raw("-"),
+        (false, load @ ..=800) => Span::raw(format!("{} %", (load + 5) / 10)),
+        (false, load) => Span::styled(
+            format!("{} %", load.saturating_add(5) / 10),
+            Health::Fair.style(),
+        ),
+    };
+    let health = match (port.answering, port.devices) {
+        (0, 1..) => Health::Bad,
+        (some, all) if some < all => Health::Fair,
+        _ => Health::Good,
+    };
+    let devices = match port.devices {
+        0 => Span::raw("none"),
+        all => Span::styled(format!("{}/{all}", port.answering), health.quiet_style()),
+    };
+    let trouble = match &port.down {
+        Some(why) => {
+            let next = port.retry_ms;
+            let next = next.map(|ms| format!("next attempt in {}", span(ms)));
+            let trouble = Some(trouble).filter(|t| !t.is_empty());
+            let parts = [Some(line(why)), next, trouble];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            Span::styled(parts.join("; "), Health::Bad.style())
+        }
+        None => Span::raw(trouble),
+    };
+    Row {
+        cells: vec![
+            Span::raw(line(&port.name)),
+            Span::raw(line(&port.line)),
+            state,
+            load,
+            devices,
+            rtt(|r| r.p50_us),
+            rtt(|r| r.p95_us),
+            trouble,
+        ],
+        below: None,
+    }
 }
 
-fn ports(ports: &[Port]) -> String {
-    let rows: Vec<_> = ports.iter().map(port).collect();
-    match rows.is_empty() {
-        true => "no ports\n".into(),
-        false => table(PORTS, &rows),
+/// Makes the table of ports.
+pub(super) fn ports(ports: &[Port]) -> Table {
+    Table {
+        heads: &[
+            "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
+        ],
+        spare: &["P95", "LINE", "RTT P50", "LOAD", "DEVICES"],
+        rows: ports.iter().map(port).collect(),
     }
 }
 
@@ -306,132 +462,38 @@ pub(super) fn some(counts: &BTreeMap<String, u64>, besides: &[&str]) -> String {
     let some = counts
         .iter()
         .filter(|(name, n)| **n > 0 && !besides.contains(&name.as_str()));
-    some.map(|(name, n)| format!("{} {n}", line(name)))
+    some.map(|(name, n)| format!("{}{BLANK}{}", line(name), grouped(*n)))
         .collect::<Vec<_>>()
         .join(", ")
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use crate::control::picture::{Life, Past, Rtt};
+    use crate::cli::captures::{compare_all, statuses};
 
-    pub(crate) fn example() -> Status {
-        let counts = |all: &[(&str, u64)]| {
-            let all = all.iter().map(|(name, n)| ((*name).to_owned(), *n));
-            all.collect::<BTreeMap<_, _>>()
-        };
-        let state = |life, cloud, devices| State {
-            life,
-            cloud,
-            devices,
-        };
-        Status {
-            version: "1.2.3".into(),
-            uptime_ms: 273_600_000,
-            cloud: Cloud {
-                link: Link::Up,
-                since_ms: 7_500_000,
-                connects: 3,
-                online: 118,
-                wanted: 118,
-                takeover_ms: Some(4200),
-                last_failure: Some(Past {
-                    what: "the platform stopped answering pings".into(),
-                    ago_ms: 7_504_000,
-                }),
-                last_refusal: None,
-                retry_ms: None,
-            },
-            ports: vec![
-                Port {
-                    name: "line1".into(),
-                    line: "/dev/ttyUSB0".into(),
-                    down: None,
-                    retry_ms: None,
-                    load_permille: 412,
-                    devices: 119,
-                    answering: 118,
-                    rtt: Some(Rtt {
-                        p50_us: 12_100,
-                        p95_us: 20_000,
-                        of: 512,
-                    }),
-                    outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 5)]),
-                    echoes: counts(&[("echo-expected", 1000), ("echo-missed", 6)]),
-                    probes: 7,
-                },
-                Port {
-                    name: "line2".into(),
-                    line: "/dev/ttyUSB1".into(),
-                    down: Some("no such\tdevice".into()),
-                    retry_ms: Some(4_000),
-                    load_permille: 0,
-                    devices: 1,
-                    answering: 0,
-                    rtt: None,
-                    outcomes: counts(&[("answer", 0)]),
-                    echoes: BTreeMap::new(),
-                    probes: 0,
-                },
-            ],
-            devices: 120,
-            states: vec![
-                state(Life::Alive, Presence::Online, 118),
-                state(Life::Silent, Presence::Offline, 2),
-            ],
-            waiting: 12,
-            delivered: 123_456,
-            dropped: counts(&[("queue-full", 5), ("refused", 0)]),
-            store: Some(Store {
-                readings: 5121,
-                bytes: 319_488,
-                limit: 128 << 20,
-                oldest_ms: Some(7_500_000),
-                written: 1_258_291,
-                stored: 80_000,
-                delivered: 74_879,
-                loss_window_ms: 35_000,
-                trouble: None,
-            }),
-            not_reported: 0,
-            configuration: None,
-        }
+    #[test]
+    fn the_status_is_as_captured() {
+        compare_all("status", |room| {
+            let all = statuses().into_iter();
+            all.map(|(name, status)| (name.to_owned(), lines(&status, room)))
+                .collect()
+        });
     }
 
     #[test]
-    fn the_picture_in_words_says_what_matters() {
+    fn the_headline_has_the_colour_of_the_worst_state() {
+        let healths = statuses().into_iter();
+        let healths: Vec<_> = healths.map(|(n, s)| (n, Health::of(&s))).collect();
         assert_eq!(
-            text(&example()),
-            "alink-gateway 1.2.3, running for 3 d 4 h
-cloud    up for 2 h 5 min; 118 of 118 wanted are online; all of them 4 s after it came up
-values   12 waiting, 123456 delivered, 5 dropped (queue-full 5)
-store    5121 readings, the oldest 2 h 5 min old; 312 KiB of 128.0 MiB used
-         1.2 MiB written since the start; a power cut costs the last 35 s at most
-
-PORT   LINE          STATE  LOAD  DEVICES  RTT P50  P95      TROUBLE
-line1  /dev/ttyUSB0  up     41 %  118/119  12.1 ms  20.0 ms  garbled 1, timeout 5, echo-missed 6, probes 7
-line2  /dev/ttyUSB1  DOWN   0 %   0/1      -        -        no such device; next attempt in 4 s
-
-120 devices: 118 alive and online, 2 silent and offline
-alink-gateway devices shows why each of them is not online
-"
-        );
-    }
-
-    #[test]
-    fn what_is_over_is_no_trouble_and_what_is_not_says_when_it_is_tried_again() {
-        let mut status = example();
-        let failure = |status: &Status| text(status).contains("last failure 2 h 5 min ago");
-        assert!(!failure(&status), "all are online");
-        status.cloud.online -= 1;
-        assert!(failure(&status));
-        status.cloud.link = Link::Down;
-        status.cloud.retry_ms = Some(12_000);
-        let told = text(&status);
-        assert!(
-            told.contains("cloud    DOWN for 2 h 5 min, next attempt in 12 s;"),
-            "{told}"
+            healths,
+            [
+                ("plant", Health::Bad),
+                ("one", Health::Good),
+                ("nothing", Health::Bad),
+                ("down", Health::Bad),
+                ("refused", Health::Fair),
+            ]
         );
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::words::span;
-use crate::base::text::grouped;
+use crate::base::text::counted;
 use crate::cloud::upstream::{Bound, Heaviest};
 use crate::field::plan::forecast::percent;
 use crate::hub::upstream::{Keeper, OutageForecast, Upstream};
@@ -18,9 +18,9 @@ pub(super) fn brief(upstream: &Upstream) -> String {
     };
     let sent = upstream.sent();
     format!(
-        "upstream: {}, {} messages a day\n{}\n",
+        "upstream: {}, {} a day\n{}\n",
         upstream.summary(),
-        grouped(sent.messages_per_day()),
+        counted(sent.messages_per_day(), "message"),
         borne(outage)
     )
 }
@@ -34,8 +34,8 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
     let mut text = format!("\nupstream: {}\n", upstream.summary());
     let _ = writeln!(
         text,
-        "  {} messages a day; log-ins and keep-alives are not counted, they are few",
-        grouped(sent.messages_per_day())
+        "  {} a day; log-ins and keep-alives are not counted, they are few",
+        counted(sent.messages_per_day(), "message")
     );
     let _ = writeln!(
         text,
@@ -56,7 +56,8 @@ fn heaviest(spec: &Spec, most: &Heaviest) -> String {
     let devices = match most.devices {
         1 => format!("1 device of profile {} ({first})", most.profile),
         n => format!(
-            "{n} devices of profile {} ({first} and {} more)",
+            "{} of profile {} ({first} and {} more)",
+            counted(n, "device"),
             most.profile,
             n - 1
         ),
@@ -91,8 +92,8 @@ fn borne(outage: &OutageForecast) -> String {
             )
         }
         Keeper::Memory => format!(
-            "without a store, memory bears an outage of {lasts} at this rate ({} values)",
-            grouped(outage.room())
+            "without a store, memory bears an outage of {lasts} at this rate ({})",
+            counted(outage.room(), "value")
         ),
     }
 }

@@ -1,6 +1,5 @@
-//! How the tool writes spans of time and tables.
+//! How the tool writes spans of time and text from elsewhere.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::text::is_display_control;
@@ -31,32 +30,6 @@ pub(super) fn span(millis: u64) -> String {
 /// Writes microseconds as milliseconds with one decimal: `12.1 ms`.
 pub(super) fn micros(us: u64) -> String {
     format!("{:.1} ms", Duration::from_micros(us).as_secs_f64() * 1000.0)
-}
-
-/// Writes a number with its noun: `1 device`, `2 devices`.
-pub(super) fn many(n: u64, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
-    }
-}
-
-/// Writes rows below their heads, each column as wide as its widest cell.
-pub(super) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
-    let width = |i: usize| {
-        let cells = rows.iter().map(|row| row[i].chars().count());
-        cells.max().unwrap_or(0).max(head[i].chars().count())
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
-    let mut text = String::new();
-    for row in std::iter::once(&head.map(str::to_owned)).chain(rows) {
-        let mut out = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            let _ = write!(out, "{cell:<width$}  ");
-        }
-        let _ = writeln!(text, "{}", out.trim_end());
-    }
-    text
 }
 
 /// Writes text from elsewhere on one line of a terminal, without characters that could move

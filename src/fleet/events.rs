@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::SilenceReason;
+use crate::base::logout_reason::unanswered;
+use crate::base::text::counted;
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Miss, PortId};
 
 /// A change in what the fleet believes.
@@ -144,7 +146,8 @@ impl LogEvent for FleetLogEvent {
                     ", never answered since the start (check wiring, unit id, line settings)"
                 };
                 format!(
-                    "silent: {polls} polls in a row without an answer, {} quiet, last: {}{history}",
+                    "silent: {}, {} quiet, last: {}{history}",
+                    unanswered(*polls),
                     seconds(*quiet),
                     miss_words(*last)
                 )
@@ -173,8 +176,9 @@ impl LogEvent for FleetLogEvent {
                 answered_before,
                 ..
             } => format!(
-                "none of its {devices} devices {}: look at what they share (cable, bias, power, \
+                "none of its {} {}: look at what they share (cable, bias, power, \
                  adapter, line settings) before looking at any one of them",
+                counted(*devices, "device"),
                 match answered_before {
                     true => "answers any more",
                     false => "has answered since the start",
@@ -184,8 +188,9 @@ impl LogEvent for FleetLogEvent {
                 format!(
                     "down: {why}; {} silent",
                     match devices.len() {
+                        0 => "no device counts as".into(),
                         1 => "its device counts as".into(),
-                        n => format!("its {n} devices count as"),
+                        n => format!("its {} count as", counted(n, "device")),
                     }
                 )
             }

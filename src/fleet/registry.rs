@@ -214,10 +214,11 @@ impl Fleet {
         self.ports.get(port.index())?.next_attempt
     }
 
-    /// Returns how busy a port was lately, in thousandths.
+    /// Returns how busy a port was lately, in thousandths; 0 while it is down.
     #[must_use]
     pub fn load_permille(&self, port: PortId) -> u16 {
-        self.ports.get(port.index()).map_or(0, |p| p.load_permille)
+        let port = self.ports.get(port.index()).filter(|p| p.down.is_none());
+        port.map_or(0, |p| p.load_permille)
     }
 
     fn on_port(&mut self, now: Now, port: PortId, down: Option<String>) {

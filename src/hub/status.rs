@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::base::PortId;
-use crate::cloud::Cloud;
+use crate::base::text::counted;
+use crate::cloud::{Cloud, Session};
 use crate::fleet::{Fleet, Life};
 use crate::spec::Spec;
 
@@ -18,6 +19,8 @@ pub struct Status {
     pub devices: usize,
     /// Devices that do not answer on their bus.
     pub silent: usize,
+    /// Devices that the platform refuses, or has taken offline.
+    pub refused: usize,
     /// Values that wait for the platform.
     pub waiting: usize,
     /// Name, load in thousandths, and whether the port is down, per port.
@@ -69,6 +72,10 @@ impl Status {
                     )
                 })
                 .count(),
+            refused: spec
+                .devices()
+                .filter(|(id, _)| matches!(cloud.session(*id), Session::RetryBlocked { .. }))
+                .count(),
             waiting: match link {
                 // In normal operation some values are always about to be sent.
                 LinkState::Up => 0,
@@ -83,21 +90,22 @@ impl Status {
     /// should be.
     #[must_use]
     pub fn line(&self) -> String {
-        let mut line = format!(
-            "{} · {}/{} online",
-            match self.link {
-                LinkState::NotCommissioned => "not commissioned",
-                LinkState::Down => "cloud down",
-                LinkState::Up => "cloud up",
-            },
-            self.online,
-            self.devices
-        );
-        if self.silent > 0 {
-            let _ = write!(line, " · {} silent", self.silent);
+        let link = match self.link {
+            LinkState::NotCommissioned => "not commissioned",
+            LinkState::Down => "cloud down",
+            LinkState::Up => "cloud up",
+        };
+        let mut line = match self.devices {
+            0 => format!("{link} · no devices"),
+            all => format!("{link} · {}/{all} online", self.online),
+        };
+        for (n, what) in [(self.silent, "silent"), (self.refused, "refused")] {
+            if n > 0 {
+                let _ = write!(line, " · {n} {what}");
+            }
         }
         if self.waiting > 0 {
-            let _ = write!(line, " · {} values waiting", self.waiting);
+            let _ = write!(line, " · {} waiting", counted(self.waiting, "value"));
         }
         let mut ports: Vec<&PortStatus> = self.ports.iter().collect();
         ports.sort_by_key(|p| (!p.down, std::cmp::Reverse(p.load_permille)));
@@ -108,7 +116,8 @@ impl Status {
             };
         }
         if ports.len() > PORTS_NAMED {
-            let _ = write!(line, " · {} more ports", ports.len() - PORTS_NAMED);
+            let more = counted(ports.len() - PORTS_NAMED, "more port");
+            let _ = write!(line, " · {more}");
         }
         line
     }
@@ -133,6 +142,7 @@ mod tests {
             online: 118,
             devices: 120,
             silent: 2,
+            refused: 0,
             waiting: 0,
             ports: vec![port("line1", 412, false)],
         };
@@ -140,6 +150,24 @@ mod tests {
             status.line(),
             "cloud up · 118/120 online · 2 silent · line1 41 %"
         );
+        let refused = Status {
+            online: 117,
+            refused: 1,
+            waiting: 1,
+            ..status.clone()
+        };
+        assert_eq!(
+            refused.line(),
+            "cloud up · 117/120 online · 2 silent · 1 refused · 1 value waiting · line1 41 %"
+        );
+        let nothing = Status {
+            online: 0,
+            devices: 0,
+            silent: 0,
+            ports: Vec::new(),
+            ..status
+        };
+        assert_eq!(nothing.line(), "cloud up · no devices");
     }
 
     #[test]
@@ -152,12 +180,13 @@ mod tests {
             online: 0,
             devices: 7,
             silent: 7,
+            refused: 0,
             waiting: 1234,
             ports,
         };
         assert_eq!(
             status.line(),
-            "cloud down · 0/7 online · 7 silent · 1234 values waiting · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
+            "cloud down · 0/7 online · 7 silent · 1,234 values waiting · broken DOWN · p5 50 % · p4 40 % · p3 30 % · 3 more ports"
         );
     }
 }

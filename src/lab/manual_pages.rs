@@ -107,7 +107,7 @@ const FIRST_STEPS: [(&str, &str); 5] = [
     ),
     (
         "alink-gateway status",
-        "shows the state of ports, devices and the connection; --watch repeats it every second",
+        "shows the state of ports, devices and the connection; --watch shows it live, with all devices",
     ),
     (
         "alink-gateway devices NAME",

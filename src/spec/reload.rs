@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{
-    CloudSpec, DeviceSpec, LineSpec, PointSpec, PortSpec, ProfileSpec, ReportPolicy, SerialSpec,
-    Spec, TcpSpec,
+    CloudSpec, DeviceSpec, LineSpec, PointSpec, PortSpec, ProfileSpec, RemotePolicy, ReportPolicy,
+    SerialSpec, Spec, TcpSpec,
 };
 use crate::base::{DeviceId, PortId, Secret};
 
@@ -105,6 +105,10 @@ pub struct CloudChanges {
     pub limits: bool,
     /// Secrets of products, for devices that are still to be registered.
     pub products: bool,
+    /// The store of readings.
+    pub store: bool,
+    /// Whether and how the platform may configure the gateway.
+    pub remote: bool,
 }
 
 impl Changes {
@@ -256,7 +260,19 @@ impl CloudChanges {
                 || old.sign_method != new.sign_method,
             limits: old.session != new.session || old.post != new.post,
             products: old.products != new.products,
+            store: old.store != new.store,
+            remote: rules(&old.remote) != rules(&new.remote),
         }
+    }
+}
+
+/// Returns what the configuration says about remote configurations. Which one is in force, and
+/// which have failed, is no rule.
+fn rules(remote: &RemotePolicy) -> RemotePolicy {
+    RemotePolicy {
+        in_force: None,
+        failed: Vec::new(),
+        ..remote.clone()
     }
 }
 

@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use crate::base::UnitId;
+use crate::base::text::counted;
 use crate::field::dlt645::frame::Frame as MeterFrame;
 use crate::field::modbus::EXCEPTION;
 
@@ -188,12 +189,6 @@ fn shown(each: impl Iterator<Item = String>) -> String {
         let _ = write!(text, "{start}{word}");
     }
     text
-}
-
-/// Writes a number with its noun: `1 byte`, `2 bytes`.
-fn counted(n: usize, what: &str) -> String {
-    let s = if n == 1 { "" } else { "s" };
-    format!("{n} {what}{s}")
 }
 
 #[cfg(test)]

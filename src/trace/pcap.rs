@@ -16,6 +16,7 @@ use super::decode::Body;
 use super::event::{Line, TraceEvent, TracedProtocol, Verdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
 use super::text::millis;
+use crate::base::text::{agreeing, counted};
 
 /// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
 const UPPER_PDU: u16 = 252;
@@ -151,7 +152,9 @@ impl Capture {
             }
             Item::Missing(_, events) => {
                 self.release(out);
-                self.tell(format!("{events} events are missing before this"));
+                let are = agreeing(events, "is", "are");
+                let events = counted(events, "event");
+                self.tell(format!("{events} {are} missing before this"));
             }
         }
     }

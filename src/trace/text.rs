@@ -1,11 +1,10 @@
 //! Events as lines for people, at three levels of detail.
 
+use crate::base::text::{counted, is_display_control};
 use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::Value as Json;
-
-use crate::base::text::is_display_control;
 
 use super::event::{Line, TraceEvent, Verdict, What};
 use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
@@ -168,8 +167,7 @@ fn end_of(ended: &Ended) -> String {
     } = ended;
     match ended.values {
         0 => format!("= {device}: {verdict}"),
-        1 => format!("= {device}: {verdict}, 1 value"),
-        n => format!("= {device}: {verdict}, {n} values"),
+        n => format!("= {device}: {verdict}, {}", counted(n, "value")),
     }
 }
 
@@ -185,7 +183,12 @@ fn late(device: &str) -> String {
 }
 
 fn missing(events: u64) -> String {
-    format!("* {events} events are missing here: they came faster than they were read")
+    let (are, they, were) = match events {
+        1 => ("is", "it", "was"),
+        _ => ("are", "they", "were"),
+    };
+    let events = counted(events, "event");
+    format!("* {events} {are} missing here: {they} came faster than {they} {were} read")
 }
 
 /// Writes bytes in hexadecimal: `03 00 FF`.

@@ -294,7 +294,7 @@ fn the_example_is_valid_once_its_secrets_are_there() {
     let loaded = load_in(&example, &quiet()).unwrap();
     assert_eq!(
         check::summary(&loaded),
-        "2 ports, 6 devices, 7 profiles; 0 warnings"
+        "2 ports, 6 devices, 7 profiles; no warnings"
     );
     assert!(loaded.commissioned);
 }

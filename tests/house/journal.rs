@@ -6,7 +6,7 @@
 //! `packaging/journal.md` and adds new kinds to the golden file.
 
 mod catalog;
-mod samples;
+pub(crate) mod samples;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;

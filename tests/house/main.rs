@@ -14,11 +14,14 @@
 )]
 mod tools;
 
+#[path = "../fixture/agreement.rs"]
+mod agreement;
 mod commands;
 mod config_cases;
 mod journal;
 mod metrics;
 mod modules;
+mod numbers;
 mod readme;
 mod rules;
 mod source;

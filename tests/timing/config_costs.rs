@@ -305,14 +305,14 @@ fn whatever_is_numbered_has_a_limit_and_a_number_never_comes_again() {
             n % 20
         )
     };
-    refused(all(&alone), "12000 devices in all");
+    refused(all(&alone), "12,000 devices in all");
     let ranges = |n| {
         format!(
             "  - {{ name: 'm{n}-{{unit}}', port: p{}, units: 1-247, profile: meter, register: true }}\n",
             n % 20
         )
     };
-    refused(all(&ranges), "2964000 devices in all");
+    refused(all(&ranges), "2,964,000 devices in all");
 }
 
 #[test]
@@ -331,7 +331,7 @@ fn a_profile_costs_once_for_each_device_that_has_it() {
             "{HEAD}ports:\n{ports}profiles:\n  - name: meter\n    product_key: a1SubDemoPk\n    interval: 24h\n    points:\n{}devices:\n{devices}",
             repeated(3_000, point)
         ),
-        "5928000 points and requests of all devices together",
+        "5,928,000 points and requests of all devices together",
     );
 }
 
@@ -423,7 +423,7 @@ fn what_is_wrong_is_told_a_hundred_times_and_counted_to_the_end() {
     // A key in each entry, and a unit that is taken in four of five.
     assert_eq!(text.matches("\n  said ").count(), 100, "{text}");
     assert!(text.contains("and 1700 more errors"), "{text}");
-    assert!(text.contains("\n1800 errors, 0 warnings\n"), "{text}");
+    assert!(text.contains("\n1,800 errors, no warnings\n"), "{text}");
 }
 
 /// Writes the largest configuration that is accepted: 4 MiB, 2,000 devices, 100,000
@@ -482,7 +482,7 @@ fn the_largest_configuration_that_is_accepted_fits_the_unit() {
     let Outcome { status, text } = check(dir.path());
     assert_eq!(status, 0, "{text}");
     assert!(
-        text.contains("100 ports, 2000 devices, 110 profiles; 0 warnings"),
+        text.contains("100 ports, 2,000 devices, 110 profiles; no warnings"),
         "{text}"
     );
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::Digest;
+use crate::base::text::counted;
 use crate::config::compile::device_registry::DeviceRegistry;
 use crate::config::compile::second_pass::SecondPass;
 use crate::config::protocols::ambiguous_replies;
@@ -432,7 +433,10 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
     if let Some((at, asked)) = registry.overasked() {
         notes.error(
             at,
-            format!("{asked} points and requests of all devices together"),
+            format!(
+                "{} and requests of all devices together",
+                counted(asked, "point")
+            ),
             Wrong::wanted(format!("at most {MOST_ASKED}")).hint(
                 "profiles with fewer points, or fewer devices; the others need a second gateway",
             ),
@@ -442,7 +446,7 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
     if let Some(first) = registry.first_left_out() {
         notes.error(
             first,
-            format!("{n} devices in all"),
+            format!("{} in all", counted(n, "device")),
             Wrong::wanted(format!("at most {MOST_DEVICES}")).hint(
                 "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
             ),
@@ -450,7 +454,7 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
     } else if let Some(first) = registry.all.get(online) {
         notes.warning(
             first.at,
-            format!("{n} devices in all"),
+            format!("{} in all", counted(n, "device")),
             Wrong::wanted(format!("at most {online}, as cloud.session.online says"))
                 .hint("the devices beyond it are polled but never come online"),
         );

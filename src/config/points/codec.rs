@@ -2,6 +2,7 @@
 
 use super::given::Given;
 use super::titles::titles_of_a_bit;
+use crate::base::text::counted;
 use crate::config::points::date_time;
 use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Wrong;
@@ -389,7 +390,10 @@ fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
     if s.node(key).is_some() {
         notes.error(
             s.at(key),
-            format!("{key} with {characters} characters in a register"),
+            format!(
+                "{key} with {} in a register",
+                counted(characters, "character")
+            ),
             Wrong::wanted(format!("no {key} here")).hint(hint),
         );
     }

@@ -7,6 +7,7 @@ use super::codec;
 use super::given::Given;
 use super::measure::{self, ScaleFrom, Sketch};
 use super::write::{self, WriteDraft, WriteFacts};
+use crate::base::text::counted;
 use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
@@ -376,7 +377,7 @@ impl Draft<'_> {
         if !self.address.table.is_bits() && width > u32::from(max_registers) {
             notes.error(
                 self.wide_at,
-                format!("{width} registers"),
+                counted(width, "register"),
                 Wrong::wanted(format!(
                     "at most {max_registers}, the profile's max_registers"
                 ))
@@ -390,7 +391,7 @@ impl Draft<'_> {
         if u32::from(address) + width > 0x1_0000 {
             notes.error(
                 self.address_at,
-                format!("{address}, for {width} registers"),
+                format!("{address}, for {}", counted(width, "register")),
                 Wrong::wanted(format!("0 to {}", 0x1_0000u32.saturating_sub(width)))
                     .hint("the last register of a table is 65535"),
             );

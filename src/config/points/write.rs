@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::by_id::{NamedPoint, PointsById};
 use super::condition;
 use super::report::named;
+use crate::base::text::counted;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Is, Node};
@@ -193,7 +194,7 @@ impl WriteDraft<'_> {
         if requests.functions == WriteFunctions::Single && width > 1 {
             let wrong = Wrong::wanted("a point of one register, as writes.functions is single")
                 .hint("with one register in each request a value is written in pieces; functions: both, if the device has function 16");
-            let said = format!("write with a value of {width} registers");
+            let said = format!("write with a value of {}", counted(width, "register"));
             notes.error(self.node.origin, said, wrong);
         }
     }

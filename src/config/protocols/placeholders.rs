@@ -286,6 +286,7 @@ pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
 pub(crate) fn wanted_address(digits: usize) -> Wrong {
     Wrong::wanted(match digits {
         DIGITS => "the twelve digits printed on the meter".to_owned(),
+        1 => "the digit of its address".to_owned(),
         n => format!("the {n} digits of its address"),
     })
 }

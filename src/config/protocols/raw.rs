@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::part;
+use crate::base::text::counted;
 use crate::config::points::given::Given;
 use crate::config::points::titles::titles_of_a_bit;
 use crate::config::points::write;
@@ -105,7 +106,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
     if all.len() > MOST {
         notes.error(
             profile.at("requests"),
-            format!("{} requests", all.len()),
+            counted(all.len(), "request"),
             Wrong::wanted(format!("at most {MOST}")),
         );
     }

@@ -14,6 +14,7 @@
 //! `(warning)` at the end of that line. The path counts within its own file, from 0, as the
 //! example shows. A secret is never repeated: `said` is `***`.
 
+use crate::base::text::counted;
 use std::fmt;
 use std::sync::Arc;
 
@@ -158,18 +159,14 @@ impl Report {
     /// Returns `and 5 more errors`, if there are more than are listed.
     #[must_use]
     pub fn rest(&self) -> Option<String> {
-        let many = |n: usize, what: &str| match n {
-            1 => format!("1 more {what}"),
-            n => format!("{n} more {what}s"),
-        };
         match self.more {
             (0, 0) => None,
-            (errors, 0) => Some(format!("and {}", many(errors, "error"))),
-            (0, warnings) => Some(format!("and {}", many(warnings, "warning"))),
+            (errors, 0) => Some(format!("and {}", counted(errors, "more error"))),
+            (0, warnings) => Some(format!("and {}", counted(warnings, "more warning"))),
             (errors, warnings) => Some(format!(
                 "and {}, and {}",
-                many(errors, "error"),
-                many(warnings, "warning")
+                counted(errors, "more error"),
+                counted(warnings, "more warning")
             )),
         }
     }
@@ -291,7 +288,7 @@ mod tests {
         assert!(
             report
                 .to_string()
-                .ends_with("\n\nand 899999 more errors, and 1 more warning\n")
+                .ends_with("\n\nand 899,999 more errors, and 1 more warning\n")
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Checks whether a port can carry the requests of a profile of another protocol than Modbus.
 
 use super::profile::Profile;
+use crate::base::text::counted;
 use crate::config::protocols::reply_bounds;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
@@ -70,7 +71,7 @@ fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
         return Some((said, Wrong::wanted("a function code, 01 to 7F").hint(hint)));
     }
     if bytes.len() > reply_bounds::MAX_PDU {
-        let said = format!("request {name} of {} bytes", bytes.len());
+        let said = format!("request {name} of {}", counted(bytes.len(), "byte"));
         let wanted = format!("at most {} bytes", reply_bounds::MAX_PDU);
         return Some((said, Wrong::wanted(wanted).hint(hint)));
     }

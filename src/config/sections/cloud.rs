@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::limits;
 use super::remote;
 use super::secret::{self, SecretSource};
+use crate::base::text::counted;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
@@ -441,7 +442,7 @@ pub(crate) fn check_fleet(platform: &Platform, devices: usize, notes: &mut Notes
     if devices + gateway > online {
         notes.warning(
             at,
-            format!("{devices} devices{itself}"),
+            format!("{}{itself}", counted(devices, "device")),
             Wrong::wanted(format!(
                 "at most {online} online at once, the quota of the instance"
             ))

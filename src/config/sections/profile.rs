@@ -9,6 +9,7 @@ use super::secret::{self, SecretSource};
 use super::service;
 use super::thing_event;
 use super::times::Times;
+use crate::base::text::counted;
 use crate::config::points::by_id::PointsById;
 use crate::config::points::given::Given;
 use crate::config::points::point;
@@ -343,7 +344,7 @@ fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
     if list.len() > MOST_HOLES {
         notes.error(
             profile.at("holes"),
-            format!("{} holes", list.len()),
+            counted(list.len(), "hole"),
             Wrong::wanted(format!("at most {MOST_HOLES}"))
                 .hint("max_registers: 1 reads every register on its own"),
         );

@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base::text::counted;
 use crate::config::reader::amount::{LESS, MOST_COLUMNS, MOST_DEVICES};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, shown};
@@ -100,11 +101,12 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
             notes.error_at(
                 whole,
                 (row.line, 1),
-                match row.cells.len() {
-                    1 => "a row of 1 cell".to_owned(),
-                    n => format!("a row of {n} cells"),
-                },
-                Wrong::wanted(format!("{} cells, as in the header", columns.len())).hint(
+                format!("a row of {}", counted(row.cells.len(), "cell")),
+                Wrong::wanted(format!(
+                    "{}, as in the header",
+                    counted(columns.len(), "cell")
+                ))
+                .hint(
                     "an empty cell still needs its comma; a value with a comma in it needs quotes",
                 ),
             );

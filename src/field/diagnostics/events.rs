@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::base::text::{counted, since_reported, times};
 use crate::base::{
     About, DeviceId, EventKind, JournalField, Level, LogEvent, PortId, RequestFailure,
 };
@@ -234,13 +235,15 @@ fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heavi
         let (takes, every) = (millis(h.takes), h.every);
         format!("; the largest request is {what} of {device}, {takes} every {every:?}")
     });
+    let much = match factor {
+        0..1100 => "a little".to_owned(),
+        factor => format!("{}.{} times", factor / 1000, factor % 1000 / 100),
+    };
     format!(
-        "does not keep up{load}; all points of priority {} are read {}.{} times less often than \
+        "does not keep up{load}; all points of priority {} are read {much} less often than \
          configured{}: use longer intervals, fewer points, a higher baud rate or a second line \
          (alink-gateway plan shows how long each request takes)",
         priority.word(),
-        factor / 1000,
-        factor % 1000 / 100,
         most.unwrap_or_default()
     )
 }
@@ -457,8 +460,9 @@ impl LogEvent for FieldLogEvent {
             FieldLogEvent::PortLost { why, times: 1, .. } => {
                 format!("lost: {why}; opening it again")
             }
-            FieldLogEvent::PortLost { why, times, .. } => {
-                format!("lost {times} times since last reported: {why}; opening it again each time")
+            FieldLogEvent::PortLost { why, times: n, .. } => {
+                let often = times(*n);
+                format!("lost {often} since last reported: {why}; opening it again each time")
             }
             FieldLogEvent::SettingsDiffer { what, .. } => {
                 format!("does not have the settings it was given: {what}; using it as it is")
@@ -476,10 +480,7 @@ impl LogEvent for FieldLogEvent {
                     .into()
             }
             FieldLogEvent::EchoMissed { times, .. } => {
-                let often = match times {
-                    1 => String::new(),
-                    n => format!(", {n} times since last reported"),
-                };
+                let often = since_reported(*times);
                 format!(
                     "the echo that echo: true promises is missing or differs from the request\
                      {often}: a wire is broken or shorted, another master sends at the same time, \
@@ -548,10 +549,12 @@ impl LogEvent for FieldLogEvent {
             FieldLogEvent::LongRequestsFail {
                 what, count, most, ..
             } => format!(
-                "does not answer a request for {what}, and answers its parts: {count} registers \
-                 may be more than it can send; requests have at most {most} registers from now on, \
+                "does not answer a request for {what}, and answers its parts: {} may \
+                 be more than it can send; requests have at most {} from now on, \
                  all points are read, longer requests are tried ever more rarely: write \
-                 max_registers: {most} into its profile"
+                 max_registers: {most} into its profile",
+                counted(*count, "register"),
+                counted(*most, "register")
             ),
             FieldLogEvent::LongRequestsAnswered { .. } => {
                 "answers long requests again; its requests are as planned".into()
@@ -561,7 +564,7 @@ impl LogEvent for FieldLogEvent {
             }
             FieldLogEvent::DeviceTrouble {
                 trouble,
-                times,
+                times: n,
                 detail,
                 ..
             } => {
@@ -571,8 +574,8 @@ impl LogEvent for FieldLogEvent {
                 } else if !detail.is_empty() {
                     text.push_str(&format!(" ({detail})"));
                 }
-                if *times > 1 {
-                    text.push_str(&format!(", {times} times since last reported"));
+                if *n > 1 {
+                    text.push_str(&format!(", {} since last reported", times(*n)));
                 }
                 text
             }

@@ -1,6 +1,6 @@
 //! The reasons why a value may not be written to a point.
 
-use crate::base::text::excerpt;
+use crate::base::text::{counted, excerpt};
 use crate::base::{Refused, Value};
 use crate::field::decode::refusal::Refusal;
 use crate::spec::{Decimal, NotWritable};
@@ -89,7 +89,7 @@ impl NotEncoded {
                 let known: Vec<String> = known.iter().map(i64::to_string).collect();
                 format!("one of the numbers under values: {}", known.join(", "))
             }
-            NotEncoded::TooLong { room } => format!("a text of at most {room} bytes"),
+            NotEncoded::TooLong { room } => format!("a text of at most {}", counted(*room, "byte")),
             NotEncoded::NotInEncoding { encoding } => {
                 format!("a text of characters that {encoding} has")
             }

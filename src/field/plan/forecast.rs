@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::base::text::counted;
 use crate::base::{DeviceId, PortId};
 use crate::spec::{Framing, LineSpec, PortSpec, Priority, ProfileSpec, Spec};
 
@@ -133,7 +134,7 @@ impl LineForecast {
             "{} ({}; {}, {:.1} requests a second{})",
             percent(self.load()),
             line_kind(&line.line),
-            many(devices.len(), "device"),
+            counted(devices.len(), "device"),
             self.rate(),
             slowest.unwrap_or_default()
         )
@@ -238,12 +239,5 @@ fn line_kind(line: &LineSpec) -> String {
             };
             format!("{}{ascii}", s.characters())
         }
-    }
-}
-
-fn many(n: usize, what: &str) -> String {
-    match n {
-        1 => format!("1 {what}"),
-        n => format!("{n} {what}s"),
     }
 }

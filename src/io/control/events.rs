@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
+use crate::base::text::since_reported;
 use crate::base::{About, Level, LogEvent, Mono, RateLimit};
 use crate::io::system::clock::Clock;
 
@@ -153,32 +154,25 @@ impl LogEvent for ControlEvent {
             ControlEvent::Metrics { address } => format!("metrics are served at {address} now"),
             ControlEvent::MetricsNotAccepted { why, times } => format!(
                 "metrics over HTTP: no connection can be accepted{}: {why}; tried again",
-                many(*times)
+                since_reported(*times)
             ),
             ControlEvent::Refused { user, times } => format!(
                 "control socket: user {user} was refused{}: only root and members of the group alink-operators may ask",
-                many(*times)
+                since_reported(*times)
             ),
             ControlEvent::Crowded { times } => format!(
                 "all places at the control socket were taken{}: the connection that had been idle longest was closed for the next one",
-                many(*times)
+                since_reported(*times)
             ),
             ControlEvent::MetricsCrowded { times } => format!(
                 "all places for metrics over HTTP were taken{}: the connection that had been idle longest was closed for the next one",
-                many(*times)
+                since_reported(*times)
             ),
             ControlEvent::NotAccepted { why, times } => format!(
                 "control socket: no connection can be accepted{}: {why}; tried again",
-                many(*times)
+                since_reported(*times)
             ),
         }
-    }
-}
-
-fn many(times: u64) -> String {
-    match times {
-        1 => String::new(),
-        n => format!(" ({n} times since last reported)"),
     }
 }
 

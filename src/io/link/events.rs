@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::base::text::{agreeing, counted, times};
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 use crate::cloud::enrolment::Failure;
 
@@ -129,10 +130,14 @@ impl LogEvent for LinkLogEvent {
     fn sentence(&self) -> String {
         match self {
             LinkLogEvent::Dropped { commands } => format!(
-                "connection: {commands} messages were not sent before it ended; values among them are sent again on the next one"
+                "connection: {} {} not sent before it ended; values {} are sent again on the next one",
+                counted(*commands, "message"),
+                agreeing(*commands, "was", "were"),
+                agreeing(*commands, "in it", "among them")
             ),
             LinkLogEvent::Unsendable { topic, size } => format!(
-                "a message of {size} bytes to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
+                "a message of {} to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
+                counted(*size, "byte"),
                 super::packet::PACKET_MAX
             ),
             LinkLogEvent::Flooded {
@@ -140,12 +145,15 @@ impl LogEvent for LinkLogEvent {
                 bytes,
                 within,
             } => format!(
-                "the platform floods the connection: {packets} packets of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; the gateway reads at that rate from now on, and if answers to pings come too late then, the connection ends",
+                "the platform floods the connection: {} of {} KiB within {:.1} s, where the platform's limits allow 2,000 and 1,024 KiB a second; the gateway reads at that rate from now on, and if answers to pings come too late then, the connection ends",
+                counted(*packets, "packet"),
                 bytes.div_ceil(1024),
                 within.as_secs_f64()
             ),
             LinkLogEvent::RootsSkipped { skipped, usable } => format!(
-                "{skipped} of the system's root certificates cannot be read and are ignored; {usable} are in use"
+                "{skipped} of the system's root certificates cannot be read and {} ignored; {usable} {} in use",
+                agreeing(*skipped, "is", "are"),
+                agreeing(*usable, "is", "are")
             ),
             LinkLogEvent::Registering => {
                 "gateway: registering by its product's certificate".to_owned()
@@ -155,12 +163,12 @@ impl LogEvent for LinkLogEvent {
             ),
             LinkLogEvent::RegistrationFailed {
                 why,
-                times,
+                times: n,
                 retry_in,
             } => {
-                let times = match times {
+                let times = match n {
                     0 | 1 => String::new(),
-                    n => format!(" ({n} times)"),
+                    n => format!(" ({})", times(*n)),
                 };
                 format!(
                     "gateway: not registered: {why}{times}; tried again in {} s",

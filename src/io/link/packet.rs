@@ -6,6 +6,7 @@ use rumqttc::mqttbytes::v4::{Codec, Packet};
 use tokio_util::codec::Decoder;
 
 use crate::base::LinkDown;
+use crate::base::text::counted;
 
 /// Largest packet, either way: the platform's limit of a message is 256 KB
 /// ("Limits").
@@ -26,7 +27,8 @@ pub(super) fn decode(codec: &mut Codec, bytes: &mut BytesMut) -> Result<Option<P
         // refusal and not a broken packet.
         PacketError::InvalidConnectReturnCode(code) => LinkDown::Refused(code),
         PacketError::PayloadSizeLimitExceeded(size) => broken(&format!(
-            "a packet of {size} bytes, where {PACKET_MAX} are allowed"
+            "a packet of {}, where {PACKET_MAX} are allowed",
+            counted(size, "byte")
         )),
         other => broken(&other.to_string()),
     })

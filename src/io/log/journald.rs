@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::IDENTIFIER;
-use crate::base::text::is_display_control;
+use crate::base::text::{agreeing, counted, is_display_control};
 use crate::base::{EventKind, JournalField, Level};
 
 /// Where the journal listens.
@@ -154,8 +154,11 @@ impl JournalSocket {
         }
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let text =
-                format!("journal: {lost} entries before the last were lost: not taken in time");
+            let text = format!(
+                "journal: {} before the last {} lost: not taken in time",
+                counted(lost, "entry"),
+                agreeing(lost, "was", "were")
+            );
             let mut confession = Entry::new(Level::Warn, &text);
             let kind = EventKind::JournalLost;
             confession.field("MESSAGE_ID", &kind.message_id().to_string());

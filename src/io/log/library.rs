@@ -1,7 +1,6 @@
 //! Sets `tracing` up: the records of libraries, and the level of the whole log.
 
 use std::fmt;
-use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,6 +20,7 @@ use super::journald::{JOURNAL_SOCKET, JournalSocket};
 use super::record::{Record, ToJournal};
 use super::{LogLevel, Sink, terminal};
 use crate::io::system::clock::Clock;
+use crate::io::terminal::screen;
 
 /// The environment variable with the log filter.
 pub const FILTER: &str = "ALINK_GATEWAY_LOG";
@@ -54,7 +54,7 @@ pub fn init(clock: Clock) -> Result<Sink, InitError> {
     }
 
     let layer = tracing_subscriber::fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(screen::has_colours(&std::io::stderr()))
         .with_writer(std::io::stderr)
         .event_format(Line { clock });
     tracing_subscriber::registry()

@@ -39,6 +39,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::base::text::counted;
 use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
 use crate::io::system::clock::Clock;
 use crate::spec::{BusAddress, Spec};
@@ -240,8 +241,13 @@ fn names(spec: &Spec, devices: &[DeviceId]) -> String {
     let named: Vec<&str> = known.take(NAMES_MOST).map(|d| d.name.as_str()).collect();
     let others = devices.len().saturating_sub(named.len());
     match others {
+        0 if named.len() == 1 => format!("; it is {}", named.join(", ")),
         0 => format!("; they are {}", named.join(", ")),
-        n => format!("; they are {} and {n} others", named.join(", ")),
+        n => format!(
+            "; they are {} and {}",
+            named.join(", "),
+            counted(n, "other")
+        ),
     }
 }
 

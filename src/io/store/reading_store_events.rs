@@ -3,6 +3,7 @@
 //! The store reports after everything it does; an operator reads once about an outage: that it
 //! began to fill, that it cannot be written, what is lost, that it is empty again.
 
+use crate::base::text::{agreeing, counted};
 use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono, RateLimit};
 use crate::spool::{DropCause, SpoolEvent, SpoolStatus};
 
@@ -129,7 +130,14 @@ impl LogEvent for ReadingStoreEvent {
     fn sentence(&self) -> String {
         match self {
             ReadingStoreEvent::Opened { readings } => format!(
-                "store: {readings} readings of an earlier run have not been delivered; they are sent with their own times, the oldest first"
+                "store: {} of an earlier run {} not been delivered; {}",
+                counted(*readings, "reading"),
+                agreeing(*readings, "has", "have"),
+                agreeing(
+                    *readings,
+                    "it is sent with its own time",
+                    "they are sent with their own times, the oldest first"
+                )
             ),
             ReadingStoreEvent::Unusable { directory, why } => format!(
                 "store: readings cannot be stored in {directory}: {why}; they wait in memory, which a restart would lose; tried again by itself"
@@ -144,20 +152,30 @@ impl LogEvent for ReadingStoreEvent {
                     true => "is missing",
                     false => "is damaged",
                 };
-                let lost = readings.map_or("an unknown number of".into(), |n| n.to_string());
-                format!("store: {file} {what}: {lost} readings are lost; all others are sent")
+                let lost = match readings {
+                    None => "an unknown number of readings is".to_owned(),
+                    Some(n) => {
+                        let are = agreeing(*n, "is", "are");
+                        format!("{} {are}", counted(*n, "reading"))
+                    }
+                };
+                format!("store: {file} {what}: {lost} lost; all others are sent")
             }
             ReadingStoreEvent::Torn { file, bytes } => format!(
-                "store: {file} ends in the middle of a write ({bytes} bytes): the power failed or the process was killed; what had been stored before is whole"
+                "store: {file} ends in the middle of a write ({}): the power failed or the process was killed; what had been stored before is whole",
+                counted(*bytes, "byte")
             ),
             ReadingStoreEvent::Newer { file } => format!(
                 "store: {file} was written by a later version of this program; it is left alone, and what is in it is not sent"
             ),
             ReadingStoreEvent::Dropped { cause, readings } => {
-                format!("store: {readings} readings dropped undelivered: {}", words(*cause))
+                let readings = counted(*readings, "reading");
+                format!("store: {readings} dropped undelivered: {}", words(*cause))
             }
             ReadingStoreEvent::NotStored { readings, why } => format!(
-                "store: {readings} readings are lost: they could not be stored before the stop: {why}"
+                "store: {} {} lost: not stored before the stop: {why}",
+                counted(*readings, "reading"),
+                agreeing(*readings, "is", "are")
             ),
             ReadingStoreEvent::Filling => {
                 "store: readings that cannot be delivered are being stored; they are sent later with their own times".into()

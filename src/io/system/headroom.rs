@@ -74,7 +74,7 @@ fn is_room(lowest: u64, wanted: u64, limit: u64) -> bool {
 #[must_use]
 pub fn no_thread(e: &io::Error) -> String {
     let tasks = most_tasks().map_or_else(String::new, |most| {
-        format!("; {most} tasks are the most (TasksMax of the unit)")
+        format!("; at most {most} may run (TasksMax of the unit)")
     });
     format!("it needs a thread of its own, and none can be made: {e}{tasks}")
 }

@@ -1,5 +1,7 @@
 //! Where the tool's output goes: a terminal, standard output or a file.
 
+#[cfg(test)]
+pub(crate) mod captures;
 pub mod question;
 pub mod screen;
 pub mod sink;

@@ -3,62 +3,236 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, IsTerminal, Stdout, Write};
+use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::io::system::clock::Clock;
 
-/// Whether there is a terminal to show pictures on, with keys to end it.
+/// The width of text where no terminal says another one.
+const WIDTH: usize = 80;
+
+/// Whether there is a terminal to show pictures on, with keys to end it. A terminal that calls
+/// itself dumb cannot move its cursor.
 #[must_use]
 pub fn is_there() -> bool {
-    io::stdout().is_terminal() && io::stdin().is_terminal()
+    io::stdout().is_terminal() && io::stdin().is_terminal() && !is_dumb()
 }
 
-/// Takes a picture every `period` and shows it, until q, Esc or Ctrl-C. The
-/// terminal is left as it was.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+/// Whether text for this output may have colours: it is a terminal that is not dumb, and the
+/// user has not said otherwise (<https://no-color.org>).
+#[must_use]
+pub fn has_colours(output: &impl IsTerminal) -> bool {
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|said| !said.is_empty());
+    output.is_terminal() && !is_dumb() && !is_unwanted
+}
+
+/// Returns how many cells a line of standard output has; 80 if it is no terminal.
+#[must_use]
+pub fn width() -> usize {
+    if !io::stdout().is_terminal() {
+        return WIDTH;
+    }
+    let size = ratatui::crossterm::terminal::size();
+    size.map_or(WIDTH, |(width, _)| usize::from(width).max(1))
+}
+
+/// A key that the person at the terminal presses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// The arrow up.
+    Up,
+    /// The arrow down.
+    Down,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Enter.
+    Enter,
+    /// Escape.
+    Escape,
+    /// Backspace.
+    Backspace,
+    /// A character.
+    Char(char),
+}
+
+/// Pictures on a terminal, and what keys do with them.
+pub trait View {
+    /// What has to be known for the next picture.
+    type Wish: Clone + PartialEq + Send + 'static;
+    /// What is drawn.
+    type Picture: Send + 'static;
+
+    /// Returns what the next picture is to be about.
+    fn wish(&self) -> Self::Wish;
+
+    /// Takes in a key. Breaks if that was enough.
+    fn on_key(&mut self, key: Key) -> ControlFlow<()>;
+
+    /// Draws the last picture; `None` if none was taken yet.
+    fn draw(&mut self, frame: &mut Frame<'_>, picture: Option<&Self::Picture>);
+}
+
+/// Why pictures are shown no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The person wants it.
+    Enough,
+    /// This signal came.
+    Signal(i32),
+}
+
+/// How long keys, signals and pictures may wait for each other.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// Takes a picture every `period`, on a thread of its own, and shows it, until the view has
+/// enough, Ctrl-C or a signal that ends programs. The terminal is left as it was, also by a
+/// panic.
 ///
 /// # Errors
 /// The terminal's error.
-pub fn show<T>(
+pub fn show<V: View>(
     period: Duration,
-    mut take: impl FnMut() -> T,
-    mut draw: impl FnMut(&mut Frame<'_>, &T),
-) -> io::Result<()> {
+    mut take: impl FnMut(V::Wish) -> V::Picture + Send + 'static,
+    view: &mut V,
+) -> io::Result<Ended> {
     let clock = Clock::system();
-    let mut screen = Screen::open()?;
-    loop {
-        let picture = take();
-        screen.0.draw(|frame| draw(frame, &picture))?;
-        let next = clock.now().mono + period;
-        loop {
-            let left = next.since(clock.now().mono);
-            if !event::poll(left)? {
+    let signals = signals()?;
+    let (wishes, wished) = mpsc::channel::<V::Wish>();
+    let (taken, pictures) = mpsc::channel();
+    thread::Builder::new().spawn(move || {
+        while let Ok(wish) = wished.recv() {
+            if taken.send(take(wish)).is_err() {
                 break;
             }
-            match event::read()? {
-                Event::Key(key) if is_enough(key) => return Ok(()),
-                Event::Resize(..) => {
-                    screen.0.draw(|frame| draw(frame, &picture))?;
-                }
-                _ => {}
+        }
+    })?;
+    let mut screen = Screen::open()?;
+    let (mut picture, mut wish, mut next) = (None, None, clock.now().mono);
+    let mut is_taking = false;
+    let mut is_stale = true;
+    loop {
+        match pictures.try_recv() {
+            Ok(newer) => {
+                (picture, is_taking, is_stale) = (Some(newer), false, true);
+            }
+            Err(TryRecvError::Empty) => {}
+            Err(TryRecvError::Disconnected) => {
+                return Err(io::Error::other("no more pictures can be taken"));
+            }
+        }
+        if is_stale {
+            screen.0.draw(|frame| view.draw(frame, picture.as_ref()))?;
+            is_stale = false;
+        }
+        let now = clock.now().mono;
+        let wanted = view.wish();
+        if !is_taking && (now >= next || wish.as_ref() != Some(&wanted)) {
+            wish = Some(wanted.clone());
+            (is_taking, next) = (wishes.send(wanted).is_ok(), now + period);
+        }
+        if let Ok(signal) = signals.try_recv() {
+            return Ok(Ended::Signal(signal));
+        }
+        let mut wait = SLICE;
+        while event::poll(wait)? {
+            wait = Duration::ZERO;
+            is_stale = true;
+            if let Event::Key(key) = event::read()?
+                && let Some(ended) = pressed(key, view)
+            {
+                return Ok(ended);
             }
         }
     }
 }
 
-fn is_enough(key: KeyEvent) -> bool {
-    let control_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
-    let enough = matches!(key.code, KeyCode::Char('q') | KeyCode::Esc) || control_c;
-    enough && key.kind != KeyEventKind::Release
+/// Hands a key to the view. Returns the end if that was enough.
+fn pressed(pressed: KeyEvent, view: &mut impl View) -> Option<Ended> {
+    if pressed.kind == KeyEventKind::Release {
+        return None;
+    }
+    let is_control = pressed.modifiers.contains(KeyModifiers::CONTROL);
+    let key = match pressed.code {
+        KeyCode::Char('c') if is_control => return Some(Ended::Enough),
+        KeyCode::Char(_) if is_control => return None,
+        KeyCode::Char(c) => Key::Char(c),
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Escape,
+        KeyCode::Backspace => Key::Backspace,
+        _ => return None,
+    };
+    view.on_key(key).is_break().then_some(Ended::Enough)
+}
+
+/// Catches the signals that end programs, from now on: a terminal in raw mode would stay as it
+/// is if they did.
+fn signals() -> io::Result<Receiver<i32>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let (tell, told) = mpsc::channel();
+    let kinds = [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::quit(),
+        SignalKind::terminate(),
+    ];
+    for kind in kinds {
+        let mut stream = {
+            let _inside = runtime.enter();
+            signal(kind)?
+        };
+        let tell = tell.clone();
+        runtime.spawn(async move {
+            stream.recv().await;
+            let _ = tell.send(kind.as_raw_value());
+        });
+    }
+    thread::Builder::new().spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(told)
+}
+
+/// Whether a terminal shows pictures, and has to be restored.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// Leaves the terminal as it was. A failure here cannot be reported any more.
+fn restore() {
+    if IS_OPEN.swap(false, Ordering::SeqCst) {
+        let _ = execute!(io::stdout(), Show, LeaveAlternateScreen);
+        let _ = disable_raw_mode();
+    }
 }
 
 struct Screen(Terminal<CrosstermBackend<Stdout>>);
@@ -66,30 +240,29 @@ struct Screen(Terminal<CrosstermBackend<Stdout>>);
 impl Screen {
     fn open() -> io::Result<Self> {
         enable_raw_mode()?;
+        IS_OPEN.store(true, Ordering::SeqCst);
+        // What a panic says is to be read on the terminal as it was.
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            restore();
+            before(info);
+        }));
         // The screen is cleared here: ratatui's own way asks the terminal where its cursor is,
         // and not every terminal answers.
-        let opened = execute!(io::stdout(), EnterAlternateScreen, Clear(ClearType::All))
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
-        match opened {
-            Ok(terminal) => {
-                let mut screen = Screen(terminal);
-                screen.0.hide_cursor()?;
-                Ok(screen)
-            }
-            Err(e) => {
-                let _ = disable_raw_mode();
-                Err(e)
-            }
-        }
+        let opened = execute!(
+            io::stdout(),
+            EnterAlternateScreen,
+            Clear(ClearType::All),
+            Hide
+        )
+        .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())));
+        opened.map(Screen).inspect_err(|_| restore())
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // A failure here cannot be reported any more.
-        let _ = self.0.show_cursor();
-        let _ = execute!(io::stdout(), LeaveAlternateScreen);
-        let _ = disable_raw_mode();
+        restore();
     }
 }
 

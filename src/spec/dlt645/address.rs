@@ -1,6 +1,7 @@
 //! A meter's address: twelve decimal digits, two to a byte. The last two digits come first on the
 //! wire (DL/T 645-2007 §5.2.2, 1997 §5.2.2).
 
+use crate::base::text::counted;
 use std::fmt;
 
 /// A byte that stands for any two digits (2007 §5.2.2: shortened addressing).
@@ -22,7 +23,9 @@ pub enum NotAnAddress {
 impl fmt::Display for NotAnAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NotAnAddress::Length(n) => write!(f, "{n} characters instead of twelve digits"),
+            NotAnAddress::Length(n) => {
+                write!(f, "{} instead of twelve digits", counted(*n, "character"))
+            }
             NotAnAddress::Digit(c) => write!(f, "{c:?} is no decimal digit"),
         }
     }
@@ -129,7 +132,7 @@ mod tests {
     #[test]
     fn what_is_no_address_says_why() {
         for (text, why) in [
-            ("", "0 characters instead of twelve digits"),
+            ("", "no characters instead of twelve digits"),
             ("12345678901", "11 characters instead of twelve digits"),
             ("1234567890123", "13 characters instead of twelve digits"),
             ("12345678901A", "'A' is no decimal digit"),

@@ -426,44 +426,50 @@ fn places_of_ports_are_taken_again_by_the_reload_after_next() {
 #[test]
 fn where_the_platform_is_and_who_we_are_there_is_a_new_connection_and_limits_are_not() {
     type Edit = fn(&mut CloudSpec);
-    let table: [(Edit, bool, bool, bool); 7] = [
-        (|c| c.broker.host = "other".into(), true, false, false),
-        (
-            |c| c.broker.keepalive = Duration::from_secs(60),
-            true,
-            false,
-            false,
-        ),
+    let connection = CloudChanges {
+        connection: true,
+        ..CloudChanges::default()
+    };
+    let limits = CloudChanges {
+        limits: true,
+        ..CloudChanges::default()
+    };
+    let products = CloudChanges {
+        products: true,
+        ..CloudChanges::default()
+    };
+    let store = CloudChanges {
+        store: true,
+        ..CloudChanges::default()
+    };
+    let remote = CloudChanges {
+        remote: true,
+        ..CloudChanges::default()
+    };
+    let table: [(Edit, CloudChanges); 9] = [
+        (|c| c.broker.host = "other".into(), connection),
+        (|c| c.broker.keepalive = Duration::from_secs(60), connection),
         (
             |c| c.gateway.certificate = GatewayCertificate::Device(Secret::new("t")),
-            true,
-            false,
-            false,
+            connection,
         ),
-        (|c| c.sign_method = SignMethod::HmacMd5, true, false, false),
-        (|c| c.session.batch = 5, false, true, false),
-        (|c| c.post.messages_per_second = 5, false, true, false),
+        (|c| c.sign_method = SignMethod::HmacMd5, connection),
+        (|c| c.session.batch = 5, limits),
+        (|c| c.post.messages_per_second = 5, limits),
         (
             |c| {
                 c.products.insert(ProductKey::new("pk"), Secret::new("p"));
             },
-            false,
-            false,
-            true,
+            products,
         ),
+        (|c| c.store.bytes += 1, store),
+        (|c| c.remote.enabled = !c.remote.enabled, remote),
     ];
-    for (edit, connection, limits, products) in table {
+    for (edit, changed) in table {
         let mut new = three();
         edit(&mut new.cloud);
         let (_, changes) = new.continuing(&three());
-        assert_eq!(
-            changes.cloud,
-            CloudChanges {
-                connection,
-                limits,
-                products
-            }
-        );
+        assert_eq!(changes.cloud, changed);
         assert!(changes.devices == DeviceChanges::default());
         assert!(changes.ports == PortChanges::default());
     }

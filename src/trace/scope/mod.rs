@@ -14,6 +14,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::Mono;
+use crate::base::text::{agreeing, counted};
 
 use self::lane::{Lane, LaneId};
 use super::decode::Body;
@@ -140,25 +141,30 @@ impl Scope {
     #[must_use]
     pub fn summary(&self) -> String {
         let c = &self.counts;
-        let mut text = format!(
-            "{} requests in {:.1} s, {} answered, {} refused, {} without a reply, {} spoilt; the line was in use for {:.1} %",
-            c.requests,
-            self.length().as_secs_f64(),
-            c.answered,
-            c.refused,
-            c.unanswered,
-            c.spoilt,
-            self.share(c.busy)
-        );
-        for (n, one, many) in [
-            (c.early, "request came too early", "requests came too early"),
-            (c.missing, "event is missing", "events are missing"),
+        let requests = counted(c.requests, "request");
+        let mut text = format!("{requests} in {:.1} s", self.length().as_secs_f64());
+        for (n, what) in [
+            (c.answered, "answered"),
+            (c.refused, "refused"),
+            (c.unanswered, "without a reply"),
+            (c.spoilt, "spoilt"),
         ] {
-            let _ = match n {
-                0 => Ok(()),
-                1 => write!(text, "; 1 {one}"),
-                n => write!(text, "; {n} {many}"),
-            };
+            if n > 0 {
+                let _ = write!(text, ", {n} {what}");
+            }
+        }
+        let busy = self.share(c.busy);
+        let _ = write!(text, "; the line was in use for {busy:.1} %");
+        if c.early > 0 {
+            let early = counted(c.early, "request");
+            let _ = write!(text, "; {early} came too early");
+        }
+        if c.missing > 0 {
+            let (missing, are) = (
+                counted(c.missing, "event"),
+                agreeing(c.missing, "is", "are"),
+            );
+            let _ = write!(text, "; {missing} {are} missing");
         }
         text
     }
@@ -221,7 +227,8 @@ impl Scope {
         let words = frame.body.words(asks, frame.bytes.len());
         let lasts = millis(end.since(begin));
         let who = frame.place.as_deref().unwrap_or("");
-        let title = format!("{who} {words}\n{} bytes, {lasts}", frame.bytes.len());
+        let bytes = counted(frame.bytes.len(), "byte");
+        let title = format!("{who} {words}\n{bytes}, {lasts}");
         match frame.side {
             Side::Master => {
                 self.before(&frame);

@@ -86,7 +86,7 @@ fn what_is_counted_is_said() {
     let scope = story();
     assert_eq!(
         scope.summary(),
-        "3 requests in 0.5 s, 1 answered, 1 refused, 1 without a reply, 0 spoilt; \
+        "3 requests in 0.5 s, 1 answered, 1 refused, 1 without a reply; \
          the line was in use for 74.6 %; 1 request came too early"
     );
     let c = &scope.counts;

@@ -104,6 +104,7 @@ fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
         Service::Reloaded {
             changes: Box::default(),
+            doors: false,
             many_leave: false,
         },
     ])
@@ -757,6 +758,210 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         .chain(boxed(reading_store))
         .chain(boxed(link));
     io.chain(boxed(tasks)).chain(boxed(lessons))
+}
+
+/// Returns the notices that count something, with this number each: for 0 and 1 their words have
+/// to agree as well.
+pub(crate) fn counting(n: u32) -> Vec<Box<dyn LogEvent>> {
+    let (many, count) = (n as usize, u64::from(n));
+    let devices = || (0..n).map(DeviceId).collect::<Vec<_>>();
+    let names = || "a b c".to_owned();
+    let words = || "no such device".to_owned();
+    let topology = |event| Cloud::Topology(event);
+    let service = boxed(vec![
+        Service::Started {
+            ports: many,
+            devices: many,
+            commissioned: true,
+        },
+        Service::StartRefused { errors: many },
+        Service::Refused {
+            errors: many,
+            shown: many,
+        },
+        Service::ReloadHeldBack {
+            leaving: many,
+            of: many,
+        },
+    ]);
+    let field = boxed(vec![
+        Field::PortLost {
+            port: PORT,
+            why: WHY.into(),
+            times: count,
+        },
+        Field::EchoMissed {
+            port: PORT,
+            times: count,
+        },
+        Field::IntervalsStretched {
+            port: PORT,
+            priority: Priority::Low,
+            factor: 1000 * count + 1,
+            load: 1200,
+            heaviest: None,
+        },
+        Field::LongRequestsFail {
+            device: ONE,
+            what: "holding registers 0 to 100".into(),
+            count: n as u16,
+            most: n as u16,
+        },
+        Field::DeviceTrouble {
+            device: ONE,
+            trouble: Trouble::Garbled,
+            times: count,
+            detail: String::new(),
+        },
+    ]);
+    let missed = SilenceReason::Missed {
+        polls: n,
+        quiet: A_WHILE,
+        last: Miss::Silence,
+        answered_before: false,
+    };
+    let fleet = boxed(vec![
+        Fleet::Silent {
+            device: ONE,
+            because: missed,
+        },
+        Fleet::PortSilenced {
+            port: PORT,
+            devices: devices(),
+            why: WHY.into(),
+        },
+    ]);
+    let cloud = boxed(vec![
+        Cloud::LoggedIn {
+            devices: devices(),
+            names: names(),
+            online: many,
+        },
+        Cloud::LoggedOut {
+            devices: devices(),
+            names: names(),
+            online: many,
+            reason: LogoutReason::Silent {
+                missed: n,
+                quiet: A_WHILE,
+            },
+        },
+        Cloud::RequestRefused {
+            message: words(),
+            devices: many,
+        },
+        Cloud::Full {
+            online: many,
+            wait: A_WHILE,
+            ours: true,
+        },
+        Cloud::Unanswered {
+            what: "post",
+            times: count,
+        },
+        Cloud::Over {
+            of: Box::new(Cloud::Unanswered {
+                what: "post",
+                times: 1,
+            }),
+            total: count,
+            lasted: A_WHILE,
+        },
+        Cloud::Over {
+            of: Box::new(Cloud::Trouble {
+                code: Code(500),
+                message: words(),
+                times: 1,
+            }),
+            total: count,
+            lasted: A_WHILE,
+        },
+        Cloud::Over {
+            of: Box::new(Cloud::SessionLost { device: ONE }),
+            total: count,
+            lasted: A_WHILE,
+        },
+        Cloud::PostRefused {
+            device: ONE,
+            code: Code(6813),
+            message: words(),
+            dropped: count,
+        },
+        Cloud::StoredValuesRefused {
+            who: "a1SubDemoPk/io-1".into(),
+            code: Code(6100),
+            message: words(),
+            dropped: count,
+        },
+        Cloud::TooLarge {
+            device: ONE,
+            property: "Text".into(),
+            bytes: many,
+        },
+        Cloud::Clock(ClockNews::Known {
+            from: ClockSource::Platform,
+            stamped: many,
+        }),
+        Cloud::Stopped {
+            unconfirmed: many,
+            readings: 1,
+        },
+        Cloud::Stopped {
+            unconfirmed: 1,
+            readings: many,
+        },
+        topology(TopologyEvent::Registered {
+            devices: devices(),
+            names: names(),
+        }),
+        topology(TopologyEvent::Related {
+            devices: devices(),
+            names: names(),
+        }),
+        topology(TopologyEvent::Extra {
+            listed: many,
+            extra: many,
+            fate: UnconfiguredFate::Left,
+        }),
+        topology(TopologyEvent::Stranger {
+            raw: words(),
+            who: "a1.x".into(),
+            times: count,
+        }),
+    ]);
+    let io = boxed(vec![
+        ReadingStoreEvent::Opened { readings: count },
+        ReadingStoreEvent::Damaged {
+            file: "1.readings".into(),
+            readings: Some(count),
+            is_missing: false,
+        },
+        ReadingStoreEvent::Torn {
+            file: "1.readings".into(),
+            bytes: count,
+        },
+        ReadingStoreEvent::Dropped {
+            cause: DropCause::Full,
+            readings: count,
+        },
+        ReadingStoreEvent::NotStored {
+            readings: count,
+            why: WHY.into(),
+        },
+    ]);
+    let secrets = boxed(vec![SecretStoreEvent::NotKept {
+        devices: many,
+        why: WHY.into(),
+    }]);
+    let link = boxed(vec![
+        LinkLogEvent::Dropped { commands: count },
+        LinkLogEvent::RootsSkipped {
+            skipped: many,
+            usable: many,
+        },
+    ]);
+    let all = service.chain(field).chain(fleet).chain(cloud);
+    all.chain(io).chain(secrets).chain(link).collect()
 }
 
 /// Returns the same notices in event groups, for kinds that come in groups.

@@ -1,5 +1,6 @@
 //! The log events about the time.
 
+use crate::base::text::{agreeing, counted};
 use crate::base::{EventKind, Level};
 
 /// What became known about the time.
@@ -69,7 +70,14 @@ impl ClockNews {
                         "clock: confirmed neither by NTP nor by the platform; it is taken as it is (check NTP)"
                     }
                 };
-                format!("{whose}; {stamped} values that waited are stamped")
+                match stamped {
+                    0 => whose.to_owned(),
+                    n => format!(
+                        "{whose}; {} that waited {} stamped",
+                        counted(*n, "value"),
+                        agreeing(*n, "is", "are")
+                    ),
+                }
             }
             ClockNews::Dropped { readings } => {
                 format!("clock: too many values wait for the time: {readings} of the oldest dropped")

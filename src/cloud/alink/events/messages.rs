@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::base::text::{agreeing, counted, since_reported, times};
 use crate::base::{About, LinkDown, LogEvent};
 
 use crate::cloud::alink::events::CloudLogEvent;
@@ -23,7 +24,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             if lasted.is_none() && *why == LinkDown::Closed {
                 return format!(
                     "connection: closed by the platform before it was accepted{}: too many attempts in a minute, or not an MQTT port; next attempt in {}",
-                    times(*n),
+                    since_reported(*n),
                     span(*retry_in)
                 );
             }
@@ -32,13 +33,14 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             });
             format!(
                 "connection: {happened}{}: {}; next attempt in {}",
-                times(*n),
+                since_reported(*n),
                 link_words(why),
                 span(*retry_in)
             )
         }
         CloudLogEvent::KickedSuspected { sessions } => format!(
-            "connection: ended by the platform shortly after it began, {sessions} times in a row: look for another client that uses this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if this continues, the gateway tries every few minutes only, so that one of the two clients can work"
+            "connection: ended by the platform shortly after it began, {} in a row: look for another client that uses this gateway's certificate (a second copy of this program, or a cloned box); if there is none, the broker is at fault; if this continues, the gateway tries every few minutes only, so that one of the two clients can work",
+            times((*sessions).into())
         ),
         CloudLogEvent::SubscribeRefused { filters, fatal } => format!(
             "connection: the broker refused to subscribe the gateway to {}{}",
@@ -69,7 +71,10 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             devices, online, ..
         } => match devices.len() {
             1 => format!("online on the platform ({online} in all)"),
-            n => format!("{n} devices online on the platform ({online} in all)"),
+            n => format!(
+                "{} online on the platform ({online} in all)",
+                counted(n, "device")
+            ),
         },
         CloudLogEvent::LoggedOut {
             devices,
@@ -82,7 +87,8 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 reason.sentence()
             ),
             n => format!(
-                "{n} devices logged out of the platform: {} ({online} still online)",
+                "{} logged out of the platform: {} ({online} still online)",
+                counted(n, "device"),
                 reason.kind()
             ),
         },
@@ -108,7 +114,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
                 code.words_with(message)
             },
             if *n > 1 {
-                format!(" ({n} times in a row)")
+                format!(" ({} in a row)", times((*n).into()))
             } else {
                 String::new()
             },
@@ -135,7 +141,8 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             )
         }
         CloudLogEvent::RequestRefused { message, devices } => format!(
-            "gateway: a request about {devices} devices was refused by the platform, {}; it is not sent again unchanged{}",
+            "gateway: a request about {} was refused by the platform, {}; it is not sent again unchanged{}",
+            counted(*devices, "device"),
             Code(460).words_with(message),
             advice(Code(460))
         ),
@@ -159,7 +166,9 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             advice(Code(428))
         ),
         CloudLogEvent::Full { online, .. } => format!(
-            "gateway: {online} devices are online, the configured limit; the others wait until one leaves"
+            "gateway: {} {} online, the configured limit; the others wait until one leaves",
+            counted(*online, "device"),
+            agreeing(*online, "is", "are")
         ),
         CloudLogEvent::Trouble {
             code,
@@ -169,11 +178,11 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             format!(
                 "gateway: a request failed on the platform, {}{}; tried again with growing waits",
                 code.words_with(message),
-                times(*n)
+                since_reported(*n)
             )
         }
         CloudLogEvent::Unanswered { what, times: n } => {
-            format!("gateway: {what} not answered by the platform in time{}; sent again", times(*n))
+            format!("gateway: {what} not answered by the platform in time{}; sent again", since_reported(*n))
         }
         CloudLogEvent::Malformed {
             topic,
@@ -181,7 +190,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             times: n,
         } => format!(
             "gateway: a message on {topic} could not be read and was dropped{}: {why}",
-            times(*n)
+            since_reported(*n)
         ),
         CloudLogEvent::QueueFull { dropped } => {
             format!("gateway: the queue of values is full: {dropped} of the oldest dropped")
@@ -193,7 +202,8 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             ..
         } => {
             format!(
-                "{dropped} values refused by the platform and dropped, {}{}",
+                "{} refused by the platform and dropped, {}{}",
+                counted(*dropped, "value"),
                 code.words_with(message),
                 advice(*code)
             )
@@ -226,7 +236,8 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             dropped,
         } => {
             format!(
-                "gateway: {dropped} stored values of {who}, which is not configured any more, refused by the platform and dropped, {}{}",
+                "gateway: {} of {who}, which is not configured any more, refused by the platform and dropped, {}{}",
+                counted(*dropped, "stored value"),
                 code.words_with(message),
                 advice(*code)
             )
@@ -255,7 +266,8 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
         CloudLogEvent::TooLarge {
             property, bytes, ..
         } => {
-            format!("{property} takes {bytes} bytes, more than a message may have; dropped")
+            let bytes = counted(*bytes, "byte");
+            format!("{property} takes {bytes}, more than a message may have; dropped")
         }
         CloudLogEvent::Over { of, total, lasted } => over(of, *total, *lasted),
         CloudLogEvent::Topology(event) => event.sentence(),
@@ -268,9 +280,22 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
         CloudLogEvent::Stopped {
             unconfirmed,
             readings,
-        } => format!(
-            "gateway: stopped: {unconfirmed} log-outs not confirmed (those sessions end with the connection), {readings} values and events not delivered"
-        ),
+        } => {
+            let devices = match unconfirmed {
+                0 => "all of its devices are logged out".to_owned(),
+                n => {
+                    let session = agreeing(*n, "its session ends", "those sessions end");
+                    let log_outs = counted(*n, "log-out");
+                    format!("{log_outs} not confirmed ({session} with the connection)")
+                }
+            };
+            let values = match readings {
+                0 => String::new(),
+                1 => ", a value or event not delivered".to_owned(),
+                n => format!(", {n} values and events not delivered"),
+            };
+            format!("gateway: stopped: {devices}{values}")
+        }
     }
 }
 
@@ -300,12 +325,14 @@ fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
         }
         CloudLogEvent::Unanswered { what, .. } => {
             format!(
-                "gateway: {what} answered by the platform in time again: {total} times not, in all within {within}"
+                "gateway: {what} answered by the platform in time again: {} not, in all within {within}",
+                times(total)
             )
         }
         CloudLogEvent::Trouble { .. } => {
             format!(
-                "gateway: requests no longer fail on the platform: {total} failures in all within {within}"
+                "gateway: requests no longer fail on the platform: {} in all within {within}",
+                counted(total, "failure")
             )
         }
         CloudLogEvent::Malformed { topic, .. } => {
@@ -319,8 +346,9 @@ fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
                 About::Port(_) | About::Device(_) => "",
             };
             format!(
-                "{subject}no more {} lately: {total} times in all within {within}",
-                of.kind().name()
+                "{subject}no more {} lately: {} in all within {within}",
+                of.kind().name(),
+                times(total)
             )
         }
     }
@@ -333,14 +361,6 @@ fn span(d: Duration) -> String {
         0 => format!("{} ms", d.as_millis()),
         1..120 => format!("{s} s"),
         _ => format!("{} min", s / 60),
-    }
-}
-
-fn times(n: u64) -> String {
-    if n > 1 {
-        format!(" ({n} times since last reported)")
-    } else {
-        String::new()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::text::excerpt;
+use crate::base::text::{counted, excerpt, since_reported};
 use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
 use crate::cloud::alink::wire::code::Code;
 use crate::spec::TrialFailure;
@@ -95,11 +95,14 @@ impl Refusal {
             }
             Refusal::Malformed(why) => format!("the message is not usable: {why}"),
             Refusal::TooLarge { most } => {
-                format!("larger than {most} bytes (remote_config.max_bytes)")
+                let most = counted(*most, "byte");
+                format!("larger than {most} (remote_config.max_bytes)")
             }
             Refusal::Download(why) => format!("download failed: {why}"),
-            Refusal::Longer { said } => format!("more than the {said} bytes announced"),
-            Refusal::Size { said, got } => format!("{got} bytes, {said} announced"),
+            Refusal::Longer { said } => {
+                format!("more than the {} announced", counted(*said, "byte"))
+            }
+            Refusal::Size { said, got } => format!("{}, {said} announced", counted(*got, "byte")),
             Refusal::Digest => "its SHA-256 is not the one announced".into(),
             Refusal::Wrong(why) => why.detail.clone(),
             Refusal::FailedBefore(failure) => format!(
@@ -237,7 +240,7 @@ impl LogEvent for RemoteConfigLogEvent {
         match self {
             RemoteConfigLogEvent::NotEnabled { times } => format!(
                 "remote configuration: pushed by the platform and refused{}: not enabled here; remote_config: {{ enabled: true }} would allow it",
-                again(*times)
+                since_reported(*times)
             ),
             RemoteConfigLogEvent::Refused {
                 config_id,
@@ -245,7 +248,7 @@ impl LogEvent for RemoteConfigLogEvent {
                 times,
             } => format!(
                 "remote configuration {config_id} refused{}: {}; nothing has changed",
-                again(*times),
+                since_reported(*times),
                 refusal.words()
             ),
             RemoteConfigLogEvent::DownloadFailed {
@@ -279,12 +282,5 @@ impl LogEvent for RemoteConfigLogEvent {
                 )
             }
         }
-    }
-}
-
-fn again(times: u64) -> String {
-    match times {
-        0 | 1 => String::new(),
-        n => format!(" ({n} times since last reported)"),
     }
 }

@@ -1,6 +1,7 @@
 //! Topology events of this room: which devices belong to the gateway, by registration, by
 //! the topology, and by what the platform orders.
 
+use crate::base::text::{agreeing, counted, since_reported};
 use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
 
 use crate::cloud::alink::wire::code::Code;
@@ -180,11 +181,17 @@ impl LogEvent for TopologyEvent {
         match self {
             TopologyEvent::Registered { devices, names } => match devices.len() {
                 1 => "registered: the platform gave the device its secret".into(),
-                n => format!("{n} devices registered, each with its secret: {names}"),
+                n => format!(
+                    "{} registered, each with its secret: {names}",
+                    counted(n, "device")
+                ),
             },
             TopologyEvent::Related { devices, names } => match devices.len() {
                 1 => "added to this gateway's topology".into(),
-                n => format!("{n} devices added to this gateway's topology: {names}"),
+                n => format!(
+                    "{} added to this gateway's topology: {names}",
+                    counted(n, "device")
+                ),
             },
             TopologyEvent::Refused {
                 what,
@@ -207,20 +214,28 @@ impl LogEvent for TopologyEvent {
                 extra,
                 fate,
             } => {
+                let one = |one, others| agreeing(*extra, one, others);
                 let fate = match fate {
-                    UnconfiguredFate::Left => {
-                        "they stay in it (topology: mirror would delete them)"
-                    }
-                    UnconfiguredFate::Deleted => {
-                        "they are deleted from it, as topology: mirror says"
-                    }
+                    UnconfiguredFate::Left => one(
+                        "it stays in it (topology: mirror would delete it)",
+                        "they stay in it (topology: mirror would delete them)",
+                    ),
+                    UnconfiguredFate::Deleted => one(
+                        "it is deleted from it, as topology: mirror says",
+                        "they are deleted from it, as topology: mirror says",
+                    ),
                     UnconfiguredFate::TooMany => {
-                        "that is more than half, so nothing is deleted; is this the right configuration? If it is, delete them in the console"
+                        "that is more than half, so nothing is deleted; is this the right configuration? If it is, delete what is too much in the console"
                     }
                 };
-                format!(
-                    "topology: {extra} of the {listed} devices in it are not configured; {fate}"
-                )
+                match listed {
+                    1 => format!("topology: the only device in it is not configured; {fate}"),
+                    _ => format!(
+                        "topology: {extra} of the {} in it {} not configured; {fate}",
+                        counted(*listed, "device"),
+                        one("is", "are")
+                    ),
+                }
             }
             TopologyEvent::Unrelated { names } => {
                 format!("topology: deleted devices that are not configured: {names}")
@@ -241,11 +256,13 @@ impl LogEvent for TopologyEvent {
                     format!(" for {who}")
                 };
                 format!(
-                    "gateway: the platform sent a command{whom} that is not supported ({raw}, {times} times since last reported); the gateway answered that, and did nothing else"
+                    "gateway: the platform sent a command{whom} that is not supported ({raw}){}; the gateway answered that, and did nothing else",
+                    since_reported(*times)
                 )
             }
             TopologyEvent::Stranger { raw, who, times } => format!(
-                "gateway: the platform sent an order for a device that is not configured, {who} ({raw}, {times} times since last reported); the gateway answered, and did nothing else"
+                "gateway: the platform sent an order for a device that is not configured, {who} ({raw}){}; the gateway answered, and did nothing else",
+                since_reported(*times)
             ),
         }
     }

@@ -30,7 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::text::grouped;
+use crate::base::text::{counted, grouped};
 use crate::base::{DeviceId, Value};
 use crate::cloud::alink::publish::session_probes;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties};
@@ -212,14 +212,19 @@ impl UpstreamForecast {
         } = &self.limits;
         let most = match self.bound {
             Bound::Values | Bound::Devices => {
-                format!("{pack_properties} values and {pack_devices} devices")
+                format!(
+                    "{} and {}",
+                    counted(*pack_properties, "value"),
+                    counted(*pack_devices, "device")
+                )
             }
-            Bound::Bytes => format!("{} bytes", grouped(*message_bytes as u64)),
+            Bound::Bytes => counted(*message_bytes, "byte"),
         };
         format!(
-            "{percent} ({} values and {} messages a second; {messages_per_second} messages a second can be sent, each of {most} at the most)",
+            "{percent} ({} values and {} messages a second; {} a second can be sent, each of {most} at the most)",
             per_second(self.values),
             per_second(self.messages),
+            counted(*messages_per_second, "message"),
         )
     }
 

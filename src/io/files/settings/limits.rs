@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::base::text::counted;
 use crate::config::{Problem, Severity, SourcePosition};
 use crate::io::system::headroom;
 use crate::io::system::headroom::BLOCKING;
@@ -190,8 +191,9 @@ pub(super) fn check(spec: &Spec, positions: &[SourcePosition], limits: &Limits) 
             positions,
             first(spec, |needs| needs.tasks > most),
             format!(
-                "{serial} serial ports, each with a thread of its own: {} threads in all",
-                all.tasks
+                "{} with a thread each: {} in all",
+                counted(serial, "serial port"),
+                counted(all.tasks, "thread")
             ),
             format!("at most {most}, which is TasksMax= of {unit}"),
             format!(
@@ -205,8 +207,9 @@ pub(super) fn check(spec: &Spec, positions: &[SourcePosition], limits: &Limits) 
             positions,
             first(spec, |needs| needs.files > most),
             format!(
-                "{serial} serial ports and {over} over TCP: {} open files in all",
-                all.files
+                "{} and {over} over TCP: {} in all",
+                counted(serial, "serial port"),
+                counted(all.files, "open file")
             ),
             format!("at most {most}, which is LimitNOFILE= of {unit}"),
             format!(

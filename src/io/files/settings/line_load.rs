@@ -2,6 +2,7 @@
 //! the configuration's text. `check`, a start, a reload and `plan` say the same because all of
 //! them use this module.
 
+use crate::base::text::counted;
 use crate::config::{Problem, Severity, SourcePosition};
 use crate::field::plan::forecast::{BUSY, FULL, LineForecast, percent};
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -38,11 +39,8 @@ fn problem(line: &LineForecast, port: &PortSpec, position: &SourcePosition) -> O
         ),
     };
     let most = line.heaviest().map_or(String::new(), |(kind, n, share)| {
-        let devices = if n == 1 { "device" } else { "devices" };
-        format!(
-            "{} of it is {n} {devices} of profile {kind}; ",
-            percent(share)
-        )
+        let devices = counted(n, "device");
+        format!("{} of it is {devices} of profile {kind}; ", percent(share))
     });
     let remedy = match &port.line {
         LineSpec::Serial(_) => {

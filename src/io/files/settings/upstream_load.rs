@@ -1,7 +1,7 @@
 //! Checks whether the configured values can be sent: applies the forecast of the upstream to
 //! the configuration's text, as [`super::line_load`] does for the lines.
 
-use crate::base::text::grouped;
+use crate::base::text::counted;
 use crate::cloud::upstream::{BUSY, Bound, FULL, Heaviest, UpstreamForecast};
 use crate::config::{Problem, Severity, SourcePosition};
 use crate::field::plan::forecast::percent;
@@ -49,10 +49,7 @@ pub(super) fn problem(upstream: &Upstream, position: &SourcePosition) -> Option<
 }
 
 fn most_of_it(most: &Heaviest) -> String {
-    let devices = match most.devices {
-        1 => "1 device".to_owned(),
-        n => format!("{} devices", grouped(n as u64)),
-    };
+    let devices = counted(most.devices, "device");
     let (share, profile) = (percent(most.share), &most.profile);
     let every = most.interval;
     format!("{share} of it is {devices} of profile {profile}, read every {every:?}; ")

@@ -162,7 +162,7 @@ async fn a_directory_that_cannot_be_made_is_told_once_and_what_is_lost_at_the_st
                 "store: readings cannot be stored in {}: {why}; they wait in memory, which a restart would lose; tried again by itself",
                 home.state().join(DIRECTORY).display()
             ),
-            format!("store: 7 readings are lost: they could not be stored before the stop: {why}"),
+            format!("store: 7 readings are lost: not stored before the stop: {why}"),
         ]
     );
 }

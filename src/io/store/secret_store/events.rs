@@ -1,5 +1,6 @@
 //! What the operator is told about the secret store.
 
+use crate::base::text::counted;
 use crate::base::{About, EventKind, JournalField, Level, LogEvent};
 
 /// What is wrong with the file, and what changed.
@@ -108,7 +109,8 @@ impl LogEvent for SecretStoreEvent {
                 )
             }
             SecretStoreEvent::NotKept { devices, why } => format!(
-                "the secrets given to {devices} devices cannot be stored: {why}; they are used, the gateway tries to store them every minute, and no other device is registered meanwhile; a restart before they are stored loses them, and the platform is asked anew"
+                "the secrets given to {} cannot be stored: {why}; they are used, the gateway tries to store them every minute, and no other device is registered meanwhile; a restart before they are stored loses them, and the platform is asked anew",
+                counted(*devices, "device")
             ),
             SecretStoreEvent::Unusable { why } => format!(
                 "secrets cannot be stored: {why}; devices without a secret are not registered until they can be; tried again every minute"

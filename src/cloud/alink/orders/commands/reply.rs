@@ -11,7 +11,7 @@ use std::fmt::Write;
 use serde_json::Value as Json;
 
 use super::replies::CommandReply;
-use crate::base::text::excerpt;
+use crate::base::text::{counted, excerpt};
 use crate::base::{CommandAnswer, Value, Verdict};
 use crate::cloud::alink::wire::answer_code::AnswerCode;
 
@@ -37,9 +37,9 @@ pub(crate) fn of(id: Json, asked: Asked, answer: &CommandAnswer) -> CommandReply
         Asked::Service => service(answer),
     };
     if data.len() > DATA_BYTES {
-        let bytes = data.len();
+        let bytes = counted(data.len(), "byte");
         // Writing to text cannot fail.
-        let _ = write!(message, " (data of {bytes} bytes, too long to be sent)");
+        let _ = write!(message, " (data of {bytes}, too long to be sent)");
         data = String::new();
     }
     CommandReply {
@@ -70,7 +70,7 @@ fn words(answer: &CommandAnswer) -> String {
         (true, [(id, _)], _) | (false, _, Some((id, _))) => {
             format!("{id}: {}", answer.words())
         }
-        (true, several, _) => format!("done: {} points", several.len()),
+        (true, several, _) => format!("done: {}", counted(several.len(), "point")),
         (false, _, None) => answer.words(),
     }
 }

@@ -13,6 +13,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::Malformed;
+use crate::base::text::counted;
 use crate::base::{CommandAction, Digest};
 use crate::cloud::alink::wire::topic::Command;
 
@@ -133,8 +134,8 @@ fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAc
     let malformed = |words: String| Err(Unfit::Malformed(words));
     if payload.len() > MESSAGE_BYTES {
         return malformed(format!(
-            "the message has {} bytes: wanted at most {MESSAGE_BYTES}",
-            payload.len()
+            "the message has {}: wanted at most {MESSAGE_BYTES}",
+            counted(payload.len(), "byte")
         ));
     }
     let values = match (target, params) {
@@ -150,8 +151,8 @@ fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAc
         }
     };
     if values.len() > VALUES {
-        let seen = values.len();
-        return malformed(format!("{seen} values in params: wanted at most {VALUES}"));
+        let seen = counted(values.len(), "value");
+        return malformed(format!("{seen} in params: wanted at most {VALUES}"));
     }
     Ok(match target {
         Target::Properties => CommandAction::Set(values),
@@ -284,7 +285,7 @@ mod tests {
             ),
             (
                 format!("{{\"P\":\"{long}\"}}"),
-                "the message has 32797 bytes: wanted at most 32768",
+                "the message has 32,797 bytes: wanted at most 32768",
             ),
             (
                 "{\"P\":1},\"params\":{\"P\":2}".to_owned(),
