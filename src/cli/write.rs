@@ -243,8 +243,8 @@ fn points(device: &Device, is_one: impl Fn(&Point) -> bool) -> Vec<&str> {
 fn no_such(device: &Device, what: &str, name: &str, known: &[&str]) -> Unanswered {
     let hint =
         did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.is_empty() {
-            true => format!("it has no {what}s"),
-            false => format!("its {what}s are {}", known.join(", ")),
+            true => "it has none".to_owned(),
+            false => format!("it has {}", known.join(", ")),
         });
     unknown(line(&format!(
         "{} has no {what} {name:?}: {hint}",
@@ -430,7 +430,7 @@ mod tests {
         );
         assert_eq!(
             asked("Strat", &[]).unwrap_err(),
-            "pump has no service \"Strat\": its services are StartHeating"
+            "pump has no service \"Strat\": it has StartHeating"
         );
     }
 

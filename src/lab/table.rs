@@ -6,6 +6,7 @@
     reason = "this is the place that prints"
 )]
 
+use alink_gateway::base::text::counted;
 use std::io::{self, Stdout};
 use std::time::Duration;
 
@@ -153,10 +154,10 @@ fn headline(picture: &Picture) -> Line<'static> {
         format!("   {:.1} s   ", picture.elapsed.as_secs_f64()).into(),
         cloud,
         format!(
-            "   {}/{} online   {} values accepted",
+            "   {}/{} online   {} accepted",
             picture.online,
             picture.rows.len(),
-            picture.values
+            counted(picture.values, "value")
         )
         .into(),
     ])

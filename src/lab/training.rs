@@ -7,6 +7,7 @@
 
 mod order;
 
+use alink_gateway::base::text::counted;
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -81,8 +82,8 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
         .with(move |p, now| misfortunes.into_iter().for_each(|m| p.fault(now, m)))
         .await?;
     println!(
-        "platform for {} devices on mqtt://{}",
-        loaded.spec.devices.len(),
+        "platform for {} on mqtt://{}",
+        counted(loaded.spec.devices.len(), "device"),
         broker.addr()
     );
     let mut since = Mono::START;
@@ -130,7 +131,7 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
             println!("{at}  {}", Told(&event));
         }
         if accepted > values {
-            println!("{until}  {accepted} values accepted");
+            println!("{until}  {} accepted", counted(accepted, "value"));
         }
         (since, values) = (until, accepted);
     }
@@ -156,7 +157,8 @@ impl fmt::Display for Told<'_> {
                 sessions,
             } => write!(
                 f,
-                "{gateway} disconnected ({why}), {sessions} sessions ended"
+                "{gateway} disconnected ({why}), {} ended",
+                counted(*sessions, "session")
             ),
             Event::LoggedIn(device) => write!(f, "{device} logged in"),
             Event::LoggedOut(device) => write!(f, "{device} logged out"),
@@ -265,7 +267,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         let mut rack = Rack::new();
         units.for_each(|(id, unit)| rack.attach(id, unit));
         let rig = RackRig::start(rack, address, clock).await?;
-        println!("{} units on {}", options.units, rig.address());
+        println!("{} on {}", counted(options.units, "unit"), rig.address());
         let mut before = None;
         loop {
             match world.within(LOOK * 10).await {
@@ -283,8 +285,10 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             if before.as_ref() != Some(&counts) {
                 let (now, faults) = (clock.now().mono, &counts.faults);
                 println!(
-                    "{now}  {} connections, {} requests, {} for units that are not there; faults {faults:?}",
-                    counts.connections, counts.requests, counts.unanswered
+                    "{now}  {}, {}, {} for units that are not there; faults {faults:?}",
+                    counted(counts.connections, "connection"),
+                    counted(counts.requests, "request"),
+                    counts.unanswered
                 );
             }
             before = Some(counts);
@@ -304,9 +308,9 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         let mut rig = LineRig::new(line, clock);
         rig.plug_terminal(&link)?;
         println!(
-            "{} units and {} meters of DL/T 645 at {} baud on {}",
-            options.units,
-            options.meters,
+            "{} and {} of DL/T 645 at {} baud on {}",
+            counted(options.units, "unit"),
+            counted(options.meters, "meter"),
             options.baud,
             link.display()
         );
@@ -327,13 +331,13 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             if before.as_ref() != Some(&counts) {
                 let (now, faults) = (clock.now().mono, &counts.faults);
                 println!(
-                    "{now}  {} requests, {} for units that are not there, {} not understood, {} \
-                     without silence before them, {} collisions; faults {faults:?}",
-                    counts.requests,
+                    "{now}  {}, {} for units that are not there, {} not understood, {} without \
+                     silence before them, {}; faults {faults:?}",
+                    counted(counts.requests, "request"),
                     counts.unanswered,
                     counts.not_understood,
                     counts.silence_violations,
-                    counts.collisions
+                    counted(counts.collisions, "collision")
                 );
             }
             before = Some(counts);

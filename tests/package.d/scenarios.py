@@ -194,7 +194,7 @@ def a_line_of_meters_comes_online_with_a_secret_only_root_can_read(plant):
     plant.cloud.forget()
     box.do("systemctl", "restart", UNIT)
     plant.online()
-    plant.cloud.says("values accepted", SOON)
+    plant.cloud.says("values? accepted", SOON)
     code, _ = box.status("runuser", "-u", "alink-gateway", "--", "cat",
                          "/etc/credstore/alink-gateway.secret")
     demand(code != 0, "the service's user can read the credential itself")
@@ -427,7 +427,7 @@ def a_minute_without_the_cloud_is_survived_and_made_good(plant):
         box.mend_cloud()
     event(watch, "cloud-connected", 120)
     plant.online()
-    plant.cloud.says("values accepted", SOON)
+    plant.cloud.says("values? accepted", SOON)
     plant.running(MainPID=pid)
     told = [json.loads(line) for line in watch.lines if line.startswith("{")]
     lost = [e["MESSAGE"] for e in told if e.get("EVENT", "").startswith("port-")]
@@ -459,7 +459,7 @@ def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
         while (left := begun + 60 - time.monotonic()) > 0:
             cloud.take(left)
         cloud.forget()
-        accepted = int(cloud.says(r"(\d+) values accepted", SOON)[1])
+        accepted = int(cloud.says(r"([\d,]+) values? accepted", SOON)[1].replace(",", ""))
         demand(accepted > 4 * units * HALL_POINTS, f"only {accepted} values in a minute")
         state = box.show(HALL, "StatusText", "MainPID", "MemoryMax")
         demand(said in state["StatusText"], state)
@@ -470,7 +470,7 @@ def two_thousand_devices_need_less_than_half_of_the_memory_they_may_have(plant):
         cloud.end()
         event(watch, "post-queue-full", 150)
         cloud = Cloud(box, plant.lab, config, HALL_PORT)
-        cloud.says(r"[1-9]\d{5,} values accepted", 300)
+        cloud.says(r"[1-9][\d,]{6,} values accepted", 300)
         most = plant.found["memory_2000_devices_outage_mib"] = peak_mib(process)
         allowed = int(state["MemoryMax"]) / 2**20
         demand(most < allowed / 2, f"{most} MiB of {allowed}")
@@ -605,7 +605,7 @@ def a_state_directory_without_room_is_told_and_costs_no_live_value(plant):
             plant.cloud.forget()
             box.mend_cloud()
         plant.online(2 * TURN)
-        plant.cloud.says("values accepted", SOON)
+        plant.cloud.says("values? accepted", SOON)
         plant.running(NRestarts="0")
     finally:
         box.do("systemctl", "stop", UNIT)

@@ -3,6 +3,8 @@
 
 #![cfg(feature = "lab")]
 
+mod watch;
+
 use crate::tools;
 use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -546,12 +548,7 @@ async fn what_cannot_be_written_is_said_and_nothing_is() {
             "",
             "Energy of meter-5 is read-only",
         ),
-        (
-            &["call", "meter-5", "Stop", "--yes"],
-            1,
-            "",
-            "its services are Start",
-        ),
+        (&["call", "meter-5", "Stop", "--yes"], 1, "", "it has Start"),
         (
             &["call", "meter-5", "Start", "level=101", "--yes"],
             1,

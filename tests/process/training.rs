@@ -221,7 +221,7 @@ devices:
     std::fs::write(&config, text).unwrap();
     let config = config.to_str().unwrap();
     let mut platform = Lab::start(&["platform", "--listen", "127.0.0.1:0", "--config", config]);
-    let started = platform.says("platform for 1 devices");
+    let started = platform.says("platform for 1 device on");
     let port = started.rsplit(':').next().unwrap().parse().unwrap();
     let mut told = |order: &str, told: &str| {
         platform.order(order);

@@ -1,5 +1,6 @@
 //! The result of the story: for people, for scripts, and as an exit status.
 
+use alink_gateway::base::text::counted;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -76,13 +77,16 @@ impl Report {
         };
         let mut lines = vec![
             format!(
-                "{} of {} devices online after {}, in log-ins of {:?}",
+                "{} of {} online after {}, in log-ins of {:?}",
                 self.online,
-                self.devices,
+                counted(self.devices, "device"),
                 ms(self.all_online_ms),
                 self.batch_sizes
             ),
-            format!("{} values accepted in the cloud", self.values_accepted),
+            format!(
+                "{} accepted in the cloud",
+                counted(self.values_accepted, "value")
+            ),
             format!(
                 "unplugged meter logged out after {}, logged in again after {}",
                 ms(self.silent_to_logout_ms),
@@ -94,13 +98,13 @@ impl Report {
                 self.commands_verified, self.commands_refused
             ),
             format!(
-                "cut connection: {}; at the end {} devices logged out",
+                "cut connection: {}; at the end {} logged out",
                 if self.recovered {
                     "recovered"
                 } else {
                     "not recovered"
                 },
-                self.logged_out_at_exit
+                counted(self.logged_out_at_exit, "device")
             ),
         ];
         if self.came_true() {

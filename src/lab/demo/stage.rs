@@ -21,6 +21,7 @@ use super::{ENDING, Options, STEPS};
 use crate::daemon::{Daemon, Folder};
 use crate::demo::plant::SETPOINT;
 use crate::table::{Picture, Row, Screen};
+use alink_gateway::base::text::counted;
 
 /// How often the demo looks at everything.
 const LOOK: Duration = Duration::from_millis(50);
@@ -105,7 +106,8 @@ impl Stage {
         let mut screen = Screen::open(options.table, options.json)?;
         let ports: Vec<u16> = endpoints.iter().map(|(_, port)| *port).collect();
         let (meters, tty) = (line.with(|l, _| l.units().count()), tty.display());
-        let set = format!("platform on {cloud}, {meters} meters on {tty}, racks on {ports:?}");
+        let meters = counted(meters, "meter");
+        let set = format!("platform on {cloud}, {meters} on {tty}, racks on {ports:?}");
         screen.say(Duration::ZERO, &set);
         Ok(Stage {
             clock,

@@ -1,14 +1,15 @@
 //! The picture as SVG: self-contained, without scripts or fonts of its own.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use super::lane::LaneId;
-use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, WIDTH};
+use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, STRIP, WIDTH};
 use super::{Block, Kind, Scope};
 use crate::base::text::is_display_control;
 use crate::trace::text::millis;
 
-/// The height at which the rows begin.
+/// The height at which the table of devices begins.
 const TOP: f64 = 172.0;
 /// The width of the thinnest block: a thinner one could not be seen.
 const THINNEST: f64 = 0.8;
@@ -27,19 +28,27 @@ text{font-family:system-ui,'Segoe UI','DejaVu Sans',sans-serif;font-size:11px;fi
 .paper{fill:#fff}.card{fill:#f3f6f9}.lane{fill:#f6f8fa}.own{fill:#e9eef3}
 .grid{stroke:#dde4ea;stroke-width:1}
 .half{stroke:#eaeff3;stroke-width:1}
-.quiet{fill:#7fc8a9}.early{fill:#c2334d}
+.strip{fill:#f3f6f9}
+.quiet{fill:#7fc8a9}.early{fill:#ff7a45}
 .wait{fill:#b4c3d1}.timeout{fill:url(#hatch)}.spoilt{fill:#f0b9c1}
 .closed{fill:#d9dfe5}.request{fill:#3d5a80}.answer{fill:#2a9d6f}
-.refusal{fill:#e9a23b}.foreign{fill:#8d6cc0}.echo{fill:#a9b8c6}.noise{fill:#c2334d}
+.refusal{fill:#e9a23b}.foreign{fill:#8d6cc0}.echo{fill:#a9b8c6}.noise{fill:#8e1230}
 ";
 
 /// Draws the picture.
 pub(super) fn draw(scope: &Scope) -> String {
     let (begin, _) = scope.span.unwrap_or_default();
     let lanes: Vec<&LaneId> = scope.lanes.keys().collect();
-    let paper = Paper::new(begin, scope.length(), lanes.len().max(1), TOP);
-    let table_top = paper.row(paper.rows) + 14.0;
-    let height = table_top + 40.0 + 18.0 * lanes.len() as f64;
+    // What was asked is what the reader wants to know first.
+    let asked = scope.lanes.values().filter(|lane| lane.asked > 0).count();
+    let rows_top = match asked {
+        0 => TOP,
+        n => TOP + 46.0 + 18.0 * n as f64,
+    };
+    let busy = scope.blocks.iter().filter(|b| !b.kind.is_rest());
+    let busy = busy.map(|b| (b.begin, b.end));
+    let paper = Paper::new(begin, scope.length(), lanes.len().max(1), rows_top, busy);
+    let height = paper.row(paper.rows) + 14.0;
 
     let mut svg = String::new();
     let _ = writeln!(
@@ -56,12 +65,15 @@ pub(super) fn draw(scope: &Scope) -> String {
         "<rect class=\"paper\" width=\"{WIDTH}\" height=\"{height:.0}\"/>"
     );
     head(&mut svg, scope);
+    if asked > 0 {
+        table(&mut svg, scope, TOP);
+    }
+    strips(&mut svg, scope, &paper);
     rows(&mut svg, scope, &paper, &lanes);
     for block in in_order(scope) {
         let lane = lanes.iter().position(|p| **p == block.lane);
         put(&mut svg, &paper, block, lane.unwrap_or_default());
     }
-    table(&mut svg, scope, table_top);
     svg.push_str("</svg>\n");
     svg
 }
@@ -164,7 +176,7 @@ fn legend(svg: &mut String) {
 fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
     let begin = scope.span.unwrap_or_default().0;
     let tenth = paper.step / 10;
-    for row in 0..paper.rows {
+    for row in (0..paper.rows).filter(|row| paper.is_busy(*row)) {
         let top = paper.row(row);
         for (lane, id) in lanes.iter().enumerate() {
             let y = paper.y(row, lane);
@@ -180,13 +192,7 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
                 WIDTH - LEFT - RIGHT,
                 LANE - 1.0
             );
-            text(
-                svg,
-                LEFT - 8.0,
-                y + 12.0,
-                "end small",
-                &shortened(id.name()),
-            );
+            text(svg, LEFT - 8.0, y + 12.0, "end small", &named(id, scope));
         }
         let bottom = paper.y(row, lanes.len());
         for n in 0..=10u32 {
@@ -214,6 +220,48 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
     }
 }
 
+/// Draws a strip in place of rows in which nothing happened, which says for how long, and why if
+/// the port was not open.
+fn strips(svg: &mut String, scope: &Scope, paper: &Paper) {
+    let (begin, end) = scope.span.unwrap_or_default();
+    for (from, to) in paper.strips() {
+        let (since, until) = (begin + paper.step * from, begin + paper.step * to);
+        let blocks = || scope.blocks.iter().filter(|b| !b.kind.is_rest());
+        let last = blocks().map(|b| b.end).filter(|at| *at <= since).max();
+        let next = blocks().map(|b| b.begin).filter(|at| *at >= until).min();
+        let (last, next) = (last.unwrap_or(begin), next.unwrap_or(end));
+        let top = paper.row(from);
+        let _ = writeln!(
+            svg,
+            "<rect class=\"strip\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
+            top + 4.0,
+            WIDTH - LEFT - RIGHT,
+            STRIP - 10.0
+        );
+        let is_closed = |b: &&Block| b.kind == Kind::Closed && b.begin < until && since < b.end;
+        let words = match scope.blocks.iter().find(is_closed) {
+            Some(closed) => {
+                let lasts = lasting(closed.end.since(closed.begin));
+                format!("{} ({lasts})", closed.title)
+            }
+            None => format!("nothing happened for {}", lasting(next.since(last))),
+        };
+        let middle = LEFT + (WIDTH - LEFT - RIGHT) / 2.0;
+        text(svg, middle, top + 15.5, "dim small mid", &words);
+        let when = scope.anchor.time_of_day(since);
+        let when = when.get(..12).unwrap_or(&when);
+        text(svg, LEFT - 8.0, top + 15.5, "axis small end", when);
+    }
+}
+
+/// Writes a span of time that may be long.
+fn lasting(span: Duration) -> String {
+    match span.as_millis() {
+        0..1000 => millis(span),
+        _ => format!("{:.1} s", span.as_secs_f64()),
+    }
+}
+
 /// Returns the number of decimals in which tenths of a row differ.
 const fn decimals(tenth_ms: u128) -> usize {
     match tenth_ms {
@@ -226,7 +274,8 @@ const fn decimals(tenth_ms: u128) -> usize {
 fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
     let (class, inset, height) = look(block.kind);
     let title = escaped(&block.title);
-    for part in paper.parts(block.begin, block.end) {
+    let parts = paper.parts(block.begin, block.end);
+    for part in parts.filter(|part| paper.is_busy(part.row)) {
         let y = paper.y(part.row, lane) + inset;
         let width = part.width.max(THINNEST);
         if block.kind != Kind::Idle {
@@ -343,6 +392,21 @@ fn text(svg: &mut String, x: f64, y: f64, class: &str, words: &str) {
         svg,
         "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{words}</text>"
     );
+}
+
+/// Writes the name of a device before its place, if that is known: `meter-1, unit 3`. A long name
+/// is shortened, so that its place can be read.
+fn named(id: &LaneId, scope: &Scope) -> String {
+    const MOST: usize = 36;
+    let place = shortened(id.name());
+    let device = scope.lanes.get(id).and_then(|lane| lane.device.as_deref());
+    match device.filter(|device| *device != place) {
+        None => place,
+        Some(device) => {
+            let room = MOST.saturating_sub(place.chars().count() + 2).max(2);
+            format!("{}, {place}", shortened_to(device, room))
+        }
+    }
 }
 
 /// Shortens a name so that it fits beside a lane.

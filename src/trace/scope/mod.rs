@@ -85,6 +85,13 @@ enum Kind {
     Noise,
 }
 
+impl Kind {
+    /// Whether nothing happens on the line meanwhile.
+    const fn is_rest(self) -> bool {
+        matches!(self, Kind::Idle | Kind::Closed)
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 struct Turn {
     /// The beginning of the first request and the end of the last one.

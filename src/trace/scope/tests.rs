@@ -128,6 +128,29 @@ fn is_well_formed(svg: &str) -> bool {
 }
 
 #[test]
+fn the_picture_says_first_what_became_of_each_device_and_folds_idle_rows() {
+    let mut scope = story();
+    scope.on(&at(9_000_000, turn("meter-3", "unit 3")));
+    scope.on(&request(9_010_000, 3));
+    scope.on(&at(9_400_000, What::Timeout));
+    let svg = scope.draw();
+    let place = |what: &str| svg.find(what).unwrap_or_else(|| panic!("no {what}: {svg}"));
+    assert!(place("begins to answer after") < place("class=\"own\""));
+    // From the pause after the noise to the silence before the next request.
+    assert_eq!(svg.matches("nothing happened for 8.").count(), 1, "{svg}");
+    assert!(svg.contains("meter-4, unit 4"), "names stand beside lanes");
+    // Noise and too little silence are different reds, and the legend has both.
+    let colour = |class: &str| {
+        let begin = place(&format!(".{class}{{fill:")) + class.len() + 7;
+        &svg[begin..begin + 7]
+    };
+    assert_ne!(colour("noise"), colour("early"));
+    for (class, name) in [("noise", ">noise<"), ("early", ">too little silence<")] {
+        assert!(svg.contains(name) && svg.contains(&format!("class=\"{class}\"")));
+    }
+}
+
+#[test]
 fn half_a_reply_at_the_end_is_no_noise() {
     let mut scope = story();
     scope.on(&at(491_000, turn("meter-3", "unit 3")));

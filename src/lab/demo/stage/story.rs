@@ -6,6 +6,7 @@ use alink_gateway::lab::platform::{Ask, Code};
 
 use super::{ENDING, STEPS, Stage};
 use crate::demo::report::millis;
+use alink_gateway::base::text::{self, counted};
 
 /// The meter that loses its power.
 const VICTIM: usize = 4;
@@ -54,8 +55,9 @@ impl Stage {
             match (answer.code, answer.times) {
                 (DONE, 1) => self.report.commands_verified += 1,
                 (code, times) => self.report.problem(format!(
-                    "the setpoint was answered {code} ({}), {times} times",
-                    answer.words
+                    "the setpoint was answered {code} ({}), {}",
+                    answer.words,
+                    text::times(times as u64)
                 )),
             }
         }
@@ -128,7 +130,7 @@ impl Stage {
         if let Err(why) = self.judge_values().await {
             self.report.problem(why);
         }
-        let counted = self
+        let seen = self
             .platform(move |p, _| {
                 let asked = p.ledger().asked().filter(|a| {
                     a.at >= since
@@ -139,7 +141,7 @@ impl Stage {
                     .ledger()
                     .violations()
                     .iter()
-                    .map(|(rule, b)| format!("{rule}, {} times, first {}", b.times, b.first))
+                    .map(|(rule, b)| format!("{rule}, {}, first {}", text::times(b.times), b.first))
                     .collect();
                 (
                     asked.map(|a| a.size()).sum(),
@@ -149,7 +151,7 @@ impl Stage {
                 )
             })
             .await;
-        match counted {
+        match seen {
             Ok((logged_out, online, values, broken)) => {
                 self.report.logged_out_at_exit = logged_out;
                 self.report.values_accepted = values;
@@ -169,20 +171,21 @@ impl Stage {
         let counts = self.line.with(|line, _| line.counts().clone());
         if counts.silence_violations > 0 {
             self.report.problem(format!(
-                "{} requests without 3.5 characters of silence before them",
-                counts.silence_violations
+                "{} without 3.5 characters of silence before",
+                counted(counts.silence_violations, "request")
             ));
         }
         let (judged, accepted) = (self.checker.judged(), self.report.values_accepted);
         if judged != accepted {
             self.report.problem(format!(
-                "{judged} of {accepted} values were compared with their registers"
+                "{judged} of {} compared with their registers",
+                counted(accepted, "value")
             ));
         }
         if self.checker.found() > 0 {
             self.report.problem(format!(
-                "{} values were wrong, such as:",
-                self.checker.found()
+                "{} not as in the registers, such as:",
+                counted(self.checker.found(), "value")
             ));
         }
         for wrong in self.checker.wrong() {
