@@ -124,7 +124,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
                 within: Duration::from_secs(seconds),
                 json,
                 gateway,
-                table: !plain && io::stdout().is_terminal(),
+                table: !plain && io::stdout().is_terminal() && !screen::is_dumb(),
             })
             .await
         }

@@ -18,7 +18,11 @@ use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, Leave
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::Paragraph;
+use ratatui::widgets::{Paragraph, Wrap};
+
+#[cfg(test)]
+#[path = "../io/terminal/captures.rs"]
+mod captures;
 
 /// The width of one device in the table.
 const CELL: u16 = 26;
@@ -137,7 +141,8 @@ fn draw(frame: &mut Frame<'_>, picture: &Picture) {
         Constraint::Fill(1),
     ])
     .areas(frame.area());
-    frame.render_widget(Paragraph::new(headline(picture)), title);
+    let headline = Paragraph::new(headline(picture)).wrap(Wrap { trim: true });
+    frame.render_widget(headline, title);
     frame.render_widget(Paragraph::new(plot(picture)), story);
     let devices = devices(&picture.rows, table.width, table.height);
     frame.render_widget(Paragraph::new(devices), table);
@@ -173,8 +178,9 @@ fn plot(picture: &Picture) -> Text<'static> {
 }
 
 /// Arranges the devices in as many columns as fit, top to bottom. If they do not all
-/// fit the last line says how many are missing.
+/// fit, those that are offline come first, and the last line says how many are missing.
 fn devices(rows: &[Row], width: u16, height: u16) -> Text<'static> {
+    let mut rows: Vec<&Row> = rows.iter().collect();
     let columns = usize::from((width / CELL).max(1));
     let high = rows.len().div_ceil(columns);
     let room = usize::from(height);
@@ -183,10 +189,13 @@ fn devices(rows: &[Row], width: u16, height: u16) -> Text<'static> {
     } else {
         high
     };
+    if shown < high {
+        rows.sort_by_key(|row| row.online);
+    }
     let mut lines: Vec<Line<'static>> = (0..shown)
         .map(|y| {
             let cells = (0..columns).filter_map(|x| rows.get(x * high + y));
-            cells.flat_map(cell).collect()
+            cells.copied().flat_map(cell).collect()
         })
         .collect();
     if shown < high {
@@ -233,7 +242,7 @@ mod tests {
                 .map(|n| Row {
                     name: format!("rack1-{n:03}"),
                     online: n != 7,
-                    value: format!("{n} pulses"),
+                    value: format!("{}.{} V", 220 + n % 20, n % 10),
                 })
                 .collect(),
         }
@@ -252,7 +261,7 @@ mod tests {
         assert_eq!(text.matches('○').count(), 1);
         assert!(text.contains("✓ first") && text.contains("▸ second"));
         assert!(text.contains("119/120 online"));
-        assert!(text.contains("120 pulses"));
+        assert!(text.contains("rack1-120  220.0 V"));
     }
 
     #[test]
@@ -263,6 +272,16 @@ mod tests {
             text.contains(&format!("… and {} more", 120 - shown)),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_table_is_as_captured() {
+        for width in [60, 80, 100, 160] {
+            let text = drawn(width, 24);
+            let rows = text.lines().map(|row| row.trim_matches('"').trim_end());
+            let rows: Vec<&str> = rows.collect();
+            captures::compare(&format!("demo-{width}"), &(rows.join("\n") + "\n"));
+        }
     }
 
     #[test]

@@ -34,7 +34,9 @@ pub fn is_there() -> bool {
     io::stdout().is_terminal() && io::stdin().is_terminal() && !is_dumb()
 }
 
-fn is_dumb() -> bool {
+/// Whether the terminal calls itself dumb: it cannot move its cursor, and knows no colours.
+#[must_use]
+pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
