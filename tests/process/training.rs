@@ -102,7 +102,7 @@ fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
     let tty = folder.path().join("ttyLAB0");
     let link = tty.to_str().unwrap();
     let mut bus = Lab::start(&["bus", "--tty", link, "--units", "2", "--meters", "1"]);
-    bus.says("2 units and 1 meters of DL/T 645");
+    bus.says("2 units and 1 meter of DL/T 645");
     let mut line = File::options().read(true).write(true).open(&tty).unwrap();
     let request = b"\x68\xAA\xAA\xAA\xAA\xAA\xAA\x68\x13\x00\xDF\x16";
     line.write_all(request).unwrap();
