@@ -7,6 +7,7 @@
 use super::scaled::Scaled;
 use super::{Content, Encoded, NotEncoded, date_time, state, text};
 use crate::base::Value;
+use crate::base::text::counted;
 use crate::field::decode;
 use crate::field::decode::number::Exact;
 use crate::spec::raw::part::{Kind, Order, Part, Span};
@@ -91,8 +92,10 @@ fn number_bytes(
     form: ValueForm,
     value: &Value,
 ) -> Result<(Vec<u8>, Exact), NotEncoded> {
-    let too_wide =
-        |width: u8| NotEncoded::NotLike(format!("a number of at most {width} characters"));
+    let too_wide = |width: u8| {
+        let most = counted(width, "character");
+        NotEncoded::NotLike(format!("a number of at most {most}"))
+    };
     match form {
         ValueForm::Binary(kind, order) => binary(scaled, kind, order, value),
         ValueForm::Decimal { width, places } => {

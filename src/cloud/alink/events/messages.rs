@@ -292,7 +292,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             let values = match readings {
                 0 => String::new(),
                 1 => ", a value or event not delivered".to_owned(),
-                n => format!(", {n} values and events not delivered"),
+                n => format!(", {} and events not delivered", counted(*n, "value")),
             };
             format!("gateway: stopped: {devices}{values}")
         }
