@@ -193,7 +193,7 @@ fn what_the_parser_keeps_before_it_tells_of_a_value_is_bounded() {
 fn more_serial_ports_than_the_unit_has_threads_are_an_error() {
     let serial = |n| format!("  - {{ name: s{n}, serial: {{ device: /dev/ttyS{n} }} }}\n");
     let ports = repeated(300, serial);
-    let said = "300 serial ports, each with a thread of its own: 324 threads in all";
+    let said = "300 serial ports with a thread each: 324 threads in all";
     refused(format!("{HEAD}ports:\n{ports}{PROFILE}"), said);
 }
 
@@ -240,8 +240,8 @@ fn tables_are_bounded_in_rows_and_columns() {
         "more than 2000 devices in one table",
     );
     table(&rows(1_900, "m,p,1,m,\n"), "more errors");
-    table(&rows(100_000, "m,p,1\n"), "and 99900 more errors");
-    table(&rows(100_000, "m,\"p,1\n"), "and 99900 more errors");
+    table(&rows(100_000, "m,p,1\n"), "and 99,900 more errors");
+    table(&rows(100_000, "m,\"p,1\n"), "and 99,900 more errors");
     table(&format!("{}\n", "a,".repeat(100_000)), "more than 64 cells");
     table(
         &format!("{header}{}\n", "a,".repeat(2_000_000)),
@@ -422,7 +422,7 @@ fn what_is_wrong_is_told_a_hundred_times_and_counted_to_the_end() {
     let Outcome { text, .. } = check(dir.path());
     // A key in each entry, and a unit that is taken in four of five.
     assert_eq!(text.matches("\n  said ").count(), 100, "{text}");
-    assert!(text.contains("and 1700 more errors"), "{text}");
+    assert!(text.contains("and 1,700 more errors"), "{text}");
     assert!(text.contains("\n1,800 errors, no warnings\n"), "{text}");
 }
 

@@ -207,8 +207,14 @@ impl Platform {
 
     /// Handles `thing/event/{id}/post`: one event of one device. Unlike a property, an event that
     /// the thing model does not have is refused.
+    /// The platform's own SDKs send the output data themselves as the parameters.
     fn event(&mut self, now: Now, device: &Device, id: &str, params: &Json) -> Code {
-        let (Some((data, time)), true) = (event_in(params), is_event(id)) else {
+        let is_bare = params.is_object() && params.get("value").is_none();
+        let said = match is_bare {
+            true => Some((params.clone(), None)),
+            false => event_in(params),
+        };
+        let (Some((data, time)), true) = (said, is_event(id)) else {
             return Code::PARAMETER;
         };
         match self.may_have(device, id) {
