@@ -29,7 +29,7 @@ use self::apply_remote::RemoteConfigApplier;
 use self::events::ServiceEvent;
 use self::reload::{Reload, is_many};
 use self::service::{Openers, Service, Stores};
-use crate::base::{LogEvent, Rng};
+use crate::base::{About, EventKind, Level, LogEvent, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
 use crate::io::control::{self, AdminRequest};
@@ -56,11 +56,47 @@ pub enum Ended {
     Task(String),
     /// Not all devices could be logged out in time; the platform notices when the connection
     /// closes.
-    #[error("stopped after {0:?} with log-outs unfinished")]
+    #[error("stopped after {} s with log-outs unfinished", .0.as_secs())]
     StopDeadline(Duration),
     /// The service was asked a second time to stop, and stopped at once.
     #[error("stopped at once, as requested, with log-outs unfinished")]
     StopAtOnce,
+}
+
+impl LogEvent for Ended {
+    fn level(&self) -> Level {
+        match self {
+            Ended::Log(_) | Ended::Start(_) | Ended::Task(_) => Level::Error,
+            Ended::StopDeadline(_) | Ended::StopAtOnce => Level::Warn,
+        }
+    }
+
+    fn kind(&self) -> EventKind {
+        match self {
+            Ended::Log(_) | Ended::Start(_) | Ended::Task(_) => EventKind::ServiceFailed,
+            Ended::StopDeadline(_) | Ended::StopAtOnce => EventKind::StopUnfinished,
+        }
+    }
+
+    fn about(&self) -> About {
+        About::Gateway
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Ended::Log(_) => format!("gateway: not started: {self}"),
+            Ended::Start(why) => {
+                format!("gateway: not started: {why}; the service manager tries again")
+            }
+            Ended::Task(_) => {
+                format!("gateway: ended: {self}; the service manager starts it again")
+            }
+            Ended::StopDeadline(_) | Ended::StopAtOnce => format!(
+                "gateway: {self}; the platform shows the remaining devices offline once it \
+                 notices that the connection is closed"
+            ),
+        }
+    }
 }
 
 /// Builds the runtime and serves the configuration that was loaded from `config`. The
@@ -105,6 +141,7 @@ pub async fn serve(
         devices: loaded.spec.devices.len(),
         commissioned: loaded.commissioned,
     });
+    tell_warnings(&loaded, &journal);
     for failed in failed {
         journal.tell(&failed);
     }
@@ -211,6 +248,13 @@ enum Next {
     RemoteTask(RemoteTask),
 }
 
+/// Tells the warnings about a configuration that goes into force.
+fn tell_warnings(loaded: &Loaded, journal: &Journal) {
+    for warning in loaded.warnings.problems() {
+        journal.tell(&ServiceEvent::Problem(Box::new(warning.clone())));
+    }
+}
+
 /// Goes on with another configuration. Returns what changed, and which sockets for people
 /// could not be opened at their place.
 async fn take(
@@ -218,9 +262,7 @@ async fn take(
     loaded: Loaded,
     journal: &Journal,
 ) -> (String, Vec<control::events::ControlEvent>) {
-    for warning in loaded.warnings.problems() {
-        journal.tell(&ServiceEvent::Problem(Box::new(warning.clone())));
-    }
+    tell_warnings(&loaded, journal);
     let (leaving, of) = service.spec().leaving(&loaded.spec);
     let changes = service.reload(loaded.spec, loaded.commissioned).await;
     service.replaced(loaded.footprint);

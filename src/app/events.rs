@@ -24,10 +24,12 @@ pub enum ServiceEvent {
         /// Whether the gateway has an identity.
         commissioned: bool,
     },
-    /// The service does not begin: the configuration is wrong. The problems have been printed.
+    /// The service does not begin: the configuration is wrong. The problems have been told.
     StartRefused {
         /// How many errors the configuration has.
         errors: usize,
+        /// How many of the configuration's problems have been told.
+        shown: usize,
     },
     /// The service was asked to end.
     Stopping {
@@ -87,6 +89,17 @@ pub enum ServiceEvent {
 }
 
 impl ServiceEvent {
+    /// Returns all notices about a configuration with which the service does not start. What
+    /// has become of the service comes last, where `systemctl status` shows it.
+    #[must_use]
+    pub fn start_refused(report: &Report) -> Vec<ServiceEvent> {
+        let errors = report.errors();
+        let shown = report.problems().len().min(SHOWN);
+        Self::problems(report)
+            .chain([ServiceEvent::StartRefused { errors, shown }])
+            .collect()
+    }
+
     /// Returns all notices about a configuration that is wrong.
     #[must_use]
     pub fn refused(report: &Report) -> Vec<ServiceEvent> {
@@ -153,7 +166,7 @@ impl LogEvent for ServiceEvent {
             ServiceEvent::ReloadHeldBack { leaving, .. } => {
                 vec![(JournalField::DevicesRemoved, leaving.to_string())]
             }
-            ServiceEvent::StartRefused { errors } | ServiceEvent::Refused { errors, .. } => {
+            ServiceEvent::StartRefused { errors, .. } | ServiceEvent::Refused { errors, .. } => {
                 vec![(JournalField::Errors, errors.to_string())]
             }
             ServiceEvent::RemoteSetAside { file, .. } => {
@@ -207,10 +220,17 @@ impl LogEvent for ServiceEvent {
                     "; not commissioned, does not connect to the platform"
                 }
             ),
-            ServiceEvent::StartRefused { errors } => format!(
-                "gateway: not started: the configuration is wrong ({}); the errors are listed \
-                 before this entry, and `alink-gateway check` lists them again",
-                counted(*errors, "error")
+            ServiceEvent::StartRefused { errors, shown } => format!(
+                "gateway: not started: the configuration is wrong ({}); {}",
+                counted(*errors, "error"),
+                match errors > shown {
+                    true => format!(
+                        "the first {shown} are listed before this entry, `alink-gateway check` lists all"
+                    ),
+                    false => "the errors are listed before this entry, and `alink-gateway check` \
+                              lists them again"
+                        .into(),
+                }
             ),
             ServiceEvent::Stopping { within } => format!(
                 "gateway: stopping: logs all devices out, within {} s at most",

@@ -56,8 +56,12 @@ vocabulary! {
         ServiceStarted = "service-started",
         /// The configuration is wrong, so the service does not start.
         StartRefused = "start-refused",
+        /// The service cannot go on, or cannot start for another reason than its configuration.
+        ServiceFailed = "service-failed",
         /// The service was asked to stop and logs all devices out.
         ServiceStopping = "service-stopping",
+        /// The service has stopped before all devices were logged out.
+        StopUnfinished = "stop-unfinished",
         /// A configuration was loaded anew and is in force.
         Reloaded = "reloaded",
         /// A configuration that was to be loaded anew is wrong; the previous one stays in force.
@@ -452,7 +456,9 @@ impl EventKind {
             EventKind::CommandRefused => 0xa7fc_ed90_1c32_4aa9_b6a2_7273_c376_c006,
             EventKind::ServiceStarted => 0x19c73bda_1a424e15_8cecbda2_c2b1b58e,
             EventKind::StartRefused => 0xf0e74984_71244981_88475fb5_56cccfc7,
+            EventKind::ServiceFailed => 0xbce8d1ef_9e3f4a9b_b9a2b153_4013de01,
             EventKind::ServiceStopping => 0x22913b11_31494649_804acd20_d23047b7,
+            EventKind::StopUnfinished => 0x8816539c_a9f34044_a7c8390a_0314a0e2,
             EventKind::Reloaded => 0xcf476b45_468a4051_bb3535c4_2169f8aa,
             EventKind::ReloadRefused => 0x8a896054_cdcf45d9_bece1bee_d3d8042f,
             EventKind::ReloadTooSlow => 0x45c21993_726d41df_be5852e2_1d92c71e,

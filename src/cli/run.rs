@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use super::EXIT_CONFIG;
 use crate::app::Ended;
 use crate::app::events::ServiceEvent;
-use crate::config::{Problem, Severity};
+use crate::base::LogEvent;
+use crate::config::{Report, Severity};
 use crate::io::files::settings;
 use crate::io::log;
 use crate::io::system::secrecy;
@@ -14,22 +15,10 @@ use crate::io::terminal::screen;
 
 /// Loads the configuration and serves until told to stop.
 ///
-/// A wrong configuration, or a log filter that cannot be parsed, prints every problem,
+/// A wrong configuration, or a log filter that cannot be parsed, tells every problem,
 /// starts nothing and exits 78.
 #[must_use]
 pub fn run(config: &Path) -> ExitCode {
-    // Before the log exists, problems go to standard error.
-    let journal = log::is_on_journal();
-    let print = |problems: &[Problem]| {
-        for problem in problems {
-            let text = problem.to_string();
-            let gap = if journal { "" } else { "\n" };
-            screen::complain(&format!(
-                "{}{gap}",
-                levelled(&text, problem.severity, journal)
-            ));
-        }
-    };
     // This is done before the first secret is read.
     if let Err(e) = secrecy::keep() {
         screen::complain(&format!(
@@ -39,18 +28,17 @@ pub fn run(config: &Path) -> ExitCode {
     let (loaded, mismatch) = match settings::load_to_start(config) {
         Ok(loaded) => loaded,
         Err(report) => {
-            print(report.problems());
-            let errors = report.errors();
-            log::tell_before_start(&ServiceEvent::StartRefused { errors });
+            start_refused(&report);
             return ExitCode::from(EXIT_CONFIG);
         }
     };
-    print(loaded.warnings.problems());
     match crate::app::run(loaded, mismatch, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(ended) => {
-            let text = format!("alink-gateway: {ended}\n");
-            screen::complain(&levelled(&text, Severity::Error, journal));
+            // There is no log any more, or never was.
+            if !log::tell_apart(&[&ended]) {
+                complain(&format!("{}\n", ended.sentence()), Severity::Error);
+            }
             match ended {
                 // The log would be as wrong at the next start.
                 Ended::Log(_) => ExitCode::from(EXIT_CONFIG),
@@ -62,9 +50,27 @@ pub fn run(config: &Path) -> ExitCode {
     }
 }
 
-/// Returns `text` as it is; for the journal with the level before each line, because each
-/// line is an entry of its own there (sd-daemon(3)), so that `journalctl -p warning` finds
-/// it.
+/// Tells why the service does not start: to the journal as entries with their ids, to a
+/// terminal as `check` prints them.
+fn start_refused(report: &Report) {
+    let notices = ServiceEvent::start_refused(report);
+    let notices: Vec<&dyn LogEvent> = notices.iter().map(|n| n as &dyn LogEvent).collect();
+    if log::tell_apart(&notices) {
+        return;
+    }
+    for problem in report.problems() {
+        complain(&format!("{problem}\n"), problem.severity);
+    }
+}
+
+/// Writes text to standard error. If that is the journal after all, the level stands before
+/// each line, because each line is an entry of its own there (sd-daemon(3)), and
+/// `journalctl -p warning` finds it.
+fn complain(text: &str, severity: Severity) {
+    screen::complain(&levelled(text, severity, log::is_on_journal()));
+}
+
+/// Returns `text` as it is; for the journal with the level before each line.
 fn levelled(text: &str, severity: Severity, journal: bool) -> String {
     let level = match severity {
         _ if !journal => "",

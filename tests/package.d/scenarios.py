@@ -170,9 +170,11 @@ def a_wrong_configuration_fails_once_and_says_where(plant):
     told = "\n".join(e["MESSAGE"] for e in box.entries("-u", UNIT, "-p", "err"))
     for what in ("gateway.yaml:", "prots", "said", "wanted"):
         demand(what in told, f"the journal does not say {what!r}:\n{told}")
+    events = [e["EVENT"] for e in box.entries("-u", UNIT, "-p", "err") if "EVENT" in e]
+    demand("config-problem" in events and events[-1] == "start-refused", f"entries: {events}")
     # What people type to know more explains the refusal, with its number filled in.
     explained = box.do("journalctl", "-x", "-b", "-u", UNIT, "--no-pager")
-    for words in (r"░░ Subject: The gateway does not start", r"░░ It has [1-9]\d* error", r"░░ .*alink-gateway check"):
+    for words in (r"░░ Subject: The gateway does not start", r"░░ Subject: Wrong in the configuration: prots", r"░░ It has [1-9]\d* error", r"░░ .*alink-gateway check"):
         demand(re.search(words, explained), f"journalctl -x does not say {words!r}:\n{explained}")
     box.write(f"{ETC}/gateway.yaml", right, 0o640)
     box.do("chgrp", "alink-gateway", f"{ETC}/gateway.yaml")

@@ -170,7 +170,8 @@ impl JournalSocket {
         }
     }
 
-    fn try_send(&self, entry: &Entry) -> bool {
+    /// Sends the entry; returns whether the journal has taken it.
+    pub(super) fn try_send(&self, entry: &Entry) -> bool {
         loop {
             match self.socket.send_to(entry.bytes(), &self.path) {
                 Ok(_) => return true,

@@ -194,16 +194,22 @@ impl Journal {
     }
 }
 
-/// Writes a notice to the journal, if standard error goes there, and nowhere else: for events
-/// before there was a configuration and with it names.
-pub fn tell_before_start(notice: &dyn LogEvent) {
-    if is_on_journal()
-        && let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET))
-    {
-        let mut entry = entry(notice, &notice.sentence());
-        own_fields(&mut entry, notice);
-        socket.send(&entry);
+/// Writes notices about the gateway to the journal, if standard error goes there, and nowhere
+/// else: for events before there is a [`Journal`], or after it. Returns whether the journal has
+/// them all; if not, they have to be written as text.
+#[must_use]
+pub fn tell_apart(notices: &[&dyn LogEvent]) -> bool {
+    if !is_on_journal() {
+        return false;
     }
+    let Ok(socket) = JournalSocket::new(Path::new(JOURNAL_SOCKET)) else {
+        return false;
+    };
+    notices.iter().all(|notice| {
+        let mut entry = entry(*notice, &notice.sentence());
+        own_fields(&mut entry, *notice);
+        socket.try_send(&entry)
+    })
 }
 
 /// Returns the fields that every entry begins with.

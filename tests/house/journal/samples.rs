@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use alink_gateway::app::Ended;
 use alink_gateway::app::events::ServiceEvent as Service;
 use alink_gateway::base::{
     CommandOrigin, DeviceId, Digest, Doubt, EventGrouping, EventKind, Grouped, LinkDown, LogEvent,
@@ -47,6 +48,7 @@ fn all() -> Vec<DeviceId> {
 pub(crate) fn samples() -> Vec<Box<dyn LogEvent>> {
     let mut samples: Vec<Box<dyn LogEvent>> = Vec::new();
     samples.extend(service());
+    samples.extend(endings());
     samples.extend(field());
     samples.extend(thing_events());
     samples.extend(commands());
@@ -81,7 +83,10 @@ fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
             devices: 3,
             commissioned: true,
         },
-        Service::StartRefused { errors: 2 },
+        Service::StartRefused {
+            errors: 2,
+            shown: 2,
+        },
         Service::Stopping { within: A_WHILE },
         Service::Refused {
             errors: 2,
@@ -107,6 +112,15 @@ fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
             doors: false,
             many_leave: false,
         },
+    ])
+}
+
+fn endings() -> impl Iterator<Item = Box<dyn LogEvent>> {
+    boxed(vec![
+        Ended::Start(std::io::Error::other(WHY)),
+        Ended::Task("line1".into()),
+        Ended::StopDeadline(A_WHILE),
+        Ended::StopAtOnce,
     ])
 }
 
@@ -774,7 +788,10 @@ pub(crate) fn counting(n: u32) -> Vec<Box<dyn LogEvent>> {
             devices: many,
             commissioned: true,
         },
-        Service::StartRefused { errors: many },
+        Service::StartRefused {
+            errors: many,
+            shown: many,
+        },
         Service::Refused {
             errors: many,
             shown: many,
