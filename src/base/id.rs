@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 
 /// A physical port (a serial line or a TCP endpoint): index into
 /// [`crate::spec::Spec::ports`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct PortId(pub u16);
 
 /// A configured device: index into [`crate::spec::Spec::devices`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct DeviceId(pub u32);
 
 impl PortId {
@@ -37,7 +37,7 @@ impl DeviceId {
 /// 1–247 on a serial line (Modbus over Serial Line V1.02 §2.2: 0 is broadcast,
 /// 248–255 reserved, though some devices answer there); 0–255 behind Modbus TCP,
 /// where 0 and 255 commonly mean "the endpoint itself".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct UnitId(pub u8);
 
 impl fmt::Display for UnitId {

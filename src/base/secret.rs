@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// A device secret, product secret or password.
 ///
-/// The type prints as `***`, has no `Serialize`, and is wiped from memory when dropped.
+/// The type prints and serializes as `***`, and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
@@ -36,9 +37,28 @@ impl fmt::Debug for Secret {
     }
 }
 
+impl Serialize for Secret {
+    /// Writes `***`; nothing (null) for an empty secret.
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.is_empty() {
+            true => to.serialize_none(),
+            false => to.serialize_str("***"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_serialized_secret_shows_nothing() {
+        let json = |text: &str| serde_json::json!(Secret::new(text)).to_string();
+        assert_eq!(
+            (json("hunter2"), json("")),
+            ("\"***\"".into(), "null".into())
+        );
+    }
 
     #[test]
     fn debug_shows_nothing() {

@@ -1,5 +1,6 @@
 //! The value of a point and the time at which it was read.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Number, Value as Json};
 
 use super::{DeviceId, Now};
@@ -56,6 +57,13 @@ impl Value {
             Value::Bool(b) => Json::from(u8::from(*b)),
             Value::Text(s) => Json::from(s.as_str()),
         }
+    }
+}
+
+impl Serialize for Value {
+    /// Writes the value as in [`Value::to_json`].
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(to)
     }
 }
 

@@ -10,6 +10,7 @@ mod captures;
 pub mod check;
 mod columns;
 pub mod devices;
+pub mod diag;
 pub mod plan;
 pub mod run;
 pub mod scope;
@@ -216,10 +217,17 @@ enum Verb {
         whom: Whom,
     },
     /// Collect what a person who helps from afar needs to see; no secret is in it.
+    ///
+    /// From the running service its state, the devices, their last values, the configuration as
+    /// it was understood, and the metrics; from this box the unit and the newest entries of the
+    /// journal. If the service does not run: why it does not answer, and what check says.
     Diag {
         /// Write it to this file instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// The configuration file, if the service does not run [default: that of the service].
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         whom: Whom,
     },
@@ -237,6 +245,11 @@ struct Whom {
 }
 
 impl Whom {
+    fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
+        let instance = self.instance.clone();
+        diag::Gateway::of(instance.as_deref(), self.socket(), config)
+    }
+
     fn socket(self) -> PathBuf {
         let instance = self.instance.as_deref();
         self.socket
@@ -317,7 +330,11 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 Err(why) => misused(why),
             },
             Verb::Metrics { whom } => service::metrics(&whom.socket()),
-            Verb::Diag { output, whom } => service::diag(&whom.socket(), output.as_deref()),
+            Verb::Diag {
+                output,
+                config,
+                whom,
+            } => diag::run(&whom.gateway(config), output.as_deref()),
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json)
             }

@@ -1,10 +1,4 @@
-//! `alink-gateway reload`, `log-level`, `metrics` and `diag`: the other requests to the
-//! running service.
-
-#![expect(
-    clippy::print_stderr,
-    reason = "says what is wrong, or where the bundle is"
-)]
+//! `alink-gateway reload`, `log-level` and `metrics`: the other requests to the running service.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -14,7 +8,7 @@ use super::EXIT_CONFIG;
 use super::status::{print, strange};
 use crate::base::text::counted;
 use crate::control::{Answer, Request};
-use crate::io::control::client::{self, Unanswered};
+use crate::io::control::client;
 use crate::io::terminal::screen;
 
 /// Loads the configuration anew; with `force` also if it leaves out more than a third of
@@ -71,47 +65,6 @@ pub fn metrics(socket: &Path) -> ExitCode {
             other => Err(strange(&other)),
         }),
     )
-}
-
-/// Prints the bundle, or writes it to a file that only its owner can read; `-` is standard
-/// output.
-#[must_use]
-pub fn diag(socket: &Path, output: Option<&Path>) -> ExitCode {
-    let bundle = match bundle(socket) {
-        Ok(bundle) => bundle,
-        Err(e) => return print(Err(e)),
-    };
-    let Some(path) = output.filter(|path| *path != Path::new("-")) else {
-        return print(Ok(bundle));
-    };
-    match screen::write_private(path, &bundle) {
-        Ok(()) => {
-            eprintln!(
-                "{}: {} kB; look through it before you pass it on: it holds no secrets, but names and addresses",
-                path.display(),
-                bundle.len().div_ceil(1000)
-            );
-            ExitCode::SUCCESS
-        }
-        Err(e) => {
-            eprintln!("{}: {e}", path.display());
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Returns the bundle as one text with a heading before each part.
-fn bundle(socket: &Path) -> Result<String, Unanswered> {
-    let mut text = String::new();
-    for answer in client::ask(socket, &Request::Diag {})? {
-        match answer? {
-            Answer::Part { name, text: part } => {
-                text.push_str(&format!("===== {name} =====\n{part}\n"));
-            }
-            other => return Err(strange(&other)),
-        }
-    }
-    Ok(text)
 }
 
 /// Reads a span of time: `90s`, `10m`, `2h`.

@@ -3,6 +3,7 @@
 //! Sockets, ttys, files, clocks, signals and tasks live here and nowhere else. Every module
 //! here is thin: it carries bytes and time to the engines and carries out their outputs.
 
+pub mod bundle;
 pub mod bus;
 pub mod control;
 pub mod files;

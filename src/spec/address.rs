@@ -6,9 +6,10 @@
 
 use super::dlt645::{Address, ValuePosition};
 use crate::base::UnitId;
+use serde::Serialize;
 
 /// The address of a device on its line; unique there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum BusAddress {
     /// Of a Modbus device.
     Modbus(UnitId),
@@ -64,7 +65,7 @@ impl BusAddress {
 }
 
 /// Where the value of a point is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum PointAddress {
     /// In a table of a Modbus device.
     Modbus(ModbusAddress),
@@ -75,7 +76,7 @@ pub enum PointAddress {
 }
 
 /// An address in the tables of a Modbus device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ModbusAddress {
     /// The table.
     pub table: Table,
@@ -85,7 +86,7 @@ pub struct ModbusAddress {
 
 /// The four Modbus tables (Modbus Application Protocol V1.1b3 §4.3) and the
 /// function that reads each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Table {
     /// Coils, read by function 1.
     Coil,
@@ -117,7 +118,7 @@ impl Table {
 }
 
 /// The address of a value in the data of a DL/T 645 meter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DatumAddress {
     /// The datum.
     pub item: ItemIndex,
@@ -126,7 +127,7 @@ pub struct DatumAddress {
 }
 
 /// The index of an item of [`super::Protocol::Dlt645`] in its profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct ItemIndex(pub u16);
 
 impl ItemIndex {
@@ -138,7 +139,7 @@ impl ItemIndex {
 }
 
 /// The index of a question of [`super::Protocol::Raw`] in its profile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct QuestionIndex(pub u16);
 
 impl QuestionIndex {

@@ -1,5 +1,6 @@
 //! The platform side: the broker, the gateway's identity there, and the platform's limits.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use super::store::StorePolicy;
 use crate::base::{DeviceName, ProductKey, Secret};
 
 /// The part of the configuration that concerns the platform.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CloudSpec {
     /// The broker to connect to.
     pub broker: BrokerSpec,
@@ -32,7 +33,7 @@ pub struct CloudSpec {
 }
 
 /// The MQTT endpoint.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BrokerSpec {
     /// Host name or address.
     pub host: String,
@@ -61,7 +62,7 @@ impl BrokerSpec {
 }
 
 /// How bytes travel to the broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Transport {
     /// TLS with the system's roots, plus this PEM file if given.
     Tls {
@@ -73,7 +74,7 @@ pub enum Transport {
 }
 
 /// Whether the platform or the gateway subscribes to the reply topics.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Subscriptions {
     /// The platform subscribes (`_ss=1`); the gateway adds what the platform's published list
     /// leaves out.
@@ -84,7 +85,7 @@ pub enum Subscriptions {
 }
 
 /// The identity of the gateway, and the secret that proves it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GatewayIdentity {
     /// Product of the gateway.
     pub product_key: ProductKey,
@@ -95,7 +96,7 @@ pub struct GatewayIdentity {
 }
 
 /// The secret that a gateway is given to prove its identity.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum GatewayCertificate {
     /// The gateway's own secret, from the console: a secret of this device alone.
     Device(Secret),
@@ -105,7 +106,7 @@ pub enum GatewayCertificate {
 }
 
 /// The secret of a product: "One product certificate" of "MQTT-based dynamic registration".
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProductCertificate {
     /// The ProductSecret.
     pub secret: Secret,
@@ -116,7 +117,7 @@ pub struct ProductCertificate {
 }
 
 /// The two ways of dynamic registration of a device that connects by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Registration {
     /// The device's name is in the console already; the platform gives the device a DeviceSecret.
     Register,
@@ -126,7 +127,7 @@ pub enum Registration {
 }
 
 /// How a device proves that it knows its secret.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum SignMethod {
     /// HMAC-MD5.
     HmacMd5,
@@ -150,7 +151,7 @@ impl SignMethod {
 
 /// Limits and deadlines of sub-device sessions. The platform's pages disagree across the years,
 /// so each limit is configuration with today's default.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SessionLimits {
     /// Devices per batch message: 50 ("Connect or disconnect sub-devices";
     /// 5 in 2020).
@@ -188,7 +189,7 @@ pub struct SessionLimits {
 
 /// What the gateway changes by itself in its topology: the platform's persistent list of which
 /// sub-device belongs to which gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum TopologyPolicy {
     /// Adds configured devices that are missing.
     Add,
@@ -218,7 +219,7 @@ impl Default for SessionLimits {
 }
 
 /// How readings are sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PostPolicy {
     /// Messages a second over the whole connection: 25. The platform silently drops messages
     /// beyond 30/s at QoS 0 ("Limits").

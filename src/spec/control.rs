@@ -3,10 +3,11 @@
 
 // Only the types of addresses; no code here opens a socket.
 use core::net::SocketAddr;
+use serde::Serialize;
 use std::path::PathBuf;
 
 /// The doors to the running service.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ControlSpec {
     /// The path of the control socket, unless it is in the unit's runtime directory.
     pub socket: Option<PathBuf>,
@@ -17,7 +18,7 @@ pub struct ControlSpec {
 }
 
 /// Which users of this machine may have devices written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum LocalWrite {
     /// Root alone; members of the socket's group may ask and not write.
     #[default]

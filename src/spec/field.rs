@@ -1,5 +1,6 @@
 //! The field side: ports, devices, profiles, points.
 
+use serde::Serialize;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::{
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
 /// A physical port and its settings. One task owns it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PortSpec {
     /// Unique among ports.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct PortSpec {
 }
 
 /// The limits on the use of a line, and how long it may be down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LineBudget {
     /// The longest time for which a request that could be divided takes the line, so that no
     /// other request waits long behind it. The time the unit takes to answer does not count.
@@ -58,7 +59,7 @@ impl Default for LineBudget {
 
 /// The kinds of ports. The set is closed: adding a kind makes the compiler list every match that
 /// must know the kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum LineSpec {
     /// A serial line.
     Serial(SerialSpec),
@@ -118,7 +119,7 @@ impl LineSpec {
 
 /// How Modbus frames travel where a line carries bytes and nothing else (Modbus over Serial Line
 /// V1.02 §2.5). All units of a line have the same framing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Framing {
     /// As bytes, with silence around them.
     #[default]
@@ -138,7 +139,7 @@ impl fmt::Display for LineSpec {
 }
 
 /// Settings of a serial line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SerialSpec {
     /// The device node; `/dev/serial/by-id/…` survives re-plugging.
     pub path: PathBuf,
@@ -176,7 +177,7 @@ impl SerialSpec {
 }
 
 /// A Modbus TCP endpoint, or a serial server that passes bytes on as they are.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TcpSpec {
     /// Host name or address.
     pub host: String,
@@ -194,7 +195,7 @@ pub struct TcpSpec {
 }
 
 /// One device on a bus and its identity in the cloud.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DeviceSpec {
     /// The operator's name for the device; unique among devices.
     pub name: String,
@@ -239,7 +240,7 @@ impl DeviceSpec {
 }
 
 /// When a device counts as silent, and when as back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Liveness {
     /// This many polls in a row without proof of life make a device silent … Default 3.
     pub missed: u32,
@@ -251,7 +252,7 @@ pub struct Liveness {
 }
 
 /// A named list of points: one kind of device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProfileSpec {
     /// Unique among profiles.
     pub name: String,
@@ -273,7 +274,7 @@ pub struct ProfileSpec {
 
 /// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
 /// what can be read, and each point names the question that brings it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub enum Protocol {
     /// Modbus; the points are entries of its tables.
     #[default]
@@ -285,7 +286,7 @@ pub enum Protocol {
 }
 
 /// How one kind of device is read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reads {
     /// The time from the end of a request (3.5 characters after its last byte) to the beginning
     /// of the reply; on TCP the round trip. For estimates, until it is measured. `None`: unknown.
@@ -295,7 +296,7 @@ pub struct Reads {
 }
 
 /// A range of entries of one table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// The table.
     pub table: Table,
@@ -326,7 +327,7 @@ impl ProfileSpec {
 }
 
 /// One value of a device: its address, its meaning, how often it is read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PointSpec {
     /// The property identifier in the thing model.
     pub id: String,
@@ -376,7 +377,7 @@ impl PointSpec {
 
 /// The order of requests that are due on one line. A higher priority goes first, and its
 /// intervals are stretched last when the line cannot carry all requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Priority {
     /// Before all other requests.
     High,
@@ -403,7 +404,7 @@ impl Priority {
 }
 
 /// How operators see a value. The platform has its own thing model.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Shown {
     /// The age from which the value counts as stale; not below the interval. `None`: two
     /// intervals and the time a reply may take.

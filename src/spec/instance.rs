@@ -1,7 +1,9 @@
 //! The kinds of instances of the platform, and what each may carry.
 
+use serde::Serialize;
+
 /// The kind of the platform's instance that the gateway connects to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum InstanceKind {
     /// A bought instance, standard or premium. How many devices may be online and how many
     /// messages a second it carries was bought, so that only the limits of a single gateway
@@ -15,7 +17,7 @@ pub enum InstanceKind {
 }
 
 /// What an instance may carry, as far as the platform publishes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct InstanceQuota {
     /// How many devices of the whole instance may be online at once, gateways included.
     /// `None`: not published, or beyond what one gateway may have.

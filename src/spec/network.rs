@@ -3,10 +3,11 @@
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use serde::Serialize;
 
 /// An IP network: an address and how many of its leading bits count (RFC 4632
 /// §3.1, RFC 4291 §2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
@@ -181,7 +182,7 @@ fn is_special(address: IpAddr) -> bool {
 /// addresses are allowed only by an entry that contains no other addresses: `127.0.0.0/8` or
 /// `127.0.0.1`, but not `0.0.0.0/0`. A name allows all addresses that it resolves to, except
 /// these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostList {
     networks: Vec<Network>,
     /// In small letters and without a dot at the end.

@@ -1,5 +1,6 @@
 //! What the gateway's own files allow a configuration from the platform.
 
+use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::network::HostList;
 use crate::base::Digest;
 
 /// The rules for a configuration that the platform pushes ("Remote configuration").
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RemotePolicy {
     /// Whether such a configuration is accepted at all. Default no.
     pub enabled: bool,
@@ -98,7 +99,7 @@ impl RemotePolicy {
 }
 
 /// A push whose file was adopted and then failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Retraction {
     /// The id of the push, as JSON.
     pub push: String,
@@ -107,7 +108,7 @@ pub struct Retraction {
 }
 
 /// A file that was adopted, or only checked, and did not prove itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct FailedTrial {
     /// The digest of the file.
     pub digest: Digest,
@@ -116,7 +117,7 @@ pub struct FailedTrial {
 }
 
 /// The way in which a file did not prove itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum TrialFailure {
     /// The service ended, unasked, while it checked the file or ran with it.
     Died,

@@ -1,11 +1,12 @@
 //! When a value that was read is reported to the platform: polling and reporting have rates of
 //! their own.
 
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
 /// Which readings of a point are reported.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub enum ReportPolicy {
     /// Every reading.
     #[default]
@@ -22,7 +23,7 @@ pub enum ReportPolicy {
 }
 
 /// Which readings are reported, if not all of them are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ReadingPolicy {
     /// Which readings are reported at once.
     pub when: ReportWhen,
@@ -35,7 +36,7 @@ pub struct ReadingPolicy {
 }
 
 /// Which readings are news.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum ReportWhen {
     /// Every reading.
     All,
@@ -46,7 +47,7 @@ pub enum ReportWhen {
 }
 
 /// How far a number may move without being reported; finite and above zero.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Deadband {
     /// In the unit of the value, after scale and offset.
     Absolute(f64),
@@ -55,7 +56,7 @@ pub enum Deadband {
 }
 
 /// The value of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum WindowValue {
     /// The arithmetic mean of a number. A whole number stays one: its mean is rounded.
     Mean,
@@ -81,7 +82,7 @@ impl WindowValue {
 }
 
 /// How often a point reports, in values per second, while its device answers.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ReportRates {
     /// The rate if every reading is news.
     pub greatest: f64,

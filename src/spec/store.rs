@@ -1,10 +1,11 @@
 //! What becomes of readings that cannot be delivered: when they go to the store on flash, and
 //! what the store may hold.
 
+use serde::Serialize;
 use std::time::Duration;
 
 /// What to give up when there is no more room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum DropPolicy {
     /// The oldest values.
     Oldest,
@@ -16,7 +17,7 @@ pub enum DropPolicy {
 }
 
 /// Which readings are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Durability {
     /// Those that cannot be delivered for a while.
     Undelivered,
@@ -27,7 +28,7 @@ pub enum Durability {
 }
 
 /// How readings that cannot be delivered are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StorePolicy {
     /// Whether there is a store at all.
     pub enabled: bool,

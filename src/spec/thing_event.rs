@@ -1,5 +1,6 @@
 //! Which values of a device are events of its thing model.
 
+use serde::Serialize;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::Condition;
 use crate::base::Value;
 
 /// An event of a profile, and the rule that raises it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ThingEventSpec {
     /// The identifier of the event in the thing model.
     pub id: Arc<str>,
@@ -18,7 +19,7 @@ pub struct ThingEventSpec {
 }
 
 /// When an event is raised.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EventRule {
     /// The index of the point in the profile.
     pub point: u16,
@@ -27,7 +28,7 @@ pub struct EventRule {
 }
 
 /// What raises an event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum EventTrigger {
     /// The condition begins to hold.
     Begins {
@@ -43,7 +44,7 @@ pub enum EventTrigger {
 }
 
 /// What is sent for an output parameter.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum EventOutput {
     /// The last good value of the point with this index.
     Point(u16),

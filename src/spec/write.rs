@@ -1,6 +1,7 @@
 //! Which values may be written to a device, and how it is made certain that the device holds
 //! them.
 
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use super::raw::WriteBy;
 use crate::base::Value;
 
 /// How a point is written. A point without a policy is read-only.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WritePolicy {
     /// The least value that is written, if there is one.
     pub min: Option<Decimal>,
@@ -81,7 +82,7 @@ impl WritePolicy {
 }
 
 /// Where a value that was written is read back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum ReadBack {
     /// At the point itself.
     #[default]
@@ -94,7 +95,7 @@ pub enum ReadBack {
 }
 
 /// A condition on another point of the same device, which is read just before a write.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Interlock {
     /// The index of that point in the profile.
     pub point: u16,
@@ -103,7 +104,7 @@ pub struct Interlock {
 }
 
 /// A condition on a value. All of its parts must hold; a text fulfils none. States are 0 and 1.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Condition {
     /// The value is one of these, if there are any.
     pub is: Vec<Decimal>,
@@ -164,7 +165,7 @@ impl fmt::Display for Condition {
 }
 
 /// With which requests registers are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct WriteRequests {
     /// For one register or coil, and for several.
     pub functions: WriteFunctions,
@@ -183,7 +184,7 @@ impl Default for WriteRequests {
 }
 
 /// Which functions a kind of device has for writes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum WriteFunctions {
     /// 5 and 6 for one entry, 15 and 16 for several that are side by side.
     #[default]
@@ -195,7 +196,7 @@ pub enum WriteFunctions {
 }
 
 /// A service of a profile: steps that are taken in turn.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ServiceSpec {
     /// The identifier of the service in the thing model.
     pub id: String,
@@ -206,7 +207,7 @@ pub struct ServiceSpec {
 }
 
 /// An input of a service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct InputSpec {
     /// Its name.
     pub name: String,
@@ -219,7 +220,7 @@ pub struct InputSpec {
 }
 
 /// A step of a service. The first that fails ends the service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum ServiceStep {
     /// Writes points, each of which must be writable, and reads them back.
     Write(Vec<(u16, Operand)>),
@@ -237,7 +238,7 @@ pub enum ServiceStep {
 }
 
 /// A value in a step.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Operand {
     /// This value.
     Fixed(Value),
@@ -246,7 +247,7 @@ pub enum Operand {
 }
 
 /// Which commands are carried out, and how long their senders wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct CommandSpec {
     /// Whose commands are carried out.
     pub allow: CommandPolicy,
@@ -273,7 +274,7 @@ impl Default for CommandSpec {
 }
 
 /// Whose commands are carried out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum CommandPolicy {
     /// None.
     Off,

@@ -758,26 +758,119 @@ async fn metrics_come_over_the_socket_and_over_loopback_where_asked_for() {
 #[tokio::test]
 async fn the_bundle_for_support_has_everything_and_no_secret() {
     let mut house = House::running("").await;
+    let has_value = |d: &Json| d["points"][0]["quality"] == "good";
+    house.until(&["devices", "meter-5"], has_value).await;
     let file = house.folder.path().join("diag.txt");
-    let done = house.ask(&["diag", "-o", file.to_str().unwrap()]).await;
-    assert_eq!(done.status, 0, "{}", done.err);
-    let bundle = fs::read_to_string(&file).unwrap();
+    let bundle = bundle_of(&house, &file).await;
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    for part in [
-        "system",
-        "status",
-        "devices",
-        "configuration",
-        "plan",
-        "metrics",
-        "lessons",
+    assert_eq!(
+        headings(&bundle),
+        [
+            "system",
+            "status",
+            "devices",
+            "values",
+            "configuration",
+            "plan",
+            "metrics",
+            "lessons",
+            "unit",
+            "journal"
+        ]
+    );
+    for words in [
+        "kernel ",
+        GATEWAY.0,
+        "\ndevice meter-5: on rack1 unit 5, profile meter, ",
+        ", secret ***\n",
+        "\nmeter-5 Voltage: ",
+        ", good, read ",
+        "the newest entries of alink-gateway.service",
     ] {
-        assert!(bundle.contains(&format!("===== {part} =====\n")), "{part}");
-    }
-    for words in ["meter-5", "kernel ", "rack1", GATEWAY.0, "secret ***"] {
         assert!(bundle.contains(words), "{words}\n{bundle}");
     }
+    // What a person reads has no form of Rust's.
+    let configuration = bundle.split("===== configuration =====").nth(1).unwrap();
+    let configuration = configuration.split("=====").next().unwrap();
+    for form in ["Some(", "None", "{", "nanos"] {
+        assert!(!configuration.contains(form), "{form}\n{configuration}");
+    }
+    no_secret_in(&bundle);
+    gateway::stop(&mut house.gateway).await;
+}
+
+#[tokio::test]
+async fn the_bundle_is_made_without_a_running_service_as_well() {
+    let mut house = House::running("").await;
+    gateway::stop(&mut house.gateway).await;
+    let file = house.folder.path().join("diag.txt");
+    let bundle = bundle_of(&house, &file).await;
+    assert_eq!(
+        headings(&bundle),
+        [
+            "service",
+            "system",
+            "check",
+            "files",
+            "lessons",
+            "configuration",
+            "plan",
+            "unit",
+            "journal"
+        ]
+    );
+    for words in [
+        "no service runs here",
+        "1 port, 3 devices",
+        "\ndevice meter-5: on rack1 unit 5, ",
+        "the newest entries of alink-gateway.service",
+    ] {
+        assert!(bundle.contains(words), "{words}\n{bundle}");
+    }
+    no_secret_in(&bundle);
+    // A configuration that is wrong is told instead of shown, and so is a secret in it.
+    let text = fs::read_to_string(&house.file).unwrap();
+    fs::write(&house.file, text.replace("unit: 5", "unit: 500")).unwrap();
+    let bundle = bundle_of(&house, &file).await;
+    assert!(!headings(&bundle).contains(&"configuration"), "{bundle}");
+    assert!(bundle.contains("  said    500\n"), "{bundle}");
+    // Which secrets such a configuration has is not known; the journal, which has none, is
+    // not searched for them.
+    no_secret_in(bundle.split("===== unit").next().unwrap());
+}
+
+/// Returns what `alink-gateway diag` writes to a file; its journal is a script, with a secret
+/// in what it says.
+async fn bundle_of(house: &House, file: &Path) -> String {
+    let tools = house.folder.path().join("tools");
+    fs::create_dir_all(&tools).unwrap();
+    let journal = tools.join("journalctl");
+    let script = format!(
+        "#!/bin/sh\nfor last; do :; done\necho the newest entries of $last, {}\n",
+        GATEWAY.2
+    );
+    fs::write(&journal, script).unwrap();
+    fs::set_permissions(&journal, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let config = house.file.to_str().unwrap();
+    let arguments = ["diag", "--config", config, "-o", file.to_str().unwrap()];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+    command.args(arguments).arg("--socket").arg(house.socket());
+    command.env("PATH", format!("{}:{path}", tools.display()));
+    let done = said(command).await;
+    assert_eq!(done.status, 0, "{}", done.err);
+    fs::read_to_string(file).unwrap()
+}
+
+fn headings(bundle: &str) -> Vec<&str> {
+    bundle
+        .lines()
+        .filter_map(|line| line.strip_prefix("===== ")?.strip_suffix(" ====="))
+        .collect()
+}
+
+fn no_secret_in(bundle: &str) {
     let mut secrets = vec![GATEWAY.2.to_owned()];
     secrets.extend([4, 5, 6].map(|unit| format!("of-meter-{unit}")));
     for secret in secrets {
@@ -787,5 +880,4 @@ async fn the_bundle_for_support_has_everything_and_no_secret() {
             "{secret}"
         );
     }
-    gateway::stop(&mut house.gateway).await;
 }

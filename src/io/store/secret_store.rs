@@ -88,6 +88,17 @@ struct Kept {
     devices: BTreeMap<Whose, Secret>,
 }
 
+impl Kept {
+    /// Returns every secret.
+    fn secrets(&self) -> Vec<Secret> {
+        let issued = self.gateways.values().map(|issued| match issued {
+            IssuedCredential::Secret(secret) => secret.clone(),
+            IssuedCredential::Token { token, .. } => token.clone(),
+        });
+        issued.chain(self.devices.values().cloned()).collect()
+    }
+}
+
 impl SecretStore {
     /// Opens the secret store in this directory. Neither the file nor the directory needs to
     /// exist: both are made when there is something to keep.
@@ -134,6 +145,13 @@ impl SecretStore {
         (SecretStore(Arc::new(inner)), notice)
     }
 
+    /// Returns every secret that is kept in a directory, for the diagnostic bundle of a service
+    /// that does not run. Nothing is changed; a file that cannot be read has no secrets to show.
+    #[must_use]
+    pub fn secrets_in(directory: &Path) -> Vec<Secret> {
+        read(&directory.join(FILE)).map_or_else(|_| Vec::new(), |kept| kept.secrets())
+    }
+
     /// Takes from all users but the owner what the file's mode allows them, and returns what
     /// that was; a file that does not exist allows nothing.
     #[must_use]
@@ -155,12 +173,7 @@ impl SecretStore {
     /// them.
     #[must_use]
     pub fn secrets(&self) -> Vec<Secret> {
-        let kept = self.0.kept();
-        let issued = kept.gateways.values().map(|issued| match issued {
-            IssuedCredential::Secret(secret) => secret.clone(),
-            IssuedCredential::Token { token, .. } => token.clone(),
-        });
-        issued.chain(kept.devices.values().cloned()).collect()
+        self.0.kept().secrets()
     }
 
     /// Returns the directory of the file.

@@ -4,4 +4,5 @@ pub mod clock;
 pub mod headroom;
 pub mod heartbeat;
 pub mod notify;
+pub mod program;
 pub mod secrecy;

@@ -3,11 +3,12 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 /// Password and operator code for writes, as they travel: PA P0 P1 P2 C0 C1 C2 C3.
 ///
-/// The type prints as `***` and is wiped from memory when dropped.
+/// The type prints and serializes as `***`, and is wiped from memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WriteAccess(Zeroizing<[u8; WriteAccess::BYTES]>);
 
@@ -50,6 +51,12 @@ impl WriteAccess {
 impl fmt::Debug for WriteAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+impl Serialize for WriteAccess {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str("***")
     }
 }
 

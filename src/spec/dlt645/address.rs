@@ -2,6 +2,7 @@
 //! wire (DL/T 645-2007 §5.2.2, 1997 §5.2.2).
 
 use crate::base::text::counted;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// A byte that stands for any two digits (2007 §5.2.2: shortened addressing).
@@ -12,7 +13,7 @@ const ANY_TWO: u8 = 0xAA;
 pub struct Address([u8; 6]);
 
 /// Why a text is no meter address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum NotAnAddress {
     /// The text has this many characters instead of twelve.
     Length(usize),
@@ -114,6 +115,12 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
     }
 }
 

@@ -1,10 +1,11 @@
 //! How the standard writes a datum.
 
 use crate::spec::{Decimal, NumberType, TimeLayout};
+use serde::Serialize;
 
 /// How one datum is written (DL/T 645-2007 Annex A, 1997 Annex A: the columns
 /// "format" and "length").
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Format {
     /// Decimal digits with a fixed point: `XXX.X` has two bytes, one place.
     Number {

@@ -10,9 +10,10 @@
 
 use super::{Edition, Format, Id};
 use crate::spec::{NotWritable, TimeField};
+use serde::Serialize;
 
 /// A datum: its identifier, and how the reply is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
     /// Its identifier.
     pub id: Id,
@@ -23,7 +24,7 @@ pub struct Item {
 }
 
 /// How the values of a datum stand in its reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Layout {
     /// One value, and nothing else: a reply of another length is invalid.
     One,
@@ -43,7 +44,7 @@ pub enum Layout {
 }
 
 /// The length that the data of a valid reply has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Length {
     /// So many bytes.
     Exactly(usize),
@@ -119,7 +120,7 @@ impl Length {
 }
 
 /// Where a value stands in the reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ValuePosition {
     /// The index of the value in a block, from 0 on; 0 where there is only one value.
     Value(u8),
@@ -212,7 +213,7 @@ impl Item {
 }
 
 /// The members of a family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Members {
     /// The family itself.
     One,

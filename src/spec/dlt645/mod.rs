@@ -2,6 +2,8 @@
 //! the datum ([`item`], by name), how the datum is written ([`mod@format`]) and what it takes to
 //! write to a meter ([`access`]). How it travels is decided in `field`.
 
+use serde::Serialize;
+
 pub mod access;
 pub mod address;
 pub mod format;
@@ -13,7 +15,7 @@ pub use format::Format;
 pub use item::{Item, Layout, Length, ValuePosition};
 
 /// The edition of the standard that a meter speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Edition {
     /// DL/T 645-1997: identifiers of two bytes.
     Y1997,
@@ -22,7 +24,7 @@ pub enum Edition {
 }
 
 /// An identifier: four bytes in 2007, two in 1997. It travels last byte first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Id {
     /// DI1 DI0.
     Y1997(u16),

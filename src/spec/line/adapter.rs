@@ -1,10 +1,11 @@
 //! The adapter between a serial port and its pair of wires.
 
+use serde::Serialize;
 use std::time::Duration;
 
 /// What the gateway must know about the adapter between a port and its wires. By default nothing:
 /// most RS-485 adapters switch their transceiver by themselves and do not receive what they send.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Adapter {
     /// How the kernel switches the transceiver by RTS (`serial_rs485`), for UARTs whose
     /// transceiver does not switch itself.
@@ -15,7 +16,7 @@ pub struct Adapter {
 
 /// How the kernel switches an RS-485 transceiver (linux/serial.h `struct
 /// serial_rs485`; Documentation/driver-api/serial/serial-rs485.rst).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rs485 {
     /// The level of RTS while sending; the other level otherwise. Default high.
     pub rts_on_send: RtsLevel,
@@ -43,7 +44,7 @@ impl Default for Rs485 {
 }
 
 /// The logical level of the modem line RTS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum RtsLevel {
     /// Asserted.
     High,

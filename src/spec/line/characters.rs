@@ -1,9 +1,10 @@
 //! How bytes become bits on a serial line.
 
+use serde::Serialize;
 use std::fmt;
 
 /// The characters of a serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Characters {
     /// Bits per second.
     pub baud: u32,
@@ -45,7 +46,7 @@ impl fmt::Display for Characters {
 }
 
 /// Parity of a serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Parity {
     /// No parity bit.
     None,
@@ -56,7 +57,7 @@ pub enum Parity {
 }
 
 /// Stop bits of a serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum StopBits {
     /// One stop bit.
     One,

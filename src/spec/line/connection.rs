@@ -1,12 +1,13 @@
 //! How the connections to a TCP endpoint are used.
 
+use serde::Serialize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::spec::network::HostList;
 
 /// How the connections to a TCP endpoint are used.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ConnectionSpec {
     /// How long nothing is sent after connecting, 0 to 60 s. Default 0.
     pub connect_delay: Duration,
@@ -31,7 +32,7 @@ impl ConnectionSpec {
 }
 
 /// How replies of Modbus TCP are matched with their requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum TransactionIds {
     /// By the transaction id of the request, which a server has to repeat (Modbus
     /// Messaging on TCP/IP V1.0b §3.1.3), and by unit, function and length.

@@ -7,9 +7,10 @@ use crc::{
     CRC_16_GENIBUS, CRC_16_IBM_3740, CRC_16_IBM_SDLC, CRC_16_KERMIT, CRC_16_MODBUS,
     CRC_16_SPI_FUJITSU, CRC_16_XMODEM, Crc,
 };
+use serde::Serialize;
 
 /// How a checksum is computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Sum {
     /// The sum of all bytes, modulo 256.
     Sum8,
@@ -37,7 +38,7 @@ pub enum Sum {
 }
 
 /// How a checksum is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Written {
     /// As bytes, most significant first.
     High,
@@ -49,7 +50,7 @@ pub enum Written {
 }
 
 /// A checksum of a request or a reply.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
     /// How it is computed.
     pub sum: Sum,

@@ -2,9 +2,10 @@
 
 use super::part::{Kind, Order};
 use crate::spec::{Encoding, QuestionIndex, TimeLayout, UtcOffset};
+use serde::Serialize;
 
 /// With which request a point is written, and how its value stands there.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WriteBy {
     /// The request, which has a place for a value.
     pub question: QuestionIndex,
@@ -13,7 +14,7 @@ pub struct WriteBy {
 }
 
 /// How a value is written. Numbers are written as they are before they are scaled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ValueForm {
     /// As bytes.
     Binary(Kind, Order),

@@ -16,9 +16,10 @@ pub use reply::{End, Fixed, Shape};
 pub use template::Template;
 
 use crate::base::UnitId;
+use serde::Serialize;
 
 /// One question to a device, and what counts as its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// The name for its points and for the operator; unique within the profile.
     pub name: String,

@@ -2,9 +2,10 @@
 //! `field` finds the value.
 
 use crate::spec::{Decimal, Encoding, NotWritable, NumberType, TimeField, TimeLayout, UtcOffset};
+use serde::Serialize;
 
 /// One value of a reply.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Part {
     /// A number.
     Number {
@@ -45,7 +46,7 @@ pub enum Part {
 }
 
 /// How a number is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Number {
     /// As bytes.
     Binary {
@@ -63,7 +64,7 @@ pub enum Number {
 }
 
 /// Sizes and kinds of binary numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Kind {
     /// Without sign, 1–8 bytes.
     Unsigned(u8),
@@ -106,7 +107,7 @@ impl Kind {
 }
 
 /// Which byte of a number comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Order {
     /// Most significant first: `ABCD`.
     High,
@@ -119,7 +120,7 @@ pub enum Order {
 }
 
 /// A piece of a reply that holds text.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum Span {
     /// At a fixed position.
     At {

@@ -1,5 +1,6 @@
 //! The form of a reply: where it ends and which bytes must be in it.
 
+use serde::Serialize;
 use std::time::Duration;
 
 use super::Check;
@@ -8,7 +9,7 @@ use super::Check;
 pub const LONGEST: usize = 1024;
 
 /// The marks by which a reply is told from other bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Shape {
     /// How the reply ends.
     pub end: End,
@@ -25,7 +26,7 @@ pub struct Shape {
 }
 
 /// How a reply ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum End {
     /// After this many bytes; 1–1024.
     Length(usize),
@@ -38,7 +39,7 @@ pub enum End {
 }
 
 /// Bytes that must stand at a position.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fixed {
     /// The position of the first byte, from the beginning of the reply.
     pub at: usize,

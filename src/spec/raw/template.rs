@@ -5,6 +5,7 @@
 //! `\r`, `\n`, `\t`, `\0`, `\\`, `\"` and `\xHH` stand for the one byte they
 //! mean elsewhere; other characters are sent as UTF-8.
 
+use serde::Serialize;
 use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
@@ -21,7 +22,7 @@ const PLACEHOLDER: &str = "{check}";
 const VALUE: &str = "{value}";
 
 /// A request, parsed and checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Template {
     /// Without the value, if there is a place for one; zeros for a checksum behind it.
     bytes: Vec<u8>,
@@ -29,7 +30,7 @@ pub struct Template {
 }
 
 /// The place of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 struct Place {
     /// How many bytes stand in front of the value.
     at: usize,
@@ -38,7 +39,7 @@ struct Place {
 }
 
 /// Why a text is no request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub enum NotATemplate {
     /// The request has no bytes.
     Empty,

@@ -7,9 +7,10 @@ use super::{
 };
 use crate::spec::dlt645::Item;
 use crate::spec::raw::Part;
+use serde::Serialize;
 
 /// How bits, registers and bytes become a value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Codec {
     /// A coil or discrete input.
     Bool,

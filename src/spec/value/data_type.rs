@@ -6,9 +6,10 @@
 //! never decides it.
 
 use super::{Decimal, UtcOffset};
+use serde::Serialize;
 
 /// A data type of the thing model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum DataType {
     /// A whole number.
     Int,
@@ -43,7 +44,7 @@ impl DataType {
 }
 
 /// The data types of a number in the thing model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum NumberType {
     /// A whole number; a fraction is rounded.
     Int,

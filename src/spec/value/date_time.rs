@@ -1,9 +1,10 @@
 //! The fields of a date and a time of day, and the offset of its clock.
 
 use super::ByteOrder;
+use serde::Serialize;
 
 /// How far a device's clock is ahead of UTC, all year round, in minutes. From −14 to +14 hours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct UtcOffset(i16);
 
 impl UtcOffset {
@@ -25,7 +26,7 @@ impl UtcOffset {
 }
 
 /// One field of a date and a time of day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum TimeField {
     /// The year with its century: 2026.
     Year4,
@@ -80,7 +81,7 @@ const MOST: usize = 12;
 /// The fields of a date and time, in the order of their positions. A layout always has a year, a
 /// month and a day. Only a field that is not read may stand twice. A layout without a time of day means
 /// midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeLayout {
     fields: [TimeField; MOST],
     length: u8,
@@ -130,7 +131,7 @@ impl TimeLayout {
 }
 
 /// How each field is written in registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum FieldForm {
     /// A register each, as a binary number.
     Registers,
@@ -158,7 +159,7 @@ impl FieldForm {
 }
 
 /// A date and a time of day in registers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct DateTime {
     /// The fields.
     pub layout: TimeLayout,

@@ -1,5 +1,6 @@
 //! Exact decimal numbers, as engineers write factors, offsets and limits.
 
+use serde::Serialize;
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -10,7 +11,7 @@ use crate::base::Value;
 ///
 /// It has at most [`Decimal::DIGITS`] digits, as IEEE 754-2008 decimal128 has, and a size that a
 /// double has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Decimal {
     /// The digits with sign.
     pub digits: i128,

@@ -1,7 +1,9 @@
 //! The character encodings of texts.
 
+use serde::Serialize;
+
 /// A character encoding that devices are known to write text in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub enum Encoding {
     /// UTF-8, and so ASCII.
     #[default]

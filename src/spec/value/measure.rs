@@ -5,6 +5,7 @@
 //! by the factor from another register, moved by the offset and rounded; the result must be
 //! within the limits and one of the states.
 
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 use super::not_writable::MOST_WRITTEN;
@@ -12,7 +13,7 @@ use super::number::ones;
 use super::{ByteOrder, Decimal, Digits, NotWritable, Number, NumberType, WordOrder};
 
 /// How registers become one number, and when they do not.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measure {
     /// The addends of the number; at least one. All are read by one request.
     pub parts: Vec<Part>,
@@ -49,7 +50,7 @@ pub struct Measure {
 }
 
 /// Where the sign of a number stands whose other bits are a magnitude.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Sign {
     /// In the most significant of the bits that count, 1 for negative; the others
     /// are the magnitude. Only with one part.
@@ -84,7 +85,7 @@ impl Sign {
 pub type States = BTreeMap<i64, String>;
 
 /// One addend of a [`Measure`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Part {
     /// The distance of its first register from the point's address.
     pub at: u16,
@@ -95,7 +96,7 @@ pub struct Part {
 }
 
 /// Which bits of a number count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Bits {
     /// The bits from the first to the last, 0 = least significant, moved down so that the first
     /// is bit 0. With a signed kind the last bit is the sign.
@@ -106,7 +107,7 @@ pub enum Bits {
 
 /// A content of the registers that means that there is no value. It is compared before any
 /// scaling, with the bits that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Marker {
     /// Exactly these bits.
     Bits(u64),

@@ -1,7 +1,9 @@
 //! The kinds of numbers in registers, and the orders of their bytes.
 
+use serde::Serialize;
+
 /// Sizes and kinds of numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Number {
     /// Unsigned 8 bit: one half of a register.
     U8(Half),
@@ -124,7 +126,7 @@ impl Number {
 }
 
 /// What the bits of a number mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Digits {
     /// A whole number.
     Unsigned,
@@ -137,7 +139,7 @@ pub enum Digits {
 }
 
 /// One byte of a register.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Half {
     /// Bits 8–15.
     High,
@@ -146,7 +148,7 @@ pub enum Half {
 }
 
 /// Which register of a wide number comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum WordOrder {
     /// Most significant first (the usual).
     High,
@@ -155,7 +157,7 @@ pub enum WordOrder {
 }
 
 /// Which byte of a register comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum ByteOrder {
     /// Most significant first (the standard).
     High,

@@ -16,9 +16,6 @@
 //! **What is allowed**: for the running service, its own limits; for a person who runs `check`,
 //! the limits of the installed unit, or of the shipped unit.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
@@ -27,6 +24,7 @@ use crate::base::text::counted;
 use crate::config::{Problem, Severity, SourcePosition};
 use crate::io::system::headroom;
 use crate::io::system::headroom::BLOCKING;
+use crate::io::system::program;
 use crate::spec::{LineSpec, Spec};
 
 /// How many threads and processes there are besides those of serial ports: the main thread,
@@ -255,32 +253,9 @@ fn problem(
 
 /// Returns systemd's output about a unit, if it comes in time.
 fn ask(unit: &str) -> Option<String> {
-    let mut child = Command::new("systemctl")
-        .args(["show", "--property=LoadState,TasksMax,LimitNOFILESoft"])
-        .args(["--", unit])
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
-    let (told, hears) = mpsc::channel();
-    let said = child.stdout.take()?;
-    let listening = std::thread::Builder::new().spawn(move || {
-        let mut text = String::new();
-        let whole = said.take(LARGEST).read_to_string(&mut text).is_ok();
-        let _ = told.send(whole.then_some(text));
-    });
-    let heard = match listening {
-        Ok(_) => hears.recv_timeout(ANSWERS_WITHIN).ok().flatten(),
-        Err(_) => None,
-    };
-    if heard.is_none() {
-        // The process may have ended by now.
-        let _ = child.kill();
-    }
-    let _ = child.wait();
-    heard
+    let property = "--property=LoadState,TasksMax,LimitNOFILESoft";
+    let arguments = ["show", property, "--", unit];
+    program::said("systemctl", &arguments, ANSWERS_WITHIN, LARGEST).ok()
 }
 
 #[cfg(test)]
