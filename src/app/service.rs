@@ -495,7 +495,7 @@ impl Service {
         attempt
     }
 
-    fn start_link(&mut self, ends: link::Ends, stop: CancellationToken) {
+    fn start_link(&mut self, ends: link::LinkEnd, stop: CancellationToken) {
         let heartbeat = self.supervisor.heartbeats().start("cloud link");
         let (cloud, now) = (&self.spec.cloud, self.clock.now());
         let dialer = (self.openers.dialer)();

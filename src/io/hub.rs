@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::link::{Outgoing, Wire};
+use super::link::{HubEnd, Outgoing};
 use super::log::Journal;
 use crate::base::{
     CommandAction, CommandAnswer, CommandNumber, FieldEvent, LinkCommand, Mono, Now,
@@ -43,7 +43,7 @@ pub struct Ends {
     /// From all ports.
     pub field: mpsc::Receiver<FieldEvent>,
     /// From and to the link.
-    pub link: Wire,
+    pub link: HubEnd,
     /// From the supervisor.
     pub control: mpsc::Receiver<Control>,
     /// To the task that runs remote tasks. The channel takes four without waiting: there is one
@@ -75,7 +75,7 @@ pub enum Control {
         /// Whether the gateway has an identity.
         commissioned: bool,
         /// The hub's end of another link, if the connection changes.
-        wire: Option<Wire>,
+        wire: Option<HubEnd>,
         /// Answered when the new configuration is in force.
         done: oneshot::Sender<()>,
     },

@@ -11,7 +11,7 @@ use alink_gateway::field::dlt645::{Address, Edition, ValuePosition, item};
 use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
-use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Saying, Year};
+use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Meter, Plain, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
 use alink_gateway::spec::{Decimal, Table};
 
@@ -65,19 +65,19 @@ fn at(round: u64) -> Now {
 /// Returns the wire from the request on, as the master hears it: the bytes left over
 /// from before, the bytes of the device, `None` where there is a pause. Bytes that come
 /// too late are left over for the next request.
-fn wire(late: &mut Vec<u8>, said: Vec<Saying>) -> Vec<Option<Vec<u8>>> {
+fn wire(late: &mut Vec<u8>, said: Vec<BusReply>) -> Vec<Option<Vec<u8>>> {
     let mut heard = vec![Some(std::mem::take(late)), None];
     let mut end = Duration::ZERO;
-    for saying in said {
-        if saying.after > PATIENCE {
-            late.extend(saying.bytes);
+    for reply in said {
+        if reply.after > PATIENCE {
+            late.extend(reply.bytes);
             continue;
         }
-        if saying.after > end + PAUSE {
+        if reply.after > end + PAUSE {
             heard.push(None);
         }
-        end = saying.after;
-        heard.push(Some(saying.bytes));
+        end = reply.after;
+        heard.push(Some(reply.bytes));
     }
     heard.push(None);
     heard
@@ -139,7 +139,7 @@ fn modbus_ascii_gives_no_wrong_value() {
             };
             let now = at(round);
             let request = ascii::frame(ask.unit, &ask.pdu());
-            let said = protocol.hear(now, &request, &mut rng);
+            let said = protocol.replies_to(now, &request, &mut rng);
             let mut receiver = ascii::Receiver::new(ask);
             let verdict = listen(wire(&mut late, said), &mut rng, |step| match step {
                 Some(bytes) => receiver.push(bytes),
@@ -174,7 +174,7 @@ fn read_meter(
     let mut reassembly: Option<Reassembly> = None;
     loop {
         let request = [vec![0xFE; 4], ask.frame().seal()].concat();
-        let said = protocol.hear(now, &request, rng);
+        let said = protocol.replies_to(now, &request, rng);
         let mut receiver = dlt645::Receiver::new(ask);
         let verdict = listen(wire(late, said), rng, |step| match step {
             Some(bytes) => receiver.push(bytes),
@@ -298,7 +298,7 @@ fn a_protocol_without_a_standard_gives_no_wrong_value() {
                 panic!("another device");
             };
             plain.set(template.bytes(), &answer);
-            let said = protocol.hear(at(round), template.bytes(), &mut rng);
+            let said = protocol.replies_to(at(round), template.bytes(), &mut rng);
             let mut receiver = raw::Receiver::new((shape(unit), template.bytes()));
             let verdict = listen(wire(&mut late, said), &mut rng, |step| match step {
                 Some(bytes) => receiver.push(bytes),

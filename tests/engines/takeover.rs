@@ -12,7 +12,7 @@ use alink_gateway::base::{LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secre
 use alink_gateway::cloud::Connector;
 use alink_gateway::cloud::alink::events::CloudLogEvent;
 use alink_gateway::cloud::alink::registration::enrolment::Failure;
-use alink_gateway::io::link::{self, Dialer, Link, Wire};
+use alink_gateway::io::link::{self, Dialer, HubEnd, Link};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::secret_store;
 use alink_gateway::io::store::secret_store::SecretStore;
@@ -64,7 +64,7 @@ fn gateway() -> Device {
 
 /// A link, and its events.
 struct Linked {
-    wire: Wire,
+    wire: HubEnd,
     stop: CancellationToken,
     task: JoinHandle<Connector>,
 }

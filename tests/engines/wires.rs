@@ -584,8 +584,8 @@ devices:
         seen.entry("meter").or_default().push(rate);
         let now = Now::default();
         let mut meter = meter(Year::Y2007, 2);
-        for saying in meter.hear(now, &buffer[..n], &mut Rng::new(1)) {
-            master.write_all(&saying.bytes).await.unwrap();
+        for reply in meter.replies_to(now, &buffer[..n], &mut Rng::new(1)) {
+            master.write_all(&reply.bytes).await.unwrap();
             answered += 1;
         }
     }

@@ -13,7 +13,7 @@ use alink_gateway::base::{LinkCommand, LinkDown, LinkEvent, Rng, Secret};
 use alink_gateway::cloud::alink::connect::Connector;
 use alink_gateway::cloud::alink::registration::identity;
 use alink_gateway::cloud::alink::registration::identity::Credentials;
-use alink_gateway::io::link::{self, Dialer, Wire};
+use alink_gateway::io::link::{self, Dialer, HubEnd};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
@@ -188,7 +188,7 @@ async fn the_link_returns_after_the_broker_did_and_says_nothing_old() {
 // ---- the link --------------------------------------------------------------
 
 struct Linked {
-    wire: Wire,
+    wire: HubEnd,
     stop: CancellationToken,
     client_id: String,
     task: Option<JoinHandle<Connector>>,

@@ -14,12 +14,11 @@
 //! meanwhile. A unit that granted nothing at all meanwhile has not shown which addresses it
 //! lacks; no hole is learned from that unit.
 //!
-//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
-//! Contract: `Inquiry::refused` and `Inquiry::answered` for each end of a request of the
-//! class under inquiry. After `answered` the parts of `Inquiry::next_to_repeat` are asked for
-//! together instead of apart. When the inquiry `Inquiry::is_over`, `Inquiry::joints` and
-//! `Inquiry::dead` are what has been learned.
-//! Invariants: an inquiry at the end of which a request is still refused finds at
+//! Contract: `HoleSearch::refused` and `HoleSearch::answered` for each end of a request of the
+//! class that is searched. After `answered` the parts of `HoleSearch::next_to_repeat` are asked for
+//! together instead of apart. When the search `HoleSearch::is_over`, `HoleSearch::split_spans` and
+//! `HoleSearch::dead` are what has been learned.
+//! Invariants: a search at the end of which a request is still refused finds at
 //! least one hole in it, unless all of it is refused, so a plan that heeds the
 //! holes never repeats that request; a single culprit among n points costs at most
 //! log2 n + 1 refused requests, rounded up.
@@ -58,7 +57,7 @@ pub const fn speaks_of_addresses(code: u8) -> bool {
 
 /// The search for the holes in one refused request.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Inquiry {
+pub(crate) struct HoleSearch {
     /// Requests that are asked for, or about to be.
     open: BTreeSet<Span>,
     /// Refused requests, with the halves that are asked instead.
@@ -67,7 +66,7 @@ pub(crate) struct Inquiry {
     dead: BTreeSet<Span>,
     /// Whether anything was granted.
     granted: bool,
-    /// Whether something in the inquiry failed in another way than by an exception that
+    /// Whether something in the search failed in another way than by an exception that
     /// speaks of addresses: by silence, say. Then a span that is granted apart and not
     /// together may be too long, and what is found is not kept for the next run.
     failed_otherwise: bool,
@@ -75,7 +74,7 @@ pub(crate) struct Inquiry {
 
 /// A span that was granted in two parts and failed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Joint {
+pub(crate) struct SplitSpan {
     /// What lies between the two parts, or the step from one to the other.
     pub(crate) hole: Hole,
     /// The first address of the whole.
@@ -105,19 +104,19 @@ impl Halved {
 
 /// What is asked instead of a refused request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Instead {
+pub(crate) enum Replacement {
     /// Two requests.
     Halves(ReadBlock, ReadBlock),
     /// The points that are refused by themselves, and a request for the others, if any.
     Dead(ReadBlock, Option<ReadBlock>),
 }
 
-impl Inquiry {
+impl HoleSearch {
     /// Notes that this request was refused.
-    pub(crate) fn refused(&mut self, block: &ReadBlock, profile: &ProfileSpec) -> Instead {
+    pub(crate) fn refused(&mut self, block: &ReadBlock, profile: &ProfileSpec) -> Replacement {
         // Only Modbus has addresses side by side.
         let Some(whole) = span(block) else {
-            return Instead::Dead(block.clone(), None);
+            return Replacement::Dead(block.clone(), None);
         };
         self.open.remove(&whole);
         let part = |points: Vec<u16>| ReadBlock::of(profile, points, block);
@@ -134,7 +133,7 @@ impl Inquiry {
             };
             let others = (!others.is_empty()).then(|| part(others));
             self.open.extend(others.as_ref().and_then(span));
-            return Instead::Dead(part(alone), others);
+            return Replacement::Dead(part(alone), others);
         }
         // Points of the same registers stay together.
         let mut spans: Vec<Span> = block
@@ -159,7 +158,7 @@ impl Inquiry {
         if !halved.again {
             self.open.extend([halved.left, halved.right]);
         }
-        Instead::Halves(left, right)
+        Replacement::Halves(left, right)
     }
 
     /// Notes that this request was granted.
@@ -204,33 +203,33 @@ impl Inquiry {
         granted(&of.left) && granted(&of.right)
     }
 
-    /// Whether no request of the inquiry is left to make.
+    /// Whether no request of the search is left to make.
     pub(crate) fn is_over(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Notes that something in the inquiry fails in another way than by an exception that
+    /// Notes that something in the search fails in another way than by an exception that
     /// speaks of addresses.
     pub(crate) const fn fails_otherwise(&mut self) {
         self.failed_otherwise = true;
     }
 
-    /// Whether something in the inquiry failed in that way.
+    /// Whether something in the search failed in that way.
     pub(crate) const fn failed_otherwise(&self) -> bool {
         self.failed_otherwise
     }
 
     /// Returns the spans that were granted in two parts and failed as a whole.
-    pub(crate) fn joints(&self, table: Table) -> Vec<Joint> {
+    pub(crate) fn split_spans(&self, table: Table) -> Vec<SplitSpan> {
         let granted = self.halved.iter().filter(|(_, h)| self.parts_granted(h));
         let length = |span: &Span| span.1 - span.0;
-        let joint = |(whole, h): (&Span, &Halved)| Joint {
+        let split = |(whole, h): (&Span, &Halved)| SplitSpan {
             hole: h.between(table),
             start: whole.0,
             whole: length(whole),
             part: length(&h.left).max(length(&h.right)),
         };
-        granted.map(joint).collect()
+        granted.map(split).collect()
     }
 
     /// Returns the spans that failed by themselves while other parts were granted.

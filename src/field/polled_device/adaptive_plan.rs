@@ -29,7 +29,7 @@ use crate::field::dlt645::ask::ErrorWord;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use crate::field::plan::cost::{Cost, Measured};
 use crate::field::plan::holes::{
-    Hole, Holes, Inquiry, Instead, Joint, MOST, span, speaks_of_addresses,
+    Hole, HoleSearch, Holes, MOST, Replacement, SplitSpan, span, speaks_of_addresses,
 };
 use crate::field::plan::{PlanLimits, ReadBlock, plan_of};
 use crate::field::polled_device::PolledDevice;
@@ -152,7 +152,7 @@ pub(crate) struct AdaptivePlan {
     measured: Measured,
     holes: Holes,
     limit: Option<Limit>,
-    inquiries: BTreeMap<Class, Inquiry>,
+    searches: BTreeMap<Class, HoleSearch>,
     /// Findings not yet handed out.
     findings: Vec<Finding>,
 }
@@ -165,7 +165,7 @@ impl AdaptivePlan {
             measured: Measured::default(),
             holes: Holes::new(),
             limit: None,
-            inquiries: BTreeMap::new(),
+            searches: BTreeMap::new(),
             findings: Vec::new(),
         }
     }
@@ -254,10 +254,10 @@ impl PolledDevice {
             return;
         }
         self.replan(now);
-        let classes: Vec<Class> = self.reading.inquiries.keys().copied().collect();
+        let classes: Vec<Class> = self.reading.searches.keys().copied().collect();
         for class in classes {
-            if let Some(inquiry) = self.reading.inquiries.get_mut(&class) {
-                inquiry.told(class.0, &self.reading.holes);
+            if let Some(search) = self.reading.searches.get_mut(&class) {
+                search.told(class.0, &self.reading.holes);
                 self.conclude(now, class);
             }
         }
@@ -355,9 +355,9 @@ impl PolledDevice {
             return;
         };
         let addresses = how == RequestFailure::Refused && code.is_some_and(speaks_of_addresses);
-        let inquiry = self.reading.inquiries.entry(class).or_default();
+        let search = self.reading.searches.entry(class).or_default();
         if !addresses {
-            inquiry.fails_otherwise();
+            search.fails_otherwise();
         }
         let old = self.slots.remove(slot);
         // A refusal is clear at once; of another failure of a part, one is enough.
@@ -367,12 +367,12 @@ impl PolledDevice {
         let part = |block: ReadBlock| {
             PollSlot::new(block, now, old.origin()).failing_like(of_a_part.clone())
         };
-        match inquiry.refused(&block, &self.profile) {
-            Instead::Halves(left, right) => {
+        match search.refused(&block, &self.profile) {
+            Replacement::Halves(left, right) => {
                 let (left, right) = (part(left), part(right));
                 self.slots.extend([left, right]);
             }
-            Instead::Dead(alone, others) => {
+            Replacement::Dead(alone, others) => {
                 self.tell_failing(&alone, how, code);
                 let others = others.map(part);
                 let alone = PollSlot::new(alone, now, old.origin());
@@ -438,9 +438,9 @@ impl PolledDevice {
             let findings = &mut self.reading.findings;
             findings.push(Finding::PointsBack { device, points });
         } else if let Some(class) = class
-            && let Some(inquiry) = self.reading.inquiries.get_mut(&class)
+            && let Some(search) = self.reading.searches.get_mut(&class)
         {
-            inquiry.answered(&block);
+            search.answered(&block);
             self.repeat(now, class);
             self.conclude(now, class);
         }
@@ -470,27 +470,27 @@ impl PolledDevice {
     /// Asks at once for the two parts that are to be asked for together once more, in place
     /// of the parts.
     fn repeat(&mut self, now: Mono, of: Class) {
-        while let Some(inquiry) = self.reading.inquiries.get_mut(&of)
+        while let Some(search) = self.reading.searches.get_mut(&of)
             && let Some(parts) = {
-                inquiry.told(of.0, &self.reading.holes);
-                inquiry.next_to_repeat()
+                search.told(of.0, &self.reading.holes);
+                search.next_to_repeat()
             }
         {
             let is_part = |s: &PollSlot| {
                 let of_class = !s.is_set_aside() && class(s.block()) == Some(of);
                 of_class && span(s.block()).is_some_and(|span| parts.contains(&span))
             };
-            let once_more = self.reading.inquiries.get(&of);
-            let once_more = once_more.is_some_and(Inquiry::failed_otherwise);
+            let once_more = self.reading.searches.get(&of);
+            let once_more = once_more.is_some_and(HoleSearch::failed_otherwise);
             let (two, others): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
                 .into_iter()
                 .partition(is_part);
             self.slots = others;
             let [left, right] = &two[..] else {
-                // No other code divides a request under inquiry. If the request was divided
-                // after all, the inquiry begins anew.
+                // No other code divides a request that is searched. If the request was divided
+                // after all, the search begins anew.
                 self.slots.extend(two);
-                self.reading.inquiries.remove(&of);
+                self.reading.searches.remove(&of);
                 return;
             };
             let points = [&left.block().points[..], &right.block().points[..]].concat();
@@ -502,27 +502,27 @@ impl PolledDevice {
         }
     }
 
-    /// Takes over what an inquiry has found, if the inquiry is over.
+    /// Takes over what a search has found, if the search is over.
     fn conclude(&mut self, now: Mono, class: Class) {
         if !self
             .reading
-            .inquiries
+            .searches
             .get(&class)
-            .is_some_and(Inquiry::is_over)
+            .is_some_and(HoleSearch::is_over)
         {
             return;
         }
-        let Some(inquiry) = self.reading.inquiries.remove(&class) else {
+        let Some(search) = self.reading.searches.remove(&class) else {
             return;
         };
         let device = self.device;
-        let otherwise = inquiry.failed_otherwise();
-        let mut holes = inquiry.dead(class.0);
-        for joint in inquiry.joints(class.0) {
-            if otherwise && !self.answers_as_many(class.0, joint.whole) {
-                self.limit_to(now, class, joint);
+        let otherwise = search.failed_otherwise();
+        let mut holes = search.dead(class.0);
+        for split in search.split_spans(class.0) {
+            if otherwise && !self.answers_as_many(class.0, split.whole) {
+                self.limit_to(now, class, split);
             } else {
-                holes.insert(joint.hole);
+                holes.insert(split.hole);
             }
         }
         for hole in holes {
@@ -542,8 +542,8 @@ impl PolledDevice {
 
     /// Limits the length of requests: a place that is answered in two parts and not as a
     /// whole may be too long.
-    fn limit_to(&mut self, now: Mono, class: Class, joint: Joint) {
-        let entries = (joint.whole / 2).max(joint.part).max(1);
+    fn limit_to(&mut self, now: Mono, class: Class, split: SplitSpan) {
+        let entries = (split.whole / 2).max(split.part).max(1);
         let bytes = bytes_for(class.0, entries);
         if self
             .reading
@@ -567,7 +567,7 @@ impl PolledDevice {
         if !told {
             self.reading.findings.push(Finding::LongRequestsFail {
                 device: self.device,
-                range: EntryRange::of_span(class.0, (joint.start, joint.start + joint.whole)),
+                range: EntryRange::of_span(class.0, (split.start, split.start + split.whole)),
                 most: u16::from(bytes) / 2,
             });
         }
@@ -582,12 +582,12 @@ impl PolledDevice {
         }
     }
 
-    /// Plans anew, except what is refused or under inquiry; each request takes the most
+    /// Plans anew, except what is refused or searched; each request takes the most
     /// urgent place of those whose points it takes over.
     fn replan(&mut self, now: Mono) {
-        let inquiries = &self.reading.inquiries;
+        let searches = &self.reading.searches;
         let asked =
-            |slot: &PollSlot| class(slot.block()).is_some_and(|c| inquiries.contains_key(&c));
+            |slot: &PollSlot| class(slot.block()).is_some_and(|c| searches.contains_key(&c));
         let (kept, replaced): (Vec<PollSlot>, Vec<PollSlot>) = std::mem::take(&mut self.slots)
             .into_iter()
             .partition(|s| s.is_set_aside() || asked(s));

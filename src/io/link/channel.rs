@@ -5,7 +5,7 @@
 //! question that was not asked there. So every event carries the number of the attempt it
 //! belongs to, and every command the number of the last event *its sender had heard*. The link
 //! takes only commands with the number of the connection it is on. The number is kept inside
-//! [`Wire`] and [`Ends`]; neither the hub nor any engine sees it.
+//! [`HubEnd`] and [`LinkEnd`]; neither the hub nor any engine sees it.
 //!
 //! `Disconnect` is meant for the link itself and holds whatever its number.
 
@@ -30,7 +30,7 @@ const AROUND: usize = 64;
 
 /// The hub's end: both halves, which may also be used apart.
 #[derive(Debug)]
-pub struct Wire {
+pub struct HubEnd {
     /// The half that sends to the link.
     pub outgoing: Outgoing,
     /// The half that receives from the link.
@@ -54,7 +54,7 @@ pub struct Incoming {
 
 /// The link's end.
 #[derive(Debug)]
-pub struct Ends {
+pub struct LinkEnd {
     commands: mpsc::Receiver<Parcel<LinkCommand>>,
     events: mpsc::Sender<Parcel<LinkEvent>>,
     room: Arc<Semaphore>,
@@ -93,14 +93,14 @@ fn room_for_event(event: &LinkEvent) -> u32 {
     })
 }
 
-/// Makes a pair of ends. The link ends by `stop`, by `Disconnect`, or when the [`Wire`] is
+/// Makes a pair of ends. The link ends by `stop`, by `Disconnect`, or when the [`HubEnd`] is
 /// gone.
 #[must_use]
-pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
+pub fn pair(capacity: usize, stop: CancellationToken) -> (HubEnd, LinkEnd) {
     let (command_tx, command_rx) = mpsc::channel(capacity);
     let (event_tx, event_rx) = mpsc::channel(capacity);
     let heard = Arc::new(AtomicU64::new(0));
-    let wire = Wire {
+    let wire = HubEnd {
         outgoing: Outgoing {
             commands: command_tx,
             heard: heard.clone(),
@@ -111,7 +111,7 @@ pub fn pair(capacity: usize, stop: CancellationToken) -> (Wire, Ends) {
             heard,
         },
     };
-    let ends = Ends {
+    let ends = LinkEnd {
         commands: command_rx,
         events: event_tx,
         room: Arc::new(Semaphore::new(BYTES as usize)),
@@ -175,7 +175,7 @@ impl Outgoing {
     }
 }
 
-impl Ends {
+impl LinkEnd {
     /// Begins the next attempt: from now on events belong to it.
     pub(super) fn next_attempt(&mut self) {
         self.attempt += 1;

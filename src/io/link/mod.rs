@@ -65,7 +65,7 @@ use tokio::sync::watch;
 use tokio::task::coop::unconstrained;
 use tokio::time::timeout_at;
 
-pub use channel::{Ends, Incoming, Outgoing, Wire, pair};
+pub use channel::{HubEnd, Incoming, LinkEnd, Outgoing, pair};
 pub use connection_history::ConnectionHistory;
 pub use events::LinkLogEvent;
 
@@ -93,7 +93,7 @@ pub async fn run(
     spec: Arc<Spec>,
     dialer: Dialer,
     connector: Connector,
-    ends: Ends,
+    ends: LinkEnd,
     clock: Clock,
     journal: Journal,
     heartbeat: Heartbeat,
@@ -111,7 +111,7 @@ pub struct Link {
     secret_store: Option<SecretStore>,
     history: Option<ConnectionHistory>,
     next_attempt: Option<watch::Sender<Option<Mono>>>,
-    ends: Ends,
+    ends: LinkEnd,
     clock: Clock,
     journal: Journal,
     heartbeat: Heartbeat,
@@ -128,7 +128,7 @@ impl Link {
         spec: Arc<Spec>,
         dialer: Dialer,
         mut connector: Connector,
-        ends: Ends,
+        ends: LinkEnd,
         clock: Clock,
         journal: Journal,
         heartbeat: Heartbeat,
@@ -319,7 +319,7 @@ fn connect(cloud: &CloudSpec, credentials: Credentials) -> Connect {
 /// Waits for `work` while there is no connection; `None` if the link shall end
 /// first.
 async fn unless_ended<F: Future>(
-    ends: &mut Ends,
+    ends: &mut LinkEnd,
     heartbeat: &Heartbeat,
     work: F,
 ) -> Option<F::Output> {

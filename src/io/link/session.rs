@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio_util::codec::Encoder;
 
 use super::MAX_IDLE;
-use super::channel::{Ends, Order};
+use super::channel::{LinkEnd, Order};
 use super::mqtt_session::MqttSession;
 use super::packet::{broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     /// Runs until the connection is lost or the link is told to end, and returns why.
     pub(super) async fn live(
         mut self,
-        ends: &mut Ends,
+        ends: &mut LinkEnd,
         clock: &Clock,
         journal: &Journal,
         heartbeat: &Heartbeat,
@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     async fn turn(
         &mut self,
-        ends: &mut Ends,
+        ends: &mut LinkEnd,
         clock: &Clock,
         journal: &Journal,
         heartbeat: &Heartbeat,
@@ -169,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Queues one order, and further orders that are ready as far as there is room, so that
     /// they share a write.
-    fn say(&mut self, order: Order, ends: &mut Ends, now: Mono) -> Go {
+    fn say(&mut self, order: Order, ends: &mut LinkEnd, now: Mono) -> Go {
         let mut next = Some(order);
         while let Some(order) = next {
             match order {
@@ -186,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     }
 
     /// Sends what is left to send, and closes the connection.
-    async fn part(&mut self, ends: &mut Ends, clock: &Clock) {
+    async fn part(&mut self, ends: &mut LinkEnd, clock: &Clock) {
         let now = clock.now().mono;
         while let Some(Order::Say(command)) = ends.order_ready() {
             self.mqtt.say(command, now);

@@ -292,7 +292,7 @@ impl Line {
         }
         let mut understood = false;
         for (protocol, busy) in self.protocols.iter_mut().zip(&mut self.busy) {
-            let said = protocol.hear(at, &burst.bytes, &mut self.rng);
+            let said = protocol.replies_to(at, &burst.bytes, &mut self.rng);
             // Answers come one after the other: a late one delays the answers behind
             // it.
             let from = at.mono.max(*busy);

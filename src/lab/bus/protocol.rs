@@ -36,7 +36,7 @@ pub enum BusProtocol {
 
 /// The bytes of one answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Saying {
+pub struct BusReply {
     /// From the end of the request to its beginning.
     pub after: Duration,
     /// The bytes.
@@ -61,7 +61,7 @@ struct Answer {
 impl BusProtocol {
     /// Returns the answer to these bytes: none, if they are not for this device or it
     /// does not understand them.
-    pub fn hear(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<Saying> {
+    pub fn replies_to(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<BusReply> {
         let (answer, behaviour) = match self {
             BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. })
                 if !unit.behaviour.alive =>
@@ -75,7 +75,7 @@ impl BusProtocol {
             }
             BusProtocol::Meter(meter) => (meter.answer(now, heard), &meter.unit.behaviour),
             BusProtocol::Plain(plain) => (plain.answer(heard), &plain.behaviour),
-            BusProtocol::Custom(custom) => return custom.hear(now, heard),
+            BusProtocol::Custom(custom) => return custom.replies_to(now, heard),
         };
         let Some(answer) = answer else {
             return vec![];
@@ -93,10 +93,10 @@ fn spoil(
     after: Duration,
     heard: &[u8],
     rng: &mut Rng,
-) -> Vec<Saying> {
+) -> Vec<BusReply> {
     let mut bytes = answer.bytes;
     let whole = bytes.len() as u64;
-    let at = |after, bytes| Saying { after, bytes };
+    let at = |after, bytes| BusReply { after, bytes };
     match fault {
         Some(Fault::Mute) => vec![],
         Some(Fault::Late(by)) => vec![at(after + by, bytes)],

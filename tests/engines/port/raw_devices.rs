@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::{Doubt, Refused, Value, Verdict};
-use alink_gateway::lab::bus::protocol::{BusProtocol, Custom, Saying};
+use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom};
 use alink_gateway::spec::raw::{
     Check, End, Fixed, Part, Question, Shape, Sum, Template, ValueForm, WriteBy, check, part,
 };
@@ -35,7 +35,7 @@ fn drive(state: &Arc<Mutex<Drive>>) -> BusProtocol {
     BusProtocol::Custom(Custom::new(move |_, heard| {
         let mut drive = state.lock().unwrap();
         let say = |bytes: Vec<u8>| {
-            vec![Saying {
+            vec![BusReply {
                 after: ms(5),
                 bytes,
             }]

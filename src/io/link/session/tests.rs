@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::base::LinkEvent;
-use crate::io::link::channel::{Wire, pair};
+use crate::io::link::channel::{HubEnd, pair};
 use crate::io::link::packet::PACKET_MAX;
 use crate::io::log::tests::spec;
 
@@ -28,7 +28,7 @@ type Broker = Framed<DuplexStream, Codec>;
 /// A broker and a client that has been accepted, with the hub's end of it.
 struct World {
     broker: Broker,
-    wire: Wire,
+    wire: HubEnd,
     stop: CancellationToken,
     heartbeat: Heartbeat,
     session: JoinHandle<LinkDown>,

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Saying;
+use super::BusReply;
 use crate::base::Now;
 
 /// The function from received bytes to replies.
-type Replies = dyn FnMut(Now, &[u8]) -> Vec<Saying> + Send;
+type Replies = dyn FnMut(Now, &[u8]) -> Vec<BusReply> + Send;
 
 /// A device given by a function from received bytes to replies. Clones share the
 /// function.
@@ -18,11 +18,11 @@ impl Custom {
     /// Builds a device that sends what `replies` returns: nothing, if the request is
     /// not for it.
     #[must_use]
-    pub fn new(replies: impl FnMut(Now, &[u8]) -> Vec<Saying> + Send + 'static) -> Custom {
+    pub fn new(replies: impl FnMut(Now, &[u8]) -> Vec<BusReply> + Send + 'static) -> Custom {
         Custom(Arc::new(Mutex::new(replies)))
     }
 
-    pub(super) fn hear(&self, now: Now, heard: &[u8]) -> Vec<Saying> {
+    pub(super) fn replies_to(&self, now: Now, heard: &[u8]) -> Vec<BusReply> {
         let mut replies = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         replies(now, heard)
     }

@@ -15,8 +15,8 @@ fn bytes(hex: &str) -> Vec<u8> {
         .collect()
 }
 
-fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<Saying> {
-    protocol.hear(noon(), heard, &mut Rng::new(1))
+fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<BusReply> {
+    protocol.replies_to(noon(), heard, &mut Rng::new(1))
 }
 
 /// Checks the frames of the product's own vectors, which others published.
