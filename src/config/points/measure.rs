@@ -3,8 +3,8 @@
 
 use super::codec::{Refined, factor, half, halved, whole_number};
 use super::given::Given;
-use super::sign;
 use super::titles::states;
+use super::{limits, sign};
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Is, Node, OriginId};
@@ -69,12 +69,6 @@ pub(crate) fn read(
     measure.round = s.read("round", whole(0..=9u8), notes);
     measure.min = s.read("min", decimal, notes);
     measure.max = s.read("max", decimal, notes);
-    if let (Some(min), Some(max)) = (measure.min, measure.max)
-        && min.compare(max).is_gt()
-    {
-        let wrong = Wrong::wanted("a min that is not above max");
-        notes.error(s.at("min"), "min above max", wrong);
-    }
     measure.states = states(s, notes);
     unscaled(s, notes);
     let parts = match kind.digits() {
@@ -93,6 +87,7 @@ pub(crate) fn read(
         of => of,
     };
     measure.number_type = given.number(s, of, notes);
+    limits::check(s, &measure, parts.is_empty() && scale_from.is_none(), notes);
     Sketch {
         measure,
         parts,

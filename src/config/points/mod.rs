@@ -6,6 +6,7 @@ pub(crate) mod codec;
 pub(crate) mod condition;
 pub(crate) mod date_time;
 pub(crate) mod given;
+pub(crate) mod limits;
 pub(crate) mod literal;
 pub(crate) mod measure;
 pub(crate) mod point;
