@@ -143,6 +143,15 @@ pub struct Echoes {
     pub missed: u32,
 }
 
+/// Floats of a device that cannot be what it measures, though they are numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImplausibleFloats {
+    /// Index of each point in the device's profile.
+    pub points: Vec<u16>,
+    /// What was seen and what to do, in words.
+    pub words: String,
+}
+
 /// An event that a port reports to the hub.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FieldEvent {
@@ -206,6 +215,14 @@ pub enum FieldEvent {
         points: Vec<u16>,
         /// How the request fails.
         how: RequestFailure,
+    },
+    /// What is thought of the floats of a device has changed. The port has already logged it for
+    /// the operator.
+    FloatsJudged {
+        /// Which device.
+        device: DeviceId,
+        /// Its floats that are implausible throughout; `None`: they are plausible.
+        implausible: Option<ImplausibleFloats>,
     },
     /// How busy the port was since the last report: wire time, turnaround and timeouts as a
     /// share of the clock, in thousandths. The port reports it every few seconds.

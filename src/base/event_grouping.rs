@@ -281,6 +281,10 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
             "do not answer long requests, and get shorter ones",
             Words::SayNoMore,
         ),
+        EventKind::DeviceFloatsImplausible => {
+            ("send floats that are implausible throughout", Words::SayWhy)
+        }
+        EventKind::DeviceFloatsPlausible => ("send plausible floats again", Words::SayNoMore),
         EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
         EventKind::StoredValuesHeld => (
             "have stored values that the platform does not accept now",

@@ -128,6 +128,10 @@ vocabulary! {
         DeviceRefusesRequests = "device-refuses-requests",
         /// A reply of a device holds no value for a point.
         DeviceNoValue = "device-no-value",
+        /// The floats of a device are implausible throughout: its profile hardly fits.
+        DeviceFloatsImplausible = "device-floats-implausible",
+        /// The floats of a device are plausible again.
+        DeviceFloatsPlausible = "device-floats-plausible",
         /// A rule raised an event of the thing model.
         ThingEventRaised = "thing-event-raised",
         /// The platform refused an event of the thing model by itself; it is dropped.
@@ -492,6 +496,8 @@ impl EventKind {
             EventKind::DeviceLate => 0x0108dfc6_0a744ef1_8ecf92c4_bcf7d46e,
             EventKind::DeviceRefusesRequests => 0xe04d7416_6ed240c8_a9b24bf8_d45be97c,
             EventKind::DeviceNoValue => 0xb98a07d1_1e8c4a54_97823d60_a29ff857,
+            EventKind::DeviceFloatsImplausible => 0xb3e0b405_2cdc404c_8b650646_2eb4ac3e,
+            EventKind::DeviceFloatsPlausible => 0xc75e7984_324f4ebe_becb2403_5c057d20,
             EventKind::DeviceHoleFound => 0xe4deb717_927745d0_9bd37062_d114df10,
             EventKind::DevicePointsRefused => 0xc82b08d5_fae74cfc_8d0a6ea3_f5c25d98,
             EventKind::DeviceDatumRefused => 0x6633c642_c6ab42fc_9e328880_76df0f08,

@@ -33,7 +33,7 @@ pub use command::{
     CommandOrigin, Doubt, PointEnd, Refused, Stopped, Verdict,
 };
 pub use digest::Digest;
-pub use event::{Echoes, Evidence, FieldEvent, Miss, Proof, RequestFailure};
+pub use event::{Echoes, Evidence, FieldEvent, ImplausibleFloats, Miss, Proof, RequestFailure};
 pub use event_grouping::{EventGroup, EventGrouping, Grouped};
 pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};

@@ -282,10 +282,12 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         cloud: Presence::Online,
         why: None,
         next: None,
+        implausible: None,
         last_logout: None,
         answered_ms: Some(800),
         rtt: None,
         outcomes: counts(&[("answer", 100)]),
+        no_value: 0,
         points: vec![
             point("Voltage", 230.4.into()),
             point("Current", 1.25.into()),

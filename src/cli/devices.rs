@@ -205,6 +205,9 @@ fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
     if let Some(next) = &d.next {
         say("next", &coming(next), plain);
     }
+    if let Some(implausible) = &d.implausible {
+        say("values", &line(implausible), Health::Fair.style());
+    }
     if let Some(logout) = &d.last_logout {
         let ago = span(logout.ago_ms);
         say(
@@ -225,6 +228,13 @@ fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
     for outcome in outcomes(d) {
         say(head, &outcome, plain);
         head = "";
+    }
+    if d.no_value > 0 {
+        let points = format!(
+            "{} no value: points for which a reply held none; the journal says why",
+            grouped(d.no_value)
+        );
+        say("", &points, plain);
     }
     for table in tables(d) {
         if !table.rows.is_empty() {
@@ -464,6 +474,11 @@ mod tests {
                 what: "asked again; online once it answers".into(),
                 in_ms: None,
             }),
+            implausible: Some(
+                "sends floats that are implausible throughout: Voltage 4.59e-41, read in the \
+                 order ABCD"
+                    .into(),
+            ),
             last_logout: Some(Past {
                 what: "silent: 3 polls in a row without an answer, 10.2 s quiet".into(),
                 ago_ms: 30_000,
@@ -482,6 +497,7 @@ mod tests {
             ]
             .map(|(name, n)| (name.to_owned(), n))
             .into(),
+            no_value: 4,
             points: vec![
                 point(
                     "Voltage",

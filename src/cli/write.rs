@@ -326,10 +326,12 @@ mod tests {
             cloud: Presence::Online,
             why: None,
             next: None,
+            implausible: None,
             last_logout: None,
             answered_ms: None,
             rtt: None,
             outcomes: Default::default(),
+            no_value: 0,
             points: vec![
                 point("Setpoint", 20.0.into(), Some("5 to 60")),
                 mode,

@@ -132,7 +132,7 @@ const fn metric(
 }
 
 /// All metrics.
-pub const TABLE: [Metric; 42] = [
+pub const TABLE: [Metric; 43] = [
     metric(
         "alink_gateway_build_info",
         Kind::Gauge,
@@ -478,6 +478,18 @@ pub const TABLE: [Metric; 42] = [
                     let labels = vec![d.name.clone(), d.port.clone(), outcome.clone()];
                     to.push((labels, Said::Count(*n)));
                 }
+            }
+        },
+    ),
+    metric(
+        "alink_gateway_device_no_value",
+        Kind::Counter,
+        &["device", "port"],
+        "Points for which a reply of the device held no value, so that nothing was sent: out of range (min, max), marked as invalid, not a number; the journal says which (device-no-value)",
+        |f, to| {
+            for d in &f.devices {
+                let labels = vec![d.name.clone(), d.port.clone()];
+                to.push((labels, Said::Count(d.no_value)));
             }
         },
     ),

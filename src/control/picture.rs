@@ -277,6 +277,9 @@ pub struct Device {
     pub why: Option<String>,
     /// What comes next without a person's help.
     pub next: Option<Next>,
+    /// What is wrong with its floats, if they are implausible throughout, and what to do.
+    #[serde(default)]
+    pub implausible: Option<String>,
     /// Why this gateway logged the device out last; `None` if it never did since the start.
     #[serde(default)]
     pub last_logout: Option<Past>,
@@ -286,6 +289,9 @@ pub struct Device {
     pub rtt: Option<Rtt>,
     /// Transactions since the start, by outcome.
     pub outcomes: BTreeMap<String, u64>,
+    /// Points for which a reply held no value, counted since the start.
+    #[serde(default)]
+    pub no_value: u64,
     /// The last value of every point; empty in a list of all devices.
     pub points: Vec<Point>,
     /// The services of the profile; empty in a list of all devices.
@@ -484,10 +490,12 @@ pub(super) mod tests {
             name,
             life: Life::Probation,
             cloud: Presence::Changing,
+            implausible: why.clone(),
             why,
             last_logout: None,
             answered_ms: Some(5),
             rtt,
+            no_value: outcomes.len() as u64,
             outcomes,
             points,
             events: vec![DeviceEvent {

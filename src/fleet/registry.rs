@@ -141,7 +141,8 @@ impl Fleet {
             | FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. }
-            | FieldEvent::Probes { .. } => {}
+            | FieldEvent::Probes { .. }
+            | FieldEvent::FloatsJudged { .. } => {}
             FieldEvent::Load { port, permille } => {
                 if let Some(p) = self.ports.get_mut(port.index()) {
                     p.load_permille = *permille;

@@ -12,7 +12,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::base::utc::Utc;
-use crate::base::{DeviceId, FieldEvent, Mono, Now, RequestFailure, Value, Wall};
+use crate::base::{
+    DeviceId, FieldEvent, ImplausibleFloats, Mono, Now, RequestFailure, Value, Wall,
+};
 use crate::spec::{Changes, Codec, DataType, DeviceSpec, PointSpec, Spec};
 
 /// How far a value may be believed.
@@ -20,8 +22,8 @@ use crate::spec::{Changes, Codec, DataType, DeviceSpec, PointSpec, Spec};
 pub enum Quality {
     /// The value was read lately, and its device answers.
     Good,
-    /// The device answers, but what it sends for the point now is no value. This is the last
-    /// value it gave, if any.
+    /// The device answers, but what it sends for the point now is no value, and this is the last
+    /// value it gave, if any; or this is what it sends, and hardly a measured value.
     Uncertain,
     /// The value was read once; the device may hold another value by now.
     Stale,
@@ -81,6 +83,8 @@ struct Device {
     points: Vec<Entry>,
     /// When the device last fell silent: values that were read until then count as old.
     lost: Option<Mono>,
+    /// Its floats that are implausible throughout.
+    implausible: Option<ImplausibleFloats>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -97,6 +101,22 @@ impl Device {
         Device {
             points: vec![Entry::default(); spec.profile.points.len()],
             lost: None,
+            implausible: None,
+        }
+    }
+
+    /// Returns how far a value that is good by its age may be believed.
+    fn doubt(&self, point: usize, judged: (Quality, &'static str)) -> (Quality, &'static str) {
+        let is_implausible = |floats: &ImplausibleFloats| {
+            let mut all = floats.points.iter();
+            all.any(|index| usize::from(*index) == point)
+        };
+        match (judged.0, &self.implausible) {
+            (Quality::Good, Some(floats)) if is_implausible(floats) => (
+                Quality::Uncertain,
+                "hardly a measured value (see the journal)",
+            ),
+            _ => judged,
         }
     }
 }
@@ -119,14 +139,26 @@ impl Cache {
     /// Returns the value of a point whose device answers, if it is good.
     pub(super) fn good(&self, now: Now, spec: &Spec, id: DeviceId, point: u16) -> Option<Value> {
         let device = self.devices.get(id.index())?;
-        let entry = device.points.get(usize::from(point))?;
+        let index = usize::from(point);
+        let entry = device.points.get(index)?;
         let of = spec.device(id)?;
-        let point = of.profile.points.get(usize::from(point))?;
+        let point = of.profile.points.get(index)?;
         let fresh_for = fresh_for(point, timeout(spec, of));
-        match entry.judge(now.mono, device.lost, fresh_for, Standing::Answering) {
+        let judged = entry.judge(now.mono, device.lost, fresh_for, Standing::Answering);
+        match device.doubt(index, judged) {
             (Quality::Good, _) => entry.value.as_ref().map(|(value, _)| value.clone()),
             (Quality::Uncertain | Quality::Stale, _) => None,
         }
+    }
+
+    /// Returns what was seen of the floats of a device, in words, if they are implausible
+    /// throughout.
+    pub(super) fn implausible(&self, device: DeviceId) -> Option<&str> {
+        let device = self.devices.get(device.index())?;
+        device
+            .implausible
+            .as_ref()
+            .map(|floats| floats.words.as_str())
     }
 
     /// Takes in an event of the field.
@@ -157,6 +189,14 @@ impl Cache {
                     if let Some(entry) = self.entry(*device, *point) {
                         entry.failing = Some(*how);
                     }
+                }
+            }
+            FieldEvent::FloatsJudged {
+                device,
+                implausible,
+            } => {
+                if let Some(device) = self.devices.get_mut(device.index()) {
+                    device.implausible.clone_from(implausible);
                 }
             }
             FieldEvent::PortDown { port, .. } => {
@@ -213,11 +253,11 @@ impl Cache {
         let timeout = of.map_or(Duration::ZERO, |d| timeout(spec, d));
         let points = of.into_iter().flat_map(|d| &d.profile.points);
         let all = points.zip(device.into_iter().flat_map(|d| &d.points));
-        all.map(move |(point, entry)| {
+        all.enumerate().map(move |(index, (point, entry))| {
             let taken = entry.value.as_ref().map(|(_, at)| *at);
             let lost = device.and_then(|d| d.lost);
             let judged = entry.judge(now.mono, lost, fresh_for(point, timeout), standing);
-            let (quality, why) = judged;
+            let (quality, why) = device.map_or(judged, |d| d.doubt(index, judged));
             let value = entry.value.as_ref().map(|(value, _)| value);
             LastValue {
                 id: &point.id,

@@ -340,7 +340,8 @@ impl Coordinator {
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
-            | FieldEvent::Probes { .. } => {}
+            | FieldEvent::Probes { .. }
+            | FieldEvent::FloatsJudged { .. } => {}
         }
     }
 

@@ -165,7 +165,8 @@ impl Reporter {
             | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
-            | FieldEvent::Probes { .. } => {}
+            | FieldEvent::Probes { .. }
+            | FieldEvent::FloatsJudged { .. } => {}
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod behind;
 mod commands;
+mod floats;
 mod load;
 mod meters;
 mod raw_devices;
@@ -234,7 +235,8 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         | FieldEvent::PointsFailing { .. }
         | FieldEvent::Load { .. }
         | FieldEvent::Echoes { .. }
-        | FieldEvent::Probes { .. } => {}
+        | FieldEvent::Probes { .. }
+        | FieldEvent::FloatsJudged { .. } => {}
     })
     .await;
     assert_eq!(down, 1);

@@ -6,6 +6,7 @@
 
 pub mod data;
 pub(crate) mod date_time;
+pub mod float;
 pub mod number;
 pub mod point;
 pub mod refusal;

@@ -11,7 +11,9 @@ mod raw;
 
 use crate::base::Value;
 use crate::spec::dlt645::ValuePosition;
-use crate::spec::{ByteOrder, Codec, Half, Measure, NumberType, PointAddress, PointSpec, Sign};
+use crate::spec::{
+    ByteOrder, Codec, Decimal, Half, Measure, NumberType, PointAddress, PointSpec, Sign,
+};
 
 use super::number::Exact;
 pub use super::refusal::Refusal;
@@ -48,6 +50,28 @@ pub fn decode(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Result<Va
             Err(Refusal::NotCovered)
         }
     }
+}
+
+/// Returns what a point reads whose value is out of its range, and the range, in words:
+/// `1250, min 0, max 500`. `None` if the point has no range, or reads no number.
+#[must_use]
+pub fn out_of_range(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Option<String> {
+    let Codec::Measure(measure) = &point.codec else {
+        return None;
+    };
+    let limit = |key, limit: Option<Decimal>| limit.map(|limit| format!(", {key} {limit}"));
+    let limits = [limit("min", measure.min), limit("max", measure.max)];
+    let unlimited = PointSpec {
+        codec: Codec::Measure(Box::new(Measure {
+            min: None,
+            max: None,
+            ..Measure::clone(measure)
+        })),
+        ..point.clone()
+    };
+    let value = decode(&unlimited, asked, data).ok()?.to_json();
+    let limits: String = limits.into_iter().flatten().collect();
+    Some(format!("{value}{limits}"))
 }
 
 fn from_entries(

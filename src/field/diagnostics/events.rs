@@ -125,6 +125,25 @@ pub enum FieldLogEvent {
         /// The device.
         device: DeviceId,
     },
+    /// The floats of a device are implausible throughout; reported when that begins.
+    FloatsImplausible {
+        /// The device.
+        device: DeviceId,
+        /// The ids of the points, as configured.
+        points: String,
+        /// Some of the points with what was seen.
+        seen: String,
+        /// The order in which they are read, in the letters of manuals.
+        order: &'static str,
+        /// The order in which all of them would be plausible, if there is one, and some of the
+        /// points with what they would be.
+        other: Option<(&'static str, String)>,
+    },
+    /// The floats of a device are plausible again.
+    FloatsPlausible {
+        /// The device.
+        device: DeviceId,
+    },
     /// A device cannot be read across these addresses.
     HoleFound {
         /// The device.
@@ -308,6 +327,7 @@ impl LogEvent for FieldLogEvent {
             FieldLogEvent::PortOpened { .. }
             | FieldLogEvent::HoleFound { .. }
             | FieldLogEvent::PointsBack { .. }
+            | FieldLogEvent::FloatsPlausible { .. }
             | FieldLogEvent::LongRequestsAnswered { .. }
             | FieldLogEvent::RepliesTwice { .. }
             | FieldLogEvent::OneAtATime { .. }
@@ -325,6 +345,7 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::DatumRefused { .. }
             | FieldLogEvent::PointsFail { .. }
             | FieldLogEvent::LongRequestsFail { .. }
+            | FieldLogEvent::FloatsImplausible { .. }
             | FieldLogEvent::DeviceTrouble { .. } => Level::Warn,
         }
     }
@@ -344,6 +365,8 @@ impl LogEvent for FieldLogEvent {
             FieldLogEvent::UnitTwice { .. } => EventKind::DeviceUnitTwice,
             FieldLogEvent::RepliesTwice { .. } => EventKind::DeviceRepliesTwice,
             FieldLogEvent::OthersAsk { .. } => EventKind::DeviceOthersAsk,
+            FieldLogEvent::FloatsImplausible { .. } => EventKind::DeviceFloatsImplausible,
+            FieldLogEvent::FloatsPlausible { .. } => EventKind::DeviceFloatsPlausible,
             FieldLogEvent::HoleFound { .. } => EventKind::DeviceHoleFound,
             FieldLogEvent::PointsRefused { .. } => EventKind::DevicePointsRefused,
             FieldLogEvent::DatumRefused { .. } => EventKind::DeviceDatumRefused,
@@ -367,7 +390,9 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::EchoMissed { port, .. }
             | FieldLogEvent::IntervalsStretched { port, .. }
             | FieldLogEvent::IntervalsKept { port, .. } => About::Port(*port),
-            FieldLogEvent::HoleFound { device, .. }
+            FieldLogEvent::FloatsImplausible { device, .. }
+            | FieldLogEvent::FloatsPlausible { device }
+            | FieldLogEvent::HoleFound { device, .. }
             | FieldLogEvent::PointsRefused { device, .. }
             | FieldLogEvent::DatumRefused { device, .. }
             | FieldLogEvent::PointsFail { device, .. }
@@ -413,7 +438,8 @@ impl LogEvent for FieldLogEvent {
                 let code = code.map(|code| (JournalField::Code, code.to_string()));
                 [points].into_iter().chain(code).collect()
             }
-            FieldLogEvent::PointsBack { points, .. } => {
+            FieldLogEvent::PointsBack { points, .. }
+            | FieldLogEvent::FloatsImplausible { points, .. } => {
                 vec![(JournalField::Points, points.clone())]
             }
             FieldLogEvent::DeviceTrouble { trouble, times, .. } => {
@@ -521,6 +547,27 @@ impl LogEvent for FieldLogEvent {
                                          and is read only when it is quiet for a response \
                                          timeout: give the line to one master, or use Modbus TCP"
                     .into()
+            }
+            FieldLogEvent::FloatsImplausible {
+                seen, order, other, ..
+            } => {
+                let remedy = match other {
+                    Some((order, values)) => format!(
+                        "in the order {order} all of them are plausible ({values}): write order: \
+                         {order} at these points if the device's manual agrees"
+                    ),
+                    None => "no other order makes all of them plausible: compare table, address \
+                             and type with the device's manual"
+                        .into(),
+                };
+                format!(
+                    "sends floats that are implausible throughout: {seen}, read in the order \
+                     {order}; {remedy}; they are sent to the platform as they are meanwhile, and \
+                     shown as uncertain"
+                )
+            }
+            FieldLogEvent::FloatsPlausible { .. } => {
+                "its floats are plausible again; nothing needs to be done".into()
             }
             FieldLogEvent::HoleFound { hole, .. } => format!(
                 "cannot be read across {}; its requests go around these addresses from now on, and \

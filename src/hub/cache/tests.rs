@@ -381,3 +381,34 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn implausible_floats_are_uncertain_until_they_are_plausible_again() {
+    let spec = spec();
+    let mut cache = Cache::new(&spec);
+    let judged = |points: Option<Vec<u16>>| FieldEvent::FloatsJudged {
+        device: DeviceId(0),
+        implausible: points.map(|points| ImplausibleFloats {
+            points,
+            words: "so".into(),
+        }),
+    };
+    cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
+    cache.on_field(at(1000), &spec, &judged(Some(vec![0])));
+    let uncertain = (
+        Quality::Uncertain,
+        "hardly a measured value (see the journal)",
+    );
+    assert_eq!(seen(&cache, &spec, 1000, Standing::Answering), uncertain);
+    assert_eq!(cache.good(at(1000), &spec, DeviceId(0), 0), None);
+    assert_eq!(cache.implausible(DeviceId(0)), Some("so"));
+    let (quality, _) = seen(&cache, &spec, 1000, Standing::Silent);
+    assert_eq!(quality, Quality::Stale, "the worse is shown");
+    cache.on_field(at(1000), &spec, &judged(Some(vec![1])));
+    assert_eq!(
+        seen(&cache, &spec, 1000, Standing::Answering).0,
+        Quality::Good
+    );
+    cache.on_field(at(1000), &spec, &judged(None));
+    assert_eq!(cache.implausible(DeviceId(0)), None);
+}

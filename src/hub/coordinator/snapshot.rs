@@ -237,6 +237,7 @@ impl Coordinator {
             cloud: self.presence(id),
             why,
             next,
+            implausible: self.cache.implausible(id).map(str::to_owned),
             last_logout: logout.map(|(reason, at)| Past {
                 what: reason.sentence(),
                 ago_ms: millis(now.mono.since(at)),
@@ -244,6 +245,7 @@ impl Coordinator {
             answered_ms: answered.map(|at| millis(now.mono.since(at))),
             rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),
+            no_value: self.counters(id).map_or(0, |counters| counters.no_value),
             points: Vec::new(),
             services: Vec::new(),
             events: Vec::new(),

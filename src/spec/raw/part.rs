@@ -1,7 +1,10 @@
 //! Where a value stands in a reply of a device without a standard, and how it is written there.
 //! `field` finds the value.
 
-use crate::spec::{Decimal, Encoding, NotWritable, NumberType, TimeField, TimeLayout, UtcOffset};
+use crate::spec::{
+    ByteOrder, Decimal, Encoding, NotWritable, NumberType, TimeField, TimeLayout, UtcOffset,
+    WordOrder,
+};
 use serde::Serialize;
 
 /// One value of a reply.
@@ -117,6 +120,32 @@ pub enum Order {
     WordsLow,
     /// Bytes within words least significant first, words not: `BADC`.
     BytesLow,
+}
+
+impl Order {
+    /// Returns the order of bytes in which registers are sent whose words and bytes have these
+    /// orders.
+    #[must_use]
+    pub const fn of(words: WordOrder, bytes: ByteOrder) -> Self {
+        match (words, bytes) {
+            (WordOrder::High, ByteOrder::High) => Order::High,
+            (WordOrder::Low, ByteOrder::High) => Order::WordsLow,
+            (WordOrder::High, ByteOrder::Low) => Order::BytesLow,
+            (WordOrder::Low, ByteOrder::Low) => Order::Low,
+        }
+    }
+
+    /// Returns the order in the letters of manuals, as the configuration has it: A is the most
+    /// significant byte.
+    #[must_use]
+    pub const fn letters(self) -> &'static str {
+        match self {
+            Order::High => "ABCD",
+            Order::WordsLow => "CDAB",
+            Order::BytesLow => "BADC",
+            Order::Low => "DCBA",
+        }
+    }
 }
 
 /// A piece of a reply that holds text.

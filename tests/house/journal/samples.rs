@@ -213,6 +213,21 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
             device: ONE,
             place: "unit 1".into(),
         },
+        Field::FloatsImplausible {
+            device: ONE,
+            points: "VoltageA, VoltageB".into(),
+            seen: "VoltageA 4.59e-41, VoltageB 9.18e-41".into(),
+            order: "ABCD",
+            other: Some(("CDAB", "VoltageA 230.5, VoltageB 231".into())),
+        },
+        Field::FloatsImplausible {
+            device: ONE,
+            points: "VoltageA, VoltageB".into(),
+            seen: "VoltageA 4.59e-41, VoltageB 9.18e-41".into(),
+            order: "ABCD",
+            other: None,
+        },
+        Field::FloatsPlausible { device: ONE },
         Field::RepliesTwice { device: ONE },
         Field::OthersAsk { device: ONE },
         Field::PointsFail {

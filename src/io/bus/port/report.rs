@@ -1,6 +1,7 @@
 //! Reports what a port sees: events to the hub, troubles to the operator. Keeps track of what
 //! has been reported already.
 
+mod floats;
 mod found;
 
 use std::sync::Arc;
@@ -12,9 +13,12 @@ use crate::base::{
     BusEnd, CommandNumber, DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered,
     Miss, Mono, Now, PortId, RateLimit, Reading,
 };
-use crate::field::decode::point::decode;
+use crate::field::decode::float::FloatBytes;
+use crate::field::decode::point::{decode, out_of_range};
+use crate::field::decode::refusal::Refusal;
 use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
+use crate::field::diagnostics::implausible_floats::ImplausibleFloats;
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
 use crate::field::dlt645::ask::MeterOperation;
@@ -68,6 +72,7 @@ pub(super) struct Report {
     /// Groups the troubles that many devices have into a few log events.
     grouping: EventGrouping<FieldLogEvent>,
     twins: DuplicateAddresses,
+    floats: ImplausibleFloats,
     /// The load that is reported every few seconds.
     load: Load,
 }
@@ -98,6 +103,7 @@ impl Report {
             troubles: Troubles::default(),
             grouping: EventGrouping::of_port(port),
             twins: DuplicateAddresses::default(),
+            floats: ImplausibleFloats::default(),
             load: Load::new(clock.now().mono),
         }
     }
@@ -295,15 +301,15 @@ impl Report {
             turnaround: ended.turnaround,
         })
         .await?;
-        if refused.is_empty() {
-            return Ok(());
+        if !refused.is_empty() {
+            self.tell(FieldEvent::NoValue {
+                device: request.device,
+                at: ended.at,
+                points: refused,
+            })
+            .await?;
         }
-        self.tell(FieldEvent::NoValue {
-            device: request.device,
-            at: ended.at,
-            points: refused,
-        })
-        .await
+        self.judge_floats(ended.at.mono, request.device).await
     }
 
     /// Reports that a command is about to write.
@@ -407,7 +413,13 @@ impl Report {
             let Some(point) = device.profile.points.get(usize::from(*index)) else {
                 continue;
             };
-            match decode(point, &request.address, data) {
+            let decoded = decode(point, &request.address, data);
+            if matches!(decoded, Ok(_) | Err(Refusal::OutOfRange))
+                && let Some((float, order)) = FloatBytes::of(point, &request.address, data)
+            {
+                self.floats.note(request.device, *index, float, order);
+            }
+            match decoded {
                 Ok(value) => readings.push(Reading {
                     device: request.device,
                     point: *index,
@@ -417,7 +429,12 @@ impl Report {
                 Err(why) => {
                     refused.push((*index, why.words()));
                     let trouble = Trouble::NoValue { point: *index, why };
-                    let name = || format!("point {}", point.id);
+                    let name = || match why {
+                        Refusal::OutOfRange => out_of_range(point, &request.address, data)
+                            .map_or_else(String::new, |seen| format!(": {seen}")),
+                        _ => String::new(),
+                    };
+                    let name = || format!("point {}{}", point.id, name());
                     self.trouble(ended.at.mono, request.device, trouble, name);
                 }
             }
