@@ -78,7 +78,7 @@ pub struct Implausible {
 pub struct ImplausiblePoint {
     /// The index of the point in the profile.
     pub point: u16,
-    /// Its last value as it stands in the registers, before any scaling.
+    /// Its last implausible value as it stands in the registers, before any scaling.
     pub seen: f64,
     /// The same in the other order, if there is one.
     pub otherwise: Option<f64>,
@@ -94,6 +94,8 @@ struct Floats {
 #[derive(Clone, Copy, Debug)]
 struct Point {
     last: FloatBytes,
+    /// The last that was implausible.
+    odd: FloatBytes,
     order: Order,
     /// How many readings are in the histories, at most [`WINDOW`].
     readings: u8,
@@ -125,6 +127,7 @@ impl ImplausibleFloats {
         }
         let entry = points.entry(point).or_insert(Point {
             last: float,
+            odd: float,
             order,
             readings: 0,
             different: 1,
@@ -174,8 +177,8 @@ impl ImplausibleFloats {
             let order = first.order;
             let points = bad.iter().map(|(index, p)| ImplausiblePoint {
                 point: *index,
-                seen: p.last.read(p.order),
-                otherwise: other.map(|to| p.last.read(to)),
+                seen: p.odd.read(p.order),
+                otherwise: other.map(|to| p.odd.read(to)),
             });
             let points = points.collect();
             of.are_implausible = Some(true);
@@ -197,11 +200,14 @@ impl Point {
         }
         (self.last, self.order) = (float, order);
         self.readings = (self.readings + 1).min(WINDOW);
-        for (order, history) in ORDERS.into_iter().zip(&mut self.histories) {
-            let value = float.read(order);
+        for (of, history) in ORDERS.into_iter().zip(&mut self.histories) {
+            let value = float.read(of);
             let size = value.abs();
             let within = |(least, most): (f64, f64)| (least..=most).contains(&size);
             let implausible = value != 0.0 && !within(PLAUSIBLE);
+            if implausible && of == order {
+                self.odd = float;
+            }
             history.implausible = history.implausible << 1 | u8::from(implausible);
             history.ordinary = history.ordinary << 1 | u8::from(within(ORDINARY));
         }

@@ -10,7 +10,7 @@ use crate::installation::{installation, number, point, profile};
 
 /// Returns what the port reports about the floats of a device whose registers hold any bits.
 async fn judged(kind: Number) -> Vec<Option<ImplausibleFloats>> {
-    let at = |n| point(Table::HoldingRegister, 4 * n, number(kind), s(10));
+    let at = |n: u16| point(Table::HoldingRegister, 4 * n, number(kind), s(10));
     let profile = profile("marked", (0..6).map(at).collect());
     let spec = installation(
         LineSpec::Serial(serial()),
