@@ -53,7 +53,8 @@
 //!   The same holds for requests that fail while their device answers others: these requests
 //!   are made ever more rarely, and prove nothing about the device.
 //! - Probes, which are not in the plan, take less than a fiftieth of the line's time. They
-//!   tell stale replies apart, and ask for a sign of life.
+//!   tell stale replies apart, ask for a sign of life, and show whether two devices have one
+//!   address.
 //! - No value comes more often than its interval says, except a value that is early because
 //!   its predecessor was late.
 //!

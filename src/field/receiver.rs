@@ -8,13 +8,15 @@
 use crate::base::{Miss, UnitId};
 use crate::spec::BusAddress;
 
-use crate::field::modbus::EXCEPTION;
+use crate::field::modbus::{Data, EXCEPTION};
 
 /// What else was on the line, besides the reply.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OtherTraffic {
     /// The senders of well-formed replies that passed by without being waited for.
     pub overheard: Vec<BusAddress>,
+    /// The last of those replies whole, where the protocol is Modbus RTU.
+    pub reply: Option<OverheardReply>,
     /// The last reply of the asked unit that was not the reply to the request.
     pub mismatch: Option<Mismatch>,
     /// The unit under whose address a reply like the expected one came, if not the asked
@@ -33,6 +35,43 @@ pub struct OtherTraffic {
     pub noise: u32,
     /// Of Modbus TCP: the last reply that differed from the expected one only by its number.
     pub other_id: Option<OtherId>,
+}
+
+/// A reply of a unit that was not waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OverheardReply {
+    /// The unit.
+    pub unit: UnitId,
+    /// The reply from its function on, without its checksum.
+    pub pdu: Vec<u8>,
+}
+
+impl OverheardReply {
+    /// Returns whether the reply, if it is one to the same question, holds other data than these;
+    /// `None`: it answers another question.
+    #[must_use]
+    pub fn differs_from(&self, data: &Data) -> Option<bool> {
+        let [function, count, bytes @ ..] = self.pdu.as_slice() else {
+            return None;
+        };
+        let (functions, own): ([u8; 2], Vec<u8>) = match data {
+            Data::Registers(registers) => (
+                [3, 4],
+                registers.iter().flat_map(|w| w.to_be_bytes()).collect(),
+            ),
+            // The first is the lowest bit (Modbus Application Protocol V1.1b3 §6.1).
+            Data::Bits(bits) => {
+                let byte = |bits: &[bool]| {
+                    let all = bits.iter().rev();
+                    all.fold(0u8, |byte, bit| byte << 1 | u8::from(*bit))
+                };
+                ([1, 2], bits.chunks(8).map(byte).collect())
+            }
+            Data::Bytes(_) => return None,
+        };
+        let is_alike = functions.contains(function) && usize::from(*count) == own.len();
+        is_alike.then(|| bytes != own)
+    }
 }
 
 /// A reply of Modbus TCP came under another transaction id than that of its request.
@@ -87,6 +126,7 @@ impl OtherTraffic {
     /// Adds what another receiver heard.
     pub fn add(&mut self, other: OtherTraffic) {
         self.overheard.extend(other.overheard);
+        self.reply = other.reply.or(self.reply.take());
         self.mismatch = other.mismatch.or(self.mismatch);
         self.misaddressed = other.misaddressed.or(self.misaddressed);
         self.foreign = self.foreign.saturating_add(other.foreign);

@@ -39,6 +39,7 @@ pub(crate) mod command;
 mod commands;
 pub mod interval_stretch;
 mod reply_classes;
+mod samples;
 mod time;
 mod turns;
 
@@ -53,6 +54,7 @@ use self::budget::Budget;
 use self::command::Commands;
 use self::interval_stretch::{IntervalStretch, Overload};
 use crate::field::command::runs::CommandRuns;
+use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::plan::holes::Holes;
 use crate::field::polled_device::PolledDevice;
 use crate::field::polled_device::adaptive_plan::Finding;
@@ -90,6 +92,8 @@ struct Out {
     ahead: Option<Priority>,
     /// Whether the request is for a device that has not answered yet.
     is_first_contact: bool,
+    /// Whether the request is to show whether two devices have one address.
+    is_sample: bool,
 }
 
 /// The order of requests on one line.
@@ -108,6 +112,10 @@ pub struct Schedule {
     shares: BTreeMap<Priority, Budget>,
     /// The budget of probes: requests outside the plan, made for an unmistakable reply.
     probes: Budget,
+    /// Which devices seem to share their address with another …
+    duplicates: DuplicateAddresses,
+    /// … and the budget of requests to find that out.
+    samples: Budget,
     /// The requests that are under way, by device.
     out: BTreeMap<DeviceId, Out>,
     /// How many requests may be under way.
@@ -157,6 +165,8 @@ impl Schedule {
                 .map(|p| (p, Budget::for_the_lower(now.mono)))
                 .into(),
             probes: Budget::for_probes(now.mono),
+            duplicates: DuplicateAddresses::default(),
+            samples: Budget::for_samples(now.mono),
             out: BTreeMap::new(),
             most_out: 1,
             late_reply: None,
@@ -241,10 +251,22 @@ impl Schedule {
                 self.run(attempt.polled_device, request, Some(impact), None)
             }
             (_, None) => {
+                let sample = self.next_sample(now);
+                if let Some((_, i)) = sample.filter(|(at, _)| *at <= now) {
+                    let request = self.devices[i].sample(now);
+                    let next = self.run(i, request, None, None);
+                    if let Next::Run(request) = &next
+                        && let Some(out) = self.out.get_mut(&request.device)
+                    {
+                        out.is_sample = true;
+                    }
+                    return next;
+                }
+                let sample = sample.map(|(at, _)| (at, "whether two devices have one address"));
                 let attempt = attempt.map(|a| (a.at, "next try of what failed"));
                 let poll = self.next_poll(now).map(|at| (at, "next poll"));
                 let command = self.command_at(now);
-                let next = poll.into_iter().chain(attempt).chain(command);
+                let next = poll.into_iter().chain(attempt).chain(command).chain(sample);
                 self.rests = Some(now);
                 match next.min_by_key(|(at, _)| *at) {
                     Some((at, why)) => Next::NotBefore(at, why),
@@ -272,6 +294,14 @@ impl Schedule {
             return evidence;
         }
         let evidence = polled_device.done(now, request, outcome, &mut self.rng);
+        self.weigh(now, request, outcome, evidence);
+        let Some(polled_device) = self
+            .devices
+            .iter_mut()
+            .find(|s| s.device() == request.device)
+        else {
+            return evidence;
+        };
         let failed = !matches!(evidence, Evidence::Alive(_));
         let is_silence = *outcome == Outcome::Missed(Miss::Silence);
         let late = is_silence.then(|| polled_device.may_interrupt_until(now, request));
@@ -281,6 +311,9 @@ impl Schedule {
         let late = late.flatten();
         let with_rest = took + late.map_or(Duration::ZERO, |until| until.since(now));
         if let Some(out) = out {
+            if out.is_sample {
+                self.samples.spend(now, took);
+            }
             if let Some(purse) = out.ahead.and_then(|p| self.shares.get_mut(&p)) {
                 purse.spend(now, with_rest);
             }
@@ -368,6 +401,7 @@ impl Schedule {
                 | Finding::LongRequestsFail { .. }
                 | Finding::LongRequestsAnswered { .. }
                 | Finding::RepliesTwice { .. }
+                | Finding::UnitTwice { .. }
                 | Finding::OthersAsk { .. }
                 | Finding::PointsBack { .. } => {}
             }
@@ -398,7 +432,9 @@ impl Schedule {
         }
         self.late_reply = None;
         polled_device.was_late(now);
-        Some(polled_device.device())
+        let device = polled_device.device();
+        self.duplicates.was_late(now, device);
+        Some(device)
     }
 
     /// Tries every device at once, as the line is open again after a loss.
@@ -434,6 +470,7 @@ impl Schedule {
             harm,
             ahead,
             is_first_contact: polled_device.is_stranger(),
+            is_sample: false,
         };
         self.out.insert(request.device, out);
         Next::Run(request)

@@ -106,8 +106,8 @@ pub enum FieldLogEvent {
         /// The priority of the requests.
         priority: Priority,
     },
-    /// Replies under one address are spoilt again and again, and no others are; reported once
-    /// for each address.
+    /// Replies under one address are spoilt again and again, or come twice with different values,
+    /// and no others do; reported once for each address.
     UnitTwice {
         /// The device that is configured at the address.
         device: DeviceId,
@@ -525,8 +525,9 @@ impl LogEvent for FieldLogEvent {
                 priority.word()
             ),
             FieldLogEvent::UnitTwice { place, .. } => format!(
-                "two devices with one address? Replies of {place} are spoilt again and again, \
-                 those of other devices on the line are not: disconnect this device and see \
+                "two devices with one address? Replies of {place} are spoilt again and again, or a \
+                 second one with other values follows, and those of other devices on the line are \
+                 well: disconnect this device and see \
                  whether another one still answers at its address, give each device on the line \
                  an address of its own, and look at its wiring and its settings"
             ),

@@ -13,7 +13,7 @@ use crate::base::UnitId;
 
 use super::write::Call;
 use crate::field::modbus::{EXCEPTION, Reply};
-use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
+use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic, OverheardReply};
 use crate::spec::BusAddress;
 
 /// The longest frame (Modbus over Serial Line V1.02 §2.5.1).
@@ -91,8 +91,8 @@ enum Head {
 enum Found {
     Reply(Reply),
     Echo,
-    /// The reply of a unit, and the first two bytes of its PDU.
-    Overheard(UnitId, [u8; 2]),
+    /// The reply of a unit: its PDU.
+    Overheard(UnitId, Vec<u8>),
     /// A well-formed frame that proves nothing about its unit: a request of
     /// another master looks like this.
     Foreign,
@@ -205,8 +205,12 @@ impl Finder {
         match found {
             Found::Reply(reply) => return Some(reply),
             Found::Echo => traffic.count_echo(),
-            Found::Overheard(unit, [function, second]) => {
+            Found::Overheard(unit, pdu) => {
                 traffic.count_foreign();
+                let [function, second] = match pdu.as_slice() {
+                    [function, second, ..] => [*function, *second],
+                    _ => [0; 2],
+                };
                 if let Some(call) = &self.call {
                     if call.unit() == unit {
                         traffic.mismatch = Some(Mismatch::of_pdu(function, second));
@@ -218,6 +222,7 @@ impl Finder {
                 if !traffic.overheard.contains(&sender) {
                     traffic.overheard.push(sender);
                 }
+                traffic.reply = Some(OverheardReply { unit, pdu });
             }
             Found::Foreign => traffic.count_foreign(),
         }
@@ -324,10 +329,11 @@ fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
         match bytes.get(..len) {
             None => unfinished = true,
             Some(candidate) if open(candidate).is_some() => {
+                let pdu = open(candidate).map(|(_, pdu)| pdu).unwrap_or_default();
                 // A gateway's "your unit does not answer" does not come from the unit.
                 let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
                 let found = if is_reply && len != REQUEST && from_unit {
-                    Found::Overheard(UnitId(unit), [function, third])
+                    Found::Overheard(UnitId(unit), pdu.to_vec())
                 } else {
                     Found::Foreign
                 };

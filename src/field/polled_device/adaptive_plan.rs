@@ -116,6 +116,11 @@ pub enum Finding {
         /// The device.
         device: DeviceId,
     },
+    /// Two devices seem to have this one's address. Reported once.
+    UnitTwice {
+        /// The device.
+        device: DeviceId,
+    },
     /// Replies of a device that were not waited for do not end. Reported now and then.
     OthersAsk {
         /// The device.

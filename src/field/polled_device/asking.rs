@@ -83,6 +83,22 @@ impl PolledDevice {
         Some(job)
     }
 
+    /// Returns from when on the device may be asked for a reply whose value is not taken; `None`: it
+    /// is tried, or its requests are due.
+    pub(in crate::field) fn sample_from(&self, now: Mono) -> Option<Mono> {
+        let slot = self.slots.get(self.cheapest()?)?;
+        if self.is_busy() || self.is_in_doubt() || slot.due() <= now || self.numbers_replies() {
+            return None;
+        }
+        let clear = self.trust.ask_from(self.shape(slot.block()));
+        Some(self.free_at(now).max(clear.unwrap_or(now)))
+    }
+
+    /// Returns that request.
+    pub(in crate::field) fn sample(&self, now: Mono) -> Option<Request> {
+        self.try_request(Attempt::Whole(self.cheapest()?), now)
+    }
+
     /// Returns the transaction that serves this poll slot best, given the stale replies that
     /// may come; with a probe, if there is time for one.
     pub(in crate::field) fn poll_request(

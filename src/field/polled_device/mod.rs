@@ -301,6 +301,11 @@ impl PolledDevice {
         }
     }
 
+    /// Whether its replies carry the number of their request.
+    pub(super) const fn numbers_replies(&self) -> bool {
+        self.trust.is_numbered()
+    }
+
     /// Returns how late its replies are known to come, where replies have no number.
     pub(super) fn late_within(&self, now: Mono) -> Option<Duration> {
         self.reply_wait.late_within(now)

@@ -60,6 +60,14 @@ impl Budget {
         Budget::new(now, 15, 500, 0)
     }
 
+    /// Returns a full budget for requests that show whether two devices have one address: some
+    /// thirty requests of 50 ms at once, and in the long run half a percent of the clock, so
+    /// that with the probes it is no more than [`PROBES_PERMILLE`].
+    #[must_use]
+    pub const fn for_samples(now: Mono) -> Self {
+        Budget::new(now, 5, 1500, 0)
+    }
+
     /// Returns a full budget for commands: three tenths of the clock. A line that is loaded to
     /// seven tenths carries its polls beside them; with half of the clock, polls came late by more
     /// than an interval.

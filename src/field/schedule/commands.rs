@@ -134,6 +134,7 @@ impl Schedule {
             harm: None,
             ahead: None,
             is_first_contact: false,
+            is_sample: false,
         };
         self.out.insert(device, out);
         self.commands.send(device, next.id);

@@ -309,6 +309,11 @@ impl Leeway {
         self.loses.saturating_sub(MARGIN)
     }
 
+    /// Whether no poll has to wait for a request that takes so long in vain.
+    pub(super) fn spares(self, takes: Duration) -> bool {
+        self.impact_of(takes) == Impact::None
+    }
+
     /// Returns what an attempt that takes so long in vain could do to the answering devices.
     fn impact_of(self, takes: Duration) -> Impact {
         // A tenth more: the transactions before and after it take time as well.

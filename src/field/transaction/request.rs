@@ -74,7 +74,7 @@ pub enum Probe {
     /// A request and one register more.
     Longer,
     /// Another request, or a part of one, for a sign of life from a device that did not
-    /// answer. Its values are dropped.
+    /// answer, or to see whether two devices answer. Its values are dropped.
     Life,
 }
 

@@ -526,6 +526,9 @@ impl Port {
     /// that were given up prove life.
     async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), Stopped> {
         self.report.own_echoes(self.clock.now().mono, &traffic);
+        if let Some(reply) = &traffic.reply {
+            self.schedule.overheard_reply(came, reply);
+        }
         for sender in traffic.overheard {
             let at = self.clock.now();
             if let Some(device) = self.schedule.overheard(came, sender) {

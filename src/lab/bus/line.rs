@@ -69,6 +69,8 @@ pub struct LineCounts {
 pub struct Line {
     pace: Pace,
     units: BTreeMap<UnitId, Unit>,
+    /// Second units with the address of another.
+    seconds: BTreeMap<UnitId, Unit>,
     protocols: Vec<BusProtocol>,
     /// Until when each of the other devices is busy with the request before.
     busy: Vec<Mono>,
@@ -92,6 +94,7 @@ impl Line {
         Line {
             pace,
             units: BTreeMap::new(),
+            seconds: BTreeMap::new(),
             protocols: Vec::new(),
             busy: Vec::new(),
             rng,
@@ -120,6 +123,17 @@ impl Line {
     /// Attaches a unit to the line; a unit that had the address before is taken off.
     pub fn attach(&mut self, id: UnitId, unit: Unit) {
         self.units.insert(id, unit);
+    }
+
+    /// Attaches a second unit under the address of another: both hear each request, and each
+    /// answers in its own time. [`Line::unit`] is the first.
+    pub fn share(&mut self, id: UnitId, unit: Unit) {
+        self.seconds.insert(id, unit);
+    }
+
+    /// Takes the second unit with this address off the line.
+    pub fn part(&mut self, id: UnitId) {
+        self.seconds.remove(&id);
     }
 
     /// Adds a device to the line that speaks another protocol than Modbus RTU.
@@ -335,16 +349,27 @@ impl Line {
             }
             return;
         }
-        let Some(there) = self
-            .units
-            .get_mut(&UnitId(unit))
-            .filter(|u| u.behaviour.alive)
-        else {
+        let first = self.asks(at, unit, pdu, frame, false);
+        let second = self.asks(at, unit, pdu, frame, true);
+        if first || second {
+            self.counts.requests += 1;
+            self.asked = Some(self.master_from);
+        } else {
             self.counts.unanswered += 1;
-            return;
+        }
+    }
+
+    /// Hands a whole request to the unit, or to the second one with its address; returns whether
+    /// there is one that hears it.
+    fn asks(&mut self, at: Now, unit: u8, pdu: &[u8], frame: &[u8], second: bool) -> bool {
+        let units = match second {
+            true => &mut self.seconds,
+            false => &mut self.units,
         };
-        self.counts.requests += 1;
-        self.asked = Some(self.master_from);
+        let there = units.get_mut(&UnitId(unit));
+        let Some(there) = there.filter(|u| u.behaviour.alive) else {
+            return false;
+        };
         let reply = there.answer(at, pdu);
         let served = || Served {
             at,
@@ -356,7 +381,7 @@ impl Line {
             self.counts.unrecorded += 1;
         }
         if there.behaviour.withholds(&reply) {
-            return;
+            return true;
         }
         let (fault, delay) = there.draw();
         // Replies come one after the other: a late one delays the replies behind it.
@@ -377,6 +402,7 @@ impl Line {
             self.senders.push(Sender::new(start, bytes, false));
         }
         self.reply(start, unit, distort(fault, reply), fault, frame);
+        true
     }
 
     /// Puts a reply, distorted by the fault if there is one, on the wire.

@@ -49,6 +49,7 @@ impl Exchange {
             let mut passed = self.traffic();
             passed_by.get_or_insert_with(|| OtherTraffic {
                 overheard: std::mem::take(&mut passed.overheard),
+                reply: passed.reply.take(),
                 ..OtherTraffic::default()
             });
             traffic.add(passed);

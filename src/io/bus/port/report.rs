@@ -16,7 +16,6 @@ use crate::base::{
 use crate::field::decode::float::FloatBytes;
 use crate::field::decode::point::{decode, out_of_range};
 use crate::field::decode::refusal::Refusal;
-use crate::field::diagnostics::duplicate_address::DuplicateAddresses;
 use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
 use crate::field::diagnostics::implausible_floats::ImplausibleFloats;
 use crate::field::diagnostics::trouble::Trouble;
@@ -33,7 +32,7 @@ use crate::io::bus::bus_monitor::BusMonitor;
 use crate::io::bus::exchange::Ended;
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
-use crate::spec::{DeviceSpec, Spec};
+use crate::spec::Spec;
 use crate::trace::{Verdict, What};
 
 use super::echo_statistics::EchoStatistics;
@@ -71,7 +70,6 @@ pub(super) struct Report {
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
     grouping: EventGrouping<FieldLogEvent>,
-    twins: DuplicateAddresses,
     floats: ImplausibleFloats,
     /// The load that is reported every few seconds.
     load: Load,
@@ -102,7 +100,6 @@ impl Report {
             told_held_back: false,
             troubles: Troubles::default(),
             grouping: EventGrouping::of_port(port),
-            twins: DuplicateAddresses::default(),
             floats: ImplausibleFloats::default(),
             load: Load::new(clock.now().mono),
         }
@@ -288,7 +285,6 @@ impl Report {
             self.load.probed();
         }
         self.complain(request, ended);
-        self.suspect(request.device, evidence);
         let (readings, refused) = self.readings(request, ended);
         self.tap.say(&self.clock, || {
             self.verdict(request, ended, &readings, &refused)
@@ -320,18 +316,6 @@ impl Report {
     /// Reports the end of a command.
     pub(super) async fn command_ended(&self, end: BusEnd) -> Result<(), HubGone> {
         self.tell(FieldEvent::CommandEnded(end)).await
-    }
-
-    /// Checks whether two devices may share one address.
-    fn suspect(&mut self, device: DeviceId, evidence: Evidence) {
-        if !self.twins.note(device, evidence) {
-            return;
-        }
-        let place = self.spec.device(device).and_then(DeviceSpec::place);
-        if let Some(place) = place {
-            self.journal
-                .tell(&FieldLogEvent::UnitTwice { device, place });
-        }
     }
 
     /// Reports that the line was lost before the reply came.

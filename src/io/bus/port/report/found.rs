@@ -5,6 +5,7 @@ use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, Mono, RequestFailure};
 use crate::field::diagnostics::events::FieldLogEvent;
 use crate::field::polled_device::adaptive_plan::Finding;
+use crate::spec::DeviceSpec;
 
 impl Report {
     /// Reports a finding about a device.
@@ -64,6 +65,13 @@ impl Report {
                 FieldLogEvent::LongRequestsAnswered { device }
             }
             Finding::RepliesTwice { device } => FieldLogEvent::RepliesTwice { device },
+            Finding::UnitTwice { device } => {
+                let place = self.spec.device(device).and_then(DeviceSpec::place);
+                let Some(place) = place else {
+                    return Ok(());
+                };
+                FieldLogEvent::UnitTwice { device, place }
+            }
             Finding::OthersAsk { device } => FieldLogEvent::OthersAsk { device },
             Finding::PointsBack { device, points } => FieldLogEvent::PointsBack {
                 device,
@@ -87,6 +95,7 @@ impl Report {
             | Finding::LongRequestsFail { .. }
             | Finding::LongRequestsAnswered { .. }
             | Finding::RepliesTwice { .. }
+            | Finding::UnitTwice { .. }
             | Finding::OthersAsk { .. }
             | Finding::PointsBack { .. } => return Ok(()),
         };
