@@ -25,6 +25,7 @@ use crate::base::text::excerpt;
 use crate::cloud::remote_config::Content;
 use crate::config::{
     Answers, Compiled, FirstPass, PREFIX, Problem, Report, Severity, Source, SourcePosition, Want,
+    did_you_mean,
 };
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
@@ -281,13 +282,19 @@ impl RemoteFile<'_> {
     }
 }
 
-/// Returns what was loaded, unless the log filter is wrong and nothing could be logged.
+/// Returns what was loaded, unless the log filter is wrong and nothing could be logged. A
+/// target in it that does not exist is a warning.
 fn told(loaded: Result<Loaded, Report>, context: &LoadContext) -> Result<Loaded, Report> {
     let Some(problem) = log_filter_problem(context) else {
         return loaded;
     };
-    let (Ok(Loaded { warnings: told, .. }) | Err(told)) = loaded;
-    Err(told.with([problem]))
+    match (problem.severity, loaded) {
+        (Severity::Warning, Ok(mut loaded)) => {
+            loaded.warnings = loaded.warnings.with([problem]);
+            Ok(loaded)
+        }
+        (_, Ok(Loaded { warnings: told, .. }) | Err(told)) => Err(told.with([problem])),
+    }
 }
 
 /// Loads the configuration in this context for a look at it: no load is judged.
@@ -303,19 +310,30 @@ pub fn load_whatever_the_load(path: &Path, context: &LoadContext) -> Result<Load
 fn log_filter_problem(context: &LoadContext) -> Option<Problem> {
     let (name, said) = context.environment.iter().find(|(n, _)| n == log::FILTER)?;
     // An empty filter counts as not set.
-    if said.trim().is_empty() || log::try_filter(said).is_ok() {
+    if said.trim().is_empty() {
         return None;
     }
-    Some(Problem {
-        severity: Severity::Error,
+    let problem = |severity, said: &str, wanted, hint| Problem {
+        severity,
         file: "environment".into(),
         line: 0,
         column: 0,
         path: name.clone(),
         said: excerpt(said.as_bytes(), 60),
-        wanted: "error, warn, info, debug or trace".into(),
-        hint: Some("one library alone is target=level; several are separated by commas".into()),
-    })
+        wanted,
+        hint,
+    };
+    if log::try_filter(said).is_err() {
+        let hint = "one library alone is target=level; several are separated by commas";
+        let wanted = "error, warn, info, debug or trace".into();
+        return Some(problem(Severity::Error, said, wanted, Some(hint.into())));
+    }
+    let unknown = *log::unknown_targets(said).first()?;
+    // `all` is for a service that runs; a filter has a level alone for that.
+    let known: Vec<&str> = log::targets().skip(1).collect();
+    let meant = did_you_mean(unknown, known.iter().copied());
+    let wanted = format!("a level, or one for a target: {}", known.join(", "));
+    Some(problem(Severity::Warning, unknown, wanted, meant))
 }
 
 /// Loads the configuration, unless its lines or its connection have to carry more than they can,
@@ -344,6 +362,15 @@ fn load_fitting(
     match loaded.warnings.errors() {
         0 => Ok(loaded),
         _ => Err(loaded.warnings),
+    }
+}
+
+/// Returns the configuration of this instance of the template unit, or of the unit itself.
+#[must_use]
+pub fn path_of(instance: Option<&str>) -> PathBuf {
+    match instance {
+        None => DEFAULT_PATH.into(),
+        Some(name) => home().join(name).join("gateway.yaml"),
     }
 }
 

@@ -4,6 +4,25 @@ use tracing_subscriber::EnvFilter;
 
 use crate::base::Level;
 
+/// The target of everything that is not named.
+pub(super) const ALL: &str = "all";
+/// The target of the gateway itself.
+pub(super) const GATEWAY: &str = "alink_gateway";
+/// The libraries in the program that write log records, by the names of their targets. A test
+/// compares them with `Cargo.lock`.
+const LIBRARIES: [&str; 8] = [
+    "mio",
+    "mio_serial",
+    "rumqttc",
+    "rustls",
+    "tokio_modbus",
+    "tokio_serial",
+    "ureq",
+    "ureq_proto",
+];
+/// The words that are a level.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
@@ -18,6 +37,34 @@ pub enum InitError {
     /// Logging was set up before in this process.
     #[error("logging is already set up")]
     Twice,
+}
+
+/// Returns every target whose level can be set: `all`, the gateway, and the libraries that
+/// write log records.
+pub fn targets() -> impl Iterator<Item = &'static str> {
+    [ALL, GATEWAY].into_iter().chain(LIBRARIES)
+}
+
+/// Returns the targets in a filter that nothing writes records for. Directives about spans and
+/// fields are passed over.
+#[must_use]
+pub fn unknown_targets(filter: &str) -> Vec<&str> {
+    let directives = filter.split(',').map(str::trim);
+    let plain = directives.filter(|d| !d.contains(['[', ']', '{', '}', '"']));
+    let libraries = plain.map(|d| {
+        let target = d.split('=').next().unwrap_or_default();
+        target.split("::").next().unwrap_or_default()
+    });
+    libraries
+        .filter(|library| {
+            let is_level = LEVELS
+                .iter()
+                .any(|level| level.eq_ignore_ascii_case(library));
+            // EnvFilter takes a target for the beginning of one.
+            let is_known = targets().any(|known| known != ALL && known.starts_with(library));
+            !is_level && !is_known
+        })
+        .collect()
 }
 
 /// Parses a filter in the syntax of `EnvFilter`.
@@ -75,6 +122,48 @@ pub(super) fn shows_secrets(target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_libraries_are_those_in_the_lock_file_that_log() {
+        let lock = include_str!("../../../Cargo.lock");
+        let field = |package: &str, name: &str| {
+            let line = package.lines().find(|l| l.starts_with(name))?;
+            line.split('"').nth(1).map(str::to_owned)
+        };
+        let logs = |package: &&str| {
+            let needs = package.split_once("dependencies = [").unwrap_or_default().1;
+            let mut needs = needs.split('"').filter_map(|n| n.split(' ').next());
+            needs.any(|n| n == "log" || n == "tracing")
+        };
+        let mut libraries: Vec<String> = lock
+            .split("[[package]]")
+            .filter(logs)
+            .filter_map(|package| field(package, "name = "))
+            // Ours, and those that carry the records of others.
+            .filter(|n| !["alink-gateway", "tracing-log", "tracing-subscriber"].contains(&&**n))
+            .map(|name| name.replace('-', "_"))
+            .collect();
+        libraries.sort();
+        assert_eq!(libraries, LIBRARIES);
+        assert!(targets().all(|t| t == ALL || unknown_targets(t).is_empty()));
+    }
+
+    #[test]
+    fn targets_that_nothing_writes_records_for_are_found() {
+        for (filter, unknown) in [
+            ("", vec![]),
+            ("info", vec![]),
+            (
+                "WARN,rustls=debug, rumqttc::state=trace ,tokio=debug",
+                vec![],
+            ),
+            ("info,rutsls=debug", vec!["rutsls"]),
+            ("hyper,all=debug", vec!["hyper", "all"]),
+            ("[{url}]=trace,rustls[span{a=\"b\"}]=debug", vec![]),
+        ] {
+            assert_eq!(unknown_targets(filter), unknown, "{filter}");
+        }
+    }
 
     #[test]
     fn notices_follow_the_bare_level_or_our_own_target() {

@@ -14,22 +14,20 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use super::filter::{self, InitError};
+use super::filter::{self, ALL, InitError};
 use super::{Clock, Journal};
+use crate::base::text::excerpt;
 use crate::base::{About, EventKind, Level, LogEvent, Mono};
+use crate::config::did_you_mean;
 
-/// The target for everything that is not named.
-pub const ALL: &str = "all";
 /// The level for "as it was at the start".
 pub const DEFAULT: &str = "default";
-/// How many targets may have a level of their own; more are not needed.
-const MOST: usize = 32;
 
 /// Why the level is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogLevelError {
     /// The target is not valid.
-    #[error("{0:?} is no target: all, alink_gateway, or a library such as rustls")]
+    #[error("{0:?} is no target; {meant}the targets are {known}", meant = meant(.0), known = known())]
     Target(String),
     /// The level would show secrets.
     #[error("{0:?} writes down the signed addresses of files it fetches, and stays at info")]
@@ -37,12 +35,19 @@ pub enum LogLevelError {
     /// The level is not valid.
     #[error("{0:?} is no level: off, error, warn, info, debug, trace or default")]
     Level(String),
-    /// Too many targets have a level of their own.
-    #[error("{MOST} targets have a level of their own already; set one of them to default")]
-    Many,
     /// The filter was refused.
     #[error(transparent)]
     Filter(#[from] InitError),
+}
+
+/// Returns a question for the target that may be meant instead of this one.
+fn meant(target: &str) -> String {
+    did_you_mean(target, filter::targets()).map_or_else(String::new, |it| format!("{it} "))
+}
+
+/// Returns all targets, for a sentence.
+fn known() -> String {
+    filter::targets().collect::<Vec<_>>().join(", ")
 }
 
 /// Applies a filter to the records of libraries.
@@ -109,9 +114,8 @@ impl LogLevel {
     /// # Errors
     /// The target or the level is not valid, and then nothing has changed.
     pub fn set(&self, target: &str, level: &str, until: Option<Mono>) -> Result<(), LogLevelError> {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_:.-".contains(c);
-        if target.is_empty() || target.len() > 100 || !target.chars().all(plain) {
-            return Err(LogLevelError::Target(target.into()));
+        if !filter::targets().any(|known| known == target) {
+            return Err(LogLevelError::Target(excerpt(target.as_bytes(), 60)));
         }
         if filter::shows_secrets(target) && matches!(level, "debug" | "trace") {
             return Err(LogLevelError::ShowsSecrets(target.into()));
@@ -121,9 +125,6 @@ impl LogLevel {
         match level {
             DEFAULT => drop(changed.remove(target)),
             "off" | "error" | "warn" | "info" | "debug" | "trace" => {
-                if changed.len() >= MOST && !changed.contains_key(target) {
-                    return Err(LogLevelError::Many);
-                }
                 changed.insert(target.to_owned(), (level.to_owned(), until));
             }
             other => return Err(LogLevelError::Level(other.into())),
@@ -324,20 +325,22 @@ mod tests {
             ("rustls", "loud"),
             ("rustls", "debug,all=off"),
             ("ureq", "trace"),
-            ("ureq_proto::client", "debug"),
+            ("ureq_proto", "debug"),
+            ("rutsls", "debug"),
+            ("hyper", "debug"),
+            ("rustls::client", "debug"),
         ] {
             assert!(
                 log_level.set(target, level, None).is_err(),
                 "{target}={level}"
             );
         }
-        for n in 0..MOST {
-            log_level.set(&format!("t{n}"), "debug", None).unwrap();
-        }
-        assert!(matches!(
-            log_level.set("more", "debug", None),
-            Err(LogLevelError::Many)
-        ));
-        assert_eq!(log_level.changed().len(), MOST);
+        assert_eq!(log_level.changed().len(), 0);
+        let said = log_level.set("rutsls", "debug", None).unwrap_err();
+        assert_eq!(
+            said.to_string(),
+            "\"rutsls\" is no target; did you mean rustls? the targets are all, alink_gateway, mio, \
+             mio_serial, rumqttc, rustls, tokio_modbus, tokio_serial, ureq, ureq_proto"
+        );
     }
 }

@@ -44,7 +44,7 @@ use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
 use crate::io::system::clock::Clock;
 use crate::spec::{BusAddress, Spec};
 
-pub use filter::InitError;
+pub use filter::{InitError, targets, unknown_targets};
 pub use journald::JOURNAL_SOCKET;
 pub use library::{FILTER, init, is_on_journal, try_filter};
 pub use log_level::LogLevel;
