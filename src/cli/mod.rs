@@ -9,6 +9,7 @@
 mod captures;
 pub mod check;
 mod columns;
+pub mod completion;
 pub mod devices;
 pub mod diag;
 pub mod plan;
@@ -26,11 +27,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::io::control;
 use crate::io::files::settings::DEFAULT_PATH;
+use crate::io::log;
 
 /// The exit status for a wrong configuration (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
@@ -200,7 +203,8 @@ enum Verb {
     },
     /// Change the log level of the running service.
     LogLevel {
-        /// Whose level: all, alink_gateway, or a library such as rustls.
+        /// Whose level: of everything, of the gateway, or of one library in it.
+        #[arg(value_parser = PossibleValuesParser::new(log::targets()))]
         target: String,
         /// The level.
         #[arg(value_parser = ["off", "error", "warn", "info", "debug", "trace", "default"])]
@@ -231,6 +235,9 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
+    /// Print what may come next on a command line, for the completions of shells.
+    #[command(hide = true)]
+    Complete(completion::Asked),
 }
 
 /// Which service to ask.
@@ -338,6 +345,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json)
             }
+            Verb::Complete(asked) => completion::run(command(), asked),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how),
             Verb::Scope {
                 port,

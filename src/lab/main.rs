@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use alink_gateway::cli::completion;
 use alink_gateway::io::terminal::screen;
 use alink_gateway::lab::converge::{Plan, measure};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -76,7 +77,7 @@ enum Verb {
     /// Runs simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
-    /// Writes the manual pages and completions of both programs.
+    /// Writes the manual pages of both programs.
     #[command(hide = true)]
     Papers {
         /// The directory to write to.
@@ -86,6 +87,9 @@ enum Verb {
         #[arg(long, value_name = "YYYY-MM-DD")]
         date: String,
     },
+    /// Prints what may come next on a command line, for the completions of shells.
+    #[command(hide = true)]
+    Complete(completion::Asked),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +102,9 @@ fn main() -> ExitCode {
         return alink_gateway::cli::main_with(as_gateway);
     }
     let arguments = Arguments::parse_from(program.into_iter().chain(rest));
+    if let Verb::Complete(asked) = arguments.verb {
+        return completion::run(Arguments::command(), asked);
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -133,6 +140,8 @@ async fn play(verb: Verb) -> io::Result<bool> {
         Verb::Commands(options) => commands::run(options).await,
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
+        // It needs no runtime and was done before there was one.
+        Verb::Complete(_) => Ok(true),
         Verb::Papers { folder, date } => {
             manual_pages::write(&folder, &date, Arguments::command()).map(|()| true)
         }

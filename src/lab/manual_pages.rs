@@ -1,5 +1,5 @@
-//! `alink-lab papers DIRECTORY`: the manual pages and completions of both programs,
-//! made from the definitions that parse their arguments.
+//! `alink-lab papers DIRECTORY`: the manual pages of both programs, made from the
+//! definitions that parse their arguments.
 //!
 //! They are made when a package is built and kept nowhere else, so that they cannot be
 //! older than the program they describe. There is one page for each verb, as git has
@@ -12,7 +12,6 @@ use std::path::Path;
 use alink_gateway::cli::ENVIRONMENT_VARIABLES;
 use clap::Command;
 use clap::builder::Resettable;
-use clap_complete::{Shell, generate_to};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
@@ -25,12 +24,6 @@ const ADMINISTRATION: &str = "8";
 const COMMANDS: &str = "1";
 /// The section for the formats of files.
 const FORMATS: &str = "5";
-
-const SHELLS: [(&str, Shell); 3] = [
-    ("bash", Shell::Bash),
-    ("zsh", Shell::Zsh),
-    ("fish", Shell::Fish),
-];
 
 /// Exit statuses of the daemon, as `cli` has them.
 const EXITS: [(&str, &str); 4] = [
@@ -119,9 +112,9 @@ const FIRST_STEPS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Writes `man/*.N` and `completions/SHELL/*` into `folder`, for the daemon and for the
-/// lab whose `command` is given. `date` is the date of the pages. It is that of the
-/// sources, because with the day of the build no two builds would be alike.
+/// Writes `man/*.N` into `folder`, for the daemon and for the lab whose `command` is given.
+/// `date` is the date of the pages. It is that of the sources, because with the day of the
+/// build no two builds would be alike.
 pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<()> {
     let man = folder.join("man");
     fs::create_dir_all(&man)?;
@@ -132,11 +125,6 @@ pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<(
     for (program, section) in programs {
         for (page, text) in pages(date, &program, section)? {
             fs::write(man.join(page), text)?;
-        }
-        for (name, shell) in SHELLS {
-            let folder = folder.join("completions").join(name);
-            fs::create_dir_all(&folder)?;
-            generate_to(shell, &mut program.clone(), program.get_name(), folder)?;
         }
     }
     fs::write(man.join("alink-gateway.yaml.5"), configuration(date))
@@ -306,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_that_is_shown_has_a_page_and_is_completed_in_every_shell() {
+    fn every_verb_that_is_shown_has_a_page_with_its_options() {
         let folder = written();
         let programs = [
             (alink_gateway::cli::command(), "8"),
@@ -315,8 +303,6 @@ mod tests {
         let mut seen = 0;
         for (program, section) in programs {
             let name = program.get_name();
-            let bash = folder.path().join(format!("completions/bash/{name}.bash"));
-            let bash = fs::read_to_string(bash).unwrap();
             for verb in program.get_subcommands().filter(|v| !v.is_hide_set()) {
                 let page = format!("man/{name}-{}.{section}", verb.get_name());
                 let page = fs::read_to_string(folder.path().join(page)).unwrap();
@@ -326,22 +312,9 @@ mod tests {
                         page.contains(&long.replace('-', "\\-")),
                         "{name} {verb}: {long}"
                     );
-                    assert!(bash.contains(&format!("--{long}")), "{name} {verb}: {long}");
                 }
                 seen += 1;
             }
-            assert!(
-                folder
-                    .path()
-                    .join(format!("completions/zsh/_{name}"))
-                    .exists()
-            );
-            assert!(
-                folder
-                    .path()
-                    .join(format!("completions/fish/{name}.fish"))
-                    .exists()
-            );
         }
         assert!(seen >= 6, "{seen} verbs");
     }

@@ -3,6 +3,7 @@
 
 #![cfg(feature = "lab")]
 
+mod completion;
 mod watch;
 
 use crate::tools;
@@ -369,7 +370,8 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
     for (words, status) in [
         (&["log-level", "all", "loud"][..], 2),
         (&["log-level", "all", "debug", "for", "ever"], 2),
-        (&["log-level", "a,b", "debug"], 1),
+        (&["log-level", "a,b", "debug"], 2),
+        (&["log-level", "rutsls", "debug"], 2),
     ] {
         assert_eq!(house.ask(words).await.status, status, "{words:?}");
     }

@@ -13,6 +13,8 @@ use crate::control::{Answer, Failure, Request};
 /// How long to wait for a line of an answer: the service gives its own tasks ten seconds to
 /// answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a person who is typing waits for names, at each line of an answer.
+const QUICKLY: Duration = Duration::from_millis(300);
 /// How much longer to wait, so that the service can say itself that something took too long.
 const GRACE: Duration = Duration::from_secs(10);
 /// The longest line of an answer.
@@ -89,6 +91,14 @@ pub struct Answers {
 /// [`Unanswered`], with the remedy.
 pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
     ask_within(socket, request, patience(request))
+}
+
+/// Sends a request as [`ask`] does, for a person who is typing and does not wait.
+///
+/// # Errors
+/// [`Unanswered`].
+pub fn ask_quickly(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+    ask_within(socket, request, QUICKLY)
 }
 
 /// Sends a request as [`ask`] does, with this limit for the first line and between two lines.

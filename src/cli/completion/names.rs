@@ -1,0 +1,139 @@
+//! The names of a configuration that a command line asks for.
+
+use std::path::Path;
+
+use super::Candidate;
+use crate::control::picture::{Device, ServiceInput};
+use crate::control::{Answer, Request};
+use crate::io::control::client::{Answers, Unanswered};
+use crate::spec::Spec;
+
+/// A kind of name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// The ports.
+    Ports,
+    /// The devices.
+    Devices,
+    /// The points of the device that was named before which can be written.
+    Points,
+    /// The services of the device that was named before.
+    Services,
+    /// The inputs of the service that was named before, each with `=`.
+    Inputs,
+    /// The word before a span of time.
+    During,
+}
+
+impl Names {
+    /// Returns the kind of name that an argument of a verb of `alink-gateway` wants, with so
+    /// many words before it.
+    #[must_use]
+    pub fn of(verb: &str, argument: &str, before: usize) -> Option<Names> {
+        Some(match (verb, argument) {
+            ("trace" | "scope", "port") => Names::Ports,
+            ("devices", "name") | ("write" | "call", "device") => Names::Devices,
+            // Points and values take turns, after the device.
+            ("write", "pairs") if before % 2 == 1 => Names::Points,
+            ("call", "service") => Names::Services,
+            ("call", "inputs") => Names::Inputs,
+            ("log-level", "during") if before == 2 => Names::During,
+            _ => return None,
+        })
+    }
+}
+
+/// Asks the service; `None` if none answers.
+pub(super) fn ask(
+    socket: &Path,
+    what: Names,
+    before: &[String],
+    ask: impl Fn(&Path, &Request) -> Result<Answers, Unanswered>,
+) -> Option<Vec<Candidate>> {
+    let request = match what {
+        Names::Ports => Request::Status { every_ms: None },
+        Names::Devices => Request::Devices {},
+        Names::Points | Names::Services | Names::Inputs => Request::Device {
+            name: before.first().cloned().unwrap_or_default(),
+        },
+        Names::During => return Some(vec![Candidate::new("for", "how long: for 10m")]),
+    };
+    let mut found = Vec::new();
+    for answer in ask(socket, &request).ok()? {
+        match answer {
+            Ok(Answer::Status(status)) => {
+                let ports = status.ports.into_iter();
+                found.extend(ports.map(|port| Candidate::new(port.name, port.line)));
+            }
+            Ok(Answer::Device(device)) => found.extend(of_device(*device, what, before)),
+            // The service knows no such device; the configuration knows no more.
+            Err(Unanswered::Failure(_)) => break,
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+    }
+    Some(found)
+}
+
+/// Returns the names that a device has to offer, after these words.
+fn of_device(device: Device, what: Names, before: &[String]) -> Vec<Candidate> {
+    match what {
+        Names::Points => {
+            let points = device.points.into_iter();
+            let writable = points.filter_map(|p| Some(Candidate::new(p.id, p.writable?)));
+            writable.collect()
+        }
+        Names::Services => {
+            let services = device.services.into_iter();
+            services.map(|s| Candidate::new(s.id, "")).collect()
+        }
+        Names::Inputs => {
+            let mut services = device.services.into_iter();
+            let service = services.find(|s| Some(&s.id) == before.get(1));
+            let inputs = service.into_iter().flat_map(|s| s.inputs);
+            let words = |i: ServiceInput| (format!("{}=", i.name), i.range.unwrap_or_default());
+            let inputs = inputs.map(words);
+            inputs
+                .map(|(word, about)| Candidate::new(word, about))
+                .collect()
+        }
+        Names::Ports | Names::Devices | Names::During => {
+            vec![Candidate::new(device.name, device.place)]
+        }
+    }
+}
+
+/// Returns the names as a configuration has them.
+pub(super) fn of_spec(spec: &Spec, what: Names, before: &[String]) -> Vec<Candidate> {
+    let profile = spec
+        .devices
+        .iter()
+        .find(|d| Some(&d.name) == before.first());
+    let profile = profile.map(|d| &d.profile);
+    match what {
+        Names::Ports => {
+            let ports = spec.ports.iter();
+            ports.map(|p| Candidate::new(p.name.as_str(), "")).collect()
+        }
+        Names::Devices => {
+            let devices = spec.devices.iter();
+            devices
+                .map(|d| Candidate::new(d.name.as_str(), ""))
+                .collect()
+        }
+        Names::Points => {
+            let points = profile.into_iter().flat_map(|p| &p.points);
+            let writable = points.filter(|p| p.write.is_some());
+            writable
+                .map(|p| Candidate::new(p.id.as_str(), ""))
+                .collect()
+        }
+        Names::Services => {
+            let services = profile.into_iter().flat_map(|p| &p.services);
+            services
+                .map(|s| Candidate::new(s.id.as_str(), ""))
+                .collect()
+        }
+        Names::Inputs | Names::During => Vec::new(),
+    }
+}
