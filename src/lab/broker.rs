@@ -10,6 +10,7 @@
 //! proves that MQTT clients of other authors understand it.
 
 mod bridge;
+mod certificates;
 mod connection;
 mod owner;
 mod storage;
@@ -33,6 +34,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::base::Now;
 use crate::io::system::clock::Clock;
 use crate::lab::platform::Platform;
+pub use certificates::Authority;
 use owner::{Action, Owner, Told};
 pub use storage::{Served, Storage};
 
@@ -208,6 +210,13 @@ pub fn tls_from_pem(certificate: &Path, key: &Path) -> io::Result<Arc<rustls::Se
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(io::Error::other)?;
     let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+    tls_of(chain, key)
+}
+
+fn tls_of(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> io::Result<Arc<rustls::ServerConfig>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -178,6 +178,7 @@ fn page(
 ) -> io::Result<Vec<u8>> {
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
     // The text below the help of a verb is a section of its own here.
+    let below = command.get_after_help().map(ToString::to_string);
     let man = Man::new(command.after_help(Resettable::Reset))
         .title(name)
         .section(section)
@@ -193,6 +194,10 @@ fn page(
     if ["alink-gateway", "alink-gateway-run"].contains(&name) {
         table(&mut more, "SIGNALS", &SIGNALS);
         table(&mut more, "ENVIRONMENT", &ENVIRONMENT_VARIABLES);
+    }
+    if let Some(orders) = below.filter(|_| !daemon) {
+        more.control("SH", ["ORDERS"]);
+        as_it_is(&mut more, &orders);
     }
     if daemon {
         table(&mut more, "EXIT STATUS", &EXITS);
@@ -223,6 +228,15 @@ fn see_also(more: &mut Roff, see: &[(&str, &str)]) {
         words.push(roman(format!("({section}){end}")));
     }
     more.text(words);
+}
+
+/// Adds lines that are not filled.
+fn as_it_is(more: &mut Roff, text: &str) {
+    more.control("nf", []);
+    for line in text.lines() {
+        more.text([roman(line)]);
+    }
+    more.control("fi", []);
 }
 
 fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)]) {
@@ -266,11 +280,7 @@ fn configuration(date: &str) -> String {
         ),
     ]);
     text.control("SH", ["ALL KEYS"]);
-    text.control("nf", []);
-    for line in EXAMPLE.lines() {
-        text.text([roman(line)]);
-    }
-    text.control("fi", []);
+    as_it_is(&mut text, EXAMPLE);
     text.control("SH", ["SEE ALSO"]);
     see_also(
         &mut text,
@@ -346,6 +356,31 @@ mod tests {
             assert!(page.contains(word), "{word}");
         }
         assert!(read("man/alink-gateway-run.8").contains("HUP"));
+    }
+
+    #[test]
+    fn the_labs_pages_have_the_orders_and_what_the_units_hold() {
+        let folder = written();
+        let read = |page| fs::read_to_string(folder.path().join(page)).unwrap();
+        for (page, words) in [
+            (
+                "man/alink-lab-bus.1",
+                &[
+                    "kill UNIT",
+                    "voltage of each phase",
+                    "energy-active-forward",
+                ][..],
+            ),
+            (
+                "man/alink-lab-platform.1",
+                &["throttle SPAN", "batch-code WHOSE"],
+            ),
+        ] {
+            let page = read(page).replace("\\-", "-");
+            for word in words {
+                assert!(page.contains(word), "{word}");
+            }
+        }
     }
 
     #[test]

@@ -10,19 +10,20 @@ mod order;
 use alink_gateway::base::text::counted;
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Rng, UnitId};
-use alink_gateway::io::files::settings;
+use alink_gateway::io::files::settings::{self, LoadContext};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::broker::Broker;
+use alink_gateway::lab::broker::{Authority, Broker};
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
 use alink_gateway::lab::bus::{Chance, Life, Line, Pace, Rack, Unit, UnitBehaviour};
 use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};
+use clap::builder::ArgPredicate;
 use clap::{Args, ValueEnum};
 use order::{BusOrder, PlatformOrder};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,13 +33,26 @@ use tokio::time::Instant;
 /// How often the state is checked that cannot be awaited.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// The environment variable that stands for `cloud.ca_file`.
+const CA_FILE: &str = "ALINK_GATEWAY_CA_FILE";
+
 /// `alink-lab platform`.
 #[derive(Debug, Args)]
 #[command(after_help = order::PLATFORM_HELP)]
 pub(crate) struct PlatformOptions {
-    /// Where to listen, plain TCP; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 1883)))]
+    /// Where to listen; port 0 takes a free one. With --tls 127.0.0.1:8883 if nothing is said.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:1883",
+        default_value_if("tls", ArgPredicate::IsPresent, "127.0.0.1:8883")
+    )]
     listen: SocketAddr,
+    /// Speak TLS, with a certificate for localhost, the address and the host of `cloud.url`. The
+    /// CA that signs it is made in this directory, if it is not there yet: `ca_file` is the
+    /// ca.pem there.
+    #[arg(long, value_name = "DIRECTORY")]
+    tls: Option<PathBuf>,
     /// A gateway's configuration: its gateway and all its devices are known.
     #[arg(long, short, value_name = "FILE")]
     config: PathBuf,
@@ -58,11 +72,28 @@ pub(crate) struct PlatformOptions {
 
 /// Runs the platform until interrupted, telling what happens.
 pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
-    let loaded = settings::load(&options.config).map_err(|r| io::Error::other(r.to_string()))?;
+    let authority = options.tls.as_deref().map(Authority::in_directory);
+    let authority = authority.transpose()?;
+    let mut context = LoadContext::of_process();
+    if let Some(authority) = &authority {
+        // The file of the configuration may be what this run is to make.
+        let file = authority.file().display().to_string();
+        context.environment.push((CA_FILE.into(), file));
+    }
+    let loaded = settings::load_in(&options.config, &context);
+    let loaded = loaded.map_err(|r| io::Error::other(r.to_string()))?;
     let clock = Clock::system();
     let known = PlatformSpec::knowing(&loaded.spec);
     let platform = Platform::new(known, Rng::new(1), clock.now());
-    let broker = Broker::start(options.listen, platform, clock).await?;
+    let broker = match &authority {
+        None => Broker::start(options.listen, platform, clock).await?,
+        Some(authority) => {
+            let host = loaded.spec.cloud.broker.host.clone();
+            let address = options.listen.ip().to_string();
+            let tls = authority.server(vec!["localhost".into(), address, host])?;
+            Broker::start_tls(options.listen, platform, clock, tls).await?
+        }
+    };
     let misfortunes = [
         Misfortune::LoseRequests {
             permille: options.lose_requests,
@@ -82,10 +113,18 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
         .with(move |p, now| misfortunes.into_iter().for_each(|m| p.fault(now, m)))
         .await?;
     println!(
-        "platform for {} on mqtt://{}",
+        "platform for {} on {}://{}",
         counted(loaded.spec.devices.len(), "device"),
+        if authority.is_some() { "mqtts" } else { "mqtt" },
         broker.addr()
     );
+    if let Some(authority) = &authority {
+        println!(
+            "its certificate is signed by ca_file: {}\nsha256 Fingerprint={}",
+            authority.file().display(),
+            authority.fingerprint()
+        );
+    }
     let mut since = Mono::START;
     let mut values = 0;
     let gateway = loaded.spec.cloud.gateway;
@@ -174,7 +213,7 @@ impl fmt::Display for Told<'_> {
 
 /// `alink-lab bus`.
 #[derive(Debug, Args)]
-#[command(after_help = order::BUS_HELP)]
+#[command(after_help = order::bus_help())]
 pub(crate) struct BusOptions {
     /// Put a serial line on a pseudo terminal under this name.
     #[arg(

@@ -114,6 +114,75 @@ fn a_meter_of_dlt645_answers_on_the_line_of_the_units() {
     assert_eq!(reply[14..20], [0x34, 0x33, 0x33, 0x33, 0x33, 0x33]);
 }
 
+/// Checks the documented configuration as it is, but for the host: `mqtts`, port 8883's CA as
+/// `ca_file`, and the daemon that trusts it.
+#[test]
+fn the_documented_configuration_is_tried_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let config = at("gateway.yaml");
+    let text = |port: &str, rack: &str| {
+        format!(
+            "gateway: {{ product_key: a1GwDemoPk0, device_name: gw-0001, secret: s }}
+cloud:
+  url: mqtts://localhost:{port}
+  ca_file: aliyun-iot-ca.pem
+ports:
+  - {{ name: rack1, tcp: {{ host: 127.0.0.1, port: {rack} }} }}
+profiles:
+  - name: meter
+    product_key: a1SubDemoPk
+    interval: 1s
+    points:
+      - {{ id: Voltage, table: holding, address: 0, type: u16 }}
+devices:
+  - {{ name: meter-1, port: rack1, unit: 1, profile: meter, secret: s }}
+"
+        )
+    };
+    let write = |text: String| {
+        std::fs::write(&config, text).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&config, mode).unwrap();
+    };
+    let mut bus = Lab::start(&["bus", "--tcp", "127.0.0.1:0", "--units", "1"]);
+    let rack = bus.says("1 unit on ");
+    let rack = rack.rsplit(':').next().unwrap().to_owned();
+    // Its ca_file does not exist yet: this makes the one to put there.
+    write(text("8883", &rack));
+    let tls = at("lab");
+    let listen = ["platform", "--listen", "127.0.0.1:0", "--tls", &tls];
+    let mut platform = Lab::start(&[&listen[..], &["--config", &config]].concat());
+    let started = platform.says("platform for 1 device on mqtts://");
+    let port = started.rsplit(':').next().unwrap();
+    let told = platform.says("sha256 Fingerprint=");
+    std::fs::copy(at("lab/ca.pem"), at("aliyun-iot-ca.pem")).unwrap();
+    if crate::tools::have(&["openssl"]) {
+        let shown = Command::new("openssl")
+            .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
+            .arg(at("aliyun-iot-ca.pem"))
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8(shown.stdout).unwrap().trim_end(), told);
+    }
+    write(text(port, &rack));
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_alink-gateway"))
+        .args(["run", "--config", &config])
+        .env("STATE_DIRECTORY", folder.path())
+        .env("RUNTIME_DIRECTORY", folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    platform.says("meter-1 logged in");
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+
+    // Another run has the same CA, and another certificate.
+    drop(platform);
+    let mut platform = Lab::start(&[&listen[..], &["--config", &config]].concat());
+    assert_eq!(platform.says("sha256 Fingerprint="), told);
+}
+
 /// A gateway with the sub-device `meter-1`, as a client of another author: what the
 /// platform does to it is seen at this end of the connection.
 struct Gateway {

@@ -6,6 +6,7 @@
 //! its measurements into its registers in one go.
 
 use std::f64::consts::TAU;
+use std::fmt;
 
 use crate::base::{Rng, Wall};
 use crate::spec::Table;
@@ -31,8 +32,145 @@ pub enum Life {
     Unique,
 }
 
+/// Values that a unit holds, for people; [`meter`] and [`io_module`] list them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The tables they are in.
+    pub tables: &'static [Table],
+    /// The address of the first.
+    pub address: u16,
+    /// How many there are, one after the other.
+    pub values: u16,
+    /// The type of each, as a point of a profile has it.
+    pub form: &'static str,
+    /// What they are.
+    pub what: &'static str,
+}
+
+impl Entry {
+    const fn new(
+        tables: &'static [Table],
+        address: u16,
+        values: u16,
+        form: &'static str,
+        what: &'static str,
+    ) -> Entry {
+        Entry {
+            tables,
+            address,
+            values,
+            form,
+            what,
+        }
+    }
+
+    /// Returns how many entries of the table all values take together.
+    #[must_use]
+    pub fn length(&self) -> u16 {
+        let kind = self.form.split(',').next().unwrap_or_default();
+        let each = match kind {
+            "u32" | "i32" | "f32" => 2,
+            "u64" => 4,
+            "string" => 8,
+            _ => 1,
+        };
+        each * self.values
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tables: Vec<_> = self.tables.iter().map(|table| word(*table)).collect();
+        let last = self.address + self.length() - 1;
+        let addresses = match last == self.address {
+            true => last.to_string(),
+            false => format!("{}-{last}", self.address),
+        };
+        let (tables, form) = (tables.join(", "), self.form);
+        write!(f, "{tables:<14} {addresses:<6} {form:<16} {}", self.what)
+    }
+}
+
+/// Returns the word of a profile for a table.
+const fn word(table: Table) -> &'static str {
+    match table {
+        Table::Coil => "coil",
+        Table::DiscreteInput => "discrete",
+        Table::InputRegister => "input",
+        Table::HoldingRegister => "holding",
+    }
+}
+
+const BOTH: &[Table] = &[Table::InputRegister, Table::HoldingRegister];
+const BITS: &[Table] = &[Table::DiscreteInput];
+const COIL: &[Table] = &[Table::Coil];
+
+/// What [`Life::Marked`] has.
+pub const MARKED: [Entry; 2] = [
+    Entry::new(
+        BOTH,
+        0,
+        MARKED_ENTRIES,
+        "u16",
+        "numbers that no other unit, address and tenth of a second has",
+    ),
+    Entry::new(
+        &[Table::DiscreteInput, Table::Coil],
+        0,
+        MARKED_ENTRIES,
+        "bool",
+        "likewise",
+    ),
+];
+
 /// The meter's registers; two-register values have the high word first.
 pub mod meter {
+    use super::{BITS, BOTH, COIL, Entry};
+
+    /// All of them. What is written to a holding register or a coil stays there.
+    pub const ENTRIES: [Entry; 11] = [
+        Entry::new(
+            BOTH,
+            VOLTAGE,
+            3,
+            "u16, scale 0.1",
+            "voltage of each phase, V",
+        ),
+        Entry::new(
+            BOTH,
+            CURRENT,
+            3,
+            "u16, scale 0.01",
+            "current of each phase, A",
+        ),
+        Entry::new(BOTH, POWER, 1, "i32", "power of all phases, W"),
+        Entry::new(BOTH, FREQUENCY, 1, "u16, scale 0.01", "frequency, Hz"),
+        Entry::new(BOTH, POWER_FACTOR, 1, "i16, scale 0.001", "power factor"),
+        Entry::new(
+            BOTH,
+            ENERGY,
+            1,
+            "u32, scale 0.01",
+            "energy, kWh; only grows",
+        ),
+        Entry::new(
+            BOTH,
+            APPARENT,
+            1,
+            "f32",
+            "apparent power of all phases, kVA",
+        ),
+        Entry::new(BOTH, ENERGY_FINE, 1, "u64", "energy, Wh; only grows"),
+        Entry::new(BOTH, SERIAL, 1, "string", "serial number, 16 characters"),
+        Entry::new(
+            BITS,
+            PHASE_PRESENT,
+            3,
+            "bool",
+            "whether each phase is present",
+        ),
+        Entry::new(COIL, 0, COILS, "bool", "relays, off until written"),
+    ];
     /// u16 × 0.1 V, three of them.
     pub const VOLTAGE: u16 = 0;
     /// u16 × 0.01 A, three of them.
@@ -63,6 +201,36 @@ pub mod meter {
 
 /// The module's entries.
 pub mod io_module {
+    use super::{COIL, Entry};
+    use crate::spec::Table;
+
+    /// All of them.
+    pub const ENTRIES: [Entry; 5] = [
+        Entry::new(
+            &[Table::InputRegister],
+            0,
+            ANALOGUES,
+            "u16",
+            "analogue inputs, 0-27648",
+        ),
+        Entry::new(
+            &[Table::InputRegister],
+            COUNTERS,
+            4,
+            "u32",
+            "counters of pulses; only grow",
+        ),
+        Entry::new(
+            &[Table::HoldingRegister],
+            0,
+            HOLDING_REGISTERS,
+            "u16",
+            "analogue outputs, 0 until written",
+        ),
+        Entry::new(&[Table::DiscreteInput], 0, BITS, "bool", "inputs"),
+        Entry::new(COIL, 0, BITS, "bool", "relays, off until written"),
+    ];
+
     /// Discrete inputs and coils.
     pub const BITS: u16 = 16;
     /// Input registers 0–7: analogue inputs, 0–27648.
@@ -294,6 +462,44 @@ mod tests {
                 assert!(f64::from(kva) * 1000.0 >= at(meter::POWER, 2) as f64 * 0.99);
             }
         }
+    }
+
+    #[test]
+    fn what_the_units_hold_is_listed_whole_and_once() {
+        for (life, listed) in [
+            (Life::Meter, &meter::ENTRIES[..]),
+            (Life::IoModule, &io_module::ENTRIES),
+            (Life::Marked, &MARKED),
+        ] {
+            for table in [
+                Table::Coil,
+                Table::DiscreteInput,
+                Table::InputRegister,
+                Table::HoldingRegister,
+            ] {
+                let mut there = vec![0; usize::from(life.entries(table))];
+                for entry in listed.iter().filter(|e| e.tables.contains(&table)) {
+                    let first = usize::from(entry.address);
+                    for n in &mut there[first..first + usize::from(entry.length())] {
+                        *n += 1;
+                    }
+                }
+                let moves = |address: usize| {
+                    let at = |ms| life.entry(7, Wall::from_millis(ms), table, address as u16);
+                    at(NOON) != Some(0) || at(NOON + 3_600_000) != Some(0)
+                };
+                for (address, n) in there.into_iter().enumerate() {
+                    // What is not listed is nothing: always 0.
+                    let is_right = n == 1 || n == 0 && !moves(address);
+                    assert!(is_right, "{life:?} {table:?} {address}: {n} times");
+                }
+            }
+        }
+        let voltage = meter::ENTRIES[0].to_string();
+        assert_eq!(
+            voltage,
+            "input, holding 0-2    u16, scale 0.1   voltage of each phase, V"
+        );
     }
 
     #[test]

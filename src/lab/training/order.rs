@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use alink_gateway::base::{Secret, UnitId};
-use alink_gateway::lab::bus::{Fault, UnitBehaviour};
+use alink_gateway::lab::bus::{Fault, UnitBehaviour, life, protocol};
 use alink_gateway::lab::platform::{
     Act, Code, Device, FailedBatchCode, FailedBatchNames, Fault as Misfortune, PackOutOfSession,
     PostOutOfSession, RequestKind, Switches,
@@ -27,6 +27,26 @@ Orders, one a line on standard input:
   twin UNIT           another unit has its address and answers as well
   well UNIT           its replies are right again
   help                these words";
+
+/// Returns the orders to a bus and what its units hold, in words.
+pub(crate) fn bus_help() -> String {
+    let mut help = format!("{BUS_HELP}\n\nWhat the units hold, addresses from 0:");
+    for (kind, entries) in [
+        ("--kind meter", &life::meter::ENTRIES[..]),
+        ("--kind io-module", &life::io_module::ENTRIES),
+        ("--kind marked", &life::MARKED),
+    ] {
+        help.push_str(&format!("\n  {kind}"));
+        for entry in entries {
+            help.push_str(&format!("\n    {entry}"));
+        }
+    }
+    help.push_str("\n  --meters N, DL/T 645-2007, meter 1 has the address 000000000001");
+    for (name, id, what) in protocol::meter::DATA {
+        help.push_str(&format!("\n    {id:08X}  {name:<25}  {what}"));
+    }
+    help
+}
 
 /// Orders to a platform, in words.
 pub(crate) const PLATFORM_HELP: &str = "\

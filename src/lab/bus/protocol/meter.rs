@@ -12,6 +12,25 @@ use super::Answer;
 use crate::base::Now;
 use crate::spec::Table;
 
+/// The data that a meter of 2007 answers for: the name that a profile has for each, its
+/// identifier, and what it is.
+pub const DATA: [(&str, u32, &str); 10] = [
+    ("energy-active-forward", 0x0001_0000, "energy, kWh"),
+    (
+        "energy-active-forward-all",
+        0x0001_FF00,
+        "energy and four rates of it, kWh",
+    ),
+    ("voltage-a", 0x0201_0100, "voltage of phase A, V"),
+    ("voltage-b", 0x0201_0200, "voltage of phase B, V"),
+    ("voltage-c", 0x0201_0300, "voltage of phase C, V"),
+    ("voltage-all", 0x0201_FF00, "voltage of all phases, V"),
+    ("power-active", 0x0203_0000, "power, kW"),
+    ("power-factor", 0x0206_0000, "power factor"),
+    ("frequency", 0x0280_0002, "frequency, Hz"),
+    ("address", 0x0400_0401, "the meter's address"),
+];
+
 /// The year of the standard whose codes it speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Year {

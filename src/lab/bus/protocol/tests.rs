@@ -19,6 +19,18 @@ fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<BusReply> {
     protocol.replies_to(noon(), heard, &mut Rng::new(1))
 }
 
+#[test]
+fn a_meter_answers_for_the_data_that_it_is_said_to_have() {
+    use crate::spec::dlt645::{Edition, Id, item};
+    let of_2007 = Meter::new(Year::Y2007, 1, Unit::new(Life::Meter, 7));
+    for (name, id, _) in meter::DATA {
+        let known = item::find(Edition::Y2007, name).map(|item| item.id);
+        assert_eq!(known, Some(Id::Y2007(id)), "{name}");
+        assert!(of_2007.value(noon(), id).is_some(), "{name}");
+    }
+    assert_eq!(of_2007.value(noon(), 0x0400_0404), None);
+}
+
 /// Checks the frames of the product's own vectors, which others published.
 #[test]
 fn published_frames_are_understood_and_made() {
