@@ -255,7 +255,7 @@ fn fields_and_kinds_are_documented_as_they_are() {
     let mut text = String::from(
         "# The journal, for programs\n\n\
          Written by `BLESS=1 cargo test --features lab --test house journal`; names and ids here never change. \
-         `journalctl -x` explains\neach kind; the texts are in [catalog/](catalog/).\n\n\
+         `journalctl -x` explains\neach kind; the texts are in `catalog/`, installed in\n`/usr/lib/systemd/catalog/`.\n\n\
          ## Fields\n\n\
          Besides `MESSAGE`, `MESSAGE_ID`, `PRIORITY` and `SYSLOG_IDENTIFIER=alink-gateway`, and what the journal adds itself.\n\
          An entry about several devices has a `DEVICE` and a `PORT` for each of them; more than 500 devices take several entries.\n\n\

@@ -22,6 +22,7 @@ mod journal;
 mod metrics;
 mod modules;
 mod numbers;
+mod package;
 mod readme;
 mod rules;
 mod source;

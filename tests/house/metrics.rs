@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use alink_gateway::base::histogram::BOUNDS_US;
+use alink_gateway::cloud::Counters;
 use alink_gateway::control::metrics::{Kind, TABLE};
+use alink_gateway::spool::DropCause;
 
 fn root(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -36,6 +38,92 @@ fn mentioned(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let ours = words.filter(|w| w.starts_with("alink_gateway_"));
     ours.map(str::to_owned).collect()
+}
+
+/// What the values of the label `cause` mean, and which of the two counters has them.
+const CAUSES: [(&str, &str, &str); 12] = [
+    (
+        "queue-full",
+        "both",
+        "More waited than `cloud.post.queue` holds, and no store took them",
+    ),
+    (
+        "refused",
+        "both",
+        "The platform refused them; the journal says with which code",
+    ),
+    (
+        "too-large",
+        "both",
+        "One alone is longer than a message may be",
+    ),
+    (
+        "unknown",
+        "both",
+        "Their device or point is not configured any more",
+    ),
+    (
+        "no-time",
+        "values",
+        "Too many waited for the clock to be set",
+    ),
+    (
+        "stop",
+        "both",
+        "The service stopped, and no store took them",
+    ),
+    (
+        "store-full",
+        "values",
+        "The store was full: the oldest or the newest, as `drop:` says",
+    ),
+    (
+        "store-thinned",
+        "values",
+        "The store was full, and every second value was given up (`drop: thin`)",
+    ),
+    ("store-too-old", "values", "They were older than `age:`"),
+    (
+        "store-undated",
+        "values",
+        "They were read before the clock was set, and the box was started again since",
+    ),
+    (
+        "store-too-long",
+        "values",
+        "The text is too long to be stored",
+    ),
+    (
+        "store-damaged",
+        "values",
+        "They were in a damaged or missing file of the store",
+    ),
+];
+
+/// Returns the table of causes, which are those of the program.
+fn causes() -> String {
+    let counters = Counters::default();
+    let of_values = counters.drops().map(|(cause, _)| cause);
+    let of_store = DropCause::ALL.map(DropCause::word);
+    let of_events: BTreeSet<&str> = counters.event_drops().map(|(cause, _)| cause).into();
+    let of_values: BTreeSet<&str> = of_values.into_iter().chain(of_store).collect();
+    let told = |of: &str| -> BTreeSet<&str> {
+        let told = CAUSES
+            .iter()
+            .filter(|(_, whose, _)| [of, "both"].contains(whose));
+        told.map(|(cause, ..)| *cause).collect()
+    };
+    assert_eq!(told("values"), of_values);
+    assert_eq!(told("events"), of_events);
+    let mut text = String::from(
+        "\n`cause` of `alink_gateway_values_dropped_total`, and of `alink_gateway_events_dropped_total` where events have it:\n\n\
+         | cause | events | what it means |\n|---|---|---|\n",
+    );
+    for (cause, _, what) in CAUSES {
+        let events = if of_events.contains(cause) { "yes" } else { "" };
+        writeln!(text, "| `{cause}` | {events} | {what} |").unwrap();
+    }
+    text
 }
 
 #[test]
@@ -66,6 +154,7 @@ Names, labels and meanings stay; new ones may be added. `tests/house/metrics.rs`
         )
         .unwrap();
     }
+    text.push_str(&causes());
     let bounds = BOUNDS_US.map(|us| (us as f64 / 1e6).to_string()).join(", ");
     writeln!(
         text,
