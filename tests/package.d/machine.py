@@ -276,10 +276,10 @@ class Machine:
 class Cloud(Talk):
     """The lab's platform, in its own network namespace."""
 
-    def __init__(self, machine, lab, config, port=1883):
+    def __init__(self, machine, lab, config, port=1883, *more):
         super().__init__(
             ["ip", "netns", "exec", machine.outside, lab, "platform",
-             "--listen", f"{CLOUD_SIDE}:{port}", "--config", config],
+             "--listen", f"{CLOUD_SIDE}:{port}", "--config", config, *more],
             stdin=subprocess.PIPE,
         )
         machine.talks.append(self)

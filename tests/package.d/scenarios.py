@@ -16,6 +16,7 @@ from pathlib import Path
 from machine import CLOUD_SIDE, Cloud, Failed, demand
 
 UNIT = "alink-gateway.service"
+README = Path(__file__).resolve().parents[2] / "README.md"
 ETC, STATE = "/etc/alink-gateway", "/var/lib/alink-gateway"
 LINE = "/run/field/line1"
 SECRET = "GwSecret0123456789abcdefABCDEF00"
@@ -84,13 +85,13 @@ class Plant:
         self.machine.write(f"{ETC}/gateway.yaml", text, 0o640)
         self.machine.do("chgrp", "alink-gateway", f"{ETC}/gateway.yaml")
 
-    def plug_in(self):
+    def plug_in(self, baud=19200, units=METERS + 2):
         """A serial line with meters; its terminal belongs to dialout, as udev has it."""
         self.machine.do(
             "systemd-run", "-q", "--unit=field", "--collect", "-p", "RuntimeDirectory=field",
             "-p", "Group=dialout", "-p", "User=alink-gateway", "-p", "StandardInput=null",
-            "/packages/alink-lab", "bus", "--tty", LINE, "--baud", "19200",
-            "--units", str(METERS + 2),
+            "/packages/alink-lab", "bus", "--tty", LINE, "--baud", str(baud),
+            "--units", str(units),
         )
         demand_soon(lambda: self.machine.status("test", "-e", LINE)[0] == 0, "a serial line")
 
@@ -258,6 +259,10 @@ def the_unit_is_hardened_and_nothing_is_odd_about_it(plant):
 
 def the_manual_is_there(plant):
     shipped = plant.machine.do("dpkg", "-L", "alink-gateway").split()
+    documents = "/usr/share/doc/alink-gateway"
+    for link in re.findall(r"\]\(((?:docs|packaging)/[^)]*\.(?:md|json|yaml))\)", README.read_text()):
+        source = link in ("docs/house.md", "packaging/README.md")
+        demand(source or f"{documents}/{link}" in shipped, f"no {link}")
     for page in ("man8/alink-gateway.8.gz", "man8/alink-gateway-check.8.gz",
                  "man5/alink-gateway.yaml.5.gz"):
         demand(f"/usr/share/man/{page}" in shipped, f"no {page}")
@@ -643,6 +648,88 @@ def purging_leaves_nothing(plant):
     demand("could not be found" in said, said)
 
 
+# --- what the README says -------------------------------------------------
+
+
+# What a person has to type at most, and how soon after the last command that changes
+# something everything is online.
+MOST_COMMANDS, ONLINE_WITHIN = 8, 5
+
+
+def what_the_readme_has_a_newcomer_type_brings_every_device_online(plant):
+    box = plant.machine
+    text = README.read_text()
+    blocks = re.findall(r"<!-- newcomer -->\n```sh\n(.*?)```", text, re.S)
+    demand(len(blocks) == 2, f"{len(blocks)} blocks are marked in the README")
+    install, commission = ([line.split("#")[0].strip() for line in b.splitlines()] for b in blocks)
+    commands = [c for line in [*install, *commission] for c in line.split("&&")]
+    plant.found["newcomer_commands"] = len(commands)
+    demand(len(commands) <= MOST_COMMANDS, f"{len(commands)} commands: {commands}")
+    config = re.search(r"## First configuration.*?```yaml\n(.*?)```", text, re.S)[1]
+    # With one's own ports, as the README says.
+    config = re.sub(r"device: /dev/serial\S+", f"device: {LINE},", config)
+    host, port = re.search(r"url: mqtts://(.*):(\d+)", config).groups()
+
+    # A box that knows nothing of us, the package and its files at hand.
+    box.do("systemctl", "stop", "field.service", check=False)
+    box.do("dpkg", "-P", "alink-gateway")
+    box.do("rm", "-rf", ETC, STATE)
+    box.do("sh", "-c", f"mkdir -p /srv/new/target/packages && cp /packages/{plant.new} "
+                       f"/srv/new/target/packages && echo {CLOUD_SIDE} {host} >>/etc/hosts")
+    # The user of the service stays after a purge; the line is that user's.
+    plant.plug_in(9600, 2)
+    desk = box.folder / "desk"
+    desk.mkdir()
+    files = {"gateway.yaml": config, "gateway.secret": f"{SECRET}\n",
+             "meter-1.secret": "one\n", "meter-2.secret": "two\n"}
+    for name, words in files.items():
+        (desk / name).write_text(words)
+        (desk / name).chmod(0o600)
+    cloud = Cloud(box, plant.lab, desk / "gateway.yaml", int(port), "--tls", desk)
+    try:
+        files["aliyun-iot-ca.pem"] = (desk / "ca.pem").read_text()
+        for name, words in files.items():
+            box.write(f"/srv/new/{name}", words)
+        # Types what a person would into each file.
+        box.write("/usr/local/bin/editor", '#!/bin/sh\nfor file; do cat "/srv/new/$file" >"$file"; done\n',
+                  0o755)
+        box.do("sh", "-ec", "cd /srv/new\n" + "\n".join(install))
+        demand_soon(lambda: box.show(UNIT, "ActiveState")["ActiveState"] == "active", "service")
+        # What to do next, before a line was written.
+        said = box.do("alink-gateway", "status")
+        demand("not commissioned" in said and f"{ETC}/gateway.yaml" in said, said)
+        last = next(n for n, line in enumerate(commission) if line.startswith("alink-gateway reload"))
+        where = f"cd {commission[0].split()[1]}\n"
+        said = box.do("sh", "-ec", "\n".join(commission[:last]))
+        demand("no errors" in said or "no warnings" in said, said)
+        begun = time.monotonic()
+        box.do("sh", "-ec", where + commission[last])
+        cloud.says(r"meter-[12] logged in", SOON, 2)
+        plant.found["newcomer_online_s"] = took = round(time.monotonic() - begun, 1)
+        said = box.do("sh", "-ec", where + "\n".join(commission[last + 1:]))
+        demand("2 devices online" in said, said)
+        demand(took <= ONLINE_WITHIN, f"online after {took} s")
+        complete_a_line(plant)
+    finally:
+        cloud.end()
+
+
+def complete_a_line(plant):
+    """The completion that the package has for bash, with names of the running service."""
+    plant.found["completions"] = False
+    script = """
+        source /usr/share/bash-completion/completions/alink-gateway
+        for COMP_LINE in 'alink-gateway stat' 'alink-gateway devices me' 'alink-gateway trace '; do
+            COMP_POINT=${#COMP_LINE}
+            _alink_gateway alink-gateway '' ''
+            printf '%s\\n' "${COMPREPLY[@]}"
+        done"""
+    offered = plant.machine.do("bash", "-c", script).split()
+    wanted = ["status", "meter-1", "meter-2", "line1", "rack1"]
+    demand(offered == wanted, f"completed: {offered}")
+    plant.found["completions"] = True
+
+
 def listing(box):
     """Every file, but those that programs with records of their own keep."""
     records = ["/proc", "/sys", "/dev", "/run", "/tmp", "/var/log", "/var/lib/dpkg",
@@ -678,6 +765,7 @@ ALL = [
     a_state_directory_without_room_is_told_and_costs_no_live_value,
     removing_logs_everybody_out_and_leaves_configuration_and_state,
     purging_leaves_nothing,
+    what_the_readme_has_a_newcomer_type_brings_every_device_online,
 ]
 
 
