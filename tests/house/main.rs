@@ -16,6 +16,7 @@ mod tools;
 
 #[path = "../fixture/agreement.rs"]
 mod agreement;
+mod chinese_documents;
 mod commands;
 mod config_cases;
 mod journal;
@@ -23,6 +24,7 @@ mod metrics;
 mod modules;
 mod numbers;
 mod package;
+mod po;
 mod readme;
 mod rules;
 mod source;
