@@ -17,6 +17,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 /// The commented example, which is the page about the configuration.
 const EXAMPLE: &str = include_str!("../../config/gateway.example.yaml");
+/// The same in Chinese; `tests/house/chinese_documents.rs` keeps it up to date.
+const CHINESE_EXAMPLE: &str = include_str!("../../docs/gateway.example.zh_CN.yaml");
 
 /// The section of the manual for commands of an administrator.
 const ADMINISTRATION: &str = "8";
@@ -112,9 +114,9 @@ const FIRST_STEPS: [(&str, &str); 5] = [
     ),
 ];
 
-/// Writes `man/*.N` into `folder`, for the daemon and for the lab whose `command` is given.
-/// `date` is the date of the pages. It is that of the sources, because with the day of the
-/// build no two builds would be alike.
+/// Writes `man/*.N` and `man/zh_CN/*.N` into `folder`, for the daemon and for the lab whose
+/// `command` is given. `date` is the date of the pages. It is that of the sources, because with
+/// the day of the build no two builds would be alike.
 pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<()> {
     let man = folder.join("man");
     fs::create_dir_all(&man)?;
@@ -127,7 +129,14 @@ pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<(
             fs::write(man.join(page), text)?;
         }
     }
-    fs::write(man.join("alink-gateway.yaml.5"), configuration(date))
+    let chinese = man.join("zh_CN");
+    fs::create_dir_all(&chinese)?;
+    let configurations = [(&man, &ENGLISH), (&chinese, &CHINESE)];
+    for (folder, words) in configurations {
+        let page = configuration(date, words);
+        fs::write(folder.join("alink-gateway.yaml.5"), page)?;
+    }
+    Ok(())
 }
 
 /// Returns the page of a program and one for each of its verbs: file names and texts.
@@ -248,8 +257,45 @@ fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)]) {
     }
 }
 
+/// The texts of `alink-gateway.yaml(5)` in one language.
+struct ConfigurationTexts {
+    name: (&'static str, &'static str),
+    synopsis: &'static str,
+    description: &'static str,
+    files: &'static str,
+    /// What stands after `alink-gateway check`.
+    check: &'static str,
+    all_keys: &'static str,
+    example: &'static str,
+    see_also: &'static str,
+}
+
+const ENGLISH: ConfigurationTexts = ConfigurationTexts {
+    name: ("NAME", "configuration of alink-gateway"),
+    synopsis: "SYNOPSIS",
+    description: "DESCRIPTION",
+    files: "A YAML file. Files in conf.d beside it are added to it in the order of their names.",
+    check: ", a start and a reload report every mistake with its line, what was said and what was \
+            wanted.",
+    all_keys: "ALL KEYS",
+    example: EXAMPLE,
+    see_also: "SEE ALSO",
+};
+
+/// The headings are those of the Chinese pages of Debian (manpages-zh).
+const CHINESE: ConfigurationTexts = ConfigurationTexts {
+    name: ("名称", "alink-gateway 的配置文件"),
+    synopsis: "概要",
+    description: "描述",
+    files: "YAML 文件。同目录的 conf.d 中的文件按文件名顺序并入。",
+    check: "、启动和重新加载会列出所有错误：所在的行、现在的内容和应有的内容。",
+    all_keys: "全部配置项",
+    example: CHINESE_EXAMPLE,
+    see_also: "参见",
+};
+
 /// Returns `alink-gateway.yaml(5)`: the commented example, as it is.
-fn configuration(date: &str) -> String {
+fn configuration(date: &str, texts: &ConfigurationTexts) -> String {
     let mut text = Roff::new();
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
     text.control(
@@ -262,26 +308,21 @@ fn configuration(date: &str) -> String {
             "alink-gateway",
         ],
     );
-    text.control("SH", ["NAME"]);
-    text.text([roman("alink-gateway.yaml - configuration of alink-gateway")]);
-    text.control("SH", ["SYNOPSIS"]);
+    // Chinese has so few blanks that lines of equal length would have holes.
+    text.control("ad", ["l"]);
+    let (name, what) = texts.name;
+    text.control("SH", [name]);
+    text.text([roman(format!("alink-gateway.yaml - {what}"))]);
+    text.control("SH", [texts.synopsis]);
     text.text([bold("/etc/alink-gateway/gateway.yaml")]);
     text.control("br", []);
     text.text([bold("/etc/alink-gateway/conf.d/*.yaml")]);
-    text.control("SH", ["DESCRIPTION"]);
-    text.text([roman(
-        "A YAML file. Files in conf.d beside it are added to it in the order of their names.",
-    )]);
-    text.text([
-        bold("alink-gateway check"),
-        roman(
-            ", a start and a reload report every mistake with its line, what was said and what was \
-             wanted.",
-        ),
-    ]);
-    text.control("SH", ["ALL KEYS"]);
-    as_it_is(&mut text, EXAMPLE);
-    text.control("SH", ["SEE ALSO"]);
+    text.control("SH", [texts.description]);
+    text.text([roman(texts.files)]);
+    text.text([bold("alink-gateway check"), roman(texts.check)]);
+    text.control("SH", [texts.all_keys]);
+    as_it_is(&mut text, texts.example);
+    text.control("SH", [texts.see_also]);
     see_also(
         &mut text,
         &[
@@ -385,14 +426,21 @@ mod tests {
 
     #[test]
     fn the_page_about_the_configuration_holds_the_whole_example() {
-        let page = configuration("2026-11-22");
-        assert!(page.lines().count() > EXAMPLE.lines().count());
-        // A dot or a quote that begins a line would be an order to troff.
-        assert!(
-            !page
-                .lines()
-                .any(|l| l.starts_with(".#") || l.starts_with("'#"))
-        );
-        assert!(page.contains("/etc/alink\\-gateway/gateway.yaml"));
+        let folder = written();
+        for (page, texts) in [
+            ("alink-gateway.yaml.5", ENGLISH),
+            ("zh_CN/alink-gateway.yaml.5", CHINESE),
+        ] {
+            let page = fs::read_to_string(folder.path().join("man").join(page)).unwrap();
+            assert!(page.lines().count() > texts.example.lines().count());
+            // A dot or a quote that begins a line would be an order to troff.
+            assert!(
+                !page
+                    .lines()
+                    .any(|l| l.starts_with(".#") || l.starts_with("'#"))
+            );
+            assert!(page.contains("/etc/alink\\-gateway/gateway.yaml"));
+            assert!(page.contains(&format!(".SH {}\n", texts.name.0)));
+        }
     }
 }
