@@ -25,6 +25,7 @@ mod modules;
 mod numbers;
 mod package;
 mod po;
+mod profiles;
 mod readme;
 mod rules;
 mod source;

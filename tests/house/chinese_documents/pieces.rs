@@ -73,6 +73,9 @@ pub(crate) fn of_markdown(text: &str) -> Vec<Piece> {
             pieces.same("```\n");
         } else if line.is_empty() {
             pieces.same("\n");
+        } else if line.starts_with("<!--") {
+            // A mark for programs.
+            pieces.same(&format!("{line}\n"));
         } else if line.starts_with('|') {
             pieces.row(line);
         } else if line.starts_with('#') {
