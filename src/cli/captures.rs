@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 
 use ratatui::text::Line;
 
-use super::columns::{width, written};
+use super::columns::{Page, width, written};
+use super::language::Language;
 use crate::control::picture::{
     Cloud, Configuration, Device, DeviceEvent, Life, Link, Next, Past, Point, Port, Presence, Rtt,
     State, Status, Store,
@@ -18,8 +19,14 @@ use crate::io::terminal::captures;
 #[path = "../../tests/fixture/agreement.rs"]
 mod agreement;
 
-/// The widths of terminals at which everything is captured.
-pub(super) const WIDTHS: [usize; 4] = [60, 80, 100, 160];
+/// The pages on which everything is captured, with the beginning of the name of each capture.
+pub(super) fn pages() -> impl Iterator<Item = (Page, &'static str)> {
+    let all = [(Language::English, ""), (Language::Chinese, "zh-")];
+    all.into_iter().flat_map(|(language, prefix)| {
+        let page = move |width| (Page { width, language }, prefix);
+        [60, 80, 100, 160].into_iter().map(page)
+    })
+}
 
 /// Compares text for a terminal of the width at the end of `name` with the file of this name.
 pub(super) fn compare(name: &str, text: &str) {
@@ -29,18 +36,20 @@ pub(super) fn compare(name: &str, text: &str) {
         assert!(width(line) <= room, "{name}: wider than {room}: {line}");
         assert_eq!(line, line.trim_end(), "{name}: blanks at the end");
     }
-    assert_eq!(agreement::disagreements(text), [""; 0], "{name}");
+    if !name.starts_with("zh-") {
+        assert_eq!(agreement::disagreements(text), [""; 0], "{name}");
+    }
     captures::compare(name, text);
 }
 
-/// Compares what `lines` writes at each width.
-pub(super) fn compare_all(name: &str, lines: impl Fn(usize) -> Vec<(String, Vec<Line<'static>>)>) {
-    for room in WIDTHS {
+/// Compares what `lines` writes on each page.
+pub(super) fn compare_all(name: &str, lines: impl Fn(Page) -> Vec<(String, Vec<Line<'static>>)>) {
+    for (page, prefix) in pages() {
         let mut text = String::new();
-        for (title, lines) in lines(room) {
+        for (title, lines) in lines(page) {
             text.push_str(&format!("--- {title}\n{}", written(&lines, false)));
         }
-        compare(&format!("{name}-{room}"), &text);
+        compare(&format!("{prefix}{name}-{}", page.width), &text);
     }
 }
 
@@ -208,7 +217,7 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
         cloud: Cloud {
             link: Link::Down,
             last_failure: past(
-                "cannot connect to iot-0123abcd.mqtt.iothub.aliyuncs.com:8883: the name has no address",
+                "broker unreachable: iot-0123abcd.mqtt.iothub.aliyuncs.com:8883: no answer; check the network, the broker's name and port, and the firewall",
                 3000,
             ),
             retry_ms: Some(12_000),
@@ -236,7 +245,7 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
     let refused = Status {
         cloud: Cloud {
             last_refusal: past(
-                "meter-03: log-in refused by the platform, code 6401 (topo relation not exist)",
+                "meter-03: log-in refused by the platform, code 6401: the device is not in this gateway's topology; tried again in 15 min; add it under the gateway in the console",
                 61_000,
             ),
             ..cloud(1, 3)
@@ -299,7 +308,7 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         events: vec![
             DeviceEvent {
                 id: "overvoltage".into(),
-                when: "Voltage above 253, hysteresis 3".into(),
+                when: "Voltage above 253, until it is not above 250".into(),
                 raised: 3,
                 ago_ms: Some(61_000),
                 data: BTreeMap::from([
@@ -353,7 +362,9 @@ pub(super) fn devices() -> Vec<Device> {
     ));
     let mut refused = device("水表-三号楼-地下室", "配电房二号线", 9);
     refused.cloud = Presence::Refused;
-    refused.why = Some("refused by the platform, code 6401 (topo relation not exist)".into());
+    refused.why = Some(
+        "refused by the platform, code 6401: the device is not in this gateway's topology; add it under the gateway in the console".into(),
+    );
     all.push(refused);
     let mut suspect = device("meter-05", "line1", 5);
     suspect.life = Life::Suspect;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
 use crate::io::files::settings;
@@ -18,14 +19,14 @@ use crate::spec::{CommandPolicy, LocalWrite, Spec};
 /// Checks the configuration in `path`. Exit status 0 if it can be used,
 /// warnings or not; 78 if it cannot.
 #[must_use]
-pub fn run(path: &Path) -> ExitCode {
+pub fn run(path: &Path, language: Language) -> ExitCode {
     let (text, status) = outcome(path, &LoadContext::of_person());
     // The reader of the output may have closed it.
-    let _ = screen::write(&text);
+    let _ = screen::write(&language.say(&text));
     ExitCode::from(status)
 }
 
-/// Returns the output of [`run`], and its exit status.
+/// Returns the output of [`run`] in English, and its exit status.
 #[must_use]
 pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
     match settings::load_in(path, around) {

@@ -1,10 +1,13 @@
 //! Text that fits into the width of a terminal: tables, and paragraphs with a label.
 //!
 //! Widths are those of a terminal's cells: a Chinese character takes two. What does not fit is
-//! broken between words; only a word that is wider than its place is broken inside.
+//! broken between words, and between Chinese characters; only a word that is wider than its place
+//! is broken inside.
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
+
+use super::language::{Language, may_break};
 
 /// A blank at which a text is not broken.
 pub(super) const BLANK: char = '\u{A0}';
@@ -17,6 +20,15 @@ const NARROW: usize = 10;
 /// The width that the last column gets at least, if its text is that long.
 const LAST: usize = 28;
 
+/// What text is laid out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Page {
+    /// How many cells a line has.
+    pub width: usize,
+    /// The language of the text.
+    pub language: Language,
+}
+
 /// Returns how many cells of a terminal a text takes.
 pub(super) fn width(text: &str) -> usize {
     Span::raw(text).width()
@@ -24,13 +36,14 @@ pub(super) fn width(text: &str) -> usize {
 
 /// Breaks a text into lines of at most `room` cells, between words. A blank that does not break
 /// (U+00A0) keeps two words together, and is written as a blank.
-pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
+#[must_use]
+pub fn wrapped(text: &str, room: usize) -> Vec<String> {
     let room = room.max(1);
     let mut lines = vec![String::new()];
     let mut used = 0;
-    for word in text.split(' ') {
+    for (blank, word) in units(text) {
         let wide = width(word);
-        let gap = usize::from(used > 0);
+        let gap = usize::from(blank && used > 0);
         if let Some(line) = lines.last_mut().filter(|_| used + gap + wide <= room) {
             if gap > 0 {
                 line.push(' ');
@@ -61,6 +74,27 @@ pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     lines
 }
 
+/// Takes a text apart where a line may end: at blanks, and between Chinese characters. Each unit
+/// comes with whether a blank stands before it.
+fn units(text: &str) -> Vec<(bool, &str)> {
+    let mut units = Vec::new();
+    for word in text.split(' ') {
+        let (mut begin, mut before) = (0, None);
+        // What a blank keeps together that does not break is broken at punctuation only.
+        let is_kept = word.contains(BLANK);
+        let may_end = |c: char| !is_kept || c == '，' || c == '；';
+        for (at, c) in word.char_indices() {
+            if before.is_some_and(|before| may_end(before) && may_break(before, c)) {
+                units.push((begin == 0, &word[begin..at]));
+                begin = at;
+            }
+            before = Some(c);
+        }
+        units.push((begin == 0, &word[begin..]));
+    }
+    units
+}
+
 /// Cuts a text to `room` cells. The end of a path tells more than its beginning.
 pub(super) fn cut(text: &str, room: usize) -> String {
     if width(text) <= room {
@@ -82,14 +116,18 @@ pub(super) fn cut(text: &str, room: usize) -> String {
     }
 }
 
-/// Writes a paragraph whose first line begins with a label, and all others below its text.
-pub(super) fn labelled(label: &str, text: &str, style: Style, room: usize) -> Vec<Line<'static>> {
+/// Writes a paragraph in the language of the page. Its first line begins with a label, and all
+/// others stand below its text.
+pub(super) fn labelled(label: &str, text: &str, style: Style, page: Page) -> Vec<Line<'static>> {
     const LABEL: usize = 9;
-    let lines = wrapped(text, room.saturating_sub(LABEL));
+    let label = page.language.word(label);
+    let text = page.language.say(text);
+    let lines = wrapped(&text, page.width.saturating_sub(LABEL));
     let lines = lines.into_iter().enumerate().map(|(n, text)| {
-        let label = if n == 0 { label } else { "" };
+        let label = if n == 0 { label.as_str() } else { "" };
+        let gap = " ".repeat(LABEL.saturating_sub(width(label)));
         Line::from(vec![
-            Span::raw(format!("{label:<LABEL$}")),
+            Span::raw(format!("{label}{gap}")),
             Span::styled(text, style),
         ])
     });
@@ -119,9 +157,9 @@ impl Row {
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     /// The heads of the columns.
-    pub heads: &'static [&'static str],
+    pub heads: Vec<&'static str>,
     /// The heads of the columns that may be left out, the least important first.
-    pub spare: &'static [&'static str],
+    pub spare: Vec<&'static str>,
     /// The rows.
     pub rows: Vec<Row>,
 }
@@ -174,7 +212,7 @@ impl Table {
                 *width = (*width).min(ROOMY);
             }
         }
-        for head in self.spare {
+        for head in &self.spare {
             if taken(&shown) + least <= room {
                 break;
             }
@@ -292,6 +330,13 @@ mod tests {
         assert_eq!(wrapped("电压过高", 5), ["电压", "过高"]);
         assert_eq!(wrapped("", 5), [""]);
         assert_eq!(
+            wrapped("端口断开，检查 USB 转换器（含供电）", 12),
+            ["端口断开，检", "查 USB 转换", "器（含供电）"]
+        );
+        assert_eq!(wrapped("一二三，四", 6), ["一二", "三，四"]);
+        let kept = wrapped("超时\u{A0}1，探测\u{A0}7", 10);
+        assert_eq!(kept, ["超时 1，", "探测 7"]);
+        assert_eq!(
             wrapped("late 1, probes\u{A0}7", 14),
             ["late 1,", "probes 7"]
         );
@@ -320,8 +365,8 @@ mod tests {
             room in 30usize..200,
         ) {
             let table = Table {
-                heads: &["NAME", "B", "WHY"],
-                spare: &["B"],
+                heads: vec!["NAME", "B", "WHY"],
+                spare: vec!["B"],
                 rows: cells.iter()
                     .map(|(a, why)| Row::plain([a.clone(), "b".into(), why.clone()]))
                     .collect(),

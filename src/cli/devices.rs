@@ -9,8 +9,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use serde_json::json;
 
-use super::columns::{Row, Table, labelled, wrapped};
-use super::status::{Health, painted, print, strange};
+use super::columns::{Page, Row, Table, labelled, wrapped};
+use super::language::Language;
+use super::status::{Health, page, painted, print, strange};
 use super::words::{line, micros, span};
 use crate::base::text::{counted, grouped};
 use crate::control::picture::{Device, DeviceEvent, Life, Next, Point, Presence, Service};
@@ -22,11 +23,16 @@ use crate::io::terminal::screen;
 /// Prints all devices, or the one called `name`. Exit status 1 if the service
 /// does not answer or knows no such device.
 #[must_use]
-pub fn run(socket: &Path, name: Option<&str>, json: bool) -> ExitCode {
-    print(outcome(socket, name, json))
+pub fn run(socket: &Path, name: Option<&str>, json: bool, language: Language) -> ExitCode {
+    print(outcome(socket, name, json, language), language)
 }
 
-fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unanswered> {
+fn outcome(
+    socket: &Path,
+    name: Option<&str>,
+    json: bool,
+    language: Language,
+) -> Result<String, Unanswered> {
     let device = |answer| match answer {
         Answer::Device(device) => Ok(*device),
         other => Err(strange(&other)),
@@ -36,7 +42,7 @@ fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unan
         let one = device(client::ask_once(socket, &Request::Device { name })?)?;
         return Ok(match json {
             true => format!("{:#}\n", json!(one)),
-            false => painted(&lines(&one, screen::width())),
+            false => painted(&lines(&one, page(language))),
         });
     }
     let mut all = Vec::new();
@@ -45,14 +51,14 @@ fn outcome(socket: &Path, name: Option<&str>, json: bool) -> Result<String, Unan
     }
     Ok(match json {
         true => format!("{:#}\n", json!({ "devices": all })),
-        false if all.is_empty() => "no devices\n".to_owned(),
-        false => painted(&list(&all).lines(screen::width())),
+        false if all.is_empty() => language.say("no devices\n"),
+        false => painted(&list(&all, language).lines(screen::width())),
     })
 }
 
 /// Makes the table of all devices: those in trouble first, and those with the same state for the
 /// same reason in one row.
-fn list(devices: &[Device]) -> Table {
+fn list(devices: &[Device], language: Language) -> Table {
     let mut groups: BTreeMap<(Life, Presence, String), Vec<&Device>> = BTreeMap::new();
     for device in devices {
         if let Some(key) = state_of(device) {
@@ -65,17 +71,17 @@ fn list(devices: &[Device]) -> Table {
         let row = match group.map(Vec::as_slice) {
             // The group stands where the first of its devices would.
             Some(all @ [first, _, ..]) => match std::ptr::eq(*first, device) {
-                true => row_of_group(all),
+                true => row_of_group(all, language),
                 false => continue,
             },
-            _ => row(device),
+            _ => row(device, language),
         };
         rows.push((Reverse(health(device)), row));
     }
     rows.sort_by_key(|(health, _)| *health);
     Table {
-        heads: &["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"],
-        spare: &["PLACE", "PORT"],
+        heads: language.heads(&["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"]),
+        spare: language.heads(&["PLACE", "PORT"]),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
     }
 }
@@ -118,37 +124,37 @@ fn reason_of(group: &[&Device]) -> String {
 }
 
 /// Writes a device as a row of the table.
-fn row(d: &Device) -> Row {
+fn row(d: &Device, language: Language) -> Row {
     let why = d.why.as_deref().map(line).unwrap_or_default();
     Row {
         cells: vec![
             Span::raw(line(&d.name)),
             Span::raw(line(&d.port)),
-            Span::raw(line(&d.place)),
-            life(d.life),
-            presence(d.cloud),
-            Span::raw(why),
+            Span::raw(language.say(&line(&d.place))),
+            life(d.life, language),
+            presence(d.cloud, language),
+            Span::raw(language.say(&why)),
         ],
         below: None,
     }
 }
 
-fn row_of_group(group: &[&Device]) -> Row {
+fn row_of_group(group: &[&Device], language: Language) -> Row {
     let ports: BTreeSet<&str> = group.iter().map(|d| d.port.as_str()).collect();
     let port = match ports.len() {
         1 => ports.first().map(|port| line(port)).unwrap_or_default(),
-        n => counted(n, "port"),
+        n => language.say(&counted(n, "port")),
     };
     let names: Vec<String> = group.iter().map(|d| line(&d.name)).collect();
     let mut row = match group.first() {
-        Some(first) => row(first),
+        Some(first) => row(first, language),
         None => Row::plain([]),
     };
     for (at, text) in [
-        (0, counted(group.len(), "device")),
+        (0, language.say(&counted(group.len(), "device"))),
         (1, port),
         (2, String::new()),
-        (5, reason_of(group)),
+        (5, language.say(&reason_of(group))),
     ] {
         if let Some(cell) = row.cells.get_mut(at) {
             cell.content = text.into();
@@ -159,21 +165,22 @@ fn row_of_group(group: &[&Device]) -> Row {
 }
 
 /// Writes the state of a device on its bus.
-pub(super) fn life(life: Life) -> Span<'static> {
-    Span::styled(life.word(), Health::of_life(life).style())
+pub(super) fn life(life: Life, language: Language) -> Span<'static> {
+    Span::styled(language.word(life.word()), Health::of_life(life).style())
 }
 
 /// Writes the state of a device at the platform.
-pub(super) fn presence(presence: Presence) -> Span<'static> {
+pub(super) fn presence(presence: Presence, language: Language) -> Span<'static> {
     let style = match presence {
         Presence::Refused => Style::new().fg(Color::Magenta),
         other => Health::of_presence(other).style(),
     };
-    Span::styled(presence.word(), style)
+    Span::styled(language.word(presence.word()), style)
 }
 
 /// Writes everything about one device.
-fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
+fn lines(d: &Device, page: Page) -> Vec<Line<'static>> {
+    let Page { width, language } = page;
     let title = format!(
         "{} ({} {}), profile {}",
         line(&d.name),
@@ -182,23 +189,27 @@ fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
         line(&d.profile)
     );
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let title = wrapped(&title, room).into_iter();
+    let title = wrapped(&language.say(&title), width).into_iter();
     let mut lines: Vec<Line<'static>> = title
         .map(|text| Line::from(Span::styled(text, bold)))
         .collect();
     let mut say = |name: &str, what: &str, style: Style| {
-        lines.extend(labelled(name, what, style, room));
+        lines.extend(labelled(name, what, style, page));
     };
     let plain = Style::new();
     let answered = d.answered_ms.map_or_else(
         || "never answered since the start".to_owned(),
         |ms| format!("last answered {} ago", span(ms)),
     );
-    let bus = format!("{}; {answered}", d.life.word());
-    say("bus", &bus, life(d.life).style);
+    let state = life(d.life, language);
+    say(
+        "bus",
+        &format!("{}; {answered}", state.content),
+        state.style,
+    );
     let identity = format!("{} of {}", line(&d.device_name), line(&d.product_key));
     let cloud = format!("{}, as {identity}", d.cloud.word());
-    say("cloud", &cloud, presence(d.cloud).style);
+    say("cloud", &cloud, presence(d.cloud, language).style);
     if let Some(why) = &d.why {
         say("why", &line(why), plain);
     }
@@ -225,7 +236,7 @@ fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
         say("replies", &replies, plain);
     }
     let mut head = "so far";
-    for outcome in outcomes(d) {
+    for outcome in outcomes(d, language) {
         say(head, &outcome, plain);
         head = "";
     }
@@ -236,69 +247,85 @@ fn lines(d: &Device, room: usize) -> Vec<Line<'static>> {
         );
         say("", &points, plain);
     }
-    for table in tables(d) {
+    for table in tables(d, language) {
         if !table.rows.is_empty() {
             lines.push(Line::default());
-            lines.extend(table.lines(room));
+            lines.extend(table.lines(width));
         }
     }
     lines
 }
 
 /// Makes the tables below what is said about one device; some may have no rows.
-fn tables(d: &Device) -> [Table; 5] {
+fn tables(d: &Device, language: Language) -> [Table; 5] {
     let is_sparse = d.points.iter().any(|p| p.reported_ms.is_some());
     let values = Table {
-        heads: match is_sparse {
+        heads: language.heads(match is_sparse {
             true => &["POINT", "VALUE", "QUALITY", "AGE", "REPORTED", "WHY"],
             false => &["POINT", "VALUE", "QUALITY", "AGE", "WHY"],
+        }),
+        spare: language.heads(&["REPORTED", "AGE"]),
+        rows: {
+            let points = d.points.iter();
+            points.map(|p| point(p, is_sparse, language)).collect()
         },
-        spare: &["REPORTED", "AGE"],
-        rows: d.points.iter().map(|p| point(p, is_sparse)).collect(),
     };
     let writable = d.points.iter().filter_map(|p| {
         let values = p.writable.as_ref()?;
-        Some(Row::plain([line(&p.id), line(values)]))
+        Some(Row::plain([line(&p.id), language.say(&line(values))]))
     });
     [
         values,
         Table {
-            heads: &["WRITABLE", "VALUES"],
-            spare: &[],
+            heads: language.heads(&["WRITABLE", "VALUES"]),
+            spare: Vec::new(),
             rows: writable.collect(),
         },
         Table {
-            heads: &["SERVICE", "INPUTS"],
-            spare: &[],
-            rows: d.services.iter().map(|s| Row::plain(service(s))).collect(),
+            heads: language.heads(&["SERVICE", "INPUTS"]),
+            spare: Vec::new(),
+            rows: {
+                let services = d.services.iter();
+                services.map(|s| Row::plain(service(s, language))).collect()
+            },
         },
         Table {
-            heads: &[
+            heads: language.heads(&[
                 "EVENT",
                 "WHEN",
                 "RAISED",
                 "AGO",
                 "DATA",
                 "WHAT BECAME OF IT",
-            ],
-            spare: &["WHEN", "RAISED"],
-            rows: d.events.iter().map(|e| Row::plain(event(e))).collect(),
+            ]),
+            spare: language.heads(&["WHEN", "RAISED"]),
+            rows: {
+                let events = d.events.iter();
+                events.map(|e| Row::plain(event(e, language))).collect()
+            },
         },
         Table {
-            heads: &["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"],
-            spare: &["BY", "OLD"],
-            rows: d.commands.iter().flat_map(past).map(Row::plain).collect(),
+            heads: language.heads(&["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"]),
+            spare: language.heads(&["BY", "OLD"]),
+            rows: {
+                let rows = d.commands.iter().flat_map(|c| past(c, language));
+                rows.map(Row::plain).collect()
+            },
         },
     ]
 }
 
 /// Writes a service with its inputs: `level: 20 to 60 (45 if left out)`.
-fn service(s: &Service) -> [String; 2] {
+fn service(s: &Service, language: Language) -> [String; 2] {
     let inputs = s.inputs.iter().map(|input| {
-        let range = input.range.as_ref().map(|range| format!(": {range}"));
+        let range = input.range.as_ref();
+        let range = range.map(|range| format!(": {}", language.say(range)));
         let default = match &input.default {
             serde_json::Value::Null => String::new(),
-            value => format!(" ({} if left out)", plain(value)),
+            value => format!(
+                " ({})",
+                language.say(&format!("{} if left out", plain(value)))
+            ),
         };
         format!("{}{}{default}", input.name, range.unwrap_or_default())
     });
@@ -311,7 +338,7 @@ fn service(s: &Service) -> [String; 2] {
 }
 
 /// Writes an event with its rule, and the last time that it was raised.
-fn event(e: &DeviceEvent) -> [String; 6] {
+fn event(e: &DeviceEvent, language: Language) -> [String; 6] {
     let data = e
         .data
         .iter()
@@ -319,27 +346,32 @@ fn event(e: &DeviceEvent) -> [String; 6] {
     let data: Vec<String> = data.collect();
     [
         line(&e.id),
-        line(&e.when),
+        language.say(&line(&e.when)),
         grouped(e.raised),
-        e.ago_ms.map_or_else(|| "-".into(), span),
+        ago(e.ago_ms, language),
         match data.is_empty() {
             true => "-".into(),
             false => line(&data.join(", ")),
         },
-        line(&e.outcome),
+        language.word(&line(&e.outcome)),
     ]
 }
 
+/// Writes how long ago something was.
+fn ago(ms: Option<u64>, language: Language) -> String {
+    ms.map_or_else(|| "-".into(), |ms| language.say(&span(ms)))
+}
+
 /// Writes a past command: a row for the service, if it called one, and one for each point.
-fn past(command: &PastCommand) -> Vec<[String; 6]> {
+fn past(command: &PastCommand, language: Language) -> Vec<[String; 6]> {
     let row = |what: &str, old: String, new: &str, sentence: &str| {
         [
-            span(command.ago_ms),
-            line(&command.origin),
+            ago(Some(command.ago_ms), language),
+            language.say(&line(&command.origin)),
             line(what),
             old,
             line(new),
-            line(sentence),
+            language.say(&line(sentence)),
         ]
     };
     let of_point = |p: &PastPoint| {
@@ -364,13 +396,14 @@ fn past(command: &PastCommand) -> Vec<[String; 6]> {
 
 /// Writes what became of requests, one line for each outcome that occurred:
 /// `5 timeout: no reply in time`.
-fn outcomes(d: &Device) -> Vec<String> {
+fn outcomes(d: &Device, language: Language) -> Vec<String> {
     let some = d.outcomes.iter().filter(|(_, n)| **n > 0);
     let lines: Vec<String> = some
         .map(|(name, n)| (grouped(*n), name, explained(name, &d.place)))
+        .map(|(n, name, meaning)| (n, language.word(&line(name)), meaning))
         .map(|(n, name, meaning)| match meaning {
-            "" => format!("{n} {}", line(name)),
-            words => format!("{n} {}: {words}", line(name)),
+            "" => format!("{n} {name}"),
+            words => format!("{n} {name}: {words}"),
         })
         .collect();
     match lines.is_empty() {
@@ -423,8 +456,8 @@ pub(super) fn value(p: &Point) -> String {
     }
 }
 
-fn point(p: &Point, is_sparse: bool) -> Row {
-    let ago = |ms: Option<u64>| Span::raw(ms.map_or_else(|| "-".into(), span));
+fn point(p: &Point, is_sparse: bool, language: Language) -> Row {
+    let ago = |ms: Option<u64>| Span::raw(ago(ms, language));
     let quality = match p.quality.as_str() {
         "good" => Health::Good,
         _ => Health::Fair,
@@ -432,13 +465,13 @@ fn point(p: &Point, is_sparse: bool) -> Row {
     let mut cells = vec![
         Span::raw(line(&p.id)),
         Span::raw(value(p)),
-        Span::styled(line(&p.quality), quality.quiet_style()),
+        Span::styled(language.word(&line(&p.quality)), quality.quiet_style()),
         ago(p.age_ms),
     ];
     if is_sparse {
         cells.push(ago(p.reported_ms));
     }
-    cells.push(Span::raw(line(&p.why)));
+    cells.push(Span::raw(language.say(&line(&p.why))));
     Row { cells, below: None }
 }
 
@@ -515,8 +548,8 @@ mod tests {
 
     #[test]
     fn the_list_is_as_captured() {
-        compare_all("devices", |room| {
-            vec![("devices".into(), list(&devices()).lines(room))]
+        compare_all("devices", |Page { width, language }| {
+            vec![("devices".into(), list(&devices(), language).lines(width))]
         });
     }
 
@@ -529,7 +562,7 @@ mod tests {
             reason.contains("answer, 10.2 to 13.0 s quiet, last"),
             "{reason}"
         );
-        let row = row_of_group(&group);
+        let row = row_of_group(&group, Language::English);
         assert_eq!(row.below.as_deref(), Some("meter-02, meter-03, meter-04"));
     }
 
@@ -542,7 +575,7 @@ mod tests {
             outcomes: BTreeMap::new(),
             ..device("meter-01", "line1", 1)
         };
-        compare_all("device", |room| {
+        compare_all("device", |page| {
             let all = [
                 ("silent", &example()),
                 ("sparse", &sparse),
@@ -550,7 +583,7 @@ mod tests {
                 ("new", &new),
             ];
             let all = all.into_iter();
-            all.map(|(name, d)| (name.to_owned(), lines(d, room)))
+            all.map(|(name, d)| (name.to_owned(), lines(d, page)))
                 .collect()
         });
     }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::check;
+use super::language::Language;
 use super::status::{print, strange};
 use crate::base::Secret;
 use crate::control::{Answer, Request};
@@ -74,37 +75,47 @@ type Part = (String, String);
 /// Prints the bundle, or writes it to a file that only its owner can read; `-` is standard
 /// output. Exit status 0 if there is a bundle, also if the service does not run.
 #[must_use]
-pub fn run(gateway: &Gateway, output: Option<&Path>) -> ExitCode {
+pub fn run(gateway: &Gateway, output: Option<&Path>, language: Language) -> ExitCode {
     let mut parts = match of_service(&gateway.socket) {
         Ok(parts) => parts,
         // The service is there and says no: the bundle of a service that does not run would
         // mislead.
         Err(why @ (Unanswered::Forbidden { .. } | Unanswered::Failure(_))) => {
-            return print(Err(why));
+            return print(Err(why), language);
         }
         Err(why) => without_service(gateway, &why),
     };
     parts.extend(around(gateway));
     let bundle: String = parts
         .iter()
-        .map(|(name, text)| format!("===== {name} =====\n{text}\n"))
+        .map(|(name, text)| format!("===== {} =====\n{text}\n", heading(name, language)))
         .collect();
     let Some(path) = output.filter(|path| *path != Path::new("-")) else {
-        return print(Ok(bundle));
+        return print(Ok(bundle), language);
     };
     match screen::write_private(path, &bundle) {
         Ok(()) => {
-            eprintln!(
+            let text = format!(
                 "{}: {} kB; look through it before you pass it on: it holds no secrets, but names and addresses",
                 path.display(),
                 bundle.len().div_ceil(1000)
             );
+            eprintln!("{}", language.say(&text));
             ExitCode::SUCCESS
         }
         Err(e) => {
-            eprintln!("{}: {e}", path.display());
+            eprintln!("{}", language.say(&format!("{}: {e}", path.display())));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes the heading of a part. The parts stay English, for people who help from elsewhere, and
+/// so do their names; who looks through the bundle here reads what each is.
+fn heading(name: &str, language: Language) -> String {
+    match language.word(name) {
+        same if same == name => same,
+        word => format!("{name}（{word}）"),
     }
 }
 

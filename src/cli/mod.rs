@@ -12,6 +12,7 @@ mod columns;
 pub mod completion;
 pub mod devices;
 pub mod diag;
+pub mod language;
 pub mod plan;
 pub mod run;
 pub mod scope;
@@ -29,11 +30,14 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+pub use self::columns::wrapped;
+use self::language::{Language, help};
 use crate::io::control;
 use crate::io::files::settings::DEFAULT_PATH;
 use crate::io::log;
+use crate::io::terminal::screen;
 
 /// The exit status for a wrong configuration (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
@@ -50,13 +54,15 @@ pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
 ];
 
 /// Writes the environment variables as `run --help` shows them.
-fn environment() -> String {
+fn environment(language: Language) -> String {
     let line = |(name, what): &(&str, &str)| {
+        let what = language.say(what);
         let what = what.replace("; ", &format!(";\n{:25}", ""));
+        let what = what.replace('；', &format!("；\n{:25}", ""));
         format!("\n  {name:<21}  {what}")
     };
     let lines: String = ENVIRONMENT_VARIABLES.iter().map(line).collect();
-    format!("Environment:{lines}")
+    format!("{}{lines}", language.say("Environment:"))
 }
 
 /// Polls field devices and presents each of them as a sub-device on Alibaba Cloud
@@ -71,7 +77,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the gateway (what the service does).
-    #[command(after_help = environment())]
+    #[command(after_help = environment(Language::English))]
     Run {
         /// The configuration file.
         #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
@@ -284,7 +290,21 @@ impl Which {
 /// Returns the definition of the command line, for manual pages and completions.
 #[must_use]
 pub fn command() -> clap::Command {
-    Arguments::command()
+    command_in(Language::English)
+}
+
+/// Returns the definition of the command line with its help in a language.
+#[must_use]
+pub fn command_in(language: Language) -> clap::Command {
+    let command = Arguments::command();
+    match language {
+        Language::English => command,
+        Language::Chinese => {
+            let after = environment(language);
+            let command = help::translated(command, language);
+            command.mut_subcommand("run", |run| run.after_help(after))
+        }
+    }
 }
 
 /// Parses the process's arguments and runs the verb.
@@ -297,25 +317,26 @@ pub fn main() -> ExitCode {
 /// lab uses it to run the daemon as a child of its own binary.
 #[must_use]
 pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    match Arguments::try_parse_from(arguments) {
+    let language = Language::of_environment();
+    match parsed(arguments, language) {
         Ok(arguments) => match arguments.verb {
             Verb::Run { config } => run::run(&config),
-            Verb::Check { which } => check::run(&which.path()),
-            Verb::Plan { which, json } => plan::run(&which.path(), json),
+            Verb::Check { which } => check::run(&which.path(), language),
+            Verb::Plan { which, json } => plan::run(&which.path(), json, language),
             Verb::Status { whom, json, watch } => match (watch, json) {
-                (false, json) => status::run(&whom.socket(), json),
-                (true, false) => watch::run(&whom.socket()),
-                (true, true) => status::follow(&whom.socket(), true),
+                (false, json) => status::run(&whom.socket(), json, language),
+                (true, false) => watch::run(&whom.socket(), language),
+                (true, true) => status::follow(&whom.socket(), true, language),
             },
-            Verb::Reload { force, whom } => service::reload(&whom.socket(), force),
+            Verb::Reload { force, whom } => service::reload(&whom.socket(), force, language),
             Verb::LogLevel {
                 target,
                 level,
                 during,
                 whom,
             } => match span_of(&during) {
-                Ok(during) => service::log_level(&whom.socket(), &target, &level, during),
-                Err(why) => misused(why),
+                Ok(during) => service::log_level(&whom.socket(), &target, &level, during, language),
+                Err(why) => misused(why, language),
             },
             Verb::Write {
                 device,
@@ -323,8 +344,8 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 how,
                 whom,
             } => match write::pairs_of(&pairs) {
-                Ok(set) => write::write(&whom.socket(), device, set, &how),
-                Err(why) => misused(why),
+                Ok(set) => write::write(&whom.socket(), device, set, &how, language),
+                Err(why) => misused(why, language),
             },
             Verb::Call {
                 device,
@@ -333,42 +354,60 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 how,
                 whom,
             } => match write::inputs_of(&inputs) {
-                Ok(inputs) => write::call(&whom.socket(), device, service, inputs, &how),
-                Err(why) => misused(why),
+                Ok(inputs) => write::call(&whom.socket(), device, service, inputs, &how, language),
+                Err(why) => misused(why, language),
             },
-            Verb::Metrics { whom } => service::metrics(&whom.socket()),
+            Verb::Metrics { whom } => service::metrics(&whom.socket(), language),
             Verb::Diag {
                 output,
                 config,
                 whom,
-            } => diag::run(&whom.gateway(config), output.as_deref()),
+            } => diag::run(&whom.gateway(config), output.as_deref(), language),
             Verb::Devices { name, whom, json } => {
-                devices::run(&whom.socket(), name.as_deref(), json)
+                devices::run(&whom.socket(), name.as_deref(), json, language)
             }
             Verb::Complete(asked) => completion::run(command(), asked),
-            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how),
+            Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {
                 port,
                 seconds,
                 output,
                 whom,
-            } => scope::run(&whom.socket(), &port, seconds, &output),
+            } => scope::run(&whom.socket(), &port, seconds, &output, language),
         },
-        Err(e) => refused(&e),
+        Err(e) => refused(&e, language),
     }
 }
 
+/// Parses arguments by the command line of a language.
+fn parsed(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+    language: Language,
+) -> Result<Arguments, clap::Error> {
+    let mut command = command_in(language);
+    let matches = command.try_get_matches_from_mut(arguments)?;
+    Arguments::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+}
+
 /// Prints what is wrong with a value that clap took.
-fn misused(why: String) -> ExitCode {
-    let mut command = <Arguments as CommandFactory>::command();
-    refused(&command.error(ErrorKind::InvalidValue, why))
+fn misused(why: String, language: Language) -> ExitCode {
+    let mut command = command_in(language);
+    refused(&command.error(ErrorKind::InvalidValue, why), language)
 }
 
 /// Prints what clap refused. Help and version go to standard output with 0, mistakes to
 /// standard error with 2; clap knows which is which.
-fn refused(e: &clap::Error) -> ExitCode {
+fn refused(e: &clap::Error, language: Language) -> ExitCode {
     let code = u8::try_from(e.exit_code()).unwrap_or(2);
-    let _ = e.print();
+    let text = || help::rendered(&e.render().to_string(), language);
+    match (language, e.use_stderr()) {
+        (Language::English, _) => {
+            let _ = e.print();
+        }
+        (Language::Chinese, true) => screen::complain(&text()),
+        // The reader of the output may have closed it.
+        (Language::Chinese, false) => drop(screen::write(&text())),
+    }
     ExitCode::from(code)
 }
 
@@ -379,5 +418,66 @@ fn span_of(words: &[String]) -> Result<Option<Duration>, String> {
         [time] => service::span(time).map(Some),
         [word, time] if word == "for" => service::span(time).map(Some),
         _ => Err("after the level comes: for TIME, such as for 10m".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mistakes_are_told_in_the_language_of_the_user() {
+        let told = |words: &[&str], language| {
+            let words = std::iter::once("alink-gateway").chain(words.iter().copied());
+            let e = parsed(words.map(Into::into), language).unwrap_err();
+            let text = e.render().to_string();
+            match language {
+                Language::English => text,
+                Language::Chinese => help::rendered(&text, language),
+            }
+        };
+        let english = told(&["stats"], Language::English);
+        assert!(
+            english.contains("unrecognized subcommand 'stats'"),
+            "{english}"
+        );
+        assert_eq!(
+            told(&["stats"], Language::Chinese),
+            "错误：没有子命令 'stats'\n\n  提示：有相近的子命令：'status'\n\n\
+             用法：alink-gateway <COMMAND>\n\n更多信息请用 '--help'。\n"
+        );
+        for (words, begins) in [
+            (&["status", "--bar"][..], "错误：没有参数 '--bar'"),
+            (
+                &["scope", "a", "--seconds", "900"],
+                "错误：'--seconds <N>' 的值 '900' 无效：900 不在 1..=600 之内",
+            ),
+            (
+                &["scope", "a", "--seconds", "x"],
+                "错误：'--seconds <N>' 的值 'x' 无效：不是数字",
+            ),
+            (&["call", "a"], "错误：缺少以下必需的参数：\n  <SERVICE>"),
+            (
+                &["trace", "--bytes", "--values", "a"],
+                "错误：参数 '--bytes' 不能与 '--values' 同时使用",
+            ),
+            (
+                &["write", "a", "b"],
+                "错误：'<POINT> <VALUE>...' 需要 2 个值；只给出了 1 个",
+            ),
+            (
+                &["plan", "--json", "--json"],
+                "错误：参数 '--json' 不能重复使用",
+            ),
+            (&["diag", "--output"], "错误：'--output <FILE>' 需要一个值"),
+            (
+                &["log-level", "all", "loud"],
+                "错误：'<LEVEL>' 的值 'loud' 无效\n  [可选值：off, error,",
+            ),
+            (&["help"], "轮询现场设备"),
+        ] {
+            let told = told(words, Language::Chinese);
+            assert!(told.starts_with(begins), "{told}");
+        }
     }
 }

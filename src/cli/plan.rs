@@ -14,6 +14,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::columns::width;
+use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
 use crate::field::plan::forecast::{
@@ -35,8 +37,8 @@ use crate::spec::{
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
 /// is overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
 #[must_use]
-pub fn run(path: &Path, as_json: bool) -> ExitCode {
-    let (text, status) = outcome(path, &LoadContext::of_person(), as_json);
+pub fn run(path: &Path, as_json: bool, language: Language) -> ExitCode {
+    let (text, status) = outcome(path, &LoadContext::of_person(), as_json, language);
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
@@ -44,10 +46,15 @@ pub fn run(path: &Path, as_json: bool) -> ExitCode {
 
 /// Returns the output of [`run`], and its exit status.
 #[must_use]
-pub fn outcome(path: &Path, around: &LoadContext, as_json: bool) -> (String, u8) {
+pub fn outcome(
+    path: &Path,
+    around: &LoadContext,
+    as_json: bool,
+    language: Language,
+) -> (String, u8) {
     let loaded = match settings::load_whatever_the_load(path, around) {
         Ok(loaded) => loaded,
-        Err(report) => return (format!("{report}\n"), EXIT_CONFIG),
+        Err(report) => return (language.say(&format!("{report}\n")), EXIT_CONFIG),
     };
     let spec = Arc::new(loaded.spec);
     let learned = Learned::open(&loaded.state_dir, Journal::new(Arc::clone(&spec)));
@@ -60,42 +67,44 @@ pub fn outcome(path: &Path, around: &LoadContext, as_json: bool) -> (String, u8)
     let status = u8::from(upstream.is_refused() || lines.iter().any(overloaded));
     let text = match as_json {
         true => format!("{:#}\n", to_json(&spec, &lines, &upstream)),
-        false => to_text(&spec, &lines, &upstream),
+        false => to_text(&spec, &lines, &upstream, language),
     };
     (text, status)
 }
 
-fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> String {
+fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream, language: Language) -> String {
     let mut text = String::new();
+    let say = |line: &str| language.say(line);
     for line in lines {
         let Some(port) = spec.port(line.port) else {
             continue;
         };
-        let _ = writeln!(text, "{}: {}", port.name, line.summary(port));
-        text.push_str(&table(spec, line));
+        let _ = writeln!(text, "{}: {}", port.name, say(&line.summary(port)));
+        text.push_str(&table(spec, line, language));
         if let Some((kind, n, share)) = line.heaviest() {
             let (devices, share) = (counted(n, "device"), percent(share));
-            let _ = writeln!(text, "  most of it: {devices} of profile {kind}, {share}");
+            let most = format!("  most of it: {devices} of profile {kind}, {share}\n");
+            text.push_str(&say(&most));
         }
         if let Some(log_out) = LogoutForecast::of(spec, line) {
-            let _ = writeln!(text, "  {log_out}");
+            let _ = writeln!(text, "  {}", say(&log_out.to_string()));
         }
         text.push('\n');
     }
     if lines.is_empty() {
-        text.push_str("no ports\n");
+        text.push_str(&say("no ports\n"));
     }
-    text.push_str(&types(spec));
-    text.push_str(&reports(spec));
-    text.push_str(&events(spec));
+    text.push_str(&types(spec, language));
+    text.push_str(&reports(spec, language));
+    text.push_str(&events(spec, language));
     if !lines.is_empty() {
-        let _ = writeln!(
-            text,
-            "\nbesides the plan: probes, to tell stale replies apart or for a sign of life, at most {} % of a line's time; status counts them",
+        let probes = format!(
+            "\nbesides the plan: probes, to tell stale replies apart or for a sign of life, at most {} % of a line's time; status counts them\n",
             PROBES_PERMILLE / 10
         );
+        text.push_str(&say(&probes));
     }
-    text.push_str(&upstream::full(spec, upstream));
+    text.push_str(&say(&upstream::full(spec, upstream)));
     text
 }
 
@@ -107,8 +116,8 @@ fn profiles(spec: &Spec) -> BTreeMap<&str, &ProfileSpec> {
 
 /// Returns the type of each point in the thing model: whether its numbers have decimals
 /// never depends on a value.
-fn types(spec: &Spec) -> String {
-    let mut rows = vec![["profile", "posts as", "points"].map(str::to_owned)];
+fn types(spec: &Spec, language: Language) -> String {
+    let mut rows = vec![["profile", "posts as", "points"].map(|head| language.word(head))];
     for (name, profile) in profiles(spec) {
         let mut by_type: BTreeMap<DataType, Vec<&str>> = BTreeMap::new();
         for point in &profile.points {
@@ -128,11 +137,15 @@ fn types(spec: &Spec) -> String {
 }
 
 /// Returns which values of each profile are events, if any are.
-fn events(spec: &Spec) -> String {
-    let mut rows = vec![["profile", "event", "when"].map(str::to_owned)];
+fn events(spec: &Spec, language: Language) -> String {
+    let mut rows = vec![["profile", "event", "when"].map(|head| language.word(head))];
     for (name, profile) in profiles(spec) {
         let all = profile.events.iter();
-        rows.extend(all.map(|e| [name.to_owned(), e.id.to_string(), profile.rule(e)]));
+        let row = |e: &ThingEventSpec| {
+            let rule = language.say(&profile.rule(e));
+            [name.to_owned(), e.id.to_string(), rule]
+        };
+        rows.extend(all.map(row));
     }
     match rows.len() {
         1 => String::new(),
@@ -141,12 +154,12 @@ fn events(spec: &Spec) -> String {
 }
 
 /// Returns which readings of each point are reported, where it is not every one.
-fn reports(spec: &Spec) -> String {
-    let mut rows = vec![["profile", "reports", "points"].map(str::to_owned)];
+fn reports(spec: &Spec, language: Language) -> String {
+    let mut rows = vec![["profile", "reports", "points"].map(|head| language.word(head))];
     for (name, profile) in profiles(spec) {
         let mut by_policy: Vec<(String, Vec<&str>)> = Vec::new();
         for point in profile.points.iter().filter(|p| !p.report.is_all()) {
-            let words = point.report.to_string();
+            let words = language.say(&point.report.to_string());
             match by_policy.iter_mut().find(|(of, _)| *of == words) {
                 Some((_, ids)) => ids.push(&point.id),
                 None => by_policy.push((words, vec![&point.id])),
@@ -193,25 +206,25 @@ const HEAD: [&str; 9] = [
     "devices", "profile", "reads", "points", "filler", "every", "priority", "takes", "load",
 ];
 
-fn table(spec: &Spec, line: &LineForecast) -> String {
+fn table(spec: &Spec, line: &LineForecast, language: Language) -> String {
     let rows: Vec<[String; 9]> = line
         .requests
         .iter()
         .map(|r| {
             [
-                devices(spec, r),
+                language.say(&devices(spec, r)),
                 r.profile.clone(),
-                r.address.to_string(),
+                language.say(&r.address.to_string()),
                 r.points.len().to_string(),
                 r.filler.to_string(),
                 format!("{:?}", r.interval),
-                priority(r.priority).to_owned(),
+                language.word(priority(r.priority)),
                 millis(r.time),
                 percent(r.share().div_ceil(1000)),
             ]
         })
         .collect();
-    let head = std::iter::once(HEAD.map(str::to_owned));
+    let head = std::iter::once(HEAD.map(|head| language.word(head)));
     aligned(&head.chain(rows).collect::<Vec<_>>())
 }
 
@@ -219,7 +232,7 @@ fn table(spec: &Spec, line: &LineForecast) -> String {
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: Vec<Option<usize>> = (0..N)
         .map(|i| {
-            let mut cells = rows.iter().map(|row| row[i].chars().count());
+            let mut cells = rows.iter().map(|row| width(&row[i]));
             let head = cells.next().unwrap_or(0);
             let widest = cells.max().filter(|w| *w > 0);
             widest.map(|w| w.max(head))
@@ -228,9 +241,10 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let mut text = String::new();
     for row in rows {
         let mut out = String::from(" ");
-        for (cell, width) in row.iter().zip(&widths) {
-            if let Some(width) = width {
-                let _ = write!(out, " {cell:<width$} ");
+        for (cell, widest) in row.iter().zip(&widths) {
+            if let Some(widest) = widest {
+                let gap = " ".repeat(widest - width(cell).min(*widest));
+                let _ = write!(out, " {cell}{gap} ");
             }
         }
         let _ = writeln!(text, "{}", out.trim_end());

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use super::language::Language;
 use super::trace::finish;
 use crate::io::control::listen;
 use crate::io::terminal::sink::Sink;
@@ -22,7 +23,13 @@ pub(super) const LONGEST: u64 = 600;
 /// Watches for so many seconds, then draws. Exit status 1 if the service does not answer or
 /// the picture cannot be written.
 #[must_use]
-pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> ExitCode {
+pub(super) fn run(
+    socket: &Path,
+    port: &str,
+    seconds: u64,
+    output: &Path,
+    language: Language,
+) -> ExitCode {
     let (mut scope, mut heard) = (Scope::default(), false);
     let lasting = Some(Duration::from_secs(seconds));
     let end = listen::listen(socket, port, lasting, |seen| {
@@ -32,17 +39,17 @@ pub(super) fn run(socket: &Path, port: &str, seconds: u64, output: &Path) -> Exi
     });
     // An earlier picture stays if there is none now.
     let written = match &end {
-        Ok(_) if heard => write(&scope, output),
+        Ok(_) if heard => write(&scope, output, language),
         Ok(_) | Err(_) => Ok(()),
     };
-    finish(end, written, port)
+    finish(end, written, port, language)
 }
 
-fn write(scope: &Scope, output: &Path) -> io::Result<()> {
+fn write(scope: &Scope, output: &Path, language: Language) -> io::Result<()> {
     let mut sink = Sink::at(output);
     sink.write(scope.draw().as_bytes())?;
     if !sink.is_out() {
-        eprintln!("{}: {}", output.display(), scope.summary());
+        eprintln!("{}: {}", output.display(), language.say(&scope.summary()));
     }
     Ok(())
 }

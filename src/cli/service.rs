@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::EXIT_CONFIG;
+use super::language::Language;
 use super::status::{print, strange};
 use crate::base::text::counted;
 use crate::control::{Answer, Request};
@@ -15,7 +16,7 @@ use crate::io::terminal::screen;
 /// the devices. Exit status 0 when the configuration is in force; 78 if it is wrong, with
 /// all its problems; 1 if the service does not answer.
 #[must_use]
-pub fn reload(socket: &Path, force: bool) -> ExitCode {
+pub fn reload(socket: &Path, force: bool, language: Language) -> ExitCode {
     match client::ask_once(socket, &Request::Reload { force }) {
         Ok(Answer::Reload(reloaded)) => {
             let mut text: String = reloaded
@@ -33,16 +34,22 @@ pub fn reload(socket: &Path, force: bool) -> ExitCode {
             };
             text.push_str(&words);
             text.push('\n');
-            let _ = screen::write(&text);
+            let _ = screen::write(&language.say(&text));
             status
         }
-        other => print(other.and_then(|answer| Err(strange(&answer)))),
+        other => print(other.and_then(|answer| Err(strange(&answer))), language),
     }
 }
 
 /// Makes the log louder or quieter.
 #[must_use]
-pub fn log_level(socket: &Path, target: &str, level: &str, during: Option<Duration>) -> ExitCode {
+pub fn log_level(
+    socket: &Path,
+    target: &str,
+    level: &str,
+    during: Option<Duration>,
+    language: Language,
+) -> ExitCode {
     let request = Request::LogLevel {
         target: target.to_owned(),
         level: level.to_owned(),
@@ -50,20 +57,22 @@ pub fn log_level(socket: &Path, target: &str, level: &str, during: Option<Durati
     };
     print(
         client::ask_once(socket, &request).and_then(|answer| match answer {
-            Answer::Done { what } => Ok(format!("{what}\n")),
+            Answer::Done { what } => Ok(language.say(&format!("{what}\n"))),
             other => Err(strange(&other)),
         }),
+        language,
     )
 }
 
 /// Prints all metrics.
 #[must_use]
-pub fn metrics(socket: &Path) -> ExitCode {
+pub fn metrics(socket: &Path, language: Language) -> ExitCode {
     print(
         client::ask_once(socket, &Request::Metrics {}).and_then(|answer| match answer {
             Answer::Part { text, .. } => Ok(text),
             other => Err(strange(&other)),
         }),
+        language,
     )
 }
 

@@ -9,9 +9,10 @@ use std::process::ExitCode;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::columns::{BLANK, Row, Table, labelled, wrapped, written};
+use super::columns::{BLANK, Page, Row, Table, labelled, wrapped, written};
+use super::language::Language;
 use super::words::{line, micros, span};
-use crate::base::text::{agreeing, counted, grouped};
+use crate::base::text::{counted, grouped};
 use crate::control::picture::{Cloud, Life, Link, Port, Presence, State, Status, Store};
 use crate::control::{Answer, Failure, Kind, Request};
 use crate::io::control::client::{self, Unanswered};
@@ -19,11 +20,20 @@ use crate::io::terminal::screen;
 
 /// Prints the status of the service, once. Exit status 1 if the service does not answer.
 #[must_use]
-pub fn run(socket: &Path, json: bool) -> ExitCode {
-    print(ask(socket).map(|status| match json {
+pub fn run(socket: &Path, json: bool, language: Language) -> ExitCode {
+    let said = |status: Status| match json {
         true => format!("{:#}\n", serde_json::json!(status)),
-        false => painted(&lines(&status, screen::width())),
-    }))
+        false => painted(&lines(&status, page(language))),
+    };
+    print(ask(socket).map(said), language)
+}
+
+/// Returns the page that standard output is.
+pub(super) fn page(language: Language) -> Page {
+    Page {
+        width: screen::width(),
+        language,
+    }
 }
 
 /// Writes lines for standard output.
@@ -32,7 +42,7 @@ pub(super) fn painted(lines: &[Line<'_>]) -> String {
 }
 
 /// Prints an answer, or on standard error why there is none.
-pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
+pub(super) fn print(answer: Result<String, Unanswered>, language: Language) -> ExitCode {
     match answer {
         Ok(text) => {
             // The reader of the output may have closed it.
@@ -40,7 +50,7 @@ pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(e) => {
-            eprintln!("{e}");
+            eprintln!("{}", language.say(&e.to_string()));
             ExitCode::FAILURE
         }
     }
@@ -49,7 +59,7 @@ pub(super) fn print(answer: Result<String, Unanswered>) -> ExitCode {
 /// Prints the status every second, until the service ends the answer or the reader closes the
 /// output: a line of JSON each, or a block of text and an empty line.
 #[must_use]
-pub fn follow(socket: &Path, json: bool) -> ExitCode {
+pub fn follow(socket: &Path, json: bool, language: Language) -> ExitCode {
     let request = Request::Status {
         every_ms: Some(1000),
     };
@@ -60,7 +70,7 @@ pub fn follow(socket: &Path, json: bool) -> ExitCode {
             };
             let text = match json {
                 true => format!("{}\n", serde_json::json!(status)),
-                false => format!("{}\n", painted(&lines(&status, screen::width()))),
+                false => format!("{}\n", painted(&lines(&status, page(language)))),
             };
             if screen::write(&text).is_err() {
                 break;
@@ -68,7 +78,7 @@ pub fn follow(socket: &Path, json: bool) -> ExitCode {
         }
         Ok(String::new())
     };
-    print(follow())
+    print(follow(), language)
 }
 
 /// Asks the service for its status.
@@ -161,54 +171,58 @@ impl Health {
     }
 }
 
-/// Writes the status in words, for a terminal of this width.
+/// Writes the status in words.
 #[must_use]
-pub(super) fn lines(status: &Status, room: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![headline(status)];
-    lines.extend(configuration(status, room));
-    lines.extend(cloud(status, room));
-    lines.extend(values(status, room));
+pub(super) fn lines(status: &Status, page: Page) -> Vec<Line<'static>> {
+    let Page { width, language } = page;
+    let mut lines = vec![headline(status, language)];
+    lines.extend(configuration(status, page));
+    lines.extend(cloud(status, page));
+    lines.extend(values(status, page));
     if let Some(held) = &status.store {
-        lines.extend(store(held, room));
+        lines.extend(store(held, page));
     }
     lines.push(Line::default());
     lines.extend(match status.ports.is_empty() {
-        true => vec![Line::from("no ports")],
-        false => ports(&status.ports).lines(room),
+        true => vec![Line::from(language.say("no ports"))],
+        false => ports(&status.ports, language).lines(width),
     });
     lines.push(Line::default());
-    lines.extend(wrapped(&devices(status), room).into_iter().map(Line::from));
+    let devices = devices(status, language);
+    lines.extend(wrapped(&devices, width).into_iter().map(Line::from));
     let offline = status.states.iter().filter(|s| s.cloud != Presence::Online);
     let offline: u64 = offline.map(|s| s.devices).sum();
     if offline > 0 {
         let why = match (offline, status.devices) {
-            (_, 1) => "why it is not online".to_owned(),
-            (n, _) => format!("why {} {} not online", grouped(n), agreeing(n, "is", "are")),
+            (_, 1) => "alink-gateway devices shows why it is not online".to_owned(),
+            (1, _) => "alink-gateway devices shows why 1 is not online".to_owned(),
+            (n, _) => {
+                let n = grouped(n);
+                format!("alink-gateway devices shows why {n} are not online")
+            }
         };
-        lines.push(Line::from(format!("alink-gateway devices shows {why}")));
+        lines.push(Line::from(language.say(&why)));
     }
     lines
 }
 
 /// Writes the first line: `alink-gateway 0.1.0, running for 3 d 4 h`.
-pub(super) fn headline(status: &Status) -> Line<'static> {
+pub(super) fn headline(status: &Status, language: Language) -> Line<'static> {
     let (version, up) = (line(&status.version), span(status.uptime_ms));
     let style = Health::of(status).style().add_modifier(Modifier::BOLD);
-    Line::from(Span::styled(
-        format!("alink-gateway {version}, running for {up}"),
-        style,
-    ))
+    let text = format!("alink-gateway {version}, running for {up}");
+    Line::from(Span::styled(language.say(&text), style))
 }
 
 /// Writes what is to be known of the configuration in force, and what to do about it; nothing if
 /// it is the one on disk and the gateway is commissioned.
-pub(super) fn configuration(status: &Status, room: usize) -> Vec<Line<'static>> {
+pub(super) fn configuration(status: &Status, page: Page) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let Some(in_force) = &status.configuration else {
         return lines;
     };
     let mut say = |label: &str, text: &str, style: Style| {
-        lines.extend(labelled(label, text, style, room));
+        lines.extend(labelled(label, text, style, page));
     };
     let (bad, plain) = (Health::Bad.style(), Style::new());
     if let Some(refused) = &in_force.refused {
@@ -227,17 +241,15 @@ pub(super) fn configuration(status: &Status, room: usize) -> Vec<Line<'static>> 
         }
         [] => {}
         [first, rest @ ..] => {
-            let more = match rest.len() {
-                0 => String::new(),
-                n => format!(" and {n} more"),
-            };
-            let has = if rest.is_empty() {
-                "has changed and is"
-            } else {
-                "have changed and are"
-            };
             let (first, since) = (line(first), span(in_force.since_ms));
-            let text = format!("{first}{more} {has} not in force; what is, is from {since} ago");
+            let text = match rest.len() {
+                0 => {
+                    format!("{first} has changed and is not in force; what is, is from {since} ago")
+                }
+                n => format!(
+                    "{first} and {n} more have changed and are not in force; what is, is from {since} ago"
+                ),
+            };
             say("config", &text, Health::Fair.style());
             let text = "alink-gateway check tells every mistake; alink-gateway reload puts it \
                         into force";
@@ -248,7 +260,7 @@ pub(super) fn configuration(status: &Status, room: usize) -> Vec<Line<'static>> 
 }
 
 /// Writes the state of the connection, and its last failure.
-pub(super) fn cloud(status: &Status, room: usize) -> Vec<Line<'static>> {
+pub(super) fn cloud(status: &Status, page: Page) -> Vec<Line<'static>> {
     let cloud = &status.cloud;
     let since = span(cloud.since_ms);
     let stands = match cloud.link {
@@ -263,17 +275,17 @@ pub(super) fn cloud(status: &Status, room: usize) -> Vec<Line<'static>> {
     };
     let stands = format!("{stands}{}", online(cloud, status.devices));
     let health = Health::of_link(cloud.link);
-    let mut lines = labelled("cloud", &stands, health.style(), room);
+    let mut lines = labelled("cloud", &stands, health.style(), page);
     // What is over is no trouble any more; `--json` and the journal still have it.
     let is_well = cloud.link == Link::Up && cloud.online >= cloud.wanted;
-    for (name, past) in [
-        ("failure", &cloud.last_failure),
-        ("refusal", &cloud.last_refusal),
-    ] {
+    for (is_refusal, past) in [(false, &cloud.last_failure), (true, &cloud.last_refusal)] {
         if let Some(past) = past.as_ref().filter(|_| !is_well) {
             let (ago, what) = (span(past.ago_ms), line(&past.what));
-            let text = format!("last {name} {ago} ago: {what}");
-            lines.extend(labelled("", &text, Style::new(), room));
+            let text = match is_refusal {
+                true => format!("last refusal {ago} ago: {what}"),
+                false => format!("last failure {ago} ago: {what}"),
+            };
+            lines.extend(labelled("", &text, Style::new(), page));
         }
     }
     lines
@@ -300,16 +312,17 @@ fn online(cloud: &Cloud, devices: u64) -> String {
 }
 
 /// Writes what became of values.
-pub(super) fn values(status: &Status, room: usize) -> Vec<Line<'static>> {
+pub(super) fn values(status: &Status, page: Page) -> Vec<Line<'static>> {
     let dropped: u64 = status.dropped.values().sum();
     let mut parts = Vec::new();
-    for (n, what) in [(status.waiting, "waiting"), (status.delivered, "delivered")] {
-        if n > 0 {
-            parts.push(format!("{} {what}", grouped(n)));
-        }
+    if status.waiting > 0 {
+        parts.push(format!("{} waiting", grouped(status.waiting)));
+    }
+    if status.delivered > 0 {
+        parts.push(format!("{} delivered", grouped(status.delivered)));
     }
     if dropped > 0 {
-        let causes = some(&status.dropped, &[]);
+        let causes = some(&status.dropped, &[], page.language);
         parts.push(format!("{} dropped ({causes})", grouped(dropped)));
     }
     if status.not_reported > 0 {
@@ -324,11 +337,11 @@ pub(super) fn values(status: &Status, room: usize) -> Vec<Line<'static>> {
         0 => Health::Good,
         _ => Health::Fair,
     };
-    labelled("values", &text, health.quiet_style(), room)
+    labelled("values", &text, health.quiet_style(), page)
 }
 
 /// Writes what the store of readings holds.
-pub(super) fn store(store: &Store, room: usize) -> Vec<Line<'static>> {
+pub(super) fn store(store: &Store, page: Page) -> Vec<Line<'static>> {
     let oldest = match store.oldest_ms {
         Some(ms) if store.readings == 1 => format!(", {} old", span(ms)),
         Some(ms) if store.readings > 1 => format!(", the oldest {} old", span(ms)),
@@ -340,19 +353,19 @@ pub(super) fn store(store: &Store, room: usize) -> Vec<Line<'static>> {
         size(store.bytes),
         size(store.limit),
     );
-    let mut lines = labelled("store", &held, Style::new(), room);
+    let mut lines = labelled("store", &held, Style::new(), page);
     lines.extend(match &store.trouble {
         Some(trouble) => {
             let trouble = line(trouble);
             let text = format!("NOT WORKING: {trouble}; readings wait in memory only");
-            labelled("", &text, Health::Bad.style(), room)
+            labelled("", &text, Health::Bad.style(), page)
         }
         None => {
             let (flash, loss) = (size(store.written), span(store.loss_window_ms));
             let text = format!(
                 "{flash} written since the start; a power cut costs the last {loss} at most"
             );
-            labelled("", &text, Style::new(), room)
+            labelled("", &text, Style::new(), page)
         }
     });
     lines
@@ -368,10 +381,10 @@ fn size(bytes: u64) -> String {
 }
 
 /// Writes how many devices have each state: `118 alive and online, 2 silent and offline`.
-pub(super) fn devices(status: &Status) -> String {
+pub(super) fn devices(status: &Status, language: Language) -> String {
     let words = |s: &State| format!("{} and {}", s.life.word(), s.cloud.word());
     let all = counted(status.devices, "device");
-    match (&status.states[..], status.devices) {
+    let text = match (&status.states[..], status.devices) {
         ([], _) => all,
         ([one], 1) => format!("{all}: {}", words(one)),
         ([same], _) => format!("{all}, all {}", words(same)),
@@ -380,28 +393,32 @@ pub(super) fn devices(status: &Status) -> String {
             let states = states.map(|s| format!("{} {}", grouped(s.devices), words(s)));
             format!("{all}: {}", states.collect::<Vec<_>>().join(", "))
         }
-    }
+    };
+    language.say(&text)
 }
 
 /// Writes a port as a row of the table of ports.
-fn port(port: &Port) -> Row {
+fn port(port: &Port, language: Language) -> Row {
     let is_down = port.down.is_some();
     let rtt = |of: fn(&crate::control::picture::Rtt) -> u64| {
         let rtt = port.rtt.as_ref().filter(|_| !is_down);
         Span::raw(rtt.map_or_else(|| "-".into(), |r| micros(of(r))))
     };
-    let polls = some(&port.outcomes, &["answer"]);
-    let echoes = some(&port.echoes, &["echo-expected"]);
+    let polls = some(&port.outcomes, &["answer"], language);
+    let echoes = some(&port.echoes, &["echo-expected"], language);
     let probes = match port.probes {
         0 => String::new(),
-        n => format!("probes{BLANK}{}", grouped(n)),
+        n => format!("{}{BLANK}{}", language.word("probes"), grouped(n)),
     };
     let trouble = [polls, echoes, probes].into_iter();
     let trouble = trouble.filter(|t| !t.is_empty());
-    let trouble = trouble.collect::<Vec<_>>().join(", ");
+    let trouble = language.list(&trouble.collect::<Vec<_>>());
     let state = match is_down {
-        true => Span::styled("DOWN", Health::Bad.style().add_modifier(Modifier::BOLD)),
-        false => Span::styled("up", Health::Good.style()),
+        true => {
+            let style = Health::Bad.style().add_modifier(Modifier::BOLD);
+            Span::styled(language.word("DOWN"), style)
+        }
+        false => Span::styled(language.word("up"), Health::Good.style()),
     };
     let load = match (is_down, port.load_permille) {
         (true, _) => Span::raw("-"),
@@ -417,7 +434,7 @@ fn port(port: &Port) -> Row {
         _ => Health::Good,
     };
     let devices = match port.devices {
-        0 => Span::raw("none"),
+        0 => Span::raw(language.word("none")),
         all => Span::styled(format!("{}/{all}", port.answering), health.quiet_style()),
     };
     let trouble = match &port.down {
@@ -427,7 +444,7 @@ fn port(port: &Port) -> Row {
             let trouble = Some(trouble).filter(|t| !t.is_empty());
             let parts = [Some(line(why)), next, trouble];
             let parts: Vec<String> = parts.into_iter().flatten().collect();
-            Span::styled(parts.join("; "), Health::Bad.style())
+            Span::styled(language.say(&parts.join("; ")), Health::Bad.style())
         }
         None => Span::raw(trouble),
     };
@@ -447,24 +464,24 @@ fn port(port: &Port) -> Row {
 }
 
 /// Makes the table of ports.
-pub(super) fn ports(ports: &[Port]) -> Table {
+pub(super) fn ports(ports: &[Port], language: Language) -> Table {
     Table {
-        heads: &[
+        heads: language.heads(&[
             "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
-        ],
-        spare: &["P95", "LINE", "RTT P50", "LOAD", "DEVICES"],
-        rows: ports.iter().map(port).collect(),
+        ]),
+        spare: language.heads(&["P95", "LINE", "RTT P50", "LOAD", "DEVICES"]),
+        rows: ports.iter().map(|p| port(p, language)).collect(),
     }
 }
 
 /// Writes the counts that are not zero: `timeout 5, garbled 1`.
-pub(super) fn some(counts: &BTreeMap<String, u64>, besides: &[&str]) -> String {
+fn some(counts: &BTreeMap<String, u64>, besides: &[&str], language: Language) -> String {
     let some = counts
         .iter()
         .filter(|(name, n)| **n > 0 && !besides.contains(&name.as_str()));
-    some.map(|(name, n)| format!("{}{BLANK}{}", line(name), grouped(*n)))
-        .collect::<Vec<_>>()
-        .join(", ")
+    let some =
+        some.map(|(name, n)| format!("{}{BLANK}{}", language.word(&line(name)), grouped(*n)));
+    language.list(&some.collect::<Vec<_>>())
 }
 
 #[cfg(test)]
@@ -474,9 +491,9 @@ mod tests {
 
     #[test]
     fn the_status_is_as_captured() {
-        compare_all("status", |room| {
+        compare_all("status", |page| {
             let all = statuses().into_iter();
-            all.map(|(name, status)| (name.to_owned(), lines(&status, room)))
+            all.map(|(name, status)| (name.to_owned(), lines(&status, page)))
                 .collect()
         });
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::language::Language;
 use crate::io::control::listen::{self, End};
 use crate::io::terminal::sink::Sink;
 use crate::trace::TraceEvent;
@@ -53,6 +54,7 @@ impl How {
 /// The outputs of a trace.
 struct Outputs {
     lines: Option<Lines>,
+    language: Language,
     capture: Option<(Capture, Sink)>,
     seen: u64,
 }
@@ -61,7 +63,8 @@ impl Outputs {
     fn on(&mut self, seen: &TraceEvent) -> io::Result<()> {
         self.seen += 1;
         if let Some(lines) = &mut self.lines {
-            Sink::Out.write(lines.on(seen).as_bytes())?;
+            let text = self.language.say(&lines.on(seen));
+            Sink::Out.write(text.as_bytes())?;
         }
         if let Some((capture, sink)) = &mut self.capture {
             sink.write(&capture.on(seen))?;
@@ -71,7 +74,7 @@ impl Outputs {
 
     fn end(&mut self) -> io::Result<()> {
         if let Some(lines) = &mut self.lines {
-            Sink::Out.write(lines.end().as_bytes())?;
+            Sink::Out.write(self.language.say(&lines.end()).as_bytes())?;
         }
         if let Some((capture, sink)) = &mut self.capture {
             sink.write(&capture.end())?;
@@ -83,17 +86,19 @@ impl Outputs {
 /// Shows the trace until it ends. Exit status 1 if the service does not answer or the
 /// output cannot be written; 2 if lines and capture would mix.
 #[must_use]
-pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
+pub(super) fn run(socket: &Path, port: &str, how: &How, language: Language) -> ExitCode {
     let altitude = how.altitude();
     // The capture is made with the first event: a port that does not exist must not overwrite
     // an earlier capture.
     let sink = how.pcap.as_deref().map(Sink::at);
     if altitude.is_some() && sink.as_ref().is_some_and(Sink::is_out) {
-        eprintln!("a capture on standard output leaves no room for lines: name a file");
+        let text = "a capture on standard output leaves no room for lines: name a file";
+        eprintln!("{}", language.say(text));
         return ExitCode::from(2);
     }
     let mut outputs = Outputs {
         lines: altitude.map(Lines::new),
+        language,
         capture: sink.map(|sink| (Capture::default(), sink)),
         seen: 0,
     };
@@ -110,7 +115,7 @@ pub(super) fn run(socket: &Path, port: &str, how: &How) -> ExitCode {
         0 => Ok(()),
         _ => outputs.end(),
     });
-    finish(end, written, port)
+    finish(end, written, port, language)
 }
 
 /// Prints how the trace ended, if that is worth a line.
@@ -118,22 +123,24 @@ pub(super) fn finish(
     end: Result<End, impl std::fmt::Display>,
     written: io::Result<()>,
     port: &str,
+    language: Language,
 ) -> ExitCode {
     match (end, written) {
         (Err(e), _) => {
-            eprintln!("{e}");
+            eprintln!("{}", language.say(&e.to_string()));
             ExitCode::FAILURE
         }
         // The reader of the output has closed it: `head` for instance.
         (_, Err(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         (_, Err(e)) => {
-            eprintln!("cannot write: {e}");
+            eprintln!("{}", language.say(&format!("cannot write: {e}")));
             ExitCode::FAILURE
         }
         (Ok(End::Gone), _) => {
-            eprintln!(
+            let text = format!(
                 "the service has stopped, or port {port} was taken out of service or configured otherwise"
             );
+            eprintln!("{}", language.say(&text));
             ExitCode::SUCCESS
         }
         (Ok(End::Time | End::Enough), _) => ExitCode::SUCCESS,

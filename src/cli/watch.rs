@@ -11,8 +11,9 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 
-use super::columns::{Row, Table, cut, row_lines, width, wrapped};
+use super::columns::{Page, Row, Table, cut, row_lines, width, wrapped};
 use super::devices::{health, life, presence, value};
+use super::language::Language;
 use super::status::{self, Health};
 use super::words::line;
 use crate::base::text::counted;
@@ -38,18 +39,22 @@ const LINES: usize = 2;
 /// the service ends the answer or the reader closes the output. If the service does not answer,
 /// the next second asks again: it may be restarting.
 #[must_use]
-pub fn run(socket: &Path) -> ExitCode {
+pub fn run(socket: &Path, language: Language) -> ExitCode {
     if !screen::is_there() {
-        return status::follow(socket, false);
+        return status::follow(socket, false, language);
     }
     let socket = socket.to_owned();
+    let mut watch = Watch {
+        language,
+        ..Watch::default()
+    };
     let take = move |names: Vec<String>| take(&socket, &names).map_err(|e| e.to_string());
-    match screen::show(Duration::from_secs(1), take, &mut Watch::default()) {
+    match screen::show(Duration::from_secs(1), take, &mut watch) {
         Ok(Ended::Enough) => ExitCode::SUCCESS,
         // As a shell tells that a signal has ended a program.
         Ok(Ended::Signal(n)) => ExitCode::from(u8::try_from(128 + n).unwrap_or(u8::MAX)),
         Err(e) => {
-            screen::complain(&format!("the terminal: {e}\n"));
+            screen::complain(&language.say(&format!("the terminal: {e}\n")));
             ExitCode::FAILURE
         }
     }
@@ -85,6 +90,7 @@ fn take(socket: &Path, names: &[String]) -> Result<Picture, Unanswered> {
 /// What the person looks at.
 #[derive(Default)]
 struct Watch {
+    language: Language,
     filter: String,
     is_typing: bool,
     is_trouble_only: bool,
@@ -138,8 +144,17 @@ impl View for Watch {
             Layout::vertical([Constraint::Fill(1), Constraint::Length(1)]).areas(frame.area());
         let (room, height) = (usize::from(all.width), usize::from(all.height));
         let (lines, place) = match picture {
-            None => (vec![Line::from("waiting for the service")], String::new()),
-            Some(Err(why)) => (unanswered(why, room), String::new()),
+            None => {
+                let text = self.language.say("waiting for the service");
+                (vec![Line::from(text)], String::new())
+            }
+            Some(Err(why)) => {
+                let page = Page {
+                    width: room,
+                    language: self.language,
+                };
+                (unanswered(why, page), String::new())
+            }
             Some(Ok(picture)) => self.lines(picture, room, height),
         };
         frame.render_widget(Paragraph::new(Text::from(lines)), all);
@@ -154,17 +169,14 @@ impl Watch {
         }
         let wanted = self.filter.to_lowercase();
         let why = d.why.as_deref().unwrap_or_default();
-        let texts = [
-            d.name.as_str(),
-            &d.port,
-            &d.place,
-            d.life.word(),
-            d.cloud.word(),
-            why,
-        ];
-        texts
-            .iter()
-            .any(|text| text.to_lowercase().contains(&wanted))
+        let texts = [d.name.as_str(), &d.port, &d.place, why];
+        let words = [d.life.word(), d.cloud.word()];
+        let contains = |text: &str| text.to_lowercase().contains(&wanted);
+        texts.iter().any(|text| contains(text))
+            || words.iter().any(|word| contains(word))
+            || (self.language != Language::English
+                && (texts.iter().any(|text| contains(&self.language.say(text)))
+                    || words.iter().any(|word| contains(&self.language.word(word)))))
     }
 
     /// Writes the picture, and which of the rows are shown.
@@ -174,15 +186,20 @@ impl Watch {
         room: usize,
         height: usize,
     ) -> (Vec<Line<'static>>, String) {
-        let mut lines = head(&picture.status, room, height.saturating_sub(DEVICES_LEAST));
-        let all = cut(&status::devices(&picture.status), room);
+        let language = self.language;
+        let page = Page {
+            width: room,
+            language,
+        };
+        let mut lines = head(&picture.status, page, height.saturating_sub(DEVICES_LEAST));
+        let all = cut(&status::devices(&picture.status, language), room);
         let bold = Style::new().add_modifier(Modifier::BOLD);
         lines.push(Line::from(Span::styled(all, bold)));
 
         let mut devices: Vec<&Device> = picture.devices.iter().collect();
         devices.retain(|d| self.is_wanted(d));
         devices.sort_by_key(|d| std::cmp::Reverse(health(d)));
-        let mut table = table(&devices);
+        let mut table = table(&devices, language);
         let layout = table.layout(room);
         lines.push(table.head(&layout));
         if let Some((_, last)) = layout.last() {
@@ -207,8 +224,8 @@ impl Watch {
         }
         let (from, to) = (self.top + 1, self.top + self.shown.len());
         let place = match devices.len() {
-            0 => "none".to_owned(),
-            all => format!("{from}-{to} of {all}"),
+            0 => language.word("none"),
+            all => language.say(&format!("{from}-{to} of {all}")),
         };
         (lines, place)
     }
@@ -216,22 +233,26 @@ impl Watch {
     /// Writes the last line: the keys or the filter, and which rows are shown.
     fn keys(&self, place: &str, room: usize) -> Line<'static> {
         let place = match self.is_trouble_only && !place.is_empty() {
-            true => format!("trouble: {place}"),
+            true => self.language.say(&format!("trouble: {place}")),
             false => place.to_owned(),
         };
         let left = room.saturating_sub(width(&place) + 2);
         let filter = line(&self.filter);
         let filtered = match (self.is_typing, filter.is_empty()) {
-            (true, _) => format!("/{filter}▏ Enter keeps it, Esc ends it"),
+            (true, _) => {
+                let keys = self.language.say("Enter keeps it, Esc ends it");
+                format!("/{filter}▏ {keys}")
+            }
             (false, true) => String::new(),
-            (false, false) => format!("/{filter}  Esc shows all  "),
+            (false, false) => format!("/{filter}  {}  ", self.language.say("Esc shows all")),
         };
         let keys = match self.is_typing {
             true => filtered,
             false => {
-                let fits = |keys: &&&str| width(&filtered) + width(keys) <= left;
-                let [.., shortest] = KEYS;
-                filtered.clone() + KEYS.iter().find(fits).copied().unwrap_or(shortest)
+                let all = KEYS.map(|keys| self.language.say(keys));
+                let fits = |keys: &&String| width(&filtered) + width(keys) <= left;
+                let [.., shortest] = &all;
+                filtered.clone() + all.iter().find(fits).unwrap_or(shortest)
             }
         };
         let keys = cut(&keys, left);
@@ -270,33 +291,35 @@ fn shortened(text: &str, room: usize, most: usize) -> String {
     lines.join(" ")
 }
 
-fn unanswered(why: &str, room: usize) -> Vec<Line<'static>> {
+fn unanswered(why: &str, page: Page) -> Vec<Line<'static>> {
     let style = Health::Bad.style().add_modifier(Modifier::BOLD);
-    let mut lines = vec![Line::from(Span::styled("no answer", style))];
-    for text in why.lines() {
-        lines.extend(wrapped(text, room).into_iter().map(Line::from));
+    let title = page.language.say("no answer");
+    let mut lines = vec![Line::from(Span::styled(title, style))];
+    for text in page.language.say(why).lines() {
+        lines.extend(wrapped(text, page.width).into_iter().map(Line::from));
     }
     lines
 }
 
 /// Writes what is above the devices, in `height` lines at most: what matters less is left out.
-fn head(status: &Status, room: usize, height: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![status::headline(status)];
-    lines.extend(status::configuration(status, room));
-    lines.extend(status::cloud(status, room));
+fn head(status: &Status, page: Page, height: usize) -> Vec<Line<'static>> {
+    let Page { width, language } = page;
+    let mut lines = vec![status::headline(status, language)];
+    lines.extend(status::configuration(status, page));
+    lines.extend(status::cloud(status, page));
     lines.truncate(height.max(1));
     let mut ports: Vec<&Port> = status.ports.iter().collect();
     ports.sort_by_key(|port| port.down.is_none());
     let ports: Vec<Port> = ports.into_iter().cloned().collect();
     let mut below = Vec::new();
     if !ports.is_empty() {
-        let table = status::ports(&ports);
-        let layout = table.layout(room);
+        let table = status::ports(&ports, language);
+        let layout = table.layout(width);
         let space = height.saturating_sub(lines.len() + 4).min(height / 2 + 1);
         let mut rows = Vec::new();
         let mut left = ports.len();
         for row in &table.rows {
-            let row = row_lines(row, &layout, room);
+            let row = row_lines(row, &layout, width);
             if rows.len() + row.len() > space {
                 break;
             }
@@ -311,19 +334,23 @@ fn head(status: &Status, room: usize, height: usize) -> Vec<Line<'static>> {
         let down = ports.iter().filter(|p| p.down.is_some()).count();
         match (left, down) {
             (0, _) => {}
-            (n, 0) if n == ports.len() => below.push(counted(n, "port").into()),
+            (n, 0) if n == ports.len() => below.push(language.say(&counted(n, "port")).into()),
             (n, down) if n == ports.len() => {
                 let text = format!("{}, {down} DOWN", counted(n, "port"));
+                let text = language.say(&text);
                 below.push(Line::from(Span::styled(text, Health::Bad.style())));
             }
-            (n, _) => below.push(format!("and {}", counted(n, "more port")).into()),
+            (n, _) => {
+                let text = format!("and {}", counted(n, "more port"));
+                below.push(language.say(&text).into());
+            }
         }
     }
     below.push(Line::default());
     let rest = [
-        status::values(status, room),
+        status::values(status, page),
         match &status.store {
-            Some(store) => status::store(store, room),
+            Some(store) => status::store(store, page),
             None => Vec::new(),
         },
     ];
@@ -339,34 +366,34 @@ fn head(status: &Status, room: usize, height: usize) -> Vec<Line<'static>> {
 }
 
 /// Makes the table of these devices: what is wrong with each, or its values.
-fn table(devices: &[&Device]) -> Table {
+fn table(devices: &[&Device], language: Language) -> Table {
     let row = |d: &&Device| {
         let last = match &d.why {
-            Some(why) => line(why),
+            Some(why) => language.say(&line(why)),
             None => values(&d.points),
         };
         Row {
             cells: vec![
                 Span::raw(line(&d.name)),
                 Span::raw(line(&d.port)),
-                Span::raw(line(&d.place)),
-                life(d.life),
-                presence(d.cloud),
+                Span::raw(language.say(&line(&d.place))),
+                life(d.life, language),
+                presence(d.cloud, language),
                 Span::raw(last),
             ],
             below: None,
         }
     };
     Table {
-        heads: &[
+        heads: language.heads(&[
             "DEVICE",
             "PORT",
             "PLACE",
             "BUS",
             "CLOUD",
             "TROUBLE OR VALUES",
-        ],
-        spare: &["PLACE", "PORT"],
+        ]),
+        spare: language.heads(&["PLACE", "PORT"]),
         rows: devices.iter().map(row).collect(),
     }
 }
@@ -381,7 +408,7 @@ fn values(points: &[Point]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::captures::{compare, devices, statuses};
+    use crate::cli::captures::{compare, devices, pages, statuses};
     use proptest::prelude::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -416,15 +443,20 @@ mod tests {
 
     #[test]
     fn the_live_view_is_as_captured() {
-        for width in [60, 80, 100, 160] {
+        for (page, prefix) in pages() {
+            let width = u16::try_from(page.width).unwrap();
+            let watching = || Watch {
+                language: page.language,
+                ..Watch::default()
+            };
             let mut text = String::new();
             for (name, _) in statuses() {
                 let picture = plant(name);
-                let found = drawn(&mut Watch::default(), Some(&picture), (width, 30));
+                let found = drawn(&mut watching(), Some(&picture), (width, 30));
                 text.push_str(&format!("--- {name}\n{found}"));
             }
             let picture = plant("plant");
-            let mut watch = Watch::default();
+            let mut watch = watching();
             for key in ["t", "/rack"] {
                 for c in key.chars() {
                     assert!(watch.on_key(Key::Char(c)).is_continue());
@@ -433,12 +465,12 @@ mod tests {
                 text.push_str(&format!("--- after {key}\n{found}"));
             }
             let why = Err(
-                "no service runs here: there is no /run/alink-gateway/control.sock\nstart it"
+                "no service runs here: there is no /run/alink-gateway/control.sock\nstart it with: sudo systemctl start alink-gateway (another instance is asked with --instance NAME, another socket with --socket PATH)"
                     .into(),
             );
             text.push_str("--- no answer\n");
             text.push_str(&drawn(&mut watch, Some(&why), (width, 6)));
-            compare(&format!("watch-{width}"), &text);
+            compare(&format!("{prefix}watch-{width}"), &text);
         }
     }
 

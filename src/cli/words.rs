@@ -8,22 +8,17 @@ use crate::base::text::is_display_control;
 /// `3 d 4 h`.
 pub(super) fn span(millis: u64) -> String {
     let seconds = millis / 1000;
-    let units = [
-        (86_400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ];
-    for (great, name, small, small_name) in units {
-        if seconds >= great {
-            return match seconds % great / small {
-                0 => format!("{} {name}", seconds / great),
-                rest => format!("{} {name} {rest} {small_name}", seconds / great),
-            };
-        }
-    }
-    match seconds {
-        0 => format!("{millis} ms"),
-        _ => format!("{seconds} s"),
+    let (days, hours) = (seconds / 86_400, seconds / 3600 % 24);
+    let (minutes, rest) = (seconds / 60 % 60, seconds % 60);
+    match (days, hours, minutes, rest) {
+        (0, 0, 0, 0) => format!("{millis} ms"),
+        (0, 0, 0, _) => format!("{rest} s"),
+        (0, 0, _, 0) => format!("{minutes} min"),
+        (0, 0, _, _) => format!("{minutes} min {rest} s"),
+        (0, _, 0, _) => format!("{hours} h"),
+        (0, _, _, _) => format!("{hours} h {minutes} min"),
+        (_, 0, _, _) => format!("{days} d"),
+        (_, _, _, _) => format!("{days} d {hours} h"),
     }
 }
 

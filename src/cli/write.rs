@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::{Map, Value as Json, json};
 
 use super::devices::plain;
+use super::language::Language;
 use super::status::{print, strange};
 use super::words::{line, span};
 use crate::config::did_you_mean;
@@ -79,9 +80,10 @@ pub(super) fn write(
     device: String,
     set: Vec<(String, Json)>,
     how: &How,
+    language: Language,
 ) -> ExitCode {
     let asked = find(socket, &device).and_then(|device| question_of_write(&device, &set));
-    carry_out(socket, asked, Request::Write { device, set }, how)
+    carry_out(socket, asked, Request::Write { device, set }, how, language)
 }
 
 /// Runs a service of a device. Exit status 0 if it went through.
@@ -92,6 +94,7 @@ pub(super) fn call(
     service: String,
     inputs: Map<String, Json>,
     how: &How,
+    language: Language,
 ) -> ExitCode {
     let asked =
         find(socket, &device).and_then(|device| question_of_call(&device, &service, &inputs));
@@ -100,7 +103,7 @@ pub(super) fn call(
         service,
         inputs,
     };
-    carry_out(socket, asked, request, how)
+    carry_out(socket, asked, request, how, language)
 }
 
 /// Asks the person, then the service, and prints what became of the command.
@@ -109,36 +112,40 @@ fn carry_out(
     asked: Result<String, Unanswered>,
     request: Request,
     how: &How,
+    language: Language,
 ) -> ExitCode {
     let asked = match asked {
         Ok(asked) => asked,
-        Err(e) => return print(Err(e)),
+        Err(e) => return print(Err(e), language),
     };
     if !how.yes {
-        match question::decide(&format!("{asked}? [y/N] ")) {
+        match question::decide(&format!("{}? [y/N] ", language.say(&asked))) {
             Ok(Decision::Yes) => {}
             Ok(Decision::No) => {
-                eprintln!("nothing was written");
+                eprintln!("{}", language.say("nothing was written"));
                 return ExitCode::FAILURE;
             }
             Ok(Decision::NoTerminal) => {
-                eprintln!("{asked}? There is no terminal to ask on: --yes does it without asking");
+                let text = format!(
+                    "{asked}? There is no terminal to ask on: --yes does it without asking"
+                );
+                eprintln!("{}", language.say(&text));
                 return ExitCode::FAILURE;
             }
             Err(e) => {
-                eprintln!("the terminal: {e}");
+                eprintln!("{}", language.say(&format!("the terminal: {e}")));
                 return ExitCode::FAILURE;
             }
         }
     }
     let result = match client::ask_once(socket, &request) {
         Ok(Answer::Command(result)) => result,
-        other => return print(other.and_then(|answer| Err(strange(&answer)))),
+        other => return print(other.and_then(|answer| Err(strange(&answer))), language),
     };
     // The reader of the output may have closed it; the command was carried out all the same.
     let _ = screen::write(&match how.json {
         true => format!("{:#}\n", json!(result)),
-        false => text(&request, &result),
+        false => language.say(&text(&request, &result)),
     });
     match result.is_done() {
         true => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use alink_gateway::cli::language::Language;
 use alink_gateway::cli::plan;
 use alink_gateway::io::files::settings::LoadContext;
 use serde_json::json;
@@ -42,7 +43,7 @@ fn outcome(text: &str, prepare: impl FnOnce(&Path), json: bool) -> (String, u8) 
         fs::write(dir.path().join(format!("secrets/{unit}")), "hunter2").unwrap();
     }
     prepare(dir.path());
-    plan::outcome(&file, &LoadContext::default(), json)
+    plan::outcome(&file, &LoadContext::default(), json, Language::English)
 }
 
 /// Computed by hand, 11-bit characters at 9600 bit/s: a read of 10 registers is 8 + 25
