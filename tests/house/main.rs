@@ -17,6 +17,7 @@ mod tools;
 #[path = "../fixture/agreement.rs"]
 mod agreement;
 mod chinese_documents;
+mod chinese;
 mod commands;
 mod config_cases;
 mod journal;
