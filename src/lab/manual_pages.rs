@@ -9,7 +9,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use alink_gateway::cli::ENVIRONMENT_VARIABLES;
+use alink_gateway::cli::language::Language;
+use alink_gateway::cli::{ENVIRONMENT_VARIABLES, wrapped};
 use clap::Command;
 use clap::builder::Resettable;
 use clap_mangen::Man;
@@ -114,6 +115,12 @@ const FIRST_STEPS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Where the Chinese pages are, below those in English. There are none of the lab, whose help is
+/// English only.
+const CHINESE_FOLDER: &str = "zh_CN";
+/// The cells of a line of Chinese, for a terminal of 80 and the deepest indentation.
+const CHINESE_LINE: usize = 64;
+
 /// Writes `man/*.N` and `man/zh_CN/*.N` into `folder`, for the daemon and for the lab whose
 /// `command` is given. `date` is the date of the pages. It is that of the sources, because with
 /// the day of the build no two builds would be alike.
@@ -125,12 +132,16 @@ pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<(
         (command, COMMANDS),
     ];
     for (program, section) in programs {
-        for (page, text) in pages(date, &program, section)? {
+        for (page, text) in pages(date, &program, section, Language::English)? {
             fs::write(man.join(page), text)?;
         }
     }
-    let chinese = man.join("zh_CN");
+    let chinese = man.join(CHINESE_FOLDER);
     fs::create_dir_all(&chinese)?;
+    let program = alink_gateway::cli::command_in(Language::Chinese);
+    for (page, text) in pages(date, &program, ADMINISTRATION, Language::Chinese)? {
+        fs::write(chinese.join(page), text)?;
+    }
     let configurations = [(&man, &ENGLISH), (&chinese, &CHINESE)];
     for (folder, words) in configurations {
         let page = configuration(date, words);
@@ -140,7 +151,12 @@ pub(super) fn write(folder: &Path, date: &str, command: Command) -> io::Result<(
 }
 
 /// Returns the page of a program and one for each of its verbs: file names and texts.
-fn pages(date: &str, program: &Command, section: &str) -> io::Result<Vec<(String, Vec<u8>)>> {
+fn pages(
+    date: &str,
+    program: &Command,
+    section: &str,
+    language: Language,
+) -> io::Result<Vec<(String, Vec<u8>)>> {
     let name = program.get_name().to_owned();
     let verbs: Vec<&Command> = program
         .get_subcommands()
@@ -160,6 +176,7 @@ fn pages(date: &str, program: &Command, section: &str) -> io::Result<Vec<(String
             &name,
             &names,
             daemon,
+            language,
         )?,
     )];
     for (verb, full) in verbs.into_iter().zip(&names) {
@@ -171,7 +188,7 @@ fn pages(date: &str, program: &Command, section: &str) -> io::Result<Vec<(String
         let related = [name.clone()];
         all.push((
             format!("{full}.{section}"),
-            page(date, command, section, full, &related, daemon)?,
+            page(date, command, section, full, &related, daemon, language)?,
         ));
     }
     Ok(all)
@@ -184,6 +201,7 @@ fn page(
     name: &str,
     related: &[String],
     daemon: bool,
+    language: Language,
 ) -> io::Result<Vec<u8>> {
     let version = concat!("alink-gateway ", env!("CARGO_PKG_VERSION"));
     // The text below the help of a verb is a section of its own here.
@@ -196,23 +214,24 @@ fn page(
         .manual("alink-gateway");
     let mut text = Vec::new();
     man.render(&mut text)?;
+    let mut text = translated(text, language);
     let mut more = Roff::new();
     if name == "alink-gateway" {
-        table(&mut more, "FIRST STEPS", &FIRST_STEPS);
+        table(&mut more, "FIRST STEPS", &FIRST_STEPS, language);
     }
     if ["alink-gateway", "alink-gateway-run"].contains(&name) {
-        table(&mut more, "SIGNALS", &SIGNALS);
-        table(&mut more, "ENVIRONMENT", &ENVIRONMENT_VARIABLES);
+        table(&mut more, "SIGNALS", &SIGNALS, language);
+        table(&mut more, "ENVIRONMENT", &ENVIRONMENT_VARIABLES, language);
     }
     if let Some(orders) = below.filter(|_| !daemon) {
         more.control("SH", ["ORDERS"]);
         as_it_is(&mut more, &orders);
     }
     if daemon {
-        table(&mut more, "EXIT STATUS", &EXITS);
-        table(&mut more, "FILES", &FILES);
+        table(&mut more, "EXIT STATUS", &EXITS, language);
+        table(&mut more, "FILES", &FILES, language);
     }
-    more.control("SH", ["SEE ALSO"]);
+    more.control("SH", [language.word("SEE ALSO").as_str()]);
     let mut see: Vec<(&str, &str)> = related.iter().map(|r| (r.as_str(), section)).collect();
     if daemon {
         see.extend([
@@ -225,7 +244,60 @@ fn page(
     }
     see_also(&mut more, &see);
     more.to_writer(&mut text)?;
-    Ok(text)
+    Ok(match language {
+        Language::English => text,
+        Language::Chinese => broken(&String::from_utf8_lossy(&text)).into_bytes(),
+    })
+}
+
+/// Breaks lines of Chinese: groff before 1.23 breaks them at blanks alone, and takes a character
+/// for one cell.
+fn broken(page: &str) -> String {
+    let mut out = String::new();
+    let mut before = "";
+    for line in page.lines() {
+        let is_text = !line.starts_with(['.', '\'']) && !line.is_ascii();
+        // What whatis(1) reads is one line.
+        let is_name = before.starts_with(".SH") && line.contains(" \\- ");
+        match is_text && !is_name {
+            true => {
+                let lines = wrapped(line, CHINESE_LINE);
+                out.push_str(&lines.join("\n.br\n"));
+            }
+            false => out.push_str(line),
+        }
+        out.push('\n');
+        if line.starts_with(".TH") {
+            out.push_str(".ad l\n");
+        }
+        before = line;
+    }
+    out
+}
+
+/// Translates what the library writes by itself: headings, its own options, and what stands in
+/// brackets.
+fn translated(page: Vec<u8>, language: Language) -> Vec<u8> {
+    let Ok(page) = String::from_utf8(page) else {
+        return Vec::new();
+    };
+    if language == Language::English {
+        return page.into_bytes();
+    }
+    let default = language.say("[default: {}]");
+    let default = default.split("{}").next().unwrap_or_default();
+    let possible = "Possible values:";
+    let lines = page.lines().map(|line| match line.strip_prefix(".SH ") {
+        Some(heading) => format!(".SH {}", language.word(heading.trim_matches('"'))),
+        None => {
+            let line = language.say(line).replace("[default: ", default);
+            line.replace(possible, &language.say(possible))
+        }
+    });
+    lines
+        .map(|line| line + "\n")
+        .collect::<String>()
+        .into_bytes()
 }
 
 fn see_also(more: &mut Roff, see: &[(&str, &str)]) {
@@ -248,12 +320,12 @@ fn as_it_is(more: &mut Roff, text: &str) {
     more.control("fi", []);
 }
 
-fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)]) {
-    more.control("SH", [title]);
+fn table(more: &mut Roff, title: &str, rows: &[(&str, &str)], language: Language) {
+    more.control("SH", [language.word(title).as_str()]);
     for (word, meaning) in rows {
         more.control("TP", []);
         more.text([bold(*word)]);
-        more.text([roman(*meaning)]);
+        more.text([roman(language.word(meaning))]);
     }
 }
 
@@ -420,6 +492,46 @@ mod tests {
             let page = read(page).replace("\\-", "-");
             for word in words {
                 assert!(page.contains(word), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_page_of_the_gateway_is_there_in_chinese() {
+        let folder = written();
+        let man = folder.path().join("man");
+        let names = |folder: &Path| -> Vec<String> {
+            let files = fs::read_dir(folder).unwrap();
+            let names = files.map(|f| f.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<String> = names.filter(|n| n.ends_with(".8")).collect();
+            names.sort();
+            names
+        };
+        let chinese = man.join(CHINESE_FOLDER);
+        assert_eq!(names(&chinese), names(&man));
+        for name in names(&chinese) {
+            let page = fs::read_to_string(chinese.join(&name)).unwrap();
+            for heading in [
+                ".SH 名称",
+                ".SH 概要",
+                ".SH 描述",
+                ".SH 退出状态",
+                ".SH 参见",
+            ] {
+                assert!(page.contains(heading), "{name}: {heading}");
+            }
+            for line in page.lines().filter(|line| !line.contains(" \\- ")) {
+                let is_text = !line.is_ascii() && !line.starts_with('.');
+                assert!(!is_text || wrapped(line, 80).len() == 1, "{name}: {line}");
+            }
+            for english in [
+                "[default: ",
+                "Print help",
+                "see also",
+                "SEE ALSO",
+                ".SH NAME",
+            ] {
+                assert!(!page.contains(english), "{name}: {english}");
             }
         }
     }

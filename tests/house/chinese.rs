@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 64] = [
+const SHOWN: [&str; 65] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -67,6 +67,7 @@ const SHOWN: [&str; 64] = [
     "src/io/link/tls.rs",
     "src/io/log/log_level.rs",
     "src/io/terminal/",
+    "src/lab/manual_pages.rs",
     "src/spec/dlt645/address.rs",
     "src/spec/field.rs",
     "src/spec/raw/template.rs",
@@ -89,7 +90,12 @@ const SHOWN_FROM: [(&str, &str); 2] = [
 
 /// Texts in these sources that no person reads through the tool in Chinese: the source, how the
 /// text begins, and why.
-const NOT_SHOWN: [(&str, &str, &str); 8] = [
+const NOT_SHOWN: [(&str, &str, &str); 9] = [
+    (
+        "src/lab/manual_pages.rs",
+        "alink-gateway ",
+        "what is to be typed",
+    ),
     (
         "src/base/logout_reason.rs",
         "in a row",

@@ -16,8 +16,8 @@ mod tools;
 
 #[path = "../fixture/agreement.rs"]
 mod agreement;
-mod chinese_documents;
 mod chinese;
+mod chinese_documents;
 mod commands;
 mod config_cases;
 mod journal;
