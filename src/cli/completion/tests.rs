@@ -68,7 +68,7 @@ fn verbs_options_and_values_come_from_the_definition_of_the_command_line() {
         ),
         (
             "alink-gateway diag -",
-            vec!["--output", "--instance", "--socket", "--help"],
+            vec!["--config", "--output", "--instance", "--socket", "--help"],
         ),
         ("alink-gateway diag -o", vec!["-o"]),
         ("alink-gateway diag -o ", vec![FILES]),

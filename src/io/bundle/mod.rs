@@ -8,7 +8,7 @@
 //! Secrets are kept out twice. First, a text that holds a secret is never shown as it was
 //! written: the configuration is shown as it was understood, where a secret has no text
 //! ([`crate::base::Secret`]). Second, each part is searched at the end for every secret that the
-//! installation has ([`Sweep`]).
+//! installation has (`sweep.rs`).
 
 mod configuration;
 mod sweep;
