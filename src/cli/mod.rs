@@ -366,7 +366,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json, language)
             }
-            Verb::Complete(asked) => completion::run(command(), asked),
+            Verb::Complete(asked) => completion::run(command_in(language), asked),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {
                 port,

@@ -82,15 +82,43 @@ const SHOWN: [&str; 65] = [
     "src/trace/text.rs",
 ];
 
-/// Sources of which the tool shows a part: from this function on.
-const SHOWN_FROM: [(&str, &str); 2] = [
-    ("src/app/events.rs", "the configuration was not read within"),
-    ("src/cloud/alink/events/messages.rs", "fn link_words("),
+/// Sources of which the tool shows a part: from these words to those.
+const SHOWN_PARTS: [(&str, &str, &str); 3] = [
+    (
+        "src/app/events.rs",
+        "the configuration was not read within",
+        "#[cfg(test)]",
+    ),
+    (
+        "src/cloud/alink/events/messages.rs",
+        "fn link_words(",
+        "#[cfg(test)]",
+    ),
+    (
+        "src/field/diagnostics/events.rs",
+        "let remedy = match other {",
+        "FieldLogEvent::FloatsPlausible",
+    ),
 ];
 
 /// Texts in these sources that no person reads through the tool in Chinese: the source, how the
 /// text begins, and why.
-const NOT_SHOWN: [(&str, &str, &str); 9] = [
+const NOT_SHOWN: [(&str, &str, &str); 12] = [
+    (
+        "src/lab/manual_pages.rs",
+        "configuration of",
+        "the Chinese words stand beside it",
+    ),
+    (
+        "src/lab/manual_pages.rs",
+        "A YAML file.",
+        "the Chinese words stand beside it",
+    ),
+    (
+        "src/lab/manual_pages.rs",
+        "a start and a reload",
+        "the Chinese words stand beside it",
+    ),
     (
         "src/lab/manual_pages.rs",
         "alink-gateway ",
@@ -346,7 +374,7 @@ fn is_prose(text: &str) -> bool {
 fn shown_texts(is_wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for source in sources("src") {
-        let part = SHOWN_FROM.iter().find(|(path, _)| source.path == *path);
+        let part = SHOWN_PARTS.iter().find(|(path, ..)| source.path == *path);
         let is_shown = part.is_some()
             || SHOWN.iter().any(|shown| match shown.ends_with('/') {
                 true => source.path.starts_with(shown),
@@ -359,14 +387,13 @@ fn shown_texts(is_wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
             continue;
         }
         let program = program(&source.text);
-        let from = part.map_or(0, |(_, from)| {
-            let at = program.find(from).expect("the function is there");
-            program[..at].lines().count()
+        let (before, program) = part.map_or(("", program), |(_, from, to)| {
+            let at = program.find(from).expect("the part is there");
+            let (before, part) = program.split_at(program[..at].rfind('\n').map_or(0, |n| n + 1));
+            (before, &part[..part.find(to).unwrap_or(part.len())])
         });
+        let before = before.lines().count();
         for (line, literal) in literals(program) {
-            if line < from {
-                continue;
-            }
             let at = program.lines().nth(line - 1).unwrap_or_default();
             let is_reason = at.trim_start().starts_with("reason = ") || at.contains("[expect(");
             if is_reason {
@@ -374,16 +401,13 @@ fn shown_texts(is_wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
             }
             for text in texts(&literal) {
                 if is_wanted(&text) {
-                    let place = format!("{}:{line}", source.path);
+                    let place = format!("{}:{}", source.path, before + line);
                     found.entry(text).or_insert(place);
                 }
             }
         }
         for (_, noun) in program.match_indices("counted(").filter_map(|(at, _)| {
             let call = &program[at..];
-            if program[..at].lines().count() < from {
-                return None;
-            }
             let call = &call[..call.find(';').unwrap_or(call.len())];
             let noun = call.split('"').nth(1)?;
             let is_noun = noun.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
