@@ -186,7 +186,8 @@ fn is_root() -> bool {
 }
 
 async fn said(mut command: Command) -> Said {
-    let out = command.output().await.unwrap();
+    // The tool would speak Chinese on a machine whose user does.
+    let out = command.env("LC_ALL", "C.UTF-8").output().await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Said {
         status: out.status.code().unwrap(),
