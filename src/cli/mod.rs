@@ -19,6 +19,7 @@ pub mod scope;
 pub mod service;
 pub mod status;
 pub mod trace;
+pub mod tsl;
 mod upstream;
 pub mod watch;
 mod words;
@@ -96,6 +97,21 @@ enum Verb {
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
+    },
+    /// Write the thing model of a profile, for the console of the platform to import.
+    ///
+    /// Its properties are the points of the profile, with their types and limits; its events and
+    /// services are those of the profile. With --check it compares what the console exports: exit
+    /// status 1 if the product would refuse what the gateway posts, or lacks what it can do.
+    Tsl {
+        /// The profile's name in the configuration, or the file of a profile.
+        #[arg(value_name = "PROFILE", value_hint = clap::ValueHint::FilePath)]
+        profile: String,
+        /// The configuration file.
+        #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
+        config: PathBuf,
+        #[command(flatten)]
+        how: tsl::How,
     },
     /// Show what happens on a port of the running service, as it happens.
     Trace {
@@ -367,6 +383,11 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 devices::run(&whom.socket(), name.as_deref(), json, language)
             }
             Verb::Complete(asked) => completion::run(command_in(language), asked),
+            Verb::Tsl {
+                profile,
+                config,
+                how,
+            } => tsl::run(&profile, &config, &how, language),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {
                 port,

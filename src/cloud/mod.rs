@@ -19,6 +19,7 @@
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
 //! | [`upstream`] | both | what the configuration will send, and how much of the limit that is |
 //! | [`identity`], [`enrolment`] | both | the gateway's credentials, configured or issued once |
+//! | [`thing_model`] | out | what a console imports for a kind of device |
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
 //!
 //! Some of these words still have the shape of Alink's: the secret for each device in
@@ -50,6 +51,7 @@ pub use alink::registration::identity::{Credentials, IssuedCredential, credentia
 pub use alink::remote_config;
 pub use alink::remote_config::{RemoteResult, RemoteTask};
 pub use alink::session::{Presence, Session};
+pub use alink::thing_model;
 pub use alink::topology::events::TopologyEvent;
 pub use alink::upstream;
 pub use alink::wire::code::Code;

@@ -33,7 +33,7 @@ mod reader;
 mod sections;
 
 pub use compile::first_pass::FirstPass;
-pub use compile::second_pass::{Compiled, SecondPass};
+pub use compile::second_pass::{Compiled, NamedProfile, SecondPass};
 pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use reader::environment::{PREFIX, VARIABLES};
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};

@@ -30,4 +30,5 @@ mod profiles;
 mod readme;
 mod rules;
 mod source;
+mod thing_model;
 mod walls;

@@ -118,12 +118,13 @@ fn names_are_asked_for_where_the_command_line_wants_them() {
 /// An argument that is added is to be completed, or to be listed here.
 #[test]
 fn every_argument_is_completed_or_free() {
-    const FREE: [(&str, &str); 6] = [
+    const FREE: [(&str, &str); 7] = [
         ("log-level", "during"),
         ("write", "pairs"),
         ("scope", "seconds"),
         ("trace", "seconds"),
         ("*", "instance"),
+        ("tsl", "product_key"),
         ("complete", "*"),
     ];
     let mut program = crate::cli::command();

@@ -19,6 +19,7 @@
 //! | `requests` | what all requests need: pace, deadlines, the search of a refused batch |
 //! | [`engine`] | composes them |
 //! | [`events`] | log events and counters |
+//! | [`thing_model`] | what the console imports for a profile |
 //! | [`wire`] | topics, bodies, codes and signatures |
 //!
 //! Each of these owns its state. A part is handed what it needs (`requests/context.rs`) and
@@ -137,6 +138,7 @@ pub mod registration;
 pub mod remote_config;
 pub(crate) mod requests;
 pub mod session;
+pub mod thing_model;
 pub mod topology;
 pub mod upstream;
 pub mod wire;

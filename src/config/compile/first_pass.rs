@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::Digest;
 use crate::base::text::counted;
 use crate::config::compile::device_registry::DeviceRegistry;
-use crate::config::compile::second_pass::SecondPass;
+use crate::config::compile::second_pass::{NamedProfile, SecondPass};
 use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::contents::contents;
@@ -350,7 +350,13 @@ impl FirstPass {
             notes,
             platform,
             ports,
-            profiles: profiles.len(),
+            profiles: profiles
+                .into_values()
+                .map(|profile| NamedProfile {
+                    spec: profile.spec,
+                    product_key: profile.product_key,
+                })
+                .collect(),
             products,
             registry,
             stop_within,

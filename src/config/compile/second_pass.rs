@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceName, ProductKey, Secret};
@@ -17,15 +18,25 @@ use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
 use crate::spec::{
     BrokerSpec, BusAddress, CloudSpec, CommandSpec, ControlSpec, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, ProductCertificate, Retired, Spec,
+    GatewayIdentity, ProductCertificate, ProfileSpec, Retired, Spec,
 };
+
+/// A profile, used or not.
+#[derive(Clone, Debug)]
+pub struct NamedProfile {
+    /// What is read and written.
+    pub spec: Arc<ProfileSpec>,
+    /// The product that the profile names for its devices.
+    pub product_key: Option<String>,
+}
 
 /// The second step: everything but the secrets.
 pub struct SecondPass {
     pub(crate) notes: Notes,
     pub(crate) platform: Platform,
     pub(crate) ports: Ports,
-    pub(crate) profiles: usize,
+    /// All profiles with the product that each names, by their names.
+    pub(crate) profiles: Vec<NamedProfile>,
     /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) registry: DeviceRegistry,
@@ -58,6 +69,25 @@ pub struct Compiled {
 }
 
 impl SecondPass {
+    /// Returns all profiles that could be read, with the product that each names, by their names,
+    /// whatever else is wrong with the configuration.
+    #[must_use]
+    pub fn profiles(&self) -> &[NamedProfile] {
+        &self.profiles
+    }
+
+    /// Returns whether there is an error so far.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.notes.failed()
+    }
+
+    /// Returns the problems so far.
+    #[must_use]
+    pub fn into_report(self) -> Report {
+        self.notes.report()
+    }
+
     /// Returns what to read next: secrets and the CA file.
     #[must_use]
     pub fn wants(&self) -> BTreeSet<Want> {
@@ -124,7 +154,7 @@ impl SecondPass {
                 retired: Retired::default(),
             },
             warnings: report,
-            profiles,
+            profiles: profiles.len(),
             commissioned,
             state_dir,
             control,

@@ -24,8 +24,8 @@ use self::reading::Reading;
 use crate::base::text::excerpt;
 use crate::cloud::remote_config::Content;
 use crate::config::{
-    Answers, Compiled, FirstPass, PREFIX, Problem, Report, Severity, Source, SourcePosition, Want,
-    did_you_mean,
+    Answers, Compiled, FirstPass, NamedProfile, PREFIX, Problem, Report, SecondPass, Severity,
+    Source, SourcePosition, Want, did_you_mean,
 };
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
@@ -491,6 +491,54 @@ fn load_files(
         upstream: None,
     };
     Ok((loaded, Positions { ports, post }))
+}
+
+/// Returns all profiles of a configuration, with the product that each names; secrets and ports
+/// need not be there.
+///
+/// # Errors
+/// All problems, if there is a profile that cannot be read.
+pub fn profiles(path: &Path, context: &LoadContext) -> Result<Vec<NamedProfile>, Report> {
+    let mut reading = Reading::new();
+    let sources = sources(path, context, &mut reading);
+    let outline = outline_of(&sources, path, context, &mut reading)?;
+    let profiles = outline.profiles().to_vec();
+    match profiles.is_empty() {
+        true => Err(outline.into_report()),
+        false => Ok(profiles),
+    }
+}
+
+/// Returns the profile in a file of its own, with the product that it names.
+///
+/// # Errors
+/// All problems, if it cannot be read.
+pub fn profile_in(file: &Path, context: &LoadContext) -> Result<Vec<NamedProfile>, Report> {
+    let mut reading = Reading::new();
+    let name = serde_json::Value::from(file.display().to_string());
+    // A configuration without a mistake of its own. JSON is YAML: quotes and all.
+    let only = format!(
+        "{{\"gateway\":{{\"product_key\":\"a1\",\"device_name\":\"gateway\",\"secret\":\"none\"}},\
+         \"cloud\":{{\"url\":\"mqtts://localhost\"}},\"profiles_from\":[{name}]}}"
+    );
+    let source = Source::of(file.display().to_string(), Ok(only.into_bytes().into()));
+    let outline = outline_of(&[source], Path::new(""), context, &mut reading)?;
+    match outline.has_failed() {
+        true => Err(outline.into_report()),
+        false => Ok(outline.profiles().to_vec()),
+    }
+}
+
+fn outline_of(
+    sources: &[Source],
+    path: &Path,
+    context: &LoadContext,
+    reading: &mut Reading,
+) -> Result<SecondPass, Report> {
+    let base = path.parent().unwrap_or(Path::new(""));
+    let draft = FirstPass::new(sources, &[])?;
+    let answers = answer(&draft.wants(), base, context, reading);
+    Ok(draft.outline(&answers))
 }
 
 fn unseen_by_hand(source: &Source) -> Problem {

@@ -1,0 +1,286 @@
+//! The thing model of a profile: the file that the platform's console imports into a product, and
+//! how an export of the console differs from it.
+//!
+//! The form is that of an export ("TSL parameters"; "Import a TSL model"): the points are
+//! properties, with the events and services of the profile beside them, and the three functions
+//! that the console makes of all properties: the event `post`, the services `set` and `get`.
+//!
+//! Decides the limits of each property. They are those of what the point can be and not those of
+//! what may be written: the platform refuses a reading beyond them, and a reading is worth more
+//! than a second check of a write. Without a limit of its own a number has the widest range.
+//!
+//! What the configuration does not refuse and the platform's rules ("Limits" of TSL features) do is
+//! told by [`traps`].
+
+mod comparison;
+
+use serde_json::{Map, Value as Json, json};
+
+pub use self::comparison::differences;
+use crate::base::Value;
+use crate::base::text::counted;
+use crate::spec::{
+    Codec, DataType, Decimal, EventOutput, InputSpec, PointSpec, ProfileSpec, ServiceSpec,
+    ServiceStep, ThingEventSpec,
+};
+
+/// The schema that an export names.
+const SCHEMA: &str = "https://iotx-tsl.oss-ap-southeast-1.aliyuncs.com/schema.json";
+
+/// The most characters of a name ("Limits": 1 to 40).
+const NAME: usize = 40;
+/// The most properties, events and services of a module together.
+const FUNCTIONS: usize = 300;
+/// The most items of an enum.
+const ITEMS: usize = 100;
+/// The longest text, in bytes.
+const TEXT: &str = "10240";
+
+/// The range of an int of the thing model.
+const WHOLE: (&str, &str) = ("-2147483648", "2147483647");
+/// The range of a float or a double without limits of its own: fifteen digits, which a double
+/// holds exactly, and more than any counter has.
+const WIDE: (&str, &str) = ("-999999999999999", "999999999999999");
+/// The step of a number with decimals: a float of the platform has seven. That of writes is not
+/// used, for a reading need not be on it.
+const FINEST: &str = "0.0000001";
+
+/// Returns the thing model of a profile, as the console imports it for this product.
+#[must_use]
+pub fn thing_model(profile: &ProfileSpec, product_key: &str) -> Json {
+    let properties: Vec<Json> = profile.points.iter().map(property).collect();
+    let values: Vec<Json> = profile.points.iter().map(parameter).collect();
+    let writable: Vec<Json> = profile
+        .points
+        .iter()
+        .filter(|point| point.write.is_some())
+        .map(parameter)
+        .collect();
+    let identifiers: Vec<&str> = profile.points.iter().map(|p| p.id.as_str()).collect();
+    let mut events = vec![json!({
+        "identifier": "post",
+        "name": "post",
+        "type": "info",
+        "required": true,
+        "method": "thing.event.property.post",
+        "outputData": values,
+    })];
+    events.extend(profile.events.iter().map(|e| event(profile, e)));
+    let mut services = vec![
+        json!({
+            "identifier": "set",
+            "name": "set",
+            "required": true,
+            "callType": "async",
+                "method": "thing.service.property.set",
+            "inputData": writable,
+            "outputData": [],
+        }),
+        json!({
+            "identifier": "get",
+            "name": "get",
+            "required": true,
+            "callType": "async",
+                "method": "thing.service.property.get",
+            "inputData": identifiers,
+            "outputData": values,
+        }),
+    ];
+    services.extend(profile.services.iter().map(|s| service(profile, s)));
+    json!({
+        "schema": SCHEMA,
+        "profile": { "productKey": product_key },
+        "properties": properties,
+        "events": events,
+        "services": services,
+    })
+}
+
+/// Returns what the platform will not take, or take otherwise than meant, in words.
+#[must_use]
+pub fn traps(profile: &ProfileSpec) -> Vec<String> {
+    let mut traps = Vec::new();
+    let functions = profile.points.len() + profile.events.len() + profile.services.len();
+    if functions > FUNCTIONS {
+        traps.push(format!(
+            "{} and more than {FUNCTIONS}, the most of a module: divide the profile",
+            counted(functions, "function")
+        ));
+    }
+    for point in &profile.points {
+        let id = &point.id;
+        let items = titles(point).len();
+        match point.codec.data_type() {
+            DataType::Enum if items == 0 => traps.push(format!(
+                "{id} is an enum without titles, and the console wants them: write values: for it"
+            )),
+            DataType::Enum if items > ITEMS => traps.push(format!(
+                "{id} has {} and an enum {ITEMS} at most: write as: int",
+                counted(items, "title")
+            )),
+            _ => {}
+        }
+    }
+    traps
+}
+
+/// Returns a property.
+fn property(point: &PointSpec) -> Json {
+    let access = match point.write {
+        Some(_) => "rw",
+        None => "r",
+    };
+    json!({
+        "identifier": point.id,
+        "name": name(&point.id),
+        "accessMode": access,
+        "required": false,
+        "dataType": data_type(point),
+    })
+}
+
+/// Returns a point as a parameter of a function.
+fn parameter(point: &PointSpec) -> Json {
+    json!({
+        "identifier": point.id,
+        "name": name(&point.id),
+        "dataType": data_type(point),
+    })
+}
+
+fn name(id: &str) -> String {
+    id.chars().take(NAME).collect()
+}
+
+/// Returns the type of a point and its limits. All numbers in limits are text.
+fn data_type(point: &PointSpec) -> Json {
+    let of = point.codec.data_type();
+    let specs = match of {
+        DataType::Int => range(limits(point), WHOLE, "1"),
+        DataType::Float | DataType::Double => range(limits(point), WIDE, FINEST),
+        DataType::Enum => Json::Object(titles(point)),
+        DataType::Bool => {
+            let mut titles = titles(point);
+            for (value, title) in [("0", "off"), ("1", "on")] {
+                titles.entry(value).or_insert_with(|| title.into());
+            }
+            Json::Object(titles)
+        }
+        DataType::Text => json!({ "length": TEXT }),
+        DataType::Date => json!({}),
+    };
+    json!({ "type": of.word(), "specs": specs })
+}
+
+/// Returns the least and the greatest value that a point can have, if they are known.
+fn limits(point: &PointSpec) -> (Option<Decimal>, Option<Decimal>) {
+    match &point.codec {
+        Codec::Measure(measure) => (measure.min, measure.max),
+        Codec::Bool
+        | Codec::Bit(_)
+        | Codec::Number { .. }
+        | Codec::Text { .. }
+        | Codec::Letters { .. }
+        | Codec::DateTime(_)
+        | Codec::Datum { .. }
+        | Codec::Part(_) => (None, None),
+    }
+}
+
+fn range(limits: (Option<Decimal>, Option<Decimal>), widest: (&str, &str), step: &str) -> Json {
+    let text = |limit: Option<Decimal>, widest: &str| limit.map_or(widest.to_owned(), plain);
+    json!({
+        "min": text(limits.0, widest.0),
+        "max": text(limits.1, widest.1),
+        "step": step,
+    })
+}
+
+/// Writes a number without an exponent: the console takes none.
+fn plain(number: Decimal) -> String {
+    let number = number.reduced();
+    match usize::try_from(-i32::from(number.places)) {
+        Ok(zeros) => format!("{}{}", number.digits, "0".repeat(zeros)),
+        Err(_) => number.to_string(),
+    }
+}
+
+/// Returns the titles of a point's values.
+fn titles(point: &PointSpec) -> Map<String, Json> {
+    let of_number = match &point.codec {
+        Codec::Measure(measure) => measure.states.as_ref(),
+        _ => None,
+    };
+    let all = of_number.or(point.shown.titles.as_ref());
+    let all = all.into_iter().flatten();
+    all.map(|(value, title)| (value.to_string(), Json::from(name(title))))
+        .collect()
+}
+
+/// Returns an event. Its level is not known here; the console can change it.
+fn event(profile: &ProfileSpec, event: &ThingEventSpec) -> Json {
+    let output = |(parameter, output): &(std::sync::Arc<str>, EventOutput)| {
+        let of = match output {
+            EventOutput::Point(index) => match profile.points.get(usize::from(*index)) {
+                Some(point) => data_type(point),
+                None => json!({ "type": "text", "specs": { "length": TEXT } }),
+            },
+            EventOutput::Fixed(value) => type_of(value),
+        };
+        json!({ "identifier": &**parameter, "name": name(parameter), "dataType": of })
+    };
+    json!({
+        "identifier": &*event.id,
+        "name": name(&event.id),
+        "type": "info",
+        "required": false,
+        "desc": profile.rule(event),
+        "method": format!("thing.event.{}.post", event.id),
+        "outputData": event.data.iter().map(output).collect::<Vec<_>>(),
+    })
+}
+
+/// Returns the type of a value that is always the same.
+fn type_of(value: &Value) -> Json {
+    match value {
+        Value::Int(_) | Value::UInt(_) => {
+            json!({ "type": "int", "specs": range((None, None), WHOLE, "1") })
+        }
+        Value::Float(_) => json!({ "type": "double", "specs": range((None, None), WIDE, FINEST) }),
+        Value::Bool(_) => json!({ "type": "bool", "specs": { "0": "off", "1": "on" } }),
+        Value::Text(_) => json!({ "type": "text", "specs": { "length": TEXT } }),
+    }
+}
+
+/// Returns a service. It is asynchronous: its steps may take longer than a synchronous call may.
+fn service(profile: &ProfileSpec, service: &ServiceSpec) -> Json {
+    let input = |input: &InputSpec| {
+        let specs = range((input.min, input.max), WIDE, FINEST);
+        json!({
+            "identifier": input.name,
+            "name": name(&input.name),
+            "dataType": { "type": "double", "specs": specs },
+        })
+    };
+    let output = |step: &ServiceStep| match step {
+        ServiceStep::Read { point, output } => {
+            let point = profile.points.get(usize::from(*point))?;
+            Some(json!({
+                "identifier": output,
+                "name": name(output),
+                "dataType": data_type(point),
+            }))
+        }
+        ServiceStep::Write(_) | ServiceStep::Wait(_) | ServiceStep::Require(_) => None,
+    };
+    json!({
+        "identifier": service.id,
+        "name": name(&service.id),
+        "required": false,
+        "callType": "async",
+        "desc": "",
+        "method": format!("thing.service.{}", service.id),
+        "inputData": service.inputs.iter().map(input).collect::<Vec<_>>(),
+        "outputData": service.steps.iter().filter_map(output).collect::<Vec<_>>(),
+    })
+}

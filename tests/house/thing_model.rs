@@ -1,0 +1,193 @@
+//! The thing models that the tool writes for the console: a profile with each kind of point, and
+//! all shipped profiles.
+
+use std::fs;
+use std::path::Path;
+
+use alink_gateway::cloud::thing_model::{differences, thing_model, traps};
+use alink_gateway::io::files::settings::{LoadContext, profile_in};
+use serde_json::{Value as Json, json};
+
+use crate::source::root;
+
+const BOILER: &str = r#"
+name: boiler
+product_key: a1BoilerPk00
+interval: 10s
+points:
+  - { id: Flow, table: holding, address: 0, type: i16, scale: 0.1, min: -20, max: 120 }
+  - { id: Count, table: input, address: 1, type: u16 }
+  - { id: Energy, table: input, address: 2, type: f32 }
+  - { id: Total, table: input, address: 4, type: u32, as: double, max: 4000000000 }
+  - { id: Burning, table: discrete, address: 0, values: { 0: out, 1: burning } }
+  - { id: Door, table: discrete, address: 1 }
+  - { id: Mode, table: holding, address: 10, type: u16, values: { 0: off, 1: heating }, write: yes }
+  - { id: Setpoint, table: holding, address: 11, type: i16, scale: 0.1, write: { min: 20, max: 70, step: 0.5 } }
+  - { id: Serial, table: input, address: 20, type: string, registers: 8 }
+  - { id: Started, table: input, address: 30, type: u32, as: date }
+events:
+  - { id: TooHot, when: { point: Flow, above: 90 }, data: { Flow: Flow, Limit: 90.0 } }
+services:
+  - id: Heat
+    inputs: [{ name: level, min: 20, max: 60, default: 45 }]
+    steps:
+      - write: { Mode: heating, Setpoint: $level }
+      - read: { point: Flow, as: flow }
+"#;
+
+/// Returns the model of a profile that is written in this text, and what the platform would not
+/// take.
+fn model_of(text: &str) -> (Json, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("boiler.yaml");
+    fs::write(&file, text).unwrap();
+    model_in(&file)
+}
+
+fn model_in(file: &Path) -> (Json, Vec<String>) {
+    let found = profile_in(file, &LoadContext::default());
+    let found = found.unwrap_or_else(|report| panic!("{report}"));
+    let profile = &found[0].spec;
+    let product = found[0].product_key.clone().unwrap_or_default();
+    (thing_model(profile, &product), traps(profile))
+}
+
+#[test]
+fn a_profile_with_each_kind_of_point_is_as_written_down() {
+    let (model, traps) = model_of(BOILER);
+    assert_eq!(traps, [""; 0]);
+    let text = format!("{model:#}\n");
+    let file = root().join("tests/vectors/thing-model/boiler.json");
+    if std::env::var_os("BLESS").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(text, fs::read_to_string(file).unwrap_or_default());
+}
+
+/// The rules of the platform for one list of functions or parameters.
+fn holds_rules(name: &str, all: &Json) {
+    for function in all.as_array().unwrap() {
+        let id = function["identifier"].as_str().unwrap();
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        assert!(
+            (1..=50).contains(&id.len()) && id.chars().all(is_word),
+            "{name}: {id}"
+        );
+        let shown = function["name"].as_str().unwrap().chars().count();
+        assert!((1..=40).contains(&shown), "{name}: {id}");
+        for key in ["inputData", "outputData"] {
+            let has_values = function[key]
+                .as_array()
+                .is_some_and(|all| all.iter().any(Json::is_object));
+            if has_values {
+                holds_rules(&format!("{name}, {id}"), &function[key]);
+            }
+        }
+        let of = &function["dataType"];
+        let (Some(kind), specs) = (of["type"].as_str(), &of["specs"]) else {
+            assert!(function["method"].is_string(), "{name}: {id}");
+            continue;
+        };
+        let number = |key: &str| specs[key].as_str().unwrap().parse::<f64>().unwrap();
+        match kind {
+            "int" | "float" | "double" => {
+                assert!(
+                    number("min") <= number("max") && number("step") > 0.0,
+                    "{name}: {id}"
+                );
+                for key in ["min", "max", "step"] {
+                    let plain = !specs[key].as_str().unwrap().contains(['e', 'E']);
+                    assert!(plain, "{name}: {id}: {specs}");
+                }
+            }
+            "bool" => assert!(
+                specs["0"].is_string() && specs["1"].is_string(),
+                "{name}: {id}"
+            ),
+            "enum" => {
+                let items = specs.as_object().unwrap();
+                assert!((1..=100).contains(&items.len()), "{name}: {id}");
+                assert!(
+                    items.keys().all(|n| n.parse::<i32>().is_ok()),
+                    "{name}: {id}"
+                );
+            }
+            "text" => assert!(number("length") <= 10_240.0, "{name}: {id}"),
+            "date" => assert_eq!(*specs, json!({}), "{name}: {id}"),
+            other => panic!("{name}: {id}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn each_shipped_profile_has_a_model_that_the_platform_takes() {
+    let folder = fs::read_dir(root().join("config/profiles")).unwrap();
+    for file in folder {
+        let file = file.unwrap().path();
+        let (model, traps) = model_in(&file);
+        assert_eq!(traps, [""; 0], "{}", file.display());
+        let name = file.display().to_string();
+        for kind in ["properties", "events", "services"] {
+            holds_rules(&name, &model[kind]);
+        }
+        assert_eq!(
+            differences(&model, &model.to_string()),
+            Ok(Vec::new()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn an_export_that_differs_is_told_in_words() {
+    let (model, _) = model_of(BOILER);
+    let mut export = model.clone();
+    let properties = export["properties"].as_array_mut().unwrap();
+    properties.retain(|p| p["identifier"] != "Serial");
+    for property in properties.iter_mut() {
+        match property["identifier"].as_str().unwrap() {
+            "Flow" => property["dataType"]["specs"]["max"] = "100".into(),
+            "Count" => property["dataType"]["type"] = "double".into(),
+            "Mode" => {
+                property["accessMode"] = "r".into();
+                property["dataType"]["specs"] = json!({ "0": "off" });
+            }
+            _ => {}
+        }
+    }
+    properties.push(json!({ "identifier": "Pressure", "name": "Pressure", "dataType": {} }));
+    export["events"]
+        .as_array_mut()
+        .unwrap()
+        .retain(|e| e["identifier"] != "TooHot");
+    assert_eq!(
+        differences(&model, &export.to_string()).unwrap(),
+        [
+            "property Count: double in the product, int in the profile",
+            "property Flow: max 100 in the product, 120 in the profile: the platform refuses values beyond it",
+            "property Mode: read-only in the product, and the profile can write it",
+            "property Mode: the product has no state 1",
+            "property Serial: not in the product",
+            "property Pressure: not in the profile",
+            "event TooHot: not in the product",
+        ]
+    );
+    for (text, why) in [
+        ("{", "no JSON"),
+        ("[]", "no thing model"),
+        ("{}", "no thing model"),
+    ] {
+        let told = differences(&model, text).unwrap_err();
+        assert!(told.contains(why), "{told}");
+    }
+}
+
+#[test]
+fn what_the_platform_would_not_take_is_told() {
+    let (_, traps) = model_of(
+        "name: boiler\ninterval: 1s\npoints:\n  - { id: State, table: input, address: 1, type: u16, as: enum }\n",
+    );
+    assert_eq!(traps.len(), 1, "{traps:?}");
+    assert!(traps[0].contains("State is an enum without titles"));
+}
