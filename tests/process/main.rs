@@ -42,3 +42,4 @@ mod sdk;
 mod spool;
 mod trace;
 mod training;
+mod wrong_order;
