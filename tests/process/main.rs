@@ -35,6 +35,7 @@ mod commands;
 mod control;
 mod interoperability;
 mod link;
+mod one_address;
 mod pipe;
 mod reload_guard;
 mod remote;
