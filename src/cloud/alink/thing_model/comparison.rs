@@ -26,7 +26,7 @@ pub fn differences(wanted: &Json, export: &str) -> Result<Vec<String>, String> {
         ("events", "event"),
         ("services", "service"),
     ] {
-        let (ours, theirs) = (by_identifier(wanted, kind), by_identifier(&theirs, kind));
+        let (ours, theirs) = (functions(wanted, kind), functions(&theirs, kind));
         for (id, our) in &ours {
             match theirs.get(id) {
                 None => told.push(format!("{what} {id}: not in the product")),
@@ -41,14 +41,18 @@ pub fn differences(wanted: &Json, export: &str) -> Result<Vec<String>, String> {
 }
 
 /// Returns the functions of one kind by their identifiers, but those that the console makes itself.
-fn by_identifier<'a>(model: &'a Json, kind: &str) -> BTreeMap<&'a str, &'a Json> {
-    let all = model
-        .get(kind)
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten();
-    all.filter_map(|f| Some((f.get("identifier")?.as_str()?, f)))
-        .filter(|(id, _)| kind == "properties" || !["post", "set", "get"].contains(id))
+fn functions<'a>(model: &'a Json, kind: &str) -> BTreeMap<&'a str, &'a Json> {
+    let mut all = by_identifier(model, kind);
+    if kind != "properties" {
+        all.retain(|id, _| !["post", "set", "get"].contains(id));
+    }
+    all
+}
+
+/// Returns the members of a list that have an identifier, by it.
+fn by_identifier<'a>(of: &'a Json, list: &str) -> BTreeMap<&'a str, &'a Json> {
+    let all = of.get(list).and_then(Json::as_array).into_iter().flatten();
+    all.filter_map(|member| Some((member.get("identifier")?.as_str()?, member)))
         .collect()
 }
 
@@ -115,7 +119,7 @@ fn number(text: &Json) -> Option<Decimal> {
 /// Compares what is sent with an event, or goes into a service and comes out.
 fn parameters(what: &str, id: &str, our: &Json, their: &Json, told: &mut Vec<String>) {
     for key in ["inputData", "outputData"] {
-        let (ours, theirs) = (by_identifier_in(our, key), by_identifier_in(their, key));
+        let (ours, theirs) = (by_identifier(our, key), by_identifier(their, key));
         for (name, our) in &ours {
             let what = format!("{what} {id}, {name}");
             match theirs.get(name) {
@@ -124,14 +128,4 @@ fn parameters(what: &str, id: &str, our: &Json, their: &Json, told: &mut Vec<Str
             }
         }
     }
-}
-
-fn by_identifier_in<'a>(function: &'a Json, key: &str) -> BTreeMap<&'a str, &'a Json> {
-    let all = function
-        .get(key)
-        .and_then(Json::as_array)
-        .into_iter()
-        .flatten();
-    all.filter_map(|p| Some((p.get("identifier")?.as_str()?, p)))
-        .collect()
 }
