@@ -13,6 +13,7 @@
 //! | [`encode`] | what is written so that it means a value |
 //! | `command` | the requests of a command in their order, and what the device holds afterwards |
 //! | [`stale`] | which replies may not be believed |
+//! | [`survey`] | what is asked while devices are looked for or examined |
 //! | [`diagnostics`] | what is counted and what is reported to the operator |
 //!
 //! Refuses to know: sockets, ttys and clocks (`io/bus/port.rs` does what the
@@ -102,6 +103,7 @@ pub mod raw;
 pub mod receiver;
 pub mod schedule;
 pub mod stale;
+pub mod survey;
 #[cfg(test)]
 pub(crate) mod test_spec;
 pub mod transaction;

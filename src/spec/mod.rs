@@ -17,6 +17,7 @@ pub mod reload;
 pub mod remote;
 pub mod report;
 pub mod store;
+pub mod survey;
 pub mod thing_event;
 pub mod value;
 pub mod write;
