@@ -26,8 +26,9 @@ use crate::cloud::{RemoteResult, RemoteTask};
 use crate::hub::Coordinator;
 use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
 use crate::io::bus::line::Opener;
-use crate::io::bus::port;
+use crate::io::bus::port::{self, Orders};
 use crate::io::bus::port_commands::PortCommands;
+use crate::io::bus::port_surveys::PortSurveys;
 use crate::io::control::events::ControlEvent;
 use crate::io::control::{AdminRequest, InForce, QuestionSender};
 use crate::io::files::download;
@@ -119,6 +120,7 @@ pub struct Service {
     ports: BTreeMap<PortId, RunningTask>,
     monitors: BusMonitors,
     commands: PortCommands,
+    surveys: PortSurveys,
     field: mpsc::Sender<FieldEvent>,
     control: mpsc::Sender<Control>,
     status: watch::Receiver<String>,
@@ -212,6 +214,7 @@ impl Service {
             supervisor,
             ports: BTreeMap::new(),
             monitors: BusMonitors::default(),
+            surveys: PortSurveys::default(),
             commands: commands.clone(),
             field,
             control,
@@ -266,6 +269,7 @@ impl Service {
         let questions = QuestionSender {
             hub: self.questions.clone(),
             monitors: self.monitors.clone(),
+            surveys: self.surveys.clone(),
             service: wishes,
             journal: self.journal.clone(),
             clock: self.clock,
@@ -463,7 +467,7 @@ impl Service {
             opener: (self.openers.opener)(port_spec),
             tap: self.monitors.add(&port_spec.name),
         };
-        let task = port::run_commanded(
+        let task = port::run_with_orders(
             id,
             self.spec.clone(),
             source,
@@ -475,7 +479,10 @@ impl Service {
             heartbeat.clone(),
             stop.clone(),
             attempted,
-            Some(self.commands.add(id)),
+            Orders {
+                commands: Some(self.commands.add(id)),
+                surveys: Some(self.surveys.add(&port_spec.name, &port_spec.line)),
+            },
         );
         let (beat, stopped) = (heartbeat.clone(), stop.clone());
         let after_quiet = async move {

@@ -48,6 +48,23 @@ pub fn hex(bytes: &[u8]) -> String {
     out
 }
 
+/// Reads bytes in hexadecimal, with or without spaces between them; `None` if it is something
+/// else.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = text.bytes().filter(|byte| *byte != b' ').collect();
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|d| u8::try_from(d).ok())
+    };
+    let byte = |[high, low]: &[u8; 2]| Some(digit(*high)? << 4 | digit(*low)?);
+    pairs.iter().map(byte).collect()
+}
+
 /// Writes a number with its noun, so that they agree: `no errors`, `1 error`, `1,200 errors`;
 /// `noun` is the singular. A number beyond `u64` counts as the largest.
 #[must_use]
@@ -159,6 +176,15 @@ mod tests {
             excerpt("a\u{202E}b\u{2028}".as_bytes(), 64),
             "a\\u{202e}b\\u{2028}"
         );
+    }
+
+    #[test]
+    fn hex_is_read_with_spaces_and_without() {
+        assert_eq!(unhex("0A ff00"), Some(vec![0x0A, 0xFF, 0]));
+        assert_eq!(unhex(""), Some(Vec::new()));
+        for wrong in ["0", "0g", "0x12", "1é"] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

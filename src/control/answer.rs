@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::command::CommandResult;
 use super::picture::{Device, Status};
+use super::survey::SurveyHeard;
 
 /// One line of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +21,8 @@ pub enum Answer {
     Reload(Reloaded),
     /// What became of a command.
     Command(Box<CommandResult>),
+    /// What was heard on a line.
+    Heard(Box<SurveyHeard>),
     /// One part of a longer text.
     Part {
         /// The name of the part.

@@ -41,6 +41,16 @@
 //! {"end":{}}
 //! ```
 //!
+//! A survey asks one question on a line that no device of the configuration need answer, and is
+//! told every whole frame that was heard. It only reads; the polls of the gateway go on.
+//!
+//! ```json
+//! {"v":1,"ask":"survey","port":"bus","survey":{"question":{"modbus":{"unit":3,
+//!  "pdu":"03 00 00 00 01"}},"wait_ms":200}}
+//! {"heard":{"frames":[{"modbus":{"unit":3,"pdu":"03 02 00 07"}}],"noise":0,…}}
+//! {"end":{}}
+//! ```
+//!
 //! `v` is the version of the protocol ([`VERSION`]). Within a version words are added and
 //! never taken away or given another meaning: a client ignores keys it does not know. The
 //! service is strict instead: it would give a wrong answer to a request with a key it does
@@ -58,10 +68,12 @@ mod command;
 pub mod metrics;
 pub mod picture;
 mod request;
+mod survey;
 
 pub use answer::{Answer, Failure, Kind, Problem, Reloaded};
 pub use command::{CommandResult, PastCommand, PastPoint, PointResult, VerdictWord};
 pub use request::{LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Mistake, Request, SHORTEST_EVERY};
+pub use survey::{FramingWord, NoSurvey, Question, SurveyAsked, SurveyHeard};
 
 /// The version of the protocol.
 pub const VERSION: u64 = 1;

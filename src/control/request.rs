@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::VERSION;
+use super::survey::SurveyAsked;
 use crate::base::text::excerpt;
 
 /// The longest request, in bytes with its line break: names are short.
@@ -73,6 +74,14 @@ pub enum Request {
         /// Its inputs, by their names; one that has a default may be left out.
         #[serde(default)]
         inputs: Map<String, Json>,
+    },
+    /// Ask one question on a line, beside its configuration, and say all that was heard:
+    /// [`super::Answer::Heard`].
+    Survey {
+        /// The port's name in the configuration, or what it opens: a device file or `host:port`.
+        port: String,
+        /// The question. It only reads.
+        survey: SurveyAsked,
     },
     /// Make the log louder or quieter: [`super::Answer::Done`].
     LogLevel {
@@ -160,7 +169,9 @@ impl Request {
                 most: LONGEST_EVERY as usize,
             }),
             Request::Device { name: text } => name("the length of a name", text),
-            Request::Trace { port } => name("the length of a name", port),
+            Request::Trace { port } | Request::Survey { port, .. } => {
+                name("the length of a name", port)
+            }
             Request::Write { device, set } => std::iter::once(device)
                 .chain(set.iter().map(|(point, _)| point))
                 .try_for_each(|text| name("the length of a name", text)),

@@ -48,6 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng};
+use crate::spec::survey::SurveyQuestion;
 use crate::spec::{BusAddress, Priority, ProfileSpec, Spec};
 
 use self::budget::Budget;
@@ -63,6 +64,7 @@ use crate::field::transaction::request::{Outcome, Request};
 
 use self::turns::{AttemptKind, Impact};
 
+use super::survey::shape_of;
 use reply_classes::assign_reply_classes;
 
 /// How long to wait when there is nothing to do but to wait for replies. Nothing happens
@@ -435,6 +437,32 @@ impl Schedule {
         let device = polled_device.device();
         self.duplicates.was_late(now, device);
         Some(device)
+    }
+
+    /// Whether a reply to this question of a survey could be the reply to an older request to a
+    /// device of the line.
+    #[must_use]
+    pub fn may_be_stale(&self, question: &SurveyQuestion) -> bool {
+        let Some(shape) = shape_of(question) else {
+            return false;
+        };
+        let asked = question.address();
+        let mut all = self.devices.iter();
+        all.any(|device| device.address().means(asked) && device.may_be_stale(shape))
+    }
+
+    /// Notes that a question of a survey got no reply, for which `waited` was waited. Its reply
+    /// may still come, and is not to be taken for the reply to a request of the plan.
+    pub fn survey_missed(&mut self, now: Mono, question: &SurveyQuestion, waited: Duration) {
+        let Some(shape) = shape_of(question) else {
+            return;
+        };
+        let asked = question.address();
+        for device in &mut self.devices {
+            if device.address().means(asked) || asked.means(device.address()) {
+                device.survey_missed(now, shape, waited);
+            }
+        }
     }
 
     /// Tries every device at once, as the line is open again after a loss.

@@ -169,6 +169,18 @@ impl SerialSpec {
         }
     }
 
+    /// Returns the same settings with other characters.
+    #[must_use]
+    pub fn with_characters(&self, characters: Characters) -> SerialSpec {
+        SerialSpec {
+            baud: characters.baud,
+            data_bits: characters.data_bits,
+            parity: characters.parity,
+            stop_bits: characters.stop_bits,
+            ..self.clone()
+        }
+    }
+
     /// Returns how many bits a character takes on the wire: start, data, parity, stop.
     #[must_use]
     pub fn bits_per_character(&self) -> u32 {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Characters, Framing};
+use super::{BusAddress, Characters, Framing};
 use crate::base::UnitId;
 use crate::spec::dlt645::Address;
 
@@ -57,6 +57,15 @@ pub enum SurveyQuestion {
 }
 
 impl SurveyQuestion {
+    /// Returns the address that is asked.
+    #[must_use]
+    pub const fn address(&self) -> BusAddress {
+        match self {
+            SurveyQuestion::Modbus { unit, .. } => BusAddress::Modbus(*unit),
+            SurveyQuestion::Meter { address, .. } => BusAddress::Dlt645(*address),
+        }
+    }
+
     /// Whether no device changes anything for this question: Modbus functions 1 to 4 (read), 7
     /// (exception status), 17 (server id), 43/14 (device identification); of DL/T 645, reading
     /// data, its continuation, and the address (2007 §7.1 to §7.3, 1997 §7.1).

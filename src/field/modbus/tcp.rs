@@ -150,6 +150,11 @@ impl Stream {
         self.next
     }
 
+    /// Passes the number of the next request by: a request that is not of this stream has it.
+    pub const fn use_number(&mut self) {
+        self.next = self.next.wrapping_add(1);
+    }
+
     /// Returns the frame to send for this request, the only one: a request that was still
     /// waiting is abandoned.
     pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {

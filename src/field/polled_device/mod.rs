@@ -301,6 +301,17 @@ impl PolledDevice {
         }
     }
 
+    /// Whether a reply of this shape that came now could be the reply to an older request.
+    pub(super) fn may_be_stale(&self, shape: ReplyShape) -> bool {
+        self.trust.doubts(shape) || self.trust.doubts_refusal(shape)
+    }
+
+    /// Notes that a request which is not of the plan, of this shape, got no reply: the reply may
+    /// still come, and is not to be taken for the reply to a request of the plan.
+    pub(super) fn survey_missed(&mut self, now: Mono, shape: ReplyShape, waited: Duration) {
+        self.trust.survey_missed(now, shape, waited);
+    }
+
     /// Whether its replies carry the number of their request.
     pub(super) const fn numbers_replies(&self) -> bool {
         self.trust.is_numbered()

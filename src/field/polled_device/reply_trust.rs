@@ -125,6 +125,11 @@ impl ReplyTrust {
         !self.numbered && self.stale.covers(shape)
     }
 
+    /// Whether a refusal of a request of this shape could be an older request's.
+    pub(super) fn doubts_refusal(&self, shape: ReplyShape) -> bool {
+        !self.numbered && self.stale.covers_refusal(shape.refusal())
+    }
+
     /// Whether a request made now is made among replies to others.
     pub(super) fn is_among_others(&self, now: Mono) -> bool {
         !self.numbered && self.stale.is_among_others(now)
@@ -263,6 +268,15 @@ impl ReplyTrust {
             }
         }
         self.stale.repeats() && !std::mem::replace(&mut self.told_twice, true)
+    }
+
+    /// Notes that a request which is not of the plan, of this shape, got no reply for which
+    /// `waited` was waited.
+    pub(super) fn survey_missed(&mut self, now: Mono, shape: ReplyShape, waited: Duration) {
+        if !self.numbered {
+            self.stale
+                .missed(now, shape, self.timeout.max(waited), waited);
+        }
     }
 
     /// Takes the end of a request; `failures` is how often in a row the request had failed

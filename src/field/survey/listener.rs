@@ -337,10 +337,7 @@ mod tests {
         assert!(listener.is_answered() && !listener.is_reading());
         let heard_one_by_one = listener.end();
         assert_eq!(units(&heard_one_by_one), [1, 2]);
-        assert_eq!(
-            heard_one_by_one.first_after,
-            Some(Duration::from_millis(3))
-        );
+        assert_eq!(heard_one_by_one.first_after, Some(Duration::from_millis(3)));
         assert_eq!(heard_one_by_one.last_after, Some(Duration::from_millis(12)));
         assert_eq!(units(&heard(&read(2), RTU, &both)), [1, 2]);
     }

@@ -8,3 +8,33 @@
 //! requests only read ([`crate::spec::survey::SurveyQuestion::is_read`]).
 
 pub mod listener;
+
+use super::modbus::Shape;
+use super::stale::reply_shape::ReplyShape;
+use crate::spec::survey::SurveyQuestion;
+
+/// Returns what the reply to a question looks like from outside; `None` if no reply to a request
+/// of a plan looks like it.
+#[must_use]
+pub fn shape_of(question: &SurveyQuestion) -> Option<ReplyShape> {
+    match question {
+        SurveyQuestion::Modbus { pdu, .. } => {
+            let &[function @ 1..=4, _, _, high, low] = pdu.as_slice() else {
+                return None;
+            };
+            let count = u16::from_be_bytes([high, low]);
+            let bytes = match function {
+                1 | 2 => count.div_ceil(8),
+                _ => count.saturating_mul(2),
+            };
+            let bytes = u8::try_from(bytes).unwrap_or(u8::MAX);
+            Some(ReplyShape::Modbus(Shape { function, bytes }))
+        }
+        // The reply names its datum; which of a profile's that is, is not known here. The meter is
+        // left alone for a while, as with every request that got no reply.
+        SurveyQuestion::Meter { control, .. } => Some(ReplyShape::Dlt645 {
+            control: *control,
+            item: None,
+        }),
+    }
+}

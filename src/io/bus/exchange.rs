@@ -46,11 +46,13 @@ use crate::io::system::clock::Clock;
 mod flood;
 mod in_flight;
 mod serial;
+mod survey;
 mod tcp;
 
 use self::flood::{Flood, Inflow};
 pub use self::in_flight::FinishedRequest;
 use self::in_flight::InFlightRequest;
+pub use self::survey::Surveyed;
 
 /// A sender that talks for this long before a request is not going to stop for it.
 const BABBLE: Duration = Duration::from_secs(1);
@@ -296,10 +298,20 @@ impl Exchange {
     /// Gives the line the settings that this request needs; returns whether they differ from
     /// the ones before.
     fn tune(&mut self, request: &Request) -> Result<bool, Lost> {
-        let wanted = request.serial.as_ref().or(self.own.as_ref());
-        let Some(wanted) = wanted.filter(|w| self.tuned.as_ref() != Some(w)) else {
+        match request.serial.as_ref().or(self.own.as_ref()) {
+            Some(wanted) if self.tuned.as_ref() != Some(wanted) => {
+                let wanted = Arc::clone(wanted);
+                self.tune_to(&wanted)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Gives the line these settings; returns whether they differ from the ones before.
+    fn tune_to(&mut self, wanted: &Arc<SerialSpec>) -> Result<bool, Lost> {
+        if self.tuned.as_ref() == Some(wanted) {
             return Ok(false);
-        };
+        }
         self.line.retune(wanted).map_err(|e| lost(&e, false))?;
         self.silence = Silence::of_serial(wanted);
         self.tap.tuned(&self.clock, wanted);

@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 
 use crate::io::system::headroom;
-use crate::spec::{LineSpec, Parity, PortSpec, SerialSpec, StopBits, TcpSpec};
+use crate::spec::{LineSpec, Parity, SerialSpec, StopBits, TcpSpec};
 
 /// How many host names are looked up at a time, for all ports.
 static LOOKUPS: Semaphore = Semaphore::const_new(4);
@@ -175,7 +175,7 @@ const fn words_of(
 /// Where a port's lines come from.
 #[derive(Debug)]
 pub enum Opener {
-    /// The system opens them, as the port's specification says.
+    /// The system opens them, as the line's specification says.
     System,
     /// A test hands the lines in. If there is none, the port cannot be opened.
     Pipes(mpsc::Receiver<DuplexStream>),
@@ -199,7 +199,7 @@ impl Opener {
     ///
     /// # Errors
     /// The system's error.
-    pub async fn open(&mut self, spec: &PortSpec) -> io::Result<Opened> {
+    pub async fn open(&mut self, spec: &LineSpec) -> io::Result<Opened> {
         if matches!(self, Opener::System) {
             headroom::descriptors(1)?;
         }
@@ -208,7 +208,7 @@ impl Opener {
                 Ok(pipe) => Line::Pipe(pipe),
                 Err(_) => return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there")),
             },
-            Opener::System => match &spec.line {
+            Opener::System => match spec {
                 LineSpec::Serial(serial) => return open_serial(serial),
                 LineSpec::Tcp(tcp) => Line::Tcp(connect(tcp).await?),
             },
@@ -367,7 +367,7 @@ mod tests {
             framing: Default::default(),
             adapter: Default::default(),
         });
-        let why = Opener::System.open(&spec).await.unwrap_err().to_string();
+        let why = Opener::System.open(&spec.line).await.unwrap_err().to_string();
         assert!(why.contains("no such port"), "{why}");
     }
 
@@ -381,7 +381,7 @@ mod tests {
         tcp.host = "localhost".into();
         tcp.port = listener.local_addr().unwrap().port();
         tcp.connection.reach = Some(Arc::new(HostList::default()));
-        let refused = Opener::System.open(&spec).await.unwrap_err();
+        let refused = Opener::System.open(&spec.line).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
         let mut own = HostList::default();
         own.allow("127.0.0.0/8");
@@ -389,7 +389,7 @@ mod tests {
             panic!("no TCP");
         };
         tcp.connection.reach = Some(Arc::new(own));
-        Opener::System.open(&spec).await.unwrap();
+        Opener::System.open(&spec.line).await.unwrap();
     }
 
     #[test]
@@ -414,7 +414,7 @@ mod tests {
             s.path = path.into();
         }
         // A pseudo terminal drops parity.
-        let opened = Opener::System.open(&spec).await.unwrap();
+        let opened = Opener::System.open(&spec.line).await.unwrap();
         assert_eq!(
             opened.differs.as_deref(),
             Some("parity none instead of even")

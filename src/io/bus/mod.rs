@@ -6,4 +6,5 @@ pub mod exchange;
 pub mod line;
 pub mod port;
 pub mod port_commands;
+pub mod port_surveys;
 pub mod port_thread;

@@ -15,8 +15,9 @@
 //! made anew ever more rarely (`exchange/tcp.rs`). A TCP connection on which several requests
 //! in a row, to all devices asked, got no reply is made anew as well: it may be half dead.
 //!
-//! Commands come in by a channel ([`run_commanded`]) and go out when the schedule says so. The
-//! hub is told the end of each, which is "refused" while the line is not open.
+//! Commands come in by a channel ([`run_with_orders`]) and go out when the schedule says so. The
+//! hub is told the end of each, which is "refused" while the line is not open. The requests of
+//! surveys come by another channel, and go out between the polls (`port/surveys.rs`).
 //!
 //! The task of a serial port has a thread of its own (`io/bus/port_thread.rs`). If no thread
 //! can be made the port is down for that reason, like a port that cannot be opened, and tries
@@ -34,6 +35,7 @@ mod echo_statistics;
 mod in_flight;
 mod load;
 mod report;
+mod surveys;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -54,9 +56,11 @@ use crate::trace::{Line, LineSettings, TracedProtocol, What};
 
 use self::commands::CommandQueue;
 use self::report::{HubGone, Report};
+use self::surveys::SurveyQueue;
 use super::exchange::{Ended, Exchange, Lost};
 use super::line::Opener;
 use crate::io::bus::bus_monitor::{BusMonitor, Tapped};
+use crate::io::bus::port_surveys::SurveyOrder;
 use crate::io::bus::port_thread;
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
@@ -123,21 +127,39 @@ pub async fn run(
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
 ) {
-    let questions = None;
-    run_commanded(
-        port, spec, source, learned, rng, clock, journal, hub, heartbeat, stop, attempted,
-        questions,
+    let orders = Orders::default();
+    run_with_orders(
+        port, spec, source, learned, rng, clock, journal, hub, heartbeat, stop, attempted, orders,
     )
     .await;
 }
 
-/// Runs the port as [`run`] does, with a channel by which commands come. The channel is
-/// bounded, so that the senders of commands are slowed or refused, and not the line.
+/// The channels by which a port is told what to do beside its polls.
+#[derive(Debug, Default)]
+pub struct Orders {
+    /// Commands to its devices.
+    pub commands: Option<mpsc::Receiver<BusCommand>>,
+    /// Requests of surveys.
+    pub surveys: Option<mpsc::Receiver<SurveyOrder>>,
+}
+
+impl From<mpsc::Receiver<BusCommand>> for Orders {
+    /// Returns the orders of a port that is told commands only.
+    fn from(commands: mpsc::Receiver<BusCommand>) -> Self {
+        Orders {
+            commands: Some(commands),
+            surveys: None,
+        }
+    }
+}
+
+/// Runs the port as [`run`] does, with channels by which orders come. The channels are bounded, so
+/// that the senders of orders are slowed or refused, and not the line.
 #[expect(
     clippy::too_many_arguments,
     reason = "everything a port is given, by name, in the one place that spawns it"
 )]
-pub async fn run_commanded(
+pub async fn run_with_orders(
     port: PortId,
     spec: Arc<Spec>,
     source: impl Into<Tapped>,
@@ -149,7 +171,7 @@ pub async fn run_commanded(
     heartbeat: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
-    commands: Option<mpsc::Receiver<BusCommand>>,
+    orders: Orders,
 ) {
     let Some(port_spec) = spec.port(port).cloned() else {
         return;
@@ -189,7 +211,9 @@ pub async fn run_commanded(
         clock,
         heartbeat,
         attempted: Some(attempted),
-        questions: CommandQueue::new(commands),
+        questions: CommandQueue::new(orders.commands),
+        surveys: SurveyQueue::new(orders.surveys, now.mono),
+        not_open: "it is not open yet".into(),
         opened: now.mono,
         proven: true,
         unanswered: 0,
@@ -260,6 +284,10 @@ struct Port {
     attempted: Option<oneshot::Sender<()>>,
     /// The queue of commands.
     questions: CommandQueue,
+    /// The requests of surveys that have come in.
+    surveys: SurveyQueue,
+    /// Why the line is not open, as far as it is not.
+    not_open: String,
     /// When the line was opened.
     opened: Mono,
     /// Whether an opened line is reason enough to call the port up.
@@ -378,6 +406,14 @@ impl Port {
                 return self.transact(exchange, &request, useful).await;
             }
         }
+        // Replies to requests that are under way would be taken for what the survey hears.
+        if self.surveys.is_due(now) {
+            if out > 0 {
+                let until = self.report.load_due().min(now + MAX_IDLE);
+                return self.next_finished(exchange, until, useful).await;
+            }
+            return self.survey(exchange).await;
+        }
         let next = self.next(now);
         self.tell_ends().await?;
         let until = match next {
@@ -389,6 +425,9 @@ impl Port {
         if out > 0 {
             return self.next_finished(exchange, until, useful).await;
         }
+        if self.surveys.has_request() {
+            return self.survey(exchange).await;
+        }
         if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
             if now >= close_at && exchange.is_used() {
@@ -399,6 +438,7 @@ impl Port {
         let traffic = tokio::select! {
             biased;
             () = self.questions.wait() => return Ok(()),
+            () = self.surveys.wait() => return Ok(()),
             traffic = exchange.listen(until) => traffic?,
         };
         self.overheard(traffic, self.clock.now().mono).await

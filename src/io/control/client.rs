@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::serve::{COMMANDED_WITHIN, RELOADED_WITHIN};
+use super::serve::{COMMANDED_WITHIN, RELOADED_WITHIN, SURVEYED_WITHIN};
 use crate::control::{Answer, Failure, Request};
 
 /// How long to wait for a line of an answer: the service gives its own tasks ten seconds to
@@ -63,6 +63,7 @@ impl From<io::Error> for Unanswered {
 fn patience(request: &Request) -> Duration {
     match request {
         Request::Reload { .. } => RELOADED_WITHIN + GRACE,
+        Request::Survey { .. } => SURVEYED_WITHIN + GRACE,
         Request::Write { .. } | Request::Call { .. } => COMMANDED_WITHIN + GRACE,
         _ => PATIENCE,
     }

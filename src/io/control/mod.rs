@@ -52,6 +52,7 @@ use super::log::Journal;
 use crate::base::Mono;
 use crate::control::{Answer, Kind, Reloaded, SOCKET};
 use crate::io::bus::bus_monitor::BusMonitors;
+use crate::io::bus::port_surveys::PortSurveys;
 use crate::io::store::learned::Learned;
 use crate::io::store::secret_store::SecretStore;
 use crate::io::system::clock::Clock;
@@ -83,6 +84,8 @@ pub struct QuestionSender {
     pub hub: mpsc::Sender<Question>,
     /// The monitors of the ports.
     pub monitors: BusMonitors,
+    /// The ways by which surveys reach the ports.
+    pub surveys: PortSurveys,
     /// To the supervisor, for requests that change the service.
     pub service: mpsc::Sender<AdminRequest>,
     /// The journal: the log level, and the names of the installation.

@@ -1,5 +1,6 @@
 //! Serves one connection: a question and its answer.
 
+mod survey;
 mod trace;
 
 use std::io;
@@ -10,6 +11,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 
+pub(super) use self::survey::SURVEYED_WITHIN;
 use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
 use super::connection_slots::OwnSlot;
 use super::peer::Peer;
@@ -169,6 +171,9 @@ impl Client<'_> {
                 let inputs = inputs.into_iter().collect();
                 let action = CommandAction::Call { service, inputs };
                 only(command(questions, self.peer, device, action).await)
+            }
+            Request::Survey { port, survey } => {
+                only(self::survey::survey(questions, &port, &survey).await)
             }
             Request::LogLevel {
                 target,

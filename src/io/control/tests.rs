@@ -74,6 +74,7 @@ impl House {
         let questions = QuestionSender {
             hub,
             monitors,
+            surveys: PortSurveys::default(),
             service,
             journal,
             clock: Clock::system(),

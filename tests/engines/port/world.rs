@@ -153,7 +153,7 @@ impl World {
             false_frames: 0,
         };
         world.plug().await;
-        tokio::spawn(port::run_commanded(
+        tokio::spawn(port::run_with_orders(
             PortId(0),
             Arc::clone(&spec),
             Tapped {
@@ -168,7 +168,7 @@ impl World {
             Heartbeat::new("line"),
             stop,
             attempted,
-            Some(ordered),
+            ordered.into(),
         ));
         world
     }

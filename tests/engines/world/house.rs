@@ -178,7 +178,7 @@ impl House {
             let (wire, pipes) = Wire::new(line, clock);
             wires.push(wire);
             let (attempted, _) = oneshot::channel();
-            tasks.push(tokio::spawn(port::run_commanded(
+            tasks.push(tokio::spawn(port::run_with_orders(
                 id,
                 spec.clone(),
                 Opener::Pipes(pipes),
@@ -190,7 +190,7 @@ impl House {
                 Heartbeat::new("port"),
                 end.clone(),
                 attempted,
-                Some(commands.add(id)),
+                commands.add(id).into(),
             )));
         }
         let link_task = link::run(

@@ -207,7 +207,7 @@ impl Gateway {
         let (attempted, _) = oneshot::channel();
         let (commands, ordered) = mpsc::channel(8);
         let stop = CancellationToken::new();
-        tokio::spawn(port::run_commanded(
+        tokio::spawn(port::run_with_orders(
             PortId(0),
             Arc::clone(&spec),
             opener,
@@ -219,7 +219,7 @@ impl Gateway {
             Heartbeat::new("line"),
             stop.clone(),
             attempted,
-            Some(ordered),
+            ordered.into(),
         ));
         Gateway {
             hub,

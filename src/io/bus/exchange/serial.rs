@@ -89,7 +89,7 @@ impl Exchange {
 
     /// Waits until the line has been quiet for long enough; returns false if it does not fall
     /// quiet.
-    async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
+    pub(super) async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
         let patience = self.clock.now().mono + turnaround + BABBLE;
         let mut spoke = false;
         loop {

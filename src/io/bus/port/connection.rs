@@ -93,6 +93,7 @@ impl Port {
             tokio::select! {
                 biased;
                 () = self.questions.wait() => {}
+                () = self.surveys.wait() => return Ok(()),
                 () = self.clock.sleep_until(until) => {}
             }
         }
@@ -103,11 +104,12 @@ impl Port {
     async fn open(&mut self) -> Result<Exchange, HubGone> {
         loop {
             self.heartbeat.beat();
-            let opening = self.opener.open(&self.port_spec);
+            let opening = self.opener.open(&self.port_spec.line);
             let opened = tokio::select! {
                 biased;
                 opened = self.heartbeat.during(&self.clock, LONGEST_OPEN, opening) => opened,
                 gone = self.questions.refuse(&self.report) => return Err(gone),
+                never = self.surveys.refuse(&self.not_open) => match never {},
             };
             if let Some(attempted) = self.attempted.take() {
                 // The receiver may be gone.
@@ -149,8 +151,9 @@ impl Port {
         }
     }
 
-    /// Tells the listeners that the line is closed.
-    fn closed(&self, why: &str) {
+    /// Tells the listeners that the line is closed, and remembers why.
+    fn closed(&mut self, why: &str) {
+        why.clone_into(&mut self.not_open);
         self.tap.line(
             &self.clock,
             Line::Closed {
@@ -190,6 +193,7 @@ impl Port {
             biased;
             () = self.clock.sleep_until(until) => Ok(()),
             gone = self.questions.refuse(&self.report) => Err(gone),
+            never = self.surveys.refuse(&self.not_open) => match never {},
         }
     }
 

@@ -50,7 +50,7 @@ fn world_of(
     let heartbeat = Heartbeat::new("line");
     let stop = CancellationToken::new();
     let (commands, ordered) = mpsc::channel(8);
-    let task = tokio::spawn(run_commanded(
+    let task = tokio::spawn(run_with_orders(
         PortId(0),
         Arc::clone(&spec),
         opener,
@@ -62,7 +62,7 @@ fn world_of(
         heartbeat.clone(),
         stop.clone(),
         told,
-        Some(ordered),
+        ordered.into(),
     ));
     World {
         pipes,

@@ -202,7 +202,7 @@ fn start(port: PortSpec) -> Ends {
     let (hub_in, hub) = mpsc::channel(64);
     let (told, attempted) = oneshot::channel();
     let (commands, ordered) = mpsc::channel(8);
-    tokio::spawn(run_commanded(
+    tokio::spawn(run_with_orders(
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
@@ -214,7 +214,7 @@ fn start(port: PortSpec) -> Ends {
         Heartbeat::new("line"),
         CancellationToken::new(),
         told,
-        Some(ordered),
+        ordered.into(),
     ));
     Ends {
         hub,

@@ -1,0 +1,136 @@
+//! Runs one request of a survey on an open line: any whole frame counts that is heard after it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::Mono;
+use crate::field::survey::listener::SurveyListener;
+use crate::spec::survey::{Heard, SurveyRequest};
+use crate::spec::{BusAddress, SerialSpec};
+use crate::trace::What;
+
+use super::{BEHIND_A_SERVER, BITE, Exchange, Framer, LONGEST_DOZE, Lost, lost};
+
+/// What a survey heard, and who spoke before its request was sent.
+#[derive(Debug)]
+pub struct Surveyed {
+    /// What was heard after the request.
+    pub heard: Heard,
+    /// The senders of replies that came before the request was sent, since the last request on
+    /// the line.
+    pub before: Vec<BusAddress>,
+    /// How many bytes came before the request was sent that belong to no frame.
+    pub noise_before: u32,
+    /// Whether the line fell quiet before the request was sent. If not, nothing was sent.
+    pub is_sent: bool,
+}
+
+impl Exchange {
+    /// Asks one question of a survey, and listens. The line has its own settings again before the
+    /// next request of the port.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn survey(&mut self, request: &SurveyRequest) -> Result<Surveyed, Lost> {
+        let mut is_quiet = self.fall_quiet(Duration::ZERO).await?;
+        if let Some(serial) = self.tuned_for(request)
+            && self.tune_to(&serial)?
+        {
+            is_quiet &= self.fall_quiet(Duration::ZERO).await?;
+        }
+        let before = self.traffic();
+        let (framing, number) = match &self.framer {
+            Framer::Serial(framing, _) => (Some(request.framing.unwrap_or(*framing)), 0),
+            Framer::Tcp(stream) => (None, stream.next_number()),
+        };
+        if let Framer::Tcp(stream) = &mut self.framer {
+            stream.use_number();
+        }
+        let mut listener = SurveyListener::new(&request.question, framing, number);
+        if is_quiet {
+            let sent = self.send(listener.request(), None, request.wait).await?;
+            self.hear(&mut listener, sent, request).await?;
+        }
+        let heard = listener.end();
+        self.ended += 1;
+        self.echoes |= heard.echoes > 0;
+        Ok(Surveyed {
+            heard,
+            before: before.overheard,
+            noise_before: before.noise,
+            is_sent: is_quiet,
+        })
+    }
+
+    /// Listens until the question is answered, or as long as the request says. A frame that has
+    /// begun is let finish.
+    async fn hear(
+        &mut self,
+        listener: &mut SurveyListener,
+        sent: Mono,
+        request: &SurveyRequest,
+    ) -> Result<(), Lost> {
+        let deadline = sent + request.wait;
+        let pause = listener.pause(match self.own {
+            Some(_) => self.silence.frame_end(),
+            None => BEHIND_A_SERVER,
+        });
+        // Who never falls silent is not listened to without end.
+        let end = deadline + self.silence.transmission(Heard::SHOWN) + pause;
+        loop {
+            let is_over = listener.is_answered() && !request.listens_on;
+            let wake = match (listener.is_reading(), is_over) {
+                (true, _) => (self.last_byte + pause).min(end),
+                (false, true) => return Ok(()),
+                (false, false) => deadline,
+            };
+            match self.read_promptly(wake).await {
+                Ok(Some(n)) => {
+                    let after = self.last_byte.since(sent);
+                    listener.push(after, &self.buffer[..n]);
+                }
+                Ok(None) if listener.is_reading() => {
+                    self.tap.say(&self.clock, || What::Pause);
+                    listener.silence();
+                }
+                Ok(None) => {}
+                Err(e) => return Err(lost(&e, true)),
+            }
+            let now = self.clock.now().mono;
+            if now >= end || now >= deadline && !listener.is_reading() {
+                if !listener.is_answered() {
+                    self.tap.say(&self.clock, || What::Timeout);
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads as [`Exchange::read_until`] does, and is not late by the millisecond of a timer where
+    /// the line has a thread of its own: a scan waits 247 times.
+    async fn read_promptly(&mut self, wake: Mono) -> io::Result<Option<usize>> {
+        if !self.line.has_own_thread() {
+            return self.read_until(wake).await;
+        }
+        let left = wake.since(self.clock.now().mono);
+        if left > LONGEST_DOZE {
+            return self.read_until(wake.before(LONGEST_DOZE)).await;
+        }
+        self.line.await_bytes(left);
+        let read = self.line.try_read(&mut self.buffer[..BITE])?;
+        read.map(|n| self.came(n)).transpose()
+    }
+
+    /// Returns the settings that the line must have for this request: its own, unless the request
+    /// says otherwise.
+    fn tuned_for(&self, request: &SurveyRequest) -> Option<Arc<SerialSpec>> {
+        let own = self.own.as_ref()?;
+        match request.characters {
+            Some(characters) if characters != own.characters() => {
+                Some(Arc::new(own.with_characters(characters)))
+            }
+            _ => Some(Arc::clone(own)),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Has a port ask one question of a survey.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::super::QuestionSender;
+use super::super::ask::failure;
+use crate::control::{Answer, Failure, Kind, SurveyAsked, SurveyHeard};
+use crate::io::bus::port_surveys::{NotTaken, SurveyAnswer, SurveyOrder};
+use crate::spec::LineSpec;
+use crate::spec::survey::LONGEST_WAIT;
+
+/// How long a survey may take: its wait of [`LONGEST_WAIT`] at most, and the polls of the gateway
+/// that go first.
+pub(in crate::io::control) const SURVEYED_WITHIN: Duration = LONGEST_WAIT.saturating_mul(5);
+
+/// Asks the question on the port that has this name or opens this.
+pub(super) async fn survey(
+    questions: &QuestionSender,
+    port: &str,
+    asked: &SurveyAsked,
+) -> Result<Answer, Failure> {
+    let request = asked
+        .request()
+        .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
+    let unknown = || {
+        let why = format!("no port of the service is called {port:?} or opens that");
+        failure(Kind::Unknown, why)
+    };
+    // The names of device files are looked up on the disk.
+    let (surveys, named) = (questions.surveys.clone(), port.to_owned());
+    let looking =
+        tokio::task::spawn_blocking(move || surveys.name_of(&named, |line| opens(line, &named)));
+    let name = looking.await.ok().flatten().ok_or_else(unknown)?;
+    let (answer, heard) = oneshot::channel();
+    let order = SurveyOrder { request, answer };
+    questions.surveys.send(&name, order).map_err(|e| match e {
+        NotTaken::Unknown => unknown(),
+        NotTaken::Busy => failure(Kind::Busy, format!("port {name}: others survey it already")),
+    })?;
+    match timeout(SURVEYED_WITHIN, heard).await {
+        Ok(Ok(Ok(answer))) => Ok(Answer::Heard(Box::new(words_of(&answer)))),
+        Ok(Ok(Err(why))) => Err(failure(Kind::Failed, format!("port {name}: {why}"))),
+        Ok(Err(_)) => Err(failure(
+            Kind::Failed,
+            format!("port {name} was set up anew meanwhile"),
+        )),
+        Err(_) => Err(failure(
+            Kind::Busy,
+            format!("port {name} has no time: it is overloaded, as `alink-gateway status` shows"),
+        )),
+    }
+}
+
+/// Whether a line opens what a user names: the same device file, by whatever name, or the same
+/// host and port.
+fn opens(line: &LineSpec, named: &str) -> bool {
+    match line {
+        LineSpec::Serial(serial) => {
+            let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            serial.path == Path::new(named) || real(&serial.path) == real(Path::new(named))
+        }
+        LineSpec::Tcp(tcp) => named == format!("{}:{}", tcp.host, tcp.port),
+    }
+}
+
+fn words_of(answer: &SurveyAnswer) -> SurveyHeard {
+    let surveyed = &answer.surveyed;
+    let units = surveyed.before.iter().filter_map(|sender| sender.unit());
+    SurveyHeard {
+        is_sent: surveyed.is_sent,
+        units_before: units.map(|unit| unit.0).collect(),
+        noise_before: surveyed.noise_before.into(),
+        may_be_stale: answer.may_be_stale,
+        ..SurveyHeard::of(&surveyed.heard)
+    }
+}
