@@ -11,6 +11,7 @@ pub mod hub;
 pub mod link;
 pub mod log;
 pub mod store;
+pub mod survey_line;
 pub mod system;
 pub mod terminal;
 

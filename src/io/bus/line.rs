@@ -367,7 +367,11 @@ mod tests {
             framing: Default::default(),
             adapter: Default::default(),
         });
-        let why = Opener::System.open(&spec.line).await.unwrap_err().to_string();
+        let why = Opener::System
+            .open(&spec.line)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(why.contains("no such port"), "{why}");
     }
 

@@ -24,6 +24,8 @@ pub struct Surveyed {
     pub noise_before: u32,
     /// Whether the line fell quiet before the request was sent. If not, nothing was sent.
     pub is_sent: bool,
+    /// When the last bit of the request had left.
+    pub sent: Mono,
 }
 
 impl Exchange {
@@ -48,8 +50,9 @@ impl Exchange {
             stream.use_number();
         }
         let mut listener = SurveyListener::new(&request.question, framing, number);
+        let mut sent = self.clock.now().mono;
         if is_quiet {
-            let sent = self.send(listener.request(), None, request.wait).await?;
+            sent = self.send(listener.request(), None, request.wait).await?;
             self.hear(&mut listener, sent, request).await?;
         }
         let heard = listener.end();
@@ -60,6 +63,7 @@ impl Exchange {
             before: before.overheard,
             noise_before: before.noise,
             is_sent: is_quiet,
+            sent,
         })
     }
 

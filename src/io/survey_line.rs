@@ -1,0 +1,227 @@
+//! A line as a tool surveys it: through the service that has the port, or opened here.
+//!
+//! The service is asked first, so that the tool never fights it for the port. Only if there is no
+//! service, or the service does not have the line, the tool opens it.
+//!
+//! The calls block, for tools that have nothing else to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::bus::bus_monitor::BusMonitor;
+use super::bus::exchange::{Exchange, Lost};
+use super::bus::line::{Line, Opener};
+use super::control::client::{self, Unanswered};
+use super::system::clock::Clock;
+use crate::base::{Mono, UnitId};
+use crate::control::{Answer, Failure, Kind, Request, SurveyAsked};
+use crate::spec::LineSpec;
+use crate::spec::survey::{Heard, SurveyRequest};
+
+/// A line that is surveyed.
+pub struct SurveyLine {
+    socket: PathBuf,
+    named: String,
+    line: LineSpec,
+    clock: Clock,
+    way: Way,
+    /// Something to know about the line that was opened here: settings that it did not take, bytes
+    /// that its adapter holds back.
+    notice: Option<String>,
+}
+
+/// How the line is reached.
+enum Way {
+    /// The first request shows it.
+    Unknown,
+    /// The service asks.
+    Service,
+    /// The line is open here.
+    Own(Runtime, Box<Exchange>),
+}
+
+/// What was heard after one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surveyed {
+    /// What was heard after the request.
+    pub heard: Heard,
+    /// When the request had been sent, about.
+    pub sent: Mono,
+    /// The units whose replies came before the request was sent.
+    pub units_before: Vec<UnitId>,
+    /// How many bytes came before the request was sent that belong to no frame.
+    pub noise_before: usize,
+    /// Whether the line fell quiet, so that the request was sent.
+    pub is_sent: bool,
+    /// Whether the reply could be one that was owed to a poll of the service.
+    pub may_be_stale: bool,
+}
+
+/// Why a line cannot be surveyed.
+#[derive(Debug, thiserror::Error)]
+pub enum SurveyError {
+    /// The line cannot be opened here.
+    #[error("{named}: {why}")]
+    NotOpened {
+        /// What the user named.
+        named: String,
+        /// Why not.
+        why: String,
+    },
+    /// The line was lost, in the system's words.
+    #[error("{named}: the line was lost: {why}")]
+    Lost {
+        /// What the user named.
+        named: String,
+        /// Why.
+        why: String,
+    },
+    /// The service says why not.
+    #[error(transparent)]
+    Service(Unanswered),
+}
+
+impl SurveyLine {
+    /// Returns the line that a user has named so, which is asked for at the service behind this
+    /// socket, and if need be opened as `line` says.
+    #[must_use]
+    pub fn new(socket: PathBuf, named: String, line: LineSpec) -> Self {
+        SurveyLine {
+            socket,
+            named,
+            line,
+            clock: Clock::system(),
+            way: Way::Unknown,
+            notice: None,
+        }
+    }
+
+    /// Returns the time by which [`Surveyed::sent`] counts.
+    #[must_use]
+    pub fn now(&self) -> Mono {
+        self.clock.now().mono
+    }
+
+    /// Whether the service has the line, as far as a request has shown.
+    #[must_use]
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.way, Way::Service)
+    }
+
+    /// Returns something to know about the line that was opened here, once.
+    pub const fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
+    }
+
+    /// Finds out who has the line: the service, or this process from now on.
+    ///
+    /// # Errors
+    /// The service has the line and does not answer, or the line cannot be opened here.
+    pub fn reach(&mut self, first: &SurveyRequest) -> Result<Surveyed, SurveyError> {
+        match self.by_service(first) {
+            Ok(surveyed) => {
+                self.way = Way::Service;
+                Ok(surveyed)
+            }
+            Err(Unanswered::Failure(Failure {
+                kind: Kind::Unknown,
+                ..
+            }))
+            | Err(Unanswered::NotThere(_) | Unanswered::Dead(_)) => {
+                self.open()?;
+                self.ask(first)
+            }
+            // The port may be one that the service does not have.
+            Err(forbidden @ Unanswered::Forbidden { .. }) => match self.open() {
+                Ok(()) => self.ask(first),
+                Err(_) => Err(SurveyError::Service(forbidden)),
+            },
+            Err(e) => Err(SurveyError::Service(e)),
+        }
+    }
+
+    /// Asks one question.
+    ///
+    /// # Errors
+    /// [`SurveyError`].
+    pub fn ask(&mut self, request: &SurveyRequest) -> Result<Surveyed, SurveyError> {
+        let lost = |named: &str, lost: Lost| SurveyError::Lost {
+            named: named.to_owned(),
+            why: lost.why,
+        };
+        match &mut self.way {
+            Way::Unknown => self.reach(request),
+            Way::Service => self.by_service(request).map_err(SurveyError::Service),
+            Way::Own(runtime, exchange) => {
+                let asked = runtime.block_on(exchange.survey(request));
+                let surveyed = asked.map_err(|e| lost(&self.named, e))?;
+                let units = surveyed.before.iter().filter_map(|sender| sender.unit());
+                Ok(Surveyed {
+                    units_before: units.collect(),
+                    noise_before: usize::try_from(surveyed.noise_before).unwrap_or(usize::MAX),
+                    is_sent: surveyed.is_sent,
+                    sent: surveyed.sent,
+                    heard: surveyed.heard,
+                    may_be_stale: false,
+                })
+            }
+        }
+    }
+
+    fn by_service(&self, request: &SurveyRequest) -> Result<Surveyed, Unanswered> {
+        let asked = Request::Survey {
+            port: self.named.clone(),
+            survey: SurveyAsked::of(request),
+        };
+        let answer = client::ask_once(&self.socket, &asked)?;
+        let strange = || {
+            let why = io::Error::other("an answer to another request");
+            Unanswered::Broken(why)
+        };
+        let Answer::Heard(said) = answer else {
+            return Err(strange());
+        };
+        let heard = said.heard().ok_or_else(strange)?;
+        let since = heard.last_after.unwrap_or(request.wait);
+        Ok(Surveyed {
+            sent: self.now().before(since),
+            units_before: said.units_before.iter().copied().map(UnitId).collect(),
+            noise_before: usize::try_from(said.noise_before).unwrap_or(usize::MAX),
+            is_sent: said.is_sent,
+            may_be_stale: said.may_be_stale,
+            heard,
+        })
+    }
+
+    /// Opens the line here.
+    fn open(&mut self) -> Result<(), SurveyError> {
+        let not_opened = |e: io::Error| SurveyError::NotOpened {
+            named: self.named.clone(),
+            why: e.to_string(),
+        };
+        // A tty is this thread's own: nothing else runs on it.
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(not_opened)?;
+        let opened = runtime.block_on(Opener::System.open(&self.line));
+        let opened = opened.map_err(not_opened)?;
+        let held_back = opened.held_back.map(|wait| {
+            let ms = wait.as_millis();
+            format!(
+                "the adapter holds received bytes back for {ms} ms, and only root may change that"
+            )
+        });
+        let differs = opened
+            .differs
+            .map(|differs| format!("the line has {differs}"));
+        self.notice = differs.or(held_back);
+        let line: Line = opened.line;
+        let exchange = {
+            let _inside = runtime.enter();
+            Exchange::new(line, &self.line, self.clock, BusMonitor::default(), 1)
+        };
+        self.way = Way::Own(runtime, Box::new(exchange));
+        Ok(())
+    }
+}
