@@ -42,6 +42,8 @@ mod registers;
 mod reload;
 mod report;
 mod session;
+#[cfg(feature = "lab")]
+mod survey;
 mod takeover;
 mod thing_events;
 mod topology;

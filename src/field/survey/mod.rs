@@ -3,11 +3,13 @@
 //! | file | decides |
 //! |---|---|
 //! | [`listener`] | which frames are in what is heard after a request |
+//! | [`unit_scan`] | which Modbus units a line has |
 //!
 //! Contract: an engine says what to ask next, and is told what was heard. It has no clock. Its
 //! requests only read ([`crate::spec::survey::SurveyQuestion::is_read`]).
 
 pub mod listener;
+pub mod unit_scan;
 
 use super::modbus::Shape;
 use super::stale::reply_shape::ReplyShape;
