@@ -81,6 +81,7 @@ fn spec() -> Spec {
         writes: WriteRequests::default(),
         services: vec![service],
         events: Vec::new(),
+        about: Default::default(),
     });
     let port = PortSpec {
         name: "line".into(),

@@ -42,6 +42,7 @@ pub(crate) fn profile(points: Vec<PointSpec>) -> ProfileSpec {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     }
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::dlt645::{Item, WriteAccess};
 use super::raw::Question;
 use super::{
-    Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity, PointAddress,
-    ReportPolicy, ServiceSpec, States, StopBits, Table, ThingEventSpec, TransactionIds,
-    WritePolicy, WriteRequests,
+    About, Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity,
+    PointAddress, ReportPolicy, ServiceSpec, States, StopBits, Table, ThingEventSpec, Title,
+    TransactionIds, Unit, WritePolicy, WriteRequests,
 };
 use crate::base::{DeviceName, PortId, ProductKey, Secret};
 
@@ -282,6 +282,8 @@ pub struct ProfileSpec {
     pub services: Vec<ServiceSpec>,
     /// Which values are events of the thing model; at most 300.
     pub events: Vec<ThingEventSpec>,
+    /// What people are told about it, and how it is told from others.
+    pub about: About,
 }
 
 /// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
@@ -423,4 +425,10 @@ pub struct Shown {
     pub stale_after: Option<Duration>,
     /// The titles of 0 and 1 of a single bit. Titles of numbers are in [`super::Measure`].
     pub titles: Option<States>,
+    /// The name of the point for people.
+    pub title: Title,
+    /// The unit of the value, for people and for the thing model; the value is not converted.
+    pub unit: Option<Unit>,
+    /// Whether the point could not be checked against a second source.
+    pub unverified: bool,
 }

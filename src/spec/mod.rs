@@ -4,11 +4,13 @@
 //! data: everything that a [`Spec`] can say is allowed, so no floor above has to check again.
 //! Durations are durations, addresses are in range, names are unique, every reference resolves.
 
+pub mod about;
 pub mod address;
 pub mod cloud;
 pub mod control;
 pub mod dlt645;
 pub mod field;
+pub mod identify;
 pub mod instance;
 pub mod line;
 pub mod network;
@@ -22,6 +24,7 @@ pub mod thing_event;
 pub mod value;
 pub mod write;
 
+pub use about::{About, Title, Unit};
 pub use address::{
     BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
 };
@@ -34,6 +37,7 @@ pub use field::{
     DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
     ProfileSpec, Protocol, Reads, SerialSpec, Shown, TcpSpec,
 };
+pub use identify::{Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange};
 pub use instance::{InstanceKind, InstanceQuota};
 pub use line::{
     Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,

@@ -340,6 +340,7 @@ fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
         writes,
         services,
         events: _,
+        about: _,
     } = before;
     let alike = |(before, now): (&PointSpec, &PointSpec)| {
         let PointSpec {
@@ -353,7 +354,8 @@ fn is_read_alike(before: &ProfileSpec, now: &ProfileSpec) -> bool {
             write,
         } = before;
         (id, address, codec, interval) == (&now.id, &now.address, &now.codec, &now.interval)
-            && (priority, shown, write) == (&now.priority, &now.shown, &now.write)
+            && (priority, write) == (&now.priority, &now.write)
+            && (shown.stale_after, &shown.titles) == (now.shown.stale_after, &now.shown.titles)
     };
     (name, protocol, max_registers, reads)
         == (&now.name, &now.protocol, &now.max_registers, &now.reads)

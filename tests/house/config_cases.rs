@@ -17,12 +17,14 @@ use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
+    Accepts, Certainty, EventOutput, IdentifyBy, IdentifyTest, NumberRange, ThingEventSpec, Title,
+};
+use alink_gateway::spec::{
     Bits, BusAddress, ByteOrder, Codec, CommandPolicy, CommandSpec, Condition, Decimal,
     GatewayCertificate, Half, InputSpec, Interlock, LocalWrite, Marker, Measure, Number, Operand,
     Part, PostPolicy, ReadBack, ServiceSpec, ServiceStep, SessionLimits, Sign, SignMethod,
     StorePolicy, Table, Transport, WordOrder, WriteFunctions, WritePolicy, WriteRequests,
 };
-use alink_gateway::spec::{EventOutput, ThingEventSpec};
 use proptest::prelude::*;
 
 fn root(relative: &str) -> PathBuf {
@@ -975,6 +977,110 @@ fn values_of_every_kind_are_read_whole_and_have_their_type() {
 }
 
 /// Checks what every key of events becomes, with every protocol.
+#[test]
+fn titles_units_and_tests_mean_what_they_say() {
+    let loaded = |case: &str| {
+        let file = root("tests/config_cases").join(case).join("gateway.yaml");
+        load_in(&file, &quiet()).unwrap().spec
+    };
+    let spec = loaded("titles-and-units");
+    let told =
+        |title: &Title| [&title.general, &title.chinese].map(|t| t.as_deref().map(str::to_owned));
+    let own = |text: &str| Some(text.to_owned());
+    let meter = &spec.devices[0].profile;
+    assert_eq!(
+        told(&meter.about.title),
+        [own("Meter of the hall"), own("大厅电表")]
+    );
+    let points = spec.devices.iter().flat_map(|d| &d.profile.points);
+    let points: Vec<_> = points
+        .map(|p| {
+            let [general, chinese] = told(&p.shown.title);
+            let unit = p.shown.unit.as_ref().map(|unit| unit.0.to_string());
+            (general, chinese, unit, p.shown.unverified)
+        })
+        .collect();
+    assert_eq!(
+        points,
+        [
+            (own("Voltage A"), own("A相电压"), own("V"), false),
+            (own("温度"), None, own("°C"), true),
+            (own("Relay"), None, None, false),
+            (None, None, own("kWh"), false),
+            (own("Energy"), own("电能"), own("kWh"), false),
+            (own("Weight"), None, own("kg"), false),
+        ]
+    );
+    let unverified: Vec<bool> = spec
+        .devices
+        .iter()
+        .map(|d| d.profile.about.unverified)
+        .collect();
+    assert_eq!(unverified, [false, false, true]);
+
+    let meter = &loaded("identify").devices[0].profile;
+    let range = |first, last| NumberRange { first, last };
+    let register = |table, address, count, accepts| IdentifyBy::Register {
+        table,
+        address,
+        count,
+        accepts,
+    };
+    let test = |what, certainty| IdentifyTest { what, certainty };
+    let numbers = |all: &[NumberRange]| Accepts::Numbers(all.to_vec());
+    let text = |all: &[&str]| all.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    use Certainty::{Likely, Sure, Weak};
+    use Table::{Coil, HoldingRegister, InputRegister};
+    assert_eq!(
+        meter.about.identification.tests,
+        [
+            test(
+                register(
+                    InputRegister,
+                    0xFC02,
+                    1,
+                    numbers(&[range(16, 16), range(67, 71)])
+                ),
+                Likely
+            ),
+            test(
+                register(
+                    HoldingRegister,
+                    70,
+                    2,
+                    numbers(&[range(0x4234_0000, 0x4282_0000)])
+                ),
+                Weak
+            ),
+            test(
+                register(
+                    HoldingRegister,
+                    0x8960,
+                    6,
+                    Accepts::Text(text(&["B23", "B24"]))
+                ),
+                Sure
+            ),
+            test(register(Coil, 3, 1, numbers(&[range(0, 0)])), Likely),
+            test(
+                IdentifyBy::DeviceId {
+                    object: 1,
+                    text: text(&["PM5"])
+                },
+                Likely
+            ),
+            test(
+                IdentifyBy::SunSpec {
+                    base: 40000,
+                    at: 40069,
+                    models: vec![101, 102, 103]
+                },
+                Sure
+            ),
+        ]
+    );
+}
+
 #[test]
 fn events_mean_what_they_say() {
     let dir = tempfile::tempdir().unwrap();

@@ -401,5 +401,6 @@ fn nothing() -> Arc<ProfileSpec> {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     })
 }

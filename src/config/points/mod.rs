@@ -9,6 +9,7 @@ pub(crate) mod given;
 pub(crate) mod limits;
 pub(crate) mod literal;
 pub(crate) mod measure;
+pub(crate) mod naming;
 pub(crate) mod point;
 pub(crate) mod report;
 pub(crate) mod sign;

@@ -6,6 +6,7 @@ use super::by_id::{NamedPoint, PointsById};
 use super::codec;
 use super::given::Given;
 use super::measure::{self, ScaleFrom, Sketch};
+use super::naming::Naming;
 use super::write::{self, WriteDraft, WriteFacts};
 use crate::base::text::counted;
 use crate::config::reader::foreign_words;
@@ -16,11 +17,11 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::{
-    Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, ReportPolicy, Shown,
-    Sign, States, Table,
+    Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, ReportPolicy, Sign,
+    States, Table,
 };
 
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 38] = [
     "id",
     "table",
     "address",
@@ -55,6 +56,10 @@ const KEYS: [&str; 34] = [
     "stale_after",
     "report",
     "write",
+    "title",
+    "title_zh",
+    "unit",
+    "unverified",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [
@@ -71,6 +76,7 @@ pub(crate) struct Draft<'a> {
     codec: Codec,
     timing: Timing,
     titles: Option<States>,
+    naming: Naming,
     /// Where the id of the point stands.
     pub(crate) at: OriginId,
     /// Where the width of the point is given.
@@ -134,6 +140,7 @@ pub(crate) fn read<'a>(
     let timing = times.of(&s, notes);
     let titles = codec::titles(&s, kind, notes);
     let codec = refined.codec().filter(|_| agree);
+    let naming = Naming::read(&s, notes);
     let first = sketch.as_ref().and_then(|s| s.parts.first()).map(|p| p.0);
     let start = address.or(first);
     Some(Draft {
@@ -146,6 +153,7 @@ pub(crate) fn read<'a>(
         codec: codec.unwrap_or(Codec::Bool),
         timing,
         titles,
+        naming,
         at: s.at("id"),
         address_at: s.at(match address {
             Some(_) => "address",
@@ -252,18 +260,17 @@ impl Draft<'_> {
             true => self.timing.report(&self.codec, notes),
             false => ReportPolicy::All,
         };
+        let codec = self.is_valid.then_some(&self.codec);
+        let titles = (self.timing.stale_after, self.titles);
         PointSpec {
             id: self.id,
+            shown: self.naming.shown(codec, titles, notes),
             address: PointAddress::Modbus(self.address),
             codec: self.codec,
             interval: self.timing.interval,
             priority: self.timing.priority,
             report,
             write: None,
-            shown: Shown {
-                stale_after: self.timing.stale_after,
-                titles: self.titles,
-            },
         }
     }
 

@@ -4,6 +4,7 @@
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
 use crate::config::points::given::Given;
+use crate::config::points::naming::Naming;
 use crate::config::points::write;
 use crate::config::protocols::drafts::Drafts;
 use crate::config::reader::problem::Wrong;
@@ -14,10 +15,9 @@ use crate::config::sections::times::{Times, Timing};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
 use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, ReportPolicy,
-    Shown,
 };
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 18] = [
     "id",
     "data",
     "format",
@@ -32,6 +32,10 @@ const KEYS: [&str; 14] = [
     "stale_after",
     "report",
     "write",
+    "title",
+    "title_zh",
+    "unit",
+    "unverified",
 ];
 
 /// The most questions of a profile: more than a device has, and as many as one byte can count.
@@ -77,7 +81,7 @@ pub(crate) fn points<'a>(
         }
         drafts.writes.extend(write.map(|write| (index, write)));
         let which = ItemIndex(u16::try_from(which).unwrap_or(u16::MAX));
-        drafts.points.all.push(draft.point(which));
+        drafts.points.all.push(draft.point(which, notes));
     }
     if items.len() > MOST {
         notes.error(
@@ -98,12 +102,15 @@ struct Draft {
     codec: Codec,
     timing: Timing,
     report: ReportPolicy,
+    naming: Naming,
 }
 
 impl Draft {
     /// Returns the point, in the reply to the item of this index.
-    fn point(self, item: ItemIndex) -> PointSpec {
+    fn point(self, item: ItemIndex, notes: &mut Notes) -> PointSpec {
         let position = self.position;
+        let titles = (self.timing.stale_after, None);
+        let shown = self.naming.shown(Some(&self.codec), titles, notes);
         PointSpec {
             id: self.id,
             address: PointAddress::Dlt645(DatumAddress { item, position }),
@@ -112,10 +119,7 @@ impl Draft {
             priority: self.timing.priority,
             report: self.report,
             write: None,
-            shown: Shown {
-                stale_after: self.timing.stale_after,
-                titles: None,
-            },
+            shown,
         }
     }
 }
@@ -236,6 +240,7 @@ fn one(
         codec,
         timing,
         report,
+        naming: Naming::read(s, notes),
     })
 }
 

@@ -13,7 +13,7 @@ use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
 /// The keys of a point.
-pub(crate) const KEYS: [&str; 24] = [
+pub(crate) const KEYS: [&str; 28] = [
     "id",
     "request",
     "type",
@@ -38,6 +38,10 @@ pub(crate) const KEYS: [&str; 24] = [
     "stale_after",
     "report",
     "write",
+    "title",
+    "title_zh",
+    "unit",
+    "unverified",
 ];
 
 #[derive(Clone, Copy)]
@@ -142,6 +146,10 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
         "stale_after",
         "report",
         "write",
+        "title",
+        "title_zh",
+        "unit",
+        "unverified",
     ];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {

@@ -371,6 +371,7 @@ mod tests {
             writes: Default::default(),
             services: Vec::new(),
             events: Vec::new(),
+            about: Default::default(),
             protocol: Protocol::Raw(vec![Arc::new(question)]),
         });
         let mut patterns = Patterns::with_addresses_of(DIGITS);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::part;
 use crate::base::text::counted;
 use crate::config::points::given::Given;
+use crate::config::points::naming::Naming;
 use crate::config::points::titles::titles_of_a_bit;
 use crate::config::points::write;
 use crate::config::protocols::checksum::check;
@@ -24,7 +25,7 @@ use crate::config::sections::times::Times;
 use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{End, Fixed, Question, Shape, Template, WriteBy};
-use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex, Shown};
+use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex};
 
 /// The most questions of a profile: as many as one byte can count.
 const MOST: usize = 255;
@@ -311,6 +312,8 @@ pub(crate) fn points<'a>(
         drafts.writes.extend(write.map(|write| (index, write)));
         drafts.origins.push(s.at("id"));
         let codec = Codec::Part(Box::new(part));
+        let titles = (timing.stale_after, titles);
+        let shown = Naming::read(&s, notes).shown(Some(&codec), titles, notes);
         drafts.points.all.push(PointSpec {
             id: id.unwrap_or_default(),
             address: PointAddress::Raw(question),
@@ -319,10 +322,7 @@ pub(crate) fn points<'a>(
             interval: timing.interval,
             priority: timing.priority,
             write: None,
-            shown: Shown {
-                stale_after: timing.stale_after,
-                titles,
-            },
+            shown,
         });
     }
     drafts.complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");

@@ -27,6 +27,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
     (&["timezone", "tz", "utc", "zone"], &["utc_offset"]),
     (&["nanvalue", "nan", "nodata", "badvalue"], &["invalid"]),
     (&["enum", "map", "mapping", "states", "labels"], &["values"]),
+    (&["label", "caption", "displayname", "friendlyname", "description", "desc"], &["title"]),
     // Keys: how often.
     (&["scanrate", "pollinterval", "pollrate", "pollinginterval", "pollingrate", "pollingperiod", "pollperiod", "scaninterval",
        "scantime", "scanperiod", "period", "cycle", "cycletime", "rate", "readinterval", "updateinterval",
@@ -135,19 +136,9 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
     if plain.bytes().all(|b| b.is_ascii_digit()) && !plain.is_empty() && value.is_none() {
         return Some("a decimal comma? a number has a point, like 0.1".into());
     }
-    if [
-        "unit",
-        "units",
-        "unitofmeasurement",
-        "uom",
-        "engineeringunit",
-    ]
-    .contains(&&*plain)
-        && has("table")
-    {
-        return Some(
-            "a unit of measure is part of the property in the thing model; a unit id is given in the device".into(),
-        );
+    let is_measure = ["units", "unitofmeasurement", "uom", "engineeringunit"].contains(&&*plain);
+    if is_measure && has("title") && has("unit") {
+        return Some("here that is unit".into());
     }
     let whose = WORDS
         .first()

@@ -11,6 +11,7 @@ pub(crate) mod connection;
 pub(crate) mod control;
 pub(crate) mod device;
 pub(crate) mod endpoint;
+pub(crate) mod identify;
 pub(crate) mod limits;
 pub(crate) mod port;
 pub(crate) mod profile;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{self, AccessSource};
+use super::identify;
 use super::secret::{self, SecretSource};
 use super::service;
 use super::thing_event;
@@ -12,8 +13,8 @@ use super::times::Times;
 use crate::base::text::counted;
 use crate::config::points::by_id::PointsById;
 use crate::config::points::given::Given;
-use crate::config::points::point;
 use crate::config::points::write::WriteFacts;
+use crate::config::points::{naming, point};
 use crate::config::protocols::dlt645;
 use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders::Patterns;
@@ -24,7 +25,7 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
 use crate::spec::{
-    CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec, WriteFunctions,
+    About, CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec, WriteFunctions,
     WriteRequests,
 };
 
@@ -47,7 +48,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 27] = [
+const KEYS: [&str; 31] = [
     "name",
     "product_key",
     "interval",
@@ -75,6 +76,10 @@ const KEYS: [&str; 27] = [
     "operator_code",
     "operator_code_file",
     "operator_code_credential",
+    "title",
+    "title_zh",
+    "unverified",
+    "identify",
 ];
 
 /// The protocol of a kind of device.
@@ -258,6 +263,19 @@ pub(crate) fn read(
     };
     let product = s.read("product_key", product_key, notes);
     let product_secret = product_secret(&s, notes);
+    if !matches!(protocol, Protocol::Modbus) {
+        refuse(
+            &s,
+            &["identify"],
+            "only Modbus devices are identified",
+            notes,
+        );
+    }
+    let about = About {
+        title: naming::title(&s, notes),
+        unverified: naming::unverified(&s, notes),
+        identification: identify::read(&s, notes),
+    };
     let Some(profile_name) = profile_name else {
         return false;
     };
@@ -280,6 +298,7 @@ pub(crate) fn read(
             writes: facts.requests,
             services,
             events,
+            about,
         }),
         patterns,
         product_key: product,

@@ -16,6 +16,7 @@ pub(in crate::fleet) fn spec() -> Spec {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     });
     let port = |name: &str| PortSpec {
         name: name.into(),

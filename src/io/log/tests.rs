@@ -197,6 +197,7 @@ pub(in crate::io) fn spec() -> Spec {
                 writes: Default::default(),
                 services: Vec::new(),
                 events: Vec::new(),
+                about: Default::default(),
             }),
             product_key: ProductKey::new("a1Meter"),
             device_name: DeviceName::new("m007"),

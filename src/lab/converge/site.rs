@@ -448,6 +448,7 @@ pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     });
     let device = |n: u32| DeviceSpec {
         serial: None,

@@ -41,6 +41,7 @@ fn spec(policies: &[ReportPolicy]) -> Spec {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     });
     let device = |n: u8| DeviceSpec {
         serial: None,

@@ -61,6 +61,7 @@ fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
             writes: Default::default(),
             services: Vec::new(),
             events: Vec::new(),
+            about: Default::default(),
         }),
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new(name),
@@ -306,6 +307,23 @@ fn each_kind_of_change_is_told_apart_and_restarts_no_more_than_it_must() {
         assert_eq!(changes.ports.changed, *ports, "{expected:?}");
         assert_eq!(changes.cloud, CloudChanges::default());
     }
+}
+
+#[test]
+fn other_words_for_people_ask_no_device_anew() {
+    let mut new = three();
+    let profile = Arc::make_mut(&mut new.devices[1].profile);
+    profile.about.title.general = Some("Meter".into());
+    profile.about.unverified = true;
+    profile.points[0].shown.title.chinese = Some("电压".into());
+    profile.points[0].shown.unit = Some(Unit("V".into()));
+    profile.points[0].shown.unverified = true;
+    let (new, changes) = new.continuing(&three());
+    assert!(changes.devices.changed.is_empty(), "{changes:?}");
+    assert_eq!(
+        new.devices[1].profile.about.title.general.as_deref(),
+        Some("Meter")
+    );
 }
 
 #[test]

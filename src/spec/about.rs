@@ -1,0 +1,33 @@
+//! What people are told about a kind of device, and how it is told from others.
+//!
+//! Nothing here changes what is read or sent: a reload that changes only this asks no device anew.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::Identification;
+
+/// What people are told about a kind of device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// The name of the kind for people.
+    pub title: Title,
+    /// Whether something in the profile could not be checked against a second source.
+    pub unverified: bool,
+    /// What tells the kind from others.
+    pub identification: Identification,
+}
+
+/// A name for people: one that serves every language, and one in Chinese.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Title {
+    /// The name where there is none in the reader's language.
+    pub general: Option<Arc<str>>,
+    /// The name in Simplified Chinese.
+    pub chinese: Option<Arc<str>>,
+}
+
+/// The unit of a number, as the configuration writes it: `kWh`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Unit(pub Arc<str>);
