@@ -13,6 +13,8 @@ pub mod completion;
 pub mod devices;
 pub mod diag;
 pub mod language;
+#[allow(dead_code, reason = "the verbs that use it follow")]
+mod line;
 pub mod plan;
 pub mod run;
 pub mod scope;
@@ -263,7 +265,7 @@ enum Verb {
 }
 
 /// Which service to ask.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 struct Whom {
     /// The instance of alink-gateway@.service.
     #[arg(long, value_name = "NAME", conflicts_with = "socket")]
