@@ -4,6 +4,8 @@
 //! Each protocol has an address of its own, and no protocol borrows another's: a new protocol is
 //! a variant here, and every match that has to know it stops compiling.
 
+use std::fmt;
+
 use super::dlt645::{Address, ValuePosition};
 use crate::base::UnitId;
 use serde::Serialize;
@@ -114,6 +116,18 @@ impl Table {
             Table::HoldingRegister => 3,
             Table::InputRegister => 4,
         }
+    }
+}
+
+impl fmt::Display for Table {
+    /// Writes the table as configurations name it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Table::Coil => "coil",
+            Table::DiscreteInput => "discrete",
+            Table::HoldingRegister => "holding",
+            Table::InputRegister => "input",
+        })
     }
 }
 

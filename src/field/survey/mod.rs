@@ -3,12 +3,20 @@
 //! | file | decides |
 //! |---|---|
 //! | [`listener`] | which frames are in what is heard after a request |
+//! | [`reply`] | whether what was heard is the reply to a read of Modbus |
+//! | [`scan_plan`] | in which order a line of unknown settings is searched |
 //! | [`unit_scan`] | which Modbus units a line has |
+//! | [`meter_search`] | which meters of DL/T 645 a line has |
+//! | [`identify`] | what kind of device a unit is |
 //!
 //! Contract: an engine says what to ask next, and is told what was heard. It has no clock. Its
 //! requests only read ([`crate::spec::survey::SurveyQuestion::is_read`]).
 
+pub mod identify;
 pub mod listener;
+pub mod meter_search;
+pub mod reply;
+pub mod scan_plan;
 pub mod unit_scan;
 
 use super::modbus::Shape;

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 pub(crate) mod captures;
+pub mod interrupt;
 pub mod locale;
 pub mod question;
 pub mod screen;

@@ -12,6 +12,8 @@ use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
+use super::interrupt;
+use crate::io::system::clock::Clock;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -20,9 +22,6 @@ use ratatui::crossterm::terminal::{
     Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use ratatui::{Frame, Terminal};
-use tokio::signal::unix::{SignalKind, signal};
-
-use crate::io::system::clock::Clock;
 
 /// The width of text where no terminal says another one.
 const WIDTH: usize = 80;
@@ -56,6 +55,23 @@ pub fn width() -> usize {
     }
     let size = ratatui::crossterm::terminal::size();
     size.map_or(WIDTH, |(width, _)| usize::from(width).max(1))
+}
+
+/// Returns how many lines the terminal on standard output has; `None` if it is none that can be
+/// drawn on.
+#[must_use]
+pub fn height() -> Option<usize> {
+    if !io::stdout().is_terminal() || is_dumb() {
+        return None;
+    }
+    let size = ratatui::crossterm::terminal::size();
+    size.ok().map(|(_, height)| usize::from(height))
+}
+
+/// Whether standard error is a terminal that can be drawn on.
+#[must_use]
+pub fn shows_progress() -> bool {
+    io::stderr().is_terminal() && !is_dumb()
 }
 
 /// A key that the person at the terminal presses.
@@ -201,28 +217,8 @@ fn pressed(pressed: KeyEvent, view: &mut impl View) -> Option<Ended> {
 /// Catches the signals that end programs, from now on: a terminal in raw mode would stay as it
 /// is if they did.
 fn signals() -> io::Result<Receiver<i32>> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
     let (tell, told) = mpsc::channel();
-    let kinds = [
-        SignalKind::hangup(),
-        SignalKind::interrupt(),
-        SignalKind::quit(),
-        SignalKind::terminate(),
-    ];
-    for kind in kinds {
-        let mut stream = {
-            let _inside = runtime.enter();
-            signal(kind)?
-        };
-        let tell = tell.clone();
-        runtime.spawn(async move {
-            stream.recv().await;
-            let _ = tell.send(kind.as_raw_value());
-        });
-    }
-    thread::Builder::new().spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    interrupt::forward(tell, |_| {})?;
     Ok(told)
 }
 

@@ -1,0 +1,459 @@
+//! Finds out what kind of device a unit is, by the identification of profiles.
+//!
+//! All places that the profiles name are read, each once, and compared. A profile matches if at
+//! least one of its tests is passed and none failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::reply::{self, ReadReply};
+use crate::base::UnitId;
+use crate::field::modbus::{Data, ReadRequest};
+use crate::spec::identify::{Certainty, Identification, IdentifyBy, has_one_of};
+use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
+use crate::spec::{Characters, Framing, Table};
+
+/// "SunS", in two registers (SunSpec Device Information Model Specification 1.1 §3).
+const SUNS: [u16; 2] = [0x5375, 0x6E53];
+
+/// How many places in a row may get no reply until the unit is left alone.
+const SILENT: u32 = 6;
+
+/// The functions of Read Device Identification (Modbus Application Protocol V1.1b3 §6.21).
+const IDENTIFY: [u8; 2] = [43, 14];
+
+/// The basic objects end here, …
+const BASIC: u8 = 2;
+/// … and the regular ones here.
+const REGULAR: u8 = 0x7F;
+
+/// A place that is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// Objects of the device identification: 1 the basic ones, 2 the regular ones as well, 3 all.
+    Objects(u8),
+    /// Entries of a table.
+    Entries(Table, u16, u16),
+}
+
+/// What a place holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Said {
+    Registers(Vec<u16>),
+    Objects(BTreeMap<u8, Vec<u8>>),
+    /// The place does not exist.
+    Refused,
+    /// Nothing is known.
+    Nothing,
+}
+
+/// A kind of device that a unit may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindMatch {
+    /// The name of the profile.
+    pub profile: String,
+    /// The most that a passed test says.
+    pub certainty: Certainty,
+    /// What passed: one sentence each.
+    pub why: Vec<String>,
+}
+
+/// The identification of one unit.
+#[derive(Clone, Debug)]
+pub struct Identify {
+    unit: UnitId,
+    characters: Option<Characters>,
+    framing: Option<Framing>,
+    wait: Duration,
+    kinds: Vec<(String, Identification)>,
+    left: Vec<Place>,
+    asked: Option<Place>,
+    said: BTreeMap<Place, Said>,
+    silent: u32,
+}
+
+impl Identify {
+    /// Finds out which of these kinds the unit is, at these characters and in this framing or the
+    /// line's own; each reply is waited for so long.
+    #[must_use]
+    pub fn new(
+        unit: UnitId,
+        (characters, framing): (Option<Characters>, Option<Framing>),
+        wait: Duration,
+        kinds: Vec<(String, Identification)>,
+    ) -> Self {
+        let tests = kinds.iter().flat_map(|(_, kind)| &kind.tests);
+        let mut places: BTreeSet<Place> = tests.flat_map(|test| places(&test.what)).collect();
+        // What the device says of itself is of interest without any profile.
+        places.insert(Place::Objects(1));
+        let mut left: Vec<Place> = places.into_iter().collect();
+        left.reverse();
+        Identify {
+            unit,
+            characters,
+            framing,
+            wait,
+            kinds,
+            left,
+            asked: None,
+            said: BTreeMap::new(),
+            silent: 0,
+        }
+    }
+
+    /// Returns how many places are still to be read.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Returns the next request; `None` when all is known, or the unit does not answer any more.
+    pub fn next(&mut self) -> Option<SurveyRequest> {
+        if self.silent >= SILENT {
+            return None;
+        }
+        let place = self.left.pop()?;
+        self.asked = Some(place);
+        let question = match place {
+            Place::Objects(code) => SurveyQuestion::Modbus {
+                unit: self.unit,
+                pdu: [&IDENTIFY[..], &[code, 0]].concat(),
+            },
+            Place::Entries(table, start, count) => reply::question(&self.read(table, start, count)),
+        };
+        Some(SurveyRequest {
+            characters: self.characters,
+            framing: self.framing,
+            question,
+            wait: self.wait,
+            listens_on: false,
+        })
+    }
+
+    const fn read(&self, table: Table, start: u16, count: u16) -> ReadRequest {
+        ReadRequest {
+            unit: self.unit,
+            table,
+            start,
+            count,
+        }
+    }
+
+    /// Takes what was heard after the last request.
+    pub fn on_heard(&mut self, heard: &Heard) {
+        let Some(place) = self.asked.take() else {
+            return;
+        };
+        let said = match place {
+            Place::Objects(_) => self.objects(heard),
+            Place::Entries(table, start, count) => {
+                match reply::judge(&self.read(table, start, count), heard) {
+                    ReadReply::Answer(Data::Registers(registers)) => Said::Registers(registers),
+                    ReadReply::Answer(Data::Bits(bits)) => {
+                        Said::Registers(bits.into_iter().map(u16::from).collect())
+                    }
+                    ReadReply::Exception(_) => Said::Refused,
+                    ReadReply::Answer(Data::Bytes(_)) | ReadReply::Silence | ReadReply::Other => {
+                        Said::Nothing
+                    }
+                }
+            }
+        };
+        self.silent = match said {
+            Said::Nothing => self.silent + 1,
+            _ => 0,
+        };
+        self.said.insert(place, said);
+    }
+
+    /// Returns the objects in a reply of Read Device Identification.
+    fn objects(&self, heard: &Heard) -> Said {
+        for frame in &heard.frames {
+            let HeardFrame::Modbus { unit, pdu } = frame else {
+                continue;
+            };
+            match pdu.as_slice() {
+                _ if *unit != self.unit => {}
+                [0xAB, ..] => return Said::Refused,
+                [43, 14, _, _, _, _, count, rest @ ..] => {
+                    return Said::Objects(objects_in(*count, rest));
+                }
+                _ => {}
+            }
+        }
+        Said::Nothing
+    }
+
+    /// Returns what the device says of itself: vendor, product, revision and more, by the numbers
+    /// of their objects.
+    #[must_use]
+    pub fn says(&self) -> BTreeMap<u8, String> {
+        let objects = self.said.values().filter_map(|said| match said {
+            Said::Objects(objects) => Some(objects),
+            _ => None,
+        });
+        let text = |bytes: &Vec<u8>| crate::base::text::excerpt(bytes, 64);
+        let all = objects.flatten();
+        all.map(|(object, bytes)| (*object, text(bytes))).collect()
+    }
+
+    /// Returns the kinds that the unit may be, the surest first.
+    #[must_use]
+    pub fn matches(&self) -> Vec<KindMatch> {
+        let mut matches: Vec<_> = self.kinds.iter().filter_map(|k| self.matched(k)).collect();
+        let rank = |m: &KindMatch| {
+            (
+                std::cmp::Reverse((m.certainty, m.why.len())),
+                m.profile.clone(),
+            )
+        };
+        matches.sort_by_key(rank);
+        matches
+    }
+
+    fn matched(&self, (profile, kind): &(String, Identification)) -> Option<KindMatch> {
+        let mut why = Vec::new();
+        let mut certainty = None;
+        for test in &kind.tests {
+            match self.passes(&test.what) {
+                Passed::Yes(reason) => {
+                    why.push(reason);
+                    certainty = certainty.max(Some(test.certainty));
+                }
+                Passed::No => return None,
+                Passed::Unknown => {}
+            }
+        }
+        Some(KindMatch {
+            profile: profile.clone(),
+            certainty: certainty?,
+            why,
+        })
+    }
+
+    fn passes(&self, what: &IdentifyBy) -> Passed {
+        match what {
+            IdentifyBy::Register {
+                table,
+                address,
+                count,
+                accepts,
+            } => match self.said.get(&Place::Entries(*table, *address, *count)) {
+                Some(Said::Registers(registers)) if accepts.takes(registers) => {
+                    let words: Vec<_> = registers.iter().map(|r| format!("{r:04X}")).collect();
+                    let held = words.join(" ");
+                    Passed::Yes(format!("{table}:0x{address:04X} holds {held}"))
+                }
+                Some(Said::Registers(_) | Said::Refused) => Passed::No,
+                Some(Said::Objects(_) | Said::Nothing) | None => Passed::Unknown,
+            },
+            IdentifyBy::DeviceId { object, text } => {
+                match self.said.get(&Place::Objects(code_of(*object))) {
+                    Some(Said::Objects(objects)) => match objects.get(object) {
+                        Some(bytes) if has_one_of(bytes, text) => {
+                            let says = crate::base::text::excerpt(bytes, 64);
+                            Passed::Yes(format!("it says of itself {says:?}"))
+                        }
+                        _ => Passed::No,
+                    },
+                    Some(Said::Refused) => Passed::No,
+                    Some(Said::Registers(_) | Said::Nothing) | None => Passed::Unknown,
+                }
+            }
+            IdentifyBy::SunSpec { base, at, models } => {
+                let holding = |address, count| {
+                    let place = Place::Entries(Table::HoldingRegister, address, count);
+                    self.said.get(&place)
+                };
+                match (holding(*base, 2), holding(*at, 1)) {
+                    (Some(Said::Registers(marker)), Some(Said::Registers(model))) => {
+                        match (marker.as_slice() == SUNS, model.as_slice()) {
+                            (true, [model]) if models.contains(model) => {
+                                Passed::Yes(format!("it has model {model} of SunSpec"))
+                            }
+                            _ => Passed::No,
+                        }
+                    }
+                    (Some(Said::Refused), _) | (_, Some(Said::Refused)) => Passed::No,
+                    _ => Passed::Unknown,
+                }
+            }
+        }
+    }
+}
+
+/// Whether a test is passed.
+enum Passed {
+    /// Yes, for this reason.
+    Yes(String),
+    No,
+    Unknown,
+}
+
+/// Returns which objects are asked for to get this one: the basic, the regular or all.
+const fn code_of(object: u8) -> u8 {
+    match object {
+        0..=BASIC => 1,
+        3..=REGULAR => 2,
+        _ => 3,
+    }
+}
+
+/// Returns the places that a test needs.
+fn places(what: &IdentifyBy) -> Vec<Place> {
+    match what {
+        IdentifyBy::Register {
+            table,
+            address,
+            count,
+            ..
+        } => vec![Place::Entries(*table, *address, *count)],
+        IdentifyBy::DeviceId { object, .. } => vec![Place::Objects(code_of(*object))],
+        IdentifyBy::SunSpec { base, at, .. } => vec![
+            Place::Entries(Table::HoldingRegister, *base, 2),
+            Place::Entries(Table::HoldingRegister, *at, 1),
+        ],
+    }
+}
+
+/// Returns the objects in the end of a reply: of each its number, its length and its text.
+fn objects_in(count: u8, mut rest: &[u8]) -> BTreeMap<u8, Vec<u8>> {
+    let mut objects = BTreeMap::new();
+    for _ in 0..count {
+        let [object, length, behind @ ..] = rest else {
+            break;
+        };
+        let Some((text, behind)) = behind.split_at_checked(usize::from(*length)) else {
+            break;
+        };
+        objects.insert(*object, text.to_vec());
+        rest = behind;
+    }
+    objects
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::identify::{Accepts, IdentifyTest, NumberRange};
+
+    fn test(what: IdentifyBy, certainty: Certainty) -> IdentifyTest {
+        IdentifyTest { what, certainty }
+    }
+
+    fn register(address: u16, number: u64) -> IdentifyBy {
+        IdentifyBy::Register {
+            table: Table::HoldingRegister,
+            address,
+            count: 1,
+            accepts: Accepts::Numbers(vec![NumberRange {
+                first: number,
+                last: number,
+            }]),
+        }
+    }
+
+    fn kinds() -> Vec<(String, Identification)> {
+        let kind = |name: &str, tests| (name.to_owned(), Identification { tests });
+        let vendor = IdentifyBy::DeviceId {
+            object: 0,
+            text: vec!["schneider".into()],
+        };
+        let sunspec = IdentifyBy::SunSpec {
+            base: 40000,
+            at: 40069,
+            models: vec![101, 102],
+        };
+        vec![
+            kind("one", vec![test(register(10, 7), Certainty::Likely)]),
+            kind(
+                "both",
+                vec![
+                    test(register(10, 7), Certainty::Likely),
+                    test(register(11, 1), Certainty::Sure),
+                ],
+            ),
+            kind("vendor", vec![test(vendor, Certainty::Sure)]),
+            kind("sun", vec![test(sunspec, Certainty::Sure)]),
+            kind("unknown", Vec::new()),
+        ]
+    }
+
+    /// Identifies a unit that answers so.
+    fn identified(answer: impl Fn(&[u8]) -> Option<Vec<u8>>) -> (Vec<KindMatch>, Identify) {
+        let mut identify = Identify::new(UnitId(3), (None, None), Duration::ZERO, kinds());
+        while let Some(request) = identify.next() {
+            assert!(request.question.is_read());
+            let SurveyQuestion::Modbus { unit, pdu } = request.question else {
+                panic!("no Modbus");
+            };
+            let frame = answer(&pdu).map(|pdu| HeardFrame::Modbus { unit, pdu });
+            identify.on_heard(&Heard {
+                frames: frame.into_iter().collect(),
+                ..Heard::default()
+            });
+        }
+        (identify.matches(), identify)
+    }
+
+    fn names(matches: &[KindMatch]) -> Vec<&str> {
+        matches.iter().map(|m| m.profile.as_str()).collect()
+    }
+
+    #[test]
+    fn the_surest_match_is_first_and_a_failed_test_speaks_against_a_kind() {
+        let (matches, _) = identified(|pdu| match pdu {
+            [3, 0, 10, 0, 1] => Some(vec![3, 2, 0, 7]),
+            [3, 0, 11, 0, 1] => Some(vec![3, 2, 0, 1]),
+            [function, ..] => Some(vec![function | 0x80, 2]),
+            [] => None,
+        });
+        assert_eq!(names(&matches), ["both", "one"]);
+        assert_eq!(matches[0].certainty, Certainty::Sure);
+        assert_eq!(matches[1].why, ["holding:0x000A holds 0007"]);
+        let (matches, _) = identified(|pdu| match pdu {
+            [3, 0, 10, 0, 1] => Some(vec![3, 2, 0, 7]),
+            [function, ..] => Some(vec![function | 0x80, 2]),
+            [] => None,
+        });
+        assert_eq!(names(&matches), ["one"]);
+    }
+
+    #[test]
+    fn what_a_device_says_of_itself_is_read() {
+        let (matches, identify) = identified(|pdu| match pdu {
+            [43, 14, 1, 0] => {
+                let mut reply = vec![43, 14, 1, 1, 0, 0, 2, 0, 18];
+                reply.extend(b"Schneider Electric");
+                reply.extend([1, 3]);
+                reply.extend(b"PM5");
+                Some(reply)
+            }
+            [function, ..] => Some(vec![function | 0x80, 2]),
+            [] => None,
+        });
+        assert_eq!(names(&matches), ["vendor"]);
+        let says = identify.says();
+        assert_eq!(says[&0], "Schneider Electric");
+        assert_eq!(says[&1], "PM5");
+    }
+
+    #[test]
+    fn a_sunspec_model_needs_its_marker() {
+        for (marker, matched) in [([0x53, 0x75, 0x6E, 0x53], true), ([0; 4], false)] {
+            let (matches, _) = identified(|pdu| match pdu {
+                [3, 0x9C, 0x40, 0, 2] => Some([&[3, 4][..], &marker].concat()),
+                [3, 0x9C, 0x85, 0, 1] => Some(vec![3, 2, 0, 101]),
+                [function, ..] => Some(vec![function | 0x80, 2]),
+                [] => None,
+            });
+            assert_eq!(names(&matches).contains(&"sun"), matched);
+        }
+    }
+
+    #[test]
+    fn a_unit_that_falls_silent_is_left_alone_and_is_of_no_kind() {
+        let (matches, _) = identified(|_| None);
+        assert_eq!(names(&matches), Vec::<&str>::new());
+    }
+}

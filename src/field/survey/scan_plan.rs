@@ -1,0 +1,237 @@
+//! The order in which a line of unknown settings is searched.
+//!
+//! The settings and addresses that devices leave their factory with come first: all of these take
+//! some ten seconds. Where a device was found, the rest of the addresses is searched at its
+//! settings, and not at others; where none was found, at all settings.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::base::UnitId;
+use crate::spec::{Characters, Parity, StopBits};
+
+/// The settings of a line in the order in which they are tried: speed, parity. Factory settings of
+/// the shipped profiles' devices come first, then what integrators set.
+const SETTINGS: [(u32, Parity); 11] = [
+    (9_600, Parity::None),
+    (9_600, Parity::Even),
+    (2_400, Parity::Even),
+    (19_200, Parity::Even),
+    (19_200, Parity::None),
+    (4_800, Parity::None),
+    (2_400, Parity::None),
+    (38_400, Parity::None),
+    (115_200, Parity::None),
+    (57_600, Parity::None),
+    (1_200, Parity::Even),
+];
+
+/// The settings that meters of DL/T 645 have: 2400 bit/s at first in 2007, 1200 in 1997, and 9600
+/// as installers set them.
+const OF_METERS: [(u32, Parity); 3] = [
+    (2_400, Parity::Even),
+    (9_600, Parity::Even),
+    (1_200, Parity::Even),
+];
+
+/// The unit ids that devices leave their factory with, or that installers set first.
+const USUAL: [u8; 20] = [
+    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 15, 16, 20, 32, 100, 126, 240, 247,
+];
+
+/// The unit ids of a serial line (Modbus over Serial Line V1.02 §2.2).
+pub const UNITS: std::ops::RangeInclusive<u8> = 1..=247;
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Searched {
+    /// Units of Modbus.
+    pub modbus: bool,
+    /// Meters of DL/T 645.
+    pub meters: bool,
+}
+
+/// One step of a scan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Search these units at these characters; `None`: the line's own.
+    Units(Option<Characters>, Vec<UnitId>),
+    /// Search for meters at these characters.
+    Meters(Option<Characters>),
+}
+
+/// The plan of one line.
+#[derive(Clone, Debug)]
+pub struct ScanPlan {
+    left: VecDeque<Stage>,
+    /// What is searched at each of the settings if something is found there, or nothing anywhere.
+    rest: BTreeMap<usize, Stage>,
+    settings: Vec<Option<Characters>>,
+    found_at: BTreeSet<usize>,
+}
+
+impl ScanPlan {
+    /// Plans a line of these settings, and no others: all units at once.
+    #[must_use]
+    pub fn of_settings(
+        characters: Option<Characters>,
+        units: &[UnitId],
+        searched: Searched,
+    ) -> ScanPlan {
+        let mut left = VecDeque::new();
+        if searched.modbus {
+            left.push_back(Stage::Units(characters, units.to_vec()));
+        }
+        if searched.meters {
+            left.push_back(Stage::Meters(characters));
+        }
+        ScanPlan {
+            left,
+            rest: BTreeMap::new(),
+            settings: Vec::new(),
+            found_at: BTreeSet::new(),
+        }
+    }
+
+    /// Plans a line of unknown settings; `first` are the ones that it may well have.
+    #[must_use]
+    pub fn of_any(first: Option<Characters>, units: &[UnitId], searched: Searched) -> ScanPlan {
+        let usual = SETTINGS.map(|(baud, parity)| characters(baud, parity));
+        let mut settings: Vec<Option<Characters>> = first.into_iter().map(Some).collect();
+        settings.extend(usual.into_iter().filter(|c| Some(*c) != first).map(Some));
+        let is_usual = |unit: &&UnitId| USUAL.contains(&unit.0);
+        let (near, far): (Vec<UnitId>, Vec<UnitId>) = units.iter().partition(is_usual);
+        let mut left = VecDeque::new();
+        let mut rest = BTreeMap::new();
+        for (nth, at) in settings.iter().enumerate() {
+            if searched.modbus && !near.is_empty() {
+                left.push_back(Stage::Units(*at, near.clone()));
+            }
+            let of_meters = OF_METERS.map(|(baud, parity)| Some(characters(baud, parity)));
+            if searched.meters && of_meters.contains(at) {
+                left.push_back(Stage::Meters(*at));
+            }
+            if searched.modbus && !far.is_empty() {
+                rest.insert(nth, Stage::Units(*at, far.clone()));
+            }
+        }
+        ScanPlan {
+            left,
+            rest,
+            settings,
+            found_at: BTreeSet::new(),
+        }
+    }
+
+    /// Returns the next step; `None` when all is searched.
+    pub fn next(&mut self) -> Option<Stage> {
+        if let Some(stage) = self.left.pop_front() {
+            return Some(stage);
+        }
+        let found = std::mem::take(&mut self.found_at);
+        let rest = std::mem::take(&mut self.rest);
+        let wanted = rest
+            .into_iter()
+            .filter(|(nth, _)| found.is_empty() || found.contains(nth));
+        self.left = wanted.map(|(_, stage)| stage).collect();
+        self.left.pop_front()
+    }
+
+    /// Returns how many steps are left, as far as is known.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.left.len()
+    }
+
+    /// Notes that a Modbus unit was found at these characters.
+    pub fn on_found(&mut self, at: Option<Characters>) {
+        let nth = self.settings.iter().position(|known| *known == at);
+        self.found_at.extend(nth);
+    }
+}
+
+const fn characters(baud: u32, parity: Parity) -> Characters {
+    Characters {
+        baud,
+        data_bits: 8,
+        parity,
+        stop_bits: StopBits::One,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: Searched = Searched {
+        modbus: true,
+        meters: true,
+    };
+
+    fn all() -> Vec<UnitId> {
+        UNITS.map(UnitId).collect()
+    }
+
+    fn units_at(stages: &[Stage]) -> BTreeMap<String, Vec<u8>> {
+        let mut units: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        for stage in stages {
+            if let Stage::Units(Some(at), asked) = stage {
+                let known = units.entry(at.to_string()).or_default();
+                known.extend(asked.iter().map(|unit| unit.0));
+            }
+        }
+        units
+    }
+
+    #[test]
+    fn nothing_found_searches_each_unit_once_at_each_setting() {
+        let mut plan = ScanPlan::of_any(None, &all(), BOTH);
+        let stages: Vec<Stage> = std::iter::from_fn(|| plan.next()).collect();
+        let units = units_at(&stages);
+        assert_eq!(units.len(), SETTINGS.len());
+        for (at, mut asked) in units {
+            asked.sort_unstable();
+            assert_eq!(asked, UNITS.collect::<Vec<_>>(), "{at}");
+        }
+        let meters = stages.iter().filter(|s| matches!(s, Stage::Meters(_)));
+        assert_eq!(meters.count(), OF_METERS.len());
+        assert_eq!(
+            stages[0],
+            Stage::Units(
+                Some(characters(9600, Parity::None)),
+                USUAL.map(UnitId).to_vec()
+            )
+        );
+    }
+
+    #[test]
+    fn the_rest_is_searched_where_something_was_found() {
+        let own = characters(19_200, Parity::Odd);
+        let mut plan = ScanPlan::of_any(Some(own), &all(), BOTH);
+        let mut stages = Vec::new();
+        while let Some(stage) = plan.next() {
+            if stages.is_empty() {
+                plan.on_found(Some(own));
+            }
+            stages.push(stage);
+        }
+        let units = units_at(&stages);
+        assert_eq!(units.len(), SETTINGS.len() + 1);
+        for (at, asked) in units {
+            let expected = if at == own.to_string() {
+                247
+            } else {
+                USUAL.len()
+            };
+            assert_eq!(asked.len(), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn one_setting_is_searched_at_once() {
+        let at = Some(characters(9600, Parity::Even));
+        let mut plan = ScanPlan::of_settings(at, &all(), BOTH);
+        assert_eq!(plan.next(), Some(Stage::Units(at, all())));
+        assert_eq!(plan.next(), Some(Stage::Meters(at)));
+        assert_eq!(plan.next(), None);
+    }
+}
