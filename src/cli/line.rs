@@ -93,6 +93,22 @@ pub(super) struct NamedLine {
 }
 
 impl NamedLine {
+    /// Returns the characters that the user has said; `None`: the line's own.
+    pub(super) const fn characters(&self) -> Option<Characters> {
+        self.characters
+    }
+
+    /// Returns the framing that the user has said; `None`: the line's own.
+    pub(super) const fn framing(&self) -> Option<Framing> {
+        self.framing
+    }
+
+    /// Asks on the line as its specification is now.
+    pub(super) fn reopen(&mut self, whom: &Whom) {
+        let named = self.survey.named().to_owned();
+        self.survey = SurveyLine::new(whom.clone().socket(), named, self.spec.clone());
+    }
+
     /// Returns a request on this line, with the settings that the user has said.
     pub(super) const fn request(&self, question: SurveyQuestion) -> SurveyRequest {
         SurveyRequest {

@@ -17,6 +17,7 @@ pub mod language;
 mod line;
 pub mod plan;
 pub mod run;
+pub mod scan;
 pub mod scope;
 pub mod service;
 pub mod status;
@@ -114,6 +115,22 @@ enum Verb {
         config: PathBuf,
         #[command(flatten)]
         how: tsl::How,
+    },
+    /// Find the devices on a line: their settings, addresses, and what kind of device they are.
+    ///
+    /// Asks units of Modbus and meters of DL/T 645, at common settings and addresses first; it
+    /// only reads. If the running service has the line, it asks through the service, between its
+    /// polls. Ctrl-C ends it; what was found until then is printed. Exit status 0 if a device was
+    /// found, 1 if none.
+    Scan {
+        /// A device file such as /dev/ttyUSB0, the name of a port, all for every serial port, a
+        /// host of Modbus TCP, or a network such as 192.168.1.0/24.
+        #[arg(value_name = "LINE", value_hint = clap::ValueHint::FilePath)]
+        named: String,
+        #[command(flatten)]
+        how: Box<scan::How>,
+        #[command(flatten)]
+        whom: Whom,
     },
     /// Show what happens on a port of the running service, as it happens.
     Trace {
@@ -390,6 +407,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 config,
                 how,
             } => tsl::run(&profile, &config, &how, language),
+            Verb::Scan { named, how, whom } => scan::run(&named, &how, &whom, language),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {
                 port,

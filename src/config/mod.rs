@@ -27,6 +27,7 @@
 //! `sections` ← `compile`.
 
 mod compile;
+pub mod list_items;
 mod points;
 mod protocols;
 mod reader;

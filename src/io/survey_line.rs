@@ -98,6 +98,12 @@ impl SurveyLine {
         }
     }
 
+    /// Returns what the user has named.
+    #[must_use]
+    pub fn named(&self) -> &str {
+        &self.named
+    }
+
     /// Returns the time by which [`Surveyed::sent`] counts.
     #[must_use]
     pub fn now(&self) -> Mono {

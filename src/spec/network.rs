@@ -78,6 +78,27 @@ impl Network {
         Network { address, prefix }
     }
 
+    /// Returns the addresses of the hosts in a network of IPv4, without those of the network and of
+    /// all its hosts where there are such (RFC 3021); `None` if it is of IPv6, or has more than
+    /// `most`.
+    #[must_use]
+    pub fn hosts(&self, most: usize) -> Option<Vec<Ipv4Addr>> {
+        let IpAddr::V4(address) = self.address else {
+            return None;
+        };
+        let bits = 32u32.checked_sub(u32::from(self.prefix))?;
+        let all = 1u64 << bits;
+        let ends = u64::from(bits > 1);
+        if usize::try_from(all - 2 * ends).ok()? > most {
+            return None;
+        }
+        let first = u64::from(u32::from(address));
+        let hosts = first + ends..first + all - ends;
+        hosts
+            .map(|host| u32::try_from(host).ok().map(Ipv4Addr::from))
+            .collect()
+    }
+
     /// Parses `10.0.0.0/8`, `fd00::/8`, or an address alone; bits behind the prefix must be zero.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

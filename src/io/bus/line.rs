@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_serial::{SerialPort, SerialPortBuilderExt, SerialStream};
 
+pub use self::not_opened::serial_ports;
 use crate::io::system::headroom;
 use crate::spec::{LineSpec, Parity, SerialSpec, StopBits, TcpSpec};
 

@@ -17,7 +17,7 @@ const LISTED: usize = 8;
 /// is not there, and whose a port is that may not be opened.
 pub(super) fn explained(path: &Path, error: io::Error) -> io::Error {
     let why = match error.kind() {
-        io::ErrorKind::NotFound => there_is_no(&ports_in(Path::new(BY_ID), Path::new("/dev"))),
+        io::ErrorKind::NotFound => there_is_no(&serial_ports()),
         io::ErrorKind::PermissionDenied => match fs::metadata(path) {
             Ok(m) => format!(
                 "this process may not open it, whose mode is {:04o} and whose owner and group are \
@@ -31,6 +31,13 @@ pub(super) fn explained(path: &Path, error: io::Error) -> io::Error {
         _ => return error,
     };
     io::Error::new(error.kind(), why)
+}
+
+/// Returns the serial ports of this machine: by the names that stay when an adapter is plugged in
+/// again, or else by the others.
+#[must_use]
+pub fn serial_ports() -> Vec<String> {
+    ports_in(Path::new(BY_ID), Path::new("/dev"))
 }
 
 fn there_is_no(ports: &[String]) -> String {

@@ -1,0 +1,322 @@
+//! What a scan has found, as a table and as JSON.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::base::UnitId;
+use crate::base::text::counted;
+use crate::cli::columns::{Row, Table, wrapped, written};
+use crate::cli::language::Language;
+use crate::field::survey::identify::KindMatch;
+use crate::field::survey::meter_search::MeterSighting;
+use crate::field::survey::unit_scan::{SightedReply, Sighting};
+use crate::io::terminal::screen;
+use crate::spec::dlt645::{self, Edition};
+use crate::spec::{Certainty, Characters, LineSpec};
+
+/// How many bytes of no frame are worth a word: fewer may be of an adapter that was just opened.
+const NOISE: usize = 4;
+
+/// The names of what devices say of themselves, by object (Modbus Application Protocol V1.1b3
+/// §6.21), that are of use to people.
+const OBJECTS: [u8; 5] = [0, 4, 5, 1, 2];
+
+/// One line that was scanned.
+#[derive(Debug)]
+pub(super) struct Scanned {
+    pub(super) named: String,
+    pub(super) line: LineSpec,
+    /// Whether the service has the line.
+    pub(super) is_shared: bool,
+    pub(super) found: Vec<Found>,
+    /// The settings at which noise was heard and no device, with the number of bytes.
+    pub(super) noise: Vec<(String, usize)>,
+    /// How often our own requests were heard back.
+    pub(super) echoes: usize,
+    /// How long the search took, …
+    pub(super) search: Duration,
+    /// … and how long the whole.
+    pub(super) took: Duration,
+}
+
+/// The address of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Unit(UnitId),
+    Meter(dlt645::Address, Edition),
+}
+
+/// A device that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) address: Address,
+    /// The characters at which it answers, if they are not the line's own.
+    pub(super) at: Option<Characters>,
+    pub(super) turnaround: Duration,
+    /// Whether it answered, and no frame could be read.
+    pub(super) is_garbled: bool,
+    /// What it says of itself, by objects.
+    pub(super) says: BTreeMap<u8, String>,
+    /// What it may be, the surest first.
+    pub(super) kinds: Vec<KindMatch>,
+}
+
+impl Scanned {
+    pub(super) fn new(named: &str, line: LineSpec, is_shared: bool) -> Self {
+        Scanned {
+            named: named.to_owned(),
+            line,
+            is_shared,
+            found: Vec::new(),
+            noise: Vec::new(),
+            echoes: 0,
+            search: Duration::ZERO,
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Notes how much noise was heard at these characters, and how many devices were found.
+    pub(super) fn note_noise(&mut self, at: Option<Characters>, bytes: usize, found: usize) {
+        if bytes >= NOISE && found == 0 {
+            let at = at.map_or_else(|| self.named.clone(), |at| at.to_string());
+            self.noise.push((at, bytes));
+        }
+    }
+
+    /// Returns the settings of a device as people write them.
+    fn settings(&self, found: &Found) -> String {
+        match (found.at, &self.line) {
+            (Some(at), _) => at.to_string(),
+            (None, LineSpec::Serial(serial)) if !self.is_shared => serial.characters().to_string(),
+            (None, _) => "its own".to_owned(),
+        }
+    }
+
+    /// Returns what is to be known besides the devices: sentences.
+    fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if self.is_shared {
+            notices.push(format!(
+                "{}: asked through the service, between its polls and at its settings",
+                self.named
+            ));
+        }
+        for found in self.found.iter().filter(|found| found.is_garbled) {
+            notices.push(format!(
+                "{}: {} answers, and no frame of it can be read: two devices may have this address, or its parity differs; unplug one device, or scan at another --line",
+                self.named,
+                found.address_words()
+            ));
+        }
+        for (at, bytes) in &self.noise {
+            notices.push(format!(
+                "{}: {} of no frame at {at}: devices with another speed or parity answer, A and B are swapped, or something disturbs the line",
+                self.named,
+                counted(*bytes, "byte")
+            ));
+        }
+        if self.echoes > 0 {
+            notices.push(format!(
+                "{}: the adapter hears what it sends; its port needs adapter: {{ echo: true }}",
+                self.named
+            ));
+        }
+        if self.found.is_empty() {
+            let what = match (&self.line, self.noise.is_empty()) {
+                (LineSpec::Serial(_), true) => {
+                    "no device answered, and not a byte was heard: is the device powered, is A on A and B on B, is it on this port?"
+                }
+                (LineSpec::Serial(_), false) => "no device answered with a frame",
+                (LineSpec::Tcp(_), _) => {
+                    "the host is there, and no unit answered; --units asks others, such as those behind a gateway"
+                }
+            };
+            notices.push(format!("{}: {what}", self.named));
+        }
+        notices
+    }
+}
+
+impl Found {
+    pub(super) fn unit(unit: UnitId, at: Option<Characters>, sighting: &Sighting) -> Self {
+        Found {
+            address: Address::Unit(unit),
+            at,
+            turnaround: sighting.turnaround,
+            is_garbled: sighting.reply == SightedReply::Garbled,
+            says: BTreeMap::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    pub(super) fn meter(
+        meter: dlt645::Address,
+        at: Option<Characters>,
+        sighting: &MeterSighting,
+    ) -> Self {
+        Found {
+            address: Address::Meter(meter, sighting.edition),
+            at,
+            turnaround: sighting.turnaround,
+            is_garbled: false,
+            says: BTreeMap::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    /// Returns the address as people call it.
+    pub(super) fn address_words(&self) -> String {
+        match self.address {
+            Address::Unit(unit) => format!("unit {}", unit.0),
+            Address::Meter(meter, _) => format!("meter {meter}"),
+        }
+    }
+
+    /// Returns the profile that fits, if one fits better than all others.
+    pub(super) fn profile(&self) -> Option<&str> {
+        let rank = |kind: &KindMatch| (kind.certainty, kind.why.len());
+        let best = match self.kinds.as_slice() {
+            [best] => best,
+            [best, next, ..] if rank(best) > rank(next) => best,
+            _ => return None,
+        };
+        (best.certainty > Certainty::Weak).then_some(best.profile.as_str())
+    }
+
+    /// Returns what the device is, as far as is known.
+    fn what(&self) -> String {
+        let says: Vec<&str> = OBJECTS
+            .iter()
+            .filter_map(|object| self.says.get(object))
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+            .collect();
+        match self.address {
+            _ if self.is_garbled => "not readable".to_owned(),
+            Address::Meter(_, Edition::Y2007) => "DL/T 645-2007".to_owned(),
+            Address::Meter(_, Edition::Y1997) => "DL/T 645-1997".to_owned(),
+            Address::Unit(_) => says.join(" "),
+        }
+    }
+}
+
+/// Returns how sure a match is, in a word.
+const fn certainty(certainty: Certainty) -> &'static str {
+    match certainty {
+        Certainty::Sure => "sure",
+        Certainty::Likely => "likely",
+        Certainty::Weak => "possible",
+    }
+}
+
+/// Writes what was found for people.
+pub(super) fn text(all: &[Scanned], language: Language) -> String {
+    let mut rows = Vec::new();
+    for scanned in all {
+        for found in &scanned.found {
+            let best = found.kinds.first();
+            let profile = match (found.profile(), best) {
+                (Some(profile), Some(best)) => format!("{profile} ({})", certainty(best.certainty)),
+                (None, Some(_)) => {
+                    let names: Vec<_> = found.kinds.iter().map(|k| k.profile.as_str()).collect();
+                    format!("{} ({})", names.join(" or "), certainty(Certainty::Weak))
+                }
+                (_, None) => String::new(),
+            };
+            let why = best.map(|best| best.why.join("; "));
+            let mut row = Row::plain([
+                scanned.named.clone(),
+                language.say(&scanned.settings(found)),
+                language.say(&found.address_words()),
+                format!("{} ms", found.turnaround.as_millis()),
+                language.say(&found.what()),
+                language.say(&profile),
+            ]);
+            row.below = why.map(|why| language.say(&why));
+            rows.push(row);
+        }
+    }
+    let width = screen::width();
+    let mut text = String::new();
+    if !rows.is_empty() {
+        let table = Table {
+            heads: language.heads(&[
+                "LINE",
+                "SETTINGS",
+                "ADDRESS",
+                "ROUND TRIP",
+                "DEVICE",
+                "PROFILE",
+            ]),
+            spare: language.heads(&["ROUND TRIP"]),
+            rows,
+        };
+        let has_colours = screen::has_colours(&std::io::stdout());
+        text.push_str(&written(&table.lines(width), has_colours));
+    }
+    for notice in all.iter().flat_map(Scanned::notices) {
+        for line in wrapped(&language.say(&notice), width) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Writes what was found for programs.
+pub(super) fn json(all: &[Scanned]) -> String {
+    let lines: Vec<Json> = all.iter().map(line_json).collect();
+    format!("{:#}\n", json!({ "lines": lines }))
+}
+
+fn line_json(scanned: &Scanned) -> Json {
+    let devices: Vec<Json> = scanned
+        .found
+        .iter()
+        .map(|f| device_json(scanned, f))
+        .collect();
+    let noise = scanned.noise.iter();
+    let noise: Vec<Json> = noise
+        .map(|(at, bytes)| json!({ "settings": at, "bytes": bytes }))
+        .collect();
+    let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "line": scanned.named,
+        "by_service": scanned.is_shared,
+        "devices": devices,
+        "noise": noise,
+        "echoes": scanned.echoes,
+        "search_ms": millis(scanned.search),
+        "took_ms": millis(scanned.took),
+    })
+}
+
+fn device_json(scanned: &Scanned, found: &Found) -> Json {
+    let kinds: Vec<Json> = found
+        .kinds
+        .iter()
+        .map(|kind| {
+            json!({
+                "profile": kind.profile,
+                "certainty": certainty(kind.certainty),
+                "why": kind.why,
+            })
+        })
+        .collect();
+    let (protocol, address) = match found.address {
+        Address::Unit(unit) => ("modbus", json!(unit.0)),
+        Address::Meter(meter, Edition::Y2007) => ("dlt645-2007", json!(meter.to_string())),
+        Address::Meter(meter, Edition::Y1997) => ("dlt645-1997", json!(meter.to_string())),
+    };
+    json!({
+        "protocol": protocol,
+        "address": address,
+        "settings": scanned.settings(found),
+        "round_trip_us": u64::try_from(found.turnaround.as_micros()).unwrap_or(u64::MAX),
+        "readable": !found.is_garbled,
+        "says": found.says,
+        "profiles": kinds,
+    })
+}
