@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BusEnd, CommandNumber, DeviceId, Mono, Now, PortId, Reading};
+use super::{About, BusEnd, CommandNumber, DeviceId, EventKind, Mono, Now, PortId, Reading};
 
 /// Why a transaction counts as proof that the device lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,6 +223,16 @@ pub enum FieldEvent {
         device: DeviceId,
         /// Its floats that are implausible throughout; `None`: they are plausible.
         implausible: Option<ImplausibleFloats>,
+    },
+    /// A log event of the port or of one of its devices that stands until another takes it back.
+    /// The port has already logged it for the operator.
+    Noticed {
+        /// What the event is about.
+        about: About,
+        /// Its kind.
+        kind: EventKind,
+        /// The event in words.
+        words: String,
     },
     /// How busy the port was since the last report: wire time, turnaround and timeouts as a
     /// share of the clock, in thousandths. The port reports it every few seconds.

@@ -11,7 +11,7 @@ use super::columns::{Page, width, written};
 use super::language::Language;
 use crate::control::picture::{
     Cloud, Configuration, Device, DeviceEvent, Life, Link, Next, Past, Point, Port, Presence, Rtt,
-    State, Status, Store,
+    State, Status, Store, StoreFault,
 };
 
 use crate::io::terminal::captures;
@@ -70,6 +70,7 @@ fn port(name: &str, line: &str, answering: u64, devices: u64) -> Port {
     Port {
         name: name.into(),
         line: line.into(),
+        settings: Some("9600 8E1".into()),
         down: None,
         retry_ms: None,
         load_permille: 412,
@@ -83,6 +84,7 @@ fn port(name: &str, line: &str, answering: u64, devices: u64) -> Port {
         outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 1234)]),
         echoes: counts(&[("echo-expected", 1000), ("echo-missed", 6)]),
         probes: 7,
+        noticed: Vec::new(),
     }
 }
 
@@ -114,6 +116,7 @@ fn store() -> Store {
         delivered: 74_879,
         loss_window_ms: 35_000,
         trouble: None,
+        fault: None,
     }
 }
 
@@ -138,6 +141,8 @@ fn plant() -> Status {
             wanted: 118,
             takeover_ms: Some(4200),
             last_failure: past("the platform stopped answering pings", 7_504_000),
+            failure: None,
+            short_sessions: 0,
             last_refusal: None,
             retry_ms: None,
         },
@@ -162,6 +167,7 @@ fn plant() -> Status {
         store: Some(store()),
         not_reported: 0,
         configuration: Some(configuration(&["gateway.yaml", "conf.d/hall.yaml"], None)),
+        noticed: Vec::new(),
     }
 }
 
@@ -238,12 +244,15 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
         store: Some(Store {
             readings: 0,
             trouble: Some("/var/lib/alink-gateway/readings: No space left on device".into()),
+            fault: Some(StoreFault::Full),
             ..store()
         }),
         ..one.clone()
     };
     let refused = Status {
         cloud: Cloud {
+            failure: None,
+            short_sessions: 0,
             last_refusal: past(
                 "meter-03: log-in refused by the platform, code 6401: the device is not in this gateway's topology; tried again in 15 min; add it under the gateway in the console",
                 61_000,
@@ -296,6 +305,10 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         answered_ms: Some(800),
         rtt: None,
         outcomes: counts(&[("answer", 100)]),
+        recent: counts(&[("answer", 32)]),
+        response_timeout_ms: 300,
+        refusal: None,
+        noticed: Vec::new(),
         no_value: 0,
         points: vec![
             point("Voltage", 230.4.into()),

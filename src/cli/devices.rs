@@ -530,6 +530,10 @@ mod tests {
             ]
             .map(|(name, n)| (name.to_owned(), n))
             .into(),
+            recent: BTreeMap::new(),
+            response_timeout_ms: 300,
+            refusal: None,
+            noticed: Vec::new(),
             no_value: 4,
             points: vec![
                 point(

@@ -338,6 +338,10 @@ mod tests {
             answered_ms: None,
             rtt: None,
             outcomes: Default::default(),
+            recent: Default::default(),
+            response_timeout_ms: 300,
+            refusal: None,
+            noticed: Vec::new(),
             no_value: 0,
             points: vec![
                 point("Setpoint", 20.0.into(), Some("5 to 60")),

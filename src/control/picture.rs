@@ -42,6 +42,20 @@ pub struct Status {
     /// The configuration in force; `null` if it was not read from files.
     #[serde(default)]
     pub configuration: Option<Configuration>,
+    /// What was noticed about the gateway as a whole and is not known to be over.
+    #[serde(default)]
+    pub noticed: Vec<Noticed>,
+}
+
+/// A log event that still stands: as a rule it says what is wrong, and another one takes it back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Noticed {
+    /// The kind of event, as in the journal's field `EVENT`.
+    pub event: String,
+    /// The event in words, as the journal last had it.
+    pub what: String,
+    /// How long ago it was last noticed.
+    pub ago_ms: u64,
 }
 
 /// The configuration in force, against its files.
@@ -78,6 +92,23 @@ pub struct Store {
     pub loss_window_ms: u64,
     /// Why nothing can be stored, if nothing can.
     pub trouble: Option<String>,
+    /// The kind of that failure.
+    #[serde(default)]
+    pub fault: Option<StoreFault>,
+}
+
+/// Why nothing can be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreFault {
+    /// No space is left, or a quota is used up.
+    Full,
+    /// The file system is read-only, or access is denied.
+    ReadOnly,
+    /// Another process has the directory.
+    Taken,
+    /// Anything else; as a rule the medium is damaged.
+    Broken,
 }
 
 /// The connection to the platform.
@@ -98,6 +129,12 @@ pub struct Cloud {
     pub takeover_ms: Option<u64>,
     /// The last failed attempt or end of a connection.
     pub last_failure: Option<Past>,
+    /// The kind of that failure.
+    #[serde(default)]
+    pub failure: Option<LinkFailure>,
+    /// How many sessions in a row the platform closed within a quarter of an hour.
+    #[serde(default)]
+    pub short_sessions: u64,
     /// The last refusal of a device.
     pub last_refusal: Option<Past>,
     /// In how long the connection is tried again, while there is none.
@@ -117,6 +154,28 @@ pub enum Link {
     Up,
 }
 
+/// Why an attempt to connect failed, or a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkFailure {
+    /// The name did not resolve, or no address could be connected.
+    Unreachable,
+    /// TLS failed.
+    Tls,
+    /// The platform refused CONNECT with this return code (MQTT 3.1.1 §3.2.2.3).
+    Refused(u8),
+    /// No CONNACK in time.
+    NoConnack,
+    /// The platform closed the connection.
+    Closed,
+    /// The platform stopped answering pings.
+    PingTimeout,
+    /// The other side broke the protocol.
+    Protocol,
+    /// Reading or writing failed.
+    Io,
+}
+
 /// A past event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
@@ -133,6 +192,9 @@ pub struct Port {
     pub name: String,
     /// What the port opens: a serial line or a network address.
     pub line: String,
+    /// The settings of a serial line: `9600 8E1`.
+    #[serde(default)]
+    pub settings: Option<String>,
     /// Why the port is down; `None` while it is up, or was not tried yet.
     pub down: Option<String>,
     /// In how long a port that is down is tried again.
@@ -155,6 +217,9 @@ pub struct Port {
     /// Requests since the start outside the plan: to tell replies apart, or for a sign of life.
     #[serde(default)]
     pub probes: u64,
+    /// What was noticed about the port and is not known to be over.
+    #[serde(default)]
+    pub noticed: Vec<Noticed>,
 }
 
 /// The time from the last byte of a request to the first byte of its reply, over the last
@@ -289,6 +354,18 @@ pub struct Device {
     pub rtt: Option<Rtt>,
     /// Transactions since the start, by outcome.
     pub outcomes: BTreeMap<String, u64>,
+    /// The last 32 transactions, by outcome; outcomes that did not occur are left out.
+    #[serde(default)]
+    pub recent: BTreeMap<String, u64>,
+    /// The longest time that is waited for the beginning of a reply.
+    #[serde(default)]
+    pub response_timeout_ms: u64,
+    /// The platform's code, while it refuses the device.
+    #[serde(default)]
+    pub refusal: Option<i64>,
+    /// What was noticed about the device and is not known to be over.
+    #[serde(default)]
+    pub noticed: Vec<Noticed>,
     /// Points for which a reply held no value, counted since the start.
     #[serde(default)]
     pub no_value: u64,
@@ -397,6 +474,7 @@ pub(super) mod tests {
         (".*", option::of(".*"), any::<u16>(), rtts(), outcomes()).prop_map(
             |(name, down, load_permille, rtt, outcomes)| Port {
                 line: format!("{name}, 9600 8N1"),
+                settings: Some("9600 8N1".into()),
                 name,
                 down,
                 retry_ms: None,
@@ -406,6 +484,10 @@ pub(super) mod tests {
                 rtt,
                 echoes: outcomes.clone(),
                 probes: u64::from(load_permille) * 1000,
+                noticed: vec![Noticed {
+                    event: "port-echo-heard".into(),
+                    ..Noticed::default()
+                }],
                 outcomes,
             },
         )
@@ -436,6 +518,8 @@ pub(super) mod tests {
                         wanted: n,
                         takeover_ms: Some(n),
                         last_failure,
+                        failure: Some(LinkFailure::Refused(4)),
+                        short_sessions: n,
                         last_refusal,
                         retry_ms: None,
                     },
@@ -450,6 +534,7 @@ pub(super) mod tests {
                         limit: n,
                         oldest_ms: Some(n),
                         trouble: Some("no space".into()),
+                        fault: Some(StoreFault::ReadOnly),
                         ..Store::default()
                     }),
                     not_reported: n / 3,
@@ -458,6 +543,7 @@ pub(super) mod tests {
                         changed: vec!["gateway.yaml".into()],
                         ..Configuration::default()
                     }),
+                    noticed: Vec::new(),
                 },
             )
     }
@@ -496,6 +582,10 @@ pub(super) mod tests {
             answered_ms: Some(5),
             rtt,
             no_value: outcomes.len() as u64,
+            recent: outcomes.clone(),
+            response_timeout_ms: 300,
+            refusal: Some(6401),
+            noticed: Vec::new(),
             outcomes,
             points,
             events: vec![DeviceEvent {

@@ -141,6 +141,7 @@ impl Fleet {
             | FieldEvent::NoValue { .. }
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Echoes { .. }
+            | FieldEvent::Noticed { .. }
             | FieldEvent::Probes { .. }
             | FieldEvent::FloatsJudged { .. } => {}
             FieldEvent::Load { port, permille } => {

@@ -210,6 +210,7 @@ impl Cache {
             | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
+            | FieldEvent::Noticed { .. }
             | FieldEvent::Probes { .. } => {}
         }
     }

@@ -340,6 +340,7 @@ impl Coordinator {
             | FieldEvent::PointsFailing { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
+            | FieldEvent::Noticed { .. }
             | FieldEvent::Probes { .. }
             | FieldEvent::FloatsJudged { .. } => {}
         }
@@ -352,7 +353,7 @@ impl Coordinator {
         // values wait for the log-in.
         self.carry_wishes(now);
         self.cache.on_field(now, &self.spec, &event);
-        self.statistics.on_field(&self.spec, &event);
+        self.statistics.on_field(now, &self.spec, &event);
         self.raise_events(now, &event);
         match event {
             FieldEvent::CommandBegun(number) => self.commands.on_bus_begun(number),
@@ -480,6 +481,7 @@ impl Coordinator {
                     }
                 }
                 fleet::Output::LogEvent(notice) => {
+                    self.statistics.on_fleet(now, &notice);
                     self.out
                         .push_back(Output::LogEvent(HubLogEvent::Fleet(notice)));
                 }

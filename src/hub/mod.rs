@@ -32,6 +32,7 @@
 mod cache;
 mod coordinator;
 mod messages;
+mod noticed;
 mod statistics;
 mod status;
 pub mod upstream;

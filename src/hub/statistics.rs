@@ -10,17 +10,24 @@ use std::time::Duration;
 
 use crate::base::histogram::Histogram;
 use crate::base::{
-    DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason, Mono, Now,
+    About, DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason, Mono, Now,
 };
 use crate::cloud;
 use crate::command::CommandLogEvent;
 use crate::control::VerdictWord;
-use crate::control::picture::Rtt;
-use crate::field::diagnostics::counters::EchoCounters;
+use crate::control::picture::{Noticed, Rtt};
+use crate::field::diagnostics::counters::{Counters, EchoCounters};
+use crate::fleet::FleetLogEvent;
+use crate::hub::noticed::StandingEvents;
 use crate::spec::{Changes, Spec};
 
 /// How many of a device's last replies its reply time is computed from.
 const OF_DEVICE: usize = 32;
+/// How many of a device's last transactions are shown by outcome.
+const RECENT: usize = 32;
+/// A session that the platform closes within this time is a short one. Between two clients that
+/// have one identity, each waits some minutes at most before it ends the other's session.
+const SHORT_SESSION: Duration = Duration::from_secs(900);
 /// How many of a port's last replies its reply time is computed from.
 const OF_PORT: usize = 512;
 
@@ -37,12 +44,16 @@ pub(super) struct Statistics {
     refusal: Option<(String, Mono)>,
     /// How many commands were answered, by what became of them.
     commands: BTreeMap<VerdictWord, u64>,
+    /// Log events that still stand.
+    standing: StandingEvents,
 }
 
 /// The statistics of one device.
 #[derive(Clone, Debug)]
 struct DeviceStatistics {
     turnarounds: Turnarounds,
+    /// What the last transactions proved, the newest last.
+    recent: VecDeque<Evidence>,
     answered: Option<Mono>,
     /// Why this gateway logged the device out last, and when.
     logout: Option<(LogoutReason, Mono)>,
@@ -73,6 +84,7 @@ impl Default for DeviceStatistics {
     fn default() -> Self {
         DeviceStatistics {
             turnarounds: Turnarounds::new(OF_DEVICE),
+            recent: VecDeque::new(),
             answered: None,
             logout: None,
         }
@@ -90,6 +102,8 @@ pub(super) struct LinkHistory {
     pub all_online_after: Option<Duration>,
     /// The last failed attempt or end of a connection, and when.
     pub failure: Option<(LinkDown, Mono)>,
+    /// How many sessions in a row the platform closed soon after they began.
+    pub short_sessions: u64,
     up: bool,
 }
 
@@ -104,11 +118,13 @@ impl Statistics {
                 connects: 0,
                 all_online_after: None,
                 failure: None,
+                short_sessions: 0,
                 up: false,
             },
             wanted: BTreeSet::new(),
             refusal: None,
             commands: BTreeMap::new(),
+            standing: StandingEvents::default(),
         }
     }
 
@@ -124,7 +140,10 @@ impl Statistics {
     }
 
     /// Takes in an event of the field.
-    pub(super) fn on_field(&mut self, spec: &Spec, event: &FieldEvent) {
+    pub(super) fn on_field(&mut self, now: Now, spec: &Spec, event: &FieldEvent) {
+        if let FieldEvent::Noticed { about, kind, words } = event {
+            self.standing.on_field(now.mono, *about, *kind, words);
+        }
         if let FieldEvent::Echoes { port, echoes } = event
             && let Some(line) = self.ports.get_mut(port.index())
         {
@@ -148,6 +167,10 @@ impl Statistics {
         let Some(statistics) = self.devices.get_mut(device.index()) else {
             return;
         };
+        if statistics.recent.len() == RECENT {
+            statistics.recent.pop_front();
+        }
+        statistics.recent.push_back(*evidence);
         if matches!(evidence, Evidence::Alive(_)) {
             statistics.answered = Some(at.mono);
         }
@@ -174,6 +197,11 @@ impl Statistics {
             }
             LinkEvent::Down(why) => {
                 if std::mem::replace(&mut link.up, false) {
+                    let is_short = now.mono.since(link.since) < SHORT_SESSION;
+                    link.short_sessions = match why {
+                        LinkDown::Closed if is_short => link.short_sessions.saturating_add(1),
+                        _ => 0,
+                    };
                     link.since = now.mono;
                 }
                 // A connection that the gateway ended itself is no failure.
@@ -185,8 +213,14 @@ impl Statistics {
         }
     }
 
+    /// Takes in a log event of the fleet.
+    pub(super) fn on_fleet(&mut self, now: Now, event: &FleetLogEvent) {
+        self.standing.on_fleet(now.mono, event);
+    }
+
     /// Takes in a notice of the platform's side.
     pub(super) fn on_notice(&mut self, now: Now, spec: &Spec, notice: &cloud::CloudLogEvent) {
+        self.standing.on_cloud(now, notice);
         if let cloud::CloudLogEvent::DeviceRefused { device, .. } = notice {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
@@ -227,6 +261,7 @@ impl Statistics {
 
     /// Replaces the installation. A device that is polled elsewhere has not been heard there.
     pub(super) fn respec(&mut self, now: Now, spec: &Spec, changes: &Changes) {
+        self.standing.respec(changes);
         self.devices
             .resize(spec.devices.len(), DeviceStatistics::default());
         let ports = spec.ports.len();
@@ -280,6 +315,23 @@ impl Statistics {
     /// Returns a device's reply time.
     pub(super) fn rtt(&self, device: DeviceId) -> Option<Rtt> {
         self.devices.get(device.index())?.turnarounds.rtt()
+    }
+
+    /// Returns a device's last transactions by outcome, without those that did not occur.
+    pub(super) fn recent(&self, device: DeviceId) -> BTreeMap<String, u64> {
+        let mut counters = Counters::default();
+        let recent = self.devices.get(device.index()).map(|d| &d.recent);
+        for evidence in recent.into_iter().flatten() {
+            counters.note(*evidence);
+        }
+        let mut outcomes = counters.outcomes();
+        outcomes.retain(|_, n| *n > 0);
+        outcomes
+    }
+
+    /// Returns the log events about this that still stand.
+    pub(super) fn standing(&self, now: Now, about: About) -> Vec<Noticed> {
+        self.standing.of(now.mono, about)
     }
 
     /// Returns a port's reply time, by its id.

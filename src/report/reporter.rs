@@ -165,6 +165,7 @@ impl Reporter {
             | FieldEvent::PortRetried { .. }
             | FieldEvent::Load { .. }
             | FieldEvent::Echoes { .. }
+            | FieldEvent::Noticed { .. }
             | FieldEvent::Probes { .. }
             | FieldEvent::FloatsJudged { .. } => {}
         }

@@ -235,6 +235,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
         | FieldEvent::PointsFailing { .. }
         | FieldEvent::Load { .. }
         | FieldEvent::Echoes { .. }
+        | FieldEvent::Noticed { .. }
         | FieldEvent::Probes { .. }
         | FieldEvent::FloatsJudged { .. } => {}
     })

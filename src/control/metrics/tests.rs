@@ -68,6 +68,7 @@ fn every_metric_has_its_labels_and_its_classes() {
     let of = |name: &str, line: u32| super::super::picture::Port {
         name: name.into(),
         line: format!("/dev/tty{line}"),
+        settings: None,
         down: None,
         retry_ms: None,
         load_permille: 412,
@@ -77,6 +78,7 @@ fn every_metric_has_its_labels_and_its_classes() {
         outcomes: Default::default(),
         echoes: [("echo-missed".to_owned(), 3)].into(),
         probes: 4,
+        noticed: Vec::new(),
     };
     figures.status.ports = vec![of("line\"1", 1)];
     let mut replies = Histogram::default();

@@ -221,6 +221,40 @@ pub enum FieldLogEvent {
     },
 }
 
+impl FieldLogEvent {
+    /// Returns whether the event says how things stand from now on, or takes back an event that
+    /// said so: for those who ask later what is wrong. Events that are counted anyway are not
+    /// among them.
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            FieldLogEvent::SettingsDiffer { .. }
+            | FieldLogEvent::BytesHeldBack { .. }
+            | FieldLogEvent::IntervalsStretched { .. }
+            | FieldLogEvent::IntervalsKept { .. }
+            | FieldLogEvent::UnitTwice { .. }
+            | FieldLogEvent::OthersAsk { .. }
+            | FieldLogEvent::PointsRefused { .. }
+            | FieldLogEvent::DatumRefused { .. }
+            | FieldLogEvent::PointsFail { .. }
+            | FieldLogEvent::PointsBack { .. } => true,
+            FieldLogEvent::PortOpened { .. }
+            | FieldLogEvent::PortUnavailable { .. }
+            | FieldLogEvent::OneAtATime { .. }
+            | FieldLogEvent::PortLost { .. }
+            | FieldLogEvent::EchoHeard { .. }
+            | FieldLogEvent::EchoMissed { .. }
+            | FieldLogEvent::RepliesTwice { .. }
+            | FieldLogEvent::FloatsImplausible { .. }
+            | FieldLogEvent::FloatsPlausible { .. }
+            | FieldLogEvent::HoleFound { .. }
+            | FieldLogEvent::LongRequestsFail { .. }
+            | FieldLogEvent::LongRequestsAnswered { .. }
+            | FieldLogEvent::DeviceTrouble { .. } => false,
+        }
+    }
+}
+
 /// Returns all addresses of a hole.
 fn addresses(hole: &Hole) -> String {
     EntryRange {

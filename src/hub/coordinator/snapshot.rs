@@ -9,18 +9,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Coordinator;
-use crate::base::{DeviceId, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
+use crate::base::{About, DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
 use crate::control::metrics::{EventFigures, Figures};
 use crate::control::picture::{
-    Cloud, Device, DeviceEvent, Life, Link, Next, Past, Point, Port, Presence, State, Status, Store,
+    Cloud, Device, DeviceEvent, Life, Link, LinkFailure, Next, Past, Point, Port, Presence, State,
+    Status, Store, StoreFault,
 };
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
 use crate::hub::status::LinkState;
-use crate::spec::{DeviceSpec, ProfileSpec};
-use crate::spool::DropCause;
+use crate::spec::{DeviceSpec, LineSpec, ProfileSpec};
+use crate::spool::{DiskFault, DropCause};
 use crate::thing_event::RuleView;
 
 impl Coordinator {
@@ -52,6 +53,7 @@ impl Coordinator {
             store: self.store_picture(now),
             not_reported: self.reporter.given_up(),
             configuration: None,
+            noticed: self.statistics.standing(now, About::Gateway),
         }
     }
 
@@ -87,6 +89,12 @@ impl Coordinator {
             delivered: counters.replayed,
             loss_window_ms: millis(self.loss_window()),
             trouble: status.fault.as_ref().map(ToString::to_string),
+            fault: status.fault.as_ref().map(|error| match error.fault {
+                DiskFault::Full => StoreFault::Full,
+                DiskFault::ReadOnly => StoreFault::ReadOnly,
+                DiskFault::Taken => StoreFault::Taken,
+                DiskFault::Missing | DiskFault::Broken => StoreFault::Broken,
+            }),
         })
     }
 
@@ -181,6 +189,8 @@ impl Coordinator {
                 .failure
                 .as_ref()
                 .map(|(why, at)| past(link_words(why), *at)),
+            short_sessions: link.short_sessions,
+            failure: link.failure.as_ref().and_then(|(why, _)| failure(why)),
             last_refusal: self
                 .statistics
                 .refusal()
@@ -204,6 +214,10 @@ impl Coordinator {
             Port {
                 name: port.name.clone(),
                 line: port.line.to_string(),
+                settings: match &port.line {
+                    LineSpec::Serial(serial) => Some(serial.characters().to_string()),
+                    LineSpec::Tcp(_) => None,
+                },
                 down: self.fleet.port_down(id).map(str::to_owned),
                 retry_ms: self
                     .fleet
@@ -216,6 +230,7 @@ impl Coordinator {
                 outcomes,
                 echoes: self.statistics.port_echoes(id.index()).outcomes(),
                 probes: self.statistics.port_probes(id.index()),
+                noticed: self.statistics.standing(now, About::Port(id)),
             }
         };
         self.spec.ports().map(port).collect()
@@ -245,6 +260,16 @@ impl Coordinator {
             answered_ms: answered.map(|at| millis(now.mono.since(at))),
             rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),
+            recent: self.statistics.recent(id),
+            response_timeout_ms: device
+                .response_timeout
+                .or(port.map(|p| p.response_timeout))
+                .map_or(0, millis),
+            refusal: match self.cloud.session(id) {
+                Session::RetryBlocked { code, .. } => Some(code.0),
+                _ => None,
+            },
+            noticed: self.statistics.standing(now, About::Device(id)),
             no_value: self.counters(id).map_or(0, |counters| counters.no_value),
             points: Vec::new(),
             services: Vec::new(),
@@ -381,6 +406,21 @@ impl Coordinator {
             }
         }
     }
+}
+
+/// Returns the kind of a failure of the link; `None` for what the gateway did itself.
+const fn failure(why: &LinkDown) -> Option<LinkFailure> {
+    Some(match why {
+        LinkDown::Unreachable(_) => LinkFailure::Unreachable,
+        LinkDown::Tls(_) => LinkFailure::Tls,
+        LinkDown::Refused(code) => LinkFailure::Refused(*code),
+        LinkDown::NoConnack => LinkFailure::NoConnack,
+        LinkDown::Closed => LinkFailure::Closed,
+        LinkDown::PingTimeout => LinkFailure::PingTimeout,
+        LinkDown::Protocol(_) => LinkFailure::Protocol,
+        LinkDown::Io(_) => LinkFailure::Io,
+        LinkDown::Ours => return None,
+    })
 }
 
 fn millis(span: Duration) -> u64 {

@@ -30,6 +30,8 @@ fn status() -> Status {
             wanted: 0,
             takeover_ms: None,
             last_failure: None,
+            failure: None,
+            short_sessions: 0,
             last_refusal: None,
             retry_ms: None,
         },
@@ -42,6 +44,7 @@ fn status() -> Status {
         store: None,
         not_reported: 0,
         configuration: None,
+        noticed: Vec::new(),
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    BusEnd, CommandNumber, DeviceId, EventGrouping, Evidence, FieldEvent, Grouped as Gathered,
-    Miss, Mono, Now, PortId, RateLimit, Reading,
+    About, BusEnd, CommandNumber, DeviceId, EventGrouping, EventKind, Evidence, FieldEvent,
+    Grouped as Gathered, LogEvent, Miss, Mono, Now, PortId, RateLimit, Reading,
 };
 use crate::field::decode::float::FloatBytes;
 use crate::field::decode::point::{decode, out_of_range};
@@ -71,6 +71,9 @@ pub(super) struct Report {
     /// Groups the troubles that many devices have into a few log events.
     grouping: EventGrouping<FieldLogEvent>,
     floats: ImplausibleFloats,
+    /// Lasting events that the hub has not been told yet: one of each kind for the port and for
+    /// each device at most.
+    noticed: Vec<(About, EventKind, String)>,
     /// The load that is reported every few seconds.
     load: Load,
 }
@@ -101,6 +104,7 @@ impl Report {
             troubles: Troubles::default(),
             grouping: EventGrouping::of_port(port),
             floats: ImplausibleFloats::default(),
+            noticed: Vec::new(),
             load: Load::new(clock.now().mono),
         }
     }
@@ -182,18 +186,20 @@ impl Report {
     }
 
     /// Reports that the line's settings are not those that were asked for.
-    pub(super) fn differs(&self, what: String) {
+    pub(super) fn differs(&mut self, what: String) {
         let port = self.port;
-        self.journal
-            .tell(&FieldLogEvent::SettingsDiffer { port, what });
+        let notice = FieldLogEvent::SettingsDiffer { port, what };
+        self.note_lasting(&notice);
+        self.journal.tell(&notice);
     }
 
     /// Reports that the adapter passes received bytes on late.
     pub(super) fn held_back(&mut self, wait: Duration) {
         let port = self.port;
         if !std::mem::replace(&mut self.told_held_back, true) {
-            self.journal
-                .tell(&FieldLogEvent::BytesHeldBack { port, wait });
+            let notice = FieldLogEvent::BytesHeldBack { port, wait };
+            self.note_lasting(&notice);
+            self.journal.tell(&notice);
         }
     }
 
@@ -205,9 +211,9 @@ impl Report {
     }
 
     /// Reports that the intervals of a priority are longer than configured, or no longer so.
-    pub(super) fn strained(&self, strain: &Overload) {
+    pub(super) fn strained(&mut self, strain: &Overload) {
         let port = self.port;
-        self.journal.tell(&match strain {
+        let notice = match strain {
             Overload::Over { priority } => FieldLogEvent::IntervalsKept {
                 port,
                 priority: *priority,
@@ -232,7 +238,28 @@ impl Report {
                     })
                 }),
             },
-        });
+        };
+        self.note_lasting(&notice);
+        self.journal.tell(&notice);
+    }
+
+    /// Remembers an event that stands, for the hub.
+    fn note_lasting(&mut self, notice: &FieldLogEvent) {
+        if !notice.is_lasting() {
+            return;
+        }
+        let (about, kind) = (notice.about(), notice.kind());
+        self.noticed.retain(|(a, k, _)| (*a, *k) != (about, kind));
+        self.noticed.push((about, kind, notice.sentence()));
+    }
+
+    /// Tells the hub of the events that stand.
+    async fn tell_noticed(&mut self) -> Result<(), HubGone> {
+        for (about, kind, words) in std::mem::take(&mut self.noticed) {
+            self.tell(FieldEvent::Noticed { about, kind, words })
+                .await?;
+        }
+        Ok(())
     }
 
     /// Adds a time for which the line was in use.
@@ -263,6 +290,7 @@ impl Report {
             self.journal.tell(&notice);
         }
         self.tell_groups(now);
+        self.tell_noticed().await?;
         let (permille, count) = self.load.take(now);
         let port = self.port;
         if let Some(echoes) = self.echo_statistics.since_last() {
@@ -506,6 +534,7 @@ impl Report {
     /// Reports the trouble at once or gathers it: a bad cable is a trouble of all devices on
     /// it, so three are named singly and the others together.
     fn tell_or_gather(&mut self, now: Mono, notice: FieldLogEvent) {
+        self.note_lasting(&notice);
         if let Some(notice) = self.grouping.admit(now, notice) {
             self.journal.tell(&notice);
         }

@@ -116,8 +116,10 @@ impl World {
         loop {
             let event = timeout(Duration::from_secs(60), self.hub.recv()).await;
             match event.expect("nothing happened").expect("the task ended") {
-                FieldEvent::Load { .. } | FieldEvent::Echoes { .. } | FieldEvent::Probes { .. } => {
-                }
+                FieldEvent::Load { .. }
+                | FieldEvent::Echoes { .. }
+                | FieldEvent::Noticed { .. }
+                | FieldEvent::Probes { .. } => {}
                 event => return event,
             }
         }

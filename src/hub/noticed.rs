@@ -1,0 +1,169 @@
+//! Log events that still stand: what the journal said is wrong, and has not taken back.
+//!
+//! They decide nothing; `snapshot.rs` shows them, and those who look for causes read them. Of
+//! each kind the newest is kept for the gateway, for each port and for each device, so they are
+//! bounded by the configuration.
+
+use std::collections::BTreeMap;
+
+use crate::base::{About, DeviceId, EventKind, LogEvent, Mono, Now, PortId};
+use crate::cloud::CloudLogEvent;
+use crate::control::picture::Noticed;
+use crate::fleet::FleetLogEvent;
+use crate::spec::Changes;
+
+/// What an event is about, in the order in which events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Gateway,
+    Port(PortId),
+    Device(DeviceId),
+}
+
+impl From<About> for Subject {
+    fn from(about: About) -> Self {
+        match about {
+            About::Gateway => Subject::Gateway,
+            About::Port(port) => Subject::Port(port),
+            About::Device(device) => Subject::Device(device),
+        }
+    }
+}
+
+/// The events that stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StandingEvents {
+    all: BTreeMap<(Subject, EventKind), (String, Mono)>,
+}
+
+/// Returns the kinds of events that an event of this kind takes back.
+const fn taken_back_by(kind: EventKind) -> &'static [EventKind] {
+    match kind {
+        EventKind::PortIntervalsKept => &[EventKind::PortIntervalsStretched],
+        EventKind::DevicePointsBack => &[
+            EventKind::DevicePointsRefused,
+            EventKind::DeviceDatumRefused,
+            EventKind::DevicePointsFail,
+        ],
+        EventKind::DeviceHoldEnded => &[EventKind::DeviceHeld],
+        EventKind::ClockKnown => &[EventKind::ClockUnknown],
+        _ => &[],
+    }
+}
+
+impl StandingEvents {
+    /// Takes in a lasting event of a port or of a device on it.
+    pub(super) fn on_field(&mut self, now: Mono, about: About, kind: EventKind, words: &str) {
+        self.note(now, about.into(), kind, words.to_owned());
+    }
+
+    /// Takes in a log event of the fleet: of these only that a device is kept offline, and its
+    /// end. All others are states that are shown anyway.
+    pub(super) fn on_fleet(&mut self, now: Mono, event: &FleetLogEvent) {
+        if matches!(
+            event,
+            FleetLogEvent::Held { .. } | FleetLogEvent::LetGo { .. }
+        ) {
+            self.note(now, event.about().into(), event.kind(), event.sentence());
+        }
+    }
+
+    /// Takes in a log event of the platform's side. Refusals of devices are not among those that
+    /// are kept: the state of the device shows them.
+    pub(super) fn on_cloud(&mut self, now: Now, event: &CloudLogEvent) {
+        let is_lasting = match event {
+            // Log-ins are throttled at each start of a large installation, and come all the same.
+            CloudLogEvent::Throttled { what, .. } => *what == "post",
+            CloudLogEvent::SubscribeRefused { fatal: true, .. }
+            | CloudLogEvent::Full { .. }
+            | CloudLogEvent::Unanswered { .. }
+            | CloudLogEvent::QueueFull { .. }
+            | CloudLogEvent::PostRefused { .. }
+            | CloudLogEvent::Clock(_) => true,
+            CloudLogEvent::Over { of, .. } => {
+                self.all.remove(&(of.about().into(), of.kind()));
+                false
+            }
+            _ => false,
+        };
+        if is_lasting {
+            self.note(
+                now.mono,
+                event.about().into(),
+                event.kind(),
+                event.sentence(),
+            );
+        }
+    }
+
+    fn note(&mut self, now: Mono, subject: Subject, kind: EventKind, words: String) {
+        let over = taken_back_by(kind);
+        for kind in over {
+            self.all.remove(&(subject, *kind));
+        }
+        if over.is_empty() {
+            self.all.insert((subject, kind), (words, now));
+        }
+    }
+
+    /// Drops the events about what is no longer there, or is no longer the same.
+    pub(super) fn respec(&mut self, changes: &Changes) {
+        let (devices, ports) = (&changes.devices, &changes.ports);
+        self.all.retain(|(subject, _), _| match subject {
+            Subject::Gateway => !changes.cloud.connection,
+            Subject::Port(port) => !ports.added.contains(port) && !ports.changed.contains(port),
+            Subject::Device(device) => {
+                !devices.added.contains(device)
+                    && !devices.removed.contains(device)
+                    && !devices.changed.contains_key(device)
+            }
+        });
+    }
+
+    /// Returns the events about this that stand, as people ask for them.
+    pub(super) fn of(&self, now: Mono, about: About) -> Vec<Noticed> {
+        let subject = Subject::from(about);
+        let all = self.all.range((subject, EventKind::ServiceStarted)..);
+        let own = all.take_while(|((of, _), _)| *of == subject);
+        let picture = |((_, kind), (what, at)): (&(Subject, EventKind), &(String, Mono))| Noticed {
+            event: kind.name().to_owned(),
+            what: what.clone(),
+            ago_ms: u64::try_from(now.since(*at).as_millis()).unwrap_or(u64::MAX),
+        };
+        own.map(picture).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_stands_until_another_takes_it_back_and_each_subject_has_its_own() {
+        let mut standing = StandingEvents::default();
+        let at = |s: u64| Mono::from_micros(s * 1_000_000);
+        let (one, other) = (About::Port(PortId(0)), About::Port(PortId(1)));
+        let device = About::Device(DeviceId(0));
+        for about in [one, other] {
+            standing.on_field(at(1), about, EventKind::PortIntervalsStretched, "slow");
+        }
+        standing.on_field(at(2), one, EventKind::PortIntervalsStretched, "slower");
+        standing.on_field(at(2), device, EventKind::DevicePointsFail, "fails");
+        let kinds = |standing: &StandingEvents, about| {
+            let all = standing.of(at(3), about).into_iter();
+            all.map(|n| (n.event, n.what, n.ago_ms)).collect::<Vec<_>>()
+        };
+        let stretched = "port-intervals-stretched".to_owned();
+        assert_eq!(
+            kinds(&standing, one),
+            [(stretched.clone(), "slower".to_owned(), 1000)]
+        );
+        standing.on_field(at(4), one, EventKind::PortIntervalsKept, "well");
+        assert_eq!(kinds(&standing, one), []);
+        assert_eq!(kinds(&standing, other).len(), 1);
+        assert_eq!(kinds(&standing, device).len(), 1);
+        assert_eq!(kinds(&standing, About::Gateway), []);
+        standing.on_field(at(5), device, EventKind::DevicePointsBack, "back");
+        assert_eq!(kinds(&standing, device), []);
+    }
+}
