@@ -17,6 +17,7 @@
 //! | Which values are events of the thing model? | [`thing_event`] |
 //! | What becomes of values while nothing can be delivered? | [`spool`] |
 //! | What does the whole look like right now? | [`hub`] |
+//! | What is wrong, and what is to be done about it? | [`doctor`] |
 //! | What is on the wire right now? | [`trace`] |
 //! | What may be asked of the running service, and in which words? | [`control`] |
 //! | What becomes of the platform's configuration? | [`cloud::alink::remote_config`], [`app`] |
@@ -35,6 +36,7 @@
 //! floor 5   app                     the wiring: which task holds which end
 //! floor 4   io                      the only door to the world
 //! floor 3   hub                     the coordinator of fleet, reporter and cloud
+//!           doctor                  from what is seen to what is wrong
 //!           trace                   what is on the wire, for people
 //! floor 2   config field fleet report thing_event cloud command control spool   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
@@ -69,6 +71,7 @@ pub mod fleet;
 pub mod report;
 pub mod thing_event;
 
+pub mod doctor;
 pub mod hub;
 pub mod trace;
 

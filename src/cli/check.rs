@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
+use crate::config::Severity;
 use crate::io::files::settings;
 use crate::io::files::settings::{LoadContext, Loaded};
 use crate::io::store::remote_config;
@@ -71,6 +72,27 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             (text, EXIT_CONFIG)
         }
     }
+}
+
+/// Returns the errors of the configuration in `path`, each on one line; none if it can be used, or
+/// if this user may not read it.
+#[must_use]
+pub fn errors(path: &Path) -> Vec<String> {
+    let Err(report) = settings::load_in(path, &LoadContext::of_person()) else {
+        return Vec::new();
+    };
+    let errors = report.problems().iter();
+    let errors = errors.filter(|problem| {
+        // The service may read what this user may not.
+        let is_closed = problem.line == 0 && problem.said.contains("Permission denied");
+        problem.severity == Severity::Error && !is_closed
+    });
+    errors
+        .map(|p| {
+            let at = format!("{}:{}:{} {}", p.file, p.line, p.column, p.path);
+            format!("{at} said {} wanted {}", p.said, p.wanted)
+        })
+        .collect()
 }
 
 /// Sums up a configuration: `2 ports, 120 devices, 6 profiles; 0 warnings`

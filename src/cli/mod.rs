@@ -12,6 +12,7 @@ mod columns;
 pub mod completion;
 pub mod devices;
 pub mod diag;
+pub mod doctor;
 pub mod language;
 #[allow(dead_code, reason = "the verbs that use it follow")]
 mod line;
@@ -276,6 +277,31 @@ enum Verb {
         #[command(flatten)]
         whom: Whom,
     },
+    /// Find out what is wrong, and what to do about it.
+    ///
+    /// Looks at the service, its configuration, the clock, the store, the connection to the
+    /// platform, the ports and the devices with their last requests. Names each cause with how
+    /// certain it is, what is seen that speaks for it, and what to do. Exit status 0 if nothing is
+    /// wrong; 1 if something is, or the service does not answer.
+    ///
+    /// A device that answered before and is silent now may have been switched off: that is a note
+    /// and nothing wrong, unless it is the device that is asked about.
+    Doctor {
+        /// Only what has to do with this port.
+        #[arg(long, value_name = "PORT", conflicts_with = "device")]
+        port: Option<String>,
+        /// Only what has to do with this device.
+        #[arg(long, value_name = "DEVICE")]
+        device: Option<String>,
+        /// Print JSON instead of text.
+        #[arg(long)]
+        json: bool,
+        /// The configuration file, if the service does not run [default: that of the service].
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        whom: Whom,
+    },
     /// Print what may come next on a command line, for the completions of shells.
     #[command(hide = true)]
     Complete(completion::Asked),
@@ -398,6 +424,16 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 config,
                 whom,
             } => diag::run(&whom.gateway(config), output.as_deref(), language),
+            Verb::Doctor {
+                port,
+                device,
+                json,
+                config,
+                whom,
+            } => {
+                let gateway = whom.gateway(config);
+                doctor::run(&gateway, doctor::scope(port, device), json, language)
+            }
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json, language)
             }

@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 66] = [
+const SHOWN: [&str; 69] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -34,6 +34,9 @@ const SHOWN: [&str; 66] = [
     "src/control/command.rs",
     "src/control/picture.rs",
     "src/control/request.rs",
+    "src/doctor/cause.rs",
+    "src/doctor/facts.rs",
+    "src/doctor/rules/",
     "src/field/command/run.rs",
     "src/field/decode/refusal.rs",
     "src/field/diagnostics/trouble.rs",

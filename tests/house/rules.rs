@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 16] = [
+const FLOORS: [(&str, u8); 17] = [
     ("base", 0),
     ("spec", 1),
     ("spool", 2),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 16] = [
     ("control", 2),
     ("command", 2),
     ("hub", 3),
+    ("doctor", 3),
     ("trace", 3),
     ("io", 4),
     ("app", 5),

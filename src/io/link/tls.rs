@@ -296,6 +296,20 @@ mod tests {
     }
 
     #[test]
+    fn the_doctor_reads_the_cause_from_these_words() {
+        use crate::doctor::{Cause, words::of_tls};
+        for (error, cause) in [
+            (CertificateError::NotValidYet, Cause::ClockUnset),
+            (CertificateError::Expired, Cause::CertificateExpired),
+            (CertificateError::UnknownIssuer, Cause::CaWrong),
+            (CertificateError::NotValidForName, Cause::TlsFails),
+        ] {
+            let text = said(rustls::Error::InvalidCertificate(error));
+            assert_eq!(of_tls(&text)[0], cause, "{text}");
+        }
+    }
+
+    #[test]
     fn tls_elsewhere_is_told_in_words_too() {
         let error = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         assert_eq!(

@@ -1,0 +1,306 @@
+//! `alink-gateway doctor`: what is wrong, how certain that is, and what to do.
+//!
+//! The causes are found by `doctor/`; this file asks the service for the facts and shows what
+//! was found.
+
+use std::process::ExitCode;
+
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use serde_json::json;
+
+use super::check;
+use super::columns::{Page, labelled, wrapped};
+use super::diag::Gateway;
+use super::language::Language;
+use super::status::{ask, page, painted, print, strange};
+use super::words::line;
+use crate::base::text::counted;
+use crate::control::picture::{Device, Life};
+use crate::control::{Answer, Failure, Kind, Request};
+use crate::doctor::{Certainty, Facts, Finding, Scope, Service, Subject, examine};
+use crate::io::control::client::{self, Unanswered};
+use crate::io::terminal::screen;
+
+/// So many devices of a finding are named; the others are counted.
+const NAMED: usize = 5;
+
+/// Returns what is asked about; `port` and `device` are not both given.
+#[must_use]
+pub fn scope(port: Option<String>, device: Option<String>) -> Scope {
+    match (port, device) {
+        (_, Some(device)) => Scope::Device(device),
+        (Some(port), None) => Scope::Port(port),
+        (None, None) => Scope::All,
+    }
+}
+
+/// Examines a gateway and prints what is wrong. Exit status 0 if nothing is; 1 if something is, or
+/// the service refuses to answer, or knows no such port or device.
+#[must_use]
+pub fn run(gateway: &Gateway, scope: Scope, json: bool, language: Language) -> ExitCode {
+    let facts = match facts(gateway).and_then(|facts| known(facts, &scope)) {
+        Ok(facts) => facts,
+        Err(why) => return print(Err(why), language),
+    };
+    let findings = examine(&facts, &scope);
+    let text = match json {
+        true => format!("{:#}\n", object(&facts, &findings)),
+        false => painted(&lines(&facts, &findings, &scope, page(language))),
+    };
+    // The reader of the output may have closed it.
+    let _ = screen::write(&text);
+    match findings.iter().any(Finding::is_fault) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// Asks the service for everything; if it does not run, its configuration may say why.
+fn facts(gateway: &Gateway) -> Result<Facts, Unanswered> {
+    match of_service(gateway) {
+        // The service is there and says no: what a service needs that does not run would mislead.
+        Err(why @ (Unanswered::Forbidden { .. } | Unanswered::Failure(_))) => Err(why),
+        Err(why) => Ok(Facts {
+            service: Service::DoesNotAnswer {
+                why: why.to_string(),
+                errors: check::errors(&gateway.config),
+            },
+            status: None,
+            devices: Vec::new(),
+            observations: Vec::new(),
+        }),
+        facts => facts,
+    }
+}
+
+fn of_service(gateway: &Gateway) -> Result<Facts, Unanswered> {
+    let status = ask(&gateway.socket)?;
+    let answers = client::ask(&gateway.socket, &Request::Devices {})?;
+    let device = |answer| match answer? {
+        Answer::Device(device) => Ok(*device),
+        other => Err(strange(&other)),
+    };
+    let devices: Vec<Device> = answers.map(device).collect::<Result<_, Unanswered>>()?;
+    Ok(Facts::of(status, devices))
+}
+
+/// Returns the facts, if what is asked about is in them.
+fn known(facts: Facts, scope: &Scope) -> Result<Facts, Unanswered> {
+    let Some(status) = &facts.status else {
+        return Ok(facts);
+    };
+    let why = match scope {
+        Scope::Port(name) if !status.ports.iter().any(|p| p.name == *name) => {
+            format!("no port is called {name:?}; `alink-gateway status` lists all")
+        }
+        Scope::Device(name) if !facts.devices.iter().any(|d| d.name == *name) => {
+            format!("no device is called {name:?}; `alink-gateway devices` lists all")
+        }
+        _ => return Ok(facts),
+    };
+    let kind = Kind::Unknown;
+    Err(Unanswered::Failure(Failure { kind, why }))
+}
+
+/// Writes what was found as one object.
+fn object(facts: &Facts, findings: &[Finding]) -> serde_json::Value {
+    let entry = |finding: &Finding| {
+        json!({
+            "cause": finding.cause,
+            "subject": finding.subject,
+            "certainty": finding.certainty,
+            "wrong": finding.cause.wrong(),
+            "evidence": finding.evidence,
+            "remedy": finding.cause.remedy(),
+        })
+    };
+    let (causes, notes): (Vec<&Finding>, Vec<&Finding>) =
+        findings.iter().partition(|f| f.is_fault());
+    json!({
+        "causes": causes.into_iter().map(entry).collect::<Vec<_>>(),
+        "notes": notes.into_iter().map(entry).collect::<Vec<_>>(),
+        "looked_at": {
+            "service": facts.service == Service::Answers,
+            "ports": facts.status.as_ref().map_or(0, |s| s.ports.len()),
+            "devices": facts.devices.len(),
+        },
+    })
+}
+
+/// Writes what was found in words.
+fn lines(facts: &Facts, findings: &[Finding], scope: &Scope, page: Page) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for finding in findings {
+        lines.extend(entry(finding, page));
+        lines.push(Line::default());
+    }
+    if !findings.iter().any(Finding::is_fault) {
+        let say = |text: &str| page.language.say(text);
+        let good = Style::new().fg(Color::Green).add_modifier(Modifier::BOLD);
+        lines.push(Line::from(Span::styled(
+            say("nothing is wrong as far as can be seen"),
+            good,
+        )));
+        lines.extend(paragraph(&say(&looked_at(facts, scope)), page));
+    }
+    let undecided = facts.devices.iter().filter(|d| d.life == Life::Unknown);
+    let undecided = undecided.count();
+    if undecided > 0 && *scope == Scope::All {
+        let text = format!(
+            "{} not asked often enough yet to decide: ask again in a minute",
+            counted(undecided, "device")
+        );
+        lines.extend(paragraph(&page.language.say(&text), page));
+    }
+    if lines.last().is_some_and(|last| last.spans.is_empty()) {
+        lines.pop();
+    }
+    lines
+}
+
+fn paragraph(text: &str, page: Page) -> impl Iterator<Item = Line<'static>> + use<> {
+    wrapped(text, page.width).into_iter().map(Line::from)
+}
+
+/// Writes a finding: what is wrong and how certain that is, what is seen, what to do.
+fn entry(finding: &Finding, page: Page) -> Vec<Line<'static>> {
+    let language = page.language;
+    let colour = match finding.certainty {
+        Certainty::Certain => Color::Red,
+        Certainty::Likely | Certainty::Possible => Color::Yellow,
+        Certainty::Note => Color::Green,
+    };
+    let wrong = language.say(finding.cause.wrong());
+    let certainty = language.word(finding.certainty.word());
+    let whom = subject(&finding.subject).map(|whom| language.say(&whom));
+    let head = match (language, whom) {
+        (Language::English, None) => format!("{wrong} ({certainty})"),
+        (Language::English, Some(whom)) => format!("{whom}: {wrong} ({certainty})"),
+        (Language::Chinese, None) => format!("{wrong}（{certainty}）"),
+        (Language::Chinese, Some(whom)) => format!("{whom}：{wrong}（{certainty}）"),
+    };
+    let style = Style::new().fg(colour).add_modifier(Modifier::BOLD);
+    let head = wrapped(&head, page.width).into_iter();
+    let mut lines: Vec<_> = head
+        .map(|text| Line::from(Span::styled(text, style)))
+        .collect();
+    let mut label = "seen";
+    for seen in &finding.evidence {
+        lines.extend(labelled(label, &line(seen), Style::new(), page));
+        label = "";
+    }
+    lines.extend(labelled(
+        "to do",
+        finding.cause.remedy(),
+        Style::new(),
+        page,
+    ));
+    lines
+}
+
+/// Names what a finding is about; `None` if what is wrong names it.
+fn subject(subject: &Subject) -> Option<String> {
+    Some(match subject {
+        Subject::Service | Subject::Gateway => return None,
+        Subject::Port(name) => format!("port {}", line(name)),
+        Subject::Devices(names) => {
+            let named: Vec<String> = names.iter().take(NAMED).map(|n| line(n)).collect();
+            match names.len().saturating_sub(NAMED) {
+                0 => named.join(", "),
+                more => format!("{} and {more} more", named.join(", ")),
+            }
+        }
+    })
+}
+
+/// Says what was looked at.
+fn looked_at(facts: &Facts, scope: &Scope) -> String {
+    let ports = facts.status.as_ref().map_or(0, |s| s.ports.len());
+    match scope {
+        Scope::All => format!(
+            "looked at the configuration, the clock, the store, the connection to the platform, {} and {} with their last requests",
+            counted(ports, "port"),
+            counted(facts.devices.len(), "device")
+        ),
+        Scope::Port(port) => {
+            let on = facts.devices.iter().filter(|d| d.port == *port);
+            format!(
+                "looked at the port, {} on it with their last requests, and the connection to the platform",
+                counted(on.count(), "device")
+            )
+        }
+        Scope::Device(_) => {
+            "looked at the device with its last requests, its port, and the connection to the platform".into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::captures::{compare_all, device, statuses};
+    use crate::control::picture::Presence;
+
+    /// Returns the facts of the example plants, with what is wrong with some devices.
+    fn examples() -> Vec<(&'static str, Facts, Scope)> {
+        let mut all: Vec<(&'static str, Facts, Scope)> = Vec::new();
+        for (name, status) in statuses() {
+            let mut refused = device("meter-07", "line1", 7);
+            refused.cloud = Presence::Refused;
+            refused.refusal = Some(6401);
+            refused.why = Some("refused by the platform, code 6401: the device is not in this gateway's topology; add it under the gateway in the console".into());
+            let mut slow = device("水表-3", "line1", 3);
+            slow.recent = [("answer".to_owned(), 28), ("late".to_owned(), 4)].into();
+            let devices = match name {
+                "plant" => vec![refused, slow, device("meter-08", "line1", 8)],
+                _ => vec![device("meter-08", "line1", 8)],
+            };
+            all.push((name, Facts::of(status, devices), Scope::All));
+        }
+        let absent = Facts {
+            service: Service::DoesNotAnswer {
+                why: "no service answers at /run/alink-gateway/control.sock: it has been killed, or is just starting".into(),
+                errors: Vec::new(),
+            },
+            status: None,
+            devices: Vec::new(),
+            observations: Vec::new(),
+        };
+        all.push(("absent", absent, Scope::All));
+        all
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_as_captured() {
+        compare_all("doctor", |page| {
+            let all = examples().into_iter();
+            all.map(|(name, facts, scope)| {
+                let findings = examine(&facts, &scope);
+                (name.to_owned(), lines(&facts, &findings, &scope, page))
+            })
+            .collect()
+        });
+    }
+
+    #[test]
+    fn an_object_has_every_cause_with_its_evidence() {
+        for (name, facts, scope) in examples() {
+            let findings = examine(&facts, &scope);
+            let said = object(&facts, &findings);
+            let count = |key: &str| said[key].as_array().map_or(0, Vec::len);
+            assert_eq!(count("causes") + count("notes"), findings.len(), "{name}");
+            assert!(findings.iter().all(|f| !f.evidence.is_empty()), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_port_or_device_that_is_not_there_is_an_error() {
+        let (_, facts, _) = examples().swap_remove(0);
+        let why = known(facts.clone(), &Scope::Device("meter-9".into())).unwrap_err();
+        assert!(why.to_string().contains("alink-gateway devices"), "{why}");
+        let why = known(facts.clone(), &Scope::Port("line9".into())).unwrap_err();
+        assert!(why.to_string().contains("alink-gateway status"), "{why}");
+        assert!(known(facts, &Scope::Port("line1".into())).is_ok());
+    }
+}
