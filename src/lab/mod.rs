@@ -8,7 +8,8 @@
 //! The wing shares no codec with the product: frames, checksums, signatures and topics
 //! are written here a second time, so that the models are independent of the code they
 //! check. The wing may use `base` and `spec`; never an engine it is meant to test. The
-//! exception is [`converge`], which measures an engine.
+//! exceptions are [`converge`], which measures an engine, and [`doctor`], which tries the doctor
+//! with the whole gateway between a plant and a platform.
 //!
 //! Half of the files beside this one belong to the program `alink-lab` (`main.rs`): the
 //! demo, the trial of the store, the training parts, the table on the terminal, the manual
@@ -17,5 +18,6 @@
 pub mod broker;
 pub mod bus;
 pub mod converge;
+pub mod doctor;
 pub mod platform;
 pub mod wire;

@@ -27,6 +27,7 @@ mod codes;
 mod commands;
 mod converge;
 mod delivery;
+mod doctor;
 mod enrolment;
 mod hammer;
 mod hostile;
