@@ -115,7 +115,7 @@ impl House {
             rigs.push(rig);
             all_pipes.push(pipes);
             let (attempted, _) = oneshot::channel();
-            tokio::spawn(port::run_commanded(
+            tokio::spawn(port::run_with_orders(
                 id,
                 Arc::clone(&spec),
                 opener,
@@ -127,7 +127,7 @@ impl House {
                 Heartbeat::new("port"),
                 end.clone(),
                 attempted,
-                Some(commands.add(id)),
+                commands.add(id).into(),
             ));
         }
         let link_task = link::run(
@@ -340,6 +340,7 @@ pub(super) fn installation(kind: Number) -> Spec {
         writes: Default::default(),
         services: Vec::new(),
         events: Vec::new(),
+        about: Default::default(),
     });
     let device = |port: usize, unit: u8| DeviceSpec {
         serial: None,
