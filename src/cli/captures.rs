@@ -288,6 +288,9 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         quality: "good".into(),
         why: String::new(),
         writable: None,
+        name: None,
+        name_zh: None,
+        unit: None,
     };
     Device {
         name: name.into(),

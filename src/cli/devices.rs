@@ -259,15 +259,25 @@ fn lines(d: &Device, page: Page) -> Vec<Line<'static>> {
 /// Makes the tables below what is said about one device; some may have no rows.
 fn tables(d: &Device, language: Language) -> [Table; 5] {
     let is_sparse = d.points.iter().any(|p| p.reported_ms.is_some());
+    let is_named = d.points.iter().any(|p| name_of(p, language).is_some());
+    let heads = [
+        ("POINT", true),
+        ("NAME", is_named),
+        ("VALUE", true),
+        ("QUALITY", true),
+        ("AGE", true),
+        ("REPORTED", is_sparse),
+        ("WHY", true),
+    ];
+    let heads: Vec<_> = heads.iter().filter(|(_, is)| *is).map(|h| h.0).collect();
     let values = Table {
-        heads: language.heads(match is_sparse {
-            true => &["POINT", "VALUE", "QUALITY", "AGE", "REPORTED", "WHY"],
-            false => &["POINT", "VALUE", "QUALITY", "AGE", "WHY"],
-        }),
-        spare: language.heads(&["REPORTED", "AGE"]),
+        heads: language.heads(&heads),
+        spare: language.heads(&["REPORTED", "AGE", "NAME"]),
         rows: {
             let points = d.points.iter();
-            points.map(|p| point(p, is_sparse, language)).collect()
+            points
+                .map(|p| point(p, (is_named, is_sparse), language))
+                .collect()
         },
     };
     let writable = d.points.iter().filter_map(|p| {
@@ -447,27 +457,39 @@ pub(super) fn plain(value: &serde_json::Value) -> String {
     }
 }
 
-/// Writes a value with its title: `1 (on)`.
+/// Writes a value with its title or its unit: `1 (on)`, `230.4 V`.
 pub(super) fn value(p: &Point) -> String {
     match (&p.value, &p.title) {
         (serde_json::Value::Null, _) => "-".into(),
-        (value @ serde_json::Value::String(_), _) | (value, None) => plain(value),
+        (value @ serde_json::Value::String(_), _) | (value, None) => match &p.unit {
+            Some(unit) => format!("{} {}", plain(value), line(unit)),
+            None => plain(value),
+        },
         (value, Some(title)) => format!("{value} ({})", line(title)),
     }
 }
 
-fn point(p: &Point, is_sparse: bool, language: Language) -> Row {
+/// Returns the name of a point for people, in their language where the configuration has it.
+fn name_of(p: &Point, language: Language) -> Option<String> {
+    let chinese = p.name_zh.as_ref().filter(|_| language == Language::Chinese);
+    chinese.or(p.name.as_ref()).map(|name| line(name))
+}
+
+fn point(p: &Point, (is_named, is_sparse): (bool, bool), language: Language) -> Row {
     let ago = |ms: Option<u64>| Span::raw(ago(ms, language));
     let quality = match p.quality.as_str() {
         "good" => Health::Good,
         _ => Health::Fair,
     };
-    let mut cells = vec![
-        Span::raw(line(&p.id)),
+    let mut cells = vec![Span::raw(line(&p.id))];
+    if is_named {
+        cells.push(Span::raw(name_of(p, language).unwrap_or_default()));
+    }
+    cells.extend([
         Span::raw(value(p)),
         Span::styled(language.word(&line(&p.quality)), quality.quiet_style()),
         ago(p.age_ms),
-    ];
+    ]);
     if is_sparse {
         cells.push(ago(p.reported_ms));
     }
@@ -492,6 +514,9 @@ mod tests {
             quality: quality.into(),
             why: why.into(),
             writable: None,
+            name: None,
+            name_zh: None,
+            unit: None,
         };
         Device {
             name: "meter-07".into(),
@@ -585,11 +610,34 @@ mod tests {
                 ("sparse", &sparse),
                 ("writable", &writable()),
                 ("new", &new),
+                ("named", &named()),
             ];
             let all = all.into_iter();
             all.map(|(name, d)| (name.to_owned(), lines(d, page)))
                 .collect()
         });
+    }
+
+    /// Returns a device some of whose points have names and units.
+    fn named() -> Device {
+        let mut device = example();
+        let [voltage, relay] = &mut device.points[..] else {
+            panic!("{device:?}");
+        };
+        voltage.name = Some("Voltage of the first phase".into());
+        voltage.name_zh = Some("A相电压".into());
+        voltage.unit = Some("V\u{1b}".into());
+        relay.name = Some("Pump".into());
+        relay.value = 1.into();
+        relay.title = Some("on".into());
+        let mut energy = voltage.clone();
+        energy.id = "TotalEnergyImportOfTheYear".into();
+        energy.name = None;
+        energy.name_zh = None;
+        energy.unit = Some("kWh".into());
+        energy.value = 1_234_567.89.into();
+        device.points.push(energy);
+        device
     }
 
     /// Returns a device that may be written, and was.

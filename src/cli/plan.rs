@@ -31,7 +31,7 @@ use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
 use crate::spec::{
     DataType, Deadband, PointSpec, Priority, ProfileSpec, ReportPolicy, ReportWhen, Spec,
-    ThingEventSpec,
+    ThingEventSpec, Title,
 };
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
@@ -281,6 +281,15 @@ fn log_out(l: &LogoutForecast) -> Value {
     })
 }
 
+/// Adds the titles that there are.
+fn titled(to: &mut Value, title: &Title) {
+    for (key, title) in [("title", &title.general), ("title_zh", &title.chinese)] {
+        if let Some(title) = title {
+            to[key] = (**title).into();
+        }
+    }
+}
+
 fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
     let request = |r: &RequestForecast| {
         let names = r.devices.iter().filter_map(|d| spec.device(*d));
@@ -315,6 +324,13 @@ fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
     };
     let point = |p: &PointSpec| {
         let mut point = json!({ "id": p.id, "type": p.codec.data_type().word() });
+        titled(&mut point, &p.shown.title);
+        if let Some(unit) = &p.shown.unit {
+            point["unit"] = (*unit.0).into();
+        }
+        if p.shown.unverified {
+            point["unverified"] = true.into();
+        }
         if let Some(report) = report(&p.report) {
             point["report"] = report;
         }
@@ -323,6 +339,10 @@ fn to_json(spec: &Spec, lines: &[LineForecast], upstream: &Upstream) -> Value {
     let profile = |p: &ProfileSpec| {
         let points: Vec<Value> = p.points.iter().map(point).collect();
         let mut profile = json!({ "profile": p.name, "points": points });
+        titled(&mut profile, &p.about.title);
+        if p.about.unverified {
+            profile["unverified"] = true.into();
+        }
         if !p.events.is_empty() {
             let event = |e: &ThingEventSpec| json!({ "id": *e.id, "when": p.rule(e) });
             profile["events"] = p.events.iter().map(event).collect();

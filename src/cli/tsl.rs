@@ -2,6 +2,9 @@
 //!
 //! The model goes to standard output, to be written to a file and imported; what is to be known
 //! goes to standard error. With `--check FILE` an export of the console is compared instead.
+//!
+//! Names are in the language of the terminal, as everything else that the tool writes; `--language`
+//! is for a machine whose terminal speaks another than the product's users.
 
 #![expect(clippy::print_stderr, reason = "standard output is the model alone")]
 
@@ -16,6 +19,7 @@ use crate::config::{NamedProfile, did_you_mean};
 use crate::io::files::bounded;
 use crate::io::files::settings::{self, LoadContext};
 use crate::io::terminal::screen;
+use crate::spec::Readers;
 
 /// The largest export that is read: 300 functions take less than a tenth of it.
 const LARGEST: u64 = 8 << 20;
@@ -34,9 +38,21 @@ pub struct How {
     /// The product that the model is for [default: that of the profile].
     #[arg(long, value_name = "KEY")]
     product_key: Option<String>,
+    /// The language of names and units: en or zh [default: that of this terminal].
+    #[arg(long, value_name = "LANGUAGE")]
+    language: Option<NamesIn>,
     /// Compare this export of the console with the profile, instead of writing the model.
     #[arg(long, value_name = "FILE")]
     check: Option<std::path::PathBuf>,
+}
+
+/// The language of names in a thing model.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum NamesIn {
+    /// The titles that are for all readers.
+    En,
+    /// The titles in Chinese, where there are any.
+    Zh,
 }
 
 /// Prints the thing model of a profile: one of the configuration, or in a file of its own. Exit
@@ -54,7 +70,12 @@ pub fn run(profile: &str, config: &Path, how: &How, language: Language) -> ExitC
         }
     };
     let key = how.product_key.clone().or(product).unwrap_or_default();
-    let model = thing_model::thing_model(&profile, &key);
+    let readers = match how.language {
+        Some(NamesIn::En) => Readers::Any,
+        Some(NamesIn::Zh) => Readers::Chinese,
+        None => language.readers(),
+    };
+    let model = thing_model::thing_model(&profile, &key, readers);
     match &how.check {
         None => {
             let text = format!("{model:#}\n");

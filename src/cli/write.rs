@@ -319,6 +319,9 @@ mod tests {
             quality: "good".into(),
             why: String::new(),
             writable: writable.map(str::to_owned),
+            name: None,
+            name_zh: None,
+            unit: None,
         };
         let mut mode = point("Mode", 1.into(), Some("0 (off), 1 (heating)"));
         mode.title = Some("heating".into());

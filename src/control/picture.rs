@@ -448,6 +448,15 @@ pub struct Point {
     /// Which values may be written, in words; `null` if the point is read-only.
     #[serde(default)]
     pub writable: Option<String>,
+    /// The name of the point for people, if the configuration gives one.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The same in Chinese.
+    #[serde(default)]
+    pub name_zh: Option<String>,
+    /// The unit of the value.
+    #[serde(default)]
+    pub unit: Option<String>,
 }
 
 #[cfg(test)]
@@ -558,6 +567,9 @@ pub(super) mod tests {
             quality: "good".into(),
             why: String::new(),
             writable: Some("20 to 70".into()).filter(|_| value % 2 == 0),
+            name: Some("Voltage".into()).filter(|_| value % 3 == 0),
+            name_zh: Some("电压".into()).filter(|_| value % 5 == 0),
+            unit: Some("V".into()).filter(|_| value % 2 == 0),
         });
         let all = (
             (".*", option::of(".*"), rtts(), outcomes()),

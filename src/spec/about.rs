@@ -28,6 +28,29 @@ pub struct Title {
     pub chinese: Option<Arc<str>>,
 }
 
+/// Who reads a title.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Readers {
+    /// Readers of any language but Chinese.
+    #[default]
+    Any,
+    /// Readers of Chinese.
+    Chinese,
+}
+
+impl Title {
+    /// Returns the name for these readers, if there is one: for readers of Chinese the one in
+    /// Chinese, or else the other.
+    #[must_use]
+    pub fn for_readers(&self, readers: Readers) -> Option<&str> {
+        let chinese = self
+            .chinese
+            .as_ref()
+            .filter(|_| readers == Readers::Chinese);
+        chinese.or(self.general.as_ref()).map(|title| &**title)
+    }
+}
+
 /// The unit of a number, as the configuration writes it: `kWh`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Unit(pub Arc<str>);

@@ -24,7 +24,7 @@ pub mod thing_event;
 pub mod value;
 pub mod write;
 
-pub use about::{About, Title, Unit};
+pub use about::{About, Readers, Title, Unit};
 pub use address::{
     BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
 };

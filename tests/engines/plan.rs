@@ -22,9 +22,11 @@ profiles:
     interval: 10s
     reply_delay: 0s
     points:
-      - { id: Voltage, table: holding, address: 0, type: u16 }
-      - { id: Energy, table: holding, address: 8, type: u32 }
+      - { id: Voltage, title: Voltage, title_zh: 电压, unit: V, table: holding, address: 0, type: u16 }
+      - { id: Energy, unverified: yes, table: holding, address: 8, type: u32 }
   - name: relay
+    title: Pump relay
+    unverified: yes
     product_key: a1SubDemoPk
     interval: 250ms
     points:
@@ -93,8 +95,15 @@ fn the_json_has_the_same_figures() {
     assert_eq!(line["log_out"], log_out);
     assert_eq!(json["probes_percent"], 2.0);
     assert_eq!(line["requests"][0]["priority"], "normal");
-    let points = json!([{ "id": "Voltage", "type": "int" }, { "id": "Energy", "type": "int" }]);
-    assert_eq!(json["profiles"][0]["points"], points);
+    let points = json!([
+        { "id": "Voltage", "type": "int", "title": "Voltage", "title_zh": "电压", "unit": "V" },
+        { "id": "Energy", "type": "int", "unverified": true },
+    ]);
+    let (meter, relay) = (&json["profiles"][0], &json["profiles"][1]);
+    assert_eq!(meter["points"], points);
+    assert_eq!(meter.get("title").or(meter.get("unverified")), None);
+    assert_eq!(relay["title"], "Pump relay");
+    assert_eq!(relay["unverified"], true);
     let upstream = &json["upstream"];
     assert_eq!(upstream["values_per_second"], 6.0);
     assert_eq!(upstream["messages_per_day"], 364_320);

@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 69] = [
+const SHOWN: [&str; 70] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -26,7 +26,8 @@ const SHOWN: [&str; 69] = [
     "src/cloud/alink/session/mod.rs",
     "src/cloud/alink/session/retry_block.rs",
     "src/cloud/alink/session/scheduler.rs",
-    "src/cloud/alink/thing_model/",
+    "src/cloud/alink/thing_model/comparison.rs",
+    "src/cloud/alink/thing_model/mod.rs",
     "src/cloud/alink/upstream/mod.rs",
     "src/cloud/alink/wire/code.rs",
     "src/command/check.rs",

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use alink_gateway::cloud::thing_model::{differences, thing_model, traps};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
+use alink_gateway::spec::Readers;
 use serde_json::{Value as Json, json};
 
 use crate::source::root;
@@ -15,14 +16,14 @@ name: boiler
 product_key: a1BoilerPk00
 interval: 10s
 points:
-  - { id: Flow, table: holding, address: 0, type: i16, scale: 0.1, min: -20, max: 120 }
+  - { id: Flow, title: Flow temperature, title_zh: 供水温度, unit: °C, table: holding, address: 0, type: i16, scale: 0.1, min: -20, max: 120 }
   - { id: Count, table: input, address: 1, type: u16 }
-  - { id: Energy, table: input, address: 2, type: f32 }
+  - { id: Energy, title: Energy, unit: kWh, table: input, address: 2, type: f32 }
   - { id: Total, table: input, address: 4, type: u32, as: double, max: 4000000000 }
-  - { id: Burning, table: discrete, address: 0, values: { 0: out, 1: burning } }
+  - { id: Burning, title_zh: 燃烧状态, table: discrete, address: 0, values: { 0: out, 1: burning } }
   - { id: Door, table: discrete, address: 1 }
   - { id: Mode, table: holding, address: 10, type: u16, values: { 0: off, 1: heating }, write: yes }
-  - { id: Setpoint, table: holding, address: 11, type: i16, scale: 0.1, write: { min: 20, max: 70, step: 0.5 } }
+  - { id: Setpoint, title: Setpoint, title_zh: 设定温度, unit: K(room), table: holding, address: 11, type: i16, scale: 0.1, write: { min: 20, max: 70, step: 0.5 } }
   - { id: Serial, table: input, address: 20, type: string, registers: 8 }
   - { id: Started, table: input, address: 30, type: u32, as: date }
 events:
@@ -37,24 +38,24 @@ services:
 
 /// Returns the model of a profile that is written in this text, and what the platform would not
 /// take.
-fn model_of(text: &str) -> (Json, Vec<String>) {
+fn model_of(text: &str, readers: Readers) -> (Json, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("boiler.yaml");
     fs::write(&file, text).unwrap();
-    model_in(&file)
+    model_in(&file, readers)
 }
 
-fn model_in(file: &Path) -> (Json, Vec<String>) {
+fn model_in(file: &Path, readers: Readers) -> (Json, Vec<String>) {
     let found = profile_in(file, &LoadContext::default());
     let found = found.unwrap_or_else(|report| panic!("{report}"));
     let profile = &found[0].spec;
     let product = found[0].product_key.clone().unwrap_or_default();
-    (thing_model(profile, &product), traps(profile))
+    (thing_model(profile, &product, readers), traps(profile))
 }
 
 #[test]
 fn a_profile_with_each_kind_of_point_is_as_written_down() {
-    let (model, traps) = model_of(BOILER);
+    let (model, traps) = model_of(BOILER, Readers::Any);
     assert_eq!(traps, [""; 0]);
     let text = format!("{model:#}\n");
     let file = root().join("tests/vectors/thing-model/boiler.json");
@@ -63,6 +64,38 @@ fn a_profile_with_each_kind_of_point_is_as_written_down() {
         fs::write(&file, &text).unwrap();
     }
     assert_eq!(text, fs::read_to_string(file).unwrap_or_default());
+}
+
+#[test]
+fn names_and_units_are_in_the_language_of_their_readers() {
+    let told = |readers| {
+        let (model, _) = model_of(BOILER, readers);
+        let properties = model["properties"].as_array().unwrap().clone();
+        let told = properties.iter().map(|p| {
+            let text = |json: &Json| json.as_str().unwrap_or("-").to_owned();
+            let specs = &p["dataType"]["specs"];
+            [&p["name"], &specs["unit"], &specs["unitName"]].map(text)
+        });
+        let told: Vec<[String; 3]> = told.collect();
+        (told, model)
+    };
+    let (general, model) = told(Readers::Any);
+    assert_eq!(general[0], ["Flow temperature", "°C", "degree Celsius"]);
+    assert_eq!(general[1], ["Count", "-", "-"]);
+    assert_eq!(general[2], ["Energy", "kWh", "kilowatt hour"]);
+    assert_eq!(general[4], ["Burning", "-", "-"]);
+    assert_eq!(general[7], ["Setpoint", "K(room)", "K(room)"]);
+    // The names are also those of the outputs, unless an output has a name of its own.
+    assert_eq!(
+        model["events"][1]["outputData"][0]["name"],
+        "Flow temperature"
+    );
+    assert_eq!(model["services"][2]["outputData"][0]["name"], "flow");
+    let (chinese, _) = told(Readers::Chinese);
+    assert_eq!(chinese[0], ["供水温度", "°C", "摄氏度"]);
+    assert_eq!(chinese[1], ["Count", "-", "-"]);
+    assert_eq!(chinese[2], ["Energy", "kWh", "千瓦时"]);
+    assert_eq!(chinese[4], ["燃烧状态", "-", "-"]);
 }
 
 /// The rules of the platform for one list of functions or parameters.
@@ -125,11 +158,14 @@ fn each_shipped_profile_has_a_model_that_the_platform_takes() {
     let folder = fs::read_dir(root().join("config/profiles")).unwrap();
     for file in folder {
         let file = file.unwrap().path();
-        let (model, traps) = model_in(&file);
-        assert_eq!(traps, [""; 0], "{}", file.display());
         let name = file.display().to_string();
-        for kind in ["properties", "events", "services"] {
-            holds_rules(&name, &model[kind]);
+        let (chinese, _) = model_in(&file, Readers::Chinese);
+        let (model, traps) = model_in(&file, Readers::Any);
+        assert_eq!(traps, [""; 0], "{name}");
+        for model in [&model, &chinese] {
+            for kind in ["properties", "events", "services"] {
+                holds_rules(&name, &model[kind]);
+            }
         }
         assert_eq!(
             differences(&model, &model.to_string()),
@@ -141,7 +177,7 @@ fn each_shipped_profile_has_a_model_that_the_platform_takes() {
 
 #[test]
 fn an_export_that_differs_is_told_in_words() {
-    let (model, _) = model_of(BOILER);
+    let (model, _) = model_of(BOILER, Readers::Any);
     let mut export = model.clone();
     let properties = export["properties"].as_array_mut().unwrap();
     properties.retain(|p| p["identifier"] != "Serial");
@@ -149,6 +185,8 @@ fn an_export_that_differs_is_told_in_words() {
         match property["identifier"].as_str().unwrap() {
             "Flow" => property["dataType"]["specs"]["max"] = "100".into(),
             "Count" => property["dataType"]["type"] = "double".into(),
+            "Energy" => property["dataType"]["specs"]["unit"] = "kW·h".into(),
+            "Setpoint" => property["dataType"]["specs"]["unit"] = "°C".into(),
             "Mode" => {
                 property["accessMode"] = "r".into();
                 property["dataType"]["specs"] = json!({ "0": "off" });
@@ -169,6 +207,7 @@ fn an_export_that_differs_is_told_in_words() {
             "property Mode: read-only in the product, and the profile can write it",
             "property Mode: the product has no state 1",
             "property Serial: not in the product",
+            "property Setpoint: unit °C in the product, K(room) in the profile",
             "property Pressure: not in the profile",
             "event TooHot: not in the product",
         ]
@@ -187,6 +226,7 @@ fn an_export_that_differs_is_told_in_words() {
 fn what_the_platform_would_not_take_is_told() {
     let (_, traps) = model_of(
         "name: boiler\ninterval: 1s\npoints:\n  - { id: State, table: input, address: 1, type: u16, as: enum }\n",
+        Readers::Any,
     );
     assert_eq!(traps.len(), 1, "{traps:?}");
     assert!(traps[0].contains("State is an enum without titles"));

@@ -28,6 +28,7 @@ use std::sync::OnceLock;
 use self::catalogue::Catalogue;
 pub(super) use self::punctuation::may_break;
 use crate::io::terminal::locale;
+use crate::spec::Readers;
 
 /// The texts in Simplified Chinese, in the format of GNU gettext ("The Format of PO Files").
 const CHINESE: &str = include_str!("zh_CN.po");
@@ -85,6 +86,15 @@ impl Language {
         match self {
             Language::English => word.to_owned(),
             Language::Chinese => chinese().word(word),
+        }
+    }
+
+    /// Returns who reads the titles of the configuration in this language.
+    #[must_use]
+    pub const fn readers(self) -> Readers {
+        match self {
+            Language::English => Readers::Any,
+            Language::Chinese => Readers::Chinese,
         }
     }
 

@@ -132,6 +132,9 @@ impl Coordinator {
                 age_ms: v.age.map(millis),
                 quality: v.quality.word().to_owned(),
                 why: v.why.to_owned(),
+                name: spec.shown.title.general.as_deref().map(str::to_owned),
+                name_zh: spec.shown.title.chinese.as_deref().map(str::to_owned),
+                unit: spec.shown.unit.as_ref().map(|unit| unit.0.to_string()),
             })
             .collect();
         Some(picture)

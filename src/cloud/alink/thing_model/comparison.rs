@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
+use super::units::is_same;
 use crate::spec::Decimal;
 
 /// Returns each difference in words; none if the product takes what the profile posts, and can
@@ -93,6 +94,15 @@ fn data_type(what: &str, our: &Json, their: &Json, told: &mut Vec<String>) {
                          platform refuses values beyond it"
                     ));
                 }
+            }
+            let unit = |specs: &Json| specs["unit"].as_str().map(str::to_owned);
+            if let (Some(our), Some(their)) = (unit(&ours), unit(&theirs))
+                && !their.is_empty()
+                && !is_same(&our, &their)
+            {
+                told.push(format!(
+                    "{what}: unit {their} in the product, {our} in the profile"
+                ));
             }
         }
         "enum" => {

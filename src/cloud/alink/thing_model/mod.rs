@@ -9,18 +9,23 @@
 //! what may be written: the platform refuses a reading beyond them, and a reading is worth more
 //! than a second check of a write. Without a limit of its own a number has the widest range.
 //!
+//! A property has the title of its point as its name, in the language that is asked for: the
+//! console shows a name, and a product has one.
+//!
 //! What the configuration does not refuse and the platform's rules ("Limits" of TSL features) do is
 //! told by [`traps`].
 
 mod comparison;
+mod units;
 
 use serde_json::{Map, Value as Json, json};
 
 pub use self::comparison::differences;
+pub use self::units::unit_name;
 use crate::base::Value;
 use crate::base::text::counted;
 use crate::spec::{
-    Codec, DataType, Decimal, EventOutput, InputSpec, PointSpec, ProfileSpec, ServiceSpec,
+    Codec, DataType, Decimal, EventOutput, InputSpec, PointSpec, ProfileSpec, Readers, ServiceSpec,
     ServiceStep, ThingEventSpec,
 };
 
@@ -45,16 +50,16 @@ const WIDE: (&str, &str) = ("-999999999999999", "999999999999999");
 /// used, for a reading need not be on it.
 const FINEST: &str = "0.0000001";
 
-/// Returns the thing model of a profile, as the console imports it for this product.
+/// Returns the thing model of a profile, as the console imports it for this product, with names for
+/// these readers.
 #[must_use]
-pub fn thing_model(profile: &ProfileSpec, product_key: &str) -> Json {
-    let properties: Vec<Json> = profile.points.iter().map(property).collect();
-    let values: Vec<Json> = profile.points.iter().map(parameter).collect();
-    let writable: Vec<Json> = profile
-        .points
-        .iter()
+pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: Readers) -> Json {
+    let points = profile.points.iter();
+    let properties: Vec<Json> = points.clone().map(|p| property(p, readers)).collect();
+    let values: Vec<Json> = points.clone().map(|p| parameter(p, readers)).collect();
+    let writable: Vec<Json> = points
         .filter(|point| point.write.is_some())
-        .map(parameter)
+        .map(|point| parameter(point, readers))
         .collect();
     let identifiers: Vec<&str> = profile.points.iter().map(|p| p.id.as_str()).collect();
     let mut events = vec![json!({
@@ -65,7 +70,7 @@ pub fn thing_model(profile: &ProfileSpec, product_key: &str) -> Json {
         "method": "thing.event.property.post",
         "outputData": values,
     })];
-    events.extend(profile.events.iter().map(|e| event(profile, e)));
+    events.extend(profile.events.iter().map(|e| event(profile, e, readers)));
     let mut services = vec![
         json!({
             "identifier": "set",
@@ -86,7 +91,12 @@ pub fn thing_model(profile: &ProfileSpec, product_key: &str) -> Json {
             "outputData": values,
         }),
     ];
-    services.extend(profile.services.iter().map(|s| service(profile, s)));
+    services.extend(
+        profile
+            .services
+            .iter()
+            .map(|s| service(profile, s, readers)),
+    );
     json!({
         "schema": SCHEMA,
         "profile": { "productKey": product_key },
@@ -125,26 +135,26 @@ pub fn traps(profile: &ProfileSpec) -> Vec<String> {
 }
 
 /// Returns a property.
-fn property(point: &PointSpec) -> Json {
+fn property(point: &PointSpec, readers: Readers) -> Json {
     let access = match point.write {
         Some(_) => "rw",
         None => "r",
     };
     json!({
         "identifier": point.id,
-        "name": name(&point.id),
+        "name": name_of(point, readers),
         "accessMode": access,
         "required": false,
-        "dataType": data_type(point),
+        "dataType": data_type(point, readers),
     })
 }
 
 /// Returns a point as a parameter of a function.
-fn parameter(point: &PointSpec) -> Json {
+fn parameter(point: &PointSpec, readers: Readers) -> Json {
     json!({
         "identifier": point.id,
-        "name": name(&point.id),
-        "dataType": data_type(point),
+        "name": name_of(point, readers),
+        "dataType": data_type(point, readers),
     })
 }
 
@@ -152,10 +162,24 @@ fn name(id: &str) -> String {
     id.chars().take(NAME).collect()
 }
 
+/// Returns the title of a point, or its id.
+fn name_of(point: &PointSpec, readers: Readers) -> String {
+    name(point.shown.title.for_readers(readers).unwrap_or(&point.id))
+}
+
+/// Returns the name of an output that shows a point: that of the point, unless the profile gives
+/// the output another.
+fn name_of_output(output: &str, point: &PointSpec, readers: Readers) -> String {
+    match output == point.id {
+        true => name_of(point, readers),
+        false => name(output),
+    }
+}
+
 /// Returns the type of a point and its limits. All numbers in limits are text.
-fn data_type(point: &PointSpec) -> Json {
+fn data_type(point: &PointSpec, readers: Readers) -> Json {
     let of = point.codec.data_type();
-    let specs = match of {
+    let mut specs = match of {
         DataType::Int => range(limits(point), WHOLE, "1"),
         DataType::Float | DataType::Double => range(limits(point), WIDE, FINEST),
         DataType::Enum => Json::Object(titles(point)),
@@ -169,6 +193,12 @@ fn data_type(point: &PointSpec) -> Json {
         DataType::Text => json!({ "length": TEXT }),
         DataType::Date => json!({}),
     };
+    if let (DataType::Int | DataType::Float | DataType::Double, Some(unit)) =
+        (of, &point.shown.unit)
+    {
+        specs["unit"] = (*unit.0).into();
+        specs["unitName"] = unit_name(&unit.0, readers).unwrap_or(&unit.0).into();
+    }
     json!({ "type": of.word(), "specs": specs })
 }
 
@@ -218,16 +248,22 @@ fn titles(point: &PointSpec) -> Map<String, Json> {
 }
 
 /// Returns an event. Its level is not known here; the console can change it.
-fn event(profile: &ProfileSpec, event: &ThingEventSpec) -> Json {
+fn event(profile: &ProfileSpec, event: &ThingEventSpec, readers: Readers) -> Json {
     let output = |(parameter, output): &(std::sync::Arc<str>, EventOutput)| {
-        let of = match output {
+        let (called, of) = match output {
             EventOutput::Point(index) => match profile.points.get(usize::from(*index)) {
-                Some(point) => data_type(point),
-                None => json!({ "type": "text", "specs": { "length": TEXT } }),
+                Some(point) => (
+                    name_of_output(parameter, point, readers),
+                    data_type(point, readers),
+                ),
+                None => (
+                    name(parameter),
+                    json!({ "type": "text", "specs": { "length": TEXT } }),
+                ),
             },
-            EventOutput::Fixed(value) => type_of(value),
+            EventOutput::Fixed(value) => (name(parameter), type_of(value)),
         };
-        json!({ "identifier": &**parameter, "name": name(parameter), "dataType": of })
+        json!({ "identifier": &**parameter, "name": called, "dataType": of })
     };
     json!({
         "identifier": &*event.id,
@@ -253,7 +289,7 @@ fn type_of(value: &Value) -> Json {
 }
 
 /// Returns a service. It is asynchronous: its steps may take longer than a synchronous call may.
-fn service(profile: &ProfileSpec, service: &ServiceSpec) -> Json {
+fn service(profile: &ProfileSpec, service: &ServiceSpec, readers: Readers) -> Json {
     let input = |input: &InputSpec| {
         let specs = range((input.min, input.max), WIDE, FINEST);
         json!({
@@ -267,8 +303,8 @@ fn service(profile: &ProfileSpec, service: &ServiceSpec) -> Json {
             let point = profile.points.get(usize::from(*point))?;
             Some(json!({
                 "identifier": output,
-                "name": name(output),
-                "dataType": data_type(point),
+                "name": name_of_output(output, point, readers),
+                "dataType": data_type(point, readers),
             }))
         }
         ServiceStep::Write(_) | ServiceStep::Wait(_) | ServiceStep::Require(_) => None,
