@@ -41,6 +41,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             }
             text.push_str(&summary(&loaded));
             text.push('\n');
+            text.push_str(&unverified(&loaded.spec));
             text.push_str(&events(&loaded.spec));
             text.push_str(&writing(&loaded.spec, loaded.control.write));
             if let Some(upstream) = &loaded.upstream {
@@ -105,6 +106,28 @@ pub fn summary(loaded: &Loaded) -> String {
         counted(loaded.profiles, "profile"),
         counted(loaded.warnings.warnings(), "warning"),
     )
+}
+
+/// Says what of each profile in use could not be checked against a second source, a line each;
+/// nothing if everything was. It is no problem: the operator compares these values once with the
+/// device's display.
+fn unverified(spec: &Spec) -> String {
+    let profiles = spec.devices().map(|(_, d)| (&d.profile.name, &d.profile));
+    let profiles: BTreeMap<_, _> = profiles.collect();
+    let mut text = String::new();
+    for (name, profile) in profiles {
+        let points = profile.points.iter().filter(|p| p.shown.unverified);
+        let points: Vec<&str> = points.map(|p| p.id.as_str()).collect();
+        match (profile.about.unverified, points.is_empty()) {
+            (true, _) => text.push_str(&format!("unverified: profile {name}\n")),
+            (false, false) => {
+                let points = points.join(", ");
+                text.push_str(&format!("unverified: {points} of profile {name}\n"));
+            }
+            (false, true) => {}
+        }
+    }
+    text
 }
 
 /// Says how many events of the thing model each profile raises; nothing if none does.
