@@ -1,10 +1,16 @@
 //! The shipped profiles: each can be used as it is, and says where its registers are from.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use alink_gateway::io::files::settings::{LoadContext, load_in};
+use alink_gateway::cloud::thing_model::unit_name;
+use alink_gateway::io::files::settings::{LoadContext, load_in, profile_in};
+use alink_gateway::spec::{
+    Codec, DataType, PointAddress, PointSpec, ProfileSpec, ReadBack, Readers, Table, Title,
+};
 
 use crate::source::root;
 
@@ -22,6 +28,14 @@ fn shipped() -> Vec<(String, String)> {
         (name, fs::read_to_string(&file).unwrap())
     };
     files.into_iter().map(named).collect()
+}
+
+/// Returns a shipped profile as it is configured.
+fn spec_of(name: &str) -> Arc<ProfileSpec> {
+    let file = root().join(format!("config/profiles/{name}.yaml"));
+    let found = profile_in(&file, &LoadContext::default());
+    let found = found.unwrap_or_else(|report| panic!("{name}: {report}"));
+    Arc::clone(&found[0].spec)
 }
 
 #[test]
@@ -64,6 +78,219 @@ fn each_profile_of_a_device_names_its_sources_and_what_was_checked() {
         let is_of_kind = OF_KINDS.contains(&name.as_str());
         for words in ["Sources:", "Checked:"] {
             assert!(is_of_kind || header.contains(words), "{name}: no {words}");
+        }
+    }
+}
+
+#[test]
+fn what_is_unverified_stands_in_the_header_and_in_the_keys() {
+    for (name, text) in shipped() {
+        let header = text.lines().take_while(|l| l.starts_with('#'));
+        let said = header
+            .filter_map(|l| l.strip_prefix("# Unverified: "))
+            .next();
+        let is_said = said.is_some_and(|said| !said.starts_with("nothing"));
+        let profile = spec_of(&name);
+        let is_marked =
+            profile.about.unverified || profile.points.iter().any(|p| p.shown.unverified);
+        assert_eq!(is_said, is_marked, "{name}: {said:?}");
+    }
+}
+
+/// Whether a title is what the console takes as a name: it begins with a letter or a digit, and has
+/// these, blanks, hyphens and points.
+fn is_a_name(title: &str) -> bool {
+    title.starts_with(char::is_alphanumeric)
+        && title
+            .chars()
+            .all(|c| c.is_alphanumeric() || " -.".contains(c))
+        && title == title.trim()
+}
+
+fn is_chinese(title: &str) -> bool {
+    title
+        .chars()
+        .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c))
+}
+
+#[test]
+fn profiles_and_points_have_titles_in_both_languages() {
+    for (name, _) in shipped() {
+        let profile = spec_of(&name);
+        let of = |title: &Title| {
+            let general = title.general.as_deref().unwrap_or_default().to_owned();
+            let chinese = title.chinese.as_deref().unwrap_or_default().to_owned();
+            (general, chinese)
+        };
+        let (general, chinese) = of(&profile.about.title);
+        assert!(
+            !general.is_empty() && !is_chinese(&general),
+            "{name}: {general}"
+        );
+        assert!(is_chinese(&chinese), "{name}: {chinese}");
+        let mut seen = BTreeSet::new();
+        for point in &profile.points {
+            let (general, chinese) = of(&point.shown.title);
+            let id = &point.id;
+            assert!(
+                is_a_name(&general) && general.is_ascii(),
+                "{name}: {id}: {general}"
+            );
+            assert!(
+                is_a_name(&chinese) && is_chinese(&chinese),
+                "{name}: {id}: {chinese}"
+            );
+            // Two points with one name could not be told apart.
+            assert!(
+                seen.insert(general.clone()),
+                "{name}: {id}: {general} again"
+            );
+            assert!(
+                seen.insert(chinese.clone()),
+                "{name}: {id}: {chinese} again"
+            );
+        }
+    }
+}
+
+/// How the ids of numbers without a unit begin.
+const WITHOUT_UNIT: [&str; 19] = [
+    "Actual2",
+    "Alarm",
+    "ControlWord",
+    "DecimalPlaces",
+    "Events",
+    "FaultCode",
+    "Input",
+    "Level",
+    "MeterPowerFactor",
+    "Modules",
+    "Motion",
+    "Ph",
+    "PowerFactor",
+    "PowerFlow",
+    "Range",
+    "State",
+    "Unit",
+    "WarningCode",
+    "WarningWord",
+];
+
+#[test]
+fn numbers_have_a_unit_that_is_known() {
+    let mut used = BTreeSet::new();
+    for (name, _) in shipped() {
+        for point in &spec_of(&name).points {
+            let id = &point.id;
+            let has_none = WITHOUT_UNIT.iter().find(|begin| match **begin {
+                // PhaseAngle and Phosphorus are no pH.
+                "Ph" => id == "Ph",
+                begin => id.starts_with(begin),
+            });
+            let is_number = matches!(
+                point.codec.data_type(),
+                DataType::Int | DataType::Float | DataType::Double
+            );
+            let unit = point.shown.unit.as_ref();
+            let wanted = is_number && has_none.is_none();
+            assert_eq!(unit.is_some(), wanted, "{name}: {id}: {unit:?}");
+            used.extend(has_none.filter(|_| is_number));
+            for readers in [Readers::Any, Readers::Chinese] {
+                let known = unit.is_none_or(|unit| unit_name(&unit.0, readers).is_some());
+                assert!(known, "{name}: {id}: {unit:?}");
+            }
+        }
+    }
+    let all: BTreeSet<_> = WITHOUT_UNIT.iter().collect();
+    assert_eq!(used, all);
+}
+
+#[test]
+fn what_an_identifier_measures_is_the_same_in_all_profiles() {
+    let mut units: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for (name, _) in shipped() {
+        for point in &spec_of(&name).points {
+            let Some(unit) = &point.shown.unit else {
+                continue;
+            };
+            let (unit, id) = (unit.0.to_string(), point.id.clone());
+            // Their makers have it in units that are a thousand apart.
+            if id == "InsulationResistance" {
+                continue;
+            }
+            let (first, where_) = units
+                .entry(id.clone())
+                .or_insert((unit.clone(), name.clone()));
+            assert_eq!(*first, unit, "{id}: {where_} and {name}");
+        }
+    }
+}
+
+/// Returns the registers that hold the value of a point, without those of its factor and its sign,
+/// which several points may share; whether it takes only some bits of them.
+fn registers(point: &PointSpec) -> (Vec<(Table, u16)>, bool) {
+    let PointAddress::Modbus(address) = point.address else {
+        return (Vec::new(), false);
+    };
+    let from = |at: u16, count: u16| (address.start + at..).take(usize::from(count));
+    let (all, is_part): (Vec<u16>, bool) = match &point.codec {
+        Codec::Measure(measure) => {
+            let parts = measure.parts.iter();
+            let all = parts.flat_map(|p| from(p.at, p.kind.registers()));
+            let is_half = measure.parts.iter().any(|p| p.kind.bits() < 16);
+            (all.collect(), is_half || measure.bits.is_some())
+        }
+        Codec::Number { kind, .. } => {
+            let is_half = kind.bits() < 16;
+            (from(0, kind.registers()).collect(), is_half)
+        }
+        codec => {
+            let is_bit = matches!(codec, Codec::Bit(_) | Codec::Letters { .. });
+            (from(0, codec.width()).collect(), is_bit)
+        }
+    };
+    (
+        all.into_iter().map(|r| (address.table, r)).collect(),
+        is_part,
+    )
+}
+
+#[test]
+fn no_register_is_the_whole_value_of_two_points() {
+    for (name, _) in shipped() {
+        let profile = spec_of(&name);
+        let mut taken: BTreeMap<(Table, u16), &PointSpec> = BTreeMap::new();
+        let at = |id: &str| profile.points.iter().position(|p| p.id == id);
+        for point in &profile.points {
+            let (registers, is_part) = registers(point);
+            for register in registers.into_iter().filter(|_| !is_part) {
+                let Some(other) = taken.insert(register, point) else {
+                    continue;
+                };
+                // A command goes where the state is read.
+                let read_back = point.write.as_ref().map(|w| w.read_back);
+                let is_command = match read_back {
+                    Some(ReadBack::Point(index)) => at(&other.id) == Some(usize::from(index)),
+                    Some(ReadBack::Never) => true,
+                    Some(ReadBack::Itself) | None => false,
+                };
+                let (id, other) = (&point.id, &other.id);
+                assert!(is_command, "{name}: {id} and {other} at {register:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn limits_of_points_leave_room_for_values() {
+    for (name, _) in shipped() {
+        for point in &spec_of(&name).points {
+            if let Codec::Measure(measure) = &point.codec
+                && let (Some(min), Some(max)) = (measure.min, measure.max)
+            {
+                let id = &point.id;
+                assert_eq!(min.compare(max), std::cmp::Ordering::Less, "{name}: {id}");
+            }
         }
     }
 }

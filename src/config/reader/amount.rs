@@ -29,8 +29,8 @@ pub const LARGEST_BUNDLE: u64 = 1 << 20;
 pub const MOST_FILES: usize = 1_000;
 
 /// How many values all files together may have, whether written or repeated by an alias: single
-/// values, lists and sections. Ten for each of 2,000 devices, and eight for each of the points of
-/// all profiles, leave room for 10,000 points.
+/// values, lists and sections. Ten for each of 2,000 devices, and eleven for each of the points of
+/// all profiles, with titles and unit, leave room for 7,000 points.
 pub(crate) const MOST_VALUES: usize = 100_000;
 
 /// How many signs of YAML one file may have, wherever they stand. A value comes with 1.7 of them,

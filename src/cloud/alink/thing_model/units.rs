@@ -4,7 +4,7 @@ use crate::spec::Readers;
 
 /// The symbols of units with their names in English and Chinese (GB 3100 to 3102 for the Chinese
 /// ones). The list is of what devices on field buses measure; another symbol is a name by itself.
-const UNITS: [(&str, &str, &str); 49] = [
+const UNITS: [(&str, &str, &str); 50] = [
     ("%", "percent", "百分比"),
     ("°", "degree", "度"),
     ("°C", "degree Celsius", "摄氏度"),
@@ -44,6 +44,7 @@ const UNITS: [(&str, &str, &str); 49] = [
     ("ms", "millisecond", "毫秒"),
     ("mV", "millivolt", "毫伏"),
     ("MWh", "megawatt hour", "兆瓦时"),
+    ("MΩ", "megohm", "兆欧姆"),
     ("Pa", "pascal", "帕斯卡"),
     ("ppb", "parts per billion", "十亿分率"),
     ("ppm", "parts per million", "百万分率"),
