@@ -78,7 +78,8 @@ pub enum Accepts {
     /// of them the most significant. A range of floats above zero is written as a range of their
     /// bits.
     Numbers(Vec<NumberRange>),
-    /// One of these texts is in the characters, two in each register, the high byte first; capital
+    /// One of these texts is in the characters, two in each register, the high byte first. NUL is
+    /// left out, so that it does not matter if there is one character in each register; capital
     /// and small letters of ASCII are alike.
     Text(Vec<String>),
 }
@@ -108,8 +109,9 @@ impl Accepts {
                     .any(|range| (range.first..=range.last).contains(&number))
             }
             Accepts::Text(texts) => {
-                let bytes: Vec<u8> = registers.iter().flat_map(|r| r.to_be_bytes()).collect();
-                has_one_of(&bytes, texts)
+                let bytes = registers.iter().flat_map(|r| r.to_be_bytes());
+                let characters: Vec<u8> = bytes.filter(|byte| *byte != 0).collect();
+                has_one_of(&characters, texts)
             }
         }
     }
@@ -160,5 +162,7 @@ mod tests {
         assert!(text.takes(&of(b"b23 ")));
         assert!(!text.takes(&of(b"B21 111-100 ")));
         assert!(!text.takes(&[]));
+        // A character in each register.
+        assert!(text.takes(&[0x42, 0x32, 0x33, 0]));
     }
 }

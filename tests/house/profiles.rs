@@ -9,7 +9,8 @@ use std::sync::Arc;
 use alink_gateway::cloud::thing_model::unit_name;
 use alink_gateway::io::files::settings::{LoadContext, load_in, profile_in};
 use alink_gateway::spec::{
-    Codec, DataType, PointAddress, PointSpec, ProfileSpec, ReadBack, Readers, Table, Title,
+    Certainty, Codec, DataType, IdentifyBy, ModbusAddress, PointAddress, PointSpec, ProfileSpec,
+    Protocol, ReadBack, Readers, Table, Title,
 };
 
 use crate::source::root;
@@ -290,6 +291,69 @@ fn limits_of_points_leave_room_for_values() {
             {
                 let id = &point.id;
                 assert_eq!(min.compare(max), std::cmp::Ordering::Less, "{name}: {id}");
+            }
+        }
+    }
+}
+
+/// Modbus profiles of devices in which no register is known that tells them from others.
+const NOT_IDENTIFIED: [&str; 14] = [
+    "abb-acs355",
+    "abb-acs580",
+    "comwintop-pt100-8ch",
+    "danfoss-fc51",
+    "eastron-sdm72",
+    "io-module-8",
+    "level-transmitter-qdy30a",
+    "peacefair-pzem-017",
+    "relay-board-r421a08",
+    "soil-sensor-7in1",
+    "victron-gx-system",
+    "waveshare-modbus-rtu-relay-8ch",
+    "waveshare-modbus-rtu-relay-d-8ch",
+    "xy-md02",
+];
+
+#[test]
+fn modbus_devices_are_told_from_others_where_that_is_known() {
+    for (name, _) in shipped() {
+        let profile = spec_of(&name);
+        let tests = &profile.about.identification.tests;
+        let is_modbus = profile.protocol == Protocol::Modbus;
+        let is_known = is_modbus && !NOT_IDENTIFIED.contains(&name.as_str());
+        assert_eq!(!tests.is_empty(), is_known, "{name}");
+        for test in tests {
+            let is_weak = test.certainty == Certainty::Weak;
+            match &test.what {
+                // The model is where the profile reads it.
+                IdentifyBy::SunSpec { at, models, .. } => {
+                    let point = profile
+                        .points
+                        .iter()
+                        .find(|p| p.id == "SunSpecModel")
+                        .unwrap();
+                    let PointAddress::Modbus(address) = point.address else {
+                        panic!("{name}: {point:?}");
+                    };
+                    let Codec::Measure(measure) = &point.codec else {
+                        panic!("{name}: {point:?}");
+                    };
+                    assert_eq!(address.start, *at, "{name}");
+                    let states = measure.states.iter().flatten().map(|(n, _)| *n);
+                    assert!(states.eq(models.iter().map(|m| i64::from(*m))), "{name}");
+                }
+                // A plausible value is one of the profile's own.
+                IdentifyBy::Register { table, address, .. } if is_weak => {
+                    let here = PointAddress::Modbus(ModbusAddress {
+                        table: *table,
+                        start: *address,
+                    });
+                    assert!(
+                        profile.points.iter().any(|p| p.address == here),
+                        "{name}: {test:?}"
+                    );
+                }
+                IdentifyBy::Register { .. } | IdentifyBy::DeviceId { .. } => {}
             }
         }
     }
