@@ -8,6 +8,7 @@ mod floats;
 mod load;
 mod meters;
 mod raw_devices;
+mod shipped;
 mod twins;
 mod world;
 

@@ -125,6 +125,11 @@ impl Line {
         self.units.insert(id, unit);
     }
 
+    /// Takes the unit with this address off the line.
+    pub fn detach(&mut self, id: UnitId) {
+        self.units.remove(&id);
+    }
+
     /// Attaches a second unit under the address of another: both hear each request, and each
     /// answers in its own time. [`Line::unit`] is the first.
     pub fn share(&mut self, id: UnitId, unit: Unit) {
