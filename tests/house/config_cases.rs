@@ -9,6 +9,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alink_gateway::base::{Secret, UnitId, Value};
@@ -17,7 +18,8 @@ use alink_gateway::config::{FirstPass, Severity, Source};
 use alink_gateway::io::files::service_account::Account;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
-    Accepts, Certainty, EventOutput, IdentifyBy, IdentifyTest, NumberRange, ThingEventSpec, Title,
+    Accepts, Certainty, EventOutput, IdentifyBy, IdentifyTest, NumberRange, PointAddress,
+    ThingEventSpec, Title,
 };
 use alink_gateway::spec::{
     Bits, BusAddress, ByteOrder, Codec, CommandPolicy, CommandSpec, Condition, Decimal,
@@ -977,6 +979,72 @@ fn values_of_every_kind_are_read_whole_and_have_their_type() {
 }
 
 /// Checks what every key of events becomes, with every protocol.
+#[test]
+fn parameters_mean_what_they_say() {
+    let file = root("tests/config_cases/parameters/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    let told = |device: usize| {
+        let profile = &spec.devices[device].profile;
+        let points = profile.points.iter().map(|p| {
+            let (scale, max) = match &p.codec {
+                Codec::Number { scale, .. } => (*scale, None),
+                Codec::Measure(measure) => (measure.scale, measure.max),
+                other => panic!("{other:?}"),
+            };
+            let max = max.map_or_else(String::new, |max| format!(" to {max}"));
+            let of = p.codec.data_type().word();
+            format!("{} {of} {scale}{max}", p.id)
+        });
+        let points: Vec<String> = points.collect();
+        (profile.name.clone(), points.join(", "))
+    };
+    let plain = "Voltage double 0.1 to 500, Power int 1";
+    assert_eq!(told(0), ("meter".into(), plain.into()));
+    let wide = "Voltage double 1 to 5000, Power int 800, Grid int 1";
+    assert_eq!(
+        told(1),
+        ("meter(ct_ratio=80,vt_ratio=10)".into(), wide.into())
+    );
+    let large = format!("{plain}, Soc int 1, Cells int 1");
+    assert_eq!(told(2), ("meter(battery=large)".into(), large));
+    // The same values, written in another way, are the same profile.
+    let [_, two, _, four] = &spec.devices[..] else {
+        panic!("{}", spec.devices.len());
+    };
+    assert!(Arc::ptr_eq(&two.profile, &four.profile));
+}
+
+#[test]
+fn a_profile_that_is_based_on_another_is_both() {
+    let file = root("tests/config_cases/based-on/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    let told = |device: usize| {
+        let profile = &spec.devices[device].profile;
+        let points = profile.points.iter().map(|p| {
+            let PointAddress::Modbus(address) = p.address else {
+                panic!("{p:?}");
+            };
+            format!("{} {}", p.id, address.start)
+        });
+        let points: Vec<String> = points.collect();
+        let title = &profile.about.title;
+        let titles = [&title.general, &title.chinese];
+        let titles = titles.map(|t| t.as_deref().unwrap_or("-").to_owned());
+        (points.join(", "), titles, profile.max_registers)
+    };
+    let larger = ["Larger meter".to_owned(), "小电表".to_owned()];
+    let points = "Voltage 10, Energy 4, Power 2".to_owned();
+    assert_eq!(told(0), (points.clone(), larger.clone(), 60));
+    let small = ["Small meter".to_owned(), "小电表".to_owned()];
+    assert_eq!(
+        told(1),
+        ("Voltage 0, Frequency 1, Energy 4".into(), small, 60)
+    );
+    assert_eq!(told(2), (points, larger, 20));
+    let product = |device: usize| spec.devices[device].product_key.to_string();
+    assert_eq!(product(2), "a1SubDemoPk");
+}
+
 #[test]
 fn titles_units_and_tests_mean_what_they_say() {
     let loaded = |case: &str| {

@@ -315,9 +315,9 @@ impl DeviceRegistry {
 
 impl Entry<'_> {
     fn address_space(&self) -> AddressSpace {
-        let spec = &self.profile?.spec;
-        match spec.protocol {
-            Protocol::Raw(_) => Some(spec.name.clone()),
+        let profile = self.profile?;
+        match profile.spec.protocol {
+            Protocol::Raw(_) => Some(profile.name.clone()),
             Protocol::Modbus | Protocol::Dlt645(_) => None,
         }
     }

@@ -24,13 +24,14 @@ use crate::config::reader::source::{Answers, Source, Want};
 use crate::config::reader::tree::{Is, Node, OriginId};
 use crate::config::reader::word::{file_name, time};
 use crate::config::reader::yaml;
+use crate::config::sections::based_on;
 use crate::config::sections::cloud;
 use crate::config::sections::commands;
 use crate::config::sections::control;
 use crate::config::sections::device;
 use crate::config::sections::port;
 use crate::config::sections::profile;
-use crate::config::sections::profile::Profiles;
+use crate::config::sections::profile::{Profiles, Variants};
 use crate::config::sections::remote;
 use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
@@ -256,9 +257,7 @@ impl FirstPass {
         let commands = commands::read(&s, &mut notes);
         let mut profiles = Profiles::new();
         let mut complete = profiles_complete && !s.is_no_list("profiles");
-        for node in s.list("profiles", &mut notes) {
-            complete &= profile::read(node, &mut profiles, commands, &mut notes);
-        }
+        let mut written: Vec<Node> = s.list("profiles", &mut notes).to_vec();
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
             if let (Want::Pattern(pattern), []) = (want, found) {
@@ -279,12 +278,18 @@ impl FirstPass {
                     warn_open(at, source, &mut notes);
                 }
                 match node {
-                    Some(node) => {
-                        complete &= profile::read(&node, &mut profiles, commands, &mut notes);
-                    }
+                    Some(node) => written.push(node),
                     None => complete = false,
                 }
             }
+        }
+        based_on::resolve(&mut written, complete, &mut notes);
+        for node in written {
+            complete &= profile::read(node, &mut profiles, commands, &mut notes);
+        }
+        let mut variants = Variants::default();
+        for node in s.list("devices", &mut Notes::default()) {
+            device::variant(node, &profiles, commands, &mut variants, &mut notes);
         }
         let products = profiles.values().filter_map(|p| {
             let key = p.product_key.clone()?;
@@ -293,7 +298,14 @@ impl FirstPass {
         let mut products: Vec<_> = products.collect();
         let mut registry = DeviceRegistry::default();
         for node in s.list("devices", &mut notes) {
-            device::read(node, &ports, &profiles, complete, &mut registry, &mut notes);
+            device::read(
+                node,
+                &ports,
+                (&profiles, &variants),
+                complete,
+                &mut registry,
+                &mut notes,
+            );
         }
         for (want, origin) in &devices_file {
             for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
@@ -312,7 +324,14 @@ impl FirstPass {
                 }
                 notes.lenient = rows.headless;
                 for node in &rows.devices {
-                    device::read(node, &ports, &profiles, complete, &mut registry, &mut notes);
+                    device::read(
+                        node,
+                        &ports,
+                        (&profiles, &variants),
+                        complete,
+                        &mut registry,
+                        &mut notes,
+                    );
                 }
                 notes.lenient = false;
             }

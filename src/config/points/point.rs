@@ -21,7 +21,7 @@ use crate::spec::{
     States, Table,
 };
 
-const KEYS: [&str; 38] = [
+const KEYS: [&str; 39] = [
     "id",
     "table",
     "address",
@@ -60,6 +60,7 @@ const KEYS: [&str; 38] = [
     "title_zh",
     "unit",
     "unverified",
+    "when",
 ];
 
 pub(crate) const TABLES: [(&str, Table); 4] = [

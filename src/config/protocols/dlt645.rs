@@ -17,7 +17,7 @@ use crate::spec::{
     Codec, DatumAddress, Decimal, ItemIndex, NumberType, PointAddress, PointSpec, ReportPolicy,
 };
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "id",
     "data",
     "format",
@@ -36,6 +36,7 @@ const KEYS: [&str; 18] = [
     "title_zh",
     "unit",
     "unverified",
+    "when",
 ];
 
 /// The most questions of a profile: more than a device has, and as many as one byte can count.

@@ -13,7 +13,7 @@ use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
 /// The keys of a point.
-pub(crate) const KEYS: [&str; 28] = [
+pub(crate) const KEYS: [&str; 29] = [
     "id",
     "request",
     "type",
@@ -42,6 +42,7 @@ pub(crate) const KEYS: [&str; 28] = [
     "title_zh",
     "unit",
     "unverified",
+    "when",
 ];
 
 #[derive(Clone, Copy)]

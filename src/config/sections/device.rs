@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::access::AccessSource;
 use super::carrier;
 use super::port::{Ports, own_settings, response_time};
-use super::profile::{Profile, Profiles};
+use super::profile::{Profile, Profiles, Variants};
 use super::range;
 use super::secret::{self, SecretSource};
 use super::unit;
@@ -17,11 +17,11 @@ use crate::config::protocols::placeholders;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::Node;
+use crate::config::reader::tree::{Is, Node};
 use crate::config::reader::word::{choice, name, product_key, time, whole};
-use crate::spec::{Liveness, Protocol};
+use crate::spec::{CommandSpec, Liveness, Protocol};
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 23] = [
     "name",
     "port",
     "unit",
@@ -44,6 +44,7 @@ const KEYS: [&str; 22] = [
     "operator_code",
     "operator_code_file",
     "operator_code_credential",
+    "parameters",
 ];
 
 /// Reads one entry, which may describe many devices. `all_profiles` is false if some profile
@@ -51,7 +52,7 @@ const KEYS: [&str; 22] = [
 pub(crate) fn read(
     node: &Node,
     ports: &Ports,
-    profiles: &Profiles,
+    (profiles, variants): (&Profiles, &Variants),
     all_profiles: bool,
     registry: &mut DeviceRegistry,
     notes: &mut Notes,
@@ -67,7 +68,10 @@ pub(crate) fn read(
         notes,
     );
     let port = port(&s, ports, notes);
-    let profile = profile(&s, profiles, all_profiles, notes);
+    let profile = profile(&s, profiles, all_profiles, notes).map(|profile| {
+        let values = profile.parameters.of_device(&s, notes);
+        values.map_or(profile, |values| variants.find(profile, values))
+    });
     let line = port.and_then(|p| ports.all.get(p.index())).map(|p| &p.line);
     let protocol = profile.map(|p| &p.spec.protocol);
     let serial = own_settings(&s, line, notes);
@@ -164,6 +168,26 @@ pub(crate) fn read(
     }
     for unit in units {
         registry.add(&entry, Some(unit), &mut told, notes);
+    }
+}
+
+/// Adds the profile of a device that gives values to its parameters. What is wrong with the values
+/// is noted when the device is read.
+pub(crate) fn variant(
+    node: &Node,
+    profiles: &Profiles,
+    commands: CommandSpec,
+    variants: &mut Variants,
+    notes: &mut Notes,
+) {
+    let s = Section::again(node);
+    let Some(Is::Text(name)) = s.node("profile").map(|node| &node.is) else {
+        return;
+    };
+    if let Some(profile) = profiles.get(name)
+        && let Some(values) = profile.parameters.of_device(&s, &mut Notes::default())
+    {
+        variants.add(profile, values, commands, notes);
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub(crate) mod access;
 pub(crate) mod adapter;
+pub(crate) mod based_on;
 pub(crate) mod carrier;
 pub(crate) mod cloud;
 pub(crate) mod commands;
@@ -13,6 +14,7 @@ pub(crate) mod device;
 pub(crate) mod endpoint;
 pub(crate) mod identify;
 pub(crate) mod limits;
+pub(crate) mod parameters;
 pub(crate) mod port;
 pub(crate) mod profile;
 pub(crate) mod range;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::access::{self, AccessSource};
 use super::identify;
+use super::parameters::{self, Parameters, Values};
 use super::secret::{self, SecretSource};
 use super::service;
 use super::thing_event;
@@ -42,13 +43,18 @@ pub(crate) struct Profile {
     pub(crate) product_secret: Option<SecretSource>,
     /// Password and operator code for writes to its devices, unless they say otherwise.
     pub(crate) access: AccessSource,
+    /// Its name, without the values of parameters.
+    pub(crate) name: String,
+    /// Its parameters, and itself as it is written, if it has some.
+    pub(crate) parameters: Parameters,
+    template: Option<Node>,
     pub(crate) at: OriginId,
 }
 
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 31] = [
+const KEYS: [&str; 34] = [
     "name",
     "product_key",
     "interval",
@@ -80,6 +86,9 @@ const KEYS: [&str; 31] = [
     "title_zh",
     "unverified",
     "identify",
+    "parameters",
+    "based_on",
+    "without",
 ];
 
 /// The protocol of a kind of device.
@@ -148,15 +157,78 @@ fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Not
 /// gives them. Returns false if its name is not known: an
 /// unknown name elsewhere may then mean this profile.
 pub(crate) fn read(
-    node: &Node,
+    mut node: Node,
     profiles: &mut Profiles,
     commands: CommandSpec,
     notes: &mut Notes,
 ) -> bool {
-    let s = Section::open(node, &KEYS, notes);
+    let s = Section::open(&node, &KEYS, notes);
     if !s.is_there() {
         return false;
     }
+    let parameters = Parameters::declared(&s, notes);
+    let named_at = s.at("name");
+    let template = (!parameters.is_empty()).then(|| node.clone());
+    parameters.fill(&mut node, &parameters.stand_ins(), notes);
+    let Some(mut profile) = compile(&node, commands, notes) else {
+        return false;
+    };
+    if let Some(first) = profiles.get(&profile.name) {
+        let hint = format!("{} already has this name", notes.origins.line(first.at));
+        notes.error(
+            named_at,
+            shown(&profile.name),
+            Wrong::wanted("a name no other profile has").hint(hint),
+        );
+        return true;
+    }
+    profile.template = template;
+    profile.parameters = parameters;
+    profiles.insert(profile.name.clone(), profile);
+    true
+}
+
+/// The profiles of devices that give values to parameters, by name and values.
+#[derive(Default)]
+pub(crate) struct Variants {
+    all: BTreeMap<(String, Values), Profile>,
+}
+
+impl Variants {
+    /// Adds the profile for these values of its parameters, unless they are its defaults.
+    pub(crate) fn add(
+        &mut self,
+        of: &Profile,
+        values: Values,
+        commands: CommandSpec,
+        notes: &mut Notes,
+    ) {
+        let suffix = parameters::suffix(&of.parameters, &values);
+        let key = (of.name.clone(), values);
+        let Some(template) = of.template.as_ref().filter(|_| !suffix.is_empty()) else {
+            return;
+        };
+        if self.all.contains_key(&key) {
+            return;
+        }
+        let mut filled = template.clone();
+        of.parameters.fill(&mut filled, &key.1, notes);
+        if let Some(mut profile) = compile(&filled, commands, notes) {
+            let spec = Arc::make_mut(&mut profile.spec);
+            spec.name.push_str(&suffix);
+            self.all.insert(key, profile);
+        }
+    }
+
+    /// Returns the profile for these values; the profile itself, if they are its defaults.
+    pub(crate) fn find<'a>(&'a self, of: &'a Profile, values: Values) -> &'a Profile {
+        self.all.get(&(of.name.clone(), values)).unwrap_or(of)
+    }
+}
+
+/// Reads a profile whose parameters are filled in; `None` if its name is not known.
+fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Profile> {
+    let s = Section::again(node);
     let profile_name = s.need(
         "name",
         name,
@@ -276,19 +348,8 @@ pub(crate) fn read(
         unverified: naming::unverified(&s, notes),
         identification: identify::read(&s, notes),
     };
-    let Some(profile_name) = profile_name else {
-        return false;
-    };
-    if let Some(first) = profiles.get(&profile_name) {
-        let hint = format!("{} already has this name", notes.origins.line(first.at));
-        notes.error(
-            s.at("name"),
-            shown(&profile_name),
-            Wrong::wanted("a name no other profile has").hint(hint),
-        );
-        return true;
-    }
-    let profile = Profile {
+    let profile_name = profile_name?;
+    Some(Profile {
         spec: Arc::new(ProfileSpec {
             protocol,
             name: profile_name.clone(),
@@ -305,10 +366,11 @@ pub(crate) fn read(
         product_key_given: s.node("product_key").is_some(),
         product_secret,
         access,
+        name: profile_name,
+        parameters: Parameters::default(),
+        template: None,
         at: s.origin,
-    };
-    profiles.insert(profile_name, profile);
-    true
+    })
 }
 
 /// Returns the points with how they are written, those of them that may be wrong, and the services.

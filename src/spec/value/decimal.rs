@@ -160,6 +160,17 @@ impl Decimal {
         Some(Decimal { digits, places }.reduced())
     }
 
+    /// Returns the product of the two; `None` if it has more digits than a number may have.
+    #[must_use]
+    pub fn times(self, other: Decimal) -> Option<Decimal> {
+        let (a, b) = (self.reduced(), other.reduced());
+        let digits = a.digits.checked_mul(b.digits)?;
+        let places = a.places.checked_add(b.places)?;
+        let product = Decimal { digits, places }.reduced();
+        // What can be written is what can be read.
+        Decimal::parse(&product.to_string())
+    }
+
     /// Returns the number with the other sign.
     #[must_use]
     pub const fn negated(self) -> Decimal {

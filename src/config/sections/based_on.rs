@@ -1,0 +1,205 @@
+//! `based_on:` of a profile: another profile, with what this one says differently.
+//!
+//! Keys of this profile stand instead of those of the other. Its points replace those with the same
+//! ids, in their places, and others follow behind; `without:` leaves points out. The profiles are
+//! put together before they are read, so that no later stage knows of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::{Is, Node, OriginId};
+
+/// The keys that say how two profiles are put together, and the one that each has for itself.
+const OWN: [&str; 3] = ["name", "based_on", "without"];
+
+/// Puts each profile together with the one that it is based on. `complete` says whether all
+/// profiles could be read, so that an unknown name is a mistake.
+pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) {
+    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, profile) in profiles.iter().enumerate() {
+        if let Some((name, _)) = text(profile, "name") {
+            // The name of two profiles is noted when they are read.
+            by_name.entry(name.to_owned()).or_insert(index);
+        }
+    }
+    let mut done = BTreeSet::new();
+    for index in 0..profiles.len() {
+        let mut chain = Vec::new();
+        let mut next = Some(index);
+        // The profiles that this one rests on, the last of them first.
+        while let Some(at) = next.filter(|at| !done.contains(at)) {
+            if chain.contains(&at) {
+                if let Some((name, origin)) = profiles.get(at).and_then(|p| text(p, "based_on")) {
+                    let wrong = Wrong::wanted("a profile that is not based on this one");
+                    notes.error(origin, shown(name), wrong);
+                }
+                // None of the circle rests on anything then.
+                done.extend(chain.drain(..));
+                break;
+            }
+            chain.push(at);
+            next = base(profiles, at, &by_name, complete, notes);
+        }
+        for at in chain.into_iter().rev() {
+            done.insert(at);
+            let Some((name, _)) = profiles.get(at).and_then(|p| text(p, "based_on")) else {
+                forget(profiles, at, notes);
+                continue;
+            };
+            let of = by_name.get(name).and_then(|of| profiles.get(*of)).cloned();
+            if let (Some(of), Some(profile)) = (of, profiles.get_mut(at)) {
+                put_together(profile, of, notes);
+            }
+        }
+    }
+}
+
+/// Returns the profile that this one is based on, by its place. Notes a name that none has.
+fn base(
+    profiles: &[Node],
+    at: usize,
+    by_name: &BTreeMap<String, usize>,
+    complete: bool,
+    notes: &mut Notes,
+) -> Option<usize> {
+    let node = entry(profiles.get(at)?, "based_on")?;
+    let Is::Text(name) = &node.is else {
+        let wrong = Wrong::wanted("the name of a profile");
+        notes.error(node.origin, node.is.kind(), wrong);
+        return None;
+    };
+    let found = by_name.get(name).copied();
+    if found.is_none() && complete {
+        let known = by_name.keys().map(String::as_str);
+        let meant = notes.unless_full(|| suggestions::did_you_mean(name, known));
+        let wrong = Wrong::wanted("the name of a profile").maybe_hint(meant);
+        notes.error(node.origin, shown(name), wrong);
+    }
+    found
+}
+
+/// Notes `without:` of a profile that is based on none.
+fn forget(profiles: &[Node], at: usize, notes: &mut Notes) {
+    if let Some(node) = profiles.get(at).and_then(|p| entry(p, "without")) {
+        let wrong = Wrong::wanted("based_on beside it")
+            .hint("without leaves out points of the profile that this one is based on");
+        notes.error(node.origin, "without", wrong);
+    }
+}
+
+fn put_together(profile: &mut Node, base: Node, notes: &mut Notes) {
+    let without = without(profile, &base, notes);
+    let (Is::Map(own), Is::Map(mut theirs)) = (&mut profile.is, base.is) else {
+        return;
+    };
+    let their_points = match theirs.remove("points").map(|node| node.is) {
+        Some(Is::List(points)) => points,
+        _ => Vec::new(),
+    };
+    let mut inherited: Vec<Node> = their_points;
+    inherited.retain(|point| !id(point).is_some_and(|id| without.contains(id)));
+    let (values, bytes) = inherited
+        .iter()
+        .chain(theirs.values())
+        .map(size)
+        .fold((0, 0), |a, b| (a.0 + b.0, a.1 + b.1));
+    if let Err(much) = notes.spend(values, bytes) {
+        notes.too_much(profile.origin, (0, 0), much);
+        return;
+    }
+    for (key, value) in theirs {
+        if !OWN.contains(&key.as_str()) {
+            own.entry(key).or_insert(value);
+        }
+    }
+    let origin = profile.origin;
+    let points = own.entry("points".to_owned()).or_insert(Node {
+        origin,
+        is: Is::Nothing,
+    });
+    if matches!(points.is, Is::Nothing) {
+        points.is = Is::List(Vec::new());
+    }
+    if let Is::List(list) = &mut points.is {
+        for point in std::mem::take(list) {
+            let same = inherited
+                .iter_mut()
+                .find(|other| id(other).is_some() && id(other) == id(&point));
+            match same {
+                Some(other) => *other = point,
+                None => inherited.push(point),
+            }
+        }
+        *list = inherited;
+    }
+}
+
+/// Reads `without:`. Notes ids that the other profile does not have.
+fn without(profile: &Node, base: &Node, notes: &mut Notes) -> BTreeSet<String> {
+    let mut ids = BTreeSet::new();
+    let Some(node) = entry(profile, "without") else {
+        return ids;
+    };
+    let Is::List(list) = &node.is else {
+        let wrong = Wrong::wanted("a list of ids of points");
+        notes.error(node.origin, node.is.kind(), wrong);
+        return ids;
+    };
+    let points = match entry(base, "points").map(|node| &node.is) {
+        Some(Is::List(points)) => points.as_slice(),
+        _ => &[],
+    };
+    for entry in list {
+        match &entry.is {
+            Is::Text(text) if points.iter().any(|p| id(p) == Some(text)) => {
+                ids.insert(text.clone());
+            }
+            Is::Text(text) => {
+                let known = points.iter().filter_map(id);
+                let meant = notes.unless_full(|| suggestions::did_you_mean(text, known));
+                let wrong = Wrong::wanted("the id of a point of the other profile");
+                notes.error(entry.origin, shown(text), wrong.maybe_hint(meant));
+            }
+            other => {
+                let wrong = Wrong::wanted("the id of a point of the other profile");
+                notes.error(entry.origin, other.kind(), wrong);
+            }
+        }
+    }
+    ids
+}
+
+fn entry<'a>(of: &'a Node, key: &str) -> Option<&'a Node> {
+    let Is::Map(map) = &of.is else { return None };
+    map.get(key).filter(|node| !matches!(node.is, Is::Nothing))
+}
+
+fn text<'a>(of: &'a Node, key: &str) -> Option<(&'a str, OriginId)> {
+    let node = entry(of, key)?;
+    match &node.is {
+        Is::Text(text) => Some((text, node.origin)),
+        Is::Nothing | Is::List(_) | Is::Map(_) => None,
+    }
+}
+
+fn id(point: &Node) -> Option<&str> {
+    text(point, "id").map(|(id, _)| id)
+}
+
+/// Returns how many values a node has with all within it, and how many bytes of text.
+fn size(node: &Node) -> (usize, usize) {
+    let all = |sizes: &mut dyn Iterator<Item = (usize, usize)>| {
+        sizes.fold((1, 0), |a, b| (a.0 + b.0, a.1 + b.1))
+    };
+    match &node.is {
+        Is::Nothing => (1, 0),
+        Is::Text(text) => (1, text.len()),
+        Is::List(list) => all(&mut list.iter().map(size)),
+        Is::Map(map) => all(&mut map.iter().map(|(key, node)| {
+            let (values, bytes) = size(node);
+            (values, bytes + key.len())
+        })),
+    }
+}

@@ -1,0 +1,368 @@
+//! `parameters:` of a profile and of a device: what differs from device to device of a kind, as the
+//! ratio of a transformer or a part that is built in or not.
+//!
+//! A profile is a template then. Its points use a parameter in two ways: a factor, an addend or a
+//! limit is a product of numbers and `$name`, and a point with `when:` exists only if a parameter
+//! has one of these values. The template is filled in before it is read, so that no later stage
+//! knows of parameters; devices with the same values share a profile.
+//!
+//! No expressions beyond products: ratios multiply, and whatever else a device needs is a profile of
+//! its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::reader::problem::Wrong;
+use crate::config::reader::section::{Notes, Section, shown};
+use crate::config::reader::suggestions;
+use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::word::{decimal, or, parameter};
+use crate::spec::Decimal;
+
+const KEYS: [&str; 5] = ["name", "default", "min", "max", "one_of"];
+
+/// The keys of a point in which a product may stand.
+const PRODUCTS: [&str; 4] = ["scale", "offset", "min", "max"];
+
+/// The most parameters of a profile.
+const MOST: usize = 32;
+
+/// What the values of a parameter are.
+enum Kind {
+    /// A number between these limits.
+    Number(Option<Decimal>, Option<Decimal>),
+    /// One of these words.
+    Word(Vec<String>),
+}
+
+/// A parameter of a profile.
+struct Parameter {
+    kind: Kind,
+    /// The value of devices that give none; without it each device has to give one.
+    default: Option<String>,
+}
+
+/// The parameters of a profile, by their names.
+#[derive(Default)]
+pub(crate) struct Parameters {
+    all: BTreeMap<String, Parameter>,
+}
+
+/// The values of all parameters of a profile for one device.
+pub(crate) type Values = BTreeMap<String, String>;
+
+impl Parameters {
+    /// Reads the parameters that a profile declares.
+    pub(crate) fn declared(profile: &Section<'_>, notes: &mut Notes) -> Parameters {
+        let mut all = BTreeMap::new();
+        let mut seen: BTreeMap<String, OriginId> = BTreeMap::new();
+        for node in profile.few("parameters", MOST, notes) {
+            let s = Section::open(node, &KEYS, notes);
+            if !s.is_there() {
+                continue;
+            }
+            let missing = || Wrong::wanted("a name for the parameter");
+            let name = s.need("name", name, missing, notes);
+            let kind = kind(&s, notes);
+            let default = s.read("default", |text| kind.value(text), notes);
+            let Some(name) = name else { continue };
+            if let Some(first) = seen.get(&name) {
+                let hint = format!("{} already has this name", notes.origins.line(*first));
+                let wrong = Wrong::wanted("a name no other parameter has").hint(hint);
+                notes.error(s.at("name"), shown(&name), wrong);
+                continue;
+            }
+            seen.insert(name.clone(), s.origin);
+            let wrong_default = s.node("default").is_some() && default.is_none();
+            let default = default.or(wrong_default.then(|| kind.stand_in()));
+            all.insert(name, Parameter { kind, default });
+        }
+        Parameters { all }
+    }
+
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Returns values with which the profile is checked where there is no device.
+    pub(crate) fn stand_ins(&self) -> Values {
+        let value = |p: &Parameter| p.default.clone().unwrap_or_else(|| p.kind.stand_in());
+        let all = self.all.iter();
+        all.map(|(name, p)| (name.clone(), value(p))).collect()
+    }
+
+    /// Returns the values for a device. Notes what it gives wrongly, and what it does not give and
+    /// should.
+    pub(crate) fn of_device(&self, device: &Section<'_>, notes: &mut Notes) -> Option<Values> {
+        let errors = notes.errors();
+        let given = match device
+            .node("parameters")
+            .map(|node| (&node.is, node.origin))
+        {
+            None => None,
+            Some((Is::Map(map), _)) => Some(map),
+            Some((other, at)) => {
+                let wrong = Wrong::wanted("parameters and their values, like { ct_ratio: 80 }");
+                notes.error(at, other.kind(), wrong);
+                return None;
+            }
+        };
+        for (name, value) in given.into_iter().flatten() {
+            if !self.all.contains_key(name) {
+                self.unknown(name, value.origin, notes);
+            }
+        }
+        let mut values = Values::new();
+        for (name, parameter) in &self.all {
+            let own = given.and_then(|map| map.get(name));
+            let own = own.filter(|node| !matches!(node.is, Is::Nothing));
+            let value = match (own, &parameter.default) {
+                (
+                    Some(Node {
+                        is: Is::Text(text),
+                        origin,
+                    }),
+                    _,
+                ) => match parameter.kind.value(text) {
+                    Ok(value) => Some(value),
+                    Err(wrong) => {
+                        notes.error(*origin, shown(text), wrong);
+                        None
+                    }
+                },
+                (Some(other), _) => {
+                    let wrong = Wrong::wanted("a single value");
+                    notes.error(other.origin, other.is.kind(), wrong);
+                    None
+                }
+                (None, Some(default)) => Some(default.clone()),
+                (None, None) => {
+                    let wrong = parameter.kind.wanted().hint(format!(
+                        "the profile has no default for it: write parameters: {{ {name}: … }} in the device"
+                    ));
+                    notes.error(device.at("parameters"), format!("no {name}"), wrong);
+                    None
+                }
+            };
+            values.extend(value.map(|value| (name.clone(), value)));
+        }
+        (notes.errors() == errors).then_some(values)
+    }
+
+    /// Notes a name that no parameter has.
+    fn unknown(&self, name: &str, at: OriginId, notes: &mut Notes) {
+        let known = self.all.keys().map(String::as_str);
+        let wrong = match self.all.is_empty() {
+            true => Wrong::wanted("no parameters: the profile declares none"),
+            false => {
+                let meant = notes.unless_full(|| suggestions::did_you_mean(name, known.clone()));
+                Wrong::wanted(format!("one of {}", or(known))).maybe_hint(meant)
+            }
+        };
+        notes.error(at, format!("the parameter {}", shown(name)), wrong);
+    }
+
+    /// Fills in the points of a profile: products become numbers, and points whose `when:` does not
+    /// hold are taken out.
+    pub(crate) fn fill(&self, profile: &mut Node, values: &Values, notes: &mut Notes) {
+        let Is::Map(entries) = &mut profile.is else {
+            return;
+        };
+        let Some(Is::List(points)) = entries.get_mut("points").map(|node| &mut node.is) else {
+            return;
+        };
+        points.retain_mut(|point| match &mut point.is {
+            Is::Map(keys) => {
+                for key in PRODUCTS {
+                    if let Some(node) = keys.get_mut(key) {
+                        self.multiply(node, values, notes);
+                    }
+                }
+                match keys.remove("when") {
+                    Some(when) => self.holds(&when, values, notes),
+                    None => true,
+                }
+            }
+            Is::Nothing | Is::Text(_) | Is::List(_) => true,
+        });
+    }
+
+    /// Replaces a product with its value.
+    fn multiply(&self, node: &mut Node, values: &Values, notes: &mut Notes) {
+        let at = node.origin;
+        let Is::Text(text) = &mut node.is else { return };
+        if !text.contains('$') {
+            return;
+        }
+        let (mut product, mut has_point) = (Some(Decimal::ONE), false);
+        for factor in text.split('*').map(str::trim) {
+            let number = match factor.strip_prefix('$') {
+                None => factor,
+                Some(name) => match (self.all.get(name).map(|p| &p.kind), values.get(name)) {
+                    (Some(Kind::Number(..)), Some(value)) => value.as_str(),
+                    (Some(Kind::Word(_)), _) => {
+                        let wrong = Wrong::wanted("a parameter that is a number")
+                            .hint("one with one_of is for when:");
+                        notes.error(at, shown(factor), wrong);
+                        product = None;
+                        break;
+                    }
+                    (None, _) | (_, None) => {
+                        self.unknown(name, at, notes);
+                        product = None;
+                        break;
+                    }
+                },
+            };
+            match decimal(number) {
+                Ok(number) => product = product.and_then(|product| product.times(number)),
+                Err(_) => {
+                    let wanted = "a product of numbers and parameters, like $ct_ratio * 0.001";
+                    notes.error(at, shown(text), Wrong::wanted(wanted));
+                    product = None;
+                    break;
+                }
+            }
+            has_point |= number.contains('.');
+        }
+        // A stand-in after a mistake that is noted, or a number with too many digits, which is
+        // noted when it is read.
+        let mut value = product.map_or_else(|| "1".to_owned(), |product| product.to_string());
+        // Whether numbers of the thing model have decimals does not depend on a device.
+        if has_point && !value.contains(['.', 'e']) {
+            value.push_str(".0");
+        }
+        *text = value;
+    }
+
+    /// Returns whether the parameters have these values.
+    fn holds(&self, when: &Node, values: &Values, notes: &mut Notes) -> bool {
+        let Is::Map(wanted) = &when.is else {
+            let wrong = Wrong::wanted("parameters and their values, like { battery: yes }");
+            notes.error(when.origin, when.is.kind(), wrong);
+            return true;
+        };
+        let mut holds = true;
+        for (name, node) in wanted {
+            let Some(parameter) = self.all.get(name) else {
+                self.unknown(name, node.origin, notes);
+                continue;
+            };
+            let one = std::slice::from_ref(node);
+            let list = match &node.is {
+                Is::List(list) => list.as_slice(),
+                Is::Nothing | Is::Text(_) | Is::Map(_) => one,
+            };
+            let mut any = false;
+            for entry in list {
+                let Is::Text(text) = &entry.is else {
+                    let wrong = Wrong::wanted("a value of the parameter, or a list of them");
+                    notes.error(entry.origin, entry.is.kind(), wrong);
+                    continue;
+                };
+                match parameter.kind.value(text) {
+                    Ok(value) => any |= values.get(name) == Some(&value),
+                    Err(wrong) => notes.error(entry.origin, shown(text), wrong),
+                }
+            }
+            holds &= any;
+        }
+        holds
+    }
+}
+
+/// Returns what distinguishes a profile with these values: `(ct_ratio=80)`, without those that are
+/// the defaults.
+pub(crate) fn suffix(parameters: &Parameters, values: &Values) -> String {
+    let is_own = |name: &String, value: &String| {
+        let default = parameters.all.get(name).and_then(|p| p.default.as_ref());
+        default != Some(value)
+    };
+    let own = values.iter().filter(|(name, value)| is_own(name, value));
+    let own: Vec<String> = own.map(|(name, value)| format!("{name}={value}")).collect();
+    match own.is_empty() {
+        true => String::new(),
+        false => format!("({})", own.join(",")),
+    }
+}
+
+/// Parses the name of a parameter.
+fn name(text: &str) -> Result<String, Wrong> {
+    parameter(text).map_err(|wrong| Wrong::wanted(wrong.wanted))
+}
+
+fn kind(s: &Section<'_>, notes: &mut Notes) -> Kind {
+    if s.node("one_of").is_none() {
+        let (min, max) = (s.read("min", decimal, notes), s.read("max", decimal, notes));
+        if let (Some(least), Some(most)) = (min, max)
+            && least.compare(most).is_gt()
+        {
+            let wrong = Wrong::wanted(format!("at least min, {least}"));
+            notes.error(s.at("max"), most.to_string(), wrong);
+            return Kind::Number(None, None);
+        }
+        return Kind::Number(min, max);
+    }
+    for key in ["min", "max"] {
+        if s.node(key).is_some() {
+            let wrong = Wrong::wanted("either one_of, or min and max");
+            notes.error(s.at(key), key, wrong);
+        }
+    }
+    let mut words = Vec::new();
+    for node in s.few("one_of", MOST, notes) {
+        match &node.is {
+            Is::Text(text) => words.push(text.clone()),
+            other => notes.error(node.origin, other.kind(), Wrong::wanted("a word")),
+        }
+    }
+    let twice = words.iter().collect::<BTreeSet<_>>().len() < words.len();
+    if words.len() < 2 || twice {
+        let wrong = Wrong::wanted("a list of two words or more, each another");
+        notes.error(s.at("one_of"), "one_of", wrong);
+    }
+    Kind::Word(words)
+}
+
+impl Kind {
+    /// Parses a value; two that mean the same become the same.
+    fn value(&self, text: &str) -> Result<String, Wrong> {
+        match self {
+            Kind::Word(words) => match words.iter().any(|word| word == text) {
+                true => Ok(text.to_owned()),
+                false => Err(self.wanted()),
+            },
+            Kind::Number(min, max) => {
+                let number = decimal(text)?;
+                let fits = min.is_none_or(|min| !number.compare(min).is_lt())
+                    && max.is_none_or(|max| !number.compare(max).is_gt());
+                match fits {
+                    true => Ok(number.reduced().to_string()),
+                    false => Err(self.wanted()),
+                }
+            }
+        }
+    }
+
+    /// Returns what is wanted.
+    fn wanted(&self) -> Wrong {
+        Wrong::wanted(match self {
+            Kind::Word(words) => or(words.iter().map(String::as_str)),
+            Kind::Number(Some(min), Some(max)) => format!("{min} to {max}"),
+            Kind::Number(Some(min), None) => format!("at least {min}"),
+            Kind::Number(None, Some(max)) => format!("at most {max}"),
+            Kind::Number(None, None) => "a number".to_owned(),
+        })
+    }
+
+    /// Returns a value that fits, for checks.
+    fn stand_in(&self) -> String {
+        match self {
+            Kind::Word(words) => words.first().cloned().unwrap_or_default(),
+            Kind::Number(min, max) => {
+                let limit = min.or(*max).filter(|_| self.value("1").is_err());
+                limit.unwrap_or(Decimal::ONE).to_string()
+            }
+        }
+    }
+}
