@@ -14,14 +14,16 @@ pub mod devices;
 pub mod diag;
 pub mod doctor;
 pub mod language;
-#[allow(dead_code, reason = "the verbs that use it follow")]
 mod line;
 pub mod plan;
+mod poll;
+mod read;
 pub mod run;
 pub mod scan;
 pub mod scope;
 pub mod service;
 pub mod status;
+mod sweep;
 pub mod trace;
 pub mod tsl;
 mod upstream;
@@ -194,6 +196,68 @@ enum Verb {
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
+    },
+    /// Read values of a device on a line, now.
+    ///
+    /// With --unit or --meter WHAT is the line, whether the device is in a configuration or not: a
+    /// device file, a port of the configuration or of the service, or HOST[:PORT] of Modbus TCP.
+    /// The values are named by table and 0-based address, such as input:0x0000, holding:100*4 for
+    /// four of them, or 40001 as manuals write it; those of a meter by the names of DL/T 645 or
+    /// its identifiers, such as 2007:00010000. Behind an address come its type and the other keys
+    /// of a point, such as f32 CDAB scale=0.1; without a type it is u16.
+    ///
+    /// Without --unit and --meter WHAT is a device of the configuration, and the values are its
+    /// points: those named, or all. A line that the running service has is asked through it,
+    /// between its polls. Nothing is written. Exit status 0 if every value was read, 1 otherwise.
+    Read {
+        /// The line with --unit or --meter, or the name of a device in the configuration.
+        #[arg(value_name = "WHAT", value_hint = clap::ValueHint::FilePath)]
+        what: String,
+        /// The values: addresses with their types, data of a meter, or points of the device.
+        #[arg(value_name = "VALUE")]
+        values: Vec<String>,
+        #[command(flatten)]
+        how: read::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Read values of a device again and again, as read does, until Ctrl-C.
+    ///
+    /// On a terminal the table is drawn anew each time, else each round is a line. At the end says
+    /// how many requests were answered, and how soon. Exit status 0 if every value was read every
+    /// time, 1 otherwise.
+    Poll {
+        /// The line with --unit or --meter, or the name of a device in the configuration.
+        #[arg(value_name = "WHAT", value_hint = clap::ValueHint::FilePath)]
+        what: String,
+        /// The values: addresses with their types, data of a meter, or points of the device.
+        #[arg(value_name = "VALUE")]
+        values: Vec<String>,
+        #[command(flatten)]
+        often: poll::Often,
+        #[command(flatten)]
+        how: read::How,
+        #[command(flatten)]
+        whom: Whom,
+    },
+    /// Find out which registers and bits a Modbus device has.
+    ///
+    /// Reads the tables in blocks, and halves a block that is refused until each address is
+    /// known: a value, an exception, or no reply. Nothing is written. Beside the values stand
+    /// guesses of what they may be, each with a question mark; only the manual knows. A device
+    /// that stops answering is waited for; Ctrl-C shows what is known so far. Exit status 0 if
+    /// every address is known, 1 otherwise.
+    Sweep {
+        /// The line: a device file, a port, or HOST[:PORT] of Modbus TCP.
+        #[arg(value_name = "PORT", value_hint = clap::ValueHint::FilePath)]
+        port: String,
+        /// The unit id of the device.
+        #[arg(value_name = "UNIT", value_parser = clap::value_parser!(u8).range(1..))]
+        unit: u8,
+        #[command(flatten)]
+        how: sweep::How,
+        #[command(flatten)]
+        whom: Whom,
     },
     /// Write points of a device, through the running service, and read them back.
     ///
@@ -399,6 +463,25 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 Ok(during) => service::log_level(&whom.socket(), &target, &level, during, language),
                 Err(why) => misused(why, language),
             },
+            Verb::Read {
+                what,
+                values,
+                how,
+                whom,
+            } => read::run(&what, &values, &how, &whom, language),
+            Verb::Poll {
+                what,
+                values,
+                often,
+                how,
+                whom,
+            } => poll::run(&what, &values, &how, &often, &whom, language),
+            Verb::Sweep {
+                port,
+                unit,
+                how,
+                whom,
+            } => sweep::run(&port, unit, &how, &whom, language),
             Verb::Write {
                 device,
                 pairs,

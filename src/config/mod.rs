@@ -37,6 +37,7 @@ pub use compile::first_pass::FirstPass;
 pub use compile::second_pass::{Compiled, NamedProfile, SecondPass};
 pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use reader::environment::{PREFIX, VARIABLES};
+pub(crate) use reader::foreign_words::address_in_a_manual;
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
 pub use reader::source::{Answers, Hidden, Source, Want};
 pub(crate) use reader::suggestions::did_you_mean;

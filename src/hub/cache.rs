@@ -327,7 +327,8 @@ impl Entry {
 }
 
 /// Returns the title of a state, or the written form of a date and time.
-fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<Cow<'a, str>> {
+#[must_use]
+pub fn title<'a>(point: &'a PointSpec, value: &Value) -> Option<Cow<'a, str>> {
     if let (DataType::Date, Value::Text(millis)) = (point.codec.data_type(), value) {
         let moment = Utc::of(Wall::from_millis(millis.parse().ok()?));
         return Some(Cow::Owned(moment.to_string()));

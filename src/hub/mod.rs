@@ -37,7 +37,7 @@ mod statistics;
 mod status;
 pub mod upstream;
 
-pub use cache::{LastValue, Quality};
+pub use cache::{LastValue, Quality, title};
 pub use coordinator::Coordinator;
 pub use messages::{HubLogEvent, Input, Output};
 pub use status::{LinkState, PortStatus, Status};

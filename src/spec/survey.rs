@@ -79,7 +79,7 @@ impl SurveyQuestion {
                         [1..=4, _, _, _, _] | [7 | 17] | [43, 14, _, _]
                     )
             }
-            SurveyQuestion::Meter { control, .. } => matches!(control, 0x01 | 0x11..=0x13),
+            SurveyQuestion::Meter { control, .. } => matches!(control, 0x01 | 0x02 | 0x11..=0x13),
         }
     }
 }
@@ -209,7 +209,7 @@ mod tests {
             control,
             data: Vec::new(),
         };
-        for control in [0x01, 0x11, 0x12, 0x13] {
+        for control in [0x01, 0x02, 0x11, 0x12, 0x13] {
             assert!(meter(control).is_read(), "{control:02X}");
         }
         for control in [0x04, 0x08, 0x14, 0x15, 0x16, 0x17, 0x18, 0x19, 0x1C] {

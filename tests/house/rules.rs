@@ -109,11 +109,18 @@ const LAB_MAY_USE: [&str; 6] = [
 ];
 
 /// The parts of the lab that may drive an engine all the same, and why.
-const LAB_MEASURES: [(&str, &str, &str); 1] = [(
-    "src/lab/converge",
-    "cloud",
-    "measures the engine against the model; it proves nothing about the model",
-)];
+const LAB_MEASURES: [(&str, &str, &str); 2] = [
+    (
+        "src/lab/converge",
+        "cloud",
+        "measures the engine against the model; it proves nothing about the model",
+    ),
+    (
+        "src/lab/sweep",
+        "field",
+        "measures the engine against the model; it proves nothing about the model",
+    ),
+];
 
 /// Lines of code in a file, before its tests. A file is as long as its idea: a long
 /// file is better than a halved one. Beyond this it is two ideas.

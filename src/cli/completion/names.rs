@@ -31,8 +31,9 @@ impl Names {
     #[must_use]
     pub fn of(verb: &str, argument: &str, before: usize) -> Option<Names> {
         Some(match (verb, argument) {
-            ("trace" | "scope" | "doctor", "port") => Names::Ports,
+            ("trace" | "scope" | "doctor" | "sweep", "port") | ("scan", "named") => Names::Ports,
             ("devices", "name") | ("write" | "call" | "doctor", "device") => Names::Devices,
+            ("read" | "poll", "what") => Names::Devices,
             // Points and values take turns, after the device.
             ("write", "pairs") if before % 2 == 1 => Names::Points,
             ("call", "service") => Names::Services,

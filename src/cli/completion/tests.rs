@@ -118,7 +118,18 @@ fn names_are_asked_for_where_the_command_line_wants_them() {
 /// An argument that is added is to be completed, or to be listed here.
 #[test]
 fn every_argument_is_completed_or_free() {
-    const FREE: [(&str, &str); 7] = [
+    const FREE: [(&str, &str); 18] = [
+        ("read", "values"),
+        ("poll", "values"),
+        ("poll", "every"),
+        ("poll", "count"),
+        ("sweep", "unit"),
+        ("sweep", "from"),
+        ("sweep", "to"),
+        ("*", "unit"),
+        ("*", "meter"),
+        ("*", "line"),
+        ("*", "wait"),
         ("log-level", "during"),
         ("write", "pairs"),
         ("scope", "seconds"),

@@ -211,6 +211,26 @@ pub(crate) fn address(text: &str) -> Option<(u32, &'static str)> {
     None
 }
 
+/// Returns the table and the 0-based address that a manual means by a number which names its table
+/// as well, as in [`address`], or by five or six digits of which the first does: `40001`,
+/// `300010`. `None` for any other text; so for `00017`, which is a number of coils only where that
+/// is known.
+pub(crate) fn address_in_a_manual(text: &str) -> Option<(&'static str, u16)> {
+    if let Some((address, table)) = address(text) {
+        return Some((table, u16::try_from(address).ok()?));
+    }
+    let is_number = matches!(text.len(), 5 | 6) && text.bytes().all(|b| b.is_ascii_digit());
+    let (first, rest) = text.split_at_checked(1).filter(|_| is_number)?;
+    let table = match first {
+        "4" => "holding",
+        "3" => "input",
+        "1" => "discrete",
+        _ => return None,
+    };
+    let address = rest.parse::<u32>().ok()?.checked_sub(1)?;
+    Some((table, u16::try_from(address).ok()?))
+}
+
 /// Units of measure, in lower case.
 #[rustfmt::skip]
 const MEASURES: &[&str] = &[
@@ -318,6 +338,25 @@ mod tests {
         }
         for text in ["", "one", "0x", "x", "slave"] {
             assert!(!is_measure(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_manuals_name_their_table() {
+        for (text, expected) in [
+            ("40001", Some(("holding", 0))),
+            ("400001", Some(("holding", 0))),
+            ("465536", Some(("holding", 65535))),
+            ("465537", None),
+            ("30010", Some(("input", 9))),
+            ("10001", Some(("discrete", 0))),
+            ("4x0001", Some(("holding", 0))),
+            ("40000", None),
+            ("00017", None),
+            ("4001", None),
+            ("input", None),
+        ] {
+            assert_eq!(address_in_a_manual(text), expected, "{text}");
         }
     }
 

@@ -8,15 +8,21 @@
 //! | [`unit_scan`] | which Modbus units a line has |
 //! | [`meter_search`] | which meters of DL/T 645 a line has |
 //! | [`identify`] | what kind of device a unit is |
+//! | [`read`] | which requests read points, and what became of each point |
+//! | [`sweep`] | which entries of its tables a device has |
+//! | [`guess`] | what the values that were found may mean |
 //!
 //! Contract: an engine says what to ask next, and is told what was heard. It has no clock. Its
 //! requests only read ([`crate::spec::survey::SurveyQuestion::is_read`]).
 
+pub mod guess;
 pub mod identify;
 pub mod listener;
 pub mod meter_search;
+pub mod read;
 pub mod reply;
 pub mod scan_plan;
+pub mod sweep;
 pub mod unit_scan;
 
 use super::modbus::Shape;

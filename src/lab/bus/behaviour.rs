@@ -19,6 +19,11 @@ pub struct UnitBehaviour {
     pub jitter: Duration,
     /// Entries that the unit answers with an exception.
     pub refusals: Vec<Refusal>,
+    /// Functions that the unit does not have: it refuses them with code 1.
+    pub lacks: Vec<u8>,
+    /// The most registers, and the most bits, that the unit lets read at once, and the code with
+    /// which it refuses more. `None`: as many as the protocol allows.
+    pub longest: Option<(u16, u16, u8)>,
     /// Whether the unit, against the standard, stays silent where it should refuse.
     pub sulks: bool,
     /// The faults of replies, and how often each strikes. The first that strikes is
@@ -34,6 +39,8 @@ impl Default for UnitBehaviour {
             turnaround: Duration::from_millis(5),
             jitter: Duration::ZERO,
             refusals: Vec::new(),
+            lacks: Vec::new(),
+            longest: None,
             sulks: false,
             faults: Vec::new(),
         }
@@ -51,6 +58,14 @@ impl UnitBehaviour {
                 r.table == table && first <= *r.addresses.end() && last >= *r.addresses.start()
             })
             .map(|r| r.code)
+    }
+
+    /// Returns the code with which a request for so many entries is refused because of their
+    /// number.
+    pub(super) fn is_too_long(&self, table: Table, count: u16) -> Option<u8> {
+        let (registers, bits, code) = self.longest?;
+        let most = if table.is_bits() { bits } else { registers };
+        (count > most).then_some(code)
     }
 
     /// Draws how long this reply takes to begin.

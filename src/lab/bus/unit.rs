@@ -136,6 +136,9 @@ impl Unit {
     }
 
     fn execute(&mut self, now: Now, function: u8, data: &[u8]) -> Result<Vec<u8>, u8> {
+        if self.behaviour.lacks.contains(&function) {
+            return Err(ILLEGAL_FUNCTION);
+        }
         match function {
             1 => self.read_bits(now, function, Table::Coil, data),
             2 => self.read_bits(now, function, Table::DiscreteInput, data),
@@ -208,6 +211,9 @@ impl Unit {
         let (first, count) = pair(data)?;
         if count == 0 || count > most {
             return Err(ILLEGAL_VALUE);
+        }
+        if let Some(code) = self.behaviour.is_too_long(table, count) {
+            return Err(code);
         }
         self.reach(table, first, count)?;
         (first..=first + (count - 1))

@@ -1,0 +1,182 @@
+//! `alink-gateway poll`: the same values again and again.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::json;
+
+use super::Whom;
+use super::language::Language;
+use super::read::{self, How, NotReadable, Round, Target};
+use super::words::micros;
+use crate::base::Wall;
+use crate::base::text::counted;
+use crate::base::utc::Utc;
+use crate::field::survey::read::ReadFigures;
+use crate::io::system::clock::Clock;
+use crate::io::terminal::interrupt::Interrupt;
+use crate::io::terminal::screen;
+
+/// How often the values are read.
+#[derive(Debug, Args)]
+pub(super) struct Often {
+    /// How long from one round to the next, such as 500ms or 10s.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    every: String,
+    /// End after so many rounds, and not only by Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+}
+
+/// Reads the values again and again. Exit status 0 if every value of every round was read.
+#[must_use]
+pub(super) fn run(
+    what: &str,
+    points: &[String],
+    how: &How,
+    often: &Often,
+    whom: &Whom,
+    language: Language,
+) -> ExitCode {
+    let every = match every_of(&often.every) {
+        Ok(every) => every,
+        Err(why) => return super::misused(why, language),
+    };
+    match rounds(what, points, how, (every, often.count), whom, language) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(why) => why.complain(language),
+    }
+}
+
+/// Reads the time from one round to the next: at least 10 ms.
+fn every_of(text: &str) -> Result<Duration, String> {
+    let millis = text.strip_suffix("ms").map(str::parse::<u64>);
+    match millis {
+        Some(Ok(millis @ 10..=86_400_000)) => Ok(Duration::from_millis(millis)),
+        Some(_) => Err("a time such as 500ms, 10s or 5m, at least 10ms and at most 24h".into()),
+        None => super::service::span(text),
+    }
+}
+
+/// Returns whether every value was read.
+fn rounds(
+    what: &str,
+    points: &[String],
+    how: &How,
+    (every, count): (Duration, Option<u64>),
+    whom: &Whom,
+    language: Language,
+) -> Result<bool, NotReadable> {
+    let mut target = Target::find(what, points, how, whom)?;
+    target.tell_notes(language);
+    let mut interrupt = Interrupt::catch().map_err(NotReadable::system)?;
+    let clock = Clock::system();
+    let mut figures = ReadFigures::default();
+    let (mut done, mut is_whole, mut drawn) = (0_u64, true, 0_usize);
+    let mut failed = None;
+    while count.is_none_or(|count| done < count) && !interrupt.came() {
+        let begun = clock.now().mono;
+        let round = match target.round(&mut figures, |_| {}) {
+            Ok(round) => round,
+            Err(e) => {
+                failed = Some(e.into());
+                break;
+            }
+        };
+        target.tell_line(language);
+        done += 1;
+        is_whole &= round.is_whole();
+        let at = clock.now().wall;
+        let text = match (how.json, how.csv) {
+            (true, _) => {
+                let values = read::values(&round.rows);
+                format!("{}\n", json!({"at_ms": at.as_millis(), "values": values}))
+            }
+            (_, true) => csv(&round, at.as_millis(), done == 1),
+            (false, false) => drawing(&round, how, at, &mut drawn, language),
+        };
+        if screen::write(&text).is_err() {
+            break;
+        }
+        let took = clock.now().mono.since(begun);
+        if count != Some(done) && interrupt.wait(every.saturating_sub(took)) {
+            break;
+        }
+    }
+    if done > 0 {
+        let said = statistics(done, &figures);
+        screen::complain(&format!("{}\n", language.say(&said)));
+    }
+    match failed {
+        Some(why) => Err(why),
+        None => Ok(is_whole && done > 0),
+    }
+}
+
+/// Writes a round for a person: a table that is drawn over the last one on a terminal that is
+/// large enough, else a line.
+fn drawing(round: &Round, how: &How, at: Wall, drawn: &mut usize, language: Language) -> String {
+    let time = Utc::of(at).to_string();
+    if how.bytes {
+        let bytes = read::bytes(round, language);
+        return format!("{time}\n{bytes}{}", line(round));
+    }
+    let table = read::table(&round.rows, language);
+    let lines = table.lines().count() + 1;
+    match screen::height() {
+        Some(height) if lines < height => {
+            // To the first line of the last table, and clear from there (ECMA-48 8.3.22, 8.3.39).
+            let back = match std::mem::replace(drawn, lines) {
+                0 => String::new(),
+                lines => format!("\u{1b}[{lines}F\u{1b}[J"),
+            };
+            format!("{back}{time}\n{table}")
+        }
+        _ => format!("{time}  {}", line(round)),
+    }
+}
+
+/// Writes a round as a line.
+fn line(round: &Round) -> String {
+    let value = |row: &read::Row| format!("{} = {}", row.name, row.value());
+    let values: Vec<String> = round.rows.iter().map(value).collect();
+    format!("{}\n", values.join("  "))
+}
+
+fn csv(round: &Round, at: i64, has_head: bool) -> String {
+    let mut text = String::new();
+    if has_head {
+        let names = round.rows.iter().map(|row| read::field(&row.name));
+        let names: Vec<String> = names.collect();
+        text = format!("at_ms,{}\n", names.join(","));
+    }
+    let values = round.rows.iter().map(|row| match row.why {
+        Some(_) => String::new(),
+        None => read::field(&row.value()),
+    });
+    let values: Vec<String> = values.collect();
+    format!("{text}{at},{}\n", values.join(","))
+}
+
+/// Says how many requests were answered, and how soon.
+fn statistics(rounds: u64, figures: &ReadFigures) -> String {
+    let answered = figures.requests.saturating_sub(figures.missed);
+    let mut said = format!(
+        "{}, {}: {} answered, {} refused, {} missed",
+        counted(rounds, "round"),
+        counted(figures.requests, "request"),
+        answered,
+        figures.refused,
+        figures.missed
+    );
+    if let Some(times) = figures.times() {
+        let us = |span: Duration| micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
+        let [least, half, most] = times.map(us);
+        said.push_str(&format!(
+            "; first byte after {least}, half of them after {half}, the last after {most}"
+        ));
+    }
+    said
+}

@@ -1,0 +1,471 @@
+//! `alink-gateway sweep PORT UNIT`: which registers and bits a Modbus device has.
+//!
+//! What is asked next is decided in `field/survey/sweep.rs`. The result goes to standard output,
+//! how far it is to standard error while that is a terminal.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use ratatui::style::{Color, Style};
+use ratatui::text::Span;
+use serde_json::{Value as Json, json};
+
+use super::Whom;
+use super::columns::{Row, Table, wrapped};
+use super::language::Language;
+use super::line::{LineOptions, NamedLine, USUAL};
+use super::read::field;
+use super::status::painted;
+use super::words::span;
+use crate::base::UnitId;
+use crate::base::text::{counted, grouped};
+use crate::field::diagnostics::trouble::meaning;
+use crate::field::survey::guess::{Guess, guesses};
+use crate::field::survey::sweep::runs::{Run, RunOf, Zeros, runs, zeros};
+use crate::field::survey::sweep::{Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep};
+use crate::io::survey_line::SurveyError;
+use crate::io::terminal::interrupt::Interrupt;
+use crate::io::terminal::screen;
+use crate::spec::Table as ModbusTable;
+
+/// How long a device that stops answering is waited for.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How many registers stand in a row.
+const REGISTERS_IN_A_ROW: usize = 8;
+
+/// How many bits stand in a row.
+const BITS_IN_A_ROW: usize = 32;
+
+const TABLES: [(&str, ModbusTable); 4] = [
+    ("holding", ModbusTable::HoldingRegister),
+    ("input", ModbusTable::InputRegister),
+    ("coil", ModbusTable::Coil),
+    ("discrete", ModbusTable::DiscreteInput),
+];
+
+/// What is swept, and how it is shown.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// The tables, with commas between them.
+    #[arg(long, value_name = "TABLES", value_delimiter = ',', default_value = "holding,input",
+          value_parser = PossibleValuesParser::new(["holding", "input", "coil", "discrete"]))]
+    table: Vec<String>,
+    /// The first address, 0-based.
+    #[arg(long, value_name = "ADDRESS", default_value = "0")]
+    from: String,
+    /// The last address.
+    #[arg(long, value_name = "ADDRESS", default_value = "0x1000")]
+    to: String,
+    #[command(flatten)]
+    line: LineOptions,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Print CSV instead of a table.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+impl How {
+    fn tables(&self) -> Vec<ModbusTable> {
+        let named = |(word, _): &&(&str, ModbusTable)| self.table.iter().any(|t| t == word);
+        TABLES
+            .iter()
+            .filter(named)
+            .map(|(_, table)| *table)
+            .collect()
+    }
+}
+
+/// Sweeps a device. Exit status 0 if every entry could be classed, 1 if not, 2 if the words are
+/// wrong.
+#[must_use]
+pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Language) -> ExitCode {
+    let (first, last) = match (address(&how.from), address(&how.to)) {
+        (Some(first), Some(last)) if first <= last => (first, last),
+        (Some(_), Some(_)) => {
+            let why = format!(
+                "--from {} --to {}: the lower address comes first",
+                how.from, how.to
+            );
+            return super::misused(why, language);
+        }
+        (first, _) => {
+            let wrong = if first.is_none() { &how.from } else { &how.to };
+            let why = format!("{wrong}: wanted an address, 0 to 65535 or 0x0000 to 0xffff");
+            return super::misused(why, language);
+        }
+    };
+    let mut line = match how.line.find(port, whom, USUAL) {
+        Ok(line) => line,
+        Err(why) => return super::misused(why, language),
+    };
+    if let Some(assumed) = line.assumed.take() {
+        screen::complain(&format!("{}\n", language.say(&assumed)));
+    }
+    let mut sweep = Sweep::new(SweepOrder {
+        unit: UnitId(unit),
+        tables: how.tables(),
+        first,
+        last,
+        wait: line.wait,
+        patience: PATIENCE,
+    });
+    if let Err(why) = swept(&mut sweep, &mut line, language) {
+        screen::complain(&format!("{}\n", language.say(&why)));
+        if sweep.found().is_empty() {
+            return ExitCode::FAILURE;
+        }
+        sweep.stop();
+    }
+    let text = match (how.json, how.csv) {
+        (true, _) => as_json(&sweep, &how.tables(), unit),
+        (_, true) => as_csv(&sweep, &how.tables()),
+        (false, false) => as_table(&sweep, &how.tables(), language),
+    };
+    // The reader of the output may have closed it.
+    let _ = screen::write(&text);
+    match sweep.end() {
+        Some(SweepEnd::Whole) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Reads `4096` or `0x1000`.
+fn address(text: &str) -> Option<u16> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u16::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+/// Carries out the sweep, until it is over or the user ends it.
+fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<(), String> {
+    let mut interrupt = Interrupt::catch().map_err(|e| e.to_string())?;
+    let shows = screen::shows_progress();
+    let begun = line.survey.now();
+    let mut told = None;
+    let done = loop {
+        if interrupt.came() {
+            sweep.stop();
+        }
+        let Some(step) = sweep.step() else {
+            break Ok(());
+        };
+        if shows {
+            let elapsed = line.survey.now().since(begun);
+            let now = elapsed.as_millis() / 250;
+            if told != Some(now) {
+                told = Some(now);
+                let said = language.say(&progress(sweep, elapsed));
+                screen::complain(&format!("\r\u{1b}[K{said}"));
+            }
+        }
+        match step {
+            SweepStep::Wait(pause) => {
+                if !interrupt.wait(pause) {
+                    sweep.on_waited();
+                }
+            }
+            SweepStep::Ask(question, wait) => {
+                let mut request = line.request(question);
+                request.wait = wait;
+                let unit = request.question.address().unit();
+                let said = match line.survey.ask(&request) {
+                    Ok(said) => said,
+                    Err(
+                        e @ (SurveyError::NotOpened { .. }
+                        | SurveyError::Lost { .. }
+                        | SurveyError::Service(_)),
+                    ) => {
+                        break Err(e.to_string());
+                    }
+                };
+                let was_early = unit.is_some_and(|unit| said.units_before.contains(&unit));
+                sweep.on_heard(&SweepHeard {
+                    heard: &said.heard,
+                    is_sent: said.is_sent,
+                    may_be_stale: said.may_be_stale || was_early,
+                });
+            }
+        }
+    };
+    if shows {
+        screen::complain("\r\u{1b}[K");
+    }
+    if let Some(notice) = line.survey.take_notice() {
+        screen::complain(&format!("{}\n", language.say(&notice)));
+    }
+    done
+}
+
+/// Says how far the sweep is.
+fn progress(sweep: &Sweep, elapsed: Duration) -> String {
+    let progress = sweep.progress();
+    let percent = progress.done * 100 / progress.all.max(1);
+    let Some(table) = progress.table else {
+        return "looking for a sign of life".into();
+    };
+    let at = format!("{} {:#06x}", word(table), progress.at);
+    if progress.is_waiting {
+        return format!("{at}: the device does not answer; waiting until it does");
+    }
+    let left = match progress.done {
+        0..32 => String::new(),
+        done => {
+            let ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+            let left = ms.saturating_mul(progress.all - done) / done;
+            format!(", about {} left", span(left / 1000 * 1000))
+        }
+    };
+    format!(
+        "{at}: {percent} % done, {}{left}",
+        counted(progress.requests, "request")
+    )
+}
+
+fn word(table: ModbusTable) -> &'static str {
+    TABLES
+        .iter()
+        .find(|(_, t)| *t == table)
+        .map_or("", |(word, _)| *word)
+}
+
+/// Says what is to be known besides the entries.
+fn remarks(sweep: &Sweep, tables: &[ModbusTable]) -> Vec<String> {
+    let mut all = Vec::new();
+    let progress = sweep.progress();
+    match sweep.end() {
+        Some(SweepEnd::Whole) | None => {}
+        Some(SweepEnd::NoAnswer) => all.push(
+            "the device has not answered anything: the unit is another one, it has no power, A and B are swapped, or its speed or parity differs; --line tries others, --wait waits longer".into(),
+        ),
+        Some(SweepEnd::Gone) => all.push(format!(
+            "not complete: the device stopped answering and did not come back within {}",
+            span(u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX))
+        )),
+        Some(SweepEnd::Busy) => all.push(
+            "not complete: the line was never quiet; another master asks on it, or it is noise".into(),
+        ),
+        Some(SweepEnd::TooMany) => all.push(
+            "not complete: the answers of the device contradict each other".into(),
+        ),
+        Some(SweepEnd::Stopped) => all.push(format!(
+            "not complete: ended after {} of {}",
+            grouped(progress.done),
+            counted(progress.all, "address")
+        )),
+    }
+    for table in tables {
+        let word = word(*table);
+        match zeros(&runs(sweep.found(), *table)) {
+            None => {}
+            Some(Zeros::Everywhere) => all.push(format!(
+                "{word}: zero everywhere and nothing refused: that does not show that the device has any of it"
+            )),
+            Some(Zeros::From(from)) => all.push(format!(
+                "{word}: zeros from {from:#06x} on and nothing refused: that does not show that the device has these"
+            )),
+        }
+    }
+    for (is_bits, key) in [(false, "registers"), (true, "bits")] {
+        if let (most, true) = sweep.largest(is_bits) {
+            all.push(format!(
+                "the device lets {most} {key} be read at once, and no more"
+            ));
+        }
+    }
+    let is_silent = |table: &ModbusTable| {
+        runs(sweep.found(), *table)
+            .iter()
+            .any(|run| run.of == RunOf::Silent)
+    };
+    if tables.iter().any(is_silent) {
+        all.push("the device stays silent where it should refuse: each such address costs its poll a whole timeout".into());
+    }
+    all
+}
+
+/// Writes what was found as a table.
+fn as_table(sweep: &Sweep, tables: &[ModbusTable], language: Language) -> String {
+    let mut text = String::new();
+    for table in tables {
+        let all = runs(sweep.found(), *table);
+        if all.is_empty() {
+            continue;
+        }
+        let mut rows = Vec::new();
+        for run in &all {
+            rows.extend(rows_of(run, *table, language));
+        }
+        let table = Table {
+            heads: language.heads(&[head(*table), "VALUES", "GUESS"]),
+            spare: Vec::new(),
+            rows,
+        };
+        text.push_str(&painted(&table.lines(screen::width())));
+        text.push('\n');
+    }
+    let mut paragraph = |words: &str| {
+        for line in wrapped(&language.say(words), screen::width()) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    };
+    for remark in remarks(sweep, tables) {
+        paragraph(&remark);
+    }
+    let there = sweep.found().values();
+    let there = there.filter(|entry| matches!(entry, crate::field::survey::sweep::Entry::Value(_)));
+    let progress = sweep.progress();
+    paragraph(&format!(
+        "{} there, of {} asked for, with {}",
+        grouped(there.count() as u64),
+        grouped(progress.done),
+        counted(progress.requests, "request")
+    ));
+    text
+}
+
+const fn head(table: ModbusTable) -> &'static str {
+    match table {
+        ModbusTable::HoldingRegister => "HOLDING",
+        ModbusTable::InputRegister => "INPUT",
+        ModbusTable::Coil => "COIL",
+        ModbusTable::DiscreteInput => "DISCRETE",
+    }
+}
+
+/// Writes a run: values in rows of some, the others in one.
+fn rows_of(run: &Run, table: ModbusTable, language: Language) -> Vec<Row> {
+    let values = match &run.of {
+        RunOf::Values(values) => values,
+        RunOf::Refused(_) | RunOf::Silent => {
+            let place = match run.first == run.last {
+                true => format!("{:#06x}", run.first),
+                false => format!("{:#06x}–{:#06x}", run.first, run.last),
+            };
+            let why = match run.of {
+                RunOf::Refused(code) => format!("exception {code}, {}", meaning(code)),
+                _ => "no reply".into(),
+            };
+            let dim = Style::new().fg(Color::Yellow);
+            let cells = vec![
+                Span::raw(place),
+                Span::styled(format!("– {}", language.say(&why)), dim),
+                Span::raw(String::new()),
+            ];
+            return vec![Row { cells, below: None }];
+        }
+    };
+    let is_bits = table.is_bits();
+    let many = if is_bits {
+        BITS_IN_A_ROW
+    } else {
+        REGISTERS_IN_A_ROW
+    };
+    let found = if is_bits {
+        Vec::new()
+    } else {
+        guesses(run.first, values)
+    };
+    let rows = values.chunks(many).enumerate().map(|(n, row)| {
+        let first = usize::from(run.first) + n * many;
+        let each = row.iter().map(|value| match is_bits {
+            true => value.to_string(),
+            false => format!("{value:04X}"),
+        });
+        let each: Vec<String> = each.collect();
+        let inside = |g: &&Guess| (first..first + row.len()).contains(&usize::from(g.address));
+        let guessed = found.iter().filter(inside);
+        let guessed = guessed.map(|g| format!("{:#06x} {}?", g.address, g.meaning));
+        let guessed: Vec<String> = guessed.collect();
+        Row::plain([
+            format!("{first:#06x}"),
+            each.join(if is_bits { "" } else { " " }),
+            guessed.join(", "),
+        ])
+    });
+    rows.collect()
+}
+
+/// Writes what was found as JSON.
+fn as_json(sweep: &Sweep, tables: &[ModbusTable], unit: u8) -> String {
+    let table = |table: &ModbusTable| {
+        let all = runs(sweep.found(), *table);
+        let guessed: Vec<Json> = all.iter().flat_map(|run| guesses_of(run, *table)).map(|g| {
+            json!({"address": g.address, "registers": g.registers, "guess": g.meaning.to_string()})
+        }).collect();
+        let one = |run: &Run| {
+            let mut one = json!({"first": run.first, "last": run.last});
+            let (key, value) = match &run.of {
+                RunOf::Values(values) => ("values", json!(values)),
+                RunOf::Refused(code) => ("exception", json!(code)),
+                RunOf::Silent => ("silent", json!(true)),
+            };
+            if let Some(map) = one.as_object_mut() {
+                map.insert(key.into(), value);
+            }
+            one
+        };
+        json!({
+            "table": word(*table),
+            "runs": all.iter().map(one).collect::<Vec<Json>>(),
+            "guesses": guessed,
+        })
+    };
+    let largest = |is_bits| match sweep.largest(is_bits) {
+        (most, true) => json!(most),
+        (_, false) => Json::Null,
+    };
+    let whole = json!({
+        "unit": unit,
+        "is_complete": sweep.end() == Some(SweepEnd::Whole),
+        "requests": sweep.progress().requests,
+        "most_registers": largest(false),
+        "most_bits": largest(true),
+        "tables": tables.iter().map(table).collect::<Vec<Json>>(),
+        "remarks": remarks(sweep, tables),
+    });
+    format!("{whole:#}\n")
+}
+
+fn guesses_of(run: &Run, table: ModbusTable) -> Vec<Guess> {
+    match &run.of {
+        RunOf::Values(values) if !table.is_bits() => guesses(run.first, values),
+        _ => Vec::new(),
+    }
+}
+
+/// Writes what was found as CSV: a line for each address.
+fn as_csv(sweep: &Sweep, tables: &[ModbusTable]) -> String {
+    let mut text = "table,address,state,value,guess\n".to_owned();
+    for table in tables {
+        for run in runs(sweep.found(), *table) {
+            let found = guesses_of(&run, *table);
+            for address in run.first..=run.last {
+                let value = match &run.of {
+                    RunOf::Values(values) => values.get(usize::from(address - run.first)),
+                    _ => None,
+                };
+                let state = match run.of {
+                    RunOf::Values(_) => "value".to_owned(),
+                    RunOf::Refused(code) => format!("exception {code}"),
+                    RunOf::Silent => "silent".to_owned(),
+                };
+                let guess = found.iter().find(|g| g.address == address);
+                let guess = guess.map_or(String::new(), |g| g.meaning.to_string());
+                let value = value.map_or(String::new(), u16::to_string);
+                text.push_str(&format!(
+                    "{},{address},{state},{value},{}\n",
+                    word(*table),
+                    field(&guess)
+                ));
+            }
+        }
+    }
+    text
+}
