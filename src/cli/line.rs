@@ -87,9 +87,8 @@ pub(super) struct NamedLine {
     framing: Option<Framing>,
     /// How long the first byte of a reply is waited for.
     pub(super) wait: Duration,
-    /// Where the settings of the line are from, unless the user has said them or they are the
-    /// service's own: a sentence.
-    pub(super) assumed: Option<String>,
+    /// Where the settings of the line are from, unless the user has said them: a sentence.
+    assumed: Option<String>,
 }
 
 impl NamedLine {
@@ -107,6 +106,16 @@ impl NamedLine {
     pub(super) fn reopen(&mut self, whom: &Whom) {
         let named = self.survey.named().to_owned();
         self.survey = SurveyLine::new(whom.clone().socket(), named, self.spec.clone());
+    }
+
+    /// Returns what is to be known about the line since the first request, once: where its
+    /// settings are from if it was opened here, and what its adapter does.
+    pub(super) fn take_notices(&mut self) -> Vec<String> {
+        let assumed = self.assumed.take().filter(|_| !self.survey.is_shared());
+        assumed
+            .into_iter()
+            .chain(self.survey.take_notice())
+            .collect()
     }
 
     /// Returns a request on this line, with the settings that the user has said.
@@ -327,7 +336,7 @@ fn running(socket: &Path, named: &str) -> Option<String> {
 fn no_line(named: &str, spec: Option<&Spec>) -> String {
     let names = spec.into_iter().flat_map(|spec| &spec.ports);
     let names = names.map(|port| port.name.as_str());
-    let hint = did_you_mean(named, names).map_or(String::new(), |hint| format!("; {hint}"));
+    let hint = did_you_mean(named, names).map_or(String::new(), |hint| format!(" ({hint})"));
     format!(
         "{named} is no port of the configuration or of the running service{hint}; a line is also a device file like /dev/ttyUSB0, or a host with its port like {named}:502"
     )

@@ -78,7 +78,7 @@ fn rounds(
     let mut failed = None;
     while count.is_none_or(|count| done < count) && !interrupt.came() {
         let begun = clock.now().mono;
-        let round = match target.round(&mut figures, |_| {}) {
+        let round = match target.round(&mut figures) {
             Ok(round) => round,
             Err(e) => {
                 failed = Some(e.into());
@@ -175,7 +175,7 @@ fn statistics(rounds: u64, figures: &ReadFigures) -> String {
         let us = |span: Duration| micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX));
         let [least, half, most] = times.map(us);
         said.push_str(&format!(
-            "; first byte after {least}, half of them after {half}, the last after {most}"
+            "; first byte after {least} to {most}, half of them within {half}"
         ));
     }
     said

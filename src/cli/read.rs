@@ -133,9 +133,9 @@ pub(super) fn run(
 ) -> ExitCode {
     let read = Target::find(what, points, how, whom).and_then(|mut target| {
         target.tell_notes(language);
-        let round = target.round(&mut ReadFigures::default(), |_| {})?;
+        let round = target.round(&mut ReadFigures::default());
         target.tell_line(language);
-        Ok(round)
+        Ok(round?)
     });
     let round = match read {
         Ok(round) => round,
@@ -341,28 +341,23 @@ impl Target {
 
     /// Prints on standard error how the words of the user were understood.
     pub(super) fn tell_notes(&mut self, language: Language) {
-        let notes = self.line.assumed.take().into_iter();
-        for note in notes.chain(std::mem::take(&mut self.notes)) {
+        for note in std::mem::take(&mut self.notes) {
             screen::complain(&format!("{}\n", language.say(note.trim_end())));
         }
     }
 
     /// Prints on standard error what is to be known about the line, once it is open.
     pub(super) fn tell_line(&mut self, language: Language) {
-        if let Some(notice) = self.line.survey.take_notice() {
+        for notice in self.line.take_notices() {
             screen::complain(&format!("{}\n", language.say(&notice)));
         }
     }
 
-    /// Reads all values once; `each` hears of each request.
+    /// Reads all values once.
     ///
     /// # Errors
     /// The line cannot be used.
-    pub(super) fn round(
-        &mut self,
-        figures: &mut ReadFigures,
-        mut each: impl FnMut(&Exchanged),
-    ) -> Result<Round, SurveyError> {
+    pub(super) fn round(&mut self, figures: &mut ReadFigures) -> Result<Round, SurveyError> {
         let wanted = &self.wanted;
         let mut reader =
             PointReader::new(&self.port, &self.device, |point| wanted.contains(&point));
@@ -386,7 +381,6 @@ impl Target {
                 received: said.heard.bytes,
                 after: said.heard.first_after,
             };
-            each(&exchanged);
             exchanges.push(exchanged);
         }
         let rows = reader.points().iter().filter_map(|(index, read)| {

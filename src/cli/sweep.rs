@@ -8,23 +8,23 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use ratatui::style::{Color, Style};
-use ratatui::text::Span;
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::Line;
 use serde_json::{Value as Json, json};
 
 use super::Whom;
-use super::columns::{Row, Table, wrapped};
+use super::columns::{Page, width, wrapped};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
 use super::read::field;
-use super::status::painted;
+use super::status::{page, painted};
 use super::words::span;
 use crate::base::UnitId;
 use crate::base::text::{counted, grouped};
 use crate::field::diagnostics::trouble::meaning;
 use crate::field::survey::guess::{Guess, guesses};
 use crate::field::survey::sweep::runs::{Run, RunOf, Zeros, runs, zeros};
-use crate::field::survey::sweep::{Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep};
+use crate::field::survey::sweep::{Entry, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep};
 use crate::io::survey_line::SurveyError;
 use crate::io::terminal::interrupt::Interrupt;
 use crate::io::terminal::screen;
@@ -35,6 +35,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How many registers stand in a row.
 const REGISTERS_IN_A_ROW: usize = 8;
+
+/// How wide an address is.
+const ADDRESS: usize = 8;
 
 /// How many bits stand in a row.
 const BITS_IN_A_ROW: usize = 32;
@@ -103,9 +106,6 @@ pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Langua
         Ok(line) => line,
         Err(why) => return super::misused(why, language),
     };
-    if let Some(assumed) = line.assumed.take() {
-        screen::complain(&format!("{}\n", language.say(&assumed)));
-    }
     let mut sweep = Sweep::new(SweepOrder {
         unit: UnitId(unit),
         tables: how.tables(),
@@ -124,7 +124,7 @@ pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Langua
     let text = match (how.json, how.csv) {
         (true, _) => as_json(&sweep, &how.tables(), unit),
         (_, true) => as_csv(&sweep, &how.tables()),
-        (false, false) => as_table(&sweep, &how.tables(), language),
+        (false, false) => as_table(&sweep, &how.tables(), page(language)),
     };
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
@@ -196,7 +196,7 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
     if shows {
         screen::complain("\r\u{1b}[K");
     }
-    if let Some(notice) = line.survey.take_notice() {
+    for notice in line.take_notices() {
         screen::complain(&format!("{}\n", language.say(&notice)));
     }
     done
@@ -256,7 +256,7 @@ fn remarks(sweep: &Sweep, tables: &[ModbusTable]) -> Vec<String> {
         Some(SweepEnd::Stopped) => all.push(format!(
             "not complete: ended after {} of {}",
             grouped(progress.done),
-            counted(progress.all, "address")
+            counted(progress.all, "entry")
         )),
     }
     for table in tables {
@@ -289,45 +289,45 @@ fn remarks(sweep: &Sweep, tables: &[ModbusTable]) -> Vec<String> {
     all
 }
 
-/// Writes what was found as a table.
-fn as_table(sweep: &Sweep, tables: &[ModbusTable], language: Language) -> String {
-    let mut text = String::new();
+/// Writes what was found as a table: a block for each run, so that one sees the holes.
+fn as_table(sweep: &Sweep, tables: &[ModbusTable], page: Page) -> String {
+    let mut lines = Vec::new();
     for table in tables {
         let all = runs(sweep.found(), *table);
         if all.is_empty() {
             continue;
         }
-        let mut rows = Vec::new();
+        let bold = Style::new().add_modifier(Modifier::BOLD);
+        let heads = page.language.heads(&[head(*table), "VALUES", "GUESS"]);
+        let head = row(&heads.join("\u{0}"), values_width(*table));
+        lines.push(Line::styled(head, bold));
         for run in &all {
-            rows.extend(rows_of(run, *table, language));
+            lines.extend(lines_of(run, *table, page));
         }
-        let table = Table {
-            heads: language.heads(&[head(*table), "VALUES", "GUESS"]),
-            spare: Vec::new(),
-            rows,
-        };
-        text.push_str(&painted(&table.lines(screen::width())));
-        text.push('\n');
+        lines.push(Line::default());
     }
     let mut paragraph = |words: &str| {
-        for line in wrapped(&language.say(words), screen::width()) {
-            text.push_str(&line);
-            text.push('\n');
+        for text in wrapped(&page.language.say(words), page.width) {
+            lines.push(Line::raw(text));
         }
     };
     for remark in remarks(sweep, tables) {
         paragraph(&remark);
     }
     let there = sweep.found().values();
-    let there = there.filter(|entry| matches!(entry, crate::field::survey::sweep::Entry::Value(_)));
+    let there = there
+        .filter(|entry| matches!(entry, Entry::Value(_)))
+        .count();
     let progress = sweep.progress();
-    paragraph(&format!(
-        "{} there, of {} asked for, with {}",
-        grouped(there.count() as u64),
-        grouped(progress.done),
-        counted(progress.requests, "request")
-    ));
-    text
+    if progress.done > 0 {
+        paragraph(&format!(
+            "{} of {} are there; found out with {}",
+            grouped(there as u64),
+            counted(progress.done, "entry"),
+            counted(progress.requests, "request")
+        ));
+    }
+    painted(&lines)
 }
 
 const fn head(table: ModbusTable) -> &'static str {
@@ -339,8 +339,28 @@ const fn head(table: ModbusTable) -> &'static str {
     }
 }
 
-/// Writes a run: values in rows of some, the others in one.
-fn rows_of(run: &Run, table: ModbusTable, language: Language) -> Vec<Row> {
+/// Returns how wide a row of values is.
+const fn values_width(table: ModbusTable) -> usize {
+    match table.is_bits() {
+        true => BITS_IN_A_ROW,
+        false => REGISTERS_IN_A_ROW * 5 - 1,
+    }
+}
+
+/// Writes a row whose cells are apart by NUL: address, values, guess.
+fn row(cells: &str, values: usize) -> String {
+    let mut cells = cells.split('\u{0}');
+    let mut cell = |room: usize| {
+        let text = cells.next().unwrap_or_default();
+        let pad = " ".repeat(room.saturating_sub(width(text)));
+        format!("{text}{pad}")
+    };
+    let text = format!("{}  {}  {}", cell(ADDRESS), cell(values), cell(0));
+    text.trim_end().to_owned()
+}
+
+/// Writes a run: values in rows of some, each guess in a line; the others in one row.
+fn lines_of(run: &Run, table: ModbusTable, page: Page) -> Vec<Line<'static>> {
     let values = match &run.of {
         RunOf::Values(values) => values,
         RunOf::Refused(_) | RunOf::Silent => {
@@ -352,13 +372,9 @@ fn rows_of(run: &Run, table: ModbusTable, language: Language) -> Vec<Row> {
                 RunOf::Refused(code) => format!("exception {code}, {}", meaning(code)),
                 _ => "no reply".into(),
             };
-            let dim = Style::new().fg(Color::Yellow);
-            let cells = vec![
-                Span::raw(place),
-                Span::styled(format!("– {}", language.say(&why)), dim),
-                Span::raw(String::new()),
-            ];
-            return vec![Row { cells, below: None }];
+            let yellow = Style::new().fg(Color::Yellow);
+            let text = format!("{place}  {}", page.language.say(&why));
+            return vec![Line::styled(text, yellow)];
         }
     };
     let is_bits = table.is_bits();
@@ -367,29 +383,32 @@ fn rows_of(run: &Run, table: ModbusTable, language: Language) -> Vec<Row> {
     } else {
         REGISTERS_IN_A_ROW
     };
-    let found = if is_bits {
-        Vec::new()
-    } else {
-        guesses(run.first, values)
-    };
-    let rows = values.chunks(many).enumerate().map(|(n, row)| {
+    let found = guesses_of(run, table);
+    let mut lines = Vec::new();
+    for (n, chunk) in values.chunks(many).enumerate() {
         let first = usize::from(run.first) + n * many;
-        let each = row.iter().map(|value| match is_bits {
+        let each = chunk.iter().map(|value| match is_bits {
             true => value.to_string(),
             false => format!("{value:04X}"),
         });
         let each: Vec<String> = each.collect();
-        let inside = |g: &&Guess| (first..first + row.len()).contains(&usize::from(g.address));
-        let guessed = found.iter().filter(inside);
-        let guessed = guessed.map(|g| format!("{:#06x} {}?", g.address, g.meaning));
-        let guessed: Vec<String> = guessed.collect();
-        Row::plain([
-            format!("{first:#06x}"),
-            each.join(if is_bits { "" } else { " " }),
-            guessed.join(", "),
-        ])
-    });
-    rows.collect()
+        let mut head = format!(
+            "{first:#06x}\u{0}{}",
+            each.join(if is_bits { "" } else { " " })
+        );
+        let inside = |g: &&Guess| (first..first + chunk.len()).contains(&usize::from(g.address));
+        let mut guessed = found.iter().filter(inside).peekable();
+        if guessed.peek().is_none() {
+            lines.push(Line::raw(row(&head, values_width(table))));
+        }
+        for guess in guessed {
+            let guess = format!("{:#06x} {}?", guess.address, guess.meaning);
+            let text = row(&format!("{head}\u{0}{guess}"), values_width(table));
+            lines.push(Line::raw(text));
+            head = "\u{0}".into();
+        }
+    }
+    lines
 }
 
 /// Writes what was found as JSON.

@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 70] = [
+const SHOWN: [&str; 73] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -38,6 +38,7 @@ const SHOWN: [&str; 70] = [
     "src/doctor/cause.rs",
     "src/doctor/facts.rs",
     "src/doctor/rules/",
+    "src/control/survey.rs",
     "src/field/command/run.rs",
     "src/field/decode/refusal.rs",
     "src/field/diagnostics/trouble.rs",
@@ -64,6 +65,7 @@ const SHOWN: [&str; 70] = [
     "src/io/control/mod.rs",
     "src/io/control/peer.rs",
     "src/io/control/serve.rs",
+    "src/io/control/serve/survey.rs",
     "src/io/files/",
     "src/io/link/dial.rs",
     "src/io/link/mqtt_session.rs",
@@ -71,6 +73,7 @@ const SHOWN: [&str; 70] = [
     "src/io/link/session.rs",
     "src/io/link/tls.rs",
     "src/io/log/log_level.rs",
+    "src/io/survey_line.rs",
     "src/io/terminal/",
     "src/lab/manual_pages.rs",
     "src/spec/dlt645/address.rs",

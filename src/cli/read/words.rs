@@ -41,6 +41,17 @@ struct Group {
     count: u16,
 }
 
+impl Group {
+    /// Whether it is an identifier of DL/T 645 without a format.
+    fn lacks_format(&self) -> bool {
+        let is_id = |(key, value): &(String, String)| {
+            key == "data" && value.bytes().all(|b| b.is_ascii_hexdigit())
+        };
+        let has_format = self.keys.iter().any(|(key, _)| key == "format");
+        self.keys.iter().any(is_id) && !has_format
+    }
+}
+
 const TABLES: [&str; 4] = ["holding", "input", "coil", "discrete"];
 
 const ORDERS: [&str; 6] = ["ABCD", "CDAB", "BADC", "DCBA", "AB", "BA"];
@@ -101,9 +112,11 @@ pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
             4 => Edition::Y1997,
             _ => Edition::Y2007,
         }));
+        // `date` and `time` are formats behind an identifier, and data of the standard elsewhere.
+        let is_open = groups.last().is_some_and(Group::lacks_format);
         let is_name = datum.starts_with(|c: char| c.is_ascii_lowercase())
             && !datum.contains(['=', ' '])
-            && !["date", "time"].contains(&datum);
+            && !(is_open && ["date", "time"].contains(&datum));
         let begins = edition.is_some() || is_name || groups.is_empty();
         if begins {
             editions.extend(edition);
@@ -479,6 +492,8 @@ mod tests {
         assert_eq!(names(&typed), ["energy-active-forward", "voltage-a"]);
         let _ = meter("1997:9010");
         let _ = meter("04000999 | XXXXXX.XX");
+        let typed = meter("voltage-a | date | 04000999 | date | time");
+        assert_eq!(names(&typed), ["voltage-a", "date", "04000999", "time"]);
         for wrong in ["2007:00010000 | 1997:9010", "04000999", "energie"] {
             assert!(of_meter(&words(wrong)).is_err(), "{wrong}");
         }

@@ -158,7 +158,8 @@ fn float(rest: &[u16], order: Option<bool>) -> Option<(u16, Meaning)> {
         value,
         is_low_first,
     };
-    is_float(a, b, is_low_first).then_some((2, float))
+    // The order is known by now from pairs that are floats in one order alone.
+    is_measured(joined(high, low)).then_some((2, float))
 }
 
 /// A number of 32 bits: its high word is small, and its low word is no small number.
