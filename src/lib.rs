@@ -7,6 +7,7 @@
 //! | question | room |
 //! |---|---|
 //! | What is wrong with this configuration? | [`config`] |
+//! | What of a file of another program can be carried over? | [`import`] |
 //! | What does a configuration loaded anew change? | [`spec::reload`], [`app::service`] |
 //! | Why is it polled now, and in how many requests? | [`field`] |
 //! | Was that an answer, and what does it mean? | [`field`] |
@@ -38,7 +39,7 @@
 //! floor 3   hub                     the coordinator of fleet, reporter and cloud
 //!           doctor                  from what is seen to what is wrong
 //!           trace                   what is on the wire, for people
-//! floor 2   config field fleet report thing_event cloud command control spool   rooms that do not know each other
+//! floor 2   config field fleet report thing_event cloud command control spool import   rooms that do not know each other
 //! floor 1   spec                    this installation, validated; plain data
 //! floor 0   base                    types that every room uses
 //!           lab                     side wing: the simulated plant and platform
@@ -68,6 +69,7 @@ pub mod config;
 pub mod control;
 pub mod field;
 pub mod fleet;
+pub mod import;
 pub mod report;
 pub mod thing_event;
 

@@ -13,6 +13,7 @@ pub mod completion;
 pub mod devices;
 pub mod diag;
 pub mod doctor;
+pub mod import;
 pub mod language;
 mod line;
 pub mod plan;
@@ -134,6 +135,20 @@ enum Verb {
         how: Box<scan::How>,
         #[command(flatten)]
         whom: Whom,
+    },
+    /// Turn a list of registers, or the configuration of another program, into a part of this one.
+    ///
+    /// Takes tables of spreadsheets (CSV in any encoding, with heads in English, Chinese or German),
+    /// of modpoll, the Modbus sections of Telegraf and Home Assistant, templates of wb-mqtt-serial
+    /// and meters of evcc. The result has profiles, ports and devices, with comments; the report
+    /// names each entry that could not be carried over or has to be checked, and why. Nothing in
+    /// the result may be written to.
+    Import {
+        /// The file to import.
+        #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        how: import::How,
     },
     /// Show what happens on a port of the running service, as it happens.
     Trace {
@@ -527,6 +542,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 how,
             } => tsl::run(&profile, &config, &how, language),
             Verb::Scan { named, how, whom } => scan::run(&named, &how, &whom, language),
+            Verb::Import { file, how } => import::run(&file, &how, language),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {
                 port,

@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 73] = [
+const SHOWN: [&str; 79] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -53,6 +53,12 @@ const SHOWN: [&str; 73] = [
     "src/hub/coordinator/snapshot.rs",
     "src/hub/coordinator/snapshot/commands.rs",
     "src/hub/upstream.rs",
+    "src/import/comment.rs",
+    "src/import/kind.rs",
+    "src/import/mod.rs",
+    "src/import/register_list.rs",
+    "src/import/remark.rs",
+    "src/import/text.rs",
     "src/io/bus/bus_monitor.rs",
     "src/io/bus/exchange.rs",
     "src/io/bus/exchange/",

@@ -20,6 +20,7 @@ mod chinese;
 mod chinese_documents;
 mod commands;
 mod config_cases;
+mod import;
 mod journal;
 mod metrics;
 mod modules;

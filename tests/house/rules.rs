@@ -23,6 +23,7 @@ const FLOORS: [(&str, u8); 17] = [
     ("cloud", 2),
     ("control", 2),
     ("command", 2),
+    ("import", 2),
     ("hub", 3),
     ("doctor", 3),
     ("trace", 3),

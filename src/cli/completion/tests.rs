@@ -118,7 +118,7 @@ fn names_are_asked_for_where_the_command_line_wants_them() {
 /// An argument that is added is to be completed, or to be listed here.
 #[test]
 fn every_argument_is_completed_or_free() {
-    const FREE: [(&str, &str); 18] = [
+    const FREE: [(&str, &str); 21] = [
         ("read", "values"),
         ("poll", "values"),
         ("poll", "every"),
@@ -135,7 +135,10 @@ fn every_argument_is_completed_or_free() {
         ("scope", "seconds"),
         ("trace", "seconds"),
         ("*", "instance"),
-        ("tsl", "product_key"),
+        ("*", "product_key"),
+        ("scan", "units"),
+        ("scan", "profiles"),
+        ("import", "profile_name"),
         ("complete", "*"),
     ];
     let mut program = crate::cli::command();

@@ -3,6 +3,7 @@
 //! may read, and which have changed since.
 
 pub mod bounded;
+pub mod create;
 pub mod download;
 pub mod footprint;
 pub mod replace;

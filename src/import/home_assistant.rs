@@ -1,0 +1,452 @@
+//! Home Assistant's `modbus:` (home-assistant.io/integrations/modbus): hubs with sensors, binary
+//! sensors, switches, lights, fans, numbers of climates; the file may hold the section alone.
+//!
+//! Addresses count from 0. A sensor without `input_type` is in the holding registers and without
+//! `data_type` an int16; a binary sensor is a coil. `swap` exchanges bytes, words or both.
+
+use std::collections::BTreeMap;
+
+use super::point::{
+    Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
+    Parity, Shape,
+};
+use super::remark::{Finding, Place};
+use super::source::Source;
+use super::tree::{Is, Tree};
+use super::{Refusal, number, word, yaml};
+use crate::spec::Table;
+
+/// Reads a configuration.
+///
+/// # Errors
+/// It is not YAML, or has no `modbus:`.
+pub fn read(text: &str) -> Result<Imported, Refusal> {
+    let root = yaml::read(text)?;
+    let hubs = match root.get("modbus") {
+        Some(hubs) => hubs.as_list(),
+        // `modbus: !include modbus.yaml`, and this is modbus.yaml.
+        None => root.as_list(),
+    };
+    let mut out = Imported::default();
+    for hub in hubs {
+        if let Some(text) = hub.as_text().filter(|text| text.starts_with('!')) {
+            out.remark(Place::new(hub.line, "modbus"), text, Finding::Elsewhere);
+        }
+        Hub::read(hub, &mut out);
+    }
+    match out.entries == 0 && out.remarks.is_empty() {
+        true => Err(Refusal::Nothing("section modbus:")),
+        false => Ok(out),
+    }
+}
+
+/// The points of a hub by unit id and interval.
+struct Hub<'o> {
+    out: &'o mut Imported,
+    units: BTreeMap<u8, Vec<ImportedPoint>>,
+}
+
+impl Hub<'_> {
+    fn read(hub: &Tree, out: &mut Imported) {
+        let name = hub.text("name").unwrap_or_default();
+        let mut reading = Hub {
+            out,
+            units: BTreeMap::new(),
+        };
+        let mut found = false;
+        for key in [
+            "sensors",
+            "binary_sensors",
+            "switches",
+            "lights",
+            "fans",
+            "climates",
+            "covers",
+        ] {
+            for entry in hub.list(key) {
+                found = true;
+                reading.out.entries += 1;
+                match key {
+                    "sensors" => reading.sensor(entry),
+                    "binary_sensors" => reading.binary_sensor(entry),
+                    "climates" => reading.climate(entry),
+                    "covers" => reading.other(entry),
+                    _ => reading.switch(entry),
+                }
+            }
+        }
+        if !found {
+            return;
+        }
+        let Hub { out, units } = reading;
+        let port = port(hub, name, out);
+        let several = units.len() > 1;
+        for (unit, points) in units {
+            let profile = out.profile(ImportedProfile {
+                name: name.to_owned(),
+                points,
+                // What the integration does without scan_interval.
+                interval_ms: Some(15_000),
+                max_registers: None,
+            });
+            let name = if several {
+                String::new()
+            } else {
+                name.to_owned()
+            };
+            out.devices.push(ImportedDevice {
+                name,
+                title: String::new(),
+                port,
+                profile: Some(profile),
+                unit: Some(unit),
+                meter: None,
+            });
+        }
+    }
+
+    fn place(entry: &Tree) -> Place {
+        Place::new(entry.line, entry.text("name").unwrap_or_default())
+    }
+
+    /// Returns where the entry is; a template, a secret or nothing is remarked.
+    fn address(&mut self, entry: &Tree, key: &str) -> Option<u16> {
+        let at = Hub::place(entry);
+        let written = entry.get(key).map(Tree::shown).unwrap_or_default();
+        let address = number::whole(&written).and_then(|n| u16::try_from(n).ok());
+        if address.is_none() {
+            let finding = match written.as_str() {
+                "" => Finding::Incomplete,
+                text if text.starts_with('!') => Finding::Elsewhere,
+                text if text.contains("{{") => Finding::Expression,
+                _ => Finding::Address,
+            };
+            self.out.remark(at, written, finding);
+        }
+        address
+    }
+
+    fn add(&mut self, entry: &Tree, mut point: ImportedPoint) {
+        let written = entry.any(&["device_address", "slave"]);
+        let shown = written.map(Tree::shown);
+        let unit = shown.as_deref().map_or(Some(1), |id| {
+            number::whole(id).and_then(|n| u8::try_from(n).ok())
+        });
+        let Some(unit) = unit else {
+            return self
+                .out
+                .remark(Hub::place(entry), shown.unwrap_or_default(), Finding::Unit);
+        };
+        let every = entry.text("scan_interval").and_then(number::span);
+        point.interval_ms = every.filter(|ms| *ms > 0);
+        // Settings that change the value.
+        for key in ["zero_suppress", "lazy_error_count"] {
+            if let Some(setting) = entry.get(key) {
+                let seen = format!("{key}: {}", setting.shown());
+                self.out.remark(Hub::place(entry), seen, Finding::Setting);
+            }
+        }
+        self.units.entry(unit).or_default().push(point);
+    }
+
+    /// Returns the shape of a register; what is not known is remarked.
+    fn shape(&mut self, entry: &Tree) -> Option<Shape> {
+        let count = entry.text("count").and_then(|n| n.parse::<u16>().ok());
+        let kind = entry.text("data_type").unwrap_or("int16");
+        if kind == "custom" || entry.get("structure").is_some() {
+            let seen = entry.text("structure").unwrap_or(kind);
+            self.out.remark(Hub::place(entry), seen, Finding::Composite);
+            return None;
+        }
+        let shape = word::shape(kind, count).map(|(shape, _)| shape);
+        if shape.is_none() {
+            self.out.remark(Hub::place(entry), kind, Finding::Type);
+        }
+        shape
+    }
+
+    /// Adds what the keys of a number say.
+    fn refine(&mut self, entry: &Tree, point: &mut ImportedPoint) {
+        let swap = entry.text("swap").unwrap_or_default();
+        point.order = match swap {
+            "word" => Order::Cdab,
+            "byte" => Order::Badc,
+            "word_byte" => Order::Dcba,
+            _ => Order::Abcd,
+        };
+        point.measure = entry
+            .any(&["unit_of_measurement", "temperature_unit"])
+            .map(Tree::shown)
+            .unwrap_or_default();
+        if !matches!(point.shape, Shape::Number(_)) {
+            return;
+        }
+        let mut read = |key: &str| {
+            let written = entry.text(key)?;
+            let found = number::decimal(written);
+            if found.is_none() {
+                let seen = format!("{key}: {written}");
+                self.out.remark(Hub::place(entry), seen, Finding::Factor);
+            }
+            found
+        };
+        point.scale = read("scale").and_then(number::factor);
+        point.offset = read("offset").and_then(number::addend);
+        let places = entry.text("precision").and_then(|p| p.parse::<u8>().ok());
+        point.round = places.filter(|p| *p <= 9);
+        let none = entry.text("nan_value").and_then(number::whole);
+        point.invalid = none.and_then(|n| point.shape.bits_of(n));
+    }
+
+    fn sensor(&mut self, entry: &Tree) {
+        let table = match entry.text("input_type") {
+            Some("input") => Table::InputRegister,
+            None | Some("holding") => Table::HoldingRegister,
+            Some(other) => return self.out.remark(Hub::place(entry), other, Finding::Table),
+        };
+        let Some(address) = self.address(entry, "address") else {
+            return;
+        };
+        let Some(shape) = self.shape(entry) else {
+            return;
+        };
+        let more = entry
+            .any(&["virtual_count", "slave_count"])
+            .and_then(Tree::as_text);
+        let more = more
+            .and_then(|n| n.parse::<u16>().ok())
+            .unwrap_or(0)
+            .min(100);
+        for n in 0..=more {
+            let Some(address) = shape
+                .width()
+                .checked_mul(n)
+                .and_then(|by| address.checked_add(by))
+            else {
+                return;
+            };
+            let mut at = Hub::place(entry);
+            if n > 0 {
+                at.entry = format!("{} {n}", at.entry);
+            }
+            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
+            self.refine(entry, &mut point);
+            self.add(entry, point);
+        }
+    }
+
+    fn binary_sensor(&mut self, entry: &Tree) {
+        let table = match entry.text("input_type") {
+            None | Some("coil") => Table::Coil,
+            Some("discrete_input") => Table::DiscreteInput,
+            Some("holding") => Table::HoldingRegister,
+            Some("input") => Table::InputRegister,
+            Some(other) => return self.out.remark(Hub::place(entry), other, Finding::Table),
+        };
+        let Some(address) = self.address(entry, "address") else {
+            return;
+        };
+        let more = entry
+            .any(&["virtual_count", "slave_count"])
+            .and_then(Tree::as_text);
+        let more = more
+            .and_then(|n| n.parse::<u16>().ok())
+            .unwrap_or(0)
+            .min(255);
+        for n in 0..=more {
+            let mut at = Hub::place(entry);
+            if n > 0 {
+                at.entry = format!("{} {n}", at.entry);
+            }
+            // Of registers the lowest bit counts, and the further ones are its other bits.
+            let (address, shape) = match table.is_bits() {
+                true => (address.checked_add(n), Shape::Bool),
+                false => (address.checked_add(n / 16), Shape::Bit((n % 16) as u8)),
+            };
+            if let Some(address) = address {
+                let point = ImportedPoint::new(at, Source::Register(table, address), shape);
+                self.add(entry, point);
+            }
+        }
+    }
+
+    fn switch(&mut self, entry: &Tree) {
+        let written = match entry.text("write_type") {
+            Some("coil" | "coils") => Table::Coil,
+            _ => Table::HoldingRegister,
+        };
+        let verify = entry.get("verify").filter(|v| matches!(v.is, Is::Map(_)));
+        let told = verify.and_then(|v| v.text("input_type"));
+        let table = match told {
+            None => written,
+            Some("coil") => Table::Coil,
+            Some("discrete_input") => Table::DiscreteInput,
+            Some("input") => Table::InputRegister,
+            Some(_) => Table::HoldingRegister,
+        };
+        let there = verify.filter(|v| v.get("address").is_some());
+        let Some(address) = self.address(there.map_or(entry, |v| v), "address") else {
+            return;
+        };
+        let shape = match table.is_bits() {
+            true => Shape::Bool,
+            false => Shape::Number("u16"),
+        };
+        let mut point =
+            ImportedPoint::new(Hub::place(entry), Source::Register(table, address), shape);
+        // Only what is read where it is written can be written as one point.
+        point.writable = table == written && there.is_none();
+        let state = |key: &str, or: &str, usual: i64| {
+            let value = verify.and_then(|v| v.text(key)).or(entry.text(or));
+            value.map_or(Some(usual), number::whole)
+        };
+        let states = (
+            state("state_off", "command_off", 0),
+            state("state_on", "command_on", 1),
+        );
+        if !table.is_bits() {
+            match states {
+                (Some(off), Some(on)) if off != on => {
+                    point.values = vec![(off, "off".into()), (on, "on".into())];
+                }
+                _ => self
+                    .out
+                    .remark(Hub::place(entry), "command_on", Finding::OnOff),
+            }
+        } else if states != (Some(0), Some(1)) {
+            self.out
+                .remark(Hub::place(entry), "command_on", Finding::OnOff);
+        }
+        self.add(entry, point);
+    }
+
+    /// Takes the temperatures of a climate, and its mode as a number.
+    fn climate(&mut self, entry: &Tree) {
+        let Some(shape) = self.shape(entry) else {
+            return;
+        };
+        let table = match entry.text("input_type") {
+            Some("input") => Table::InputRegister,
+            _ => Table::HoldingRegister,
+        };
+        let name = Hub::place(entry).entry;
+        let parts = [
+            ("address", "temperature", table),
+            ("target_temp_register", "target", Table::HoldingRegister),
+        ];
+        for (key, what, table) in parts {
+            if entry.get(key).is_none() {
+                continue;
+            }
+            if let Some(list) = entry.get(key).filter(|v| matches!(v.is, Is::List(_))) {
+                // A register for each mode.
+                self.out
+                    .remark(Hub::place(entry), list.shown(), Finding::Composite);
+                continue;
+            }
+            let Some(address) = self.address(entry, key) else {
+                continue;
+            };
+            let at = Place::new(entry.line, &format!("{name} {what}"));
+            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
+            point.writable = what == "target";
+            self.refine(entry, &mut point);
+            self.add(entry, point);
+        }
+        if let Some(mode) = entry.get("hvac_mode_register") {
+            let at = Place::new(mode.line, &format!("{name} mode"));
+            if let Some(address) = self.address(mode, "address") {
+                let source = Source::Register(Table::HoldingRegister, address);
+                let mut point = ImportedPoint::new(at.clone(), source, Shape::Number("u16"));
+                point.writable = true;
+                for (state, value) in mode.get("values").map_or(&[][..], Tree::entries) {
+                    let title = state.trim_start_matches("state_").to_owned();
+                    let numbers = value.as_list().iter().filter_map(Tree::as_text);
+                    point.values.extend(
+                        numbers
+                            .filter_map(number::whole)
+                            .map(|n| (n, title.clone())),
+                    );
+                }
+                self.add(entry, point);
+            }
+        }
+        for key in [
+            "hvac_onoff_register",
+            "fan_mode_register",
+            "swing_mode_register",
+            "hvac_action_register",
+            "hvac_onoff_coil",
+        ] {
+            if let Some(setting) = entry.get(key) {
+                let at = Place::new(setting.line, &name);
+                self.out.remark(
+                    at,
+                    format!("{key}: {}", setting.shown()),
+                    Finding::Composite,
+                );
+            }
+        }
+    }
+
+    fn other(&mut self, entry: &Tree) {
+        self.out
+            .remark(Hub::place(entry), "covers", Finding::Composite);
+    }
+}
+
+fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
+    let kind = hub.text("type").unwrap_or("tcp");
+    let line = hub.get("type").map_or(hub.line, |t| t.line);
+    let at = Place::new(line, name);
+    let port = hub.text("port").unwrap_or_default();
+    let whole = |key: &str| hub.text(key).and_then(number::whole);
+    let byte = |key: &str| whole(key).and_then(|n| u8::try_from(n).ok());
+    let serial = |device: &str| Carrier::Serial {
+        device: device.to_owned(),
+        baud: whole("baudrate").and_then(|n| u32::try_from(n).ok()),
+        data_bits: byte("bytesize").filter(|bits| *bits == 7 || *bits == 8),
+        parity: hub.text("parity").and_then(Parity::of),
+        stop_bits: byte("stopbits").filter(|bits| *bits == 1 || *bits == 2),
+    };
+    let host = hub.text("host").unwrap_or_default();
+    let (carrier, frames) = match kind {
+        "serial" => {
+            let is_ascii = hub.text("method") == Some("ascii");
+            let frames = if is_ascii {
+                Frames::Ascii
+            } else {
+                Frames::Usual
+            };
+            (port.starts_with("/dev/").then(|| serial(port)), frames)
+        }
+        "tcp" | "rtuovertcp" => {
+            let port = if port.is_empty() { "502" } else { port };
+            let frames = if kind == "tcp" {
+                Frames::Usual
+            } else {
+                Frames::Rtu
+            };
+            (Carrier::endpoint(&format!("{host}:{port}")), frames)
+        }
+        _ => (None, Frames::Usual),
+    };
+    let carrier = carrier.unwrap_or_else(|| {
+        let seen = format!("{kind} {host} {port}");
+        let is_elsewhere = seen.contains('!');
+        let finding = if is_elsewhere {
+            Finding::Elsewhere
+        } else {
+            Finding::Port
+        };
+        out.remark(at, seen, finding);
+        serial("/dev/ttyUSB0")
+    });
+    out.port(ImportedPort {
+        name: String::new(),
+        carrier,
+        frames,
+        response_ms: hub.text("timeout").and_then(number::span),
+        is_example: false,
+    })
+}

@@ -1,0 +1,97 @@
+//! JSON with comments to a [`Tree`].
+
+use serde_json::Value;
+
+use super::Refusal;
+use super::tree::{Is, Room, Tree};
+
+/// Reads a text; `//` and `/* */` outside of strings are comments, and a comma before a closing
+/// bracket is allowed.
+///
+/// # Errors
+/// It is not JSON, or too much.
+pub fn read(text: &str) -> Result<Tree, Refusal> {
+    let plain = without_comments(text);
+    let value: Value = serde_json::from_str(&plain).map_err(|e| Refusal::Malformed {
+        line: u32::try_from(e.line()).unwrap_or(0),
+        format: "JSON",
+        why: e.to_string(),
+    })?;
+    tree(value, &mut Room::default(), 0)
+}
+
+fn tree(value: Value, room: &mut Room, depth: usize) -> Result<Tree, Refusal> {
+    room.take(depth)?;
+    let is = match value {
+        Value::Null => Is::Nothing,
+        Value::Bool(is) => Is::Text(is.to_string()),
+        Value::Number(number) => Is::Text(number.to_string()),
+        Value::String(text) => Is::Text(text),
+        Value::Array(list) => {
+            let all = list.into_iter().map(|v| tree(v, room, depth + 1));
+            Is::List(all.collect::<Result<_, _>>()?)
+        }
+        Value::Object(entries) => {
+            let entry = |(key, v)| Ok((key, tree(v, room, depth + 1)?));
+            Is::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+        }
+    };
+    Ok(Tree { line: 0, is })
+}
+
+/// Puts blanks in the place of comments and of commas before a closing bracket, so that lines stay
+/// where they are.
+fn without_comments(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    let mut in_text = false;
+    // Where a comma stands that nothing but blanks follows.
+    let mut comma = None;
+    while let Some(c) = chars.next() {
+        if in_text {
+            out.push(c);
+            match c {
+                '\\' => out.extend(chars.next()),
+                '"' => in_text = false,
+                _ => {}
+            }
+            continue;
+        }
+        match (c, chars.peek()) {
+            ('/', Some('/')) => {
+                while chars.peek().is_some_and(|c| *c != '\n') {
+                    chars.next();
+                }
+                continue;
+            }
+            ('/', Some('*')) => {
+                chars.next();
+                let mut before = ' ';
+                for c in chars.by_ref() {
+                    if c == '\n' {
+                        out.push(c);
+                    }
+                    if before == '*' && c == '/' {
+                        break;
+                    }
+                    before = c;
+                }
+                continue;
+            }
+            _ => {}
+        }
+        match c {
+            ',' => comma = Some(out.len()),
+            ']' | '}' => {
+                if let Some(at) = comma.take() {
+                    out.replace_range(at..=at, " ");
+                }
+            }
+            c if c.is_whitespace() => {}
+            _ => comma = None,
+        }
+        in_text = c == '"';
+        out.push(c);
+    }
+    out
+}

@@ -1,0 +1,94 @@
+//! The kinds of files, and how each is recognised by its content.
+
+/// A kind of file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// A table of registers with a header, as spreadsheets and manuals have it.
+    #[default]
+    RegisterList,
+    /// The table of modpoll: rows `device`, `poll` and `ref`.
+    Modpoll,
+    /// Telegraf's `inputs.modbus`.
+    Telegraf,
+    /// Home Assistant's `modbus:`.
+    HomeAssistant,
+    /// A template or the configuration of wb-mqtt-serial.
+    WbMqttSerial,
+    /// A template or a custom meter of evcc.
+    Evcc,
+}
+
+/// All kinds, with the words of `--from`.
+pub const KINDS: [(&str, Kind); 6] = [
+    ("csv", Kind::RegisterList),
+    ("modpoll", Kind::Modpoll),
+    ("telegraf", Kind::Telegraf),
+    ("home-assistant", Kind::HomeAssistant),
+    ("wb-mqtt-serial", Kind::WbMqttSerial),
+    ("evcc", Kind::Evcc),
+];
+
+impl Kind {
+    /// Returns the word of `--from`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let found = KINDS.iter().find(|(_, kind)| *kind == self);
+        found.map_or("", |(word, _)| *word)
+    }
+
+    /// Returns what a file of this kind is looked through for.
+    #[must_use]
+    pub const fn what(self) -> &'static str {
+        match self {
+            Kind::RegisterList => "row with a name and an address",
+            Kind::Modpoll => "row that begins with ref",
+            Kind::Telegraf => "table [[inputs.modbus]]",
+            Kind::HomeAssistant => "section modbus:",
+            Kind::WbMqttSerial => "list of channels",
+            Kind::Evcc => "key register:",
+        }
+    }
+}
+
+/// Returns the kind of a text, or `None` if it is none of them.
+#[must_use]
+pub fn recognised(text: &str) -> Option<Kind> {
+    let lines = || text.lines().map(str::trim).filter(|l| !l.is_empty());
+    let first = lines().find(|l| !l.starts_with('#') && !l.starts_with("//"))?;
+    if lines().any(|l| l.starts_with("[[inputs.modbus")) {
+        return Some(Kind::Telegraf);
+    }
+    if first.starts_with('{') || first.starts_with("/*") {
+        return Some(Kind::WbMqttSerial);
+    }
+    let cell = |line: &str| {
+        let cell = line.split([',', ';', '\t']).next();
+        cell.map(|c| c.trim().trim_matches('"').to_ascii_lowercase())
+    };
+    if lines().any(|l| cell(l).is_some_and(|c| c == "ref") && l.contains([',', ';', '\t'])) {
+        return Some(Kind::Modpoll);
+    }
+    // The key may stand in a list (`- register:`), and in a block of text of a template.
+    let key = |line: &str| line.trim_start_matches("- ").trim_start().to_owned();
+    if lines().any(|l| key(l).starts_with("register:")) {
+        return Some(Kind::Evcc);
+    }
+    let top = |word: &str| {
+        let mut all = text.lines();
+        all.any(|l| {
+            l.strip_prefix(word).is_some_and(|rest| {
+                rest.trim_start().starts_with(['#', '\r']) || rest.trim().is_empty()
+            })
+        })
+    };
+    let list = |word: &str| lines().any(|l| l.trim_start_matches("- ").trim_start() == word);
+    if top("modbus:")
+        || ["sensors:", "binary_sensors:", "switches:", "climates:"]
+            .iter()
+            .any(|w| list(w))
+    {
+        return Some(Kind::HomeAssistant);
+    }
+    let is_table = |line: &str| line.contains([',', ';', '\t', '|']);
+    lines().take(30).any(is_table).then_some(Kind::RegisterList)
+}

@@ -1,0 +1,134 @@
+//! Floor 2: what other programs and spreadsheets know of devices, as a part of our configuration.
+//!
+//! Bytes of a file go in; an [`Imported`] comes out: profiles, ports and devices in one neutral
+//! form, and [`remark`]s on everything that could not be carried over. [`writer`] writes the form
+//! as YAML.
+//!
+//! Each dialect has a file: [`register_list`] (tables of spreadsheets), [`modpoll`], [`telegraf`],
+//! [`home_assistant`], [`wb_mqtt_serial`], [`evcc`]. All make the same points, by the same words
+//! for types, tables and addresses ([`word`], [`number`]).
+//!
+//! The room refuses to know the configuration's own reader, files, and the language of the user:
+//! the remarks and the comments are English, and are translated where they are shown.
+//!
+//! It has a YAML reader of its own ([`yaml`]), over the same parser as the configuration's: files
+//! of others have tags (`!secret`), templates and several documents, which are mistakes in ours.
+//! TOML is read by the `toml` crate, as figment was built without it, and tables by the `csv`
+//! crate, for quoted line breaks. `encoding_rs` was a dependency already.
+//!
+//! # Invariants
+//!
+//! - Nothing is guessed silently: what is derived (a table from 40001, a unit id that the file
+//!   does not give) is either a rule of the dialect or a remark.
+//! - No point becomes writable: whether the platform may write is decided by the operator. The
+//!   comments say what the source allowed.
+//! - Bad input is a remark or a [`Refusal`], never a panic; the size of a file, the number of its
+//!   values and the depth of its nesting are bounded ([`LARGEST`], [`tree`]).
+//! - What is written is valid: identifiers, names, numbers and addresses are checked before they
+//!   become a part of the form. Comments hold no character that could end a line.
+
+pub mod comment;
+pub mod evcc;
+pub mod home_assistant;
+pub mod identifier;
+pub mod json;
+pub mod kind;
+pub mod modpoll;
+pub mod number;
+pub mod point;
+pub mod register_list;
+pub mod remark;
+pub mod source;
+pub mod table;
+pub mod telegraf;
+pub mod text;
+pub mod toml;
+pub mod tree;
+pub mod wb_mqtt_serial;
+pub mod word;
+pub mod writer;
+pub mod yaml;
+
+pub use kind::Kind;
+pub use point::{Imported, ImportedPoint};
+pub use remark::{Finding, Remark};
+
+/// The largest file that is read, in bytes: the configuration's own bound.
+pub const LARGEST: u64 = 4 << 20;
+
+/// The most points that are carried over from one file, as many as a profile may have.
+pub const MOST_POINTS: usize = 5000;
+
+/// The most devices that are carried over, as many as a configuration may have.
+pub const MOST_DEVICES: usize = 2000;
+
+/// Why nothing of a file could be carried over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It is no text.
+    #[error("the file is no text: {0}")]
+    NoText(&'static str),
+    /// It is none of the kinds.
+    #[error("the file is of no kind that can be told: say which with --from")]
+    Unknown,
+    /// It is not well-formed.
+    #[error("line {line}: the file is not {format}: {why}")]
+    Malformed {
+        /// The line; 0 if it is not known.
+        line: u32,
+        /// `YAML`, `TOML`, `JSON` or `CSV`.
+        format: &'static str,
+        /// The parser's reason.
+        why: String,
+    },
+    /// It is larger than is read.
+    #[error("the file has more values, or deeper nesting, than are read")]
+    TooMuch,
+    /// It holds nothing of the dialect.
+    #[error("the file has no {0}")]
+    Nothing(&'static str),
+}
+
+/// What the user says beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Wishes {
+    /// The dialect, if it is not to be recognised.
+    pub kind: Option<Kind>,
+    /// The name of the profile, or of the first of several.
+    pub profile: Option<String>,
+    /// The name of the file without its folder, for names and comments.
+    pub file: String,
+}
+
+/// Reads the bytes of a file.
+///
+/// # Errors
+/// Why nothing could be carried over.
+pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, Refusal> {
+    if bytes.len() as u64 > LARGEST {
+        return Err(Refusal::TooMuch);
+    }
+    let (text, encoding) = text::decoded(bytes)?;
+    let kind = match wishes.kind.or_else(|| kind::recognised(&text)) {
+        Some(kind) => kind,
+        None => return Err(Refusal::Unknown),
+    };
+    let mut imported = match kind {
+        Kind::RegisterList => register_list::read(&text)?,
+        Kind::Modpoll => modpoll::read(&text)?,
+        Kind::Telegraf => telegraf::read(&text)?,
+        Kind::HomeAssistant => home_assistant::read(&text)?,
+        Kind::WbMqttSerial => wb_mqtt_serial::read(&text)?,
+        Kind::Evcc => evcc::read(&text)?,
+    };
+    imported.kind = kind;
+    imported.encoding = encoding;
+    imported.complete(wishes);
+    match imported.points() {
+        0 if imported.remarks.is_empty() => Err(Refusal::Nothing(kind.what())),
+        _ => Ok(imported),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The table of modpoll (github.com/gavinying/modpoll, docs/configure.rst): rows
+//! `device,NAME,UNIT`, `poll,TABLE,START,COUNT,ENDIAN` and `ref,NAME,ADDRESS,TYPE,RW,UNIT,SCALE`.
+//!
+//! Addresses are those of the protocol, as they are: 40000 is the register with this number. The
+//! endianness is that of bytes, then that of words. The port is given on modpoll's command line.
+
+use super::point::{Imported, ImportedDevice, ImportedPoint, ImportedProfile, Order, Shape};
+use super::remark::{Finding, Place};
+use super::source::Source;
+use super::table::Row;
+use super::{Refusal, number, table, word};
+use crate::spec::Table;
+
+/// Reads a table.
+///
+/// # Errors
+/// It is no table.
+pub fn read(text: &str) -> Result<Imported, Refusal> {
+    let mut reading = Reading::default();
+    for row in &table::read(text)? {
+        match row.cell(0).to_ascii_lowercase().as_str() {
+            "device" => reading.device(row),
+            "poll" => reading.poll(row),
+            "ref" => reading.reference(row),
+            _ => {}
+        }
+    }
+    Ok(reading.out)
+}
+
+#[derive(Default)]
+struct Reading {
+    out: Imported,
+    /// The table and the order of the last `poll`.
+    poll: Option<(Table, Order)>,
+}
+
+impl Reading {
+    fn device(&mut self, row: &Row) {
+        self.poll = None;
+        let name = row.cell(1).to_owned();
+        let unit = number::whole(row.cell(2)).and_then(|n| u8::try_from(n).ok());
+        let at = Place::new(row.line, &name);
+        let Some(unit) = unit.filter(|unit| (1..=247).contains(unit)) else {
+            self.out.remark(at, row.cell(2), Finding::Unit);
+            self.out.profiles.push(ImportedProfile::default());
+            return;
+        };
+        let profile = ImportedProfile {
+            name: name.clone(),
+            ..ImportedProfile::default()
+        };
+        self.out.devices.push(ImportedDevice {
+            name,
+            title: String::new(),
+            port: 0,
+            profile: Some(self.out.profiles.len()),
+            unit: Some(unit),
+            meter: None,
+        });
+        self.out.profiles.push(profile);
+    }
+
+    fn poll(&mut self, row: &Row) {
+        let order = match row.cell(4).to_ascii_uppercase().as_str() {
+            "BE_LE" => Order::Cdab,
+            "LE_BE" => Order::Badc,
+            "LE_LE" => Order::Dcba,
+            _ => Order::Abcd,
+        };
+        self.poll = word::table(row.cell(1)).map(|table| (table, order));
+        if self.poll.is_none() {
+            self.out
+                .remark(Place::new(row.line, ""), row.cell(1), Finding::Table);
+        }
+    }
+
+    fn reference(&mut self, row: &Row) {
+        self.out.entries += 1;
+        let at = Place::new(row.line, row.cell(1));
+        let Some((table, order)) = self.poll else {
+            return self.out.remark(at, row.cell(2), Finding::Table);
+        };
+        // Without the style 40001: the table is known, and the number is that of the protocol.
+        let written = row.cell(2);
+        let (whole, bit) = written.split_once(':').unwrap_or((written, ""));
+        let bit: Option<u8> = bit.parse().ok().filter(|bit| *bit < 16);
+        let Some(address) = number::whole(whole).and_then(|n| u16::try_from(n).ok()) else {
+            return self.out.remark(at, written, Finding::Address);
+        };
+        let Some(writable) = word::access(row.cell(4)) else {
+            return self.out.remark(at, row.cell(4), Finding::WriteOnly);
+        };
+        let kind = row.cell(3);
+        let text = kind.to_ascii_lowercase();
+        let text = text
+            .strip_prefix("string")
+            .and_then(|n| n.parse::<u16>().ok());
+        let text = text
+            .map(|bytes| bytes.div_ceil(2))
+            .filter(|n| (1..=125).contains(n));
+        let many = match kind.to_ascii_lowercase().as_str() {
+            "bool8" => 8,
+            "bool16" => 16,
+            _ => 1,
+        };
+        let typed = word::shape(kind, text);
+        let points: Vec<(u16, Shape, String)> =
+            match (typed.map(|(shape, _)| shape), table.is_bits()) {
+                (Some(Shape::Bool) | None, true) => (0..many)
+                    .map(|n| {
+                        (
+                            address.saturating_add(n),
+                            Shape::Bool,
+                            numbered(row.cell(1), n, many),
+                        )
+                    })
+                    .collect(),
+                (Some(Shape::Bool), false) => (0..many.min(16))
+                    .map(|n| {
+                        (
+                            address,
+                            Shape::Bit(bit.unwrap_or(n as u8)),
+                            numbered(row.cell(1), n, many),
+                        )
+                    })
+                    .collect(),
+                (Some(shape), false) => vec![(address, shape, row.cell(1).to_owned())],
+                (None, false) | (Some(_), true) => match text {
+                    Some(registers) => {
+                        let shape = Shape::Text {
+                            registers,
+                            characters: 2,
+                        };
+                        vec![(address, shape, row.cell(1).to_owned())]
+                    }
+                    None => return self.out.remark(at, kind, Finding::Type),
+                },
+            };
+        let written = row.cell(6);
+        let scale = number::decimal(written);
+        if scale.is_none() && !written.is_empty() {
+            self.out.remark(at.clone(), written, Finding::Factor);
+        }
+        if self.out.profiles.is_empty() {
+            self.out.profiles.push(ImportedProfile::default());
+        }
+        let Some(profile) = self.out.profiles.last_mut() else {
+            return;
+        };
+        for (address, shape, name) in points {
+            let at = Place::new(row.line, &name);
+            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
+            if matches!(shape, Shape::Number(_)) {
+                point.scale = scale.clone().and_then(number::factor);
+            }
+            point.order = order;
+            point.measure = row.cell(5).to_owned();
+            point.writable = writable && matches!(table, Table::Coil | Table::HoldingRegister);
+            profile.points.push(point);
+        }
+        if matches!(order, Order::Badc | Order::Dcba) {
+            self.out.remark(at, order.word(), Finding::Order);
+        }
+    }
+}
+
+/// Returns the name, with a number if the entry is several bits.
+fn numbered(name: &str, n: u16, of: u16) -> String {
+    match of {
+        1 => name.to_owned(),
+        _ => format!("{name}_{n}"),
+    }
+}

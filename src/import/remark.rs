@@ -1,0 +1,367 @@
+//! What the user is told beside the result, and the report that is made of it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use crate::base::text::{counted, is_display_control};
+
+/// Where something stands in the file that is imported.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The line, 1-based; 0 if it is not known.
+    pub line: u32,
+    /// The name of the entry.
+    pub entry: String,
+}
+
+impl Place {
+    /// Makes a place.
+    #[must_use]
+    pub fn new(line: u32, entry: &str) -> Place {
+        let entry = entry.to_owned();
+        Place { line, entry }
+    }
+}
+
+/// What became of an entry with a remark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It is not in the result.
+    Lost,
+    /// It is in the result, without something.
+    Reduced,
+    /// It is in the result, and a person has to look at it.
+    ToCheck,
+}
+
+/// What there is to say about an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Finding {
+    /// A name or an address is missing.
+    Incomplete,
+    /// The address is no number that can be an address.
+    Address,
+    /// The value does not fit behind its address.
+    BeyondTable,
+    /// The table of the register is not told or not known.
+    Table,
+    /// The type is not known.
+    Type,
+    /// The registers that are listed are not as many as the type has, or not beside each other.
+    Registers,
+    /// The factor or the addend is no number.
+    Factor,
+    /// A spreadsheet has written the digits as 1.23E+11.
+    Scientific,
+    /// The meter address has too few digits and got zeros in front.
+    MeterZeros,
+    /// The data identifier has too few digits and got zeros in front.
+    IdentifierZeros,
+    /// The meter address or data identifier is none.
+    MeterDigits,
+    /// A point of a meter has no format.
+    NoFormat,
+    /// It is an expression, a template or a condition.
+    Expression,
+    /// It is only written.
+    WriteOnly,
+    /// It is made of several values.
+    Composite,
+    /// It is switched off in the file.
+    Disabled,
+    /// It is several registers joined, each of which is a point.
+    Parts,
+    /// It is there under a condition.
+    Condition,
+    /// Its protocol is not carried over.
+    Protocol,
+    /// The port of the file is none that can be carried over.
+    Port,
+    /// The unit id is none.
+    Unit,
+    /// There are more points than one profile has.
+    TooMany,
+    /// A setting of the entry that is left out.
+    Setting,
+    /// Settings or actions beside the values.
+    Actions,
+    /// The devices use a template that is a file of its own.
+    OtherTemplate,
+    /// The states are not numbers.
+    States,
+    /// The word for access, or the state for on and off, has no counterpart.
+    OnOff,
+    /// A number of the style 40001.
+    Notation,
+    /// The addresses may count from 1.
+    FromOne,
+    /// The type is not told, and one is assumed.
+    TypeAssumed,
+    /// The table is not told, and one is assumed.
+    TableAssumed,
+    /// The order of the bytes within a word is unusual.
+    Order,
+    /// The identifier was made of the address, as the name has no Latin letters.
+    IdentifierMade,
+    /// The identifier got a number, as another point has it.
+    IdentifierTaken,
+    /// A secret or another file is named.
+    Elsewhere,
+    /// There is no port in the file.
+    NoPort,
+    /// There is no device in the file.
+    NoDevice,
+}
+
+impl Finding {
+    /// Returns what became of the entry.
+    #[must_use]
+    pub const fn fate(self) -> Fate {
+        match self {
+            Finding::Incomplete
+            | Finding::Address
+            | Finding::BeyondTable
+            | Finding::Table
+            | Finding::Type
+            | Finding::Registers
+            | Finding::Scientific
+            | Finding::MeterDigits
+            | Finding::NoFormat
+            | Finding::Expression
+            | Finding::WriteOnly
+            | Finding::Composite
+            | Finding::Disabled
+            | Finding::Protocol
+            | Finding::Unit
+            | Finding::TooMany
+            | Finding::OtherTemplate
+            | Finding::Actions => Fate::Lost,
+            Finding::Factor | Finding::Setting | Finding::States | Finding::OnOff => Fate::Reduced,
+            Finding::Port
+            | Finding::Parts
+            | Finding::Condition
+            | Finding::MeterZeros
+            | Finding::IdentifierZeros
+            | Finding::Notation
+            | Finding::FromOne
+            | Finding::TypeAssumed
+            | Finding::TableAssumed
+            | Finding::Order
+            | Finding::IdentifierMade
+            | Finding::IdentifierTaken
+            | Finding::Elsewhere
+            | Finding::NoPort
+            | Finding::NoDevice => Fate::ToCheck,
+        }
+    }
+
+    /// Returns why it is so.
+    #[must_use]
+    pub const fn why(self) -> &'static str {
+        match self {
+            Finding::Incomplete => "the entry has no name or no address",
+            Finding::Address => {
+                "this is no address of a register: 0 to 65535, 0x0000 to 0xFFFF, or of the style 40001"
+            }
+            Finding::BeyondTable => {
+                "the value has more registers than there are behind its address, or than one reply has"
+            }
+            Finding::Table => "which of the four tables the register is in is not told",
+            Finding::Type => "the gateway has no such type",
+            Finding::Registers => {
+                "the registers that are listed are not as many as the type has, or not beside each other"
+            }
+            Finding::Factor => {
+                "this is no number to multiply with or to add; the point has none now"
+            }
+            Finding::Scientific => {
+                "a spreadsheet has shortened the number, and its last digits are lost"
+            }
+            Finding::MeterZeros => {
+                "a meter address has twelve digits: a spreadsheet drops zeros in front, and they are put back"
+            }
+            Finding::IdentifierZeros => {
+                "a data identifier has eight digits: a spreadsheet drops zeros in front, and they are put back"
+            }
+            Finding::MeterDigits => {
+                "this is no meter address (twelve digits) and no data identifier (eight hexadecimal digits)"
+            }
+            Finding::NoFormat => "the value of a meter needs a format, such as XXXXXX.XX",
+            Finding::Expression => "an expression, a template or a condition is not computed here",
+            Finding::WriteOnly => "it is written and never read",
+            Finding::Composite => "it is made of several values, or of a structure",
+            Finding::Disabled => "it is switched off in the file",
+            Finding::Parts => "the value is several registers joined; each of them is a point",
+            Finding::Condition => {
+                "the entry is there only under a condition, which is not computed here"
+            }
+            Finding::Protocol => "only Modbus is carried over",
+            Finding::Port => "the gateway has no such port, or not with this setting",
+            Finding::Unit => "this is no unit id: 1 to 247 on a serial line, 0 to 255 on TCP",
+            Finding::TooMany => {
+                "a configuration has 2,000 devices at most, and a profile 5,000 points"
+            }
+            Finding::Setting => "the gateway has nothing that corresponds to this setting",
+            Finding::Actions => {
+                "settings that are written at a start, and actions, are not carried over"
+            }
+            Finding::OtherTemplate => "its channels are in a template, which is a file of its own",
+            Finding::States => "states of the gateway are numbers with titles",
+            Finding::OnOff => "on and off are other values than 1 and 0; the point has the number",
+            Finding::Notation => {
+                "of the style 40001: the first digit is the table, and the rest counts from 1"
+            }
+            Finding::FromOne => {
+                "no address is 0: the list may count from 1, and then every address is one too high"
+            }
+            Finding::TypeAssumed => {
+                "the list has no type; an unsigned number is assumed, as wide as the entry's registers"
+            }
+            Finding::TableAssumed => {
+                "the list does not tell the table; holding registers are assumed"
+            }
+            Finding::Order => {
+                "bytes are swapped within each register; programs disagree about what that is called"
+            }
+            Finding::IdentifierMade => {
+                "the name has no Latin letters, so the identifier is made of the address"
+            }
+            Finding::IdentifierTaken => {
+                "another point has this identifier, or the platform reserves it, so it got a suffix"
+            }
+            Finding::Elsewhere => "the value is in another file",
+            Finding::NoPort => "the file has no port, and the result an example of one",
+            Finding::NoDevice => "the file has no device, and the result an example of one",
+        }
+    }
+
+    /// Returns what the user can do about it.
+    #[must_use]
+    pub const fn what_to_do(self) -> &'static str {
+        match self {
+            Finding::Incomplete | Finding::Address | Finding::Table | Finding::Registers => {
+                "correct the entry and import again, or write the point by hand"
+            }
+            Finding::BeyondTable => "look the address and the type up in the device's manual",
+            Finding::Type | Finding::Composite => {
+                "write the point by hand: alink-gateway.yaml(5) lists types, parts and text"
+            }
+            Finding::Factor => "write scale: and offset: of the point by hand",
+            Finding::Scientific => {
+                "read the digits off the device or its papers, and format the column as text"
+            }
+            Finding::MeterZeros | Finding::IdentifierZeros => {
+                "compare with the device or the standard, and format the column as text"
+            }
+            Finding::MeterDigits => "read it off the device or its papers",
+            Finding::NoFormat => "add a column format, or use data: with a name of the standard",
+            Finding::Expression => "write down the value that it has for your device",
+            Finding::WriteOnly => "if the device gives it back, write a point with write: by hand",
+            Finding::Disabled => "switch it on in the file, if you want it",
+            Finding::Parts => "parts: makes one number of them, with their weights",
+            Finding::Condition => "delete the point if your device does not have it",
+            Finding::Protocol => "write these devices by hand: DL/T 645 and protocol: raw may fit",
+            Finding::Port => "correct the port in the result",
+            Finding::Unit => "correct the unit id and import again",
+            Finding::TooMany => "split the file",
+            Finding::Setting => "look whether the device needs it",
+            Finding::Actions => "services: in the profile writes points on demand",
+            Finding::OtherTemplate => "import the template as well",
+            Finding::States => "write values: of the point by hand",
+            Finding::OnOff => "compare with the number, or write values: for its titles",
+            Finding::Notation => "compare one value with the device's display",
+            Finding::FromOne => {
+                "compare one value with the device's display, and subtract 1 from all if it is off by one"
+            }
+            Finding::TypeAssumed => "look the types up in the device's manual",
+            Finding::TableAssumed => "if the device refuses them, write table: input",
+            Finding::Order => "compare one value with the device's display",
+            Finding::IdentifierMade | Finding::IdentifierTaken => {
+                "give it the identifier of the thing model"
+            }
+            Finding::Elsewhere => "write the value down in the result",
+            Finding::NoPort => "write the device file or host of your port",
+            Finding::NoDevice => "write the unit ids or meter addresses of your devices",
+        }
+    }
+}
+
+/// One remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// Where.
+    pub at: Place,
+    /// What was seen there.
+    pub seen: String,
+    /// What there is to say.
+    pub finding: Finding,
+}
+
+/// The most entries that the report lists for one finding.
+const MOST_LISTED: usize = 20;
+
+/// Writes the report, a finding after the other: those first by which entries are lost.
+#[must_use]
+pub fn report(file: &str, remarks: &[Remark]) -> String {
+    let mut by_finding: BTreeMap<(Fate, Finding), Vec<&Remark>> = BTreeMap::new();
+    for remark in remarks {
+        let key = (remark.finding.fate(), remark.finding);
+        by_finding.entry(key).or_default().push(remark);
+    }
+    let mut text = String::new();
+    for ((fate, finding), all) in by_finding {
+        let entries = counted(all.len(), "entry");
+        let head = match fate {
+            Fate::Lost => format!("not carried over: {entries}"),
+            Fate::Reduced => format!("carried over in part: {entries}"),
+            Fate::ToCheck => format!("to be checked: {entries}"),
+        };
+        let _ = writeln!(
+            text,
+            "{head}\n  why  {}\n  do   {}",
+            finding.why(),
+            finding.what_to_do()
+        );
+        for remark in all.iter().take(MOST_LISTED) {
+            let _ = writeln!(text, "    {}", listed(file, remark));
+        }
+        let rest = all.len().saturating_sub(MOST_LISTED);
+        if rest > 0 {
+            let _ = writeln!(text, "    and {}", counted(rest, "more entry"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Writes one entry: `registers.csv:14  Voltage L1  (40001)`.
+fn listed(file: &str, remark: &Remark) -> String {
+    let mut text = clean(file, 60);
+    if remark.at.line > 0 {
+        let _ = write!(text, ":{}", remark.at.line);
+    }
+    if !remark.at.entry.is_empty() {
+        let _ = write!(text, "  {}", clean(&remark.at.entry, 60));
+    }
+    if !remark.seen.is_empty() {
+        let _ = write!(text, "  ({})", clean(&remark.seen, 80));
+    }
+    text
+}
+
+/// Returns text of the file on one line, without characters that move a cursor or end a comment
+/// line, and not longer than `most` characters.
+#[must_use]
+pub fn clean(text: &str, most: usize) -> String {
+    let shown = |c: char| match c.is_whitespace() || c.is_control() || is_display_control(c) {
+        true => ' ',
+        false => c,
+    };
+    let words: String = text.chars().take(most * 4).map(shown).collect();
+    let words: Vec<&str> = words.split_whitespace().collect();
+    let joined = words.join(" ");
+    match joined.chars().count() > most {
+        true => joined.chars().take(most).chain(['…']).collect(),
+        false => joined,
+    }
+}
