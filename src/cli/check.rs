@@ -10,18 +10,22 @@ use std::process::ExitCode;
 use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
-use crate::config::Severity;
+use crate::config::{Problem, Report, Severity};
 use crate::io::files::settings;
-use crate::io::files::settings::{LoadContext, Loaded};
+use crate::io::files::settings::{Desk, LoadContext, Loaded};
 use crate::io::store::remote_config;
 use crate::io::terminal::screen;
 use crate::spec::{CommandPolicy, LocalWrite, Spec};
 
-/// Checks the configuration in `path`. Exit status 0 if it can be used,
-/// warnings or not; 78 if it cannot.
+/// Checks the configuration in `path`. Exit status 0 if it can be used, warnings or not; 78 if it
+/// cannot. At a desk, secrets and certificates need not be there.
 #[must_use]
-pub fn run(path: &Path, language: Language) -> ExitCode {
-    let (text, status) = outcome(path, &LoadContext::of_person());
+pub fn run(path: &Path, at_desk: bool, language: Language) -> ExitCode {
+    let around = LoadContext {
+        desk: if at_desk { Desk::All } else { Desk::No },
+        ..LoadContext::of_person()
+    };
+    let (text, status) = outcome(path, &around);
     // The reader of the output may have closed it.
     let _ = screen::write(&language.say(&text));
     ExitCode::from(status)
@@ -30,7 +34,11 @@ pub fn run(path: &Path, language: Language) -> ExitCode {
 /// Returns the output of [`run`] in English, and its exit status.
 #[must_use]
 pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
-    match settings::load_in(path, around) {
+    let (loaded, absent) = match around.desk {
+        Desk::No | Desk::Secrets => told_once(path, around),
+        Desk::All => settings::load_beside(path, around),
+    };
+    match loaded {
         Ok(loaded) => {
             let mut text = String::new();
             for problem in loaded.warnings.problems() {
@@ -42,6 +50,9 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             text.push_str(&summary(&loaded));
             text.push('\n');
             text.push_str(&unverified(&loaded.spec));
+            if !absent.is_empty() {
+                text.push_str(&format!("not here, and not checked: {}\n", named(&absent)));
+            }
             text.push_str(&events(&loaded.spec));
             text.push_str(&writing(&loaded.spec, loaded.control.write));
             if let Some(upstream) = &loaded.upstream {
@@ -94,6 +105,51 @@ pub fn errors(path: &Path) -> Vec<String> {
             format!("{at} said {} wanted {}", p.said, p.wanted)
         })
         .collect()
+}
+
+/// Loads the configuration. If several files with secrets are missing or may not be read, they are
+/// one error beside the others: a hundred of them would hide what is wrong besides.
+fn told_once(path: &Path, around: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {
+    let loaded = settings::load_in(path, around);
+    if loaded.is_ok() {
+        return (loaded, Vec::new());
+    }
+    let desk = LoadContext {
+        desk: Desk::Secrets,
+        ..around.clone()
+    };
+    let (beside, absent) = settings::load_beside(path, &desk);
+    if absent.len() < 2 {
+        return (loaded, Vec::new());
+    }
+    let others = match beside {
+        Ok(loaded) => loaded.warnings,
+        Err(report) => report,
+    };
+    let missing = Problem {
+        severity: Severity::Error,
+        file: path.display().to_string().into(),
+        line: 0,
+        column: 0,
+        path: String::new(),
+        said: format!(
+            "{} with secrets, not there or not readable by this user: {}",
+            counted(absent.len(), "file"),
+            named(&absent)
+        ),
+        wanted: "files that hold a secret each and nothing else".into(),
+        hint: Some("on the box write them, and check as root; at a desk, without its secrets: alink-gateway check --desk".into()),
+    };
+    (Err(others.with([missing])), Vec::new())
+}
+
+/// Names the first of several files or variables: `secrets/1, secrets/2, secrets/3 and 9 more`.
+pub(super) fn named(absent: &[String]) -> String {
+    let first: Vec<&str> = absent.iter().take(3).map(String::as_str).collect();
+    match absent.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
 }
 
 /// Sums up a configuration: `2 ports, 120 devices, 6 profiles; 0 warnings`

@@ -95,6 +95,10 @@ enum Verb {
     Check {
         #[command(flatten)]
         which: Which,
+        /// Check it where only the box has its secrets and certificates: those that are not here
+        /// are left out.
+        #[arg(long)]
+        desk: bool,
     },
     /// Show the requests to each device, how much of each line's time they take, and what is
     /// sent to the platform.
@@ -461,7 +465,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
     match parsed(arguments, language) {
         Ok(arguments) => match arguments.verb {
             Verb::Run { config } => run::run(&config),
-            Verb::Check { which } => check::run(&which.path(), language),
+            Verb::Check { which, desk } => check::run(&which.path(), desk, language),
             Verb::Plan { which, json } => plan::run(&which.path(), json, language),
             Verb::Status { whom, json, watch } => match (watch, json) {
                 (false, json) => status::run(&whom.socket(), json, language),

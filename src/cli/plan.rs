@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::check::named;
 use super::columns::width;
 use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
@@ -25,7 +26,7 @@ use crate::field::plan::logout_forecast::LogoutForecast;
 use crate::field::schedule::budget::PROBES_PERMILLE;
 use crate::hub::upstream::Upstream;
 use crate::io::files::settings;
-use crate::io::files::settings::LoadContext;
+use crate::io::files::settings::{Desk, LoadContext};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
@@ -35,10 +36,15 @@ use crate::spec::{
 };
 
 /// Prints the plan of the configuration in `path`. Exit status 0; 1 if a line or the connection
-/// is overloaded and that is not allowed; 78 if the configuration is wrong otherwise.
+/// is overloaded and that is not allowed; 78 if the configuration is wrong otherwise. Secrets and
+/// certificates need not be there: a plan does not depend on them.
 #[must_use]
 pub fn run(path: &Path, as_json: bool, language: Language) -> ExitCode {
-    let (text, status) = outcome(path, &LoadContext::of_person(), as_json, language);
+    let around = LoadContext {
+        desk: Desk::All,
+        ..LoadContext::of_person()
+    };
+    let (text, status) = outcome(path, &around, as_json, language);
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
     ExitCode::from(status)
@@ -52,7 +58,12 @@ pub fn outcome(
     as_json: bool,
     language: Language,
 ) -> (String, u8) {
-    let loaded = match settings::load_whatever_the_load(path, around) {
+    let (loaded, absent) = settings::look_beside(path, around);
+    if !absent.is_empty() {
+        let note = format!("not here, and not needed for a plan: {}\n", named(&absent));
+        screen::complain(&language.say(&note));
+    }
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(report) => return (language.say(&format!("{report}\n")), EXIT_CONFIG),
     };

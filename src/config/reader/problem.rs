@@ -138,6 +138,13 @@ impl Report {
         Report::new(problems, &files).and_more(errors, warnings)
     }
 
+    /// Takes out the listed problems that are unwanted.
+    #[must_use]
+    pub fn without(mut self, unwanted: impl Fn(&Problem) -> bool) -> Self {
+        self.problems.retain(|problem| !unwanted(problem));
+        self
+    }
+
     /// Returns the listed problems: all of them, or the first of too many.
     #[must_use]
     pub fn problems(&self) -> &[Problem] {

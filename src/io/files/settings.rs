@@ -4,6 +4,7 @@
 //! directory if `remote_config:` wants it ([`crate::io::store::remote_config`]), the few
 //! environment variables that may be set, and the files and credentials that all of these name.
 
+mod desk;
 pub mod limits;
 mod line_load;
 mod names;
@@ -85,6 +86,19 @@ struct Positions {
     post: SourcePosition,
 }
 
+/// Which files that cannot be read have a stand-in, for a look at a configuration where only the
+/// box has them: a laptop, say. What is started or loaded anew never has any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Desk {
+    /// None.
+    #[default]
+    No,
+    /// Those with secrets.
+    Secrets,
+    /// Those with secrets or certificates, and the variables that a unit sets.
+    All,
+}
+
 /// The environment of the configuration, which may change its meaning.
 #[derive(Clone, Debug, Default)]
 pub struct LoadContext {
@@ -107,6 +121,8 @@ pub struct LoadContext {
     pub by_id: Option<PathBuf>,
     /// The process or unit whose limits of threads and open files apply.
     pub limits: LimitsOf,
+    /// Which files have a stand-in.
+    pub desk: Desk,
 }
 
 impl LoadContext {
@@ -127,6 +143,7 @@ impl LoadContext {
             service_home: home(),
             by_id: Some(names::BY_ID.into()),
             limits: LimitsOf::Process,
+            desk: Desk::No,
         }
     }
 
@@ -146,6 +163,7 @@ impl LoadContext {
             state: process.state,
             by_id: process.by_id,
             limits: LimitsOf::Unit,
+            desk: Desk::No,
         }
     }
 }
@@ -193,12 +211,18 @@ pub fn load_to_start_in(
     path: &Path,
     context: &LoadContext,
 ) -> Result<(Loaded, Option<RemoteMismatch>), Report> {
-    let proven = told(load_fitting(path, context, &RemoteFile::Proven), context);
+    let proven = told(
+        load_fitting(path, context, &RemoteFile::Proven, &mut Vec::new()),
+        context,
+    );
     let report = match proven {
         Ok(loaded) => return Ok((loaded, None)),
         Err(report) => report,
     };
-    let alone = told(load_fitting(path, context, &RemoteFile::None), context)?;
+    let alone = told(
+        load_fitting(path, context, &RemoteFile::None, &mut Vec::new()),
+        context,
+    )?;
     let file = remote_config::proven_path(&alone.state_dir);
     Ok((alone, Some(RemoteMismatch { file, report })))
 }
@@ -236,7 +260,12 @@ pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
 pub fn load_with(path: &Path, remote_file: &Content) -> Result<Loaded, Report> {
     let context = LoadContext::of_process();
     told(
-        load_fitting(path, &context, &RemoteFile::This(remote_file)),
+        load_fitting(
+            path,
+            &context,
+            &RemoteFile::This(remote_file),
+            &mut Vec::new(),
+        ),
         &context,
     )
 }
@@ -246,7 +275,24 @@ pub fn load_with(path: &Path, remote_file: &Content) -> Result<Loaded, Report> {
 /// # Errors
 /// All errors and warnings, if there is an error.
 pub fn load_in(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
-    told(load_fitting(path, context, &RemoteFile::Stored), context)
+    load_beside(path, context).0
+}
+
+/// Loads the configuration in this context, and names the files and variables that have a
+/// stand-in, also if there is an error.
+pub fn load_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {
+    desk::with_variables(context, &|context, absent| {
+        let loaded = load_fitting(path, context, &RemoteFile::Stored, absent);
+        told(loaded, context)
+    })
+}
+
+/// Loads the configuration as [`load_whatever_the_load`] does, and names the files and variables
+/// that have a stand-in.
+pub fn look_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {
+    desk::with_variables(context, &|context, absent| {
+        load_files(path, context, &RemoteFile::Stored, absent).map(|(loaded, _)| loaded)
+    })
 }
 
 /// Which file of the platform is a part of the configuration, if one is wanted.
@@ -302,7 +348,7 @@ fn told(loaded: Result<Loaded, Report>, context: &LoadContext) -> Result<Loaded,
 /// # Errors
 /// All errors and warnings, if there is another error.
 pub fn load_whatever_the_load(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
-    load_files(path, context, &RemoteFile::Stored).map(|(loaded, _)| loaded)
+    look_beside(path, context).0
 }
 
 /// Returns what is wrong with the log filter: it is no part of the configuration, but the
@@ -342,8 +388,9 @@ fn load_fitting(
     path: &Path,
     context: &LoadContext,
     remote_file: &RemoteFile<'_>,
+    absent: &mut Vec<String>,
 ) -> Result<Loaded, Report> {
-    let (mut loaded, positions) = load_files(path, context, remote_file)?;
+    let (mut loaded, positions) = load_files(path, context, remote_file, absent)?;
     if let Some(by_id) = &context.by_id {
         let renamed = names::check(&loaded.spec, &positions.ports, by_id);
         loaded.warnings = loaded.warnings.with(renamed);
@@ -428,6 +475,7 @@ fn load_files(
     path: &Path,
     context: &LoadContext,
     remote_file: &RemoteFile<'_>,
+    absent: &mut Vec<String>,
 ) -> Result<(Loaded, Positions), Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let mut reading = Reading::new();
@@ -448,9 +496,9 @@ fn load_files(
     if let Some(remote) = &remote {
         draft = FirstPass::with_remote(&sources, remote, &context.environment)?;
     }
-    let answers = answer(&draft.wants(), base, context, &mut reading);
+    let answers = answer(&draft.wants(), base, context, &mut reading, absent);
     let outline = draft.outline(&answers);
-    let answers = answer(&outline.wants(), base, context, &mut reading);
+    let answers = answer(&outline.wants(), base, context, &mut reading, absent);
     let Compiled {
         mut spec,
         mut warnings,
@@ -537,7 +585,7 @@ fn outline_of(
 ) -> Result<SecondPass, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let draft = FirstPass::new(sources, &[])?;
-    let answers = answer(&draft.wants(), base, context, reading);
+    let answers = answer(&draft.wants(), base, context, reading, &mut Vec::new());
     Ok(draft.outline(&answers))
 }
 
@@ -566,11 +614,18 @@ fn answer(
     base: &Path,
     context: &LoadContext,
     reading: &mut Reading,
+    absent: &mut Vec<String>,
 ) -> Answers {
     let mut one = |want: &Want| match want {
         Want::File(name) => vec![reading.config(&base.join(name))],
-        Want::Secret(name) => vec![reading.secret(&base.join(name))],
-        Want::Bundle(name) => vec![reading.bundle(&base.join(name))],
+        Want::Secret(name) => {
+            let source = reading.secret(&base.join(name));
+            vec![desk::stand_in(source, want, context.desk, absent)]
+        }
+        Want::Bundle(name) => {
+            let source = reading.bundle(&base.join(name));
+            vec![desk::stand_in(source, want, context.desk, absent)]
+        }
         Want::Pattern(pattern) => reading.matching(base, pattern),
         Want::Credential(name) => match &context.credentials {
             Some(directory) => vec![reading.secret(&directory.join(name))],
