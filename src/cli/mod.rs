@@ -14,6 +14,7 @@ pub mod devices;
 pub mod diag;
 pub mod doctor;
 pub mod import;
+pub mod init;
 pub mod language;
 mod line;
 pub mod plan;
@@ -139,6 +140,17 @@ enum Verb {
         how: Box<scan::How>,
         #[command(flatten)]
         whom: Whom,
+    },
+    /// Write a first configuration: asks six questions, or takes the answers as options.
+    ///
+    /// What is not answered stays a place to fill in. The DeviceSecret is not shown while it is
+    /// typed, and goes into gateway.secret beside the configuration.
+    Init {
+        /// The configuration file to write.
+        #[arg(value_name = "FILE", default_value = DEFAULT_PATH, value_hint = clap::ValueHint::FilePath)]
+        file: PathBuf,
+        #[command(flatten)]
+        how: init::How,
     },
     /// Turn a list of registers, or the configuration of another program, into a part of this one.
     ///
@@ -546,6 +558,7 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
                 how,
             } => tsl::run(&profile, &config, &how, language),
             Verb::Scan { named, how, whom } => scan::run(&named, &how, &whom, language),
+            Verb::Init { file, how } => init::run(&file, &how, language),
             Verb::Import { file, how } => import::run(&file, &how, language),
             Verb::Trace { port, how, whom } => trace::run(&whom.socket(), &port, &how, language),
             Verb::Scope {

@@ -22,6 +22,7 @@ mod commands;
 mod config_cases;
 mod desk;
 mod import;
+mod init;
 mod journal;
 mod metrics;
 mod modules;

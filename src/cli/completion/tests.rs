@@ -118,7 +118,7 @@ fn names_are_asked_for_where_the_command_line_wants_them() {
 /// An argument that is added is to be completed, or to be listed here.
 #[test]
 fn every_argument_is_completed_or_free() {
-    const FREE: [(&str, &str); 21] = [
+    const FREE: [(&str, &str); 22] = [
         ("read", "values"),
         ("poll", "values"),
         ("poll", "every"),
@@ -139,6 +139,7 @@ fn every_argument_is_completed_or_free() {
         ("scan", "units"),
         ("scan", "profiles"),
         ("import", "profile_name"),
+        ("init", "*"),
         ("complete", "*"),
     ];
     let mut program = crate::cli::command();

@@ -1,6 +1,8 @@
-//! Asks the person at the terminal before something is done.
+//! Asks the person at the terminal: before something is done, and for what only they know.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Stdin, Write};
+
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 
 /// What the person at the terminal says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +29,77 @@ pub fn decide(question: &str) -> io::Result<Decision> {
     error.write_all(question.as_bytes())?;
     error.flush()?;
     decision(&mut input.lock())
+}
+
+/// What the person at the terminal answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This, without blanks around it; nothing if only Enter was pressed.
+    Text(String),
+    /// There is no terminal, so no user was asked.
+    NoTerminal,
+}
+
+/// Asks a question on standard error and waits for a line of the person.
+///
+/// # Errors
+/// The terminal's error; the end of the input.
+pub fn ask(question: &str) -> io::Result<Answer> {
+    let input = io::stdin();
+    if !(input.is_terminal() && io::stderr().is_terminal()) {
+        return Ok(Answer::NoTerminal);
+    }
+    prompted(question, &input)
+}
+
+/// Asks a question whose answer the terminal does not show.
+///
+/// # Errors
+/// As of [`ask`].
+pub fn ask_unseen(question: &str) -> io::Result<Answer> {
+    let input = io::stdin();
+    if !(input.is_terminal() && io::stderr().is_terminal()) {
+        return Ok(Answer::NoTerminal);
+    }
+    let hidden = Hidden::of(&input)?;
+    let answer = prompted(question, &input);
+    drop(hidden);
+    // The line end of the user was not shown either.
+    let _ = io::stderr().write_all(b"\n");
+    answer
+}
+
+fn prompted(question: &str, input: &Stdin) -> io::Result<Answer> {
+    let mut error = io::stderr();
+    error.write_all(question.as_bytes())?;
+    error.flush()?;
+    let mut line = String::new();
+    match input.lock().read_line(&mut line)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(Answer::Text(line.trim().to_owned())),
+    }
+}
+
+/// A terminal that does not show what is typed, until this is dropped.
+struct Hidden<'i> {
+    input: &'i Stdin,
+    before: Termios,
+}
+
+impl Hidden<'_> {
+    fn of(input: &Stdin) -> io::Result<Hidden<'_>> {
+        let before = termios::tcgetattr(input)?;
+        let mut silent = before.clone();
+        silent.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(input, OptionalActions::Flush, &silent)?;
+        Ok(Hidden { input, before })
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let _ = termios::tcsetattr(self.input, OptionalActions::Now, &self.before);
+    }
 }
 
 /// Reads a line: `y` or `yes`, in any case of letters, is a yes, and all else is a no.

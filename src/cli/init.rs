@@ -1,0 +1,258 @@
+//! `alink-gateway init [FILE]`: a first configuration, of six answers or as many options.
+//!
+//! What is not answered stays a place to fill in, so that the file is always one that `check`
+//! accepts but for what is still missing. The secret never stands in the file: it goes into
+//! `gateway.secret` beside it, or stays where `--device-secret-file` says.
+
+#![expect(clippy::print_stderr, reason = "questions, and what comes next")]
+
+pub mod first;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use self::first::{Device, First, Port};
+use super::language::Language;
+use crate::config::LARGEST_CONFIG;
+use crate::io::files::bounded::{self, Unread};
+use crate::io::files::create::{self, Existing};
+use crate::io::terminal::question::{self, Answer};
+
+/// The configuration as the package installs it: nobody's work is lost with it.
+const INSTALLED: &str = include_str!("../../config/gateway.yaml");
+
+/// The file beside the configuration that the secret goes into.
+const SECRET_FILE: &str = "gateway.secret";
+
+/// The answers that are given beforehand.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// The ProductKey of the gateway, from the console.
+    #[arg(long, value_name = "KEY")]
+    product_key: Option<String>,
+    /// The DeviceName of the gateway, from the console.
+    #[arg(long, value_name = "NAME")]
+    device_name: Option<String>,
+    /// The region of an instance without a name of its own, such as cn-shanghai.
+    #[arg(long, value_name = "REGION", conflicts_with = "url")]
+    region: Option<String>,
+    /// Where the platform is: the MQTT host that the console shows, or a URL.
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// The file that holds the DeviceSecret of the gateway and nothing else.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    device_secret_file: Option<PathBuf>,
+    /// The first port: a serial line such as /dev/ttyUSB0, or a host of Modbus TCP.
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
+    /// The profile of the first device; the package's are in /usr/share/alink-gateway/profiles.
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// The unit id of the first device [default: 1].
+    #[arg(long, value_name = "N")]
+    unit: Option<u8>,
+    /// The ProductKey of the first device, which is then registered by itself.
+    #[arg(long, value_name = "KEY")]
+    sub_product_key: Option<String>,
+    /// Ask nothing: what is not given stays a place to fill in.
+    #[arg(long)]
+    yes: bool,
+    /// Replace a configuration that is there.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Writes a first configuration. Exit status 0; 1 if it cannot be written, or a file is there; 2
+/// if an answer is none, or there is no terminal to ask on.
+#[must_use]
+pub fn run(file: &Path, how: &How, language: Language) -> ExitCode {
+    let say = |text: &str| eprintln!("{}", language.say(text));
+    let existing = match existing(file, how.force) {
+        Ok(existing) => existing,
+        Err(why) => {
+            say(&why);
+            return ExitCode::FAILURE;
+        }
+    };
+    let asked = match ask(file, how, language) {
+        Ok(asked) => asked,
+        Err(why) => {
+            say(&why);
+            return ExitCode::from(2);
+        }
+    };
+    match write(file, &asked, existing, language) {
+        Ok(()) => {
+            for line in next(file, &asked) {
+                say(&line);
+            }
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            say(&why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Returns whether a file that is there is replaced.
+fn existing(file: &Path, force: bool) -> Result<Existing, String> {
+    match bounded::read(file, LARGEST_CONFIG) {
+        Err(Unread::Missing) => Ok(Existing::Refuse),
+        Ok(_) | Err(_) if force => Ok(Existing::Replace),
+        Ok(bytes) if bytes == INSTALLED.as_bytes() => Ok(Existing::Replace),
+        Ok(_) | Err(_) => Err(format!(
+            "{}: there is a configuration, and it stays as it is; --force replaces it",
+            file.display()
+        )),
+    }
+}
+
+/// What was answered.
+struct Asked {
+    first: First,
+    /// The secret, to be written beside the configuration.
+    secret: Option<String>,
+}
+
+/// Asks for what is not given.
+fn ask(file: &Path, how: &How, language: Language) -> Result<Asked, String> {
+    let asks = Asks {
+        silent: how.yes,
+        language,
+    };
+    let product_key = asks.ask(
+        how.product_key.as_deref(),
+        "ProductKey of the gateway",
+        &first::product_key,
+    )?;
+    let device_name = asks.ask(
+        how.device_name.as_deref(),
+        "DeviceName of the gateway",
+        &first::device_name,
+    )?;
+    let place = how.region.as_deref().or(how.url.as_deref());
+    let product = product_key.clone().unwrap_or_default();
+    let url = asks.ask(
+        place,
+        "MQTT host of the instance, or its region such as cn-shanghai",
+        &|text| first::url(text, &product),
+    )?;
+    let secret = match &how.device_secret_file {
+        Some(_) => None,
+        None => asks.secret(file)?,
+    };
+    let port = asks.ask(
+        how.port.as_deref(),
+        "First port: a device file such as /dev/ttyUSB0, or a host of Modbus TCP",
+        &Port::of,
+    )?;
+    let profile = asks.ask(
+        how.profile.as_deref(),
+        "Profile of the first device, such as eastron-sdm630",
+        &first::name,
+    )?;
+    let sub_product = how.sub_product_key.as_deref();
+    let sub_product = sub_product.map(first::product_key).transpose()?;
+    Ok(Asked {
+        first: First {
+            product_key,
+            device_name,
+            url,
+            secret_file: how
+                .device_secret_file
+                .as_ref()
+                .map_or(SECRET_FILE.into(), |file| {
+                    let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+                    file.display().to_string()
+                }),
+            port,
+            device: profile.map(|profile| Device {
+                profile,
+                unit: how.unit.unwrap_or(1),
+                product_key: sub_product,
+            }),
+        },
+        secret,
+    })
+}
+
+/// How questions are asked.
+struct Asks {
+    silent: bool,
+    language: Language,
+}
+
+impl Asks {
+    /// Returns the answer that is given, or that the user gives; `None` if it is left open.
+    fn ask<T>(
+        &self,
+        given: Option<&str>,
+        question: &str,
+        read: &dyn Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, String> {
+        if let Some(given) = given {
+            return read(given).map(Some);
+        }
+        if self.silent {
+            return Ok(None);
+        }
+        loop {
+            let prompt = format!("{}: ", self.language.say(question));
+            match question::ask(&prompt).map_err(|e| e.to_string())? {
+                Answer::NoTerminal => return Err(NO_TERMINAL.into()),
+                Answer::Text(text) if text.is_empty() => return Ok(None),
+                Answer::Text(text) => match read(&text) {
+                    Ok(value) => return Ok(Some(value)),
+                    Err(why) => eprintln!("{}", self.language.say(&why)),
+                },
+            }
+        }
+    }
+
+    /// Asks for the secret, unless it is there already.
+    fn secret(&self, file: &Path) -> Result<Option<String>, String> {
+        if self.silent || file.with_file_name(SECRET_FILE).exists() {
+            return Ok(None);
+        }
+        let question = "DeviceSecret of the gateway (not shown; empty: later)";
+        let prompt = format!("{}: ", self.language.say(question));
+        match question::ask_unseen(&prompt).map_err(|e| e.to_string())? {
+            Answer::NoTerminal => Err(NO_TERMINAL.into()),
+            Answer::Text(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+        }
+    }
+}
+
+const NO_TERMINAL: &str = "there is no terminal to ask on: give the answers as options, and --yes to leave the others to be filled in";
+
+fn write(file: &Path, asked: &Asked, existing: Existing, language: Language) -> Result<(), String> {
+    let failed = |file: &Path| {
+        let name = file.display().to_string();
+        move |e: std::io::Error| format!("{name} is not written: {e}")
+    };
+    let text = asked.first.yaml(&|text| language.say(text));
+    create::create(file, text.as_bytes(), existing).map_err(failed(file))?;
+    if let Some(secret) = &asked.secret {
+        let file = file.with_file_name(SECRET_FILE);
+        create::create(&file, format!("{secret}\n").as_bytes(), Existing::Refuse)
+            .map_err(failed(&file))?;
+    }
+    Ok(())
+}
+
+/// Says what is still missing, in a line, and what to type next.
+fn next(file: &Path, asked: &Asked) -> Vec<String> {
+    let name = file.display();
+    let mut lines = vec![format!("{name} is written")];
+    let secret = file.with_file_name(&asked.first.secret_file);
+    let mut missing = asked.first.missing();
+    if !secret.exists() {
+        missing.push(secret.display().to_string());
+    }
+    if !missing.is_empty() {
+        lines.push(format!("still missing: {}", missing.join(", ")));
+    }
+    lines.push(format!("next: alink-gateway check {name}"));
+    lines
+}
