@@ -229,6 +229,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn products_are_exact_or_not_given() {
+        let number = |text: &str| Decimal::parse(text).unwrap();
+        for (a, b, product) in [
+            ("80", "0.001", "0.08"),
+            ("-2.5", "4", "-10"),
+            ("0", "1e300", "0"),
+            ("1e-300", "1e300", "1"),
+        ] {
+            assert_eq!(number(a).times(number(b)), Some(number(product)), "{a} {b}");
+        }
+        assert_eq!(number("1e300").times(number("1e300")), None);
+        let long = number("0.3333333333333333333333333333333333");
+        assert_eq!(long.times(long), None);
+    }
+
+    #[test]
     fn decimals_are_exact() {
         let d = |digits, places| Some(Decimal { digits, places });
         for (text, value) in [

@@ -54,7 +54,7 @@ fn real(number: Decimal) -> f64 {
 fn candidates(point: &PointSpec, index: u16) -> Vec<Value> {
     let raw = 101.0 + f64::from(index);
     match &point.codec {
-        Codec::Bool | Codec::Bit(_) => vec![Value::Bool(index % 2 == 0)],
+        Codec::Bool | Codec::Bit(_) => vec![Value::Bool(index.is_multiple_of(2))],
         Codec::Number { scale, offset, .. } => {
             vec![Value::Float(raw * real(*scale) + real(*offset))]
         }
