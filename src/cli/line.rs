@@ -78,15 +78,15 @@ pub(super) struct LineOptions {
 /// A line that a user has named.
 pub(super) struct NamedLine {
     /// The line as it is opened here, if the service does not have it.
-    pub(super) spec: LineSpec,
+    pub spec: LineSpec,
     /// Asks on the line.
-    pub(super) survey: SurveyLine,
+    pub survey: SurveyLine,
     /// The characters that the user has said; `None`: the line's own.
     characters: Option<Characters>,
     /// The framing that the user has said; `None`: the line's own.
     framing: Option<Framing>,
     /// How long the first byte of a reply is waited for.
-    pub(super) wait: Duration,
+    pub wait: Duration,
     /// Where the settings of the line are from, unless the user has said them: a sentence.
     assumed: Option<String>,
 }

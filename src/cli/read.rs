@@ -44,13 +44,13 @@ pub(super) struct How {
     line: LineOptions,
     /// Show every byte that is sent and received.
     #[arg(long)]
-    pub(super) bytes: bool,
+    pub bytes: bool,
     /// Print JSON instead of a table.
     #[arg(long)]
-    pub(super) json: bool,
+    pub json: bool,
     /// Print CSV instead of a table.
     #[arg(long, conflicts_with = "json")]
-    pub(super) csv: bool,
+    pub csv: bool,
 }
 
 /// Why values cannot be read, and the exit status.
@@ -89,7 +89,7 @@ impl From<SurveyError> for NotReadable {
 
 /// A device whose values are read.
 pub(super) struct Target {
-    pub(super) line: NamedLine,
+    pub line: NamedLine,
     port: PortSpec,
     device: DeviceSpec,
     wanted: BTreeSet<u16>,
@@ -103,15 +103,15 @@ pub(super) struct Target {
 /// The bytes of one request.
 #[derive(Clone, Debug)]
 pub(super) struct Exchanged {
-    pub(super) sent: Vec<u8>,
-    pub(super) received: Vec<u8>,
-    pub(super) after: Option<Duration>,
+    pub sent: Vec<u8>,
+    pub received: Vec<u8>,
+    pub after: Option<Duration>,
 }
 
 /// One reading of all values.
 pub(super) struct Round {
-    pub(super) rows: Vec<Row>,
-    pub(super) exchanges: Vec<Exchanged>,
+    pub rows: Vec<Row>,
+    pub exchanges: Vec<Exchanged>,
 }
 
 impl Round {

@@ -9,6 +9,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::base::text::counted;
 use crate::base::{Mono, Now, Rng, UnitId, Wall};
 use crate::field::survey::listener::SurveyListener;
 use crate::field::survey::sweep::{
@@ -164,7 +165,8 @@ impl SweepTrial {
         if is_plain && requests > most {
             self.over_bound += 1;
             self.tell(format!(
-                "seed {seed}: {requests} requests, of {most} at most"
+                "seed {seed}: {}, of {most} at most",
+                counted(requests, "request")
             ));
         }
         if sweep.end() != Some(SweepEnd::Whole) {

@@ -117,7 +117,7 @@ const SHOWN_PARTS: [(&str, &str, &str); 3] = [
 
 /// Texts in these sources that no person reads through the tool in Chinese: the source, how the
 /// text begins, and why.
-const NOT_SHOWN: [(&str, &str, &str); 12] = [
+const NOT_SHOWN: [(&str, &str, &str); 13] = [
     (
         "src/lab/manual_pages.rs",
         "configuration of",
@@ -150,6 +150,11 @@ const NOT_SHOWN: [(&str, &str, &str); 12] = [
     ),
     ("src/cli/language/po.rs", "line {}", "for translators"),
     ("src/cli/mod.rs", "for TIME", "the form of an argument"),
+    (
+        "src/cli/read/words.rs",
+        "{\"gateway",
+        "a configuration that the tool makes for itself",
+    ),
     (
         "src/config/reader/yaml.rs",
         "cannot start any token",

@@ -10,13 +10,13 @@ use crate::spec::{BusAddress, LineSpec};
 /// What is known about a device that did not answer.
 pub(in crate::cli) struct Silent<'a> {
     /// How long the first byte was waited for.
-    pub(in crate::cli) wait: Duration,
+    pub wait: Duration,
     /// The line.
-    pub(in crate::cli) line: &'a LineSpec,
+    pub line: &'a LineSpec,
     /// The address that was asked.
-    pub(in crate::cli) address: BusAddress,
+    pub address: BusAddress,
     /// The name of the device, if it is one of the configuration.
-    pub(in crate::cli) device: Option<&'a str>,
+    pub device: Option<&'a str>,
 }
 
 /// Returns why there is no value, and what to do.

@@ -20,15 +20,36 @@ use crate::spec::{PointAddress, PointSpec, ProfileSpec, Protocol, Table as Modbu
 /// One value.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct Row {
-    pub(in crate::cli) name: String,
+    pub name: String,
     /// Its type, or where it is.
     kind: String,
     value: Option<Json>,
     title: Option<String>,
     registers: Vec<u16>,
     /// Why there is no value.
-    pub(in crate::cli) why: Option<String>,
+    pub why: Option<Why>,
     may_be_stale: bool,
+}
+
+/// Why there is no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Why {
+    /// Which device was asked.
+    place: String,
+    /// What it was asked for.
+    asked: String,
+    why: String,
+}
+
+impl Why {
+    fn said(&self, language: Language) -> String {
+        let about = [&self.place, &self.asked].map(|text| language.say(text));
+        let about = language.list(&about);
+        match language {
+            Language::English => format!("{about}: {}", self.why),
+            Language::Chinese => format!("{about}：{}", language.say(&self.why)),
+        }
+    }
 }
 
 /// What stands beside a value whose reply may be another's.
@@ -42,9 +63,10 @@ impl Row {
         read: &PointRead,
         silent: &Silent<'_>,
     ) -> Row {
-        let why = read.value.as_ref().err().map(|not_read| {
-            let why = advice::why(not_read, silent);
-            line(&format!("{place}, {}: {why}", read.asked))
+        let why = read.value.as_ref().err().map(|not_read| Why {
+            place: line(place),
+            asked: line(&read.asked.to_string()),
+            why: line(&advice::why(not_read, silent)),
         });
         Row {
             name: line(name),
@@ -124,14 +146,14 @@ pub(in crate::cli) fn table(rows: &[Row], language: Language) -> String {
         rows: rows.iter().map(cells).collect(),
     };
     let mut text = painted(&table.lines(screen::width()));
-    let mut said: Vec<&str> = Vec::new();
-    for why in rows.iter().filter_map(|row| row.why.as_deref()) {
+    let mut said: Vec<&Why> = Vec::new();
+    for why in rows.iter().filter_map(|row| row.why.as_ref()) {
         if !said.contains(&why) {
             said.push(why);
         }
     }
     for why in said {
-        for line in wrapped(&language.say(why), screen::width()) {
+        for line in wrapped(&why.said(language), screen::width()) {
             text.push_str(&line);
             text.push('\n');
         }
@@ -161,7 +183,7 @@ pub(in crate::cli) fn values(rows: &[Row]) -> Json {
             add("registers", row.registers().into());
         }
         if let Some(why) = &row.why {
-            add("why", why.clone().into());
+            add("why", why.said(Language::English).into());
         }
         if row.may_be_stale {
             add("may_be_stale", true.into());
@@ -197,12 +219,13 @@ pub(super) fn csv(rows: &[Row]) -> String {
     let mut text = "point,kind,value,registers,why\n".to_owned();
     for row in rows {
         let value = row.value.as_ref().map_or(String::new(), plain);
-        let why = row.why.as_deref().unwrap_or(match row.may_be_stale {
-            true => STALE,
-            false => "",
-        });
-        let fields = [&row.name, &row.kind, &value, &row.registers(), why];
-        let fields = fields.map(field);
+        let why = match (&row.why, row.may_be_stale) {
+            (Some(why), _) => why.said(Language::English),
+            (None, true) => STALE.to_owned(),
+            (None, false) => String::new(),
+        };
+        let fields = [&row.name, &row.kind, &value, &row.registers(), &why];
+        let fields = fields.map(|text| field(text));
         text.push_str(&fields.join(","));
         text.push('\n');
     }

@@ -19,11 +19,11 @@ const MOST: usize = 2000;
 #[derive(Clone, Debug)]
 pub(super) struct Typed {
     /// The profile.
-    pub(super) profile: ProfileSpec,
+    pub profile: ProfileSpec,
     /// How each point is named: its address, and its type as it was typed.
-    pub(super) names: Vec<(String, String)>,
+    pub names: Vec<(String, String)>,
     /// What is to be known about how the words were understood.
-    pub(super) notes: Vec<String>,
+    pub notes: Vec<String>,
 }
 
 /// One value, or several of a kind, as they were typed.
