@@ -9,6 +9,7 @@
 )]
 
 mod found;
+mod items;
 mod snippet;
 
 use std::path::PathBuf;
@@ -339,7 +340,7 @@ impl Scan<'_> {
             self.progress.show(&format!(
                 "{at}: meters of DL/T 645, {} found, {} left",
                 found,
-                counted(search.left(), "address")
+                counted(search.left(), "question")
             ));
         }
         for (meter, sighting) in search.found() {

@@ -26,19 +26,19 @@ const OBJECTS: [u8; 5] = [0, 4, 5, 1, 2];
 /// One line that was scanned.
 #[derive(Debug)]
 pub(super) struct Scanned {
-    pub(super) named: String,
-    pub(super) line: LineSpec,
+    pub named: String,
+    pub line: LineSpec,
     /// Whether the service has the line.
-    pub(super) is_shared: bool,
-    pub(super) found: Vec<Found>,
+    pub is_shared: bool,
+    pub found: Vec<Found>,
     /// The settings at which noise was heard and no device, with the number of bytes.
-    pub(super) noise: Vec<(String, usize)>,
+    pub noise: Vec<(String, usize)>,
     /// How often our own requests were heard back.
-    pub(super) echoes: usize,
+    pub echoes: usize,
     /// How long the search took, …
-    pub(super) search: Duration,
+    pub search: Duration,
     /// … and how long the whole.
-    pub(super) took: Duration,
+    pub took: Duration,
 }
 
 /// The address of a device.
@@ -51,16 +51,16 @@ pub(super) enum Address {
 /// A device that was found.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) address: Address,
+    pub address: Address,
     /// The characters at which it answers, if they are not the line's own.
-    pub(super) at: Option<Characters>,
-    pub(super) turnaround: Duration,
+    pub at: Option<Characters>,
+    pub turnaround: Duration,
     /// Whether it answered, and no frame could be read.
-    pub(super) is_garbled: bool,
+    pub is_garbled: bool,
     /// What it says of itself, by objects.
-    pub(super) says: BTreeMap<u8, String>,
+    pub says: BTreeMap<u8, String>,
     /// What it may be, the surest first.
-    pub(super) kinds: Vec<KindMatch>,
+    pub kinds: Vec<KindMatch>,
 }
 
 impl Scanned {

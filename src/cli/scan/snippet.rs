@@ -2,18 +2,14 @@
 
 use std::path::Path;
 
-use super::found::{Address, Found, Scanned};
+use super::found::Scanned;
+use super::items::{device_item, port_item, readable};
 use crate::base::text::counted;
 use crate::config::list_items;
 use crate::io::files::{bounded, rewrite};
-use crate::spec::dlt645::Edition;
-use crate::spec::{Characters, LineSpec, Parity, StopBits};
 
 /// The largest configuration that is added to.
 const LARGEST: u64 = 8 << 20;
-
-/// The profile of a unit whose kind is not known.
-const UNKNOWN: &str = "CHANGE-ME";
 
 /// Adds ports and devices to a configuration file; returns what was added, in a sentence.
 ///
@@ -64,90 +60,6 @@ pub(super) fn write(
         counted(ports.len(), "port"),
         counted(devices.len(), "device")
     ))
-}
-
-fn readable(scanned: &Scanned) -> Vec<&Found> {
-    let found = scanned.found.iter();
-    found.filter(|found| !found.is_garbled).collect()
-}
-
-fn port_item(name: &str, scanned: &Scanned) -> String {
-    match &scanned.line {
-        LineSpec::Serial(serial) => {
-            let at = port_characters(scanned).unwrap_or_else(|| serial.characters());
-            format!(
-                "- name: {name}\n  serial:\n    device: {}\n{}",
-                serial.path.display(),
-                settings(at, "    ")
-            )
-        }
-        LineSpec::Tcp(tcp) => format!(
-            "- name: {name}\n  tcp:\n    host: {}\n    port: {}",
-            tcp.host, tcp.port
-        ),
-    }
-}
-
-/// Returns the characters that most devices of a line have.
-fn port_characters(scanned: &Scanned) -> Option<Characters> {
-    let all: Vec<Characters> = readable(scanned).iter().filter_map(|f| f.at).collect();
-    let count = |at: &Characters| all.iter().filter(|other| *other == at).count();
-    all.iter().copied().max_by_key(count)
-}
-
-fn settings(at: Characters, indent: &str) -> String {
-    let mut text = format!("{indent}baud: {}", at.baud);
-    match at.parity {
-        Parity::None => {}
-        Parity::Even => text.push_str(&format!("\n{indent}parity: even")),
-        Parity::Odd => text.push_str(&format!("\n{indent}parity: odd")),
-    }
-    if at.stop_bits == StopBits::Two {
-        text.push_str(&format!("\n{indent}stop_bits: 2"));
-    }
-    if at.data_bits != 8 {
-        text.push_str(&format!("\n{indent}data_bits: {}", at.data_bits));
-    }
-    text
-}
-
-fn device_item(
-    name: &str,
-    port: &str,
-    scanned: &Scanned,
-    found: &Found,
-    product_key: Option<&str>,
-) -> String {
-    let mut item = format!("- name: {name}\n  port: {port}\n");
-    let profile = match found.address {
-        Address::Unit(unit) => {
-            item.push_str(&format!("  unit: {}\n", unit.0));
-            found.profile().unwrap_or(UNKNOWN)
-        }
-        Address::Meter(meter, edition) => {
-            item.push_str(&format!("  address: \"{meter}\"\n"));
-            match edition {
-                Edition::Y2007 => "dlt645-2007-one-phase",
-                Edition::Y1997 => UNKNOWN,
-            }
-        }
-    };
-    let others: Vec<&str> = found.kinds.iter().map(|k| k.profile.as_str()).collect();
-    let note = match (profile, others.as_slice()) {
-        (UNKNOWN, []) => "   # the scan could not tell what it is".to_owned(),
-        (UNKNOWN, others) => format!("   # {}", others.join(" or ")),
-        _ => String::new(),
-    };
-    item.push_str(&format!("  profile: {profile}{note}\n"));
-    if let Some(at) = found.at.filter(|at| Some(*at) != port_characters(scanned)) {
-        item.push_str(&format!("  serial:\n{}\n", settings(at, "    ")));
-    }
-    match product_key {
-        Some(key) => item.push_str(&format!("  product_key: {key}\n")),
-        None => item.push_str("  product_key: CHANGE-ME   # of its product in the console\n"),
-    }
-    item.push_str("  register: true   # the platform hands its secret out");
-    item
 }
 
 /// The names that are in use.
