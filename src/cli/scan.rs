@@ -237,7 +237,7 @@ impl Scan<'_> {
         self.progress.about(named);
         // The first request shows who has the line.
         let mut first = UnitScan::new(units.first().copied(), None, None, BRIEFLY);
-        if let Some(request) = first.next() {
+        if let Some(request) = first.next_request() {
             line.survey.ask(&request).map_err(|e| told(&e))?;
         }
         if let Some(notice) = line.survey.take_notice() {
@@ -258,7 +258,7 @@ impl Scan<'_> {
             }
             _ => ScanPlan::of_settings(own, &units, searched),
         };
-        while let Some(stage) = plan.next() {
+        while let Some(stage) = plan.next_stage() {
             let found = match &stage {
                 Stage::Units(at, units) => self.units(&mut line, *at, units, wait, &mut scanned)?,
                 Stage::Meters(at) => self.meters(&mut line, *at, &mut scanned)?,
@@ -289,7 +289,7 @@ impl Scan<'_> {
     ) -> Result<usize, String> {
         let mut scan = UnitScan::new(units.iter().copied(), at, line.framing(), wait);
         let begun = self.clock.now().mono;
-        while let Some(request) = scan.next() {
+        while let Some(request) = scan.next_request() {
             if self.interrupt.came() {
                 break;
             }
@@ -329,7 +329,7 @@ impl Scan<'_> {
         scanned: &mut Scanned,
     ) -> Result<usize, String> {
         let mut search = MeterSearch::new(at);
-        while let Some(request) = search.next() {
+        while let Some(request) = search.next_request() {
             if self.interrupt.came() {
                 break;
             }
@@ -367,7 +367,7 @@ impl Scan<'_> {
             let around = (at, line.framing());
             let mut identify = Identify::new(unit, around, wait, self.kinds.clone());
             let mut trips = Vec::new();
-            while let Some(request) = identify.next() {
+            while let Some(request) = identify.next_request() {
                 if self.interrupt.came() {
                     return Ok(());
                 }

@@ -21,11 +21,11 @@ pub struct NotAList {
 pub fn added(text: &str, key: &str, items: &[String]) -> Result<String, NotAList> {
     let lines: Vec<&str> = text.lines().collect();
     let head = format!("{key}:");
-    let is_head = |line: &&str| {
+    let is_head = |line: &str| {
         let rest = line.strip_prefix(head.as_str());
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
     };
-    let Some(at) = lines.iter().position(|line| is_head(&line)) else {
+    let Some(at) = lines.iter().position(|line| is_head(line)) else {
         let mut out = text.to_owned();
         if !out.is_empty() && !out.ends_with('\n') {
             out.push('\n');
@@ -45,15 +45,15 @@ pub fn added(text: &str, key: &str, items: &[String]) -> Result<String, NotAList
     // belong to it.
     let body = &lines[at + 1..];
     let is_item = |line: &str| line.trim_start().starts_with("- ") || line.trim_start() == "-";
-    let belongs = |line: &&&str| line.starts_with([' ', '\t']) || is_item(line);
+    let belongs = |line: &str| line.starts_with([' ', '\t']) || is_item(line);
     let next = body.iter().position(|line| {
         let is_blank = line.trim().is_empty() || line.starts_with('#');
-        !is_blank && !belongs(&&line)
+        !is_blank && !belongs(line)
     });
     let body = &body[..next.unwrap_or(body.len())];
     let last = body
         .iter()
-        .rposition(|line| belongs(&line) && !line.trim_start().starts_with('#'));
+        .rposition(|line| belongs(line) && !line.trim_start().starts_with('#'));
     let first = body.iter().find(|line| is_item(line));
     let indent = match first {
         Some(line) => line.len() - line.trim_start().len(),

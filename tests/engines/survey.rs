@@ -60,7 +60,7 @@ impl Site {
     async fn scan(&mut self) -> (BTreeMap<UnitId, Sighting>, Duration) {
         let begun = self.now();
         let mut scan = UnitScan::new((1..=247).map(UnitId), None, None, BRIEFLY);
-        while let Some(request) = scan.next() {
+        while let Some(request) = scan.next_request() {
             self.ask(&mut scan, &request).await;
         }
         (scan.found().clone(), self.now().since(begun))

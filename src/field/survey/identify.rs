@@ -108,7 +108,7 @@ impl Identify {
     }
 
     /// Returns the next request; `None` when all is known, or the unit does not answer any more.
-    pub fn next(&mut self) -> Option<SurveyRequest> {
+    pub fn next_request(&mut self) -> Option<SurveyRequest> {
         if self.silent >= SILENT {
             return None;
         }
@@ -382,7 +382,7 @@ mod tests {
     /// Identifies a unit that answers so.
     fn identified(answer: impl Fn(&[u8]) -> Option<Vec<u8>>) -> (Vec<KindMatch>, Identify) {
         let mut identify = Identify::new(UnitId(3), (None, None), Duration::ZERO, kinds());
-        while let Some(request) = identify.next() {
+        while let Some(request) = identify.next_request() {
             assert!(request.question.is_read());
             let SurveyQuestion::Modbus { unit, pdu } = request.question else {
                 panic!("no Modbus");

@@ -88,7 +88,7 @@ impl MeterSearch {
     }
 
     /// Returns the next request; `None` when all is known.
-    pub fn next(&mut self) -> Option<SurveyRequest> {
+    pub fn next_request(&mut self) -> Option<SurveyRequest> {
         loop {
             let (address, edition) = self.left.pop()?;
             // A meter that has answered in one edition is not searched for in the other.
@@ -150,7 +150,7 @@ impl MeterSearch {
         }
         for two in (0..100u8).rev() {
             let mut narrower = wire;
-            narrower[at] = two / 10 << 4 | two % 10;
+            narrower[at] = ((two / 10) << 4) | (two % 10);
             self.left.push((Address::from_wire(narrower), edition));
         }
     }
@@ -193,7 +193,7 @@ mod tests {
         let meters: Vec<_> = meters.iter().map(|m| Address::parse(m).unwrap()).collect();
         let mut search = MeterSearch::new(None);
         let mut requests = 0;
-        while let Some(request) = search.next() {
+        while let Some(request) = search.next_request() {
             assert!(request.question.is_read());
             search.on_heard(&heard(&request.question, &meters));
             requests += 1;

@@ -123,7 +123,7 @@ impl ScanPlan {
     }
 
     /// Returns the next step; `None` when all is searched.
-    pub fn next(&mut self) -> Option<Stage> {
+    pub fn next_stage(&mut self) -> Option<Stage> {
         if let Some(stage) = self.left.pop_front() {
             return Some(stage);
         }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn nothing_found_searches_each_unit_once_at_each_setting() {
         let mut plan = ScanPlan::of_any(None, &all(), BOTH);
-        let stages: Vec<Stage> = std::iter::from_fn(|| plan.next()).collect();
+        let stages: Vec<Stage> = std::iter::from_fn(|| plan.next_stage()).collect();
         let units = units_at(&stages);
         assert_eq!(units.len(), SETTINGS.len());
         for (at, mut asked) in units {
@@ -208,7 +208,7 @@ mod tests {
         let own = characters(19_200, Parity::Odd);
         let mut plan = ScanPlan::of_any(Some(own), &all(), BOTH);
         let mut stages = Vec::new();
-        while let Some(stage) = plan.next() {
+        while let Some(stage) = plan.next_stage() {
             if stages.is_empty() {
                 plan.on_found(Some(own));
             }
@@ -230,8 +230,8 @@ mod tests {
     fn one_setting_is_searched_at_once() {
         let at = Some(characters(9600, Parity::Even));
         let mut plan = ScanPlan::of_settings(at, &all(), BOTH);
-        assert_eq!(plan.next(), Some(Stage::Units(at, all())));
-        assert_eq!(plan.next(), Some(Stage::Meters(at)));
-        assert_eq!(plan.next(), None);
+        assert_eq!(plan.next_stage(), Some(Stage::Units(at, all())));
+        assert_eq!(plan.next_stage(), Some(Stage::Meters(at)));
+        assert_eq!(plan.next_stage(), None);
     }
 }

@@ -195,7 +195,7 @@ impl UnitScan {
     }
 
     /// Returns the next request; `None` when all is known.
-    pub fn next(&mut self) -> Option<SurveyRequest> {
+    pub fn next_request(&mut self) -> Option<SurveyRequest> {
         let turn = self.next_turn()?;
         self.turn = Some(turn);
         Some(SurveyRequest {
