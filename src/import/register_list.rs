@@ -617,9 +617,7 @@ impl Reading {
         };
         let kind = cell(Column::Type).to_owned();
         let count = number::whole(cell(Column::Count)).and_then(|n| u16::try_from(n).ok());
-        let between = last
-            .and_then(|last| number::whole(last))
-            .zip(number::whole(&first));
+        let between = last.and_then(number::whole).zip(number::whole(&first));
         let between = between.and_then(|(last, first)| u16::try_from(last - first + 1).ok());
         let width = count.or(between).filter(|n| *n > 0);
         let Some(table) = address.table.or(named) else {

@@ -46,11 +46,14 @@ pub(super) fn stand_in(
     }
 }
 
+/// Loads a configuration, and adds the files that have a stand-in.
+type Load<'l> = dyn Fn(&LoadContext, &mut Vec<String>) -> Result<Loaded, Report> + 'l;
+
 /// Loads, and again with a stand-in for each variable without which a key is lacking. Returns what
 /// has a stand-in, too.
 pub(super) fn with_variables(
     context: &LoadContext,
-    load: &dyn Fn(&LoadContext, &mut Vec<String>) -> Result<Loaded, Report>,
+    load: &Load<'_>,
 ) -> (Result<Loaded, Report>, Vec<String>) {
     let mut absent = Vec::new();
     let loaded = load(context, &mut absent);
