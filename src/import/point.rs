@@ -110,7 +110,7 @@ impl Order {
 pub struct ImportedPoint {
     /// Where it was found, with its name there.
     pub at: Place,
-    /// The identifier; empty until [`Imported::complete`] has made one.
+    /// The identifier; empty until the import is complete.
     pub id: String,
     /// Where it is in the device.
     pub source: Source,
@@ -299,7 +299,7 @@ impl Carrier {
 /// A port that devices are connected to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedPort {
-    /// Its name; empty until [`Imported::complete`] has made one.
+    /// Its name; empty until the import is complete.
     pub name: String,
     /// What it is.
     pub carrier: Carrier,
@@ -314,7 +314,7 @@ pub struct ImportedPort {
 /// One device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedDevice {
-    /// Its name; empty until [`Imported::complete`] has made one.
+    /// Its name; empty until the import is complete.
     pub name: String,
     /// What the file calls it.
     pub title: String,

@@ -49,6 +49,9 @@ fn all_answers_make_a_configuration_without_a_mistake() {
     fs::create_dir(&profiles).unwrap();
     let profile = root().join("config/profiles/eastron-sdm72.yaml");
     fs::copy(profile, profiles.join("eastron-sdm72.yaml")).unwrap();
+    let own = folder.path().join("conf.d/own.yaml");
+    fs::create_dir(own.parent().unwrap()).unwrap();
+    fs::write(own, "profiles_from: [profiles/*.yaml]\n").unwrap();
     let more = [
         "--device-secret-file",
         secret.to_str().unwrap(),

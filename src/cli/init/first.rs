@@ -197,8 +197,8 @@ impl First {
         out += "  ";
         out += &note("Port 8883 needs the platform's root: ca_file: aliyun-iot-ca.pem");
         out += "\n";
-        out += &note("The package's profiles, and your own.");
-        let profiles = "[/usr/share/alink-gateway/profiles/*.yaml, profiles/*.yaml]";
+        out += &note("The package's profiles; your own go beside: add profiles/*.yaml.");
+        let profiles = "[/usr/share/alink-gateway/profiles/*.yaml]";
         key(&mut out, "", "profiles_from", profiles);
         out += "\nports:\n";
         if let Some(port) = &self.port {
