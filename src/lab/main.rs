@@ -5,6 +5,7 @@ mod commands;
 mod daemon;
 mod demo;
 mod manual_pages;
+mod scan;
 mod spool;
 mod table;
 mod target;
@@ -74,6 +75,11 @@ enum Verb {
     ///
     /// The exit status is 0 if every bound is kept.
     Commands(commands::Options),
+    /// Measures commissioning: scans of a line with the real tool, sweeps, the doctor, and the
+    /// shipped profiles.
+    ///
+    /// The exit status is 0 if every bound is kept.
+    Scan(scan::Options),
     /// Runs simulated devices alone: a serial line on a pseudo terminal, or a
     /// Modbus TCP rack.
     Bus(training::BusOptions),
@@ -138,6 +144,7 @@ async fn play(verb: Verb) -> io::Result<bool> {
         Verb::Converge { seeds, json, write } => converge(seeds, json, write),
         Verb::Spool(options) => spool::run(options).await,
         Verb::Commands(options) => commands::run(options).await,
+        Verb::Scan(options) => scan::run(options).await,
         Verb::Platform(options) => training::platform(options).await.map(|()| true),
         Verb::Bus(options) => training::bus(options).await.map(|()| true),
         // It needs no runtime and was done before there was one.
