@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use alink_gateway::base::text::counted;
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
 use alink_gateway::io::system::clock::Clock;
@@ -136,10 +137,8 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
     let sweep = sweeping.await.map_err(io::Error::other)?;
     summary.sweep_errors = sweep.errors;
     summary.sweep_entries = sweep.entries;
-    eprintln!(
-        "sweeps: {} of {} registers wrong",
-        sweep.errors, sweep.entries
-    );
+    let swept = counted(sweep.entries, "register");
+    eprintln!("sweeps: {swept}, {} wrong", sweep.errors);
     let looking = tokio::task::spawn_blocking(move || Score::of(&trials(seed)));
     let score = looking.await.map_err(io::Error::other)?;
     summary.doctor_injected = score.injected as u64;
@@ -250,8 +249,10 @@ fn page(summary: &Summary, targets: &[Target]) -> String {
         page.push_str(&target.row());
     }
     page.push_str(&format!(
-        "\n{} registers were swept, and {} faults injected. Seed {}.\n",
-        summary.sweep_entries, summary.doctor_injected, summary.seed
+        "\nSwept: {}. Injected: {}. Seed {}.\n",
+        counted(summary.sweep_entries, "register"),
+        counted(summary.doctor_injected, "fault"),
+        summary.seed
     ));
     for problem in &summary.problems {
         page.push_str(&format!("\n**Missed**: {problem}\n"));

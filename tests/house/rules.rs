@@ -58,7 +58,7 @@ const WORLD: [&str; 19] = [
 
 /// The modules that may mention parts of the world, and why: a module with everything
 /// inside it, its tests included; `*` is everything.
-const DOORS: [(&str, &str, &str); 17] = [
+const DOORS: [(&str, &str, &str); 18] = [
     ("src/io", "*", "the only door to the world"),
     ("src/app", "*", "wiring: which task holds which end"),
     ("src/main", "*", "arguments in, exit status out"),
@@ -88,6 +88,7 @@ const DOORS: [(&str, &str, &str); 17] = [
     ),
     ("src/lab/daemon", "*", "shell: the daemon as a process"),
     ("src/lab/commands", "*", "shell: tries commands"),
+    ("src/lab/scan", "*", "shell: tries scans"),
     ("src/lab/spool", "*", "shell: tries the store of readings"),
     ("src/lab/training", "*", "shell: the parts alone"),
     ("src/lab/table", "*", "shell: the terminal"),

@@ -32,6 +32,7 @@ mod tools;
 
 mod broker;
 mod commands;
+mod commissioning;
 mod control;
 mod interoperability;
 mod link;
