@@ -336,6 +336,10 @@ impl Service {
         self.journal.respec(self.spec.clone());
 
         let ports = &changes.ports;
+        // A port that changes keeps its way, so that a tool waits for it and does not open it.
+        for port in ports.removed.iter().filter_map(|id| old.port(*id)) {
+            self.surveys.remove(&port.name);
+        }
         for id in ports.removed.iter().chain(&ports.changed) {
             if let Some(running) = self.ports.get(id) {
                 self.supervisor.stop(running).await;

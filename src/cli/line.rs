@@ -222,7 +222,14 @@ impl LineOptions {
             _ => None,
         };
         let (line, wait, named) = match known {
-            Some(Known::Configured(port)) => (port.line, port.response_timeout, named.to_owned()),
+            Some(Known::Configured(port)) => {
+                // The service knows an endpoint by host and port.
+                let full = match (&meant, &port.line) {
+                    (Named::Host(..), LineSpec::Tcp(tcp)) => format!("{}:{}", tcp.host, tcp.port),
+                    _ => named.to_owned(),
+                };
+                (port.line, port.response_timeout, full)
+            }
             Some(Known::Running(opens)) => {
                 let line = match named_as(&opens) {
                     Named::Host(host, port) => tcp(host, port),

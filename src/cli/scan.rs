@@ -259,20 +259,37 @@ impl Scan<'_> {
             _ => ScanPlan::of_settings(own, &units, searched),
         };
         while let Some(stage) = plan.next_stage() {
-            let found = match &stage {
-                Stage::Units(at, units) => self.units(&mut line, *at, units, wait, &mut scanned)?,
-                Stage::Meters(at) => self.meters(&mut line, *at, &mut scanned)?,
+            let searched = match &stage {
+                Stage::Units(at, units) => self.units(&mut line, *at, units, wait, &mut scanned),
+                Stage::Meters(at) => self.meters(&mut line, *at, &mut scanned),
+            };
+            let found = match searched {
+                Ok(found) => found,
+                // What was found until then is worth more than the reason alone.
+                Err(why) => {
+                    scanned.ended_early = Some(why);
+                    break;
+                }
             };
             if let (Stage::Units(at, _), true) = (&stage, found > 0) {
                 plan.on_found(*at);
             }
-            if self.interrupt.came() {
+            if self.interrupt.came() || scanned.ended_early.is_some() {
                 break;
             }
         }
         scanned.search = self.clock.now().mono.since(begun);
-        if !self.how.no_identify && !self.interrupt.came() {
-            self.identify(&mut line, &mut scanned)?;
+        let is_over = self.how.no_identify || scanned.ended_early.is_some();
+        if !is_over
+            && !self.interrupt.came()
+            && let Err(why) = self.identify(&mut line, &mut scanned)
+        {
+            scanned.ended_early = Some(why);
+        }
+        if let LineSpec::Serial(serial) = &mut scanned.line
+            && let Some(framing) = line.framing()
+        {
+            serial.framing = framing;
         }
         scanned.took = self.clock.now().mono.since(begun);
         Ok(scanned)
@@ -293,7 +310,13 @@ impl Scan<'_> {
             if self.interrupt.came() {
                 break;
             }
-            let surveyed = ask(line, &request)?;
+            let surveyed = match ask(line, &request) {
+                Ok(surveyed) => surveyed,
+                Err(why) => {
+                    scanned.ended_early = Some(why);
+                    break;
+                }
+            };
             scanned.echoes += surveyed.heard.echoes;
             let before = (surveyed.units_before.as_slice(), surveyed.noise_before);
             scan.on_heard(surveyed.sent, &surveyed.heard, before);
@@ -391,9 +414,27 @@ impl Scan<'_> {
     }
 }
 
-/// Asks one question; a line that is busy with others is asked again.
+/// How often a question is asked again that could not be asked.
+const AGAIN: usize = 3;
+
+/// Asks one question. It is asked again if the line did not fall quiet, or the service has no time
+/// for it.
 fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, String> {
-    line.survey.ask(request).map_err(|e| told(&e))
+    for _ in 0..AGAIN {
+        match line.survey.ask(request) {
+            Ok(surveyed) if surveyed.is_sent => return Ok(surveyed),
+            Err(e) if !e.is_busy() => return Err(told(&e)),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    match line.survey.ask(request) {
+        Ok(surveyed) if surveyed.is_sent => Ok(surveyed),
+        Ok(_) => Err(format!(
+            "{}: the line does not fall quiet: another master may be on it",
+            line.survey.named()
+        )),
+        Err(e) => Err(told(&e)),
+    }
 }
 
 fn told(e: &SurveyError) -> String {

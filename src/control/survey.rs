@@ -12,6 +12,10 @@ use crate::spec::survey::{
 };
 use crate::spec::{Characters, Framing};
 
+/// The lowest speed of a survey on a line that the service polls: the longest frame takes two to
+/// five seconds then.
+const SLOWEST: u32 = 1200;
+
 /// One request on a line, beside its configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,6 +82,11 @@ pub enum NoSurvey {
     /// The wait is too long.
     #[error("a survey waits for {} ms at most", LONGEST_WAIT.as_millis())]
     Wait,
+    /// The line would be in use for too long.
+    #[error(
+        "{0} bit/s: a survey of a line of the service has {SLOWEST} bit/s at least, as its polls wait meanwhile"
+    )]
+    Slow(u32),
     /// The request could change something.
     #[error("a survey only reads, and this request may change something")]
     Write,
@@ -146,11 +155,15 @@ impl SurveyAsked {
         if wait > LONGEST_WAIT {
             return Err(NoSurvey::Wait);
         }
+        let characters = characters.transpose()?;
+        if let Some(slow) = characters.filter(|c| c.baud < SLOWEST) {
+            return Err(NoSurvey::Slow(slow.baud));
+        }
         if !question.is_read() {
             return Err(NoSurvey::Write);
         }
         Ok(SurveyRequest {
-            characters: characters.transpose()?,
+            characters,
             framing: self.framing.map(|framing| match framing {
                 FramingWord::Rtu => Framing::Rtu,
                 FramingWord::Ascii => Framing::Ascii,
@@ -247,6 +260,8 @@ impl SurveyHeard {
         };
         Some(Heard {
             frames: self.frames.iter().map(frame).collect::<Option<_>>()?,
+            // They are among the units that were heard before.
+            late: Vec::new(),
             noise: usize::try_from(self.noise).ok()?,
             echoes: usize::try_from(self.echoes).ok()?,
             bytes: unhex(&self.bytes)?,
@@ -300,6 +315,7 @@ mod tests {
                     data: vec![1],
                 },
             ],
+            late: Vec::new(),
             noise: 2,
             echoes: 1,
             bytes: vec![0xFF],
@@ -329,6 +345,8 @@ mod tests {
         assert_eq!(pdu("0600000001"), NoSurvey::Write);
         assert_eq!(pdu("03000"), NoSurvey::Bytes("03000".into()));
         assert_eq!(with(&|asked| asked.wait_ms = 5001), NoSurvey::Wait);
+        let slow = with(&|asked| asked.line = Some("300 8N1".into()));
+        assert_eq!(slow, NoSurvey::Slow(300));
         let line = with(&|asked| asked.line = Some("fast".into()));
         assert_eq!(line, NoSurvey::Characters("fast".into()));
     }

@@ -451,6 +451,20 @@ impl Schedule {
         all.any(|device| device.address().means(asked) && device.may_be_stale(shape))
     }
 
+    /// Notes that a question of a survey was answered, or refused, with a reply that can only be its
+    /// own. A copy of it may follow.
+    pub fn survey_answered(&mut self, now: Mono, question: &SurveyQuestion, is_refusal: bool) {
+        let Some(shape) = shape_of(question) else {
+            return;
+        };
+        let asked = question.address();
+        for device in &mut self.devices {
+            if device.address().means(asked) || asked.means(device.address()) {
+                device.survey_answered(now, shape, is_refusal);
+            }
+        }
+    }
+
     /// Notes that a question of a survey got no reply, for which `waited` was waited. Its reply
     /// may still come, and is not to be taken for the reply to a request of the plan.
     pub fn survey_missed(&mut self, now: Mono, question: &SurveyQuestion, waited: Duration) {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -17,8 +18,8 @@ use super::control::client::{self, Unanswered};
 use super::system::clock::Clock;
 use crate::base::{Mono, UnitId};
 use crate::control::{Answer, Failure, Kind, Request, SurveyAsked};
-use crate::spec::LineSpec;
 use crate::spec::survey::{Heard, SurveyRequest};
+use crate::spec::{BusAddress, LineSpec};
 
 /// A line that is surveyed.
 pub struct SurveyLine {
@@ -38,8 +39,9 @@ enum Way {
     Unknown,
     /// The service asks.
     Service,
-    /// The line is open here.
-    Own(Runtime, Box<Exchange>),
+    /// The line is open here; with the address whose last request got no reply, and how long was
+    /// waited for it.
+    Own(Runtime, Box<Exchange>, Option<(BusAddress, Duration)>),
 }
 
 /// What was heard after one request.
@@ -83,11 +85,32 @@ pub enum SurveyError {
     Service(Unanswered),
 }
 
+impl SurveyError {
+    /// Whether the service had no time, so that the same may be asked again.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            SurveyError::Service(Unanswered::Failure(Failure {
+                kind: Kind::Busy,
+                ..
+            }))
+        )
+    }
+}
+
 impl SurveyLine {
     /// Returns the line that a user has named so, which is asked for at the service behind this
     /// socket, and if need be opened as `line` says.
     #[must_use]
     pub fn new(socket: PathBuf, named: String, line: LineSpec) -> Self {
+        // The service has another working directory.
+        let named = match named.contains('/') {
+            true => {
+                std::path::absolute(&named).map_or(named.clone(), |path| path.display().to_string())
+            }
+            false => named,
+        };
         SurveyLine {
             socket,
             named,
@@ -139,7 +162,11 @@ impl SurveyLine {
                 self.open()?;
                 self.ask(first)
             }
-            // The port may be one that the service does not have.
+            // A second connection may cost the service its own. A port may be one that the service
+            // does not have; if it has, the port cannot be opened here.
+            Err(forbidden @ Unanswered::Forbidden { .. }) if self.is_tcp() => {
+                Err(SurveyError::Service(forbidden))
+            }
             Err(forbidden @ Unanswered::Forbidden { .. }) => match self.open() {
                 Ok(()) => self.ask(first),
                 Err(_) => Err(SurveyError::Service(forbidden)),
@@ -160,9 +187,25 @@ impl SurveyLine {
         match &mut self.way {
             Way::Unknown => self.reach(request),
             Way::Service => self.by_service(request).map_err(SurveyError::Service),
-            Way::Own(runtime, exchange) => {
-                let asked = runtime.block_on(exchange.survey(request));
-                let surveyed = asked.map_err(|e| lost(&self.named, e))?;
+            Way::Own(runtime, exchange, unanswered) => {
+                let address = request.question.address();
+                let owed = unanswered.take().filter(|(unit, _)| *unit == address);
+                let asking = async {
+                    let mut late = Vec::new();
+                    if let Some((_, waited)) = owed {
+                        // The reply to the last request would be taken for that to this one.
+                        let until = exchange.idle_since() + waited;
+                        late = exchange.listen(until).await?.overheard;
+                    }
+                    let mut surveyed = exchange.survey(request, Duration::ZERO).await?;
+                    surveyed.before.extend(late);
+                    Ok(surveyed)
+                };
+                let surveyed = runtime.block_on(asking).map_err(|e| lost(&self.named, e))?;
+                let mut frames = surveyed.heard.frames.iter();
+                if !frames.any(|frame| frame.answers(&request.question)) {
+                    *unanswered = Some((address, request.wait));
+                }
                 let units = surveyed.before.iter().filter_map(|sender| sender.unit());
                 Ok(Surveyed {
                     units_before: units.collect(),
@@ -174,6 +217,10 @@ impl SurveyLine {
                 })
             }
         }
+    }
+
+    const fn is_tcp(&self) -> bool {
+        matches!(self.line, LineSpec::Tcp(_))
     }
 
     fn by_service(&self, request: &SurveyRequest) -> Result<Surveyed, Unanswered> {
@@ -227,7 +274,7 @@ impl SurveyLine {
             let _inside = runtime.enter();
             Exchange::new(line, &self.line, self.clock, BusMonitor::default(), 1)
         };
-        self.way = Way::Own(runtime, Box::new(exchange));
+        self.way = Way::Own(runtime, Box::new(exchange), None);
         Ok(())
     }
 }

@@ -17,7 +17,7 @@ use crate::field::survey::sweep::{
 };
 use crate::lab::bus::{Chance, Fault, Life, Line, LineOutput, Pace, Refusal, Unit, UnitBehaviour};
 use crate::spec::survey::{Heard, SurveyQuestion};
-use crate::spec::{Framing, Table};
+use crate::spec::{Framing, Table, TransactionIds};
 
 /// The unit that is swept.
 const UNIT: UnitId = UnitId(7);
@@ -325,7 +325,8 @@ impl Plant {
         while !self.listen(self.now + quiet).is_empty() {
             is_early = true;
         }
-        let mut listener = SurveyListener::new(question, Some(Framing::Rtu), 0);
+        let mut listener =
+            SurveyListener::new(question, Some(Framing::Rtu), (0, TransactionIds::Any));
         let request = listener.request().to_vec();
         self.line.on_bytes(at(self.now), &request);
         let sent = self.now + pace.characters(request.len());

@@ -90,6 +90,8 @@ pub struct Heard {
     /// The whole frames, in the order in which they came. Our own request, heard back, is not
     /// among them.
     pub frames: Vec<HeardFrame>,
+    /// The units of replies to earlier requests, where replies carry the number of theirs.
+    pub late: Vec<UnitId>,
     /// How many bytes belong to no whole frame.
     pub noise: usize,
     /// How many times our own request was heard back.
@@ -138,8 +140,27 @@ pub enum HeardFrame {
 }
 
 impl HeardFrame {
-    /// Whether the frame answers the question, if only with a refusal: the unit and the function
-    /// are those that were asked, or the frame is from a meter that the address covers.
+    /// Whether the frame is a refusal.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            HeardFrame::Modbus { pdu, .. } => pdu.first().is_some_and(|f| f & 0x80 != 0),
+            HeardFrame::Meter { control, .. } => control & 0x40 != 0,
+        }
+    }
+
+    /// Returns the address that the frame is from.
+    #[must_use]
+    pub const fn sender(&self) -> BusAddress {
+        match self {
+            HeardFrame::Modbus { unit, .. } => BusAddress::Modbus(*unit),
+            HeardFrame::Meter { address, .. } => BusAddress::Dlt645(*address),
+        }
+    }
+
+    /// Whether the frame can be the answer to the question, if only a refusal: unit and function are
+    /// those that were asked, and a read has as many bytes as were asked for; or the frame is from
+    /// a meter that the address covers.
     #[must_use]
     pub fn answers(&self, question: &SurveyQuestion) -> bool {
         match (self, question) {
@@ -149,10 +170,7 @@ impl HeardFrame {
                     unit: asked,
                     pdu: request,
                 },
-            ) => {
-                let function = pdu.first().map(|function| function & 0x7F);
-                unit == asked && function == request.first().copied()
-            }
+            ) => unit == asked && answers_modbus(pdu, request),
             (
                 HeardFrame::Meter {
                     address, control, ..
@@ -169,6 +187,23 @@ impl HeardFrame {
             }
             _ => false,
         }
+    }
+}
+
+/// Whether a PDU can be the reply to another (Modbus Application Protocol V1.1b3 §6, §7).
+fn answers_modbus(reply: &[u8], request: &[u8]) -> bool {
+    match (request, reply) {
+        ([asked, ..], [function, _]) if *function == asked | 0x80 => true,
+        (&[asked @ 1..=4, _, _, high, low], [function, count, data @ ..]) => {
+            let entries = usize::from(u16::from_be_bytes([high, low]));
+            let bytes = match asked {
+                1 | 2 => entries.div_ceil(8),
+                _ => entries * 2,
+            };
+            *function == asked && usize::from(*count) == bytes && data.len() == bytes
+        }
+        ([asked, ..], [function, ..]) => function == asked,
+        _ => false,
     }
 }
 
@@ -229,6 +264,8 @@ mod tests {
         };
         assert!(frame(3, &[3, 2, 0, 7]).answers(&question));
         assert!(frame(3, &[0x83, 2]).answers(&question));
+        // The late reply to another request of the same function.
+        assert!(!frame(3, &[3, 4, 0, 7, 0, 8]).answers(&question));
         assert!(!frame(4, &[3, 2, 0, 7]).answers(&question));
         assert!(!frame(3, &[4, 2, 0, 7]).answers(&question));
     }

@@ -67,7 +67,7 @@ impl Site {
     }
 
     async fn ask(&mut self, scan: &mut UnitScan, request: &SurveyRequest) {
-        let surveyed = self.exchange.survey(request).await.unwrap();
+        let surveyed = self.exchange.survey(request, Duration::ZERO).await.unwrap();
         let units = surveyed.before.iter().filter_map(|sender| sender.unit());
         let before: Vec<UnitId> = units.collect();
         let noise = surveyed.noise_before as usize;

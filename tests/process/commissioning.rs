@@ -209,10 +209,13 @@ async fn a_line_of_unknown_devices_is_in_the_cloud_after_eight_commands() {
             "--no-identify",
             "--config",
             "gateway.yaml",
+            "--write",
+            "gateway.yaml",
             "--socket",
             socket,
         ])
         .await;
+    assert!(said.contains("has 3 devices already"), "{said}");
     for unit in ["unit 1", "unit 2", "unit 3", "through the service"] {
         assert!(said.contains(unit), "{unit}\n{said}");
     }

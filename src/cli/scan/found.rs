@@ -14,7 +14,7 @@ use crate::field::survey::meter_search::MeterSighting;
 use crate::field::survey::unit_scan::{SightedReply, Sighting};
 use crate::io::terminal::screen;
 use crate::spec::dlt645::{self, Edition};
-use crate::spec::{Certainty, Characters, LineSpec};
+use crate::spec::{BusAddress, Certainty, Characters, LineSpec};
 
 /// How many bytes of no frame are worth a word: fewer may be of an adapter that was just opened.
 const NOISE: usize = 4;
@@ -35,6 +35,8 @@ pub(super) struct Scanned {
     pub noise: Vec<(String, usize)>,
     /// How often our own requests were heard back.
     pub echoes: usize,
+    /// Why the scan ended before its end.
+    pub ended_early: Option<String>,
     /// How long the search took, …
     pub search: Duration,
     /// … and how long the whole.
@@ -72,6 +74,7 @@ impl Scanned {
             found: Vec::new(),
             noise: Vec::new(),
             echoes: 0,
+            ended_early: None,
             search: Duration::ZERO,
             took: Duration::ZERO,
         }
@@ -119,11 +122,12 @@ impl Scanned {
         }
         if self.echoes > 0 {
             notices.push(format!(
-                "{}: the adapter hears what it sends; its port needs adapter: {{ echo: true }}",
+                "{}: the adapter hears what it sends; its port needs echo: true",
                 self.named
             ));
         }
-        if self.found.is_empty() {
+        notices.extend(self.ended_early.clone());
+        if self.found.is_empty() && self.ended_early.is_none() {
             let what = match (&self.line, self.noise.is_empty()) {
                 (LineSpec::Serial(_), true) => {
                     "no device answered, and not a byte was heard: is the device powered, is A on A and B on B, is it on this port?"
@@ -163,6 +167,14 @@ impl Found {
             is_garbled: false,
             says: BTreeMap::new(),
             kinds: Vec::new(),
+        }
+    }
+
+    /// Returns the address on the line.
+    pub(super) const fn bus_address(&self) -> BusAddress {
+        match self.address {
+            Address::Unit(unit) => BusAddress::Modbus(unit),
+            Address::Meter(meter, _) => BusAddress::Dlt645(meter),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::found::{Address, Found, Scanned};
 use crate::spec::dlt645::Edition;
-use crate::spec::{Characters, LineSpec, Parity, StopBits};
+use crate::spec::{Characters, Framing, LineSpec, Parity, StopBits};
 
 /// The profile of a unit whose kind is not known.
 const UNKNOWN: &str = "CHANGE-ME";
@@ -19,15 +19,35 @@ pub(super) fn port_item(name: &str, scanned: &Scanned) -> String {
         LineSpec::Serial(serial) => {
             let at = port_characters(scanned).unwrap_or_else(|| serial.characters());
             format!(
-                "- name: {name}\n  serial:\n    device: {}\n{}",
-                serial.path.display(),
-                settings(at, "    ")
+                "- name: {name}\n  serial:\n    device: {}\n{}{}{}",
+                quoted(&serial.path.display().to_string()),
+                settings(at, "    "),
+                framing(Some(serial.framing), "    "),
+                match scanned.echoes {
+                    0 => "",
+                    _ => "\n    echo: true",
+                },
             )
         }
         LineSpec::Tcp(tcp) => format!(
-            "- name: {name}\n  tcp:\n    host: {}\n    port: {}",
-            tcp.host, tcp.port
+            "- name: {name}\n  tcp:\n    host: {}\n    port: {}{}",
+            quoted(&tcp.host),
+            tcp.port,
+            framing(tcp.framing, "    "),
         ),
+    }
+}
+
+/// Writes a text in quotes, as JSON and YAML have them.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// Returns the key of a framing that is not the usual one of its line.
+fn framing(framing: Option<Framing>, indent: &str) -> String {
+    match framing {
+        Some(Framing::Ascii) => format!("\n{indent}framing: ascii"),
+        Some(Framing::Rtu) | None => String::new(),
     }
 }
 
@@ -87,7 +107,7 @@ pub(super) fn device_item(
         item.push_str(&format!("  serial:\n{}\n", settings(at, "    ")));
     }
     match product_key {
-        Some(key) => item.push_str(&format!("  product_key: {key}\n")),
+        Some(key) => item.push_str(&format!("  product_key: {}\n", quoted(key))),
         None => item.push_str("  product_key: CHANGE-ME   # of its product in the console\n"),
     }
     item.push_str("  register: true   # the platform hands its secret out");

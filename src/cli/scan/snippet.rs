@@ -4,9 +4,12 @@ use std::path::Path;
 
 use super::found::Scanned;
 use super::items::{device_item, port_item, readable};
+use crate::base::PortId;
 use crate::base::text::counted;
 use crate::config::list_items;
-use crate::io::files::{bounded, rewrite};
+use crate::io::files::settings::{self, Desk, LoadContext};
+use crate::io::files::{bounded, footprint, rewrite};
+use crate::spec::{LineSpec, PortSpec, Spec};
 
 /// The largest configuration that is added to.
 const LARGEST: u64 = 8 << 20;
@@ -29,21 +32,37 @@ pub(super) fn write(
     if all.is_empty() {
         return Ok(format!("{shown}: nothing was found, so nothing is added"));
     }
+    let spec = known(file, &text, &all)?;
     let mut names = Names::of(&text);
-    let (mut ports, mut devices) = (Vec::new(), Vec::new());
+    let (mut ports, mut devices, mut there) = (Vec::new(), Vec::new(), 0);
     for scanned in &all {
-        let port = match scanned.is_shared {
-            true => scanned.named.clone(),
-            false => {
+        let port = spec.as_ref().and_then(|spec| port_of(spec, scanned));
+        let name = match port {
+            Some((_, port)) => port.name.clone(),
+            None => {
                 let name = names.fresh("line");
                 ports.push(port_item(&name, scanned));
                 name
             }
         };
         for found in readable(scanned) {
-            let name = names.fresh(found.profile().unwrap_or("device"));
-            devices.push(device_item(&name, &port, scanned, found, product_key));
+            let is_there = spec.as_ref().zip(port).is_some_and(|(spec, (id, _))| {
+                let mut devices = spec.devices_on(id);
+                devices.any(|(_, device)| device.address == found.bus_address())
+            });
+            if is_there {
+                there += 1;
+                continue;
+            }
+            let own = names.fresh(found.profile().unwrap_or("device"));
+            devices.push(device_item(&own, &name, scanned, found, product_key));
         }
+    }
+    if devices.is_empty() {
+        return Ok(format!(
+            "{shown}: has {} already, so nothing is added",
+            counted(there, "device")
+        ));
     }
     let added = match ports.is_empty() {
         true => Ok(text),
@@ -60,6 +79,53 @@ pub(super) fn write(
         counted(ports.len(), "port"),
         counted(devices.len(), "device")
     ))
+}
+
+/// Returns the configuration in a file, which may be empty.
+///
+/// # Errors
+/// The file has a line that was scanned, or a line of the service was scanned, and the file cannot
+/// be read as a configuration: what it has would be added once more.
+fn known(file: &Path, text: &str, all: &[&Scanned]) -> Result<Option<Spec>, String> {
+    let desk = LoadContext {
+        desk: Desk::All,
+        ..LoadContext::of_person()
+    };
+    match settings::look_beside(file, &desk).0 {
+        Ok(loaded) => Ok(Some(loaded.spec)),
+        Err(_) => {
+            let is_in = |scanned: &&&Scanned| match &scanned.line {
+                _ if scanned.is_shared => true,
+                LineSpec::Serial(serial) => text.contains(&*serial.path.to_string_lossy()),
+                LineSpec::Tcp(tcp) => text.contains(&tcp.host),
+            };
+            match all.iter().find(is_in) {
+                None => Ok(None),
+                Some(scanned) => Err(format!(
+                    "{}: nothing is added, as it has mistakes and it cannot be told which devices of {} it has: alink-gateway check {0} names them",
+                    file.display(),
+                    scanned.named
+                )),
+            }
+        }
+    }
+}
+
+/// Returns the port of a configuration that opens a line that was scanned.
+fn port_of<'s>(spec: &'s Spec, scanned: &Scanned) -> Option<(PortId, &'s PortSpec)> {
+    let mut ports = spec.ports();
+    ports.find(|(_, port)| {
+        port.name == scanned.named
+            || match (&port.line, &scanned.line) {
+                (LineSpec::Serial(port), LineSpec::Serial(line)) => {
+                    footprint::is_same_file(&port.path, &line.path)
+                }
+                (LineSpec::Tcp(port), LineSpec::Tcp(line)) => {
+                    port.host == line.host && port.port == line.port
+                }
+                _ => false,
+            }
+    })
 }
 
 /// The names that are in use.

@@ -150,6 +150,12 @@ impl Stream {
         self.next
     }
 
+    /// Returns how replies are matched with their requests.
+    #[must_use]
+    pub const fn ids(&self) -> TransactionIds {
+        self.ids
+    }
+
     /// Passes the number of the next request by: a request that is not of this stream has it.
     pub const fn use_number(&mut self) {
         self.next = self.next.wrapping_add(1);

@@ -306,6 +306,11 @@ impl PolledDevice {
         self.trust.doubts(shape) || self.trust.doubts_refusal(shape)
     }
 
+    /// Notes that a request which is not of the plan, of this shape, was answered or refused.
+    pub(super) fn survey_answered(&mut self, now: Mono, shape: ReplyShape, is_refusal: bool) {
+        self.trust.survey_answered(now, shape, is_refusal);
+    }
+
     /// Notes that a request which is not of the plan, of this shape, got no reply: the reply may
     /// still come, and is not to be taken for the reply to a request of the plan.
     pub(super) fn survey_missed(&mut self, now: Mono, shape: ReplyShape, waited: Duration) {

@@ -270,6 +270,15 @@ impl ReplyTrust {
         self.stale.repeats() && !std::mem::replace(&mut self.told_twice, true)
     }
 
+    /// Notes that a request which is not of the plan, of this shape, was answered, or refused: a
+    /// copy of that reply may follow.
+    pub(super) fn survey_answered(&mut self, now: Mono, shape: ReplyShape, is_refusal: bool) {
+        match is_refusal {
+            true => self.stale.refused(now, shape.refusal(), self.timeout),
+            false => self.stale.answered(now, shape, self.timeout),
+        }
+    }
+
     /// Notes that a request which is not of the plan, of this shape, got no reply for which
     /// `waited` was waited.
     pub(super) fn survey_missed(&mut self, now: Mono, shape: ReplyShape, waited: Duration) {

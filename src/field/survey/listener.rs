@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::base::UnitId;
 use crate::field::dlt645::{Frame, frame as meter_frame};
 use crate::field::modbus::{EXCEPTION, ascii, rtu, tcp};
-use crate::spec::Framing;
 use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion};
+use crate::spec::{Framing, TransactionIds};
 
 /// How many bytes may wait for the rest of their frame: a line that sends more babbles. Twice the
 /// longest frame, which is one of Modbus ASCII.
@@ -30,6 +30,8 @@ enum Dialect {
 pub struct SurveyListener {
     question: SurveyQuestion,
     dialect: Dialect,
+    /// The transaction id of the reply, where replies carry that of their request.
+    transaction: Option<u16>,
     /// The frame, without the bytes that wake a meter.
     frame: Vec<u8>,
     unread: Vec<u8>,
@@ -39,9 +41,13 @@ pub struct SurveyListener {
 
 impl SurveyListener {
     /// Builds the request of a question: on a line of this framing, or on a connection of Modbus
-    /// TCP under this transaction id.
+    /// TCP under this transaction id, by which replies are told apart if `ids` says so.
     #[must_use]
-    pub fn new(question: &SurveyQuestion, framing: Option<Framing>, transaction: u16) -> Self {
+    pub fn new(
+        question: &SurveyQuestion,
+        framing: Option<Framing>,
+        (transaction, ids): (u16, TransactionIds),
+    ) -> Self {
         let (dialect, frame) = match (question, framing) {
             (SurveyQuestion::Modbus { unit, pdu }, Some(Framing::Rtu)) => {
                 (Dialect::Rtu, rtu::frame(*unit, pdu))
@@ -75,6 +81,10 @@ impl SurveyListener {
         sent.extend_from_slice(&frame);
         SurveyListener {
             question: question.clone(),
+            transaction: match (dialect, ids) {
+                (Dialect::Tcp, TransactionIds::Match) => Some(transaction),
+                _ => None,
+            },
             dialect,
             frame,
             unread: Vec::new(),
@@ -170,6 +180,15 @@ impl SurveyListener {
                 return false;
             }
             if let Some((length, frame)) = self.head(rest, all) {
+                // The transaction id stands first in the frame (MBAP header).
+                let is_late = self
+                    .transaction
+                    .is_some_and(|own| !rest.starts_with(&own.to_be_bytes()));
+                if let (true, HeardFrame::Modbus { unit, .. }) = (is_late, &frame) {
+                    self.heard.late.push(*unit);
+                    self.skip(start, length);
+                    return true;
+                }
                 self.answered |= frame.answers(&self.question);
                 let is_reply = match &frame {
                     HeardFrame::Modbus { .. } => true,
@@ -300,6 +319,8 @@ mod tests {
 
     const RTU: Option<Framing> = Some(Framing::Rtu);
 
+    const OWN: (u16, TransactionIds) = (7, TransactionIds::Match);
+
     fn read(unit: u8) -> SurveyQuestion {
         SurveyQuestion::Modbus {
             unit: UnitId(unit),
@@ -312,7 +333,7 @@ mod tests {
     }
 
     fn heard(question: &SurveyQuestion, framing: Option<Framing>, bytes: &[u8]) -> Heard {
-        let mut listener = SurveyListener::new(question, framing, 7);
+        let mut listener = SurveyListener::new(question, framing, OWN);
         listener.push(Duration::from_millis(9), bytes);
         listener.end()
     }
@@ -330,7 +351,7 @@ mod tests {
         let late = reply(1, &[3, 2, 0, 7]);
         let own = reply(2, &[0x83, 2]);
         let both = [&late[..], &own].concat();
-        let mut listener = SurveyListener::new(&read(2), RTU, 0);
+        let mut listener = SurveyListener::new(&read(2), RTU, OWN);
         listener.push(Duration::from_millis(3), &late);
         assert!(!listener.is_answered());
         listener.push(Duration::from_millis(12), &own);
@@ -374,7 +395,7 @@ mod tests {
         pdu.extend(b"XY");
         let frame = reply(5, &pdu);
         for cut in 0..frame.len() {
-            let mut listener = SurveyListener::new(&read(5), RTU, 0);
+            let mut listener = SurveyListener::new(&read(5), RTU, OWN);
             listener.push(Duration::ZERO, &frame[..cut]);
             assert!(listener.heard.frames.is_empty(), "{cut}");
             listener.push(Duration::ZERO, &frame[cut..]);
@@ -395,8 +416,15 @@ mod tests {
         assert_eq!((units(&heard_ascii), heard_ascii.noise), (vec![4], 1));
         let late = tcp::frame(6, UnitId(1), &[3, 2, 0, 1]);
         let own = tcp::frame(7, UnitId(4), &[3, 2, 0, 1]);
-        let both = [late, own].concat();
-        assert_eq!(units(&heard(&read(4), None, &both)), [1, 4]);
+        let own_late = tcp::frame(6, UnitId(4), &[3, 2, 0, 9]);
+        let all = [late, own_late, own].concat();
+        let heard_tcp = heard(&read(4), None, &all);
+        assert_eq!(units(&heard_tcp), [4]);
+        assert_eq!(heard_tcp.late, [UnitId(1), UnitId(4)]);
+        let [HeardFrame::Modbus { pdu, .. }] = heard_tcp.frames.as_slice() else {
+            panic!("{heard_tcp:?}");
+        };
+        assert_eq!(*pdu, [3, 2, 0, 1], "its own reply and not the late one");
     }
 
     #[test]
@@ -412,7 +440,7 @@ mod tests {
             control: meter_frame::Control(0x93),
             data: meter.to_wire().to_vec(),
         };
-        let mut listener = SurveyListener::new(&question, RTU, 0);
+        let mut listener = SurveyListener::new(&question, RTU, OWN);
         assert_eq!(listener.request()[..5], [0xFE, 0xFE, 0xFE, 0xFE, 0x68]);
         let bytes = [&[0xFE, 0xFE][..], &answer.seal()].concat();
         listener.push(Duration::ZERO, &bytes);
@@ -428,7 +456,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
         ) {
             for framing in [Some(Framing::Rtu), Some(Framing::Ascii), None] {
-                let mut listener = SurveyListener::new(&read(2), framing, 7);
+                let mut listener = SurveyListener::new(&read(2), framing, OWN);
                 let cut = at.index(bytes.len() + 1);
                 listener.push(Duration::ZERO, &bytes[..cut]);
                 prop_assert!(listener.unread.len() <= MOST_UNREAD);

@@ -16,6 +16,10 @@ use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
 /// adapter.
 const WAIT: Duration = RESPONSE.saturating_add(Duration::from_millis(100));
 
+/// How many requests a search makes at most, five minutes: a line that is never silent would give
+/// a reason for ever more.
+const MOST: usize = 500;
+
 /// Two digits that stand for any.
 const ANY_TWO: u8 = 0xAA;
 
@@ -48,6 +52,7 @@ pub struct MeterSearch {
     /// The patterns to ask, the next one last.
     left: Vec<(Address, Edition)>,
     asked: Option<(Address, Edition)>,
+    requests: usize,
     found: BTreeMap<Address, MeterSighting>,
     /// Whether several meters met.
     met: bool,
@@ -64,6 +69,7 @@ impl MeterSearch {
                 (Address::ANY, Edition::Y2007),
             ],
             asked: None,
+            requests: 0,
             found: BTreeMap::new(),
             met: false,
         }
@@ -90,11 +96,15 @@ impl MeterSearch {
     /// Returns the next request; `None` when all is known.
     pub fn next_request(&mut self) -> Option<SurveyRequest> {
         loop {
+            if self.requests >= MOST {
+                return None;
+            }
             let (address, edition) = self.left.pop()?;
             // A meter that has answered in one edition is not searched for in the other.
             if address == Address::ANY && edition == Edition::Y1997 && !self.found.is_empty() {
                 continue;
             }
+            self.requests += 1;
             self.asked = Some((address, edition));
             let which = usize::from(edition == Edition::Y1997);
             let (control, data) = match (address == Address::ANY, edition) {
@@ -214,6 +224,21 @@ mod tests {
         all.sort();
         assert_eq!(all, ["000000000161", "000000000162", "123456789061"]);
         assert_eq!(requests, 1 + 100 + 100);
+    }
+
+    #[test]
+    fn a_line_that_is_never_silent_is_not_searched_for_ever() {
+        let mut search = MeterSearch::new(None);
+        let mut requests = 0;
+        while search.next_request().is_some() {
+            search.on_heard(&Heard {
+                noise: 100,
+                ..Heard::default()
+            });
+            requests += 1;
+        }
+        assert_eq!(requests, MOST);
+        assert_eq!(search.found().len(), 0);
     }
 
     #[test]

@@ -81,6 +81,9 @@ const REOPEN: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// The longest time for which the task does nothing.
 const MAX_IDLE: Duration = Duration::from_secs(5);
 
+/// How long nothing will be due on a port without devices, for what is not in its plan.
+const LONG_IDLE: Duration = Duration::from_secs(3600);
+
 /// The longest attempt to open a port: the largest `connect_timeout`, and some margin.
 const LONGEST_OPEN: Duration = Duration::from_secs(70);
 
@@ -412,21 +415,24 @@ impl Port {
                 let until = self.report.load_due().min(now + MAX_IDLE);
                 return self.next_finished(exchange, until, useful).await;
             }
-            return self.survey(exchange).await;
+            return self.survey(exchange, useful).await;
         }
         let next = self.next(now);
         self.tell_ends().await?;
-        let until = match next {
+        let due = match next {
             Next::Run(request) => return self.ask(exchange, request, useful).await,
-            Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
-            Next::Idle => now + MAX_IDLE,
+            Next::NotBefore(at, _) => at,
+            Next::Idle => now + LONG_IDLE,
         };
-        let mut until = until.min(self.report.load_due());
+        let mut until = due.min(now + MAX_IDLE).min(self.report.load_due());
         if out > 0 {
             return self.next_finished(exchange, until, useful).await;
         }
-        if self.surveys.has_request() {
-            return self.survey(exchange).await;
+        if self.surveys.fits_before(now, due) {
+            return self.survey(exchange, useful).await;
+        }
+        if let Some(at) = self.surveys.due_at() {
+            until = until.min(at.max(now));
         }
         if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
@@ -438,7 +444,7 @@ impl Port {
         let traffic = tokio::select! {
             biased;
             () = self.questions.wait() => return Ok(()),
-            () = self.surveys.wait() => return Ok(()),
+            () = self.surveys.wait_for_new() => return Ok(()),
             traffic = exchange.listen(until) => traffic?,
         };
         self.overheard(traffic, self.clock.now().mono).await

@@ -57,6 +57,8 @@ pub enum NotTaken {
     Unknown,
     /// Too many requests wait for it.
     Busy,
+    /// It is just being set up anew.
+    Stopped,
 }
 
 impl PortSurveys {
@@ -70,14 +72,20 @@ impl PortSurveys {
         receiver
     }
 
+    /// Ends the way to a port that is no longer configured.
+    pub fn remove(&self, name: &str) {
+        let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        ports.remove(name);
+    }
+
     /// Returns the name of the port that is called this, or else of the first whose line is the
     /// one that `opens` says.
     #[must_use]
     pub fn name_of(&self, named: &str, opens: impl Fn(&LineSpec) -> bool) -> Option<String> {
         let lines: Vec<(String, LineSpec)> = {
             let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-            let open = ports.iter().filter(|(_, way)| !way.orders.is_closed());
-            open.map(|(name, way)| (name.clone(), way.line.clone()))
+            let all = ports.iter();
+            all.map(|(name, way)| (name.clone(), way.line.clone()))
                 .collect()
         };
         let called = lines.iter().find(|(name, _)| name == named);
@@ -94,7 +102,7 @@ impl PortSurveys {
         let way = ports.get(name).ok_or(NotTaken::Unknown)?;
         way.orders.try_send(order).map_err(|e| match e {
             mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::Unknown,
+            mpsc::error::TrySendError::Closed(_) => NotTaken::Stopped,
         })
     }
 }

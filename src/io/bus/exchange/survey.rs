@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::Mono;
+use crate::field::modbus::ascii;
 use crate::field::survey::listener::SurveyListener;
-use crate::spec::survey::{Heard, SurveyRequest};
-use crate::spec::{BusAddress, SerialSpec};
+use crate::spec::survey::{Heard, SurveyQuestion, SurveyRequest};
+use crate::spec::{BusAddress, SerialSpec, TransactionIds};
 use crate::trace::What;
 
 use super::{BEHIND_A_SERVER, BITE, Exchange, Framer, LONGEST_DOZE, Lost, lost};
@@ -29,19 +30,28 @@ pub struct Surveyed {
 }
 
 impl Exchange {
-    /// Asks one question of a survey, and listens. The line has its own settings again before the
-    /// next request of the port.
+    /// Asks one question of a survey, after this extra quiet time, and listens. The line has its own
+    /// settings again before the next request of the port. Nothing is sent that the connection
+    /// does not carry: a meter's frame on Modbus TCP.
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn survey(&mut self, request: &SurveyRequest) -> Result<Surveyed, Lost> {
-        let mut is_quiet = self.fall_quiet(Duration::ZERO).await?;
+    pub async fn survey(
+        &mut self,
+        request: &SurveyRequest,
+        turnaround: Duration,
+    ) -> Result<Surveyed, Lost> {
+        let is_carried = !matches!(
+            (&self.framer, &request.question),
+            (Framer::Tcp(_), SurveyQuestion::Meter { .. })
+        );
+        let mut is_quiet = self.fall_quiet(turnaround).await? && is_carried;
         if let Some(serial) = self.tuned_for(request)
             && self.tune_to(&serial)?
         {
-            is_quiet &= self.fall_quiet(Duration::ZERO).await?;
+            is_quiet &= self.fall_quiet(turnaround).await?;
         }
-        let before = self.traffic();
+        let mut before = self.traffic();
         let (framing, number) = match &self.framer {
             Framer::Serial(framing, _) => (Some(request.framing.unwrap_or(*framing)), 0),
             Framer::Tcp(stream) => (None, stream.next_number()),
@@ -49,13 +59,16 @@ impl Exchange {
         if let Framer::Tcp(stream) = &mut self.framer {
             stream.use_number();
         }
-        let mut listener = SurveyListener::new(&request.question, framing, number);
+        let ids = (number, self.transaction_ids());
+        let mut listener = SurveyListener::new(&request.question, framing, ids);
         let mut sent = self.clock.now().mono;
         if is_quiet {
             sent = self.send(listener.request(), None, request.wait).await?;
             self.hear(&mut listener, sent, request).await?;
         }
         let heard = listener.end();
+        let late = heard.late.iter().copied().map(BusAddress::Modbus);
+        before.overheard.extend(late);
         self.ended += 1;
         self.echoes |= heard.echoes > 0;
         Ok(Surveyed {
@@ -80,8 +93,8 @@ impl Exchange {
             Some(_) => self.silence.frame_end(),
             None => BEHIND_A_SERVER,
         });
-        // Who never falls silent is not listened to without end.
-        let end = deadline + self.silence.transmission(Heard::SHOWN) + pause;
+        // A line that never falls silent is not listened to for longer than a frame takes.
+        let end = deadline + self.silence.transmission(ascii::MAX_FRAME) + pause;
         loop {
             let is_over = listener.is_answered() && !request.listens_on;
             let wake = match (listener.is_reading(), is_over) {
@@ -124,6 +137,14 @@ impl Exchange {
         self.line.await_bytes(left);
         let read = self.line.try_read(&mut self.buffer[..BITE])?;
         read.map(|n| self.came(n)).transpose()
+    }
+
+    /// Returns whether replies carry the number of their request.
+    const fn transaction_ids(&self) -> TransactionIds {
+        match &self.framer {
+            Framer::Tcp(stream) => stream.ids(),
+            Framer::Serial(..) => TransactionIds::Any,
+        }
     }
 
     /// Returns the settings that the line must have for this request: its own, unless the request

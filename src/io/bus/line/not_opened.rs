@@ -17,6 +17,10 @@ const LISTED: usize = 8;
 /// is not there, and whose a port is that may not be opened.
 pub(super) fn explained(path: &Path, error: io::Error) -> io::Error {
     let why = match error.kind() {
+        // The serial library says of a port that another program has that it is not there.
+        io::ErrorKind::NotFound if path.exists() => {
+            "another program uses it, perhaps the service; fuser -v shows which".to_owned()
+        }
         io::ErrorKind::NotFound => there_is_no(&serial_ports()),
         io::ErrorKind::PermissionDenied => match fs::metadata(path) {
             Ok(m) => format!(

@@ -109,7 +109,10 @@ impl Port {
                 biased;
                 opened = self.heartbeat.during(&self.clock, LONGEST_OPEN, opening) => opened,
                 gone = self.questions.refuse(&self.report) => return Err(gone),
-                never = self.surveys.refuse(&self.not_open) => match never {},
+                // A line that was closed because nothing was due is opened for a survey.
+                never = self.surveys.refuse(&self.not_open), if self.down_since.is_some() => {
+                    match never {}
+                }
             };
             if let Some(attempted) = self.attempted.take() {
                 // The receiver may be gone.

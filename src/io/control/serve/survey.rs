@@ -39,6 +39,10 @@ pub(super) async fn survey(
     let order = SurveyOrder { request, answer };
     questions.surveys.send(&name, order).map_err(|e| match e {
         NotTaken::Unknown => unknown(),
+        NotTaken::Stopped => failure(
+            Kind::Busy,
+            format!("port {name} is just being set up anew: try again in a moment"),
+        ),
         NotTaken::Busy => failure(Kind::Busy, format!("port {name}: others survey it already")),
     })?;
     match timeout(SURVEYED_WITHIN, heard).await {
