@@ -18,7 +18,7 @@ use crate::io::files::bounded::{self, Unread};
 use crate::io::files::create::{self, Existing};
 use crate::io::terminal::question::{self, Answer};
 
-/// The configuration as the package installs it: nobody's work is lost with it.
+/// The configuration as the package installs it: no user's work is lost with it.
 const INSTALLED: &str = include_str!("../../config/gateway.yaml");
 
 /// The file beside the configuration that the secret goes into.

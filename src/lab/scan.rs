@@ -63,7 +63,7 @@ pub(crate) struct Options {
 /// The last line of `scan --json`. The fields are an interface.
 #[derive(Clone, Debug, Default, Serialize)]
 struct Summary {
-    /// The time of a scan of 247 units at 9600 bit/s with nobody there.
+    /// The time of a scan of 247 units at 9600 bit/s with no device there.
     scan_247_empty_ms: u64,
     /// The longest with sixteen devices of mixed turnaround.
     scan_247_16_devices_ms: u64,
@@ -186,7 +186,7 @@ fn targets(summary: &Summary) -> Vec<Target> {
     };
     vec![
         target(
-            "A scan of 247 units at 9600 bit/s, nobody there, in milliseconds",
+            "A scan of 247 units at 9600 bit/s, no device there, in milliseconds",
             "scan_247_empty_ms",
             summary.scan_247_empty_ms,
             Bound::AtMost(9000.0),

@@ -2,7 +2,7 @@
 //! its address, or examined.
 //!
 //! A survey only reads. [`SurveyQuestion::is_read`] holds the functions that no device changes
-//! anything for; whoever hands a survey to a line asks it first.
+//! anything for; the caller that hands a survey to a line asks it first.
 
 use std::time::Duration;
 

@@ -129,7 +129,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
 }
 
 /// A device that does not answer. If it never did, its address or its wire is wrong; if it did
-/// before, it may be switched off, and nobody but its owner can say whether that is right.
+/// before, it may be switched off, and only its owner can say whether that is right.
 fn silent(facts: &Facts, device: &Device, scope: &Scope, found: &mut Findings) {
     let recent = Recent::of([device]);
     if recent.late > 0 || recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {

@@ -262,7 +262,7 @@ impl InjectedFault {
             InjectedFault::HostRefuses => {
                 plan.are_ports_real = true;
                 if let Some(port) = plan.spec.ports.first_mut() {
-                    // TCPMUX, which nobody serves.
+                    // TCPMUX, which no device serves.
                     port.line = LineSpec::Tcp(TcpSpec {
                         host: "127.0.0.1".into(),
                         port: 1,
