@@ -3,7 +3,9 @@
 //!
 //! A template holds its meter as a text, `render`, with instructions of Go's templates: those are
 //! passed over, and a value made by one is an expression. `s` behind a `decode` exchanges the words,
-//! `nan` takes the value without a meaning for none.
+//! `nan` takes the value without a meaning for none: of a signed number the least and the greatest
+//! (`util/modbus/register.go`). A `bool8` of a register is on if any bit of its high byte is set, a
+//! `bool16` if any bit of its mask is.
 
 use super::point::{
     Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
@@ -154,7 +156,7 @@ impl Walk {
         }
         let kind = text("type");
         let (table, writable) = match kind.as_str() {
-            "holding" | "" => (Table::HoldingRegister, false),
+            "holding" => (Table::HoldingRegister, false),
             "input" => (Table::InputRegister, false),
             "coil" => (Table::Coil, false),
             "discrete" | "discreteinput" => (Table::DiscreteInput, false),
@@ -172,17 +174,20 @@ impl Walk {
             .map(Tree::shown)
             .unwrap_or_default()
             .to_lowercase();
-        let (plain, is_nan) = match decode.strip_suffix("nan") {
-            Some(plain) => (plain, true),
-            None => (decode.as_str(), false),
-        };
+        // Also with the words exchanged: float32nans.
+        let is_nan = decode.contains("nan");
+        let plain = decode.replacen("nan", "", 1);
+        let plain = plain.as_str();
         let swapped = plain
             .strip_suffix('s')
             .filter(|rest| rest.ends_with(|c: char| c.is_ascii_digit()));
         let shape = match (table.is_bits(), plain) {
             (true, _) => Some(Shape::Bool),
-            (false, "bool8" | "bool16" | "bool") => Some(Shape::Bit(0)),
-            (false, _) => word::shape(swapped.unwrap_or(plain), None).map(|(shape, _)| shape),
+            (false, "bool8") => Some(Shape::Number("u8")),
+            (false, "bool16") => Some(Shape::Number("u16")),
+            (false, _) => word::shape(swapped.unwrap_or(plain), None)
+                .map(|(shape, _)| shape)
+                .filter(|shape| *shape != Shape::Bool),
         };
         let Some(mut shape) = shape else {
             return self.out.remark(at, decode, Finding::Type);
@@ -198,9 +203,11 @@ impl Walk {
         });
         let mut point_mask = None;
         match (mask, shape) {
-            (Some(mask), Shape::Bit(_)) if mask.is_power_of_two() && mask < 1 << 16 => {
+            (Some(mask), Shape::Number("u16")) if plain == "bool16" && mask.is_power_of_two() => {
                 shape = Shape::Bit(mask.trailing_zeros() as u8);
             }
+            // Its mask is that of another type.
+            (Some(_), _) if plain == "bool8" => {}
             (Some(mask), Shape::Number(word)) if word.starts_with('u') => point_mask = Some(mask),
             (Some(mask), _) => {
                 self.out
@@ -210,17 +217,21 @@ impl Walk {
         }
         let mut point = ImportedPoint::new(at.clone(), Source::Register(table, address), shape);
         point.mask = point_mask;
+        point.high_half = plain == "bool8";
+        if let (Shape::Number(_), "bool8" | "bool16") = (shape, plain) {
+            self.out.remark(at.clone(), &*decode, Finding::OnOff);
+        }
         point.writable = writable;
         point.order = if swapped.is_some() {
             Order::Cdab
         } else {
             Order::Abcd
         };
-        // All bits of an unsigned number, the highest of a signed one.
+        let all = u64::MAX >> (64 - shape.bits().clamp(1, 64));
         point.invalid = match shape {
-            Shape::Number("u16" | "u32" | "u64") if is_nan => Some(u64::MAX >> (64 - shape.bits())),
-            Shape::Number("i16" | "i32" | "i64") if is_nan => Some(1 << (shape.bits() - 1)),
-            _ => None,
+            Shape::Number("u16" | "u32" | "u64") if is_nan => vec![all],
+            Shape::Number("i16" | "i32" | "i64") if is_nan => vec![all - (all >> 1), all >> 1],
+            _ => Vec::new(),
         };
         if let (Shape::Number(_), Some(written)) = (shape, source.text("scale")) {
             match number::decimal(written) {

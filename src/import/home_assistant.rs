@@ -2,7 +2,10 @@
 //! sensors, switches, lights, fans, numbers of climates; the file may hold the section alone.
 //!
 //! Addresses count from 0. A sensor without `input_type` is in the holding registers and without
-//! `data_type` an int16; a binary sensor is a coil. `swap` exchanges bytes, words or both.
+//! `data_type` an int16; a binary sensor is a coil. `swap` exchanges bytes, words or both. The
+//! further binary sensors of one with `virtual_count` are the next coils or registers, of which the
+//! lowest bit counts (`homeassistant/components/modbus/binary_sensor.py`). `nan_value` is the number
+//! that is read, also of a float; as a text it may be hexadecimal without `0x`.
 
 use std::collections::BTreeMap;
 
@@ -139,8 +142,17 @@ impl Hub<'_> {
         };
         let every = entry.text("scan_interval").and_then(number::span);
         point.interval_ms = every.filter(|ms| *ms > 0);
-        // Settings that change the value.
-        for key in ["zero_suppress", "lazy_error_count"] {
+        if every == Some(0) {
+            let seen = "scan_interval: 0";
+            self.out.remark(Hub::place(entry), seen, Finding::Setting);
+        }
+        // Settings that change the value: beyond a limit, Home Assistant shows the limit.
+        for key in [
+            "zero_suppress",
+            "lazy_error_count",
+            "min_value",
+            "max_value",
+        ] {
             if let Some(setting) = entry.get(key) {
                 let seen = format!("{key}: {}", setting.shown());
                 self.out.remark(Hub::place(entry), seen, Finding::Setting);
@@ -165,8 +177,9 @@ impl Hub<'_> {
         shape
     }
 
-    /// Adds what the keys of a number say.
-    fn refine(&mut self, entry: &Tree, point: &mut ImportedPoint) {
+    /// Adds what the keys of a number say; `of` is the beginning of the keys of factor and addend
+    /// that are tried before the general ones.
+    fn refine(&mut self, entry: &Tree, of: &str, point: &mut ImportedPoint) {
         let swap = entry.text("swap").unwrap_or_default();
         point.order = match swap {
             "word" => Order::Cdab,
@@ -182,7 +195,8 @@ impl Hub<'_> {
             return;
         }
         let mut read = |key: &str| {
-            let written = entry.text(key)?;
+            let own = format!("{of}{key}");
+            let written = entry.text(&own).or(entry.text(key))?;
             let found = number::decimal(written);
             if found.is_none() {
                 let seen = format!("{key}: {written}");
@@ -194,8 +208,14 @@ impl Hub<'_> {
         point.offset = read("offset").and_then(number::addend);
         let places = entry.text("precision").and_then(|p| p.parse::<u8>().ok());
         point.round = places.filter(|p| *p <= 9);
-        let none = entry.text("nan_value").and_then(number::whole);
-        point.invalid = none.and_then(|n| point.shape.bits_of(n));
+        let none = entry.text("nan_value").and_then(nan);
+        let none = none.and_then(|n| match point.shape {
+            Shape::Number("f32") => Some(u64::from((n as f32).to_bits())),
+            Shape::Number("f64") => Some((n as f64).to_bits()),
+            Shape::Number("f16") => None,
+            shape => shape.bits_of(n),
+        });
+        point.invalid = none.into_iter().collect();
     }
 
     fn sensor(&mut self, entry: &Tree) {
@@ -230,18 +250,18 @@ impl Hub<'_> {
                 at.entry = format!("{} {n}", at.entry);
             }
             let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
-            self.refine(entry, &mut point);
+            self.refine(entry, "", &mut point);
             self.add(entry, point);
         }
     }
 
     fn binary_sensor(&mut self, entry: &Tree) {
         let table = match entry.text("input_type") {
-            None | Some("coil") => Table::Coil,
-            Some("discrete_input") => Table::DiscreteInput,
-            Some("holding") => Table::HoldingRegister,
-            Some("input") => Table::InputRegister,
-            Some(other) => return self.out.remark(Hub::place(entry), other, Finding::Table),
+            None => Table::Coil,
+            Some(word) => match table(word) {
+                Some(table) => table,
+                None => return self.out.remark(Hub::place(entry), word, Finding::Table),
+            },
         };
         let Some(address) = self.address(entry, "address") else {
             return;
@@ -258,12 +278,11 @@ impl Hub<'_> {
             if n > 0 {
                 at.entry = format!("{} {n}", at.entry);
             }
-            // Of registers the lowest bit counts, and the further ones are its other bits.
-            let (address, shape) = match table.is_bits() {
-                true => (address.checked_add(n), Shape::Bool),
-                false => (address.checked_add(n / 16), Shape::Bit((n % 16) as u8)),
+            let shape = match table.is_bits() {
+                true => Shape::Bool,
+                false => Shape::Bit(0),
             };
-            if let Some(address) = address {
+            if let Some(address) = address.checked_add(n) {
                 let point = ImportedPoint::new(at, Source::Register(table, address), shape);
                 self.add(entry, point);
             }
@@ -279,10 +298,10 @@ impl Hub<'_> {
         let told = verify.and_then(|v| v.text("input_type"));
         let table = match told {
             None => written,
-            Some("coil") => Table::Coil,
-            Some("discrete_input") => Table::DiscreteInput,
-            Some("input") => Table::InputRegister,
-            Some(_) => Table::HoldingRegister,
+            Some(word) => match self::table(word) {
+                Some(table) => table,
+                None => return self.out.remark(Hub::place(entry), word, Finding::Table),
+            },
         };
         let there = verify.filter(|v| v.get("address").is_some());
         let Some(address) = self.address(there.map_or(entry, |v| v), "address") else {
@@ -296,9 +315,14 @@ impl Hub<'_> {
             ImportedPoint::new(Hub::place(entry), Source::Register(table, address), shape);
         // Only what is read where it is written can be written as one point.
         point.writable = table == written && there.is_none();
-        let state = |key: &str, or: &str, usual: i64| {
-            let value = verify.and_then(|v| v.text(key)).or(entry.text(or));
-            value.map_or(Some(usual), number::whole)
+        // Several numbers may mean the same state.
+        let state = |key: &str, or: &str, usual: i64| -> Option<Vec<i64>> {
+            let value = verify.and_then(|v| v.get(key)).or(entry.get(or));
+            let Some(value) = value else {
+                return Some(vec![usual]);
+            };
+            let numbers = value.as_list().iter();
+            numbers.map(|n| number::whole(n.as_text()?)).collect()
         };
         let states = (
             state("state_off", "command_off", 0),
@@ -306,14 +330,17 @@ impl Hub<'_> {
         );
         if !table.is_bits() {
             match states {
-                (Some(off), Some(on)) if off != on => {
-                    point.values = vec![(off, "off".into()), (on, "on".into())];
+                (Some(off), Some(on)) if off.iter().all(|n| !on.contains(n)) => {
+                    let titled = |all: Vec<i64>, title: &'static str| {
+                        all.into_iter().map(move |n| (n, title.to_owned()))
+                    };
+                    point.values = titled(off, "off").chain(titled(on, "on")).collect();
                 }
                 _ => self
                     .out
                     .remark(Hub::place(entry), "command_on", Finding::OnOff),
             }
-        } else if states != (Some(0), Some(1)) {
+        } else if states != (Some(vec![0]), Some(vec![1])) {
             self.out
                 .remark(Hub::place(entry), "command_on", Finding::OnOff);
         }
@@ -331,10 +358,15 @@ impl Hub<'_> {
         };
         let name = Hub::place(entry).entry;
         let parts = [
-            ("address", "temperature", table),
-            ("target_temp_register", "target", Table::HoldingRegister),
+            ("address", "temperature", "current_temp_", table),
+            (
+                "target_temp_register",
+                "target",
+                "target_temp_",
+                Table::HoldingRegister,
+            ),
         ];
-        for (key, what, table) in parts {
+        for (key, what, of, table) in parts {
             if entry.get(key).is_none() {
                 continue;
             }
@@ -350,7 +382,7 @@ impl Hub<'_> {
             let at = Place::new(entry.line, &format!("{name} {what}"));
             let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
             point.writable = what == "target";
-            self.refine(entry, &mut point);
+            self.refine(entry, of, &mut point);
             self.add(entry, point);
         }
         if let Some(mode) = entry.get("hvac_mode_register") {
@@ -393,6 +425,22 @@ impl Hub<'_> {
         self.out
             .remark(Hub::place(entry), "covers", Finding::Composite);
     }
+}
+
+/// Returns the table that a word of `input_type` means.
+fn table(word: &str) -> Option<Table> {
+    Some(match word {
+        "coil" | "coils" => Table::Coil,
+        "discrete" | "discrete_input" => Table::DiscreteInput,
+        "holding" | "holdings" => Table::HoldingRegister,
+        "input" => Table::InputRegister,
+        _ => return None,
+    })
+}
+
+/// Reads `nan_value`: decimal, or hexadecimal with or without `0x`.
+fn nan(text: &str) -> Option<i64> {
+    number::whole(text).or_else(|| i64::from_str_radix(text.trim(), 16).ok())
 }
 
 fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {

@@ -2,7 +2,12 @@
 //! `device,NAME,UNIT`, `poll,TABLE,START,COUNT,ENDIAN` and `ref,NAME,ADDRESS,TYPE,RW,UNIT,SCALE`.
 //!
 //! Addresses are those of the protocol, as they are: 40000 is the register with this number. The
-//! endianness is that of bytes, then that of words. The port is given on modpoll's command line.
+//! endianness is that of bytes, then that of words; what is none of `BE_BE`, `LE_BE` and `LE_LE`
+//! has the words low first. The port is given on modpoll's command line.
+//!
+//! modpoll takes bits out of a reply byte by byte (`modpoll/modbus_task.py`). An address behind
+//! that of a poll of coils is eight coils further on. A `bool8` or `bool` of a register is its high
+//! byte, and a `bool16` its high byte and then its low byte.
 
 use super::point::{Imported, ImportedDevice, ImportedPoint, ImportedProfile, Order, Shape};
 use super::remark::{Finding, Place};
@@ -31,8 +36,17 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
 #[derive(Default)]
 struct Reading {
     out: Imported,
-    /// The table and the order of the last `poll`.
-    poll: Option<(Table, Order)>,
+    /// The last `poll`.
+    poll: Option<Poll>,
+}
+
+/// What a `poll` says of the rows below it.
+#[derive(Clone, Copy)]
+struct Poll {
+    table: Table,
+    /// Its first address.
+    start: u16,
+    order: Order,
 }
 
 impl Reading {
@@ -41,7 +55,7 @@ impl Reading {
         let name = row.cell(1).to_owned();
         let unit = number::whole(row.cell(2)).and_then(|n| u8::try_from(n).ok());
         let at = Place::new(row.line, &name);
-        let Some(unit) = unit.filter(|unit| (1..=247).contains(unit)) else {
+        let Some(unit) = unit.filter(|unit| (1..=254).contains(unit)) else {
             self.out.remark(at, row.cell(2), Finding::Unit);
             self.out.profiles.push(ImportedProfile::default());
             return;
@@ -63,12 +77,17 @@ impl Reading {
 
     fn poll(&mut self, row: &Row) {
         let order = match row.cell(4).to_ascii_uppercase().as_str() {
-            "BE_LE" => Order::Cdab,
+            "BE_BE" => Order::Abcd,
             "LE_BE" => Order::Badc,
             "LE_LE" => Order::Dcba,
-            _ => Order::Abcd,
+            _ => Order::Cdab,
         };
-        self.poll = word::table(row.cell(1)).map(|table| (table, order));
+        let start = number::whole(row.cell(2)).and_then(|n| u16::try_from(n).ok());
+        self.poll = word::table(row.cell(1)).map(|table| Poll {
+            table,
+            start: start.unwrap_or_default(),
+            order,
+        });
         if self.poll.is_none() {
             self.out
                 .remark(Place::new(row.line, ""), row.cell(1), Finding::Table);
@@ -78,7 +97,12 @@ impl Reading {
     fn reference(&mut self, row: &Row) {
         self.out.entries += 1;
         let at = Place::new(row.line, row.cell(1));
-        let Some((table, order)) = self.poll else {
+        let Some(Poll {
+            table,
+            start,
+            order,
+        }) = self.poll
+        else {
             return self.out.remark(at, row.cell(2), Finding::Table);
         };
         // Without the style 40001: the table is known, and the number is that of the protocol.
@@ -100,43 +124,44 @@ impl Reading {
             .map(|bytes| bytes.div_ceil(2))
             .filter(|n| (1..=125).contains(n));
         let many = match kind.to_ascii_lowercase().as_str() {
-            "bool8" => 8,
+            _ if bit.is_some() => 1,
+            "bool" | "bool8" => 8,
             "bool16" => 16,
             _ => 1,
         };
-        let typed = word::shape(kind, text);
-        let points: Vec<(u16, Shape, String)> =
-            match (typed.map(|(shape, _)| shape), table.is_bits()) {
-                (Some(Shape::Bool) | None, true) => (0..many)
-                    .map(|n| {
-                        (
-                            address.saturating_add(n),
-                            Shape::Bool,
-                            numbered(row.cell(1), n, many),
-                        )
-                    })
-                    .collect(),
-                (Some(Shape::Bool), false) => (0..many.min(16))
-                    .map(|n| {
-                        (
-                            address,
-                            Shape::Bit(bit.unwrap_or(n as u8)),
-                            numbered(row.cell(1), n, many),
-                        )
-                    })
-                    .collect(),
-                (Some(shape), false) => vec![(address, shape, row.cell(1).to_owned())],
-                (None, false) | (Some(_), true) => match text {
-                    Some(registers) => {
-                        let shape = Shape::Text {
-                            registers,
-                            characters: 2,
-                        };
-                        vec![(address, shape, row.cell(1).to_owned())]
-                    }
-                    None => return self.out.remark(at, kind, Finding::Type),
-                },
-            };
+        let typed = word::shape(kind, text).map(|(shape, _)| shape);
+        let named = |n: u16| numbered(row.cell(1), n, many);
+        let points: Vec<(u16, Shape, String)> = match (typed, table.is_bits()) {
+            (Some(Shape::Bool) | None, true) => {
+                let Some(first) = coil(start, address) else {
+                    return self.out.remark(at, written, Finding::Address);
+                };
+                let coils = (0..many).filter_map(|n| Some((first.checked_add(n)?, n)));
+                coils
+                    .map(|(coil, n)| (coil, Shape::Bool, named(n)))
+                    .collect()
+            }
+            (Some(Shape::Bool), false) => (0..many)
+                .map(|n| {
+                    (
+                        address,
+                        Shape::Bit(bit.unwrap_or(bit_of(n, many))),
+                        named(n),
+                    )
+                })
+                .collect(),
+            (Some(shape), false) => vec![(address, shape, row.cell(1).to_owned())],
+            (None, false) | (Some(_), true) => match text {
+                Some(registers) => {
+                    let shape = Shape::Text {
+                        registers,
+                        characters: 2,
+                    };
+                    vec![(address, shape, row.cell(1).to_owned())]
+                }
+                None => return self.out.remark(at, kind, Finding::Type),
+            },
+        };
         let written = row.cell(6);
         let scale = number::decimal(written);
         if scale.is_none() && !written.is_empty() {
@@ -163,6 +188,18 @@ impl Reading {
             self.out.remark(at, order.word(), Finding::Order);
         }
     }
+}
+
+/// Returns the first coil of an entry: of a poll from coil 16 on, the address 17 is coil 24.
+fn coil(start: u16, address: u16) -> Option<u16> {
+    let bytes = address.checked_sub(start)?;
+    start.checked_add(bytes.checked_mul(8)?)
+}
+
+/// Returns the bit of a register that is the `n`th of an entry of so many: the high byte is first.
+fn bit_of(n: u16, many: u16) -> u8 {
+    let bit = if many == 1 { n } else { (n + 8) % 16 };
+    u8::try_from(bit).unwrap_or_default()
 }
 
 /// Returns the name, with a number if the entry is several bits.

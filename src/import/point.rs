@@ -130,13 +130,13 @@ pub struct ImportedPoint {
     pub offset: Option<String>,
     /// Places behind the point.
     pub round: Option<u8>,
-    /// What the registers hold when there is no value, bit by bit.
-    pub invalid: Option<u64>,
+    /// What the registers hold when there is no value, bit by bit; one of these.
+    pub invalid: Vec<u64>,
     /// States and their titles.
     pub values: Vec<(i64, String)>,
     /// How often it is read, in milliseconds.
     pub interval_ms: Option<u64>,
-    /// The unit of measure, for the comment.
+    /// The unit of measure, as the file writes it.
     pub measure: String,
     /// Whether the source allows writing.
     pub writable: bool,
@@ -158,7 +158,7 @@ impl ImportedPoint {
             scale: None,
             offset: None,
             round: None,
-            invalid: None,
+            invalid: Vec::new(),
             values: Vec::new(),
             interval_ms: None,
             measure: String::new(),
@@ -393,6 +393,7 @@ impl Imported {
     /// an example of a port and a device where the file has none.
     pub(super) fn complete(&mut self, wishes: &Wishes) {
         self.bound();
+        self.refuse_broadcast();
         self.keep_used();
         for profile in &mut self.profiles {
             check_points(profile, &mut self.remarks);
@@ -477,6 +478,23 @@ impl Imported {
             });
             let given = std::mem::replace(&mut device.name, identifier::unique(name, &mut taken));
             device.title = given;
+        }
+    }
+
+    /// Takes out devices with unit id 0 where that is everyone: in the frames of serial lines.
+    fn refuse_broadcast(&mut self) {
+        let ports = &self.ports;
+        let is_wrong = |device: &ImportedDevice| {
+            let port = ports.get(device.port);
+            let is_plain_tcp = port.is_some_and(|port| {
+                matches!(port.carrier, Carrier::Tcp { .. }) && port.frames == Frames::Usual
+            });
+            device.unit == Some(0) && !is_plain_tcp
+        };
+        let (wrong, right): (Vec<_>, Vec<_>) = self.devices.drain(..).partition(is_wrong);
+        self.devices = right;
+        for device in wrong {
+            self.remark(Place::new(0, &device.name), "0", Finding::Unit);
         }
     }
 

@@ -101,6 +101,8 @@ pub enum Finding {
     TableAssumed,
     /// The order of the bytes within a word is unusual.
     Order,
+    /// The type had another meaning in older versions of the program.
+    FloatOrNumber,
     /// The identifier was made of the address, as the name has no Latin letters.
     IdentifierMade,
     /// The identifier got a number, as another point has it.
@@ -147,6 +149,7 @@ impl Finding {
             | Finding::TypeAssumed
             | Finding::TableAssumed
             | Finding::Order
+            | Finding::FloatOrNumber
             | Finding::IdentifierMade
             | Finding::IdentifierTaken
             | Finding::Elsewhere
@@ -223,6 +226,9 @@ impl Finding {
             Finding::Order => {
                 "bytes are swapped within each register; programs disagree about what that is called"
             }
+            Finding::FloatOrNumber => {
+                "Telegraf up to 1.36 took this type for a whole number with a factor, and since 1.37 for a float, which the point is"
+            }
             Finding::IdentifierMade => {
                 "the name has no Latin letters, so the identifier is made of the address"
             }
@@ -276,6 +282,9 @@ impl Finding {
             Finding::TypeAssumed => "look the types up in the device's manual",
             Finding::TableAssumed => "if the device refuses them, write table: input",
             Finding::Order => "compare one value with the device's display",
+            Finding::FloatOrNumber => {
+                "compare one value with the device's display, and write type: u32 if it makes no sense"
+            }
             Finding::IdentifierMade | Finding::IdentifierTaken => {
                 "give it the identifier of the thing model"
             }

@@ -1,8 +1,11 @@
 //! Telegraf's `[[inputs.modbus]]` (github.com/influxdata/telegraf, plugins/inputs/modbus/README.md):
 //! the styles `register`, `request` and `metric`.
 //!
-//! Addresses count from 0, as here. In the style `register` a type FLOAT32 is an unsigned number
-//! with a factor, and FLOAT32-IEEE a float; in the others FLOAT32 is a float.
+//! Addresses count from 0, as here. A type FLOAT32 is a float, and FLOAT32-IEEE its older name. In
+//! the style `register` FLOAT32 was an unsigned number with a factor up to version 1.36, which a
+//! remark says. A file has one style, `configuration_type`. A unit id that is not given is 0. Bits
+//! and halves of a register are counted after its bytes are put in order (`type_conversions_bit.go`,
+//! `type_conversions8.go`).
 
 use std::collections::BTreeMap;
 
@@ -23,6 +26,9 @@ const LISTS: [(&str, Table); 4] = [
     ("holding_registers", Table::HoldingRegister),
     ("input_registers", Table::InputRegister),
 ];
+
+/// The styles, as `configuration_type` names them.
+const STYLES: [&str; 3] = ["register", "request", "metric"];
 
 /// Settings that change what is read and have no counterpart here.
 const SETTINGS: [&str; 1] = ["workarounds"];
@@ -59,11 +65,17 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
             );
         }
     }
+    let style = style(plugin, out);
+    let groups = |of: &str| match style == Some(of) {
+        true => plugin.list(of),
+        false => &[][..],
+    };
     let interval = plugin.text("interval").or(usual).and_then(number::span);
     // Points by unit id: a device for each.
     let mut units: BTreeMap<u8, Vec<ImportedPoint>> = BTreeMap::new();
-    let usual = plugin.get("slave_id");
-    if let Some(unit) = usual.and_then(|id| unit(id, out)) {
+    if style == Some("register")
+        && let Some(unit) = unit(plugin, out)
+    {
         for (list, table) in LISTS {
             for entry in plugin.list(list) {
                 if let Some(point) = register(entry, table, out) {
@@ -72,14 +84,13 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
             }
         }
     }
-    for request in plugin.list("request") {
-        let told = request.get("register").or(Some(request));
+    for request in groups("request") {
+        let table = request.text("register").unwrap_or("holding");
         for field in request.list("fields") {
-            let table = told.map(Tree::shown).unwrap_or_default();
-            group(request, field, &table, out, &mut units);
+            group(request, field, table, out, &mut units);
         }
     }
-    for metric in plugin.list("metric") {
+    for metric in groups("metric") {
         for field in metric.list("fields") {
             let table = field.text("register").unwrap_or("holding");
             group(metric, field, table, out, &mut units);
@@ -106,6 +117,26 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
             meter: None,
         });
     }
+}
+
+/// Returns the style whose entries count: the one that the file names, or else the first that has
+/// entries. Entries of another style are remarked.
+fn style(plugin: &Tree, out: &mut Imported) -> Option<&'static str> {
+    let has = |style: &str| match style {
+        "register" => LISTS.iter().any(|(list, _)| plugin.get(list).is_some()),
+        _ => plugin.get(style).is_some(),
+    };
+    let told = plugin.text("configuration_type");
+    let known = STYLES.into_iter().find(|style| Some(*style) == told);
+    let used = known.or_else(|| STYLES.into_iter().find(|style| has(*style)));
+    for style in STYLES {
+        if Some(style) != used && has(style) {
+            let line = plugin.get(style).map_or(plugin.line, |s| s.line);
+            let seen = format!("configuration_type: {}", used.unwrap_or_default());
+            out.remark(Place::new(line, style), seen, Finding::Disabled);
+        }
+    }
+    used
 }
 
 fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
@@ -157,7 +188,11 @@ fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
     })
 }
 
-fn unit(id: &Tree, out: &mut Imported) -> Option<u8> {
+/// Returns the unit id of a group; 0 if it has none, as Telegraf does.
+fn unit(group: &Tree, out: &mut Imported) -> Option<u8> {
+    let Some(id) = group.get("slave_id") else {
+        return Some(0);
+    };
     let shown = id.shown();
     let unit = number::whole(&shown).and_then(|n| u8::try_from(n).ok());
     if unit.is_none() {
@@ -183,10 +218,7 @@ fn group(
     let Some(table) = word::table(table) else {
         return out.remark(at, table, Finding::Table);
     };
-    let Some(id) = request.get("slave_id") else {
-        return out.remark(at, "slave_id", Finding::Unit);
-    };
-    let Some(unit) = unit(id, out) else {
+    let Some(unit) = unit(request, out) else {
         return;
     };
     let written = field.text("address").unwrap_or_default();
@@ -248,7 +280,9 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
     let shape = match (table.is_bits(), kind.as_str()) {
         (true, _) => Some(Shape::Bool),
         (false, "FIXED") => sized("i16", "i32", "i64"),
-        (false, "UFIXED" | "FLOAT32") => sized("u16", "u32", "u64"),
+        (false, "UFIXED") => sized("u16", "u32", "u64"),
+        // Only the older meaning has as many.
+        (false, "FLOAT32") if width != 2 => sized("u16", "u32", "u64"),
         (false, "BIT") => bit.filter(|bit| *bit < 16).map(Shape::Bit),
         (false, _) => word::shape(&kind, Some(width)).map(|(shape, _)| shape),
     };
@@ -262,6 +296,9 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
     if !follows || width != shape.width() {
         out.remark(at, written, Finding::Registers);
         return None;
+    }
+    if kind == "FLOAT32" && shape == Shape::Number("f32") {
+        out.remark(at.clone(), &*kind, Finding::FloatOrNumber);
     }
     let order = entry.text("byte_order");
     Some(refined(
@@ -283,9 +320,17 @@ fn refined(
     (order, kind): (Option<&str>, &str),
     out: &mut Imported,
 ) -> ImportedPoint {
+    let order = order.and_then(word::order).unwrap_or_default();
+    let is_swapped = matches!(order, Order::Badc | Order::Dcba);
+    let shape = match shape {
+        // The bytes are exchanged before the bit is taken.
+        Shape::Bit(bit) if is_swapped => Shape::Bit((bit + 8) % 16),
+        shape => shape,
+    };
     let mut point = ImportedPoint::new(at.clone(), source, shape);
-    point.order = order.and_then(word::order).unwrap_or_default();
-    point.high_half = kind.ends_with("8H");
+    point.order = order;
+    let is_half = matches!(shape, Shape::Number("u8" | "i8"));
+    point.high_half = is_half && kind.ends_with("8H") != is_swapped;
     if let (Shape::Number(_), Some(written)) = (shape, entry.text("scale")) {
         match number::decimal(written) {
             Some(by) => point.scale = number::factor(by),

@@ -7,6 +7,8 @@ use super::number::{self, NoAddress};
 use super::*;
 use crate::spec::Table;
 
+mod dialects;
+
 const FILES: [&[u8]; 9] = [
     include_bytes!("../../tests/import/list-english.csv"),
     include_bytes!("../../tests/import/list-gbk.csv"),

@@ -1,9 +1,11 @@
 //! Templates and the configuration of wb-mqtt-serial (github.com/wirenboard/wb-mqtt-serial,
 //! README.md), JSON with comments.
 //!
-//! A channel without `format` is a u16. `"109:1:2"` is two bits of register 109 from bit 1 on.
-//! `word_order: little_endian` has the less significant register first. A text has one character
-//! in each register. `port_type: tcp` passes RTU frames on, `modbus tcp` is Modbus TCP.
+//! A channel without `format` is a u16, and one without `reg_type` a holding register. `"109:1:2"`
+//! is two bits of register 109 from bit 1 on; `"109:5"` is as many bits as the format has, so that
+//! the next register belongs to it. `word_order: little_endian` has the less significant register
+//! first. A text has one character in each register, as `string8` two; `string_data_size` counts
+//! registers. `port_type: tcp` passes RTU frames on, `modbus tcp` is Modbus TCP.
 
 use super::point::{
     Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
@@ -26,6 +28,12 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
     for entry in root.list("ports") {
         let devices = entry.list("devices");
         if devices.is_empty() {
+            continue;
+        }
+        if entry.text("enabled") == Some("false") {
+            let path = entry.any(&["path", "address"]);
+            let at = Place::new(0, &path.map(Tree::shown).unwrap_or_default());
+            out.remark(at, "enabled: false", Finding::Disabled);
             continue;
         }
         let port = port(entry, &mut out);
@@ -106,7 +114,8 @@ fn profile(device: &Tree, name: Option<&str>, out: &mut Imported) -> Option<usiz
     let name = name.unwrap_or_default();
     let at = Place::new(0, name);
     let protocol = device.text("protocol").unwrap_or("modbus");
-    if !protocol.contains("modbus") {
+    // The modules behind a device of modbus_io have addresses that are computed.
+    if !protocol.contains("modbus") || protocol.starts_with("modbus_io") {
         out.entries += 1;
         out.remark(at, protocol, Finding::Protocol);
         return None;
@@ -203,12 +212,12 @@ fn register(
             return None;
         }
     }
-    let kind = text("reg_type").unwrap_or_default();
+    let kind = text("reg_type").unwrap_or("holding");
     let table = match kind {
         "coil" => Table::Coil,
         "discrete" => Table::DiscreteInput,
         "holding" | "holding_single" | "holding_multi" => Table::HoldingRegister,
-        "input" => Table::InputRegister,
+        "input" | "press_counter" => Table::InputRegister,
         _ => {
             out.remark(at, kind, Finding::Table);
             return None;
@@ -232,12 +241,20 @@ fn register(
             .next()
             .map(|n| number::whole(n).and_then(|n| u8::try_from(n).ok()))
     };
-    let bits = (bit(), bit());
-    let bits = match bits {
+    let format = text("format").unwrap_or("u16");
+    let whole = word::shape(format, None).map_or(16, |(shape, _)| shape.bits());
+    let whole = u8::try_from(whole).unwrap_or(64);
+    let bits = match (bit(), bit()) {
         (None, None) => Some(None),
-        (Some(Some(shift)), None | Some(Some(1))) if shift < 16 => Some(Some((shift, shift))),
-        (Some(Some(shift)), Some(Some(width))) if (2..=64).contains(&width) && shift < 64 => {
-            Some(Some((shift, shift + width - 1)))
+        // All bits of the format: the value is not shifted.
+        (Some(Some(0)), None) => Some(None),
+        (Some(Some(shift)), width) => {
+            // Without a width, or with 0, it is that of the format.
+            let width = width.unwrap_or(Some(0));
+            let width = width.map(|width| if width == 0 { whole } else { width });
+            let last = width.and_then(|width| shift.checked_add(width)?.checked_sub(1));
+            last.filter(|last| *last < 64)
+                .map(|last| Some((shift, last)))
         }
         _ => None,
     };
@@ -245,7 +262,6 @@ fn register(
         out.remark(at, written, Finding::Address);
         return None;
     };
-    let format = text("format").unwrap_or("u16");
     let size = text("string_data_size").and_then(|n| n.parse::<u16>().ok());
     let shape = match (table.is_bits(), format, bits) {
         (true, ..) => Some(Shape::Bool),
@@ -254,23 +270,27 @@ fn register(
             characters: 1,
         }),
         (false, "string8", _) => size.map(|n| Shape::Text {
-            registers: n.div_ceil(2),
+            registers: n,
             characters: 2,
         }),
         (false, "char8", _) => Some(Shape::Text {
             registers: 1,
             characters: 1,
         }),
-        (false, _, Some((low, high))) if low == high => Some(Shape::Bit(low)),
-        (false, ..) => word::shape(format, None).map(|(shape, _)| shape),
-    };
-    let fits = |shape: &Shape| match (shape, bits) {
-        (Shape::Number(word), Some((_, high))) => {
-            !word.starts_with(['f', 'b']) && u16::from(high) < shape.width() * 16
+        (false, _, Some((low, high))) if low == high && low < 16 => Some(Shape::Bit(low)),
+        (false, _, bits) => {
+            let shape = word::shape(format, None).map(|(shape, _)| shape);
+            shape.and_then(|shape| match (shape, bits) {
+                (Shape::Number(word), Some((low, high))) => {
+                    // The sign is that of the format, which fewer bits do not reach.
+                    let is_signed = word.starts_with('i') && high - low + 1 == whole;
+                    wide_enough(high, is_signed).filter(|_| word.starts_with(['u', 'i']))
+                }
+                (shape, _) => Some(shape).filter(|shape| *shape != Shape::Bool),
+            })
         }
-        _ => true,
     };
-    let Some(shape) = shape.filter(fits) else {
+    let Some(shape) = shape else {
         out.remark(at, format, Finding::Type);
         return None;
     };
@@ -278,6 +298,9 @@ fn register(
     point.bits = bits.filter(|_| matches!(shape, Shape::Number(_)));
     let low = |key: &str| text(key) == Some("little_endian");
     point.order = Order::of(low("word_order"), low("byte_order"));
+    if matches!(shape, Shape::Text { .. }) && low("word_order") {
+        out.remark(at.clone(), "word_order: little_endian", Finding::Setting);
+    }
     point.measure = text("units").unwrap_or_default().to_owned();
     let is_written = matches!(table, Table::Coil | Table::HoldingRegister);
     point.writable =
@@ -291,6 +314,18 @@ fn register(
     }
     states(&mut point, channel, titles, out);
     Some(point)
+}
+
+/// Returns the number that has this bit, 0 the lowest: of as many registers as are read for it.
+fn wide_enough(high: u8, is_signed: bool) -> Option<Shape> {
+    let (unsigned, signed) = match high {
+        0..16 => ("u16", "i16"),
+        16..32 => ("u32", "i32"),
+        32..48 => ("u48", "i48"),
+        48..64 => ("u64", "i64"),
+        _ => return None,
+    };
+    Some(Shape::Number(if is_signed { signed } else { unsigned }))
 }
 
 /// Adds factor, rounding and the value of an error.
@@ -323,13 +358,13 @@ fn refine<'t>(
     for key in ["error_value", "unsupported_value"] {
         // The value is 64 bits wide in the file, also of 16 bits that are all set.
         let value = text(key).and_then(|v| {
-            let all = number::hexadecimal(v).and_then(|bits| i64::try_from(bits).ok());
-            all.or(v.parse().ok())
+            let all = number::hexadecimal(v).or(v.parse().ok());
+            all.map(|bits| bits as i64).or(v.parse().ok())
         });
         let found = value.and_then(|value| point.shape.bits_of(value));
-        if point.invalid.is_none() && point.bits.is_none() {
-            point.invalid = found;
-        }
+        let is_new = |bits: &u64| !point.invalid.contains(bits) && point.bits.is_none();
+        let found = found.filter(is_new);
+        point.invalid.extend(found);
     }
 }
 

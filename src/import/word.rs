@@ -177,7 +177,7 @@ pub fn order(text: &str) -> Option<Order> {
     let word = word.trim_start_matches("float").trim_start_matches("long");
     Some(match word {
         "abcd" | "ab" | "abcdefgh" | "1234" | "3210" | "big" | "bigendian" | "be" | "high"
-        | "highfirst" | "msw" | "大端" | "高字在前" => Order::Abcd,
+        | "highfirst" | "msw" | "mswbe" | "大端" | "高字在前" => Order::Abcd,
         "cdab"
         | "ghefcdab"
         | "3412"
@@ -191,10 +191,11 @@ pub fn order(text: &str) -> Option<Order> {
         | "low"
         | "lowfirst"
         | "lsw"
+        | "lswbe"
         | "低字在前" => Order::Cdab,
-        "badc" | "ba" | "badcfehg" | "2143" | "2301" | "byteswap" | "byte" | "midbig"
+        "mswle" | "badc" | "ba" | "badcfehg" | "2143" | "2301" | "byteswap" | "byte" | "midbig"
         | "bigendianbyteswap" => Order::Badc,
-        "dcba" | "hgfedcba" | "4321" | "0123" | "little" | "littleendian" | "le" | "小端" => {
+        "lswle" | "dcba" | "hgfedcba" | "4321" | "0123" | "little" | "littleendian" | "le" | "小端" => {
             Order::Dcba
         }
         _ => return None,

@@ -140,7 +140,13 @@ impl Text<'_> {
         keys.extend(point.scale.iter().map(|by| format!("scale: {by}")));
         keys.extend(point.offset.iter().map(|by| format!("offset: {by}")));
         keys.extend(point.round.map(|places| format!("round: {places}")));
-        keys.extend(point.invalid.map(|raw| format!("invalid: 0x{raw:04X}")));
+        let markers = point.invalid.iter().map(|raw| format!("0x{raw:04X}"));
+        let markers: Vec<String> = markers.collect();
+        match markers.as_slice() {
+            [] => {}
+            [one] => keys.push(format!("invalid: {one}")),
+            several => keys.push(format!("invalid: [{}]", several.join(", "))),
+        }
         if !point.values.is_empty() {
             let title = |(n, title): &(i64, String)| format!("{n}: {}", quoted(&clean(title, 60)));
             let titles: Vec<String> = point.values.iter().map(title).collect();
@@ -220,7 +226,12 @@ fn type_of(point: &ImportedPoint) -> Vec<String> {
         } => {
             let mut keys = vec!["type: string".into(), format!("registers: {registers}")];
             match (characters, point.order) {
-                (1, _) => keys.push("characters: 1".into()),
+                // The character is in the half that is sent second, unless bytes are swapped.
+                (1, Order::Badc | Order::Dcba) => {
+                    keys.push("characters: 1".into());
+                    keys.push("half: high".into());
+                }
+                (1, Order::Abcd | Order::Cdab) => keys.push("characters: 1".into()),
                 (_, Order::Badc | Order::Dcba) => keys.push("bytes: low".into()),
                 (_, Order::Abcd | Order::Cdab) => {}
             }

@@ -140,7 +140,7 @@ fn a_point_reads_what_the_other_program_reads() {
         ("telegraf-request.toml", "speed", &[3], "1.5"),
         ("home-assistant.yaml", "Outside", &[650], "25.0"),
         ("home-assistant.yaml", "Energy", &[2, 1], "65538"),
-        ("home-assistant.yaml", "Flags_1", &[2], "true"),
+        ("home-assistant.yaml", "Flags_1", &[1], "true"),
         ("home-assistant.yaml", "Pump", &[170], "170"),
         ("wb-template.json", "Temperature", &[0xFFFF], "-0.1"),
         ("wb-template.json", "Counter", &[150, 0], "1.5"),
