@@ -265,3 +265,28 @@ fn what_is_no_file_of_a_kind_is_refused_with_what_was_looked_for() {
         "the file has no header: a row with words such as name, address, type"
     );
 }
+
+#[test]
+fn units_and_names_become_keys_where_the_configuration_takes_them() {
+    let long = "A very long name that no thing model takes as it is";
+    let text = format!(
+        "name,address,type,unit\n\
+         Voltage L1,0,u16,V\n\
+         power,1,u16,deg C\n\
+         Flag,2,bool,V\n\
+         ratio,3,u16,-\n\
+         {long},4,u16,kWh per year and more\n"
+    );
+    let yaml = writer::yaml(&of(&text).unwrap(), "a", &str::to_owned);
+    for line in [
+        "{ id: Voltage_L1, table: holding, address: 0, type: u16, unit: V, title: \"Voltage L1\" }\n",
+        "{ id: power, table: holding, address: 1, type: u16, unit: \"°C\" }\n",
+        "{ id: Flag, table: holding, address: 2, type: bit, bit: 0 }   # V\n",
+        "{ id: ratio, table: holding, address: 3, type: u16 }   # -\n",
+        &format!(
+            "title: \"A very long name that no thing model ta…\" }}   # {long}, kWh per year and mor…\n"
+        ),
+    ] {
+        assert!(yaml.contains(line), "{line}\n{yaml}");
+    }
+}

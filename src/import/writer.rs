@@ -85,6 +85,12 @@ const PACKAGED: &str = "dlt645-2007-three-phase";
 
 const PRODUCT_KEY: &str = "    #product_key: a1XXXXXXXXX";
 
+/// The most characters of `title:`.
+const TITLE: usize = 40;
+
+/// The most characters of `unit:`.
+const UNIT: usize = 16;
+
 struct Text<'s> {
     text: String,
     say: &'s dyn Fn(&str) -> String,
@@ -154,10 +160,22 @@ impl Text<'_> {
         }
         let interval = point.interval_ms.map(bounded).filter(|ms| *ms != usual);
         keys.extend(interval.map(|ms| format!("interval: {}", span(ms))));
-        let mut notes = vec![clean(&point.at.entry, 60)];
+        let mut notes = Vec::new();
+        let measure = clean(&point.measure, 20);
+        match unit(&measure).filter(|_| has_unit(point)) {
+            Some(unit) => keys.push(format!("unit: {}", quoted(&unit))),
+            None => notes.extend(Some(measure).filter(|unit| !unit.is_empty())),
+        }
         // The name is said only where the identifier differs.
-        notes.retain(|name| *name != point.id && !name.is_empty());
-        notes.extend(Some(clean(&point.measure, 20)).filter(|unit| !unit.is_empty()));
+        let name = clean(&point.at.entry, 60);
+        if name != point.id && !name.is_empty() {
+            // One character is for the mark of what was cut off.
+            let title = clean(&name, TITLE - 1);
+            keys.push(format!("title: {}", quoted(&title)));
+            if title != name {
+                notes.insert(0, name);
+            }
+        }
         if point.writable {
             notes.push((self.say)(comment::WRITABLE));
         }
@@ -251,6 +269,32 @@ fn type_of(point: &ImportedPoint) -> Vec<String> {
             keys
         }
     }
+}
+
+/// Whether the point may have `unit:`: it is a number and no state.
+fn has_unit(point: &ImportedPoint) -> bool {
+    let is_number = match &point.source {
+        Source::Register(..) => matches!(point.shape, Shape::Number(_)),
+        Source::Meter(..) => true,
+    };
+    is_number && point.values.is_empty()
+}
+
+/// Returns the unit of a cell as `unit:` takes it; `None` if it is none.
+fn unit(text: &str) -> Option<String> {
+    let unit: String = text.split_whitespace().collect();
+    let is_number = unit.bytes().all(|b| b.is_ascii_digit());
+    let is_none = ["-", "--", "—", "–", "/", "无", "none", "n/a"]
+        .iter()
+        .any(|word| unit.eq_ignore_ascii_case(word));
+    if is_number || is_none || unit.chars().count() > UNIT || unit.ends_with('…') {
+        return None;
+    }
+    Some(match unit.as_str() {
+        "degC" | "deg.C" => "°C".to_owned(),
+        "degF" | "deg.F" => "°F".to_owned(),
+        _ => unit,
+    })
 }
 
 /// Returns the word of `table:`.
