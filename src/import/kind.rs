@@ -50,6 +50,18 @@ impl Kind {
     }
 }
 
+/// Whether the first line is a call of modpoll, the program of proconX or the one in Python.
+#[must_use]
+pub fn is_command(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    let line = lines.find(|l| !l.is_empty() && !l.starts_with('#'));
+    let words = line.unwrap_or_default().split_whitespace();
+    let mut words = words.skip_while(|word| ["$", "sudo"].contains(word));
+    let program = words.next().unwrap_or_default();
+    let program = program.rsplit(['/', '\\']).next().unwrap_or_default();
+    matches!(program, "modpoll" | "modpoll.exe") && words.any(|word| word.starts_with('-'))
+}
+
 /// Returns the kind of a text, or `None` if it is none of them.
 #[must_use]
 pub fn recognised(text: &str) -> Option<Kind> {
@@ -88,6 +100,9 @@ pub fn recognised(text: &str) -> Option<Kind> {
             .any(|w| list(w))
     {
         return Some(Kind::HomeAssistant);
+    }
+    if is_command(text) {
+        return None;
     }
     let is_table = |line: &str| line.contains([',', ';', '\t', '|']);
     lines().take(30).any(is_table).then_some(Kind::RegisterList)

@@ -68,6 +68,16 @@ pub enum Refusal {
     /// It is no text.
     #[error("the file is no text: {0}")]
     NoText(&'static str),
+    /// It is the file of a spreadsheet program, and no text of it.
+    #[error(
+        "this is the file of a spreadsheet program, or another archive: save the sheet as CSV there, and import that"
+    )]
+    Spreadsheet,
+    /// It is a command line of modpoll.
+    #[error(
+        "this is a command line of modpoll, which asks once: alink-gateway read and poll ask the same, and a list of registers can be imported"
+    )]
+    CommandLine,
     /// It is none of the kinds.
     #[error("the file is of no kind that can be told: say which with --from")]
     Unknown,
@@ -111,6 +121,7 @@ pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, Refusal> {
     let (text, encoding) = text::decoded(bytes)?;
     let kind = match wishes.kind.or_else(|| kind::recognised(&text)) {
         Some(kind) => kind,
+        None if kind::is_command(&text) => return Err(Refusal::CommandLine),
         None => return Err(Refusal::Unknown),
     };
     let mut imported = match kind {

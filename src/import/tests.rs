@@ -208,9 +208,15 @@ fn text_of_each_encoding_is_the_same() {
         Ok((german.to_owned(), Some("Windows-1252")))
     );
     assert!(matches!(
-        text::decoded(b"PK\x03\x04\0\0"),
+        text::decoded(b"name\x01\x02\0\0"),
         Err(Refusal::NoText(_))
     ));
+    for head in [
+        &b"PK\x03\x04\0\0"[..],
+        b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1\0",
+    ] {
+        assert_eq!(text::decoded(head), Err(Refusal::Spreadsheet));
+    }
 }
 
 #[test]
@@ -254,6 +260,13 @@ fn a_list_that_counts_from_one_is_told() {
 fn what_is_no_file_of_a_kind_is_refused_with_what_was_looked_for() {
     assert_eq!(of("hello"), Err(Refusal::Unknown));
     assert_eq!(of(""), Err(Refusal::Unknown));
+    for line in [
+        "modpoll -m rtu -a 1 -r 100 -c 10 -t 4:float -b 9600 -p none /dev/ttyUSB0\n",
+        "$ sudo ./modpoll -m tcp -t 3:int -r 1, 192.0.2.7",
+    ] {
+        assert_eq!(of(line), Err(Refusal::CommandLine), "{line}");
+    }
+    assert_eq!(of("modpoll"), Err(Refusal::Unknown));
     let said = |text: &str| of(text).unwrap_err().to_string();
     assert_eq!(
         said("modbus:\n  - name: [\n").split(':').next(),
@@ -288,5 +301,31 @@ fn units_and_names_become_keys_where_the_configuration_takes_them() {
         ),
     ] {
         assert!(yaml.contains(line), "{line}\n{yaml}");
+    }
+}
+
+#[test]
+fn types_are_read_in_the_order_of_chinese_manuals_too() {
+    for (text, width, wanted) in [
+        ("32位有符号", None, "i32"),
+        ("32位无符号", None, "u32"),
+        ("32位浮点", None, "f32"),
+        ("32位浮点数", None, "f32"),
+        ("64位浮点型", None, "f64"),
+        ("有符号整型", None, "i16"),
+        ("有符号整型", Some(2), "i32"),
+        ("无符号整型", None, "u16"),
+        ("无符号长整型", None, "u32"),
+        ("长整型", None, "i32"),
+        ("16位整数", None, "i16"),
+        ("16位BCD码", None, "bcd16"),
+        ("8位无符号", None, "u8"),
+        ("双精度浮点数", Some(4), "f64"),
+    ] {
+        let shape = word::shape(text, width).map(|(shape, _)| shape);
+        assert_eq!(shape, Some(point::Shape::Number(wanted)), "{text}");
+    }
+    for text in ["12位无符号", "有符号32", "备用", "位"] {
+        assert_eq!(word::shape(text, None), None, "{text}");
     }
 }

@@ -4,6 +4,10 @@ use encoding_rs::{GB18030, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::Refusal;
 
+/// How the files of spreadsheet programs begin: a ZIP archive (xlsx, ods), and the compound file
+/// of older ones (xls; MS-CFB 2.2).
+const SPREADSHEETS: [&[u8]; 2] = [b"PK\x03\x04", b"\xD0\xCF\x11\xE0\xA1\xB1\x1A\xE1"];
+
 /// Decodes a file, and names the encoding if it is not UTF-8. A byte order mark decides; without
 /// one, text that is valid UTF-8 is UTF-8, NUL bytes in every second place are UTF-16, and the
 /// rest is GB18030 (GBK and GB2312 are parts of it) if it is valid there, or Windows-1252.
@@ -11,6 +15,9 @@ use super::Refusal;
 /// # Errors
 /// What keeps the bytes from being text.
 pub fn decoded(bytes: &[u8]) -> Result<(String, Option<&'static str>), Refusal> {
+    if SPREADSHEETS.iter().any(|head| bytes.starts_with(head)) {
+        return Err(Refusal::Spreadsheet);
+    }
     let (text, name) = match bytes {
         [0xEF, 0xBB, 0xBF, rest @ ..] => (of_utf8(rest)?, None),
         [0xFF, 0xFE, rest @ ..] => (of(UTF_16LE, rest)?, Some("UTF-16LE")),

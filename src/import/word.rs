@@ -165,9 +165,48 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<Typed> {
                 found,
             ));
         }
-        _ => return None,
+        _ => chinese(&word, width)?,
     };
     Some((Shape::Number(name), found))
+}
+
+/// Returns the type that a Chinese word says in any order: `32位有符号`, `有符号整型`,
+/// `无符号长整型`, `16位BCD码`. `width` is the number of registers, where the word leaves it open.
+fn chinese(word: &str, width: Option<u16>) -> Option<&'static str> {
+    let is = |part: &str| word.contains(part);
+    let digits: String = word.chars().filter(char::is_ascii_digit).collect();
+    let told = digits.parse::<u16>().ok();
+    let bits = match (told, width) {
+        (Some(bits), _) if is("位") || is("bit") => bits,
+        (Some(_), _) => return None,
+        (None, _) if is("双精度") => 64,
+        (None, _) if is("单精度") || is("长整") || is("双字") => 32,
+        (None, _) if is("短整") => 16,
+        (None, Some(width @ (1 | 2 | 4))) => width * 16,
+        (None, _) if is("浮点") => 32,
+        (None, _) => 16,
+    };
+    let of = |all: [&'static str; 4]| match bits {
+        8 => Some(all[0]),
+        16 => Some(all[1]),
+        32 => Some(all[2]),
+        64 => Some(all[3]),
+        _ => None,
+    };
+    if is("浮点") || is("精度") || is("实数") {
+        return of(["", "f16", "f32", "f64"]).filter(|name| !name.is_empty());
+    }
+    if is("bcd") {
+        return of(["bcd8", "bcd16", "bcd32", "bcd64"]);
+    }
+    if is("无符号") {
+        return of(["u8", "u16", "u32", "u64"]);
+    }
+    let is_signed = is("有符号") || is("带符号") || is("整型") || is("整数") || is("整形");
+    if is_signed {
+        return of(["i8", "i16", "i32", "i64"]);
+    }
+    is("双字").then_some("u32")
 }
 
 /// Returns the order that a word means: `ABCD`, `CDAB`, `big endian`, `little`, `swap`.
@@ -195,9 +234,8 @@ pub fn order(text: &str) -> Option<Order> {
         | "低字在前" => Order::Cdab,
         "mswle" | "badc" | "ba" | "badcfehg" | "2143" | "2301" | "byteswap" | "byte" | "midbig"
         | "bigendianbyteswap" => Order::Badc,
-        "lswle" | "dcba" | "hgfedcba" | "4321" | "0123" | "little" | "littleendian" | "le" | "小端" => {
-            Order::Dcba
-        }
+        "lswle" | "dcba" | "hgfedcba" | "4321" | "0123" | "little" | "littleendian" | "le"
+        | "小端" => Order::Dcba,
         _ => return None,
     })
 }
