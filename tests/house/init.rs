@@ -119,6 +119,9 @@ fn an_answer_that_is_none_is_refused_and_nothing_is_written() {
         ("--url", "a\"b"),
         ("--region", "cn-shanghai"),
         ("--port", "/dev/tty USB0"),
+        ("--port", "COM3"),
+        ("--port", "com12:"),
+        ("--url", "https://iot.console.aliyun.com/lk/summary?a=b"),
         ("--profile", "a b"),
         ("--sub-product-key", "a b"),
     ] {
@@ -129,5 +132,39 @@ fn an_answer_that_is_none_is_refused_and_nothing_is_written() {
         );
         assert_eq!(said, status(2), "{option}");
         assert!(!file.exists());
+    }
+}
+
+#[test]
+fn only_a_region_with_public_instances_without_an_id_becomes_a_host() {
+    let of = |place: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let options = ["--product-key", "a1GwDemoPk0", "--region", place];
+        let (file, said) = init(folder.path(), &options);
+        (said, fs::read_to_string(file).unwrap_or_default())
+    };
+    let (said, text) = of("ap-southeast-1");
+    assert_eq!(said, status(0));
+    assert!(text.contains("a1GwDemoPk0.iot-as-mqtt.ap-southeast-1.aliyuncs.com:1883"));
+    for place in ["cn-beijing", "shanghai", "iot_instc_public_cn-shanghai"] {
+        assert_eq!(of(place), (status(2), String::new()), "{place}");
+    }
+    let (said, text) = of("iot-060a0abc");
+    assert_eq!(said, status(0));
+    assert!(text.contains("mqtts://iot-060a0abc.mqtt.iothub.aliyuncs.com:1883"));
+}
+
+#[test]
+fn a_device_file_without_its_folder_gets_it() {
+    for (answer, device) in [
+        ("ttyUSB0", "/dev/ttyUSB0"),
+        ("dev/ttyS1", "/dev/ttyS1"),
+        ("/dev/serial/by-id/usb-1", "/dev/serial/by-id/usb-1"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, said) = init(folder.path(), &["--port", answer]);
+        assert_eq!(said, status(0), "{answer}");
+        let text = fs::read_to_string(file).unwrap();
+        assert!(text.contains(&format!("device: \"{device}\"")), "{text}");
     }
 }

@@ -5,6 +5,17 @@ use std::fmt::Write;
 use crate::import::identifier;
 use crate::import::point::Carrier;
 
+/// The regions that have public instances without an id of their own, whose host is made of the
+/// region ("Connect a client over MQTT"). Instances of every other kind have a host of their own.
+const REGIONS: [&str; 6] = [
+    "cn-shanghai",
+    "ap-northeast-1",
+    "ap-southeast-1",
+    "eu-central-1",
+    "us-west-1",
+    "us-east-1",
+];
+
 /// What stands for an answer that was left open; a gateway with it does not connect.
 const OPEN: &str = "CHANGE-ME";
 
@@ -46,12 +57,25 @@ pub struct First {
 }
 
 impl Port {
-    /// Reads a port.
+    /// Reads a port. A device file may be written without its folder, `ttyUSB0`.
     ///
     /// # Errors
     /// What is wanted instead.
     pub fn of(text: &str) -> Result<Port, String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.:".contains(c);
+        let of_windows = text.get(..3).zip(text.get(3..)).is_some_and(|(com, n)| {
+            let n = n.trim_end_matches(':');
+            com.eq_ignore_ascii_case("com") && n.parse::<u16>().is_ok()
+        });
+        if of_windows {
+            return Err("a port such as COM3 is one of Windows: here a serial line is a device file such as /dev/ttyUSB0".into());
+        }
+        let whole = match text.strip_prefix("dev/") {
+            Some(_) => format!("/{text}"),
+            None if text.starts_with("tty") && !text.contains(['.', ':']) => format!("/dev/{text}"),
+            None => text.to_owned(),
+        };
+        let text = whole.as_str();
         if text.starts_with('/') {
             return match text.chars().all(plain) {
                 true => Ok(Port::Serial(text.to_owned())),
@@ -103,12 +127,18 @@ pub fn name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the URL of a host, an instance, a region or a URL. A region without an instance is one of
-/// the public instances, whose host has the ProductKey in front ("Connect a client over MQTT").
+/// Makes the URL of a host, an instance, a region or a URL. A region without an instance is that of
+/// a public instance without an id, whose host has the ProductKey in front ("Connect a client over
+/// MQTT").
 ///
 /// # Errors
 /// What is wanted instead.
 pub fn url(text: &str, product_key: &str) -> Result<String, String> {
+    if let Some((scheme, _)) = text.split_once("://")
+        && !["mqtts", "mqtt"].contains(&scheme)
+    {
+        return Err("this is a page and no MQTT host: the console shows the MQTT host with the parameters of the gateway, and its URL begins with mqtts://".into());
+    }
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.:/[]".contains(c);
     if text.is_empty() || !text.chars().all(good) {
         return Err("this is no host, no region and no URL".into());
@@ -119,12 +149,23 @@ pub fn url(text: &str, product_key: &str) -> Result<String, String> {
     let host = match (text.contains('.'), text.starts_with("iot-")) {
         (true, _) => text.to_owned(),
         (false, true) => format!("{text}.mqtt.iothub.aliyuncs.com"),
+        (false, false) if text.contains('_') => {
+            return Err("the id of a public instance is no part of its host: give the MQTT host that the console shows".into());
+        }
+        (false, false) if !REGIONS.contains(&text) => {
+            return Err(format!(
+                "{text} has no public instances without an id, as {} have: give the MQTT host that the console shows",
+                REGIONS.join(", ")
+            ));
+        }
         (false, false) if product_key.is_empty() => {
             return Err("a region needs the ProductKey of the gateway".into());
         }
         (false, false) => format!("{product_key}.iot-as-mqtt.{text}.aliyuncs.com"),
     };
-    // Port 1883 speaks TLS too, with a certificate that every system knows the root of.
+    // Port 1883 speaks TLS too, with a certificate of a public root, which many systems know.
+    // Mozilla's list, which Debian takes over, distrusts it since 2025-04-15: a system with a newer
+    // list needs port 8883 and the root that the package brings.
     let host = match host.rsplit_once(':') {
         Some(_) => host,
         None => format!("{host}:1883"),
@@ -195,7 +236,9 @@ impl First {
             &quoted(self.url.as_ref().unwrap_or(&open)),
         );
         out += "  ";
-        out += &note("Port 8883 needs the platform's root: ca_file: aliyun-iot-ca.pem");
+        out += &note(
+            "If the certificate is not trusted: port 8883, and ca_file: aliyun-iot-ca.pem (the platform's root).",
+        );
         out += "\n";
         out += &note("The package's profiles; your own go beside: add profiles/*.yaml.");
         let profiles = "[/usr/share/alink-gateway/profiles/*.yaml]";
