@@ -59,6 +59,13 @@ fn outcome(file: &Path, how: &How, language: Language) -> Result<(), String> {
     if output.is_none() && how.report.is_some() && report.is_none() {
         return Err("both the configuration and the report would go to standard output: give --output a file".into());
     }
+    // Before the report, which would end in a refusal that the user overlooks.
+    if let Some(path) = output.as_deref().filter(|path| path.exists()) {
+        return Err(format!(
+            "{} is there already and stays as it is: give --output a new file",
+            path.display()
+        ));
+    }
     let bytes = bounded::read(file, import::LARGEST).map_err(|e| format!("not read: {e}"))?;
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
