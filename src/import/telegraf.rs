@@ -128,7 +128,7 @@ fn style(plugin: &Tree, out: &mut Imported) -> Option<&'static str> {
     };
     let told = plugin.text("configuration_type");
     let known = STYLES.into_iter().find(|style| Some(*style) == told);
-    let used = known.or_else(|| STYLES.into_iter().find(|style| has(*style)));
+    let used = known.or_else(|| STYLES.into_iter().find(|style| has(style)));
     for style in STYLES {
         if Some(style) != used && has(style) {
             let line = plugin.get(style).map_or(plugin.line, |s| s.line);
