@@ -45,13 +45,7 @@ pub fn create(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
         ),
         _ => e,
     })?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // Who is not root may not, and is the only one to read it.
-    let group = fs::metadata(folder)?.gid();
-    let _ = chown(&target, None, Some(group));
+    give_to_group_of_folder(&target)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     match existing {
@@ -60,7 +54,27 @@ pub fn create(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
     }
 }
 
-fn beside(path: &Path) -> PathBuf {
+/// Gives a new file to the group of its folder, where the user may do that.
+///
+/// # Errors
+/// The folder cannot be looked at.
+pub(super) fn give_to_group_of_folder(path: &Path) -> io::Result<()> {
+    // Who is not root may not, and is the only one to read it.
+    let group = fs::metadata(folder_of(path))?.gid();
+    let _ = chown(path, None, Some(group));
+    Ok(())
+}
+
+/// Returns the folder in which a file is.
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+/// Returns the name under which a file is made that takes the place of this one.
+pub(super) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     name.into()

@@ -1,53 +1,109 @@
-//! Rewrites a text file of a person, whose owner and mode stay.
+//! Rewrites a text file of a person: its owner, its group and its mode stay, and a link to it stays
+//! a link.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use super::create::{beside, folder_of, give_to_group_of_folder};
 
 /// The mode of a file that is new: a configuration names files with secrets, and may hold some.
 const NEW: u32 = 0o640;
 
 /// Puts this text in the place of a file, or makes the file. There is the old text or the new one,
-/// whenever it is interrupted; a new file belongs to the user, an old one keeps its owner where
-/// the system allows that, and its mode.
+/// whenever it is interrupted. A link is followed. An old file keeps its owner, its group and its
+/// mode; a new one belongs to the user and to the group of its folder, as
+/// [`create`](super::create::create) has it.
 ///
 /// # Errors
-/// The system's error; then the old file is still there.
+/// The system's error, a link to what is not there, or an owner or a group that this user cannot
+/// give the file; then the old file is still there, and no other.
 pub fn rewrite(file: &Path, text: &str) -> io::Result<()> {
-    let old = match fs::metadata(file) {
-        Ok(old) => Some(old),
-        Err(e) if e.kind() == ErrorKind::NotFound => None,
-        Err(e) => return Err(e),
-    };
-    let mut beside = file.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
+    let (file, old) = target(file)?;
+    let fresh = beside(&file);
     // A file of an attempt that was interrupted.
-    match fs::remove_file(beside) {
+    match fs::remove_file(&fresh) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mode = old.as_ref().map_or(NEW, |old| old.mode() & 0o7777);
+    let written = write(&fresh, old.as_ref(), text).and_then(|()| fs::rename(&fresh, &file));
+    if let Err(e) = written {
+        // The first error says more than one of this.
+        let _ = fs::remove_file(&fresh);
+        return Err(e);
+    }
+    File::open(folder_of(&file))?.sync_all()
+}
+
+/// Returns the file that a name leads to, and what it is now, if it is there.
+fn target(file: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
+    match fs::canonicalize(file) {
+        Ok(real) => {
+            let old = fs::metadata(&real)?;
+            if !old.is_file() {
+                return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
+            }
+            Ok((real, Some(old)))
+        }
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+        Err(_) => match fs::read_link(file) {
+            Ok(to) => {
+                let to = to.display();
+                let why = format!("it is a link to {to}, which is not there: make that file first");
+                Err(io::Error::new(ErrorKind::NotFound, why))
+            }
+            Err(_) => Ok((file.to_owned(), None)),
+        },
+    }
+}
+
+/// Writes the new file, as the old one was owned and could be read.
+fn write(fresh: &Path, old: Option<&Metadata>, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
+    // Until the file has its owner and its group, it is for its user alone.
+    let mode = if old.is_some() { 0o600 } else { NEW };
     let mut out = options
         .write(true)
         .create_new(true)
         .mode(mode)
-        .open(beside)?;
-    out.write_all(text.as_bytes())?;
-    if let Some(old) = old {
-        // Only root may give a file away; others keep what is theirs.
-        let _ = std::os::unix::fs::fchown(&out, Some(old.uid()), Some(old.gid()));
-        out.set_permissions(fs::Permissions::from_mode(mode))?;
+        .open(fresh)?;
+    match old {
+        Some(old) => {
+            let now = out.metadata()?;
+            keep(&out, (now.uid(), now.gid()), (old.uid(), old.gid()))?;
+            out.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
+        }
+        None => give_to_group_of_folder(fresh)?,
     }
-    out.sync_all()?;
-    fs::rename(beside, file)
+    out.write_all(text.as_bytes())?;
+    out.sync_all()
+}
+
+/// Gives a file its owner and its group. Only root may give a file away, and others only to groups
+/// of theirs: a configuration that is someone else's all of a sudden may be one that the service
+/// cannot read.
+fn keep(out: &File, now: (u32, u32), (owner, group): (u32, u32)) -> io::Result<()> {
+    if now == (owner, group) {
+        return Ok(());
+    }
+    fchown(out, Some(owner), Some(group)).map_err(|e| {
+        let why = format!(
+            "its owner {owner} and its group {group} would not stay, as this user may not give a file to them: run this as that owner, or with sudo"
+        );
+        io::Error::new(e.kind(), why)
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
     use super::*;
+
+    fn count(folder: &Path) -> usize {
+        fs::read_dir(folder).unwrap().count()
+    }
 
     #[test]
     fn a_rewritten_file_keeps_its_mode_and_a_new_one_is_not_for_others() {
@@ -55,11 +111,66 @@ mod tests {
         let file = folder.path().join("gateway.yaml");
         rewrite(&file, "a: 1\n").unwrap();
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
         rewrite(&file, "a: 2\n").unwrap();
         assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(&file).unwrap(), "a: 2\n");
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(count(folder.path()), 1);
         assert!(rewrite(&folder.path().join("no/such"), "").is_err());
+    }
+
+    #[test]
+    fn a_link_stays_a_link_and_one_to_nothing_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        symlink("real", &link).unwrap();
+        let refused = rewrite(&link, "a: 1\n").unwrap_err().to_string();
+        assert!(refused.starts_with("it is a link to real,"), "{refused}");
+        assert_eq!(count(folder.path()), 1);
+        fs::write(&real, "a: 0\n").unwrap();
+        rewrite(&link, "a: 1\n").unwrap();
+        assert_eq!(fs::read_link(&link).unwrap(), Path::new("real"));
+        assert_eq!(fs::read_to_string(&real).unwrap(), "a: 1\n");
+        assert_eq!(count(folder.path()), 2);
+    }
+
+    #[test]
+    fn root_keeps_the_owner_and_gives_a_new_file_to_the_group_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        if chown(folder.path(), None, Some(4_321)).is_err() {
+            // Only root can try it.
+            return;
+        }
+        let file = folder.path().join("gateway.yaml");
+        rewrite(&file, "a: 1\n").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().gid(), 4_321);
+        chown(&file, Some(1_234), Some(5_678)).unwrap();
+        rewrite(&file, "a: 2\n").unwrap();
+        let now = fs::metadata(&file).unwrap();
+        assert_eq!((now.uid(), now.gid()), (1_234, 5_678));
+    }
+
+    #[test]
+    fn an_owner_that_would_not_stay_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        // Through such a descriptor even root changes nothing (open(2), O_PATH).
+        let mut options = OpenOptions::new();
+        let path_only = options.read(true).custom_flags(libc::O_PATH);
+        let path_only = path_only.open(file.path()).unwrap();
+        let refused = keep(&path_only, (1, 2), (3, 4)).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("its owner 3 and its group 4 would not stay"),
+            "{refused}"
+        );
+        assert!(keep(&path_only, (3, 4), (3, 4)).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_left_beside_a_file_that_cannot_be_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("gateway.yaml")).unwrap();
+        let refused = rewrite(&folder.path().join("gateway.yaml"), "").unwrap_err();
+        assert_eq!(refused.to_string(), "it is no file");
+        assert_eq!(count(folder.path()), 1);
     }
 }
