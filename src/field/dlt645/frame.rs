@@ -35,7 +35,8 @@ pub const fn len(data: usize) -> usize {
     data + AROUND
 }
 
-pub(super) const START: u8 = 0x68;
+/// The byte with which a frame begins, and its second part.
+pub const START: u8 = 0x68;
 pub(super) const END: u8 = 0x16;
 const SHIFT: u8 = 0x33;
 

@@ -2,7 +2,9 @@
 //!
 //! Any whole frame counts, from whichever device: a device that answers late is heard while the
 //! next unit is asked, and its frame says who it is. How the bytes were split makes no
-//! difference. Bytes that belong to no whole frame are counted.
+//! difference: while a frame that has begun may still become whole, no other is looked for inside
+//! of it, for one in 65,536 places of any bytes has a good checksum. Bytes that belong to no whole
+//! frame are counted.
 
 use std::time::Duration;
 
@@ -179,7 +181,11 @@ impl SurveyListener {
             if is_own {
                 return false;
             }
-            if let Some((length, frame)) = self.head(rest, all) {
+            let head = self.head(rest, all);
+            if matches!(head, Head::Unfinished) && !all {
+                return false;
+            }
+            if let Head::Frame(length, frame) = head {
                 // The transaction id stands first in the frame (MBAP header).
                 let is_late = self
                     .transaction
@@ -215,44 +221,81 @@ impl SurveyListener {
         self.unread.drain(..start + length);
     }
 
-    /// Returns the frame at the head of these bytes, and its length.
-    fn head(&self, bytes: &[u8], all: bool) -> Option<(usize, HeardFrame)> {
+    /// Returns what is at the head of these bytes.
+    fn head(&self, bytes: &[u8], all: bool) -> Head {
         match self.dialect {
             Dialect::Rtu => {
                 let length = match reply_len(bytes) {
+                    ReplyLength::Known(length) if length > rtu::MAX_FRAME => return Head::None,
                     ReplyLength::Known(length) => length,
                     ReplyLength::Unknown if all => bytes.len(),
-                    ReplyLength::Unknown | ReplyLength::Unfinished | ReplyLength::None => {
-                        return None;
-                    }
+                    ReplyLength::Unfinished => return Head::Unfinished,
+                    ReplyLength::Unknown | ReplyLength::None => return Head::None,
                 };
-                let (unit, pdu) = rtu::open(bytes.get(..length)?)?;
-                let pdu = pdu.to_vec();
-                Some((length, HeardFrame::Modbus { unit, pdu }))
+                let Some(frame) = bytes.get(..length) else {
+                    return Head::Unfinished;
+                };
+                match rtu::open(frame) {
+                    Some((unit, pdu)) => Head::modbus(length, unit, pdu.to_vec()),
+                    None => Head::None,
+                }
             }
             Dialect::Ascii => {
-                let end = bytes.iter().position(|byte| *byte == b'\r')? + 1;
-                let (unit, pdu) = ascii::open(&bytes[..end])?;
-                Some((end, HeardFrame::Modbus { unit, pdu }))
+                let Some(end) = bytes.iter().position(|byte| *byte == b'\r') else {
+                    let may_be = bytes.first() == Some(&b':') && bytes.len() < ascii::MAX_FRAME;
+                    return if may_be { Head::Unfinished } else { Head::None };
+                };
+                match ascii::open(&bytes[..=end]) {
+                    Some((unit, pdu)) => Head::modbus(end + 1, unit, pdu),
+                    None => Head::None,
+                }
             }
             Dialect::Tcp => {
                 let mut rest = bytes.to_vec();
-                let frame = tcp::take(&mut rest).ok()??;
-                let length = bytes.len() - rest.len();
-                let (unit, pdu) = (frame.unit, frame.pdu);
-                Some((length, HeardFrame::Modbus { unit, pdu }))
+                match tcp::take(&mut rest) {
+                    Ok(Some(frame)) => {
+                        Head::modbus(bytes.len() - rest.len(), frame.unit, frame.pdu)
+                    }
+                    Ok(None) => Head::Unfinished,
+                    Err(tcp::OutOfStep) => Head::None,
+                }
             }
             Dialect::Meter => {
-                let length = meter_frame::len(usize::from(*bytes.get(9)?));
-                let frame = Frame::open(bytes.get(..length)?)?;
+                let is_start = |at: usize| bytes.get(at).is_none_or(|b| *b == meter_frame::START);
+                if !(is_start(0) && is_start(7)) {
+                    return Head::None;
+                }
+                let length = bytes.get(9).map(|count| meter_frame::len(usize::from(*count)));
+                let Some(frame) = length.and_then(|length| bytes.get(..length)) else {
+                    return Head::Unfinished;
+                };
+                let (length, Some(frame)) = (frame.len(), Frame::open(frame)) else {
+                    return Head::None;
+                };
                 let heard = HeardFrame::Meter {
                     address: frame.address,
                     control: frame.control.0,
                     data: frame.data,
                 };
-                Some((length, heard))
+                Head::Frame(length, heard)
             }
         }
+    }
+}
+
+/// What is at the head of some bytes.
+enum Head {
+    /// A frame of so many bytes.
+    Frame(usize, HeardFrame),
+    /// What may become a frame with the bytes that follow.
+    Unfinished,
+    /// No frame.
+    None,
+}
+
+impl Head {
+    const fn modbus(length: usize, unit: UnitId, pdu: Vec<u8>) -> Head {
+        Head::Frame(length, HeardFrame::Modbus { unit, pdu })
     }
 }
 
@@ -368,6 +411,35 @@ mod tests {
         let bytes = [&[0xFF, 3, 0][..], &reply(9, &[3, 2, 0, 7]), &[0x55]].concat();
         let heard = heard(&read(9), RTU, &bytes);
         assert_eq!((units(&heard), heard.noise), (vec![9], 4));
+    }
+
+    #[test]
+    fn no_frame_is_looked_for_inside_of_one_that_may_become_whole() {
+        // The registers of a long reply happen to be a frame of another unit.
+        let inside = reply(9, &[3, 2, 0, 7]);
+        let pdu = [&[3, 10][..], &inside, &[0, 1, 2]].concat();
+        let long = reply(4, &pdu);
+        for cut in 0..long.len() {
+            let mut listener = SurveyListener::new(&read(4), RTU, OWN);
+            listener.push(Duration::ZERO, &long[..cut]);
+            listener.push(Duration::ZERO, &long[cut..]);
+            let heard = listener.end();
+            assert_eq!((units(&heard), heard.noise), (vec![4], 0), "{cut}");
+        }
+        // Registers that read like the head of a frame of Modbus TCP.
+        let pdu = [&[3, 12][..], &[0, 0, 0, 0, 0, 2, 9, 3, 0, 0, 0, 0]].concat();
+        let long = tcp::frame(7, UnitId(4), &pdu);
+        for cut in 0..long.len() {
+            let mut listener = SurveyListener::new(&read(4), None, OWN);
+            listener.push(Duration::ZERO, &long[..cut]);
+            listener.push(Duration::ZERO, &long[cut..]);
+            let heard = listener.end();
+            assert_eq!((units(&heard), heard.noise), (vec![4], 0), "{cut}");
+            assert!(heard.late.is_empty(), "{cut}");
+        }
+        // What never becomes whole hides nothing that came behind it.
+        let broken = [&[5, 3, 100][..], &inside].concat();
+        assert_eq!(units(&heard(&read(9), RTU, &broken)), [9]);
     }
 
     #[test]

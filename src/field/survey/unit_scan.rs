@@ -9,6 +9,10 @@
 //! that was asked first before the others: their replies would come one after the other, and
 //! behind the last request. What is not explained so is looked into at the end: each unit alone.
 //!
+//! A frame that came late proves its unit if it answers the question: unit, function and number of
+//! bytes fit besides the checksum. Of what was heard between two requests only the unit is known:
+//! such a unit is asked once more at the end, and is not there if it does not answer, asked twice.
+//!
 //! Not covered: a reply that lies wholly within the time of a later request, on an adapter that
 //! is deaf while it sends. A refusal has five characters and a request eight, so this can happen
 //! to a device that takes longer than the brief wait, in less than a tenth of the cases. A scan
@@ -50,6 +54,9 @@ const LOOKED_INTO: usize = 64;
 
 /// How often a unit must be heard garbled, asked alone, to be reported as such.
 const GARBLED: u8 = 2;
+
+/// How often a unit is asked of which only something was heard that proves little.
+const MADE_CERTAIN: u8 = 2;
 
 /// How a unit was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +101,8 @@ enum TurnKind {
     Last,
     /// It may have caused noise, and no other is about to answer.
     Alone,
+    /// It was heard late, in a way that proves little, and no other is about to answer.
+    Certain,
 }
 
 /// A request that was made.
@@ -128,6 +137,9 @@ pub struct UnitScan {
     noises: Vec<Vec<(UnitId, Duration)>>,
     /// How often only noise came when a unit was asked alone.
     garbled: BTreeMap<UnitId, u8>,
+    /// The units that were heard late in a way that proves little, with how often each was asked
+    /// since.
+    doubted: BTreeMap<UnitId, u8>,
     noise_bytes: usize,
     /// How far the end is.
     end: End,
@@ -142,6 +154,8 @@ enum End {
     AskTogether,
     /// … and if there is noise again, each alone.
     AskAlone,
+    /// The units that were heard late in a way that proves little are asked, each alone.
+    MakeCertain,
     /// All is known.
     Over,
 }
@@ -171,6 +185,7 @@ impl UnitScan {
             tries: BTreeMap::new(),
             noises: Vec::new(),
             garbled: BTreeMap::new(),
+            doubted: BTreeMap::new(),
             noise_bytes: 0,
             end: End::Listen,
         }
@@ -211,8 +226,13 @@ impl UnitScan {
     fn next_turn(&mut self) -> Option<Turn> {
         loop {
             if let Some(turn) = self.again.pop_front() {
-                let is_found = self.found.contains_key(&turn.unit);
-                let is_wanted = !is_found || turn.kind == TurnKind::Last;
+                let is_wanted = match turn.kind {
+                    TurnKind::Last => true,
+                    TurnKind::Certain => self.doubted.contains_key(&turn.unit),
+                    TurnKind::First | TurnKind::Together | TurnKind::Alone => {
+                        !self.found.contains_key(&turn.unit)
+                    }
+                };
                 if is_wanted {
                     return Some(turn);
                 }
@@ -256,9 +276,11 @@ impl UnitScan {
                     self.ask_together(burst, SUSPECT_AT_MOST);
                 }
                 End::AskAlone => {
-                    self.end = End::Over;
+                    self.end = End::MakeCertain;
                     self.ask_alone(self.unexplained());
                 }
+                // Comes here again until there is none that was asked too seldom.
+                End::MakeCertain => self.make_certain(),
                 End::Over => return None,
             }
         }
@@ -312,6 +334,26 @@ impl UnitScan {
         }
     }
 
+    /// Has each unit asked that was heard late in a way that proves little, until it was asked often
+    /// enough; with none of these the search is over.
+    fn make_certain(&mut self) {
+        let wait = self.wait.max(SUSPECT_AT_MOST + MARGIN);
+        let found = &self.found;
+        let open = self.doubted.iter_mut();
+        let open = open.filter(|(unit, tries)| **tries < MADE_CERTAIN && found.contains_key(*unit));
+        for (unit, tries) in open {
+            *tries += 1;
+            self.again.push_back(Turn {
+                unit: *unit,
+                wait,
+                kind: TurnKind::Certain,
+            });
+        }
+        if self.again.is_empty() {
+            self.end = End::Over;
+        }
+    }
+
     /// Takes what was heard after the last request, which had left at `sent`; `before` are the
     /// units whose replies came before it was sent, with the number of bytes of no frame.
     pub fn on_heard(&mut self, sent: Mono, heard: &Heard, before: (&[UnitId], usize)) {
@@ -346,9 +388,12 @@ impl UnitScan {
                 continue;
             }
             let is_clean = nth == 0 && heard.noise == 0;
+            self.doubted.remove(unit);
             self.sighted(*unit, if is_clean { first } else { last }, pdu);
         }
-        if heard.noise > 0 && turn.kind == TurnKind::Alone {
+        if turn.kind == TurnKind::Certain {
+            self.was_asked_again(turn.unit, heard.noise > 0, first);
+        } else if heard.noise > 0 && turn.kind == TurnKind::Alone {
             self.was_garbled(turn, first);
         } else if heard.noise > 0 {
             self.on_noise(sent + first, turn.kind);
@@ -380,12 +425,36 @@ impl UnitScan {
         }
     }
 
+    /// Notes what came of asking a unit that was heard late, if it is still in doubt.
+    fn was_asked_again(&mut self, unit: UnitId, is_noise: bool, turnaround: Duration) {
+        if self.doubted.get(&unit).is_none_or(|n| *n < MADE_CERTAIN) {
+            return;
+        }
+        match is_noise {
+            true => {
+                let reply = SightedReply::Garbled;
+                self.found.insert(unit, Sighting { turnaround, reply });
+            }
+            // It stays among the doubted: what is heard of it once more is believed.
+            false => drop(self.found.remove(&unit)),
+        }
+    }
+
     /// Notes the reply of a unit that was asked before; it came at about `at`.
     fn was_late(&mut self, unit: UnitId, at: Mono, pdu: &[u8]) {
         let asked = self.asked.iter().rev().find(|asked| asked.unit == unit);
         // A unit that was not asked has answered another master.
         if let Some(Asked { sent, .. }) = asked {
             let turnaround = at.since(*sent);
+            let frame = HeardFrame::Modbus {
+                unit,
+                pdu: pdu.to_vec(),
+            };
+            if frame.answers(&question(unit)) {
+                self.doubted.remove(&unit);
+            } else if !self.found.contains_key(&unit) {
+                self.doubted.entry(unit).or_default();
+            }
             self.sighted(unit, turnaround, pdu);
         }
     }
@@ -401,9 +470,12 @@ impl UnitScan {
         if let Some(asked) = open.find(|asked| asked.unit == unit) {
             asked.is_answered = true;
         }
-        self.found
-            .entry(unit)
-            .or_insert(Sighting { turnaround, reply });
+        let sighting = Sighting { turnaround, reply };
+        let known = self.found.entry(unit).or_insert_with(|| sighting.clone());
+        // What the unit said is worth more than that it was heard.
+        if known.reply == SightedReply::Late && sighting.reply != SightedReply::Late {
+            *known = sighting;
+        }
     }
 
     /// Notes noise that began at `at`, in a turn of this kind, and has the units asked again that
@@ -432,7 +504,7 @@ impl UnitScan {
                 let units = units.into_iter().map(|(unit, _)| unit).collect();
                 self.ask_together(units, longest.unwrap_or_default() + MARGIN);
             }
-            TurnKind::Together | TurnKind::Last | TurnKind::Alone => {
+            TurnKind::Together | TurnKind::Last | TurnKind::Alone | TurnKind::Certain => {
                 units.sort_by_key(|(_, took)| *took);
                 self.ask_alone(units);
             }
@@ -445,5 +517,66 @@ fn question(unit: UnitId) -> SurveyQuestion {
     SurveyQuestion::Modbus {
         unit,
         pdu: vec![3, 0, 0, 0, 1],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Scans units 1 to 3 on a line on which unit 1 is heard when unit 2 is about to be asked;
+    /// after that each question to unit 1 is answered so. Returns what was found, and how often
+    /// unit 1 was asked.
+    fn scanned(answer: &dyn Fn() -> Heard) -> (BTreeMap<UnitId, Sighting>, usize) {
+        let mut scan = UnitScan::new((1..=3).map(UnitId), None, None, BRIEFLY);
+        let (mut now, mut asked) = (Mono::START, 0);
+        while let Some(request) = scan.next_request() {
+            let unit = request.question.address().unit();
+            asked += usize::from(unit == Some(UnitId(1)));
+            let heard = match (unit, asked) {
+                (Some(UnitId(1)), 2..) => answer(),
+                _ => Heard::default(),
+            };
+            let before: &[UnitId] = match unit {
+                Some(UnitId(2)) => &[UnitId(1)],
+                _ => &[],
+            };
+            scan.on_heard(now, &heard, (before, 0));
+            now = now + request.wait;
+            assert!(asked < 9, "the scan has no end");
+        }
+        (scan.found().clone(), asked)
+    }
+
+    #[test]
+    fn a_unit_that_was_only_heard_between_requests_is_made_certain() {
+        let value = || Heard {
+            frames: vec![HeardFrame::Modbus {
+                unit: UnitId(1),
+                pdu: vec![3, 2, 0, 7],
+            }],
+            first_after: Some(Duration::from_millis(30)),
+            last_after: Some(Duration::from_millis(37)),
+            ..Heard::default()
+        };
+        let (found, asked) = scanned(&value);
+        let sighting = Sighting {
+            turnaround: Duration::from_millis(30),
+            reply: SightedReply::Value,
+        };
+        assert_eq!(found, BTreeMap::from([(UnitId(1), sighting)]));
+        assert_eq!(asked, 2);
+    }
+
+    #[test]
+    fn one_that_does_not_answer_is_not_there_and_one_that_answers_noise_is_garbled() {
+        let (found, asked) = scanned(&Heard::default);
+        assert_eq!((found, asked), (BTreeMap::new(), 1 + usize::from(MADE_CERTAIN)));
+        let noise = || Heard {
+            noise: 5,
+            ..Heard::default()
+        };
+        let (found, _) = scanned(&noise);
+        assert_eq!(found[&UnitId(1)].reply, SightedReply::Garbled);
     }
 }
