@@ -312,11 +312,16 @@ impl Scan<'_> {
             }
             let surveyed = match ask(line, &request) {
                 Ok(surveyed) => surveyed,
-                Err(why) => {
+                Err(NotAsked::Refused(why)) => {
+                    scanned.refused.push((settings_of(at, scanned), why));
+                    break;
+                }
+                Err(NotAsked::Over(why)) => {
                     scanned.ended_early = Some(why);
                     break;
                 }
             };
+            scanned.note_settings(&settings_of(at, scanned), surveyed.settings_differ.clone());
             scanned.echoes += surveyed.heard.echoes;
             let before = (surveyed.units_before.as_slice(), surveyed.noise_before);
             scan.on_heard(surveyed.sent, &surveyed.heard, before);
@@ -356,7 +361,15 @@ impl Scan<'_> {
             if self.interrupt.came() {
                 break;
             }
-            let surveyed = ask(line, &request)?;
+            let surveyed = match ask(line, &request) {
+                Ok(surveyed) => surveyed,
+                Err(NotAsked::Refused(why)) => {
+                    scanned.refused.push((settings_of(at, scanned), why));
+                    break;
+                }
+                Err(NotAsked::Over(why)) => return Err(why),
+            };
+            scanned.note_settings(&settings_of(at, scanned), surveyed.settings_differ.clone());
             search.on_heard(&surveyed.heard);
             let at = settings_of(at, scanned);
             let found = scanned.found.len() + search.found().len();
@@ -394,7 +407,11 @@ impl Scan<'_> {
                 if self.interrupt.came() {
                     return Ok(());
                 }
-                let surveyed = ask(line, &request)?;
+                let surveyed = match ask(line, &request) {
+                    Ok(surveyed) => surveyed,
+                    // It took them before.
+                    Err(NotAsked::Refused(why) | NotAsked::Over(why)) => return Err(why),
+                };
                 trips.extend(surveyed.heard.first_after);
                 identify.on_heard(&surveyed.heard);
                 self.progress.show(&format!(
@@ -414,26 +431,41 @@ impl Scan<'_> {
     }
 }
 
+/// Why a question could not be asked.
+enum NotAsked {
+    /// The adapter does not take the settings, and may take others; why not.
+    Refused(String),
+    /// No question can be asked on the line, in a sentence.
+    Over(String),
+}
+
 /// How often a question is asked again that could not be asked.
 const AGAIN: usize = 3;
 
 /// Asks one question. It is asked again if the line did not fall quiet, or the service has no time
 /// for it.
-fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, String> {
+fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, NotAsked> {
     for _ in 0..AGAIN {
         match line.survey.ask(request) {
             Ok(surveyed) if surveyed.is_sent => return Ok(surveyed),
-            Err(e) if !e.is_busy() => return Err(told(&e)),
+            Err(e) if !e.is_busy() => return Err(not_asked(e)),
             Ok(_) | Err(_) => {}
         }
     }
     match line.survey.ask(request) {
         Ok(surveyed) if surveyed.is_sent => Ok(surveyed),
-        Ok(_) => Err(format!(
+        Ok(_) => Err(NotAsked::Over(format!(
             "{}: the line does not fall quiet: another master may be on it",
             line.survey.named()
-        )),
-        Err(e) => Err(told(&e)),
+        ))),
+        Err(e) => Err(not_asked(e)),
+    }
+}
+
+fn not_asked(e: SurveyError) -> NotAsked {
+    match e {
+        SurveyError::Refused { why, .. } => NotAsked::Refused(why),
+        e => NotAsked::Over(told(&e)),
     }
 }
 

@@ -179,6 +179,7 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
                     Err(
                         e @ (SurveyError::NotOpened { .. }
                         | SurveyError::Lost { .. }
+                        | SurveyError::Refused { .. }
                         | SurveyError::Service(_)),
                     ) => {
                         break Err(e.to_string());

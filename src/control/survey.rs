@@ -8,7 +8,7 @@ use crate::base::UnitId;
 use crate::base::text::{hex, unhex};
 use crate::spec::dlt645::Address;
 use crate::spec::survey::{
-    Heard, HeardFrame, LONGEST_PDU, LONGEST_WAIT, SurveyQuestion, SurveyRequest,
+    Heard, HeardFrame, LONGEST_PDU, LONGEST_WAIT, SurveyQuestion, SurveyRequest, SurveySettings,
 };
 use crate::spec::{Characters, Framing};
 
@@ -201,6 +201,12 @@ pub struct SurveyHeard {
     /// Whether a reply that was still owed to a poll of the gateway looks like the one that was
     /// asked for.
     pub may_be_stale: bool,
+    /// The settings that the adapter took instead of those that were asked for, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_differ: Option<String>,
+    /// Why the adapter refuses the settings that were asked for; nothing was sent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_refused: Option<String>,
 }
 
 impl SurveyHeard {
@@ -235,6 +241,29 @@ impl SurveyHeard {
             units_before: Vec::new(),
             noise_before: 0,
             may_be_stale: false,
+            settings_differ: None,
+            settings_refused: None,
+        }
+    }
+
+    /// Adds whether the line had the settings that were asked for.
+    #[must_use]
+    pub fn at(mut self, settings: &SurveySettings) -> Self {
+        match settings {
+            SurveySettings::AsAsked => {}
+            SurveySettings::Differ(what) => self.settings_differ = Some(what.clone()),
+            SurveySettings::Refused(why) => self.settings_refused = Some(why.clone()),
+        }
+        self
+    }
+
+    /// Returns whether the line had the settings that were asked for.
+    #[must_use]
+    pub fn settings(&self) -> SurveySettings {
+        match (&self.settings_refused, &self.settings_differ) {
+            (Some(why), _) => SurveySettings::Refused(why.clone()),
+            (None, Some(what)) => SurveySettings::Differ(what.clone()),
+            (None, None) => SurveySettings::AsAsked,
         }
     }
 
@@ -323,7 +352,19 @@ mod tests {
             first_after: Some(Duration::from_micros(5)),
             last_after: None,
         };
-        assert_eq!(SurveyHeard::of(&heard).heard(), Some(heard));
+        let said = SurveyHeard::of(&heard);
+        let text = serde_json::to_string(&said).unwrap();
+        assert!(!text.contains("settings"), "{text}");
+        assert_eq!(said.settings(), SurveySettings::AsAsked);
+        for settings in [
+            SurveySettings::Differ("parity none instead of even".into()),
+            SurveySettings::Refused("Invalid argument".into()),
+        ] {
+            let text = serde_json::to_string(&said.clone().at(&settings)).unwrap();
+            let read: SurveyHeard = serde_json::from_str(&text).unwrap();
+            assert_eq!(read.settings(), settings);
+        }
+        assert_eq!(said.heard(), Some(heard));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::control::client::{self, Unanswered};
 use super::system::clock::Clock;
 use crate::base::{Mono, UnitId};
 use crate::control::{Answer, Failure, Kind, Request, SurveyAsked};
-use crate::spec::survey::{Heard, SurveyRequest};
+use crate::spec::survey::{Heard, SurveyRequest, SurveySettings};
 use crate::spec::{BusAddress, LineSpec};
 
 /// A line that is surveyed.
@@ -31,6 +31,8 @@ pub struct SurveyLine {
     /// Something to know about the line that was opened here: settings that it did not take, bytes
     /// that its adapter holds back.
     notice: Option<String>,
+    /// The settings that the adapter took instead of others, as they were told last.
+    told_differ: Option<String>,
 }
 
 /// How the line is reached.
@@ -59,6 +61,8 @@ pub struct Surveyed {
     pub is_sent: bool,
     /// Whether the reply could be one that was owed to a poll of the service.
     pub may_be_stale: bool,
+    /// The settings that the adapter took instead of those that were asked for, in words.
+    pub settings_differ: Option<String>,
 }
 
 /// Why a line cannot be surveyed.
@@ -78,6 +82,14 @@ pub enum SurveyError {
         /// What the user named.
         named: String,
         /// Why.
+        why: String,
+    },
+    /// The adapter refuses the settings that were asked for. The line goes on with its own.
+    #[error("{named}: the adapter refuses these settings of the line: {why}; --line sets others")]
+    Refused {
+        /// What the user named.
+        named: String,
+        /// Why, in the system's words.
         why: String,
     },
     /// The service says why not.
@@ -118,6 +130,7 @@ impl SurveyLine {
             clock: Clock::system(),
             way: Way::Unknown,
             notice: None,
+            told_differ: None,
         }
     }
 
@@ -150,9 +163,9 @@ impl SurveyLine {
     /// The service has the line and does not answer, or the line cannot be opened here.
     pub fn reach(&mut self, first: &SurveyRequest) -> Result<Surveyed, SurveyError> {
         match self.by_service(first) {
-            Ok(surveyed) => {
+            Ok((surveyed, settings)) => {
                 self.way = Way::Service;
-                Ok(surveyed)
+                self.taken(surveyed, settings)
             }
             Err(Unanswered::Failure(Failure {
                 kind: Kind::Unknown,
@@ -186,7 +199,11 @@ impl SurveyLine {
         };
         match &mut self.way {
             Way::Unknown => self.reach(request),
-            Way::Service => self.by_service(request).map_err(SurveyError::Service),
+            Way::Service => {
+                let said = self.by_service(request);
+                let (surveyed, settings) = said.map_err(SurveyError::Service)?;
+                self.taken(surveyed, settings)
+            }
             Way::Own(runtime, exchange, unanswered) => {
                 let address = request.question.address();
                 let owed = unanswered.take().filter(|(unit, _)| *unit == address);
@@ -207,23 +224,54 @@ impl SurveyLine {
                     *unanswered = Some((address, request.wait));
                 }
                 let units = surveyed.before.iter().filter_map(|sender| sender.unit());
-                Ok(Surveyed {
+                let settings = surveyed.settings;
+                let surveyed = Surveyed {
                     units_before: units.collect(),
                     noise_before: usize::try_from(surveyed.noise_before).unwrap_or(usize::MAX),
                     is_sent: surveyed.is_sent,
                     sent: surveyed.sent,
                     heard: surveyed.heard,
                     may_be_stale: false,
-                })
+                    settings_differ: None,
+                };
+                self.taken(surveyed, settings)
             }
         }
+    }
+
+    /// Adds to what was heard whether the line had the settings that were asked for.
+    fn taken(
+        &mut self,
+        surveyed: Surveyed,
+        settings: SurveySettings,
+    ) -> Result<Surveyed, SurveyError> {
+        let settings_differ = match settings {
+            SurveySettings::AsAsked => None,
+            SurveySettings::Differ(what) => Some(what),
+            SurveySettings::Refused(why) => {
+                let named = self.named.clone();
+                return Err(SurveyError::Refused { named, why });
+            }
+        };
+        if settings_differ.is_some() && settings_differ != self.told_differ {
+            self.told_differ.clone_from(&settings_differ);
+            let what = settings_differ.as_deref().unwrap_or_default();
+            self.notice = Some(format!("the line has {what}"));
+        }
+        Ok(Surveyed {
+            settings_differ,
+            ..surveyed
+        })
     }
 
     const fn is_tcp(&self) -> bool {
         matches!(self.line, LineSpec::Tcp(_))
     }
 
-    fn by_service(&self, request: &SurveyRequest) -> Result<Surveyed, Unanswered> {
+    fn by_service(
+        &self,
+        request: &SurveyRequest,
+    ) -> Result<(Surveyed, SurveySettings), Unanswered> {
         let asked = Request::Survey {
             port: self.named.clone(),
             survey: SurveyAsked::of(request),
@@ -238,14 +286,16 @@ impl SurveyLine {
         };
         let heard = said.heard().ok_or_else(strange)?;
         let since = heard.last_after.unwrap_or(request.wait);
-        Ok(Surveyed {
+        let surveyed = Surveyed {
             sent: self.now().before(since),
             units_before: said.units_before.iter().copied().map(UnitId).collect(),
             noise_before: usize::try_from(said.noise_before).unwrap_or(usize::MAX),
             is_sent: said.is_sent,
             may_be_stale: said.may_be_stale,
+            settings_differ: None,
             heard,
-        })
+        };
+        Ok((surveyed, said.settings()))
     }
 
     /// Opens the line here.
@@ -267,7 +317,9 @@ impl SurveyLine {
         });
         let differs = opened
             .differs
+            .as_ref()
             .map(|differs| format!("the line has {differs}"));
+        self.told_differ = opened.differs;
         self.notice = differs.or(held_back);
         let line: Line = opened.line;
         let exchange = {

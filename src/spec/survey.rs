@@ -84,6 +84,18 @@ impl SurveyQuestion {
     }
 }
 
+/// Whether the line had the characters that a request of a survey wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SurveySettings {
+    /// It had them, or the request wants none.
+    #[default]
+    AsAsked,
+    /// The adapter took others instead, in words.
+    Differ(String),
+    /// The adapter refuses them, in the system's words. Nothing was sent.
+    Refused(String),
+}
+
 /// What was heard after a request of a survey.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Heard {

@@ -33,6 +33,10 @@ pub(super) struct Scanned {
     pub found: Vec<Found>,
     /// The settings at which noise was heard and no device, with the number of bytes.
     pub noise: Vec<(String, usize)>,
+    /// The settings that the adapter did not take, with those that it took instead.
+    pub unlike: Vec<(String, String)>,
+    /// The settings that the adapter refuses, with the reason.
+    pub refused: Vec<(String, String)>,
     /// How often our own requests were heard back.
     pub echoes: usize,
     /// Why the scan ended before its end.
@@ -73,6 +77,8 @@ impl Scanned {
             is_shared,
             found: Vec::new(),
             noise: Vec::new(),
+            unlike: Vec::new(),
+            refused: Vec::new(),
             echoes: 0,
             ended_early: None,
             search: Duration::ZERO,
@@ -85,6 +91,15 @@ impl Scanned {
         if bytes >= NOISE && found == 0 {
             let at = at.map_or_else(|| self.named.clone(), |at| at.to_string());
             self.noise.push((at, bytes));
+        }
+    }
+
+    /// Notes what the adapter took instead of these settings.
+    pub(super) fn note_settings(&mut self, at: &str, differ: Option<String>) {
+        if let Some(what) = differ
+            && self.unlike.iter().all(|(known, _)| known != at)
+        {
+            self.unlike.push((at.to_owned(), what));
         }
     }
 
@@ -118,6 +133,18 @@ impl Scanned {
                 "{}: {} of no frame at {at}: devices with another speed or parity answer, A and B are swapped, or something disturbs the line",
                 self.named,
                 counted(*bytes, "byte")
+            ));
+        }
+        for (at, what) in &self.unlike {
+            notices.push(format!(
+                "{}: searched at {at}, and the line had {what}: what answered there may not have the settings that are shown",
+                self.named
+            ));
+        }
+        for (at, why) in &self.refused {
+            notices.push(format!(
+                "{}: not searched at {at}: the adapter refuses these settings: {why}",
+                self.named
             ));
         }
         if self.echoes > 0 {
@@ -294,11 +321,17 @@ fn line_json(scanned: &Scanned) -> Json {
         .map(|(at, bytes)| json!({ "settings": at, "bytes": bytes }))
         .collect();
     let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let settings = |all: &[(String, String)], what: &str| -> Vec<Json> {
+        let one = |(at, text): &(String, String)| json!({ "settings": at, what: text });
+        all.iter().map(one).collect()
+    };
     json!({
         "line": scanned.named,
         "by_service": scanned.is_shared,
         "devices": devices,
         "noise": noise,
+        "settings_differ": settings(&scanned.unlike, "differ"),
+        "settings_refused": settings(&scanned.refused, "why"),
         "echoes": scanned.echoes,
         "search_ms": millis(scanned.search),
         "took_ms": millis(scanned.took),

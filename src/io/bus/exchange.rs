@@ -93,6 +93,8 @@ pub struct Exchange {
     own: Option<Arc<SerialSpec>>,
     /// … and the settings that the tty has now.
     tuned: Option<Arc<SerialSpec>>,
+    /// What the tty took instead of them, as far as it was asked.
+    differs: Option<String>,
     /// When the last byte was seen, or will have been sent.
     last_byte: Mono,
     /// The echo of an adapter that hears itself.
@@ -188,6 +190,7 @@ impl Exchange {
                 clock.now().mono,
             ),
             tuned: own.clone(),
+            differs: None,
             own,
             // The traffic before the line was opened is not known: be quiet first.
             last_byte: clock.now().mono,
@@ -309,10 +312,21 @@ impl Exchange {
 
     /// Gives the line these settings; returns whether they differ from the ones before.
     fn tune_to(&mut self, wanted: &Arc<SerialSpec>) -> Result<bool, Lost> {
+        self.try_tune_to(wanted).map_err(|e| lost(&e, false))
+    }
+
+    /// Gives the line these settings as [`Exchange::tune_to`] does.
+    ///
+    /// # Errors
+    /// The line is lost, or its driver refuses the settings.
+    fn try_tune_to(&mut self, wanted: &Arc<SerialSpec>) -> io::Result<bool> {
         if self.tuned.as_ref() == Some(wanted) {
             return Ok(false);
         }
-        self.line.retune(wanted).map_err(|e| lost(&e, false))?;
+        // Until the driver has taken all of them, it is not known which the line has.
+        self.tuned = None;
+        self.differs = None;
+        self.line.retune(wanted)?;
         self.silence = Silence::of_serial(wanted);
         self.tap.tuned(&self.clock, wanted);
         self.tuned = Some(Arc::clone(wanted));

@@ -124,10 +124,10 @@ fn gone(why: &'static str) -> io::Error {
 impl Line {
     /// Gives a tty other settings, at once: the caller has made sure that all that was sent has
     /// left. Only settings that differ cost a call. The driver is not asked whether it kept the
-    /// settings, to save the time at each request.
+    /// settings, to save the time at each request; [`Line::differs`] asks it.
     ///
     /// # Errors
-    /// The line is lost.
+    /// The line is lost, or its driver refuses the settings; then it may have a part of them.
     pub fn retune(&mut self, spec: &SerialSpec) -> io::Result<()> {
         let Line::Serial(tty) = self else {
             return Ok(());
@@ -147,6 +147,52 @@ impl Line {
         }
         Ok(())
     }
+}
+
+impl Line {
+    /// Returns which settings the line has instead of these, in words; `None` if it has these.
+    #[must_use]
+    pub fn differs(&self, spec: &SerialSpec) -> Option<String> {
+        let Line::Serial(tty) = self else {
+            return None;
+        };
+        let differs = differences(tty, spec);
+        (!differs.is_empty()).then(|| differs.join(", "))
+    }
+}
+
+/// Returns the settings that a tty has instead of the ones asked for, in words.
+fn differences(tty: &SerialStream, spec: &SerialSpec) -> Vec<String> {
+    let (data_bits, parity, stop_bits) = words_of(spec);
+    let mut differs = Vec::new();
+    let mut compare = |name: &str, asked: String, has: Option<String>| {
+        let has = has.unwrap_or_else(|| "unknown".into());
+        if asked != has {
+            differs.push(format!("{name} {has} instead of {asked}"));
+        }
+    };
+    let words = |x: &dyn std::fmt::Debug| format!("{x:?}").to_lowercase();
+    compare(
+        "speed",
+        spec.baud.to_string(),
+        tty.baud_rate().ok().map(|b| b.to_string()),
+    );
+    compare(
+        "data bits",
+        words(&data_bits),
+        tty.data_bits().ok().map(|x| words(&x)),
+    );
+    compare(
+        "parity",
+        words(&parity),
+        tty.parity().ok().map(|x| words(&x)),
+    );
+    compare(
+        "stop bits",
+        words(&stop_bits),
+        tty.stop_bits().ok().map(|x| words(&x)),
+    );
+    differs
 }
 
 /// Returns the settings as the library's types.
@@ -301,33 +347,7 @@ fn open_serial(spec: &SerialSpec) -> io::Result<Opened> {
         mut differs,
         held_back,
     } = adapter::prepare(&tty, spec)?;
-    let mut compare = |name: &str, asked: String, has: Option<String>| {
-        let has = has.unwrap_or_else(|| "unknown".into());
-        if asked != has {
-            differs.push(format!("{name} {has} instead of {asked}"));
-        }
-    };
-    let words = |x: &dyn std::fmt::Debug| format!("{x:?}").to_lowercase();
-    compare(
-        "speed",
-        spec.baud.to_string(),
-        tty.baud_rate().ok().map(|b| b.to_string()),
-    );
-    compare(
-        "data bits",
-        words(&data_bits),
-        tty.data_bits().ok().map(|x| words(&x)),
-    );
-    compare(
-        "parity",
-        words(&parity),
-        tty.parity().ok().map(|x| words(&x)),
-    );
-    compare(
-        "stop bits",
-        words(&stop_bits),
-        tty.stop_bits().ok().map(|x| words(&x)),
-    );
+    differs.extend(differences(&tty, spec));
     Ok(Opened {
         line: Line::Serial(tty),
         differs: (!differs.is_empty()).then(|| differs.join(", ")),

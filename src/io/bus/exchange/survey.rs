@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::field::modbus::ascii;
 use crate::field::survey::listener::SurveyListener;
-use crate::spec::survey::{Heard, SurveyQuestion, SurveyRequest};
+use crate::spec::survey::{Heard, SurveyQuestion, SurveyRequest, SurveySettings};
 use crate::spec::{BusAddress, SerialSpec, TransactionIds};
 use crate::trace::What;
 
@@ -27,12 +27,14 @@ pub struct Surveyed {
     pub is_sent: bool,
     /// When the last bit of the request had left.
     pub sent: Mono,
+    /// Whether the line had the settings that the request wants.
+    pub settings: SurveySettings,
 }
 
 impl Exchange {
     /// Asks one question of a survey, after this extra quiet time, and listens. The line has its own
     /// settings again before the next request of the port. Nothing is sent that the connection
-    /// does not carry: a meter's frame on Modbus TCP.
+    /// does not carry, a meter's frame on Modbus TCP, or at settings that the adapter refuses.
     ///
     /// # Errors
     /// The line is lost.
@@ -46,11 +48,11 @@ impl Exchange {
             (Framer::Tcp(_), SurveyQuestion::Meter { .. })
         );
         let mut is_quiet = self.fall_quiet(turnaround).await? && is_carried;
-        if let Some(serial) = self.tuned_for(request)
-            && self.tune_to(&serial)?
-        {
+        let (is_tuned, settings) = self.tune_for(request)?;
+        if is_tuned {
             is_quiet &= self.fall_quiet(turnaround).await?;
         }
+        is_quiet &= !matches!(settings, SurveySettings::Refused(_));
         let mut before = self.traffic();
         let (framing, number) = match &self.framer {
             Framer::Serial(framing, _) => (Some(request.framing.unwrap_or(*framing)), 0),
@@ -77,7 +79,32 @@ impl Exchange {
             noise_before: before.noise,
             is_sent: is_quiet,
             sent,
+            settings,
         })
+    }
+
+    /// Gives the line the settings of a request; returns whether they differ from the ones before,
+    /// and whether the driver took them. It is asked, for what is found at settings that the line
+    /// never had would be configured with them.
+    fn tune_for(&mut self, request: &SurveyRequest) -> Result<(bool, SurveySettings), Lost> {
+        let (Some(wanted), Some(own)) = (self.tuned_for(request), self.own.clone()) else {
+            return Ok((false, SurveySettings::AsAsked));
+        };
+        let is_tuned = match self.try_tune_to(&wanted) {
+            Ok(is_tuned) => is_tuned,
+            Err(e) => {
+                // The system gives no reason that tells a refusal from a loss: a line that takes
+                // its own settings is there.
+                self.tune_to(&own)?;
+                return Ok((true, SurveySettings::Refused(e.to_string())));
+            }
+        };
+        if is_tuned {
+            self.differs = self.line.differs(&wanted);
+        }
+        let differs = self.differs.clone().filter(|_| wanted != own);
+        let settings = differs.map_or(SurveySettings::AsAsked, SurveySettings::Differ);
+        Ok((is_tuned, settings))
     }
 
     /// Listens until the question is answered, or as long as the request says. A frame that has
@@ -156,6 +183,56 @@ impl Exchange {
                 Some(Arc::new(own.with_characters(characters)))
             }
             _ => Some(Arc::clone(own)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_serial::SerialStream;
+
+    use super::*;
+    use crate::base::UnitId;
+    use crate::io::bus::bus_monitor::BusMonitor;
+    use crate::io::bus::line::Line;
+    use crate::io::system::clock::Clock;
+    use crate::spec::{Characters, LineSpec, Parity, StopBits};
+
+    #[tokio::test]
+    async fn settings_that_the_adapter_did_not_take_are_said_each_time() {
+        let (_master, slave) = SerialStream::pair().unwrap();
+        let spec = LineSpec::Serial(SerialSpec {
+            path: "/dev/pts/0".into(),
+            baud: 9600,
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: StopBits::One,
+            framing: Default::default(),
+            adapter: Default::default(),
+        });
+        let (clock, tap) = (Clock::system(), BusMonitor::default());
+        let mut exchange = Exchange::new(Line::Serial(slave), &spec, clock, tap, 1);
+        // A pseudo terminal takes any speed, and drops parity.
+        let differ = SurveySettings::Differ("parity none instead of even".into());
+        for (line, settings) in [
+            (Some("19200 8E1"), &differ),
+            (Some("19200 8E1"), &differ),
+            (Some("19200 8N1"), &SurveySettings::AsAsked),
+            (None, &SurveySettings::AsAsked),
+        ] {
+            let request = SurveyRequest {
+                characters: line.and_then(Characters::parse),
+                framing: None,
+                question: SurveyQuestion::Modbus {
+                    unit: UnitId(1),
+                    pdu: vec![3, 0, 0, 0, 1],
+                },
+                wait: Duration::from_millis(1),
+                listens_on: false,
+            };
+            let surveyed = exchange.survey(&request, Duration::ZERO).await.unwrap();
+            assert!(surveyed.is_sent, "{line:?}");
+            assert_eq!(surveyed.settings, *settings, "{line:?}");
         }
     }
 }

@@ -74,11 +74,12 @@ fn opens(line: &LineSpec, named: &str) -> bool {
 fn words_of(answer: &SurveyAnswer) -> SurveyHeard {
     let surveyed = &answer.surveyed;
     let units = surveyed.before.iter().filter_map(|sender| sender.unit());
-    SurveyHeard {
+    let said = SurveyHeard {
         is_sent: surveyed.is_sent,
         units_before: units.map(|unit| unit.0).collect(),
         noise_before: surveyed.noise_before.into(),
         may_be_stale: answer.may_be_stale,
         ..SurveyHeard::of(&surveyed.heard)
-    }
+    };
+    said.at(&surveyed.settings)
 }
