@@ -98,6 +98,8 @@ vocabulary! {
         PortEchoHeard = "port-echo-heard",
         /// What was sent should have come back as an echo, and did not.
         PortEchoMissed = "port-echo-missed",
+        /// A user of this machine asks devices of a port beside its configuration, with scan, read, poll, sweep or doctor.
+        PortSurveyed = "port-surveyed",
         /// A device answers for the first time since the start.
         DeviceResponding = "device-responding",
         /// A device does not answer any more, or never did.
@@ -481,6 +483,7 @@ impl EventKind {
             EventKind::PortBytesHeldBack => 0x21a1fd52_c7eb4434_88a95dad_d1fe7409,
             EventKind::PortEchoHeard => 0x30837548_b3874e4f_83c1b989_3941d776,
             EventKind::PortEchoMissed => 0x38b2c89d_035e4fe0_9d69ae85_5ef816a0,
+            EventKind::PortSurveyed => 0xebb2921c_a1a94764_a08572c5_fad6531b,
             EventKind::DeviceResponding => 0x071f23a7_cac64f13_9bb5f0c9_367417ae,
             EventKind::DeviceSilent => 0x8f20cd96_7802430a_8d4e2e1f_7b68ea91,
             EventKind::DeviceReturned => 0x07ca7401_530c4f7b_873c4bb1_1dc64b18,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
 use crate::base::text::since_reported;
-use crate::base::{About, Level, LogEvent, Mono, RateLimit};
+use crate::base::{About, Level, LogEvent, Mono, PortId, RateLimit};
 use crate::io::system::clock::Clock;
 
 /// How many users are counted singly; no gateway has more.
@@ -54,6 +54,15 @@ pub enum ControlEvent {
         /// How often since the last notice.
         times: u64,
     },
+    /// A user asks devices of a port beside its configuration.
+    Surveyed {
+        /// The port.
+        port: PortId,
+        /// The user's number.
+        user: u32,
+        /// How many requests since the last notice.
+        times: u64,
+    },
     /// All slots at the control socket were taken: an idle peer was cut for another.
     Crowded {
         /// How often since the last notice.
@@ -76,7 +85,9 @@ pub enum ControlEvent {
 impl LogEvent for ControlEvent {
     fn level(&self) -> Level {
         match self {
-            ControlEvent::Available { .. } | ControlEvent::Metrics { .. } => Level::Info,
+            ControlEvent::Available { .. }
+            | ControlEvent::Metrics { .. }
+            | ControlEvent::Surveyed { .. } => Level::Info,
             ControlEvent::Unavailable { .. }
             | ControlEvent::NoMetrics { .. }
             | ControlEvent::MetricsNotAccepted { .. }
@@ -95,6 +106,7 @@ impl LogEvent for ControlEvent {
             ControlEvent::Metrics { .. } => EventKind::MetricsAvailable,
             ControlEvent::MetricsNotAccepted { .. } => EventKind::MetricsNotAccepted,
             ControlEvent::Refused { .. } => EventKind::ControlRefused,
+            ControlEvent::Surveyed { .. } => EventKind::PortSurveyed,
             ControlEvent::Crowded { .. } => EventKind::ControlCrowded,
             ControlEvent::MetricsCrowded { .. } => EventKind::MetricsCrowded,
             ControlEvent::NotAccepted { .. } => EventKind::ControlNotAccepted,
@@ -102,7 +114,10 @@ impl LogEvent for ControlEvent {
     }
 
     fn about(&self) -> About {
-        About::Gateway
+        match self {
+            ControlEvent::Surveyed { port, .. } => About::Port(*port),
+            _ => About::Gateway,
+        }
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
@@ -113,7 +128,7 @@ impl LogEvent for ControlEvent {
             ControlEvent::NoMetrics { address, .. } | ControlEvent::Metrics { address } => {
                 vec![(JournalField::Address, address.clone())]
             }
-            ControlEvent::Refused { user, times } => {
+            ControlEvent::Refused { user, times } | ControlEvent::Surveyed { user, times, .. } => {
                 vec![
                     (JournalField::PeerUid, user.to_string()),
                     (JournalField::Times, times.to_string()),
@@ -158,6 +173,10 @@ impl LogEvent for ControlEvent {
             ),
             ControlEvent::Refused { user, times } => format!(
                 "control socket: user {user} was refused{}: only root and members of the group alink-operators may ask",
+                since_reported(*times)
+            ),
+            ControlEvent::Surveyed { user, times, .. } => format!(
+                "user {user} asks devices of this line beside the configuration{}: the requests only read, and have their share of the time that polls leave",
                 since_reported(*times)
             ),
             ControlEvent::Crowded { times } => format!(

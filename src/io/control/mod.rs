@@ -31,11 +31,13 @@ mod in_force;
 pub mod listen;
 mod peer;
 mod serve;
+mod survey_counts;
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
@@ -47,6 +49,7 @@ use self::connection_slots::{Admission, ConnectionSlots, Rules};
 use self::events::{ControlEvent, Refusals};
 pub use self::in_force::InForce;
 use self::peer::{Own, Peer};
+use self::survey_counts::SurveyCounts;
 use super::hub::Question;
 use super::log::Journal;
 use crate::base::Mono;
@@ -202,6 +205,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
     let slots = ConnectionSlots::new(RULES);
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
+    let surveys = Arc::new(SurveyCounts::default());
     loop {
         let stream = tokio::select! {
             biased;
@@ -216,6 +220,11 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                 if let Some(times) = sums.crowded {
                     journal.tell(&ControlEvent::Crowded { times });
                 }
+                continue;
+            }
+            () = surveys.wait_until_due(clock) => {
+                let due = surveys.take_due(clock.now().mono, &journal.spec());
+                due.iter().for_each(|notice| journal.tell(notice));
                 continue;
             }
         };
@@ -270,12 +279,13 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
             }
         };
         let (questions, cut) = (questions.clone(), cut.clone());
+        let surveys = Arc::clone(&surveys);
         tasks.spawn(async move {
             tokio::select! {
                 biased;
                 () = cut.cancelled() => {}
                 () = slot.cut() => {}
-                () = serve::serve(stream, &questions, &peer, &slot) => {}
+                () = serve::serve(stream, &questions, &peer, &slot, &surveys) => {}
             }
         });
         // The peer's question may be there already: it is read before the next peer comes,

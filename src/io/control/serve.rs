@@ -15,6 +15,7 @@ pub(super) use self::survey::SURVEYED_WITHIN;
 use super::ask::{ANSWERED_WITHIN, ask, devices, failure, metrics, status};
 use super::connection_slots::OwnSlot;
 use super::peer::Peer;
+use super::survey_counts::SurveyCounts;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::{CommandAction, LogEvent};
 use crate::control::{
@@ -59,6 +60,7 @@ pub(super) async fn serve(
     questions: &QuestionSender,
     peer: &Peer,
     slot: &OwnSlot,
+    surveys: &SurveyCounts,
 ) {
     let (from, to) = stream.into_split();
     let mut client = Client {
@@ -66,6 +68,7 @@ pub(super) async fn serve(
         to,
         peer,
         slot,
+        surveys,
         clock: questions.clock,
     };
     // It does not matter any more whether the client is gone.
@@ -78,6 +81,7 @@ struct Client<'a> {
     to: OwnedWriteHalf,
     peer: &'a Peer,
     slot: &'a OwnSlot,
+    surveys: &'a SurveyCounts,
     clock: Clock,
 }
 
@@ -173,7 +177,8 @@ impl Client<'_> {
                 only(command(questions, self.peer, device, action).await)
             }
             Request::Survey { port, survey } => {
-                only(self::survey::survey(questions, &port, &survey).await)
+                let who = (self.peer.user, self.surveys);
+                only(self::survey::survey(questions, who, &port, &survey).await)
             }
             Request::LogLevel {
                 target,

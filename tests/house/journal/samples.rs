@@ -661,6 +661,11 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
             why: WHY.into(),
             times: 3,
         },
+        Control::Surveyed {
+            port: PORT,
+            user: 1000,
+            times: 247,
+        },
         Control::Crowded { times: 3 },
         Control::MetricsCrowded { times: 3 },
         Control::Available {

@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use super::super::QuestionSender;
 use super::super::ask::failure;
+use super::super::survey_counts::SurveyCounts;
 use crate::control::{Answer, Failure, Kind, SurveyAsked, SurveyHeard};
 use crate::io::bus::port_surveys::{NotTaken, SurveyAnswer, SurveyOrder};
 use crate::spec::LineSpec;
@@ -17,9 +18,11 @@ use crate::spec::survey::LONGEST_WAIT;
 /// that go first.
 pub(in crate::io::control) const SURVEYED_WITHIN: Duration = LONGEST_WAIT.saturating_mul(5);
 
-/// Asks the question on the port that has this name or opens this.
+/// Asks the question of a user on the port that has this name or opens this. The journal says who
+/// surveys which port.
 pub(super) async fn survey(
     questions: &QuestionSender,
+    (user, counts): (u32, &SurveyCounts),
     port: &str,
     asked: &SurveyAsked,
 ) -> Result<Answer, Failure> {
@@ -45,6 +48,10 @@ pub(super) async fn survey(
         ),
         NotTaken::Busy => failure(Kind::Busy, format!("port {name}: others survey it already")),
     })?;
+    let (now, spec) = (questions.clock.now().mono, questions.journal.spec());
+    if let Some(notice) = counts.surveyed(now, user, &name, &spec) {
+        questions.journal.tell(&notice);
+    }
     match timeout(SURVEYED_WITHIN, heard).await {
         Ok(Ok(Ok(answer))) => Ok(Answer::Heard(Box::new(words_of(&answer)))),
         Ok(Ok(Err(why))) => Err(failure(Kind::Failed, format!("port {name}: {why}"))),
