@@ -263,7 +263,7 @@ impl LineOptions {
         let characters = match &self.line {
             None => None,
             Some(text) => Some(Characters::parse(text).ok_or_else(|| {
-                format!("{text:?} is no setting of a line: it reads like 9600 8N1")
+                format!("--line {text:?} is no setting of a line: it reads like 9600 8N1")
             })?),
         };
         let framing = self.framing.as_deref().map(|word| match word {
@@ -455,7 +455,7 @@ mod tests {
         let mut options = options();
         assert!(why(&options, "lien1").starts_with("lien1 is no port of"));
         options.line = Some("fast".into());
-        assert!(why(&options, "/dev/ttyS0").starts_with("\"fast\" is no setting"));
+        assert!(why(&options, "/dev/ttyS0").starts_with("--line \"fast\" is no setting"));
         options.line = Some("9600".into());
         assert!(why(&options, "10.0.0.1").starts_with("--line with 10.0.0.1:502"));
     }

@@ -41,7 +41,10 @@ pub(super) fn run(
 ) -> ExitCode {
     let every = match every_of(&often.every) {
         Ok(every) => every,
-        Err(why) => return super::misused(why, language),
+        Err(why) => {
+            let why = format!("--every {}: wanted {why}", often.every);
+            return super::misused(why, language);
+        }
     };
     match rounds(what, points, how, (every, often.count), whom, language) {
         Ok(true) => ExitCode::SUCCESS,
@@ -76,6 +79,7 @@ fn rounds(
     let mut figures = ReadFigures::default();
     let (mut done, mut is_whole, mut drawn) = (0_u64, true, 0_usize);
     let mut failed = None;
+    let mut reasons = Reasons::default();
     while count.is_none_or(|count| done < count) && !interrupt.came() {
         let begun = clock.now().mono;
         let round = match target.round(&mut figures) {
@@ -100,6 +104,12 @@ fn rounds(
         if screen::write(&text).is_err() {
             break;
         }
+        // A table says why below, and JSON beside the value.
+        if !how.json && drawn == 0 {
+            for why in reasons.news(&round, language) {
+                screen::complain(&format!("{why}\n"));
+            }
+        }
         let took = clock.now().mono.since(begun);
         if count != Some(done) && interrupt.wait(every.saturating_sub(took)) {
             break;
@@ -112,6 +122,21 @@ fn rounds(
     match failed {
         Some(why) => Err(why),
         None => Ok(is_whole && done > 0),
+    }
+}
+
+/// The reasons why values are missing, as they were told last: one that stays is told once.
+#[derive(Debug, Default)]
+struct Reasons(Vec<String>);
+
+impl Reasons {
+    /// Returns the reasons that the round before did not have.
+    fn news(&mut self, round: &Round, language: Language) -> Vec<String> {
+        let now = read::reasons(&round.rows, language);
+        let news = now.iter().filter(|why| !self.0.contains(why));
+        let news = news.cloned().collect();
+        self.0 = now;
+        news
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-pub(super) use self::shown::{Row, field, table, values};
+pub(super) use self::shown::{Row, field, reasons, table, values};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL, USUAL_OF_METERS};
 use super::words::line as one_line;
@@ -223,7 +223,7 @@ impl Target {
                 let text = meter.unwrap_or_default();
                 let address = Address::parse_wildcard(text).map_err(|_| {
                     let why = format!(
-                        "{text:?} is no address of a meter: it has twelve digits, or AA in place of two of them"
+                        "--meter {text:?} is no address of a meter: it has twelve digits, or AA in place of two of them"
                     );
                     NotReadable::misused(why)
                 })?;
@@ -240,7 +240,15 @@ impl Target {
             None => words::of_modbus(points),
             Some(_) => words::of_meter(points),
         };
-        let typed = typed.map_err(NotReadable::misused)?;
+        let mut typed = typed.map_err(NotReadable::misused)?;
+        // A number of a register, say, is an address too once it is filled up.
+        if let (Some(text), BusAddress::Dlt645(full)) = (meter, address)
+            && text != "any"
+            && text.len() < 12
+        {
+            let note = format!("{text} is taken as meter {full}, with zeros in front");
+            typed.notes.push(note);
+        }
         let device = DeviceSpec {
             name: what.to_owned(),
             port: PortId(0),

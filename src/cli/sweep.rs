@@ -21,6 +21,7 @@ use super::status::{page, painted};
 use super::words::span;
 use crate::base::UnitId;
 use crate::base::text::{counted, grouped};
+use crate::config::address_in_a_manual;
 use crate::field::diagnostics::trouble::meaning;
 use crate::field::survey::guess::{Guess, guesses};
 use crate::field::survey::sweep::runs::{Run, RunOf, Zeros, runs, zeros};
@@ -90,18 +91,33 @@ pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Langua
     let (first, last) = match (address(&how.from), address(&how.to)) {
         (Some(first), Some(last)) if first <= last => (first, last),
         (Some(_), Some(_)) => {
-            let why = format!(
-                "--from {} --to {}: the lower address comes first",
-                how.from, how.to
-            );
+            let of_manual = [&how.from, &how.to].map(|text| address_in_a_manual(text));
+            let why = match of_manual.iter().any(Option::is_some) {
+                true => format!(
+                    "--from {} --to {}: the lower address comes first; if they are numbers of a manual, leave out the digit of the table and take one off",
+                    how.from, how.to
+                ),
+                false => format!(
+                    "--from {} --to {}: the lower address comes first",
+                    how.from, how.to
+                ),
+            };
             return super::misused(why, language);
         }
         (first, _) => {
-            let wrong = if first.is_none() { &how.from } else { &how.to };
-            let why = format!("{wrong}: wanted an address, 0 to 65535 or 0x0000 to 0xffff");
+            let (option, wrong) = match first {
+                None => ("--from", &how.from),
+                Some(_) => ("--to", &how.to),
+            };
+            let why =
+                format!("{option} {wrong}: wanted an address, 0 to 65535 or 0x0000 to 0xffff");
             return super::misused(why, language);
         }
     };
+    let notes = [("--from", &how.from), ("--to", &how.to)].map(of_manual);
+    for note in notes.into_iter().flatten() {
+        screen::complain(&format!("{}\n", language.say(&note)));
+    }
     let mut line = match how.line.find(port, whom, USUAL) {
         Ok(line) => line,
         Err(why) => return super::misused(why, language),
@@ -132,6 +148,16 @@ pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Langua
         Some(SweepEnd::Whole) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     }
+}
+
+/// Says what an address would be that is written as manuals write the numbers of registers: it is
+/// taken as it stands, for there are devices with such addresses.
+fn of_manual((option, text): (&str, &String)) -> Option<String> {
+    let address = address(text)?;
+    let (table, meant) = address_in_a_manual(text)?;
+    Some(format!(
+        "{option} {text} is address {address}, counted from 0; if it is the number of a manual, that is address {meant} of the table {table}"
+    ))
 }
 
 /// Reads `4096` or `0x1000`.

@@ -146,22 +146,28 @@ pub(in crate::cli) fn table(rows: &[Row], language: Language) -> String {
         rows: rows.iter().map(cells).collect(),
     };
     let mut text = painted(&table.lines(screen::width()));
+    for reason in reasons(rows, language) {
+        for line in wrapped(&reason, screen::width()) {
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// Returns why values are missing or doubtful: each reason once.
+pub(in crate::cli) fn reasons(rows: &[Row], language: Language) -> Vec<String> {
     let mut said: Vec<&Why> = Vec::new();
     for why in rows.iter().filter_map(|row| row.why.as_ref()) {
         if !said.contains(&why) {
             said.push(why);
         }
     }
-    for why in said {
-        for line in wrapped(&why.said(language), screen::width()) {
-            text.push_str(&line);
-            text.push('\n');
-        }
-    }
+    let mut reasons: Vec<String> = said.iter().map(|why| why.said(language)).collect();
     if rows.iter().any(|row| row.may_be_stale) {
-        text.push_str(&format!("? {}\n", language.say(STALE)));
+        reasons.push(format!("? {}", language.say(STALE)));
     }
-    text
+    reasons
 }
 
 /// Returns the values of one round as JSON.

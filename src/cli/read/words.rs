@@ -68,6 +68,13 @@ pub(super) fn of_modbus(words: &[String]) -> Result<Typed, String> {
             groups.push(group);
             continue;
         }
+        if !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit()) {
+            let n = word.trim_start_matches('0');
+            let n = if n.is_empty() { "0" } else { n };
+            return Err(format!(
+                "{word}: in which table? holding:{n} and input:{n} are registers, coil:{n} and discrete:{n} bits, all counted from 0"
+            ));
+        }
         let Some(group) = groups.last_mut() else {
             return Err(format!(
                 "{word}: wanted an address first, such as input:0x0000, holding:100 or coil:3*8"
@@ -75,16 +82,19 @@ pub(super) fn of_modbus(words: &[String]) -> Result<Typed, String> {
         };
         group.typed.push(word.clone());
         let key = match word.split_once('=') {
-            Some((key, value)) => (key.to_owned(), value.to_owned()),
-            None if ORDERS.contains(&word.as_str()) => ("order".to_owned(), word.clone()),
-            None => ("type".to_owned(), word.clone()),
+            Some((key, value)) => (key.to_ascii_lowercase(), value.to_owned()),
+            // Manuals write F32 as often as f32.
+            None => match ORDERS.iter().find(|order| order.eq_ignore_ascii_case(word)) {
+                Some(order) => ("order".to_owned(), (*order).to_owned()),
+                None => ("type".to_owned(), word.to_ascii_lowercase()),
+            },
         };
         group.keys.push(key);
     }
     for group in &mut groups {
         let is_bits = group.typed.first().is_some_and(|address| {
-            let table = address.split(':').next();
-            matches!(table, Some("coil" | "discrete"))
+            let table = address.split(':').next().unwrap_or_default();
+            ["coil", "discrete"].iter().any(|bits| bits.eq_ignore_ascii_case(table))
         });
         let is_bits = is_bits || group.keys.iter().any(|(_, value)| value == "discrete");
         if !is_bits && !group.keys.iter().any(|(key, _)| key == "type") {
@@ -184,9 +194,14 @@ fn modbus_address(word: &str, notes: &mut Vec<String>) -> Result<Option<Group>, 
         Some((place, count)) => (place, Some(count)),
         None => (word, None),
     };
-    let (table, text) = match place.split_once(':') {
-        Some((table, address)) if TABLES.contains(&table) => (table.to_owned(), address.to_owned()),
-        _ => match address_in_a_manual(place) {
+    let named = place.split_once(':').and_then(|(table, address)| {
+        let mut tables = TABLES.iter();
+        let table = tables.find(|known| known.eq_ignore_ascii_case(table))?;
+        Some(((*table).to_owned(), address.to_ascii_lowercase()))
+    });
+    let (table, text) = match named {
+        Some(named) => named,
+        None => match address_in_a_manual(place) {
             Some((table, address)) => {
                 notes.push(format!(
                     "{place} is taken as {table}:{address} ({address:#06x}), counted from 0: manuals count from 1, with the table in front"
@@ -423,6 +438,29 @@ mod tests {
             "10001",
         ] {
             let _ = modbus(rich);
+        }
+    }
+
+    #[test]
+    fn capitals_are_read_as_small_letters() {
+        let typed = modbus("Holding:0X10 | F32 | cdab | Scale=0.1 | COIL:3");
+        assert_eq!(names(&typed), ["holding:0x0010", "COIL:3"]);
+        assert!(matches!(
+            typed.profile.points[0].codec,
+            Codec::Number {
+                words: crate::spec::WordOrder::Low,
+                ..
+            }
+        ));
+        assert!(matches!(typed.profile.points[1].codec, Codec::Bool));
+    }
+
+    #[test]
+    fn a_number_alone_is_asked_for_its_table() {
+        for (text, n) in [("1", "1"), ("00001", "1"), ("holding:0 | 7", "7")] {
+            let why = of_modbus(&words(text)).unwrap_err();
+            assert!(why.contains("in which table?"), "{why}");
+            assert!(why.contains(&format!("input:{n} ")), "{why}");
         }
     }
 

@@ -119,7 +119,7 @@ impl FirstPass {
                 Err(why) => {
                     let mut wrong = Wrong::wanted("a configuration file that can be read");
                     if i == 0 {
-                        wrong = wrong.hint("alink-gateway check FILE looks at another file");
+                        wrong = wrong.hint("another file is named with --config FILE, as in alink-gateway check --config FILE");
                     }
                     notes.error(origin, why, wrong);
                     continue;
