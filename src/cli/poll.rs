@@ -106,7 +106,7 @@ fn rounds(
         }
         // A table says why below, and JSON beside the value.
         if !how.json && drawn == 0 {
-            for why in reasons.news(&round, language) {
+            for why in reasons.news(read::reasons(&round.rows, language)) {
                 screen::complain(&format!("{why}\n"));
             }
         }
@@ -130,9 +130,8 @@ fn rounds(
 struct Reasons(Vec<String>);
 
 impl Reasons {
-    /// Returns the reasons that the round before did not have.
-    fn news(&mut self, round: &Round, language: Language) -> Vec<String> {
-        let now = read::reasons(&round.rows, language);
+    /// Takes the reasons of a round; returns those that the round before did not have.
+    fn news(&mut self, now: Vec<String>) -> Vec<String> {
         let news = now.iter().filter(|why| !self.0.contains(why));
         let news = news.cloned().collect();
         self.0 = now;
@@ -204,4 +203,20 @@ fn statistics(rounds: u64, figures: &ReadFigures) -> String {
         ));
     }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_when_it_comes_and_when_it_comes_back() {
+        let mut reasons = Reasons::default();
+        let mut told = |now: &[&str]| {
+            let now = now.iter().map(|why| (*why).to_owned()).collect();
+            reasons.news(now).join(",")
+        };
+        let rounds = [told(&["a"]), told(&["a", "b"]), told(&["b"]), told(&["a"])];
+        assert_eq!(rounds, ["a", "b", "", "a"]);
+    }
 }

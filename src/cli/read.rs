@@ -240,15 +240,7 @@ impl Target {
             None => words::of_modbus(points),
             Some(_) => words::of_meter(points),
         };
-        let mut typed = typed.map_err(NotReadable::misused)?;
-        // A number of a register, say, is an address too once it is filled up.
-        if let (Some(text), BusAddress::Dlt645(full)) = (meter, address)
-            && text != "any"
-            && text.len() < 12
-        {
-            let note = format!("{text} is taken as meter {full}, with zeros in front");
-            typed.notes.push(note);
-        }
+        let typed = typed.map_err(NotReadable::misused)?;
         let device = DeviceSpec {
             name: what.to_owned(),
             port: PortId(0),

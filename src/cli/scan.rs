@@ -21,6 +21,7 @@ use clap::builder::PossibleValuesParser;
 use self::found::{Address, Found, Scanned};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
+use super::words::span;
 use super::{EXIT_CONFIG, Whom};
 use crate::base::UnitId;
 use crate::base::text::counted;
@@ -131,6 +132,7 @@ pub(super) fn run(named: &str, how: &How, whom: &Whom, language: Language) -> Ex
         clock: Clock::system(),
         language,
         progress: Progress::new(language),
+        behind: Duration::ZERO,
     };
     let mut all = Vec::new();
     let mut is_failed = false;
@@ -154,6 +156,12 @@ pub(super) fn run(named: &str, how: &How, whom: &Whom, language: Language) -> Ex
             );
             break;
         }
+    }
+    if all.is_empty() && is_many && !is_failed {
+        // A network whose hosts all stay silent would print nothing at all.
+        let asked = counted(lines.len(), "host");
+        let why = format!("{named}: {asked} asked, and none is there");
+        screen::complain(&format!("{}\n", language.say(&why)));
     }
     let text = match how.json {
         true => found::json(&all),
@@ -208,6 +216,8 @@ struct Scan<'a> {
     clock: Clock,
     language: Language,
     progress: Progress,
+    /// How long the steps behind the present one take at most.
+    behind: Duration,
 }
 
 impl Scan<'_> {
@@ -252,6 +262,8 @@ impl Scan<'_> {
         };
         let mut scanned = Scanned::new(named, line.spec.clone(), is_shared);
         let own = line.characters();
+        scanned.only_units.clone_from(&self.how.units);
+        scanned.only_at = own.filter(|_| !is_host);
         let mut plan = match (is_host || is_shared || own.is_some(), &line.spec) {
             (false, LineSpec::Serial(serial)) => {
                 ScanPlan::of_any(Some(serial.characters()), &units, searched)
@@ -259,6 +271,7 @@ impl Scan<'_> {
             _ => ScanPlan::of_settings(own, &units, searched),
         };
         while let Some(stage) = plan.next_stage() {
+            self.behind = plan.left(wait);
             let searched = match &stage {
                 Stage::Units(at, units) => self.units(&mut line, *at, units, wait, &mut scanned),
                 Stage::Meters(at) => self.meters(&mut line, *at, &mut scanned),
@@ -280,11 +293,11 @@ impl Scan<'_> {
         }
         scanned.search = self.clock.now().mono.since(begun);
         let is_over = self.how.no_identify || scanned.ended_early.is_some();
-        if !is_over
-            && !self.interrupt.came()
-            && let Err(why) = self.identify(&mut line, &mut scanned)
-        {
-            scanned.ended_early = Some(why);
+        if !is_over && !self.interrupt.came() {
+            match self.identify(&mut line, &mut scanned) {
+                Ok(()) => scanned.is_identified = !self.interrupt.came(),
+                Err(why) => scanned.ended_early = Some(why),
+            }
         }
         if let LineSpec::Serial(serial) = &mut scanned.line
             && let Some(framing) = line.framing()
@@ -331,12 +344,14 @@ impl Scan<'_> {
                 * u32::try_from(scan.left()).unwrap_or(u32::MAX);
             let at = settings_of(at, scanned);
             let found = scanned.found.len() + scan.found().len();
-            self.progress.show(&format!(
-                "{at}: unit {done} of {}, {} found, {} s left",
-                units.len(),
-                found,
-                left.as_secs() + 1
-            ));
+            let (all, secs) = (units.len(), left.as_secs() + 1);
+            let text = match self.whole(left) {
+                None => format!("{at}: unit {done} of {all}, {found} found, {secs} s left"),
+                Some(whole) => format!(
+                    "{at}: unit {done} of {all}, {found} found, {secs} s left, at most {whole} in all"
+                ),
+            };
+            self.progress.show(&text);
         }
         scanned.note_noise(at, scan.noise_bytes(), scan.found().len());
         for (unit, sighting) in scan.found() {
@@ -347,6 +362,13 @@ impl Scan<'_> {
             scanned.found.push(Found::unit(*unit, at, sighting));
         }
         Ok(scan.found().len())
+    }
+
+    /// Returns how long this and all further steps take at most, in words; `None` if this is the last
+    /// one.
+    fn whole(&self, left: Duration) -> Option<String> {
+        let whole = (left + self.behind).as_secs();
+        (!self.behind.is_zero()).then(|| span(whole.saturating_add(1).saturating_mul(1000)))
     }
 
     /// Searches meters; returns how many were found.
@@ -373,11 +395,14 @@ impl Scan<'_> {
             search.on_heard(&surveyed.heard);
             let at = settings_of(at, scanned);
             let found = scanned.found.len() + search.found().len();
-            self.progress.show(&format!(
-                "{at}: meters of DL/T 645, {} found, {} left",
-                found,
-                counted(search.left(), "question")
-            ));
+            let left = counted(search.left(), "question");
+            let text = match self.whole(Duration::ZERO) {
+                None => format!("{at}: meters of DL/T 645, {found} found, {left} left"),
+                Some(whole) => format!(
+                    "{at}: meters of DL/T 645, {found} found, {left} left, at most {whole} in all"
+                ),
+            };
+            self.progress.show(&text);
         }
         for (meter, sighting) in search.found() {
             scanned.found.push(Found::meter(*meter, at, sighting));

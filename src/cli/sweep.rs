@@ -34,6 +34,9 @@ use crate::spec::Table as ModbusTable;
 /// How long a device that stops answering is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// After which time without a sign of life that is said where no progress is shown.
+const PATIENCE_OF_A_READER: Duration = Duration::from_secs(3);
+
 /// How many registers stand in a row.
 const REGISTERS_IN_A_ROW: usize = 8;
 
@@ -173,7 +176,7 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
     let mut interrupt = Interrupt::catch().map_err(|e| e.to_string())?;
     let shows = screen::shows_progress();
     let begun = line.survey.now();
-    let mut told = None;
+    let (mut told, mut is_told) = (None, false);
     let done = loop {
         if interrupt.came() {
             sweep.stop();
@@ -181,8 +184,15 @@ fn swept(sweep: &mut Sweep, line: &mut NamedLine, language: Language) -> Result<
         let Some(step) = sweep.step() else {
             break Ok(());
         };
+        let elapsed = line.survey.now().since(begun);
+        let at = sweep.progress();
+        let is_silent = at.table.is_none() || at.is_waiting;
+        if !shows && is_silent && !is_told && elapsed >= PATIENCE_OF_A_READER {
+            is_told = true;
+            let said = language.say(&progress(sweep, elapsed));
+            screen::complain(&format!("{said}\n"));
+        }
         if shows {
-            let elapsed = line.survey.now().since(begun);
             let now = elapsed.as_millis() / 250;
             if told != Some(now) {
                 told = Some(now);
@@ -514,4 +524,21 @@ fn as_csv(sweep: &Sweep, tables: &[ModbusTable]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_a_manual_is_taken_as_it_stands_and_said() {
+        let note = |text: &str| of_manual(("--from", &text.to_owned()));
+        assert_eq!(
+            note("40001").unwrap(),
+            "--from 40001 is address 40001, counted from 0; if it is the number of a manual, that is address 0 of the table holding"
+        );
+        for text in ["0", "4096", "0x9c41", "40000", "x"] {
+            assert_eq!(note(text), None, "{text}");
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub fn added(text: &str, key: &str, items: &[String]) -> Result<String, NotAList
         belongs(line) && !words.is_empty() && !words.starts_with('#')
     };
     let last = body.iter().rposition(holds);
-    let first = body.iter().find(holds);
+    let first = body.iter().find(|line| holds(line));
     let indent = match first {
         Some(line) if is_item(line) => line.len() - line.trim_start().len(),
         // What begins otherwise is no list, or not one that can be added to as text.
@@ -92,11 +92,7 @@ pub fn added(text: &str, key: &str, items: &[String]) -> Result<String, NotAList
 /// Returns how long the key at the head of a line is, with its colon; `None` if the line has another
 /// key, or none. A key may be quoted, and blanks may stand before the colon (YAML 1.2 §7.4).
 fn head_len(line: &str, key: &str) -> Option<usize> {
-    let ways = [
-        key.to_owned(),
-        format!("\"{key}\""),
-        format!("'{key}'"),
-    ];
+    let ways = [key.to_owned(), format!("\"{key}\""), format!("'{key}'")];
     ways.iter().find_map(|written| {
         let rest = line.strip_prefix(written.as_str())?;
         let value = rest.trim_start_matches([' ', '\t']).strip_prefix(':')?;
@@ -181,7 +177,12 @@ mod tests {
             "devices:   # ours, [] and all\n  - name: x\n    unit: 1\n"
         );
         assert_eq!(
-            added("a: 1\r\ndevices:\r\n  - name: a\r\nb: 1", "devices", &item("x")).unwrap(),
+            added(
+                "a: 1\r\ndevices:\r\n  - name: a\r\nb: 1",
+                "devices",
+                &item("x")
+            )
+            .unwrap(),
             "a: 1\r\ndevices:\r\n  - name: a\r\n  - name: x\r\n    unit: 1\r\nb: 1"
         );
         assert_eq!(

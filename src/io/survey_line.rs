@@ -171,9 +171,19 @@ impl SurveyLine {
                 kind: Kind::Unknown,
                 ..
             }))
-            | Err(Unanswered::NotThere(_) | Unanswered::Dead(_)) => {
+            | Err(Unanswered::NotThere(_)) => {
                 self.open()?;
                 self.ask(first)
+            }
+            // It may be just starting, and about to open the line itself.
+            Err(Unanswered::Dead(_)) => {
+                self.open()?;
+                let said = self.ask(first);
+                self.notice.get_or_insert_with(|| {
+                    "the service does not answer, killed or just starting: the line is opened here"
+                        .into()
+                });
+                said
             }
             // A second connection may cost the service its own. A port may be one that the service
             // does not have; if it has, the port cannot be opened here.

@@ -219,6 +219,8 @@ async fn a_line_of_unknown_devices_is_in_the_cloud_after_eight_commands() {
     for unit in ["unit 1", "unit 2", "unit 3", "through the service"] {
         assert!(said.contains(unit), "{unit}\n{said}");
     }
+    let told = "asks devices of this line beside the configuration";
+    wait_for::<ChildStderr>(&mut gateway_says, told).await;
     assert!(!said.contains("unit 4"), "{said}");
     assert!(person.commands <= MOST_COMMANDS, "{}", person.commands);
 }

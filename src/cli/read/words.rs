@@ -94,7 +94,9 @@ pub(super) fn of_modbus(words: &[String]) -> Result<Typed, String> {
     for group in &mut groups {
         let is_bits = group.typed.first().is_some_and(|address| {
             let table = address.split(':').next().unwrap_or_default();
-            ["coil", "discrete"].iter().any(|bits| bits.eq_ignore_ascii_case(table))
+            ["coil", "discrete"]
+                .iter()
+                .any(|bits| bits.eq_ignore_ascii_case(table))
         });
         let is_bits = is_bits || group.keys.iter().any(|(_, value)| value == "discrete");
         if !is_bits && !group.keys.iter().any(|(key, _)| key == "type") {
@@ -128,6 +130,13 @@ pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
             && !datum.contains(['=', ' '])
             && !(is_open && ["date", "time"].contains(&datum));
         let begins = edition.is_some() || is_name || groups.is_empty();
+        // A configuration fills an identifier up with zeros; here it is more likely another number.
+        let is_number = !datum.is_empty() && datum.bytes().all(|b| b.is_ascii_digit());
+        if begins && is_number && !is_id {
+            return Err(format!(
+                "{word}: an identifier has eight digits in DL/T 645-2007 and four in 1997, such as 00010000 or 9010"
+            ));
+        }
         if begins {
             editions.extend(edition);
             groups.push(Group {
@@ -444,7 +453,7 @@ mod tests {
     #[test]
     fn capitals_are_read_as_small_letters() {
         let typed = modbus("Holding:0X10 | F32 | cdab | Scale=0.1 | COIL:3");
-        assert_eq!(names(&typed), ["holding:0x0010", "COIL:3"]);
+        assert_eq!(names(&typed), ["holding:0x0010", "coil:3"]);
         assert!(matches!(
             typed.profile.points[0].codec,
             Codec::Number {
@@ -532,7 +541,13 @@ mod tests {
         let _ = meter("04000999 | XXXXXX.XX");
         let typed = meter("voltage-a | date | 04000999 | date | time");
         assert_eq!(names(&typed), ["voltage-a", "date", "04000999", "time"]);
-        for wrong in ["2007:00010000 | 1997:9010", "04000999", "energie"] {
+        for wrong in [
+            "2007:00010000 | 1997:9010",
+            "04000999",
+            "energie",
+            "40001",
+            "2007:10000",
+        ] {
             assert!(of_meter(&words(wrong)).is_err(), "{wrong}");
         }
     }

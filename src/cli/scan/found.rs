@@ -39,6 +39,12 @@ pub(super) struct Scanned {
     pub refused: Vec<(String, String)>,
     /// How often our own requests were heard back.
     pub echoes: usize,
+    /// The units that were asked, as the user has named them; `None`: all that are usual.
+    pub only_units: Option<String>,
+    /// The settings that the user has said, so that no others were tried.
+    pub only_at: Option<Characters>,
+    /// Whether it was looked into what the devices are.
+    pub is_identified: bool,
     /// Why the scan ended before its end.
     pub ended_early: Option<String>,
     /// How long the search took, …
@@ -80,6 +86,9 @@ impl Scanned {
             unlike: Vec::new(),
             refused: Vec::new(),
             echoes: 0,
+            only_units: None,
+            only_at: None,
+            is_identified: false,
             ended_early: None,
             search: Duration::ZERO,
             took: Duration::ZERO,
@@ -165,6 +174,18 @@ impl Scanned {
                 }
             };
             notices.push(format!("{}: {what}", self.named));
+            if let Some(units) = &self.only_units {
+                notices.push(format!(
+                    "{}: only units {units} were asked; without --units more are",
+                    self.named
+                ));
+            }
+            if let Some(at) = self.only_at {
+                notices.push(format!(
+                    "{}: only {at} was tried; without --line all usual settings are",
+                    self.named
+                ));
+            }
         }
         notices
     }

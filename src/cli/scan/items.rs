@@ -4,8 +4,11 @@ use super::found::{Address, Found, Scanned};
 use crate::spec::dlt645::Edition;
 use crate::spec::{Characters, Framing, LineSpec, Parity, StopBits};
 
+/// What a person has to fill in.
+pub(super) const OPEN: &str = "CHANGE-ME";
+
 /// The profile of a unit whose kind is not known.
-const UNKNOWN: &str = "CHANGE-ME";
+const UNKNOWN: &str = OPEN;
 
 /// Returns the devices of which a frame could be read.
 pub(super) fn readable(scanned: &Scanned) -> Vec<&Found> {
@@ -52,7 +55,7 @@ fn framing(framing: Option<Framing>, indent: &str) -> String {
 }
 
 /// Returns the characters that most devices of a line have.
-fn port_characters(scanned: &Scanned) -> Option<Characters> {
+pub(super) fn port_characters(scanned: &Scanned) -> Option<Characters> {
     let all: Vec<Characters> = readable(scanned).iter().filter_map(|f| f.at).collect();
     let count = |at: &Characters| all.iter().filter(|other| *other == at).count();
     all.iter().copied().max_by_key(count)
@@ -74,12 +77,12 @@ fn settings(at: Characters, indent: &str) -> String {
     text
 }
 
-/// Writes a device.
+/// Writes a device, on a port of these characters.
 pub(super) fn device_item(
     name: &str,
     port: &str,
     scanned: &Scanned,
-    found: &Found,
+    (found, own): (&Found, Option<Characters>),
     product_key: Option<&str>,
 ) -> String {
     let mut item = format!("- name: {name}\n  port: {port}\n");
@@ -98,12 +101,15 @@ pub(super) fn device_item(
     };
     let others: Vec<&str> = found.kinds.iter().map(|k| k.profile.as_str()).collect();
     let note = match (profile, others.as_slice()) {
-        (UNKNOWN, []) => "   # the scan could not tell what it is".to_owned(),
+        (UNKNOWN, []) if scanned.is_identified => {
+            "   # the scan could not tell what it is".to_owned()
+        }
+        (UNKNOWN, []) => "   # the scan did not look into what it is".to_owned(),
         (UNKNOWN, others) => format!("   # {}", others.join(" or ")),
         _ => String::new(),
     };
     item.push_str(&format!("  profile: {profile}{note}\n"));
-    if let Some(at) = found.at.filter(|at| Some(*at) != port_characters(scanned)) {
+    if let Some(at) = found.at.filter(|at| Some(*at) != own) {
         item.push_str(&format!("  serial:\n{}\n", settings(at, "    ")));
     }
     match product_key {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::found::Scanned;
-use super::items::{device_item, port_item, readable};
+use super::items::{OPEN, device_item, port_characters, port_item, readable};
 use crate::base::PortId;
 use crate::base::text::counted;
 use crate::config::list_items;
@@ -45,6 +45,12 @@ pub(super) fn write(
                 name
             }
         };
+        // A device has settings of its own where they are not those of its port.
+        let own = match port.map(|(_, port)| &port.line) {
+            Some(LineSpec::Serial(serial)) => Some(serial.characters()),
+            Some(LineSpec::Tcp(_)) => None,
+            None => port_characters(scanned),
+        };
         for found in readable(scanned) {
             let is_there = spec.as_ref().zip(port).is_some_and(|(spec, (id, _))| {
                 let mut devices = spec.devices_on(id);
@@ -54,8 +60,14 @@ pub(super) fn write(
                 there += 1;
                 continue;
             }
-            let own = names.fresh(found.profile().unwrap_or("device"));
-            devices.push(device_item(&own, &name, scanned, found, product_key));
+            let called = names.fresh(found.profile().unwrap_or("device"));
+            devices.push(device_item(
+                &called,
+                &name,
+                scanned,
+                (found, own),
+                product_key,
+            ));
         }
     }
     if devices.is_empty() {
@@ -74,11 +86,19 @@ pub(super) fn write(
         format!("{shown}: {e}; add it yourself:\n{}", items.join("\n"))
     })?;
     rewrite::rewrite(file, &added).map_err(|e| format!("{shown}: {e}"))?;
-    Ok(format!(
-        "{shown}: added {} and {}; check it with: alink-gateway check {shown}",
+    let what = (
         counted(ports.len(), "port"),
-        counted(devices.len(), "device")
-    ))
+        counted(devices.len(), "device"),
+    );
+    let is_open = devices.iter().any(|item| item.contains(OPEN));
+    Ok(match (is_open, what) {
+        (true, (ports, devices)) => format!(
+            "{shown}: added {ports} and {devices}; fill in each CHANGE-ME, then check it with: alink-gateway check {shown}"
+        ),
+        (false, (ports, devices)) => format!(
+            "{shown}: added {ports} and {devices}; check it with: alink-gateway check {shown}"
+        ),
+    })
 }
 
 /// Returns the configuration in a file, which may be empty.
@@ -150,5 +170,72 @@ impl Names {
         let name = name.unwrap_or_else(|| stem.to_owned());
         self.0.push(name.clone());
         name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Duration;
+
+    use super::super::found::{Address, Found};
+    use super::*;
+    use crate::base::UnitId;
+    use crate::spec::{Characters, Framing, Parity, SerialSpec, StopBits};
+
+    const CONFIGURATION: &str = "\
+gateway: { product_key: a1GwDemoPk0, device_name: gw-0001, secret: 0123456789abcdef }
+cloud: { url: \"mqtts://iot-0123abcd.mqtt.iothub.aliyuncs.com:8883\" }
+ports:
+  - { name: line1, serial: { device: /dev/ttyS0, baud: 9600 } }
+devices: []   # none yet
+";
+
+    fn unit(unit: u8, at: &str) -> Found {
+        Found {
+            address: Address::Unit(UnitId(unit)),
+            at: Characters::parse(at),
+            turnaround: Duration::from_millis(9),
+            is_garbled: false,
+            says: BTreeMap::new(),
+            kinds: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_device_has_settings_of_its_own_where_its_port_has_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.yaml");
+        fs::write(&file, CONFIGURATION).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let line = LineSpec::Serial(SerialSpec {
+            path: "/dev/ttyS0".into(),
+            baud: 19_200,
+            data_bits: 8,
+            parity: Parity::Even,
+            stop_bits: StopBits::One,
+            framing: Framing::default(),
+            adapter: Default::default(),
+        });
+        // As --line has it on a line of the service: all devices are at the same settings.
+        let mut scanned = Scanned::new("line1", line.clone(), true);
+        scanned.found = vec![unit(7, "19200 8E1")];
+        let said = write(&file, &[scanned], Some("a1SubDemoPk")).unwrap();
+        assert!(said.contains("fill in each CHANGE-ME"), "{said}");
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("devices:   # none yet\n"), "{text}");
+        assert!(text.contains("# the scan did not look into"), "{text}");
+        let own = "    serial:\n      baud: 19200\n      parity: even\n";
+        assert_eq!(text.matches(own).count(), 1, "{text}");
+        // The same settings as those of the port.
+        fs::write(&file, CONFIGURATION).unwrap();
+        let mut scanned = Scanned::new("line1", line, true);
+        scanned.found = vec![unit(7, "9600 8N1")];
+        write(&file, &[scanned], Some("a1SubDemoPk")).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains("unit: 7"), "{text}");
+        assert!(!text.contains("    serial:\n"), "{text}");
     }
 }

@@ -265,7 +265,9 @@ impl SurveyListener {
                 if !(is_start(0) && is_start(7)) {
                     return Head::None;
                 }
-                let length = bytes.get(9).map(|count| meter_frame::len(usize::from(*count)));
+                let length = bytes
+                    .get(9)
+                    .map(|count| meter_frame::len(usize::from(*count)));
                 let Some(frame) = length.and_then(|length| bytes.get(..length)) else {
                     return Head::Unfinished;
                 };

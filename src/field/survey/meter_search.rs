@@ -16,6 +16,10 @@ use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
 /// adapter.
 const WAIT: Duration = RESPONSE.saturating_add(Duration::from_millis(100));
 
+/// How long a search takes on which no meter answers, without the time of the frames: a question in
+/// each edition.
+pub const SILENT: Duration = WAIT.saturating_mul(2);
+
 /// How many requests a search makes at most, five minutes: a line that is never silent would give
 /// a reason for ever more.
 const MOST: usize = 500;

@@ -5,7 +5,9 @@
 //! settings, and not at others; where none was found, at all settings.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
+use super::meter_search::SILENT;
 use crate::base::UnitId;
 use crate::spec::{Characters, Parity, StopBits};
 
@@ -41,6 +43,18 @@ const USUAL: [u8; 20] = [
 /// The unit ids of a serial line (Modbus over Serial Line V1.02 §2.2).
 pub const UNITS: std::ops::RangeInclusive<u8> = 1..=247;
 
+/// How many characters a request to a unit takes, with the silence of three and a half before it
+/// (Modbus over Serial Line V1.02 §2.5.1.1).
+const OF_A_REQUEST: f64 = 11.5;
+
+/// The settings of a line that are not known here.
+const USUAL_SETTINGS: Characters = Characters {
+    baud: 9_600,
+    data_bits: 8,
+    parity: Parity::None,
+    stop_bits: StopBits::One,
+};
+
 /// What is searched for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched {
@@ -57,6 +71,22 @@ pub enum Stage {
     Units(Option<Characters>, Vec<UnitId>),
     /// Search for meters at these characters.
     Meters(Option<Characters>),
+}
+
+impl Stage {
+    /// Returns how long the step takes if each unit is waited for so long and none answers.
+    fn takes(&self, wait: Duration) -> Duration {
+        let characters = |at: &Option<Characters>| at.unwrap_or(USUAL_SETTINGS);
+        match self {
+            Stage::Units(at, units) => {
+                let at = characters(at);
+                let bits = f64::from(at.bits()) * OF_A_REQUEST;
+                let sending = Duration::from_secs_f64(bits / f64::from(at.baud.max(1)));
+                (sending + wait) * u32::try_from(units.len()).unwrap_or(u32::MAX)
+            }
+            Stage::Meters(_) => SILENT,
+        }
+    }
 }
 
 /// The plan of one line.
@@ -136,10 +166,15 @@ impl ScanPlan {
         self.left.pop_front()
     }
 
-    /// Returns how many steps are left, as far as is known.
+    /// Returns how long the steps that are left take at most, if each unit is waited for so long and
+    /// none answers. What is searched at all settings if nothing is found counts until something is
+    /// found.
     #[must_use]
-    pub fn left(&self) -> usize {
-        self.left.len()
+    pub fn left(&self, wait: Duration) -> Duration {
+        let is_wanted = |nth: &usize| self.found_at.is_empty() || self.found_at.contains(nth);
+        let rest = self.rest.iter().filter(|(nth, _)| is_wanted(nth));
+        let stages = self.left.iter().chain(rest.map(|(_, stage)| stage));
+        stages.map(|stage| stage.takes(wait)).sum()
     }
 
     /// Notes that a Modbus unit was found at these characters.
@@ -224,6 +259,30 @@ mod tests {
             };
             assert_eq!(asked.len(), expected, "{at}");
         }
+    }
+
+    #[test]
+    fn the_time_that_is_left_is_that_of_all_steps_and_shrinks_when_something_is_found() {
+        let wait = Duration::from_millis(24);
+        let at = Some(characters(9_600, Parity::None));
+        let one = ScanPlan::of_settings(at, &all(), BOTH);
+        // 247 requests of 12 ms and 24 ms, and a search for meters.
+        let expected = Duration::from_millis(247 * 36) + SILENT;
+        assert!(one.left(wait).abs_diff(expected) < Duration::from_millis(100));
+        let mut plan = ScanPlan::of_any(None, &all(), BOTH);
+        let (mut before, mut steps) = (plan.left(wait), 0);
+        assert!(before > expected * 10, "{before:?}");
+        while plan.next_stage().is_some() {
+            assert!(plan.left(wait) < before, "step {steps}");
+            before = plan.left(wait);
+            steps += 1;
+        }
+        assert_eq!(before, Duration::ZERO);
+        let mut plan = ScanPlan::of_any(None, &all(), BOTH);
+        let whole = plan.left(wait);
+        plan.next_stage();
+        plan.on_found(at);
+        assert!(plan.left(wait) < whole / 2);
     }
 
     #[test]

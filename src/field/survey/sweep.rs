@@ -13,11 +13,12 @@
 //!
 //! **Silence.** Some devices stay silent where they should refuse, any device can lose a reply,
 //! and a device can be switched off meanwhile. So behind each silence the device is asked for
-//! something that it has answered before: the *fence*. If that is answered, the silence was meant
-//! or the reply was lost, and the request is repeated as often as it takes to tell the two apart.
+//! something that it has answered before: the *known read*. If that is answered, the silence was
+//! meant or the reply was lost, and the request is repeated as often as it takes to tell the two
+//! apart.
 //! If it is not answered, the sweep pauses until it is. A device answers one request after the
-//! other, so no late reply can come behind the answer to the fence and be taken for another's;
-//! and the fence looks different from the request where that is possible.
+//! other, so no late reply can come behind the answer to the known read and be taken for another's;
+//! and the known read looks different from the request where that is possible.
 //!
 //! **Blocks.** A refused block whose parts are all granted is too long for the device. The longest
 //! block that is granted is found by halving between the longest granted and the shortest too
@@ -60,16 +61,16 @@ const ROUNDS: u8 = 2;
 const SILENCES: u8 = 4;
 
 /// … once so many entries have turned out to be silent, or busy, for good …
-const SULKS: u8 = 3;
+const SILENT_ENTRIES: u8 = 3;
 
 /// … this often …
-const SILENCES_OF_A_SULK: u8 = 3;
+const SILENCES_OF_MANY: u8 = 3;
 
-/// … and so many times more on a line that has lost a reply to the fence.
+/// … and so many times more on a line that has lost a reply to the known read.
 const MORE_ON_A_BAD_LINE: u8 = 3;
 
-/// How often the fence is asked before the device counts as gone.
-const FENCES: u8 = 3;
+/// How often the known read is asked before the device counts as gone.
+const KNOWN_READS: u8 = 3;
 
 /// How often something that is no reply, or a reply that may be another's, is asked for again.
 const REPEATS: u8 = 6;
@@ -180,7 +181,7 @@ pub struct Sweep {
     table: Option<TableSweep>,
     found: BTreeMap<(Table, u16), Entry>,
     /// Requests that were answered, if only by a refusal, by table and length.
-    fences: BTreeMap<(Table, bool), ReadRequest>,
+    known_reads: BTreeMap<(Table, bool), ReadRequest>,
     phase: Phase,
     /// What has been heard so far after the request that is under way.
     tries: Tries,
@@ -190,7 +191,7 @@ pub struct Sweep {
     silent: u64,
     /// How many entries have turned out to be refused as busy for good.
     busy: u64,
-    /// Whether a reply to the fence was lost.
+    /// Whether a reply to the known read was lost.
     is_lossy: bool,
     wait: Duration,
     slowest: Duration,
@@ -205,14 +206,14 @@ pub struct Sweep {
 #[derive(Clone, Debug)]
 enum Phase {
     /// For a sign of life: these, and then again so many rounds.
-    Greeting(VecDeque<ReadRequest>, u8),
+    SignOfLife(VecDeque<ReadRequest>, u8),
     /// The next block.
     Sweeping,
     /// The next block again, after this time.
     Resting(Duration),
-    /// The fence, so many times more.
-    Fence(ReadRequest, u8),
-    /// Nothing for so long, and then the fence.
+    /// The known read, so many times more.
+    KnownRead(ReadRequest, u8),
+    /// Nothing for so long, and then the known read.
     Paused(ReadRequest, Duration),
     Over(SweepEnd),
 }
@@ -232,15 +233,15 @@ impl Sweep {
     pub fn new(order: SweepOrder) -> Self {
         let addresses = u64::from(order.last.saturating_sub(order.first)) + 1;
         let all = addresses * order.tables.len() as u64;
-        let greeting = TABLES
+        let first = TABLES
             .iter()
             .map(|table| single(&order, *table, order.first));
         Sweep {
-            phase: Phase::Greeting(greeting.collect(), 0),
+            phase: Phase::SignOfLife(first.collect(), 0),
             rest: order.tables.iter().copied().collect(),
             table: None,
             found: BTreeMap::new(),
-            fences: BTreeMap::new(),
+            known_reads: BTreeMap::new(),
             tries: Tries::default(),
             registers: BlockLengths::new(MAX_REGISTERS),
             bits: BlockLengths::new(MAX_BITS),
@@ -251,7 +252,7 @@ impl Sweep {
             slowest: Duration::ZERO,
             measured: 0,
             requests: 0,
-            // An entry takes a few tries and as many fences at worst.
+            // An entry takes a few tries and as many known reads at worst.
             most: all * 20 + 2000,
             paused: Duration::ZERO,
             order,
@@ -269,7 +270,7 @@ impl Sweep {
         match &self.phase {
             Phase::Over(_) => None,
             Phase::Resting(pause) | Phase::Paused(_, pause) => Some(SweepStep::Wait(*pause)),
-            Phase::Greeting(..) | Phase::Sweeping | Phase::Fence(..) => {
+            Phase::SignOfLife(..) | Phase::Sweeping | Phase::KnownRead(..) => {
                 let ask = self.ask()?;
                 Some(SweepStep::Ask(reply::question(&ask), self.wait))
             }
@@ -280,9 +281,9 @@ impl Sweep {
     pub fn on_waited(&mut self) {
         self.phase = match std::mem::replace(&mut self.phase, Phase::Sweeping) {
             Phase::Resting(_) => Phase::Sweeping,
-            Phase::Paused(fence, pause) => {
+            Phase::Paused(known_read, pause) => {
                 self.paused += pause;
-                Phase::Fence(fence, 1)
+                Phase::KnownRead(known_read, 1)
             }
             other => other,
         };
@@ -309,11 +310,11 @@ impl Sweep {
         };
         if is_sign_of_life(&reply) {
             let is_single = ask.count == 1;
-            self.fences.insert((ask.table, is_single), ask);
+            self.known_reads.insert((ask.table, is_single), ask);
         }
         match &mut self.phase {
-            Phase::Greeting(..) => self.greeted(),
-            Phase::Fence(..) => self.fence_said(&reply),
+            Phase::SignOfLife(..) => self.sign_of_life_said(),
+            Phase::KnownRead(..) => self.known_read_said(&reply),
             Phase::Sweeping => self.block_said(&ask, reply),
             Phase::Resting(_) | Phase::Paused(..) | Phase::Over(_) => {}
         }
@@ -359,7 +360,7 @@ impl Sweep {
             table: self.table.as_ref().map(TableSweep::table),
             at: self.table.as_ref().map_or(0, TableSweep::at),
             is_waiting: matches!(self.phase, Phase::Paused(..))
-                || !self.paused.is_zero() && matches!(self.phase, Phase::Fence(..)),
+                || !self.paused.is_zero() && matches!(self.phase, Phase::KnownRead(..)),
         }
     }
 
@@ -370,8 +371,8 @@ impl Sweep {
     /// Returns the request that is under way.
     fn ask(&self) -> Option<ReadRequest> {
         match &self.phase {
-            Phase::Greeting(queue, _) => queue.front().copied(),
-            Phase::Fence(fence, _) => Some(*fence),
+            Phase::SignOfLife(queue, _) => queue.front().copied(),
+            Phase::KnownRead(known_read, _) => Some(*known_read),
             Phase::Sweeping => {
                 let table = self.table.as_ref()?;
                 let lengths = self.lengths(table.table().is_bits());
@@ -419,9 +420,9 @@ impl Sweep {
         };
     }
 
-    /// Goes on with the greeting.
-    fn greeted(&mut self) {
-        let Phase::Greeting(queue, rounds) = &mut self.phase else {
+    /// Goes on looking for a first sign of life.
+    fn sign_of_life_said(&mut self) {
+        let Phase::SignOfLife(queue, rounds) = &mut self.phase else {
             return;
         };
         queue.pop_front();
@@ -429,10 +430,10 @@ impl Sweep {
             return;
         }
         let rounds = *rounds;
-        self.phase = match (self.fences.is_empty(), rounds) {
+        self.phase = match (self.known_reads.is_empty(), rounds) {
             (false, _) => Phase::Sweeping,
             (true, ROUNDS..) => Phase::Over(SweepEnd::NoAnswer),
-            (true, rounds) => Phase::Greeting(self.spread(), rounds + 1),
+            (true, rounds) => Phase::SignOfLife(self.spread(), rounds + 1),
         };
     }
 
@@ -449,25 +450,26 @@ impl Sweep {
 
     /// Returns the request by which the device shows that it is there: one that looks different
     /// from this, if there is one.
-    fn fence_for(&self, ask: &ReadRequest) -> Option<ReadRequest> {
-        let all = || self.fences.values();
-        let other_function = all().find(|fence| fence.table != ask.table);
-        let other_shape = || all().find(|fence| fence.shape() != ask.shape());
-        let fence = other_function.or_else(other_shape);
-        fence.or_else(|| all().next()).copied()
+    fn known_read_for(&self, ask: &ReadRequest) -> Option<ReadRequest> {
+        let all = || self.known_reads.values();
+        let other_function = all().find(|known_read| known_read.table != ask.table);
+        let other_shape = || all().find(|known_read| known_read.shape() != ask.shape());
+        let known_read = other_function.or_else(other_shape);
+        known_read.or_else(|| all().next()).copied()
     }
 
-    /// Asks for the fence, and then for this again; for a sign of life, if there is no fence.
+    /// Asks for the known read, and then for this again; for a sign of life, if there is no known
+    /// read.
     fn check_life(&mut self, ask: &ReadRequest) {
-        self.phase = match self.fence_for(ask) {
-            Some(fence) => Phase::Fence(fence, FENCES),
-            None => Phase::Greeting(self.spread(), 1),
+        self.phase = match self.known_read_for(ask) {
+            Some(known_read) => Phase::KnownRead(known_read, KNOWN_READS),
+            None => Phase::SignOfLife(self.spread(), 1),
         };
     }
 
-    /// Takes the reply to the fence.
-    fn fence_said(&mut self, reply: &ReadReply) {
-        let Phase::Fence(fence, left) = self.phase else {
+    /// Takes the reply to the known read.
+    fn known_read_said(&mut self, reply: &ReadReply) {
+        let Phase::KnownRead(known_read, left) = self.phase else {
             return;
         };
         if is_sign_of_life(reply) {
@@ -482,12 +484,12 @@ impl Sweep {
         }
         if left > 1 {
             self.is_lossy = true;
-            self.phase = Phase::Fence(fence, left - 1);
+            self.phase = Phase::KnownRead(known_read, left - 1);
             return;
         }
         self.phase = match self.paused {
             paused if paused >= self.order.patience => Phase::Over(SweepEnd::Gone),
-            paused => Phase::Paused(fence, paused.clamp(FIRST_PAUSE, LONGEST_PAUSE)),
+            paused => Phase::Paused(known_read, paused.clamp(FIRST_PAUSE, LONGEST_PAUSE)),
         };
     }
 
@@ -501,7 +503,7 @@ impl Sweep {
                 self.check_life(ask);
             }
             ReadReply::Exception(5 | 6)
-                if self.tries.repeats < REPEATS && self.busy < u64::from(SULKS) =>
+                if self.tries.repeats < REPEATS && self.busy < u64::from(SILENT_ENTRIES) =>
             {
                 self.tries.repeats += 1;
                 self.phase = Phase::Resting(BUSY);
@@ -529,8 +531,8 @@ impl Sweep {
         let Some(ask) = self.ask() else {
             return;
         };
-        let known = match self.silent >= u64::from(SULKS) {
-            true => SILENCES_OF_A_SULK,
+        let known = match self.silent >= u64::from(SILENT_ENTRIES) {
+            true => SILENCES_OF_MANY,
             false => SILENCES,
         };
         let more = if self.is_lossy { MORE_ON_A_BAD_LINE } else { 0 };
@@ -631,7 +633,7 @@ pub fn most_requests(addresses: u64, absent: u64, runs: u64, block: u16) -> u64 
     let block = u64::from(block.max(1));
     let halvings = u64::from(block.ilog2()) + 2;
     // A block that is found to be too long takes three requests, and as many halvings as there
-    // are lengths; the greeting takes four.
+    // are lengths; the first sign of life takes four.
     let learning = 3 * (u64::from(MAX_BITS.ilog2()) + 2) + 4;
     addresses.div_ceil(block) + absent + 2 * runs * halvings + 2 * halvings + learning
 }

@@ -571,7 +571,10 @@ mod tests {
     #[test]
     fn one_that_does_not_answer_is_not_there_and_one_that_answers_noise_is_garbled() {
         let (found, asked) = scanned(&Heard::default);
-        assert_eq!((found, asked), (BTreeMap::new(), 1 + usize::from(MADE_CERTAIN)));
+        assert_eq!(
+            (found, asked),
+            (BTreeMap::new(), 1 + usize::from(MADE_CERTAIN))
+        );
         let noise = || Heard {
             noise: 5,
             ..Heard::default()

@@ -101,7 +101,9 @@ mod tests {
     #[test]
     fn a_scan_is_told_when_it_begins_and_counted_until_it_is_over() {
         let counts = SurveyCounts::default();
-        let told: Vec<u64> = (0..247).filter_map(|_| counts.count(s(1), 1000, "a")).collect();
+        let told: Vec<u64> = (0..247)
+            .filter_map(|_| counts.count(s(1), 1000, "a"))
+            .collect();
         assert_eq!(told, [1]);
         assert_eq!(counts.count(s(1), 0, "a"), Some(1), "another user");
         assert_eq!(counts.count(s(1), 1000, "b"), Some(1), "another port");

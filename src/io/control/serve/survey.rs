@@ -61,7 +61,9 @@ pub(super) async fn survey(
         )),
         Err(_) => Err(failure(
             Kind::Busy,
-            format!("port {name} has no time: it is overloaded, as `alink-gateway status` shows"),
+            format!(
+                "port {name} has no time: it is overloaded, as `alink-gateway status` shows, or was just set up; try again"
+            ),
         )),
     }
 }
