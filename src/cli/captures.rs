@@ -310,6 +310,7 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         outcomes: counts(&[("answer", 100)]),
         recent: counts(&[("answer", 32)]),
         response_timeout_ms: 300,
+        question: None,
         refusal: None,
         noticed: Vec::new(),
         no_value: 0,

@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
 use crate::base::text::counted;
+use crate::cloud::thing_model;
 use crate::config::{Problem, Report, Severity};
 use crate::io::files::settings;
 use crate::io::files::settings::{Desk, LoadContext, Loaded};
@@ -50,6 +51,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             text.push_str(&summary(&loaded));
             text.push('\n');
             text.push_str(&unverified(&loaded.spec));
+            text.push_str(&thing_models(&loaded.spec));
             if !absent.is_empty() {
                 text.push_str(&format!("not here, and not checked: {}\n", named(&absent)));
             }
@@ -181,6 +183,19 @@ fn unverified(spec: &Spec) -> String {
                 text.push_str(&format!("unverified: {points} of profile {name}\n"));
             }
             (false, true) => {}
+        }
+    }
+    text
+}
+
+/// Says what the platform would not take of each profile that is used, a line each.
+fn thing_models(spec: &Spec) -> String {
+    let profiles = spec.devices().map(|(_, d)| (&d.profile.name, &d.profile));
+    let profiles: BTreeMap<_, _> = profiles.collect();
+    let mut text = String::new();
+    for (name, profile) in profiles {
+        for trap in thing_model::traps(profile) {
+            text.push_str(&format!("thing model of profile {name}: {trap}\n"));
         }
     }
     text

@@ -557,6 +557,7 @@ mod tests {
             .into(),
             recent: BTreeMap::new(),
             response_timeout_ms: 300,
+            question: None,
             refusal: None,
             noticed: Vec::new(),
             no_value: 4,

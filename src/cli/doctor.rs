@@ -3,7 +3,9 @@
 //! The causes are found by `doctor/`; this file asks the service for the facts and shows what
 //! was found.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -17,10 +19,14 @@ use super::status::{ask, page, painted, print, strange};
 use super::words::line;
 use crate::base::text::counted;
 use crate::control::picture::{Device, Life};
-use crate::control::{Answer, Failure, Kind, Request};
-use crate::doctor::{Certainty, Facts, Finding, Scope, Service, Subject, examine};
+use crate::control::{Answer, Failure, Kind, Question, Request, SurveyAsked};
+use crate::doctor::{
+    BusObservation, BusOutcome, Certainty, Facts, Finding, ProbeKind, ProbeRequest, Scope, Service,
+    Subject, examine, probes_wanted,
+};
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
+use crate::spec::survey::{HeardFrame, LONGEST_WAIT};
 
 /// So many devices of a finding are named; the others are counted.
 const NAMED: usize = 5;
@@ -38,12 +44,17 @@ pub fn scope(port: Option<String>, device: Option<String>) -> Scope {
 /// Examines a gateway and prints what is wrong. Exit status 0 if nothing is; 1 if something is, or
 /// the service refuses to answer, or knows no such port or device.
 #[must_use]
-pub fn run(gateway: &Gateway, scope: Scope, json: bool, language: Language) -> ExitCode {
+pub fn run(
+    gateway: &Gateway,
+    scope: Scope,
+    (json, is_still): (bool, bool),
+    language: Language,
+) -> ExitCode {
     let facts = match facts(gateway).and_then(|facts| known(facts, &scope)) {
         Ok(facts) => facts,
         Err(why) => return print(Err(why), language),
     };
-    let findings = examine(&facts, &scope);
+    let (facts, findings) = probed(facts, &scope, &gateway.socket, is_still);
     let text = match json {
         true => format!("{:#}\n", object(&facts, &findings)),
         false => painted(&lines(&facts, &findings, &scope, page(language))),
@@ -54,6 +65,88 @@ pub fn run(gateway: &Gateway, scope: Scope, json: bool, language: Language) -> E
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     }
+}
+
+/// Examines, asks the bus what would decide between the causes that remain, and examines again.
+fn probed(
+    mut facts: Facts,
+    scope: &Scope,
+    socket: &Path,
+    is_still: bool,
+) -> (Facts, Vec<Finding>) {
+    let findings = examine(&facts, scope);
+    if is_still {
+        return (facts, findings);
+    }
+    let wanted = probes_wanted(&facts, &findings);
+    let seen: Vec<BusObservation> = wanted
+        .iter()
+        .filter_map(|probe| observed(&facts, probe, socket))
+        .collect();
+    if seen.is_empty() {
+        return (facts, findings);
+    }
+    facts.observations.extend(seen);
+    let findings = examine(&facts, scope);
+    (facts, findings)
+}
+
+/// Asks the bus one question; `None` if the device cannot be asked, or the service does not ask it.
+fn observed(facts: &Facts, probe: &ProbeRequest, socket: &Path) -> Option<BusObservation> {
+    let device = facts.devices.iter().find(|d| d.name == probe.device)?;
+    let first = device.question.clone()?;
+    let usual = Duration::from_millis(device.response_timeout_ms);
+    let (question, settings, wait, listens_on) = match probe.kind {
+        ProbeKind::Settings(settings) => (first, Some(settings), usual, false),
+        ProbeKind::Wait(wait) => (first, None, wait, false),
+        ProbeKind::SecondReply(wait) => (first, None, wait, true),
+        ProbeKind::Table(table) => {
+            let Question::Modbus { unit, .. } = first else {
+                return None;
+            };
+            let pdu = format!("{:02x}00000001", table.read_function());
+            (Question::Modbus { unit, pdu }, None, usual, false)
+        }
+    };
+    let wait = wait.min(LONGEST_WAIT);
+    let survey = SurveyAsked {
+        question,
+        line: settings.map(|settings| settings.to_string()),
+        framing: None,
+        wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
+        listens_on,
+    };
+    let asked = survey.request().ok()?.question;
+    let port = probe.port.clone();
+    // A line that is lost meanwhile is a cause of its own.
+    let answer = client::ask_once(socket, &Request::Survey { port, survey }).ok()?;
+    let Answer::Heard(said) = answer else {
+        return None;
+    };
+    let heard = said.heard()?;
+    let mut replies = heard.frames.iter().filter(|frame| frame.answers(&asked));
+    let first = replies.next();
+    let outcome = match first {
+        Some(HeardFrame::Modbus { pdu, .. }) => match pdu.as_slice() {
+            [function, code, ..] if function & 0x80 != 0 => BusOutcome::Exception(*code),
+            _ => BusOutcome::Answered,
+        },
+        Some(HeardFrame::Meter { .. }) => BusOutcome::Answered,
+        None if heard.noise > 0 || !heard.frames.is_empty() => {
+            BusOutcome::Noise(u32::try_from(heard.noise).unwrap_or(u32::MAX))
+        }
+        None if heard.echoes > 0 => BusOutcome::Echo,
+        None => BusOutcome::Silence,
+    };
+    Some(BusObservation {
+        port: probe.port.clone(),
+        device: Some(probe.device.clone()),
+        settings,
+        waited: wait,
+        outcome,
+        turnaround: first.and(heard.first_after),
+        second_reply: replies.any(|other| Some(other) != first),
+    })
 }
 
 /// Asks the service for everything; if it does not run, its configuration may say why.

@@ -380,7 +380,9 @@ enum Verb {
     /// wrong; 1 if something is, or the service does not answer.
     ///
     /// A device that answered before and is silent now may have been switched off: that is a note
-    /// and nothing wrong, unless it is the device that is asked about.
+    /// and nothing wrong, unless it is the device that is asked about. Where the causes cannot be
+    /// told apart by what the service knows, up to six questions are asked on the line, through
+    /// the service: at other settings, or with a longer wait. They only read.
     Doctor {
         /// Only what has to do with this port.
         #[arg(long, value_name = "PORT", conflicts_with = "device")]
@@ -388,6 +390,9 @@ enum Verb {
         /// Only what has to do with this device.
         #[arg(long, value_name = "DEVICE")]
         device: Option<String>,
+        /// Ask no device: look only at what the service knows.
+        #[arg(long)]
+        no_probes: bool,
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,
@@ -541,12 +546,14 @@ pub fn main_with(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Exi
             Verb::Doctor {
                 port,
                 device,
+                no_probes,
                 json,
                 config,
                 whom,
             } => {
                 let gateway = whom.gateway(config);
-                doctor::run(&gateway, doctor::scope(port, device), json, language)
+                let scope = doctor::scope(port, device);
+                doctor::run(&gateway, scope, (json, no_probes), language)
             }
             Verb::Devices { name, whom, json } => {
                 devices::run(&whom.socket(), name.as_deref(), json, language)

@@ -343,6 +343,7 @@ mod tests {
             outcomes: Default::default(),
             recent: Default::default(),
             response_timeout_ms: 300,
+            question: None,
             refusal: None,
             noticed: Vec::new(),
             no_value: 0,

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::command::PastCommand;
+use super::survey::Question;
 
 /// The status of the whole service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -360,6 +361,10 @@ pub struct Device {
     /// The longest time that is waited for the beginning of a reply.
     #[serde(default)]
     pub response_timeout_ms: u64,
+    /// What a survey may ask the device for a sign of life: its first point; `null` if its protocol
+    /// has no standard.
+    #[serde(default)]
+    pub question: Option<Question>,
     /// The platform's code, while it refuses the device.
     #[serde(default)]
     pub refusal: Option<i64>,

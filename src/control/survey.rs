@@ -57,6 +57,28 @@ pub enum Question {
     },
 }
 
+impl Question {
+    /// Writes a question.
+    #[must_use]
+    pub fn of(question: &SurveyQuestion) -> Self {
+        match question {
+            SurveyQuestion::Modbus { unit, pdu } => Question::Modbus {
+                unit: unit.0,
+                pdu: hex(pdu),
+            },
+            SurveyQuestion::Meter {
+                address,
+                control,
+                data,
+            } => Question::Meter {
+                address: address.to_string(),
+                control: *control,
+                data: hex(data),
+            },
+        }
+    }
+}
+
 /// The framing of Modbus on a serial line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -97,21 +119,7 @@ impl SurveyAsked {
     #[must_use]
     pub fn of(request: &SurveyRequest) -> Self {
         SurveyAsked {
-            question: match &request.question {
-                SurveyQuestion::Modbus { unit, pdu } => Question::Modbus {
-                    unit: unit.0,
-                    pdu: hex(pdu),
-                },
-                SurveyQuestion::Meter {
-                    address,
-                    control,
-                    data,
-                } => Question::Meter {
-                    address: address.to_string(),
-                    control: *control,
-                    data: hex(data),
-                },
-            },
+            question: Question::of(&request.question),
             line: request.characters.map(|c| c.to_string()),
             framing: request.framing.map(|framing| match framing {
                 Framing::Rtu => FramingWord::Rtu,

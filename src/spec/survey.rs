@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::{BusAddress, Characters, Framing};
+use super::{BusAddress, Characters, DeviceSpec, Framing, PointAddress, Protocol};
 use crate::base::UnitId;
-use crate::spec::dlt645::Address;
+use crate::spec::dlt645::{Address, Id};
 
 /// The longest time that the first byte of a reply is waited for in a survey.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -57,6 +57,34 @@ pub enum SurveyQuestion {
 }
 
 impl SurveyQuestion {
+    /// Returns the question to a device for a sign of life: its first point. `None` for a device
+    /// whose protocol has no standard.
+    #[must_use]
+    pub fn of_device(device: &DeviceSpec) -> Option<SurveyQuestion> {
+        let point = device.profile.points.first()?;
+        match (device.address, point.address, &device.profile.protocol) {
+            (BusAddress::Modbus(unit), PointAddress::Modbus(at), _) => {
+                let [high, low] = at.start.to_be_bytes();
+                let registers = point.codec.width().clamp(1, 4);
+                let count = u8::try_from(registers).unwrap_or(1);
+                let pdu = vec![at.table.read_function(), high, low, 0, count];
+                Some(SurveyQuestion::Modbus { unit, pdu })
+            }
+            (BusAddress::Dlt645(address), PointAddress::Dlt645(at), Protocol::Dlt645(items)) => {
+                let (control, data) = match items.get(at.item.index())?.id {
+                    Id::Y1997(id) => (0x01, id.to_le_bytes().to_vec()),
+                    Id::Y2007(id) => (0x11, id.to_le_bytes().to_vec()),
+                };
+                Some(SurveyQuestion::Meter {
+                    address,
+                    control,
+                    data,
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// Returns the address that is asked.
     #[must_use]
     pub const fn address(&self) -> BusAddress {

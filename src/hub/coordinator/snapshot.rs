@@ -20,6 +20,8 @@ use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
 use crate::hub::status::LinkState;
+use crate::control::Question;
+use crate::spec::survey::SurveyQuestion;
 use crate::spec::{DeviceSpec, LineSpec, ProfileSpec};
 use crate::spool::{DiskFault, DropCause};
 use crate::thing_event::RuleView;
@@ -268,6 +270,7 @@ impl Coordinator {
                 .response_timeout
                 .or(port.map(|p| p.response_timeout))
                 .map_or(0, millis),
+            question: SurveyQuestion::of_device(device).map(|question| Question::of(&question)),
             refusal: match self.cloud.session(id) {
                 Session::RetryBlocked { code, .. } => Some(code.0),
                 _ => None,
