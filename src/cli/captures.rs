@@ -83,6 +83,7 @@ fn port(name: &str, line: &str, answering: u64, devices: u64) -> Port {
         }),
         outcomes: counts(&[("answer", 1000), ("garbled", 1), ("timeout", 1234)]),
         echoes: counts(&[("echo-expected", 1000), ("echo-missed", 6)]),
+        echoes_lately: BTreeMap::new(),
         probes: 7,
         noticed: Vec::new(),
     }
@@ -309,6 +310,7 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         rtt: None,
         outcomes: counts(&[("answer", 100)]),
         recent: counts(&[("answer", 32)]),
+        unanswered: BTreeMap::new(),
         response_timeout_ms: 300,
         question: None,
         refusal: None,

@@ -556,6 +556,7 @@ mod tests {
             .map(|(name, n)| (name.to_owned(), n))
             .into(),
             recent: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             response_timeout_ms: 300,
             question: None,
             refusal: None,

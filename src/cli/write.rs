@@ -342,6 +342,7 @@ mod tests {
             rtt: None,
             outcomes: Default::default(),
             recent: Default::default(),
+            unanswered: Default::default(),
             response_timeout_ms: 300,
             question: None,
             refusal: None,

@@ -215,6 +215,9 @@ pub struct Port {
     /// missing echoes and unexpected echoes.
     #[serde(default)]
     pub echoes: BTreeMap<String, u64>,
+    /// The same of the last five to ten minutes.
+    #[serde(default)]
+    pub echoes_lately: BTreeMap<String, u64>,
     /// Requests since the start outside the plan: to tell replies apart, or for a sign of life.
     #[serde(default)]
     pub probes: u64,
@@ -358,6 +361,10 @@ pub struct Device {
     /// The last 32 transactions, by outcome; outcomes that did not occur are left out.
     #[serde(default)]
     pub recent: BTreeMap<String, u64>,
+    /// Those of the last 32 transactions that came after the last one that the device answered, by
+    /// outcome; empty if it answered the last.
+    #[serde(default)]
+    pub unanswered: BTreeMap<String, u64>,
     /// The longest time that is waited for the beginning of a reply.
     #[serde(default)]
     pub response_timeout_ms: u64,
@@ -497,6 +504,7 @@ pub(super) mod tests {
                 answering: 2,
                 rtt,
                 echoes: outcomes.clone(),
+                echoes_lately: outcomes.clone(),
                 probes: u64::from(load_permille) * 1000,
                 noticed: vec![Noticed {
                     event: "port-echo-heard".into(),
@@ -600,7 +608,12 @@ pub(super) mod tests {
             rtt,
             no_value: outcomes.len() as u64,
             recent: outcomes.clone(),
+            unanswered: outcomes.clone(),
             response_timeout_ms: 300,
+            question: Some(Question::Modbus {
+                unit: 7,
+                pdu: "0300000001".into(),
+            }),
             refusal: Some(6401),
             noticed: Vec::new(),
             outcomes,

@@ -2,9 +2,11 @@
 //!
 //! They decide nothing; `snapshot.rs` shows them, and those who look for causes read them. Of
 //! each kind the newest is kept for the gateway, for each port and for each device, so they are
-//! bounded by the configuration.
+//! bounded by the configuration. A suspicion that nothing takes back lapses unless it is told
+//! again.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::base::{About, DeviceId, EventKind, LogEvent, Mono, Now, PortId};
 use crate::cloud::CloudLogEvent;
@@ -47,7 +49,24 @@ const fn taken_back_by(kind: EventKind) -> &'static [EventKind] {
         ],
         EventKind::DeviceHoldEnded => &[EventKind::DeviceHeld],
         EventKind::ClockKnown => &[EventKind::ClockUnknown],
+        // Each opening tells anew what it finds; the adapter may be another one.
+        EventKind::PortOpened => &[
+            EventKind::PortSettingsDiffer,
+            EventKind::PortBytesHeldBack,
+        ],
         _ => &[],
+    }
+}
+
+/// How long a suspicion stands that is told again each hour as long as there is reason for it:
+/// that hour, and the time in which it is gathered and reported.
+const SUSPECTED_FOR: Duration = Duration::from_secs(70 * 60);
+
+/// Returns how long an event of this kind stands if nothing takes it back; `None`: for ever.
+const fn stands_for(kind: EventKind) -> Option<Duration> {
+    match kind {
+        EventKind::DeviceUnitTwice | EventKind::DeviceOthersAsk => Some(SUSPECTED_FOR),
+        _ => None,
     }
 }
 
@@ -125,6 +144,9 @@ impl StandingEvents {
         let subject = Subject::from(about);
         let all = self.all.range((subject, EventKind::ServiceStarted)..);
         let own = all.take_while(|((of, _), _)| *of == subject);
+        let own = own.filter(|((_, kind), (_, at))| {
+            stands_for(*kind).is_none_or(|limit| now.since(*at) < limit)
+        });
         let picture = |((_, kind), (what, at)): (&(Subject, EventKind), &(String, Mono))| Noticed {
             event: kind.name().to_owned(),
             what: what.clone(),
@@ -165,5 +187,33 @@ mod tests {
         assert_eq!(kinds(&standing, About::Gateway), []);
         standing.on_field(at(5), device, EventKind::DevicePointsBack, "back");
         assert_eq!(kinds(&standing, device), []);
+    }
+
+    #[test]
+    fn an_opening_takes_back_what_was_found_at_the_one_before() {
+        let mut standing = StandingEvents::default();
+        let port = About::Port(PortId(0));
+        let kinds = [EventKind::PortSettingsDiffer, EventKind::PortBytesHeldBack];
+        for kind in kinds {
+            standing.on_field(Mono::from_micros(1), port, kind, "found");
+        }
+        assert_eq!(standing.of(Mono::from_micros(2), port).len(), 2);
+        standing.on_field(Mono::from_micros(3), port, EventKind::PortOpened, "open");
+        assert_eq!(standing.of(Mono::from_micros(4), port), []);
+    }
+
+    #[test]
+    fn a_suspicion_that_is_not_told_again_lapses() {
+        let mut standing = StandingEvents::default();
+        let minute = |n: u64| Mono::from_micros(n * 60_000_000);
+        let device = About::Device(DeviceId(0));
+        for kind in [EventKind::DeviceUnitTwice, EventKind::DeviceOthersAsk] {
+            standing.on_field(minute(0), device, kind, "twice");
+        }
+        standing.on_field(minute(0), device, EventKind::DevicePointsFail, "fails");
+        assert_eq!(standing.of(minute(69), device).len(), 3);
+        assert_eq!(standing.of(minute(70), device).len(), 1);
+        standing.on_field(minute(61), device, EventKind::DeviceUnitTwice, "twice");
+        assert_eq!(standing.of(minute(70), device).len(), 2);
     }
 }

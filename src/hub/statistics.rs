@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::base::histogram::Histogram;
 use crate::base::{
-    About, DeviceId, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason, Mono, Now,
+    About, DeviceId, Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason,
+    Mono, Now, Proof,
 };
 use crate::cloud;
 use crate::command::CommandLogEvent;
@@ -28,6 +29,8 @@ const RECENT: usize = 32;
 /// A session that the platform closes within this time is a short one. Between two clients that
 /// have one identity, each waits some minutes at most before it ends the other's session.
 const SHORT_SESSION: Duration = Duration::from_secs(900);
+/// Echoes count as lately heard for this long at least, and for twice as long at most.
+const LATELY: Duration = Duration::from_secs(300);
 /// How many of a port's last replies its reply time is computed from.
 const OF_PORT: usize = 512;
 
@@ -65,6 +68,7 @@ struct PortStatistics {
     turnarounds: Turnarounds,
     replies: Histogram,
     echoes: EchoCounters,
+    echoes_lately: LateEchoes,
     /// How many requests were made outside the plan.
     probes: u64,
 }
@@ -75,6 +79,7 @@ impl Default for PortStatistics {
             turnarounds: Turnarounds::new(OF_PORT),
             replies: Histogram::default(),
             echoes: EchoCounters::default(),
+            echoes_lately: LateEchoes::default(),
             probes: 0,
         }
     }
@@ -148,6 +153,7 @@ impl Statistics {
             && let Some(line) = self.ports.get_mut(port.index())
         {
             line.echoes.add(*echoes);
+            line.echoes_lately.add(now.mono, *echoes);
         }
         if let FieldEvent::Probes { port, count } = event
             && let Some(line) = self.ports.get_mut(port.index())
@@ -319,14 +325,15 @@ impl Statistics {
 
     /// Returns a device's last transactions by outcome, without those that did not occur.
     pub(super) fn recent(&self, device: DeviceId) -> BTreeMap<String, u64> {
-        let mut counters = Counters::default();
         let recent = self.devices.get(device.index()).map(|d| &d.recent);
-        for evidence in recent.into_iter().flatten() {
-            counters.note(*evidence);
-        }
-        let mut outcomes = counters.outcomes();
-        outcomes.retain(|_, n| *n > 0);
-        outcomes
+        outcomes_of(recent.into_iter().flatten())
+    }
+
+    /// Returns those of a device's last transactions that came after the last one that it
+    /// answered, by outcome, without those that did not occur. A late reply is no answer.
+    pub(super) fn unanswered(&self, device: DeviceId) -> BTreeMap<String, u64> {
+        let own = self.devices.get(device.index());
+        own.map(|d| unanswered(&d.recent)).unwrap_or_default()
     }
 
     /// Returns the log events about this that still stand.
@@ -350,9 +357,68 @@ impl Statistics {
         self.ports.get(port).map(|p| p.echoes).unwrap_or_default()
     }
 
+    /// Returns how often a port has heard the gateway's own requests in the last minutes.
+    pub(super) fn port_echoes_lately(&self, now: Now, port: usize) -> EchoCounters {
+        let port = self.ports.get(port);
+        port.map(|p| p.echoes_lately.at(now.mono)).unwrap_or_default()
+    }
+
     /// Returns how many requests a port has made outside the plan.
     pub(super) fn port_probes(&self, port: usize) -> u64 {
         self.ports.get(port).map_or(0, |p| p.probes)
+    }
+}
+
+/// Returns how often each outcome occurred, without those that did not.
+fn outcomes_of<'e>(ends: impl Iterator<Item = &'e Evidence>) -> BTreeMap<String, u64> {
+    let mut counters = Counters::default();
+    ends.for_each(|evidence| counters.note(*evidence));
+    let mut outcomes = counters.outcomes();
+    outcomes.retain(|_, n| *n > 0);
+    outcomes
+}
+
+/// Returns how often each outcome occurred after the last answer.
+fn unanswered(recent: &VecDeque<Evidence>) -> BTreeMap<String, u64> {
+    let is_answer = |e: &Evidence| matches!(e, Evidence::Alive(proof) if *proof != Proof::Late);
+    outcomes_of(recent.iter().rev().take_while(|end| !is_answer(end)))
+}
+
+/// The echoes of the last minutes: of the period that runs, and of the one before.
+#[derive(Clone, Debug, Default)]
+struct LateEchoes {
+    began: Mono,
+    running: EchoCounters,
+    before: EchoCounters,
+}
+
+impl LateEchoes {
+    fn add(&mut self, now: Mono, echoes: Echoes) {
+        *self = self.moved_to(now);
+        self.running.add(echoes);
+    }
+
+    /// Returns the echoes of the last one to two periods.
+    fn at(&self, now: Mono) -> EchoCounters {
+        let moved = self.moved_to(now);
+        moved.running.with(moved.before)
+    }
+
+    fn moved_to(&self, now: Mono) -> LateEchoes {
+        let past = now.since(self.began);
+        let (began, running) = (now, EchoCounters::default());
+        if past < LATELY {
+            return self.clone();
+        }
+        let before = match past < LATELY * 2 {
+            true => self.running,
+            false => EchoCounters::default(),
+        };
+        LateEchoes {
+            began,
+            running,
+            before,
+        }
     }
 }
 
@@ -399,6 +465,51 @@ impl Turnarounds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::Miss;
+
+    fn at(second: u64) -> Mono {
+        Mono::from_micros(second * 1_000_000)
+    }
+
+    #[test]
+    fn echoes_are_forgotten_after_some_minutes() {
+        let mut echoes = LateEchoes::default();
+        let heard = |unexpected| Echoes {
+            unexpected,
+            ..Echoes::default()
+        };
+        let lately = |echoes: &LateEchoes, second| echoes.at(at(second)).outcomes()["echo-unexpected"];
+        echoes.add(at(1000), heard(3));
+        echoes.add(at(1200), heard(4));
+        assert_eq!(lately(&echoes, 1200), 7);
+        assert_eq!(lately(&echoes, 1500), 7);
+        assert_eq!(lately(&echoes, 1600), 0);
+        echoes.add(at(1500), heard(1));
+        assert_eq!(lately(&echoes, 1500), 8);
+        assert_eq!(lately(&echoes, 1800), 1);
+        assert_eq!(lately(&echoes, 2100), 0);
+    }
+
+    #[test]
+    fn what_came_since_the_last_answer_is_counted_by_itself() {
+        use Evidence::{Alive, Missed};
+        let outcomes = |ends: &[Evidence]| {
+            let recent = ends.iter().copied().collect();
+            unanswered(&recent).into_iter().collect::<Vec<_>>()
+        };
+        let (answer, silence) = (Alive(Proof::Answer), Missed(Miss::Silence));
+        assert_eq!(outcomes(&[]), []);
+        assert_eq!(outcomes(&[silence, answer]), []);
+        assert_eq!(
+            outcomes(&[Missed(Miss::Garbled), answer, silence, silence]),
+            [("timeout".to_owned(), 2)]
+        );
+        // A refusal is an answer, a late reply is none.
+        assert_eq!(
+            outcomes(&[silence, Alive(Proof::Exception(2)), silence, Alive(Proof::Late)]),
+            [("late".to_owned(), 1), ("timeout".to_owned(), 1)]
+        );
+    }
 
     #[test]
     fn quantiles_are_numbers_that_were_measured_lately() {

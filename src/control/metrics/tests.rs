@@ -77,6 +77,7 @@ fn every_metric_has_its_labels_and_its_classes() {
         rtt: None,
         outcomes: Default::default(),
         echoes: [("echo-missed".to_owned(), 3)].into(),
+        echoes_lately: Default::default(),
         probes: 4,
         noticed: Vec::new(),
     };

@@ -119,6 +119,16 @@ impl EchoCounters {
         add(&mut self.missed, echoes.missed);
     }
 
+    /// Returns the sums of both.
+    #[must_use]
+    pub const fn with(self, other: EchoCounters) -> EchoCounters {
+        EchoCounters {
+            expected: self.expected.saturating_add(other.expected),
+            unexpected: self.unexpected.saturating_add(other.unexpected),
+            missed: self.missed.saturating_add(other.missed),
+        }
+    }
+
     /// Returns all counters by name, in the words that people and programs read.
     #[must_use]
     pub fn outcomes(&self) -> BTreeMap<String, u64> {

@@ -13,7 +13,7 @@
 //! The number of replies decides and not the time. So a device that has some weight is
 //! asked more often while the line is idle ([`DuplicateAddresses::samples`]).
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::base::{DeviceId, Evidence, Miss, Mono, Proof};
@@ -56,6 +56,9 @@ const MEMORY: u32 = 64;
 /// silence or a copy of the device itself a second reply may be a late one.
 const LATE: Duration = Duration::from_secs(60);
 
+/// How long after it was told it is told again, if there is still reason for it.
+const TELL_AGAIN: Duration = Duration::from_secs(3600);
+
 /// How many answers of a device are remembered: a repeater may send an older one again.
 const ANSWERS: usize = 4;
 
@@ -63,7 +66,8 @@ const ANSWERS: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct DuplicateAddresses {
     devices: BTreeMap<DeviceId, Replies>,
-    told: BTreeSet<DeviceId>,
+    /// Which devices were told, and when last.
+    told: BTreeMap<DeviceId, Mono>,
     untold: VecDeque<DeviceId>,
     /// The device that was late last, and when.
     late: Option<(DeviceId, Mono)>,
@@ -150,7 +154,7 @@ impl DuplicateAddresses {
                 false => other.others_fine = other.others_fine.saturating_add(1),
             }
         }
-        self.judge();
+        self.judge(now);
     }
 
     /// Notes what this device answered; to be called after [`DuplicateAddresses::note`].
@@ -192,7 +196,7 @@ impl DuplicateAddresses {
                 own.add(DIFFERENT);
                 own.different += 1;
                 own.at = Some(now);
-                self.judge();
+                self.judge(now);
             }
             // What follows a spoilt reply or a refusal can be the other device's or a copy.
             _ if is_soon => {}
@@ -201,7 +205,8 @@ impl DuplicateAddresses {
         }
     }
 
-    /// Returns the next device that may share its address with another one; once for each.
+    /// Returns the next device that may share its address with another one; once an hour
+    /// for each.
     pub fn poll(&mut self) -> Option<DeviceId> {
         self.untold.pop_front()
     }
@@ -212,14 +217,18 @@ impl DuplicateAddresses {
         let asked = self
             .devices
             .iter()
-            .filter(|(device, own)| own.weight >= SAMPLED && !self.told.contains(device));
+            .filter(|(device, own)| own.weight >= SAMPLED && !self.told.contains_key(device));
         asked.filter_map(|(device, own)| Some((*device, own.at? + SAMPLE_GAP)))
     }
 
-    fn judge(&mut self) {
+    fn judge(&mut self, now: Mono) {
+        let is_told = |device: &DeviceId| {
+            let told = self.told.get(device);
+            told.is_some_and(|at| now.since(*at) < TELL_AGAIN)
+        };
         let is_twice = |(device, own): &(&DeviceId, &Replies)| {
             own.weight >= TOLD
-                && !self.told.contains(device)
+                && !is_told(device)
                 && (own.different >= CERTAIN || self.others_are_fine(**device, own))
         };
         let found: Vec<DeviceId> = self
@@ -228,7 +237,7 @@ impl DuplicateAddresses {
             .filter(is_twice)
             .map(|(d, _)| *d)
             .collect();
-        self.told.extend(&found);
+        self.told.extend(found.iter().map(|device| (*device, now)));
         self.untold.extend(found);
     }
 

@@ -107,7 +107,7 @@ pub enum FieldLogEvent {
         priority: Priority,
     },
     /// Replies under one address are spoilt again and again, or come twice with different values,
-    /// and no others do; reported once for each address.
+    /// and no others do; reported once an hour for each address as long as this goes on.
     UnitTwice {
         /// The device that is configured at the address.
         device: DeviceId,
@@ -228,7 +228,8 @@ impl FieldLogEvent {
     #[must_use]
     pub const fn is_lasting(&self) -> bool {
         match self {
-            FieldLogEvent::SettingsDiffer { .. }
+            FieldLogEvent::PortOpened { .. }
+            | FieldLogEvent::SettingsDiffer { .. }
             | FieldLogEvent::BytesHeldBack { .. }
             | FieldLogEvent::IntervalsStretched { .. }
             | FieldLogEvent::IntervalsKept { .. }
@@ -238,8 +239,7 @@ impl FieldLogEvent {
             | FieldLogEvent::DatumRefused { .. }
             | FieldLogEvent::PointsFail { .. }
             | FieldLogEvent::PointsBack { .. } => true,
-            FieldLogEvent::PortOpened { .. }
-            | FieldLogEvent::PortUnavailable { .. }
+            FieldLogEvent::PortUnavailable { .. }
             | FieldLogEvent::OneAtATime { .. }
             | FieldLogEvent::PortLost { .. }
             | FieldLogEvent::EchoHeard { .. }

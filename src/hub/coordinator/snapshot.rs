@@ -234,6 +234,7 @@ impl Coordinator {
                 rtt: self.statistics.port_rtt(id.index()),
                 outcomes,
                 echoes: self.statistics.port_echoes(id.index()).outcomes(),
+                echoes_lately: self.statistics.port_echoes_lately(now, id.index()).outcomes(),
                 probes: self.statistics.port_probes(id.index()),
                 noticed: self.statistics.standing(now, About::Port(id)),
             }
@@ -266,6 +267,7 @@ impl Coordinator {
             rtt: self.statistics.rtt(id),
             outcomes: self.outcomes(id),
             recent: self.statistics.recent(id),
+            unanswered: self.statistics.unanswered(id),
             response_timeout_ms: device
                 .response_timeout
                 .or(port.map(|p| p.response_timeout))

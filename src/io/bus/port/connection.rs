@@ -120,6 +120,7 @@ impl Port {
             }
             match opened {
                 Ok(opened) => {
+                    self.report.opened();
                     if let Some(what) = opened.differs {
                         self.report.differs(what);
                     }

@@ -67,6 +67,8 @@ pub(super) struct Report {
     lost: String,
     echo_statistics: EchoStatistics,
     told_held_back: bool,
+    /// Whether something stands that was found when the line was opened.
+    found_at_opening: bool,
     troubles: Troubles,
     /// Groups the troubles that many devices have into a few log events.
     grouping: EventGrouping<FieldLogEvent>,
@@ -101,6 +103,7 @@ impl Report {
             lost: String::new(),
             echo_statistics: EchoStatistics::default(),
             told_held_back: false,
+            found_at_opening: false,
             troubles: Troubles::default(),
             grouping: EventGrouping::of_port(port),
             floats: ImplausibleFloats::default(),
@@ -185,9 +188,19 @@ impl Report {
             .tell(&FieldLogEvent::OneAtATime { port, fault });
     }
 
+    /// Notes that the line was opened: what was found at the opening before stands no more. To be
+    /// called before what is found at this one is reported.
+    pub(super) fn opened(&mut self) {
+        if std::mem::take(&mut self.found_at_opening) {
+            let (port, failed) = (self.port, 0);
+            self.note_lasting(&FieldLogEvent::PortOpened { port, failed });
+        }
+    }
+
     /// Reports that the line's settings are not those that were asked for.
     pub(super) fn differs(&mut self, what: String) {
         let port = self.port;
+        self.found_at_opening = true;
         let notice = FieldLogEvent::SettingsDiffer { port, what };
         self.note_lasting(&notice);
         self.journal.tell(&notice);
@@ -196,9 +209,10 @@ impl Report {
     /// Reports that the adapter passes received bytes on late.
     pub(super) fn held_back(&mut self, wait: Duration) {
         let port = self.port;
+        self.found_at_opening = true;
+        let notice = FieldLogEvent::BytesHeldBack { port, wait };
+        self.note_lasting(&notice);
         if !std::mem::replace(&mut self.told_held_back, true) {
-            let notice = FieldLogEvent::BytesHeldBack { port, wait };
-            self.note_lasting(&notice);
             self.journal.tell(&notice);
         }
     }
