@@ -108,6 +108,10 @@ macro_rules! causes {
 }
 
 causes! {
+    /// The service does not answer, and there is no configuration.
+    ConfigurationMissing = "configuration-missing",
+        "there is no configuration, and the service does not run without one",
+        "make one with: alink-gateway init";
     /// The service does not answer, and its configuration has errors.
     ConfigurationWrong = "configuration-wrong",
         "the configuration is wrong, and the service does not run with it",
@@ -119,6 +123,10 @@ causes! {
     /// The last reload was refused.
     ConfigurationRefused = "configuration-refused",
         "the changed configuration was refused, and the one before is in force",
+        "correct what alink-gateway check names, then: alink-gateway reload";
+    /// Files have changed, were not loaded, and have errors.
+    ConfigurationBroken = "configuration-broken",
+        "the configuration on disk has changed and is wrong; the one before is in force until the service starts again",
         "correct what alink-gateway check names, then: alink-gateway reload";
     /// Files have changed and were not loaded.
     ConfigurationChanged = "configuration-changed",
@@ -156,6 +164,10 @@ causes! {
     PortBusy = "port-busy",
         "another program uses the serial port",
         "stop it (sudo fuser -v on the port names it); a serial console or ModemManager is often the one";
+    /// Too many files are open.
+    TooManyFiles = "too-many-files",
+        "the service has too many files open, and opens no more ports",
+        "raise LimitNOFILE of the unit (systemctl edit alink-gateway), or use fewer connections";
     /// The host of a port does not answer.
     HostUnreachable = "host-unreachable",
         "the host of the port cannot be reached",
@@ -168,6 +180,10 @@ causes! {
     HostUnknown = "host-unknown",
         "the name of the port's host is not known",
         "write its IP address as host, or look at the name server of this box";
+    /// The platform's configuration names a host that it may not.
+    HostForbidden = "host-forbidden",
+        "the platform's configuration names a host that the gateway may not connect to",
+        "add the host to remote_config.hosts if it is right; else correct it in the platform's configuration";
     /// The port fails in another way.
     PortFails = "port-fails",
         "the port cannot be used",
@@ -228,6 +244,10 @@ causes! {
     DeviceUnsteady = "device-unsteady",
         "the device falls silent again and again, and is kept offline meanwhile",
         "look at its terminals and its power; if it is only slow, give it a longer response_timeout";
+    /// All devices of one protocol fell silent together.
+    SharedSupply = "shared-supply",
+        "these devices fell silent together: what only they share may have failed, such as a cable, a supply or a converter",
+        "look at the supply that feeds these devices, and at the piece of cable that leads to them and to no others";
     /// A Modbus gateway gets no answer.
     NotBehindServer = "not-behind-server",
         "the Modbus gateway on the way gets no answer of the device",

@@ -11,31 +11,52 @@ fn os_error(text: &str) -> Option<u32> {
     behind.split(')').next()?.parse().ok()
 }
 
-/// Returns why a port is down.
+/// Returns why a port is down. The words are those of `io/bus/line.rs` and the folder beside it,
+/// whose tests ask this function what it makes of them.
 #[must_use]
 pub fn of_port(why: &str) -> Cause {
     let has = |words: &str| why.contains(words);
+    // Words of `io/` replace the system's, or stand around them.
+    for (words, cause) in OWN_WORDS {
+        if has(words) {
+            return cause;
+        }
+    }
     match os_error(why) {
-        // `io/bus/line/not_opened.rs` replaces the system's words.
-        _ if has("no such port") => Cause::PortMissing,
-        _ if has("this process may not open it") => Cause::PortDenied,
-        // The serial library has the text without the number.
-        _ if has("Device or resource busy") => Cause::PortBusy,
-        _ if has("failed to lookup address") || has("cannot find") => Cause::HostUnknown,
         Some(1 | 13) => Cause::PortDenied,
         // ENOENT, ENXIO, ENODEV.
         Some(2 | 6 | 19) => Cause::PortMissing,
         // EAGAIN of a lock, EBUSY.
         Some(11 | 16) => Cause::PortBusy,
-        Some(111) => Cause::HostRefuses,
+        // EPIPE, ECONNABORTED, ECONNRESET, ECONNREFUSED.
+        Some(32 | 103 | 104 | 111) => Cause::HostRefuses,
+        // ENFILE, EMFILE.
+        Some(23 | 24) => Cause::TooManyFiles,
         // ENETDOWN, ENETUNREACH, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH.
         Some(100 | 101 | 110 | 112 | 113) => Cause::HostUnreachable,
-        _ if has("No such file or directory") => Cause::PortMissing,
+        // The serial library has the text without the number.
+        _ if has("Device or resource busy") => Cause::PortBusy,
+        _ if has("No such file or directory") || has("No such device") => Cause::PortMissing,
         _ if has("Permission denied") => Cause::PortDenied,
-        _ if has("no answer") || has("in time") || has("timed out") => Cause::HostUnreachable,
+        _ if has("timed out") => Cause::HostUnreachable,
         _ => Cause::PortFails,
     }
 }
+
+/// Words of `io/bus/line.rs`, `line/not_opened.rs`, `line/adapter.rs`, `io/system/headroom.rs` and
+/// the standard library, and what each says.
+const OWN_WORDS: [(&str, Cause); 10] = [
+    ("no such port", Cause::PortMissing),
+    ("the device is gone", Cause::PortMissing),
+    ("another program uses it", Cause::PortBusy),
+    ("this process may not open it", Cause::PortDenied),
+    ("cannot switch an RS-485 transceiver", Cause::SettingsNotTaken),
+    ("no connection within", Cause::HostUnreachable),
+    ("the other end closed the connection", Cause::HostRefuses),
+    ("failed to lookup address", Cause::HostUnknown),
+    ("no address that remote_config.hosts allows", Cause::HostForbidden),
+    ("too many files are open", Cause::TooManyFiles),
+];
 
 /// Returns why the broker cannot be reached (`io/link/dial.rs`).
 #[must_use]
@@ -84,6 +105,12 @@ mod tests {
                 Cause::HostUnknown,
             ),
             ("(os error x", Cause::PortFails),
+            ("Too many open files (os error 24)", Cause::TooManyFiles),
+            ("Connection reset by peer (os error 104)", Cause::HostRefuses),
+            (
+                "its driver (ftdi_sio) cannot switch an RS-485 transceiver: Inappropriate ioctl for device (os error 25); an adapter",
+                Cause::SettingsNotTaken,
+            ),
         ] {
             assert_eq!(of_port(why), cause, "{why}");
         }

@@ -272,14 +272,15 @@ async fn connect(spec: &TcpSpec) -> io::Result<TcpStream> {
     let connecting = reach(spec);
     let stream = tokio::time::timeout(spec.connect_timeout, connecting)
         .await
-        .map_err(|_| {
-            let seconds = spec.connect_timeout.as_secs_f64();
-            let why = format!("no connection within {seconds} s");
-            io::Error::new(io::ErrorKind::TimedOut, why)
-        })??;
+        .map_err(|_| not_within(spec.connect_timeout))??;
     // A request is one small packet and must not wait for more data.
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+fn not_within(limit: Duration) -> io::Error {
+    let why = format!("no connection within {} s", limit.as_secs_f64());
+    io::Error::new(io::ErrorKind::TimedOut, why)
 }
 
 /// Whether an address is one of this machine's, whatever network it belongs to: for such an
@@ -360,6 +361,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::doctor::Cause;
+    use crate::doctor::words::of_port;
     use crate::field::test_spec::serial;
     use crate::spec::HostList;
 
@@ -394,6 +397,35 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(why.contains("no such port"), "{why}");
+        assert_eq!(of_port(&why), Cause::PortMissing);
+    }
+
+    #[tokio::test]
+    async fn the_doctor_reads_the_cause_from_these_words() {
+        let mut spec = crate::field::test_spec::tcp();
+        let LineSpec::Tcp(tcp) = &mut spec.line else {
+            panic!("no TCP");
+        };
+        // It is bound and not listened at, so that no other program takes the port meanwhile.
+        let bound = tokio::net::TcpSocket::new_v4().unwrap();
+        bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        tcp.host = "127.0.0.1".into();
+        tcp.port = bound.local_addr().unwrap().port();
+        let refused = Opener::System.open(&spec.line).await.unwrap_err();
+        assert_eq!(
+            of_port(&refused.to_string()),
+            Cause::HostRefuses,
+            "{refused}"
+        );
+
+        let (ours, theirs) = tokio::io::duplex(16);
+        drop(theirs);
+        let closed = Line::Pipe(ours).read(&mut [0; 8]).await.unwrap_err();
+        assert_eq!(of_port(&closed.to_string()), Cause::HostRefuses);
+        let gone = gone("the device is gone");
+        assert_eq!(of_port(&gone.to_string()), Cause::PortMissing);
+        let late = not_within(Duration::from_millis(2500));
+        assert_eq!(of_port(&late.to_string()), Cause::HostUnreachable, "{late}");
     }
 
     #[tokio::test]
@@ -408,6 +440,7 @@ mod tests {
         tcp.connection.reach = Some(Arc::new(HostList::default()));
         let refused = Opener::System.open(&spec.line).await.unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::PermissionDenied, "{refused}");
+        assert_eq!(of_port(&refused.to_string()), Cause::HostForbidden);
         let mut own = HostList::default();
         own.allow("127.0.0.0/8");
         let LineSpec::Tcp(tcp) = &mut spec.line else {

@@ -115,4 +115,26 @@ mod tests {
         let other = io::Error::other("a strange one");
         assert_eq!(explained(file.path(), other).to_string(), "a strange one");
     }
+
+    #[test]
+    fn the_doctor_reads_the_cause_from_these_words() {
+        use crate::doctor::{Cause, words::of_port};
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let nowhere = file.path().with_extension("nowhere");
+        for (path, kind, cause) in [
+            (file.path(), io::ErrorKind::NotFound, Cause::PortBusy),
+            (
+                file.path(),
+                io::ErrorKind::PermissionDenied,
+                Cause::PortDenied,
+            ),
+            (&*nowhere, io::ErrorKind::NotFound, Cause::PortMissing),
+        ] {
+            let told = explained(path, kind.into()).to_string();
+            assert_eq!(of_port(&told), cause, "{told}");
+        }
+        for ports in [Vec::new(), vec!["/dev/ttyUSB0".to_owned()]] {
+            assert_eq!(of_port(&there_is_no(&ports)), Cause::PortMissing);
+        }
+    }
 }
