@@ -88,12 +88,12 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
     }
 }
 
-/// Returns the errors of the configuration in `path`, each on one line; none if it can be used, or
-/// if this user may not read it.
+/// Returns the errors of the configuration in `path`, each on one line; `None` if there are none
+/// but that this user may not read all of it.
 #[must_use]
-pub fn errors(path: &Path) -> Vec<String> {
+pub fn errors(path: &Path) -> Option<Vec<String>> {
     let Err(report) = settings::load_in(path, &LoadContext::of_person()) else {
-        return Vec::new();
+        return Some(Vec::new());
     };
     let errors = report.problems().iter();
     let errors = errors.filter(|problem| {
@@ -101,12 +101,13 @@ pub fn errors(path: &Path) -> Vec<String> {
         let is_closed = problem.line == 0 && problem.said.contains("Permission denied");
         problem.severity == Severity::Error && !is_closed
     });
-    errors
+    let errors: Vec<String> = errors
         .map(|p| {
             let at = format!("{}:{}:{} {}", p.file, p.line, p.column, p.path);
             format!("{at} said {} wanted {}", p.said, p.wanted)
         })
-        .collect()
+        .collect();
+    Some(errors).filter(|errors| !errors.is_empty())
 }
 
 /// Loads the configuration. If several files with secrets are missing or may not be read, they are

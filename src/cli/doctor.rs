@@ -21,7 +21,7 @@ use crate::base::text::counted;
 use crate::control::picture::{Device, Life};
 use crate::control::{Answer, Failure, Kind, Question, Request, SurveyAsked};
 use crate::doctor::{
-    BusObservation, BusOutcome, Certainty, Facts, Finding, ProbeKind, ProbeRequest, Scope, Service,
+    BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind, ProbeRequest, Scope, Service,
     Subject, examine, probes_wanted,
 };
 use crate::io::control::client::{self, Unanswered};
@@ -145,6 +145,7 @@ fn observed(facts: &Facts, probe: &ProbeRequest, socket: &Path) -> Option<BusObs
         waited: wait,
         outcome,
         turnaround: first.and(heard.first_after),
+        listened_on,
         second_reply: replies.any(|other| Some(other) != first),
     })
 }
@@ -157,13 +158,34 @@ fn facts(gateway: &Gateway) -> Result<Facts, Unanswered> {
         Err(why) => Ok(Facts {
             service: Service::DoesNotAnswer {
                 why: why.to_string(),
-                errors: check::errors(&gateway.config),
             },
             status: None,
             devices: Vec::new(),
             observations: Vec::new(),
+            files: files(&gateway.config),
         }),
-        facts => facts,
+        Ok(mut facts) => {
+            let status = facts.status.as_ref();
+            let in_force = status.and_then(|s| s.configuration.as_ref());
+            // Whether files that were not loaded yet are right, only a look at them tells.
+            let differs = in_force.filter(|c| !c.changed.is_empty() || c.refused.is_some());
+            if let Some(configuration) = differs {
+                facts.files = files(Path::new(&configuration.file));
+            }
+            Ok(facts)
+        }
+    }
+}
+
+/// Looks at the configuration on disk.
+fn files(path: &Path) -> ConfigurationFiles {
+    if matches!(path.try_exists(), Ok(false)) {
+        return ConfigurationFiles::Missing;
+    }
+    match check::errors(path) {
+        None => ConfigurationFiles::Unknown,
+        Some(errors) if errors.is_empty() => ConfigurationFiles::Right,
+        Some(errors) => ConfigurationFiles::Wrong(errors),
     }
 }
 
@@ -354,11 +376,11 @@ mod tests {
         let absent = Facts {
             service: Service::DoesNotAnswer {
                 why: "no service answers at /run/alink-gateway/control.sock: it has been killed, or is just starting".into(),
-                errors: Vec::new(),
             },
             status: None,
             devices: Vec::new(),
             observations: Vec::new(),
+            files: ConfigurationFiles::Unknown,
         };
         all.push(("absent", absent, Scope::All));
         all
@@ -385,6 +407,45 @@ mod tests {
             assert_eq!(count("causes") + count("notes"), findings.len(), "{name}");
             assert!(findings.iter().all(|f| !f.evidence.is_empty()), "{said}");
         }
+    }
+
+    #[test]
+    fn what_the_journal_says_is_told_in_chinese() {
+        use crate::base::{DeviceId, LogEvent, PortId};
+        use crate::field::diagnostics::events::FieldLogEvent;
+        let (port, device) = (PortId(0), DeviceId(0));
+        for event in [
+            FieldLogEvent::SettingsDiffer {
+                port,
+                what: "parity none instead of even".into(),
+            },
+            FieldLogEvent::BytesHeldBack {
+                port,
+                wait: Duration::from_millis(16),
+            },
+            FieldLogEvent::UnitTwice {
+                device,
+                place: "unit 7".into(),
+            },
+            FieldLogEvent::OthersAsk { device },
+        ] {
+            let text = format!("the journal says: {}", event.sentence());
+            let said = Language::Chinese.say(&text);
+            let is_english = [" the ", " and ", " of "].iter().any(|w| said.contains(w));
+            assert!(said.starts_with("日志记录") && !is_english, "{said}");
+        }
+    }
+
+    #[test]
+    fn files_that_are_missing_wrong_or_right_are_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway.yaml");
+        assert_eq!(files(&path), ConfigurationFiles::Missing);
+        std::fs::write(&path, "ports: 7\n").unwrap();
+        let ConfigurationFiles::Wrong(errors) = files(&path) else {
+            panic!("{:?}", files(&path));
+        };
+        assert!(!errors.is_empty());
     }
 
     #[test]

@@ -44,7 +44,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 pub use self::columns::wrapped;
 use self::language::{Language, help};
 use crate::io::control;
-use crate::io::files::settings::DEFAULT_PATH;
+use crate::io::files::settings::{self, DEFAULT_PATH, LoadContext};
 use crate::io::log;
 use crate::io::terminal::screen;
 
@@ -366,7 +366,7 @@ enum Verb {
         /// Write it to this file instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// The configuration file, if the service does not run [default: that of the service].
+        /// The configuration file; the service is asked at its control.socket [default: that of the service].
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
@@ -396,7 +396,7 @@ enum Verb {
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,
-        /// The configuration file, if the service does not run [default: that of the service].
+        /// The configuration file; the service is asked at its control.socket [default: that of the service].
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
@@ -421,7 +421,13 @@ struct Whom {
 impl Whom {
     fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
         let instance = self.instance.clone();
-        diag::Gateway::of(instance.as_deref(), self.socket(), config)
+        // A file that is named may say where its service is asked.
+        let said = match (&self.socket, &config) {
+            (None, Some(path)) => settings::socket_in(path, &LoadContext::of_person()),
+            _ => None,
+        };
+        let socket = said.unwrap_or_else(|| self.socket());
+        diag::Gateway::of(instance.as_deref(), socket, config)
     }
 
     fn socket(self) -> PathBuf {
@@ -624,6 +630,26 @@ fn span_of(words: &[String]) -> Result<Option<Duration>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_is_asked_where_its_file_says_also_if_the_file_has_errors() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("gateway.yaml");
+        std::fs::write(&path, "control: {socket: own.sock}\nports: 7\n").unwrap();
+        let asked = |socket: Option<&str>, config: Option<&PathBuf>| {
+            let whom = Whom {
+                instance: None,
+                socket: socket.map(PathBuf::from),
+            };
+            whom.gateway(config.cloned()).socket
+        };
+        assert_eq!(asked(None, Some(&path)), dir.path().join("own.sock"));
+        assert_eq!(asked(Some("other.sock"), Some(&path)), Path::new("other.sock"));
+        let usual = control::socket_path_of(None);
+        assert_eq!(asked(None, None), usual);
+        std::fs::write(&path, "ports: 7\n").unwrap();
+        assert_eq!(asked(None, Some(&path)), usual);
+    }
 
     #[test]
     fn mistakes_are_told_in_the_language_of_the_user() {

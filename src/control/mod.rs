@@ -52,10 +52,11 @@
 //! ```
 //!
 //! `status` and `devices` show how things are now: each device has `recent`, its last 32
-//! transactions by outcome, and `refusal`, the platform's code while it is refused. `noticed`, of
-//! the status, of each port and of each device, has the log events that still stand: their
-//! `event` is the journal's `EVENT`, and another event takes them back. `alink-gateway doctor`
-//! finds its causes in these.
+//! transactions by outcome, `unanswered`, those of them since its last answer, and `refusal`, the
+//! platform's code while it is refused; each port has `echoes_lately`. `noticed`, of the status, of
+//! each port and of each device, has the log events that still stand: their `event` is the
+//! journal's `EVENT`, and another event, another opening of the port or time takes them back.
+//! `alink-gateway doctor` finds its causes in these.
 //!
 //! `v` is the version of the protocol ([`VERSION`]). Within a version words are added and
 //! never taken away or given another meaning: a client ignores keys it does not know. The

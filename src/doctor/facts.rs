@@ -1,7 +1,10 @@
 //! What the doctor knows.
 
+use std::collections::BTreeMap;
+
 use super::observation::BusObservation;
-use crate::control::picture::{Device, Noticed, Port, Status};
+use crate::base::text::counted;
+use crate::control::picture::{Device, Life, Noticed, Port, Status};
 
 /// Whether the service answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,9 +15,21 @@ pub enum Service {
     DoesNotAnswer {
         /// Why there is no answer, in words.
         why: String,
-        /// The errors in its configuration, as far as this user may read it.
-        errors: Vec<String>,
     },
+}
+
+/// What the files of the configuration are worth.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ConfigurationFiles {
+    /// They were not looked at, or this user may not read them.
+    #[default]
+    Unknown,
+    /// There is none.
+    Missing,
+    /// They can be used.
+    Right,
+    /// They have these errors, one at least.
+    Wrong(Vec<String>),
 }
 
 /// Everything that is known.
@@ -28,6 +43,9 @@ pub struct Facts {
     pub devices: Vec<Device>,
     /// What was seen on buses beyond that, if anything was tried.
     pub observations: Vec<BusObservation>,
+    /// The configuration on disk: of a service that does not answer, or if it differs from what is
+    /// in force.
+    pub files: ConfigurationFiles,
 }
 
 impl Facts {
@@ -39,6 +57,7 @@ impl Facts {
             status: Some(status),
             devices,
             observations: Vec::new(),
+            files: ConfigurationFiles::Unknown,
         }
     }
 
@@ -80,6 +99,8 @@ pub(super) struct Recent {
     pub answers: u64,
     pub timeouts: u64,
     pub garbled: u64,
+    /// Frames of other devices came, or another reply than the one that was asked for.
+    pub foreign: u64,
     pub late: u64,
     pub refused: u64,
     /// A Modbus gateway on the way got no answer of the device.
@@ -92,24 +113,57 @@ impl Recent {
     /// Sums up the last transactions of some devices.
     pub(super) fn of<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Recent {
         let mut sum = Recent::default();
-        for (outcome, n) in devices.into_iter().flat_map(|d| &d.recent) {
+        devices.into_iter().for_each(|d| sum.add(&d.recent));
+        sum
+    }
+
+    /// Sums up the last transactions of some devices since each answered last. Of a device that
+    /// has just fallen silent, those before would hide what comes now.
+    pub(super) fn since_answer<'d>(devices: impl IntoIterator<Item = &'d Device>) -> Recent {
+        let mut sum = Recent::default();
+        devices.into_iter().for_each(|d| sum.add(&d.unanswered));
+        sum
+    }
+
+    /// Sums up what says how a device is now: of a silent one, what came since its last answer.
+    pub(super) fn now(device: &Device) -> Recent {
+        match device.life {
+            Life::Silent => Recent::since_answer([device]),
+            Life::Alive | Life::Suspect | Life::Probation | Life::Unknown => Recent::of([device]),
+        }
+    }
+
+    fn add(&mut self, outcomes: &BTreeMap<String, u64>) {
+        for (outcome, n) in outcomes {
             let counter = match outcome.as_str() {
-                "answer" => Some(&mut sum.answers),
-                "timeout" => Some(&mut sum.timeouts),
-                "garbled" => Some(&mut sum.garbled),
-                "late" => Some(&mut sum.late),
-                gateway if gateway.starts_with("gateway-exception-") => Some(&mut sum.not_reached),
-                refusal if refusal.starts_with("exception-") => Some(&mut sum.refused),
+                "answer" => Some(&mut self.answers),
+                "timeout" => Some(&mut self.timeouts),
+                "garbled" => Some(&mut self.garbled),
+                "foreign" => Some(&mut self.foreign),
+                "late" => Some(&mut self.late),
+                gateway if gateway.starts_with("gateway-exception-") => Some(&mut self.not_reached),
+                refusal if refusal.starts_with("exception-") => Some(&mut self.refused),
                 _ => None,
             };
             if let Some(counter) = counter {
                 *counter = counter.saturating_add(*n);
             }
             if outcome != "late" {
-                sum.all = sum.all.saturating_add(*n);
+                self.all = self.all.saturating_add(*n);
             }
         }
-        sum
+    }
+
+    /// Says what came in reply to requests of which none was answered.
+    pub(super) fn in_vain(self) -> String {
+        let requests = counted(self.all, "request");
+        match self.timeouts == self.all {
+            true => format!("not one byte came in reply to the last {requests}"),
+            false => format!(
+                "none of the last {requests} was answered, and bytes came in reply to {}",
+                counted(self.all.saturating_sub(self.timeouts), "request")
+            ),
+        }
     }
 
     /// Whether bytes that cannot be read make up at least this share, in hundredths, of all

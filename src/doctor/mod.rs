@@ -8,8 +8,8 @@
 //!
 //! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is
 //! a small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at
-//! the last 32 transactions of each device, and at log events that stand
-//! ([`crate::control::picture::Noticed`]). Counters since the start say nothing about a cable
+//! the last 32 transactions of each device, of a silent one at those since its last answer, and
+//! at log events that stand ([`crate::control::picture::Noticed`]). Counters since the start say nothing about a cable
 //! that was mended an hour ago.
 //!
 //! Causes hide others: of a line that is down or mute no device is named, and without a
@@ -36,7 +36,7 @@ mod rules;
 pub mod words;
 
 pub use cause::{Cause, Certainty, Finding, Subject};
-pub use facts::{Facts, Scope, Service};
+pub use facts::{ConfigurationFiles, Facts, Scope, Service};
 pub use observation::{BusObservation, BusOutcome};
 pub use probes::{MOST_PROBES, ProbeKind, ProbeRequest, probes_wanted};
 pub use rules::examine;

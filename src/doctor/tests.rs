@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::control::picture::{Device, Life, Status};
+use crate::control::Question;
+use crate::control::picture::{Configuration, Device, Life, Noticed, Past, Status};
 use crate::spec::{Characters, Parity, StopBits};
 
 /// Returns a line of devices of which none has ever answered, and what was tried on it.
@@ -29,6 +30,7 @@ fn mute(devices: usize, observations: Vec<BusObservation>) -> Facts {
             "profile": "meter", "product_key": "a1", "device_name": "m", "life": "silent",
             "cloud": "offline", "why": "silent", "next": null, "answered_ms": null, "rtt": null,
             "outcomes": {}, "points": [], "recent": { "timeout": 32 },
+            "unanswered": { "timeout": 32 },
             "response_timeout_ms": 300,
         }))
         .unwrap()
@@ -52,6 +54,7 @@ fn tried(settings: Option<(u32, Parity)>, outcome: BusOutcome) -> BusObservation
         waited: Duration::from_secs(1),
         outcome,
         turnaround: None,
+        listened_on: false,
         second_reply: false,
     }
 }
@@ -121,6 +124,7 @@ fn a_late_reply_and_a_second_one_are_proof() {
     for device in &mut facts.devices {
         device.life = Life::Alive;
         device.recent.clear();
+        device.unanswered.clear();
     }
     assert_eq!(
         causes(&facts),
@@ -133,4 +137,211 @@ fn a_late_reply_and_a_second_one_are_proof() {
     let other = Scope::Device("meter-2".into());
     assert_eq!(examine(&facts, &other), []);
     assert_eq!(examine(&facts, &Scope::Port("line1".into())).len(), 2);
+}
+
+/// Returns a line of devices that all answer.
+fn well(devices: usize) -> Facts {
+    let mut facts = mute(devices, Vec::new());
+    for device in &mut facts.devices {
+        device.life = Life::Alive;
+        device.answered_ms = Some(500);
+        device.recent = [("answer".to_owned(), 32)].into();
+        device.unanswered.clear();
+    }
+    facts
+}
+
+/// Lets a device fall silent so long ago, after it has answered.
+fn silence(device: &mut Device, seconds: u64) {
+    device.life = Life::Silent;
+    device.answered_ms = Some(seconds * 1000);
+    device.recent = [("answer".to_owned(), 28), ("timeout".to_owned(), 4)].into();
+    device.unanswered = [("timeout".to_owned(), 4)].into();
+}
+
+#[test]
+fn what_came_before_the_last_answer_says_nothing_about_a_silence() {
+    // Refusals, noise and late replies of before do not hide that the line is dead now.
+    let mut facts = well(3);
+    for device in &mut facts.devices {
+        silence(device, 60);
+        device.recent = [("garbled", 10), ("late", 5), ("exception-2", 10), ("timeout", 7)]
+            .map(|(outcome, n)| (outcome.to_owned(), n))
+            .into();
+    }
+    assert_eq!(
+        causes(&facts),
+        [(Cause::BusNotConnected, Certainty::Likely)]
+    );
+    // On a line on which nothing was asked yet, nothing is known.
+    let mut fresh = mute(3, Vec::new());
+    for device in &mut fresh.devices {
+        device.recent.clear();
+        device.unanswered.clear();
+    }
+    assert_eq!(causes(&fresh), []);
+}
+
+#[test]
+fn a_silent_device_is_told_with_what_was_seen_and_no_more() {
+    let evidence = |facts: &Facts| {
+        let findings = examine(facts, &Scope::All);
+        let wrong = findings.iter().find(|f| f.cause == Cause::AddressWrong);
+        wrong.map(|f| f.evidence.join("; ")).unwrap_or_default()
+    };
+    let mut facts = well(2);
+    facts.devices[1] = mute(2, Vec::new()).devices.swap_remove(1);
+    let seen = evidence(&facts);
+    assert!(
+        seen.contains("not one byte") && seen.contains("others on line1 answer"),
+        "{seen}"
+    );
+    facts.devices[1].unanswered = [("timeout", 29), ("foreign", 3)]
+        .map(|(outcome, n)| (outcome.to_owned(), n))
+        .into();
+    let seen = evidence(&facts);
+    assert!(
+        !seen.contains("not one byte") && seen.contains("bytes came in reply to 3 requests"),
+        "{seen}"
+    );
+    // The other one is away as well.
+    silence(&mut facts.devices[0], 900);
+    let seen = evidence(&facts);
+    assert!(!seen.is_empty() && !seen.contains("others on"), "{seen}");
+}
+
+fn suspected(device: &mut Device) {
+    device.noticed = vec![Noticed {
+        event: "device-unit-twice".into(),
+        what: "two devices with one address?".into(),
+        ago_ms: 1_200_000,
+    }];
+}
+
+#[test]
+fn two_suspicions_of_a_shared_address_are_two_findings_and_end_with_their_reason() {
+    let mut facts = well(3);
+    for device in &mut facts.devices[..2] {
+        suspected(device);
+        device.recent = [("answer".to_owned(), 20), ("garbled".to_owned(), 3)].into();
+    }
+    let findings = examine(&facts, &Scope::All);
+    let subjects: Vec<_> = findings
+        .iter()
+        .filter(|f| f.cause == Cause::AddressTwice)
+        .map(|f| (f.certainty, f.subject.clone()))
+        .collect();
+    let of = |name: &str| Subject::Devices(vec![name.into()]);
+    assert_eq!(
+        subjects,
+        [
+            (Certainty::Likely, of("meter-1")),
+            (Certainty::Likely, of("meter-2"))
+        ]
+    );
+
+    let mut mended = well(2);
+    suspected(&mut mended.devices[0]);
+    assert_eq!(
+        causes(&mended),
+        [(Cause::AddressTwice, Certainty::Possible)]
+    );
+    let mut listened = tried(None, BusOutcome::Answered);
+    listened.listened_on = true;
+    mended.observations.push(listened);
+    assert_eq!(causes(&mended), []);
+}
+
+#[test]
+fn devices_of_one_protocol_that_fall_silent_together_share_something() {
+    let mut facts = well(4);
+    for device in &mut facts.devices[1..] {
+        device.question = Some(Question::Modbus {
+            unit: 1,
+            pdu: "0300000001".into(),
+        });
+        silence(device, 600);
+    }
+    facts.devices[2].answered_ms = Some(630_000);
+    let findings = examine(&facts, &Scope::All);
+    let names = ["meter-2", "meter-3", "meter-4"].map(String::from);
+    let [finding] = &findings[..] else {
+        panic!("{findings:?}");
+    };
+    assert_eq!(
+        (finding.cause, finding.certainty, &finding.subject),
+        (
+            Cause::SharedSupply,
+            Certainty::Possible,
+            &Subject::Devices(names.into())
+        )
+    );
+    // At other times, they were switched off one by one.
+    facts.devices[2].answered_ms = Some(3_600_000);
+    assert_eq!(causes(&facts), [(Cause::DeviceOff, Certainty::Note)]);
+}
+
+#[test]
+fn echoes_of_long_ago_say_nothing() {
+    let mut facts = well(2);
+    let port = |facts: &mut Facts, lately| {
+        let status = facts.status.as_mut().unwrap();
+        status.ports[0].echoes = [("echo-unexpected".to_owned(), 900)].into();
+        status.ports[0].echoes_lately = [("echo-unexpected".to_owned(), lately)].into();
+    };
+    port(&mut facts, 0);
+    assert_eq!(causes(&facts), []);
+    port(&mut facts, 5);
+    assert_eq!(causes(&facts), [(Cause::AdapterEcho, Certainty::Certain)]);
+}
+
+#[test]
+fn the_files_on_disk_decide_what_a_changed_configuration_is() {
+    use ConfigurationFiles::{Missing, Right, Unknown, Wrong};
+    let wrong = || Wrong(vec!["gateway.yaml:7:1 ports said 7".into()]);
+    let told = |changed: bool, refused: bool, files: ConfigurationFiles| {
+        let mut facts = well(2);
+        facts.status.as_mut().unwrap().configuration = Some(Configuration {
+            file: "/etc/alink-gateway/gateway.yaml".into(),
+            changed: changed
+                .then(|| "gateway.yaml".to_owned())
+                .into_iter()
+                .collect(),
+            refused: refused.then(|| Past {
+                what: "7 is no port".into(),
+                ago_ms: 5000,
+            }),
+            ..Configuration::default()
+        });
+        facts.files = files;
+        causes(&facts)
+    };
+    let note = [(Cause::ConfigurationChanged, Certainty::Note)];
+    let refused = [(Cause::ConfigurationRefused, Certainty::Certain)];
+    let broken = [(Cause::ConfigurationBroken, Certainty::Certain)];
+    assert_eq!(told(false, false, Unknown), []);
+    assert_eq!(told(true, false, Unknown), note);
+    assert_eq!(told(true, false, Right), note);
+    assert_eq!(told(true, false, wrong()), broken);
+    assert_eq!(told(true, true, wrong()), refused);
+    assert_eq!(told(true, true, Unknown), refused);
+    // Mended since, and not loaded yet; or as it was before.
+    assert_eq!(told(true, true, Right), note);
+    assert_eq!(told(false, true, Right), []);
+
+    for (files, cause) in [
+        (Missing, Cause::ConfigurationMissing),
+        (wrong(), Cause::ConfigurationWrong),
+        (Right, Cause::ServiceStopped),
+    ] {
+        let facts = Facts {
+            service: Service::DoesNotAnswer {
+                why: "no service answers".into(),
+            },
+            status: None,
+            files,
+            ..well(0)
+        };
+        assert_eq!(causes(&facts), [(cause, Certainty::Certain)]);
+    }
 }

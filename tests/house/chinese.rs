@@ -110,8 +110,8 @@ const SHOWN_PARTS: [(&str, &str, &str); 3] = [
     ),
     (
         "src/field/diagnostics/events.rs",
-        "let remedy = match other {",
-        "FieldLogEvent::FloatsPlausible",
+        "FieldLogEvent::SettingsDiffer { what, .. } => {",
+        "} => points_fail(",
     ),
 ];
 

@@ -35,7 +35,7 @@ use crate::config::sections::profile::{Profiles, Variants};
 use crate::config::sections::remote;
 use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
-use crate::spec::RemotePolicy;
+use crate::spec::{ControlSpec, RemotePolicy};
 
 const ROOT: [&str; 13] = [
     "gateway",
@@ -228,6 +228,13 @@ impl FirstPass {
         let state_dir = s.read("state_dir", file_name, &mut unheard);
         let policy = remote::read(&s, &mut unheard);
         (policy, state_dir.map(|dir| self.base.join(dir)))
+    }
+
+    /// Returns the entries to the service, also if other sections are wrong.
+    #[must_use]
+    pub fn control(&self) -> ControlSpec {
+        // Problems are noted when the whole configuration is read.
+        control::read(&Section::again(&self.root), &self.base, &mut Notes::default())
     }
 
     /// Returns what to read next: profiles and tables of devices.

@@ -81,7 +81,7 @@ fn adapter(port: &Port, found: &mut Findings) {
             found.port(&port.name, cause, certainty, seen);
         }
     }
-    let echoes = |name: &str| port.echoes.get(name).copied().unwrap_or(0);
+    let echoes = |name: &str| port.echoes_lately.get(name).copied().unwrap_or(0);
     let heard = echoes("echo-unexpected");
     if heard >= ECHOES_LEAST {
         let seen = vec![format!("{} came back", counted(heard, "request"))];
@@ -102,11 +102,13 @@ fn adapter(port: &Port, found: &mut Findings) {
 /// A port that is open, and none of its devices answers. Returns whether that explains all of
 /// them.
 fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -> bool {
-    let recent = Recent::of(devices.iter().copied());
+    let recent = Recent::since_answer(devices.iter().copied());
     let answered_before = devices.iter().any(|d| d.answered_ms.is_some());
     let is_serial = port.settings.is_some();
-    // Behind a server each device is a matter of its own; a late reply comes from somewhere.
-    if !is_serial || recent.late > 0 || recent.not_reached > 0 || recent.refused > 0 {
+    // Behind a server each device is a matter of its own; a late reply and the frames of others
+    // come from somewhere. Nothing is known of a line on which nothing was asked yet.
+    let is_heard = recent.late > 0 || recent.not_reached > 0 || recent.foreign > 0;
+    if !is_serial || is_heard || recent.all == 0 {
         return false;
     }
     let own: Vec<&BusObservation> = facts
@@ -149,10 +151,7 @@ fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -
         );
         return true;
     }
-    seen.push(format!(
-        "not one byte came in reply to the last {}",
-        counted(recent.all, "request")
-    ));
+    seen.push(recent.in_vain());
     if answered_before {
         // One device may have been switched off; of several, hardly all at once.
         if devices.len() < 2 {

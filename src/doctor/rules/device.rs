@@ -1,9 +1,10 @@
 //! Single devices, on ports that are open and on which something answers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Findings;
+use super::{Findings, Subject};
 use crate::base::text::counted;
+use crate::control::Question;
 use crate::control::picture::{Device, Life, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, Recent, Scope, noticed, told};
@@ -17,6 +18,11 @@ const SPOILT_PERCENT: u64 = 10;
 const SPOILT_LEAST: u64 = 4;
 /// So many refusals without an answer are the device's last word.
 const REFUSED_LEAST: u64 = 4;
+/// So many answers in a row take a suspicion of two devices at one address back.
+const WELL_FOR: u64 = 32;
+/// So many devices that answered last within this time fell silent together.
+const TOGETHER_LEAST: usize = 2;
+const TOGETHER_MS: u64 = 60_000;
 
 pub(super) fn examine(
     facts: &Facts,
@@ -25,6 +31,7 @@ pub(super) fn examine(
     scope: &Scope,
     found: &mut Findings,
 ) {
+    let shared = together(facts, explained, found);
     for device in &facts.devices {
         content(device, found);
         if explained.contains(&device.port) {
@@ -39,9 +46,73 @@ pub(super) fn examine(
         let are_others_well = others.all(|d| !Recent::of([d]).is_garbled(SPOILT_PERCENT, 2));
         replies(facts, device, is_serial && are_others_well, found);
         if device.life == Life::Silent {
-            silent(facts, device, scope, found);
+            let is_told = shared.contains(&device.name);
+            silent(facts, device, scope, is_told, found);
         }
     }
+}
+
+/// A protocol, as far as the picture tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Protocol {
+    Modbus,
+    Meter,
+    Other,
+}
+
+impl Protocol {
+    const fn of(device: &Device) -> Protocol {
+        match device.question {
+            Some(Question::Modbus { .. }) => Protocol::Modbus,
+            Some(Question::Meter { .. }) => Protocol::Meter,
+            None => Protocol::Other,
+        }
+    }
+}
+
+/// Whether a device answers now.
+fn answers(device: &Device) -> bool {
+    matches!(device.life, Life::Alive | Life::Probation)
+}
+
+/// Devices of one protocol that fell silent together while others on their port answer: as a rule
+/// they were wired together, at one time and by one hand. Returns the names of those that were
+/// told.
+fn together(
+    facts: &Facts,
+    explained: &BTreeSet<String>,
+    found: &mut Findings,
+) -> BTreeSet<String> {
+    let mut alike: BTreeMap<(&str, Protocol), Vec<&Device>> = BTreeMap::new();
+    for device in facts.devices.iter().filter(|d| !explained.contains(&d.port)) {
+        let key = (device.port.as_str(), Protocol::of(device));
+        alike.entry(key).or_default().push(device);
+    }
+    let mut told = BTreeSet::new();
+    for ((port, _), devices) in alike {
+        let on_port = facts.devices.iter().filter(|d| d.port == port);
+        let since: Option<Vec<u64>> = devices
+            .iter()
+            .map(|d| d.answered_ms.filter(|_| d.life == Life::Silent))
+            .collect();
+        let Some(since) = since.filter(|since| since.len() >= TOGETHER_LEAST) else {
+            continue;
+        };
+        let (first, last) = (since.iter().max(), since.iter().min());
+        let apart = first.zip(last).map_or(0, |(first, last)| first - last);
+        if apart > TOGETHER_MS || !on_port.into_iter().any(answers) {
+            continue;
+        }
+        let seen = format!(
+            "all {} of one protocol on {port} answered last within one minute, and others on it answer",
+            counted(devices.len(), "device")
+        );
+        let names: Vec<String> = devices.iter().map(|d| d.name.clone()).collect();
+        told.extend(names.iter().cloned());
+        let subject = Subject::Devices(names);
+        found.add(Cause::SharedSupply, subject, Certainty::Possible, vec![seen]);
+    }
+    told
 }
 
 /// What the device answers does not fit what is asked.
@@ -61,7 +132,7 @@ fn content(device: &Device, found: &mut Findings) {
             return;
         }
     }
-    let recent = Recent::of([device]);
+    let recent = Recent::now(device);
     if recent.answers == 0 && recent.refused >= REFUSED_LEAST {
         let seen = vec![format!(
             "it refuses all of its last {}",
@@ -73,10 +144,10 @@ fn content(device: &Device, found: &mut Findings) {
 
 /// How the device answers: late, spoilt, twice, or without having been asked.
 fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Findings) {
-    let recent = Recent::of([device]);
+    let recent = Recent::now(device);
     let name = &device.name;
     let own = facts.observations.iter();
-    let mut own = own.filter(|o| o.device.as_ref() == Some(name));
+    let own = own.filter(|o| o.device.as_ref() == Some(name));
     let timeout = device.response_timeout_ms;
     if let Some(slow) = own.clone().find(|o| {
         let is_later = |t: std::time::Duration| t.as_millis() > u128::from(timeout);
@@ -98,16 +169,23 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
         )];
         found.device(name, Cause::SlowDevice, certainty, seen);
     }
-    let second = own.any(|o| o.second_reply);
+    let second = own.clone().any(|o| o.second_reply);
     if let Some(twice) = noticed(&device.noticed, "device-unit-twice") {
-        let certainty = match second {
-            true => Certainty::Certain,
-            false => Certainty::Likely,
+        let listened = own.clone().any(|o| o.listened_on && o.outcome.is_understood());
+        let is_well = recent.answers >= WELL_FOR && recent.answers == recent.all;
+        // The suspicion outlives its reason by an hour at most.
+        let certainty = match (second, is_well && recent.late == 0, listened) {
+            (true, _, _) => Some(Certainty::Certain),
+            (false, true, true) => None,
+            (false, true, false) => Some(Certainty::Possible),
+            (false, false, _) => Some(Certainty::Likely),
         };
-        found.device(name, Cause::AddressTwice, certainty, vec![told(twice)]);
+        if let Some(certainty) = certainty {
+            found.twin(device, certainty, vec![told(twice)]);
+        }
     } else if second {
         let seen = vec!["a second reply with other values follows the first".to_owned()];
-        found.device(name, Cause::AddressTwice, Certainty::Certain, seen);
+        found.twin(device, Certainty::Certain, seen);
     } else if is_alone_spoilt && recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
         let seen = vec![format!(
             "{} of its last {} brought bytes that are no frame, and those of its neighbours are well",
@@ -115,7 +193,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
             counted(recent.all, "request")
         )];
         found.device(name, Cause::DeviceNoise, Certainty::Likely, seen.clone());
-        found.device(name, Cause::AddressTwice, Certainty::Possible, seen);
+        found.twin(device, Certainty::Possible, seen);
     }
     for (event, cause) in [
         ("device-others-ask", Cause::SecondMaster),
@@ -130,8 +208,8 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
 
 /// A device that does not answer. If it never did, its address or its wire is wrong; if it did
 /// before, it may be switched off, and only its owner can say whether that is right.
-fn silent(facts: &Facts, device: &Device, scope: &Scope, found: &mut Findings) {
-    let recent = Recent::of([device]);
+fn silent(facts: &Facts, device: &Device, scope: &Scope, is_told: bool, found: &mut Findings) {
+    let recent = Recent::since_answer([device]);
     if recent.late > 0 || recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
         return;
     }
@@ -140,6 +218,7 @@ fn silent(facts: &Facts, device: &Device, scope: &Scope, found: &mut Findings) {
     if device.answered_ms.is_some() {
         let certainty = match is_asked_about {
             true => Certainty::Likely,
+            false if is_told => return,
             false => Certainty::Note,
         };
         let seen = device.why.clone();
@@ -155,18 +234,23 @@ fn silent(facts: &Facts, device: &Device, scope: &Scope, found: &mut Findings) {
         found.device(name, Cause::NotBehindServer, Certainty::Certain, seen);
         return;
     }
-    let mut seen = vec![format!(
-        "not one byte came in reply to the last {}",
-        counted(recent.all, "request")
-    )];
+    // Nothing is known of a device that was not asked yet.
+    if recent.all == 0 {
+        return;
+    }
+    let mut seen = vec![recent.in_vain()];
     let own = facts.observations.iter();
     let mut own = own.filter(|o| o.device.as_ref() == Some(name));
     if own.any(|o| o.outcome == BusOutcome::Silence) {
         seen.push("it was also waited for longer, in vain".into());
     }
-    seen.push(format!(
-        "others on {} answer, and nothing answers at {}",
-        device.port, device.place
-    ));
+    let mut others = facts.devices.iter().filter(|d| d.port == device.port);
+    seen.push(match others.any(answers) {
+        true => format!(
+            "others on {} answer, and nothing answers at {}",
+            device.port, device.place
+        ),
+        false => format!("nothing answers at {}", device.place),
+    });
     found.device(name, Cause::AddressWrong, Certainty::Likely, seen);
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::cause::{Cause, Certainty, Finding, Subject};
 use super::facts::{Facts, Scope};
+use crate::control::picture::Device;
 
 /// So many devices of a finding have their evidence told one by one.
 const TOLD_SINGLY: usize = 3;
@@ -16,11 +17,15 @@ const TOLD_SINGLY: usize = 3;
 /// A device, and what is seen of it.
 type OfDevice = (String, Vec<String>);
 
-/// What the rules have found so far. Findings about devices are gathered by their cause.
+/// A port and a place on it.
+type Address = (String, String);
+
+/// What the rules have found so far. Findings about devices are gathered by their cause, and those
+/// about an address by the address as well.
 #[derive(Debug, Default)]
 struct Findings {
     all: Vec<Finding>,
-    devices: BTreeMap<(Cause, Certainty), Vec<OfDevice>>,
+    devices: BTreeMap<(Cause, Certainty, Option<Address>), Vec<OfDevice>>,
 }
 
 impl Findings {
@@ -33,8 +38,16 @@ impl Findings {
     }
 
     fn device(&mut self, device: &str, cause: Cause, certainty: Certainty, evidence: Vec<String>) {
-        let found = self.devices.entry((cause, certainty)).or_default();
+        let found = self.devices.entry((cause, certainty, None)).or_default();
         found.push((device.to_owned(), evidence));
+    }
+
+    /// Adds that a device shares its address. What is seen at another address is another finding.
+    fn twin(&mut self, device: &Device, certainty: Certainty, evidence: Vec<String>) {
+        let address = (device.port.clone(), device.place.clone());
+        let key = (Cause::AddressTwice, certainty, Some(address));
+        let found = self.devices.entry(key).or_default();
+        found.push((device.name.clone(), evidence));
     }
 
     fn add(&mut self, cause: Cause, subject: Subject, certainty: Certainty, evidence: Vec<String>) {
@@ -55,7 +68,7 @@ impl Findings {
 
     /// Returns the findings, the most certain first.
     fn ranked(mut self) -> Vec<Finding> {
-        for ((cause, certainty), devices) in std::mem::take(&mut self.devices) {
+        for ((cause, certainty, _), devices) in std::mem::take(&mut self.devices) {
             let names = devices.iter().map(|(name, _)| name.clone()).collect();
             let evidence = match &devices[..] {
                 [(_, evidence)] => evidence.clone(),

@@ -4,7 +4,7 @@ use super::{Findings, Subject};
 use crate::base::text::counted;
 use crate::control::picture::{Link, LinkFailure, Past, Status, StoreFault};
 use crate::doctor::cause::{Cause, Certainty};
-use crate::doctor::facts::{Facts, Service, noticed, told};
+use crate::doctor::facts::{ConfigurationFiles, Facts, Service, noticed, told};
 use crate::doctor::words;
 
 /// How long a box may take to reach its time server.
@@ -14,39 +14,42 @@ const CLOCK_WITHIN_MS: u64 = 120_000;
 const MOST_ERRORS: usize = 3;
 
 pub(super) fn examine(facts: &Facts, found: &mut Findings) {
-    if let Service::DoesNotAnswer { why, errors } = &facts.service {
-        service(why, errors, found);
+    if let Service::DoesNotAnswer { why } = &facts.service {
+        service(why, &facts.files, found);
     }
     if let Some(status) = &facts.status {
-        configuration(status, found);
+        configuration(status, &facts.files, found);
         clock(status, found);
         store(status, found);
     }
 }
 
 /// Without the service nothing else is known: a wrong configuration keeps it from starting.
-fn service(why: &str, errors: &[String], found: &mut Findings) {
-    let why = why.lines().next().unwrap_or_default().to_owned();
-    if errors.is_empty() {
-        let certain = Certainty::Certain;
-        found.add(Cause::ServiceStopped, Subject::Service, certain, vec![why]);
-        return;
-    }
-    let mut evidence = vec![why];
-    evidence.extend(errors.iter().take(MOST_ERRORS).cloned());
-    let more = errors.len().saturating_sub(MOST_ERRORS);
-    if more > 0 {
-        evidence.push(format!("and {}", counted(more, "more error")));
-    }
-    found.add(
-        Cause::ConfigurationWrong,
-        Subject::Service,
-        Certainty::Certain,
-        evidence,
-    );
+fn service(why: &str, files: &ConfigurationFiles, found: &mut Findings) {
+    let mut seen = vec![why.lines().next().unwrap_or_default().to_owned()];
+    let cause = match files {
+        ConfigurationFiles::Missing => Cause::ConfigurationMissing,
+        ConfigurationFiles::Wrong(errors) => {
+            seen.extend(first_of(errors));
+            Cause::ConfigurationWrong
+        }
+        ConfigurationFiles::Right | ConfigurationFiles::Unknown => Cause::ServiceStopped,
+    };
+    found.add(cause, Subject::Service, Certainty::Certain, seen);
 }
 
-fn configuration(status: &Status, found: &mut Findings) {
+/// Returns the first errors, and how many more there are.
+fn first_of(errors: &[String]) -> Vec<String> {
+    let mut first: Vec<String> = errors.iter().take(MOST_ERRORS).cloned().collect();
+    let more = errors.len().saturating_sub(MOST_ERRORS);
+    if more > 0 {
+        first.push(format!("and {}", counted(more, "more error")));
+    }
+    first
+}
+
+/// What is in force, and what is on disk. A verdict about files that were mended since is none.
+fn configuration(status: &Status, files: &ConfigurationFiles, found: &mut Findings) {
     if status.cloud.link == Link::NotCommissioned {
         let seen = "the gateway is not commissioned and does not connect to the platform".into();
         found.gateway(Cause::NotCommissioned, Certainty::Certain, vec![seen]);
@@ -54,13 +57,41 @@ fn configuration(status: &Status, found: &mut Findings) {
     let Some(in_force) = &status.configuration else {
         return;
     };
-    if let Some(Past { what, .. }) = &in_force.refused {
-        let seen = vec![format!("the last reload was refused: {what}")];
-        found.gateway(Cause::ConfigurationRefused, Certainty::Certain, seen);
-    } else if let Some(file) = in_force.changed.first() {
+    let refused = in_force.refused.as_ref();
+    let refused = refused.map(|Past { what, .. }| format!("the last reload was refused: {what}"));
+    let changed = in_force.changed.first();
+    let changed = changed.map(|file| format!("{file} has changed since it was loaded"));
+    match (refused, changed, files) {
+        (None, None, _) => {}
+        (Some(refused), _, ConfigurationFiles::Wrong(errors)) => {
+            let mut seen = vec![refused];
+            seen.extend(first_of(errors));
+            found.gateway(Cause::ConfigurationRefused, Certainty::Certain, seen);
+        }
+        (None, Some(changed), ConfigurationFiles::Wrong(errors)) => {
+            let mut seen = vec![changed];
+            seen.extend(first_of(errors));
+            found.gateway(Cause::ConfigurationBroken, Certainty::Certain, seen);
+        }
+        // The files are again those that are in force.
+        (Some(_), None, ConfigurationFiles::Right) => {}
+        (refused, Some(changed), ConfigurationFiles::Right) => {
+            let mut seen: Vec<String> = refused.into_iter().collect();
+            seen.push(changed);
+            seen.push("alink-gateway check finds no error in it now".into());
+            found.gateway(Cause::ConfigurationChanged, Certainty::Note, seen);
+        }
+        (Some(refused), _, _) => {
+            found.gateway(
+                Cause::ConfigurationRefused,
+                Certainty::Certain,
+                vec![refused],
+            );
+        }
         // It may be worked on just now.
-        let seen = vec![format!("{file} has changed since it was loaded")];
-        found.gateway(Cause::ConfigurationChanged, Certainty::Note, seen);
+        (None, Some(changed), _) => {
+            found.gateway(Cause::ConfigurationChanged, Certainty::Note, vec![changed]);
+        }
     }
 }
 

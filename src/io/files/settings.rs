@@ -287,6 +287,15 @@ pub fn load_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report
     })
 }
 
+/// Returns where the service that is given this file is asked, also if other sections of the file
+/// are wrong; `None` if it cannot be read, or does not say so.
+#[must_use]
+pub fn socket_in(path: &Path, context: &LoadContext) -> Option<PathBuf> {
+    let sources = sources(path, context, &mut Reading::new());
+    let draft = FirstPass::new(&sources, &context.environment).ok()?;
+    draft.control().socket
+}
+
 /// Loads the configuration as [`load_whatever_the_load`] does, and names the files and variables
 /// that have a stand-in.
 pub fn look_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {

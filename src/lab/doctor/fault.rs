@@ -6,7 +6,7 @@ use super::house::{House, Plan, device_of, installation, told};
 use crate::base::{
     About, DeviceId, EventKind, FieldEvent, LinkDown, LinkEvent, PortId, Secret, UnitId, Wall,
 };
-use crate::doctor::{Cause, Facts, Scope, Service, Subject};
+use crate::doctor::{Cause, ConfigurationFiles, Facts, Scope, Service, Subject};
 use crate::hub::Input;
 use crate::io::system::clock::Clock;
 use crate::lab::bus::{Fault, Life, Refusal, Unit, UnitBehaviour};
@@ -202,21 +202,24 @@ impl InjectedFault {
         // The words are those of `io/link/tls.rs` and `io/link/dial.rs`.
         let input = match self {
             InjectedFault::ServiceStopped => {
-                return Some(absent(Vec::new()));
+                return Some(absent(ConfigurationFiles::Right));
             }
             InjectedFault::ConfigurationWrong => {
-                return Some(absent(vec!["gateway.yaml:7: ports: it says x".into()]));
+                let errors = vec!["gateway.yaml:7: ports: it says x".into()];
+                return Some(absent(ConfigurationFiles::Wrong(errors)));
             }
             InjectedFault::AdapterLatency => Input::Field(FieldEvent::Noticed {
                 about: About::Port(PortId(0)),
                 kind: EventKind::PortBytesHeldBack,
                 words: "the adapter holds received bytes back for 16 ms".into(),
             }),
-            InjectedFault::PortBusy => port_down("Device or resource busy"),
+            InjectedFault::PortBusy => port_down(
+                "another program uses it, perhaps the service; fuser -v shows which",
+            ),
             InjectedFault::PortDenied => port_down(
                 "this process may not open it, whose mode is 0600 and whose owner and group are 0:0",
             ),
-            InjectedFault::HostUnreachable => port_down("No route to host (os error 113)"),
+            InjectedFault::HostUnreachable => port_down("no connection within 3 s"),
             InjectedFault::ClockUnset => link(LinkDown::Tls(
                 "the certificate is not valid before 2024-10-04 00:00:00 UTC; the clock here says 1970-01-01 01:00:00 UTC: it is probably unset".into(),
             )),
@@ -401,14 +404,14 @@ impl InjectedFault {
     }
 }
 
-fn absent(errors: Vec<String>) -> Facts {
+fn absent(files: ConfigurationFiles) -> Facts {
     Facts {
         service: Service::DoesNotAnswer {
             why: "no service answers".into(),
-            errors,
         },
         status: None,
         devices: Vec::new(),
         observations: Vec::new(),
+        files,
     }
 }
