@@ -21,8 +21,8 @@ use crate::base::text::counted;
 use crate::control::picture::{Device, Life};
 use crate::control::{Answer, Failure, Kind, Question, Request, SurveyAsked};
 use crate::doctor::{
-    BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind, ProbeRequest, Scope, Service,
-    Subject, examine, probes_wanted,
+    BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind,
+    ProbeRequest, Scope, Service, Subject, examine, probes_wanted,
 };
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
@@ -68,12 +68,7 @@ pub fn run(
 }
 
 /// Examines, asks the bus what would decide between the causes that remain, and examines again.
-fn probed(
-    mut facts: Facts,
-    scope: &Scope,
-    socket: &Path,
-    is_still: bool,
-) -> (Facts, Vec<Finding>) {
+fn probed(mut facts: Facts, scope: &Scope, socket: &Path, is_still: bool) -> (Facts, Vec<Finding>) {
     let findings = examine(&facts, scope);
     if is_still {
         return (facts, findings);
@@ -145,7 +140,7 @@ fn observed(facts: &Facts, probe: &ProbeRequest, socket: &Path) -> Option<BusObs
         waited: wait,
         outcome,
         turnaround: first.and(heard.first_after),
-        listened_on,
+        listened_on: listens_on,
         second_reply: replies.any(|other| Some(other) != first),
     })
 }
@@ -438,10 +433,11 @@ mod tests {
 
     #[test]
     fn files_that_are_missing_wrong_or_right_are_told_apart() {
+        use crate::io::files::create::{Existing, create};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.yaml");
         assert_eq!(files(&path), ConfigurationFiles::Missing);
-        std::fs::write(&path, "ports: 7\n").unwrap();
+        create(&path, b"ports: 7\n", Existing::Replace).unwrap();
         let ConfigurationFiles::Wrong(errors) = files(&path) else {
             panic!("{:?}", files(&path));
         };

@@ -633,9 +633,11 @@ mod tests {
 
     #[test]
     fn a_service_is_asked_where_its_file_says_also_if_the_file_has_errors() {
+        use crate::io::files::create::{Existing, create};
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("gateway.yaml");
-        std::fs::write(&path, "control: {socket: own.sock}\nports: 7\n").unwrap();
+        let write = |text: &str| create(&path, text.as_bytes(), Existing::Replace).unwrap();
+        write("control:\n  socket: own.sock\nports: 7\n");
         let asked = |socket: Option<&str>, config: Option<&PathBuf>| {
             let whom = Whom {
                 instance: None,
@@ -644,10 +646,11 @@ mod tests {
             whom.gateway(config.cloned()).socket
         };
         assert_eq!(asked(None, Some(&path)), dir.path().join("own.sock"));
-        assert_eq!(asked(Some("other.sock"), Some(&path)), Path::new("other.sock"));
+        let other = PathBuf::from("other.sock");
+        assert_eq!(asked(Some("other.sock"), Some(&path)), other);
         let usual = control::socket_path_of(None);
         assert_eq!(asked(None, None), usual);
-        std::fs::write(&path, "ports: 7\n").unwrap();
+        write("ports: 7\n");
         assert_eq!(asked(None, Some(&path)), usual);
     }
 

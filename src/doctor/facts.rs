@@ -157,11 +157,12 @@ impl Recent {
     /// Says what came in reply to requests of which none was answered.
     pub(super) fn in_vain(self) -> String {
         let requests = counted(self.all, "request");
-        match self.timeouts == self.all {
-            true => format!("not one byte came in reply to the last {requests}"),
-            false => format!(
+        let bytes = self.garbled.saturating_add(self.foreign);
+        match bytes.saturating_add(self.not_reached) {
+            0 => format!("not one byte came in reply to the last {requests}"),
+            heard => format!(
                 "none of the last {requests} was answered, and bytes came in reply to {}",
-                counted(self.all.saturating_sub(self.timeouts), "request")
+                counted(heard, "request")
             ),
         }
     }

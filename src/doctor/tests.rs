@@ -165,9 +165,14 @@ fn what_came_before_the_last_answer_says_nothing_about_a_silence() {
     let mut facts = well(3);
     for device in &mut facts.devices {
         silence(device, 60);
-        device.recent = [("garbled", 10), ("late", 5), ("exception-2", 10), ("timeout", 7)]
-            .map(|(outcome, n)| (outcome.to_owned(), n))
-            .into();
+        device.recent = [
+            ("garbled", 10),
+            ("late", 5),
+            ("exception-2", 10),
+            ("timeout", 7),
+        ]
+        .map(|(outcome, n)| (outcome.to_owned(), n))
+        .into();
     }
     assert_eq!(
         causes(&facts),

@@ -50,11 +50,17 @@ const OWN_WORDS: [(&str, Cause); 10] = [
     ("the device is gone", Cause::PortMissing),
     ("another program uses it", Cause::PortBusy),
     ("this process may not open it", Cause::PortDenied),
-    ("cannot switch an RS-485 transceiver", Cause::SettingsNotTaken),
+    (
+        "cannot switch an RS-485 transceiver",
+        Cause::SettingsNotTaken,
+    ),
     ("no connection within", Cause::HostUnreachable),
     ("the other end closed the connection", Cause::HostRefuses),
     ("failed to lookup address", Cause::HostUnknown),
-    ("no address that remote_config.hosts allows", Cause::HostForbidden),
+    (
+        "no address that remote_config.hosts allows",
+        Cause::HostForbidden,
+    ),
     ("too many files are open", Cause::TooManyFiles),
 ];
 
@@ -106,7 +112,10 @@ mod tests {
             ),
             ("(os error x", Cause::PortFails),
             ("Too many open files (os error 24)", Cause::TooManyFiles),
-            ("Connection reset by peer (os error 104)", Cause::HostRefuses),
+            (
+                "Connection reset by peer (os error 104)",
+                Cause::HostRefuses,
+            ),
             (
                 "its driver (ftdi_sio) cannot switch an RS-485 transceiver: Inappropriate ioctl for device (os error 25); an adapter",
                 Cause::SettingsNotTaken,

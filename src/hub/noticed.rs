@@ -50,10 +50,7 @@ const fn taken_back_by(kind: EventKind) -> &'static [EventKind] {
         EventKind::DeviceHoldEnded => &[EventKind::DeviceHeld],
         EventKind::ClockKnown => &[EventKind::ClockUnknown],
         // Each opening tells anew what it finds; the adapter may be another one.
-        EventKind::PortOpened => &[
-            EventKind::PortSettingsDiffer,
-            EventKind::PortBytesHeldBack,
-        ],
+        EventKind::PortOpened => &[EventKind::PortSettingsDiffer, EventKind::PortBytesHeldBack],
         _ => &[],
     }
 }

@@ -360,7 +360,8 @@ impl Statistics {
     /// Returns how often a port has heard the gateway's own requests in the last minutes.
     pub(super) fn port_echoes_lately(&self, now: Now, port: usize) -> EchoCounters {
         let port = self.ports.get(port);
-        port.map(|p| p.echoes_lately.at(now.mono)).unwrap_or_default()
+        port.map(|p| p.echoes_lately.at(now.mono))
+            .unwrap_or_default()
     }
 
     /// Returns how many requests a port has made outside the plan.
@@ -478,7 +479,8 @@ mod tests {
             unexpected,
             ..Echoes::default()
         };
-        let lately = |echoes: &LateEchoes, second| echoes.at(at(second)).outcomes()["echo-unexpected"];
+        let lately =
+            |echoes: &LateEchoes, second| echoes.at(at(second)).outcomes()["echo-unexpected"];
         echoes.add(at(1000), heard(3));
         echoes.add(at(1200), heard(4));
         assert_eq!(lately(&echoes, 1200), 7);
@@ -506,7 +508,12 @@ mod tests {
         );
         // A refusal is an answer, a late reply is none.
         assert_eq!(
-            outcomes(&[silence, Alive(Proof::Exception(2)), silence, Alive(Proof::Late)]),
+            outcomes(&[
+                silence,
+                Alive(Proof::Exception(2)),
+                silence,
+                Alive(Proof::Late)
+            ]),
             [("late".to_owned(), 1), ("timeout".to_owned(), 1)]
         );
     }

@@ -97,16 +97,46 @@ const SHOWN: [&str; 79] = [
 ];
 
 /// Sources of which the tool shows a part: from these words to those.
-const SHOWN_PARTS: [(&str, &str, &str); 3] = [
+const SHOWN_PARTS: [(&str, &str, &str); 9] = [
     (
         "src/app/events.rs",
         "the configuration was not read within",
         "#[cfg(test)]",
     ),
     (
+        "src/cloud/alink/clock/events.rs",
+        "ClockNews::Unknown => {",
+        "ClockNews::Known {",
+    ),
+    (
+        "src/cloud/alink/events/messages.rs",
+        "CloudLogEvent::SubscribeRefused { filters, fatal }",
+        "CloudLogEvent::DesiredFailed {",
+    ),
+    (
+        "src/cloud/alink/events/messages.rs",
+        "CloudLogEvent::Throttled { what: \"post\"",
+        "CloudLogEvent::Trouble {",
+    ),
+    (
+        "src/cloud/alink/events/messages.rs",
+        "CloudLogEvent::Unanswered { what, times: n }",
+        "CloudLogEvent::Malformed {",
+    ),
+    (
+        "src/cloud/alink/events/messages.rs",
+        "CloudLogEvent::QueueFull { dropped }",
+        "CloudLogEvent::ThingEventRefused {",
+    ),
+    (
         "src/cloud/alink/events/messages.rs",
         "fn link_words(",
         "#[cfg(test)]",
+    ),
+    (
+        "src/field/diagnostics/events.rs",
+        "fn stretched(",
+        "impl LogEvent for FieldLogEvent",
     ),
     (
         "src/field/diagnostics/events.rs",
@@ -394,8 +424,9 @@ fn is_prose(text: &str) -> bool {
 fn shown_texts(is_wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     for source in sources("src") {
-        let part = SHOWN_PARTS.iter().find(|(path, ..)| source.path == *path);
-        let is_shown = part.is_some()
+        let parts = SHOWN_PARTS.iter().filter(|(path, ..)| source.path == *path);
+        let parts: Vec<_> = parts.collect();
+        let is_shown = !parts.is_empty()
             || SHOWN.iter().any(|shown| match shown.ends_with('/') {
                 true => source.path.starts_with(shown),
                 false => source.path == *shown,
@@ -406,35 +437,41 @@ fn shown_texts(is_wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
         if !is_shown || is_test || source.path == "src/cli/run.rs" {
             continue;
         }
-        let program = program(&source.text);
-        let (before, program) = part.map_or(("", program), |(_, from, to)| {
-            let at = program.find(from).expect("the part is there");
-            let (before, part) = program.split_at(program[..at].rfind('\n').map_or(0, |n| n + 1));
+        let whole = program(&source.text);
+        let cut = |(_, from, to): &(&str, &str, &str)| {
+            let at = whole.find(from).expect("the part is there");
+            let (before, part) = whole.split_at(whole[..at].rfind('\n').map_or(0, |n| n + 1));
             (before, &part[..part.find(to).unwrap_or(part.len())])
-        });
-        let before = before.lines().count();
-        for (line, literal) in literals(program) {
-            let at = program.lines().nth(line - 1).unwrap_or_default();
-            let is_reason = at.trim_start().starts_with("reason = ") || at.contains("[expect(");
-            if is_reason {
-                continue;
-            }
-            for text in texts(&literal) {
-                if is_wanted(&text) {
-                    let place = format!("{}:{}", source.path, before + line);
-                    found.entry(text).or_insert(place);
+        };
+        let pieces: Vec<(&str, &str)> = match parts.is_empty() {
+            true => vec![("", whole)],
+            false => parts.into_iter().map(cut).collect(),
+        };
+        for (before, program) in pieces {
+            let before = before.lines().count();
+            for (line, literal) in literals(program) {
+                let at = program.lines().nth(line - 1).unwrap_or_default();
+                let is_reason = at.trim_start().starts_with("reason = ") || at.contains("[expect(");
+                if is_reason {
+                    continue;
+                }
+                for text in texts(&literal) {
+                    if is_wanted(&text) {
+                        let place = format!("{}:{}", source.path, before + line);
+                        found.entry(text).or_insert(place);
+                    }
                 }
             }
-        }
-        for (_, noun) in program.match_indices("counted(").filter_map(|(at, _)| {
-            let call = &program[at..];
-            let call = &call[..call.find(';').unwrap_or(call.len())];
-            let noun = call.split('"').nth(1)?;
-            let is_noun = noun.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
-            is_noun.then_some((at, noun))
-        }) {
-            let place = format!("{}: counted", source.path);
-            found.entry(format!("{{}} {noun}")).or_insert(place);
+            for (_, noun) in program.match_indices("counted(").filter_map(|(at, _)| {
+                let call = &program[at..];
+                let call = &call[..call.find(';').unwrap_or(call.len())];
+                let noun = call.split('"').nth(1)?;
+                let is_noun = noun.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
+                is_noun.then_some((at, noun))
+            }) {
+                let place = format!("{}: counted", source.path);
+                found.entry(format!("{{}} {noun}")).or_insert(place);
+            }
         }
     }
     found

@@ -176,13 +176,13 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::fs::{self, Permissions};
-    use std::os::unix::fs::PermissionsExt;
     use std::time::Duration;
 
     use super::super::found::{Address, Found};
     use super::*;
     use crate::base::UnitId;
+    use crate::io::files::bounded::read_text;
+    use crate::io::files::create::{Existing, create};
     use crate::spec::{Characters, Framing, Parity, SerialSpec, StopBits};
 
     const CONFIGURATION: &str = "\
@@ -208,8 +208,7 @@ devices: []   # none yet
     fn a_device_has_settings_of_its_own_where_its_port_has_others() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");
-        fs::write(&file, CONFIGURATION).unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
         let line = LineSpec::Serial(SerialSpec {
             path: "/dev/ttyS0".into(),
             baud: 19_200,
@@ -224,17 +223,17 @@ devices: []   # none yet
         scanned.found = vec![unit(7, "19200 8E1")];
         let said = write(&file, &[scanned], Some("a1SubDemoPk")).unwrap();
         assert!(said.contains("fill in each CHANGE-ME"), "{said}");
-        let text = fs::read_to_string(&file).unwrap();
+        let text = read_text(&file, 10_000).unwrap();
         assert!(text.contains("devices:   # none yet\n"), "{text}");
         assert!(text.contains("# the scan did not look into"), "{text}");
         let own = "    serial:\n      baud: 19200\n      parity: even\n";
         assert_eq!(text.matches(own).count(), 1, "{text}");
         // The same settings as those of the port.
-        fs::write(&file, CONFIGURATION).unwrap();
+        create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
         let mut scanned = Scanned::new("line1", line, true);
         scanned.found = vec![unit(7, "9600 8N1")];
         write(&file, &[scanned], Some("a1SubDemoPk")).unwrap();
-        let text = fs::read_to_string(&file).unwrap();
+        let text = read_text(&file, 10_000).unwrap();
         assert!(text.contains("unit: 7"), "{text}");
         assert!(!text.contains("    serial:\n"), "{text}");
     }

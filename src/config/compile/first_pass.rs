@@ -234,7 +234,11 @@ impl FirstPass {
     #[must_use]
     pub fn control(&self) -> ControlSpec {
         // Problems are noted when the whole configuration is read.
-        control::read(&Section::again(&self.root), &self.base, &mut Notes::default())
+        control::read(
+            &Section::again(&self.root),
+            &self.base,
+            &mut Notes::default(),
+        )
     }
 
     /// Returns what to read next: profiles and tables of devices.

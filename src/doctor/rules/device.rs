@@ -78,19 +78,19 @@ fn answers(device: &Device) -> bool {
 /// Devices of one protocol that fell silent together while others on their port answer: as a rule
 /// they were wired together, at one time and by one hand. Returns the names of those that were
 /// told.
-fn together(
-    facts: &Facts,
-    explained: &BTreeSet<String>,
-    found: &mut Findings,
-) -> BTreeSet<String> {
+fn together(facts: &Facts, explained: &BTreeSet<String>, found: &mut Findings) -> BTreeSet<String> {
     let mut alike: BTreeMap<(&str, Protocol), Vec<&Device>> = BTreeMap::new();
-    for device in facts.devices.iter().filter(|d| !explained.contains(&d.port)) {
+    for device in facts
+        .devices
+        .iter()
+        .filter(|d| !explained.contains(&d.port))
+    {
         let key = (device.port.as_str(), Protocol::of(device));
         alike.entry(key).or_default().push(device);
     }
     let mut told = BTreeSet::new();
     for ((port, _), devices) in alike {
-        let on_port = facts.devices.iter().filter(|d| d.port == port);
+        let are_others_heard = facts.devices.iter().any(|d| d.port == port && answers(d));
         let since: Option<Vec<u64>> = devices
             .iter()
             .map(|d| d.answered_ms.filter(|_| d.life == Life::Silent))
@@ -100,7 +100,7 @@ fn together(
         };
         let (first, last) = (since.iter().max(), since.iter().min());
         let apart = first.zip(last).map_or(0, |(first, last)| first - last);
-        if apart > TOGETHER_MS || !on_port.into_iter().any(answers) {
+        if apart > TOGETHER_MS || !are_others_heard {
             continue;
         }
         let seen = format!(
@@ -110,7 +110,12 @@ fn together(
         let names: Vec<String> = devices.iter().map(|d| d.name.clone()).collect();
         told.extend(names.iter().cloned());
         let subject = Subject::Devices(names);
-        found.add(Cause::SharedSupply, subject, Certainty::Possible, vec![seen]);
+        found.add(
+            Cause::SharedSupply,
+            subject,
+            Certainty::Possible,
+            vec![seen],
+        );
     }
     told
 }
@@ -171,7 +176,9 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
     }
     let second = own.clone().any(|o| o.second_reply);
     if let Some(twice) = noticed(&device.noticed, "device-unit-twice") {
-        let listened = own.clone().any(|o| o.listened_on && o.outcome.is_understood());
+        let listened = own
+            .clone()
+            .any(|o| o.listened_on && o.outcome.is_understood());
         let is_well = recent.answers >= WELL_FOR && recent.answers == recent.all;
         // The suspicion outlives its reason by an hour at most.
         let certainty = match (second, is_well && recent.late == 0, listened) {
@@ -210,7 +217,7 @@ fn replies(facts: &Facts, device: &Device, is_alone_spoilt: bool, found: &mut Fi
 /// before, it may be switched off, and only its owner can say whether that is right.
 fn silent(facts: &Facts, device: &Device, scope: &Scope, is_told: bool, found: &mut Findings) {
     let recent = Recent::since_answer([device]);
-    if recent.late > 0 || recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
+    if recent.late >= LATE_LEAST || recent.is_garbled(SPOILT_PERCENT, SPOILT_LEAST) {
         return;
     }
     let name = &device.name;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Coordinator;
 use crate::base::{About, DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
+use crate::control::Question;
 use crate::control::metrics::{EventFigures, Figures};
 use crate::control::picture::{
     Cloud, Device, DeviceEvent, Life, Link, LinkFailure, Next, Past, Point, Port, Presence, State,
@@ -20,7 +21,6 @@ use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
 use crate::fleet::SilenceReason;
 use crate::hub::status::LinkState;
-use crate::control::Question;
 use crate::spec::survey::SurveyQuestion;
 use crate::spec::{DeviceSpec, LineSpec, ProfileSpec};
 use crate::spool::{DiskFault, DropCause};
@@ -234,7 +234,10 @@ impl Coordinator {
                 rtt: self.statistics.port_rtt(id.index()),
                 outcomes,
                 echoes: self.statistics.port_echoes(id.index()).outcomes(),
-                echoes_lately: self.statistics.port_echoes_lately(now, id.index()).outcomes(),
+                echoes_lately: self
+                    .statistics
+                    .port_echoes_lately(now, id.index())
+                    .outcomes(),
                 probes: self.statistics.port_probes(id.index()),
                 noticed: self.statistics.standing(now, About::Port(id)),
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::house::{House, Plan, installation};
+use super::house::{House, Plan, UNITS, installation};
 use crate::base::UnitId;
 use crate::doctor::Facts;
 use crate::lab::bus::Fault;
@@ -26,6 +26,10 @@ pub enum Healthy {
     Reload,
     /// The connection to the platform breaks, and is made again.
     Reconnect,
+    /// The cable of a line was off for some minutes, and is on again.
+    CableBack,
+    /// The adapter heard what it sent, and was set not to.
+    EchoOff,
 }
 
 impl Healthy {
@@ -38,6 +42,8 @@ impl Healthy {
         Healthy::FewErrors,
         Healthy::Reload,
         Healthy::Reconnect,
+        Healthy::CableBack,
+        Healthy::EchoOff,
     ];
 
     /// Returns the name of the plant.
@@ -51,6 +57,8 @@ impl Healthy {
             Healthy::FewErrors => "healthy, a few errors",
             Healthy::Reload => "healthy, during a reload",
             Healthy::Reconnect => "healthy, connected again",
+            Healthy::CableBack => "healthy, a cable on again",
+            Healthy::EchoOff => "healthy, an echo switched off",
         }
     }
 
@@ -114,6 +122,23 @@ impl Healthy {
                     all.push(house.facts().await);
                     house.live(1).await;
                 }
+            }
+            Healthy::CableBack => {
+                house.live(120).await;
+                house.kill_all(0);
+                house.live(240).await;
+                house.line(0, |line| {
+                    (1..=UNITS[0]).for_each(|unit| line.revive(UnitId(unit)));
+                });
+                for seconds in [120, 600] {
+                    all.push(self.after(&house, seconds).await);
+                }
+            }
+            Healthy::EchoOff => {
+                house.line(0, |line| line.echo = true);
+                house.live(120).await;
+                house.line(0, |line| line.echo = false);
+                all.push(self.after(&house, 700).await);
             }
         }
         all.into_iter().flatten().collect()

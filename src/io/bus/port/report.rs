@@ -581,3 +581,36 @@ impl Drop for Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Wall;
+    use crate::field::test_spec::{installation, serial};
+
+    #[tokio::test(start_paused = true)]
+    async fn each_opening_takes_back_what_the_one_before_found() {
+        let spec = Arc::new(installation(serial(9600), Vec::new()));
+        let (hub, mut told) = mpsc::channel(8);
+        let journal = Journal::new(Arc::clone(&spec));
+        let clock = Clock::starting_at(Wall::from_millis(0));
+        let mut report = Report::new(PortId(0), spec, journal, hub, BusMonitor::default(), clock);
+        let held_back = Duration::from_millis(16);
+        report.opened();
+        report.held_back(held_back);
+        assert!(report.tell_noticed().await.is_ok());
+        // The adapter is the same, then another.
+        report.opened();
+        report.held_back(held_back);
+        assert!(report.tell_noticed().await.is_ok());
+        report.opened();
+        report.opened();
+        assert!(report.tell_noticed().await.is_ok());
+        let mut kinds = Vec::new();
+        while let Ok(FieldEvent::Noticed { kind, .. }) = told.try_recv() {
+            kinds.push(kind);
+        }
+        let (opened, found) = (EventKind::PortOpened, EventKind::PortBytesHeldBack);
+        assert_eq!(kinds, [found, opened, found, opened]);
+    }
+}
