@@ -85,7 +85,7 @@ class Talk:
                         return match
             left = until - time.monotonic()
             if left <= 0 or not self.take(left):
-                tail = "\n    ".join(self.lines[-12:])
+                tail = "\n    ".join(said(line) for line in self.lines[-40:])
                 raise Failed(
                     f"no line {pattern!r} came {times} times within {within} s"
                     f" ({seen} were seen); the last words:\n    {tail}"
@@ -97,6 +97,15 @@ class Talk:
         self.process.wait()
         self.picker.close()
         self.process.stdout.close()
+
+
+def said(line):
+    """A line as people read it; of an entry of the journal its message."""
+    try:
+        entry = json.loads(line)
+        return f"{entry.get('EVENT', '-')}: {entry['MESSAGE']}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return line
 
 
 class Machine:
@@ -176,9 +185,10 @@ class Machine:
             time.sleep(0.1)
 
     def child(self):
-        children = run("pgrep", "-P", str(self.process.pid), check=False).split()
-        names = {c: Path(f"/proc/{c}/comm").read_text().strip() for c in children}
-        return next((int(c) for c, name in names.items() if name == "systemd"), None)
+        """The machine's first process, once it is there. pgrep names it, since a child that
+        prepares the machine may end between two looks at it."""
+        found = run("pgrep", "-x", "-P", str(self.process.pid), "systemd", check=False).split()
+        return int(found[0]) if found else None
 
     def up(self):
         state = self.do("systemctl", "is-system-running", check=False)

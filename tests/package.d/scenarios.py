@@ -400,13 +400,18 @@ def one_stuck_port_is_enough_for_the_watchdog_and_is_named(plant):
 
 
 def let_go(libc, thread):
-    """A thread that dies while it is traced has to be taken note of."""
-    detach = 17
-    if libc.ptrace(detach, thread, None, None) != 0:
+    """Ends the tracing. A thread that dies while it is traced has to be taken note of, or its
+    process never ends: systemd would wait for it until each of its limits is over."""
+    detach, all_threads = 17, 0x40000000  # PTRACE_DETACH, __WALL
+    until = time.monotonic() + SOON
+    while libc.ptrace(detach, thread, None, None) != 0:
         try:
-            os.waitpid(thread, os.WNOHANG | 0x40000000)  # __WALL
+            if os.waitpid(thread, os.WNOHANG | all_threads)[0] == thread:
+                return
         except ChildProcessError:
-            pass
+            return
+        demand(time.monotonic() < until, f"thread {thread} neither stops nor ends")
+        time.sleep(0.01)
 
 
 def an_adapter_pulled_out_and_put_back_is_told_and_polled_again(plant):
