@@ -20,6 +20,7 @@ mod chinese;
 mod chinese_documents;
 mod commands;
 mod config_cases;
+mod configuration_reference;
 mod desk;
 mod import;
 mod init;
