@@ -1,11 +1,11 @@
-//! The Chinese README and the Chinese example configuration are made from the English ones and
-//! the translations in `docs/zh_CN.po`, and none is missing or out of date.
+//! The Chinese README, reference and example of the configuration are made from the English ones
+//! and the translations in `docs/zh_CN.po`, and none is missing or out of date.
 //!
 //! A document is split into its texts (headings, paragraphs, items of lists, cells, comments in
 //! code); each is looked up, and the document is put together again. Code stays as it is. After a
 //! change of an English text run `BLESS=1 cargo test --features lab --test house chinese`: it
 //! adds the new texts to the PO file, each beside the old one with its translation, and writes
-//! both documents. Then move the old translation up, correct it, delete the old entry, and run
+//! the documents. Then move the old translation up, correct it, delete the old entry, and run
 //! the same again. What is left to do is in the message of the test that fails.
 //!
 //! A Chinese paragraph is one line. Markdown makes a blank of a line break, and a blank in the
@@ -32,16 +32,35 @@ use pieces::{Kind, Piece, of_code, of_markdown};
 /// The translations.
 const TRANSLATIONS: &str = "docs/zh_CN.po";
 
-const README: &str = "README.md";
-const CHINESE_README: &str = "docs/README.zh_CN.md";
+/// A page in both languages.
+struct Page {
+    file: &'static str,
+    chinese: &'static str,
+    /// The line that leads to the other language: as it is in English, and in Chinese.
+    other_language: (&'static str, &'static str),
+}
+
+const PAGES: [Page; 2] = [
+    Page {
+        file: "README.md",
+        chinese: "docs/README.zh_CN.md",
+        other_language: (
+            "[中文](docs/README.zh_CN.md)\n",
+            "[English](../README.md)\n",
+        ),
+    },
+    Page {
+        file: "docs/configuration.md",
+        chinese: "docs/configuration.zh_CN.md",
+        other_language: (
+            "[中文](configuration.zh_CN.md)\n",
+            "[English](configuration.md)\n",
+        ),
+    },
+];
+
 const EXAMPLE: &str = "config/gateway.example.yaml";
 const CHINESE_EXAMPLE: &str = "docs/gateway.example.zh_CN.yaml";
-
-/// The line that leads to the other language: as it is in the README, and in the Chinese one.
-const OTHER_LANGUAGE: (&str, &str) = (
-    "[中文](docs/README.zh_CN.md)\n",
-    "[English](../README.md)\n",
-);
 
 /// A text of the documents.
 struct Text {
@@ -54,16 +73,47 @@ fn read(file: &str) -> String {
     fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
 }
 
-/// Returns both English documents in pieces.
-fn documents() -> [(&'static str, Vec<Piece>); 2] {
-    let readme = read(README);
-    let (above, below) = readme
-        .split_once(OTHER_LANGUAGE.0)
-        .unwrap_or_else(|| panic!("{README} has no line {}", OTHER_LANGUAGE.0));
-    let mut pieces = of_markdown(above);
-    pieces.push(Piece::Same(OTHER_LANGUAGE.0.to_owned()));
-    pieces.extend(of_markdown(below));
-    [(README, pieces), (EXAMPLE, of_code(&read(EXAMPLE)))]
+impl Page {
+    /// Returns the English page in pieces.
+    fn pieces(&self) -> Vec<Piece> {
+        let (text, line) = (read(self.file), self.other_language.0);
+        let (above, below) = text
+            .split_once(line)
+            .unwrap_or_else(|| panic!("{} has no line {line}", self.file));
+        let mut pieces = of_markdown(above);
+        pieces.push(Piece::Same(line.to_owned()));
+        pieces.extend(of_markdown(below));
+        pieces
+    }
+
+    /// Returns the page in Chinese.
+    fn translated(&self, translated: impl Fn(Kind, &str) -> String) -> String {
+        let pieces = self.pieces();
+        let headings = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text {
+                kind: Kind::Heading,
+                text,
+                ..
+            } => Some((anchor(text), anchor(&translated(Kind::Heading, text)))),
+            _ => None,
+        });
+        let anchors: BTreeMap<String, String> = headings.collect();
+        let text = assembled(&pieces, translated);
+        let (above, below) = text.split_once(self.other_language.0).unwrap();
+        format!(
+            "{}{}{}",
+            links_led_on(above, &anchors),
+            self.other_language.1,
+            links_led_on(below, &anchors)
+        )
+    }
+}
+
+/// Returns the English documents in pieces.
+fn documents() -> Vec<(&'static str, Vec<Piece>)> {
+    let pages = PAGES.iter().map(|page| (page.file, page.pieces()));
+    let example = (EXAMPLE, of_code(&read(EXAMPLE)));
+    pages.chain([example]).collect()
 }
 
 fn texts() -> Vec<Text> {
@@ -93,35 +143,18 @@ fn translations() -> BTreeMap<String, String> {
     done.map(|e| (e.id, e.translation)).collect()
 }
 
-/// Returns both Chinese documents, in English where there is no translation.
-fn chinese() -> [(&'static str, String); 2] {
+/// Returns the Chinese documents, in English where there is no translation.
+fn chinese() -> Vec<(&'static str, String)> {
     let translations = translations();
     let translated = |_: Kind, text: &str| {
         let there = translations.get(text);
         there.map_or(text, String::as_str).to_owned()
     };
-    let [(_, readme), (_, example)] = documents();
-    let headings = readme.iter().filter_map(|piece| match piece {
-        Piece::Text {
-            kind: Kind::Heading,
-            text,
-            ..
-        } => Some((anchor(text), anchor(&translated(Kind::Heading, text)))),
-        _ => None,
-    });
-    let anchors: BTreeMap<String, String> = headings.collect();
-    let text = assembled(&readme, translated);
-    let (above, below) = text.split_once(OTHER_LANGUAGE.0).unwrap();
-    let readme = format!(
-        "{}{}{}",
-        links_led_on(above, &anchors),
-        OTHER_LANGUAGE.1,
-        links_led_on(below, &anchors)
-    );
-    [
-        (CHINESE_README, readme),
-        (CHINESE_EXAMPLE, assembled(&example, translated)),
-    ]
+    let pages = PAGES
+        .iter()
+        .map(|page| (page.chinese, page.translated(translated)));
+    let example = assembled(&of_code(&read(EXAMPLE)), translated);
+    pages.chain([(CHINESE_EXAMPLE, example)]).collect()
 }
 
 /// Writes the PO file anew: an entry for each text, in the order of the documents, and each
