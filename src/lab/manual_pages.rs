@@ -335,6 +335,8 @@ struct ConfigurationTexts {
     synopsis: &'static str,
     description: &'static str,
     files: &'static str,
+    /// Where each key is explained, and the file.
+    reference: (&'static str, &'static str),
     /// What stands after `alink-gateway check`.
     check: &'static str,
     all_keys: &'static str,
@@ -347,6 +349,10 @@ const ENGLISH: ConfigurationTexts = ConfigurationTexts {
     synopsis: "SYNOPSIS",
     description: "DESCRIPTION",
     files: "A YAML file. Files in conf.d beside it are added to it in the order of their names.",
+    reference: (
+        "Each key is explained, with its range, its default and examples, in",
+        "/usr/share/doc/alink-gateway/docs/configuration.md",
+    ),
     check: ", a start and a reload report every mistake with its line, what was said and what was \
             wanted.",
     all_keys: "ALL KEYS",
@@ -360,6 +366,10 @@ const CHINESE: ConfigurationTexts = ConfigurationTexts {
     synopsis: "概要",
     description: "描述",
     files: "YAML 文件。同目录的 conf.d 中的文件按文件名顺序并入。",
+    reference: (
+        "各配置项的含义、取值范围、默认值和示例见",
+        "/usr/share/doc/alink-gateway/docs/configuration.zh_CN.md",
+    ),
     check: "、启动和重新加载会列出所有错误：所在的行、现在的内容和应有的内容。",
     all_keys: "全部配置项",
     example: CHINESE_EXAMPLE,
@@ -392,6 +402,11 @@ fn configuration(date: &str, texts: &ConfigurationTexts) -> String {
     text.control("SH", [texts.description]);
     text.text([roman(texts.files)]);
     text.text([bold("alink-gateway check"), roman(texts.check)]);
+    let (where_to_read, file) = texts.reference;
+    text.text([roman(where_to_read)]);
+    // A line of its own: the name of a file is not to be hyphenated.
+    text.control("br", []);
+    text.text([bold(file)]);
     text.control("SH", [texts.all_keys]);
     as_it_is(&mut text, texts.example);
     text.control("SH", [texts.see_also]);
