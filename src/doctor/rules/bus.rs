@@ -106,8 +106,10 @@ fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -
     let answered_before = devices.iter().any(|d| d.answered_ms.is_some());
     let is_serial = port.settings.is_some();
     // Behind a server each device is a matter of its own; a late reply and the frames of others
-    // come from somewhere. Nothing is known of a line on which nothing was asked yet.
-    let is_heard = recent.late > 0 || recent.not_reached > 0 || recent.foreign > 0;
+    // come from somewhere, but noise may look like the frame of another now and then. Nothing is
+    // known of a line on which nothing was asked yet.
+    let is_foreign = recent.foreign > recent.garbled;
+    let is_heard = recent.late > 0 || recent.not_reached > 0 || is_foreign;
     if !is_serial || is_heard || recent.all == 0 {
         return false;
     }
