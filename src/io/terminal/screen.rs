@@ -30,7 +30,7 @@ const WIDTH: usize = 80;
 /// itself dumb cannot move its cursor.
 #[must_use]
 pub fn is_there() -> bool {
-    io::stdout().is_terminal() && io::stdin().is_terminal() && !is_dumb()
+    io::stdout().is_terminal() && io::stdin().is_terminal() && !is_dumb() && size().is_some()
 }
 
 /// Whether the terminal calls itself dumb: it cannot move its cursor, and knows no colours.
@@ -47,14 +47,19 @@ pub fn has_colours(output: &impl IsTerminal) -> bool {
     output.is_terminal() && !is_dumb() && !is_unwanted
 }
 
-/// Returns how many cells a line of standard output has; 80 if it is no terminal.
+/// Returns how many cells a line of standard output has; 80 if it is no terminal, or one that does
+/// not know.
 #[must_use]
 pub fn width() -> usize {
-    if !io::stdout().is_terminal() {
-        return WIDTH;
-    }
-    let size = ratatui::crossterm::terminal::size();
-    size.map_or(WIDTH, |(width, _)| usize::from(width).max(1))
+    let known = size().filter(|_| io::stdout().is_terminal());
+    known.map_or(WIDTH, |(width, _)| width)
+}
+
+/// Returns how many cells a line of the terminal has, and how many lines there are; `None` if the
+/// terminal does not know: on a serial console both are 0.
+fn size() -> Option<(usize, usize)> {
+    let (width, height) = ratatui::crossterm::terminal::size().ok()?;
+    (width > 0 && height > 0).then_some((width.into(), height.into()))
 }
 
 /// Returns how many lines the terminal on standard output has; `None` if it is none that can be
@@ -64,8 +69,7 @@ pub fn height() -> Option<usize> {
     if !io::stdout().is_terminal() || is_dumb() {
         return None;
     }
-    let size = ratatui::crossterm::terminal::size();
-    size.ok().map(|(_, height)| usize::from(height))
+    size().map(|(_, height)| height)
 }
 
 /// Whether standard error is a terminal that can be drawn on.
