@@ -229,7 +229,7 @@ impl Scan<'_> {
             LineSpec::Tcp(tcp) if is_quiet => {
                 // A network of hosts, most of which are not there.
                 tcp.connect_timeout = Duration::from_millis(500);
-                line.reopen(whom);
+                line.reopen();
                 true
             }
             LineSpec::Tcp(_) => true,
@@ -424,7 +424,11 @@ impl Scan<'_> {
                 } => (*unit, *at, *turnaround),
                 Found { .. } => continue,
             };
-            let wait = IDENTIFYING.0.max(took * IDENTIFYING.1);
+            let least = match self.how.thorough {
+                true => THOROUGHLY,
+                false => IDENTIFYING.0,
+            };
+            let wait = least.max(took * IDENTIFYING.1);
             let around = (at, line.framing());
             let mut identify = Identify::new(unit, around, wait, self.kinds.clone());
             let mut trips = Vec::new();

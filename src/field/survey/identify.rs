@@ -1,7 +1,8 @@
 //! Finds out what kind of device a unit is, by the identification of profiles.
 //!
-//! All places that the profiles name are read, each once, and compared. A profile matches if at
-//! least one of its tests is passed and none failed.
+//! All places that the profiles name are read and compared. A place of which no reply came is read
+//! once more at the end: a reply that was lost would leave a device without a profile. A profile
+//! matches if at least one of its tests is passed and none failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -66,7 +67,10 @@ pub struct Identify {
     framing: Option<Framing>,
     wait: Duration,
     kinds: Vec<(String, Identification)>,
+    /// What is still to be read, the next place last.
     left: Vec<Place>,
+    /// The places that are read a second time, or were.
+    again: BTreeSet<Place>,
     asked: Option<Place>,
     said: BTreeMap<Place, Said>,
     silent: u32,
@@ -95,6 +99,7 @@ impl Identify {
             wait,
             kinds,
             left,
+            again: BTreeSet::new(),
             asked: None,
             said: BTreeMap::new(),
             silent: 0,
@@ -125,7 +130,11 @@ impl Identify {
             characters: self.characters,
             framing: self.framing,
             question,
-            wait: self.wait,
+            // A device that is busy just then may take longer.
+            wait: match self.again.contains(&place) {
+                true => self.wait * 2,
+                false => self.wait,
+            },
             listens_on: false,
         })
     }
@@ -163,6 +172,9 @@ impl Identify {
             Said::Nothing => self.silent + 1,
             _ => 0,
         };
+        if said == Said::Nothing && self.again.insert(place) {
+            self.left.insert(0, place);
+        }
         self.said.insert(place, said);
     }
 
@@ -398,6 +410,23 @@ mod tests {
 
     fn names(matches: &[KindMatch]) -> Vec<&str> {
         matches.iter().map(|m| m.profile.as_str()).collect()
+    }
+
+    #[test]
+    fn a_place_whose_reply_was_lost_is_read_once_more() {
+        let lost = std::cell::RefCell::new(BTreeMap::<Vec<u8>, u32>::new());
+        let answer = |pdu: &[u8], nth: u32| {
+            let mut lost = lost.borrow_mut();
+            let asked = lost.entry(pdu.to_vec()).or_default();
+            *asked += 1;
+            (*asked > nth && pdu == [3, 0, 10, 0, 1]).then(|| vec![3, 2, 0, 7])
+        };
+        let (matches, _) = identified(|pdu| answer(pdu, 1));
+        assert_eq!(names(&matches), ["one", "both"]);
+        assert!(lost.borrow().values().all(|asked| *asked <= 2), "{lost:?}");
+        lost.borrow_mut().clear();
+        let (matches, _) = identified(|pdu| answer(pdu, 2));
+        assert_eq!(names(&matches), [""; 0]);
     }
 
     #[test]
