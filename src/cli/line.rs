@@ -81,6 +81,8 @@ pub(super) struct NamedLine {
     pub spec: LineSpec,
     /// Asks on the line.
     pub survey: SurveyLine,
+    /// The control socket of the service that may have the line.
+    socket: PathBuf,
     /// The characters that the user has said; `None`: the line's own.
     characters: Option<Characters>,
     /// The framing that the user has said; `None`: the line's own.
@@ -103,9 +105,9 @@ impl NamedLine {
     }
 
     /// Asks on the line as its specification is now.
-    pub(super) fn reopen(&mut self, whom: &Whom) {
+    pub(super) fn reopen(&mut self) {
         let named = self.survey.named().to_owned();
-        self.survey = SurveyLine::new(whom.clone().socket(), named, self.spec.clone());
+        self.survey = SurveyLine::new(self.socket.clone(), named, self.spec.clone());
     }
 
     /// Returns what is to be known about the line since the first request, once: where its
@@ -171,7 +173,7 @@ impl LineOptions {
         // A configuration that cannot be read has nothing to say about a device file or a host.
         let loaded = settings::load_whatever_the_load(&file, &LoadContext::of_person());
         let spec = loaded.as_ref().ok().map(|loaded| &loaded.spec);
-        let socket = whom.clone().socket();
+        let socket = whom.socket_of(self.config.as_deref());
         self.found(named, spec, &socket, usual)
             .map_err(|why| match (&loaded, &self.config) {
                 // Why the user's own file cannot be read matters more.
@@ -185,7 +187,7 @@ impl LineOptions {
     /// # Errors
     /// What the user has said does not fit the line.
     pub(super) fn of_port(&self, port: &PortSpec, whom: &Whom) -> Result<NamedLine, String> {
-        let socket = whom.clone().socket();
+        let socket = whom.socket_of(self.config.as_deref());
         self.line(
             port.name.clone(),
             port.line.clone(),
@@ -239,7 +241,10 @@ impl LineOptions {
                 (line, wait, named.to_owned())
             }
             None => match meant {
-                Named::File(path) => (serial(path, usual), SERIAL_WAIT, named.to_owned()),
+                Named::File(path) => {
+                    let full = path.display().to_string();
+                    (serial(path, usual), SERIAL_WAIT, full)
+                }
                 Named::Host(host, port) => {
                     // The service knows an endpoint by host and port.
                     let full = format!("{host}:{port}");
@@ -286,7 +291,8 @@ impl LineOptions {
         }
         let wait = self.wait.map_or(wait, Duration::from_millis);
         Ok(NamedLine {
-            survey: SurveyLine::new(socket, named, line.clone()),
+            survey: SurveyLine::new(socket.clone(), named, line.clone()),
+            socket,
             spec: line,
             characters,
             framing,
@@ -299,7 +305,9 @@ impl LineOptions {
 /// Returns what the words of a user are, if they are not the name of a port.
 fn named_as(text: &str) -> Named {
     if text.contains('/') {
-        return Named::File(text.into());
+        // Neither the service nor a configuration knows where the user is.
+        let full = std::path::absolute(text);
+        return Named::File(full.unwrap_or_else(|_| text.into()));
     }
     let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         // An address of IPv6 in brackets (RFC 3986 §3.2.2).
@@ -403,7 +411,7 @@ mod tests {
         let host = |host: &str, port| Named::Host(host.into(), port);
         for (text, meant) in [
             ("/dev/ttyUSB0", Named::File("/dev/ttyUSB0".into())),
-            ("./tty", Named::File("./tty".into())),
+            ("./tty", Named::File(std::path::absolute("tty").unwrap())),
             ("192.168.1.10", host("192.168.1.10", 502)),
             ("192.168.1.10:1502", host("192.168.1.10", 1502)),
             ("plc-3:502", host("plc-3", 502)),

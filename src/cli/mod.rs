@@ -33,7 +33,7 @@ pub mod watch;
 mod words;
 pub mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -420,14 +420,18 @@ struct Whom {
 
 impl Whom {
     fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
-        let instance = self.instance.clone();
-        // A file that is named may say where its service is asked.
-        let said = match (&self.socket, &config) {
+        let socket = self.socket_of(config.as_deref());
+        diag::Gateway::of(self.instance.as_deref(), socket, config)
+    }
+
+    /// Returns the socket of the service of a configuration: a file that is named may say where its
+    /// service is asked.
+    fn socket_of(&self, config: Option<&Path>) -> PathBuf {
+        let said = match (&self.socket, config) {
             (None, Some(path)) => settings::socket_in(path, &LoadContext::of_person()),
             _ => None,
         };
-        let socket = said.unwrap_or_else(|| self.socket());
-        diag::Gateway::of(instance.as_deref(), socket, config)
+        said.unwrap_or_else(|| self.clone().socket())
     }
 
     fn socket(self) -> PathBuf {

@@ -42,6 +42,8 @@ mod reload_guard;
 mod remote;
 mod sdk;
 mod spool;
+#[cfg(feature = "lab")]
+mod terminal;
 mod trace;
 mod training;
 mod wrong_order;
