@@ -51,6 +51,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             text.push_str(&summary(&loaded));
             text.push('\n');
             text.push_str(&unverified(&loaded.spec));
+            text.push_str(&parameters(&loaded.spec));
             text.push_str(&thing_models(&loaded.spec));
             if !absent.is_empty() {
                 text.push_str(&format!("not here, and not checked: {}\n", named(&absent)));
@@ -185,6 +186,31 @@ fn unverified(spec: &Spec) -> String {
             }
             (false, true) => {}
         }
+    }
+    text
+}
+
+/// Says which values the parameters of each profile in use have, and in how many devices, a line
+/// each: a ratio that was forgotten is seen here.
+fn parameters(spec: &Spec) -> String {
+    let mut profiles: BTreeMap<&String, (&BTreeMap<String, String>, usize)> = BTreeMap::new();
+    for (_, device) in spec.devices() {
+        let profile = &device.profile;
+        let values = &profile.about.parameters;
+        profiles.entry(&profile.name).or_insert((values, 0)).1 += 1;
+    }
+    let mut text = String::new();
+    for (name, (values, devices)) in profiles {
+        if values.is_empty() {
+            continue;
+        }
+        let all: Vec<String> = values
+            .iter()
+            .map(|(name, v)| format!("{name} {v}"))
+            .collect();
+        let devices = counted(devices, "device");
+        let all = all.join(", ");
+        text.push_str(&format!("parameters of profile {name}: {all}; {devices}\n"));
     }
     text
 }

@@ -131,7 +131,10 @@ fn found(profile: &str, config: &Path) -> Result<NamedProfile, String> {
         true => settings::profile_in(Path::new(profile), &around),
         false => settings::profiles(config, &around),
     };
-    let profiles = profiles.map_err(|report| format!("{report}\n"))?;
+    let mut profiles = profiles.map_err(|report| format!("{report}\n"))?;
+    if !is_file {
+        profiles.extend(settings::variants(config, &around));
+    }
     let named = |p: &&NamedProfile| is_file || p.spec.name == profile;
     if let Some(found) = profiles.iter().find(named) {
         return Ok(found.clone());

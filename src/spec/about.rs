@@ -2,6 +2,7 @@
 //!
 //! Nothing here changes what is read or sent: a reload that changes only this asks no device anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -17,6 +18,8 @@ pub struct About {
     pub unverified: bool,
     /// What tells the kind from others.
     pub identification: Identification,
+    /// The values of its parameters, by their names, that the profile is filled in with.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// A name for people: one that serves every language, and one in Chinese.

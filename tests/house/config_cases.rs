@@ -1536,3 +1536,35 @@ proptest! {
         compile(changed.join("\n").into_bytes());
     }
 }
+
+#[test]
+fn a_table_gives_each_device_its_parameters() {
+    let file = root("tests/config_cases/table-parameters/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    let names: Vec<&str> = spec.devices.iter().map(|d| &*d.profile.name).collect();
+    let own = "meter(battery=small,ct_ratio=80)";
+    assert_eq!(names, ["meter", own, own, "plain"]);
+    let [_, two, three, _] = &spec.devices[..] else {
+        panic!("{}", spec.devices.len());
+    };
+    assert!(Arc::ptr_eq(&two.profile, &three.profile));
+    assert_eq!(two.profile.points.len(), 2);
+}
+
+#[test]
+fn the_order_of_registers_is_that_of_the_profile_unless_a_point_says_another() {
+    let file = root("tests/config_cases/words/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    let words = |device: usize| -> Vec<WordOrder> {
+        let points = spec.devices[device].profile.points.iter();
+        let words = points.map(|p| match &p.codec {
+            Codec::Number { words, .. } => *words,
+            other => panic!("{other:?}"),
+        });
+        words.collect()
+    };
+    use WordOrder::{High, Low};
+    // The last is one register, and has no order.
+    assert_eq!(words(0), [Low, High, High, Low, High]);
+    assert_eq!(words(1), [High; 5]);
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::base::Digest;
 use crate::base::text::counted;
+use crate::config::compile::bases;
 use crate::config::compile::device_registry::DeviceRegistry;
 use crate::config::compile::second_pass::{NamedProfile, SecondPass};
 use crate::config::protocols::ambiguous_replies;
@@ -31,7 +32,7 @@ use crate::config::sections::control;
 use crate::config::sections::device;
 use crate::config::sections::port;
 use crate::config::sections::profile;
-use crate::config::sections::profile::{Profiles, Variants};
+use crate::config::sections::profile::{Profile, Profiles, Variants};
 use crate::config::sections::remote;
 use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
@@ -248,6 +249,15 @@ impl FirstPass {
         all.map(|(want, _)| want.clone()).collect()
     }
 
+    /// Returns what to read then: files that the profiles read so far are based on. Each may be
+    /// based on a further one: ask again until there is nothing more.
+    #[must_use]
+    pub fn bases(&self, answers: &Answers) -> BTreeSet<Want> {
+        let all = bases::beside(&self.profiles_from, answers).into_iter();
+        let all = all.map(|(want, _)| want);
+        all.filter(|want| !answers.contains_key(want)).collect()
+    }
+
     /// Takes the files that were read and compiles everything but the secrets.
     #[must_use]
     pub fn outline(self, answers: &Answers) -> SecondPass {
@@ -279,27 +289,30 @@ impl FirstPass {
                 );
             }
             for source in found {
-                let file = notes.origins.add_file(&source.path);
-                let node = contents(source, *origin, want, &mut notes)
-                    .and_then(|bytes| yaml::read(bytes, file, &mut notes));
-                if let Some(Is::Map(profile)) = node.as_ref().map(|n| &n.is)
-                    && source.mode.is_some_and(open_to_others)
-                    && let Some(at) = inline(profile)
-                {
-                    warn_open(at, source, &mut notes);
-                }
-                match node {
-                    Some(node) => written.push(node),
-                    None => complete = false,
-                }
+                let node = profile_file(source, want, *origin, &mut notes);
+                complete &= node.is_some();
+                written.extend(node);
+            }
+        }
+        let own = written.len();
+        for (want, origin) in bases::beside(&profiles_from, answers) {
+            let found = answers.get(&want).map(Vec::as_slice).unwrap_or_default();
+            // A name that no profile has is noted where it is written.
+            for source in found.iter().filter(|source| source.bytes.is_ok()) {
+                let node = profile_file(source, &want, origin, &mut notes);
+                complete &= node.is_some();
+                written.extend(node);
             }
         }
         based_on::resolve(&mut written, complete, &mut notes);
+        written.truncate(own);
         for node in written {
             complete &= profile::read(node, &mut profiles, commands, &mut notes);
         }
+        let tables = tables(&devices_file, answers, &mut notes);
         let mut variants = Variants::default();
-        for node in s.list("devices", &mut Notes::default()) {
+        let rows = tables.iter().flat_map(|table| &table.devices);
+        for node in s.list("devices", &mut Notes::default()).iter().chain(rows) {
             device::variant(node, &profiles, commands, &mut variants, &mut notes);
         }
         let products = profiles.values().filter_map(|p| {
@@ -308,44 +321,21 @@ impl FirstPass {
         });
         let mut products: Vec<_> = products.collect();
         let mut registry = DeviceRegistry::default();
-        for node in s.list("devices", &mut notes) {
-            device::read(
-                node,
-                &ports,
-                (&profiles, &variants),
-                complete,
-                &mut registry,
-                &mut notes,
-            );
-        }
-        for (want, origin) in &devices_file {
-            for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
-                let file = notes.origins.add_file(&source.path);
-                let Some(bytes) = contents(source, *origin, want, &mut notes) else {
-                    continue;
-                };
-                let rows = table::read(bytes, file, &mut notes);
-                if rows.secrets && source.mode.is_some_and(open_to_others) {
-                    let whole = notes.origins.whole(file);
-                    notes.warning(
-                        whole,
-                        "secrets in a file that every user can read",
-                        permissions(source),
-                    );
-                }
-                notes.lenient = rows.headless;
-                for node in &rows.devices {
-                    device::read(
-                        node,
-                        &ports,
-                        (&profiles, &variants),
-                        complete,
-                        &mut registry,
-                        &mut notes,
-                    );
-                }
-                notes.lenient = false;
+        let written = s.list("devices", &mut notes);
+        let of_tables = tables.iter().map(|table| (&*table.devices, table.headless));
+        for (nodes, headless) in std::iter::once((written, false)).chain(of_tables) {
+            notes.lenient = headless;
+            for node in nodes {
+                device::read(
+                    node,
+                    &ports,
+                    (&profiles, &variants),
+                    complete,
+                    &mut registry,
+                    &mut notes,
+                );
             }
+            notes.lenient = false;
         }
         let secrets = products.iter_mut().map(|(_, secret)| secret);
         let devices = registry.all.iter_mut();
@@ -380,13 +370,8 @@ impl FirstPass {
             notes,
             platform,
             ports,
-            profiles: profiles
-                .into_values()
-                .map(|profile| NamedProfile {
-                    spec: profile.spec,
-                    product_key: profile.product_key,
-                })
-                .collect(),
+            profiles: profiles.into_values().map(named).collect(),
+            variants: variants.into_all().map(named).collect(),
             products,
             registry,
             stop_within,
@@ -395,6 +380,52 @@ impl FirstPass {
             control,
         }
     }
+}
+
+/// Returns what the tool needs of a profile.
+fn named(profile: Profile) -> NamedProfile {
+    NamedProfile {
+        spec: profile.spec,
+        product_key: profile.product_key,
+    }
+}
+
+/// Reads a profile in a file of its own.
+fn profile_file(source: &Source, want: &Want, origin: OriginId, notes: &mut Notes) -> Option<Node> {
+    let file = notes.origins.add_file(&source.path);
+    let bytes = contents(source, origin, want, notes)?;
+    let node = yaml::read(bytes, file, notes)?;
+    if let Is::Map(profile) = &node.is
+        && source.mode.is_some_and(open_to_others)
+        && let Some(at) = inline(profile)
+    {
+        warn_open(at, source, notes);
+    }
+    Some(node)
+}
+
+/// Reads the tables of devices.
+fn tables(files: &[(Want, OriginId)], answers: &Answers, notes: &mut Notes) -> Vec<table::Rows> {
+    let mut tables = Vec::new();
+    for (want, origin) in files {
+        for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
+            let file = notes.origins.add_file(&source.path);
+            let Some(bytes) = contents(source, *origin, want, notes) else {
+                continue;
+            };
+            let rows = table::read(bytes, file, notes);
+            if rows.secrets && source.mode.is_some_and(open_to_others) {
+                let whole = notes.origins.whole(file);
+                notes.warning(
+                    whole,
+                    "secrets in a file that every user can read",
+                    permissions(source),
+                );
+            }
+            tables.push(rows);
+        }
+    }
+    tables
 }
 
 fn file_or_pattern(text: &str) -> Result<Want, Wrong> {

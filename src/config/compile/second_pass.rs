@@ -37,6 +37,8 @@ pub struct SecondPass {
     pub(crate) ports: Ports,
     /// All profiles with the product that each names, by their names.
     pub(crate) profiles: Vec<NamedProfile>,
+    /// The profiles of devices that give values to parameters.
+    pub(crate) variants: Vec<NamedProfile>,
     /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) registry: DeviceRegistry,
@@ -74,6 +76,13 @@ impl SecondPass {
     #[must_use]
     pub fn profiles(&self) -> &[NamedProfile] {
         &self.profiles
+    }
+
+    /// Returns the profiles with the values that devices give to their parameters, by their names:
+    /// `meter(ct_ratio=80)`.
+    #[must_use]
+    pub fn variants(&self) -> &[NamedProfile] {
+        &self.variants
     }
 
     /// Returns whether there is an error so far.
@@ -122,6 +131,7 @@ impl SecondPass {
             platform,
             ports,
             profiles,
+            variants: _,
             products,
             registry,
             stop_within,

@@ -52,7 +52,6 @@ const TYPES: [(&str, Type); 25] = [
     ("bool", Type::Bool),
 ];
 
-const WORDS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
 const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
 const HALVES: [(&str, Half); 2] = [("high", Half::High), ("low", Half::Low)];
 
@@ -334,7 +333,7 @@ pub(crate) fn refined(
         out.offset = s.read("offset", decimal, notes).unwrap_or(out.offset);
     }
     if only("words") {
-        out.words = s.read("words", choice(&WORDS), notes).unwrap_or(out.words);
+        out.words = given.words(s, notes);
     }
     if only("bytes") {
         out.bytes = s.read("bytes", choice(&BYTES), notes).unwrap_or(out.bytes);

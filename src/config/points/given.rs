@@ -1,12 +1,12 @@
 //! `as:`: the data type of a value in the thing model, where it does not follow from how the
-//! value is read.
+//! value is read; and what else a profile says about the values of all its points.
 
 use crate::config::points::utc_offset::utc_offset;
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::Is;
 use crate::config::reader::word::choice;
-use crate::spec::{NumberType, UtcOffset};
+use crate::spec::{NumberType, UtcOffset, WordOrder};
 
 /// The values of `as:` for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,9 @@ const WORDS: [(&str, As); 6] = [
     ("date", As::Date),
 ];
 
+/// The values of `words:`.
+const WORD_ORDERS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
+
 /// The values of `as:` for all numbers of a profile.
 const OF_ALL: [(&str, As); 4] = [
     ("int", As::Int),
@@ -41,6 +44,7 @@ const OF_ALL: [(&str, As); 4] = [
 pub(crate) struct Given {
     number: Option<As>,
     utc_offset: Option<UtcOffset>,
+    words: Option<WordOrder>,
 }
 
 impl Given {
@@ -49,7 +53,15 @@ impl Given {
         Given {
             number: profile.read("as", choice(&OF_ALL), notes),
             utc_offset: profile.read("utc_offset", utc_offset, notes),
+            words: profile.read("words", choice(&WORD_ORDERS), notes),
         }
+    }
+
+    /// Returns the order of the registers of a number of this point: the more significant one comes
+    /// first, unless the point or the profile says otherwise.
+    pub(crate) fn words(self, s: &Section<'_>, notes: &mut Notes) -> WordOrder {
+        let own = s.read("words", choice(&WORD_ORDERS), notes);
+        own.or(self.words).unwrap_or(WordOrder::High)
     }
 
     /// Returns the clock of this point, if one is given.

@@ -22,7 +22,8 @@ pub(crate) fn contents<'a>(
             | Want::Secret(name)
             | Want::Bundle(name)
             | Want::Pattern(name)
-            | Want::Credential(name)) = want;
+            | Want::Credential(name)
+            | Want::Beside(name)) = want;
             notes.error(
                 origin,
                 format!("{}, but {why}", shown(name)),

@@ -67,6 +67,8 @@ pub enum Want {
     Pattern(String),
     /// A systemd credential.
     Credential(String),
+    /// A file beside one that was read, by its path as that one was opened. It need not be there.
+    Beside(String),
 }
 
 /// What was read. A file or credential is one source; a pattern may be any number. No source for

@@ -14,6 +14,8 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 /// The keys that say how two profiles are put together, and the one that each has for itself.
 const OWN: [&str; 3] = ["name", "based_on", "without"];
 
+const BESIDE: &str = "profiles_from names its file too, unless that is in the folder of this one and called after the profile, NAME.yaml";
+
 /// Puts each profile together with the one that it is based on. `complete` says whether all
 /// profiles could be read, so that an unknown name is a mistake.
 pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) {
@@ -74,7 +76,8 @@ fn base(
     if found.is_none() && complete {
         let known = by_name.keys().map(String::as_str);
         let meant = notes.unless_full(|| suggestions::did_you_mean(name, known));
-        let wrong = Wrong::wanted("the name of a profile").maybe_hint(meant);
+        let meant = meant.unwrap_or_else(|| BESIDE.to_owned());
+        let wrong = Wrong::wanted("the name of a profile").hint(meant);
         notes.error(node.origin, shown(name), wrong);
     }
     found

@@ -1,9 +1,10 @@
 //! `parameters:` of a profile and of a device: what differs from device to device of a kind, as the
 //! ratio of a transformer or a part that is built in or not.
 //!
-//! A profile is a template then. Its points use a parameter in two ways: a factor, an addend or a
-//! limit is a product of numbers and `$name`, and a point with `when:` exists only if a parameter
-//! has one of these values. The template is filled in before it is read, so that no later stage
+//! A profile is a template then. It uses a parameter in three ways: a factor, an addend or a limit
+//! of a point is a product of numbers and `$name`; the order of registers, `words:`, of a point or
+//! of all of them is the word that `$name` stands for; and a point with `when:` exists only if a
+//! parameter has one of these values. The template is filled in before it is read, so that no later stage
 //! knows of parameters; devices with the same values share a profile.
 //!
 //! No expressions beyond products: ratios multiply, and whatever else a device needs is a profile of
@@ -22,6 +23,12 @@ const KEYS: [&str; 5] = ["name", "default", "min", "max", "one_of"];
 
 /// The keys of a point in which a product may stand.
 const PRODUCTS: [&str; 4] = ["scale", "offset", "min", "max"];
+
+/// The key of a point, and of a profile, in which a word may stand.
+const WORD: &str = "words";
+
+/// What stands there after a mistake that is noted.
+const STAND_IN: &str = "high";
 
 /// The most parameters of a profile.
 const MOST: usize = 32;
@@ -138,7 +145,7 @@ impl Parameters {
                 (None, Some(default)) => Some(default.clone()),
                 (None, None) => {
                     let wrong = parameter.kind.wanted().hint(format!(
-                        "the profile has no default for it: write parameters: {{ {name}: … }} in the device"
+                        "the profile has no default for it: write parameters: {{ {name}: … }} in the device, in a table the column parameters.{name}"
                     ));
                     notes.error(device.at("parameters"), format!("no {name}"), wrong);
                     None
@@ -168,6 +175,9 @@ impl Parameters {
         let Is::Map(entries) = &mut profile.is else {
             return;
         };
+        if let Some(node) = entries.get_mut(WORD) {
+            self.word(node, values, notes);
+        }
         let Some(Is::List(points)) = entries.get_mut("points").map(|node| &mut node.is) else {
             return;
         };
@@ -178,6 +188,9 @@ impl Parameters {
                         self.multiply(node, values, notes);
                     }
                 }
+                if let Some(node) = keys.get_mut(WORD) {
+                    self.word(node, values, notes);
+                }
                 match keys.remove("when") {
                     Some(when) => self.holds(&when, values, notes),
                     None => true,
@@ -185,6 +198,28 @@ impl Parameters {
             }
             Is::Nothing | Is::Text(_) | Is::List(_) => true,
         });
+    }
+
+    /// Replaces a parameter with the word that it stands for.
+    fn word(&self, node: &mut Node, values: &Values, notes: &mut Notes) {
+        let at = node.origin;
+        let Is::Text(text) = &mut node.is else { return };
+        let Some(name) = text.strip_prefix('$') else {
+            return;
+        };
+        *text = match (self.all.get(name).map(|p| &p.kind), values.get(name)) {
+            (Some(Kind::Word(_)), Some(value)) => value.clone(),
+            (Some(Kind::Number(..)), _) => {
+                let wrong = Wrong::wanted("a parameter that is a word")
+                    .hint("without one_of a parameter is a number");
+                notes.error(at, shown(text), wrong);
+                STAND_IN.to_owned()
+            }
+            (None, _) | (_, None) => {
+                self.unknown(name, at, notes);
+                STAND_IN.to_owned()
+            }
+        };
     }
 
     /// Replaces a product with its value.

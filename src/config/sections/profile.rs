@@ -54,7 +54,7 @@ pub(crate) struct Profile {
 /// All profiles by name.
 pub(crate) type Profiles = BTreeMap<String, Profile>;
 
-const KEYS: [&str; 34] = [
+const KEYS: [&str; 35] = [
     "name",
     "product_key",
     "interval",
@@ -63,6 +63,7 @@ const KEYS: [&str; 34] = [
     "report",
     "as",
     "utc_offset",
+    "words",
     "max_registers",
     "reply_delay",
     "holes",
@@ -169,10 +170,12 @@ pub(crate) fn read(
     let parameters = Parameters::declared(&s, notes);
     let named_at = s.at("name");
     let template = (!parameters.is_empty()).then(|| node.clone());
-    parameters.fill(&mut node, &parameters.stand_ins(), notes);
+    let values = parameters.stand_ins();
+    parameters.fill(&mut node, &values, notes);
     let Some(mut profile) = compile(&node, commands, notes) else {
         return false;
     };
+    Arc::make_mut(&mut profile.spec).about.parameters = values;
     if let Some(first) = profiles.get(&profile.name) {
         let hint = format!("{} already has this name", notes.origins.line(first.at));
         notes.error(
@@ -216,8 +219,14 @@ impl Variants {
         if let Some(mut profile) = compile(&filled, commands, notes) {
             let spec = Arc::make_mut(&mut profile.spec);
             spec.name.push_str(&suffix);
+            spec.about.parameters.clone_from(&key.1);
             self.all.insert(key, profile);
         }
+    }
+
+    /// Returns all of them.
+    pub(crate) fn into_all(self) -> impl Iterator<Item = Profile> {
+        self.all.into_values()
     }
 
     /// Returns the profile for these values; the profile itself, if they are its defaults.
@@ -274,7 +283,7 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
         Dialect::Dlt645(edition) => {
             refuse(
                 &s,
-                &["requests", "max_registers", "holes"],
+                &["requests", "max_registers", "holes", "words"],
                 NO_REGISTERS,
                 notes,
             );
@@ -292,7 +301,12 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
             (points, wrong, Protocol::Dlt645(items))
         }
         Dialect::Raw => {
-            refuse(&s, &["max_registers", "holes"], NO_REGISTERS, notes);
+            refuse(
+                &s,
+                &["max_registers", "holes", "words"],
+                NO_REGISTERS,
+                notes,
+            );
             refuse(&s, &["writes"], NO_FUNCTIONS, notes);
             let requests = raw::requests(&s, notes);
             let drafts = raw::points(&s, &requests, (times, given), notes);
@@ -347,6 +361,7 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
         title: naming::title(&s, notes),
         unverified: naming::unverified(&s, notes),
         identification: identify::read(&s, notes),
+        parameters: BTreeMap::new(),
     };
     let profile_name = profile_name?;
     Some(Profile {

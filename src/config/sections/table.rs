@@ -2,7 +2,8 @@
 //!
 //! The table is comma-separated with a header; columns may come in any order; lines that begin
 //! with `#` are comments. Every cell becomes a node with its own line and column, so that the
-//! same code reads rows and YAML entries, and reports problems in the same words.
+//! same code reads rows and YAML entries, and reports problems in the same words. A column
+//! `parameters.NAME` is an entry of `parameters:`; a row whose cell there is empty gives none.
 //!
 //! RFC 4180 lets a quoted cell go on over several lines. Here a row is a line: no value of a
 //! device has a line break. A surplus quotation mark would otherwise swallow the rows behind it,
@@ -17,6 +18,7 @@ use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Is, Node, Origin, OriginId, Step};
+use crate::config::reader::word::parameter;
 use crate::config::reader::yaml::position;
 
 /// The columns that a table may have.
@@ -33,6 +35,9 @@ const COLUMNS: [&str; 11] = [
     "secret_credential",
     "register",
 ];
+
+/// What the names of the columns for parameters begin with.
+const PARAMETER: &str = "parameters.";
 
 /// The columns that every row needs.
 const NEEDED: [&str; 3] = ["name", "port", "profile"];
@@ -51,6 +56,52 @@ pub(crate) struct Rows {
     pub(crate) headless: bool,
 }
 
+/// What a column gives each device.
+#[derive(Clone, PartialEq, Eq)]
+enum Column {
+    /// The value of a key.
+    Key(&'static str),
+    /// The value of a parameter of its profile.
+    Parameter(String),
+}
+
+impl Column {
+    /// Parses the name of a column.
+    fn parse(name: &str) -> Option<Column> {
+        match name.strip_prefix(PARAMETER) {
+            Some(name) => parameter(name).ok().map(Column::Parameter),
+            None => {
+                let known = COLUMNS.iter().find(|column| **column == name);
+                known.map(|column| Column::Key(column))
+            }
+        }
+    }
+}
+
+/// Says what a column can be.
+fn wanted() -> Wrong {
+    let columns = COLUMNS.join(", ");
+    Wrong::wanted(format!("one of {columns}, or parameters.NAME"))
+}
+
+/// Returns what was perhaps meant by the name of a column.
+fn meant(name: &str) -> Option<String> {
+    let hint = "a parameter of the profile has a column of its own, like parameters.ct_ratio";
+    match name.split_once('.') {
+        // The part before the point is known or a typing error, and the part behind it no name.
+        Some((first, rest)) => {
+            let whole = format!("{PARAMETER}{rest}");
+            let is_near = suggestions::nearest(first, ["parameters"]).is_some();
+            match is_near && Column::parse(&whole).is_some() {
+                true => Some(format!("did you mean {whole}?")),
+                false => Some(hint.to_owned()),
+            }
+        }
+        None if suggestions::nearest(name, ["parameters"]).is_some() => Some(hint.to_owned()),
+        None => suggestions::did_you_mean(name, COLUMNS),
+    }
+}
+
 /// Reads one table.
 pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
     let whole = notes.origins.whole(file);
@@ -64,7 +115,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
         );
         return Rows::default();
     }
-    let mut header: Option<Vec<Option<&'static str>>> = None;
+    let mut header: Option<Vec<Option<Column>>> = None;
     let mut rows = Rows::default();
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     for (number, line) in (1u32..).zip(text.split('\n')) {
@@ -135,28 +186,28 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
     rows
 }
 
-/// Returns the name of each column; `None` for an unknown or repeated name.
-fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static str>> {
+/// Returns what each column gives; `None` for an unknown or repeated name.
+fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> {
     let mut all_known = true;
-    let mut columns: Vec<Option<&'static str>> = Vec::new();
+    let mut columns: Vec<Option<Column>> = Vec::new();
     for Cell { text, column } in &row.cells {
         let cell = text.trim();
-        let known = COLUMNS.iter().find(|c| **c == cell).copied();
+        let known = Column::parse(cell);
+        let again = known.is_some() && columns.contains(&known);
+        all_known &= known.is_some() && !again;
         if known.is_none() {
-            all_known = false;
             let hint = if row.cells.len() == 1 && cell.contains([';', '\t', '|']) {
                 Some("cells are separated by commas".to_owned())
             } else {
-                suggestions::did_you_mean(cell, COLUMNS)
+                meant(cell)
             };
             notes.error_at(
                 whole,
                 (row.line, *column),
                 format!("the column {}", shown(cell)),
-                Wrong::wanted(format!("one of {}", COLUMNS.join(", "))).maybe_hint(hint),
+                wanted().maybe_hint(hint),
             );
-        } else if columns.contains(&known) {
-            all_known = false;
+        } else if again {
             notes.error_at(
                 whole,
                 (row.line, *column),
@@ -164,10 +215,14 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static 
                 Wrong::wanted("each column once"),
             );
         }
-        columns.push(known.filter(|_| !columns.contains(&known)));
+        columns.push(known.filter(|_| !again));
     }
     // A missing column may be a column whose name is wrong or repeated.
-    let lacks = |n: &&str| all_known && !columns.contains(&Some(*n));
+    let has = |n: &str| {
+        let is_it = |column: &Option<Column>| matches!(column, Some(Column::Key(key)) if *key == n);
+        columns.iter().any(is_it)
+    };
+    let lacks = |n: &&str| all_known && !has(n);
     let mut missing: Vec<&str> = NEEDED.into_iter().filter(lacks).collect();
     if PLACES.iter().all(lacks) {
         missing.push("unit or address");
@@ -189,19 +244,23 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<&'static 
 
 fn device(
     row: &Row,
-    columns: &[Option<&'static str>],
+    columns: &[Option<Column>],
     file: usize,
     notes: &mut Notes,
     secrets: &mut bool,
 ) -> Node {
-    let origin = notes.origins.add(Origin {
-        file,
-        at: (row.line, 1),
-        key_at: (row.line, 1),
-        parent: None,
-        step: Step::Root,
-    });
+    let mut origin = |at, parent, step| {
+        notes.origins.add(Origin {
+            file,
+            at,
+            key_at: at,
+            parent,
+            step,
+        })
+    };
+    let device = origin((row.line, 1), None, Step::Root);
     let mut cells = BTreeMap::new();
+    let mut parameters: Option<(OriginId, BTreeMap<String, Node>)> = None;
     for (cell, column) in row.cells.iter().zip(columns) {
         let at = (row.line, cell.column);
         let (Some(column), cell) = (column, cell.text.trim()) else {
@@ -210,24 +269,29 @@ fn device(
         if cell.is_empty() {
             continue;
         }
-        *secrets |= *column == "secret";
-        let cell_origin = notes.origins.add(Origin {
-            file,
-            at,
-            key_at: at,
-            parent: Some(origin),
-            step: Step::Key((*column).into()),
-        });
-        cells.insert(
-            (*column).to_owned(),
-            Node {
-                origin: cell_origin,
-                is: Is::Text(cell.to_owned()),
-            },
-        );
+        let is = Is::Text(cell.to_owned());
+        match column {
+            Column::Key(key) => {
+                *secrets |= *key == "secret";
+                let origin = origin(at, Some(device), Step::Key((*key).into()));
+                cells.insert((*key).to_owned(), Node { origin, is });
+            }
+            Column::Parameter(name) => {
+                let (of_all, all) = parameters.get_or_insert_with(|| {
+                    let step = Step::Key("parameters".into());
+                    (origin(at, Some(device), step), BTreeMap::new())
+                });
+                let origin = origin(at, Some(*of_all), Step::Key(name.as_str().into()));
+                all.insert(name.clone(), Node { origin, is });
+            }
+        }
+    }
+    if let Some((origin, all)) = parameters {
+        let is = Is::Map(all);
+        cells.insert("parameters".to_owned(), Node { origin, is });
     }
     Node {
-        origin,
+        origin: device,
         is: Is::Map(cells),
     }
 }
@@ -308,7 +372,10 @@ fn cells(line: &str) -> Result<Vec<Cell>, Damage> {
             return Err(Damage {
                 column: 1,
                 said: format!("a row of more than {MOST_COLUMNS} cells"),
-                wrong: Wrong::wanted(format!("some of the columns {}", COLUMNS.join(", "))),
+                wrong: Wrong::wanted(format!(
+                    "some of the columns {}, parameters.NAME",
+                    COLUMNS.join(", ")
+                )),
             });
         }
         let mut text = String::new();

@@ -505,7 +505,7 @@ fn load_files(
     if let Some(remote) = &remote {
         draft = FirstPass::with_remote(&sources, remote, &context.environment)?;
     }
-    let answers = answer(&draft.wants(), base, context, &mut reading, absent);
+    let answers = parts(&draft, base, context, &mut reading, absent);
     let outline = draft.outline(&answers);
     let answers = answer(&outline.wants(), base, context, &mut reading, absent);
     let Compiled {
@@ -566,6 +566,16 @@ pub fn profiles(path: &Path, context: &LoadContext) -> Result<Vec<NamedProfile>,
     }
 }
 
+/// Returns the profiles of a configuration with the values that its devices give to parameters, by
+/// their names: `meter(ct_ratio=80)`. Empty if there is none, or the configuration cannot be read.
+#[must_use]
+pub fn variants(path: &Path, context: &LoadContext) -> Vec<NamedProfile> {
+    let mut reading = Reading::new();
+    let sources = sources(path, context, &mut reading);
+    let outline = outline_of(&sources, path, context, &mut reading);
+    outline.map_or_else(|_| Vec::new(), |outline| outline.variants().to_vec())
+}
+
 /// Returns the profile in a file of its own, with the product that it names.
 ///
 /// # Errors
@@ -594,8 +604,27 @@ fn outline_of(
 ) -> Result<SecondPass, Report> {
     let base = path.parent().unwrap_or(Path::new(""));
     let draft = FirstPass::new(sources, &[])?;
-    let answers = answer(&draft.wants(), base, context, reading, &mut Vec::new());
+    let answers = parts(&draft, base, context, reading, &mut Vec::new());
     Ok(draft.outline(&answers))
+}
+
+/// Reads the profiles and tables of a configuration, and the files that those profiles are based
+/// on.
+fn parts(
+    draft: &FirstPass,
+    base: &Path,
+    context: &LoadContext,
+    reading: &mut Reading,
+    absent: &mut Vec<String>,
+) -> Answers {
+    let mut answers = answer(&draft.wants(), base, context, reading, absent);
+    loop {
+        let bases = draft.bases(&answers);
+        if bases.is_empty() {
+            return answers;
+        }
+        answers.extend(answer(&bases, base, context, reading, absent));
+    }
 }
 
 fn unseen_by_hand(source: &Source) -> Problem {
@@ -627,6 +656,7 @@ fn answer(
 ) -> Answers {
     let mut one = |want: &Want| match want {
         Want::File(name) => vec![reading.config(&base.join(name))],
+        Want::Beside(path) => vec![reading.config(Path::new(path))],
         Want::Secret(name) => {
             let source = reading.secret(&base.join(name));
             vec![desk::stand_in(source, want, context.desk, absent)]
