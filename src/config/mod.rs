@@ -5,9 +5,9 @@
 //! file system: the caller hands in bytes, this room names what else has to be read ([`Want`]),
 //! and the caller hands that in too.
 //!
-//! Contract: [`FirstPass::new`] → read [`FirstPass::wants`] → [`FirstPass::outline`] → read
-//! [`SecondPass::wants`] → [`SecondPass::compile`]. The same bytes give the same
-//! answer.
+//! Contract: [`FirstPass::new`] → read [`FirstPass::wants`], then [`FirstPass::bases`] until there
+//! is nothing more → [`FirstPass::outline`] → read [`SecondPass::wants`] → [`SecondPass::compile`].
+//! The same bytes give the same answer.
 //!
 //! Invariants:
 //! - No input panics or exhausts the stack.

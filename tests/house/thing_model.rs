@@ -2,7 +2,9 @@
 //! all shipped profiles.
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use alink_gateway::cloud::thing_model::{differences, thing_model, traps};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
@@ -10,6 +12,7 @@ use alink_gateway::spec::Readers;
 use serde_json::{Value as Json, json};
 
 use crate::source::root;
+use crate::tools;
 
 const BOILER: &str = r#"
 name: boiler
@@ -230,4 +233,254 @@ fn what_the_platform_would_not_take_is_told() {
     );
     assert_eq!(traps.len(), 1, "{traps:?}");
     assert!(traps[0].contains("State is an enum without titles"));
+}
+
+/// Has each model judged by the schema of `tests/vectors/thing-model` with Python's `jsonschema`, and
+/// by the rules beside it. Returns what is wrong with each.
+fn judged(models: &[(String, Json)]) -> Vec<(String, Vec<String>)> {
+    let mut judge = Command::new(tools::path("jsonschema"))
+        .arg(root().join("tests/peers/json_schema.py"))
+        .arg(root().join("tests/vectors/thing-model/schema.json"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut asked = judge.stdin.take().unwrap();
+    let lines: Vec<String> = models
+        .iter()
+        .map(|(name, model)| format!("{}\n", json!({ "name": name, "model": model })))
+        .collect();
+    // It reads and writes line by line: the pipes would fill up.
+    let writer = std::thread::spawn(move || asked.write_all(lines.concat().as_bytes()));
+    let told = judge.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    assert!(told.status.success());
+    let told = String::from_utf8(told.stdout).unwrap();
+    let one = |line: &str| {
+        let told: Json = serde_json::from_str(line).unwrap();
+        let problems = told["problems"].as_array().unwrap().iter();
+        let problems = problems.map(|p| p.as_str().unwrap().to_owned()).collect();
+        (told["name"].as_str().unwrap().to_owned(), problems)
+    };
+    let told: Vec<_> = told.lines().map(one).collect();
+    assert_eq!(told.len(), models.len());
+    told
+}
+
+#[test]
+fn a_schema_of_the_platforms_rules_takes_every_model() {
+    if !tools::have(&["jsonschema"]) {
+        return;
+    }
+    let mut models = Vec::new();
+    for file in fs::read_dir(root().join("config/profiles")).unwrap() {
+        let file = file.unwrap().path();
+        for readers in [Readers::Any, Readers::Chinese] {
+            let name = format!("{}, {readers:?}", file.display());
+            models.push((name, model_in(&file, readers).0));
+        }
+    }
+    assert!(models.len() > 120, "{}", models.len());
+    for file in fs::read_dir(root().join("tests/vectors/thing-model")).unwrap() {
+        let file = file.unwrap().path();
+        if !file.ends_with("schema.json") {
+            let model = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            models.push((file.display().to_string(), model));
+        }
+    }
+    for (name, problems) in judged(&models) {
+        assert_eq!(problems, [""; 0], "{name}");
+    }
+}
+
+/// Returns the data type of a property of the boiler.
+fn type_of<'a>(model: &'a mut Json, id: &str) -> &'a mut Json {
+    let properties = model["properties"].as_array_mut().unwrap();
+    let found = properties.iter_mut().find(|p| p["identifier"] == id);
+    &mut found.unwrap()["dataType"]
+}
+
+/// A mistake in a model.
+type Mistake = (&'static str, fn(&mut Json));
+
+const MISTAKES: [Mistake; 36] = [
+    ("no schema", |m| {
+        drop(m.as_object_mut().unwrap().remove("schema"))
+    }),
+    ("no ProductKey", |m| m["profile"] = json!({})),
+    ("a key that no model has", |m| m["functions"] = json!([])),
+    ("no properties", |m| {
+        drop(m.as_object_mut().unwrap().remove("properties"))
+    }),
+    ("an identifier with a hyphen", |m| {
+        m["properties"][0]["identifier"] = "Flow-1".into()
+    }),
+    ("an identifier of 51", |m| {
+        m["properties"][0]["identifier"] = "a".repeat(51).into()
+    }),
+    ("a reserved identifier", |m| {
+        m["properties"][0]["identifier"] = "value".into()
+    }),
+    ("an identifier twice", |m| {
+        m["properties"][1]["identifier"] = "Flow".into()
+    }),
+    ("a name twice", |m| {
+        m["properties"][1]["name"] = "Flow temperature".into()
+    }),
+    ("an empty name", |m| m["properties"][0]["name"] = "".into()),
+    ("a name of 41", |m| {
+        m["properties"][0]["name"] = "a".repeat(41).into()
+    }),
+    ("a name with a sign", |m| {
+        m["properties"][0]["name"] = "Flow °C".into()
+    }),
+    ("a name that begins with one", |m| {
+        m["properties"][0]["name"] = "_flow".into()
+    }),
+    ("an access that is none", |m| {
+        m["properties"][0]["accessMode"] = "w".into()
+    }),
+    ("a type that is none", |m| {
+        type_of(m, "Flow")["type"] = "long".into()
+    }),
+    ("a number as min", |m| {
+        type_of(m, "Flow")["specs"]["min"] = json!(-20)
+    }),
+    ("an exponent", |m| {
+        type_of(m, "Flow")["specs"]["max"] = "1e3".into()
+    }),
+    ("no step", |m| {
+        drop(
+            type_of(m, "Flow")["specs"]
+                .as_object_mut()
+                .unwrap()
+                .remove("step"),
+        )
+    }),
+    ("a step of nothing", |m| {
+        type_of(m, "Flow")["specs"]["step"] = "0.0".into()
+    }),
+    ("min above max", |m| {
+        type_of(m, "Flow")["specs"]["min"] = "200".into()
+    }),
+    ("decimals of an int", |m| {
+        type_of(m, "Count")["specs"]["max"] = "1.5".into()
+    }),
+    ("an int that is too large", |m| {
+        type_of(m, "Count")["specs"]["max"] = "2147483648".into()
+    }),
+    ("a text that is too long", |m| {
+        type_of(m, "Serial")["specs"]["length"] = "10241".into()
+    }),
+    ("a text without a length", |m| {
+        type_of(m, "Serial")["specs"] = json!({})
+    }),
+    ("a date with a limit", |m| {
+        type_of(m, "Started")["specs"] = json!({ "length": "10" })
+    }),
+    ("a bool without 1", |m| {
+        type_of(m, "Door")["specs"] = json!({ "0": "shut" })
+    }),
+    ("an enum of words", |m| {
+        type_of(m, "Mode")["specs"] = json!({ "off": "off" })
+    }),
+    ("an enum of nothing", |m| {
+        type_of(m, "Mode")["specs"] = json!({})
+    }),
+    ("an enum of 101", |m| {
+        let all = (0..101).map(|n| (n.to_string(), Json::from("state")));
+        type_of(m, "Mode")["specs"] = Json::Object(all.collect());
+    }),
+    ("a struct of 51", |m| {
+        let part = |n| json!({ "identifier": format!("p{n}"), "name": "part", "dataType": { "type": "date", "specs": {} } });
+        *type_of(m, "Mode") =
+            json!({ "type": "struct", "specs": (0..51).map(part).collect::<Vec<_>>() });
+    }),
+    ("an array of 513", |m| {
+        *type_of(m, "Mode") =
+            json!({ "type": "array", "specs": { "size": "513", "item": { "type": "int" } } });
+    }),
+    ("301 functions", |m| {
+        let like = m["properties"][1].clone();
+        let one = |n| {
+            let mut property = like.clone();
+            property["identifier"] = format!("p{n}").into();
+            property["name"] = format!("p{n}").into();
+            property
+        };
+        m["properties"] = (0..301).map(one).collect();
+    }),
+    ("no post", |m| {
+        drop(m["events"].as_array_mut().unwrap().remove(0))
+    }),
+    ("no set", |m| {
+        m["services"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|s| s["identifier"] != "set")
+    }),
+    ("a method of another", |m| {
+        m["events"][1]["method"] = "thing.event.Other.post".into()
+    }),
+    ("a call that is none", |m| {
+        m["services"][2]["callType"] = "later".into()
+    }),
+];
+
+#[test]
+fn the_schema_of_the_platforms_rules_refuses_each_mistake() {
+    if !tools::have(&["jsonschema"]) {
+        return;
+    }
+    let (right, _) = model_of(BOILER, Readers::Any);
+    let broken = MISTAKES.iter().map(|(name, mistake)| {
+        let mut model = right.clone();
+        mistake(&mut model);
+        assert_ne!(model, right, "{name}");
+        ((*name).to_owned(), model)
+    });
+    for (name, problems) in judged(&broken.collect::<Vec<_>>()) {
+        assert!(!problems.is_empty(), "{name} was taken");
+    }
+}
+
+#[test]
+fn limits_beyond_an_int_are_left_to_the_type() {
+    let (model, traps) = model_of(
+        "name: boiler\ninterval: 1s\npoints:\n  - { id: Power, table: input, address: 1, type: i32, as: int, scale: 1000, min: -1e12, max: 2e9 }\n",
+        Readers::Any,
+    );
+    let specs = &model["properties"][0]["dataType"]["specs"];
+    assert_eq!(
+        (&specs["min"], &specs["max"]),
+        (&json!("-2147483648"), &json!("2000000000"))
+    );
+    assert_eq!(traps, [""; 0]);
+}
+
+#[test]
+fn names_that_the_console_would_not_take_are_told() {
+    let long = "A".repeat(45);
+    let (model, traps) = model_of(
+        &format!(
+            "name: boiler\ninterval: 1s\npoints:\n\
+             \x20 - {{ id: {long}, table: input, address: 1, type: u16 }}\n\
+             \x20 - {{ id: _x, table: input, address: 2, type: u16 }}\n\
+             \x20 - {{ id: Flow, title: Flow °C, title_zh: (水), table: input, address: 3, type: u16 }}\n\
+             \x20 - {{ id: \"extra:Flow\", table: input, address: 4, type: u16 }}\n"
+        ),
+        Readers::Any,
+    );
+    let wanted = [
+        format!("{long} has no title, and is no name for the console"),
+        "_x has no title, and is no name for the console".to_owned(),
+        "title of Flow has ° in it".to_owned(),
+        "title_zh of Flow does not begin with".to_owned(),
+        "extra:Flow belongs to a module of its own".to_owned(),
+    ];
+    assert_eq!(traps.len(), wanted.len(), "{traps:?}");
+    for (told, wanted) in traps.iter().zip(&wanted) {
+        assert!(told.starts_with(wanted), "{told}");
+    }
+    assert_eq!(model["properties"].as_array().unwrap().len(), 3);
 }

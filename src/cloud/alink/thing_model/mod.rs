@@ -34,6 +34,10 @@ const SCHEMA: &str = "https://iotx-tsl.oss-ap-southeast-1.aliyuncs.com/schema.js
 
 /// The most characters of a name ("Limits": 1 to 40).
 const NAME: usize = 40;
+/// What a name may have besides letters and digits ("Add a TSL feature", Feature Name: hyphens,
+/// underscores, slashes and periods, behind a letter or a digit at the beginning; the console also
+/// takes blanks and parentheses, as standard features have them).
+const SIGNS: [char; 9] = [' ', '-', '_', '/', '.', '(', ')', '（', '）'];
 /// The most properties, events and services of a module together.
 const FUNCTIONS: usize = 300;
 /// The most items of an enum.
@@ -54,14 +58,15 @@ const FINEST: &str = "0.0000001";
 /// these readers.
 #[must_use]
 pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: Readers) -> Json {
-    let points = profile.points.iter();
+    let points = profile.points.iter().filter(|point| !is_of_module(point));
     let properties: Vec<Json> = points.clone().map(|p| property(p, readers)).collect();
     let values: Vec<Json> = points.clone().map(|p| parameter(p, readers)).collect();
     let writable: Vec<Json> = points
+        .clone()
         .filter(|point| point.write.is_some())
         .map(|point| parameter(point, readers))
         .collect();
-    let identifiers: Vec<&str> = profile.points.iter().map(|p| p.id.as_str()).collect();
+    let identifiers: Vec<&str> = points.clone().map(|p| p.id.as_str()).collect();
     let mut events = vec![json!({
         "identifier": "post",
         "name": "post",
@@ -110,7 +115,8 @@ pub fn thing_model(profile: &ProfileSpec, product_key: &str, readers: Readers) -
 #[must_use]
 pub fn traps(profile: &ProfileSpec) -> Vec<String> {
     let mut traps = Vec::new();
-    let functions = profile.points.len() + profile.events.len() + profile.services.len();
+    let points = profile.points.iter().filter(|point| !is_of_module(point));
+    let functions = points.count() + profile.events.len() + profile.services.len();
     if functions > FUNCTIONS {
         traps.push(format!(
             "{} and more than {FUNCTIONS}, the most of a module: divide the profile",
@@ -119,6 +125,7 @@ pub fn traps(profile: &ProfileSpec) -> Vec<String> {
     }
     for point in &profile.points {
         let id = &point.id;
+        traps.extend(names(point));
         let items = titles(point).len();
         match point.codec.data_type() {
             DataType::Enum if items == 0 => traps.push(format!(
@@ -129,6 +136,45 @@ pub fn traps(profile: &ProfileSpec) -> Vec<String> {
                 counted(items, "title")
             )),
             _ => {}
+        }
+    }
+    traps
+}
+
+/// Returns whether a point is a property of a custom module, `module:id`: an import is of one module,
+/// here the default one.
+fn is_of_module(point: &PointSpec) -> bool {
+    point.id.contains(':')
+}
+
+/// Returns what the platform will not take of the identifier and the names of a property. A title
+/// that is too long is an error of the configuration.
+fn names(point: &PointSpec) -> Vec<String> {
+    let id = &point.id;
+    if is_of_module(point) {
+        return vec![format!(
+            "{id} belongs to a module of its own, and an import is of one module: define it there in the console"
+        )];
+    }
+    let begins = |text: &str| text.starts_with(char::is_alphanumeric);
+    let title = &point.shown.title;
+    let mut traps = Vec::new();
+    if title.general.is_none() && (id.len() > NAME || !begins(id)) {
+        traps.push(format!(
+            "{id} has no title, and is no name for the console, which has 1 to {NAME} characters and begins with a letter or a digit: write title: for it"
+        ));
+    }
+    for (key, text) in [("title", &title.general), ("title_zh", &title.chinese)] {
+        let Some(text) = text else { continue };
+        let wrong = |c: &char| !c.is_alphanumeric() && !SIGNS.contains(c);
+        match text.chars().find(wrong) {
+            Some(wrong) => traps.push(format!(
+                "{key} of {id} has {wrong} in it, and the console takes letters, digits, blanks and - _ / . ( )"
+            )),
+            None if !begins(text) => traps.push(format!(
+                "{key} of {id} does not begin with a letter or a digit, and the console wants that"
+            )),
+            None => {}
         }
     }
     traps
@@ -180,7 +226,7 @@ fn name_of_output(output: &str, point: &PointSpec, readers: Readers) -> String {
 fn data_type(point: &PointSpec, readers: Readers) -> Json {
     let of = point.codec.data_type();
     let mut specs = match of {
-        DataType::Int => range(limits(point), WHOLE, "1"),
+        DataType::Int => range(whole(limits(point)), WHOLE, "1"),
         DataType::Float | DataType::Double => range(limits(point), WIDE, FINEST),
         DataType::Enum => Json::Object(titles(point)),
         DataType::Bool => {
@@ -215,6 +261,15 @@ fn limits(point: &PointSpec) -> (Option<Decimal>, Option<Decimal>) {
         | Codec::Datum { .. }
         | Codec::Part(_) => (None, None),
     }
+}
+
+/// Returns limits without those beyond an int of the thing model, which the console refuses.
+fn whole(limits: (Option<Decimal>, Option<Decimal>)) -> (Option<Decimal>, Option<Decimal>) {
+    let int = |limit: &Decimal| {
+        let number = plain(*limit).parse::<f64>();
+        number.is_ok_and(|number| (f64::from(i32::MIN)..=f64::from(i32::MAX)).contains(&number))
+    };
+    (limits.0.filter(int), limits.1.filter(int))
 }
 
 fn range(limits: (Option<Decimal>, Option<Decimal>), widest: (&str, &str), step: &str) -> Json {
