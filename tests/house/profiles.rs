@@ -10,7 +10,7 @@ use alink_gateway::cloud::thing_model::unit_name;
 use alink_gateway::io::files::settings::{LoadContext, load_in, profile_in};
 use alink_gateway::spec::{
     Certainty, Codec, DataType, IdentifyBy, ModbusAddress, PointAddress, PointSpec, ProfileSpec,
-    Protocol, ReadBack, Readers, Table, Title,
+    Protocol, ReadBack, Readers, Table, Title, WordOrder,
 };
 
 use crate::source::root;
@@ -370,5 +370,242 @@ fn points_of_profiles_have_identifiers_of_the_thing_model() {
                 && id.len() <= 50;
             assert!(fits, "{name}: {id}");
         }
+    }
+}
+
+/// Returns a shipped profile with these values of its parameters.
+fn with_parameters(name: &str, parameters: &str) -> Arc<ProfileSpec> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.yaml");
+    let profile = root().join(format!("config/profiles/{name}.yaml"));
+    let place = match name.starts_with("dlt645") {
+        true => "address: \"000000000001\"",
+        false => "unit: 1",
+    };
+    let configuration = format!(
+        "gateway: {{ product_key: a1GwDemoPk0, device_name: gateway-1, secret: \"0123456789abcdef\" }}\n\
+         cloud: {{ url: \"mqtts://example.com:1883\" }}\n\
+         profiles_from: [ {} ]\n\
+         ports: [{{ name: line1, serial: {{ device: /dev/ttyS0, baud: 9600 }} }}]\n\
+         devices: [{{ name: device-1, port: line1, profile: {name}, product_key: a1SubDemoPk, secret: known, {place}, parameters: {{ {parameters} }} }}]\n",
+        profile.display(),
+    );
+    fs::write(&file, configuration).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let loaded = load_in(&file, &LoadContext::default());
+    let loaded = loaded.unwrap_or_else(|report| panic!("{name}: {report}"));
+    assert_eq!(loaded.warnings.warnings(), 0, "{name}: {}", loaded.warnings);
+    Arc::clone(&loaded.spec.devices[0].profile)
+}
+
+/// Returns what a value is multiplied by, and the limits of the value.
+fn factor(point: &PointSpec) -> (f64, [Option<f64>; 2]) {
+    let real = |number: &alink_gateway::spec::Decimal| number.to_string().parse::<f64>().unwrap();
+    match &point.codec {
+        Codec::Number { scale, .. } => (real(scale), [None, None]),
+        Codec::Measure(m) => {
+            let limits = [m.min.as_ref().map(real), m.max.as_ref().map(real)];
+            (real(&m.scale), limits)
+        }
+        Codec::Datum { scale, .. } => (real(scale), [None, None]),
+        _ => (1.0, [None, None]),
+    }
+}
+
+#[test]
+fn ratios_of_transformers_multiply_what_they_transform_and_nothing_else() {
+    let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+    // 3.8 is 380 V to 100 V: integers stay integers.
+    for (name, voltage) in [
+        ("acrel-adl400", Some(3.8)),
+        ("acrel-adw300", Some(3.8)),
+        ("chint-ddsu666", None),
+        ("chint-dtsu666", Some(100.0)),
+        ("dlt645-2007-three-phase", Some(100.0)),
+        ("three-phase-meter", Some(100.0)),
+    ] {
+        let plain = spec_of(name);
+        let given = match voltage {
+            Some(voltage) => format!("ct_ratio: 80, vt_ratio: {voltage}"),
+            None => "ct_ratio: 80".to_owned(),
+        };
+        let voltage = voltage.unwrap_or(1.0);
+        let behind = with_parameters(name, &given);
+        assert_eq!(plain.points.len(), behind.points.len(), "{name}");
+        for (one, other) in plain.points.iter().zip(&behind.points) {
+            let id = &one.id;
+            let unit = one.shown.unit.as_ref().map(|unit| unit.0.to_string());
+            let ratio = match unit.as_deref() {
+                Some("V") => voltage,
+                Some("A") => 80.0,
+                Some("W" | "var" | "VA" | "kWh" | "kvarh") => 80.0 * voltage,
+                Some("Hz") | None => 1.0,
+                other => panic!("{name}: {id}: {other:?}"),
+            };
+            let ((scale, limits), (behind, wider)) = (factor(one), factor(other));
+            assert!(
+                near(behind, scale * ratio),
+                "{name}: {id}: {scale} to {behind}"
+            );
+            // A limit is one of the meter, and grows with the ratio, or one of what can be at all.
+            let grown = |limit: f64, wide: f64| match limit == wide {
+                true => limit.abs() >= 1e5 || limit == 0.0 || ratio == 1.0,
+                false => near(wide, limit * ratio),
+            };
+            for (limit, wide) in limits.into_iter().zip(wider) {
+                let fits = match (limit, wide) {
+                    (Some(limit), Some(wide)) => grown(limit, wide),
+                    (limit, wide) => limit == wide,
+                };
+                assert!(fits, "{name}: {id}: {limit:?} to {wide:?}");
+            }
+            let of = |point: &PointSpec| point.codec.data_type();
+            assert_eq!(of(one), of(other), "{name}: {id}");
+        }
+    }
+}
+
+#[test]
+fn a_device_says_the_order_of_its_registers_and_how_many_channels_it_has() {
+    let all_have = |profile: &ProfileSpec, order: WordOrder| {
+        profile.points.iter().all(|point| match &point.codec {
+            Codec::Number { words, .. } => *words == order,
+            Codec::Measure(measure) => measure.words == order,
+            _ => false,
+        })
+    };
+    for name in [
+        "chint-dtsu666",
+        "eastron-sdm230",
+        "eastron-sdm630",
+        "schneider-pm5000",
+        "three-phase-meter",
+    ] {
+        assert!(all_have(&spec_of(name), WordOrder::High), "{name}");
+        let low = with_parameters(name, "word_order: low");
+        assert!(all_have(&low, WordOrder::Low), "{name}");
+    }
+    let ids = |profile: &ProfileSpec| -> Vec<String> {
+        profile.points.iter().map(|p| p.id.clone()).collect()
+    };
+    let four = with_parameters("relay-board-r421a08", "channels: 4");
+    assert_eq!(ids(&spec_of("relay-board-r421a08")).len(), 16);
+    assert_eq!(
+        ids(&four),
+        [
+            "Relay1",
+            "Relay2",
+            "Relay3",
+            "Relay4",
+            "Relay1Command",
+            "Relay2Command",
+            "Relay3Command",
+            "Relay4Command",
+        ]
+    );
+    assert_eq!(ids(&spec_of("io-module-8")).len(), 16);
+    let few = with_parameters("io-module-8", "inputs: 0, relays: 2");
+    assert_eq!(ids(&few), ["Relay1", "Relay2"]);
+}
+
+#[test]
+fn one_file_of_the_package_is_enough_whatever_it_is_based_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut based = 0;
+    for (name, text) in shipped() {
+        let Some(base) = text.lines().find_map(|l| l.strip_prefix("based_on: ")) else {
+            continue;
+        };
+        based += 1;
+        let profile = spec_of(&name);
+        assert_eq!(profile.name, name);
+        // Alone in a folder it is told what is missing.
+        let alone = folder.path().join(format!("{name}.yaml"));
+        fs::write(&alone, &text).unwrap();
+        let report = profile_in(&alone, &LoadContext::default()).unwrap_err();
+        assert!(report.to_string().contains(base), "{name}: {report}");
+        fs::remove_file(alone).unwrap();
+    }
+    assert!(based >= 10, "{based}");
+}
+
+/// Returns whether a device with this text in its registers, so many characters in each, passes the
+/// test of a shipped profile at this address.
+fn passes(name: &str, at: u16, text: &str, each: usize) -> bool {
+    let tests = &spec_of(name).about.identification.tests;
+    let test = tests.iter().find_map(|test| match &test.what {
+        IdentifyBy::Register {
+            address,
+            count,
+            accepts,
+            ..
+        } if *address == at => Some((*count, accepts.clone())),
+        _ => None,
+    });
+    let (count, accepts) = test.unwrap_or_else(|| panic!("{name}: no test at {at}"));
+    let mut characters = text.as_bytes().to_vec();
+    characters.resize(usize::from(count) * each, 0);
+    let registers = characters.chunks(each);
+    let registers = registers.map(|c| c.iter().fold(0, |word, c| word << 8 | u16::from(*c)));
+    accepts.takes(&registers.collect::<Vec<u16>>())
+}
+
+#[test]
+fn wiren_boards_modules_are_told_by_all_of_the_model_and_the_firmware() {
+    for (name, model, is_it) in [
+        ("wirenboard-wb-map3e", "MAP3E", true),
+        ("wirenboard-wb-map3e", "WB-MAP3E", true),
+        ("wirenboard-wb-map3e", "WB-MAP3ET", true),
+        ("wirenboard-wb-map3e", "MAP3H", false),
+        ("wirenboard-wb-map6s", "MAP6SE", true),
+        ("wirenboard-wb-map6s", "WB-MAP6S", true),
+        ("wirenboard-wb-map12e", "WB-MAP12E", true),
+        ("wirenboard-wb-map12e", "MAP12H", false),
+        ("wirenboard-wb-mr3", "WBMR3", true),
+        ("wirenboard-wb-mr3", "MRWL3", false),
+        ("wirenboard-wb-mr6c", "WBMR6C", true),
+    ] {
+        assert_eq!(passes(name, 200, model, 1), is_it, "{name}: {model}");
+    }
+    for name in [
+        "wirenboard-wb-map3e",
+        "wirenboard-wb-map6s",
+        "wirenboard-wb-map12e",
+    ] {
+        assert!(passes(name, 250, "2.5.1", 1), "{name}");
+        assert!(!passes(name, 250, "1.12.2", 1), "{name}");
+    }
+}
+
+#[test]
+fn codes_and_names_that_are_known_pass_and_no_others() {
+    let accepts = |name: &str, code: u16| {
+        let tests = &spec_of(name).about.identification.tests;
+        tests.iter().all(|test| match &test.what {
+            IdentifyBy::Register { accepts, .. } => accepts.takes(&[code]),
+            _ => false,
+        })
+    };
+    // SG5.0RS, SG110CX, SH25T, SH10RT-V112.
+    for (name, code) in [
+        ("sungrow-sg", 0x2606),
+        ("sungrow-sg", 0x2C06),
+        ("sungrow-sh", 0x0E28),
+        ("sungrow-sh", 0x0E0F),
+    ] {
+        assert!(accepts(name, code), "{name}: {code:#06x}");
+    }
+    for (name, code) in [
+        ("sungrow-sg", 0x0133),
+        ("sungrow-sg", 0x2C05),
+        ("sungrow-sg", 0x0E28),
+        ("sungrow-sh", 0x0D05),
+        ("sungrow-sh", 0x0E27),
+    ] {
+        assert!(!accepts(name, code), "{name}: {code:#06x}");
+    }
+    for model in ["COUNTIS E23", "COUNTIS E27", "Countis E28"] {
+        let passes = passes("socomec-countis-e23-e24", 0xC38A, model, 2);
+        assert!(passes, "{model}");
     }
 }
