@@ -1043,6 +1043,14 @@ fn a_profile_that_is_based_on_another_is_both() {
     assert_eq!(told(2), (points, larger, 20));
     let product = |device: usize| spec.devices[device].product_key.to_string();
     assert_eq!(product(2), "a1SubDemoPk");
+    // Several points with one id, of which one exists, stand in its place.
+    for (device, points) in [
+        (3, "Voltage 20, Energy 4"),
+        (4, "Voltage 30, Energy 4"),
+        (5, "Voltage 40, Energy 4"),
+    ] {
+        assert_eq!(told(device).0, points);
+    }
 }
 
 #[test]

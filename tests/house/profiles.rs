@@ -466,7 +466,7 @@ fn ratios_of_transformers_multiply_what_they_transform_and_nothing_else() {
 }
 
 #[test]
-fn a_device_says_the_order_of_its_registers_and_how_many_channels_it_has() {
+fn a_device_says_in_what_it_differs_from_others_of_its_kind() {
     let all_have = |profile: &ProfileSpec, order: WordOrder| {
         profile.points.iter().all(|point| match &point.codec {
             Codec::Number { words, .. } => *words == order,
@@ -503,6 +503,16 @@ fn a_device_says_the_order_of_its_registers_and_how_many_channels_it_has() {
             "Relay4Command",
         ]
     );
+    let energies = |profile: &ProfileSpec| -> Vec<u16> {
+        let points = profile.points.iter();
+        let points = points.filter(|point| point.id.starts_with("Energy"));
+        points
+            .map(|p| p.address.as_modbus().unwrap().start)
+            .collect()
+    };
+    assert_eq!(energies(&spec_of("chint-dtsu666")), [0x101E, 0x1028]);
+    let older = with_parameters("chint-dtsu666", "energies: old");
+    assert_eq!(energies(&older), [0x401E, 0x4028]);
     assert_eq!(ids(&spec_of("io-module-8")).len(), 16);
     let few = with_parameters("io-module-8", "inputs: 0, relays: 2");
     assert_eq!(ids(&few), ["Relay1", "Relay2"]);

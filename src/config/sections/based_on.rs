@@ -126,17 +126,33 @@ fn put_together(profile: &mut Node, base: Node, notes: &mut Notes) {
         points.is = Is::List(Vec::new());
     }
     if let Is::List(list) = &mut points.is {
-        for point in std::mem::take(list) {
-            let same = inherited
-                .iter_mut()
-                .find(|other| id(other).is_some() && id(other) == id(&point));
-            match same {
-                Some(other) => *other = point,
-                None => inherited.push(point),
-            }
-        }
-        *list = inherited;
+        *list = replaced(inherited, std::mem::take(list));
     }
+}
+
+/// Puts own points in the places of inherited ones with the same ids, and the others behind. There
+/// can be several with one id, of which `when:` lets one exist: they stand for all that were there.
+fn replaced(inherited: Vec<Node>, own: Vec<Node>) -> Vec<Node> {
+    let theirs: BTreeSet<String> = inherited.iter().filter_map(id).map(str::to_owned).collect();
+    let mut instead: BTreeMap<String, Vec<Node>> = BTreeMap::new();
+    let mut behind = Vec::new();
+    for point in own {
+        match id(&point).filter(|id| theirs.contains(*id)) {
+            Some(id) => instead.entry(id.to_owned()).or_default().push(point),
+            None => behind.push(point),
+        }
+    }
+    let replaced: BTreeSet<String> = instead.keys().cloned().collect();
+    let mut all = Vec::new();
+    for point in inherited {
+        match id(&point).filter(|id| replaced.contains(*id)) {
+            // Those that stand instead are put in once.
+            Some(id) => all.extend(instead.remove(id).unwrap_or_default()),
+            None => all.push(point),
+        }
+    }
+    all.extend(behind);
+    all
 }
 
 /// Reads `without:`. Notes ids that the other profile does not have.
