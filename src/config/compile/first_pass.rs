@@ -304,9 +304,13 @@ impl FirstPass {
                 written.extend(node);
             }
         }
-        based_on::resolve(&mut written, complete, &mut notes);
+        let without_basis = based_on::resolve(&mut written, complete, &mut notes);
         written.truncate(own);
-        for node in written {
+        for (index, node) in written.into_iter().enumerate() {
+            if without_basis.contains(&index) {
+                complete = false;
+                continue;
+            }
             complete &= profile::read(node, &mut profiles, commands, &mut notes);
         }
         let tables = tables(&devices_file, answers, &mut notes);

@@ -17,8 +17,9 @@ const OWN: [&str; 3] = ["name", "based_on", "without"];
 const BESIDE: &str = "profiles_from names its file too, unless that is in the folder of this one and called after the profile, NAME.yaml";
 
 /// Puts each profile together with the one that it is based on. `complete` says whether all
-/// profiles could be read, so that an unknown name is a mistake.
-pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) {
+/// profiles could be read, so that an unknown name is a mistake. Returns the profiles whose basis is
+/// not known, by their places: what they lack is no mistake of their own.
+pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) -> BTreeSet<usize> {
     let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
     for (index, profile) in profiles.iter().enumerate() {
         if let Some((name, _)) = text(profile, "name") {
@@ -27,6 +28,7 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
         }
     }
     let mut done = BTreeSet::new();
+    let mut without_basis = BTreeSet::new();
     for index in 0..profiles.len() {
         let mut chain = Vec::new();
         let mut next = Some(index);
@@ -38,6 +40,7 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
                     notes.error(origin, shown(name), wrong);
                 }
                 // None of the circle rests on anything then.
+                without_basis.extend(chain.iter().copied());
                 done.extend(chain.drain(..));
                 break;
             }
@@ -46,16 +49,23 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
         }
         for at in chain.into_iter().rev() {
             done.insert(at);
-            let Some((name, _)) = profiles.get(at).and_then(|p| text(p, "based_on")) else {
+            let Some(named) = profiles.get(at).and_then(|p| entry(p, "based_on")) else {
                 forget(profiles, at, notes);
                 continue;
             };
-            let of = by_name.get(name).and_then(|of| profiles.get(*of)).cloned();
-            if let (Some(of), Some(profile)) = (of, profiles.get_mut(at)) {
-                put_together(profile, of, notes);
+            let of = match &named.is {
+                Is::Text(name) => by_name.get(name),
+                Is::Nothing | Is::List(_) | Is::Map(_) => None,
+            };
+            let of = of.filter(|of| !without_basis.contains(*of));
+            let of = of.and_then(|of| profiles.get(*of)).cloned();
+            match (of, profiles.get_mut(at)) {
+                (Some(of), Some(profile)) => put_together(profile, of, notes),
+                _ => drop(without_basis.insert(at)),
             }
         }
     }
+    without_basis
 }
 
 /// Returns the profile that this one is based on, by its place. Notes a name that none has.
