@@ -192,7 +192,7 @@ fn unverified(spec: &Spec) -> String {
 
 /// Says which values the parameters of each profile in use have, and in how many devices, a line
 /// each: a ratio that was forgotten is seen here.
-fn parameters(spec: &Spec) -> String {
+pub(super) fn parameters(spec: &Spec) -> String {
     let mut profiles: BTreeMap<&String, (&BTreeMap<String, String>, usize)> = BTreeMap::new();
     for (_, device) in spec.devices() {
         let profile = &device.profile;

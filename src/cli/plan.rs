@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::check::named;
+use super::check::{named, parameters};
 use super::columns::width;
 use super::language::Language;
 use super::{EXIT_CONFIG, upstream};
@@ -108,6 +108,10 @@ fn to_text(spec: &Spec, lines: &[LineForecast], upstream: &Upstream, language: L
     text.push_str(&types(spec, language));
     text.push_str(&reports(spec, language));
     text.push_str(&events(spec, language));
+    let parameters = parameters(spec);
+    if !parameters.is_empty() {
+        let _ = write!(text, "\n{}", say(&parameters));
+    }
     if !lines.is_empty() {
         let probes = format!(
             "\nbesides the plan: probes, to tell stale replies apart or for a sign of life, at most {} % of a line's time; status counts them\n",
