@@ -256,7 +256,7 @@ const WITHIN: Duration = Duration::from_secs(600);
 async fn a_line_of_unknown_devices_is_commissioned_on_a_terminal_with_eight_commands() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let bus = Bus::new(folder).await;
     fs::write(folder.join("lab-meter.yaml"), PROFILE).unwrap();
     fs::create_dir(folder.join("conf.d")).unwrap();

@@ -81,7 +81,7 @@ impl Configuration<'_> {
     fn source(&self, want: &Want) -> Source {
         let text = match want {
             Want::File(_) => self.table.unwrap_or(TABLE),
-            Want::Pattern(_) => PROFILE,
+            Want::Pattern(_) | Want::Beside(_) => PROFILE,
             Want::Bundle(_) => CERTIFICATE,
             // It is good as a password of a meter, too.
             Want::Secret(_) | Want::Credential(_) => "02123456",
@@ -91,8 +91,10 @@ impl Configuration<'_> {
 
     fn answers(&self, wants: BTreeSet<Want>) -> Answers {
         let answer = |want: Want| {
-            let source = self.source(&want);
-            (want, vec![source])
+            // A snippet stands alone: its basis is in it.
+            let is_there = !matches!(want, Want::Beside(_));
+            let source = is_there.then(|| self.source(&want));
+            (want, source.into_iter().collect())
         };
         wants.into_iter().map(answer).collect()
     }
