@@ -272,20 +272,21 @@ impl Scan<'_> {
         };
         while let Some(stage) = plan.next_stage() {
             self.behind = plan.left(wait);
+            let known = scanned.found.len();
             let searched = match &stage {
                 Stage::Units(at, units) => self.units(&mut line, *at, units, wait, &mut scanned),
                 Stage::Meters(at) => self.meters(&mut line, *at, &mut scanned),
             };
-            let found = match searched {
-                Ok(found) => found,
-                // What was found until then is worth more than the reason alone.
-                Err(why) => {
-                    scanned.ended_early = Some(why);
-                    break;
-                }
-            };
-            if let (Stage::Units(at, _), true) = (&stage, found > 0) {
-                plan.on_found(*at);
+            // What was found until then is worth more than the reason alone.
+            if let Err(why) = searched {
+                scanned.ended_early = Some(why);
+                break;
+            }
+            if let Stage::Units(at, _) = &stage
+                && let Some(first) = plan.on_found(*at, scanned.units_since(known))
+            {
+                scanned.found.truncate(known);
+                scanned.same_at = at.map(|at| (first, at));
             }
             if self.interrupt.came() || scanned.ended_early.is_some() {
                 break;
@@ -308,7 +309,7 @@ impl Scan<'_> {
         Ok(scanned)
     }
 
-    /// Searches units; returns how many were found.
+    /// Searches units.
     fn units(
         &mut self,
         line: &mut NamedLine,
@@ -316,7 +317,7 @@ impl Scan<'_> {
         units: &[UnitId],
         wait: Duration,
         scanned: &mut Scanned,
-    ) -> Result<usize, String> {
+    ) -> Result<(), String> {
         let mut scan = UnitScan::new(units.iter().copied(), at, line.framing(), wait);
         let begun = self.clock.now().mono;
         while let Some(request) = scan.next_request() {
@@ -361,7 +362,7 @@ impl Scan<'_> {
             }
             scanned.found.push(Found::unit(*unit, at, sighting));
         }
-        Ok(scan.found().len())
+        Ok(())
     }
 
     /// Returns how long this and all further steps take at most, in words; `None` if this is the last
@@ -371,13 +372,13 @@ impl Scan<'_> {
         (!self.behind.is_zero()).then(|| span(whole.saturating_add(1).saturating_mul(1000)))
     }
 
-    /// Searches meters; returns how many were found.
+    /// Searches meters.
     fn meters(
         &mut self,
         line: &mut NamedLine,
         at: Option<Characters>,
         scanned: &mut Scanned,
-    ) -> Result<usize, String> {
+    ) -> Result<(), String> {
         let mut search = MeterSearch::new(at);
         while let Some(request) = search.next_request() {
             if self.interrupt.came() {
@@ -407,7 +408,7 @@ impl Scan<'_> {
         for (meter, sighting) in search.found() {
             scanned.found.push(Found::meter(*meter, at, sighting));
         }
-        Ok(search.found().len())
+        Ok(())
     }
 
     /// Finds out what kind of device each unit is.

@@ -1,6 +1,6 @@
 //! What a scan has found, as a table and as JSON.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
@@ -37,6 +37,8 @@ pub(super) struct Scanned {
     pub unlike: Vec<(String, String)>,
     /// The settings that the adapter refuses, with the reason.
     pub refused: Vec<(String, String)>,
+    /// Settings at which the same devices answer as at the first ones: the line takes none.
+    pub same_at: Option<(Characters, Characters)>,
     /// How often our own requests were heard back.
     pub echoes: usize,
     /// The units that were asked, as the user has named them; `None`: all that are usual.
@@ -85,6 +87,7 @@ impl Scanned {
             noise: Vec::new(),
             unlike: Vec::new(),
             refused: Vec::new(),
+            same_at: None,
             echoes: 0,
             only_units: None,
             only_at: None,
@@ -110,6 +113,16 @@ impl Scanned {
         {
             self.unlike.push((at.to_owned(), what));
         }
+    }
+
+    /// Returns the units that were found behind the first so many devices.
+    pub(super) fn units_since(&self, known: usize) -> BTreeSet<UnitId> {
+        let fresh = self.found.get(known..).unwrap_or_default().iter();
+        let units = fresh.filter_map(|found| match found.address {
+            Address::Unit(unit) => Some(unit),
+            Address::Meter(..) => None,
+        });
+        units.collect()
     }
 
     /// Returns the settings of a device as people write them.
@@ -153,6 +166,12 @@ impl Scanned {
         for (at, why) in &self.refused {
             notices.push(format!(
                 "{}: not searched at {at}: the adapter refuses these settings: {why}",
+                self.named
+            ));
+        }
+        if let Some((first, other)) = self.same_at {
+            notices.push(format!(
+                "{}: the same devices answer at {first} and at {other}: this line takes no settings, as that of a serial server; the settings of the devices are those of the server; --line tries others",
                 self.named
             ));
         }

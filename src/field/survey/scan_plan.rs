@@ -97,6 +97,10 @@ pub struct ScanPlan {
     rest: BTreeMap<usize, Stage>,
     settings: Vec<Option<Characters>>,
     found_at: BTreeSet<usize>,
+    /// What each step found, with its settings.
+    steps: Vec<(usize, BTreeSet<UnitId>)>,
+    /// Whether meters were searched.
+    are_meters_searched: bool,
 }
 
 impl ScanPlan {
@@ -119,6 +123,8 @@ impl ScanPlan {
             rest: BTreeMap::new(),
             settings: Vec::new(),
             found_at: BTreeSet::new(),
+            steps: Vec::new(),
+            are_meters_searched: false,
         }
     }
 
@@ -149,11 +155,19 @@ impl ScanPlan {
             rest,
             settings,
             found_at: BTreeSet::new(),
+            steps: Vec::new(),
+            are_meters_searched: false,
         }
     }
 
     /// Returns the next step; `None` when all is searched.
     pub fn next_stage(&mut self) -> Option<Stage> {
+        let stage = self.next_of_all();
+        self.are_meters_searched |= matches!(stage, Some(Stage::Meters(_)));
+        stage
+    }
+
+    fn next_of_all(&mut self) -> Option<Stage> {
         if let Some(stage) = self.left.pop_front() {
             return Some(stage);
         }
@@ -177,10 +191,43 @@ impl ScanPlan {
         stages.map(|stage| stage.takes(wait)).sum()
     }
 
-    /// Notes that a Modbus unit was found at these characters.
-    pub fn on_found(&mut self, at: Option<Characters>) {
-        let nth = self.settings.iter().position(|known| *known == at);
-        self.found_at.extend(nth);
+    /// Notes the Modbus units that a step has found at these characters.
+    ///
+    /// Returns the characters at which an earlier step has found the very same units, where that
+    /// can hardly be by chance: several units, or one at another parity. Such a line takes no
+    /// settings: that of a serial server behind a virtual port, or a pseudo terminal. The plan then
+    /// has only these characters left.
+    pub fn on_found(
+        &mut self,
+        at: Option<Characters>,
+        units: BTreeSet<UnitId>,
+    ) -> Option<Characters> {
+        let nth = self.settings.iter().position(|known| *known == at)?;
+        if units.is_empty() {
+            return None;
+        }
+        self.found_at.insert(nth);
+        let baud = |nth: usize| self.settings[nth].map(|at| at.baud);
+        let alike = self.steps.iter().find(|(before, found)| {
+            let is_sure = units.len() > 1 || baud(*before) == baud(nth);
+            *before != nth && *found == units && is_sure
+        });
+        let first = alike.map(|(first, _)| *first);
+        self.steps.push((nth, units));
+        self.keep(first?)
+    }
+
+    /// Leaves out all steps at other settings than these.
+    fn keep(&mut self, nth: usize) -> Option<Characters> {
+        let own = self.settings[nth];
+        let mut are_meters_searched = self.are_meters_searched;
+        self.left.retain(|stage| match stage {
+            Stage::Units(at, _) => *at == own,
+            Stage::Meters(_) => !std::mem::replace(&mut are_meters_searched, true),
+        });
+        self.rest.retain(|other, _| *other == nth);
+        self.found_at.retain(|other| *other == nth);
+        own
     }
 }
 
@@ -245,7 +292,7 @@ mod tests {
         let mut stages = Vec::new();
         while let Some(stage) = plan.next_stage() {
             if stages.is_empty() {
-                plan.on_found(Some(own));
+                plan.on_found(Some(own), BTreeSet::from([UnitId(1)]));
             }
             stages.push(stage);
         }
@@ -281,8 +328,57 @@ mod tests {
         let mut plan = ScanPlan::of_any(None, &all(), BOTH);
         let whole = plan.left(wait);
         plan.next_stage();
-        plan.on_found(at);
+        plan.on_found(at, BTreeSet::from([UnitId(1)]));
         assert!(plan.left(wait) < whole / 2);
+    }
+
+    /// Plans a line on which each step finds what `found` says; returns what was searched, and which
+    /// settings were found to be the same as which.
+    fn searched(
+        found: impl Fn(Characters) -> &'static [u8],
+    ) -> (Vec<Stage>, Vec<(Characters, Characters)>) {
+        let mut plan = ScanPlan::of_any(None, &all(), BOTH);
+        let (mut stages, mut same) = (Vec::new(), Vec::new());
+        while let Some(stage) = plan.next_stage() {
+            if let Stage::Units(Some(at), asked) = &stage {
+                let units = found(*at).iter().copied().map(UnitId);
+                let units = units.filter(|unit| asked.contains(unit)).collect();
+                same.extend(plan.on_found(Some(*at), units).map(|first| (first, *at)));
+            }
+            stages.push(stage);
+        }
+        (stages, same)
+    }
+
+    #[test]
+    fn a_line_that_takes_no_settings_is_searched_at_one() {
+        let none = characters(9600, Parity::None);
+        let even = characters(9600, Parity::Even);
+        for found in [&[1, 7][..], &[1], &[200, 201]] {
+            let (stages, same) = searched(|_| found);
+            assert_eq!(same, [(none, even)], "{found:?}");
+            let meters = stages.iter().filter(|s| matches!(s, Stage::Meters(_)));
+            let known_late = found[0] == 200;
+            assert_eq!(meters.count(), if known_late { OF_METERS.len() } else { 1 });
+            let mut asked: Vec<u8> = units_at(&stages).remove(&none.to_string()).unwrap();
+            asked.sort_unstable();
+            assert_eq!(asked, UNITS.collect::<Vec<_>>());
+            let far = units_at(&stages)
+                .values()
+                .filter(|u| u.contains(&200))
+                .count();
+            assert!(far <= 2, "{far}");
+        }
+    }
+
+    #[test]
+    fn one_unit_at_two_speeds_is_two_devices() {
+        let (stages, same) = searched(|at| match at.parity {
+            Parity::Even => &[1],
+            Parity::None | Parity::Odd => &[],
+        });
+        assert_eq!(same, []);
+        assert_eq!(units_at(&stages).len(), SETTINGS.len());
     }
 
     #[test]
