@@ -51,7 +51,7 @@ use crate::io::terminal::screen;
 /// The exit status for a wrong configuration (`EX_CONFIG`).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// The settings outside the configuration's files; the README lists them too.
+/// The settings outside the configuration's files; `docs/operation.md` lists them too.
 pub const ENVIRONMENT_VARIABLES: [(&str, &str); 3] = [
     ("ALINK_GATEWAY_URL", "instead of cloud.url"),
     ("ALINK_GATEWAY_CA_FILE", "instead of cloud.ca_file"),

@@ -1,5 +1,5 @@
-//! The Chinese README, reference and example of the configuration are made from the English ones
-//! and the translations in `docs/zh_CN.po`, and none is missing or out of date.
+//! The Chinese documents and the Chinese example configuration are made from the English ones and
+//! the translations in `docs/zh_CN.po`, and none is missing or out of date.
 //!
 //! A document is split into its texts (headings, paragraphs, items of lists, cells, comments in
 //! code); each is looked up, and the document is put together again. Code stays as it is. After a
@@ -25,39 +25,12 @@ use std::fs;
 use saphyr_parser::{Event, Parser};
 
 use crate::po::{self, Entry};
-use crate::source::root;
-use layout::{anchor, assembled, links_led_on};
+use crate::source::{PAGES, read, root};
+use layout::{Chinese, anchor, assembled, links_led_on};
 use pieces::{Kind, Piece, of_code, of_markdown};
 
 /// The translations.
 const TRANSLATIONS: &str = "docs/zh_CN.po";
-
-/// A page in both languages.
-struct Page {
-    file: &'static str,
-    chinese: &'static str,
-    /// The line that leads to the other language: as it is in English, and in Chinese.
-    other_language: (&'static str, &'static str),
-}
-
-const PAGES: [Page; 2] = [
-    Page {
-        file: "README.md",
-        chinese: "docs/README.zh_CN.md",
-        other_language: (
-            "[中文](docs/README.zh_CN.md)\n",
-            "[English](../README.md)\n",
-        ),
-    },
-    Page {
-        file: "docs/configuration.md",
-        chinese: "docs/configuration.zh_CN.md",
-        other_language: (
-            "[中文](configuration.zh_CN.md)\n",
-            "[English](configuration.md)\n",
-        ),
-    },
-];
 
 const EXAMPLE: &str = "config/gateway.example.yaml";
 const CHINESE_EXAMPLE: &str = "docs/gateway.example.zh_CN.yaml";
@@ -69,51 +42,45 @@ struct Text {
     english: String,
 }
 
-fn read(file: &str) -> String {
-    fs::read_to_string(root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+/// Returns the file of a page in Chinese.
+fn chinese_file(page: &str) -> String {
+    let name = page.strip_prefix("docs/").unwrap_or(page);
+    let name = name.strip_suffix(".md").unwrap_or(name);
+    format!("docs/{name}.zh_CN.md")
 }
 
-impl Page {
-    /// Returns the English page in pieces.
-    fn pieces(&self) -> Vec<Piece> {
-        let (text, line) = (read(self.file), self.other_language.0);
-        let (above, below) = text
-            .split_once(line)
-            .unwrap_or_else(|| panic!("{} has no line {line}", self.file));
-        let mut pieces = of_markdown(above);
-        pieces.push(Piece::Same(line.to_owned()));
-        pieces.extend(of_markdown(below));
-        pieces
-    }
-
-    /// Returns the page in Chinese.
-    fn translated(&self, translated: impl Fn(Kind, &str) -> String) -> String {
-        let pieces = self.pieces();
-        let headings = pieces.iter().filter_map(|piece| match piece {
-            Piece::Text {
-                kind: Kind::Heading,
-                text,
-                ..
-            } => Some((anchor(text), anchor(&translated(Kind::Heading, text)))),
-            _ => None,
-        });
-        let anchors: BTreeMap<String, String> = headings.collect();
-        let text = assembled(&pieces, translated);
-        let (above, below) = text.split_once(self.other_language.0).unwrap();
-        format!(
-            "{}{}{}",
-            links_led_on(above, &anchors),
-            self.other_language.1,
-            links_led_on(below, &anchors)
-        )
+/// Returns the line of a page that leads to the other language: as it is in English, and in
+/// Chinese.
+fn other_language(page: &str) -> (String, String) {
+    let chinese = chinese_file(page);
+    match page.strip_prefix("docs/") {
+        None => (
+            format!("[中文]({chinese})\n"),
+            format!("[English](../{page})\n"),
+        ),
+        Some(name) => (
+            format!("[中文]({})\n", &chinese["docs/".len()..]),
+            format!("[English]({name})\n"),
+        ),
     }
 }
 
 /// Returns the English documents in pieces.
 fn documents() -> Vec<(&'static str, Vec<Piece>)> {
-    let pages = PAGES.iter().map(|page| (page.file, page.pieces()));
-    let example = (EXAMPLE, of_code(&read(EXAMPLE)));
-    pages.chain([example]).collect()
+    let mut documents = Vec::new();
+    for page in PAGES {
+        let text = read(page);
+        let (line, _) = other_language(page);
+        let (above, below) = text
+            .split_once(&line)
+            .unwrap_or_else(|| panic!("{page} has no line {line}"));
+        let mut pieces = of_markdown(above);
+        pieces.push(Piece::Same(line));
+        pieces.extend(of_markdown(below));
+        documents.push((page, pieces));
+    }
+    documents.push((EXAMPLE, of_code(&read(EXAMPLE))));
+    documents
 }
 
 fn texts() -> Vec<Text> {
@@ -144,17 +111,46 @@ fn translations() -> BTreeMap<String, String> {
 }
 
 /// Returns the Chinese documents, in English where there is no translation.
-fn chinese() -> Vec<(&'static str, String)> {
+fn chinese() -> Vec<(String, String)> {
     let translations = translations();
     let translated = |_: Kind, text: &str| {
         let there = translations.get(text);
         there.map_or(text, String::as_str).to_owned()
     };
-    let pages = PAGES
-        .iter()
-        .map(|page| (page.chinese, page.translated(translated)));
-    let example = assembled(&of_code(&read(EXAMPLE)), translated);
-    pages.chain([(CHINESE_EXAMPLE, example)]).collect()
+    let documents = documents();
+    let mut all = BTreeMap::new();
+    for (page, pieces) in documents.iter().filter(|(page, _)| *page != EXAMPLE) {
+        let headings = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text {
+                kind: Kind::Heading,
+                text,
+                ..
+            } => Some((anchor(text), anchor(&translated(Kind::Heading, text)))),
+            _ => None,
+        });
+        let chinese = Chinese {
+            file: chinese_file(page),
+            anchors: headings.collect(),
+        };
+        all.insert(*page, chinese);
+    }
+    let mut made = Vec::new();
+    for (page, pieces) in &documents {
+        let text = assembled(pieces, translated);
+        if *page == EXAMPLE {
+            made.push((CHINESE_EXAMPLE.to_owned(), text));
+            continue;
+        }
+        let (english, chinese) = other_language(page);
+        let (above, below) = text.split_once(&english).unwrap();
+        let text = format!(
+            "{}{chinese}{}",
+            links_led_on(page, above, &all),
+            links_led_on(page, below, &all)
+        );
+        made.push((chinese_file(page), text));
+    }
+    made
 }
 
 /// Writes the PO file anew: an entry for each text, in the order of the documents, and each
@@ -241,7 +237,7 @@ fn chinese_documents_are_complete_and_up_to_date() {
         }
     }
     for (file, text) in chinese() {
-        if read(file) != text {
+        if fs::read_to_string(root().join(&file)).unwrap_or_default() != text {
             wrong.push(format!(
                 "{file} is not what {TRANSLATIONS} makes of the English"
             ));

@@ -16,6 +16,7 @@ mod tools;
 
 #[path = "../fixture/agreement.rs"]
 mod agreement;
+mod captures;
 mod chinese;
 mod chinese_documents;
 mod commands;

@@ -6,7 +6,7 @@ use std::fs;
 
 use alink_gateway::control::{LONGEST_REQUEST, VERSION, VerdictWord};
 
-use crate::source::{root, sources};
+use crate::source::{PAGES, links, read, root, sources};
 
 /// Where the documents are installed.
 const DOCUMENTS: &str = "/usr/share/doc/alink-gateway/";
@@ -38,10 +38,6 @@ const OF_THE_SOURCES: [(&str, &str); 12] = [
 
 /// Absolute paths below `/usr` that belong to others.
 const OF_OTHERS: [&str; 2] = ["/usr/lib/systemd/catalog", "/usr/share/zoneinfo"];
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
 
 /// Returns the files of the package, from the list that `packaging/build-deb` lays out.
 fn installed() -> BTreeSet<String> {
@@ -97,17 +93,6 @@ fn documents_name_what_is_installed_beside_them() {
     let mut named = 0;
     for document in documents {
         let text = read(document);
-        let folder = document.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let links = text.split("](").skip(1).filter_map(|s| s.split(')').next());
-        let links = links
-            .filter(|link| !link.contains("://") && !link.starts_with('#'))
-            .map(|link| link.split('#').next().unwrap_or(link))
-            .map(|link| match folder {
-                "" => link.to_owned(),
-                _ => link
-                    .strip_prefix("../")
-                    .map_or_else(|| format!("{folder}/{link}"), str::to_owned),
-            });
         let ours = [
             "packaging/",
             "docs/",
@@ -119,7 +104,10 @@ fn documents_name_what_is_installed_beside_them() {
         let paths = words(&text).filter(|w| ours.iter().any(|o| w.starts_with(o)));
         // A source of the room `config`, say.
         let paths = paths.filter(|w| !w.ends_with(".rs"));
-        for path in links.chain(paths.map(str::to_owned)) {
+        for path in links(document, &text)
+            .into_iter()
+            .chain(paths.map(str::to_owned))
+        {
             named += 1;
             let is_source = OF_THE_SOURCES.iter().any(|(s, _)| path.starts_with(s));
             if !is_source
@@ -135,18 +123,40 @@ fn documents_name_what_is_installed_beside_them() {
 }
 
 #[test]
+fn each_document_is_installed_or_for_the_sources_alone() {
+    let files = installed();
+    let mut left = Vec::new();
+    for entry in fs::read_dir(root().join("docs")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let path = format!("docs/{name}");
+        let is_source = OF_THE_SOURCES.iter().any(|(s, _)| path.starts_with(s));
+        if name.ends_with(".md") && !is_source && !files.contains(&format!("{DOCUMENTS}{path}")) {
+            left.push(path);
+        }
+    }
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_readme_leads_to_each_page() {
+    let links = links("README.md", &read("README.md"));
+    for page in PAGES.into_iter().filter(|page| *page != "README.md") {
+        assert!(links.iter().any(|link| link == page), "{page}");
+    }
+}
+
+#[test]
 fn paths_that_texts_name_are_installed() {
     let files = installed();
-    let mut texts: Vec<(String, String)> = [
-        "README.md",
+    let mut texts: Vec<(String, String)> = PAGES.map(|p| (p.to_owned(), read(p))).into();
+    let others = [
         "config/gateway.yaml",
         "config/gateway.example.yaml",
         "packaging/catalog/alink-gateway.catalog",
         "packaging/catalog/alink-gateway.zh_CN.catalog",
         "packaging/debian/postinst",
-    ]
-    .map(|path| (path.to_owned(), read(path)))
-    .into();
+    ];
+    texts.extend(others.map(|path| (path.to_owned(), read(path))));
     // What the program and its manual pages say.
     for source in sources("src") {
         let lines = source.text.lines();

@@ -55,6 +55,54 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The documents for those who operate a gateway. Each has a Chinese one beside it
+/// (`chinese_documents.rs`), which is in `docs/`, and both are installed (`package.rs`).
+pub(crate) const PAGES: [&str; 12] = [
+    "README.md",
+    "docs/commissioning.md",
+    "docs/operation.md",
+    "docs/configuration.md",
+    "docs/profiles.md",
+    "docs/line.md",
+    "docs/platform.md",
+    "docs/commands.md",
+    "docs/storage.md",
+    "docs/monitoring.md",
+    "docs/error-codes.md",
+    "docs/security.md",
+];
+
+/// Returns the text of a file of the repository.
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+/// Returns where the links of a document lead, as paths of the repository without what is behind
+/// `#`; those to other sites and inside the document are left out.
+pub(crate) fn links(document: &str, text: &str) -> Vec<String> {
+    let inside = text.split("](").skip(1).filter_map(|s| s.split(')').next());
+    inside
+        .filter(|link| !link.contains("://") && !link.starts_with('#'))
+        .map(|link| path_from(document, link.split('#').next().unwrap_or(link)))
+        .collect()
+}
+
+/// Returns the path of the repository to which a link in `document` leads.
+pub(crate) fn path_from(document: &str, link: &str) -> String {
+    let mut folders: Vec<&str> = document.split('/').collect();
+    folders.pop();
+    for part in link.split('/') {
+        match part {
+            ".." => {
+                let up = folders.pop();
+                assert!(up.is_some(), "{document}: {link}");
+            }
+            part => folders.push(part),
+        }
+    }
+    folders.join("/")
+}
+
 /// Returns every `.rs` file below `folder`, in order of its path.
 pub(crate) fn sources(folder: &str) -> Vec<Source> {
     let mut found = Vec::new();

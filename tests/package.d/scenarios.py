@@ -16,7 +16,8 @@ from pathlib import Path
 from machine import CLOUD_SIDE, Cloud, Failed, demand
 
 UNIT = "alink-gateway.service"
-README = Path(__file__).resolve().parents[2] / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+README, COMMISSIONING = ROOT / "README.md", ROOT / "docs/commissioning.md"
 ETC, STATE = "/etc/alink-gateway", "/var/lib/alink-gateway"
 LINE = "/run/field/line1"
 SECRET = "GwSecret0123456789abcdefABCDEF00"
@@ -260,9 +261,14 @@ def the_unit_is_hardened_and_nothing_is_odd_about_it(plant):
 def the_manual_is_there(plant):
     shipped = plant.machine.do("dpkg", "-L", "alink-gateway").split()
     documents = "/usr/share/doc/alink-gateway"
-    for link in re.findall(r"\]\(((?:docs|packaging)/[^)]*\.(?:md|json|yaml))\)", README.read_text()):
-        source = link in ("docs/house.md", "packaging/README.md")
-        demand(source or f"{documents}/{link}" in shipped, f"no {link}")
+    texts = [path for path in shipped if path.startswith(documents) and path.endswith(".md")]
+    demand(len(texts) >= 20, texts)
+    for path in texts:
+        document = ROOT / path.removeprefix(f"{documents}/")
+        for link in re.findall(r"\]\(([^):]*\.(?:md|json|yaml))[)#]", document.read_text()):
+            link = os.path.relpath(document.parent / link, ROOT)
+            source = link in ("CONTRIBUTING.md", "CHANGELOG.md", "docs/house.md", "packaging/README.md")
+            demand(source or f"{documents}/{link}" in shipped, f"{path}: no {link}")
     for page in ("man8/alink-gateway.8.gz", "man8/alink-gateway-check.8.gz",
                  "man5/alink-gateway.yaml.5.gz"):
         demand(f"/usr/share/man/{page}" in shipped, f"no {page}")
@@ -663,9 +669,9 @@ MOST_COMMANDS, ONLINE_WITHIN = 8, 5
 
 def what_the_readme_has_a_newcomer_type_brings_every_device_online(plant):
     box = plant.machine
-    text = README.read_text()
+    text = README.read_text() + COMMISSIONING.read_text()
     blocks = re.findall(r"<!-- newcomer -->\n```sh\n(.*?)```", text, re.S)
-    demand(len(blocks) == 2, f"{len(blocks)} blocks are marked in the README")
+    demand(len(blocks) == 2, f"{len(blocks)} blocks are marked in the pages")
     install, commission = ([line.split("#")[0].strip() for line in b.splitlines()] for b in blocks)
     commands = [c for line in [*install, *commission] for c in line.split("&&")]
     plant.found["newcomer_commands"] = len(commands)

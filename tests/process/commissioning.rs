@@ -1,17 +1,21 @@
 //! From a line of unknown devices to values in the cloud, with the commands that a person types.
+//!
+//! The commands are those of `docs/commissioning.md` and `docs/monitoring.md`, and what they answer
+//! is compared with what these pages show, in English and in Chinese (`tests/captures/pages/`):
+//! everything but times and, where they vary, numbers. `BLESS=1` writes what has changed.
 
 #![cfg(feature = "lab")]
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
-
-use crate::terminal::Terminal;
 
 /// The longest that a person waits for one step.
 const STEP: Duration = Duration::from_secs(60);
@@ -19,28 +23,178 @@ const STEP: Duration = Duration::from_secs(60);
 /// The most commands from nothing to the first value.
 const MOST_COMMANDS: usize = 8;
 
-/// What an integrator has for a meter of the house: a profile that says what tells it from others.
-const PROFILE: &str = "\
-name: lab-meter
-interval: 1s
-identify:
-  - { table: input, address: 18, registers: 8, text: LAB-, certainty: sure }
-points:
-  - { id: Voltage, table: input, address: 0, type: u16, scale: 0.1, unit: V }
-";
+/// The page that shows this way, with its commands and with what they answer.
+const PAGE: &str = include_str!("../../docs/commissioning.md");
 
-/// A person who gives all answers as options, as a script does.
+/// The page that shows what the running service says.
+const WATCHING: &str = include_str!("../../docs/monitoring.md");
+
+/// The registers that the page imports.
+const REGISTERS: (&str, &str) = ("```text\nName,", "```\n");
+
+/// What an integrator has for a meter of the house: a profile that says what tells it from others.
+const PROFILE: (&str, &str) = ("```yaml\nname: lab-meter\n", "```\n");
+
+/// The language of the terminal, and that of its captures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Language {
+    English,
+    Chinese,
+}
+
+/// What differs from one run to the next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Varies {
+    /// How long something took.
+    Times,
+    /// Every number: values, counts and times.
+    Numbers,
+}
+
+impl Language {
+    fn locale(self) -> &'static str {
+        match self {
+            Language::English => "C.UTF-8",
+            Language::Chinese => "zh_CN.UTF-8",
+        }
+    }
+
+    fn prefix(self) -> &'static str {
+        match self {
+            Language::English => "",
+            Language::Chinese => "zh-",
+        }
+    }
+}
+
+/// Returns the block of the page that begins so.
+fn block((begin, end): (&str, &str)) -> String {
+    let at = PAGE.find(begin).expect(begin);
+    let text = &PAGE[at + PAGE[at..].find('\n').unwrap() + 1..];
+    text[..text.find(end).unwrap()].to_owned()
+}
+
+/// What a status says of a line on a busy machine: replies that came too late for it.
+const OF_A_BUSY_MACHINE: [&str; 6] = ["late", "timeout", "probes", "迟到", "超时", "探测"];
+
+/// Returns a status without the table of ports, whose columns are others if there is trouble.
+fn without_ports(text: &str) -> String {
+    let is_table = |part: &&str| part.starts_with("PORT ") || part.starts_with("端口 ");
+    let parts: Vec<&str> = text.split("\n\n").filter(|part| !is_table(part)).collect();
+    parts.join("\n\n")
+}
+
+/// The addresses of a sweep whose values are always taken for the same.
+const GUESSED: [&str; 4] = ["0x0000", "0x0001", "0x0002", "0x0008"];
+
+/// Returns a line of a sweep without its guess, if the value changes and may be taken for another
+/// thing the next time.
+fn without_passing_guess(line: &str) -> &str {
+    match line.rfind(" 0x") {
+        Some(at)
+            if !GUESSED
+                .iter()
+                .any(|known| line[at + 1..].starts_with(known)) =>
+        {
+            &line[..at]
+        }
+        _ => line,
+    }
+}
+
+/// Returns a text without what varies and without the widths of columns.
+fn steady(text: &str, varies: Varies) -> String {
+    // Chinese has no blanks beside its signs.
+    let sign = |c: char| match "，：；（）".contains(c) {
+        true => format!(" {c} "),
+        false => c.to_string(),
+    };
+    let text: String = text.chars().map(sign).collect();
+    // The transactions by outcome, one a line.
+    let is_outcome = |line: &&str| {
+        let words = line.trim_start();
+        let begins_with_count =
+            line.starts_with(' ') && words.starts_with(|c: char| c.is_ascii_digit());
+        begins_with_count || ["so far", "累计"].iter().any(|w| words.starts_with(w))
+    };
+    let text = match varies {
+        Varies::Times => text,
+        Varies::Numbers => {
+            let lines = text.lines().filter(|line| !is_outcome(line));
+            let lines = lines.map(without_passing_guess);
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    };
+    let is_number = |word: &str| {
+        word.starts_with(|c: char| c.is_ascii_digit())
+            || word.len() == 4 && word.chars().all(|c| c.is_ascii_hexdigit())
+    };
+    let spans = ["ms", "s", "min", "毫秒", "秒", "分钟"];
+    let unsigned = |word: &str| {
+        word.trim_matches(|c: char| "(),;:；，。（）".contains(c))
+            .to_owned()
+    };
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut kept = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let next = words
+            .get(at + 1)
+            .map_or(String::new(), |next| unsigned(next));
+        let begins_with_span = spans
+            .iter()
+            .any(|span| next.starts_with(span) && !span.is_ascii());
+        let is_time = spans.contains(&next.as_str()) || begins_with_span;
+        let before = at
+            .checked_sub(1)
+            .map_or(String::new(), |at| unsigned(words[at]));
+        if is_number(&unsigned(word)) && (is_time || varies == Varies::Numbers) {
+            kept.push("#".to_owned());
+        } else if is_number(&before) && spans.contains(&unsigned(word).as_str()) {
+            kept.push("time".to_owned());
+        } else {
+            kept.push((*word).to_owned());
+        }
+    }
+    kept.join(" ")
+}
+
+/// The line, as a file of the same length as `/dev/ttyUSB0`: tables are as wide as on a box.
+struct Tty(PathBuf);
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// A person at a terminal.
 struct Person<'a> {
     folder: &'a Path,
+    tty: &'a Path,
+    language: Language,
+    commands: usize,
 }
 
 impl Person<'_> {
-    fn command(&self, words: &[&str]) -> Command {
+    /// Makes a command of what is typed on a box: the line, the service and the package's
+    /// profiles are elsewhere here.
+    fn command(&mut self, typed: &str) -> Command {
+        self.commands += 1;
         let mut command = Command::new(env!("CARGO_BIN_EXE_alink-gateway"));
+        let mut quoted = typed.split('"').enumerate();
+        let words = quoted.by_ref().flat_map(|(nth, part)| match nth % 2 {
+            0 => part.split_whitespace().map(str::to_owned).collect(),
+            _ => vec![part.to_owned()],
+        });
+        for word in words.skip(1) {
+            match word.as_str() {
+                "/dev/ttyUSB0" => command.arg(self.tty),
+                word => command.arg(word),
+            };
+        }
         command
-            .args(words)
             .current_dir(self.folder)
-            .env("LC_ALL", "C.UTF-8")
+            .env("LC_ALL", self.language.locale())
             .env("STATE_DIRECTORY", self.folder)
             .env("RUNTIME_DIRECTORY", self.folder)
             .env_remove("JOURNAL_STREAM")
@@ -49,20 +203,121 @@ impl Person<'_> {
         command
     }
 
-    /// Types a command, and waits until it has ended well.
-    async fn types(&self, words: &[&str]) -> String {
+    /// Types a command, and waits until it has ended; returns what it said, and whether it ended
+    /// well.
+    async fn runs(&mut self, typed: &str) -> (String, bool) {
+        let verb = typed.split_whitespace().nth(1).unwrap_or_default();
+        let mut command = self.command(typed);
+        let has_config = ["read", "poll", "sweep", "scan", "doctor"].contains(&verb);
+        if has_config {
+            command.args(["--config", "gateway.yaml"]);
+        }
+        if ["status", "devices", "trace"].contains(&verb) || has_config {
+            command
+                .arg("--socket")
+                .arg(self.folder.join("control.sock"));
+        }
         let Output {
             status,
             stdout,
             stderr,
-        } = timeout(STEP, self.command(words).output())
+        } = timeout(STEP, command.output())
             .await
-            .unwrap_or_else(|_| panic!("{words:?} takes too long"))
+            .unwrap_or_else(|_| panic!("{typed} takes too long"))
             .unwrap();
-        let said = String::from_utf8(stdout).unwrap();
-        let told = String::from_utf8_lossy(&stderr);
-        assert!(status.success(), "{words:?}: {status}\n{said}{told}");
-        format!("{said}{told}")
+        let said = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
+        let profiles = concat!(env!("CARGO_MANIFEST_DIR"), "/config/profiles");
+        let said = said
+            .replace(self.tty.to_str().unwrap(), "/dev/ttyUSB0")
+            .replace(
+                &format!("{}/", self.folder.display()),
+                "/etc/alink-gateway/",
+            )
+            .replace(profiles, "/usr/share/alink-gateway/profiles");
+        (said, status.success())
+    }
+
+    /// Types a command of a page, and compares what it says with the capture that the page shows.
+    /// `BLESS=1` writes the capture, to be read before it is committed.
+    async fn types(&mut self, page: &str, typed: &str, capture: &str, varies: Varies) -> String {
+        let (said, is_well) = self.runs(typed).await;
+        assert!(is_well, "{typed}\n{said}");
+        self.compares(page, typed, capture, varies, &said);
+        said
+    }
+
+    /// Returns the file of a capture.
+    fn file(&self, capture: &str) -> PathBuf {
+        let name = format!("{}{capture}.txt", self.language.prefix());
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/captures/pages");
+        folder.join(name)
+    }
+
+    /// Returns whether a text is what the capture has, but for what varies.
+    fn is_shown(&self, capture: &str, varies: Varies, said: &str) -> bool {
+        let old = fs::read_to_string(self.file(capture)).unwrap_or_default();
+        let is_busy = OF_A_BUSY_MACHINE.iter().any(|word| said.contains(word));
+        steady(&old, varies) == steady(said, varies)
+            || is_busy
+                && steady(&without_ports(&old), varies) == steady(&without_ports(said), varies)
+    }
+
+    fn compares(&self, page: &str, typed: &str, capture: &str, varies: Varies, said: &str) {
+        assert!(page.contains(typed), "the page does not have: {typed}");
+        let is_same = self.is_shown(capture, varies, said);
+        let file = self.file(capture);
+        if !is_same && std::env::var_os("BLESS").is_some() {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, said).unwrap();
+            return;
+        }
+        let file = file.display();
+        assert!(
+            is_same,
+            "{file}: if this is right, BLESS=1 writes it:\n{said}"
+        );
+    }
+
+    /// Watches the line, and compares: each kind of line that the page shows is seen.
+    async fn watches(&mut self, page: &str, typed: &str, capture: &str) {
+        let kinds = |text: &str| -> BTreeSet<String> {
+            let kind = |line: &str| steady(&line.replace(['1', '2', '3'], "1"), Varies::Numbers);
+            text.lines().map(kind).collect()
+        };
+        assert!(page.contains(typed), "the page does not have: {typed}");
+        let file = self.file(capture);
+        let begun = Instant::now();
+        loop {
+            let (said, _) = self.runs(typed).await;
+            let shown = fs::read_to_string(&file).unwrap_or_default();
+            let is_seen = !shown.is_empty() && kinds(&shown).is_subset(&kinds(&said));
+            let file = file.display();
+            if is_seen {
+                return;
+            }
+            if std::env::var_os("BLESS").is_some() {
+                let first: Vec<&str> = said.lines().take(12).collect();
+                return fs::write(self.file(capture), first.join("\n") + "\n").unwrap();
+            }
+            assert!(
+                begun.elapsed() < STEP,
+                "{file}: if this is right, BLESS=1 writes it:\n{said}"
+            );
+        }
+    }
+
+    /// Asks until the answer `is_settled` and is what the page shows. Numbers may differ.
+    async fn asks(&mut self, page: &str, typed: &str, capture: &str, is_settled: fn(&str) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let (said, _) = self.runs(typed).await;
+            let is_late = begun.elapsed() > STEP;
+            let is_blessing = std::env::var_os("BLESS").is_some() && is_settled(&said);
+            let is_same = is_settled(&said) && self.is_shown(capture, Varies::Numbers, &said);
+            if is_same || is_late || is_blessing {
+                return self.compares(page, typed, capture, Varies::Numbers, &said);
+            }
+        }
     }
 }
 
@@ -88,119 +343,106 @@ where
     }
 }
 
-/// A simulated line with three devices, at the name `tty` in a folder.
-struct Bus {
-    _process: Child,
-    /// It ends when what it says is read no more.
-    _says: Lines<BufReader<ChildStdout>>,
+#[tokio::test]
+async fn a_line_of_unknown_devices_is_in_the_cloud_after_eight_commands() {
+    walk(Language::English).await;
 }
 
-impl Bus {
-    async fn new(folder: &Path) -> Self {
-        let mut bus = lab(
-            folder,
-            &["bus", "--units", "3", "--turnaround", "30", "--tty", "tty"],
-        );
-        let mut says = BufReader::new(bus.stdout.take().unwrap()).lines();
-        wait_for::<ChildStdout>(&mut says, "tty").await;
-        Bus {
-            _process: bus,
-            _says: says,
-        }
-    }
+#[tokio::test]
+async fn the_way_to_the_cloud_is_shown_in_chinese() {
+    walk(Language::Chinese).await;
 }
 
-/// Starts the simulated platform of a configuration.
-fn platform(folder: &Path, port: u16) -> Child {
-    let at = format!("127.0.0.1:{port}");
-    lab(
-        folder,
-        &["platform", "--config", "gateway.yaml", "--listen", &at],
+async fn walk(language: Language) {
+    use Varies::{Numbers, Times};
+    let is_english = language == Language::English;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let first = if is_english { 'e' } else { 'c' };
+    let pid = std::process::id() % 1_000_000;
+    let tty = Tty(PathBuf::from(format!("/tmp/{first}{pid:06}")));
+    assert_eq!(tty.0.as_os_str().len(), "/dev/ttyUSB0".len());
+    let mut bus = Command::new(env!("CARGO_BIN_EXE_alink-lab"))
+        .args(["bus", "--units", "3", "--turnaround", "30", "--tty"])
+        .arg(&tty.0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut plug = bus.stdin.take().unwrap();
+    let mut bus_says = BufReader::new(bus.stdout.take().unwrap()).lines();
+    wait_for::<ChildStdout>(&mut bus_says, "/tmp/").await;
+    fs::create_dir(folder.join("profiles")).unwrap();
+    fs::write(folder.join("profiles/lab-meter.yaml"), block(PROFILE)).unwrap();
+    fs::create_dir(folder.join("conf.d")).unwrap();
+    fs::write(
+        folder.join("conf.d/own.yaml"),
+        "profiles_from: [profiles/*.yaml]\ncontrol: { socket: control.sock }\nstate_dir: .\n",
     )
-}
+    .unwrap();
+    let secret = folder.join("given.secret");
+    fs::write(&secret, "0123456789abcdef").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o640)).unwrap();
+    let mut person = Person {
+        folder,
+        tty: &tty.0,
+        language,
+        commands: 0,
+    };
 
-fn lab(folder: &Path, words: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_alink-lab"))
-        .args(words)
+    let init = "alink-gateway init gateway.yaml --product-key a1GwDemoPk0 --device-name gw-0001 \
+                --url iot-0123abcd.mqtt.iothub.aliyuncs.com --device-secret-file given.secret --yes";
+    let said = person.types(PAGE, init, "init", Times).await;
+    assert!(said.contains("alink-gateway check gateway.yaml"), "{said}");
+    // The package is not installed here.
+    let file = folder.join("gateway.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let profiles = concat!(env!("CARGO_MANIFEST_DIR"), "/config/profiles");
+    let here = text.replace("/usr/share/alink-gateway/profiles", profiles);
+    assert_ne!(here, text);
+    fs::write(&file, here).unwrap();
+    let scan = "alink-gateway scan /dev/ttyUSB0 --line \"9600 8N1\" --write gateway.yaml --product-key a1SubDemoPk";
+    let said = person.types(PAGE, scan, "scan", Times).await;
+    assert_eq!(said.matches("lab-meter (").count(), 3, "{said}");
+    let said = person
+        .types(PAGE, "alink-gateway check gateway.yaml", "check", Numbers)
+        .await;
+    assert!(!is_english || said.contains("1 port, 3 devices"), "{said}");
+    let said = person
+        .types(PAGE, "alink-gateway plan gateway.yaml", "plan", Times)
+        .await;
+    assert!(said.contains("lab-meter"), "{said}");
+    on_the_way(&tty.0, folder, language).await;
+
+    let port = {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().port()
+    };
+    let mut platform = Command::new(env!("CARGO_BIN_EXE_alink-lab"))
+        .args([
+            "platform",
+            "--config",
+            "gateway.yaml",
+            "--tls",
+            "ca",
+            "--listen",
+        ])
+        .arg(format!("127.0.0.1:{port}"))
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn()
-        .unwrap()
-}
-
-/// Returns a port of this machine at which nothing listens: the platform is told the finished
-/// configuration, so its address is chosen before.
-fn free_port() -> u16 {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().port()
-}
-
-#[tokio::test]
-async fn a_line_is_commissioned_by_options_and_scanned_again_through_the_service() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let bus = Bus::new(folder).await;
-    fs::write(folder.join("lab-meter.yaml"), PROFILE).unwrap();
-    fs::create_dir(folder.join("conf.d")).unwrap();
-    fs::write(
-        folder.join("conf.d/own.yaml"),
-        "profiles_from: [lab-meter.yaml]\ncontrol: { socket: control.sock }\nstate_dir: .\n",
-    )
-    .unwrap();
-    fs::write(folder.join("given.secret"), "0123456789abcdef").unwrap();
-    let person = Person { folder };
-    let socket = folder.join("control.sock");
-    let socket = socket.to_str().unwrap();
-
-    let port = free_port();
-    let url = format!("mqtt://127.0.0.1:{port}");
-    let said = person
-        .types(&[
-            "init",
-            "gateway.yaml",
-            "--product-key",
-            "a1GwDemoPk0",
-            "--device-name",
-            "gw-0001",
-            "--url",
-            &url,
-            "--device-secret-file",
-            "given.secret",
-            "--yes",
-        ])
-        .await;
-    assert!(said.contains("alink-gateway check gateway.yaml"), "{said}");
-    let tty = folder.join("tty");
-    let said = person
-        .types(&[
-            "scan",
-            tty.to_str().unwrap(),
-            "--line",
-            "9600 8N1",
-            "--profiles",
-            "lab-meter.yaml",
-            "--write",
-            "gateway.yaml",
-            "--product-key",
-            "a1SubDemoPk",
-            "--socket",
-            socket,
-        ])
-        .await;
-    assert_eq!(said.matches("lab-meter (sure)").count(), 3, "{said}");
-    assert!(said.contains("added 1 port and 3 devices"), "{said}");
-    let said = person.types(&["check", "gateway.yaml"]).await;
-    assert!(said.contains("1 port, 3 devices"), "{said}");
-    let said = person.types(&["plan", "gateway.yaml"]).await;
-    assert!(said.contains("lab-meter"), "{said}");
-
-    let mut platform = platform(folder, port);
+        .unwrap();
     let mut platform_says = BufReader::new(platform.stdout.take().unwrap()).lines();
+    wait_for::<ChildStdout>(&mut platform_says, "ca.pem").await;
     let mut gateway = person
-        .command(&["run", "--config", "gateway.yaml"])
+        .command("alink-gateway run --config gateway.yaml")
+        .env("ALINK_GATEWAY_URL", format!("mqtts://localhost:{port}"))
+        .env("ALINK_GATEWAY_CA_FILE", folder.join("ca/ca.pem"))
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -208,136 +450,107 @@ async fn a_line_is_commissioned_by_options_and_scanned_again_through_the_service
     let mut gateway_says = BufReader::new(gateway.stderr.take().unwrap()).lines();
     wait_for::<ChildStderr>(&mut gateway_says, "lab-meter-3").await;
     wait_for::<ChildStdout>(&mut platform_says, "lab-meter-3").await;
-    let status = person.types(&["status", "--socket", socket]).await;
-    assert!(status.contains("line-1"), "{status}");
-    let value = person
-        .types(&[
-            "read",
-            "lab-meter-1",
-            "--config",
-            "gateway.yaml",
-            "--socket",
-            socket,
-        ])
+    wait_for::<ChildStdout>(&mut platform_says, "values accepted").await;
+    // The command counts once, however often it is asked here.
+    let typed = person.commands + 1;
+    let is_measured = |said: &str| said.contains("line-1") && !said.contains(" 0 %");
+    person
+        .asks(PAGE, "alink-gateway status", "status", is_measured)
         .await;
-    assert!(value.contains("Voltage"), "{value}");
+    person.commands = typed;
+    let read = "alink-gateway read lab-meter-1";
+    let typed = person.commands + 1;
+    let has_value = |said: &str| said.contains("Voltage");
+    person.asks(PAGE, read, "read", has_value).await;
+    person.commands = typed;
     // The line is the service's now: a scan goes through it and disturbs nothing.
-    let said = person
-        .types(&[
-            "scan",
-            "line-1",
-            "--units",
-            "1-5",
-            "--protocol",
-            "modbus",
-            "--no-identify",
-            "--config",
-            "gateway.yaml",
-            "--write",
-            "gateway.yaml",
-            "--socket",
-            socket,
-        ])
-        .await;
-    assert!(said.contains("has 3 devices already"), "{said}");
-    for unit in ["unit 1", "unit 2", "unit 3", "through the service"] {
-        assert!(said.contains(unit), "{unit}\n{said}");
+    let again = "alink-gateway scan line-1 --units 1-5 --protocol modbus --no-identify \
+                 --write gateway.yaml";
+    if is_english {
+        let said = person.types(PAGE, again, "again", Times).await;
+        assert!(said.contains("has 3 devices already"), "{said}");
+        for unit in ["unit 1", "unit 2", "unit 3", "through the service"] {
+            assert!(said.contains(unit), "{unit}\n{said}");
+        }
+        assert!(!said.contains("unit 4"), "{said}");
+    } else {
+        let typed = person.commands + 1;
+        let has_all = |said: &str| said.contains("3 台设备");
+        person.asks(PAGE, again, "again", has_all).await;
+        person.commands = typed;
     }
     let told = "asks devices of this line beside the configuration";
     wait_for::<ChildStderr>(&mut gateway_says, told).await;
-    assert!(!said.contains("unit 4"), "{said}");
-    drop(bus);
+    assert!(person.commands <= MOST_COMMANDS, "{}", person.commands);
+
+    // A meter loses its power, and the service says so.
+    plug.write_all(b"kill 3\n").await.unwrap();
+    wait_for::<ChildStderr>(&mut gateway_says, "lab-meter-3").await;
+    let is_offline = |said: &str| said.contains("offline") || said.contains("离线");
+    person
+        .asks(WATCHING, "alink-gateway devices", "devices", is_offline)
+        .await;
+    person
+        .asks(
+            WATCHING,
+            "alink-gateway devices lab-meter-3",
+            "device",
+            is_offline,
+        )
+        .await;
+    let doctor = "alink-gateway doctor --device lab-meter-3";
+    person
+        .asks(WATCHING, doctor, "doctor", |said| {
+            said.contains("lab-meter-3")
+        })
+        .await;
+    let trace = "alink-gateway trace line-1 --seconds 2";
+    person.watches(WATCHING, trace, "trace").await;
 }
 
-/// How soon a meter in the hand is a device in the cloud.
-const WITHIN: Duration = Duration::from_secs(600);
-
-#[tokio::test]
-async fn a_line_of_unknown_devices_is_commissioned_on_a_terminal_with_eight_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let begun = tokio::time::Instant::now();
-    let bus = Bus::new(folder).await;
-    fs::write(folder.join("lab-meter.yaml"), PROFILE).unwrap();
-    fs::create_dir(folder.join("conf.d")).unwrap();
-    fs::write(
-        folder.join("conf.d/own.yaml"),
-        "profiles_from: [lab-meter.yaml]\ncontrol: { socket: control.sock }\nstate_dir: .\n",
+/// Types what the page has besides the eight commands.
+async fn on_the_way(tty: &Path, folder: &Path, language: Language) {
+    use Varies::{Numbers, Times};
+    let mut person = Person {
+        folder,
+        tty,
+        language,
+        commands: 0,
+    };
+    // On a busy machine a reply may be torn: then it is read again.
+    let is_whole = |said: &str| !said.contains("--line");
+    let read = "alink-gateway read /dev/ttyUSB0 --unit 1 input:0 u16 scale=0.1 input:18 string registers=8";
+    person.asks(PAGE, read, "read-registers", is_whole).await;
+    let poll =
+        "alink-gateway poll /dev/ttyUSB0 --unit 1 input:0 u16 scale=0.1 --every 500ms --count 3";
+    person.asks(PAGE, poll, "poll", is_whole).await;
+    let sweep = "alink-gateway sweep /dev/ttyUSB0 1 --to 0x1F --table input";
+    person.asks(PAGE, sweep, "sweep", is_whole).await;
+    // The import and the check of the desk are in a folder of their own.
+    let desk = tempfile::tempdir().unwrap();
+    fs::create_dir(desk.path().join("conf.d")).unwrap();
+    let table = block(REGISTERS);
+    fs::write(desk.path().join("registers.csv"), table).unwrap();
+    person.folder = desk.path();
+    let import = "alink-gateway import registers.csv --output conf.d/meter.yaml";
+    person.types(PAGE, import, "import", Times).await;
+    // It wants to be filled in.
+    fs::remove_file(desk.path().join("conf.d/meter.yaml")).unwrap();
+    let text = fs::read_to_string(folder.join("gateway.yaml")).unwrap();
+    let secret = folder.join("given.secret");
+    let text = text.replace(secret.to_str().unwrap(), "gateway.secret");
+    fs::write(desk.path().join("gateway.yaml"), text).unwrap();
+    fs::create_dir(desk.path().join("profiles")).unwrap();
+    fs::copy(
+        folder.join("profiles/lab-meter.yaml"),
+        desk.path().join("profiles/lab-meter.yaml"),
     )
     .unwrap();
-    let port = free_port();
-    let mut terminal = Terminal::open(folder).await;
-
-    // Simulated devices answer late on a busy machine, as no real ones do: they are waited for.
-    let scan = "alink-gateway scan ./tty --line '9600 8N1' --units 1-20 --thorough --profiles lab-meter.yaml";
-    let said = terminal.command(scan).await;
-    assert_eq!(said.matches("lab-meter (sure)").count(), 3, "{said}");
-
-    terminal.commands += 1;
-    terminal.types("alink-gateway init gateway.yaml").await;
-    for (question, answer) in [
-        ("ProductKey of the gateway: ", "a1GwDemoPk0"),
-        ("DeviceName of the gateway: ", "gw-0001"),
-        (
-            "MQTT host of the instance, or its region such as cn-shanghai: ",
-            &format!("mqtt://127.0.0.1:{port}"),
-        ),
-        (
-            "DeviceSecret of the gateway (not shown; empty: later): ",
-            "0123456789abcdef",
-        ),
-        // What is on the line, the scan writes.
-        (
-            "First port: a device file such as /dev/ttyUSB0, or a host of Modbus TCP: ",
-            "",
-        ),
-        ("Profile of the first device, such as eastron-sdm630: ", ""),
-    ] {
-        terminal.sees(question).await;
-        terminal.types(answer).await;
-    }
-    let said = terminal.sees("[0] box> ").await;
-    assert!(said.contains("alink-gateway check gateway.yaml"), "{said}");
-    assert!(!said.contains("0123456789abcdef"), "{said}");
-
-    let write = format!("{scan} --write gateway.yaml --product-key a1SubDemoPk");
-    let said = terminal.command(&write).await;
-    assert!(said.contains("added 1 port and 3 devices"), "{said}");
-    let said = terminal.command("alink-gateway check gateway.yaml").await;
-    assert!(said.contains("1 port, 3 devices"), "{said}");
-    let said = terminal.command("alink-gateway plan gateway.yaml").await;
-    assert!(said.contains("lab-meter"), "{said}");
-
-    let mut platform = platform(folder, port);
-    let mut platform_says = BufReader::new(platform.stdout.take().unwrap()).lines();
-    // systemd runs the service on a box; here it is typed into a second terminal.
-    let mut service = Terminal::open(folder).await;
-    service
-        .types("alink-gateway run --config gateway.yaml")
-        .await;
-    for device in ["lab-meter-1", "lab-meter-2", "lab-meter-3"] {
-        wait_for::<ChildStdout>(&mut platform_says, &format!("{device} logged in")).await;
-    }
-    wait_for::<ChildStdout>(&mut platform_says, "values accepted").await;
-    let status = terminal
-        .command("alink-gateway status --socket control.sock")
-        .await;
-    assert!(
-        status.contains("3 devices, all alive and online"),
-        "{status}"
-    );
-    let said = terminal
-        .command("alink-gateway read lab-meter-1 -c gateway.yaml")
-        .await;
-    assert!(said.contains("Voltage"), "{said}");
-
-    let commands = terminal.commands + 1;
-    assert!(commands <= MOST_COMMANDS, "{commands}");
-    assert!(begun.elapsed() < WITHIN, "{:?}", begun.elapsed());
-    service.interrupts().await;
-    service.sees("[0] box> ").await;
-    for device in ["lab-meter-1", "lab-meter-2", "lab-meter-3"] {
-        wait_for::<ChildStdout>(&mut platform_says, &format!("{device} logged out")).await;
-    }
-    drop(bus);
+    fs::write(
+        desk.path().join("conf.d/own.yaml"),
+        "profiles_from: [profiles/*.yaml]\n",
+    )
+    .unwrap();
+    let check = "alink-gateway check --desk gateway.yaml";
+    person.types(PAGE, check, "desk", Numbers).await;
 }

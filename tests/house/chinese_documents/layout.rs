@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::pieces::{Around, Kind, Piece};
+use crate::captures::shown;
+use crate::source::path_from;
 
 /// Columns of a line with nothing but a comment; a Chinese character takes two.
 const WIDTH: usize = 92;
@@ -23,6 +25,7 @@ pub(super) fn assembled(pieces: &[Piece], translated: impl Fn(Kind, &str) -> Str
     for piece in pieces {
         match piece {
             Piece::Same(text) => document.push_str(text),
+            Piece::Shown(capture) => document.push_str(&shown(capture, "zh-")),
             Piece::Text { kind, text, around } => {
                 let text = translated(*kind, text);
                 match around {
@@ -127,28 +130,59 @@ pub(super) fn anchor(heading: &str) -> String {
     text.to_lowercase().replace(' ', "-")
 }
 
-/// Returns a Markdown text whose links lead from `docs/` where they led from the repository's
-/// top; links inside the document lead to the translated headings, by their `anchors`.
-pub(super) fn links_led_on(text: &str, anchors: &BTreeMap<String, String>) -> String {
+/// A document that there is in Chinese: its Chinese file, which is in `docs/`, and the Chinese
+/// anchor of each of its headings by the English one.
+pub(super) struct Chinese {
+    pub(super) file: String,
+    pub(super) anchors: BTreeMap<String, String>,
+}
+
+/// Returns a Markdown text whose links lead from `docs/` where they led from `document`; a link to
+/// a document of `all`, by its English path, leads to the Chinese one and to its heading.
+pub(super) fn links_led_on(
+    document: &str,
+    text: &str,
+    all: &BTreeMap<&'static str, Chinese>,
+) -> String {
     let mut parts = text.split("](");
-    let mut document = parts.next().unwrap_or_default().to_owned();
+    let mut led = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        document.push_str("](");
-        if let Some(inside) = part.strip_prefix('#') {
-            let (target, rest) = inside.split_once(')').unwrap_or((inside, ""));
-            let there = anchors.get(target);
-            let there = there.unwrap_or_else(|| panic!("no heading has the anchor #{target}"));
-            document.push_str(&format!("#{there}){rest}"));
-        } else {
-            let target = part.split(')').next().unwrap_or_default();
-            match part.strip_prefix("docs/") {
-                Some(beside) => document.push_str(beside),
-                None if target.contains("://") => document.push_str(part),
-                None => document.push_str(&format!("../{part}")),
-            }
-        }
+        let (link, rest) = part.split_once(')').unwrap_or((part, ""));
+        led.push_str(&format!("]({}){rest}", link_led_on(document, link, all)));
     }
-    document
+    led
+}
+
+fn link_led_on(document: &str, link: &str, all: &BTreeMap<&'static str, Chinese>) -> String {
+    if link.contains("://") {
+        return link.to_owned();
+    }
+    let (file, anchor) = link
+        .split_once('#')
+        .map_or((link, None), |(f, a)| (f, Some(a)));
+    let path = match file {
+        "" => document.to_owned(),
+        file => path_from(document, file),
+    };
+    let chinese = all.get(path.as_str());
+    let anchor = anchor.map(|anchor| {
+        let there = chinese.map_or(Some(anchor), |c| Some(c.anchors.get(anchor)?.as_str()));
+        there.unwrap_or_else(|| panic!("{document}: no heading of {path} has the anchor #{anchor}"))
+    });
+    let path = match chinese {
+        _ if file.is_empty() => "",
+        Some(chinese) => &chinese.file,
+        None => &path,
+    };
+    let from_docs = match path.strip_prefix("docs/") {
+        Some(beside) => beside.to_owned(),
+        None if path.is_empty() => String::new(),
+        None => format!("../{path}"),
+    };
+    match anchor {
+        Some(anchor) => format!("{from_docs}#{anchor}"),
+        None => from_docs,
+    }
 }
 
 #[test]
@@ -163,13 +197,35 @@ fn comments_are_wrapped_between_chinese_characters() {
 
 #[test]
 fn links_lead_to_the_same_places() {
-    let anchors = BTreeMap::from([("security".to_owned(), "安全".to_owned())]);
+    let chinese = |file: &str, english: &str, anchor: &str| Chinese {
+        file: file.to_owned(),
+        anchors: BTreeMap::from([(english.to_owned(), anchor.to_owned())]),
+    };
+    let all = BTreeMap::from([
+        (
+            "README.md",
+            chinese("docs/README.zh_CN.md", "security", "安全"),
+        ),
+        (
+            "docs/line.md",
+            chinese("docs/line.zh_CN.md", "wires", "接线"),
+        ),
+    ]);
     assert_eq!(
         links_led_on(
-            "[a](b/c.md) [b](docs/c.md) [d](https://e) [f](#security).",
-            &anchors
+            "README.md",
+            "[a](b/c.md) [b](docs/c.md) [d](https://e) [f](#security) [g](docs/line.md).",
+            &all
         ),
-        "[a](../b/c.md) [b](c.md) [d](https://e) [f](#安全)."
+        "[a](../b/c.md) [b](c.md) [d](https://e) [f](#安全) [g](line.zh_CN.md)."
+    );
+    assert_eq!(
+        links_led_on(
+            "docs/line.md",
+            "[a](../b/c.md) [b](c.md#d) [c](#wires) [d](../README.md#security)",
+            &all
+        ),
+        "[a](../b/c.md) [b](c.md#d) [c](#接线) [d](README.zh_CN.md#安全)"
     );
     assert_eq!(anchor("What is on the wire?"), "what-is-on-the-wire");
     assert_eq!(anchor("RS-485 接线：注意"), "rs-485-接线注意");

@@ -4,6 +4,8 @@
 //! and numbers, tables, fenced blocks. In a fenced block of `sh` or `yaml`, and in a YAML file,
 //! comments are translated and everything else stays.
 
+use crate::captures;
+
 /// What kind of text a piece is, in the words of po4a.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -36,6 +38,8 @@ impl Kind {
 pub(crate) enum Piece {
     /// What stays as it is, with its line breaks.
     Same(String),
+    /// What the program shows, taken from a capture: its name (`tests/house/pages.rs`).
+    Shown(String),
     /// What is translated: one paragraph without line breaks, except for a block.
     Text {
         kind: Kind,
@@ -57,6 +61,7 @@ pub(crate) enum Around {
 pub(crate) fn of_markdown(text: &str) -> Vec<Piece> {
     let mut pieces = Pieces::default();
     let mut lines = text.lines().peekable();
+    let mut capture = None;
     while let Some(line) = lines.next() {
         if let Some(language) = line.strip_prefix("```") {
             pieces.same(&format!("{line}\n"));
@@ -65,7 +70,9 @@ pub(crate) fn of_markdown(text: &str) -> Vec<Piece> {
                 block.push_str(inner);
                 block.push('\n');
             }
-            if ["sh", "yaml"].contains(&language) {
+            if let Some(name) = capture.take() {
+                pieces.pieces.push(Piece::Shown(name));
+            } else if ["sh", "yaml"].contains(&language) {
                 pieces.code(&block);
             } else {
                 pieces.text(Kind::Block, &block);
@@ -76,6 +83,7 @@ pub(crate) fn of_markdown(text: &str) -> Vec<Piece> {
         } else if line.starts_with("<!--") {
             // A mark for programs.
             pieces.same(&format!("{line}\n"));
+            capture = captures::named(line);
         } else if line.starts_with('|') {
             pieces.row(line);
         } else if line.starts_with('#') {
@@ -284,7 +292,7 @@ fn a_markdown_text_is_taken_apart() {
         .into_iter()
         .filter_map(|piece| match piece {
             Piece::Text { kind, text, .. } => Some((kind, text)),
-            Piece::Same(_) => None,
+            Piece::Same(_) | Piece::Shown(_) => None,
         })
         .collect();
     let expected = [
