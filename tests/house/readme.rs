@@ -256,3 +256,18 @@ fn every_kind_of_event_that_is_named_anywhere_is_one() {
     }
     assert!(named >= 5, "{named}");
 }
+
+#[test]
+fn the_kinds_of_the_table_of_the_journal_are_kinds() {
+    let page = read("docs/error-codes.md");
+    let (_, table) = page.split_once("## Entries of the journal\n").unwrap();
+    let mut named = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")).skip(1) {
+        let cell = row.split('|').nth(1).unwrap();
+        for name in cell.split('`').skip(1).step_by(2) {
+            assert!(EventKind::ALL.iter().any(|k| k.name() == name), "{name}");
+            named += 1;
+        }
+    }
+    assert!(named >= 15, "{named}");
+}
