@@ -11,7 +11,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStderr, ChildStdout, Command};
@@ -158,6 +158,14 @@ fn steady(text: &str, varies: Varies) -> String {
     kept.join(" ")
 }
 
+/// Returns whether two answers are the same but for what varies.
+fn is_like(shown: &str, said: &str, varies: Varies) -> bool {
+    let is_busy = OF_A_BUSY_MACHINE.iter().any(|word| said.contains(word));
+    let (shown_alone, said_alone) = (without_ports(shown), without_ports(said));
+    steady(shown, varies) == steady(said, varies)
+        || is_busy && steady(&shown_alone, varies) == steady(&said_alone, varies)
+}
+
 /// The line, as a file of the same length as `/dev/ttyUSB0`: tables are as wide as on a box.
 struct Tty(PathBuf);
 
@@ -256,19 +264,11 @@ impl Person<'_> {
         folder.join(name)
     }
 
-    /// Returns whether a text is what the capture has, but for what varies.
-    fn is_shown(&self, capture: &str, varies: Varies, said: &str) -> bool {
-        let old = fs::read_to_string(self.file(capture)).unwrap_or_default();
-        let is_busy = OF_A_BUSY_MACHINE.iter().any(|word| said.contains(word));
-        steady(&old, varies) == steady(said, varies)
-            || is_busy
-                && steady(&without_ports(&old), varies) == steady(&without_ports(said), varies)
-    }
-
     fn compares(&self, page: &str, typed: &str, capture: &str, varies: Varies, said: &str) {
         assert!(page.contains(typed), "the page does not have: {typed}");
-        let is_same = self.is_shown(capture, varies, said);
         let file = self.file(capture);
+        let shown = fs::read_to_string(&file).unwrap_or_default();
+        let is_same = is_like(&shown, said, varies);
         if !is_same && std::env::var_os("BLESS").is_some() {
             fs::create_dir_all(file.parent().unwrap()).unwrap();
             fs::write(&file, said).unwrap();
@@ -281,7 +281,21 @@ impl Person<'_> {
         );
     }
 
-    /// Watches the line, and compares: each kind of line that the page shows is seen.
+    /// Asks until `is_well` is true of the answer; returns it, or the last one if that takes too
+    /// long.
+    async fn asks_until(&mut self, typed: &str, is_well: impl Fn(&str) -> bool) -> String {
+        let mut said = String::new();
+        let asking = async {
+            while said.is_empty() || !is_well(&said) {
+                (said, _) = self.runs(typed).await;
+            }
+        };
+        // What was said last tells more than the time that has passed.
+        let _ = timeout(STEP, asking).await;
+        said
+    }
+
+    /// Watches the line until each kind of line that the page shows is seen.
     async fn watches(&mut self, page: &str, typed: &str, capture: &str) {
         let kinds = |text: &str| -> BTreeSet<String> {
             let kind = |line: &str| steady(&line.replace(['1', '2', '3'], "1"), Varies::Numbers);
@@ -289,38 +303,31 @@ impl Person<'_> {
         };
         assert!(page.contains(typed), "the page does not have: {typed}");
         let file = self.file(capture);
-        let begun = Instant::now();
-        loop {
+        if std::env::var_os("BLESS").is_some() && !file.exists() {
             let (said, _) = self.runs(typed).await;
-            let shown = fs::read_to_string(&file).unwrap_or_default();
-            let is_seen = !shown.is_empty() && kinds(&shown).is_subset(&kinds(&said));
-            let file = file.display();
-            if is_seen {
-                return;
-            }
-            if std::env::var_os("BLESS").is_some() {
-                let first: Vec<&str> = said.lines().take(12).collect();
-                return fs::write(self.file(capture), first.join("\n") + "\n").unwrap();
-            }
-            assert!(
-                begun.elapsed() < STEP,
-                "{file}: if this is right, BLESS=1 writes it:\n{said}"
-            );
+            let first: Vec<&str> = said.lines().take(12).collect();
+            fs::write(&file, first.join("\n") + "\n").unwrap();
         }
+        let shown = fs::read_to_string(&file).unwrap_or_default();
+        let is_seen = |said: &str| kinds(&shown).is_subset(&kinds(said));
+        let said = self.asks_until(typed, is_seen).await;
+        assert!(
+            !shown.is_empty() && is_seen(&said),
+            "{}: without it, BLESS=1 writes it:\n{said}",
+            file.display()
+        );
     }
 
     /// Asks until the answer `is_settled` and is what the page shows. Numbers may differ.
     async fn asks(&mut self, page: &str, typed: &str, capture: &str, is_settled: fn(&str) -> bool) {
-        let begun = Instant::now();
-        loop {
-            let (said, _) = self.runs(typed).await;
-            let is_late = begun.elapsed() > STEP;
-            let is_blessing = std::env::var_os("BLESS").is_some() && is_settled(&said);
-            let is_same = is_settled(&said) && self.is_shown(capture, Varies::Numbers, &said);
-            if is_same || is_late || is_blessing {
-                return self.compares(page, typed, capture, Varies::Numbers, &said);
-            }
-        }
+        let is_blessing = std::env::var_os("BLESS").is_some();
+        let shown = self.file(capture);
+        let shown = fs::read_to_string(shown).unwrap_or_default();
+        let is_well = |said: &str| {
+            is_settled(said) && (is_blessing || is_like(&shown, said, Varies::Numbers))
+        };
+        let said = self.asks_until(typed, is_well).await;
+        self.compares(page, typed, capture, Varies::Numbers, &said);
     }
 }
 
