@@ -409,6 +409,7 @@ fn values(points: &[Point]) -> String {
 mod tests {
     use super::*;
     use crate::cli::captures::{compare, devices, pages, statuses};
+    use crate::control::picture::Life;
     use proptest::prelude::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -441,6 +442,20 @@ mod tests {
         Ok(Picture { status, devices })
     }
 
+    /// Returns a plant with three devices, of which the platform refuses one.
+    fn three() -> Result<Picture, String> {
+        let mut picture = plant("refused")?;
+        let named = |name: &str| devices().into_iter().find(|d| d.name == name).unwrap();
+        let mut unknown = named("meter-02");
+        unknown.life = Life::Unknown;
+        unknown.why = Some("not asked yet".into());
+        let mut refused = named("水表-三号楼-地下室");
+        refused.name = "meter-03".into();
+        refused.port = "line1".into();
+        picture.devices = vec![unknown, refused, named("meter-01")];
+        Ok(picture)
+    }
+
     #[test]
     fn the_live_view_is_as_captured() {
         for (page, prefix) in pages() {
@@ -464,6 +479,9 @@ mod tests {
                 let found = drawn(&mut watch, Some(&picture), (width, 16));
                 text.push_str(&format!("--- after {key}\n{found}"));
             }
+            // The pages of the documents show this one: its devices are those of its status.
+            let found = drawn(&mut watching(), Some(&three()), (width, 20));
+            text.push_str(&format!("--- three devices\n{found}"));
             let why = Err(
                 "no service runs here: there is no /run/alink-gateway/control.sock\nstart it with: sudo systemctl start alink-gateway (another instance is asked with --instance NAME, another socket with --socket PATH)"
                     .into(),
