@@ -46,4 +46,6 @@ mod spool;
 mod terminal;
 mod trace;
 mod training;
+#[cfg(feature = "lab")]
+mod typed;
 mod wrong_order;
