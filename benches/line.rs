@@ -20,9 +20,6 @@ mod cpu;
 mod forecast;
 #[path = "line/hostile.rs"]
 mod hostile;
-#[path = "../tests/fixture/installation.rs"]
-#[expect(dead_code, reason = "the tests use more of it")]
-mod installation;
 #[path = "line/partial.rs"]
 mod partial;
 #[path = "line/peer.rs"]
@@ -48,6 +45,7 @@ mod utilisation;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod world;
 
+use alink_gateway::spec::test_spec as installation;
 use report::Report;
 
 /// The function that measures a figure and adds its rows to the report.

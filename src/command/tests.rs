@@ -10,9 +10,9 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::base::{
     BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId,
-    DeviceName, Doubt, Mono, Now, PointEnd, PortId, ProductKey, Refused, Secret, UnitId, Value,
-    Verdict, Wall,
+    Doubt, Mono, Now, PointEnd, Refused, Value, Verdict, Wall,
 };
+use crate::spec::test_spec::{self, device, nowhere, number, point, port, profile, tcp};
 use crate::spec::*;
 
 const WITHIN: Duration = Duration::from_secs(10);
@@ -24,22 +24,16 @@ fn decimal(text: &str) -> Option<Decimal> {
 /// One device: a limited number, a state, a read-only number, one that wears out, and one to
 /// confirm; and a service with an input.
 fn spec() -> Spec {
-    let number = Codec::Number {
-        kind: Number::U16,
-        words: WordOrder::High,
-        bytes: ByteOrder::High,
-        scale: Decimal::ONE,
-        offset: Decimal::ZERO,
-    };
+    let number = number(Number::U16);
     let point = |id: &str, codec: &Codec, write: Option<WritePolicy>| PointSpec {
         id: id.into(),
-        address: PointAddress::modbus(Table::HoldingRegister, 0),
-        codec: codec.clone(),
-        interval: Duration::from_secs(1),
-        priority: Priority::Normal,
-        report: ReportPolicy::All,
-        shown: Shown::default(),
         write: write.map(Box::new),
+        ..point(
+            Table::HoldingRegister,
+            0,
+            codec.clone(),
+            Duration::from_secs(1),
+        )
     };
     let plain = WritePolicy::default;
     let limited = WritePolicy {
@@ -66,82 +60,21 @@ fn spec() -> Spec {
         }],
         steps: vec![ServiceStep::Write(vec![(0, Operand::Input(0))])],
     };
-    let profile = Arc::new(ProfileSpec {
-        name: "pump".into(),
-        protocol: Protocol::Modbus,
-        points: vec![
-            point("Limit", &number, Some(limited)),
-            point("On", &Codec::Bit(0), Some(plain())),
-            point("Power", &number, None),
-            point("Worn", &number, Some(wears_out)),
-            point("Open", &Codec::Bit(1), Some(to_confirm)),
-        ],
-        max_registers: 125,
-        reads: Reads::default(),
-        writes: WriteRequests::default(),
-        services: vec![service],
-        events: Vec::new(),
-        about: Default::default(),
-    });
-    let port = PortSpec {
-        name: "line".into(),
-        line: LineSpec::Tcp(TcpSpec {
-            host: "127.0.0.1".into(),
-            port: 502,
-            connect_timeout: Duration::from_secs(1),
-            framing: None,
-            behind: None,
-            connection: ConnectionSpec::default(),
-        }),
-        response_timeout: Duration::from_secs(1),
-        budget: LineBudget::default(),
-    };
-    let device = DeviceSpec {
-        serial: None,
-        name: "pump-1".into(),
-        port: PortId(0),
-        address: BusAddress::Modbus(UnitId(1)),
-        profile,
-        product_key: ProductKey::new("pk"),
-        device_name: DeviceName::new("pump-1"),
-        access: None,
-        secret: Secret::new("s"),
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(5),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "127.0.0.1".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwpk"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: BTreeMap::new(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![port],
-        devices: vec![device],
-        stop_within: Duration::from_secs(10),
-        commands: CommandSpec::default(),
-        retired: Retired::default(),
-    }
+    let points = vec![
+        point("Limit", &number, Some(limited)),
+        point("On", &Codec::Bit(0), Some(plain())),
+        point("Power", &number, None),
+        point("Worn", &number, Some(wears_out)),
+        point("Open", &Codec::Bit(1), Some(to_confirm)),
+    ];
+    let mut profile = profile("pump", points);
+    Arc::make_mut(&mut profile).services.push(service);
+    let line = LineSpec::Tcp(tcp("127.0.0.1", 502));
+    test_spec::spec(
+        nowhere(),
+        vec![port("line", line, Duration::from_secs(1))],
+        vec![device("pump-1", 1, "pk", &profile)],
+    )
 }
 
 fn at(seconds: u64) -> Now {

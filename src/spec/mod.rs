@@ -20,6 +20,8 @@ pub mod remote;
 pub mod report;
 pub mod store;
 pub mod survey;
+#[cfg(any(test, feature = "lab"))]
+pub mod test_spec;
 pub mod thing_event;
 pub mod value;
 pub mod write;

@@ -1,8 +1,6 @@
 //! The measuring program, on a small plan: it measures, the targets that do not need
 //! many seeds are met, and the same plan gives the same figures.
 
-#![cfg(feature = "lab")]
-
 use std::sync::LazyLock;
 use std::time::Duration;
 

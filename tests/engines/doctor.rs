@@ -1,8 +1,6 @@
 //! The doctor finds what is wrong with a simulated plant or platform, and finds nothing where
 //! nothing is wrong. `ALINK_FAULT=AddressTwice` tries one fault alone and shows what was known.
 
-#![cfg(feature = "lab")]
-
 use alink_gateway::lab::doctor::{InjectedFault, Score, Trial, injected, trials};
 
 /// Says what the doctor said, for a person who reads why the test failed.

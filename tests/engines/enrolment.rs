@@ -2,8 +2,6 @@
 //! the connection drops at any instant, storing takes its time or fails, the process
 //! dies. [`Life::judge`] checks what must be true of every such life.
 
-#![cfg(feature = "lab")]
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 

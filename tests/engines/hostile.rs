@@ -7,7 +7,6 @@
 //! framing, `ALINK_HOSTILE_SEED=n` where the seeds begin.
 //!
 //! All four framings go through the port's task as it runs in the daemon.
-#![cfg(feature = "lab")]
 
 mod lives;
 mod ported;

@@ -4,6 +4,7 @@
 //! Each module drives one engine, or the whole gateway, and describes itself. Only the
 //! processor limits these tests: they run with as many threads as there are cores.
 
+#![cfg(feature = "lab")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -12,13 +13,6 @@
 
 #[path = "../fixture/gateway.rs"]
 mod gateway;
-#[path = "../fixture/installation.rs"]
-#[cfg_attr(
-    not(feature = "lab"),
-    allow(dead_code, reason = "the tests with the lab use more of it")
-)]
-mod installation;
-#[cfg(feature = "lab")]
 #[path = "../fixture/port_task.rs"]
 #[allow(dead_code, reason = "the tests of adapters wait for its end")]
 mod port_task;
@@ -43,7 +37,6 @@ mod registers;
 mod reload;
 mod report;
 mod session;
-#[cfg(feature = "lab")]
 mod survey;
 mod takeover;
 mod thing_events;
@@ -53,3 +46,5 @@ mod upstream;
 mod vectors;
 mod wires;
 mod world;
+
+use alink_gateway::spec::test_spec as installation;

@@ -6,7 +6,6 @@
 //! `ALINK_MATRIX=text` those whose name contains the text, and shows what happened.
 //! `ALINK_MATRIX_SEED=n` begins the sample elsewhere, `ALINK_MATRIX_SAMPLE=n` makes
 //! it larger; `ALINK_MATRIX_LINES=n` shows so many requests of a cell that fails.
-#![cfg(feature = "lab")]
 
 mod death;
 #[path = "../fixture/matrix/devices.rs"]

@@ -1,6 +1,5 @@
 //! The platform model against its specification: published signatures, rules one by
 //! one, faults; then the same model on a socket, used by clients of other authors.
-#![cfg(feature = "lab")]
 
 use std::time::Duration;
 

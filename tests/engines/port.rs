@@ -1,6 +1,5 @@
 //! The real port task on a pipe, with the model of a line at the other end, on virtual
 //! time: whatever the line does, no value is wrong and no frame is interrupted.
-#![cfg(feature = "lab")]
 
 mod behind;
 mod commands;

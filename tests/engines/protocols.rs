@@ -1,7 +1,6 @@
 //! The lab's devices that speak Modbus ASCII, DL/T 645 and a protocol of their own,
 //! with every fault they have, against the codecs of the product: no value is wrong,
 //! and without faults none is missing.
-#![cfg(feature = "lab")]
 
 use std::time::Duration;
 

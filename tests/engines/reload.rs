@@ -1,8 +1,6 @@
 //! A reload touches only what the new configuration changes: the real service on
 //! virtual time, cloud messages counted.
 
-#![cfg(feature = "lab")]
-
 mod plant;
 
 use std::collections::BTreeSet;

@@ -1,6 +1,5 @@
 //! Which values reach the platform under a report policy: the coordinator, fed with what a
 //! port would tell it, against the lab's platform model, on virtual time.
-#![cfg(feature = "lab")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

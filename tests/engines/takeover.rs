@@ -2,8 +2,6 @@
 //! one certificate, dead paths. The real link against the platform model, on virtual
 //! time.
 
-#![cfg(feature = "lab")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
 //! The devices of the gateway: topology, registration and the orders of the platform,
 //! the engine against the lab's platform model, on virtual time.
-#![cfg(feature = "lab")]
 
 mod commands;
 mod console;

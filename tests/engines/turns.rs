@@ -1,6 +1,5 @@
 //! Turns on a line, on virtual time: how much time dead and slow units take from the
 //! others, and that no unit that is merely slow is taken for dead.
-#![cfg(feature = "lab")]
 
 mod figures;
 #[path = "turns/line.rs"]

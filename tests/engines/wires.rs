@@ -2,7 +2,6 @@
 //! one pair of wires, polled by the real port task as a configuration says, on virtual
 //! time: whatever fault there is, no value is wrong, and a dead meter costs the others
 //! nothing.
-#![cfg(feature = "lab")]
 
 mod published;
 

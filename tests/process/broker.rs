@@ -1,6 +1,5 @@
 //! The platform on real sockets: used by the client of rumqttc and by the tools of
 //! mosquitto, over TCP, over TLS, and from behind a real mosquitto.
-#![cfg(feature = "lab")]
 
 use crate::tools;
 use std::net::SocketAddr;

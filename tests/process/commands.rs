@@ -1,6 +1,5 @@
 //! Commands as the service carries them out: the real daemon on a serial line, in a flood and
 //! while units and the connection fail.
-#![cfg(feature = "lab")]
 
 use std::process::Command;
 

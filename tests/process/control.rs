@@ -1,8 +1,6 @@
 //! Questions to the running service: the real binary as service and as tool, in real
 //! time, between the lab's meters and the lab's platform.
 
-#![cfg(feature = "lab")]
-
 mod completion;
 mod watch;
 

@@ -10,8 +10,6 @@
 //! Few and whole: what can be proved on virtual time is proved there. A line that a
 //! process writes to stderr is awaited as an event; no test sleeps and hopes.
 
-#![cfg(feature = "lab")]
-
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;

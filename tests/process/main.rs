@@ -3,6 +3,7 @@
 //! These tests wait for events most of the time, each of its own processes and ports:
 //! `tests/run` runs many of them at once.
 
+#![cfg(feature = "lab")]
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
@@ -13,19 +14,14 @@
 #[path = "../fixture/process/child.rs"]
 mod child;
 #[path = "../fixture/process/cloud.rs"]
-#[cfg(feature = "lab")]
 mod cloud;
 #[path = "../fixture/process/gateway.rs"]
-#[cfg(feature = "lab")]
 mod gateway;
-#[path = "../fixture/installation.rs"]
-mod installation;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
 #[path = "../fixture/process/mosquitto.rs"]
 mod mosquitto;
 #[path = "../fixture/process/plant.rs"]
-#[cfg(feature = "lab")]
 mod plant;
 #[path = "../fixture/tools.rs"]
 mod tools;
@@ -49,3 +45,5 @@ mod training;
 #[cfg(feature = "lab")]
 mod typed;
 mod wrong_order;
+
+use alink_gateway::spec::test_spec as installation;

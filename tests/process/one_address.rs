@@ -1,7 +1,5 @@
 //! Two devices with one address, named by the real program within a minute at intervals of 10 s.
 
-#![cfg(feature = "lab")]
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;

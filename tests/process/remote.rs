@@ -3,8 +3,6 @@
 //! failures of a push are a table in the engine's own tests; this file tests the ways
 //! that cross the whole house.
 
-#![cfg(feature = "lab")]
-
 use crate::mosquitto;
 use crate::tools;
 use std::fs::{self, Permissions};

@@ -2,7 +2,6 @@
 //!
 //! They show that real clients work with the model, which keeps it honest: no author
 //! wrote both sides. Nothing of them ships. `tests/run` installs them.
-#![cfg(feature = "lab")]
 
 use crate::tools;
 use std::collections::BTreeMap;

@@ -1,6 +1,5 @@
 //! The store of readings as the service uses it: the real daemon is killed and stopped at
 //! random moments, and no value is lost, invented or out of order.
-#![cfg(feature = "lab")]
 
 use std::process::Command;
 

@@ -1,6 +1,5 @@
 //! Listening to a port: the real port task, the model of a line at the other end, and a
 //! witness in between that records every byte.
-#![cfg(feature = "lab")]
 
 use crate::tools;
 use std::path::Path;

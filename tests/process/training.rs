@@ -1,6 +1,5 @@
 //! The plant and the platform of the lab as people start them, and the orders they take
 //! while they run.
-#![cfg(feature = "lab")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};

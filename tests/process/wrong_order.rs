@@ -1,8 +1,6 @@
 //! A profile that puts the registers of floats together in the wrong order: what the operator is
 //! told, in the language of the locale.
 
-#![cfg(feature = "lab")]
-
 use std::fs;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;

@@ -7,8 +7,6 @@
 //! accepted is checked, run and loaded again; the memory this takes is held to a third
 //! of the unit's `MemoryMax=`.
 
-#![cfg(feature = "lab")]
-
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,5 @@
 //! The demo as people start it: the real daemon on a real terminal and real sockets, in
 //! real time. Its report must be what happened.
-#![cfg(feature = "lab")]
 
 use std::process::{Command, Output};
 

@@ -1,6 +1,5 @@
 //! One failing request, on a pseudo terminal and at a socket: the same devices as in
 //! the fault matrix, in real time.
-#![cfg(feature = "lab")]
 
 #[path = "../fixture/matrix/devices.rs"]
 #[expect(dead_code, reason = "the matrix uses more of it")]

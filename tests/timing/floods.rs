@@ -5,8 +5,6 @@
 //! bounded, no beat is late, the neighbour on another port is polled as before, and the
 //! service stops as it should afterwards.
 
-#![cfg(feature = "lab")]
-
 mod flood;
 mod flood_broker;
 mod flood_peers;

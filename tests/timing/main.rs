@@ -14,8 +14,6 @@
 mod child;
 #[path = "../fixture/process/gateway.rs"]
 mod gateway;
-#[path = "../fixture/installation.rs"]
-mod installation;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
 
@@ -24,3 +22,5 @@ mod demo;
 mod failing_requests;
 mod floods;
 mod tcp_peers;
+
+use alink_gateway::spec::test_spec as installation;

@@ -1,6 +1,5 @@
 //! TCP peers that misbehave, on real sockets, in real time: faults of the connection do
 //! not count against a device, and no value is lost or wrong.
-#![cfg(feature = "lab")]
 
 mod gateway;
 mod several;

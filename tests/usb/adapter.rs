@@ -5,7 +5,6 @@
 //! above it the model of the platform, both on this side.
 //!
 //! Takes minutes; `tests/run --long` makes the machine and runs it.
-#![cfg(feature = "lab")]
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -2,7 +2,6 @@
 //! terminal, under a name that leads to another node each time, as udev's names under
 //! /dev/serial/by-id do. `tests/usb/adapter.rs` tests what needs a real adapter and a real
 //! kernel.
-#![cfg(feature = "lab")]
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

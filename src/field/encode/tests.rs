@@ -1,8 +1,7 @@
-use std::time::Duration;
-
 use super::*;
 use crate::base::Refused;
 use crate::field::decode::refusal::Refusal;
+use crate::field::test_spec;
 use crate::spec::{
     Bits, ByteOrder, DateTime, Decimal, Encoding, FieldForm, Half, Marker, Number, NumberType,
     Part, PointAddress, Sign, Table, TimeField, TimeLayout, UtcOffset, WordOrder,
@@ -17,16 +16,7 @@ mod part;
 const START: u16 = 100;
 
 fn point(table: Table, codec: Codec) -> PointSpec {
-    PointSpec {
-        report: Default::default(),
-        shown: Default::default(),
-        write: None,
-        id: "x".into(),
-        address: PointAddress::modbus(table, START),
-        codec,
-        interval: Duration::from_secs(1),
-        priority: Default::default(),
-    }
+    test_spec::point(table, START, codec, 1000)
 }
 
 fn write(codec: Codec, value: Value) -> Result<Encoded, NotEncoded> {

@@ -116,21 +116,11 @@ impl Silence {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::spec::{Parity, StopBits};
+    use crate::spec::test_spec;
 
     fn serial(baud: u32) -> Silence {
-        Silence::of(&LineSpec::Serial(SerialSpec {
-            path: PathBuf::new(),
-            baud,
-            data_bits: 8,
-            parity: Parity::Even,
-            stop_bits: StopBits::One,
-            framing: Default::default(),
-            adapter: Default::default(),
-        }))
+        Silence::of(&LineSpec::Serial(test_spec::serial("", baud)))
     }
 
     /// 11-bit characters: Modbus over Serial Line V1.02 §2.5.1.

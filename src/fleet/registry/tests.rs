@@ -1,82 +1,31 @@
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{DeviceName, LogoutReason, ProductKey, Secret, UnitId, Wall};
-use crate::base::{Evidence, Miss, Proof};
-use crate::spec::*;
+use crate::base::{Evidence, LogoutReason, Miss, Proof, Wall};
+use crate::spec::test_spec::{self, device, nowhere, port, profile, tcp};
+use crate::spec::{DeviceSpec, LineSpec, Liveness, Spec};
 
+/// Returns an installation of two meters on the first line and one on the second.
 pub(in crate::fleet) fn spec() -> Spec {
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: Vec::new(),
-        max_registers: 125,
-        reads: Reads::default(),
-        writes: Default::default(),
-        services: Vec::new(),
-        events: Vec::new(),
-        about: Default::default(),
-    });
-    let port = |name: &str| PortSpec {
-        name: name.into(),
-        line: LineSpec::Tcp(TcpSpec {
-            host: "127.0.0.1".into(),
-            port: 502,
-            connect_timeout: Duration::from_secs(1),
-            framing: None,
-            behind: None,
-            connection: Default::default(),
-        }),
-        response_timeout: Duration::from_secs(1),
-        budget: LineBudget::default(),
+    let profile = profile("meter", Vec::new());
+    let port = |name: &str| {
+        let line = LineSpec::Tcp(tcp("127.0.0.1", 502));
+        port(name, line, Duration::from_secs(1))
     };
     let device = |n: u8, port: u16| DeviceSpec {
-        serial: None,
-        name: format!("m{n}"),
         port: PortId(port),
-        address: BusAddress::Modbus(UnitId(n)),
-        profile: profile.clone(),
-        product_key: ProductKey::new("pk"),
-        device_name: DeviceName::new(&format!("m{n}")),
-        access: None,
-        secret: Secret::new("s"),
         liveness: Liveness {
             missed: 3,
             quiet: Duration::from_secs(5),
             returns: 2,
         },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
+        ..device(&format!("m{n}"), n, "pk", &profile)
     };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "127.0.0.1".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwpk"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![port("line1"), port("line2")],
-        devices: vec![device(1, 0), device(2, 0), device(3, 1)],
-        stop_within: Duration::from_secs(10),
-        commands: Default::default(),
-        retired: Retired::default(),
-    }
+    test_spec::spec(
+        nowhere(),
+        vec![port("line1"), port("line2")],
+        vec![device(1, 0), device(2, 0), device(3, 1)],
+    )
 }
 
 fn at(seconds: u64) -> Now {

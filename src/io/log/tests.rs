@@ -1,18 +1,12 @@
 //! Tests journal entries and text lines, seen from the other side of the socket.
 
 use std::os::unix::net::UnixDatagram;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{
-    DeviceId, DeviceName, EventKind, JournalField, PortId, ProductKey, Secret, UnitId, Wall,
-};
-use crate::spec::{
-    BrokerSpec, CloudSpec, DeviceSpec, GatewayCertificate, GatewayIdentity, LineBudget, LineSpec,
-    Liveness, Parity, PortSpec, PostPolicy, ProfileSpec, Reads, RemotePolicy, SerialSpec,
-    SessionLimits, SignMethod, StopBits, StorePolicy, Subscriptions, Transport,
-};
+use crate::base::{DeviceId, DeviceName, EventKind, JournalField, PortId, Wall};
+use crate::spec::test_spec::{self, device, nowhere, port, profile, serial};
+use crate::spec::{DeviceSpec, LineSpec};
 
 struct Refused;
 
@@ -146,73 +140,16 @@ fn receive(socket: &UnixDatagram) -> String {
     String::from_utf8(buffer[..n].to_vec()).unwrap()
 }
 
+/// Returns an installation of one meter on a serial line.
 pub(in crate::io) fn spec() -> Spec {
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "localhost".to_owned(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1Gw"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "line1".to_owned(),
-            line: LineSpec::Serial(SerialSpec {
-                path: PathBuf::from("/dev/ttyS0"),
-                baud: 9600,
-                data_bits: 8,
-                parity: Parity::None,
-                stop_bits: StopBits::One,
-                framing: Default::default(),
-                adapter: Default::default(),
-            }),
-            response_timeout: Duration::from_millis(500),
-            budget: LineBudget::default(),
-        }],
-        devices: vec![DeviceSpec {
-            serial: None,
-            name: "meter-07".to_owned(),
-            port: PortId(0),
-            address: BusAddress::Modbus(UnitId(7)),
-            profile: Arc::new(ProfileSpec {
-                protocol: Default::default(),
-                name: "meter".to_owned(),
-                points: Vec::new(),
-                max_registers: 125,
-                reads: Reads::default(),
-                writes: Default::default(),
-                services: Vec::new(),
-                events: Vec::new(),
-                about: Default::default(),
-            }),
-            product_key: ProductKey::new("a1Meter"),
-            device_name: DeviceName::new("m007"),
-            access: None,
-            secret: Secret::new("s"),
-            liveness: Liveness {
-                missed: 3,
-                quiet: Duration::from_secs(3),
-                returns: 2,
-            },
-            response_timeout: None,
-            turnaround: Duration::ZERO,
-        }],
-        stop_within: Duration::from_secs(10),
-        commands: Default::default(),
-        retired: crate::spec::Retired::default(),
-    }
+    let line = LineSpec::Serial(serial("/dev/ttyS0", 9600));
+    let meter = DeviceSpec {
+        device_name: DeviceName::new("m007"),
+        ..device("meter-07", 7, "a1Meter", &profile("meter", Vec::new()))
+    };
+    test_spec::spec(
+        nowhere(),
+        vec![port("line1", line, Duration::from_millis(500))],
+        vec![meter],
+    )
 }

@@ -5,19 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{
-    DeviceId, DeviceName, Mono, Now, PortId, ProductKey, Reading, Rng, Secret, UnitId, Value, Wall,
-};
+use crate::base::{DeviceId, Mono, Now, Reading, Rng, Secret, Value, Wall};
 use crate::cloud::{Cloud, Output, Presence, credentials};
 use crate::lab::platform::{
     self, Code, Conn, Connect, Device, Event, FailedBatchNames, Fault, Platform, PlatformSpec,
     Switches,
 };
+use crate::spec::test_spec::{self, device, number, point, port, profile, tcp};
 use crate::spec::{
-    BrokerSpec, BusAddress, ByteOrder, CloudSpec, Codec, Decimal, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, LineBudget, LineSpec, Liveness, Number, PointAddress, PointSpec, PortSpec,
-    PostPolicy, ProfileSpec, Reads, RemotePolicy, SessionLimits, SignMethod, Spec, StorePolicy,
-    Subscriptions, Table, TcpSpec, Transport, WordOrder,
+    CloudSpec, DeviceSpec, GatewayCertificate, LineSpec, Number, PointSpec, SessionLimits, Spec,
+    Table,
 };
 
 /// 2026-01-01T00:00:00Z.
@@ -424,91 +421,26 @@ pub(super) fn connect(spec: &CloudSpec) -> Connect {
 /// Builds an installation of so many devices with so many points each.
 pub(super) fn spec(devices: u32, points: u16, logins_per_second: u32) -> Spec {
     let point = |n: u16| PointSpec {
-        report: Default::default(),
-        shown: Default::default(),
-        write: None,
         id: format!("Value{n}"),
-        address: PointAddress::modbus(Table::HoldingRegister, n),
-        codec: Codec::Number {
-            kind: Number::U16,
-            words: WordOrder::High,
-            bytes: ByteOrder::High,
-            scale: Decimal::ONE,
-            offset: Decimal::ZERO,
-        },
-        interval: Duration::from_secs(1),
-        priority: Default::default(),
+        ..point(
+            Table::HoldingRegister,
+            n,
+            number(Number::U16),
+            Duration::from_secs(1),
+        )
     };
-    let profile = Arc::new(ProfileSpec {
-        protocol: Default::default(),
-        name: "meter".into(),
-        points: (0..points).map(point).collect(),
-        max_registers: 125,
-        reads: Reads::default(),
-        writes: Default::default(),
-        services: Vec::new(),
-        events: Vec::new(),
-        about: Default::default(),
-    });
+    let profile = profile("meter", (0..points).map(point).collect());
     let device = |n: u32| DeviceSpec {
-        serial: None,
-        name: format!("meter-{n:04}"),
-        port: PortId(0),
-        address: BusAddress::Modbus(UnitId(1)),
-        profile: profile.clone(),
-        product_key: ProductKey::new("a1SubDemoPk"),
-        device_name: DeviceName::new(&format!("meter-{n:04}")),
         secret: Secret::new(format!("secret-of-{n}")),
-        access: None,
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
+        ..device(&format!("meter-{n:04}"), 1, "a1SubDemoPk", &profile)
     };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "platform".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("a1GwDemoPk0"),
-                device_name: DeviceName::new("gw-0001"),
-                certificate: GatewayCertificate::Device(Secret::new(SECRET)),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits {
-                logins_per_second,
-                ..SessionLimits::default()
-            },
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "rack".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "rack".into(),
-                port: 502,
-                connect_timeout: Duration::from_secs(3),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: Duration::from_secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: (0..devices).map(device).collect(),
-        stop_within: Duration::from_secs(10),
-        commands: Default::default(),
-        retired: crate::spec::Retired::default(),
-    }
+    let certificate = GatewayCertificate::Device(Secret::new(SECRET));
+    let mut cloud = test_spec::cloud("platform", "a1GwDemoPk0", "gw-0001", certificate);
+    cloud.session.logins_per_second = logins_per_second;
+    let line = LineSpec::Tcp(tcp("rack", 502));
+    test_spec::spec(
+        cloud,
+        vec![port("rack", line, Duration::from_secs(1))],
+        (0..devices).map(device).collect(),
+    )
 }

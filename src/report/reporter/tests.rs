@@ -4,11 +4,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{
-    DeviceName, Evidence, PortId, ProductKey, Proof, RequestFailure, Secret, UnitId, Value, Wall,
-};
+use crate::base::{Evidence, PortId, Proof, RequestFailure, Value, Wall};
 use crate::report::change::is_news;
 use crate::spec::reload::DeviceChange;
+use crate::spec::test_spec::{self, number, point, profile, tcp};
 use crate::spec::*;
 
 const DEVICE: DeviceId = DeviceId(0);
@@ -18,89 +17,21 @@ const OTHER: DeviceId = DeviceId(1);
 fn spec(policies: &[ReportPolicy]) -> Spec {
     let points = policies.iter().zip(0u16..).map(|(policy, n)| PointSpec {
         id: format!("p{n}"),
-        address: PointAddress::modbus(Table::HoldingRegister, n),
-        codec: Codec::Number {
-            kind: Number::U16,
-            words: WordOrder::High,
-            bytes: ByteOrder::High,
-            scale: Decimal::ONE,
-            offset: Decimal::ZERO,
-        },
-        interval: Duration::from_secs(1),
-        priority: Priority::Normal,
         report: policy.clone(),
-        shown: Shown::default(),
-        write: None,
+        ..point(
+            Table::HoldingRegister,
+            n,
+            number(Number::U16),
+            Duration::from_secs(1),
+        )
     });
-    let profile = Arc::new(ProfileSpec {
-        protocol: Protocol::Modbus,
-        name: "meter".into(),
-        points: points.collect(),
-        max_registers: 125,
-        reads: Reads::default(),
-        writes: Default::default(),
-        services: Vec::new(),
-        events: Vec::new(),
-        about: Default::default(),
-    });
-    let device = |n: u8| DeviceSpec {
-        serial: None,
-        name: format!("m{n}"),
-        port: PortId(0),
-        address: BusAddress::Modbus(UnitId(n)),
-        profile: Arc::clone(&profile),
-        product_key: ProductKey::new("pk"),
-        device_name: DeviceName::new(&format!("m{n}")),
-        secret: Secret::new("s"),
-        access: None,
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(5),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
-    };
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "127.0.0.1".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("gwpk"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: RemotePolicy::default(),
-        },
-        ports: vec![PortSpec {
-            name: "line".into(),
-            line: LineSpec::Tcp(TcpSpec {
-                host: "127.0.0.1".into(),
-                port: 502,
-                connect_timeout: Duration::from_secs(1),
-                framing: None,
-                behind: None,
-                connection: Default::default(),
-            }),
-            response_timeout: Duration::from_secs(1),
-            budget: LineBudget::default(),
-        }],
-        devices: vec![device(1), device(2)],
-        stop_within: Duration::from_secs(10),
-        commands: Default::default(),
-        retired: Retired::default(),
-    }
+    let line = LineSpec::Tcp(tcp("127.0.0.1", 502));
+    let profile = profile("meter", points.collect());
+    test_spec::installation(
+        line,
+        Duration::from_secs(1),
+        [(1, Arc::clone(&profile)), (2, profile)],
+    )
 }
 
 fn some(when: ReportWhen, min_ms: u64, max_ms: Option<u64>) -> ReportPolicy {

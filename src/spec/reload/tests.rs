@@ -7,105 +7,28 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{DeviceName, ProductKey, UnitId};
+use crate::spec::test_spec::{nowhere, point, profile};
 use crate::spec::*;
 
 fn port(name: &str) -> PortSpec {
-    PortSpec {
-        name: name.into(),
-        line: LineSpec::Tcp(TcpSpec {
-            host: name.into(),
-            port: 502,
-            connect_timeout: Duration::from_secs(3),
-            framing: None,
-            behind: None,
-            connection: Default::default(),
-        }),
-        response_timeout: Duration::from_secs(1),
-        budget: LineBudget::default(),
-    }
+    let line = LineSpec::Tcp(test_spec::tcp(name, 502));
+    test_spec::port(name, line, Duration::from_secs(1))
 }
 
 fn line(baud: u32) -> SerialSpec {
-    SerialSpec {
-        path: "/dev/ttyS0".into(),
-        baud,
-        data_bits: 8,
-        parity: Parity::Even,
-        stop_bits: StopBits::One,
-        framing: Framing::Rtu,
-        adapter: Adapter::default(),
-    }
+    test_spec::serial("/dev/ttyS0", baud)
 }
 
 fn device(name: &str, port: u16, unit: u8) -> DeviceSpec {
+    let point = point(Table::Coil, 0, Codec::Bool, Duration::from_secs(1));
     DeviceSpec {
-        serial: None,
-        name: name.into(),
         port: PortId(port),
-        address: BusAddress::Modbus(UnitId(unit)),
-        profile: Arc::new(ProfileSpec {
-            protocol: Default::default(),
-            name: "meter".into(),
-            points: vec![PointSpec {
-                id: "p".into(),
-                address: PointAddress::modbus(Table::Coil, 0),
-                codec: Codec::Bool,
-                interval: Duration::from_secs(1),
-                priority: Priority::Normal,
-                report: ReportPolicy::All,
-                shown: Shown::default(),
-                write: None,
-            }],
-            max_registers: 125,
-            reads: Reads::default(),
-            writes: Default::default(),
-            services: Vec::new(),
-            events: Vec::new(),
-            about: Default::default(),
-        }),
-        product_key: ProductKey::new("pk"),
-        device_name: DeviceName::new(name),
-        secret: Secret::new("s"),
-        access: None,
-        liveness: Liveness {
-            missed: 3,
-            quiet: Duration::from_secs(3),
-            returns: 2,
-        },
-        response_timeout: None,
-        turnaround: Duration::ZERO,
+        ..test_spec::device(name, unit, "pk", &profile("meter", vec![point]))
     }
 }
 
 fn spec(ports: &[&str], devices: Vec<DeviceSpec>) -> Spec {
-    Spec {
-        cloud: CloudSpec {
-            broker: BrokerSpec {
-                host: "cloud".into(),
-                port: 1883,
-                transport: Transport::Plain,
-                keepalive: Duration::from_secs(300),
-                connect_timeout: Duration::from_secs(10),
-                subscriptions: Subscriptions::Platform,
-            },
-            gateway: GatewayIdentity {
-                product_key: ProductKey::new("pk"),
-                device_name: DeviceName::new("gw"),
-                certificate: GatewayCertificate::Device(Secret::new("s")),
-            },
-            sign_method: SignMethod::HmacSha256,
-            products: Default::default(),
-            session: SessionLimits::default(),
-            post: PostPolicy::default(),
-            store: StorePolicy::default(),
-            remote: Default::default(),
-        },
-        ports: ports.iter().map(|n| port(n)).collect(),
-        devices,
-        stop_within: Duration::from_secs(10),
-        commands: Default::default(),
-        retired: Retired::default(),
-    }
+    test_spec::spec(nowhere(), ports.iter().map(|n| port(n)).collect(), devices)
 }
 
 /// Two ports: a and b on line1, c on line2.

@@ -1,8 +1,7 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
+use crate::field::test_spec::point;
 use crate::spec::{
     Bits, DataType, Decimal, Half, Marker, Measure, Number, Part, Sign, Table, WordOrder,
 };
@@ -64,16 +63,7 @@ fn entries(table: Table, start: u16) -> BlockAddress {
 }
 
 fn read(codec: Codec, registers: &[u16]) -> Result<Value, Refusal> {
-    let point = PointSpec {
-        report: Default::default(),
-        shown: Default::default(),
-        write: None,
-        id: "x".into(),
-        address: PointAddress::modbus(Table::HoldingRegister, 100),
-        codec,
-        interval: Duration::from_secs(1),
-        priority: Default::default(),
-    };
+    let point = point(Table::HoldingRegister, 100, codec, 1000);
     let all = entries(Table::HoldingRegister, 100);
     decode(&point, &all, &Data::Registers(registers.to_vec()))
 }
@@ -210,16 +200,7 @@ fn bits_and_states() {
     assert_eq!(read(Codec::Bit(15), &[0x8000]), Ok(Value::Bool(true)));
     assert_eq!(read(Codec::Bit(15), &[0x7FFF]), Ok(Value::Bool(false)));
     assert_eq!(read(Codec::Bit(16), &[0xFFFF]), Ok(Value::Bool(false)));
-    let coil = PointSpec {
-        report: Default::default(),
-        shown: Default::default(),
-        write: None,
-        id: "x".into(),
-        address: PointAddress::modbus(Table::Coil, 7),
-        codec: Codec::Bool,
-        interval: Duration::from_secs(1),
-        priority: Default::default(),
-    };
+    let coil = point(Table::Coil, 7, Codec::Bool, 1000);
     let bits = Data::Bits(vec![false, true]);
     assert_eq!(
         decode(&coil, &entries(Table::Coil, 6), &bits),

@@ -1,13 +1,8 @@
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{DeviceName, ProductKey, Rng};
-use crate::spec::{
-    BrokerSpec, GatewayIdentity, PostPolicy, RemotePolicy, SessionLimits, SignMethod, StorePolicy,
-    Subscriptions, Transport,
-};
+use crate::base::Rng;
+use crate::spec::{Transport, test_spec};
 
 const SECRET: &[u8] =
     br#"{"productKey":"a1GwDemoPk0","deviceName":"gw-0001","deviceSecret":"fresh"}"#;
@@ -21,31 +16,15 @@ fn at(secs: u64) -> Now {
 }
 
 fn cloud(registration: Registration) -> CloudSpec {
-    CloudSpec {
-        broker: BrokerSpec {
-            host: "platform".into(),
-            port: 8883,
-            transport: Transport::Tls { ca_file: None },
-            keepalive: Duration::from_secs(300),
-            connect_timeout: Duration::from_secs(10),
-            subscriptions: Subscriptions::Platform,
-        },
-        gateway: GatewayIdentity {
-            product_key: ProductKey::new("a1GwDemoPk0"),
-            device_name: DeviceName::new("gw-0001"),
-            certificate: GatewayCertificate::Product(ProductCertificate {
-                secret: Secret::new("ProdSecret000001"),
-                registration,
-                instance_id: Some("iot-1".into()),
-            }),
-        },
-        sign_method: SignMethod::HmacSha256,
-        products: Default::default(),
-        session: SessionLimits::default(),
-        post: PostPolicy::default(),
-        store: StorePolicy::default(),
-        remote: RemotePolicy::default(),
-    }
+    let certificate = GatewayCertificate::Product(ProductCertificate {
+        secret: Secret::new("ProdSecret000001"),
+        registration,
+        instance_id: Some("iot-1".into()),
+    });
+    let mut cloud = test_spec::cloud("platform", "a1GwDemoPk0", "gw-0001", certificate);
+    cloud.broker.port = 8883;
+    cloud.broker.transport = Transport::Tls { ca_file: None };
+    cloud
 }
 
 fn enrolment(registration: Registration) -> Enrolment {
