@@ -8,8 +8,8 @@
 //! The wing shares no codec with the product: frames, checksums, signatures and topics
 //! are written here a second time, so that the models are independent of the code they
 //! check. The wing may use `base` and `spec`; never an engine it is meant to test. The
-//! exceptions are [`converge`] and [`sweep`], which measure an engine each, and [`doctor`], which
-//! tries the doctor with the whole gateway between a plant and a platform.
+//! exceptions are [`converge`] and [`sweep`], which measure an engine each, [`site`], which is a
+//! whole gateway between a plant and a platform, and [`doctor`], which tries the doctor on it.
 //!
 //! Half of the files beside this one belong to the program `alink-lab` (`main.rs`): the
 //! demo, the trial of the store, the training parts, the table on the terminal, the manual
@@ -20,5 +20,6 @@ pub mod bus;
 pub mod converge;
 pub mod doctor;
 pub mod platform;
+pub mod site;
 pub mod sweep;
 pub mod wire;

@@ -14,6 +14,7 @@ use alink_gateway::base::{DeviceId, Now, PortId, Rng, UnitId};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Chance, Fault as UnitFault};
 use alink_gateway::lab::platform::{Device, Fault, RrpcTopic};
+use alink_gateway::lab::site::{DAWN, Site};
 use alink_gateway::spec::{
     Condition, Decimal, DeviceSpec, Interlock, LineSpec, Number, PointSpec, ProfileSpec, Spec,
     Table, WritePolicy,
@@ -21,7 +22,7 @@ use alink_gateway::spec::{
 use serde_json::json;
 
 use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
-use crate::world::house::{DAWN, House, name};
+use crate::world::site::{self, name};
 
 const UNITS: u8 = 4;
 /// The register that is written.
@@ -75,19 +76,19 @@ fn spec() -> Spec {
     )
 }
 
-fn register(house: &House, id: DeviceId, address: u16) -> u16 {
-    let d = &house.spec.devices[id.index()];
-    house.wires[d.port.index()].with(|line| {
+fn register(site: &Site, id: DeviceId, address: u16) -> u16 {
+    let d = &site.spec.devices[id.index()];
+    site.wires[d.port.index()].with(|line| {
         let unit = line.unit(d.address.unit().unwrap()).unwrap();
         unit.truth(Now::default(), Table::HoldingRegister, address)
             .unwrap()
     })
 }
 
-fn spoil(house: &House, id: DeviceId, faults: &[(UnitFault, u32)]) {
-    let d = &house.spec.devices[id.index()];
+fn spoil(site: &Site, id: DeviceId, faults: &[(UnitFault, u32)]) {
+    let d = &site.spec.devices[id.index()];
     let unit: UnitId = d.address.unit().unwrap();
-    house.wires[d.port.index()].with(|line| {
+    site.wires[d.port.index()].with(|line| {
         let behaviour = &mut line.unit_mut(unit).unwrap().behaviour;
         behaviour.faults = faults
             .iter()
@@ -96,18 +97,18 @@ fn spoil(house: &House, id: DeviceId, faults: &[(UnitFault, u32)]) {
     });
 }
 
-async fn online(seed: u64) -> House {
-    let house = House::of(Clock::starting_at(DAWN), spec(), seed, |_| {});
+async fn online(seed: u64) -> Site {
+    let site = site::build_of(Clock::starting_at(DAWN), spec(), seed, |_| {});
     let all = usize::from(UNITS) * 2;
-    let came = house.until_online(all, Duration::from_secs(60)).await;
+    let came = site.until_online(all, Duration::from_secs(60)).await;
     assert!(came.is_some(), "all are online");
-    house.live(Duration::from_secs(5)).await;
-    house
+    site.live(Duration::from_secs(5)).await;
+    site
 }
 
-async fn set(house: &House, device: &Device, params: serde_json::Value) -> Option<String> {
+async fn set(site: &Site, device: &Device, params: serde_json::Value) -> Option<String> {
     let device = device.clone();
-    let given = house
+    let given = site
         .platform
         .with(move |p, now| p.set_properties(now, &device, params))
         .await;
@@ -115,45 +116,44 @@ async fn set(house: &House, device: &Device, params: serde_json::Value) -> Optio
 }
 
 /// Returns the answers to a command: code, message, data.
-async fn answers(house: &House, id: &str) -> Vec<(i64, String, serde_json::Value)> {
+async fn answers(site: &Site, id: &str) -> Vec<(i64, String, serde_json::Value)> {
     let id = id.to_owned();
-    house
-        .platform(move |p| {
-            let call = p.ledger().calls().get(&id).unwrap();
-            let said = call.answers.iter().map(|a| {
-                let message = a.message.as_str().unwrap_or_default().to_owned();
-                (a.code.as_i64().unwrap_or_default(), message, a.data.clone())
-            });
-            said.collect()
-        })
-        .await
+    site.platform(move |p, _| {
+        let call = p.ledger().calls().get(&id).unwrap();
+        let said = call.answers.iter().map(|a| {
+            let message = a.message.as_str().unwrap_or_default().to_owned();
+            (a.code.as_i64().unwrap_or_default(), message, a.data.clone())
+        });
+        said.collect()
+    })
+    .await
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_set_from_the_console_is_written_read_back_answered_and_posted() {
-    let house = online(1).await;
+    let site = online(1).await;
     let id = DeviceId(1);
-    let who = name(&house.spec, id);
-    let given = set(&house, &who, json!({"Setpoint": 4711, "Locked": 12}))
+    let who = name(&site.spec, id);
+    let given = set(&site, &who, json!({"Setpoint": 4711, "Locked": 12}))
         .await
         .unwrap();
-    house.live(Duration::from_secs(1)).await;
-    let said = answers(&house, &given).await;
+    site.live(Duration::from_secs(1)).await;
+    let said = answers(&site, &given).await;
     assert_eq!(said.len(), 1, "{said:?}");
     assert_eq!(said[0].0, 200, "{said:?}");
     assert_eq!(said[0].2["Setpoint"]["verdict"], "verified");
     assert_eq!(said[0].2["Setpoint"]["value"], 4711);
     assert_eq!(
         (
-            register(&house, id, REGISTER),
-            register(&house, id, REGISTER + 10)
+            register(&site, id, REGISTER),
+            register(&site, id, REGISTER + 10)
         ),
         (4711, 12)
     );
     // The value that was read back is posted as well.
-    house.live(Duration::from_secs(2)).await;
-    let posted = house
-        .platform(move |p| {
+    site.live(Duration::from_secs(2)).await;
+    let posted = site
+        .platform(move |p, _| {
             let mut log = p.accepted().log();
             log.any(|v| v.device == who && v.property == "Setpoint" && v.value == json!(4711))
         })
@@ -163,16 +163,16 @@ async fn a_set_from_the_console_is_written_read_back_answered_and_posted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_device_and_a_wrong_value_are_refused_with_the_reason_and_a_call_in_time() {
-    let house = online(2).await;
-    let who = name(&house.spec, DeviceId(0));
+    let site = online(2).await;
+    let who = name(&site.spec, DeviceId(0));
     for (params, code, word) in [
         (json!({"Setpoint": 70_000}), 460, "65535"),
         (json!({"h10": 1}), 400, "read-only"),
         (json!({"Nothing": 1}), 400, "no point"),
     ] {
-        let given = set(&house, &who, params.clone()).await.unwrap();
-        house.live(Duration::from_secs(1)).await;
-        let said = answers(&house, &given).await;
+        let given = set(&site, &who, params.clone()).await.unwrap();
+        site.live(Duration::from_secs(1)).await;
+        let said = answers(&site, &given).await;
         assert_eq!(said.len(), 1);
         let (said_code, message, _) = &said[0];
         assert!(
@@ -182,7 +182,7 @@ async fn a_dead_device_and_a_wrong_value_are_refused_with_the_reason_and_a_call_
     }
     // A synchronous caller that waits as long as the platform lets it.
     let of = who.clone();
-    let called = house
+    let called = site
         .platform
         .with(move |p, now| {
             let params = json!({"Setpoint": 99});
@@ -193,14 +193,14 @@ async fn a_dead_device_and_a_wrong_value_are_refused_with_the_reason_and_a_call_
         .await
         .unwrap()
         .unwrap();
-    house.live(Duration::from_secs(2)).await;
-    let said = answers(&house, &called).await;
+    site.live(Duration::from_secs(2)).await;
+    let said = answers(&site, &called).await;
     assert_eq!((said.len(), said[0].0), (1, 200), "{said:?}");
     // The unit dies, and is not yet known to be dead.
-    spoil(&house, DeviceId(0), &[(UnitFault::Mute, 1000)]);
-    let given = set(&house, &who, json!({"Setpoint": 100})).await.unwrap();
-    house.live(Duration::from_secs(12)).await;
-    let said = answers(&house, &given).await;
+    spoil(&site, DeviceId(0), &[(UnitFault::Mute, 1000)]);
+    let given = set(&site, &who, json!({"Setpoint": 100})).await.unwrap();
+    site.live(Duration::from_secs(12)).await;
+    let said = answers(&site, &given).await;
     assert_eq!(said.len(), 1, "{said:?}");
     assert_ne!(said[0].0, 200);
 }
@@ -216,12 +216,12 @@ struct Given {
 
 /// Lives through ten minutes of commands and faults.
 async fn live(seed: u64) {
-    let mut house = online(seed).await;
+    let mut site = online(seed).await;
     let mut rng = Rng::new(seed);
     let mut given: Vec<Given> = Vec::new();
     for step in 0..300u16 {
         let id = DeviceId(rng.below(8) as u32);
-        let who = name(&house.spec, id);
+        let who = name(&site.spec, id);
         // No other command wants this value; 60,000 and more lock the other point.
         let value = 1000 + step;
         let point = if rng.below(4) == 0 {
@@ -229,10 +229,10 @@ async fn live(seed: u64) {
         } else {
             "Setpoint"
         };
-        if let Some(call) = set(&house, &who, json!({ point: value })).await {
+        if let Some(call) = set(&site, &who, json!({ point: value })).await {
             if rng.below(5) == 0 {
                 let repeated = call.clone();
-                let again = house
+                let again = site
                     .platform
                     .with(move |p, now| p.repeat_command(now, &repeated));
                 again.await.unwrap();
@@ -245,12 +245,11 @@ async fn live(seed: u64) {
             });
         }
         match rng.below(60) {
-            0..=2 => spoil(&house, id, &[(UnitFault::Mute, 300)]),
-            3..=9 => spoil(&house, id, &[]),
+            0..=2 => spoil(&site, id, &[(UnitFault::Mute, 300)]),
+            3..=9 => spoil(&site, id, &[]),
             10 => {
-                let gateway = crate::world::storm::gateway(&house);
-                house
-                    .platform
+                let gateway = site.gateway();
+                site.platform
                     .with(move |p, now| p.fault(now, Fault::Cut(gateway)))
                     .await
                     .unwrap();
@@ -261,28 +260,27 @@ async fn live(seed: u64) {
             }
             11 => {
                 let line = rng.below(2) as usize;
-                house.wires[line].unplug().await;
-                house.live(Duration::from_millis(rng.below(3000))).await;
-                house.wires[line].plug();
+                site.wires[line].unplug().await;
+                site.live(Duration::from_millis(rng.below(3000))).await;
+                site.wires[line].plug();
             }
             _ => {}
         }
-        house.live(Duration::from_millis(rng.below(2000))).await;
+        site.live(Duration::from_millis(rng.below(2000))).await;
     }
     for id in 0..8 {
-        spoil(&house, DeviceId(id), &[]);
+        spoil(&site, DeviceId(id), &[]);
     }
-    house.live(Duration::from_secs(60)).await;
+    site.live(Duration::from_secs(60)).await;
     let mut verdicts: BTreeMap<i64, usize> = BTreeMap::new();
     let mut newest: BTreeMap<(DeviceId, u16), (usize, i64)> = BTreeMap::new();
     for (n, command) in given.iter().enumerate() {
-        let said = answers(&house, &command.id).await;
+        let said = answers(&site, &command.id).await;
         // A repeated message gets the same answer again, once for each delivery.
         assert!(said.windows(2).all(|w| w[0] == w[1]), "{said:?}");
         let sent = {
             let id = command.id.clone();
-            house
-                .platform(move |p| p.ledger().calls().get(&id).unwrap().sent)
+            site.platform(move |p, _| p.ledger().calls().get(&id).unwrap().sent)
                 .await
         };
         assert!(said.len() as u64 <= sent, "{said:?}");
@@ -304,11 +302,11 @@ async fn live(seed: u64) {
     for ((device, address), (n, code)) in newest {
         let later = given[n + 1..].iter().any(|g| g.device == device);
         if code == 200 && !later {
-            assert_eq!(register(&house, device, address), given[n].value);
+            assert_eq!(register(&site, device, address), given[n].value);
         }
     }
     assert!(verdicts.get(&200).is_some_and(|n| *n > 50), "{verdicts:?}");
-    let polled = house.platform(|p| p.accepted().total()).await;
+    let polled = site.platform(|p, _| p.accepted().total()).await;
     assert!(polled > 1000, "polling goes on: {polled}");
 }
 
@@ -325,33 +323,31 @@ async fn in_ten_minutes_of_faults_each_command_has_one_answer_and_none_is_lied_a
 async fn desired_values_reach_the_registers_when_the_device_comes_online() {
     let mut spec = spec();
     spec.commands.desired = true;
-    let house = House::of(Clock::starting_at(DAWN), spec, 3, |_| {});
+    let site = site::build_of(Clock::starting_at(DAWN), spec, 3, |_| {});
     let id = DeviceId(2);
-    let who = name(&house.spec, id);
+    let who = name(&site.spec, id);
     let wish = async |property: &'static str, value: u32| {
         let who = who.clone();
-        let wished = house
+        let wished = site
             .platform
             .with(move |p, _| p.desire(&who, property, json!(value)));
         wished.await.unwrap();
     };
     let wished = async |property: &'static str| {
         let who = who.clone();
-        house
-            .platform(move |p| p.desired(&who, property).map(|(value, _)| value.clone()))
+        site.platform(move |p, _| p.desired(&who, property).map(|(value, _)| value.clone()))
             .await
     };
     wish("Setpoint", 4711).await;
     wish("Locked", 70_000).await;
     let all = usize::from(UNITS) * 2;
     assert!(
-        house
-            .until_online(all, Duration::from_secs(60))
+        site.until_online(all, Duration::from_secs(60))
             .await
             .is_some()
     );
-    house.live(Duration::from_secs(5)).await;
-    assert_eq!(register(&house, id, REGISTER), 4711);
+    site.live(Duration::from_secs(5)).await;
+    assert_eq!(register(&site, id, REGISTER), 4711);
     assert_eq!(wished("Setpoint").await, None, "taken");
     assert_eq!(
         wished("Locked").await,
@@ -362,20 +358,20 @@ async fn desired_values_reach_the_registers_when_the_device_comes_online() {
     for n in 0..30u32 {
         wish("Setpoint", 5000 + n).await;
         if n % 6 == 0 {
-            let gateway = crate::world::storm::gateway(&house);
-            let cut = house
+            let gateway = site.gateway();
+            let cut = site
                 .platform
                 .with(move |p, now| p.fault(now, Fault::Cut(gateway)));
             cut.await.unwrap();
         }
-        house.live(Duration::from_millis(u64::from(n) * 37)).await;
+        site.live(Duration::from_millis(u64::from(n) * 37)).await;
     }
-    let gateway = crate::world::storm::gateway(&house);
-    let cut = house
+    let gateway = site.gateway();
+    let cut = site
         .platform
         .with(move |p, now| p.fault(now, Fault::Cut(gateway)));
     cut.await.unwrap();
-    house.live(Duration::from_secs(120)).await;
-    assert_eq!(register(&house, id, REGISTER), 5029);
+    site.live(Duration::from_secs(120)).await;
+    assert_eq!(register(&site, id, REGISTER), 5029);
     assert_eq!(wished("Setpoint").await, None);
 }

@@ -1,16 +1,15 @@
-//! How many lines the gateway logs when much happens: the whole house on virtual time,
+//! How many lines the gateway logs when much happens: the whole site on virtual time,
 //! and every line it would write at `info` counted.
-
-#![cfg(feature = "lab")]
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::world::house::{House, Size};
+use crate::world::site::{self, Size};
 use alink_gateway::base::DeviceId;
 use alink_gateway::lab::bus::{Chance, Fault as Flaw};
-use alink_gateway::lab::platform::{Device, Fault};
+use alink_gateway::lab::platform::Fault;
+use alink_gateway::lab::site::Site;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
@@ -79,9 +78,8 @@ fn one_with(lines: &[String], words: &str) {
     assert_eq!(with, 1, "{words:?} in\n{}", lines.join("\n"));
 }
 
-async fn strike(house: &House, fault: Fault) {
-    let done = house.platform.with(|p, now| p.fault(now, fault));
-    done.await.unwrap();
+async fn strike(site: &Site, fault: Fault) {
+    site.platform(|p, now| p.fault(now, fault)).await;
 }
 
 /// Checks 2,000 devices that start, lose their cloud for two minutes and have it back:
@@ -93,10 +91,10 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
             lines: 80,
             units: 25,
         };
-        let house = House::build(size, 1, |_| {});
-        let took = house.until_online(2000, 10 * MINUTE).await;
-        assert!(took.is_some(), "{} online", house.online().await);
-        house.live(MINUTE / 3).await;
+        let site = site::build(size, 1, |_| {});
+        let took = site.until_online(2000, 10 * MINUTE).await;
+        assert!(took.is_some(), "{} online", site.online().await);
+        site.live(MINUTE / 3).await;
         let start = log.take_lines();
         let (ports, others): (Vec<_>, Vec<_>) = start
             .into_iter()
@@ -104,57 +102,52 @@ fn two_thousand_devices_start_and_lose_their_cloud_in_a_handful_of_lines() {
         assert_eq!(ports.len(), 80);
         at_most(&others, 16);
 
-        let gateway = &house.spec.cloud.gateway;
-        let gateway = Device {
-            product_key: gateway.product_key.clone(),
-            device_name: gateway.device_name.clone(),
-        };
-        strike(&house, Fault::Cut(gateway)).await;
-        strike(&house, Fault::Deaf(true)).await;
-        house.live(2 * MINUTE).await;
+        strike(&site, Fault::Cut(site.gateway())).await;
+        strike(&site, Fault::Deaf(true)).await;
+        site.live(2 * MINUTE).await;
         let outage = log.take_lines();
         at_most(&outage, 8);
         one_with(&outage, "connection: ended");
 
-        strike(&house, Fault::Heal).await;
-        assert!(house.until_online(2000, 20 * MINUTE).await.is_some());
-        house.live(MINUTE / 2).await;
+        strike(&site, Fault::Heal).await;
+        assert!(site.until_online(2000, 20 * MINUTE).await.is_some());
+        site.live(MINUTE / 2).await;
         at_most(&log.take_lines(), 16);
     });
 }
 
 /// Builds one line of 31 devices, all of them online for a while.
-async fn line_of_31() -> House {
+async fn line_of_31() -> Site {
     let size = Size {
         lines: 1,
         units: 31,
     };
-    let house = House::build(size, 1, |_| {});
-    assert!(house.until_online(31, 5 * MINUTE).await.is_some());
-    house.live(2 * MINUTE).await;
-    house
+    let site = site::build(size, 1, |_| {});
+    assert!(site.until_online(31, 5 * MINUTE).await.is_some());
+    site.live(2 * MINUTE).await;
+    site
 }
 
 /// Checks that the adapter of 31 devices is pulled out and put back.
 #[test]
 fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
     listen(|log| async move {
-        let mut house = line_of_31().await;
+        let mut site = line_of_31().await;
         log.take_lines();
 
-        house.wires[0].unplug().await;
-        assert!(house.until_online(0, 5 * MINUTE).await.is_some());
-        house.live(5 * MINUTE).await;
+        site.wires[0].unplug().await;
+        assert!(site.until_online(0, 5 * MINUTE).await.is_some());
+        site.live(5 * MINUTE).await;
         let gone = log.take_lines();
         at_most(&gone, 10);
         one_with(&gone, "its 31 devices count as silent");
 
-        house.wires[0].plug();
-        assert!(house.until_online(31, 5 * MINUTE).await.is_some());
-        house.live(2 * MINUTE).await;
+        site.wires[0].plug();
+        assert!(site.until_online(31, 5 * MINUTE).await.is_some());
+        site.live(2 * MINUTE).await;
         at_most(&log.take_lines(), 12);
 
-        house.live(10 * MINUTE).await;
+        site.live(10 * MINUTE).await;
         at_most(&log.take_lines(), 0);
     });
 }
@@ -163,30 +156,30 @@ fn a_port_of_31_devices_that_is_pulled_out_is_a_handful_of_lines() {
 #[test]
 fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
     listen(|log| async move {
-        let mut house = line_of_31().await;
+        let mut site = line_of_31().await;
         log.take_lines();
 
-        let alive = |house: &mut House, alive| {
+        let alive = |site: &mut Site, alive| {
             for n in 0..31 {
-                let unit = house.spec.devices[DeviceId(n).index()]
+                let unit = site.spec.devices[DeviceId(n).index()]
                     .address
                     .unit()
                     .unwrap();
-                house.wires[0].with(|line| {
+                site.wires[0].with(|line| {
                     line.unit_mut(unit).unwrap().behaviour.alive = alive;
                 });
             }
         };
-        alive(&mut house, false);
-        assert!(house.until_online(0, 10 * MINUTE).await.is_some());
-        house.live(5 * MINUTE).await;
+        alive(&mut site, false);
+        assert!(site.until_online(0, 10 * MINUTE).await.is_some());
+        site.live(5 * MINUTE).await;
         let cut = log.take_lines();
         at_most(&cut, 16);
         one_with(&cut, "none of its 31 devices answers any more");
 
-        alive(&mut house, true);
-        assert!(house.until_online(31, 10 * MINUTE).await.is_some());
-        house.live(2 * MINUTE).await;
+        alive(&mut site, true);
+        assert!(site.until_online(31, 10 * MINUTE).await.is_some());
+        site.live(2 * MINUTE).await;
         at_most(&log.take_lines(), 14);
     });
 }
@@ -196,7 +189,7 @@ fn a_cut_bus_is_called_a_fault_of_the_line_and_not_of_31_devices() {
 #[test]
 fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
     listen(|log| async move {
-        let house = line_of_31().await;
+        let site = line_of_31().await;
         log.take_lines();
 
         let noise = Chance {
@@ -204,15 +197,15 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
             permille: 20,
         };
         for n in 0..31 {
-            let unit = house.spec.devices[DeviceId(n).index()]
+            let unit = site.spec.devices[DeviceId(n).index()]
                 .address
                 .unit()
                 .unwrap();
-            house.wires[0].with(|line| {
+            site.wires[0].with(|line| {
                 line.unit_mut(unit).unwrap().behaviour.faults = vec![noise];
             });
         }
-        house.live(60 * MINUTE).await;
+        site.live(60 * MINUTE).await;
         let first = log.take_lines();
         at_most(&first, 10);
         let alone = first
@@ -222,7 +215,7 @@ fn a_noisy_line_of_31_devices_is_told_as_one_trouble_and_ever_more_rarely() {
         let together = first.iter().filter(|l| l.contains(": 31 devices answer"));
         assert!(together.count() >= 3, "{}", first.join("\n"));
 
-        house.live(60 * MINUTE).await;
+        site.live(60 * MINUTE).await;
         at_most(&log.take_lines(), 4);
     });
 }

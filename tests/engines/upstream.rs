@@ -1,8 +1,6 @@
 //! The forecast of what is sent to the platform, against what the whole gateway sends: ports,
 //! hub and link on virtual time, with units on their lines and a platform that counts.
 
-#![cfg(feature = "lab")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +11,13 @@ use alink_gateway::field::plan::holes::Holes;
 use alink_gateway::hub::upstream::Upstream;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::Platform;
+use alink_gateway::lab::site::DAWN;
 use alink_gateway::spec::*;
 
 use crate::delivery::world::World;
 use crate::gateway::gateway;
 use crate::installation::{self, demo_cloud, device, number, point, port, profile, serial};
-use crate::world::house::{DAWN, House};
+use crate::world::site;
 
 /// So many devices of one kind on a line of their own each.
 struct Line {
@@ -86,21 +85,21 @@ fn forecast_of(spec: &Spec) -> Rates {
 /// counts for this long.
 async fn measured(spec: Spec, span: Duration) -> Rates {
     let devices = spec.devices.len();
-    let house = House::of(Clock::starting_at(DAWN), spec, 7, |_| {});
-    let online = house.until_online(devices, secs(60)).await;
+    let site = site::build_of(Clock::starting_at(DAWN), spec, 7, |_| {});
+    let online = site.until_online(devices, secs(60)).await;
     assert!(online.is_some(), "not all devices came online");
-    house.live(secs(60)).await;
-    let from = house.clock.now().mono;
-    house.live(span).await;
-    let count = move |p: &mut Platform| {
+    site.live(secs(60)).await;
+    let from = site.clock.now().mono;
+    site.live(span).await;
+    let count = move |p: &mut Platform, _| {
         let lately = p.ledger().posted().filter(|posted| posted.at >= from);
         lately.fold((0, 0), |(posts, values), posted| {
             (posts + 1, values + posted.accepted)
         })
     };
-    let (posts, values) = house.platform(count).await;
+    let (posts, values) = site.platform(count).await;
     let per_second = |n: u64| n as f64 / span.as_secs_f64();
-    house.stop().await;
+    site.stop().await;
     Rates {
         values: per_second(values),
         messages: per_second(posts),

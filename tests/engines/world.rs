@@ -1,14 +1,12 @@
-//! Seeded lives of the whole house on virtual time.
+//! Seeded lives of the whole site on virtual time.
 //!
 //! A failing seed prints itself; run it alone with
 //! `ALINK_SEED=n cargo test --features lab --test engines world`. `ALINK_SEEDS=n` runs
 //! that many instead of 256, on all cores. Seeds that once failed are kept in
 //! [`REMEMBERED`].
 
-#![cfg(feature = "lab")]
-
-pub(crate) mod house;
 mod invariants;
+pub(crate) mod site;
 pub(crate) mod storm;
 mod story;
 
@@ -21,8 +19,9 @@ use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::{
     ChangeChannel, Device, FailedBatchNames, Fault, PackOutOfSession, PlatformSpec, Violation,
 };
+use alink_gateway::lab::site::{DAWN, Site};
 use alink_gateway::spec::SessionLimits;
-use house::{DAWN, House, Size};
+use site::Size;
 use storm::Blow;
 use story::Story;
 
@@ -137,7 +136,7 @@ fn limits(rng: &mut Rng) -> SessionLimits {
 
 /// What a life is drawn from besides its faults.
 struct Lot {
-    house: House,
+    site: Site,
     /// Devices whose secret the platform does not accept.
     bad: Vec<Device>,
 }
@@ -156,7 +155,7 @@ impl Lot {
         let count = if rng.chance(300) { 1 + rng.below(3) } else { 0 };
         let bad: BTreeSet<usize> = (0..count).map(|_| rng.below(devices) as usize).collect();
         let (batch, online, which) = (limits.batch, limits.online, bad.clone());
-        let house = House::build_with(size, limits, seed, move |spec| {
+        let site = site::build_with(size, limits, seed, move |spec| {
             doubts(spec);
             spec.limits.batch = batch;
             spec.limits.online = online;
@@ -165,19 +164,19 @@ impl Lot {
                 spec.certificates[1 + n].secret = Secret::new("another");
             }
         });
-        let name = |n: usize| house::name(&house.spec, DeviceId(n as u32));
+        let name = |n: usize| site::name(&site.spec, DeviceId(n as u32));
         let bad = bad.into_iter().map(name).collect();
-        Lot { house, bad }
+        Lot { site, bad }
     }
 }
 
 /// Lets time pass until the cloud shows the truth of the bus.
-async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut Story) {
+async fn converged(site: &Site, bad: &[Device], within: Duration, story: &mut Story) {
     let mut differences = Vec::new();
     for _ in 0..within.as_secs() {
-        house.live(SECOND).await;
-        story.catch_up(house).await;
-        differences = invariants::differences(house, bad).await;
+        site.live(SECOND).await;
+        story.catch_up(site).await;
+        differences = invariants::differences(site, bad).await;
         if differences.is_empty() {
             return;
         }
@@ -188,18 +187,18 @@ async fn converged(house: &House, bad: &[Device], within: Duration, story: &mut 
 /// Checks that, in the calm after a storm, a device that falls silent is logged out
 /// within its bound, which counts while the platform can be reached: without a
 /// connection only LoRa devices are still shown, and they are logged out on the next.
-async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng, story: &mut Story) {
-    let gateway = storm::gateway(house);
-    if house
-        .platform(move |p| p.connection(&gateway))
+async fn silence_is_noticed(site: &mut Site, bad: &[Device], rng: &mut Rng, story: &mut Story) {
+    let gateway = site.gateway();
+    if site
+        .platform(move |p, _| p.connection(&gateway))
         .await
         .is_none()
     {
         return;
     }
     let mut online = Vec::new();
-    for (id, _) in house.spec.devices() {
-        if house.is_online(id).await {
+    for (id, _) in site.spec.devices() {
+        if site.is_online(id).await {
             online.push(id);
         }
     }
@@ -208,23 +207,23 @@ async fn silence_is_noticed(house: &mut House, bad: &[Device], rng: &mut Rng, st
     }
     let device = online[rng.below(online.len() as u64) as usize];
     story.blow(&Blow::Die(device));
-    storm::strike(house, Blow::Die(device)).await;
-    let bound = invariants::silence_bound(&house.spec);
-    let name = house::name(&house.spec, device);
-    let left = house
+    storm::strike(site, Blow::Die(device)).await;
+    let bound = invariants::silence_bound(&site.spec);
+    let name = site::name(&site.spec, device);
+    let left = site
         .platform
         .until(bound, move |p| {
             !p.is_online(&name.product_key, &name.device_name)
         })
         .await
         .expect("the model does not panic");
-    story.catch_up(house).await;
+    story.catch_up(site).await;
     assert!(
         left,
         "{device:?} is silent and still online after {bound:?}"
     );
-    storm::strike(house, Blow::Revive(device)).await;
-    converged(house, bad, 120 * SECOND, story).await;
+    storm::strike(site, Blow::Revive(device)).await;
+    converged(site, bad, 120 * SECOND, story).await;
 }
 
 /// Takes the seeds of the other threads away when a life ends badly.
@@ -240,49 +239,47 @@ async fn stormy_life(seed: u64) {
     let _epitaph = Epitaph(seed);
     let mut story = Story::new(is_alone());
     let mut rng = Rng::new(seed.wrapping_mul(0x9E37_79B9));
-    let Lot { mut house, bad } = Lot::draw(&mut rng, seed);
+    let Lot { mut site, bad } = Lot::draw(&mut rng, seed);
     let mut calms = rng.fork();
     // Draws of its own, for the same reason.
     let mut thieves = Rng::new(!seed);
     let mut faults = Rng::new(seed.rotate_left(32) ^ 12);
     for blows in 1..=30 {
-        house
-            .live(Duration::from_millis(500 + rng.below(15_000)))
+        site.live(Duration::from_millis(500 + rng.below(15_000)))
             .await;
         let blow = match thieves.chance(40) {
-            true => Blow::Cloud(Fault::Kick(storm::gateway(&house))),
-            false if faults.chance(120) => Blow::Cloud(storm::fault(&house, &mut faults)),
-            false => storm::draw(&house, &mut rng),
+            true => Blow::Cloud(Fault::Kick(site.gateway())),
+            false if faults.chance(120) => Blow::Cloud(storm::fault(&site, &mut faults)),
+            false => storm::draw(&site, &mut rng),
         };
-        story.catch_up(&house).await;
+        story.catch_up(&site).await;
         story.blow(&blow);
-        storm::strike(&mut house, blow).await;
+        storm::strike(&mut site, blow).await;
         let strangers = bad.clone();
-        house
-            .platform(move |p| invariants::no_rule_broken(p, &strangers))
+        site.platform(move |p, _| invariants::no_rule_broken(p, &strangers))
             .await;
         if blows % 10 == 0 {
-            storm::calm(&mut house).await;
+            storm::calm(&mut site).await;
             story.blow(&"calm");
-            converged(&house, &bad, 900 * SECOND, &mut story).await;
-            silence_is_noticed(&mut house, &bad, &mut calms, &mut story).await;
+            converged(&site, &bad, 900 * SECOND, &mut story).await;
+            silence_is_noticed(&mut site, &bad, &mut calms, &mut story).await;
         }
     }
     // And it stays so.
-    house.live(60 * SECOND).await;
-    let differences = invariants::differences(&house, &bad).await;
+    site.live(60 * SECOND).await;
+    let differences = invariants::differences(&site, &bad).await;
     assert_eq!(differences, Vec::<String>::new());
-    let values = invariants::every_value_was_true(&house).await;
-    let anyone = house.online().await > 0;
+    let values = invariants::every_value_was_true(&site).await;
+    let anyone = site.online().await > 0;
     assert!(values > 0 || !anyone, "not one value arrived");
     // Only over a connection can a device be logged out that is still shown (LoRa).
-    let gateway = storm::gateway(&house);
-    let connected = house
+    let gateway = site.gateway();
+    let connected = site
         .platform
         .until(900 * SECOND, move |p| p.connection(&gateway).is_some());
     assert!(connected.await.expect("the model does not panic"));
-    house.live(SECOND).await;
-    let (took, platform) = house.stop().await;
+    site.live(SECOND).await;
+    let (took, platform) = site.stop().await;
     invariants::no_rule_broken(&platform, &bad);
     assert!(took <= 10 * SECOND, "stopping took {took:?}");
     assert_eq!(platform.online(), 0, "left online at the end");
@@ -315,31 +312,32 @@ fn a_hundred_and_twenty_devices_come_online_in_a_handful_of_batches() {
             lines: 12,
             units: 10,
         };
-        let house = House::build(size, 1, |_| {});
-        let took = house.until_online(120, 60 * SECOND).await;
+        let site = site::build(size, 1, |_| {});
+        let took = site.until_online(120, 60 * SECOND).await;
         assert!(took.is_some(), "all online within a minute");
-        let sizes = house.platform(|p| p.ledger().login_sizes()).await;
+        let sizes = site.platform(|p, _| p.ledger().login_sizes()).await;
         assert!(sizes.len() <= 20, "{sizes:?}");
-        house.platform(|p| invariants::no_rule_broken(p, &[])).await;
+        site.platform(|p, _| invariants::no_rule_broken(p, &[]))
+            .await;
     });
 }
 
 #[test]
 fn a_silent_device_is_logged_out_within_its_bound_and_comes_back() {
     run(async {
-        let mut house = House::build(Size { lines: 2, units: 4 }, 3, |_| {});
-        assert!(house.until_online(8, 60 * SECOND).await.is_some());
+        let mut site = site::build(Size { lines: 2, units: 4 }, 3, |_| {});
+        assert!(site.until_online(8, 60 * SECOND).await.is_some());
         let device = DeviceId(2);
-        storm::strike(&mut house, Blow::Die(device)).await;
-        let bound = invariants::silence_bound(&house.spec);
-        let gone = house.until_online(7, bound).await;
+        storm::strike(&mut site, Blow::Die(device)).await;
+        let bound = invariants::silence_bound(&site.spec);
+        let gone = site.until_online(7, bound).await;
         assert!(gone.is_some(), "still online after {bound:?}");
         assert!(
-            !house.is_online(device).await,
+            !site.is_online(device).await,
             "it is the dead one that left"
         );
-        storm::strike(&mut house, Blow::Revive(device)).await;
-        let back = house.until_online(8, 30 * SECOND).await;
+        storm::strike(&mut site, Blow::Revive(device)).await;
+        let back = site.until_online(8, 30 * SECOND).await;
         assert!(back.is_some(), "back within half a minute");
     });
 }
@@ -347,20 +345,21 @@ fn a_silent_device_is_logged_out_within_its_bound_and_comes_back() {
 #[test]
 fn after_a_cut_exactly_those_come_back_that_answer_on_the_bus() {
     run(async {
-        let mut house = House::build(Size { lines: 2, units: 5 }, 4, |_| {});
-        assert!(house.until_online(10, 60 * SECOND).await.is_some());
-        storm::strike(&mut house, Blow::Die(DeviceId(0))).await;
-        assert!(house.until_online(9, 60 * SECOND).await.is_some());
-        let cut = Blow::Cloud(Fault::Cut(storm::gateway(&house)));
-        storm::strike(&mut house, cut).await;
-        assert_eq!(house.online().await, 0);
-        assert!(house.until_online(9, 60 * SECOND).await.is_some());
-        house.live(30 * SECOND).await;
+        let mut site = site::build(Size { lines: 2, units: 5 }, 4, |_| {});
+        assert!(site.until_online(10, 60 * SECOND).await.is_some());
+        storm::strike(&mut site, Blow::Die(DeviceId(0))).await;
+        assert!(site.until_online(9, 60 * SECOND).await.is_some());
+        let cut = Blow::Cloud(Fault::Cut(site.gateway()));
+        storm::strike(&mut site, cut).await;
+        assert_eq!(site.online().await, 0);
+        assert!(site.until_online(9, 60 * SECOND).await.is_some());
+        site.live(30 * SECOND).await;
         assert!(
-            !house.is_online(DeviceId(0)).await,
+            !site.is_online(DeviceId(0)).await,
             "the dead one stayed away"
         );
-        house.platform(|p| invariants::no_rule_broken(p, &[])).await;
+        site.platform(|p, _| invariants::no_rule_broken(p, &[]))
+            .await;
     });
 }
 
@@ -376,14 +375,14 @@ fn one_bad_device_keeps_nobody_else_offline_named_or_not() {
                 lines: 5,
                 units: 10,
             };
-            let house = House::build(size, 5, move |spec| {
+            let site = site::build(size, 5, move |spec| {
                 spec.switches.failed_batch_names = names;
                 spec.certificates[17].secret = Secret::new("another");
             });
-            let took = house.until_online(49, 120 * SECOND).await;
+            let took = site.until_online(49, 120 * SECOND).await;
             assert!(took.is_some(), "{names:?}: 49 of 50 online");
-            let often = house
-                .platform(|p| p.ledger().times(Violation::LoginTooOften))
+            let often = site
+                .platform(|p, _| p.ledger().times(Violation::LoginTooOften))
                 .await;
             assert_eq!(often, 0, "{names:?}: no device submitted too often");
         });
@@ -395,28 +394,27 @@ fn a_box_without_a_clock_learns_the_time_and_every_value_has_the_right_one() {
     run(async {
         let nineteen_seventy = Clock::unset_at(Wall::from_millis(0));
         let size = Size { lines: 2, units: 4 };
-        let mut house =
-            House::build_on(nineteen_seventy, size, SessionLimits::default(), 6, |_| {});
+        let mut site = site::build_on(nineteen_seventy, size, SessionLimits::default(), 6, |_| {});
         let deaf = |on| {
             Blow::Cloud(Fault::LoseReplies {
                 permille: if on { 1000 } else { 200 },
             })
         };
-        storm::strike(&mut house, deaf(true)).await;
-        house.live(20 * SECOND).await;
-        let early = house.platform(|p| p.accepted().total()).await;
+        storm::strike(&mut site, deaf(true)).await;
+        site.live(20 * SECOND).await;
+        let early = site.platform(|p, _| p.accepted().total()).await;
         assert_eq!(early, 0, "a value arrived before the time was known");
-        storm::strike(&mut house, deaf(false)).await;
-        assert!(house.until_online(8, 120 * SECOND).await.is_some());
-        house.live(60 * SECOND).await;
-        let cut = Blow::Cloud(Fault::Cut(storm::gateway(&house)));
-        storm::strike(&mut house, cut).await;
-        house.live(120 * SECOND).await;
-        let values = invariants::every_value_was_true(&house).await;
+        storm::strike(&mut site, deaf(false)).await;
+        assert!(site.until_online(8, 120 * SECOND).await.is_some());
+        site.live(60 * SECOND).await;
+        let cut = Blow::Cloud(Fault::Cut(site.gateway()));
+        storm::strike(&mut site, cut).await;
+        site.live(120 * SECOND).await;
+        let values = invariants::every_value_was_true(&site).await;
         assert!(values > 100, "{values} values");
         // Values read before the time was known arrived as well.
-        let first = house
-            .platform(|p| p.accepted().log().filter_map(|v| v.time).min())
+        let first = site
+            .platform(|p, _| p.accepted().log().filter_map(|v| v.time).min())
             .await;
         let first = first.expect("values have times").as_millis() - DAWN.as_millis();
         assert!((0..20_000).contains(&first), "the first is {first} ms old");
@@ -427,19 +425,18 @@ fn a_box_without_a_clock_learns_the_time_and_every_value_has_the_right_one() {
 fn the_same_seed_is_the_same_life() {
     let life = || {
         run(async {
-            let mut house = House::build(Size { lines: 2, units: 5 }, 9, |_| {});
+            let mut site = site::build(Size { lines: 2, units: 5 }, 9, |_| {});
             let mut rng = Rng::new(9);
             for _ in 0..10 {
-                house.live(Duration::from_secs(rng.below(10))).await;
-                let blow = storm::draw(&house, &mut rng);
-                storm::strike(&mut house, blow).await;
+                site.live(Duration::from_secs(rng.below(10))).await;
+                let blow = storm::draw(&site, &mut rng);
+                storm::strike(&mut site, blow).await;
             }
-            house
-                .platform(|p| {
-                    let asked = p.ledger().asked().count();
-                    (p.ledger().totals(), p.accepted().total(), asked)
-                })
-                .await
+            site.platform(|p, _| {
+                let asked = p.ledger().asked().count();
+                (p.ledger().totals(), p.accepted().total(), asked)
+            })
+            .await
         })
     };
     assert_eq!(life(), life());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::house::{House, Plan, device_of, installation, told};
+use super::plant::{installation, plan, told};
 use crate::base::{
     About, DeviceId, EventKind, FieldEvent, LinkDown, LinkEvent, PortId, Secret, UnitId, Wall,
 };
@@ -11,7 +11,8 @@ use crate::hub::Input;
 use crate::io::system::clock::Clock;
 use crate::lab::bus::{Fault, Life, Refusal, Unit, UnitBehaviour};
 use crate::lab::platform::{self, PlatformSpec};
-use crate::spec::{LineSpec, Number, Table, TcpSpec};
+use crate::lab::site::{Plan, Site, device_of};
+use crate::spec::{LineSpec, Number, Table, test_spec};
 use crate::spool::{DiskError, DiskFault, SpoolStatus};
 
 /// The device that faults of single devices strike: unit 2 on the first line.
@@ -166,18 +167,18 @@ impl InjectedFault {
         if let Some(facts) = self.told() {
             return vec![facts];
         }
-        let mut plan = Plan::new();
+        let mut plan = plan();
         self.shape(&mut plan);
-        let house = House::build(plan, seed);
-        self.before(&house);
+        let site = Site::build(plan, seed);
+        self.before(&site);
         if self == InjectedFault::ClockUnknown {
             let deaf = platform::Fault::Deaf(true);
-            house.platform(move |p, now| p.fault(now, deaf)).await;
+            site.platform(move |p, now| p.fault(now, deaf)).await;
         }
-        house.live(60).await;
-        self.strike(&house).await;
-        house.live(240).await;
-        house.facts().await.into_iter().collect()
+        site.live(Duration::from_secs(60)).await;
+        self.strike(&site).await;
+        site.live(Duration::from_secs(240)).await;
+        site.facts().await.into_iter().collect()
     }
 
     /// Faults that only an operating system can have: what the service shows when it was told of
@@ -246,7 +247,7 @@ impl InjectedFault {
         Some(told(vec![input]))
     }
 
-    /// Changes what the house is built from.
+    /// Changes what the site is built from.
     fn shape(self, plan: &mut Plan) {
         let known = &mut plan.platform;
         match self {
@@ -267,14 +268,7 @@ impl InjectedFault {
                 plan.are_ports_real = true;
                 if let Some(port) = plan.spec.ports.first_mut() {
                     // TCPMUX, which no device serves.
-                    port.line = LineSpec::Tcp(TcpSpec {
-                        host: "127.0.0.1".into(),
-                        port: 1,
-                        connect_timeout: Duration::from_secs(3),
-                        framing: None,
-                        behind: None,
-                        connection: Default::default(),
-                    });
+                    port.line = LineSpec::Tcp(test_spec::tcp("127.0.0.1", 1));
                 }
             }
             InjectedFault::ClockUnknown => {
@@ -317,20 +311,20 @@ impl InjectedFault {
     }
 
     /// Injects what is wrong from the start.
-    fn before(self, house: &House) {
+    fn before(self, site: &Site) {
         match self {
-            InjectedFault::BaudWrong | InjectedFault::WiresSwapped => house.kill_all(0),
+            InjectedFault::BaudWrong | InjectedFault::WiresSwapped => site.wires[0].kill_all(),
             InjectedFault::ParityWrong | InjectedFault::WiresSwappedNoisy => {
-                house.spoil(0, Fault::Babble, 1000);
+                site.wires[0].spoil(Fault::Babble, 1000);
             }
             InjectedFault::AddressWrong => {
-                house.line(0, |line| line.kill(VICTIM_UNIT));
+                site.wires[0].with(|line| line.kill(VICTIM_UNIT));
             }
             InjectedFault::AdapterEcho => {
-                house.line(0, |line| line.echo = true);
+                site.wires[0].with(|line| line.echo = true);
             }
             InjectedFault::PointsMissing => {
-                house.line(0, |line| {
+                site.wires[0].with(|line| {
                     if let Some(unit) = line.unit_mut(VICTIM_UNIT) {
                         unit.behaviour.refusals = vec![Refusal {
                             table: Table::HoldingRegister,
@@ -345,13 +339,13 @@ impl InjectedFault {
     }
 
     /// Injects what goes wrong while everything runs.
-    async fn strike(self, house: &House) {
-        let fault = |fault| house.platform(move |p, now| p.fault(now, fault));
+    async fn strike(self, site: &Site) {
+        let fault = |fault| site.platform(move |p, now| p.fault(now, fault));
         match self {
-            InjectedFault::CableOff => house.kill_all(0),
-            InjectedFault::TerminationMissing => house.spoil(0, Fault::Burst(8), 150),
+            InjectedFault::CableOff => site.wires[0].kill_all(),
+            InjectedFault::TerminationMissing => site.wires[0].spoil(Fault::Burst(8), 150),
             InjectedFault::AddressTwice => {
-                house.line(0, |line| {
+                site.wires[0].with(|line| {
                     let behaviour = UnitBehaviour {
                         turnaround: Duration::from_millis(6),
                         jitter: Duration::from_millis(4),
@@ -362,10 +356,10 @@ impl InjectedFault {
                 });
             }
             InjectedFault::SlowDevice => {
-                house.spoil_one(VICTIM_UNIT.0, Fault::Late(Duration::from_millis(700)));
+                site.wires[0].spoil_one(VICTIM_UNIT, Fault::Late(Duration::from_millis(700)), 1000);
             }
             InjectedFault::LooseTerminal => {
-                house.line(0, |line| {
+                site.wires[0].with(|line| {
                     if let Some(unit) = line.unit_mut(VICTIM_UNIT) {
                         unit.behaviour.faults = vec![crate::lab::bus::Chance {
                             fault: Fault::Burst(16),
@@ -375,7 +369,7 @@ impl InjectedFault {
                 });
             }
             InjectedFault::DeviceOff => {
-                house.line(0, |line| line.kill(VICTIM_UNIT));
+                site.wires[0].with(|line| line.kill(VICTIM_UNIT));
             }
             InjectedFault::SecondGateway => {
                 fault(platform::Fault::Rival {
@@ -387,18 +381,17 @@ impl InjectedFault {
             InjectedFault::OnlineQuota => {
                 fault(platform::Fault::Cap(Some(3))).await;
                 // Devices that are online stay so; a new connection begins from none.
-                fault(platform::Fault::Cut(house.gateway())).await;
+                fault(platform::Fault::Cut(site.gateway())).await;
             }
             InjectedFault::UpstreamOverBudget => {
                 fault(platform::Fault::PostsPerSecond(Some(0))).await;
             }
             InjectedFault::DeviceDisabled => {
                 let victim = platform::Device::new("a1SubDemoPk", "meter-12");
-                house
-                    .platform(move |p, now| {
-                        p.disable(now, &victim);
-                    })
-                    .await;
+                site.platform(move |p, now| {
+                    p.disable(now, &victim);
+                })
+                .await;
             }
             _ => {}
         }

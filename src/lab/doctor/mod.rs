@@ -1,15 +1,14 @@
 //! Trials of the doctor: faults in a simulated plant and at a simulated platform, and what it says
 //! of each; and plants with which nothing is wrong, of which it is to say nothing.
 //!
-//! Real code: ports, hub, link, and everything below them; their pictures are the doctor's facts.
-//! Models: the units on their lines, the platform behind its MQTT shell (`house.rs`). What only
-//! an operating system says (a port that is busy, a disk that is full, a certificate that has
+//! The facts of the doctor are what the gateway of a [`Site`](crate::lab::site::Site) shows. What
+//! only an operating system says (a port that is busy, a disk that is full, a certificate that has
 //! expired) is told to the coordinator as `io/` would tell it.
 //!
 //! All of it is on virtual time: half an hour of a plant takes a fraction of a second.
 
 mod fault;
-mod house;
+mod plant;
 mod well;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use super::house::{House, Plan, UNITS, installation};
+use super::plant::{UNITS, installation, plan};
 use crate::base::UnitId;
 use crate::doctor::Facts;
 use crate::lab::bus::Fault;
 use crate::lab::platform;
+use crate::lab::site::Site;
 use crate::spec::Number;
 
 /// A plant with which nothing is wrong, however it may look.
@@ -65,87 +66,89 @@ impl Healthy {
     /// Lives, and returns what the service shows at the moments at which it may look bad; no
     /// facts at all if the service was gone.
     pub(super) async fn facts(self, seed: u64) -> Vec<Facts> {
-        let house = House::build(Plan::new(), seed);
+        let site = Site::build(plan(), seed);
         let mut all = Vec::new();
         match self {
-            Healthy::Plain => all.push(self.after(&house, 600).await),
+            Healthy::Plain => all.push(self.after(&site, 600).await),
             Healthy::JustStarted => {
                 for _ in 0..30 {
-                    all.push(house.facts().await);
-                    house.live(1).await;
+                    all.push(site.facts().await);
+                    site.live(Duration::from_secs(1)).await;
                 }
             }
             Healthy::SlowMeter => {
-                house.line(0, |line| {
+                site.wires[0].with(|line| {
                     if let Some(unit) = line.unit_mut(UnitId(2)) {
                         unit.behaviour.turnaround = Duration::from_millis(200);
                         unit.behaviour.jitter = Duration::from_millis(50);
                     }
                 });
                 for _ in 0..5 {
-                    all.push(self.after(&house, 60).await);
+                    all.push(self.after(&site, 60).await);
                 }
             }
             Healthy::NightOff => {
-                house.live(120).await;
-                house.line(0, |line| line.kill(UnitId(3)));
+                site.live(Duration::from_secs(120)).await;
+                site.wires[0].with(|line| line.kill(UnitId(3)));
                 for seconds in [3, 10, 60, 600] {
-                    all.push(self.after(&house, seconds).await);
+                    all.push(self.after(&site, seconds).await);
                 }
-                house.line(0, |line| line.revive(UnitId(3)));
+                site.wires[0].with(|line| line.revive(UnitId(3)));
                 for seconds in [3, 10, 60] {
-                    all.push(self.after(&house, seconds).await);
+                    all.push(self.after(&site, seconds).await);
                 }
             }
             Healthy::FewErrors => {
-                (0..2).for_each(|n| house.spoil(n, Fault::Flip, 10));
+                site.wires
+                    .iter()
+                    .for_each(|wire| wire.spoil(Fault::Flip, 10));
                 for _ in 0..10 {
-                    all.push(self.after(&house, 60).await);
+                    all.push(self.after(&site, 60).await);
                 }
             }
             Healthy::Reload => {
-                house.live(120).await;
+                site.live(Duration::from_secs(120)).await;
                 let mut fresh = installation(Number::U16);
                 fresh.devices.pop();
-                house.reload(fresh).await;
+                site.reload(fresh).await;
                 for _ in 0..20 {
-                    all.push(house.facts().await);
-                    house.live(1).await;
+                    all.push(site.facts().await);
+                    site.live(Duration::from_secs(1)).await;
                 }
             }
             Healthy::Reconnect => {
-                house.live(120).await;
-                let gateway = house.gateway();
+                site.live(Duration::from_secs(120)).await;
+                let gateway = site.gateway();
                 let cut = platform::Fault::Cut(gateway);
-                house.platform(move |p, now| p.fault(now, cut)).await;
+                site.platform(move |p, now| p.fault(now, cut)).await;
                 for _ in 0..20 {
-                    all.push(house.facts().await);
-                    house.live(1).await;
+                    all.push(site.facts().await);
+                    site.live(Duration::from_secs(1)).await;
                 }
             }
             Healthy::CableBack => {
-                house.live(120).await;
-                house.kill_all(0);
-                house.live(240).await;
-                house.line(0, |line| {
+                site.live(Duration::from_secs(120)).await;
+                site.wires[0].kill_all();
+                site.live(Duration::from_secs(240)).await;
+                site.wires[0].with(|line| {
                     (1..=UNITS[0]).for_each(|unit| line.revive(UnitId(unit)));
                 });
                 for seconds in [120, 600] {
-                    all.push(self.after(&house, seconds).await);
+                    all.push(self.after(&site, seconds).await);
                 }
             }
             Healthy::EchoOff => {
-                house.line(0, |line| line.echo = true);
-                house.live(120).await;
-                house.line(0, |line| line.echo = false);
-                all.push(self.after(&house, 700).await);
+                site.wires[0].with(|line| line.echo = true);
+                site.live(Duration::from_secs(120)).await;
+                site.wires[0].with(|line| line.echo = false);
+                all.push(self.after(&site, 700).await);
             }
         }
         all.into_iter().flatten().collect()
     }
 
-    async fn after(self, house: &House, seconds: u64) -> Option<Facts> {
-        house.live(seconds).await;
-        house.facts().await
+    async fn after(self, site: &Site, seconds: u64) -> Option<Facts> {
+        site.live(Duration::from_secs(seconds)).await;
+        site.facts().await
     }
 }

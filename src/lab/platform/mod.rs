@@ -288,6 +288,13 @@ impl Platform {
         self.sessions.len() + self.shown_online.len()
     }
 
+    /// Returns whether the device is disabled.
+    #[must_use]
+    pub fn is_disabled(&self, device: &Device) -> bool {
+        let account = self.accounts.get(device);
+        account.is_some_and(|a| a.state == State::Disabled)
+    }
+
     /// Returns the sub-devices that are online.
     pub fn online_devices(&self) -> impl Iterator<Item = &Device> {
         self.sessions.keys().chain(&self.shown_online)

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use alink_gateway::base::{Mono, Wall};
 use alink_gateway::lab::platform::{Ask, Code, Device, Event, Platform, Violation};
+use alink_gateway::lab::site::Site;
 use alink_gateway::spec::{Spec, Table};
 
-use super::house::{House, name};
+use super::site::name;
 
 /// What a gateway must never do, not even in a storm.
 const NEVER: [Violation; 17] = [
@@ -132,15 +133,15 @@ fn nobody_spoke_before_log_in(platform: &Platform) {
 
 /// Checks that every value in the cloud stood in that very register of that very unit
 /// at the time it claims.
-pub(crate) async fn every_value_was_true(house: &House) -> usize {
-    let accepted: Vec<_> = house
-        .platform(|p| p.accepted().log().cloned().collect())
+pub(crate) async fn every_value_was_true(site: &Site) -> usize {
+    let accepted: Vec<_> = site
+        .platform(|p, _| p.accepted().log().cloned().collect())
         .await;
     for v in &accepted {
-        let (device, d) = house
+        let (device, d) = site
             .spec
             .devices()
-            .find(|(id, _)| name(&house.spec, *id) == v.device)
+            .find(|(id, _)| name(&site.spec, *id) == v.device)
             .unwrap_or_else(|| panic!("a value of a stranger: {v:?}"));
         let (table, address) = match v.property.as_str() {
             "h10" => (Table::HoldingRegister, 10),
@@ -152,7 +153,7 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
         let value = v.value.as_u64().and_then(|n| u16::try_from(n).ok());
         let value = value.unwrap_or_else(|| panic!("not a register's value: {v:?}"));
         let window = Wall::from_millis(time.as_millis() - 1_000)..=time;
-        let held = house.wires[d.port.index()].with(|line| {
+        let held = site.wires[d.port.index()].with(|line| {
             line.unit(d.address.unit().unwrap())
                 .is_some_and(|u| u.had(window, table, address, &[value]))
         });
@@ -164,15 +165,16 @@ pub(crate) async fn every_value_was_true(house: &House) -> usize {
 /// Returns where the cloud differs from the bus: a device that answers is online, as
 /// far as the platform has places and accepts it; a device that does not answer is not;
 /// and no device that is disabled there is.
-pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
+pub(crate) async fn differences(site: &Site, bad: &[Device]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut left_out = Vec::new();
     let mut online = 0;
-    for (id, d) in house.spec.devices() {
-        let wanted = house.is_alive(id)
-            && !house.disabled.contains(&id)
-            && !bad.contains(&name(&house.spec, id));
-        let is = house.is_online(id).await;
+    for (id, d) in site.spec.devices() {
+        let name = name(&site.spec, id);
+        let is_bad = bad.contains(&name);
+        let is_disabled = site.platform(move |p, _| p.is_disabled(&name)).await;
+        let wanted = site.is_alive(id) && !is_disabled && !is_bad;
+        let is = site.is_online(id).await;
         online += usize::from(is);
         if wanted && !is {
             left_out.push(format!("{}: alive, yet offline", d.name));
@@ -181,7 +183,7 @@ pub(crate) async fn differences(house: &House, bad: &[Device]) -> Vec<String> {
         }
     }
     // When all places are taken, the devices without a place may be any.
-    if online < house.spec.cloud.session.online {
+    if online < site.spec.cloud.session.online {
         wrong.append(&mut left_out);
     }
     wrong

@@ -5,10 +5,11 @@ use std::time::Duration;
 use alink_gateway::base::{DeviceId, Now, Rng};
 use alink_gateway::lab::bus::{Chance, Fault as Bad, UnitBehaviour};
 use alink_gateway::lab::platform::{Code, Device, Fault, Platform, RequestKind};
+use alink_gateway::lab::site::Site;
 
-use super::house::{House, name};
+use super::site::name;
 
-/// A change to the house from outside.
+/// A change to the site from outside.
 #[derive(Clone, Debug)]
 pub(crate) enum Blow {
     /// A unit loses power.
@@ -34,10 +35,10 @@ pub(crate) enum Blow {
 }
 
 /// Draws the next blow.
-pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
-    let devices = house.spec.devices.len() as u64;
+pub(crate) fn draw(site: &Site, rng: &mut Rng) -> Blow {
+    let devices = site.spec.devices.len() as u64;
     let device = DeviceId(rng.below(devices) as u32);
-    let wire = rng.below(house.wires.len() as u64) as usize;
+    let wire = rng.below(site.wires.len() as u64) as usize;
     let ms = |n: u64| Duration::from_millis(n);
     match rng.below(24) {
         0..=3 => Blow::Die(device),
@@ -59,8 +60,8 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
         16 => Blow::Cloud(Fault::Duplicate {
             permille: rng.below(500) as u32,
         }),
-        17 => Blow::Cloud(Fault::Cut(gateway(house))),
-        18 => Blow::Cloud(Fault::Kick(name(&house.spec, device))),
+        17 => Blow::Cloud(Fault::Cut(site.gateway())),
+        18 => Blow::Cloud(Fault::Kick(name(&site.spec, device))),
         19 => Blow::Disable(device),
         20 | 21 => Blow::Enable(device),
         22 => Blow::Remove(device),
@@ -79,9 +80,9 @@ pub(crate) fn draw(house: &House, rng: &mut Rng) -> Blow {
 
 /// Draws a fault of the platform itself: it refuses posts for their number, or loses
 /// sessions.
-pub(crate) fn fault(house: &House, rng: &mut Rng) -> Fault {
+pub(crate) fn fault(site: &Site, rng: &mut Rng) -> Fault {
     let (what, code) = (RequestKind::Post, Code::THROTTLED);
-    let device = DeviceId(rng.below(house.spec.devices.len() as u64) as u32);
+    let device = DeviceId(rng.below(site.spec.devices.len() as u64) as u32);
     match rng.below(5) {
         0 => Fault::AnswerNext {
             what,
@@ -95,7 +96,7 @@ pub(crate) fn fault(house: &House, rng: &mut Rng) -> Fault {
         },
         2 => Fault::PostsPerSecond(Some(1 + rng.below(3) as usize)),
         3 => Fault::LoseSession(None),
-        _ => Fault::LoseSession(Some(name(&house.spec, device))),
+        _ => Fault::LoseSession(Some(name(&site.spec, device))),
     }
 }
 
@@ -122,53 +123,36 @@ fn sickness(rng: &mut Rng) -> Vec<Chance> {
         .collect()
 }
 
-/// Returns the gateway as the platform names it.
-pub(crate) fn gateway(house: &House) -> Device {
-    let g = &house.spec.cloud.gateway;
-    Device {
-        product_key: g.product_key.clone(),
-        device_name: g.device_name.clone(),
-    }
-}
-
 /// Carries the change out.
-pub(crate) async fn strike(house: &mut House, blow: Blow) {
+pub(crate) async fn strike(site: &mut Site, blow: Blow) {
     match blow {
-        Blow::Die(d) => on_unit(house, d, |m| m.alive = false),
-        Blow::Revive(d) => on_unit(house, d, |m| m.alive = true),
-        Blow::Sicken(d, faults) => on_unit(house, d, |m| m.faults = faults),
-        Blow::Recover(d) => on_unit(house, d, |m| m.faults.clear()),
-        Blow::Unplug(w) => house.wires[w].unplug().await,
-        Blow::Plug(w) => house.wires[w].plug(),
-        Blow::Disable(d) => {
-            house.disabled.insert(d);
-            at_console(house, d, |p, now, who| p.disable(now, who)).await;
-        }
-        Blow::Enable(d) => {
-            house.disabled.remove(&d);
-            at_console(house, d, |p, now, who| p.enable(now, who)).await;
-        }
-        Blow::Remove(d) => at_console(house, d, |p, now, who| p.remove_topology(now, who)).await,
+        Blow::Die(d) => on_unit(site, d, |m| m.alive = false),
+        Blow::Revive(d) => on_unit(site, d, |m| m.alive = true),
+        Blow::Sicken(d, faults) => on_unit(site, d, |m| m.faults = faults),
+        Blow::Recover(d) => on_unit(site, d, |m| m.faults.clear()),
+        Blow::Unplug(w) => site.wires[w].unplug().await,
+        Blow::Plug(w) => site.wires[w].plug(),
+        Blow::Disable(d) => at_console(site, d, |p, now, who| p.disable(now, who)).await,
+        Blow::Enable(d) => at_console(site, d, |p, now, who| p.enable(now, who)).await,
+        Blow::Remove(d) => at_console(site, d, |p, now, who| p.remove_topology(now, who)).await,
         Blow::Cloud(fault) => {
-            let done = house.platform.with(|p, now| p.fault(now, fault));
-            done.await.expect("the model does not panic");
+            site.platform(|p, now| p.fault(now, fault)).await;
         }
     }
 }
 
 async fn at_console(
-    house: &House,
+    site: &Site,
     device: DeviceId,
     act: impl FnOnce(&mut Platform, Now, &Device) -> bool + Send + 'static,
 ) {
-    let who = name(&house.spec, device);
-    let done = house.platform.with(move |p, now| act(p, now, &who));
-    done.await.expect("the model does not panic");
+    let who = name(&site.spec, device);
+    site.platform(move |p, now| act(p, now, &who)).await;
 }
 
-fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehaviour)) {
-    let d = &house.spec.devices[device.index()];
-    house.wires[d.port.index()].with(|line| {
+fn on_unit(site: &Site, device: DeviceId, change: impl FnOnce(&mut UnitBehaviour)) {
+    let d = &site.spec.devices[device.index()];
+    site.wires[d.port.index()].with(|line| {
         let unit = line
             .unit_mut(d.address.unit().unwrap())
             .expect("every device has its unit");
@@ -177,12 +161,12 @@ fn on_unit(house: &House, device: DeviceId, change: impl FnOnce(&mut UnitBehavio
 }
 
 /// Ends every fault of units, lines and platform; dead units stay dead.
-pub(crate) async fn calm(house: &mut House) {
-    for n in 0..house.wires.len() {
-        strike(house, Blow::Plug(n)).await;
+pub(crate) async fn calm(site: &mut Site) {
+    for n in 0..site.wires.len() {
+        strike(site, Blow::Plug(n)).await;
     }
-    for n in 0..house.spec.devices.len() {
-        strike(house, Blow::Recover(DeviceId(n as u32))).await;
+    for n in 0..site.spec.devices.len() {
+        strike(site, Blow::Recover(DeviceId(n as u32))).await;
     }
-    strike(house, Blow::Cloud(Fault::Heal)).await;
+    strike(site, Blow::Cloud(Fault::Heal)).await;
 }

@@ -5,10 +5,9 @@ use std::fmt;
 use std::sync::Once;
 
 use alink_gateway::base::Mono;
+use alink_gateway::lab::site::Site;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
-
-use super::house::House;
 
 static LISTEN: Once = Once::new();
 
@@ -63,7 +62,7 @@ impl Story {
         }
     }
 
-    /// Prints a change to the house.
+    /// Prints a change to the site.
     pub(crate) fn blow(&self, what: &dyn fmt::Debug) {
         if self.told.is_some() {
             tracing::info!("------- {what:?}");
@@ -71,13 +70,13 @@ impl Story {
     }
 
     /// Prints what the platform has seen since the last call.
-    pub(crate) async fn catch_up(&mut self, house: &House) {
+    pub(crate) async fn catch_up(&mut self, site: &Site) {
         let Some(told) = &mut self.told else {
             return;
         };
         let (events, asked) = (told.events, told.asked);
-        let (mut lines, seen) = house
-            .platform(move |p| {
+        let (mut lines, seen) = site
+            .platform(move |p, _| {
                 let ledger = p.ledger();
                 let mut lines: Vec<(Mono, String)> = Vec::new();
                 for (at, event) in ledger.events().skip(events) {
