@@ -10,8 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
-    Parity, Shape,
+    Carrier, Frames, Imported, ImportedPoint, ImportedPort, Order, SerialKeys, Shape,
 };
 use super::remark::{Finding, Place};
 use super::source::Source;
@@ -83,33 +82,28 @@ impl Hub<'_> {
         }
         let Hub { out, units } = reading;
         let port = port(hub, name, out);
-        let several = units.len() > 1;
-        for (unit, points) in units {
-            let profile = out.profile(ImportedProfile {
-                name: name.to_owned(),
-                points,
-                // What the integration does without scan_interval.
-                interval_ms: Some(15_000),
-                max_registers: None,
-            });
-            let name = if several {
-                String::new()
-            } else {
-                name.to_owned()
-            };
-            out.devices.push(ImportedDevice {
-                name,
-                title: String::new(),
-                port,
-                profile: Some(profile),
-                unit: Some(unit),
-                meter: None,
-            });
-        }
+        // What the integration does without scan_interval.
+        out.units(name, port, Some(15_000), units);
     }
 
     fn place(entry: &Tree) -> Place {
         Place::new(entry.line, entry.text("name").unwrap_or_default())
+    }
+
+    /// Returns how many further sensors like it an entry has.
+    fn further(entry: &Tree) -> u16 {
+        let count = entry.any(&["virtual_count", "slave_count"]);
+        let count = count.and_then(Tree::as_text);
+        count.and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+
+    /// Returns the place of the sensor with this number among them; 0 is the entry itself.
+    fn place_of(entry: &Tree, n: u16) -> Place {
+        let mut at = Hub::place(entry);
+        if n > 0 {
+            at.entry = format!("{} {n}", at.entry);
+        }
+        at
     }
 
     /// Returns where the entry is; a template, a secret or nothing is remarked.
@@ -230,14 +224,7 @@ impl Hub<'_> {
         let Some(shape) = self.shape(entry) else {
             return;
         };
-        let more = entry
-            .any(&["virtual_count", "slave_count"])
-            .and_then(Tree::as_text);
-        let more = more
-            .and_then(|n| n.parse::<u16>().ok())
-            .unwrap_or(0)
-            .min(100);
-        for n in 0..=more {
+        for n in 0..=Hub::further(entry).min(100) {
             let Some(address) = shape
                 .width()
                 .checked_mul(n)
@@ -245,10 +232,7 @@ impl Hub<'_> {
             else {
                 return;
             };
-            let mut at = Hub::place(entry);
-            if n > 0 {
-                at.entry = format!("{} {n}", at.entry);
-            }
+            let at = Hub::place_of(entry, n);
             let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
             self.refine(entry, "", &mut point);
             self.add(entry, point);
@@ -266,18 +250,8 @@ impl Hub<'_> {
         let Some(address) = self.address(entry, "address") else {
             return;
         };
-        let more = entry
-            .any(&["virtual_count", "slave_count"])
-            .and_then(Tree::as_text);
-        let more = more
-            .and_then(|n| n.parse::<u16>().ok())
-            .unwrap_or(0)
-            .min(255);
-        for n in 0..=more {
-            let mut at = Hub::place(entry);
-            if n > 0 {
-                at.entry = format!("{} {n}", at.entry);
-            }
+        for n in 0..=Hub::further(entry).min(255) {
+            let at = Hub::place_of(entry, n);
             let shape = match table.is_bits() {
                 true => Shape::Bool,
                 false => Shape::Bit(0),
@@ -448,15 +422,12 @@ fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
     let line = hub.get("type").map_or(hub.line, |t| t.line);
     let at = Place::new(line, name);
     let port = hub.text("port").unwrap_or_default();
-    let whole = |key: &str| hub.text(key).and_then(number::whole);
-    let byte = |key: &str| whole(key).and_then(|n| u8::try_from(n).ok());
-    let serial = |device: &str| Carrier::Serial {
-        device: device.to_owned(),
-        baud: whole("baudrate").and_then(|n| u32::try_from(n).ok()),
-        data_bits: byte("bytesize").filter(|bits| *bits == 7 || *bits == 8),
-        parity: hub.text("parity").and_then(Parity::of),
-        stop_bits: byte("stopbits").filter(|bits| *bits == 1 || *bits == 2),
+    let keys = SerialKeys {
+        baud: "baudrate",
+        data_bits: "bytesize",
+        stop_bits: "stopbits",
     };
+    let serial = |device: &str| Carrier::serial(device, hub, keys);
     let host = hub.text("host").unwrap_or_default();
     let (carrier, frames) = match kind {
         "serial" => {

@@ -1,12 +1,13 @@
 //! The one neutral form of all dialects.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::identifier::{self, Identifiers};
 use super::kind::Kind;
 use super::remark::{Finding, Place, Remark};
 use super::source::Source;
-use super::{MOST_DEVICES, MOST_POINTS, Wishes};
+use super::tree::Tree;
+use super::{MOST_DEVICES, MOST_POINTS, Wishes, number};
 
 /// How the bytes of a value are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -270,7 +271,33 @@ pub enum Carrier {
     },
 }
 
+/// The keys under which a dialect has the settings of a serial line.
+#[derive(Clone, Copy, Debug)]
+pub struct SerialKeys {
+    /// Bit/s.
+    pub baud: &'static str,
+    /// The data bits.
+    pub data_bits: &'static str,
+    /// The stop bits.
+    pub stop_bits: &'static str,
+}
+
 impl Carrier {
+    /// Makes a serial line of the settings in a map of the file; a setting that no line can have
+    /// is as if it were not there. The parity is under `parity` in every dialect.
+    #[must_use]
+    pub fn serial(device: &str, settings: &Tree, keys: SerialKeys) -> Carrier {
+        let whole = |key: &str| settings.text(key).and_then(number::whole);
+        let byte = |key: &str| whole(key).and_then(|n| u8::try_from(n).ok());
+        Carrier::Serial {
+            device: device.to_owned(),
+            baud: whole(keys.baud).and_then(|n| u32::try_from(n).ok()),
+            data_bits: byte(keys.data_bits).filter(|bits| *bits == 7 || *bits == 8),
+            parity: settings.text("parity").and_then(Parity::of),
+            stop_bits: byte(keys.stop_bits).filter(|bits| *bits == 1 || *bits == 2),
+        }
+    }
+
     /// Makes a connection of `host:port`; 502 if there is no port. An IPv6 address is in brackets.
     #[must_use]
     pub fn endpoint(text: &str) -> Option<Carrier> {
@@ -387,6 +414,35 @@ impl Imported {
         }
         self.profiles.push(profile);
         self.profiles.len() - 1
+    }
+
+    /// Adds a device on this port for each unit id, with a profile of its points. Devices of a port
+    /// with several have no name of their own.
+    pub fn units(
+        &mut self,
+        name: &str,
+        port: usize,
+        interval_ms: Option<u64>,
+        units: BTreeMap<u8, Vec<ImportedPoint>>,
+    ) {
+        let several = units.len() > 1;
+        for (unit, points) in units {
+            let profile = self.profile(ImportedProfile {
+                name: name.to_owned(),
+                points,
+                interval_ms,
+                max_registers: None,
+            });
+            let own = if several { "" } else { name };
+            self.devices.push(ImportedDevice {
+                name: own.to_owned(),
+                title: String::new(),
+                port,
+                profile: Some(profile),
+                unit: Some(unit),
+                meter: None,
+            });
+        }
     }
 
     /// Takes out what cannot be used, makes the names and identifiers that are missing, and adds

@@ -10,8 +10,7 @@
 use std::collections::BTreeMap;
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
-    Parity, Shape,
+    Carrier, Frames, Imported, ImportedPoint, ImportedPort, Order, SerialKeys, Shape,
 };
 use super::remark::{Finding, Place};
 use super::source::Source;
@@ -96,27 +95,7 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
             group(metric, field, table, out, &mut units);
         }
     }
-    let several = units.len() > 1;
-    for (unit, points) in units {
-        let profile = out.profile(ImportedProfile {
-            name: name.to_owned(),
-            points,
-            interval_ms: interval,
-            max_registers: None,
-        });
-        let name = match several || name.is_empty() {
-            true => String::new(),
-            false => name.to_owned(),
-        };
-        out.devices.push(ImportedDevice {
-            name,
-            title: String::new(),
-            port,
-            profile: Some(profile),
-            unit: Some(unit),
-            meter: None,
-        });
-    }
+    out.units(name, port, interval, units);
 }
 
 /// Returns the style whose entries count: the one that the file names, or else the first that has
@@ -140,8 +119,6 @@ fn style(plugin: &Tree, out: &mut Imported) -> Option<&'static str> {
 }
 
 fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
-    let number = |key: &str| plugin.text(key).and_then(number::whole);
-    let byte = |key: &str| number(key).and_then(|n| u8::try_from(n).ok());
     let controller = plugin.text("controller").unwrap_or_default();
     let line = plugin.get("controller").map_or(plugin.line, |c| c.line);
     let mode = plugin
@@ -154,13 +131,12 @@ fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
         _ => Frames::Usual,
     };
     let at = Place::new(line, name);
-    let serial = |device: &str| Carrier::Serial {
-        device: device.to_owned(),
-        baud: number("baud_rate").and_then(|n| u32::try_from(n).ok()),
-        data_bits: byte("data_bits").filter(|bits| *bits == 7 || *bits == 8),
-        parity: plugin.text("parity").and_then(Parity::of),
-        stop_bits: byte("stop_bits").filter(|bits| *bits == 1 || *bits == 2),
+    let keys = SerialKeys {
+        baud: "baud_rate",
+        data_bits: "data_bits",
+        stop_bits: "stop_bits",
     };
+    let serial = |device: &str| Carrier::serial(device, plugin, keys);
     let carrier = if let Some(rest) = controller.strip_prefix("tcp://") {
         Carrier::endpoint(rest)
     } else {

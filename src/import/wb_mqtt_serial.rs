@@ -9,7 +9,7 @@
 
 use super::point::{
     Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
-    Parity, Shape,
+    SerialKeys, Shape,
 };
 use super::remark::{Finding, Place};
 use super::source::Source;
@@ -74,20 +74,18 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
 
 fn port(port: &Tree, out: &mut Imported) -> usize {
     let whole = |key: &str| port.text(key).and_then(number::whole);
-    let byte = |key: &str| whole(key).and_then(|n| u8::try_from(n).ok());
     let path = port.text("path").unwrap_or_default();
     let there = format!(
         "{}:{}",
         port.text("address").unwrap_or_default(),
         port.text("port").unwrap_or("502")
     );
-    let serial = |device: &str| Carrier::Serial {
-        device: device.to_owned(),
-        baud: whole("baud_rate").and_then(|n| u32::try_from(n).ok()),
-        data_bits: byte("data_bits").filter(|bits| *bits == 7 || *bits == 8),
-        parity: port.text("parity").and_then(Parity::of),
-        stop_bits: byte("stop_bits").filter(|bits| *bits == 1 || *bits == 2),
+    let keys = SerialKeys {
+        baud: "baud_rate",
+        data_bits: "data_bits",
+        stop_bits: "stop_bits",
     };
+    let serial = |device: &str| Carrier::serial(device, port, keys);
     let (carrier, frames) = match port.text("port_type").unwrap_or("serial") {
         "tcp" => (Carrier::endpoint(&there), Frames::Rtu),
         "modbus tcp" => (Carrier::endpoint(&there), Frames::Usual),
