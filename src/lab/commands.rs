@@ -16,10 +16,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::terminal::screen;
 use clap::Args;
 use tokio::time::timeout;
 
+use crate::results;
 use report::Found;
 use site::Run;
 
@@ -76,18 +76,12 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
     }
     found.took(clock.now().mono.since(begun));
     let summary = found.summary();
-    if let Some(path) = options.write {
-        if let Some(above) = path.parent() {
-            std::fs::create_dir_all(above)?;
-        }
-        std::fs::write(path, found.page())?;
-    }
-    let words = match options.json {
-        true => serde_json::to_string(&summary)?,
-        false => found.page(),
-    };
-    // The reader may have closed the pipe early.
-    let _ = screen::write(&format!("{words}\n"));
+    results::publish(
+        &found.page(),
+        &summary,
+        options.json,
+        options.write.as_deref(),
+    )?;
     Ok(summary.problems.is_empty())
 }
 

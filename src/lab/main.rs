@@ -5,6 +5,7 @@ mod commands;
 mod daemon;
 mod demo;
 mod manual_pages;
+mod results;
 mod scan;
 mod spool;
 mod table;
@@ -160,18 +161,7 @@ fn converge(seeds: u64, json: bool, write: Option<PathBuf>) -> io::Result<bool> 
     let plan = Plan::whole(seeds);
     let measured = measure(&plan, |row| eprintln!("{row}"));
     let summary = measured.summary();
-    if let Some(path) = write {
-        if let Some(above) = path.parent() {
-            std::fs::create_dir_all(above)?;
-        }
-        std::fs::write(path, measured.page())?;
-    }
-    let page = match json {
-        true => serde_json::to_string(&summary)?,
-        false => measured.page(),
-    };
-    // The reader may have closed the pipe early.
-    let _ = screen::write(&format!("{page}\n"));
+    results::publish(&measured.page(), &summary, json, write.as_deref())?;
     Ok(summary.broken.is_empty())
 }
 

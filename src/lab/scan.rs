@@ -14,8 +14,7 @@ use alink_gateway::base::text::counted;
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::terminal::screen;
-use alink_gateway::lab::bus::{Life, Line, Pace, Refusal, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Line, Pace, Refusal, Unit, UnitBehaviour, Life};
 use alink_gateway::lab::doctor::{Score, trials};
 use alink_gateway::lab::sweep::sweep_errors;
 use alink_gateway::lab::wire::LineRig;
@@ -25,6 +24,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::daemon::{self, Folder};
+use crate::results;
 use crate::target::{Bound, Target};
 
 /// How many devices the full line has, and their turnarounds in milliseconds.
@@ -161,18 +161,7 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
         .problems
         .extend(targets.iter().filter_map(Target::problem));
     let page = page(&summary, &targets);
-    if let Some(path) = &options.write {
-        if let Some(above) = path.parent() {
-            std::fs::create_dir_all(above)?;
-        }
-        std::fs::write(path, &page)?;
-    }
-    let words = match options.json {
-        true => serde_json::to_string(&summary)?,
-        false => page,
-    };
-    // The reader may have closed the pipe early.
-    let _ = screen::write(&format!("{words}\n"));
+    results::publish(&page, &summary, options.json, options.write.as_deref())?;
     Ok(summary.problems.is_empty())
 }
 

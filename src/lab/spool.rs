@@ -25,11 +25,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::io::terminal::screen;
 use clap::Args;
 use rustix::process::geteuid;
 use tokio::time::timeout;
 
+use crate::results;
 use cycles::{By, Cycles, Keeps};
 use dated::Dated;
 use outcome::Outcome;
@@ -106,19 +106,12 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
     }
     found.seconds = clock.now().mono.since(begun).as_secs();
     let summary = found.summary();
-    let page = found.page();
-    if let Some(path) = options.write {
-        if let Some(above) = path.parent() {
-            std::fs::create_dir_all(above)?;
-        }
-        std::fs::write(path, &page)?;
-    }
-    let words = match options.json {
-        true => serde_json::to_string(&summary)?,
-        false => page,
-    };
-    // The reader may have closed the pipe early.
-    let _ = screen::write(&format!("{words}\n"));
+    results::publish(
+        &found.page(),
+        &summary,
+        options.json,
+        options.write.as_deref(),
+    )?;
     Ok(summary.problems.is_empty())
 }
 

@@ -45,6 +45,22 @@ impl Target {
         }
     }
 
+    /// A figure that may not have been measured; without it there is no target.
+    pub(crate) fn measured(
+        what: &'static str,
+        key: &'static str,
+        measured: Option<f64>,
+        bound: Bound,
+    ) -> Option<Target> {
+        let measured = measured?;
+        Some(Target {
+            what,
+            key,
+            measured,
+            bound,
+        })
+    }
+
     /// Returns what is wrong if the bound is missed.
     pub(crate) fn problem(&self) -> Option<String> {
         let Target { measured, .. } = *self;

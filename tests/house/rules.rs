@@ -58,7 +58,7 @@ const WORLD: [&str; 19] = [
 
 /// The modules that may mention parts of the world, and why: a module with everything
 /// inside it, its tests included; `*` is everything.
-const DOORS: [(&str, &str, &str); 19] = [
+const DOORS: [(&str, &str, &str); 20] = [
     ("src/io", "*", "the only door to the world"),
     ("src/app", "*", "wiring: which task holds which end"),
     ("src/main", "*", "arguments in, exit status out"),
@@ -92,6 +92,7 @@ const DOORS: [(&str, &str, &str); 19] = [
     ("src/lab/scan", "*", "shell: tries scans"),
     ("src/lab/spool", "*", "shell: tries the store of readings"),
     ("src/lab/training", "*", "shell: the parts alone"),
+    ("src/lab/results", "*", "shell: pages and figures of trials"),
     ("src/lab/table", "*", "shell: the terminal"),
     (
         "src/lab/manual_pages",

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::plant::Plant;
 use super::site::Judgement;
+use crate::results::verdict;
 use crate::target::{Bound, Target, rounded};
 
 /// A poll that comes later than after so many intervals was left out.
@@ -188,10 +189,7 @@ impl Found {
         for target in targets(&summary) {
             page.push_str(&target.row());
         }
-        let verdict = match summary.problems.len() {
-            0 => "Every target is met.".to_owned(),
-            n => format!("{n} problems: {}.", summary.problems.join("; ")),
-        };
+        let verdict = verdict(&summary.problems);
         let _ = writeln!(
             page,
             "\nSeed {}, {} s in all. {verdict}",
@@ -239,7 +237,7 @@ fn targets(summary: &Summary) -> Vec<Target> {
             summary.verified_without_write,
         ),
     ];
-    for (what, key, measured, bound) in [
+    let figures = [
         (
             "answers to a command whose connection stayed up",
             "replies_per_command",
@@ -276,16 +274,9 @@ fn targets(summary: &Summary) -> Vec<Target> {
             summary.flood_gap_ratio_p99,
             Bound::AtMost(1.5),
         ),
-    ] {
-        if let Some(measured) = measured {
-            targets.push(Target {
-                what,
-                key,
-                measured,
-                bound,
-            });
-        }
-    }
+    ];
+    let figures = figures.into_iter();
+    targets.extend(figures.filter_map(|(w, k, m, b)| Target::measured(w, k, m, b)));
     targets
 }
 

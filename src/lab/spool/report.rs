@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::full_store::FullStore;
 use super::outcome::Outcome;
 use super::replay::{BACKLOG, RATE, Replay};
+use crate::results::verdict;
 use crate::target::{Bound, Target, rounded};
 
 /// The last line of `spool --json`. The fields are an interface. A figure that was not
@@ -192,10 +193,7 @@ impl Found {
         for skipped in &self.skipped {
             let _ = writeln!(page, "Not played: {skipped}.\n");
         }
-        let verdict = match summary.problems.len() {
-            0 => "Every target is met.".to_owned(),
-            n => format!("{n} problems: {}.", summary.problems.join("; ")),
-        };
+        let verdict = verdict(&summary.problems);
         let _ = writeln!(
             page,
             "Seed {}, {} s in all. {verdict}",
@@ -256,16 +254,8 @@ impl Summary {
                 Bound::AtMost(64.0),
             ),
         ];
-        for (what, key, measured, bound) in figures {
-            if let Some(measured) = measured {
-                targets.push(Target {
-                    what,
-                    key,
-                    measured,
-                    bound,
-                });
-            }
-        }
+        let figures = figures.into_iter();
+        targets.extend(figures.filter_map(|(w, k, m, b)| Target::measured(w, k, m, b)));
         targets
     }
 }
