@@ -1,10 +1,13 @@
-//! Translations in the format of gettext (PO), as far as this repository needs it: comments,
-//! `msgid`, `msgstr`, and strings over several lines. Plurals and contexts are refused.
+//! Translations of documents in the format of gettext (PO): comments, `msgid`, `msgstr`, and
+//! strings over several lines. Plurals and contexts are refused; the tool's own reader, which
+//! takes them, reads the strings.
 //!
 //! Strings are not wrapped: a line of a text is a line of the file, so that a changed text is a
 //! changed line, and `grep` finds what it looks for.
 
 use std::fmt::Write;
+
+use alink_gateway::cli::language::po;
 
 /// A text and its translation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,58 +20,40 @@ pub(crate) struct Entry {
     pub(crate) translation: String,
 }
 
-/// The part of an entry that a line in quotes continues.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
-    None,
-    Id,
-    Translation,
-}
-
 /// Returns the entries of a file in their order, the one at its top included; an error names
 /// its line, counted from 1.
 pub(crate) fn read(text: &str) -> Result<Vec<Entry>, String> {
-    let mut entries: Vec<Entry> = Vec::new();
-    let mut part = Part::None;
-    let mut comments = Vec::new();
+    // Each entry begins with its comments or its msgid; both words come once in each, in order.
+    let mut comments: Vec<Vec<String>> = Vec::new();
+    let mut last = "msgstr";
+    let mut waiting = Vec::new();
     for (number, line) in text.lines().enumerate() {
-        let problem = |what: &str| format!("line {}: {what}: {line}", number + 1);
+        let problem = |what: &str| Err(format!("line {}: {what}: {line}", number + 1));
         let line = line.trim();
-        if line.is_empty() {
-            continue;
-        }
-        if line.starts_with('#') {
-            comments.push(line.to_owned());
-            continue;
-        }
-        let string = if let Some(rest) = line.strip_prefix("msgid ") {
-            if part == Part::Id {
-                return Err(problem("the msgid before has no msgstr"));
+        match line.split('"').next().unwrap_or_default().trim() {
+            _ if line.starts_with('#') => waiting.push(line.to_owned()),
+            "" => {}
+            "msgid" if last == "msgid" => return problem("the msgid before has no msgstr"),
+            "msgid" => {
+                comments.push(std::mem::take(&mut waiting));
+                last = "msgid";
             }
-            part = Part::Id;
-            entries.push(Entry {
-                comments: std::mem::take(&mut comments),
-                id: String::new(),
-                translation: String::new(),
-            });
-            rest
-        } else if let Some(rest) = line.strip_prefix("msgstr ") {
-            if part != Part::Id {
-                return Err(problem("a msgstr wants a msgid before it"));
-            }
-            part = Part::Translation;
-            rest
-        } else {
-            line
-        };
-        let string = unquoted(string).ok_or_else(|| problem("not a string in quotes"))?;
-        match (part, entries.last_mut()) {
-            (Part::Id, Some(entry)) => entry.id.push_str(&string),
-            (Part::Translation, Some(entry)) => entry.translation.push_str(&string),
-            _ => return Err(problem("a string wants a msgid or a msgstr before it")),
+            "msgstr" if last != "msgid" => return problem("a msgstr wants a msgid before it"),
+            "msgstr" => last = "msgstr",
+            _ => return problem("neither msgid nor msgstr"),
         }
     }
-    Ok(entries)
+    let (entries, faults) = po::read_whole(text);
+    if let Some(fault) = faults.into_iter().next() {
+        return Err(fault);
+    }
+    let entries = entries.into_iter().zip(comments);
+    let entries = entries.map(|(entry, comments)| Entry {
+        comments,
+        id: entry.id,
+        translation: entry.text,
+    });
+    Ok(entries.collect())
 }
 
 /// Returns the text of a file with these entries.
@@ -99,25 +84,6 @@ fn quoted(text: &str) -> String {
     } else {
         line(text)
     }
-}
-
-fn unquoted(string: &str) -> Option<String> {
-    let inside = string.strip_prefix('"')?.strip_suffix('"')?;
-    let mut text = String::new();
-    let mut chars = inside.chars();
-    while let Some(c) = chars.next() {
-        text.push(match c {
-            '\\' => match chars.next()? {
-                'n' => '\n',
-                't' => '\t',
-                other @ ('\\' | '"') => other,
-                _ => return None,
-            },
-            '"' => return None,
-            other => other,
-        });
-    }
-    Some(text)
 }
 
 #[test]

@@ -20,6 +20,15 @@ pub struct Entry {
 /// Reads a file. Returns its entries, without the header, and what is wrong with it, a line each.
 #[must_use]
 pub fn read(file: &str) -> (Vec<Entry>, Vec<String>) {
+    let (mut entries, faults) = read_whole(file);
+    // The header's id is empty.
+    entries.retain(|entry| !entry.id.is_empty());
+    (entries, faults)
+}
+
+/// Does the same with the header, the entry whose `id` is empty.
+#[must_use]
+pub fn read_whole(file: &str) -> (Vec<Entry>, Vec<String>) {
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     let mut entry = Entry::default();
     let mut open = Open::Nothing;
@@ -62,8 +71,6 @@ pub fn read(file: &str) -> (Vec<Entry>, Vec<String>) {
         }
     }
     entries.push(entry);
-    // The header's id is empty.
-    entries.retain(|entry| !entry.id.is_empty());
     (entries, faults)
 }
 
@@ -88,7 +95,8 @@ fn unquoted(text: &str) -> Option<String> {
             '\\' => out.push(match chars.next()? {
                 'n' => '\n',
                 't' => '\t',
-                other => other,
+                other @ ('\\' | '"') => other,
+                _ => return None,
             }),
             c => out.push(c),
         }
