@@ -11,7 +11,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::lab::bus::{Life, Line, Pace, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Line, Pace, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
 use tempfile::TempDir;
@@ -59,7 +59,7 @@ impl Wire {
             };
             line.attach(
                 UnitId(unit),
-                Unit::new(Life::Marked, unit.into()).with(prompt),
+                Unit::new(UnitKind::Marked, unit.into()).with(prompt),
             );
         }
         let dir = tempfile::tempdir().unwrap();

@@ -184,11 +184,11 @@ impl Service {
         };
         let hub = hub::run(
             coordinator,
-            hub::Kept {
+            hub::Stores {
                 secrets: SecretWriter::new(secret_store.clone(), spec.clone(), journal.clone()),
                 readings,
             },
-            hub::Ends {
+            hub::Channels {
                 field: field_inbox,
                 link: wire,
                 control: orders,

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::Refusal;
-use super::tree::{Is, Room, Tree};
+use super::tree::{Allowance, Is, Tree};
 
 /// Reads a text.
 ///
@@ -16,18 +16,18 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
         format: "TOML",
         why: e.message().to_owned(),
     })?;
-    let mut room = Room::default();
-    map(table.get_ref(), &lines, 1, &mut room, 0)
+    let mut left = Allowance::default();
+    map(table.get_ref(), &lines, 1, &mut left, 0)
 }
 
 fn map(
     table: &DeTable<'_>,
     lines: &Lines,
     line: u32,
-    room: &mut Room,
+    left: &mut Allowance,
     depth: usize,
 ) -> Result<Tree, Refusal> {
-    room.take(depth)?;
+    left.take(depth)?;
     // The crate sorts keys; the order of the file is found again by their places.
     let mut entries: Vec<_> = table.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
@@ -36,7 +36,7 @@ fn map(
         &toml::Spanned<DeValue<'_>>,
     )| {
         let line = lines.at(value.span().start);
-        let value = tree(value.get_ref(), lines, line, room, depth + 1)?;
+        let value = tree(value.get_ref(), lines, line, left, depth + 1)?;
         Ok((key.get_ref().to_string(), value))
     };
     let entries = entries
@@ -53,16 +53,16 @@ fn tree(
     value: &DeValue<'_>,
     lines: &Lines,
     line: u32,
-    room: &mut Room,
+    left: &mut Allowance,
     depth: usize,
 ) -> Result<Tree, Refusal> {
     let is = match value {
-        DeValue::Table(table) => return map(table, lines, line, room, depth),
+        DeValue::Table(table) => return map(table, lines, line, left, depth),
         DeValue::Array(list) => {
             let mut all = Vec::new();
             for value in list.iter() {
                 let line = lines.at(value.span().start);
-                all.push(tree(value.get_ref(), lines, line, room, depth + 1)?);
+                all.push(tree(value.get_ref(), lines, line, left, depth + 1)?);
             }
             Is::List(all)
         }
@@ -76,7 +76,7 @@ fn tree(
         DeValue::Boolean(is) => Is::Text(is.to_string()),
         DeValue::Datetime(moment) => Is::Text(moment.to_string()),
     };
-    room.take(depth)?;
+    left.take(depth)?;
     Ok(Tree { line, is })
 }
 

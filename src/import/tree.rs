@@ -108,16 +108,16 @@ impl Tree {
 
 /// How many values may still come.
 #[derive(Debug)]
-pub struct Room(usize);
+pub struct Allowance(usize);
 
-impl Default for Room {
-    fn default() -> Room {
-        Room(MOST)
+impl Default for Allowance {
+    fn default() -> Allowance {
+        Allowance(MOST)
     }
 }
 
-impl Room {
-    /// Takes the room of one value at this depth.
+impl Allowance {
+    /// Counts one value at this depth.
     ///
     /// # Errors
     /// There is none left.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use super::Refusal;
-use super::tree::{Is, Room, Tree};
+use super::tree::{Allowance, Is, Tree};
 
 /// Reads the first document of a text.
 ///
@@ -15,7 +15,7 @@ use super::tree::{Is, Room, Tree};
 pub fn read(text: &str) -> Result<Tree, Refusal> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: BTreeMap<usize, Tree> = BTreeMap::new();
-    let mut room = Room::default();
+    let mut left = Allowance::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {
         let (event, span) = event.map_err(|e| Refusal::Malformed {
             line: line(e.marker().line()),
@@ -23,7 +23,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
             why: e.info().to_owned(),
         })?;
         let at = line(span.start.line());
-        room.take(open.len())?;
+        left.take(open.len())?;
         let (done, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
@@ -54,7 +54,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
                     line: at,
                     is: Is::Nothing,
                 });
-                count(&copy, &mut room, open.len())?;
+                count(&copy, &mut left, open.len())?;
                 (copy, 0)
             }
             Event::Nothing
@@ -64,7 +64,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
             | Event::DocumentEnd => continue,
         };
         if anchor != 0 {
-            count(&done, &mut room, open.len())?;
+            count(&done, &mut left, open.len())?;
             anchors.insert(anchor, done.clone());
         }
         match open.last_mut() {
@@ -82,15 +82,15 @@ fn line(line: usize) -> u32 {
     u32::try_from(line).unwrap_or(0)
 }
 
-/// Takes the room of a copy, before it is kept.
-fn count(tree: &Tree, room: &mut Room, depth: usize) -> Result<(), Refusal> {
-    room.take(depth)?;
+/// Counts a copy, before it is kept.
+fn count(tree: &Tree, left: &mut Allowance, depth: usize) -> Result<(), Refusal> {
+    left.take(depth)?;
     match &tree.is {
         Is::Nothing | Is::Text(_) => Ok(()),
-        Is::List(list) => list.iter().try_for_each(|t| count(t, room, depth + 1)),
+        Is::List(list) => list.iter().try_for_each(|t| count(t, left, depth + 1)),
         Is::Map(entries) => entries
             .iter()
-            .try_for_each(|(_, t)| count(t, room, depth + 1)),
+            .try_for_each(|(_, t)| count(t, left, depth + 1)),
     }
 }
 

@@ -37,9 +37,9 @@ const MAX_IDLE: std::time::Duration = std::time::Duration::from_secs(2);
 /// How often the status line is made anew while things happen: it costs a look at every device.
 const STATUS_EVERY: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// The ends of the channels that the loop holds.
+/// The channels between the loop and the other tasks.
 #[derive(Debug)]
-pub struct Ends {
+pub struct Channels {
     /// From all ports.
     pub field: mpsc::Receiver<FieldEvent>,
     /// From and to the link.
@@ -141,7 +141,7 @@ impl Question {
 
 /// What outlives the process, as the loop uses it.
 #[derive(Debug)]
-pub struct Kept {
+pub struct Stores {
     /// Secrets that the platform gives.
     pub secrets: SecretWriter,
     /// Readings that cannot be delivered.
@@ -152,20 +152,20 @@ pub struct Kept {
 /// out, the link is told to disconnect and every secret is kept that can be; then this returns.
 pub async fn run(
     mut hub: Coordinator,
-    mut kept: Kept,
-    mut ends: Ends,
+    mut stores: Stores,
+    mut channels: Channels,
     clock: Clock,
     journal: Journal,
     heartbeat: Heartbeat,
     stop: CancellationToken,
 ) {
     let mut outbox = Outbox {
-        link: ends.link.outgoing,
+        link: channels.link.outgoing,
         pending: None,
-        commands: ends.commands,
+        commands: channels.commands,
         waiting: Waiting::new(),
     };
-    hand_over(&mut hub, &kept.secrets, clock);
+    hand_over(&mut hub, &stores.secrets, clock);
     hub.handle(clock.now(), Input::SecretStore { usable: false });
     let mut usable = false;
     let mut stopping = false;
@@ -177,16 +177,22 @@ pub async fn run(
             hub.handle(clock.now(), input);
         }
         let now = clock.now();
-        if usable != kept.secrets.is_usable(now.mono) {
+        if usable != stores.secrets.is_usable(now.mono) {
             usable = !usable;
             hub.handle(now, Input::SecretStore { usable });
         }
-        match outbox.drain(&mut hub, &mut kept, &ends.remote_tasks, clock, &journal) {
+        match outbox.drain(
+            &mut hub,
+            &mut stores,
+            &channels.remote_tasks,
+            clock,
+            &journal,
+        ) {
             Drained::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
-                kept.secrets.finish(clock).await;
-                kept.readings.finish().await;
+                stores.secrets.finish(clock).await;
+                stores.readings.finish().await;
                 return;
             }
             Drained::ConnectionLeft => {
@@ -201,7 +207,7 @@ pub async fn run(
         let stale = now < status_at;
         if !stale {
             status_at = now + STATUS_EVERY;
-            ends.status.send_if_modified(|told| {
+            channels.status.send_if_modified(|told| {
                 let line = hub.status().line();
                 let news = *told != line;
                 *told = line;
@@ -209,7 +215,8 @@ pub async fn run(
             });
         }
         heartbeat.beat();
-        kept.secrets
+        stores
+            .secrets
             .start(clock.now().mono, hub.wants_secrets(clock.now()));
         let breath = if stale { status_at } else { now + MAX_IDLE };
         let wake = hub.wake_at().map_or(breath, |w| w.at.min(breath));
@@ -219,25 +226,25 @@ pub async fn run(
                 stopping = true;
                 Input::Stop
             }
-            Some(control) = ends.control.recv(), if !stopping => match control {
+            Some(control) = channels.control.recv(), if !stopping => match control {
                 Control::RemoteTaskDone(done) => Input::RemoteTaskDone(done),
                 Control::LeaveConnection(done) => {
                     parting = Some(done);
                     Input::LeaveConnection
                 }
                 Control::Reload { spec, changes, commissioned, wire, done } => {
-                    for _ in 0..ends.field.len() {
-                        if let Ok(event) = ends.field.try_recv() {
+                    for _ in 0..channels.field.len() {
+                        if let Ok(event) = channels.field.try_recv() {
                             hub.handle(clock.now(), Input::Field(event));
                         }
                     }
                     if let Some(wire) = wire {
-                        ends.link.incoming = wire.incoming;
+                        channels.link.incoming = wire.incoming;
                         outbox.link = wire.outgoing;
                         outbox.pending = None;
                     }
-                    let again = kept.secrets.respec(spec.clone(), &changes);
-                    kept.readings.respec(&spec, commissioned);
+                    let again = stores.secrets.respec(spec.clone(), &changes);
+                    stores.readings.respec(&spec, commissioned);
                     hub.handle(clock.now(), Input::Reload { spec, changes, commissioned });
                     for (device, secret) in again {
                         hub.handle(clock.now(), Input::Secret { device, secret });
@@ -246,18 +253,18 @@ pub async fn run(
                     Input::Time
                 }
             },
-            Some(question) = ends.questions.recv() => {
+            Some(question) = channels.questions.recv() => {
                 question.answer(&mut hub, &mut outbox.waiting, clock.now());
                 Input::Time
             }
             () = outbox.fits() => Input::Time,
-            fresh = kept.secrets.written(clock) => {
+            fresh = stores.secrets.written(clock) => {
                 if fresh {
-                    hand_over(&mut hub, &kept.secrets, clock);
+                    hand_over(&mut hub, &stores.secrets, clock);
                 }
                 Input::Time
             }
-            answer = kept.readings.answer() => match answer {
+            answer = stores.readings.answer() => match answer {
                 StoreAnswer::Open { has_values } => Input::StoreOpen { has_values },
                 StoreAnswer::Stored { at } => Input::Stored { at },
                 StoreAnswer::Read { readings, next } => Input::StoreRead { readings, next },
@@ -265,15 +272,15 @@ pub async fn run(
                 StoreAnswer::Status(status) => Input::StoreStatus(status),
                 StoreAnswer::Gone(status) => Input::StoreGone(status),
             },
-            Some(event) = ends.link.incoming.next() => Input::Link(event),
-            Some(event) = ends.field.recv() => Input::Field(event),
+            Some(event) = channels.link.incoming.next() => Input::Link(event),
+            Some(event) = channels.field.recv() => Input::Field(event),
             () = clock.sleep_until(wake) => Input::Time,
         };
         hub.handle(clock.now(), input);
         // Further field events are cheaper to take now than by one wake-up each; the budget
         // keeps the other branches running.
         for _ in 0..TURN {
-            let Ok(event) = ends.field.try_recv() else {
+            let Ok(event) = channels.field.try_recv() else {
                 break;
             };
             hub.handle(clock.now(), Input::Field(event));
@@ -335,7 +342,7 @@ impl Outbox {
     fn drain(
         &mut self,
         hub: &mut Coordinator,
-        kept: &mut Kept,
+        stores: &mut Stores,
         remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
@@ -356,10 +363,10 @@ impl Outbox {
                 None => return Drained::Dry,
                 Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
-                Some(Output::StoreSecret { device, secret }) => kept.secrets.keep(device, secret),
-                Some(Output::Store(readings)) => kept.readings.store(readings),
-                Some(Output::ReadStore { from, most }) => kept.readings.read(from, most),
-                Some(Output::Settle(values)) => kept.readings.settle(values),
+                Some(Output::StoreSecret { device, secret }) => stores.secrets.keep(device, secret),
+                Some(Output::Store(readings)) => stores.readings.store(readings),
+                Some(Output::ReadStore { from, most }) => stores.readings.read(from, most),
+                Some(Output::Settle(values)) => stores.readings.settle(values),
                 Some(Output::Bus { port, command }) => {
                     let number = command.number;
                     if !self.commands.send(port, command) {

@@ -66,7 +66,7 @@ impl Plan {
 
 /// Whether all devices change at one moment or each at its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Story {
+pub enum ChangeTiming {
     /// All devices at one instant.
     AtOnce,
     /// Each at its own moment within five minutes.
@@ -80,8 +80,8 @@ pub struct Row {
     pub devices: u32,
     /// Messages lost each way, in thousandths.
     pub loss: u32,
-    /// The story of the row.
-    pub story: Story,
+    /// The timing of the row.
+    pub timing: ChangeTiming,
     /// From "it answers" to "online at the platform".
     pub online: Spread,
     /// From "it is silent" to "logged out at the platform".
@@ -124,8 +124,8 @@ pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
     let mut rows = Vec::new();
     for &devices in &plan.sizes {
         for &loss in &plan.losses {
-            for story in [Story::AtOnce, Story::OneByOne] {
-                let row = measure_row(devices, loss, story, plan.seeds);
+            for timing in [ChangeTiming::AtOnce, ChangeTiming::OneByOne] {
+                let row = measure_row(devices, loss, timing, plan.seeds);
                 say(&row.line());
                 rows.push(row);
             }
@@ -152,7 +152,7 @@ pub fn measure(plan: &Plan, mut say: impl FnMut(&str)) -> Measured {
     }
 }
 
-fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
+fn measure_row(devices: u32, loss: u32, timing: ChangeTiming, seeds: u64) -> Row {
     let (mut online, mut logout) = (Vec::new(), Vec::new());
     for seed in 0..seeds {
         let mut rng = Rng::new(seed ^ u64::from(devices) << 32 ^ u64::from(loss) << 20);
@@ -162,9 +162,9 @@ fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
         };
         let mut site = Site::new(devices, conditions, rng.fork());
         site.connect();
-        let within = match story {
-            Story::AtOnce => Duration::ZERO,
-            Story::OneByOne => WITHIN,
+        let within = match timing {
+            ChangeTiming::AtOnce => Duration::ZERO,
+            ChangeTiming::OneByOne => WITHIN,
         };
         online.extend(site.all_come(within, PATIENCE, &mut rng));
         // Requests that are still unanswered come to rest first.
@@ -174,7 +174,7 @@ fn measure_row(devices: u32, loss: u32, story: Story, seeds: u64) -> Row {
     Row {
         devices,
         loss,
-        story,
+        timing,
         online: Spread::of(online),
         logout: Spread::of(logout),
     }

@@ -10,14 +10,14 @@
 
 mod plant;
 mod report;
-mod stage;
+mod site;
 mod value_checker;
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use stage::Stage;
+use site::Site;
 
 /// The options of the demo.
 #[derive(Debug)]
@@ -58,10 +58,10 @@ const STEPS: [(&str, Duration); 7] = [
 /// Plays the demo; true if the story came true.
 ///
 /// # Errors
-/// The stage cannot be set up: no terminal, no socket, no directory.
+/// The site cannot be set up: no terminal, no socket, no directory.
 pub(crate) async fn run(options: Options) -> io::Result<bool> {
-    let mut stage = Stage::set(&options).await?;
-    stage.story().await;
-    stage.end().await;
-    Ok(stage.close(options.json))
+    let mut site = Site::build(&options).await?;
+    site.story().await;
+    site.end().await;
+    Ok(site.close(options.json))
 }

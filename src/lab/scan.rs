@@ -14,7 +14,7 @@ use alink_gateway::base::text::counted;
 use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Line, Pace, Refusal, Unit, UnitBehaviour, Life};
+use alink_gateway::lab::bus::{Line, Pace, Refusal, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::doctor::{Score, trials};
 use alink_gateway::lab::sweep::sweep_errors;
 use alink_gateway::lab::wire::LineRig;
@@ -271,8 +271,8 @@ async fn scanned(
     };
     let mut line = Line::new(pace, Rng::new(seed));
     for (unit, behaviour) in units {
-        let life = Unit::new(Life::Marked, seed ^ u64::from(unit)).with(behaviour);
-        line.attach(UnitId(unit), life);
+        let model = Unit::new(UnitKind::Marked, seed ^ u64::from(unit)).with(behaviour);
+        line.attach(UnitId(unit), model);
     }
     let mut rig = LineRig::new(line, Clock::system());
     rig.plug_terminal_exactly(&tty).map_err(failed)?;

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::broker::Broker;
-use super::bus::{Chance, Fault, Life, Line, Pace, Unit};
+use super::bus::{Chance, Fault, Line, Pace, Unit, UnitKind};
 use super::platform::{Device, Platform, PlatformSpec};
 use super::wire::LineRig;
 use crate::base::{DeviceId, FieldEvent, Now, Rng, UnitId, Wall};
@@ -25,7 +25,7 @@ use crate::hub::Coordinator;
 use crate::io::bus::line::Opener;
 use crate::io::bus::port;
 use crate::io::bus::port_commands::PortCommands;
-use crate::io::hub::{self, Control, Ends, Kept, Question};
+use crate::io::hub::{self, Channels, Control, Question, Stores};
 use crate::io::link::{self, Dialer};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
@@ -183,7 +183,7 @@ impl Site {
             let mut line = Line::new(pace, rng.fork());
             for (device, d) in spec.devices_on(id) {
                 if let Some(unit) = d.address.unit() {
-                    line.attach(unit, Unit::new(Life::Marked, u64::from(device.0)));
+                    line.attach(unit, Unit::new(UnitKind::Marked, u64::from(device.0)));
                 }
             }
             let (wire, pipes) = Wire::new(line, clock);
@@ -227,11 +227,11 @@ impl Site {
         let (nowhere, _) = SecretStore::open(Path::new("/nonexistent"));
         let hub = tokio::spawn(hub::run(
             Coordinator::new(Arc::clone(&spec), rng.fork(), ours.now()),
-            Kept {
+            Stores {
                 secrets: SecretWriter::new(nowhere, Arc::clone(&spec), journal.clone()),
                 readings: ReadingStore::none(ours, journal.clone()),
             },
-            Ends {
+            Channels {
                 field,
                 link,
                 control: controlled,

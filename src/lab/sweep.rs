@@ -15,7 +15,9 @@ use crate::field::survey::listener::SurveyListener;
 use crate::field::survey::sweep::{
     Entry, Sweep, SweepEnd, SweepHeard, SweepOrder, SweepStep, TABLES, most_requests,
 };
-use crate::lab::bus::{Chance, Fault, Life, Line, LineOutput, Pace, Refusal, Unit, UnitBehaviour};
+use crate::lab::bus::{
+    Chance, Fault, Line, LineOutput, Pace, Refusal, Unit, UnitBehaviour, UnitKind,
+};
 use crate::spec::survey::{Heard, SurveyQuestion};
 use crate::spec::{Framing, Table, TransactionIds};
 
@@ -75,7 +77,7 @@ enum Kind {
     /// It grants short blocks only.
     Short,
     /// It stays silent where it should refuse.
-    Sulking,
+    Silent,
     /// Its replies are lost and spoilt.
     Noisy,
     /// It is without power for a while.
@@ -88,7 +90,7 @@ const KINDS: [Kind; 7] = [
     Kind::Plain,
     Kind::Codes,
     Kind::Short,
-    Kind::Sulking,
+    Kind::Silent,
     Kind::Noisy,
     Kind::Switched,
     Kind::Lacking,
@@ -99,7 +101,7 @@ impl SweepTrial {
         let mut rng = Rng::new(seed ^ 0x7377_6565_7021);
         let kind = KINDS[(seed % KINDS.len() as u64) as usize];
         let first = rng.below(900) as u16;
-        let span = 1 + rng.below(if kind == Kind::Sulking { 120 } else { 400 }) as u16;
+        let span = 1 + rng.below(if kind == Kind::Silent { 120 } else { 400 }) as u16;
         let last = first + (span - 1);
         let tables: Vec<Table> = TABLES.into_iter().filter(|_| rng.chance(500)).collect();
         let tables = if tables.is_empty() {
@@ -191,7 +193,7 @@ fn truth(behaviour: &UnitBehaviour, table: Table, address: u16) -> Option<Entry>
             .or((address >= ENTRIES).then_some(2)),
     };
     let code = code?;
-    Some(match behaviour.sulks {
+    Some(match behaviour.withholds_refusals {
         true => Entry::Silent,
         false => Entry::Refused(code),
     })
@@ -217,7 +219,7 @@ fn behaviour(
     for table in tables {
         let mut at = u32::from(first);
         let most_run = 1 + rng.below(100);
-        let most_hole = 1 + rng.below(if kind == Kind::Sulking { 12 } else { 60 });
+        let most_hole = 1 + rng.below(if kind == Kind::Silent { 12 } else { 60 });
         while at <= u32::from(last) {
             at += rng.below(most_run + 1) as u32;
             let length = 1 + rng.below(most_hole) as u32;
@@ -245,7 +247,7 @@ fn behaviour(
             let registers = 1 + rng.below(124) as u16;
             behaviour.longest = Some((registers, 1 + rng.below(1999) as u16, code));
         }
-        Kind::Sulking => behaviour.sulks = true,
+        Kind::Silent => behaviour.withholds_refusals = true,
         Kind::Noisy => {
             let chance = |fault, permille| Chance { fault, permille };
             behaviour.faults = vec![
@@ -274,7 +276,7 @@ impl Plant {
         line.set_group(16);
         line.attach(
             UNIT,
-            Unit::new(Life::Marked, rng.next_u64()).with(behaviour),
+            Unit::new(UnitKind::Marked, rng.next_u64()).with(behaviour),
         );
         Plant {
             line,
@@ -399,17 +401,17 @@ mod tests {
             }],
             ..UnitBehaviour::default()
         };
-        let unit = Unit::new(Life::Marked, 1);
+        let unit = Unit::new(UnitKind::Marked, 1);
         for (address, code) in [(3, Some(6)), (5, None), (999, None), (1000, Some(2))] {
             let expected = code.map(Entry::Refused);
             assert_eq!(truth(&with, table, address), expected, "{address}");
             let is_there = unit.truth(at(Mono::START), table, address).is_some();
             assert_eq!(is_there, address < ENTRIES);
         }
-        let sulking = UnitBehaviour {
-            sulks: true,
+        let silent = UnitBehaviour {
+            withholds_refusals: true,
             ..with
         };
-        assert_eq!(truth(&sulking, table, 4), Some(Entry::Silent));
+        assert_eq!(truth(&silent, table, 4), Some(Entry::Silent));
     }
 }

@@ -20,7 +20,7 @@ use alink_gateway::io::files::settings::{self, LoadContext};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::{Authority, Broker};
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
-use alink_gateway::lab::bus::{Chance, Life, Line, Pace, Rack, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Chance, Line, Pace, Rack, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::platform::{Device, Event, Fault as Misfortune, Platform, PlatformSpec};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use clap::builder::ArgPredicate;
@@ -286,10 +286,10 @@ impl FromStr for Ordered {
 /// Runs the devices until interrupted, telling now and then what was asked.
 pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
     let clock = Clock::system();
-    let life = match options.kind {
-        KindOfUnit::Meter => Life::Meter,
-        KindOfUnit::IoModule => Life::IoModule,
-        KindOfUnit::Marked => Life::Marked,
+    let kind = match options.kind {
+        KindOfUnit::Meter => UnitKind::Meter,
+        KindOfUnit::IoModule => UnitKind::IoModule,
+        KindOfUnit::Marked => UnitKind::Marked,
     };
     let units = (1..=options.units).map(|id| {
         let behaviour = UnitBehaviour {
@@ -298,7 +298,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
             faults: options.fault.iter().map(|o| o.0).collect(),
             ..UnitBehaviour::default()
         };
-        let unit = Unit::new(life, u64::from(id)).with(behaviour);
+        let unit = Unit::new(kind, u64::from(id)).with(behaviour);
         (UnitId(id), unit)
     });
     let mut world = World::listen()?;
@@ -341,7 +341,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         units.for_each(|(id, unit)| line.attach(id, unit));
         for address in 1..=u64::from(options.meters) {
             // Other numbers than those of the units.
-            let unit = Unit::new(Life::Meter, 1000 + address);
+            let unit = Unit::new(UnitKind::Meter, 1000 + address);
             line.join(BusProtocol::Meter(Meter::new(Year::Y2007, address, unit)));
         }
         let mut rig = LineRig::new(line, clock);

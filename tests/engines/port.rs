@@ -22,7 +22,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Refusal, Unit};
+use alink_gateway::lab::bus::{Chance, Fault, Line, Pace, Refusal, Unit, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +35,7 @@ async fn a_client_that_does_not_look_takes_wrong_values_and_is_found_out() {
     use tokio_modbus::client::{Reader, rtu};
     let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
     let mut line = Line::new(Pace::from(&serial()), Rng::new(1));
-    let unit = || Unit::new(Life::Marked, 1);
+    let unit = || Unit::new(UnitKind::Marked, 1);
     line.attach(UnitId(1), unit());
     let mut rig = LineRig::new(line, clock);
     let mut client = rtu::attach_slave(rig.plug_pipe(), tokio_modbus::Slave(1));
@@ -402,7 +402,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
     let clock = Clock::system();
     let mut line = Line::new(Pace::from(&line_spec), Rng::new(1));
     for unit in 1..=8 {
-        line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+        line.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
     }
     let (pipes, _) = mpsc::channel(1);
     let (hub_in, hub) = mpsc::channel(64);

@@ -11,7 +11,7 @@ use alink_gateway::field::modbus::{Data, ReadRequest, Reply};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::field::{dlt645, raw};
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Meter, Plain, Year};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Chance, Fault, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::spec::{Decimal, Table};
 
 /// How long a reply is waited for.
@@ -125,7 +125,7 @@ fn both(run: impl Fn(UnitBehaviour) -> u64) -> (u64, u64) {
 #[test]
 fn modbus_ascii_gives_no_wrong_value() {
     let run = |behaviour| {
-        let mut protocol = BusProtocol::Ascii(9, Unit::new(Life::Marked, 5).with(behaviour));
+        let mut protocol = BusProtocol::Ascii(9, Unit::new(UnitKind::Marked, 5).with(behaviour));
         let (mut rng, mut late, mut answered) = (Rng::new(1), Vec::new(), 0);
         for round in 0..rounds() {
             // Neighbouring requests differ in shape: replies that cannot be told apart
@@ -197,7 +197,7 @@ fn read_meter(
 
 fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
     let run = |behaviour| {
-        let unit = Unit::new(Life::Meter, 11).with(behaviour);
+        let unit = Unit::new(UnitKind::Meter, 11).with(behaviour);
         let mut meter = Meter::new(year, 12_345_678_901, unit);
         meter.frame = frame;
         let mut protocol = BusProtocol::Meter(meter.clone());

@@ -9,7 +9,7 @@ use alink_gateway::io::bus::bus_monitor::BusMonitor;
 use alink_gateway::io::bus::exchange::Exchange;
 use alink_gateway::io::bus::line::Line as OpenLine;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Life, Line, Pace, Refusal, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Line, Pace, Refusal, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::survey::SurveyRequest;
 use alink_gateway::spec::{LineSpec, SerialSpec, Table};
@@ -38,8 +38,8 @@ impl Site {
         let clock = Clock::starting_at(Wall::from_millis(1_790_000_000_000));
         let mut line = Line::new(Pace::from(&serial()), Rng::new(seed));
         for (unit, behaviour) in units {
-            let life = Unit::new(Life::Marked, u64::from(*unit)).with(behaviour.clone());
-            line.attach(UnitId(*unit), life);
+            let model = Unit::new(UnitKind::Marked, u64::from(*unit)).with(behaviour.clone());
+            line.attach(UnitId(*unit), model);
         }
         let mut rig = LineRig::new(line, clock);
         let pipe = OpenLine::Pipe(rig.plug_pipe());
@@ -150,7 +150,7 @@ async fn two_devices_on_one_address_are_reported_as_garbled_and_hide_no_other() 
         let behaviour = units[&twin].clone();
         units.get_mut(&twin).unwrap().refusals.clear();
         let mut site = Site::new(&units, seed);
-        let second = Unit::new(Life::Marked, 1000).with(UnitBehaviour {
+        let second = Unit::new(UnitKind::Marked, 1000).with(UnitBehaviour {
             turnaround: behaviour.turnaround + ms(2),
             ..UnitBehaviour::default()
         });

@@ -18,7 +18,7 @@ use alink_gateway::io::files::settings;
 use alink_gateway::io::files::settings::LoadContext;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Chance, Fault, Line, Pace, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{Codec, DatumAddress, LineSpec, PointAddress, Spec};
 use tokio::sync::mpsc;
@@ -89,7 +89,11 @@ fn spec(text: &str) -> Arc<Spec> {
 }
 
 fn meter(year: Year, address: u64) -> BusProtocol {
-    BusProtocol::Meter(Meter::new(year, address, Unit::new(Life::Meter, address)))
+    BusProtocol::Meter(Meter::new(
+        year,
+        address,
+        Unit::new(UnitKind::Meter, address),
+    ))
 }
 
 fn behaviour(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
@@ -110,7 +114,7 @@ fn line(spec: &Spec, seed: u64) -> Line {
 fn mixed(spec: &Spec, seed: u64) -> Line {
     let mut line = line(spec, seed);
     for unit in [1, 2] {
-        line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
+        line.attach(UnitId(unit), Unit::new(UnitKind::Meter, u64::from(unit)));
     }
     line.join(meter(Year::Y2007, 3));
     line.join(meter(Year::Y2007, 4));
@@ -378,7 +382,7 @@ devices:
 
 fn unaddressed(spec: &Spec, seed: u64, faults: &[Chance]) -> Line {
     let mut line = line(spec, seed);
-    line.attach(UnitId(9), Unit::new(Life::Meter, 9));
+    line.attach(UnitId(9), Unit::new(UnitKind::Meter, 9));
     for unit in 1..=3 {
         let mut module = Plain::default();
         let (ask, answer) = (format!("#{unit:02X}\r"), format!(">+00{unit}.50\r"));
@@ -520,11 +524,11 @@ devices:
     for unit in [1u8, 2] {
         line.join(BusProtocol::Ascii(
             unit,
-            Unit::new(Life::Meter, u64::from(unit)),
+            Unit::new(UnitKind::Meter, u64::from(unit)),
         ));
         // The unit only knows the true values; the line receives no frame that it
         // understands.
-        line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
+        line.attach(UnitId(unit), Unit::new(UnitKind::Meter, u64::from(unit)));
     }
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(60)).await;

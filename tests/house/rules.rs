@@ -80,7 +80,7 @@ const DOORS: [(&str, &str, &str); 20] = [
     ("src/lab/main", "*", "shell: arguments and runtime"),
     ("src/lab/broker", "*", "shell: the platform's sockets"),
     ("src/lab/wire", "*", "shell: the bus' ttys and sockets"),
-    ("src/lab/demo", "*", "shell: sets the stage and watches"),
+    ("src/lab/demo", "*", "shell: builds the site and watches"),
     (
         "src/lab/site",
         "*",

@@ -17,7 +17,7 @@ use crate::gateway::{self, Config, GATEWAY};
 use alink_gateway::base::UnitId;
 use alink_gateway::control::metrics::{Kind, TABLE};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Life, Rack, Unit};
+use alink_gateway::lab::bus::{Rack, Unit, UnitKind};
 use alink_gateway::lab::wire::RackRig;
 use alink_gateway::spec::Table;
 use serde_json::Value as Json;
@@ -51,7 +51,7 @@ impl House {
     async fn running_in(folder: tempfile::TempDir, more: &str) -> House {
         let mut rack = Rack::new();
         for unit in [4, 5, 6] {
-            rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+            rack.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
         }
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let rack = RackRig::start(rack, anywhere, Clock::system());

@@ -25,9 +25,9 @@ use crate::plant::{Line, Meters, SerialServer};
 use crate::tools::have;
 use alink_gateway::base::{Now, Rng, UnitId, Wall};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::life::meter::ENERGY;
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Plain, Year};
-use alink_gateway::lab::bus::{Life, Line as Wires, Pace, Rack, Unit};
+use alink_gateway::lab::bus::unit_kind::meter::ENERGY;
+use alink_gateway::lab::bus::{Line as Wires, Pace, Rack, Unit, UnitKind};
 use alink_gateway::lab::wire::{LineRig, RackRig};
 use alink_gateway::spec::Table;
 use tokio::net::TcpSocket;
@@ -362,8 +362,8 @@ async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus()
     let clock = Clock::system();
     let begun = clock.now().wall;
     let mut line = Wires::new(Pace::standard(115_200), Rng::new(1));
-    line.attach(UnitId(1), Unit::new(Life::Meter, 1));
-    let measured = || Unit::new(Life::Meter, 2);
+    line.attach(UnitId(1), Unit::new(UnitKind::Meter, 1));
+    let measured = || Unit::new(UnitKind::Meter, 2);
     line.join(BusProtocol::Meter(Meter::new(Year::Y2007, 2, measured())));
     let mut scale = Plain::default();
     scale.set(b"#0184\r", b">+012.508F\r");
@@ -605,7 +605,7 @@ async fn a_wrong_file_changes_nothing_and_says_why_and_a_right_one_changes_what_
     let folder = tempfile::tempdir().unwrap();
     let mut rack = Rack::new();
     for unit in [4, 5, 6] {
-        rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+        rack.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
     }
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let rack = RackRig::start(rack, anywhere, Clock::system())

@@ -18,7 +18,7 @@ use alink_gateway::io::files::download;
 use alink_gateway::io::files::download::Sources;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::{Broker, Served, Storage, tls_from_pem};
-use alink_gateway::lab::bus::{Life, Rack, Unit};
+use alink_gateway::lab::bus::{Rack, Unit, UnitKind};
 use alink_gateway::lab::platform::{
     Certificate, Device, Event, Platform, PlatformSpec, RemoteConfig,
 };
@@ -53,7 +53,7 @@ impl Site {
         let clock = Clock::system();
         let mut rack = Rack::new();
         for unit in 1..=6 {
-            rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+            rack.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
         }
         let rack = RackRig::start(rack, anywhere(), clock).await.unwrap();
         let certificate = |product: &str, name: &str| Certificate {

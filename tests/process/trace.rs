@@ -19,7 +19,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
+use alink_gateway::lab::bus::{Chance, Fault, Line, Pace, Unit, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::{LineSpec, Spec};
 use alink_gateway::trace::pcap::Capture;
@@ -77,7 +77,7 @@ impl World {
         let clock = Clock::starting_at(Wall::from_millis(1_795_339_800_000));
         let mut line = Line::new(Pace::from(serial), Rng::new(7));
         for unit in 1..=4 {
-            line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+            line.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
         }
         let mut rig = LineRig::new(line, clock);
         let crossed = Crossed::default();
@@ -448,7 +448,7 @@ async fn the_running_service_is_listened_to_through_its_socket() {
     let clock = Clock::system();
     let mut line = Line::new(Pace::from(serial), Rng::new(7));
     for unit in 1..=4 {
-        line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+        line.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
     }
     let mut rig = LineRig::new(line, clock);
     rig.plug_terminal(&tty).unwrap();

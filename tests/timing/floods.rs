@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use alink_gateway::base::UnitId;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Life, Rack, Unit};
+use alink_gateway::lab::bus::{Rack, Unit, UnitKind};
 use alink_gateway::lab::wire::RackRig;
 use serde_json::Value as Json;
 use tokio::time::Instant;
@@ -27,7 +27,7 @@ use crate::child::Child;
 use crate::gateway::{self, GATEWAY};
 use crate::manager::Manager;
 use flood::{Endpoint, Habit, rss_kib};
-use flood_broker::{FloodBroker, Greeting, Packets, downstream};
+use flood_broker::{FloodBroker, Handshake, Packets, downstream};
 use flood_peers::{Asker, Scraper, Siege, ask, scrape};
 
 /// How often the service must feed the watchdog. The service checks four times as often
@@ -66,7 +66,7 @@ impl House {
     async fn running(plan: Plan) -> House {
         let mut rack = Rack::new();
         for unit in [4, 5, 6] {
-            rack.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+            rack.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
         }
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let rack = RackRig::start(rack, anywhere, Clock::system())
@@ -316,7 +316,7 @@ async fn a_platform_that_floods_every_topic_is_read_at_the_rate_of_a_platform() 
         .iter()
         .map(|(topic, payload)| Packets::publish(topic, payload));
     let since = Instant::now();
-    let broker = FloodBroker::start(Greeting::Proper, Packets::Mixed(all.collect()), true);
+    let broker = FloodBroker::start(Handshake::Proper, Packets::Mixed(all.collect()), true);
     let broker = broker.unwrap();
     let mut house = under(&broker, "").await;
     house.says(&["the platform floods the connection"]).await;
@@ -345,7 +345,7 @@ async fn pushes_and_orders_with_huge_ids_occupy_no_more_than_others() {
             r#"{"id":"1"}"#,
         ),
     ];
-    let broker = FloodBroker::start(Greeting::Proper, Packets::Mixed(packets.into()), true);
+    let broker = FloodBroker::start(Handshake::Proper, Packets::Mixed(packets.into()), true);
     let broker = broker.unwrap();
     let mut house = under(&broker, "").await;
     house.stands().await;
@@ -356,7 +356,7 @@ async fn pushes_and_orders_with_huge_ids_occupy_no_more_than_others() {
 async fn acknowledgements_of_every_kind_are_read_no_faster_than_messages() {
     let kinds = Packets::KINDS.into_iter();
     let kinds = kinds.filter(|k| !matches!(k, Packets::Connack | Packets::Endless));
-    let broker = FloodBroker::start(Greeting::Proper, Packets::Mixed(kinds.collect()), true);
+    let broker = FloodBroker::start(Handshake::Proper, Packets::Mixed(kinds.collect()), true);
     let broker = broker.unwrap();
     let mut house = under(&broker, "").await;
     house.says(&["the platform floods the connection"]).await;
@@ -374,7 +374,7 @@ async fn a_platform_that_wants_acknowledgements_and_takes_none_costs_no_memory()
         retain,
     };
     let packets = Packets::Mixed(vec![flood(1, false), flood(1, true), flood(0, true)]);
-    let broker = FloodBroker::start(Greeting::Proper, packets, false).unwrap();
+    let broker = FloodBroker::start(Handshake::Proper, packets, false).unwrap();
     let mut house = under(&broker, "").await;
     house.stands().await;
     house.ends_well().await;
@@ -392,7 +392,7 @@ async fn packets_that_no_broker_sends_end_the_connection() {
             retain: false,
         },
     ] {
-        let broker = FloodBroker::start(Greeting::Proper, packets.clone(), true).unwrap();
+        let broker = FloodBroker::start(Handshake::Proper, packets.clone(), true).unwrap();
         let mut house = under(&broker, "").await;
         house.beats().await;
         house.beats().await;
@@ -413,13 +413,13 @@ async fn a_greeting_that_never_ends_ends_with_its_time() {
             broker.port()
         )
     };
-    for (greeting, scheme) in [
-        (Greeting::Never, "mqtt"),
-        (Greeting::HalfConnack, "mqtt"),
-        (Greeting::PacketsBefore, "mqtt"),
-        (Greeting::TlsRecords, "mqtts"),
+    for (handshake, scheme) in [
+        (Handshake::Never, "mqtt"),
+        (Handshake::HalfConnack, "mqtt"),
+        (Handshake::PacketsBefore, "mqtt"),
+        (Handshake::TlsRecords, "mqtts"),
     ] {
-        let broker = FloodBroker::start(greeting, Packets::Pingresp, true).unwrap();
+        let broker = FloodBroker::start(handshake, Packets::Pingresp, true).unwrap();
         let house = under(&broker, "").await;
         let file = house.folder.path().join("gateway.yaml");
         let text = fs::read_to_string(&file).unwrap();
@@ -433,7 +433,7 @@ async fn a_greeting_that_never_ends_ends_with_its_time() {
             house.beats().await;
         }
         assert!(rss_kib(house.gateway.id()).unwrap() < RSS_KIB);
-        assert!(broker.connections() >= 2, "{greeting:?}");
+        assert!(broker.connections() >= 2, "{handshake:?}");
         house.ends_well().await;
     }
 }

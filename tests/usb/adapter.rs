@@ -19,7 +19,7 @@ use alink_gateway::base::{Rng, UnitId};
 use alink_gateway::io::files::settings;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
+use alink_gateway::lab::bus::{Line, Pace, Unit, UnitKind};
 use alink_gateway::lab::platform::{Platform, PlatformSpec};
 use alink_gateway::lab::wire::{Handle, LineRig};
 use alink_gateway::spec::LineSpec;
@@ -152,7 +152,7 @@ impl Plant {
         };
         let mut line = Line::new(Pace::from(serial), Rng::new(1));
         for unit in 1..=2 {
-            line.attach(UnitId(unit), Unit::new(Life::Marked, unit.into()));
+            line.attach(UnitId(unit), Unit::new(UnitKind::Marked, unit.into()));
         }
         let mut rig = LineRig::new(line, clock);
         let line = rig.handle();

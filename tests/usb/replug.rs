@@ -12,7 +12,7 @@ use alink_gateway::base::{Evidence, FieldEvent, Rng, UnitId};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
+use alink_gateway::lab::bus::{Line, Pace, Unit, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::LineSpec;
 use rustix::pty::{OpenptFlags, openpt};
@@ -57,7 +57,7 @@ devices:
 
     let clock = Clock::system();
     let mut line = Line::new(Pace::from(serial), Rng::new(1));
-    line.attach(UnitId(1), Unit::new(Life::Marked, 1));
+    line.attach(UnitId(1), Unit::new(UnitKind::Marked, 1));
     let mut rig = LineRig::new(line, clock);
     let PortTask {
         events: mut hub,

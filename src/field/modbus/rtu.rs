@@ -269,13 +269,13 @@ impl Finder {
                     return Head::Unfinished;
                 };
                 return match open(candidate).map(|(_, pdu)| call.judge(pdu)) {
-                    Some(Reply::Stranger) => someone_elses(bytes, unit, function, third),
+                    Some(Reply::Stranger) => of_other_traffic(bytes, unit, function, third),
                     None => Head::Nothing,
                     Some(reply) => Head::Frame(len, Found::Reply(reply)),
                 };
             }
         }
-        someone_elses(bytes, unit, function, third)
+        of_other_traffic(bytes, unit, function, third)
     }
 
     /// Decides about bytes that begin with our own request and are followed by `behind`: they
@@ -305,7 +305,7 @@ impl Finder {
 }
 
 /// Recognises frames that were not asked for, by the lengths they may have.
-fn someone_elses(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
+fn of_other_traffic(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
     // Unit 0 is broadcast (Modbus over Serial Line V1.02 §2.2): no reply starts like
     // that. Units 248–255 are reserved, but devices answer there.
     if unit == 0 {

@@ -4,13 +4,13 @@
 //! while the device lives, is divided until the addresses at fault are known
 //! ([`crate::field::plan::holes`]). A point that fails alone is set aside and made ever more
 //! rarely (`polled_device/failing.rs`). A unit that turns out to be quicker or slower than
-//! was reckoned with is asked for other blocks. Requests that replace others take over their
-//! place on the grid, so the change makes no read later.
+//! was reckoned with is asked for other blocks. Requests that replace others are due
+//! when those were, so the change makes no read later.
 //!
 //! What a refusal teaches holds for all devices of the kind and for the next run. What
 //! silence, a spoilt or a mismatched reply teaches holds for this device and until the
-//! request succeeds again. If a place that is answered in two parts is not answered as a
-//! whole, its length may be the cause: then requests are halved (a limit that is lifted
+//! request succeeds again. If registers that are answered in two parts are not answered as a
+//! whole, their number may be the cause: then requests are halved (a limit that is lifted
 //! again), and no address is suspected.
 //!
 //! Invariants:
@@ -199,16 +199,16 @@ impl AdaptivePlan {
         self.plan_of(profile, |_| true)
     }
 
-    /// Returns the holes that lie in `place`.
-    fn holes_in(&self, place: &Hole) -> Holes {
-        let from = Hole { last: 0, ..*place };
+    /// Returns the holes that lie in `whole`.
+    fn holes_in(&self, whole: &Hole) -> Holes {
+        let from = Hole { last: 0, ..*whole };
         let to = Hole {
-            first: place.last,
-            last: place.last,
-            ..*place
+            first: whole.last,
+            last: whole.last,
+            ..*whole
         };
         let near = self.holes.range(from..=to);
-        near.filter(|h| h.last <= place.last).copied().collect()
+        near.filter(|h| h.last <= whole.last).copied().collect()
     }
 
     fn plan_of(&self, profile: &ProfileSpec, wanted: impl Fn(u16) -> bool) -> Vec<ReadBlock> {
@@ -230,10 +230,10 @@ impl AdaptivePlan {
 
 impl PolledDevice {
     /// Notes how long the unit took for this request.
-    pub(crate) fn measured(&mut self, now: Mono, job: &Request, gap: Duration) {
+    pub(crate) fn measured(&mut self, now: Mono, request: &Request, gap: Duration) {
         let reading = &mut self.reading;
         let cost = &reading.cost;
-        let gap = cost.without_line_behind(&job.address, gap);
+        let gap = cost.without_line_behind(&request.address, gap);
         self.reply_wait.measured(now, gap);
         reading.measured.note(reading.cost.turnaround_seen(gap));
         let Some(mean) = reading.measured.mean() else {
@@ -273,7 +273,7 @@ impl PolledDevice {
         let own = self
             .slots
             .iter()
-            .any(|s| s.is_set_aside() && place(s.block()) == Some(*hole));
+            .any(|s| s.is_set_aside() && as_hole(s.block()) == Some(*hole));
         if !own && self.reading.holes.remove(hole) {
             self.replan(now);
         }
@@ -434,7 +434,7 @@ impl PolledDevice {
         let (failed, kept_in_touch) = asked.succeed();
         let was_told = failed.is_some_and(|f| f.is_told());
         let (device, block) = (self.device, asked.block().clone());
-        let (place, long) = (place(&block), self.reading.is_too_long(&block));
+        let (whole, long) = (as_hole(&block), self.reading.is_too_long(&block));
         let (class, points) = (class(&block), block.points.clone());
         if kept_in_touch {
             self.stay_in_touch(now);
@@ -455,7 +455,7 @@ impl PolledDevice {
             findings.push(Finding::LongRequestsAnswered { device });
         }
         // A hole that was read across, or alone, is none.
-        let gone = place.map_or_else(Holes::new, |place| self.reading.holes_in(&place));
+        let gone = whole.map_or_else(Holes::new, |whole| self.reading.holes_in(&whole));
         for hole in &gone {
             self.reading.holes.remove(hole);
             let hole = *hole;
@@ -545,7 +545,7 @@ impl PolledDevice {
         fine.into_iter().any(|s| bytes_of(s.block()) >= Some(bytes))
     }
 
-    /// Limits the length of requests: a place that is answered in two parts and not as a
+    /// Limits the length of requests: what is answered in two parts and not as a
     /// whole may be too long.
     fn limit_to(&mut self, now: Mono, class: Class, split: SplitSpan) {
         let entries = (split.whole / 2).max(split.part).max(1);
@@ -587,8 +587,8 @@ impl PolledDevice {
         }
     }
 
-    /// Plans anew, except what is refused or searched; each request takes the most
-    /// urgent place of those whose points it takes over.
+    /// Plans anew, except what is refused or searched; each request is due when the most
+    /// urgent of those is whose points it takes over.
     fn replan(&mut self, now: Mono) {
         let searches = &self.reading.searches;
         let asked =
@@ -600,16 +600,16 @@ impl PolledDevice {
         let blocks = self
             .reading
             .plan_of(&self.profile, |p| !set_aside.contains(&p));
-        let mut place = BTreeMap::new();
+        let mut due = BTreeMap::new();
         for slot in &replaced {
             for point in &slot.block().points {
-                place.insert(*point, (slot.due(), slot.origin()));
+                due.insert(*point, (slot.due(), slot.origin()));
             }
         }
         self.slots = kept;
         self.slots.extend(blocks.into_iter().map(|block| {
-            let places = block.points.iter().filter_map(|p| place.get(p));
-            let (due, origin) = places.min().copied().unwrap_or((now, now));
+            let times = block.points.iter().filter_map(|p| due.get(p));
+            let (due, origin) = times.min().copied().unwrap_or((now, now));
             PollSlot::new(block, due, origin)
         }));
     }
@@ -637,8 +637,8 @@ fn class(block: &ReadBlock) -> Option<Class> {
     Some((range.table, block.interval, block.priority))
 }
 
-/// Returns where a block of Modbus is.
-fn place(block: &ReadBlock) -> Option<Hole> {
+/// Returns the registers or bits of a block of Modbus, as a hole that is as large.
+fn as_hole(block: &ReadBlock) -> Option<Hole> {
     let range = block.address.entries()?;
     let (_, end) = range.span();
     Some(Hole {

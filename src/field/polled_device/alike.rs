@@ -5,7 +5,7 @@ use crate::field::plan::block_address::BlockAddress;
 
 /// What the outcome of a question of a reply class means to the others of that reply class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::field) enum Word {
+pub(in crate::field) enum ClassOutcome {
     /// The device may owe a reply; it may also be given up.
     Owes {
         /// How long the device's replies are waited for.
@@ -70,39 +70,39 @@ impl PolledDevice {
     pub(in crate::field) fn tell(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
-    ) -> (Option<(ReplyClass, Word)>, Option<Mono>) {
+    ) -> (Option<(ReplyClass, ClassOutcome)>, Option<Mono>) {
         let copies = self.trust.copies_until(now);
         let cleared = self.trust.stale().is_clear().then_some(copies);
-        let Some(class) = self.reply_class(&job.address) else {
+        let Some(class) = self.reply_class(&request.address) else {
             return (None, cleared);
         };
         let timeout = self.reply_wait.most();
         let set_aside = self
             .slots
-            .get(job.block)
+            .get(request.block)
             .is_some_and(PollSlot::is_set_aside);
-        let owes = Word::Owes {
+        let owes = ClassOutcome::Owes {
             timeout,
             given_up: set_aside || self.retries.is_confirmed(),
         };
-        let word = match outcome {
+        let told = match outcome {
             Outcome::Missed(_) | Outcome::Mismatched(_) => {
                 self.shared_stale.tried(now, class, timeout);
                 owes
             }
-            _ if job.trusted => Word::Answered(copies),
+            _ if request.trusted => ClassOutcome::Answered(copies),
             _ => {
                 self.shared_stale.thrown(now, class);
                 // The device's own reply to the last request may still come.
                 match self.trust.stale().rests() {
                     true => owes,
-                    false => Word::Answered(copies),
+                    false => ClassOutcome::Answered(copies),
                 }
             }
         };
-        (Some((class, word)), cleared)
+        (Some((class, told)), cleared)
     }
 
     /// Takes what a neighbour reports.
@@ -110,24 +110,24 @@ impl PolledDevice {
         &mut self,
         now: Mono,
         who: DeviceId,
-        word: Option<(ReplyClass, Word)>,
+        told: Option<(ReplyClass, ClassOutcome)>,
         cleared: Option<Mono>,
     ) {
         if let Some(until) = cleared {
             self.shared_stale.cleared(who, until);
         }
-        let Some((class, word)) = word.filter(|(v, _)| self.reply_classes.contains(&Some(*v)))
+        let Some((class, told)) = told.filter(|(v, _)| self.reply_classes.contains(&Some(*v)))
         else {
             return;
         };
-        match word {
-            Word::Owes { timeout, given_up } => {
+        match told {
+            ClassOutcome::Owes { timeout, given_up } => {
                 self.shared_stale.missed(now, class, who, timeout);
                 if given_up {
                     self.shared_stale.tried(now, class, timeout);
                 }
             }
-            Word::Answered(until) => self.shared_stale.answered(class, until),
+            ClassOutcome::Answered(until) => self.shared_stale.answered(class, until),
         }
     }
 }

@@ -77,10 +77,10 @@ impl PolledDevice {
         let block = part.unwrap_or_else(|| slot.block().clone());
         let trusted =
             !self.trust.is_among_others(now) && !self.doubted(&block) && !self.is_alike(&block);
-        let mut job = self.build(i, block, trusted, now);
-        job.points.clear();
-        job.probe = Some(Probe::Life);
-        Some(job)
+        let mut request = self.build(i, block, trusted, now);
+        request.points.clear();
+        request.probe = Some(Probe::Life);
+        Some(request)
     }
 
     /// Returns from when on the device may be asked for a reply whose value is not taken; `None`: it
@@ -129,17 +129,17 @@ impl PolledDevice {
         let may_probe = may_probe && self.probes.may_follow(self.trust.answered());
         let gives_up = probe.is_some() && !may_probe;
         let Some((probe, block)) = probe.filter(|_| may_probe) else {
-            let mut job = self.build(slot, wanted.clone(), false, now);
-            job.gives_up = gives_up;
-            return Some(job);
+            let mut request = self.build(slot, wanted.clone(), false, now);
+            request.gives_up = gives_up;
+            return Some(request);
         };
-        let mut job = self.build(slot, block, true, now);
-        job.probe = Some(probe);
+        let mut request = self.build(slot, block, true, now);
+        request.probe = Some(probe);
         if probe != Probe::Longer {
-            job.points.clear();
-            job.whole = false;
+            request.points.clear();
+            request.whole = false;
         }
-        Some(job)
+        Some(request)
     }
 
     /// Returns a request of the plan that is due and resembles no abandoned request.
@@ -181,7 +181,7 @@ impl PolledDevice {
         }
         if self.probes.may_ask_another_table(now) {
             let stale = self.trust.stale();
-            let other = self.phrases.fence(&self.profile, stale, like);
+            let other = self.encoder.of_another_table(&self.profile, stale, like);
             if let Some(other) = other {
                 return Some((Probe::OtherTable, other));
             }
@@ -199,7 +199,7 @@ impl PolledDevice {
             to: self.address,
             timeout: self.patience(&block),
             was_spoilt: failing.is_some_and(|f| f.how() == RequestFailure::Garbled),
-            body: self.phrases.speech(&block.address),
+            body: self.encoder.body(&block.address),
             serial: self.serial.clone(),
             shape: self.shape(&block),
             whole: block.points.len() == self.slots[slot].block().points.len(),

@@ -81,7 +81,7 @@ impl Attempt {
 pub(super) struct PolledDevice {
     device: DeviceId,
     address: BusAddress,
-    phrases: Encoder,
+    encoder: Encoder,
     serial: Option<Arc<SerialSpec>>,
     turnaround: Duration,
     profile: Arc<ProfileSpec>,
@@ -193,7 +193,7 @@ impl PolledDevice {
         PolledDevice {
             device: id,
             address: spec.address,
-            phrases: Encoder::of(spec),
+            encoder: Encoder::of(spec),
             serial: spec.serial.clone(),
             turnaround: spec.turnaround,
             profile: Arc::clone(&spec.profile),
@@ -386,12 +386,12 @@ impl PolledDevice {
     pub(super) fn done(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
         rng: &mut Rng,
     ) -> Evidence {
         self.busy = false;
-        let evidence = self.take_outcome(now, job, outcome, rng);
+        let evidence = self.take_outcome(now, request, outcome, rng);
         for (hole, gone) in std::mem::take(&mut self.learned_meanwhile) {
             self.learn(now, hole, gone);
         }
@@ -401,33 +401,33 @@ impl PolledDevice {
     fn take_outcome(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
         rng: &mut Rng,
     ) -> Evidence {
-        let standing = self.trust.standing(job);
-        if self.trust.was_asked(now, job, outcome, standing) {
+        let standing = self.trust.standing(request);
+        if self.trust.was_asked(now, request, outcome, standing) {
             let device = self.device;
             self.reading.report(Finding::OthersAsk { device });
         }
-        self.probes.ended(now, job.probe, outcome);
-        if job.trusted && matches!(outcome, Outcome::Answered(_)) {
-            self.values.took(&self.profile, &job.points, now);
+        self.probes.ended(now, request.probe, outcome);
+        if request.trusted && matches!(outcome, Outcome::Answered(_)) {
+            self.values.took(&self.profile, &request.points, now);
         }
         if self.trust.is_late(outcome) {
             let after = self.trust.came_in_place(now);
             self.passed_by(now);
             self.reply_wait.was_too_short(now, after);
         }
-        let set_aside = self.slots.get(job.block).filter(|s| s.is_set_aside());
+        let set_aside = self.slots.get(request.block).filter(|s| s.is_set_aside());
         let failures = set_aside
-            .filter(|_| job.whole)
+            .filter(|_| request.whole)
             .map_or(0, PollSlot::failures);
-        let is_ambiguous = self.trust.ended(now, job, outcome, standing, failures);
+        let is_ambiguous = self.trust.ended(now, request, outcome, standing, failures);
         // A device that is asked among others was not offered an unmistakable request.
         if is_ambiguous
             && !standing.is_among_others()
-            && (job.gives_up || !self.has_unmistakable(now, job.block))
+            && (request.gives_up || !self.has_unmistakable(now, request.block))
         {
             self.trust.discarded(now);
         }
@@ -435,15 +435,15 @@ impl PolledDevice {
         // A device that was given up is asked once more at once: two proofs bring it back.
         let returns = self.retries.is_confirmed();
         // The poll slot may have been planned anew while it was asked.
-        let slot = Some(job.block).filter(|i| self.slots.get(*i).is_some());
+        let slot = Some(request.block).filter(|i| self.slots.get(*i).is_some());
         if let Evidence::Alive(_) = evidence {
-            self.proved_by(now, job, outcome);
+            self.proved_by(now, request, outcome);
         }
         match outcome {
-            Outcome::Missed(miss) => return self.failed(now, job, *miss, rng),
+            Outcome::Missed(miss) => return self.failed(now, request, *miss, rng),
             Outcome::Mismatched(mismatch) => {
-                if !job.is_unmistakable()
-                    && job.whole
+                if !request.is_unmistakable()
+                    && request.whole
                     && let Some(slot) = slot
                 {
                     let (how, code) = failure_of(mismatch);
@@ -461,28 +461,30 @@ impl PolledDevice {
             let Outcome::Exception(code) = outcome else {
                 return evidence;
             };
-            return self.failed(now, job, Miss::GatewaySaysNo(*code), rng);
+            return self.failed(now, request, Miss::GatewaySaysNo(*code), rng);
         }
-        if job.probe == Some(Probe::Life) {
+        if request.probe == Some(Probe::Life) {
             return evidence;
         }
-        let is_probe = job.is_unmistakable();
+        let is_probe = request.is_unmistakable();
         // A reply that brought nothing, or only a part, leaves the poll slot owed; a refusal
         // of the whole is final until the next poll slot. Among others there is no more to be
         // had in this poll slot.
         let served = match outcome {
-            Outcome::Answered(_) => job.whole && (job.trusted || standing.is_among_others()),
-            _ => job.whole && !is_probe,
+            Outcome::Answered(_) => {
+                request.whole && (request.trusted || standing.is_among_others())
+            }
+            _ => request.whole && !is_probe,
         };
         if let Some(slot) = slot.and_then(|i| self.slots.get_mut(i))
             && served
             && !returns
         {
             // The first poll is in no poll slot.
-            let since = job.since.filter(|since| *since >= slot.origin());
+            let since = request.since.filter(|since| *since >= slot.origin());
             slot.serve(since.unwrap_or(now));
         }
-        if let Some(slot) = slot.filter(|_| job.whole) {
+        if let Some(slot) = slot.filter(|_| request.whole) {
             match outcome {
                 Outcome::Exception(code) if standing.is_refusal_pinned() && !is_probe => {
                     self.refused(now, slot, *code, speaks_of_addresses(*code));
@@ -490,7 +492,7 @@ impl PolledDevice {
                 Outcome::Refused(word) if standing.is_refusal_pinned() => {
                     self.refused(now, slot, word.bits, word.says_no_such_datum());
                 }
-                Outcome::Answered(_) if job.trusted => self.granted(now, slot),
+                Outcome::Answered(_) if request.trusted => self.granted(now, slot),
                 _ => {}
             }
         }
@@ -509,15 +511,15 @@ impl PolledDevice {
     }
 
     /// Notes that a request got no reply.
-    fn failed(&mut self, now: Mono, job: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
-        self.reply_wait.failed(now.since(job.asked));
+    fn failed(&mut self, now: Mono, request: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
+        self.reply_wait.failed(now.since(request.asked));
         // A request outside the plan says nothing about the requests of the plan; but a part
         // of one of them does.
-        if job.is_unmistakable() && job.probe != Some(Probe::Shorter) {
+        if request.is_unmistakable() && request.probe != Some(Probe::Shorter) {
             return Evidence::RequestFailed(miss);
         }
-        let counts = if job.whole {
-            self.request_failed(now, job.block, miss.into(), None)
+        let counts = if request.whole {
+            self.request_failed(now, request.block, miss.into(), None)
         } else {
             self.retries.part_missed(now, rng);
             true
@@ -565,8 +567,8 @@ impl PolledDevice {
     /// If the device had said nothing to the request that it answers now, it was away, and no
     /// request is to blame for its misses. If the device had not been away, the requests that
     /// failed twice meanwhile are to blame.
-    fn proved_by(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
-        let own = job.whole.then_some(job.block);
+    fn proved_by(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
+        let own = request.whole.then_some(request.block);
         let away = match own.and_then(|i| self.slots.get(i)) {
             Some(slot) => {
                 let missed = slot.failing().is_some_and(|f| f.how().is_a_miss());
@@ -575,7 +577,7 @@ impl PolledDevice {
             None => self.retries.has_missed_parts(),
         };
         let answered = matches!(outcome, Outcome::Answered(_));
-        if !job.whole && answered && job.probe == Some(Probe::Life) {
+        if !request.whole && answered && request.probe == Some(Probe::Life) {
             self.retries.part_answered();
         }
         for (i, slot) in self.slots.iter_mut().enumerate() {
@@ -637,7 +639,7 @@ impl PolledDevice {
     }
 
     fn shape(&self, block: &ReadBlock) -> ReplyShape {
-        self.phrases.shape(&block.address)
+        self.encoder.shape(&block.address)
     }
 
     fn echo_looks_like_reply(&self, block: &ReadBlock) -> bool {
@@ -682,16 +684,16 @@ impl PolledDevice {
 
     /// Until when the late reply to this request, which got no reply in time, may spoil other
     /// replies.
-    pub(super) fn may_interrupt_until(&self, now: Mono, job: &Request) -> Option<Mono> {
-        self.reply_wait.may_interrupt_until(now, job.asked)
+    pub(super) fn may_interrupt_until(&self, now: Mono, request: &Request) -> Option<Mono> {
+        self.reply_wait.may_interrupt_until(now, request.asked)
     }
 
     /// Until when a late reply may come to this request, which got no reply in time, if it is
     /// not known yet whether the unit is late or says nothing.
-    pub(super) fn may_be_late_until(&self, job: &Request) -> Option<Mono> {
-        let slot = self.slots.get(job.block)?;
-        let asked = slot.block().address == job.address;
-        let until = self.reply_wait.may_be_late_until(slot, job.asked);
+    pub(super) fn may_be_late_until(&self, request: &Request) -> Option<Mono> {
+        let slot = self.slots.get(request.block)?;
+        let asked = slot.block().address == request.address;
+        let until = self.reply_wait.may_be_late_until(slot, request.asked);
         until.filter(|_| asked)
     }
 
@@ -702,8 +704,8 @@ impl PolledDevice {
     }
 
     /// Notes that a request that succeeded took the line this long.
-    pub(super) fn took(&mut self, job: &Request, took: Duration) {
-        if let Some(slot) = self.slots.get_mut(job.block) {
+    pub(super) fn took(&mut self, request: &Request, took: Duration) {
+        if let Some(slot) = self.slots.get_mut(request.block) {
             slot.note_took(took);
         }
     }

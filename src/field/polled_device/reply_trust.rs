@@ -190,9 +190,9 @@ impl ReplyTrust {
 
     /// Returns what the reply to this request could be, besides its reply; to be called
     /// before anything else is told of its end.
-    pub(super) fn standing(&self, job: &Request) -> Standing {
-        let among_others = !job.trusted && self.is_among_others(job.asked);
-        let is_clear = !self.stale.covers_refusal(job.shape.refusal());
+    pub(super) fn standing(&self, request: &Request) -> Standing {
+        let among_others = !request.trusted && self.is_among_others(request.asked);
+        let is_clear = !self.stale.covers_refusal(request.shape.refusal());
         Standing {
             among_others,
             pinned: self.numbered || (!among_others && is_clear),
@@ -204,14 +204,14 @@ impl ReplyTrust {
     pub(super) fn was_asked(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
         standing: Standing,
     ) -> bool {
         self.stale.was_asked();
         if standing.among_others {
             self.among_others = self.among_others.saturating_add(1);
-        } else if job.trusted && matches!(outcome, Outcome::Answered(_)) {
+        } else if request.trusted && matches!(outcome, Outcome::Answered(_)) {
             self.among_others = 0;
         }
         let again = self.told_others.is_none_or(|told| now >= told + TELL_AGAIN);
@@ -294,12 +294,12 @@ impl ReplyTrust {
     pub(super) fn ended(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
         standing: Standing,
         failures: u32,
     ) -> bool {
-        let (shape, timeout) = (job.shape, self.timeout);
+        let (shape, timeout) = (request.shape, self.timeout);
         match outcome {
             Outcome::Answered(_) => {
                 self.answered = Some(now);
@@ -314,12 +314,12 @@ impl ReplyTrust {
         }
         let mut is_ambiguous = false;
         match outcome {
-            Outcome::Answered(_) if job.trusted => self.stale.resolved(now, timeout),
+            Outcome::Answered(_) if request.trusted => self.stale.resolved(now, timeout),
             Outcome::Exception(_) | Outcome::Refused(_) if standing.pinned => {
                 self.stale.resolved(now, timeout);
             }
             Outcome::Missed(_) | Outcome::Mismatched(_) if !self.numbered => {
-                self.missed(now, job, failures);
+                self.missed(now, request, failures);
             }
             // Only replies that others owe are suspect.
             Outcome::Answered(_) if !self.numbered && !self.stale.covers(shape) => {}
@@ -336,7 +336,7 @@ impl ReplyTrust {
         match outcome {
             // What came was its reply, as far as is known: no other reply is late.
             Outcome::Missed(Miss::Garbled) => self.missed_asked = None,
-            Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(job.asked),
+            Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(request.asked),
             _ => {}
         }
         is_ambiguous
@@ -344,11 +344,12 @@ impl ReplyTrust {
 
     /// Notes that a request got no reply. Of a unit that was not late for a while, the reply
     /// to a request that has failed time and again is not expected any more.
-    fn missed(&mut self, now: Mono, job: &Request, failures: u32) {
+    fn missed(&mut self, now: Mono, request: &Request, failures: u32) {
         let timeout = self.timeout;
-        let is_late = |at| job.asked.since(at) < LATE_HABIT;
+        let is_late = |at| request.asked.since(at) < LATE_HABIT;
         if failures < AS_EVER || self.late.is_some_and(is_late) {
-            self.stale.missed(now, job.shape, timeout, job.timeout);
+            self.stale
+                .missed(now, request.shape, timeout, request.timeout);
             return;
         }
         let lapse = match self.unaddressed {
@@ -356,7 +357,7 @@ impl ReplyTrust {
             false => timeout * 2,
         };
         self.stale
-            .missed_as_before(now, job.shape, lapse, job.timeout);
+            .missed_as_before(now, request.shape, lapse, request.timeout);
     }
 
     /// Notes that the reply may have been an older request's, and that the device has no
@@ -366,16 +367,16 @@ impl ReplyTrust {
     }
 
     /// Takes the end of a write.
-    pub(super) fn write_ended(&mut self, now: Mono, job: &Request, outcome: &Outcome) {
-        let (shape, timeout) = (job.shape, self.timeout);
-        let among_others = self.is_among_others(job.asked);
+    pub(super) fn write_ended(&mut self, now: Mono, request: &Request, outcome: &Outcome) {
+        let (shape, timeout) = (request.shape, self.timeout);
+        let among_others = self.is_among_others(request.asked);
         self.stale.was_asked();
         if self.numbered {
             return;
         }
         match outcome {
             Outcome::Missed(_) | Outcome::Mismatched(_) => {
-                self.stale.missed(now, shape, timeout, job.timeout);
+                self.stale.missed(now, shape, timeout, request.timeout);
                 return;
             }
             Outcome::Exception(_) | Outcome::Refused(_) => {

@@ -20,7 +20,7 @@ impl PolledDevice {
 
     /// Returns the same for a read of these entries.
     pub(in crate::field) fn readable_at(&self, now: Mono, asked: &BlockAddress) -> Option<Mono> {
-        let shape = self.phrases.shape(asked);
+        let shape = self.encoder.shape(asked);
         if self.misses() > 0 || self.busy || self.trust.doubts(shape) {
             return None;
         }
@@ -44,7 +44,7 @@ impl PolledDevice {
         &self,
         write: &BusWrite,
     ) -> Option<(BlockAddress, ReplyShape, RequestBody)> {
-        self.phrases.write(write)
+        self.encoder.write(write)
     }
 
     /// Returns the request of this write. `patience` is the longest wait that its sender has
@@ -66,8 +66,8 @@ impl PolledDevice {
         now: Mono,
     ) -> Request {
         let trusted = !self.trust.is_among_others(now) && !self.doubted(&block);
-        let shape = self.phrases.shape(&block.address);
-        let body = self.phrases.speech(&block.address);
+        let shape = self.encoder.shape(&block.address);
+        let body = self.encoder.body(&block.address);
         Request {
             trusted,
             points: block.points,
@@ -110,16 +110,16 @@ impl PolledDevice {
     pub(in crate::field) fn commanded(
         &mut self,
         now: Mono,
-        job: &Request,
+        request: &Request,
         outcome: &Outcome,
     ) -> Evidence {
-        if job.is_write() {
-            self.trust.write_ended(now, job, outcome);
+        if request.is_write() {
+            self.trust.write_ended(now, request, outcome);
         } else {
-            let standing = self.trust.standing(job);
-            self.trust.ended(now, job, outcome, standing, 0);
-            if job.trusted && matches!(outcome, Outcome::Answered(_)) {
-                self.values.took(&self.profile, &job.points, now);
+            let standing = self.trust.standing(request);
+            self.trust.ended(now, request, outcome, standing, 0);
+            if request.trusted && matches!(outcome, Outcome::Answered(_)) {
+                self.values.took(&self.profile, &request.points, now);
             }
         }
         self.busy = false;

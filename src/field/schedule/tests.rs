@@ -393,12 +393,12 @@ fn a_device_with_one_shape_is_asked_something_unmistakable() {
         let attempt = request_after(&mut s, &mut now);
         assert!(!attempt.trusted && attempt.entries().unwrap() == first.entries().unwrap());
         s.done(now, &attempt, &Line::answer(&attempt));
-        let fence = request_after(&mut s, &mut now);
+        let other = request_after(&mut s, &mut now);
         assert!(
-            fence.is_fence()
-                && fence.entries().unwrap().function() != first.entries().unwrap().function()
+            other.is_of_another_table()
+                && other.entries().unwrap().function() != first.entries().unwrap().function()
         );
-        s.done(now, &fence, &reply);
+        s.done(now, &other, &reply);
         let after = request_after(&mut s, &mut now);
         assert!(after.trusted && after.entries().unwrap() == first.entries().unwrap());
     }
@@ -412,11 +412,11 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
     let first = request_after(&mut s, &mut now);
     s.done(now, &first, &Outcome::Missed(Miss::Silence));
     let mut missed = now;
-    let (mut fences, mut longer) = (0, 0);
+    let (mut others, mut longer) = (0, 0);
     let settled = loop {
         let request = request_after(&mut s, &mut now);
         if let Some(probe @ (Probe::OtherTable | Probe::Longer)) = request.probe() {
-            fences += u32::from(probe == Probe::OtherTable);
+            others += u32::from(probe == Probe::OtherTable);
             longer += u32::from(probe == Probe::Longer);
             now = now + request.timeout;
             missed = now;
@@ -425,7 +425,7 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
             break request;
         } else {
             s.done(now, &request, &Line::answer(&request));
-            if (fences, longer) == (1, 1) {
+            if (others, longer) == (1, 1) {
                 for _ in 0..2 {
                     let prompt = request_after(&mut s, &mut now);
                     assert!(now >= missed + request.timeout * 3);
@@ -436,7 +436,7 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
             }
         }
     };
-    assert_eq!((fences, longer), (1, 1));
+    assert_eq!((others, longer), (1, 1));
     assert!(settled.trusted && settled.entries().unwrap() == first.entries().unwrap());
 }
 

@@ -43,7 +43,7 @@ impl Encoder {
     }
 
     /// Returns the request body for what a block asks for.
-    pub(crate) fn speech(&self, asked: &BlockAddress) -> RequestBody {
+    pub(crate) fn body(&self, asked: &BlockAddress) -> RequestBody {
         match asked {
             BlockAddress::Modbus(range) => RequestBody::Modbus(range.ask(self.unit())),
             BlockAddress::Dlt645(asked) => RequestBody::Meter(self.meter_request(asked)),
@@ -140,7 +140,7 @@ impl Encoder {
 
     /// Returns a request for nothing of interest whose reply is unmistakable, if there is
     /// such a request.
-    pub(crate) fn fence(
+    pub(crate) fn of_another_table(
         &self,
         profile: &ProfileSpec,
         doubt: &StaleReplies,

@@ -88,7 +88,7 @@ impl Request {
 
     /// Whether the request asks for nothing of interest, only for an unmistakable reply.
     #[must_use]
-    pub const fn is_fence(&self) -> bool {
+    pub const fn is_of_another_table(&self) -> bool {
         matches!(self.probe, Some(Probe::OtherTable))
     }
 

@@ -25,7 +25,7 @@ pub struct UnitBehaviour {
     /// which it refuses more. `None`: as many as the protocol allows.
     pub longest: Option<(u16, u16, u8)>,
     /// Whether the unit, against the standard, stays silent where it should refuse.
-    pub sulks: bool,
+    pub withholds_refusals: bool,
     /// The faults of replies, and how often each strikes. The first that strikes is
     /// taken.
     pub faults: Vec<Chance>,
@@ -41,7 +41,7 @@ impl Default for UnitBehaviour {
             refusals: Vec::new(),
             lacks: Vec::new(),
             longest: None,
-            sulks: false,
+            withholds_refusals: false,
             faults: Vec::new(),
         }
     }
@@ -74,9 +74,9 @@ impl UnitBehaviour {
         self.turnaround + Duration::from_micros(rng.below(span))
     }
 
-    /// Returns whether the unit withholds this reply: a refusal, and it sulks.
+    /// Returns whether the unit withholds this reply: it is a refusal.
     pub(super) fn withholds(&self, reply: &[u8]) -> bool {
-        self.sulks && reply.first().is_some_and(|function| function & 0x80 != 0)
+        self.withholds_refusals && reply.first().is_some_and(|function| function & 0x80 != 0)
     }
 
     /// Draws the fault of this reply.

@@ -22,7 +22,6 @@
 
 mod behaviour;
 pub mod frame;
-pub mod life;
 mod line;
 mod pace;
 pub mod protocol;
@@ -30,11 +29,12 @@ mod rack;
 mod sender;
 mod served;
 mod unit;
+pub mod unit_kind;
 
 pub use behaviour::{Chance, Fault, Refusal, UnitBehaviour};
-pub use life::Life;
 pub use line::{Line, LineCounts, LineOutput};
 pub use pace::Pace;
 pub use rack::{Absent, ConnId, Rack, RackCounts, RackOutput};
 pub use served::Served;
 pub use unit::Unit;
+pub use unit_kind::UnitKind;

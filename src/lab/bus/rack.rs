@@ -389,7 +389,7 @@ fn serve(
 #[cfg(test)]
 mod tests {
     use super::super::behaviour::{Chance, UnitBehaviour};
-    use super::super::life::Life;
+    use super::super::unit_kind::UnitKind;
     use super::*;
     use crate::spec::Table;
 
@@ -405,7 +405,7 @@ mod tests {
     fn rack() -> Rack {
         let mut rack = Rack::new();
         for id in 1..=3 {
-            rack.attach(UnitId(id), Unit::new(Life::Marked, u64::from(id)));
+            rack.attach(UnitId(id), Unit::new(UnitKind::Marked, u64::from(id)));
         }
         assert!(rack.on_connected(HERE));
         rack

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::behaviour::{Fault, UnitBehaviour};
-use super::life::Life;
+use super::unit_kind::UnitKind;
 use crate::base::{Mono, Now, Rng, Wall};
 use crate::spec::Table;
 
@@ -22,7 +22,7 @@ const ILLEGAL_VALUE: u8 = 3;
 /// [`Unit::had`] whether given values stood there together.
 #[derive(Clone, Debug)]
 pub struct Unit {
-    life: Life,
+    kind: UnitKind,
     seed: u64,
     written: BTreeMap<(Table, u16), u16>,
     /// The behaviour of the unit.
@@ -36,9 +36,9 @@ pub struct Unit {
 impl Unit {
     /// Builds a unit of this kind; the seed decides its values and its faults.
     #[must_use]
-    pub fn new(life: Life, seed: u64) -> Self {
+    pub fn new(kind: UnitKind, seed: u64) -> Self {
         Unit {
-            life,
+            kind,
             seed,
             written: BTreeMap::new(),
             behaviour: UnitBehaviour::default(),
@@ -87,8 +87,8 @@ impl Unit {
 
     /// Returns the kind of the unit.
     #[must_use]
-    pub const fn life(&self) -> Life {
-        self.life
+    pub const fn kind(&self) -> UnitKind {
+        self.kind
     }
 
     /// Returns how many requests the unit has answered, exceptions included, whatever
@@ -116,7 +116,7 @@ impl Unit {
         values: &[u16],
     ) -> bool {
         let (from, to) = (window.start().as_millis(), window.end().as_millis());
-        let step = self.life.tick();
+        let step = self.kind.tick();
         let ticks = from.div_euclid(step)..=to.div_euclid(step);
         ticks.map(|t| Wall::from_millis(t * step)).any(|at| {
             (first..)
@@ -233,14 +233,14 @@ impl Unit {
             return Err(code);
         }
         let end = u32::from(first) + u32::from(count);
-        if end > u32::from(self.life.entries(table)) {
+        if end > u32::from(self.kind.entries(table)) {
             return Err(ILLEGAL_ADDRESS);
         }
         Ok(())
     }
 
     fn at(&self, at: Wall, table: Table, address: u16) -> Option<u16> {
-        let own = self.life.entry(self.seed, at, table, address)?;
+        let own = self.kind.entry(self.seed, at, table, address)?;
         Some(self.written.get(&(table, address)).copied().unwrap_or(own))
     }
 }
@@ -285,7 +285,7 @@ mod tests {
     }
 
     fn unit() -> Unit {
-        Unit::new(Life::Marked, 7)
+        Unit::new(UnitKind::Marked, 7)
     }
 
     fn word(unit: &Unit, table: Table, address: u16) -> u16 {

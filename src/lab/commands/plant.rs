@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use alink_gateway::base::{Rng, Secret, UnitId};
-use alink_gateway::lab::bus::{Life, Line, Pace, Served, Unit};
+use alink_gateway::lab::bus::{Line, Pace, Served, Unit, UnitKind};
 use alink_gateway::lab::platform::{Certificate, Device, PlatformSpec};
 
 /// The product of all devices.
@@ -66,7 +66,7 @@ impl Plant {
     /// Returns how long the line is busy with one poll: the request, the silence behind it, the
     /// turnaround of the unit, the reply, and the silence behind that.
     fn poll(&self) -> Duration {
-        let turnaround = Unit::new(Life::Unique, 0).behaviour.turnaround;
+        let turnaround = Unit::new(UnitKind::Unique, 0).behaviour.turnaround;
         let reply = 5 + usize::from(READINGS) * 4;
         self.pace.characters(8 + reply) + self.pace.silence() * 2 + turnaround
     }
@@ -87,7 +87,7 @@ impl Plant {
         let mut line = Line::new(self.pace, rng);
         line.record();
         for unit in 1..=UNITS {
-            line.attach(UnitId(unit), Unit::new(Life::Unique, u64::from(unit)));
+            line.attach(UnitId(unit), Unit::new(UnitKind::Unique, u64::from(unit)));
         }
         line
     }

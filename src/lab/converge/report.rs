@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::figures::thousands;
-use super::{Measured, Row, Story, Throughput};
+use super::{ChangeTiming, Measured, Row, Throughput};
 
 /// How long something took: half of the cases at most `p50`, 99 of 100 at most `p99`,
 /// all at most `max`.
@@ -50,9 +50,9 @@ impl Row {
             "| {} | {} % | {} | {} | {} |",
             thousands(u128::from(self.devices)),
             self.loss / 10,
-            match self.story {
-                Story::AtOnce => "at once",
-                Story::OneByOne => "one by one",
+            match self.timing {
+                ChangeTiming::AtOnce => "at once",
+                ChangeTiming::OneByOne => "one by one",
             },
             self.online.cells(),
             self.logout.cells()
@@ -356,7 +356,7 @@ fn lossy(row: &Row) -> bool {
 }
 
 fn alone(row: &Row) -> bool {
-    row.loss == 0 && row.story == Story::OneByOne
+    row.loss == 0 && row.timing == ChangeTiming::OneByOne
 }
 
 const HEAD: &str = "\
@@ -370,7 +370,7 @@ lost each way with the given share. *At once*: all devices at one instant.
 *One by one*: each at its own moment within five minutes. 200 log-ins a second
 and 25 messages a second, the defaults, bound what happens at once.
 
-| devices | loss | story | online p50 | p99 | max | log-out p50 | p99 | max |
+| devices | loss | timing | online p50 | p99 | max | log-out p50 | p99 | max |
 |---:|---:|---|---:|---:|---:|---:|---:|---:|
 ";
 

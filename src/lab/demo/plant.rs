@@ -10,7 +10,9 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use alink_gateway::base::{Now, Rng, Secret, UnitId, Wall};
-use alink_gateway::lab::bus::{Life, Line, Pace, Rack, Unit, life::io_module, life::meter};
+use alink_gateway::lab::bus::{
+    Line, Pace, Rack, Unit, UnitKind, unit_kind::io_module, unit_kind::meter,
+};
 use alink_gateway::lab::platform::{Certificate, Device, PlatformSpec};
 use alink_gateway::spec::Table;
 use serde_json::Value as Json;
@@ -145,10 +147,10 @@ impl Kind {
         }
     }
 
-    const fn life(self) -> Life {
+    const fn of_unit(self) -> UnitKind {
         match self {
-            Kind::Meter => Life::Meter,
-            Kind::Module => Life::IoModule,
+            Kind::Meter => UnitKind::Meter,
+            Kind::Module => UnitKind::IoModule,
         }
     }
 
@@ -185,7 +187,7 @@ impl Property {
     /// Returns whether the registers of the unit held this value at some time in
     /// `window`.
     pub(crate) fn was(&self, unit: &Unit, window: &RangeInclusive<Wall>, said: &Json) -> bool {
-        let step = unit.life().tick();
+        let step = unit.kind().tick();
         // A unit does not remember what was there before it was written.
         if self.id == SETPOINT && said.as_f64() == Some(0.0) {
             return true;
@@ -413,7 +415,7 @@ impl DemoPort {
 
 impl Member {
     fn build(&self, index: usize) -> Unit {
-        Unit::new(self.kind.life(), 1_000 + index as u64)
+        Unit::new(self.kind.of_unit(), 1_000 + index as u64)
     }
 }
 
@@ -439,7 +441,7 @@ mod tests {
 
     #[test]
     fn a_value_is_held_against_the_registers_of_its_time() {
-        let unit = Unit::new(Life::Meter, 5);
+        let unit = Unit::new(UnitKind::Meter, 5);
         let now = Now {
             wall: Wall::from_millis(NOON),
             ..Now::default()
@@ -464,7 +466,7 @@ mod tests {
     #[test]
     fn every_property_can_be_read_from_its_device() {
         for kind in [Kind::Meter, Kind::Module] {
-            let unit = Unit::new(kind.life(), 1);
+            let unit = Unit::new(kind.of_unit(), 1);
             for p in kind.properties() {
                 let there = unit.truth(Now::default(), p.table, p.address);
                 assert!(there.is_some(), "{p:?}");

@@ -9,7 +9,7 @@ use crate::base::{
 use crate::doctor::{Cause, ConfigurationFiles, Facts, Scope, Service, Subject};
 use crate::hub::Input;
 use crate::io::system::clock::Clock;
-use crate::lab::bus::{Fault, Life, Refusal, Unit, UnitBehaviour};
+use crate::lab::bus::{Fault, Refusal, Unit, UnitBehaviour, UnitKind};
 use crate::lab::platform::{self, PlatformSpec};
 use crate::lab::site::{Plan, Site, device_of};
 use crate::spec::{LineSpec, Number, Table, test_spec};
@@ -351,7 +351,7 @@ impl InjectedFault {
                         jitter: Duration::from_millis(4),
                         ..UnitBehaviour::default()
                     };
-                    let second = Unit::new(Life::Marked, 99).with(behaviour);
+                    let second = Unit::new(UnitKind::Marked, 99).with(behaviour);
                     line.share(VICTIM_UNIT, second);
                 });
             }

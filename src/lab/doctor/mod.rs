@@ -8,14 +8,14 @@
 //! All of it is on virtual time: half an hour of a plant takes a fraction of a second.
 
 mod fault;
+mod healthy;
 mod plant;
-mod well;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 pub use fault::InjectedFault;
-pub use well::Healthy;
+pub use healthy::Healthy;
 
 use crate::doctor::{Cause, Facts, Finding, Scope, Subject, examine};
 

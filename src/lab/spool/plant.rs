@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use alink_gateway::base::{DeviceName, ProductKey, Rng, Secret, UnitId};
-use alink_gateway::lab::bus::{Life, Rack, Served, Unit};
+use alink_gateway::lab::bus::{Rack, Served, Unit, UnitKind};
 use alink_gateway::lab::platform::{Certificate, Device, Limits, PlatformSpec};
 
 /// The product of all devices.
@@ -130,7 +130,7 @@ impl Plant {
             let first = rack * IN_RACK;
             for device in first..self.shape.devices.min(first + IN_RACK) {
                 let unit = u8::try_from(device - first + 1).unwrap_or(u8::MAX);
-                built.attach(UnitId(unit), Unit::new(Life::Unique, u64::from(device)));
+                built.attach(UnitId(unit), Unit::new(UnitKind::Unique, u64::from(device)));
             }
             built
         };

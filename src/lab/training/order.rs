@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use alink_gateway::base::{Secret, UnitId};
-use alink_gateway::lab::bus::{Fault, UnitBehaviour, life, protocol};
+use alink_gateway::lab::bus::{Fault, UnitBehaviour, protocol, unit_kind};
 use alink_gateway::lab::platform::{
     Act, Code, Device, FailedBatchCode, FailedBatchNames, Fault as Misfortune, PackOutOfSession,
     PostOutOfSession, RequestKind, Switches,
@@ -32,9 +32,9 @@ Orders, one a line on standard input:
 pub(crate) fn bus_help() -> String {
     let mut help = format!("{BUS_HELP}\n\nWhat the units hold, addresses from 0:");
     for (kind, entries) in [
-        ("--kind meter", &life::meter::ENTRIES[..]),
-        ("--kind io-module", &life::io_module::ENTRIES),
-        ("--kind marked", &life::MARKED),
+        ("--kind meter", &unit_kind::meter::ENTRIES[..]),
+        ("--kind io-module", &unit_kind::io_module::ENTRIES),
+        ("--kind marked", &unit_kind::MARKED),
     ] {
         help.push_str(&format!("\n  {kind}"));
         for entry in entries {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use tokio_modbus::client::{Reader, Writer, rtu, tcp};
 use tokio_modbus::slave::Slave;
 
-use super::super::bus::{Chance, Fault, Life, Pace, Unit, UnitBehaviour};
+use super::super::bus::{Chance, Fault, Pace, Unit, UnitBehaviour, UnitKind};
 use super::*;
 use crate::base::{Rng, UnitId, Wall};
 use crate::spec::Table;
@@ -17,7 +17,7 @@ use crate::spec::Table;
 fn line(baud: u32) -> Line {
     let mut line = Line::new(Pace::standard(baud), Rng::new(1));
     for id in 1..=3 {
-        line.attach(UnitId(id), Unit::new(Life::Marked, u64::from(id)));
+        line.attach(UnitId(id), Unit::new(UnitKind::Marked, u64::from(id)));
     }
     line
 }
@@ -25,7 +25,7 @@ fn line(baud: u32) -> Line {
 fn rack() -> Rack {
     let mut rack = Rack::new();
     for id in 1..=54 {
-        rack.attach(UnitId(id), Unit::new(Life::Marked, u64::from(id)));
+        rack.attach(UnitId(id), Unit::new(UnitKind::Marked, u64::from(id)));
     }
     rack
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::lane::LaneId;
-use super::paper::{AXIS, LANE, LEFT, MARGIN, Paper, RIGHT, STRIP, WIDTH};
+use super::layout::{AXIS, LANE, LEFT, Layout, MARGIN, RIGHT, STRIP, WIDTH};
 use super::{Block, Kind, Scope};
 use crate::base::text::is_display_control;
 use crate::trace::text::millis;
@@ -47,8 +47,8 @@ pub(super) fn draw(scope: &Scope) -> String {
     };
     let busy = scope.blocks.iter().filter(|b| !b.kind.is_rest());
     let busy = busy.map(|b| (b.begin, b.end));
-    let paper = Paper::new(begin, scope.length(), lanes.len().max(1), rows_top, busy);
-    let height = paper.row(paper.rows) + 14.0;
+    let layout = Layout::new(begin, scope.length(), lanes.len().max(1), rows_top, busy);
+    let height = layout.row(layout.rows) + 14.0;
 
     let mut svg = String::new();
     let _ = writeln!(
@@ -68,11 +68,11 @@ pub(super) fn draw(scope: &Scope) -> String {
     if asked > 0 {
         table(&mut svg, scope, TOP);
     }
-    strips(&mut svg, scope, &paper);
-    rows(&mut svg, scope, &paper, &lanes);
+    strips(&mut svg, scope, &layout);
+    rows(&mut svg, scope, &layout, &lanes);
     for block in in_order(scope) {
         let lane = lanes.iter().position(|p| **p == block.lane);
-        put(&mut svg, &paper, block, lane.unwrap_or_default());
+        put(&mut svg, &layout, block, lane.unwrap_or_default());
     }
     svg.push_str("</svg>\n");
     svg
@@ -173,13 +173,13 @@ fn legend(svg: &mut String) {
     }
 }
 
-fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
+fn rows(svg: &mut String, scope: &Scope, layout: &Layout, lanes: &[&LaneId]) {
     let begin = scope.span.unwrap_or_default().0;
-    let tenth = paper.step / 10;
-    for row in (0..paper.rows).filter(|row| paper.is_busy(*row)) {
-        let top = paper.row(row);
+    let tenth = layout.step / 10;
+    for row in (0..layout.rows).filter(|row| layout.is_busy(*row)) {
+        let top = layout.row(row);
         for (lane, id) in lanes.iter().enumerate() {
-            let y = paper.y(row, lane);
+            let y = layout.y(row, lane);
             let class = if **id == LaneId::Gateway {
                 "own"
             } else {
@@ -194,9 +194,9 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
             );
             text(svg, LEFT - 8.0, y + 12.0, "end small", &named(id, scope));
         }
-        let bottom = paper.y(row, lanes.len());
+        let bottom = layout.y(row, lanes.len());
         for n in 0..=10u32 {
-            let x = Paper::x(f64::from(n) / 10.0);
+            let x = Layout::x(f64::from(n) / 10.0);
             let class = if n % 5 == 0 { "grid" } else { "half" };
             let _ = writeln!(
                 svg,
@@ -204,7 +204,7 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
                 top + AXIS - 4.0
             );
             if n < 10 && n % 2 == 0 {
-                let at = paper.step * row + tenth * n;
+                let at = layout.step * row + tenth * n;
                 let label = format!("+{:.*} s", decimals(tenth.as_millis()), at.as_secs_f64());
                 let (x, class) = match n {
                     // The time of day of the row ends just before this label.
@@ -214,7 +214,7 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
                 text(svg, x, top + AXIS - 8.0, class, &label);
             }
         }
-        let when = scope.anchor.time_of_day(begin + paper.step * row);
+        let when = scope.anchor.time_of_day(begin + layout.step * row);
         let when = when.get(..12).unwrap_or(&when);
         text(svg, LEFT - 8.0, top + AXIS - 8.0, "axis small end", when);
     }
@@ -222,15 +222,15 @@ fn rows(svg: &mut String, scope: &Scope, paper: &Paper, lanes: &[&LaneId]) {
 
 /// Draws a strip in place of rows in which nothing happened, which says for how long, and why if
 /// the port was not open.
-fn strips(svg: &mut String, scope: &Scope, paper: &Paper) {
+fn strips(svg: &mut String, scope: &Scope, layout: &Layout) {
     let (begin, end) = scope.span.unwrap_or_default();
-    for (from, to) in paper.strips() {
-        let (since, until) = (begin + paper.step * from, begin + paper.step * to);
+    for (from, to) in layout.strips() {
+        let (since, until) = (begin + layout.step * from, begin + layout.step * to);
         let blocks = || scope.blocks.iter().filter(|b| !b.kind.is_rest());
         let last = blocks().map(|b| b.end).filter(|at| *at <= since).max();
         let next = blocks().map(|b| b.begin).filter(|at| *at >= until).min();
         let (last, next) = (last.unwrap_or(begin), next.unwrap_or(end));
-        let top = paper.row(from);
+        let top = layout.row(from);
         let _ = writeln!(
             svg,
             "<rect class=\"strip\" x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>",
@@ -271,12 +271,12 @@ const fn decimals(tenth_ms: u128) -> usize {
     }
 }
 
-fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
+fn put(svg: &mut String, layout: &Layout, block: &Block, lane: usize) {
     let (class, inset, height) = look(block.kind);
     let title = escaped(&block.title);
-    let parts = paper.parts(block.begin, block.end);
-    for part in parts.filter(|part| paper.is_busy(part.row)) {
-        let y = paper.y(part.row, lane) + inset;
+    let parts = layout.parts(block.begin, block.end);
+    for part in parts.filter(|part| layout.is_busy(part.row)) {
+        let y = layout.y(part.row, lane) + inset;
         let width = part.width.max(THINNEST);
         if block.kind != Kind::Idle {
             let _ = writeln!(
@@ -287,7 +287,7 @@ fn put(svg: &mut String, paper: &Paper, block: &Block, lane: usize) {
         }
         let fits = |label: &String| label.chars().count() as f64 * LETTER <= part.width;
         if let Some(label) = label(block).filter(fits) {
-            let y = paper.y(part.row, lane) + 11.5;
+            let y = layout.y(part.row, lane) + 11.5;
             let middle = part.x + part.width / 2.0;
             let class = match block.kind {
                 Kind::Idle => "dim small mid",

@@ -2,12 +2,12 @@
 //!
 //! Time runs from left to right in rows. Each row has a lane for the gateway, one for each
 //! other device on the line, and one for noise if there was any. A block is a frame; its
-//! colour is its outcome. [`Scope`] collects, `paper.rs` computes the layout, `draw.rs`
+//! colour is its outcome. [`Scope`] collects, `layout.rs` computes the layout, `draw.rs`
 //! draws.
 
 mod draw;
 mod lane;
-mod paper;
+mod layout;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{Reading, Rng, UnitId, Value, Wall};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Refusal, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Chance, Fault, Refusal, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::spec::*;
 
 use crate::installation::{number, profile, tcp};
@@ -105,11 +105,11 @@ pub(crate) fn units(seed: u64) -> Vec<(UnitId, Unit)> {
     IDS.into_iter()
         .map(|id| {
             let own = seed.wrapping_mul(1000) + u64::from(id);
-            let mut unit = Unit::new(Life::Fleeting, own);
+            let mut unit = Unit::new(UnitKind::Fleeting, own);
             unit.behaviour.jitter = Duration::from_millis(20);
             if id >= 5 {
                 unit.behaviour.refusals = nothing_but(40, 41);
-                unit.behaviour.sulks = id == 7;
+                unit.behaviour.withholds_refusals = id == 7;
             }
             (UnitId(id), unit)
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alink_gateway::base::{Doubt, Refused, Value, Verdict};
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
-use alink_gateway::lab::bus::{Chance, Fault, Life, Unit};
+use alink_gateway::lab::bus::{Chance, Fault, Unit, UnitKind};
 use alink_gateway::spec::dlt645::{Address, Edition, ValuePosition, WriteAccess, item};
 use alink_gateway::spec::*;
 use alink_gateway::trace::What;
@@ -76,7 +76,7 @@ async fn line(meters: u8, echo: bool) -> World {
         device.access = WriteAccess::parse(PASSWORD, OPERATOR);
     }
     let others = (1..=meters).map(|n| {
-        let mut meter = Meter::new(Year::Y2007, n.into(), Unit::new(Life::Meter, n.into()));
+        let mut meter = Meter::new(Year::Y2007, n.into(), Unit::new(UnitKind::Meter, n.into()));
         meter.password = ON_THE_WIRE;
         let held = DATA.iter().filter(|(_, _, bytes)| *bytes > 0);
         meter.held = held.map(|(_, id, bytes)| (*id, vec![1; *bytes])).collect();

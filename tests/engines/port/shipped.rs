@@ -16,7 +16,7 @@ use alink_gateway::field::plan::block_address::{
 use alink_gateway::io::files::settings::{LoadContext, profile_in};
 use alink_gateway::lab::bus::frame;
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom, Meter, Year};
-use alink_gateway::lab::bus::{Life, Unit};
+use alink_gateway::lab::bus::{Unit, UnitKind};
 use alink_gateway::spec::dlt645::Address;
 use alink_gateway::spec::raw::{End, Question};
 use alink_gateway::spec::*;
@@ -217,7 +217,7 @@ fn strict(entries: Entries, profile: &ProfileSpec) -> BusProtocol {
 
 /// Builds a meter whose data have digits; returns also what each point reads there.
 fn meter(profile: &ProfileSpec, items: &[dlt645::Item]) -> (BusProtocol, BTreeMap<u16, Value>) {
-    let mut meter = Meter::new(Year::Y2007, 1, Unit::new(Life::Meter, 1));
+    let mut meter = Meter::new(Year::Y2007, 1, Unit::new(UnitKind::Meter, 1));
     let (mut data, mut values) = (Vec::new(), BTreeMap::new());
     for item in items {
         // Digits only, and no sign.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use alink_gateway::base::{Level, UnitId};
 use alink_gateway::io::log::Sink;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::bus::{Chance, Fault, Life, Unit, UnitBehaviour};
+use alink_gateway::lab::bus::{Chance, Fault, Unit, UnitBehaviour, UnitKind};
 use alink_gateway::spec::{LineSpec, Number, Spec, Table};
 
 use super::world::{ROUND, TIMEOUT, World, ms, s, serial};
@@ -141,7 +141,7 @@ async fn told_after(units: u8, interval: Duration, how: Second, seed: u64) -> Op
     // Whenever the second device comes: soon after the start, or much later.
     world.run(s(7) + interval * (seed % 40) as u32).await;
     world.rig.with(|line, _| {
-        let second = Unit::new(Life::Marked, seed + 99).with(how.behaviour());
+        let second = Unit::new(UnitKind::Marked, seed + 99).with(how.behaviour());
         line.share(UnitId(shared), second);
     });
     for second in 1..=600 {

@@ -16,7 +16,7 @@ use alink_gateway::io::store::learned::Learned;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::io::system::heartbeat::Heartbeat;
 use alink_gateway::lab::bus::protocol::BusProtocol;
-use alink_gateway::lab::bus::{Chance, Fault, Life, Line, Pace, Unit};
+use alink_gateway::lab::bus::{Chance, Fault, Line, Pace, Unit, UnitKind};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
 use tokio::io::DuplexStream;
@@ -130,7 +130,7 @@ impl World {
                 continue;
             };
             let own = seed.wrapping_mul(1000) + u64::from(unit.0);
-            line.attach(unit, Unit::new(Life::Marked, own));
+            line.attach(unit, Unit::new(UnitKind::Marked, own));
         }
         let (pipes, handed_in) = mpsc::channel(8);
         let (hub_in, hub) = mpsc::channel(64);

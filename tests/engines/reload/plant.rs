@@ -15,7 +15,7 @@ use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::secret_store::SecretStore;
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::broker::Broker;
-use alink_gateway::lab::bus::{Life, Line, Pace, Unit};
+use alink_gateway::lab::bus::{Line, Pace, Unit, UnitKind};
 use alink_gateway::lab::platform::{Device, Platform, PlatformSpec};
 use alink_gateway::lab::wire::LineRig;
 use alink_gateway::spec::*;
@@ -187,7 +187,7 @@ impl Plant {
             for (device, d) in everybody.devices_on(id) {
                 line.attach(
                     d.address.unit().unwrap(),
-                    Unit::new(Life::Marked, u64::from(device.0)),
+                    Unit::new(UnitKind::Marked, u64::from(device.0)),
                 );
             }
             let rig = LineRig::new(line, clock);

@@ -325,7 +325,7 @@ devices:
     let spec = spec(text);
     let mut line = line(&spec, 1);
     for unit in [1, 248, 255] {
-        line.attach(UnitId(unit), Unit::new(Life::Meter, u64::from(unit)));
+        line.attach(UnitId(unit), Unit::new(UnitKind::Meter, u64::from(unit)));
     }
     let mut w = World::new(spec, line, 1).await;
     w.run(Duration::from_secs(20)).await;

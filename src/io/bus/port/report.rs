@@ -473,14 +473,14 @@ impl Report {
         let trouble = match &ended.outcome {
             Outcome::Missed(Miss::Foreign) if ended.traffic.other_id.is_some() => Trouble::OtherId,
             // A device may well refuse a probe of another table.
-            Outcome::Exception(_) if request.is_fence() => return,
+            Outcome::Exception(_) if request.is_of_another_table() => return,
             // The sender of the command is told.
             Outcome::Exception(_) | Outcome::Refused(_) if request.is_command() => return,
             // It takes more than one request to find out what such a code means.
             Outcome::Exception(code) if request.is_whole() && speaks_of_addresses(*code) => return,
             // This is reported as a finding.
             Outcome::Refused(word) if request.is_whole() && word.says_no_such_datum() => return,
-            Outcome::Refused(_) if request.is_fence() => return,
+            Outcome::Refused(_) if request.is_of_another_table() => return,
             Outcome::Refused(word) => Trouble::Declines(*word),
             Outcome::Exception(code) => {
                 let code = *code;

@@ -1,5 +1,5 @@
 use super::super::behaviour::{Chance, UnitBehaviour};
-use super::super::life::Life;
+use super::super::unit_kind::UnitKind;
 use super::*;
 use crate::spec::Table;
 
@@ -15,7 +15,7 @@ fn at(micros: u64) -> Now {
 fn line(baud: u32) -> Line {
     let mut line = Line::new(Pace::standard(baud), Rng::new(1));
     for id in 1..=3 {
-        let unit = Unit::new(Life::Marked, u64::from(id)).with(UnitBehaviour {
+        let unit = Unit::new(UnitKind::Marked, u64::from(id)).with(UnitBehaviour {
             turnaround: Duration::ZERO,
             ..UnitBehaviour::default()
         });
@@ -259,7 +259,7 @@ fn each_fault_does_what_it_says() {
 fn two_units_with_one_address_spoil_each_others_replies() {
     for seed in 0..50 {
         let mut line = line(9600);
-        line.attach(UnitId(1), Unit::new(Life::Marked, seed));
+        line.attach(UnitId(1), Unit::new(UnitKind::Marked, seed));
         spoil(&mut line, 1, Fault::Twin);
         line.on_bytes(at(0), &frame::seal(1, READ));
         let heard = together(&listen(&mut line, 1_000_000));

@@ -1,13 +1,13 @@
 //! An electricity meter that speaks DL/T 645-1997 or -2007.
 //!
-//! It measures what [`super::super::life::meter`] measures; its numbers are the
+//! It measures what [`super::super::unit_kind::meter`] measures; its numbers are the
 //! registers of that meter in decimal digits. Answers longer than its largest frame
 //! come in follow-on frames.
 
 use std::collections::BTreeMap;
 
-use super::super::life::meter;
 use super::super::unit::Unit;
+use super::super::unit_kind::meter;
 use super::Answer;
 use crate::base::Now;
 use crate::spec::Table;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::base::Wall;
-use crate::lab::bus::{Chance, Life, UnitBehaviour};
+use crate::lab::bus::{Chance, UnitBehaviour, UnitKind};
 
 fn noon() -> Now {
     Now {
@@ -22,7 +22,7 @@ fn says(protocol: &mut BusProtocol, heard: &[u8]) -> Vec<BusReply> {
 #[test]
 fn a_meter_answers_for_the_data_that_it_is_said_to_have() {
     use crate::spec::dlt645::{Edition, Id, item};
-    let of_2007 = Meter::new(Year::Y2007, 1, Unit::new(Life::Meter, 7));
+    let of_2007 = Meter::new(Year::Y2007, 1, Unit::new(UnitKind::Meter, 7));
     for (name, id, _) in meter::DATA {
         let known = item::find(Edition::Y2007, name).map(|item| item.id);
         assert_eq!(known, Some(Id::Y2007(id)), "{name}");
@@ -50,7 +50,7 @@ fn published_frames_are_understood_and_made() {
 
 #[test]
 fn a_meter_answers_what_it_has_and_refuses_the_rest() {
-    let unit = Unit::new(Life::Meter, 7);
+    let unit = Unit::new(UnitKind::Meter, 7);
     let mut meter = Meter::new(Year::Y2007, 161, unit);
     meter.wake_ups = 0;
     let energy = meter.value(noon(), 0x0001_0000).unwrap();

@@ -1,4 +1,4 @@
-//! The stage of the demo: platform, line, racks and daemon, their visible state, and
+//! The site of the demo: platform, line, racks and daemon, their visible state, and
 //! the passing of time.
 
 mod story;
@@ -30,7 +30,7 @@ const DRAW: Duration = Duration::from_millis(250);
 /// How often a setpoint is sent to the meter without power.
 const AGAIN: Duration = Duration::from_millis(500);
 /// All parts that the story needs.
-pub(super) struct Stage {
+pub(super) struct Site {
     clock: Clock,
     started: Mono,
     deadline: Mono,
@@ -72,8 +72,8 @@ struct View {
     answers: usize,
 }
 
-impl Stage {
-    pub(super) async fn set(options: &Options) -> io::Result<Stage> {
+impl Site {
+    pub(super) async fn build(options: &Options) -> io::Result<Site> {
         let clock = Clock::system();
         let started = clock.now().mono;
         let plant = Plant::new();
@@ -109,7 +109,7 @@ impl Stage {
         let meters = counted(meters, "meter");
         let set = format!("platform on {cloud}, {meters} on {tty}, racks on {ports:?}");
         screen.say(Duration::ZERO, &set);
-        Ok(Stage {
+        Ok(Site {
             clock,
             started,
             deadline: started + options.within,

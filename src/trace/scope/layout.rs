@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::base::Mono;
 
-/// The paper's width, and where time begins and ends on it.
+/// The width of the picture, and where time begins and ends on it.
 pub(super) const WIDTH: f64 = 1400.0;
 pub(super) const LEFT: f64 = 210.0;
 pub(super) const RIGHT: f64 = 24.0;
@@ -25,7 +25,7 @@ const STEPS: [u64; 11] = [
 
 /// The layout of time in rows. Rows in which nothing happened are folded into one strip.
 #[derive(Clone, Debug)]
-pub(super) struct Paper {
+pub(super) struct Layout {
     begin: Mono,
     /// How long a row is.
     pub step: Duration,
@@ -44,7 +44,7 @@ pub(super) struct Part {
     pub width: f64,
 }
 
-impl Paper {
+impl Layout {
     /// Creates the layout for this span of time and so many lanes, from `top` on. In the spans
     /// of `busy` something happens.
     pub(super) fn new(
@@ -60,7 +60,7 @@ impl Paper {
             .find(|step| needs(*step) <= u128::from(ROWS))
             .unwrap_or_else(|| (length / ROWS).max(Duration::from_secs(120)));
         let rows = u32::try_from(needs(step)).unwrap_or(ROWS).min(ROWS + 1);
-        let mut paper = Paper {
+        let mut layout = Layout {
             begin,
             step,
             rows,
@@ -68,18 +68,18 @@ impl Paper {
             busy: vec![false; rows as usize],
         };
         for (begin, end) in busy {
-            let rows = paper.parts(begin, end).map(|part| part.row as usize);
+            let rows = layout.parts(begin, end).map(|part| part.row as usize);
             let rows: Vec<usize> = rows.collect();
             for row in rows {
-                if let Some(busy) = paper.busy.get_mut(row) {
+                if let Some(busy) = layout.busy.get_mut(row) {
                     *busy = true;
                 }
             }
         }
         let mut top = top;
         let mut was_busy = true;
-        for is_busy in &paper.busy {
-            paper.tops.push(top);
+        for is_busy in &layout.busy {
+            layout.tops.push(top);
             top += match (is_busy, was_busy) {
                 (true, _) => AXIS + lanes as f64 * LANE + BETWEEN,
                 (false, true) => STRIP,
@@ -87,8 +87,8 @@ impl Paper {
             };
             was_busy = *is_busy;
         }
-        paper.tops.push(top);
-        paper
+        layout.tops.push(top);
+        layout
     }
 
     /// Whether something happened in this row; otherwise it is folded.
@@ -119,7 +119,7 @@ impl Paper {
         top.copied().unwrap_or_default()
     }
 
-    /// Converts a share of a row's length to a position on the paper.
+    /// Converts a share of a row's length to a position on the layout.
     pub(super) fn x(share: f64) -> f64 {
         LEFT + share * (WIDTH - LEFT - RIGHT)
     }
@@ -136,11 +136,11 @@ impl Paper {
         (first_row..=last_row).map(move |row| {
             let here = row * step;
             let share = |at: u64| (at.clamp(here, here + step) - here) as f64 / step as f64;
-            let x = Paper::x(share(from));
+            let x = Layout::x(share(from));
             Part {
                 row: u32::try_from(row).unwrap_or(u32::MAX),
                 x,
-                width: Paper::x(share(to)) - x,
+                width: Layout::x(share(to)) - x,
             }
         })
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_as_short_as_the_paper_allows() {
+    fn rows_are_as_short_as_the_layout_allows() {
         for (length_ms, step_ms, rows) in [
             (0, 100, 1),
             (90, 100, 1),
@@ -169,16 +169,16 @@ mod tests {
             (60_000, 5_000, 12),
             (600_000, 30_000, 20),
         ] {
-            let paper = Paper::new(BEGIN, Duration::from_millis(length_ms), 2, 0.0, []);
-            assert_eq!(paper.step.as_millis(), step_ms, "{length_ms}");
-            assert_eq!(paper.rows, rows, "{length_ms}");
+            let layout = Layout::new(BEGIN, Duration::from_millis(length_ms), 2, 0.0, []);
+            assert_eq!(layout.step.as_millis(), step_ms, "{length_ms}");
+            assert_eq!(layout.rows, rows, "{length_ms}");
         }
     }
 
     #[test]
     fn what_crosses_the_end_of_a_row_goes_on_in_the_next() {
-        let paper = Paper::new(BEGIN, Duration::from_millis(300), 2, 0.0, []);
-        let parts: Vec<_> = paper.parts(at(50_000), at(150_000)).collect();
+        let layout = Layout::new(BEGIN, Duration::from_millis(300), 2, 0.0, []);
+        let parts: Vec<_> = layout.parts(at(50_000), at(150_000)).collect();
         let whole = WIDTH - LEFT - RIGHT;
         let part = |row, from: f64, share: f64| Part {
             row,
@@ -186,8 +186,8 @@ mod tests {
             width: share * whole,
         };
         assert_eq!(parts, [part(0, 0.5, 0.5), part(1, 0.0, 0.5)]);
-        // A span that began before the trace begins with the paper.
-        let parts: Vec<_> = paper.parts(Mono::START, at(100_000)).collect();
+        // A span that began before the trace begins with the layout.
+        let parts: Vec<_> = layout.parts(Mono::START, at(100_000)).collect();
         assert_eq!(parts, [part(0, 0.0, 1.0)]);
     }
 
@@ -195,33 +195,33 @@ mod tests {
     fn rows_in_which_nothing_happens_are_one_strip() {
         // Five rows of 100 ms; something happens in the first and in the last.
         let busy = [(at(10_000), at(60_000)), (at(450_000), at(480_000))];
-        let paper = Paper::new(BEGIN, Duration::from_millis(500), 2, 0.0, busy);
-        assert_eq!(paper.strips(), [(1, 4)]);
+        let layout = Layout::new(BEGIN, Duration::from_millis(500), 2, 0.0, busy);
+        assert_eq!(layout.strips(), [(1, 4)]);
         let high = AXIS + 2.0 * LANE + BETWEEN;
-        let tops: Vec<f64> = (0..=5).map(|row| paper.row(row)).collect();
+        let tops: Vec<f64> = (0..=5).map(|row| layout.row(row)).collect();
         let strip = high + STRIP;
         assert_eq!(tops, [0.0, high, strip, strip, strip, strip + high]);
-        let nothing = Paper::new(BEGIN, Duration::from_millis(500), 2, 0.0, []);
+        let nothing = Layout::new(BEGIN, Duration::from_millis(500), 2, 0.0, []);
         assert_eq!((nothing.strips(), nothing.row(5)), (vec![(0, 5)], STRIP));
     }
 
     proptest! {
         #[test]
-        fn parts_add_up_and_stay_on_the_paper(
+        fn parts_add_up_and_stay_in_the_layout(
             length in 1u64..100_000_000,
             a in 0.0f64..1.0,
             b in 0.0f64..1.0,
         ) {
-            let paper = Paper::new(BEGIN, Duration::from_micros(length), 2, 0.0, []);
+            let layout = Layout::new(BEGIN, Duration::from_micros(length), 2, 0.0, []);
             let position = |share: f64| (share * length as f64) as u64;
             let (from, to) = (position(a.min(b)), position(a.max(b)));
             let mut sum = 0.0;
-            for part in paper.parts(at(from), at(to)) {
-                prop_assert!(part.row < paper.rows);
+            for part in layout.parts(at(from), at(to)) {
+                prop_assert!(part.row < layout.rows);
                 prop_assert!(part.x >= LEFT && part.x + part.width <= WIDTH - RIGHT + 1e-6);
                 sum += part.width;
             }
-            let step = paper.step.as_micros() as f64;
+            let step = layout.step.as_micros() as f64;
             let wanted = (to - from) as f64 / step * (WIDTH - LEFT - RIGHT);
             prop_assert!((sum - wanted).abs() < 1e-3, "{} instead of {}", sum, wanted);
         }

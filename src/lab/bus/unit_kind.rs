@@ -2,7 +2,7 @@
 //!
 //! Every value is a function of the seed of the unit and the wall clock, and of nothing
 //! else, so that a test can say afterwards what stood in a register at any moment.
-//! Values change once per [`Life::tick`] and all together, as in a device that copies
+//! Values change once per [`UnitKind::tick`] and all together, as in a device that copies
 //! its measurements into its registers in one go.
 
 use std::f64::consts::TAU;
@@ -13,7 +13,7 @@ use crate::spec::Table;
 
 /// What kind of device a unit is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum UnitKind {
     /// A three-phase meter; see [`meter`] for its registers, which are the
     /// same in the input and the holding table.
     Meter,
@@ -23,7 +23,7 @@ pub enum Life {
     /// numbers that belong to one unit, table, address and tick alone. A value that
     /// strayed from elsewhere is found out, but for a chance of 1 in 65,536.
     Marked,
-    /// Like [`Life::Marked`], with another number every millisecond: a value that was
+    /// Like [`UnitKind::Marked`], with another number every millisecond: a value that was
     /// true a moment ago is found out as well.
     Fleeting,
     /// A device in which no value ever comes twice: each pair of registers from an even
@@ -105,7 +105,7 @@ const BOTH: &[Table] = &[Table::InputRegister, Table::HoldingRegister];
 const BITS: &[Table] = &[Table::DiscreteInput];
 const COIL: &[Table] = &[Table::Coil];
 
-/// What [`Life::Marked`] has.
+/// What [`UnitKind::Marked`] has.
 pub const MARKED: [Entry; 2] = [
     Entry::new(
         BOTH,
@@ -243,21 +243,21 @@ pub mod io_module {
     pub const HOLDING_REGISTERS: u16 = 8;
 }
 
-/// How many entries each table of [`Life::Marked`] has.
+/// How many entries each table of [`UnitKind::Marked`] has.
 pub const MARKED_ENTRIES: u16 = 1000;
 
 /// Counters start at zero here: 2024-01-01T00:00:00Z.
 const FIRST_DAY: i64 = 1_704_067_200_000;
 
-impl Life {
+impl UnitKind {
     /// Returns for how many milliseconds values stand still.
     #[must_use]
     pub const fn tick(self) -> i64 {
         match self {
-            Life::Meter => 500,
-            Life::IoModule => 250,
-            Life::Marked => 100,
-            Life::Fleeting | Life::Unique => 1,
+            UnitKind::Meter => 500,
+            UnitKind::IoModule => 250,
+            UnitKind::Marked => 100,
+            UnitKind::Fleeting | UnitKind::Unique => 1,
         }
     }
 
@@ -265,13 +265,13 @@ impl Life {
     #[must_use]
     pub const fn entries(self, table: Table) -> u16 {
         match (self, table) {
-            (Life::Meter, Table::InputRegister | Table::HoldingRegister) => meter::REGISTERS,
-            (Life::Meter, Table::DiscreteInput) => meter::INPUTS,
-            (Life::Meter, Table::Coil) => meter::COILS,
-            (Life::IoModule, Table::Coil | Table::DiscreteInput) => io_module::BITS,
-            (Life::IoModule, Table::InputRegister) => io_module::INPUT_REGISTERS,
-            (Life::IoModule, Table::HoldingRegister) => io_module::HOLDING_REGISTERS,
-            (Life::Marked | Life::Fleeting | Life::Unique, _) => MARKED_ENTRIES,
+            (UnitKind::Meter, Table::InputRegister | Table::HoldingRegister) => meter::REGISTERS,
+            (UnitKind::Meter, Table::DiscreteInput) => meter::INPUTS,
+            (UnitKind::Meter, Table::Coil) => meter::COILS,
+            (UnitKind::IoModule, Table::Coil | Table::DiscreteInput) => io_module::BITS,
+            (UnitKind::IoModule, Table::InputRegister) => io_module::INPUT_REGISTERS,
+            (UnitKind::IoModule, Table::HoldingRegister) => io_module::HOLDING_REGISTERS,
+            (UnitKind::Marked | UnitKind::Fleeting | UnitKind::Unique, _) => MARKED_ENTRIES,
         }
     }
 
@@ -285,15 +285,15 @@ impl Life {
         let tick = at.as_millis().div_euclid(self.tick());
         let still = Wall::from_millis(tick * self.tick());
         Some(match self {
-            Life::Meter => match table {
+            UnitKind::Meter => match table {
                 Table::InputRegister | Table::HoldingRegister => {
                     Meter::at(seed, still).register(address)
                 }
                 Table::DiscreteInput => u16::from(address < meter::PHASE_PRESENT + 3),
                 Table::Coil => 0,
             },
-            Life::IoModule => module_entry(seed, still, table, address),
-            Life::Unique => {
+            UnitKind::IoModule => module_entry(seed, still, table, address),
+            UnitKind::Unique => {
                 let pair = u64::from(address / 2);
                 let begins = mix(&[seed, table as u64, pair]) as u32;
                 let value = begins.wrapping_add((tick - FIRST_DAY) as u32);
@@ -303,7 +303,7 @@ impl Life {
                     false => value as u16,
                 }
             }
-            Life::Marked | Life::Fleeting => {
+            UnitKind::Marked | UnitKind::Fleeting => {
                 let mark = mix(&[seed, table as u64, u64::from(address), tick as u64]);
                 if table.is_bits() {
                     (mark & 1) as u16
@@ -437,10 +437,10 @@ mod tests {
 
     const NOON: i64 = 1_790_000_000_000;
 
-    fn wide(life: Life, seed: u64, millis: i64, address: u16, words: u16) -> u64 {
+    fn wide(kind: UnitKind, seed: u64, millis: i64, address: u16, words: u16) -> u64 {
         (0..words).fold(0, |sum, i| {
             let at = Wall::from_millis(millis);
-            let word = life.entry(seed, at, Table::InputRegister, address + i);
+            let word = kind.entry(seed, at, Table::InputRegister, address + i);
             sum << 16 | u64::from(word.unwrap())
         })
     }
@@ -450,7 +450,7 @@ mod tests {
         for seed in 0..20 {
             for step in 0..200 {
                 let now = NOON + step * 7_000;
-                let at = |a, n| wide(Life::Meter, seed, now, a, n);
+                let at = |a, n| wide(UnitKind::Meter, seed, now, a, n);
                 for phase in 0..3 {
                     assert!((2200..=2400).contains(&at(meter::VOLTAGE + phase, 1)));
                     assert!((50..=3000).contains(&at(meter::CURRENT + phase, 1)));
@@ -466,10 +466,10 @@ mod tests {
 
     #[test]
     fn what_the_units_hold_is_listed_whole_and_once() {
-        for (life, listed) in [
-            (Life::Meter, &meter::ENTRIES[..]),
-            (Life::IoModule, &io_module::ENTRIES),
-            (Life::Marked, &MARKED),
+        for (kind, listed) in [
+            (UnitKind::Meter, &meter::ENTRIES[..]),
+            (UnitKind::IoModule, &io_module::ENTRIES),
+            (UnitKind::Marked, &MARKED),
         ] {
             for table in [
                 Table::Coil,
@@ -477,7 +477,7 @@ mod tests {
                 Table::InputRegister,
                 Table::HoldingRegister,
             ] {
-                let mut there = vec![0; usize::from(life.entries(table))];
+                let mut there = vec![0; usize::from(kind.entries(table))];
                 for entry in listed.iter().filter(|e| e.tables.contains(&table)) {
                     let first = usize::from(entry.address);
                     for n in &mut there[first..first + usize::from(entry.length())] {
@@ -485,13 +485,13 @@ mod tests {
                     }
                 }
                 let moves = |address: usize| {
-                    let at = |ms| life.entry(7, Wall::from_millis(ms), table, address as u16);
+                    let at = |ms| kind.entry(7, Wall::from_millis(ms), table, address as u16);
                     at(NOON) != Some(0) || at(NOON + 3_600_000) != Some(0)
                 };
                 for (address, n) in there.into_iter().enumerate() {
                     // What is not listed is nothing: always 0.
                     let is_right = n == 1 || n == 0 && !moves(address);
-                    assert!(is_right, "{life:?} {table:?} {address}: {n} times");
+                    assert!(is_right, "{kind:?} {table:?} {address}: {n} times");
                 }
             }
         }
@@ -508,7 +508,7 @@ mod tests {
             let mut last = 0;
             for second in 0..3600 {
                 let wh = wide(
-                    Life::Meter,
+                    UnitKind::Meter,
                     seed,
                     NOON + second * 1000,
                     meter::ENERGY_FINE,
@@ -517,9 +517,9 @@ mod tests {
                 assert!(wh >= last);
                 last = wh;
             }
-            let first = wide(Life::Meter, seed, NOON, meter::ENERGY_FINE, 4);
+            let first = wide(UnitKind::Meter, seed, NOON, meter::ENERGY_FINE, 4);
             let sum: u64 = (0..3600)
-                .map(|s| wide(Life::Meter, seed, NOON + s * 1000, meter::POWER, 2))
+                .map(|s| wide(UnitKind::Meter, seed, NOON + s * 1000, meter::POWER, 2))
                 .sum();
             let expected = sum as f64 / 3600.0;
             let seen = (last - first) as f64;
@@ -529,10 +529,11 @@ mod tests {
 
     #[test]
     fn values_stand_still_within_a_tick_and_move_between_ticks() {
-        let entry = |ms| Life::Marked.entry(1, Wall::from_millis(ms), Table::HoldingRegister, 5);
-        let start = NOON - NOON.rem_euclid(Life::Marked.tick());
-        assert_eq!(entry(start), entry(start + Life::Marked.tick() - 1));
-        assert_ne!(entry(start), entry(start + Life::Marked.tick()));
+        let entry =
+            |ms| UnitKind::Marked.entry(1, Wall::from_millis(ms), Table::HoldingRegister, 5);
+        let start = NOON - NOON.rem_euclid(UnitKind::Marked.tick());
+        assert_eq!(entry(start), entry(start + UnitKind::Marked.tick() - 1));
+        assert_ne!(entry(start), entry(start + UnitKind::Marked.tick()));
     }
 
     #[test]
@@ -540,7 +541,7 @@ mod tests {
         let at = Wall::from_millis(NOON);
         let row = |seed| {
             (0..100)
-                .map(|a| Life::Marked.entry(seed, at, Table::InputRegister, a))
+                .map(|a| UnitKind::Marked.entry(seed, at, Table::InputRegister, a))
                 .collect::<Vec<_>>()
         };
         assert_ne!(row(1), row(2));
@@ -553,14 +554,14 @@ mod tests {
         for ms in 0..200 {
             for seed in [1, 2] {
                 for pair in [0, 2, 998] {
-                    let value = wide(Life::Unique, seed, NOON + ms, pair, 2);
+                    let value = wide(UnitKind::Unique, seed, NOON + ms, pair, 2);
                     assert!(seen.insert(value), "{value}");
                 }
             }
         }
         // The same a day later but for the day.
         let day = 24 * 3600 * 1000;
-        let at = |ms| wide(Life::Unique, 1, ms, 4, 2) as u32;
+        let at = |ms| wide(UnitKind::Unique, 1, ms, 4, 2) as u32;
         assert_eq!(at(NOON + day).wrapping_sub(at(NOON)), day as u32);
     }
 
@@ -570,7 +571,7 @@ mod tests {
             let mut last = 0;
             for second in 0..500 {
                 let n = wide(
-                    Life::IoModule,
+                    UnitKind::IoModule,
                     3,
                     NOON + second * 1000,
                     io_module::COUNTERS + 2 * counter,
@@ -584,19 +585,19 @@ mod tests {
 
     #[test]
     fn a_clock_before_the_first_day_is_no_trouble() {
-        for life in [Life::Meter, Life::IoModule, Life::Marked] {
+        for kind in [UnitKind::Meter, UnitKind::IoModule, UnitKind::Marked] {
             let row = |ms| {
                 (0..40)
-                    .map(|a| life.entry(1, Wall::from_millis(ms), Table::InputRegister, a))
+                    .map(|a| kind.entry(1, Wall::from_millis(ms), Table::InputRegister, a))
                     .collect::<Vec<_>>()
             };
             let (before, first) = (row(-5), row(0));
             // The same registers are there, and time goes on across the first instant.
             let there = |row: &[Option<u16>]| row.iter().map(Option::is_some).collect::<Vec<_>>();
-            assert_eq!(there(&before), there(&first), "{life:?}");
-            assert_eq!(before, row(-5), "{life:?}");
-            assert_eq!(before, row(-life.tick()), "{life:?}");
-            assert_eq!(before == first, life != Life::Marked, "{life:?}");
+            assert_eq!(there(&before), there(&first), "{kind:?}");
+            assert_eq!(before, row(-5), "{kind:?}");
+            assert_eq!(before, row(-kind.tick()), "{kind:?}");
+            assert_eq!(before == first, kind != UnitKind::Marked, "{kind:?}");
         }
     }
 }

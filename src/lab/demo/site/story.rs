@@ -4,7 +4,7 @@ use std::process::ExitStatus;
 
 use alink_gateway::lab::platform::{Ask, Code};
 
-use super::{ENDING, STEPS, Stage};
+use super::{ENDING, STEPS, Site};
 use crate::demo::report::millis;
 use alink_gateway::base::text::{self, counted};
 
@@ -20,7 +20,7 @@ const FULL: usize = 50;
 /// The most log-in batches that are still few.
 const HANDFUL: usize = 8;
 
-impl Stage {
+impl Site {
     /// Plays the story up to its end; what does not come true is a problem of the report.
     pub(crate) async fn story(&mut self) {
         if let Err(why) = self.plays().await {
