@@ -14,6 +14,7 @@ mod reload;
 mod stop;
 mod store;
 mod thing_events;
+mod wake;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -423,34 +424,6 @@ impl Cloud {
         }
     }
 
-    /// Returns when to poll again although nothing has happened.
-    #[must_use]
-    pub fn wake_at(&self) -> Option<Wake> {
-        let mut wake = Wake::earlier(self.pending.wake_at(), self.sessions.block_due());
-        wake = Wake::earlier(wake, self.posts.wake_at());
-        wake = Wake::earlier(wake, self.events.wake_at());
-        wake = Wake::earlier(wake, self.spill_due());
-        wake = Wake::earlier(wake, self.history.wake_at());
-        let sums = self.outbox.sum_due();
-        wake = Wake::earlier(wake, sums.map(|at| Wake::new(at, "sums held back")));
-        wake = Wake::earlier(wake, self.sessions.shown_online_due());
-        if !self.link {
-            wake = Wake::earlier(wake, self.remote_due());
-        } else {
-            wake = Wake::earlier(wake, self.paced(self.sessions.ask_due()));
-            wake = Wake::earlier(wake, self.paced(self.topology_due()));
-            wake = Wake::earlier(wake, self.paced(self.commands_due()));
-            wake = Wake::earlier(wake, self.paced(self.desired_due()));
-            wake = Wake::earlier(wake, self.paced(self.event_due()));
-            wake = Wake::earlier(wake, self.paced(self.post_due()));
-            wake = Wake::earlier(wake, self.paced(self.history_due()));
-            wake = Wake::earlier(wake, self.paced(self.timestamps.due()));
-            wake = Wake::earlier(wake, self.paced(self.remote_due()));
-            wake = Wake::earlier(wake, self.leaving.due());
-        }
-        Wake::earlier(wake, self.stop.due())
-    }
-
     // --- queries -----------------------------------------------------------------
 
     /// Returns a device's session.
@@ -752,44 +725,5 @@ impl Cloud {
             }
         }
         self.forget_retired(now);
-    }
-
-    /// Returns when registration, the topology or answers to orders have something to do;
-    /// these parts end with the wish to be online.
-    fn topology_due(&self) -> Option<Wake> {
-        let due = Wake::earlier(self.orders.due(), self.topology.due());
-        let due = Wake::earlier(due, self.registration.due());
-        (self.link && !self.stop.is_on()).then_some(due)?
-    }
-
-    /// Returns when there is an answer to a command to send; none once the log-out of all
-    /// devices is asked for.
-    fn commands_due(&self) -> Option<Wake> {
-        let is_in = |id| self.sessions.session(id) == Session::In;
-        (self.link && self.stop.may_post()).then(|| self.commands.due(is_in))?
-    }
-
-    /// Returns when there is a request about desired values to make.
-    fn desired_due(&self) -> Option<Wake> {
-        (self.link && !self.stop.is_on()).then(|| self.desired.due())?
-    }
-
-    /// Returns when the remote configuration has something to do; never once all devices
-    /// are logged out.
-    fn remote_due(&self) -> Option<Wake> {
-        (!self.stop.is_on()).then(|| self.remote.wake_at())?
-    }
-
-    fn post_due(&self) -> Option<Wake> {
-        (self.link && self.stop.may_post()).then(|| self.posts.due())?
-    }
-
-    /// Returns this wake-up, but no earlier than the connection's pace allows.
-    fn paced(&self, wake: Option<Wake>) -> Option<Wake> {
-        let ready = self.pace.ready_at();
-        wake.map(|w| Wake {
-            at: w.at.max(ready),
-            why: w.why,
-        })
     }
 }
