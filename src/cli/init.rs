@@ -1,7 +1,7 @@
 //! `alink-gateway init [FILE]`: a first configuration, of six answers or as many options.
 //!
-//! What is not answered stays a place to fill in, so that the file is always one that `check`
-//! accepts but for what is still missing. The secret never stands in the file: it goes into
+//! An answer that was not given stays a place to fill in: `check` finds nothing wrong with the
+//! file but what is still missing. The secret never stands in the file: it goes into
 //! `gateway.secret` beside it, or stays where `--device-secret-file` says.
 
 #![expect(clippy::print_stderr, reason = "questions, and what comes next")]

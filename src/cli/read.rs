@@ -1,8 +1,8 @@
 //! `alink-gateway read`: values of a device, asked for now.
 //!
-//! Either values of a device that is in no configuration, by port, unit and address; or points of
-//! a device of the configuration, by its own plan. Both go through the running service if it has
-//! the line. What the service holds already is shown by `devices`.
+//! The verb reads either values of a device that is in no configuration, by port, unit and address,
+//! or points of a device of the configuration, by its own plan. Both go through the running service
+//! if it has the line. The verb `devices` shows what the service holds already.
 
 mod advice;
 mod shown;

@@ -1,7 +1,7 @@
 //! `alink-gateway sweep PORT UNIT`: which registers and bits a Modbus device has.
 //!
-//! What is asked next is decided in `field/survey/sweep.rs`. The result goes to standard output,
-//! how far it is to standard error while that is a terminal.
+//! `field/survey/sweep.rs` decides what is asked next. The result goes to standard output; if
+//! standard error is a terminal, how far the sweep is goes there.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -9,15 +9,15 @@
 //! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is
 //! a small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at
 //! the last 32 transactions of each device, of a silent one at those since its last answer, and
-//! at log events that stand ([`crate::control::picture::Noticed`]). Counters since the start say nothing about a cable
-//! that was mended an hour ago.
+//! at log events that stand ([`crate::control::picture::Noticed`]). Counters since the start say
+//! nothing about a cable that was mended an hour ago.
 //!
-//! Causes hide others: of a line that is down or mute no device is named, and without a
-//! connection to the platform no refusal of a device. Of what is not known yet, right after a
-//! start or a reload, nothing is said.
+//! Causes hide others: the doctor names no device of a line that is down or mute, and no refusal of
+//! a device while there is no connection to the platform. It says nothing of what is not known
+//! yet, right after a start or a reload.
 //!
-//! A device that answered before, and is silent now while its neighbours answer, is no alarm: it
-//! may have been switched off for the night. It is a note ([`Certainty::Note`]), unless it is
+//! A device that answered before, and is silent now while its neighbours answer, is no alarm: a
+//! person may have switched it off for the night. The doctor makes a note of it ([`Certainty::Note`]), unless it is
 //! the device that was asked about.
 //!
 //! # Invariants

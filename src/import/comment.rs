@@ -1,4 +1,4 @@
-//! The comments of what is written, in English; they are translated where they are written.
+//! The comments of the YAML, in English; [`super::writer`] has each translated as it writes it.
 
 /// What the file is made of.
 #[must_use]

@@ -9,7 +9,7 @@
 //! for types, tables and addresses ([`word`], [`number`]).
 //!
 //! The room refuses to know the configuration's own reader, files, and the language of the user:
-//! the remarks and the comments are English, and are translated where they are shown.
+//! the remarks and the comments are English; `cli/import.rs` translates them.
 //!
 //! It has a YAML reader of its own ([`yaml`]), over the same parser as the configuration's: files
 //! of others have tags (`!secret`), templates and several documents, which are mistakes in ours.

@@ -3,7 +3,7 @@
 //! Decides: whether a reading is reported at once, waits, or is given up for a newer one, by the
 //! point's [`ReportPolicy`](crate::spec::ReportPolicy). Refuses to know: buses, the platform and
 //! its sessions' reasons. The room is told what a port read, that a device fell silent and that
-//! a session began or ended; it hands out readings, and whoever drives it delivers them.
+//! a session began or ended; it hands out readings, and its caller delivers them.
 //!
 //! Contract: one `on_…` or [`Reporter::release_all`], then [`Reporter::poll`] until `None`, then
 //! sleep until [`Reporter::wake_at`] and call [`Reporter::on_time`].
@@ -11,7 +11,7 @@
 //! # When everything is reported once
 //!
 //! The first reading of each point is reported whatever its policy, and so is the first one
-//! after its device fell silent, its port went down or its request failed: whoever looks at the
+//! after its device fell silent, its port went down or its request failed: a person who looks at the
 //! platform sees what the device says now, not what it said before.
 //!
 //! The same holds after a *session* of the device began, and this is the moment that is right

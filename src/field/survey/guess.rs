@@ -1,8 +1,8 @@
 //! What registers may mean that nothing is known about but their values.
 //!
 //! A guess is a help for a person with the manual in hand, and no more: registers do not say what
-//! they are. A guess is made only where another reading of the same registers is much less
-//! likely, and what is known for certain of no register is never said.
+//! they are. The room makes a guess only where another reading of the same registers is much less
+//! likely, and never shows a guess as certain.
 
 use std::fmt;
 

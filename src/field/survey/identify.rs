@@ -1,8 +1,8 @@
 //! Finds out what kind of device a unit is, by the identification of profiles.
 //!
-//! All places that the profiles name are read and compared. A place of which no reply came is read
-//! once more at the end: a reply that was lost would leave a device without a profile. A profile
-//! matches if at least one of its tests is passed and none failed.
+//! The engine reads each place that a profile names, and compares. It reads a place of which no
+//! reply came once more at the end: a reply that was lost would leave a device without a profile.
+//! A profile matches if at least one of its tests is passed and none failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

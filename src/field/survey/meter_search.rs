@@ -1,8 +1,8 @@
 //! Finds the meters of DL/T 645 on a line that has one setting.
 //!
 //! A wildcard asks all meters at once. One meter alone says who it is. Where several answer, their
-//! frames meet and only noise is heard: then the last two digits are named and the others left
-//! open, a hundred times, and so on for those that still meet (DL/T 645-2007 §5.2.2).
+//! frames meet and only noise is heard: then the search names the last two digits and leaves the
+//! others open, a hundred times, and so on for those that still meet (DL/T 645-2007 §5.2.2).
 
 use std::collections::BTreeMap;
 use std::time::Duration;

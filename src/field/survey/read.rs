@@ -1,8 +1,8 @@
 //! Reads points of one device: which requests that takes, and what became of each point.
 //!
-//! The requests are those of the plan ([`crate::field::plan`]). A request for several points that
-//! is refused for its addresses is made again for each point alone, so that one that is absent
-//! does not hide the others. A reply that may be another's is asked for once more.
+//! The requests are those of the plan ([`crate::field::plan`]). If a device refuses
+//! a request for several points for its addresses, the reader asks for each point alone, so that
+//! an absent one does not hide the others. If a reply may be another device's, it asks once more.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

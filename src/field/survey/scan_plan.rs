@@ -1,8 +1,8 @@
 //! The order in which a line of unknown settings is searched.
 //!
 //! The settings and addresses that devices leave their factory with come first: all of these take
-//! some ten seconds. Where a device was found, the rest of the addresses is searched at its
-//! settings, and not at others; where none was found, at all settings.
+//! some ten seconds. If a device was found, the scan searches the rest of the addresses at the
+//! settings of that device only; if none was found, at all settings.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -2,21 +2,20 @@
 //!
 //! The standard has no question for that. A device that is asked for several entries refuses all
 //! of them if it lacks one (Modbus Application Protocol V1.1b3 §6.1 to §6.4), so the only proof
-//! that an entry is absent is a request for it alone. What exists is read in blocks that become
-//! longer as long as they are granted; a block that is refused is halved until the entry at fault
-//! is alone; behind that entry one is asked at a time, and blocks grow again from the first that
-//! is granted.
+//! that an entry is absent is a request for it alone. The sweep reads what exists in blocks, and
+//! makes them longer as long as the device grants them. It halves a refused block until the entry
+//! at fault is alone. Behind that entry it asks for one entry at a time, and lets blocks grow again
+//! from the first that the device grants.
 //!
 //! With `A` addresses of a table, of which `H` are absent and the others stand in `R` runs, and
 //! blocks of `B` entries at most, that takes at most `A / B + H + 2 R (log2 B + 2)` requests, and
 //! some more to learn `B` ([`most_requests`]). Fewer are not possible than `H + R`.
 //!
 //! **Silence.** Some devices stay silent where they should refuse, any device can lose a reply,
-//! and a device can be switched off meanwhile. So behind each silence the device is asked for
-//! something that it has answered before: the *known read*. If that is answered, the silence was
-//! meant or the reply was lost, and the request is repeated as often as it takes to tell the two
-//! apart.
-//! If it is not answered, the sweep pauses until it is. A device answers one request after the
+//! and a device can be switched off meanwhile. So behind each silence the sweep asks for something
+//! that the device has answered before: the *known read*. If the device answers that, the silence
+//! was meant or the reply was lost, and the sweep repeats the request as often as it takes to tell
+//! the two apart. If the device does not answer it, the sweep pauses until it does. A device answers one request after the
 //! other, so no late reply can come behind the answer to the known read and be taken for another's;
 //! and the known read looks different from the request where that is possible.
 //!

@@ -1,17 +1,18 @@
 //! Finds the Modbus units of a line that has one setting.
 //!
-//! Each unit is asked once and waited for briefly, because most addresses are empty: 247 of them
-//! take 8 seconds at 9600 bit/s. A device that takes longer to answer is heard while
-//! later units are asked, and says who it is by the unit id in its reply.
+//! The scan asks each unit once and waits briefly, because most addresses are empty: 247 of them
+//! take 8 seconds at 9600 bit/s. It hears a device that takes longer to answer while it asks later
+//! units; the unit id in the reply says which device that is.
 //!
 //! Where two frames met, only noise is heard. Each unit that was asked lately may have caused it,
-//! and for each it is known how long it would have taken. These units are asked again, the one
-//! that was asked first before the others: their replies would come one after the other, and
-//! behind the last request. What is not explained so is looked into at the end: each unit alone.
+//! and the scan knows of each how long it would have taken. It asks these units again, in the order
+//! in which it asked them before: their replies would come one after the other, and behind the last
+//! request. At the end it asks each unit alone that may have caused noise without an explanation.
 //!
 //! A frame that came late proves its unit if it answers the question: unit, function and number of
-//! bytes fit besides the checksum. Of what was heard between two requests only the unit is known:
-//! such a unit is asked once more at the end, and is not there if it does not answer, asked twice.
+//! bytes fit besides the checksum. A frame that was heard between two requests shows its unit only:
+//! the scan asks such a unit again at the end, twice if need be, and takes it for absent if it does
+//! not answer.
 //!
 //! Not covered: a reply that lies wholly within the time of a later request, on an adapter that
 //! is deaf while it sends. A refusal has five characters and a request eight, so this can happen
