@@ -27,7 +27,7 @@ const OF_THE_SOURCES: [(&str, &str); 12] = [
         "docs/adding-a-protocol.md",
         "for those who change the program",
     ),
-    ("CONTRIBUTING.md", "for those who change the program"),
+    ("docs/CONTRIBUTING.md", "for those who change the program"),
     ("LICENSE-APACHE", "the package has its copyright file"),
     ("LICENSE-MIT", "the package has its copyright file"),
     (

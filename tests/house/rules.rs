@@ -134,11 +134,10 @@ const LONGEST: usize = 900;
 const LONG: usize = 400;
 
 /// What may stand at the top of the repository, besides dotfiles and licences.
-const TOP_LEVEL: [&str; 12] = [
+const TOP_LEVEL: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "CHANGELOG.md",
-    "CONTRIBUTING.md",
     "README.md",
     "benches",
     "config",
