@@ -30,6 +30,7 @@ mod metrics;
 mod modules;
 mod numbers;
 mod package;
+mod pages;
 mod po;
 mod profiles;
 mod readme;

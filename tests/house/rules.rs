@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
-const FLOORS: [(&str, u8); 18] = [
+pub(crate) const FLOORS: [(&str, u8); 18] = [
     ("base", 0),
     ("spec", 1),
     ("spool", 2),
