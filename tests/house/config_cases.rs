@@ -998,9 +998,10 @@ fn parameters_mean_what_they_say() {
         let points: Vec<String> = points.collect();
         (profile.name.clone(), points.join(", "))
     };
-    let plain = "Voltage double 0.1 to 500, Power int 1";
+    // A factor that is a parameter may have a fraction in one device: all post the same type.
+    let plain = "Voltage double 0.1 to 500, Power double 1";
     assert_eq!(told(0), ("meter".into(), plain.into()));
-    let wide = "Voltage double 1 to 5000, Power int 800, Grid int 1";
+    let wide = "Voltage double 1 to 5000, Power double 800, Grid int 1";
     assert_eq!(
         told(1),
         ("meter(ct_ratio=80,vt_ratio=10)".into(), wide.into())
@@ -1032,7 +1033,8 @@ fn a_profile_that_is_based_on_another_is_both() {
         let titles = titles.map(|t| t.as_deref().unwrap_or("-").to_owned());
         (points.join(", "), titles, profile.max_registers)
     };
-    let larger = ["Larger meter".to_owned(), "小电表".to_owned()];
+    // A title in one language does not stand beside that of another profile.
+    let larger = ["Larger meter".to_owned(), "-".to_owned()];
     let points = "Voltage 10, Energy 4, Power 2".to_owned();
     assert_eq!(told(0), (points.clone(), larger.clone(), 60));
     let small = ["Small meter".to_owned(), "小电表".to_owned()];
@@ -1051,6 +1053,31 @@ fn a_profile_that_is_based_on_another_is_both() {
     ] {
         assert_eq!(told(device).0, points);
     }
+}
+
+#[test]
+fn a_profile_in_a_file_is_based_on_the_file_beside_it() {
+    let file = root("tests/config_cases/based-on-beside-first/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    let addresses = spec.devices.iter().map(|device| {
+        let PointAddress::Modbus(address) = device.profile.points[0].address else {
+            panic!("{:?}", device.profile.points);
+        };
+        address.start
+    });
+    assert_eq!(addresses.collect::<Vec<_>>(), [0, 7]);
+    assert_eq!(spec.devices[0].profile.about.title.chinese, None);
+
+    // The secret of the other's product is none of this one's.
+    let file = root("tests/config_cases/based-on-another-product/gateway.yaml");
+    let spec = load_in(&file, &quiet()).unwrap().spec;
+    assert_eq!(spec.devices[0].product_key.to_string(), "a1OtherPk");
+    assert!(
+        !spec
+            .cloud
+            .products
+            .contains_key(&spec.devices[0].product_key)
+    );
 }
 
 #[test]

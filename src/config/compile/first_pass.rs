@@ -279,6 +279,8 @@ impl FirstPass {
         let mut profiles = Profiles::new();
         let mut complete = profiles_complete && !s.is_no_list("profiles");
         let mut written: Vec<Node> = s.list("profiles", &mut notes).to_vec();
+        // The files of those that have one of their own.
+        let mut files: Vec<Option<PathBuf>> = vec![None; written.len()];
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
             if let (Want::Pattern(pattern), []) = (want, found) {
@@ -291,6 +293,7 @@ impl FirstPass {
             for source in found {
                 let node = profile_file(source, want, *origin, &mut notes);
                 complete &= node.is_some();
+                files.extend(node.as_ref().map(|_| Some(PathBuf::from(&source.path))));
                 written.extend(node);
             }
         }
@@ -301,10 +304,11 @@ impl FirstPass {
             for source in found.iter().filter(|source| source.bytes.is_ok()) {
                 let node = profile_file(source, &want, origin, &mut notes);
                 complete &= node.is_some();
+                files.extend(node.as_ref().map(|_| Some(PathBuf::from(&source.path))));
                 written.extend(node);
             }
         }
-        let without_basis = based_on::resolve(&mut written, complete, &mut notes);
+        let without_basis = based_on::resolve(&mut written, &files, complete, &mut notes);
         written.truncate(own);
         for (index, node) in written.into_iter().enumerate() {
             if without_basis.contains(&index) {

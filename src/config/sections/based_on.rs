@@ -3,8 +3,13 @@
 //! Keys of this profile stand instead of those of the other. Its points replace those with the same
 //! ids, in their places, and others follow behind; `without:` leaves points out. The profiles are
 //! put together before they are read, so that no later stage knows of it.
+//!
+//! A profile in a file of its own means the one in the file beside it before one of the same name
+//! elsewhere: whoever has a meter of that name in the main file has not changed the files of the
+//! package.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use crate::config::reader::problem::Wrong;
 use crate::config::reader::section::{Notes, shown};
@@ -14,19 +19,34 @@ use crate::config::reader::tree::{Is, Node, OriginId};
 /// The keys that say how two profiles are put together, and the one that each has for itself.
 const OWN: [&str; 3] = ["name", "based_on", "without"];
 
+/// Keys of which an own one replaces the others as well: a secret is that of a product, and a title
+/// in one language says the same as that in the other.
+const TOGETHER: [(&str, &[&str]); 3] = [
+    (
+        "product_key",
+        &[
+            "product_secret",
+            "product_secret_file",
+            "product_secret_credential",
+        ],
+    ),
+    ("title", &["title_zh"]),
+    ("title_zh", &["title"]),
+];
+
 const BESIDE: &str = "profiles_from names its file too, unless that is in the folder of this one and called after the profile, NAME.yaml";
 
 /// Puts each profile together with the one that it is based on. `complete` says whether all
-/// profiles could be read, so that an unknown name is a mistake. Returns the profiles whose basis is
-/// not known, by their places: what they lack is no mistake of their own.
-pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) -> BTreeSet<usize> {
-    let mut by_name: BTreeMap<String, usize> = BTreeMap::new();
-    for (index, profile) in profiles.iter().enumerate() {
-        if let Some((name, _)) = text(profile, "name") {
-            // The name of two profiles is noted when they are read.
-            by_name.entry(name.to_owned()).or_insert(index);
-        }
-    }
+/// profiles could be read, so that an unknown name is a mistake; `files` are the files of those that
+/// have one of their own. Returns the profiles whose basis is not known, by their places: what they
+/// lack is no mistake of their own.
+pub(crate) fn resolve(
+    profiles: &mut [Node],
+    files: &[Option<PathBuf>],
+    complete: bool,
+    notes: &mut Notes,
+) -> BTreeSet<usize> {
+    let names = Names::of(profiles, files);
     let mut done = BTreeSet::new();
     let mut without_basis = BTreeSet::new();
     for index in 0..profiles.len() {
@@ -45,7 +65,7 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
                 break;
             }
             chain.push(at);
-            next = base(profiles, at, &by_name, complete, notes);
+            next = base(profiles, at, &names, complete, notes);
         }
         for at in chain.into_iter().rev() {
             done.insert(at);
@@ -54,11 +74,11 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
                 continue;
             };
             let of = match &named.is {
-                Is::Text(name) => by_name.get(name),
+                Is::Text(name) => names.find(at, name),
                 Is::Nothing | Is::List(_) | Is::Map(_) => None,
             };
-            let of = of.filter(|of| !without_basis.contains(*of));
-            let of = of.and_then(|of| profiles.get(*of)).cloned();
+            let of = of.filter(|of| !without_basis.contains(of));
+            let of = of.and_then(|of| profiles.get(of)).cloned();
             match (of, profiles.get_mut(at)) {
                 (Some(of), Some(profile)) => put_together(profile, of, notes),
                 _ => drop(without_basis.insert(at)),
@@ -68,11 +88,48 @@ pub(crate) fn resolve(profiles: &mut [Node], complete: bool, notes: &mut Notes) 
     without_basis
 }
 
+/// Where profiles are, by their names.
+struct Names<'a> {
+    by_name: BTreeMap<String, usize>,
+    /// Those in files of their own, by file and name.
+    by_file: BTreeMap<(PathBuf, String), usize>,
+    files: &'a [Option<PathBuf>],
+}
+
+impl<'a> Names<'a> {
+    fn of(profiles: &[Node], files: &'a [Option<PathBuf>]) -> Self {
+        let (mut by_name, mut by_file) = (BTreeMap::new(), BTreeMap::new());
+        for (index, profile) in profiles.iter().enumerate() {
+            let Some((name, _)) = text(profile, "name") else {
+                continue;
+            };
+            // The name of two profiles is noted when they are read.
+            by_name.entry(name.to_owned()).or_insert(index);
+            if let Some(Some(file)) = files.get(index) {
+                by_file.insert((file.clone(), name.to_owned()), index);
+            }
+        }
+        Names {
+            by_name,
+            by_file,
+            files,
+        }
+    }
+
+    /// Returns the profile that the one at this place means by a name.
+    fn find(&self, at: usize, name: &str) -> Option<usize> {
+        let own = self.files.get(at).and_then(Option::as_ref);
+        let beside = own.map(|file| file.with_file_name(format!("{name}.yaml")));
+        let beside = beside.and_then(|file| self.by_file.get(&(file, name.to_owned())));
+        beside.or_else(|| self.by_name.get(name)).copied()
+    }
+}
+
 /// Returns the profile that this one is based on, by its place. Notes a name that none has.
 fn base(
     profiles: &[Node],
     at: usize,
-    by_name: &BTreeMap<String, usize>,
+    names: &Names<'_>,
     complete: bool,
     notes: &mut Notes,
 ) -> Option<usize> {
@@ -82,9 +139,9 @@ fn base(
         notes.error(node.origin, node.is.kind(), wrong);
         return None;
     };
-    let found = by_name.get(name).copied();
+    let found = names.find(at, name);
     if found.is_none() && complete {
-        let known = by_name.keys().map(String::as_str);
+        let known = names.by_name.keys().map(String::as_str);
         let meant = notes.unless_full(|| suggestions::did_you_mean(name, known));
         let meant = meant.unwrap_or_else(|| BESIDE.to_owned());
         let wrong = Wrong::wanted("the name of a profile").hint(meant);
@@ -121,6 +178,11 @@ fn put_together(profile: &mut Node, base: Node, notes: &mut Notes) {
     if let Err(much) = notes.spend(values, bytes) {
         notes.too_much(profile.origin, (0, 0), much);
         return;
+    }
+    for (key, others) in TOGETHER {
+        if own.contains_key(key) {
+            theirs.retain(|other, _| !others.contains(&other.as_str()));
+        }
     }
     for (key, value) in theirs {
         if !OWN.contains(&key.as_str()) {

@@ -229,7 +229,8 @@ impl Parameters {
         if !text.contains('$') {
             return;
         }
-        let (mut product, mut has_point) = (Some(Decimal::ONE), false);
+        // `None` in a product: it has too many digits.
+        let (mut product, mut has_point) = (Some(Some(Decimal::ONE)), false);
         for factor in text.split('*').map(str::trim) {
             let number = match factor.strip_prefix('$') {
                 None => factor,
@@ -250,7 +251,9 @@ impl Parameters {
                 },
             };
             match decimal(number) {
-                Ok(number) => product = product.and_then(|product| product.times(number)),
+                Ok(number) => {
+                    product = product.map(|product| product.and_then(|p| p.times(number)));
+                }
                 Err(_) => {
                     let wanted = "a product of numbers and parameters, like $ct_ratio * 0.001";
                     notes.error(at, shown(text), Wrong::wanted(wanted));
@@ -258,12 +261,19 @@ impl Parameters {
                     break;
                 }
             }
-            has_point |= number.contains('.');
+            // Whether numbers of the thing model have decimals does not depend on a device, of
+            // which one may have a fraction as its parameter.
+            has_point |= factor.starts_with('$') || number.contains('.');
         }
-        // A stand-in after a mistake that is noted, or a number with too many digits, which is
-        // noted when it is read.
-        let mut value = product.map_or_else(|| "1".to_owned(), |product| product.to_string());
-        // Whether numbers of the thing model have decimals does not depend on a device.
+        if product == Some(None) {
+            let wrong = Wrong::wanted("a product that a number of 34 digits can hold")
+                .hint("round the parameters of the device, to six digits or so");
+            notes.error(at, shown(text), wrong);
+        }
+        // A mistake that is noted has a stand-in.
+        let mut value = product
+            .flatten()
+            .map_or_else(|| "1".to_owned(), |p| p.to_string());
         if has_point && !value.contains(['.', 'e']) {
             value.push_str(".0");
         }
