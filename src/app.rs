@@ -19,7 +19,7 @@ mod reload;
 pub mod service;
 mod supervisor;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,10 @@ pub enum Ended {
     /// The runtime or a signal handler could not be set up.
     #[error("cannot start: {0}")]
     Start(std::io::Error),
+    /// Another service answers at the control socket. With one identity they would end each other's
+    /// connection to the platform without end.
+    #[error("another service answers at {}", .0.display())]
+    AlreadyRuns(PathBuf),
     /// A task ended that never should; the service manager restarts the service.
     #[error("the {0} task ended unexpectedly")]
     Task(String),
@@ -66,14 +70,18 @@ pub enum Ended {
 impl LogEvent for Ended {
     fn level(&self) -> Level {
         match self {
-            Ended::Log(_) | Ended::Start(_) | Ended::Task(_) => Level::Error,
+            Ended::Log(_) | Ended::Start(_) | Ended::AlreadyRuns(_) | Ended::Task(_) => {
+                Level::Error
+            }
             Ended::StopDeadline(_) | Ended::StopAtOnce => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Ended::Log(_) | Ended::Start(_) | Ended::Task(_) => EventKind::ServiceFailed,
+            Ended::Log(_) | Ended::Start(_) | Ended::AlreadyRuns(_) | Ended::Task(_) => {
+                EventKind::ServiceFailed
+            }
             Ended::StopDeadline(_) | Ended::StopAtOnce => EventKind::StopUnfinished,
         }
     }
@@ -88,6 +96,11 @@ impl LogEvent for Ended {
             Ended::Start(why) => {
                 format!("gateway: not started: {why}; the service manager tries again")
             }
+            Ended::AlreadyRuns(_) => format!(
+                "gateway: not started: {self}: alink-gateway status asks it, and alink-gateway \
+                 reload has it take a changed configuration; a second gateway on this box needs \
+                 its own control.socket and state_dir"
+            ),
             Ended::Task(_) => {
                 format!("gateway: ended: {self}; the service manager starts it again")
             }
@@ -133,6 +146,10 @@ pub async fn serve(
     let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
     let clock = Clock::system();
     let sink = log::init(clock)?;
+    let socket = control::socket_path(loaded.control.socket.as_deref());
+    if control::is_answered(&socket) {
+        return Err(Ended::AlreadyRuns(socket));
+    }
     let mut adopter = RemoteConfigApplier::new(config, &loaded.state_dir);
     let failed = adopter.begin(&mut loaded);
     let journal = Journal::new(Arc::new(loaded.spec.clone())).to(sink);

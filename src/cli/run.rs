@@ -42,9 +42,11 @@ pub fn run(config: &Path) -> ExitCode {
             match ended {
                 // The log would be as wrong at the next start.
                 Ended::Log(_) => ExitCode::from(EXIT_CONFIG),
-                Ended::Start(_) | Ended::Task(_) | Ended::StopDeadline(_) | Ended::StopAtOnce => {
-                    ExitCode::FAILURE
-                }
+                Ended::Start(_)
+                | Ended::AlreadyRuns(_)
+                | Ended::Task(_)
+                | Ended::StopDeadline(_)
+                | Ended::StopAtOnce => ExitCode::FAILURE,
             }
         }
     }

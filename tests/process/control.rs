@@ -422,6 +422,22 @@ async fn a_reload_that_moves_the_socket_is_answered_where_it_was_asked() {
     assert!(!new.exists());
 }
 
+#[tokio::test]
+async fn a_second_service_beside_the_first_ends_and_the_first_goes_on() {
+    let mut house = House::running("").await;
+    let mut second = gateway::run(&house.file);
+    let socket = house.socket().display().to_string();
+    let told = |l: &str| l.contains("not started: another service answers at");
+    let said = second.line("why not", told).await;
+    assert!(said.contains(&socket) && said.contains("reload"), "{said}");
+    assert_eq!(second.exit().await.code(), Some(1));
+    let status = house.ask_json(&["status", "--json"]).await;
+    assert_eq!(status["cloud"]["link"], "up", "{status}");
+    gateway::stop(&mut house.gateway).await;
+    let lost = |l: &&String| l.contains("another client");
+    assert_eq!(house.gateway.seen().iter().find(lost), None);
+}
+
 /// Keeps both addresses in use by other processes when the service starts, and sets
 /// them free later.
 #[tokio::test]

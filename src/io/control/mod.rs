@@ -142,6 +142,12 @@ pub fn socket_path_of(instance: Option<&str>) -> PathBuf {
     }
 }
 
+/// Whether a service answers at a socket.
+#[must_use]
+pub fn is_answered(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
 /// The control socket. Dropping it removes its file.
 #[derive(Debug)]
 pub struct Socket {

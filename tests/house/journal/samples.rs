@@ -118,6 +118,7 @@ fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
 fn endings() -> impl Iterator<Item = Box<dyn LogEvent>> {
     boxed(vec![
         Ended::Start(std::io::Error::other(WHY)),
+        Ended::AlreadyRuns("/run/alink-gateway/control.sock".into()),
         Ended::Task("line1".into()),
         Ended::StopDeadline(A_WHILE),
         Ended::StopAtOnce,
