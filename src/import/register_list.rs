@@ -5,8 +5,10 @@
 //! data identifiers is a profile of them.
 
 mod columns;
+mod factor;
 
 use self::columns::{Column, Columns};
+use self::factor::{Decimals, Factors};
 use super::point::{Imported, ImportedDevice, ImportedPoint, ImportedProfile, Order, Shape};
 use super::remark::{Finding, Place};
 use super::source::Source;
@@ -203,13 +205,13 @@ impl Reading {
         point.measure = cell(Column::Measure).to_owned();
         point.writable = writable && !matches!(table, Table::InputRegister | Table::DiscreteInput);
         point.interval_ms = number::span(cell(Column::Interval)).filter(|ms| *ms > 0);
-        if matches!(shape, Shape::Number(_)) {
-            let (scale, offset, wrong) = self.factors(row);
-            point.scale = scale;
-            point.offset = offset;
-            if let Some(seen) = wrong {
-                self.out.remark(at.clone(), seen, Finding::Factor);
-            }
+        if let Shape::Number(word) = shape {
+            let decimals = match word.starts_with('f') {
+                true => Decimals::Shown,
+                false => Decimals::Factor,
+            };
+            let factors = Factors::of(columns, row, decimals);
+            self.take(factors, &mut point);
         }
         if matches!(order, Order::Badc | Order::Dcba) {
             self.out.remark(at, order.word(), Finding::Order);
@@ -217,33 +219,17 @@ impl Reading {
         self.profile.points.push(point);
     }
 
-    /// Returns factor and addend of a row, and what of them is no number.
-    fn factors(&self, row: &Row) -> (Option<String>, Option<String>, Option<String>) {
-        let cell = |column| self.columns.cell(row, column);
-        let mut wrong = None;
-        let mut read = |text: &str| match text {
-            "" | "-" | "/" | "--" => None,
-            text => {
-                // Also as in `0.1V`: the unit behind the factor.
-                let number =
-                    text.trim_end_matches(|c: char| c.is_alphabetic() || "%°℃".contains(c));
-                let found = number::decimal(text).or_else(|| number::decimal(number));
-                if found.is_none() {
-                    wrong = Some(text.to_owned());
-                }
-                found
-            }
-        };
-        let divisor =
-            read(cell(Column::Divisor)).and_then(|by| number::decimal(&format!("1/{by}")));
-        let scale = read(cell(Column::Factor)).or(divisor);
-        let offset = read(cell(Column::Addend));
-        let scale = scale.filter(|by| by.parse::<f64>().is_ok_and(|by| by != 0.0));
-        (
-            scale.and_then(number::factor),
-            offset.and_then(number::addend),
-            wrong,
-        )
+    /// Gives a point what the cells of factors say.
+    fn take(&mut self, factors: Factors, point: &mut ImportedPoint) {
+        point.scale = factors.scale;
+        point.offset = factors.offset;
+        point.round = factors.round;
+        if let Some(measure) = factors.measure {
+            point.measure = measure;
+        }
+        for (seen, finding) in factors.remarks {
+            self.out.remark(point.at.clone(), seen, finding);
+        }
     }
 
     /// Takes a row with a data identifier of DL/T 645.
@@ -286,15 +272,16 @@ impl Reading {
             self.out
                 .remark(at.clone(), &*written, Finding::IdentifierZeros);
         }
+        // XXXXXX.XX says the decimals already.
+        let decimals = match format.contains('.') {
+            true => Decimals::Known,
+            false => Decimals::Factor,
+        };
         let source = Source::Meter(format!("{:0>8}", digits.to_uppercase()), format);
-        let mut point = ImportedPoint::new(at.clone(), source, Shape::Bool);
-        let (scale, offset, wrong) = self.factors(row);
-        point.scale = scale;
-        point.offset = offset;
-        if let Some(seen) = wrong {
-            self.out.remark(at, seen, Finding::Factor);
-        }
+        let mut point = ImportedPoint::new(at, source, Shape::Bool);
         point.measure = self.columns.cell(row, Column::Measure).to_owned();
+        let factors = Factors::of(&self.columns, row, decimals);
+        self.take(factors, &mut point);
         self.profile.points.push(point);
     }
 

@@ -51,6 +51,10 @@ pub enum Finding {
     Registers,
     /// The factor or the addend is no number.
     Factor,
+    /// A number that may be a factor or a number of decimals.
+    Precision,
+    /// A number of decimals was taken for a factor.
+    Decimals,
     /// A spreadsheet has written the digits as 1.23E+11.
     Scientific,
     /// The meter address has too few digits and got zeros in front.
@@ -138,7 +142,11 @@ impl Finding {
             | Finding::TooMany
             | Finding::OtherTemplate
             | Finding::Actions => Fate::Lost,
-            Finding::Factor | Finding::Setting | Finding::States | Finding::OnOff => Fate::Reduced,
+            Finding::Factor
+            | Finding::Precision
+            | Finding::Setting
+            | Finding::States
+            | Finding::OnOff => Fate::Reduced,
             Finding::Port
             | Finding::Parts
             | Finding::Condition
@@ -146,6 +154,7 @@ impl Finding {
             | Finding::IdentifierZeros
             | Finding::Notation
             | Finding::FromOne
+            | Finding::Decimals
             | Finding::TypeAssumed
             | Finding::TableAssumed
             | Finding::Order
@@ -176,6 +185,12 @@ impl Finding {
             }
             Finding::Factor => {
                 "this is no number to multiply with or to add; the point has none now"
+            }
+            Finding::Precision => {
+                "this may be a factor or a number of decimals; the point has no factor now"
+            }
+            Finding::Decimals => {
+                "this is a number of decimals and was taken for a factor: two decimals are 0.01"
             }
             Finding::Scientific => {
                 "a spreadsheet has shortened the number, and its last digits are lost"
@@ -252,7 +267,7 @@ impl Finding {
             Finding::Type | Finding::Composite => {
                 "write the point by hand: alink-gateway.yaml(5) lists types, parts and text"
             }
-            Finding::Factor => "write scale: and offset: of the point by hand",
+            Finding::Factor | Finding::Precision => "write scale: and offset: of the point by hand",
             Finding::Scientific => {
                 "read the digits off the device or its papers, and format the column as text"
             }
@@ -275,7 +290,7 @@ impl Finding {
             Finding::OtherTemplate => "import the template as well",
             Finding::States => "write values: of the point by hand",
             Finding::OnOff => "compare with the number, or write values: for its titles",
-            Finding::Notation => "compare one value with the device's display",
+            Finding::Notation | Finding::Decimals => "compare one value with the device's display",
             Finding::FromOne => {
                 "compare one value with the device's display, and subtract 1 from all if it is off by one"
             }

@@ -8,6 +8,7 @@ use super::*;
 use crate::spec::Table;
 
 mod dialects;
+mod lists;
 
 const FILES: [&[u8]; 9] = [
     include_bytes!("../../tests/import/list-english.csv"),

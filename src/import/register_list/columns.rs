@@ -11,6 +11,10 @@ pub(super) enum Column {
     Address,
     Type,
     Factor,
+    /// A number of decimals, a factor or an accuracy.
+    Precision,
+    /// A number of decimals.
+    Decimals,
     Divisor,
     Addend,
     Measure,
@@ -27,7 +31,7 @@ pub(super) enum Column {
 }
 
 /// The words of heads, squeezed; an exact one wins.
-const EXACT: [(Column, &[&str]); 18] = [
+const EXACT: [(Column, &[&str]); 20] = [
     (
         Column::Name,
         &[
@@ -145,8 +149,23 @@ const EXACT: [(Column, &[&str]); 18] = [
             "缩放",
             "分辨率",
             "变比",
-            "精度",
             "乘数",
+        ],
+    ),
+    (Column::Precision, &["精度"]),
+    (
+        Column::Decimals,
+        &[
+            "decimals",
+            "decimalplaces",
+            "numberofdecimals",
+            "noofdecimals",
+            "dp",
+            "nachkommastellen",
+            "小数位数",
+            "小数位",
+            "小数点位数",
+            "小数",
         ],
     ),
     (Column::Divisor, &["divisor", "divider", "teiler", "除数"]),
@@ -338,7 +357,8 @@ const EXACT: [(Column, &[&str]); 18] = [
 ];
 
 /// Parts of heads, for those that are not exact, in the order of trial.
-const PARTS: [(Column, &[&str]); 11] = [
+const PARTS: [(Column, &[&str]); 12] = [
+    (Column::Decimals, &["小数位"]),
     (
         Column::Meter,
         &["meteraddress", "表号", "表地址", "通信地址"],
@@ -481,6 +501,14 @@ impl Columns {
         self.all.len() >= 2 && (has(Column::Address) || has(Column::Data) || has(Column::Meter))
     }
 
+    /// Returns the factor of a row, or else its precision, which may be one.
+    pub(super) fn factor<'r>(&self, row: &'r Row) -> &'r str {
+        match self.cell(row, Column::Factor) {
+            "" => self.cell(row, Column::Precision),
+            factor => factor,
+        }
+    }
+
     /// Returns what a row has in this column; empty if there is no such column.
     pub(super) fn cell<'r>(&self, row: &'r Row, column: Column) -> &'r str {
         self.at(column).map_or("", |n| row.cell(n))
@@ -496,6 +524,14 @@ fn head_of(head: &str) -> (String, bool) {
         .next()
         .unwrap_or_default()
         .to_owned();
+    // Of decimals, and not in decimals.
+    let bare = word::squeezed(&outside);
+    let is_decimals = |(column, words): &(Column, &[&str])| {
+        *column == Column::Decimals && words.contains(&bare.as_str())
+    };
+    if EXACT.iter().any(is_decimals) {
+        return (bare, hex);
+    }
     let squeezed = word::squeezed(
         &outside
             .replace("hex", "")

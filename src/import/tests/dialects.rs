@@ -3,7 +3,7 @@
 use super::*;
 
 /// Returns the points that are written of a file, without their titles and what is behind them.
-fn points(kind: Kind, text: &str) -> Vec<String> {
+pub(super) fn points(kind: Kind, text: &str) -> Vec<String> {
     let wishes = Wishes {
         kind: Some(kind),
         ..Wishes::default()
@@ -18,7 +18,7 @@ fn points(kind: Kind, text: &str) -> Vec<String> {
     lines.map(map).collect()
 }
 
-fn findings(kind: Kind, text: &str) -> Vec<Finding> {
+pub(super) fn findings(kind: Kind, text: &str) -> Vec<Finding> {
     let wishes = Wishes {
         kind: Some(kind),
         ..Wishes::default()
