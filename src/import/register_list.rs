@@ -4,8 +4,12 @@
 //! A list whose rows have meter addresses is a list of meters (DL/T 645), and one whose rows have
 //! data identifiers is a profile of them.
 
+mod bit;
 mod columns;
 mod factor;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use self::columns::{Column, Columns};
 use self::factor::{Decimals, Factors};
@@ -31,13 +35,20 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
             "header: a row with words such as name, address, type",
         ));
     };
+    let from_one = bit::counts_from_one(&columns, rows.get(at + 1..).unwrap_or_default());
     let mut reading = Reading {
         columns,
         out: Imported::default(),
         profile: ImportedProfile::default(),
+        units: BTreeMap::new(),
+        unit: None,
+        first_bit: i64::from(from_one.is_some()),
         section: None,
         seen: Seen::default(),
     };
+    if let Some(at) = from_one {
+        reading.out.remark(at, "16", Finding::BitsFromOne);
+    }
     for row in rows.iter().skip(at + 1) {
         reading.row(row);
     }
@@ -52,12 +63,21 @@ struct Seen {
     /// The first row whose type is assumed.
     assumed_type: Option<(Place, String)>,
     least: Option<u16>,
+    /// The first row that has the unit id of the row above it.
+    unit_above: Option<(Place, String)>,
 }
 
 struct Reading {
     columns: Columns,
     out: Imported,
+    /// The points of the rows that name no unit id.
     profile: ImportedProfile,
+    /// The points of each unit id.
+    units: BTreeMap<u8, Vec<ImportedPoint>>,
+    /// The unit id of the last row that names one.
+    unit: Option<u8>,
+    /// The number of the least significant bit.
+    first_bit: i64,
     /// The table that a heading between the rows names.
     section: Option<Table>,
     seen: Seen,
@@ -91,7 +111,9 @@ impl Reading {
         if self.columns.at(Column::Meter).is_some() {
             return self.meter(row, at);
         }
-        self.register(row, at);
+        if self.unit(row, &at) {
+            self.register(row, at);
+        }
     }
 
     /// Takes a row with a register.
@@ -105,12 +127,14 @@ impl Reading {
         let told = cell(Column::Table);
         let named = word::table(told).or(self.section);
         let (first, last) = range(&written);
-        let hexadecimal = columns.is_hexadecimal() && number::hexadecimal(first).is_none();
-        let first = if hexadecimal {
-            format!("0x{first}")
-        } else {
-            first.to_owned()
+        let is_marked = |text: &str| number::hexadecimal(text).is_some();
+        // The mark of the first is that of both.
+        let hexadecimal = columns.is_hexadecimal() || is_marked(first);
+        let marked = |text: &str| match hexadecimal && !is_marked(text) {
+            true => format!("0x{text}"),
+            false => text.to_owned(),
         };
+        let first = marked(first);
         let address = match number::address(&first, named) {
             Ok(address) => address,
             Err(why) => {
@@ -127,8 +151,18 @@ impl Reading {
         };
         let kind = cell(Column::Type).to_owned();
         let count = number::whole(cell(Column::Count)).and_then(|n| u16::try_from(n).ok());
-        let between = last.and_then(number::whole).zip(number::whole(&first));
-        let between = between.and_then(|(last, first)| u16::try_from(last - first + 1).ok());
+        let between = match last {
+            None => None,
+            Some(last) => {
+                let last = number::address(&marked(last), named).ok();
+                let last = last.filter(|last| last.table == address.table && last.bit.is_none());
+                let beyond = last.and_then(|last| last.address.checked_sub(address.address));
+                let Some(all) = beyond.and_then(|n| n.checked_add(1)) else {
+                    return self.out.remark(at, written, Finding::Registers);
+                };
+                Some(all)
+            }
+        };
         let width = count.or(between).filter(|n| *n > 0);
         let Some(table) = address.table.or(named) else {
             // A bit of a table that is not told may be of two.
@@ -156,8 +190,13 @@ impl Reading {
     ) {
         let columns = &self.columns;
         let cell = |column| columns.cell(row, column);
-        let bit = number::whole(cell(Column::Bit)).and_then(|n| u8::try_from(n).ok());
-        let bit = bit.filter(|bit| *bit < 16).or(address.bit);
+        let told = cell(Column::Bit);
+        let Ok(bits) = bit::of(told, self.first_bit) else {
+            return self.out.remark(at, told, Finding::Bit);
+        };
+        let single = bits.as_ref().filter(|bits| bits.start() == bits.end());
+        let bit = single.map(|bits| *bits.start()).or(address.bit);
+        let part = bits.filter(|bits| bits.start() < bits.end());
         let order = word::order(cell(Column::Order));
         let typed = match (table.is_bits(), kind.is_empty(), bit) {
             (true, ..) => Some((Shape::Bool, None)),
@@ -184,6 +223,13 @@ impl Reading {
         let Some((shape, typed_order)) = typed else {
             return self.out.remark(at, kind, Finding::Type);
         };
+        // A bit of a wider value is not imported as the whole, but 0 may stand in every row.
+        let is_part = part.is_none() || matches!(shape, Shape::Number("u16"));
+        let is_bit = bit.is_none_or(|bit| bit == 0) || matches!(shape, Shape::Bit(_));
+        if !table.is_bits() && !(is_part && is_bit) {
+            let seen = format!("{} {told}, {kind}", cell(Column::Address));
+            return self.out.remark(at, seen, Finding::Bit);
+        }
         let order = order.or(typed_order).unwrap_or_default();
         if let Some(width) = width
             && matches!(shape, Shape::Number(_))
@@ -202,6 +248,9 @@ impl Reading {
         let mut point =
             ImportedPoint::new(at.clone(), Source::Register(table, address.address), shape);
         point.order = order;
+        point.bits = part
+            .filter(|_| matches!(shape, Shape::Number(_)))
+            .map(RangeInclusive::into_inner);
         point.measure = cell(Column::Measure).to_owned();
         point.writable = writable && !matches!(table, Table::InputRegister | Table::DiscreteInput);
         point.interval_ms = number::span(cell(Column::Interval)).filter(|ms| *ms > 0);
@@ -216,7 +265,32 @@ impl Reading {
         if matches!(order, Order::Badc | Order::Dcba) {
             self.out.remark(at, order.word(), Finding::Order);
         }
-        self.profile.points.push(point);
+        match self.unit {
+            Some(unit) => self.units.entry(unit).or_default().push(point),
+            None => self.profile.points.push(point),
+        }
+    }
+
+    /// Takes the unit id of a row. Cells that a spreadsheet has joined are filled in the first row
+    /// only. Returns whether the row can be used.
+    fn unit(&mut self, row: &Row, at: &Place) -> bool {
+        let written = self.columns.cell(row, Column::Unit);
+        if factor::is_blank(written) {
+            if let Some(unit) = self.unit {
+                let first = (at.clone(), unit.to_string());
+                self.seen.unit_above.get_or_insert(first);
+            }
+            return true;
+        }
+        // As in `1#` and `1号`.
+        let digits = written.trim_matches(['#', '号', ' ']);
+        let unit = number::whole(digits).and_then(|n| u8::try_from(n).ok());
+        let unit = unit.filter(|unit| *unit > 0);
+        match unit {
+            Some(_) => self.unit = unit,
+            None => self.out.remark(at.clone(), written, Finding::Unit),
+        }
+        unit.is_some()
     }
 
     /// Gives a point what the cells of factors say.
@@ -317,6 +391,7 @@ impl Reading {
             assumed_table,
             assumed_type,
             least,
+            unit_above,
         } = self.seen;
         if let Some((at, seen)) = notation {
             self.out.remark(at, seen, Finding::Notation);
@@ -330,7 +405,18 @@ impl Reading {
         if least == Some(1) {
             self.out.remark(Place::default(), "1", Finding::FromOne);
         }
-        self.out.profiles.push(self.profile);
+        if let Some((at, seen)) = unit_above {
+            self.out.remark(at, seen, Finding::UnitAbove);
+        }
+        if self.units.is_empty() {
+            self.out.profiles.push(self.profile);
+            return self.out;
+        }
+        // Rows above the first unit id belong to no device.
+        for point in self.profile.points {
+            self.out.remark(point.at, "", Finding::Unit);
+        }
+        self.out.units("", 0, None, self.units);
         self.out
     }
 }

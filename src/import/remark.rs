@@ -83,6 +83,12 @@ pub enum Finding {
     Port,
     /// The unit id is none.
     Unit,
+    /// The unit id is that of the entry above.
+    UnitAbove,
+    /// The bit is none of a register.
+    Bit,
+    /// The bits count from 1.
+    BitsFromOne,
     /// There are more points than one profile has.
     TooMany,
     /// A setting of the entry that is left out.
@@ -130,6 +136,7 @@ impl Finding {
             | Finding::Table
             | Finding::Type
             | Finding::Registers
+            | Finding::Bit
             | Finding::Scientific
             | Finding::MeterDigits
             | Finding::NoFormat
@@ -154,6 +161,8 @@ impl Finding {
             | Finding::IdentifierZeros
             | Finding::Notation
             | Finding::FromOne
+            | Finding::BitsFromOne
+            | Finding::UnitAbove
             | Finding::Decimals
             | Finding::TypeAssumed
             | Finding::TableAssumed
@@ -216,6 +225,15 @@ impl Finding {
             Finding::Protocol => "only Modbus is carried over",
             Finding::Port => "the gateway has no such port, or not with this setting",
             Finding::Unit => "this is no unit id: 1 to 247 on a serial line, 0 to 255 on TCP",
+            Finding::UnitAbove => {
+                "the entry has no unit id, and that of the entry above it is taken"
+            }
+            Finding::Bit => {
+                "this is no bit of a register, 0 to 15, or the type has more than 16 bits"
+            }
+            Finding::BitsFromOne => {
+                "a bit has the number 16, so the bits count from 1, and each got a number less by one"
+            }
             Finding::TooMany => {
                 "a configuration has 2,000 devices at most, and a profile 5,000 points"
             }
@@ -260,9 +278,11 @@ impl Finding {
     #[must_use]
     pub const fn what_to_do(self) -> &'static str {
         match self {
-            Finding::Incomplete | Finding::Address | Finding::Table | Finding::Registers => {
-                "correct the entry and import again, or write the point by hand"
-            }
+            Finding::Incomplete
+            | Finding::Address
+            | Finding::Table
+            | Finding::Registers
+            | Finding::Bit => "correct the entry and import again, or write the point by hand",
             Finding::BeyondTable => "look the address and the type up in the device's manual",
             Finding::Type | Finding::Composite => {
                 "write the point by hand: alink-gateway.yaml(5) lists types, parts and text"
@@ -283,14 +303,16 @@ impl Finding {
             Finding::Condition => "delete the point if your device does not have it",
             Finding::Protocol => "write these devices by hand: DL/T 645 and protocol: raw may fit",
             Finding::Port => "correct the port in the result",
-            Finding::Unit => "correct the unit id and import again",
+            Finding::Unit | Finding::UnitAbove => "correct the unit id and import again",
             Finding::TooMany => "split the file",
             Finding::Setting => "look whether the device needs it",
             Finding::Actions => "services: in the profile writes points on demand",
             Finding::OtherTemplate => "import the template as well",
             Finding::States => "write values: of the point by hand",
             Finding::OnOff => "compare with the number, or write values: for its titles",
-            Finding::Notation | Finding::Decimals => "compare one value with the device's display",
+            Finding::Notation | Finding::Decimals | Finding::BitsFromOne => {
+                "compare one value with the device's display"
+            }
             Finding::FromOne => {
                 "compare one value with the device's display, and subtract 1 from all if it is off by one"
             }

@@ -114,3 +114,103 @@ fn a_factor_is_divided_by_the_divisor_of_its_row() {
         assert_eq!(told(&text), Vec::from_iter(finding), "{factor} {divisor}");
     }
 }
+
+#[test]
+fn a_bit_that_is_none_of_a_register_is_told_and_not_imported() {
+    for (kind, bit, wanted, finding) in [
+        ("bool", "7", "type: bit, bit: 7", None),
+        ("", "15", "type: bit, bit: 15", None),
+        ("u16", "4-7", "type: u16, bits: 4..7", None),
+        ("", "7~4", "type: u16, bits: 4..7", None),
+        ("bool", "-", "type: bit, bit: 0", None),
+        ("bool", "17", "", Some(Finding::Bit)),
+        ("bool", "4-7", "", Some(Finding::Bit)),
+        ("u16", "low", "", Some(Finding::Bit)),
+        ("u32", "3", "", Some(Finding::Bit)),
+        ("u32", "0", "type: u32", None),
+        ("bool", "0-9223372036854775807", "", Some(Finding::Bit)),
+    ] {
+        let text = format!("name,address,type,bit\nother,9,bool,0\na,0,{kind},{bit}\n");
+        let line = list(&text).get(1).cloned().unwrap_or_default();
+        let found = line.split(", ").skip(3).collect::<Vec<_>>().join(", ");
+        assert_eq!(found, wanted, "{kind} {bit}");
+        assert_eq!(told(&text), Vec::from_iter(finding), "{kind} {bit}");
+    }
+}
+
+#[test]
+fn bits_up_to_16_count_from_1_unless_one_is_0() {
+    let from_one = "name,address,type,bit\na,0,bool,1\nb,0,bool,16\nc,0,u16,5-8\n";
+    let lines = list(from_one);
+    for (line, wanted) in lines.iter().zip(["bit: 0", "bit: 15", "bits: 4..7"]) {
+        assert!(line.ends_with(wanted), "{line}");
+    }
+    assert_eq!(told(from_one), [Finding::BitsFromOne]);
+    let both = "name,address,type,bit\na,0,bool,0\nb,0,bool,16\n";
+    assert_eq!((list(both).len(), told(both)), (1, vec![Finding::Bit]));
+}
+
+#[test]
+fn each_slave_of_a_list_is_a_device_and_those_with_the_same_points_have_one_profile() {
+    let devices = |text: &str| {
+        let imported = import(text.as_bytes(), &Wishes::default()).unwrap();
+        let unit = |d: &point::ImportedDevice| (d.unit.unwrap(), d.profile.unwrap());
+        let all: Vec<_> = imported.devices.iter().map(unit).collect();
+        (all, imported.profiles.len())
+    };
+    let text = "slave id,name,address,type\n1,U,0,u16\n2,I,0,u16\n3#,U,0,u16\n";
+    assert_eq!(devices(text), (vec![(1, 0), (2, 1), (3, 0)], 2));
+    assert!(!findings(Kind::RegisterList, text).contains(&Finding::NoDevice));
+    let joined = "slave id,name,address,type\n,X,9,u16\n1,U,0,u16\n,I,1,u16\n300,P,2,u16\n";
+    assert_eq!(
+        (devices(joined), list(joined).len()),
+        ((vec![(1, 0)], 1), 2)
+    );
+    assert_eq!(
+        told(joined),
+        [Finding::Unit, Finding::UnitAbove, Finding::Unit]
+    );
+    let none = "slave id,name,address,type\n,U,0,u16\n,I,1,u16\n";
+    assert_eq!((devices(none), told(none)), ((vec![(1, 0)], 1), vec![]));
+}
+
+#[test]
+fn a_range_of_addresses_is_counted_as_its_first_is_written() {
+    for (head, written, wanted, finding) in [
+        ("address (hex)", "0009-000A", "address: 9, type: u32", None),
+        (
+            "address (hex)",
+            "0100-0101",
+            "address: 256, type: u32",
+            None,
+        ),
+        ("address (hex)", "FE-101", "address: 254, type: u64", None),
+        ("address (hex)", "9-12", "", Some(Finding::Registers)),
+        ("address", "0x0010-0011", "address: 16, type: u32", None),
+        ("address", "9-12", "address: 9, type: u64", None),
+        ("address", "12-9", "", Some(Finding::Registers)),
+        ("address", "12-x", "", Some(Finding::Registers)),
+        ("address", "0-65535", "", Some(Finding::Registers)),
+        (
+            "address",
+            "0~9223372036854775807",
+            "",
+            Some(Finding::Registers),
+        ),
+        (
+            "address",
+            "0x0~0xFFFFFFFFFFFFFFFF",
+            "",
+            Some(Finding::Registers),
+        ),
+    ] {
+        let text = format!("name,{head}\nother,0\na,{written}\n");
+        let line = list(&text).get(1).cloned().unwrap_or_default();
+        let found = line.split(", ").skip(2).collect::<Vec<_>>().join(", ");
+        assert_eq!(found, wanted, "{head} {written}");
+        assert_eq!(told(&text), Vec::from_iter(finding), "{head} {written}");
+    }
+    let ten = "name,address (hex)\na,9-12\n";
+    let imported = import(ten.as_bytes(), &Wishes::default()).unwrap();
+    assert_eq!(imported.remarks[0].seen, ", 10");
+}
