@@ -226,7 +226,8 @@ impl Reading {
         // A bit of a wider value is not imported as the whole, but 0 may stand in every row.
         let is_part = part.is_none() || matches!(shape, Shape::Number("u16"));
         let is_bit = bit.is_none_or(|bit| bit == 0) || matches!(shape, Shape::Bit(_));
-        if !table.is_bits() && !(is_part && is_bit) {
+        let is_whole = table.is_bits() || (is_part && is_bit);
+        if !is_whole {
             let seen = format!("{} {told}, {kind}", cell(Column::Address));
             return self.out.remark(at, seen, Finding::Bit);
         }
