@@ -19,14 +19,14 @@ use super::status::{ask, page, painted, print, strange};
 use super::words::line;
 use crate::base::text::counted;
 use crate::control::picture::{Device, Life};
-use crate::control::{Answer, Failure, Kind, Question, Request, SurveyAsked};
+use crate::control::{Answer, Failure, Kind, Request, SurveyAsked, SurveyHeard};
 use crate::doctor::{
     BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind,
-    ProbeRequest, Scope, Service, Subject, examine, probes_wanted,
+    ProbeRequest, Scope, Service, Subject, examine, is_still_wanted, probes_wanted,
 };
 use crate::io::control::client::{self, Unanswered};
 use crate::io::terminal::screen;
-use crate::spec::survey::{HeardFrame, LONGEST_WAIT};
+use crate::spec::survey::{HeardFrame, LONGEST_WAIT, SurveyRequest, SurveySettings};
 
 /// So many devices of a finding are named; the others are counted.
 const NAMED: usize = 5;
@@ -74,10 +74,12 @@ fn probed(mut facts: Facts, scope: &Scope, socket: &Path, is_still: bool) -> (Fa
         return (facts, findings);
     }
     let wanted = probes_wanted(&facts, &findings);
-    let seen: Vec<BusObservation> = wanted
-        .iter()
-        .filter_map(|probe| observed(&facts, probe, socket))
-        .collect();
+    let mut seen: Vec<BusObservation> = Vec::new();
+    for probe in &wanted {
+        if is_still_wanted(probe, &seen) {
+            seen.extend(observed(&facts, probe, socket));
+        }
+    }
     if seen.is_empty() {
         return (facts, findings);
     }
@@ -89,37 +91,48 @@ fn probed(mut facts: Facts, scope: &Scope, socket: &Path, is_still: bool) -> (Fa
 /// Asks the bus one question; `None` if the device cannot be asked, or the service does not ask it.
 fn observed(facts: &Facts, probe: &ProbeRequest, socket: &Path) -> Option<BusObservation> {
     let device = facts.devices.iter().find(|d| d.name == probe.device)?;
-    let first = device.question.clone()?;
+    let survey = survey(device, probe)?;
+    let asked = survey.request().ok()?;
+    let port = probe.port.clone();
+    // A line that is lost meanwhile is a cause of its own.
+    let answer = client::ask_once(socket, &Request::Survey { port, survey }).ok()?;
+    match answer {
+        Answer::Heard(said) => observation(probe, &asked, &said),
+        _ => None,
+    }
+}
+
+/// Returns what the service is asked; `None` if the device has no question of a standard.
+fn survey(device: &Device, probe: &ProbeRequest) -> Option<SurveyAsked> {
     let usual = Duration::from_millis(device.response_timeout_ms);
-    let (question, settings, wait, listens_on) = match probe.kind {
-        ProbeKind::Settings(settings) => (first, Some(settings), usual, false),
-        ProbeKind::Wait(wait) => (first, None, wait, false),
-        ProbeKind::SecondReply(wait) => (first, None, wait, true),
-        ProbeKind::Table(table) => {
-            let Question::Modbus { unit, .. } = first else {
-                return None;
-            };
-            let pdu = format!("{:02x}00000001", table.read_function());
-            (Question::Modbus { unit, pdu }, None, usual, false)
-        }
+    let (settings, wait, listens_on) = match probe.kind {
+        ProbeKind::Settings(settings) => (Some(settings), usual, false),
+        ProbeKind::Wait(wait) => (None, wait, false),
+        ProbeKind::SecondReply(wait) => (None, wait, true),
     };
     let wait = wait.min(LONGEST_WAIT);
-    let survey = SurveyAsked {
-        question,
+    Some(SurveyAsked {
+        question: device.question.clone()?,
         line: settings.map(|settings| settings.to_string()),
         framing: None,
         wait_ms: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX),
         listens_on,
-    };
-    let asked = survey.request().ok()?.question;
-    let port = probe.port.clone();
-    // A line that is lost meanwhile is a cause of its own.
-    let answer = client::ask_once(socket, &Request::Survey { port, survey }).ok()?;
-    let Answer::Heard(said) = answer else {
+    })
+}
+
+/// Returns what was seen; `None` if nothing was sent, or not at the settings that were asked for:
+/// that says nothing about the line.
+fn observation(
+    probe: &ProbeRequest,
+    asked: &SurveyRequest,
+    said: &SurveyHeard,
+) -> Option<BusObservation> {
+    if !said.is_sent || said.settings() != SurveySettings::AsAsked {
         return None;
-    };
+    }
     let heard = said.heard()?;
-    let mut replies = heard.frames.iter().filter(|frame| frame.answers(&asked));
+    let frames = heard.frames.iter();
+    let mut replies = frames.filter(|frame| frame.answers(&asked.question));
     let first = replies.next();
     let outcome = match first {
         Some(HeardFrame::Modbus { pdu, .. }) => match pdu.as_slice() {
@@ -133,15 +146,17 @@ fn observed(facts: &Facts, probe: &ProbeRequest, socket: &Path) -> Option<BusObs
         None if heard.echoes > 0 => BusOutcome::Echo,
         None => BusOutcome::Silence,
     };
+    // The first of two replies may be the late one to the poll before, and looks the same.
+    let is_own = !said.may_be_stale;
     Some(BusObservation {
         port: probe.port.clone(),
         device: Some(probe.device.clone()),
-        settings,
-        waited: wait,
+        settings: asked.characters,
+        waited: asked.wait,
         outcome,
-        turnaround: first.and(heard.first_after),
-        listened_on: listens_on,
-        second_reply: replies.any(|other| Some(other) != first),
+        turnaround: first.and(heard.first_after).filter(|_| is_own),
+        listened_on: asked.listens_on && is_own,
+        second_reply: is_own && replies.any(|other| Some(other) != first),
     })
 }
 
@@ -349,8 +364,12 @@ fn looked_at(facts: &Facts, scope: &Scope) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::UnitId;
     use crate::cli::captures::{compare_all, device, statuses};
+    use crate::control::Question;
     use crate::control::picture::Presence;
+    use crate::spec::Characters;
+    use crate::spec::survey::Heard;
 
     /// Returns the facts of the example plants, with what is wrong with some devices.
     fn examples() -> Vec<(&'static str, Facts, Scope)> {
@@ -442,6 +461,66 @@ mod tests {
             panic!("{:?}", files(&path));
         };
         assert!(!errors.is_empty());
+    }
+
+    fn asked(kind: ProbeKind) -> (ProbeRequest, SurveyRequest) {
+        let mut device = device("meter-08", "line1", 8);
+        device.question = Some(Question::Modbus {
+            unit: 8,
+            pdu: "0300000001".into(),
+        });
+        let probe = ProbeRequest {
+            port: "line1".into(),
+            device: device.name.clone(),
+            kind,
+        };
+        let request = survey(&device, &probe).and_then(|asked| asked.request().ok());
+        (probe, request.unwrap())
+    }
+
+    fn replies(pdus: &[&[u8]]) -> SurveyHeard {
+        let frame = |pdu: &&[u8]| HeardFrame::Modbus {
+            unit: UnitId(8),
+            pdu: pdu.to_vec(),
+        };
+        SurveyHeard::of(&Heard {
+            frames: pdus.iter().map(frame).collect(),
+            first_after: Some(Duration::from_millis(900)),
+            ..Heard::default()
+        })
+    }
+
+    #[test]
+    fn what_was_not_sent_or_not_at_the_settings_is_no_observation() {
+        let settings = Characters::parse("19200 8E1").unwrap();
+        let (probe, request) = asked(ProbeKind::Settings(settings));
+        let said = replies(&[&[3, 2, 0, 7]]);
+        let seen = observation(&probe, &request, &said).unwrap();
+        assert_eq!(
+            (seen.outcome, seen.settings),
+            (BusOutcome::Answered, Some(settings))
+        );
+        let differ = SurveySettings::Differ("parity none instead of even".into());
+        let refused = SurveySettings::Refused("Invalid argument".into());
+        for other in [differ, refused] {
+            let said = said.clone().at(&other);
+            assert_eq!(observation(&probe, &request, &said), None, "{other:?}");
+        }
+        let mut unsent = replies(&[]);
+        unsent.is_sent = false;
+        assert_eq!(observation(&probe, &request, &unsent), None);
+    }
+
+    #[test]
+    fn a_late_reply_to_the_poll_before_is_no_second_device_and_no_slow_one() {
+        let (probe, request) = asked(ProbeKind::SecondReply(Duration::from_secs(2)));
+        let mut said = replies(&[&[3, 2, 0, 7], &[3, 2, 0, 8]]);
+        let seen = observation(&probe, &request, &said).unwrap();
+        assert!(seen.second_reply && seen.listened_on && seen.turnaround.is_some());
+        said.may_be_stale = true;
+        let seen = observation(&probe, &request, &said).unwrap();
+        assert!(!seen.second_reply && !seen.listened_on, "{seen:?}");
+        assert_eq!(seen.turnaround, None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub mod words;
 pub use cause::{Cause, Certainty, Finding, Subject};
 pub use facts::{ConfigurationFiles, Facts, Scope, Service};
 pub use observation::{BusObservation, BusOutcome};
-pub use probes::{MOST_PROBES, ProbeKind, ProbeRequest, probes_wanted};
+pub use probes::{MOST_PROBES, ProbeKind, ProbeRequest, is_still_wanted, probes_wanted};
 pub use rules::examine;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct BusObservation {
     pub outcome: BusOutcome,
     /// From the last byte of the request to the first of the reply, if there was one.
     pub turnaround: Option<Duration>,
-    /// Whether it was listened on after the first reply.
+    /// Whether it was listened on after the first reply, so that a second would have counted.
     pub listened_on: bool,
     /// Whether a second reply with other values followed the first.
     pub second_reply: bool,

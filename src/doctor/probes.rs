@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::cause::{Cause, Finding, Subject};
 use super::facts::Facts;
+use super::observation::BusObservation;
 use crate::control::picture::Port;
-use crate::spec::{Characters, Parity, StopBits, Table};
+use crate::spec::{Characters, Parity, StopBits};
 
 /// The most questions of one examination: the line is in use meanwhile.
 pub const MOST_PROBES: usize = 6;
@@ -49,9 +50,6 @@ pub enum ProbeKind {
     Settings(Characters),
     /// The device's first request, and so long a wait for the reply.
     Wait(Duration),
-    /// One entry at address 0 of this table: a device that has the table answers, or refuses the
-    /// address (exception 02) and not the function (01).
-    Table(Table),
     /// The device's first request, and so long a wait for a second reply.
     SecondReply(Duration),
 }
@@ -73,19 +71,16 @@ pub fn probes_wanted(facts: &Facts, findings: &[Finding]) -> Vec<ProbeRequest> {
             continue;
         };
         let timeout = Duration::from_millis(device.response_timeout_ms);
+        let long_wait = ProbeKind::Wait((timeout * LONGER).max(LONG));
         let kinds: Vec<ProbeKind> = match finding.cause {
             Cause::LineSettings | Cause::BusNotConnected | Cause::WiresSwapped => ports
                 .iter()
                 .find(|p| p.name == device.port)
                 .map(other_settings)
+                .filter(|settings| !settings.is_empty())
+                .map(|settings| [vec![long_wait], settings].concat())
                 .unwrap_or_default(),
-            Cause::SlowDevice | Cause::AddressWrong => {
-                vec![ProbeKind::Wait((timeout * LONGER).max(LONG))]
-            }
-            Cause::PointsMissing => vec![
-                ProbeKind::Table(Table::HoldingRegister),
-                ProbeKind::Table(Table::InputRegister),
-            ],
+            Cause::SlowDevice | Cause::AddressWrong => vec![long_wait],
             Cause::AddressTwice | Cause::DeviceNoise => {
                 vec![ProbeKind::SecondReply(timeout.max(LONG))]
             }
@@ -110,6 +105,22 @@ pub fn probes_wanted(facts: &Facts, findings: &[Finding]) -> Vec<ProbeRequest> {
     }
     probes.truncate(MOST_PROBES);
     probes
+}
+
+/// Whether a question is to be asked after what was seen in this examination. Other settings are
+/// tried only where a device did not answer at the line's own: an adapter that takes no settings,
+/// like the virtual port of a serial server, seems to have all that it is given, and a device
+/// behind it answers at each of them.
+#[must_use]
+pub fn is_still_wanted(probe: &ProbeRequest, seen: &[BusObservation]) -> bool {
+    let mut own = seen
+        .iter()
+        .filter(|o| o.port == probe.port && o.settings.is_none())
+        .peekable();
+    match probe.kind {
+        ProbeKind::Settings(_) => own.peek().is_some() && own.all(|o| !o.outcome.is_understood()),
+        ProbeKind::Wait(_) | ProbeKind::SecondReply(_) => true,
+    }
 }
 
 /// Returns the settings that are worth a try on a serial line.

@@ -74,7 +74,9 @@ fn a_reply_at_other_settings_decides_between_settings_and_wires() {
     );
     let probes = probes_wanted(&undecided, &examine(&undecided, &Scope::All));
     assert!((2..=MOST_PROBES).contains(&probes.len()), "{probes:?}");
-    for probe in &probes {
+    // A longer wait at the line's own settings comes first.
+    assert!(matches!(probes[0].kind, ProbeKind::Wait(_)), "{probes:?}");
+    for probe in &probes[1..] {
         let ProbeKind::Settings(settings) = probe.kind else {
             panic!("{probe:?}");
         };
@@ -113,6 +115,39 @@ fn a_reply_at_other_settings_decides_between_settings_and_wires() {
             (Cause::WiresSwapped, Certainty::Possible)
         ]
     );
+}
+
+#[test]
+fn other_settings_are_tried_only_after_the_lines_own_had_no_answer() {
+    let facts = mute(3, Vec::new());
+    let probes = probes_wanted(&facts, &examine(&facts, &Scope::All));
+    let asked = |seen: &[BusObservation]| {
+        let wanted = probes.iter().filter(|probe| is_still_wanted(probe, seen));
+        wanted.count()
+    };
+    assert_eq!(
+        asked(&[]),
+        1,
+        "only the question at the line's own settings"
+    );
+    assert_eq!(asked(&[tried(None, BusOutcome::Silence)]), probes.len());
+    assert_eq!(asked(&[tried(None, BusOutcome::Answered)]), 1);
+    let mut elsewhere = tried(None, BusOutcome::Silence);
+    elsewhere.port = "line2".into();
+    assert_eq!(asked(&[elsewhere]), 1, "another line says nothing about it");
+
+    // The line is in order, and so is the device.
+    let answers = mute(1, vec![tried(None, BusOutcome::Answered)]);
+    assert_eq!(causes(&answers), []);
+}
+
+#[test]
+fn refused_points_are_asked_for_no_more() {
+    let mut facts = well(1);
+    facts.devices[0].recent = [("exception-2".to_owned(), 32)].into();
+    let findings = examine(&facts, &Scope::All);
+    assert_eq!(findings[0].cause, Cause::PointsMissing);
+    assert_eq!(probes_wanted(&facts, &findings), []);
 }
 
 #[test]
@@ -213,6 +248,24 @@ fn a_silent_device_is_told_with_what_was_seen_and_no_more() {
     silence(&mut facts.devices[0], 900);
     let seen = evidence(&facts);
     assert!(!seen.is_empty() && !seen.contains("others on"), "{seen}");
+}
+
+#[test]
+fn only_a_longer_wait_at_the_lines_own_settings_is_told_as_one() {
+    let told = |change: &dyn Fn(&mut BusObservation)| {
+        let mut facts = well(1);
+        facts.devices.extend(mute(2, Vec::new()).devices.pop());
+        let mut silence = tried(None, BusOutcome::Silence);
+        silence.device = Some("meter-2".into());
+        change(&mut silence);
+        facts.observations.push(silence);
+        let findings = examine(&facts, &Scope::All);
+        let wrong = findings.iter().find(|f| f.cause == Cause::AddressWrong);
+        wrong.unwrap().evidence.join("; ").contains("longer")
+    };
+    assert!(told(&|_| {}));
+    assert!(!told(&|o| o.waited = Duration::from_millis(300)));
+    assert!(!told(&|o| o.settings = Characters::parse("9600 8N1")));
 }
 
 fn suspected(device: &mut Device) {

@@ -118,6 +118,11 @@ fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -
         .iter()
         .filter(|o| o.port == port.name)
         .collect();
+    // A device that answers at the line's own settings proves the line.
+    let mut as_configured = own.iter().filter(|o| o.settings.is_none());
+    if as_configured.any(|o| o.outcome.is_understood()) {
+        return false;
+    }
     let elsewhere = own.iter().find_map(|o| {
         let settings = o.settings.filter(|_| o.outcome.is_understood())?;
         Some(settings.to_string()).filter(|s| Some(s) != port.settings.as_ref())

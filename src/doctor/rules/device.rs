@@ -247,8 +247,14 @@ fn silent(facts: &Facts, device: &Device, scope: &Scope, is_told: bool, found: &
     }
     let mut seen = vec![recent.in_vain()];
     let own = facts.observations.iter();
-    let mut own = own.filter(|o| o.device.as_ref() == Some(name));
-    if own.any(|o| o.outcome == BusOutcome::Silence) {
+    let own = own.filter(|o| o.device.as_ref() == Some(name) && o.settings.is_none());
+    // A device that answered when it was asked again has the address.
+    if own.clone().any(|o| o.outcome.is_understood()) {
+        return;
+    }
+    let timeout = std::time::Duration::from_millis(device.response_timeout_ms);
+    let mut longer = own.filter(|o| o.waited > timeout);
+    if longer.any(|o| o.outcome == BusOutcome::Silence) {
         seen.push("it was also waited for longer, in vain".into());
     }
     let mut others = facts.devices.iter().filter(|d| d.port == device.port);
