@@ -56,7 +56,8 @@ const MEMORY: u32 = 64;
 /// silence or a copy of the device itself a second reply may be a late one.
 const LATE: Duration = Duration::from_secs(60);
 
-/// How long after it was told it is told again, if there is still reason for it.
+/// How long after it was told it is told again, if more spoke for it since: a device that is
+/// switched off keeps its weight, and gives no new reason.
 const TELL_AGAIN: Duration = Duration::from_secs(3600);
 
 /// How many answers of a device are remembered: a repeater may send an older one again.
@@ -79,6 +80,8 @@ struct Replies {
     spoilt: u32,
     /// How much speaks for two devices; 0: nothing.
     weight: u32,
+    /// Whether anything was added since it was last told.
+    is_news: bool,
     /// Second replies with other values since the weight was 0.
     different: u32,
     /// Replies of other devices since the weight was 0.
@@ -103,6 +106,7 @@ impl Replies {
             (self.different, self.others_fine, self.others_spoilt) = (0, 0, 0);
         }
         self.weight = self.weight.saturating_add(more).min(2 * TOLD);
+        self.is_news = true;
     }
 
     fn is_doubtful(&self, now: Mono) -> bool {
@@ -228,6 +232,7 @@ impl DuplicateAddresses {
         };
         let is_twice = |(device, own): &(&DeviceId, &Replies)| {
             own.weight >= TOLD
+                && own.is_news
                 && !is_told(device)
                 && (own.different >= CERTAIN || self.others_are_fine(**device, own))
         };
@@ -237,7 +242,12 @@ impl DuplicateAddresses {
             .filter(is_twice)
             .map(|(d, _)| *d)
             .collect();
-        self.told.extend(found.iter().map(|device| (*device, now)));
+        for device in &found {
+            self.told.insert(*device, now);
+            if let Some(own) = self.devices.get_mut(device) {
+                own.is_news = false;
+            }
+        }
         self.untold.extend(found);
     }
 

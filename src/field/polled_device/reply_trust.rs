@@ -215,7 +215,8 @@ impl ReplyTrust {
             self.among_others = 0;
         }
         let again = self.told_others.is_none_or(|told| now >= told + TELL_AGAIN);
-        let tells = self.among_others >= GOES_ON && again;
+        // Of a device that is silent since, the count stays and says nothing new.
+        let tells = standing.among_others && self.among_others >= GOES_ON && again;
         if tells {
             self.told_others = Some(now);
         }

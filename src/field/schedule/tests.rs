@@ -684,3 +684,37 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
         assert!(after.clone().count() >= 5 && after.clone().all(|(_, trusted)| *trusted));
     }
 }
+
+/// A second master reads a unit for a while, and then both are switched off: what is over is not
+/// reported again every hour.
+#[test]
+fn a_second_master_of_a_unit_that_is_switched_off_since_is_reported_once() {
+    let spec = installation(serial(9600), vec![lone(1000), lone(1000)]);
+    let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
+    let (mut now, mut heard) = (Mono::START, Mono::from_micros(10 * SECOND));
+    let over = Mono::from_micros(60 * SECOND);
+    let mut told = 0;
+    while now < over + Duration::from_secs(3 * 3600) {
+        while heard <= now && heard < over {
+            s.overheard(heard, BusAddress::Modbus(UnitId(1)));
+            heard = heard + Duration::from_millis(250);
+        }
+        match s.next(now) {
+            Next::Run(request) if request.device.0 == 0 && now >= over => {
+                now = now + request.timeout;
+                s.done(now, &request, &Outcome::Missed(Miss::Silence));
+            }
+            Next::Run(request) => {
+                now = now + Duration::from_millis(30);
+                s.done(now, &request, &Line::answer(&request));
+            }
+            Next::NotBefore(at, _) if heard < over => now = at.min(heard),
+            Next::NotBefore(at, _) => now = at,
+            Next::Idle => panic!("idle"),
+        }
+        let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
+        let found = std::iter::from_fn(|| s.poll_finding());
+        told += found.filter(others).count();
+    }
+    assert_eq!(told, 1);
+}

@@ -138,3 +138,24 @@ fn a_device_whose_address_may_be_shared_is_asked_more_often_until_it_is_told() {
     assert_eq!((twins.poll(), twins.poll()), (Some(DeviceId(0)), None));
     assert_eq!(twins.samples().count(), 0);
 }
+
+#[test]
+fn a_suspicion_is_told_again_only_if_its_device_gave_new_reason() {
+    let told_later = |goes_on: bool| {
+        let mut twins = DuplicateAddresses::default();
+        let mut told = 0;
+        for n in 0..5 * 3600 {
+            let evidence = match n < 60 || goes_on {
+                true => SPOILED,
+                false => Evidence::Missed(Miss::Silence),
+            };
+            twins.note(second(n), DeviceId(0), FINE_ONE);
+            twins.note(second(n), DeviceId(1), evidence);
+            let is_told = twins.poll().is_some();
+            told += usize::from(is_told && n >= 2 * 3600);
+        }
+        told
+    };
+    assert_eq!(told_later(false), 0, "it was switched off");
+    assert_eq!(told_later(true), 3, "it goes on");
+}
