@@ -222,7 +222,7 @@ impl SurveyLine {
                     if let Some((_, waited)) = owed {
                         // The reply to the last request would be taken for that to this one.
                         let until = exchange.idle_since() + waited;
-                        late = exchange.listen(until).await?.overheard;
+                        late = exchange.listen_for_late(until).await?.overheard;
                     }
                     let mut surveyed = exchange.survey(request, Duration::ZERO).await?;
                     surveyed.before.extend(late);

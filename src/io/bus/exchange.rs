@@ -34,6 +34,7 @@ use crate::field::modbus::tcp::Stream;
 use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::IdleListener;
 use crate::field::transaction::request::{Outcome, Request};
+use crate::spec::survey::SurveySettings;
 use crate::spec::{Framing, LineSpec, SerialSpec};
 use crate::trace::What;
 
@@ -93,8 +94,10 @@ pub struct Exchange {
     own: Option<Arc<SerialSpec>>,
     /// … and the settings that the tty has now.
     tuned: Option<Arc<SerialSpec>>,
-    /// What the tty took instead of them, as far as it was asked.
-    differs: Option<String>,
+    /// Whether the tty took them; `None`: it was not asked.
+    taken: Option<SurveySettings>,
+    /// Whether they are those of a survey, and no request of the port wants them.
+    is_tuned_for_survey: bool,
     /// When the last byte was seen, or will have been sent.
     last_byte: Mono,
     /// The echo of an adapter that hears itself.
@@ -190,7 +193,8 @@ impl Exchange {
                 clock.now().mono,
             ),
             tuned: own.clone(),
-            differs: None,
+            taken: None,
+            is_tuned_for_survey: false,
             own,
             // The traffic before the line was opened is not known: be quiet first.
             last_byte: clock.now().mono,
@@ -246,7 +250,8 @@ impl Exchange {
     }
 
     /// Listens until `until` without sending a request. Returns early when a frame was
-    /// overheard.
+    /// overheard. After a survey at other settings, the line has its own again as soon as it is
+    /// quiet.
     ///
     /// # Errors
     /// The line is lost.
@@ -254,7 +259,10 @@ impl Exchange {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
             let reading = matches!(&self.framer, Framer::Serial(_, r) if r.is_reading());
-            let wake = if reading { frame_end.min(until) } else { until };
+            let wake = match reading || self.is_tuned_for_survey {
+                true => frame_end.min(until),
+                false => until,
+            };
             match self.read_until(wake).await {
                 Ok(Some(n)) => self.pass_by(n),
                 Ok(None) => {
@@ -265,6 +273,7 @@ impl Exchange {
                             self.tap.say(&self.clock, || What::Pause);
                         }
                         passing.silence();
+                        self.tune_back()?;
                     }
                 }
                 Err(e) => return Err(lost(&e, false)),
@@ -275,6 +284,18 @@ impl Exchange {
                 return Ok(traffic);
             }
         }
+    }
+
+    /// Listens as [`Exchange::listen`] does, at the settings of the last survey: a late reply to
+    /// its request has them.
+    ///
+    /// # Errors
+    /// The line is lost.
+    pub async fn listen_for_late(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
+        let is_tuned_for_survey = std::mem::take(&mut self.is_tuned_for_survey);
+        let heard = self.listen(until).await;
+        self.is_tuned_for_survey = is_tuned_for_survey;
+        heard
     }
 
     /// Runs one transaction.
@@ -301,6 +322,7 @@ impl Exchange {
     /// Gives the line the settings that this request needs; returns whether they differ from
     /// the ones before.
     fn tune(&mut self, request: &Request) -> Result<bool, Lost> {
+        self.is_tuned_for_survey = false;
         match request.serial.as_ref().or(self.own.as_ref()) {
             Some(wanted) if self.tuned.as_ref() != Some(wanted) => {
                 let wanted = Arc::clone(wanted);
@@ -308,6 +330,15 @@ impl Exchange {
             }
             _ => Ok(false),
         }
+    }
+
+    /// Gives the line its own settings after a survey. Those that a request of the port wants
+    /// stay: the next one may want them as well.
+    fn tune_back(&mut self) -> Result<(), Lost> {
+        if let Some(own) = self.own.clone().filter(|_| self.is_tuned_for_survey) {
+            self.tune_to(&own)?;
+        }
+        Ok(())
     }
 
     /// Gives the line these settings; returns whether they differ from the ones before.
@@ -325,7 +356,8 @@ impl Exchange {
         }
         // Until the driver has taken all of them, it is not known which the line has.
         self.tuned = None;
-        self.differs = None;
+        self.taken = None;
+        self.is_tuned_for_survey = false;
         self.line.retune(wanted)?;
         self.silence = Silence::of_serial(wanted);
         self.tap.tuned(&self.clock, wanted);

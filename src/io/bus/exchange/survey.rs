@@ -33,7 +33,7 @@ pub struct Surveyed {
 
 impl Exchange {
     /// Asks one question of a survey, after this extra quiet time, and listens. The line has its own
-    /// settings again before the next request of the port. Nothing is sent that the connection
+    /// settings again before the next request of the port, and when it is listened to. Nothing is sent that the connection
     /// does not carry, a meter's frame on Modbus TCP, or at settings that the adapter refuses.
     ///
     /// # Errors
@@ -99,11 +99,17 @@ impl Exchange {
                 return Ok((true, SurveySettings::Refused(e.to_string())));
             }
         };
-        if is_tuned {
-            self.differs = self.line.differs(&wanted);
+        if wanted == own {
+            return Ok((is_tuned, SurveySettings::AsAsked));
         }
-        let differs = self.differs.clone().filter(|_| wanted != own);
-        let settings = differs.map_or(SurveySettings::AsAsked, SurveySettings::Differ);
+        // The line may have them for a poll, which does not ask.
+        let line = &self.line;
+        let ask = || {
+            let differs = line.differs(&wanted);
+            differs.map_or(SurveySettings::AsAsked, SurveySettings::Differ)
+        };
+        let settings = self.taken.get_or_insert_with(ask).clone();
+        self.is_tuned_for_survey |= is_tuned;
         Ok((is_tuned, settings))
     }
 
@@ -198,9 +204,8 @@ mod tests {
     use crate::io::system::clock::Clock;
     use crate::spec::{Characters, LineSpec, Parity, StopBits};
 
-    #[tokio::test]
-    async fn settings_that_the_adapter_did_not_take_are_said_each_time() {
-        let (_master, slave) = SerialStream::pair().unwrap();
+    fn pseudo_terminal() -> (SerialStream, Exchange) {
+        let (master, slave) = SerialStream::pair().unwrap();
         let spec = LineSpec::Serial(SerialSpec {
             path: "/dev/pts/0".into(),
             baud: 9600,
@@ -211,7 +216,35 @@ mod tests {
             adapter: Default::default(),
         });
         let (clock, tap) = (Clock::system(), BusMonitor::default());
-        let mut exchange = Exchange::new(Line::Serial(slave), &spec, clock, tap, 1);
+        let exchange = Exchange::new(Line::Serial(slave), &spec, clock, tap, 1);
+        (master, exchange)
+    }
+
+    async fn surveyed(exchange: &mut Exchange, line: Option<&str>) -> Surveyed {
+        let request = SurveyRequest {
+            characters: line.and_then(Characters::parse),
+            framing: None,
+            question: SurveyQuestion::Modbus {
+                unit: UnitId(1),
+                pdu: vec![3, 0, 0, 0, 1],
+            },
+            wait: Duration::from_millis(1),
+            listens_on: false,
+        };
+        exchange.survey(&request, Duration::ZERO).await.unwrap()
+    }
+
+    /// Tunes the line as a poll of a device with settings of its own does.
+    fn polled_at(exchange: &mut Exchange, line: &str) -> Arc<SerialSpec> {
+        let own = exchange.own.clone().unwrap();
+        let wanted = Arc::new(own.with_characters(Characters::parse(line).unwrap()));
+        exchange.tune_to(&wanted).unwrap();
+        wanted
+    }
+
+    #[tokio::test]
+    async fn settings_that_the_adapter_did_not_take_are_said_each_time() {
+        let (_master, mut exchange) = pseudo_terminal();
         // A pseudo terminal takes any speed, and drops parity.
         let differ = SurveySettings::Differ("parity none instead of even".into());
         for (line, settings) in [
@@ -220,19 +253,38 @@ mod tests {
             (Some("19200 8N1"), &SurveySettings::AsAsked),
             (None, &SurveySettings::AsAsked),
         ] {
-            let request = SurveyRequest {
-                characters: line.and_then(Characters::parse),
-                framing: None,
-                question: SurveyQuestion::Modbus {
-                    unit: UnitId(1),
-                    pdu: vec![3, 0, 0, 0, 1],
-                },
-                wait: Duration::from_millis(1),
-                listens_on: false,
-            };
-            let surveyed = exchange.survey(&request, Duration::ZERO).await.unwrap();
+            let surveyed = surveyed(&mut exchange, line).await;
             assert!(surveyed.is_sent, "{line:?}");
             assert_eq!(surveyed.settings, *settings, "{line:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn settings_that_a_poll_left_are_asked_about_as_well() {
+        let (_master, mut exchange) = pseudo_terminal();
+        polled_at(&mut exchange, "19200 8E1");
+        let surveyed = surveyed(&mut exchange, Some("19200 8E1")).await;
+        let differ = SurveySettings::Differ("parity none instead of even".into());
+        assert_eq!(surveyed.settings, differ);
+    }
+
+    #[tokio::test]
+    async fn a_line_is_listened_to_at_its_own_settings_after_a_survey_and_not_after_a_poll() {
+        let (_master, mut exchange) = pseudo_terminal();
+        surveyed(&mut exchange, Some("19200 8N1")).await;
+        // A frame that has begun would be over.
+        let until = |exchange: &Exchange| {
+            let quiet = exchange.silence.frame_end() + Duration::from_millis(1);
+            exchange.idle_since().max(exchange.clock.now().mono) + quiet
+        };
+        exchange.listen_for_late(until(&exchange)).await.unwrap();
+        assert_ne!(exchange.tuned, exchange.own);
+        exchange.listen(until(&exchange)).await.unwrap();
+        assert_eq!(exchange.tuned, exchange.own);
+
+        let polled = polled_at(&mut exchange, "19200 8N1");
+        surveyed(&mut exchange, Some("19200 8N1")).await;
+        exchange.listen(until(&exchange)).await.unwrap();
+        assert_eq!(exchange.tuned, Some(polled));
     }
 }
