@@ -1,15 +1,12 @@
 //! Rewrites a text file of a person: its owner, its group and its mode stay, and a link to it stays
 //! a link.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use super::create::{beside, folder_of, give_to_group_of_folder};
-
-/// The mode of a file that is new: a configuration names files with secrets, and may hold some.
-const NEW: u32 = 0o640;
+use super::create::{MODE, folder_of, give_to_group_of_folder, make_beside};
 
 /// Puts this text in the place of a file, or makes the file. There is the old text or the new one,
 /// whenever it is interrupted. A link is followed. An old file keeps its owner, its group and its
@@ -21,19 +18,18 @@ const NEW: u32 = 0o640;
 /// give the file; then the old file is still there, and no other.
 pub fn rewrite(file: &Path, text: &str) -> io::Result<()> {
     let (file, old) = target(file)?;
-    let fresh = beside(&file);
-    // A file of an attempt that was interrupted.
-    match fs::remove_file(&fresh) {
-        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
-    let written = write(&fresh, old.as_ref(), text).and_then(|()| fs::rename(&fresh, &file));
+    // Until the file has its owner and its group, it is for its user alone.
+    let mode = if old.is_some() { 0o600 } else { MODE };
+    let (fresh, mut out) = make_beside(&file, mode)?;
+    let folder = folder_of(&file);
+    let written = write(&mut out, folder, old.as_ref(), text);
+    let written = written.and_then(|()| fs::rename(&fresh, &file));
     if let Err(e) = written {
         // The first error says more than one of this.
         let _ = fs::remove_file(&fresh);
         return Err(e);
     }
-    File::open(folder_of(&file))?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 /// Returns the file that a name leads to, and what it is now, if it is there.
@@ -59,22 +55,14 @@ fn target(file: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
 }
 
 /// Writes the new file, as the old one was owned and could be read.
-fn write(fresh: &Path, old: Option<&Metadata>, text: &str) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    // Until the file has its owner and its group, it is for its user alone.
-    let mode = if old.is_some() { 0o600 } else { NEW };
-    let mut out = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(fresh)?;
+fn write(out: &mut File, folder: &Path, old: Option<&Metadata>, text: &str) -> io::Result<()> {
     match old {
         Some(old) => {
             let now = out.metadata()?;
-            keep(&out, (now.uid(), now.gid()), (old.uid(), old.gid()))?;
+            keep(out, (now.uid(), now.gid()), (old.uid(), old.gid()))?;
             out.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
         }
-        None => give_to_group_of_folder(fresh)?,
+        None => give_to_group_of_folder(out, folder)?,
     }
     out.write_all(text.as_bytes())?;
     out.sync_all()
@@ -97,7 +85,8 @@ fn keep(out: &File, now: (u32, u32), (owner, group): (u32, u32)) -> io::Result<(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{chown, symlink};
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
 
     use super::*;
 
