@@ -6,7 +6,13 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::getxattr;
+use rustix::io::Errno;
+
 use super::create::{MODE, folder_of, give_to_group_of_folder, make_beside};
+
+/// Where Linux keeps a file's access control list (acl(5)).
+const ACL: &str = "system.posix_acl_access";
 
 /// Puts this text in the place of a file, or makes the file. There is the old text or the new one,
 /// whenever it is interrupted. A link is followed. An old file keeps its owner, its group and its
@@ -14,8 +20,8 @@ use super::create::{MODE, folder_of, give_to_group_of_folder, make_beside};
 /// [`create`](super::create::create) has it.
 ///
 /// # Errors
-/// The system's error, a link to what is not there, or an owner or a group that this user cannot
-/// give the file; then the old file is still there, and no other.
+/// The system's error, a link to what is not there, an access control list, or an owner or a group
+/// that this user cannot give the file; then the old file is still there, and no other.
 pub fn rewrite(file: &Path, text: &str) -> io::Result<()> {
     let (file, old) = target(file)?;
     // Until the file has its owner and its group, it is for its user alone.
@@ -40,6 +46,12 @@ fn target(file: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
             if !old.is_file() {
                 return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
             }
+            if has_acl(&real)? {
+                // The group's bits of the mode are then the list's mask (acl(5)): the new file would
+                // drop the list, and may open to the group what the list kept from it.
+                let why = "it has an access control list, which would not stay: remove it with setfacl -b, and set it again afterwards";
+                return Err(io::Error::new(ErrorKind::Unsupported, why));
+            }
             Ok((real, Some(old)))
         }
         Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
@@ -51,6 +63,16 @@ fn target(file: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
             }
             Err(_) => Ok((file.to_owned(), None)),
         },
+    }
+}
+
+/// Returns whether a file has an access control list besides its mode.
+fn has_acl(file: &Path) -> io::Result<bool> {
+    match getxattr(file, ACL, &mut [0u8; 0][..]) {
+        // A buffer of no bytes asks for the size alone (getxattr(2)).
+        Ok(_) => Ok(true),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),
+        Err(e) => Err(e.into()),
     }
 }
 
@@ -87,6 +109,8 @@ fn keep(out: &File, now: (u32, u32), (owner, group): (u32, u32)) -> io::Result<(
 mod tests {
     use std::fs::OpenOptions;
     use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
+
+    use rustix::fs::{XattrFlags, removexattr, setxattr};
 
     use super::*;
 
@@ -161,5 +185,43 @@ mod tests {
         let refused = rewrite(&folder.path().join("gateway.yaml"), "").unwrap_err();
         assert_eq!(refused.to_string(), "it is no file");
         assert_eq!(count(folder.path()), 1);
+    }
+
+    #[test]
+    fn an_access_control_list_that_would_not_stay_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.yaml");
+        fs::write(&file, "a: 1\n").unwrap();
+        // Version 2, then tag, permissions and id of each entry: user::rw-, user:1:r--, group::---,
+        // mask::r--, other::--- (linux/posix_acl_xattr.h).
+        let mut list = 2u32.to_le_bytes().to_vec();
+        let no_id = u32::MAX;
+        for (tag, may, id) in [
+            (0x01u16, 6u16, no_id),
+            (0x02, 4, 1),
+            (0x04, 0, no_id),
+            (0x10, 4, no_id),
+            (0x20, 0, no_id),
+        ] {
+            list.extend(tag.to_le_bytes());
+            list.extend(may.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        if let Err(e) = setxattr(&file, ACL, &list, XattrFlags::empty()) {
+            eprintln!(
+                "skipped: no access control lists in {}: {e}",
+                file.display()
+            );
+            return;
+        }
+        let refused = rewrite(&file, "a: 2\n").unwrap_err().to_string();
+        assert!(
+            refused.starts_with("it has an access control list"),
+            "{refused}"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a: 1\n");
+        assert_eq!(count(folder.path()), 1);
+        removexattr(&file, ACL).unwrap();
+        rewrite(&file, "a: 2\n").unwrap();
     }
 }
