@@ -41,4 +41,5 @@ pub(crate) use reader::foreign_words::address_in_a_manual;
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
 pub use reader::source::{Answers, Hidden, Source, Want};
 pub(crate) use reader::suggestions::did_you_mean;
+pub use reader::yaml::faults;
 pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

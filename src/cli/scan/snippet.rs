@@ -6,7 +6,7 @@ use super::found::Scanned;
 use super::items::{OPEN, device_item, port_characters, port_item, readable};
 use crate::base::PortId;
 use crate::base::text::counted;
-use crate::config::list_items;
+use crate::config::{faults, list_items};
 use crate::io::files::settings::{self, Desk, LoadContext};
 use crate::io::files::{bounded, footprint, rewrite};
 use crate::spec::{LineSpec, PortSpec, Spec};
@@ -77,10 +77,12 @@ pub(super) fn write(
         ));
     }
     let added = match ports.is_empty() {
-        true => Ok(text),
+        true => Ok(text.clone()),
         false => list_items::added(&text, "ports", &ports),
     };
     let added = added.and_then(|text| list_items::added(&text, "devices", &devices));
+    let added = added.map_err(|e| e.to_string());
+    let added = added.and_then(|added| is_read(&text, &added).map(|()| added));
     let added = added.map_err(|e| {
         let items = ports.iter().chain(&devices).cloned().collect::<Vec<_>>();
         format!("{shown}: {e}; add it yourself:\n{}", items.join("\n"))
@@ -99,6 +101,23 @@ pub(super) fn write(
             "{shown}: added {ports} and {devices}; check it with: alink-gateway check {shown}"
         ),
     })
+}
+
+/// Makes sure that a text can be read as well as before something was added: it was added by lines,
+/// and a text may end its document (`...`) or be written otherwise than by lines (`{…}`).
+///
+/// # Errors
+/// What cannot be read, in words.
+fn is_read(before: &str, added: &str) -> Result<(), String> {
+    let (old, new) = (faults(before), faults(added));
+    let is_known = |said: &str| old.problems().iter().any(|old| old.said == said);
+    match new.problems().iter().find(|new| !is_known(&new.said)) {
+        None => Ok(()),
+        Some(fault) => Err(format!(
+            "line {}: nothing is added, as the file would then have {}",
+            fault.line, fault.said
+        )),
+    }
 }
 
 /// Returns the configuration in a file, which may be empty.
@@ -236,5 +255,37 @@ devices: []   # none yet
         let text = read_text(&file, 10_000).unwrap();
         assert!(text.contains("unit: 7"), "{text}");
         assert!(!text.contains("    serial:\n"), "{text}");
+    }
+
+    #[test]
+    fn what_could_not_be_read_is_not_written_and_the_person_adds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.yaml");
+        let line = LineSpec::Serial(SerialSpec {
+            path: "/dev/ttyS9".into(),
+            baud: 9_600,
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: StopBits::One,
+            framing: Framing::default(),
+            adapter: Default::default(),
+        });
+        let mut scanned = Scanned::new("/dev/ttyS9", line, false);
+        scanned.found = vec![unit(7, "9600 8N1")];
+        let all = [scanned];
+        for (text, why) in [
+            ("log: {}\n...\n", "a second document (---)"),
+            ("{ log: {} }\n", "something that is not YAML"),
+        ] {
+            create(&file, text.as_bytes(), Existing::Replace).unwrap();
+            let said = write(&file, &all, Some("a1SubDemoPk")).unwrap_err();
+            assert!(said.contains(why), "{said}");
+            assert!(said.contains("; add it yourself:\n- name: "), "{said}");
+            assert_eq!(read_text(&file, 10_000).unwrap(), text);
+        }
+        // What was wrong before does not keep it from being added.
+        create(&file, b"log: !x {}\n", Existing::Replace).unwrap();
+        let said = write(&file, &all, Some("a1SubDemoPk")).unwrap();
+        assert!(said.contains("added 1 port and 1 device"), "{said}");
     }
 }

@@ -12,12 +12,22 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::amount;
-use super::problem::Wrong;
+use super::problem::{Report, Wrong};
 use super::section::{Notes, shown_key};
 use super::tree::{Is, Node, Origin, OriginId, Step};
 
 /// The deepest nesting that is accepted; no configuration needs more.
 const DEPTH: usize = 24;
+
+/// Returns what keeps a text from being read as the YAML of a configuration, whatever it says.
+#[must_use]
+pub fn faults(text: &str) -> Report {
+    let mut notes = Notes::default();
+    let file = notes.origins.add_file("");
+    // The tree is that of one file alone; only what is noted counts here.
+    let _ = read(text.as_bytes(), file, &mut notes);
+    notes.report()
+}
 
 /// Reads one file. Returns `None` if the file cannot be used at all; the reason is then noted.
 pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node> {
