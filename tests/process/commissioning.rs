@@ -17,6 +17,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::ports::free_port;
+
 /// The longest that a person waits for one step.
 const STEP: Duration = Duration::from_secs(60);
 
@@ -439,10 +441,7 @@ async fn walk(language: Language) {
     assert!(said.contains("lab-meter"), "{said}");
     on_the_way(&tty.0, folder, language).await;
 
-    let port = {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = free_port();
     let mut platform = Command::new(env!("CARGO_BIN_EXE_alink-lab"))
         .args([
             "platform",

@@ -14,6 +14,7 @@ use std::process::Stdio;
 use crate::child::Child;
 use crate::cloud::Cloud;
 use crate::gateway::{self, Config, GATEWAY};
+use crate::ports::free_port;
 use alink_gateway::base::UnitId;
 use alink_gateway::control::metrics::{Kind, TABLE};
 use alink_gateway::io::system::clock::Clock;
@@ -724,9 +725,7 @@ async fn promtool_on(text: &str) -> String {
 
 #[tokio::test]
 async fn metrics_come_over_the_socket_and_over_loopback_where_asked_for() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = free.local_addr().unwrap();
-    drop(free);
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut house = House::running(&format!("metrics: {{ listen: {address} }}\n")).await;
     assert_eq!(listening(house.gateway.id()), 1);
     let logged_in = |s: &Json| s["cloud"]["online"] == 3;

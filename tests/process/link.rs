@@ -2,6 +2,7 @@
 //! TLS by a certificate authority made by openssl, and a listener that sends nothing.
 //! Behaviour in time is tested on virtual time beside the code.
 
+use crate::ports::free_port;
 use crate::{installation, tools};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -426,11 +427,6 @@ impl Drop for Mosquitto {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Connects another client of the same broker: rumqttc whole, with its own event loop.

@@ -23,6 +23,8 @@ mod manager;
 mod mosquitto;
 #[path = "../fixture/process/plant.rs"]
 mod plant;
+#[path = "../fixture/process/ports.rs"]
+mod ports;
 #[path = "../fixture/tools.rs"]
 mod tools;
 
