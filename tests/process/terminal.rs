@@ -75,11 +75,27 @@ impl Terminal {
     /// # Panics
     /// It ends with another exit status than 0, or takes longer than a person waits.
     pub(crate) async fn command(&mut self, text: &str) -> String {
-        self.commands += 1;
-        self.types(text).await;
-        let said = self.sees("] box> ").await;
+        let said = self.asks_until(text, |_| true).await;
         assert!(said.ends_with("[0] box> "), "{text}\n{said}");
         said
+    }
+
+    /// Types a command until its answer `is_well`, which counts once; returns that answer, or the
+    /// last one if it takes longer than a person waits for a step.
+    pub(crate) async fn asks_until(
+        &mut self,
+        text: &str,
+        is_well: impl Fn(&str) -> bool,
+    ) -> String {
+        self.commands += 1;
+        let until = Instant::now() + STEP;
+        loop {
+            self.types(text).await;
+            let said = self.sees("] box> ").await;
+            if is_well(&said) || Instant::now() >= until {
+                return said;
+            }
+        }
     }
 
     /// Waits until this is shown, behind what was seen before; returns what is shown up to there,
