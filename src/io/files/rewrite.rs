@@ -188,6 +188,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "says that it is skipped")]
     fn an_access_control_list_that_would_not_stay_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");
