@@ -113,6 +113,8 @@ struct Asked {
     first: First,
     /// The secret, to be written beside the configuration.
     secret: Option<String>,
+    /// Whether a secret was there before, and is used.
+    is_secret_kept: bool,
 }
 
 /// Asks for what is not given.
@@ -174,6 +176,8 @@ fn ask(file: &Path, how: &How, language: Language) -> Result<Asked, String> {
             }),
         },
         secret,
+        is_secret_kept: how.device_secret_file.is_none()
+            && file.with_file_name(SECRET_FILE).exists(),
     })
 }
 
@@ -246,6 +250,12 @@ fn next(file: &Path, asked: &Asked) -> Vec<String> {
     let name = file.display();
     let mut lines = vec![format!("{name} is written")];
     let secret = file.with_file_name(&asked.first.secret_file);
+    if asked.is_secret_kept {
+        lines.push(format!(
+            "{}: the secret that was there stays; delete the file to be asked for another",
+            secret.display()
+        ));
+    }
     let mut missing = asked.first.missing();
     if !secret.exists() {
         missing.push(secret.display().to_string());

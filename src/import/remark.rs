@@ -196,7 +196,7 @@ impl Finding {
                 "this is no number to multiply with or to add; the point has none now"
             }
             Finding::Precision => {
-                "this may be a factor or a number of decimals; the point has no factor now"
+                "this may be a factor, a divisor or a number of decimals; the point has no factor now"
             }
             Finding::Decimals => {
                 "this is a number of decimals and was taken for a factor: two decimals are 0.01"

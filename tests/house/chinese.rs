@@ -14,7 +14,7 @@ use alink_gateway::cli::{ENVIRONMENT_VARIABLES, command, command_in};
 use crate::source::{code_of, root, sources};
 
 /// The sources whose texts the tool shows: files, and folders with all that is in them.
-const SHOWN: [&str; 79] = [
+const SHOWN: [&str; 80] = [
     "src/app/reload.rs",
     "src/base/command.rs",
     "src/base/event.rs",
@@ -46,6 +46,7 @@ const SHOWN: [&str; 79] = [
     "src/field/encode/",
     "src/field/modbus/in_flight.rs",
     "src/field/plan/",
+    "src/field/survey/identify.rs",
     "src/fleet/events.rs",
     "src/fleet/liveness.rs",
     "src/fleet/registry.rs",

@@ -290,6 +290,15 @@ const fn certainty(certainty: Certainty) -> &'static str {
     }
 }
 
+/// Writes a profile with how sure it is, in a language.
+fn sure(profile: &str, certain: Certainty, language: Language) -> String {
+    let how = language.word(certainty(certain));
+    match language {
+        Language::English => format!("{profile} ({how})"),
+        Language::Chinese => format!("{profile}（{how}）"),
+    }
+}
+
 /// Writes what was found for people.
 pub(super) fn text(all: &[Scanned], language: Language) -> String {
     let mut rows = Vec::new();
@@ -297,10 +306,11 @@ pub(super) fn text(all: &[Scanned], language: Language) -> String {
         for found in &scanned.found {
             let best = found.kinds.first();
             let profile = match (found.profile(), best) {
-                (Some(profile), Some(best)) => format!("{profile} ({})", certainty(best.certainty)),
+                (Some(profile), Some(best)) => sure(profile, best.certainty, language),
                 (None, Some(_)) => {
                     let names: Vec<_> = found.kinds.iter().map(|k| k.profile.as_str()).collect();
-                    format!("{} ({})", names.join(" or "), certainty(Certainty::Weak))
+                    let names = language.say(&names.join(" or "));
+                    sure(&names, Certainty::Weak, language)
                 }
                 (_, None) => String::new(),
             };
@@ -311,7 +321,7 @@ pub(super) fn text(all: &[Scanned], language: Language) -> String {
                 language.say(&found.address_words()),
                 format!("{} ms", found.turnaround.as_millis()),
                 language.say(&found.what()),
-                language.say(&profile),
+                profile,
             ]);
             row.below = why.map(|why| language.say(&why));
             rows.push(row);

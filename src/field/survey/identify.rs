@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::reply::{self, ReadReply};
 use crate::base::UnitId;
 use crate::field::modbus::{Data, ReadRequest};
-use crate::spec::identify::{Certainty, Identification, IdentifyBy, has_one_of};
+use crate::spec::identify::{Accepts, Certainty, Identification, IdentifyBy, has_one_of};
 use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
 use crate::spec::{Characters, Framing, Table};
 
@@ -252,8 +252,7 @@ impl Identify {
                 accepts,
             } => match self.said.get(&Place::Entries(*table, *address, *count)) {
                 Some(Said::Registers(registers)) if accepts.takes(registers) => {
-                    let words: Vec<_> = registers.iter().map(|r| format!("{r:04X}")).collect();
-                    let held = words.join(" ");
+                    let held = held(registers, accepts);
                     Passed::Yes(format!("{table}:0x{address:04X} holds {held}"))
                 }
                 Some(Said::Registers(_) | Said::Refused) => Passed::No,
@@ -290,6 +289,22 @@ impl Identify {
                     _ => Passed::Unknown,
                 }
             }
+        }
+    }
+}
+
+/// Returns what registers hold: a text in quotes where a text is looked for, else the digits.
+fn held(registers: &[u16], accepts: &Accepts) -> String {
+    match accepts {
+        Accepts::Text(_) => {
+            let bytes = registers.iter().flat_map(|r| r.to_be_bytes());
+            let text: Vec<u8> = bytes.filter(|byte| *byte != 0).collect();
+            let text = crate::base::text::excerpt(&text, 64);
+            format!("{:?}", text.trim_end())
+        }
+        Accepts::Numbers(_) => {
+            let words: Vec<_> = registers.iter().map(|r| format!("{r:04X}")).collect();
+            words.join(" ")
         }
     }
 }
@@ -347,7 +362,7 @@ fn objects_in(count: u8, mut rest: &[u8]) -> BTreeMap<u8, Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::identify::{Accepts, IdentifyTest, NumberRange};
+    use crate::spec::identify::{IdentifyTest, NumberRange};
 
     fn test(what: IdentifyBy, certainty: Certainty) -> IdentifyTest {
         IdentifyTest { what, certainty }
@@ -410,6 +425,15 @@ mod tests {
 
     fn names(matches: &[KindMatch]) -> Vec<&str> {
         matches.iter().map(|m| m.profile.as_str()).collect()
+    }
+
+    #[test]
+    fn a_text_is_shown_as_text_and_a_number_as_digits() {
+        let text = Accepts::Text(vec!["lab".into()]);
+        let registers = [0x4C41, 0x422D, 0x3100, 0];
+        assert_eq!(held(&registers, &text), "\"LAB-1\"");
+        let numbers = Accepts::Numbers(Vec::new());
+        assert_eq!(held(&[7, 0xABCD], &numbers), "0007 ABCD");
     }
 
     #[test]

@@ -133,7 +133,6 @@ const EXACT: [(Column, &[&str]); 20] = [
             "scalefactor",
             "multiplier",
             "scaling",
-            "gain",
             "coefficient",
             "resolution",
             "ratio",
@@ -152,7 +151,8 @@ const EXACT: [(Column, &[&str]); 20] = [
             "乘数",
         ],
     ),
-    (Column::Precision, &["精度"]),
+    // Lists of inverters divide by the gain, and others multiply with it.
+    (Column::Precision, &["精度", "gain"]),
     (
         Column::Decimals,
         &[

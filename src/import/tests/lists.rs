@@ -34,6 +34,8 @@ fn a_number_of_decimals_or_an_accuracy_is_no_factor() {
         ("精度", "u16", "0.5%", "", "", Some(lost)),
         ("精度", "u16", "2", "A", "", Some(unclear)),
         ("精度", "u16", "0.1", "A", "scale: 0.1", None),
+        ("Gain", "i32", "1000", "kW", "", Some(unclear)),
+        ("Gain", "u16", "0.1", "A", "scale: 0.1", None),
         (
             "scale",
             "u16",
