@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::getxattr;
+use rustix::fs::{fremovexattr, getxattr};
 use rustix::io::Errno;
 
 use super::create::{MODE, folder_of, give_to_group_of_folder, make_beside};
@@ -76,10 +76,19 @@ fn has_acl(file: &Path) -> io::Result<bool> {
     }
 }
 
+/// Takes away the list that a folder gives to what is new in it (acl(5)): the old file has none.
+fn drop_inherited_acl(file: &File) -> io::Result<()> {
+    match fremovexattr(file, ACL) {
+        Ok(()) | Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Writes the new file, as the old one was owned and could be read.
 fn write(out: &mut File, folder: &Path, old: Option<&Metadata>, text: &str) -> io::Result<()> {
     match old {
         Some(old) => {
+            drop_inherited_acl(out)?;
             let now = out.metadata()?;
             keep(out, (now.uid(), now.gid()), (old.uid(), old.gid()))?;
             out.set_permissions(Permissions::from_mode(old.mode() & 0o7777))?;
@@ -187,14 +196,9 @@ mod tests {
         assert_eq!(count(folder.path()), 1);
     }
 
-    #[test]
-    #[expect(clippy::print_stderr, reason = "says that it is skipped")]
-    fn an_access_control_list_that_would_not_stay_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("gateway.yaml");
-        fs::write(&file, "a: 1\n").unwrap();
-        // Version 2, then tag, permissions and id of each entry: user::rw-, user:1:r--, group::---,
-        // mask::r--, other::--- (linux/posix_acl_xattr.h).
+    /// Returns version 2, then tag, permissions and id of each entry: user::rw-, user:1:r--,
+    /// group::---, mask::r--, other::--- (linux/posix_acl_xattr.h).
+    fn list() -> Vec<u8> {
         let mut list = 2u32.to_le_bytes().to_vec();
         let no_id = u32::MAX;
         for (tag, may, id) in [
@@ -208,7 +212,15 @@ mod tests {
             list.extend(may.to_le_bytes());
             list.extend(id.to_le_bytes());
         }
-        if let Err(e) = setxattr(&file, ACL, &list, XattrFlags::empty()) {
+        list
+    }
+
+    #[test]
+    fn an_access_control_list_that_would_not_stay_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.yaml");
+        fs::write(&file, "a: 1\n").unwrap();
+        if let Err(e) = setxattr(&file, ACL, &list(), XattrFlags::empty()) {
             eprintln!(
                 "skipped: no access control lists in {}: {e}",
                 file.display()
@@ -223,6 +235,12 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), "a: 1\n");
         assert_eq!(count(folder.path()), 1);
         removexattr(&file, ACL).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        // What is new in the folder gets a list, and a file that had none has none afterwards.
+        let of_folder = "system.posix_acl_default";
+        setxattr(folder.path(), of_folder, &list(), XattrFlags::empty()).unwrap();
         rewrite(&file, "a: 2\n").unwrap();
+        assert!(!has_acl(&file).unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o640);
     }
 }
