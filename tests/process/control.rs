@@ -432,7 +432,7 @@ async fn a_second_service_beside_the_first_ends_and_the_first_goes_on() {
     let said = second.line("why not", told).await;
     assert!(said.contains(&socket) && said.contains("reload"), "{said}");
     assert_eq!(second.exit().await.code(), Some(1));
-    let status = house.ask_json(&["status", "--json"]).await;
+    let status = house.ask_json(&["status"]).await;
     assert_eq!(status["cloud"]["link"], "up", "{status}");
     gateway::stop(&mut house.gateway).await;
     let lost = |l: &&String| l.contains("another client");

@@ -31,15 +31,15 @@ pub(super) enum Decimals {
 #[derive(Debug, Default)]
 pub(super) struct Factors {
     /// A factor other than 1.
-    pub(super) scale: Option<String>,
+    pub scale: Option<String>,
     /// An addend other than 0.
-    pub(super) offset: Option<String>,
+    pub offset: Option<String>,
     /// Places behind the point.
-    pub(super) round: Option<u8>,
+    pub round: Option<u8>,
     /// The unit that stands behind the factor, if the row has none of its own.
-    pub(super) measure: Option<String>,
+    pub measure: Option<String>,
     /// What was seen, and what there is to say about it.
-    pub(super) remarks: Vec<(String, Finding)>,
+    pub remarks: Vec<(String, Finding)>,
 }
 
 /// What one cell says.
