@@ -368,6 +368,7 @@ impl Plant {
              \x20 keepalive: 60\n\
              \x20 session: {{ linger: 1s }}\n\
              stop_within: 5s\n\
+             control: {{ socket: control.sock }}\n\
              devices_file: devices.csv\n\
              ports:\n\
              \x20 - name: line1\n\
