@@ -470,7 +470,8 @@ pub(super) fn value(p: &Point) -> String {
 }
 
 /// Returns the name of a point for people, in their language where the configuration has it.
-fn name_of(p: &Point, language: Language) -> Option<String> {
+/// Returns the name of a point for people, if it has one.
+pub(super) fn name_of(p: &Point, language: Language) -> Option<String> {
     let chinese = p.name_zh.as_ref().filter(|_| language == Language::Chinese);
     chinese.or(p.name.as_ref()).map(|name| line(name))
 }

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::Paragraph;
 
 use super::columns::{Page, Row, Table, cut, row_lines, width, wrapped};
-use super::devices::{health, life, presence, value};
+use super::devices::{health, life, name_of, presence, value};
 use super::language::Language;
 use super::status::{self, Health};
 use super::words::line;
@@ -370,7 +370,7 @@ fn table(devices: &[&Device], language: Language) -> Table {
     let row = |d: &&Device| {
         let last = match &d.why {
             Some(why) => language.say(&line(why)),
-            None => values(&d.points),
+            None => values(&d.points, language),
         };
         Row {
             cells: vec![
@@ -398,10 +398,13 @@ fn table(devices: &[&Device], language: Language) -> Table {
     }
 }
 
-/// Writes values in a line: `Voltage 230.4, Relay 1 (on)`.
-fn values(points: &[Point]) -> String {
+/// Writes values in a line, by their names for people: `Voltage 230.4 V, Relay 1 (on)`.
+fn values(points: &[Point], language: Language) -> String {
     let points = points.iter().filter(|p| !p.value.is_null());
-    let points = points.map(|p| format!("{} {}", line(&p.id), value(p)));
+    let points = points.map(|p| {
+        let name = name_of(p, language).unwrap_or_else(|| line(&p.id));
+        format!("{name} {}", value(p))
+    });
     points.collect::<Vec<_>>().join(", ")
 }
 
@@ -490,6 +493,31 @@ mod tests {
             text.push_str(&drawn(&mut watch, Some(&why), (width, 6)));
             compare(&format!("{prefix}watch-{width}"), &text);
         }
+    }
+
+    #[test]
+    fn values_have_their_names_for_people_and_their_units() {
+        let point = |id: &str, name: Option<(&str, &str)>, unit: Option<&str>| Point {
+            id: id.into(),
+            value: 230.4.into(),
+            title: None,
+            age_ms: None,
+            reported_ms: None,
+            quality: "good".into(),
+            why: String::new(),
+            writable: None,
+            name: name.map(|(name, _)| name.into()),
+            name_zh: name.map(|(_, name)| name.into()),
+            unit: unit.map(Into::into),
+        };
+        let points = [
+            point("U1", Some(("Voltage", "电压")), Some("V")),
+            point("Power", None, None),
+        ];
+        let english = values(&points, Language::English);
+        assert_eq!(english, "Voltage 230.4 V, Power 230.4");
+        let chinese = values(&points, Language::Chinese);
+        assert_eq!(chinese, "电压 230.4 V, Power 230.4");
     }
 
     #[test]
