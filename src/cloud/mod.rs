@@ -15,6 +15,7 @@
 //! | [`Output::Command`], [`Cloud::on_command_done`] | both | what is wanted of a device, and what became of it |
 //! | [`Output::ThingEvent`] | out | what became of an event of the thing model |
 //! | [`Session`] | out | which device is online, or why not |
+//! | [`RefusalKind`] | out | what the refusal of a device means to its operator |
 //! | [`CloudLogEvent`], [`Counters`] | out | what happened, and how often |
 //! | [`Connector`], [`link_words`] | both | when to connect, and why that failed |
 //! | [`upstream`] | both | what the configuration will send, and how much of the limit that is |
@@ -54,4 +55,4 @@ pub use alink::session::{Presence, Session};
 pub use alink::thing_model;
 pub use alink::topology::events::TopologyEvent;
 pub use alink::upstream;
-pub use alink::wire::code::Code;
+pub use alink::wire::code::{Code, RefusalKind};

@@ -231,11 +231,8 @@ impl Statistics {
             let name = spec.device(*device).map_or("?", |d| &d.name);
             self.refusal = Some((format!("{name}: {}", notice.sentence()), now.mono));
         }
-        if let cloud::CloudLogEvent::LoggedOut {
-            devices, reason, ..
-        } = notice
-        {
-            for device in devices {
+        if let cloud::CloudLogEvent::LoggedOut { devices, each, .. } = notice {
+            for (device, reason) in devices.iter().zip(each) {
                 if let Some(statistics) = self.devices.get_mut(device.index()) {
                     statistics.logout = Some((*reason, now.mono));
                 }

@@ -2,6 +2,7 @@
 
 use super::Findings;
 use crate::base::text::counted;
+use crate::cloud::{Code, RefusalKind};
 use crate::control::picture::{Device, Link, LinkFailure, Past, Presence, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, lately, noticed, told};
@@ -132,8 +133,7 @@ fn limits(status: &Status, found: &mut Findings) {
     }
 }
 
-/// What the platform refuses of a device. The codes are those of "Connect or disconnect
-/// sub-devices" and "Error codes (for sub-device development)" of the platform's documentation.
+/// What the platform refuses of a device.
 fn refused(device: &Device, found: &mut Findings) {
     let name = &device.name;
     if let Some(refused) = lately(&device.noticed, "post-refused", LIMITED_FOR) {
@@ -143,14 +143,14 @@ fn refused(device: &Device, found: &mut Findings) {
     let Some(code) = device.refusal.filter(|_| device.cloud == Presence::Refused) else {
         return;
     };
-    let cause = match code {
-        6401 | 6619 => Cause::TopologyMissing,
-        6400 => Cause::TopologyFull,
-        521 | 6100 | 6250 | 6288 => Cause::NotRegistered,
-        401 | 6287 | 6289 | 6292 | 6600 => Cause::DeviceSecretWrong,
-        522 | 6204 => Cause::DeviceDisabled,
-        427 | 527 => Cause::DeviceElsewhere,
-        _ => Cause::DeviceRefused,
+    let cause = match Code(code).refusal_kind() {
+        RefusalKind::NotInTopology => Cause::TopologyMissing,
+        RefusalKind::TopologyFull => Cause::TopologyFull,
+        RefusalKind::NotRegistered => Cause::NotRegistered,
+        RefusalKind::WrongSecret => Cause::DeviceSecretWrong,
+        RefusalKind::Disabled => Cause::DeviceDisabled,
+        RefusalKind::Elsewhere => Cause::DeviceElsewhere,
+        RefusalKind::Other => Cause::DeviceRefused,
     };
     let seen = device.why.clone();
     let seen = seen.unwrap_or_else(|| format!("code {code}"));

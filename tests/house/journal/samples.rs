@@ -422,6 +422,7 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
             names: names(),
             online: 0,
             reason: LogoutReason::Stopping,
+            each: Vec::new(),
         },
         Cloud::LoggedOut {
             devices: vec![ONE],
@@ -431,6 +432,7 @@ fn cloud() -> impl Iterator<Item = Box<dyn LogEvent>> {
                 missed: 3,
                 quiet: Duration::from_millis(10_200),
             },
+            each: Vec::new(),
         },
         Cloud::DeviceRefused {
             device: ONE,
@@ -883,6 +885,7 @@ pub(crate) fn counting(n: u32) -> Vec<Box<dyn LogEvent>> {
                 missed: n,
                 quiet: A_WHILE,
             },
+            each: Vec::new(),
         },
         Cloud::RequestRefused {
             message: words(),

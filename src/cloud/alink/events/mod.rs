@@ -77,6 +77,8 @@ pub enum CloudLogEvent {
         online: usize,
         /// The reason; for several devices the figures are those of the first.
         reason: LogoutReason,
+        /// The reason of each device, with its own figures.
+        each: Vec<LogoutReason>,
     },
     /// The platform refused one device; the device is tried again later, alone.
     DeviceRefused {

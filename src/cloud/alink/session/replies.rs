@@ -417,19 +417,26 @@ impl Sessions {
             });
             return;
         }
-        let mut by_reason: BTreeMap<&str, (LogoutReason, Vec<DeviceId>)> = BTreeMap::new();
+        let mut by_reason: BTreeMap<&str, Vec<(DeviceId, LogoutReason)>> = BTreeMap::new();
         for id in devices {
             let reason = self.logout_reason(id);
-            let alike = by_reason.entry(reason.word());
-            alike.or_insert((reason, Vec::new())).1.push(id);
+            by_reason
+                .entry(reason.word())
+                .or_default()
+                .push((id, reason));
         }
-        for (reason, devices) in by_reason.into_values() {
+        for alike in by_reason.into_values() {
+            let (devices, each): (Vec<DeviceId>, Vec<LogoutReason>) = alike.into_iter().unzip();
+            let Some(&reason) = each.first() else {
+                continue;
+            };
             let names = self.names(&devices);
             outbox.tell(CloudLogEvent::LoggedOut {
                 devices,
                 names,
                 online,
                 reason,
+                each,
             });
         }
     }

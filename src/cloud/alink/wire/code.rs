@@ -48,6 +48,25 @@ pub enum CodeMeaning {
     Unknown,
 }
 
+/// What the refusal of a device means to its operator, on any platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The device is not under this gateway, or under another one.
+    NotInTopology,
+    /// No more devices may be under this gateway.
+    TopologyFull,
+    /// The platform does not know the device, or knows it no more.
+    NotRegistered,
+    /// The secret of the device, or of its product, is wrong.
+    WrongSecret,
+    /// The device is disabled.
+    Disabled,
+    /// The device is online by another way.
+    Elsewhere,
+    /// Something else.
+    Other,
+}
+
 /// What ends the refusal of a device with a code, other than time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
@@ -243,6 +262,20 @@ const TABLE: &[Row] = &[
 ];
 
 impl Code {
+    /// Returns what a refusal with this code means to the operator.
+    #[must_use]
+    pub const fn refusal_kind(self) -> RefusalKind {
+        match self.0 {
+            6401 | 6619 => RefusalKind::NotInTopology,
+            6400 => RefusalKind::TopologyFull,
+            521 | 6100 | 6250 | 6288 => RefusalKind::NotRegistered,
+            401 | 6287 | 6289 | 6292 | 6600 => RefusalKind::WrongSecret,
+            522 | 6204 => RefusalKind::Disabled,
+            427 | 527 => RefusalKind::Elsewhere,
+            _ => RefusalKind::Other,
+        }
+    }
+
     /// 200
     pub const ACCEPTED: Code = Code(200);
     /// 520: the device has no session.

@@ -104,16 +104,22 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
 fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
     let mut hub = hub();
     let first = |hub: &Coordinator, now| hub.devices(now).next().unwrap().last_logout;
+    let second = |hub: &Coordinator, now| hub.devices(now).nth(1).unwrap().last_logout;
     assert_eq!(first(&hub, at(0)), None);
     let reason = LogoutReason::Silent {
         missed: 3,
         quiet: Duration::from_millis(10_200),
     };
+    let longer = LogoutReason::Silent {
+        missed: 4,
+        quiet: Duration::from_millis(15_000),
+    };
     let notice = crate::cloud::CloudLogEvent::LoggedOut {
-        devices: vec![DeviceId(0)],
-        names: "one".into(),
+        devices: vec![DeviceId(0), DeviceId(1)],
+        names: "one, two".into(),
         online: 0,
         reason,
+        each: vec![reason, longer],
     };
     let spec = Arc::clone(&hub.spec);
     hub.statistics.on_notice(at(1000), &spec, &notice);
@@ -127,6 +133,11 @@ fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
         "silent: 3 polls in a row without an answer, 10.2 s quiet"
     );
     assert_eq!(logout.ago_ms, 60_000);
+    // A device that left in the same batch has its own figures.
+    assert_eq!(
+        second(&hub, at(61_000)).unwrap().what,
+        "silent: 4 polls in a row without an answer, 15.0 s quiet"
+    );
 }
 
 #[test]
