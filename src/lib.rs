@@ -16,7 +16,7 @@
 //! | Is a command carried out, and what is its sender told? | [`command`] |
 //! | Which values are sent, and when? | [`report`] |
 //! | Which values are events of the thing model? | [`thing_event`] |
-//! | What becomes of values while nothing can be delivered? | [`spool`] |
+//! | What becomes of values while nothing can be delivered? | [`cloud`] decides, [`spool`] keeps |
 //! | What does the whole look like right now? | [`hub`] |
 //! | What is wrong, and what is to be done about it? | [`doctor`] |
 //! | What is on the wire right now? | [`trace`] |

@@ -13,7 +13,8 @@
 //!
 //! Half of the files beside this one belong to the program `alink-lab` (`main.rs`): the
 //! demo, the trial of the store, the training parts, the table on the terminal, the manual
-//! pages.
+//! pages. Each trial is a file or a folder, and they do not know each other; that is why there are
+//! more than a dozen.
 
 pub mod broker;
 pub mod bus;

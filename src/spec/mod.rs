@@ -3,6 +3,9 @@
 //! The configuration compiles to these types, and every engine is built from them. They are plain
 //! data: everything that a [`Spec`] can say is allowed, so no floor above has to check again.
 //! Durations are durations, addresses are in range, names are unique, every reference resolves.
+//!
+//! There are more than a dozen files because each is one type of the specification, or a few that
+//! belong together, and none of them knows how the others are used.
 
 pub mod about;
 pub mod address;

@@ -1,5 +1,6 @@
 //! The keys of a point: where its value is, how registers become the value, when the value is
-//! reported, and how it is written.
+//! reported, and how it is written. Each group of keys has a file, and there are more than a dozen
+//! groups.
 
 pub(crate) mod by_id;
 pub(crate) mod codec;

@@ -2,7 +2,8 @@
 //!
 //! One task accepts connections. Each connection has a task of its own that reads one question,
 //! hands it to the task that can answer ([`QuestionSender`]) and writes the answer. The types
-//! of questions and answers are in `control/`; `peer.rs` decides who may ask.
+//! of questions and answers are in `control/`; `peer.rs` decides who may ask. The files beside
+//! this one are the two ends (`serve/`, `client.rs`), the bounds of each, and what is told of them.
 //!
 //! # Bounds
 //!
