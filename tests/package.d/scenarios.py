@@ -267,7 +267,7 @@ def the_manual_is_there(plant):
         document = ROOT / path.removeprefix(f"{documents}/")
         for link in re.findall(r"\]\(([^):]*\.(?:md|json|yaml))[)#]", document.read_text()):
             link = os.path.relpath(document.parent / link, ROOT)
-            source = link in ("CONTRIBUTING.md", "CHANGELOG.md", "docs/house.md", "packaging/README.md")
+            source = link in ("docs/CONTRIBUTING.md", "CHANGELOG.md", "docs/house.md", "packaging/README.md")
             demand(source or f"{documents}/{link}" in shipped, f"{path}: no {link}")
     for page in ("man8/alink-gateway.8.gz", "man8/alink-gateway-check.8.gz",
                  "man5/alink-gateway.yaml.5.gz"):
