@@ -49,6 +49,12 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
     if let Some(at) = from_one {
         reading.out.remark(at, "16", Finding::BitsFromOne);
     }
+    if let Some(header) = rows.get(at) {
+        for head in reading.columns.unknown(header) {
+            let place = Place::new(header.line, head);
+            reading.out.remark(place, head, Finding::Column);
+        }
+    }
     for row in rows.iter().skip(at + 1) {
         reading.row(row);
     }

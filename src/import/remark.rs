@@ -87,6 +87,8 @@ pub enum Finding {
     UnitAbove,
     /// The bit is none of a register.
     Bit,
+    /// The head of a column is not known, and what is in it is left out.
+    Column,
     /// The bits count from 1.
     BitsFromOne,
     /// There are more points than one profile has.
@@ -152,6 +154,7 @@ impl Finding {
             Finding::Factor
             | Finding::Precision
             | Finding::Setting
+            | Finding::Column
             | Finding::States
             | Finding::OnOff => Fate::Reduced,
             Finding::Port
@@ -231,6 +234,7 @@ impl Finding {
             Finding::Bit => {
                 "this is no bit of a register, 0 to 15, or the type has more than 16 bits"
             }
+            Finding::Column => "this head is not known, and the column is left out",
             Finding::BitsFromOne => {
                 "a bit has the number 16, so the bits count from 1, and each got a number less by one"
             }
@@ -309,6 +313,7 @@ impl Finding {
             Finding::Actions => "services: in the profile writes points on demand",
             Finding::OtherTemplate => "import the template as well",
             Finding::States => "write values: of the point by hand",
+            Finding::Column => "write into the points by hand what matters of it",
             Finding::OnOff => "compare with the number, or write values: for its titles",
             Finding::Notation | Finding::Decimals | Finding::BitsFromOne => {
                 "compare one value with the device's display"

@@ -425,6 +425,9 @@ pub(super) struct Columns {
     is_hexadecimal: bool,
 }
 
+/// Heads of columns that number the rows.
+const NUMBERS_OF_ROWS: [&str; 6] = ["no", "nr", "#", "index", "序号", "行号"];
+
 impl Columns {
     /// Returns the columns that the heads in a row name.
     pub(super) fn of(row: &Row) -> Columns {
@@ -493,6 +496,16 @@ impl Columns {
     pub(super) fn at(&self, column: Column) -> Option<usize> {
         let found = self.all.iter().find(|(c, _)| *c == column);
         found.map(|(_, n)| *n)
+    }
+
+    /// Returns the heads that are not known.
+    pub(super) fn unknown<'r>(&self, header: &'r Row) -> Vec<&'r str> {
+        let is_known = |n: usize| self.all.iter().any(|(_, at)| *at == n);
+        let heads = header.cells.iter().enumerate();
+        let says_nothing = |head: &str| NUMBERS_OF_ROWS.contains(&head_of(head).0.as_str());
+        let unknown =
+            heads.filter(|(n, head)| !(head.is_empty() || is_known(*n) || says_nothing(head)));
+        unknown.map(|(_, head)| head.as_str()).collect()
     }
 
     /// Whether a row with these heads is the header of a list.

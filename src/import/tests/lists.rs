@@ -153,6 +153,13 @@ fn bits_up_to_16_count_from_1_unless_one_is_0() {
 }
 
 #[test]
+fn a_column_that_is_not_known_is_told() {
+    let text = "No,name,address,type,Max,Decimals,Remark\n1,a,0,u16,300,1,hall\n";
+    assert_eq!(told(text), [Finding::Column, Finding::Column]);
+    assert_eq!(told("name,address,type\na,0,u16\n"), []);
+}
+
+#[test]
 fn each_slave_of_a_list_is_a_device_and_those_with_the_same_points_have_one_profile() {
     let devices = |text: &str| {
         let imported = import(text.as_bytes(), &Wishes::default()).unwrap();
