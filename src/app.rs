@@ -29,7 +29,7 @@ use self::apply_remote::RemoteConfigApplier;
 use self::events::ServiceEvent;
 use self::reload::{Reload, is_many};
 use self::service::{Openers, Service, Stores};
-use crate::base::{About, EventKind, Level, LogEvent, Rng};
+use crate::base::{EventKind, Level, LogEvent, LogSubject, Rng};
 use crate::cloud::RemoteTask;
 use crate::config::{Problem, Report, Severity};
 use crate::io::control::{self, AdminRequest};
@@ -44,7 +44,7 @@ use crate::spec::{MOST_IDENTITIES, Spec};
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
-pub enum Ended {
+pub enum ServiceEnd {
     /// The log could not be set up.
     #[error(transparent)]
     Log(#[from] log::InitError),
@@ -67,44 +67,46 @@ pub enum Ended {
     StopAtOnce,
 }
 
-impl LogEvent for Ended {
+impl LogEvent for ServiceEnd {
     fn level(&self) -> Level {
         match self {
-            Ended::Log(_) | Ended::Start(_) | Ended::AlreadyRuns(_) | Ended::Task(_) => {
-                Level::Error
-            }
-            Ended::StopDeadline(_) | Ended::StopAtOnce => Level::Warn,
+            ServiceEnd::Log(_)
+            | ServiceEnd::Start(_)
+            | ServiceEnd::AlreadyRuns(_)
+            | ServiceEnd::Task(_) => Level::Error,
+            ServiceEnd::StopDeadline(_) | ServiceEnd::StopAtOnce => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self {
-            Ended::Log(_) | Ended::Start(_) | Ended::AlreadyRuns(_) | Ended::Task(_) => {
-                EventKind::ServiceFailed
-            }
-            Ended::StopDeadline(_) | Ended::StopAtOnce => EventKind::StopUnfinished,
+            ServiceEnd::Log(_)
+            | ServiceEnd::Start(_)
+            | ServiceEnd::AlreadyRuns(_)
+            | ServiceEnd::Task(_) => EventKind::ServiceFailed,
+            ServiceEnd::StopDeadline(_) | ServiceEnd::StopAtOnce => EventKind::StopUnfinished,
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn sentence(&self) -> String {
         match self {
-            Ended::Log(_) => format!("gateway: not started: {self}"),
-            Ended::Start(why) => {
+            ServiceEnd::Log(_) => format!("gateway: not started: {self}"),
+            ServiceEnd::Start(why) => {
                 format!("gateway: not started: {why}; the service manager tries again")
             }
-            Ended::AlreadyRuns(_) => format!(
+            ServiceEnd::AlreadyRuns(_) => format!(
                 "gateway: not started: {self}: alink-gateway status asks it, and alink-gateway \
                  reload has it take a changed configuration; a second gateway on this box needs \
                  its own control.socket and state_dir"
             ),
-            Ended::Task(_) => {
+            ServiceEnd::Task(_) => {
                 format!("gateway: ended: {self}; the service manager starts it again")
             }
-            Ended::StopDeadline(_) | Ended::StopAtOnce => format!(
+            ServiceEnd::StopDeadline(_) | ServiceEnd::StopAtOnce => format!(
                 "gateway: {self}; the platform shows the remaining devices offline once it \
                  notices that the connection is closed"
             ),
@@ -118,14 +120,18 @@ impl LogEvent for Ended {
 ///
 /// # Errors
 /// As [`serve`]; also when the log or the runtime cannot be set up.
-pub fn run(loaded: Loaded, mismatch: Option<RemoteMismatch>, config: &Path) -> Result<(), Ended> {
+pub fn run(
+    loaded: Loaded,
+    mismatch: Option<RemoteMismatch>,
+    config: &Path,
+) -> Result<(), ServiceEnd> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(headroom::BLOCKING)
         // The threads that were made stay: there may be no others (`io/system/headroom.rs`).
         .thread_keep_alive(Duration::MAX)
         .build()
-        .map_err(Ended::Start)?;
+        .map_err(ServiceEnd::Start)?;
     let ended = runtime.block_on(serve(loaded, mismatch, config));
     // A name look-up that hangs must not keep the process from ending.
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -135,20 +141,20 @@ pub fn run(loaded: Loaded, mismatch: Option<RemoteMismatch>, config: &Path) -> R
 /// Runs the gateway until SIGTERM or SIGINT; loads `config` anew at each SIGHUP.
 ///
 /// # Errors
-/// [`Ended`], never for anything that the field or the cloud did.
+/// [`ServiceEnd`], never for anything that the field or the cloud did.
 pub async fn serve(
     mut loaded: Loaded,
     mismatch: Option<RemoteMismatch>,
     config: &Path,
-) -> Result<(), Ended> {
+) -> Result<(), ServiceEnd> {
     headroom::keep_threads().await;
-    let mut asked = Asked::listen()?;
-    let mut hangup = signal(SignalKind::hangup()).map_err(Ended::Start)?;
+    let mut asked = StopSignals::listen()?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(ServiceEnd::Start)?;
     let clock = Clock::system();
     let sink = log::init(clock)?;
     let socket = control::socket_path(loaded.control.socket.as_deref());
     if control::is_answered(&socket) {
-        return Err(Ended::AlreadyRuns(socket));
+        return Err(ServiceEnd::AlreadyRuns(socket));
     }
     let mut adopter = RemoteConfigApplier::new(config, &loaded.state_dir);
     let failed = adopter.begin(&mut loaded);
@@ -198,12 +204,12 @@ pub async fn serve(
         let remote_task = tokio::select! {
             biased;
             () = asked.stop() => break,
-            _ = hangup.recv() => Next::Reload(None),
-            Some(wish) = wishes.recv() => Next::Reload(Some(wish)),
-            remote_task = service.remote_task() => Next::RemoteTask(remote_task.map_err(Ended::Task)?),
+            _ = hangup.recv() => NextWork::Reload(None),
+            Some(wish) = wishes.recv() => NextWork::Reload(Some(wish)),
+            remote_task = service.remote_task() => NextWork::RemoteTask(remote_task.map_err(ServiceEnd::Task)?),
         };
         let remote_task = match remote_task {
-            Next::RemoteTask(RemoteTask::Fetch {
+            NextWork::RemoteTask(RemoteTask::Fetch {
                 serial,
                 url,
                 at_most,
@@ -217,7 +223,7 @@ pub async fn serve(
         notifier.reloading();
         let reloading = async {
             match remote_task {
-                Next::Reload(wish) => {
+                NextWork::Reload(wish) => {
                     let (meant, answer) = match wish {
                         Some(AdminRequest::Reload { force, answer }) => (force, Some(answer)),
                         None => (false, None),
@@ -226,7 +232,7 @@ pub async fn serve(
                     // The client that asked may have gone.
                     let _ = answer.map(|answer| answer.send(reloaded));
                 }
-                Next::RemoteTask(remote_task) => {
+                NextWork::RemoteTask(remote_task) => {
                     adopter.run(&mut service, remote_task, &journal).await
                 }
             }
@@ -249,16 +255,16 @@ pub async fn serve(
     let ended = tokio::select! {
         biased;
         done = tokio::time::timeout(stop_within, service.stop()) => {
-            done.map_err(|_| Ended::StopDeadline(stop_within))
+            done.map_err(|_| ServiceEnd::StopDeadline(stop_within))
         }
-        () = asked.stop() => Err(Ended::StopAtOnce),
+        () = asked.stop() => Err(ServiceEnd::StopAtOnce),
     };
     service.end().await;
     ended
 }
 
 /// The next work of the service.
-enum Next {
+enum NextWork {
     /// Load the configuration anew, and answer the client that asked, if there is one.
     Reload(Option<AdminRequest>),
     /// Carry out a remote task of the coordinator.
@@ -321,16 +327,16 @@ fn tell_refused(report: &Report, journal: &Journal) {
 }
 
 /// The signals by which the service is asked to end.
-struct Asked {
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Asked {
-    fn listen() -> Result<Self, Ended> {
-        Ok(Asked {
-            terminate: signal(SignalKind::terminate()).map_err(Ended::Start)?,
-            interrupt: signal(SignalKind::interrupt()).map_err(Ended::Start)?,
+impl StopSignals {
+    fn listen() -> Result<Self, ServiceEnd> {
+        Ok(StopSignals {
+            terminate: signal(SignalKind::terminate()).map_err(ServiceEnd::Start)?,
+            interrupt: signal(SignalKind::interrupt()).map_err(ServiceEnd::Start)?,
         })
     }
 

@@ -142,7 +142,7 @@ impl Polling {
                 } = event
                 {
                     match evidence {
-                        Evidence::Alive(_) if readings.len() == usize::from(registers) => {
+                        LivenessEvidence::Alive(_) if readings.len() == usize::from(registers) => {
                             sum.answers += 1;
                         }
                         _ => sum.missed += 1,

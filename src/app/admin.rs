@@ -15,7 +15,7 @@ use crate::app::supervisor::{RunningTask, Supervisor};
 use crate::base::{Backoff, EventKind, LogEvent, Mono, Rng};
 use crate::io::control;
 use crate::io::control::events::ControlEvent;
-use crate::io::control::{InForce, QuestionSender, Socket, http};
+use crate::io::control::{ConfigurationInForce, QuestionSender, Socket, http};
 use crate::io::log::{Journal, log_level};
 use crate::io::system::clock::Clock;
 use crate::spec::{ControlSpec, LocalWrite};
@@ -36,7 +36,7 @@ pub(super) struct AdminEndpoints {
     /// Who may give commands.
     write: watch::Sender<LocalWrite>,
     /// The configuration in force.
-    in_force: watch::Sender<Option<InForce>>,
+    in_force: watch::Sender<Option<ConfigurationInForce>>,
     /// Where the clients' questions go; `None` until the service is open to people.
     questions: Option<QuestionSender>,
     socket: Option<(PathBuf, RunningTask)>,
@@ -76,12 +76,12 @@ impl AdminEndpoints {
     }
 
     /// Returns the configuration in force, now and after each reload.
-    pub(super) fn in_force(&self) -> watch::Receiver<Option<InForce>> {
+    pub(super) fn in_force(&self) -> watch::Receiver<Option<ConfigurationInForce>> {
         self.in_force.subscribe()
     }
 
     /// Changes what is known of the configuration in force.
-    pub(super) fn change_in_force(&self, change: impl FnOnce(&mut Option<InForce>)) {
+    pub(super) fn change_in_force(&self, change: impl FnOnce(&mut Option<ConfigurationInForce>)) {
         self.in_force.send_modify(change);
     }
 

@@ -1,7 +1,7 @@
 //! A configuration from the platform put into force, on probation, and out of it.
 //!
 //! The file is stored as one on trial, checked, promoted to the candidate, and applied, in
-//! this order ([`remote`] says what each name on disk means). Whatever ends the process
+//! this order ([`remote_config`] says what each name on disk means). Whatever ends the process
 //! after the first step, the next start finds the file and leaves it out. A check that
 //! takes too long is given up: its result is dropped, because only the task that has waited
 //! for the check stores or applies anything.
@@ -15,14 +15,14 @@ use super::service::Service;
 use super::{take, tell_refused, too_many_identities};
 use crate::app::events::ServiceEvent;
 use crate::base::{Digest, LogEvent};
-use crate::cloud::remote_config::{AdoptionResult, Content, NotAdopted};
+use crate::cloud::remote_config::{AdoptionResult, FileContent, NotAdopted};
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::config::{Report, Severity};
 use crate::io::files::settings;
 use crate::io::files::settings::{Loaded, RemoteMismatch};
 use crate::io::log::Journal;
 use crate::io::store::remote_config;
-use crate::io::store::remote_config::Failed;
+use crate::io::store::remote_config::FailedFile;
 use crate::spec::{RemotePolicy, TrialFailure};
 
 /// The reply to the platform when the fault is here and not in its file.
@@ -56,7 +56,7 @@ impl RemoteConfigApplier {
         let known = &mut loaded.spec.cloud.remote.failed;
         known.extend(failed.iter().filter_map(|failed| failed.trial));
         let retracted = &mut loaded.spec.cloud.remote.retracted;
-        retracted.extend(failed.iter().filter_map(Failed::retraction));
+        retracted.extend(failed.iter().filter_map(FailedFile::retraction));
         failed.into_iter().map(remote_failed).collect()
     }
 
@@ -121,7 +121,7 @@ impl RemoteConfigApplier {
                 "the check of an earlier one has not ended",
             ));
         }
-        let over = Over::default();
+        let over = CheckOver::default();
         let check = Check {
             config: self.config.clone(),
             trial,
@@ -132,21 +132,21 @@ impl RemoteConfigApplier {
         let checked = match tokio::time::timeout(within, &mut checking).await {
             // The check ended at the very last moment.
             Err(_) if over.0.swap(true, Ordering::SeqCst) => checking.await,
-            Err(_) => Ok(Err(Unfit::TooSlow)),
+            Err(_) => Ok(Err(TrialRefusal::TooSlow)),
             Ok(checked) => checked,
         };
-        let checked = checked.unwrap_or_else(|e| Err(Unfit::Broken(e.to_string())));
+        let checked = checked.unwrap_or_else(|e| Err(TrialRefusal::Broken(e.to_string())));
         let (home, loaded) = checked.map_err(|unfit| unfit.told(journal))?;
         if let Some(report) = too_many_identities(service.spec(), &loaded.spec, &self.config) {
             let unfit = match remote_config::give_up(&home) {
-                Ok(()) => Unfit::Wrong(report),
-                Err(e) => Unfit::NotStored(e.to_string()),
+                Ok(()) => TrialRefusal::Wrong(report),
+                Err(e) => TrialRefusal::NotStored(e.to_string()),
             };
             return Err(unfit.told(journal));
         }
         let promoted = remote_config::promote(&home);
         if let Err(e) = promoted {
-            return Err(Unfit::NotStored(e.to_string()).told(journal));
+            return Err(TrialRefusal::NotStored(e.to_string()).told(journal));
         }
         self.home = home;
         take(service, *loaded, journal).await;
@@ -236,7 +236,7 @@ pub(super) fn set_aside(mismatch: RemoteMismatch, state_dir: &Path, journal: &Jo
     }
 }
 
-fn remote_failed(failed: Failed) -> ServiceEvent {
+fn remote_failed(failed: FailedFile) -> ServiceEvent {
     let trial = failed.trial;
     ServiceEvent::RemoteFailed {
         digest: trial.map(|trial| trial.digest),
@@ -248,9 +248,9 @@ fn remote_failed(failed: Failed) -> ServiceEvent {
 /// Whether the check or the wait for it has ended: the first of both sets it. A check that
 /// ends second gives its file up.
 #[derive(Default)]
-struct Over(Arc<AtomicBool>);
+struct CheckOver(Arc<AtomicBool>);
 
-impl Drop for Over {
+impl Drop for CheckOver {
     fn drop(&mut self) {
         self.0.store(true, Ordering::SeqCst);
     }
@@ -267,7 +267,7 @@ impl Drop for Running {
 
 /// A file on trial, and the id of the push that brought it.
 struct Trial {
-    content: Content,
+    content: FileContent,
     push: Option<String>,
 }
 
@@ -279,21 +279,21 @@ struct Check {
     running: Running,
 }
 
-type Checked = Result<(PathBuf, Box<Loaded>), Unfit>;
+type Checked = Result<(PathBuf, Box<Loaded>), TrialRefusal>;
 
 impl Check {
     fn run(self) -> Checked {
-        let Some(home) = settings::remote_home(&self.config).map_err(Unfit::Wrong)? else {
-            return Err(Unfit::NotEnabled);
+        let Some(home) = settings::remote_home(&self.config).map_err(TrialRefusal::Wrong)? else {
+            return Err(TrialRefusal::NotEnabled);
         };
         if self.over.load(Ordering::SeqCst) {
-            return Err(Unfit::TooSlow);
+            return Err(TrialRefusal::TooSlow);
         }
         // The file is stored before its first byte is parsed: if the parsing ends the process, the
         // next run knows the file.
         let Trial { content, push } = &self.trial;
         let begun = remote_config::begin(&home, content.bytes(), push.as_deref());
-        begun.map_err(|e| Unfit::NotStored(e.to_string()))?;
+        begun.map_err(|e| TrialRefusal::NotStored(e.to_string()))?;
         let loaded = settings::load_with(&self.config, content);
         let ended = ended(&home, loaded, &self.over);
         drop(self.running);
@@ -307,25 +307,25 @@ fn ended(
     home: &Path,
     loaded: Result<Loaded, Report>,
     over: &AtomicBool,
-) -> Result<Box<Loaded>, Unfit> {
+) -> Result<Box<Loaded>, TrialRefusal> {
     let wrong = match loaded {
         Ok(loaded) if loaded.remote.is_some() => {
             if !over.swap(true, Ordering::SeqCst) {
                 return Ok(Box::new(loaded));
             }
-            Unfit::TooSlow
+            TrialRefusal::TooSlow
         }
-        Ok(_) => Unfit::NotEnabled,
-        Err(report) => Unfit::Wrong(report),
+        Ok(_) => TrialRefusal::NotEnabled,
+        Err(report) => TrialRefusal::Wrong(report),
     };
     match remote_config::give_up(home) {
         Ok(()) => Err(wrong),
-        Err(e) => Err(Unfit::NotStored(e.to_string())),
+        Err(e) => Err(TrialRefusal::NotStored(e.to_string())),
     }
 }
 
 /// Why a file is not adopted.
-enum Unfit {
+enum TrialRefusal {
     Wrong(Report),
     NotEnabled,
     NotStored(String),
@@ -333,24 +333,26 @@ enum Unfit {
     Broken(String),
 }
 
-impl Unfit {
+impl TrialRefusal {
     /// Writes the whole reason to the journal, and returns it in words for the platform.
     fn told(self, journal: &Journal) -> NotAdopted {
         match self {
-            Unfit::Wrong(report) => {
+            TrialRefusal::Wrong(report) => {
                 tell_refused(&report, journal);
                 NotAdopted {
                     said: for_the_platform(&report),
                     detail: in_short(&report),
                 }
             }
-            Unfit::NotEnabled => NotAdopted::openly("no longer enabled in the gateway's own files"),
-            Unfit::NotStored(why) => NotAdopted {
+            TrialRefusal::NotEnabled => {
+                NotAdopted::openly("no longer enabled in the gateway's own files")
+            }
+            TrialRefusal::NotStored(why) => NotAdopted {
                 said: NOT_STORED.into(),
                 detail: format!("it cannot be stored: {why}"),
             },
-            Unfit::TooSlow => NotAdopted::openly("it was not checked in time"),
-            Unfit::Broken(why) => NotAdopted {
+            TrialRefusal::TooSlow => NotAdopted::openly("it was not checked in time"),
+            TrialRefusal::Broken(why) => NotAdopted {
                 said: NOT_STORED.into(),
                 detail: why,
             },
@@ -418,7 +420,7 @@ remote_config: { enabled: true }
         let check = Check {
             config: config.to_owned(),
             trial: Trial {
-                content: Content::new(file.as_bytes().to_vec()),
+                content: FileContent::new(file.as_bytes().to_vec()),
                 push: None,
             },
             over: Arc::new(AtomicBool::new(over)),
@@ -437,7 +439,7 @@ remote_config: { enabled: true }
         assert!(home.join(remote_config::TRYING).exists());
         remote_config::promote(&home).unwrap();
         let (checked, checking) = check(&config, "devices: [", false);
-        assert!(matches!(checked, Err(Unfit::Wrong(_))));
+        assert!(matches!(checked, Err(TrialRefusal::Wrong(_))));
         assert!(!checking.load(Ordering::SeqCst));
         assert!(!home.join(remote_config::TRYING).exists());
         assert!(
@@ -451,7 +453,7 @@ remote_config: { enabled: true }
         let (_folder, config, home) = site();
         fs::write(&home, "no directory").unwrap();
         let (checked, _) = check(&config, "devices: [", false);
-        assert!(matches!(checked, Err(Unfit::NotStored(_))));
+        assert!(matches!(checked, Err(TrialRefusal::NotStored(_))));
     }
 
     #[test]
@@ -459,13 +461,13 @@ remote_config: { enabled: true }
         let (_folder, config, home) = site();
         // The wait is over before the check began.
         let (checked, _) = check(&config, "devices: []", true);
-        assert!(matches!(checked, Err(Unfit::TooSlow)));
+        assert!(matches!(checked, Err(TrialRefusal::TooSlow)));
         assert!(!home.exists());
         // The wait ends in the middle of the check.
         remote_config::begin(&home, b"devices: []", None).unwrap();
-        let loaded = settings::load_with(&config, &Content::new(b"devices: []".to_vec()));
+        let loaded = settings::load_with(&config, &FileContent::new(b"devices: []".to_vec()));
         let late = ended(&home, loaded, &AtomicBool::new(true));
-        assert!(matches!(late, Err(Unfit::TooSlow)));
+        assert!(matches!(late, Err(TrialRefusal::TooSlow)));
         assert!(!remote_config::is_unproven(&home));
     }
 
@@ -473,7 +475,7 @@ remote_config: { enabled: true }
     fn the_platform_is_told_of_its_own_file_alone() {
         let (_folder, config, _home) = site();
         let (wrong, _) = check(&config, "devices: [{ name: hunter2 }]", false);
-        let Err(Unfit::Wrong(report)) = wrong else {
+        let Err(TrialRefusal::Wrong(report)) = wrong else {
             panic!("it is right");
         };
         let said = for_the_platform(&report);
@@ -481,7 +483,7 @@ remote_config: { enabled: true }
         assert!(!said.contains("hint"), "{said}");
         fs::write(&config, format!("{OWN}stop_within: hunter2\n")).unwrap();
         let (wrong, _) = check(&config, "devices: []", false);
-        let Err(Unfit::Wrong(report)) = wrong else {
+        let Err(TrialRefusal::Wrong(report)) = wrong else {
             panic!("it is right");
         };
         assert_eq!(for_the_platform(&report), NOT_OF_THE_FILE);

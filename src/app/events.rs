@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::base::text::counted;
-use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
+use crate::base::{Digest, EventKind, JournalField, Level, LogEvent, LogSubject};
 use crate::config::{Problem, Report, Severity};
 use crate::spec::{Changes, TrialFailure};
 
@@ -154,8 +154,8 @@ impl LogEvent for ServiceEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

@@ -24,13 +24,13 @@ use crate::base::{FieldEvent, Mono, PortId, Rng, Secret};
 use crate::cloud::Connector;
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::hub::Coordinator;
-use crate::io::bus::bus_monitor::{BusMonitors, Tapped};
+use crate::io::bus::bus_monitor::{BusMonitors, MonitoredLine};
 use crate::io::bus::line::Opener;
-use crate::io::bus::port::{self, Orders};
+use crate::io::bus::port::{self, PortInputs};
 use crate::io::bus::port_commands::PortCommands;
 use crate::io::bus::port_surveys::PortSurveys;
 use crate::io::control::events::ControlEvent;
-use crate::io::control::{AdminRequest, InForce, QuestionSender};
+use crate::io::control::{AdminRequest, ConfigurationInForce, QuestionSender};
 use crate::io::files::download;
 use crate::io::files::download::Sources;
 use crate::io::files::footprint::Footprint;
@@ -130,7 +130,7 @@ pub struct Service {
     /// The last fetch of a file.
     fetching: Option<AbortOnDropHandle<()>>,
     hub: JoinHandle<()>,
-    link: Option<Link>,
+    link: Option<LinkTask>,
     /// When the platform is connected to again, while there is no connection.
     next_attempt: watch::Sender<Option<Mono>>,
     /// The connector of the last link that has ended.
@@ -139,7 +139,7 @@ pub struct Service {
     end: CancellationToken,
 }
 
-struct Link {
+struct LinkTask {
     task: JoinHandle<Connector>,
     stop: CancellationToken,
     heartbeat: Heartbeat,
@@ -288,8 +288,9 @@ impl Service {
     /// file.
     pub fn in_force(&self, file: &Path, footprint: Footprint) {
         let now = self.clock.now().mono;
-        self.admin
-            .change_in_force(|known| *known = Some(InForce::new(file, footprint, now)));
+        self.admin.change_in_force(|known| {
+            *known = Some(ConfigurationInForce::new(file, footprint, now))
+        });
     }
 
     /// Takes note that a configuration has replaced the former one.
@@ -467,7 +468,7 @@ impl Service {
         let name = format!("port {}", port_spec.name);
         let heartbeat = self.supervisor.heartbeats().start(&port_spec.name);
         let stop = self.end.child_token();
-        let source = Tapped {
+        let source = MonitoredLine {
             opener: (self.openers.opener)(port_spec),
             tap: self.monitors.add(&port_spec.name),
         };
@@ -483,7 +484,7 @@ impl Service {
             heartbeat.clone(),
             stop.clone(),
             attempted,
-            Orders {
+            PortInputs {
                 commands: Some(self.commands.add(id)),
                 surveys: Some(self.surveys.add(&port_spec.name, &port_spec.line)),
             },
@@ -540,7 +541,7 @@ impl Service {
                 .announcing(self.next_attempt.clone())
                 .run(),
         );
-        self.link = Some(Link {
+        self.link = Some(LinkTask {
             task,
             stop,
             heartbeat,
@@ -585,7 +586,7 @@ async fn until(clock: Clock, at: Option<Mono>) {
 }
 
 /// Waits for the link to end; without a link, waits for ever.
-async fn ended(link: &mut Option<Link>) {
+async fn ended(link: &mut Option<LinkTask>) {
     match link {
         Some(link) => drop((&mut link.task).await),
         None => std::future::pending().await,

@@ -23,12 +23,12 @@ pub(super) struct RunningTask {
 }
 
 /// Keeps a heartbeat under the watchdog until dropped.
-struct Watched {
+struct HeartbeatGuard {
     heartbeats: Heartbeats,
     heartbeat: Heartbeat,
 }
 
-impl Drop for Watched {
+impl Drop for HeartbeatGuard {
     fn drop(&mut self) {
         self.heartbeats.end(&self.heartbeat);
     }
@@ -61,7 +61,7 @@ impl Supervisor {
         task: impl Future<Output = ()> + Send + 'static,
     ) -> RunningTask {
         let heartbeats = self.heartbeats.clone();
-        let watched = Watched {
+        let watched = HeartbeatGuard {
             heartbeats,
             heartbeat,
         };

@@ -116,14 +116,14 @@ pub struct BusEnd {
     /// What a service read, by the names of its outputs.
     pub outputs: Vec<(String, Value)>,
     /// Why a service stopped before its end.
-    pub stopped: Option<Stopped>,
+    pub stopped: Option<ServiceStop>,
 }
 
 impl BusEnd {
     /// Returns the end of a command of which nothing was done.
     #[must_use]
-    pub fn refused(command: &BusCommand, why: Refused) -> Self {
-        let verdict = Verdict::Refused(why);
+    pub fn refused(command: &BusCommand, why: RefusedReason) -> Self {
+        let verdict = WriteVerdict::Refused(why);
         let points = match &command.work {
             BusWork::Set(values) => values
                 .iter()
@@ -138,18 +138,18 @@ impl BusEnd {
             number: command.number,
             points,
             outputs: Vec::new(),
-            stopped: Some(Stopped { step: 1, verdict }),
+            stopped: Some(ServiceStop { step: 1, verdict }),
         }
     }
 }
 
 /// Where and why a service stopped.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stopped {
+pub struct ServiceStop {
     /// The step, counted from 1.
     pub step: usize,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: WriteVerdict,
 }
 
 /// What became of one point of a command.
@@ -158,12 +158,12 @@ pub struct PointEnd {
     /// The index of the point in the device's profile.
     pub point: u16,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: WriteVerdict,
 }
 
 /// What became of one write.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Verdict {
+pub enum WriteVerdict {
     /// The device holds the value: it was read back.
     Verified {
         /// The value that was read.
@@ -183,58 +183,61 @@ pub enum Verdict {
         read: Value,
     },
     /// The request was sent, and whether the device holds the value is not known.
-    Unknown(Doubt),
+    Unknown(UnknownReason),
     /// Nothing was written.
-    Refused(Refused),
+    Refused(RefusedReason),
 }
 
-impl Verdict {
+impl WriteVerdict {
     /// Whether the command did what it was to do, as far as it was to be found out.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        matches!(self, Verdict::Verified { .. } | Verdict::Confirmed { .. })
+        matches!(
+            self,
+            WriteVerdict::Verified { .. } | WriteVerdict::Confirmed { .. }
+        )
     }
 
     /// Returns the word for the journal and for programs.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
-            Verdict::Verified { .. } => "verified",
-            Verdict::Confirmed { .. } => "confirmed",
-            Verdict::Different { .. } => "different",
-            Verdict::Unknown(_) => "unknown",
-            Verdict::Refused(_) => "refused",
+            WriteVerdict::Verified { .. } => "verified",
+            WriteVerdict::Confirmed { .. } => "confirmed",
+            WriteVerdict::Different { .. } => "different",
+            WriteVerdict::Unknown(_) => "unknown",
+            WriteVerdict::Refused(_) => "refused",
         }
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for WriteVerdict {
     /// Writes the verdict in words: `verified: the device holds 21.5`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Verified { read } => {
+            WriteVerdict::Verified { read } => {
                 write!(f, "verified: the device holds {}", read.to_json_text())
             }
-            Verdict::Confirmed { written } => write!(
+            WriteVerdict::Confirmed { written } => write!(
                 f,
                 "confirmed: the device acknowledged {}; the point is not read back",
                 written.to_json_text()
             ),
-            Verdict::Different { written, read } => write!(
+            WriteVerdict::Different { written, read } => write!(
                 f,
                 "different: {} was written and acknowledged, and the device holds {}",
                 written.to_json_text(),
                 read.to_json_text()
             ),
-            Verdict::Unknown(doubt) => write!(f, "unknown: {}", doubt.words()),
-            Verdict::Refused(why) => write!(f, "refused: {why}"),
+            WriteVerdict::Unknown(doubt) => write!(f, "unknown: {}", doubt.words()),
+            WriteVerdict::Refused(why) => write!(f, "refused: {why}"),
         }
     }
 }
 
 /// Why it is not known whether a device holds what was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum UnknownReason {
     /// The request was sent, and no reply came.
     NoReply,
     /// The device acknowledged the write, and the value could not be read back.
@@ -247,22 +250,24 @@ pub enum Doubt {
     NoEnd,
 }
 
-impl Doubt {
+impl UnknownReason {
     /// Returns the reason in words.
     #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
-            Doubt::NoReply => {
+            UnknownReason::NoReply => {
                 "the request was sent and the device did not answer; it may have done it"
             }
-            Doubt::NotReadBack => {
+            UnknownReason::NotReadBack => {
                 "the device acknowledged the write, and its value could not be read back"
             }
-            Doubt::NoTime => {
+            UnknownReason::NoTime => {
                 "the device acknowledged the write, and there was no time to read its value back"
             }
-            Doubt::NoEnd => "its port did not report its end in time; it may have been done",
-            Doubt::PortGone => {
+            UnknownReason::NoEnd => {
+                "its port did not report its end in time; it may have been done"
+            }
+            UnknownReason::PortGone => {
                 "the port was lost while the command was under way; it may have been done"
             }
         }
@@ -271,7 +276,7 @@ impl Doubt {
 
 /// Why nothing was written.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Refused {
+pub enum RefusedReason {
     /// The configuration permits no commands, or none from there.
     NotPermitted,
     /// The gateway has no such device.
@@ -327,52 +332,56 @@ pub enum Refused {
     Stopping,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for RefusedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refused::NotPermitted => f.write_str("the configuration permits no such command"),
-            Refused::NoSuchDevice => f.write_str("the gateway has no such device"),
-            Refused::NoSuchTarget => {
+            RefusedReason::NotPermitted => f.write_str("the configuration permits no such command"),
+            RefusedReason::NoSuchDevice => f.write_str("the gateway has no such device"),
+            RefusedReason::NoSuchTarget => {
                 f.write_str("the device's profile has no point or service of this name")
             }
-            Refused::NotWritable => {
+            RefusedReason::NotWritable => {
                 f.write_str("the point is read-only: its profile has no write: for it")
             }
-            Refused::WrongValue { seen, wanted } => write!(f, "{seen}: wanted {wanted}"),
-            Refused::NothingToDo => f.write_str("the command names no point, or one point twice"),
-            Refused::Silent => f.write_str("the device does not answer"),
-            Refused::PortDown => f.write_str("the port of the device is not open"),
-            Refused::TooMany => f.write_str("too many commands wait"),
-            Refused::TooLate => f.write_str("its turn on the line did not come in time"),
-            Refused::Overtaken => f.write_str("a newer command for the same point came first"),
-            Refused::TooSoon(wait) => write!(
+            RefusedReason::WrongValue { seen, wanted } => write!(f, "{seen}: wanted {wanted}"),
+            RefusedReason::NothingToDo => {
+                f.write_str("the command names no point, or one point twice")
+            }
+            RefusedReason::Silent => f.write_str("the device does not answer"),
+            RefusedReason::PortDown => f.write_str("the port of the device is not open"),
+            RefusedReason::TooMany => f.write_str("too many commands wait"),
+            RefusedReason::TooLate => f.write_str("its turn on the line did not come in time"),
+            RefusedReason::Overtaken => {
+                f.write_str("a newer command for the same point came first")
+            }
+            RefusedReason::TooSoon(wait) => write!(
                 f,
                 "the point was written a moment ago; it may be written again in {:.1} s",
                 wait.as_secs_f64()
             ),
-            Refused::NotConfirmed(within) => write!(
+            RefusedReason::NotConfirmed(within) => write!(
                 f,
                 "the point wants a confirmation: send the same command again within {:.0} s",
                 within.as_secs_f64()
             ),
-            Refused::Interlock {
+            RefusedReason::Interlock {
                 point,
                 value: Some(value),
                 wanted,
             } => write!(f, "{point} is {}: wanted {wanted}", value.to_json_text()),
-            Refused::Interlock {
+            RefusedReason::Interlock {
                 point,
                 value: None,
                 wanted,
             } => write!(f, "{point} could not be read: wanted {wanted}"),
-            Refused::NotReached => f.write_str("an earlier part of the same command failed"),
-            Refused::Exception(code) => {
+            RefusedReason::NotReached => f.write_str("an earlier part of the same command failed"),
+            RefusedReason::Exception(code) => {
                 write!(f, "the device refused the write, code {code:02X}h")
             }
-            Refused::Declined { word, why } => {
+            RefusedReason::Declined { word, why } => {
                 write!(f, "the meter refused, error word {word:02X}h: {why}")
             }
-            Refused::Stopping => f.write_str("the gateway is stopping"),
+            RefusedReason::Stopping => f.write_str("the gateway is stopping"),
         }
     }
 }
@@ -382,14 +391,14 @@ impl fmt::Display for Refused {
 pub struct CommandAnswer {
     /// What became of each point, by its id, in the order of the command. A service has none
     /// of its own points here but those that it wrote.
-    pub points: Vec<(String, Verdict)>,
+    pub points: Vec<(String, WriteVerdict)>,
     /// What a service read.
     pub outputs: Vec<(String, Value)>,
     /// The step at which a service stopped, counted from 1.
     pub step: Option<usize>,
     /// What became of the whole: the first verdict that is not done, or that of the last
     /// point.
-    pub whole: Verdict,
+    pub whole: WriteVerdict,
 }
 
 impl CommandAnswer {
@@ -404,12 +413,12 @@ impl CommandAnswer {
 
     /// Returns the answer to a command of which nothing was done.
     #[must_use]
-    pub const fn refused(why: Refused) -> Self {
+    pub const fn refused(why: RefusedReason) -> Self {
         CommandAnswer {
             step: None,
             points: Vec::new(),
             outputs: Vec::new(),
-            whole: Verdict::Refused(why),
+            whole: WriteVerdict::Refused(why),
         }
     }
 }

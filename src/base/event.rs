@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{About, BusEnd, CommandNumber, DeviceId, EventKind, Mono, Now, PortId, Reading};
+use super::{BusEnd, CommandNumber, DeviceId, EventKind, LogSubject, Mono, Now, PortId, Reading};
 
 /// Why a transaction counts as proof that the device lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum LivenessProof {
     /// The reply to the request.
     Answer,
     /// The unit refused the request with this exception code, or a meter refused it with this
@@ -21,7 +21,7 @@ pub enum Proof {
 
 /// Why a transaction counts as a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Miss {
+pub enum MissReason {
     /// Not one byte came back in time.
     Silence,
     /// Bytes came, but no frame with a good checksum.
@@ -38,14 +38,14 @@ pub enum Miss {
 /// What one transaction proved about one device. `field/polled_device/liveness_evidence.rs`
 /// alone decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub enum LivenessEvidence {
     /// The device lives.
-    Alive(Proof),
+    Alive(LivenessProof),
     /// The device was polled and did not prove that it lives.
-    Missed(Miss),
+    Missed(MissReason),
     /// One request failed as it did before, while the device answers others; or a probe failed,
     /// or a write. This failure says nothing about the device.
-    RequestFailed(Miss),
+    RequestFailed(MissReason),
 }
 
 /// How a request fails that is repeated in vain, while its device proves that it lives.
@@ -119,14 +119,14 @@ impl RequestFailure {
     }
 }
 
-impl From<Miss> for RequestFailure {
-    fn from(miss: Miss) -> Self {
+impl From<MissReason> for RequestFailure {
+    fn from(miss: MissReason) -> Self {
         match miss {
-            Miss::Silence => RequestFailure::Silence,
-            Miss::Garbled => RequestFailure::Garbled,
-            Miss::Foreign => RequestFailure::Foreign,
-            Miss::GatewaySaysNo(_) => RequestFailure::Gateway,
-            Miss::ConnectionLost => RequestFailure::ConnectionLost,
+            MissReason::Silence => RequestFailure::Silence,
+            MissReason::Garbled => RequestFailure::Garbled,
+            MissReason::Foreign => RequestFailure::Foreign,
+            MissReason::GatewaySaysNo(_) => RequestFailure::Gateway,
+            MissReason::ConnectionLost => RequestFailure::ConnectionLost,
         }
     }
 }
@@ -189,7 +189,7 @@ pub enum FieldEvent {
         /// When the transaction ended.
         at: Now,
         /// What the transaction proved.
-        evidence: Evidence,
+        evidence: LivenessEvidence,
         /// The values that the transaction brought; empty unless the reply was accepted.
         readings: Vec<Reading>,
         /// The time from the last byte of the request to the first byte of the reply.
@@ -228,7 +228,7 @@ pub enum FieldEvent {
     /// The port has already logged it for the operator.
     Noticed {
         /// What the event is about.
-        about: About,
+        about: LogSubject,
         /// Its kind.
         kind: EventKind,
         /// The event in words.

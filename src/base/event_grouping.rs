@@ -19,7 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Mono, PortId, Wake};
+use super::{DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject, Mono, PortId, Wake};
 use crate::base::rate_limit::QUIET;
 use crate::base::text::{counted, times};
 
@@ -45,7 +45,7 @@ pub enum Grouped<N> {
 /// Several notices of one kind, each about devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventGroup {
-    about: About,
+    about: LogSubject,
     kind: EventKind,
     level: Level,
     devices: Vec<DeviceId>,
@@ -64,7 +64,7 @@ pub struct EventGroup {
 /// Groups notices about devices. See above for the contract.
 #[derive(Clone, Debug)]
 pub struct EventGrouping<N> {
-    about: About,
+    about: LogSubject,
     windows: (Duration, Duration),
     /// The groups by kind, and by what else their notices have in common.
     groups: BTreeMap<(EventKind, Option<String>), Group<N>>,
@@ -77,7 +77,7 @@ struct Group<N> {
     until: Mono,
     /// Whether the kept notices were logged before the end of the window.
     summed: bool,
-    kept: Option<Kept<N>>,
+    kept: Option<OpenGroup<N>>,
 }
 
 impl<N> Group<N> {
@@ -92,7 +92,7 @@ impl<N> Group<N> {
 }
 
 #[derive(Clone, Debug)]
-struct Kept<N> {
+struct OpenGroup<N> {
     since: Mono,
     latest: Mono,
     level: Level,
@@ -105,7 +105,7 @@ struct Kept<N> {
 impl<N> Default for EventGrouping<N> {
     fn default() -> Self {
         EventGrouping {
-            about: About::Gateway,
+            about: LogSubject::Gateway,
             windows: WINDOWS,
             groups: BTreeMap::new(),
         }
@@ -117,7 +117,7 @@ impl<N> EventGrouping<N> {
     #[must_use]
     pub fn of_port(port: PortId) -> Self {
         EventGrouping {
-            about: About::Port(port),
+            about: LogSubject::Port(port),
             windows: WINDOWS_OF_PORT,
             groups: BTreeMap::new(),
         }
@@ -161,7 +161,7 @@ impl<N: LogEvent> EventGrouping<N> {
                 kept.last = notice;
             }
             None => {
-                group.kept = Some(Kept {
+                group.kept = Some(OpenGroup {
                     since: now,
                     latest: now,
                     level: notice.level(),
@@ -200,13 +200,13 @@ impl<N: LogEvent> EventGrouping<N> {
     }
 }
 
-impl<N: LogEvent> Kept<N> {
-    fn told(self, about: About, now: Mono) -> Grouped<N> {
+impl<N: LogEvent> OpenGroup<N> {
+    fn told(self, about: LogSubject, now: Mono) -> Grouped<N> {
         if self.notices == 1 {
             return Grouped::One(self.last);
         }
         let kind = self.last.kind();
-        let why = matches!(of_many(kind), Some((_, Words::SayWhy)));
+        let why = matches!(of_many(kind), Some((_, LastSentence::SayWhy)));
         let about_all = [
             JournalField::Code,
             JournalField::Points,
@@ -232,67 +232,81 @@ impl<N: LogEvent> Kept<N> {
 
 /// Whether the sentence of one notice tells more than its kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Words {
+enum LastSentence {
     SayWhy,
     SayNoMore,
 }
 
 /// Returns the words for several devices; `None` for kinds that are not grouped.
-const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
+const fn of_many(kind: EventKind) -> Option<(&'static str, LastSentence)> {
     Some(match kind {
-        EventKind::DeviceResponding => ("answer", Words::SayNoMore),
-        EventKind::DeviceSilent => ("fell silent", Words::SayWhy),
-        EventKind::DeviceReturned => ("answer again", Words::SayNoMore),
+        EventKind::DeviceResponding => ("answer", LastSentence::SayNoMore),
+        EventKind::DeviceSilent => ("fell silent", LastSentence::SayWhy),
+        EventKind::DeviceReturned => ("answer again", LastSentence::SayNoMore),
         EventKind::DeviceHeld => (
             "fell silent again and again and are kept offline until they have been steadier",
-            Words::SayNoMore,
+            LastSentence::SayNoMore,
         ),
         EventKind::DeviceHoldEnded => (
             "are no longer kept offline for falling silent often",
-            Words::SayNoMore,
+            LastSentence::SayNoMore,
         ),
-        EventKind::DeviceOnline => ("are online on the platform", Words::SayNoMore),
-        EventKind::DeviceOffline => ("were logged out of the platform", Words::SayNoMore),
-        EventKind::DeviceRefused => ("were refused by the platform", Words::SayWhy),
-        EventKind::DeviceSessionLost => ("have lost their session", Words::SayWhy),
-        EventKind::DeviceLogoutRefused => ("could not be logged out", Words::SayWhy),
-        EventKind::DeviceRegistered => ("got their secrets", Words::SayNoMore),
-        EventKind::TopologyAdded => ("were added to this gateway's topology", Words::SayNoMore),
-        EventKind::PlatformOrder => ("were changed by an order of the platform", Words::SayWhy),
-        EventKind::DeviceGarbled => ("answer with frames that cannot be read", Words::SayWhy),
+        EventKind::DeviceOnline => ("are online on the platform", LastSentence::SayNoMore),
+        EventKind::DeviceOffline => ("were logged out of the platform", LastSentence::SayNoMore),
+        EventKind::DeviceRefused => ("were refused by the platform", LastSentence::SayWhy),
+        EventKind::DeviceSessionLost => ("have lost their session", LastSentence::SayWhy),
+        EventKind::DeviceLogoutRefused => ("could not be logged out", LastSentence::SayWhy),
+        EventKind::DeviceRegistered => ("got their secrets", LastSentence::SayNoMore),
+        EventKind::TopologyAdded => (
+            "were added to this gateway's topology",
+            LastSentence::SayNoMore,
+        ),
+        EventKind::PlatformOrder => (
+            "were changed by an order of the platform",
+            LastSentence::SayWhy,
+        ),
+        EventKind::DeviceGarbled => (
+            "answer with frames that cannot be read",
+            LastSentence::SayWhy,
+        ),
         EventKind::DeviceForeign => (
             "were asked, and frames came that were not the reply",
-            Words::SayWhy,
+            LastSentence::SayWhy,
         ),
-        EventKind::DeviceRefusesRequests => ("refuse requests", Words::SayWhy),
+        EventKind::DeviceRefusesRequests => ("refuse requests", LastSentence::SayWhy),
         EventKind::DevicePointsRefused => (
             "refuse points even when they are asked for nothing else",
-            Words::SayWhy,
+            LastSentence::SayWhy,
         ),
         EventKind::DeviceDatumRefused => (
             "do not have the data that some of their points are read from",
-            Words::SayWhy,
+            LastSentence::SayWhy,
         ),
         EventKind::DevicePointsFail => (
             "do not answer requests for some of their points, and answer others",
-            Words::SayWhy,
+            LastSentence::SayWhy,
         ),
         EventKind::DeviceLongRequestsFail => (
             "do not answer long requests, and get shorter ones",
-            Words::SayNoMore,
+            LastSentence::SayNoMore,
         ),
-        EventKind::DeviceFloatsImplausible => {
-            ("send floats that are implausible throughout", Words::SayWhy)
+        EventKind::DeviceFloatsImplausible => (
+            "send floats that are implausible throughout",
+            LastSentence::SayWhy,
+        ),
+        EventKind::DeviceFloatsPlausible => {
+            ("send plausible floats again", LastSentence::SayNoMore)
         }
-        EventKind::DeviceFloatsPlausible => ("send plausible floats again", Words::SayNoMore),
-        EventKind::DeviceLate => ("reply after they have been given up", Words::SayWhy),
+        EventKind::DeviceLate => ("reply after they have been given up", LastSentence::SayWhy),
         EventKind::StoredValuesHeld => (
             "have stored values that the platform does not accept now",
-            Words::SayWhy,
+            LastSentence::SayWhy,
         ),
-        EventKind::ThingEventRaised => ("raised an event", Words::SayWhy),
-        EventKind::ThingEventRefused => ("had an event refused by the platform", Words::SayWhy),
-        EventKind::PostRefused => ("had values refused by the platform", Words::SayWhy),
+        EventKind::ThingEventRaised => ("raised an event", LastSentence::SayWhy),
+        EventKind::ThingEventRefused => {
+            ("had an event refused by the platform", LastSentence::SayWhy)
+        }
+        EventKind::PostRefused => ("had values refused by the platform", LastSentence::SayWhy),
         _ => return None,
     })
 }
@@ -300,8 +314,8 @@ const fn of_many(kind: EventKind) -> Option<(&'static str, Words)> {
 /// Returns the devices that a notice is about.
 fn devices_of(notice: &impl LogEvent) -> Vec<DeviceId> {
     match notice.about() {
-        About::Device(one) => vec![one],
-        About::Gateway | About::Port(_) => notice.devices().to_vec(),
+        LogSubject::Device(one) => vec![one],
+        LogSubject::Gateway | LogSubject::Port(_) => notice.devices().to_vec(),
     }
 }
 
@@ -332,7 +346,7 @@ impl LogEvent for EventGroup {
         self.kind
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         self.about
     }
 
@@ -354,7 +368,7 @@ impl LogEvent for EventGroup {
     }
 
     fn sentence(&self) -> String {
-        let (does, _) = of_many(self.kind).unwrap_or(("changed", Words::SayNoMore));
+        let (does, _) = of_many(self.kind).unwrap_or(("changed", LastSentence::SayNoMore));
         let mut text = match self.devices.len() {
             1 if self.counted => format!("1 device: {does}"),
             1 => format!("1 more device, {}: {does}", times(self.times)),
@@ -384,17 +398,17 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Debug, PartialEq)]
-    struct Fell(u32, EventKind);
+    struct TestNotice(u32, EventKind);
 
-    impl LogEvent for Fell {
+    impl LogEvent for TestNotice {
         fn level(&self) -> Level {
             Level::Warn
         }
         fn kind(&self) -> EventKind {
             self.1
         }
-        fn about(&self) -> About {
-            About::Device(DeviceId(self.0))
+        fn about(&self) -> LogSubject {
+            LogSubject::Device(DeviceId(self.0))
         }
         fn sentence(&self) -> String {
             format!("device {} fell", self.0)
@@ -405,8 +419,8 @@ mod tests {
         Mono::from_micros(seconds * 1_000_000)
     }
 
-    fn silent(n: u32) -> Fell {
-        Fell(n, EventKind::DeviceSilent)
+    fn silent(n: u32) -> TestNotice {
+        TestNotice(n, EventKind::DeviceSilent)
     }
 
     #[test]
@@ -476,7 +490,7 @@ mod tests {
     fn kinds_that_are_not_grouped_pass() {
         let mut grouping = EventGrouping::default();
         for n in 0..10 {
-            let empty = Fell(n, EventKind::DeviceNoValue);
+            let empty = TestNotice(n, EventKind::DeviceNoValue);
             assert_eq!(grouping.admit(s(0), empty.clone()), Some(empty));
         }
     }
@@ -487,7 +501,7 @@ mod tests {
         for n in 0..10 {
             grouping.admit(s(0), silent(n));
         }
-        let back = Fell(3, EventKind::DeviceReturned);
+        let back = TestNotice(3, EventKind::DeviceReturned);
         assert_eq!(grouping.admit(s(0), back.clone()), Some(back));
     }
 
@@ -502,8 +516,8 @@ mod tests {
         fn kind(&self) -> EventKind {
             EventKind::DeviceGarbled
         }
-        fn about(&self) -> About {
-            About::Device(DeviceId(self.0))
+        fn about(&self) -> LogSubject {
+            LogSubject::Device(DeviceId(self.0))
         }
         fn fields(&self) -> Vec<(JournalField, String)> {
             vec![(JournalField::Times, self.1.to_string())]
@@ -521,7 +535,7 @@ mod tests {
             let Grouped::Many(group) = told else {
                 panic!("{told:?}")
             };
-            assert_eq!(group.about(), About::Port(PortId(7)));
+            assert_eq!(group.about(), LogSubject::Port(PortId(7)));
             lines.push(second);
             told_times += group.times;
         };

@@ -109,9 +109,9 @@ platform_name! {
 /// 4 294 967 295, unique per connection ("connect or disconnect sub-devices",
 /// parameter `id`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AskId(pub u32);
+pub struct RequestId(pub u32);
 
-impl fmt::Display for AskId {
+impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -30,20 +30,23 @@ pub mod value;
 pub use backoff::Backoff;
 pub use command::{
     BusCommand, BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber,
-    CommandOrigin, Doubt, PointEnd, Refused, Stopped, Verdict,
+    CommandOrigin, PointEnd, RefusedReason, ServiceStop, UnknownReason, WriteVerdict,
 };
 pub use digest::Digest;
-pub use event::{Echoes, Evidence, FieldEvent, ImplausibleFloats, Miss, Proof, RequestFailure};
+pub use event::{
+    Echoes, FieldEvent, ImplausibleFloats, LivenessEvidence, LivenessProof, MissReason,
+    RequestFailure,
+};
 pub use event_grouping::{EventGroup, EventGrouping, Grouped};
-pub use id::{AskId, DeviceId, DeviceName, PortId, ProductKey, UnitId};
+pub use id::{DeviceId, DeviceName, PortId, ProductKey, RequestId, UnitId};
 pub use journal::{EventKind, JournalField, MessageId};
 pub use link::{LinkCommand, LinkDown, LinkEvent};
-pub use log_event::{About, Level, LogEvent};
+pub use log_event::{Level, LogEvent, LogSubject};
 pub use logout_reason::LogoutReason;
-pub use rate_limit::{RateLimit, Suppressed};
+pub use rate_limit::{RateLimit, SuppressedRepeats};
 pub use rng::Rng;
 pub use secret::Secret;
-pub use stored_reading::{Sequence, Stamp, StoredReading, StoredValue};
+pub use stored_reading::{StorePosition, StoredReading, StoredTime, StoredValue};
 pub use thing_event::{EventData, ThingEvent, ThingEventOutcome};
 pub use time::{Mono, Now, Wake, Wall};
 pub use value::{Reading, Value};

@@ -30,7 +30,7 @@ pub struct RateLimit {
 
 /// The suppressed repeats of a failure, returned when time has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Suppressed {
+pub struct SuppressedRepeats {
     /// How often the failure happened since it was last logged.
     pub untold: u64,
     /// How often the failure happened since it began.
@@ -75,14 +75,14 @@ impl RateLimit {
     }
 
     /// Returns the suppressed repeats, if the failure or the gap is over.
-    pub fn take_due(&mut self, now: Mono) -> Option<Suppressed> {
+    pub fn take_due(&mut self, now: Mono) -> Option<SuppressedRepeats> {
         if self.due()? > now {
             return None;
         }
         let (_, gap) = self.told?;
         let is_over = now.since(self.last) >= QUIET;
         self.summed |= is_over;
-        Some(Suppressed {
+        Some(SuppressedRepeats {
             untold: self.tell(now, (gap * 2).min(LONGEST_GAP))?,
             total: self.total,
             lasted: self.last.since(self.began),
@@ -152,7 +152,7 @@ mod tests {
         }
         assert_eq!(repeats.due(), Some(s(259)));
         assert_eq!(repeats.take_due(s(258)), None);
-        let sum = Suppressed {
+        let sum = SuppressedRepeats {
             untold: 1_900,
             total: 20_000,
             lasted: Duration::from_secs(199),

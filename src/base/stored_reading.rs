@@ -7,7 +7,7 @@ use super::{DeviceName, EventData, ProductKey, Value, Wall};
 
 /// When a stored reading was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stamp {
+pub enum StoredTime {
     /// At this time of the wall clock.
     Wall(Wall),
     /// So many milliseconds after the machine was started, while the wall clock was not yet
@@ -43,7 +43,7 @@ pub struct StoredReading {
     /// The identifier of the property or the event in the thing model.
     pub identifier: Arc<str>,
     /// When the value was read, or the one that raised the event.
-    pub at: Stamp,
+    pub at: StoredTime,
     /// The value, or the data of the event.
     pub value: StoredValue,
 }
@@ -51,7 +51,7 @@ pub struct StoredReading {
 /// The position of a value in the store. The order is the order in which the values were
 /// stored; no two values ever have the same position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence {
+pub struct StorePosition {
     /// The number of the segment.
     pub segment: u64,
     /// How often the segment was thinned out.
@@ -60,9 +60,9 @@ pub struct Sequence {
     pub ordinal: u32,
 }
 
-impl Sequence {
+impl StorePosition {
     /// Before every value.
-    pub const START: Sequence = Sequence {
+    pub const START: StorePosition = StorePosition {
         segment: 0,
         generation: 0,
         ordinal: 0,
@@ -70,8 +70,8 @@ impl Sequence {
 
     /// Returns the position after this one in the same segment.
     #[must_use]
-    pub const fn next(self) -> Sequence {
-        Sequence {
+    pub const fn next(self) -> StorePosition {
+        StorePosition {
             ordinal: self.ordinal.saturating_add(1),
             ..self
         }

@@ -10,8 +10,8 @@ use ratatui::text::Line;
 use super::columns::{Page, width, written};
 use super::language::Language;
 use crate::control::picture::{
-    Cloud, Configuration, Device, DeviceEvent, Life, Link, Next, Past, Point, Port, Presence, Rtt,
-    State, Status, Store, StoreFault,
+    BusState, Cloud, Configuration, Device, DeviceEvent, Link, NextChange, PastEvent, Point, Port,
+    Presence, Rtt, State, Status, Store, StoreFault,
 };
 
 use crate::io::terminal::captures;
@@ -58,7 +58,7 @@ fn counts(all: &[(&str, u64)]) -> BTreeMap<String, u64> {
     all.collect()
 }
 
-fn state(life: Life, cloud: Presence, devices: u64) -> State {
+fn state(life: BusState, cloud: Presence, devices: u64) -> State {
     State {
         life,
         cloud,
@@ -101,9 +101,9 @@ fn down(name: &str, line: &str, devices: u64, why: &str) -> Port {
     }
 }
 
-fn past(what: &str, ago_ms: u64) -> Option<Past> {
+fn past(what: &str, ago_ms: u64) -> Option<PastEvent> {
     let what = what.into();
-    Some(Past { what, ago_ms })
+    Some(PastEvent { what, ago_ms })
 }
 
 fn store() -> Store {
@@ -121,7 +121,7 @@ fn store() -> Store {
     }
 }
 
-fn configuration(changed: &[&str], refused: Option<Past>) -> Configuration {
+fn configuration(changed: &[&str], refused: Option<PastEvent>) -> Configuration {
     Configuration {
         file: "/etc/alink-gateway/gateway.yaml".into(),
         since_ms: 7_500_000,
@@ -159,8 +159,8 @@ fn plant() -> Status {
         ],
         devices: 123,
         states: vec![
-            state(Life::Alive, Presence::Online, 118),
-            state(Life::Silent, Presence::Offline, 5),
+            state(BusState::Alive, Presence::Online, 118),
+            state(BusState::Silent, Presence::Offline, 5),
         ],
         waiting: 12,
         delivered: 1_234_567,
@@ -191,7 +191,7 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
             ..port("line1", "/dev/ttyUSB0", 1, 1)
         }],
         devices: 1,
-        states: vec![state(Life::Alive, Presence::Online, 1)],
+        states: vec![state(BusState::Alive, Presence::Online, 1)],
         waiting: 1,
         delivered: 1,
         dropped: BTreeMap::new(),
@@ -241,7 +241,7 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
             down("line1", "/dev/ttyUSB0", 1, "Permission denied"),
             port("spare", "192.168.1.50:502", 0, 0),
         ],
-        states: vec![state(Life::Alive, Presence::Offline, 1)],
+        states: vec![state(BusState::Alive, Presence::Offline, 1)],
         store: Some(Store {
             readings: 0,
             trouble: Some("/var/lib/alink-gateway/readings: No space left on device".into()),
@@ -261,9 +261,9 @@ pub(super) fn statuses() -> Vec<(&'static str, Status)> {
             ..cloud(1, 3)
         },
         states: vec![
-            state(Life::Alive, Presence::Online, 1),
-            state(Life::Alive, Presence::Refused, 1),
-            state(Life::Unknown, Presence::Offline, 1),
+            state(BusState::Alive, Presence::Online, 1),
+            state(BusState::Alive, Presence::Refused, 1),
+            state(BusState::Unknown, Presence::Offline, 1),
         ],
         ports: vec![port("line1", "/dev/ttyUSB0", 2, 3)],
         devices: 3,
@@ -300,7 +300,7 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
         profile: "dtsu666".into(),
         product_key: "a1B2".into(),
         device_name: name.into(),
-        life: Life::Alive,
+        life: BusState::Alive,
         cloud: Presence::Online,
         why: None,
         next: None,
@@ -352,10 +352,10 @@ pub(super) fn device(name: &str, port: &str, unit: u8) -> Device {
 /// Returns the devices of the example plant.
 pub(super) fn devices() -> Vec<Device> {
     let offline = |mut d: Device, why: &str| {
-        d.life = Life::Silent;
+        d.life = BusState::Silent;
         d.cloud = Presence::Offline;
         d.why = Some(why.into());
-        d.next = Some(Next {
+        d.next = Some(NextChange {
             what: "asked again; online once it answers".into(),
             in_ms: None,
         });
@@ -386,7 +386,7 @@ pub(super) fn devices() -> Vec<Device> {
     );
     all.push(refused);
     let mut suspect = device("meter-05", "line1", 5);
-    suspect.life = Life::Suspect;
+    suspect.life = BusState::Suspect;
     suspect.why = Some("it missed a poll; the gateway is making sure whether it is silent".into());
     all.push(suspect);
     for unit in 1..=24 {

@@ -13,7 +13,7 @@ use crate::base::text::counted;
 use crate::cloud::thing_model;
 use crate::config::{Problem, Report, Severity};
 use crate::io::files::settings;
-use crate::io::files::settings::{Desk, LoadContext, Loaded};
+use crate::io::files::settings::{DeskMode, LoadContext, Loaded};
 use crate::io::store::remote_config;
 use crate::io::terminal::screen;
 use crate::spec::{CommandPolicy, LocalWrite, Spec};
@@ -23,7 +23,7 @@ use crate::spec::{CommandPolicy, LocalWrite, Spec};
 #[must_use]
 pub fn run(path: &Path, at_desk: bool, language: Language) -> ExitCode {
     let around = LoadContext {
-        desk: if at_desk { Desk::All } else { Desk::No },
+        desk: if at_desk { DeskMode::All } else { DeskMode::No },
         ..LoadContext::of_person()
     };
     let (text, status) = outcome(path, &around);
@@ -36,8 +36,8 @@ pub fn run(path: &Path, at_desk: bool, language: Language) -> ExitCode {
 #[must_use]
 pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
     let (loaded, absent) = match around.desk {
-        Desk::No | Desk::Secrets => told_once(path, around),
-        Desk::All => settings::load_beside(path, around),
+        DeskMode::No | DeskMode::Secrets => told_once(path, around),
+        DeskMode::All => settings::load_beside(path, around),
     };
     match loaded {
         Ok(loaded) => {
@@ -119,7 +119,7 @@ fn told_once(path: &Path, around: &LoadContext) -> (Result<Loaded, Report>, Vec<
         return (loaded, Vec::new());
     }
     let desk = LoadContext {
-        desk: Desk::Secrets,
+        desk: DeskMode::Secrets,
         ..around.clone()
     };
     let (beside, absent) = settings::load_beside(path, &desk);

@@ -21,7 +21,7 @@ use crate::io::terminal::screen;
 
 mod names;
 
-pub use names::Names;
+pub use names::NameKind;
 
 /// The line that asks the shell for names of files.
 pub const FILES: &str = ">files";
@@ -83,7 +83,7 @@ impl Offer {
 
 /// What has been typed so far, as the definition of the command line reads it.
 #[derive(Debug, Default)]
-pub struct Typed {
+pub struct TypedSoFar {
     /// The verbs.
     pub verbs: Vec<String>,
     /// The words that are neither verbs nor options.
@@ -92,7 +92,7 @@ pub struct Typed {
     pub options: Vec<(String, String)>,
 }
 
-impl Typed {
+impl TypedSoFar {
     fn option(&self, id: &str) -> Option<&str> {
         let given = self.options.iter().rev().find(|(i, _)| i == id);
         given.map(|(_, value)| value.as_str())
@@ -101,7 +101,7 @@ impl Typed {
 
 /// A command line as a shell hands it over.
 #[derive(Debug, Args)]
-pub struct Asked {
+pub struct CompletionRequest {
     /// The whole line up to the cursor, as it was typed.
     #[arg(
         long,
@@ -117,7 +117,7 @@ pub struct Asked {
 
 /// Prints what may come next on this command line of `program`. The exit status is always 0.
 #[must_use]
-pub fn run(program: Command, asked: Asked) -> ExitCode {
+pub fn run(program: Command, asked: CompletionRequest) -> ExitCode {
     let words = match asked.line {
         Some(line) => split(&line).into_iter().skip(1).collect(),
         None => asked.words,
@@ -129,7 +129,7 @@ pub fn run(program: Command, asked: Asked) -> ExitCode {
 }
 
 /// Returns these names as the running service or its configuration has them.
-fn of_the_service(what: Names, typed: &Typed) -> Vec<Candidate> {
+fn of_the_service(what: NameKind, typed: &TypedSoFar) -> Vec<Candidate> {
     let instance = typed.option("instance");
     let socket = match typed.option("socket") {
         Some(socket) => Path::new(socket).to_owned(),
@@ -192,7 +192,7 @@ fn split(line: &str) -> Vec<String> {
 pub fn offer(
     mut program: Command,
     words: &[String],
-    names: impl Fn(Names, &Typed) -> Vec<Candidate>,
+    names: impl Fn(NameKind, &TypedSoFar) -> Vec<Candidate>,
 ) -> Offer {
     // Adds what clap itself adds: help and version.
     program.build();
@@ -213,7 +213,7 @@ pub fn offer(
 /// A command line that is being read.
 struct Line<'a> {
     command: &'a Command,
-    typed: Typed,
+    typed: TypedSoFar,
     /// The option whose value comes next.
     open: Option<&'a Arg>,
     /// Whether `--` was read.
@@ -224,7 +224,7 @@ impl<'a> Line<'a> {
     fn new(command: &'a Command) -> Self {
         Line {
             command,
-            typed: Typed::default(),
+            typed: TypedSoFar::default(),
             open: None,
             only_places: false,
         }
@@ -280,7 +280,7 @@ impl<'a> Line<'a> {
     }
 
     /// Returns what may follow, not only what begins with `last`.
-    fn next(&self, last: &str, names: &impl Fn(Names, &Typed) -> Vec<Candidate>) -> Offer {
+    fn next(&self, last: &str, names: &impl Fn(NameKind, &TypedSoFar) -> Vec<Candidate>) -> Offer {
         if let Some(option) = self.open {
             let offer = self.values(option, names);
             return match is_optional(option) && last.starts_with('-') {
@@ -317,7 +317,7 @@ impl<'a> Line<'a> {
     }
 
     /// Returns what may stand in the place of the next word that is no option.
-    fn place(&self, names: &impl Fn(Names, &Typed) -> Vec<Candidate>) -> Offer {
+    fn place(&self, names: &impl Fn(NameKind, &TypedSoFar) -> Vec<Candidate>) -> Offer {
         let mut left = self.typed.places.len();
         for place in self.command.get_positionals() {
             let most = place.get_num_args().map_or(1, |n| n.max_values());
@@ -331,7 +331,7 @@ impl<'a> Line<'a> {
     }
 
     /// Returns the values that an argument may have.
-    fn values(&self, arg: &Arg, names: &impl Fn(Names, &Typed) -> Vec<Candidate>) -> Offer {
+    fn values(&self, arg: &Arg, names: &impl Fn(NameKind, &TypedSoFar) -> Vec<Candidate>) -> Offer {
         let about =
             |value: &PossibleValue| value.get_help().cloned().unwrap_or_default().to_string();
         let fixed = arg.get_possible_values();
@@ -343,7 +343,7 @@ impl<'a> Line<'a> {
             false => Vec::new(),
         };
         let verb = self.typed.verbs.first().map_or("", String::as_str);
-        if let Some(what) = Names::of(verb, arg.get_id().as_str(), self.typed.places.len()) {
+        if let Some(what) = NameKind::of(verb, arg.get_id().as_str(), self.typed.places.len()) {
             words.extend(names(what, &self.typed));
         }
         let files = matches!(

@@ -14,10 +14,12 @@ use super::language::Language;
 use super::status::{Health, page, painted, print, strange};
 use super::words::{line, micros, span};
 use crate::base::text::{counted, grouped};
-use crate::control::picture::{Device, DeviceEvent, Life, Next, Point, Presence, Service};
+use crate::control::picture::{
+    BusState, Device, DeviceEvent, NextChange, Point, Presence, Service,
+};
 use crate::control::{Answer, PastCommand, PastPoint, Request};
 use crate::field::diagnostics::trouble::meaning;
-use crate::io::control::client::{self, Unanswered};
+use crate::io::control::client::{self, AnswerError};
 use crate::io::terminal::screen;
 
 /// Prints all devices, or the one called `name`. Exit status 1 if the service
@@ -32,7 +34,7 @@ fn outcome(
     name: Option<&str>,
     json: bool,
     language: Language,
-) -> Result<String, Unanswered> {
+) -> Result<String, AnswerError> {
     let device = |answer| match answer {
         Answer::Device(device) => Ok(*device),
         other => Err(strange(&other)),
@@ -59,7 +61,7 @@ fn outcome(
 /// Makes the table of all devices: those in trouble first, and those with the same state for the
 /// same reason in one row.
 fn list(devices: &[Device], language: Language) -> Table {
-    let mut groups: BTreeMap<(Life, Presence, String), Vec<&Device>> = BTreeMap::new();
+    let mut groups: BTreeMap<(BusState, Presence, String), Vec<&Device>> = BTreeMap::new();
     for device in devices {
         if let Some(key) = state_of(device) {
             groups.entry(key).or_default().push(device);
@@ -93,7 +95,7 @@ pub(super) fn health(d: &Device) -> Health {
 
 /// Returns the state of a device with its reason, without the reason's figures; `None` if it has
 /// no reason.
-fn state_of(d: &Device) -> Option<(Life, Presence, String)> {
+fn state_of(d: &Device) -> Option<(BusState, Presence, String)> {
     let why = d.why.as_deref()?;
     let words = why.split(' ').map(|word| match word.parse::<f64>() {
         Ok(_) => "#",
@@ -165,7 +167,7 @@ fn row_of_group(group: &[&Device], language: Language) -> Row {
 }
 
 /// Writes the state of a device on its bus.
-pub(super) fn life(life: Life, language: Language) -> Span<'static> {
+pub(super) fn life(life: BusState, language: Language) -> Span<'static> {
     Span::styled(language.word(life.word()), Health::of_life(life).style())
 }
 
@@ -441,7 +443,7 @@ fn explained(name: &str, place: &str) -> &'static str {
     }
 }
 
-fn coming(next: &Next) -> String {
+fn coming(next: &NextChange) -> String {
     let what = line(&next.what);
     match next.in_ms {
         Some(ms) => format!("{what}, in {}", span(ms)),
@@ -503,7 +505,7 @@ mod tests {
     use super::*;
     use crate::cli::captures::{compare_all, device, devices};
     use crate::control::VerdictWord;
-    use crate::control::picture::{Life, Past, Presence, Rtt, ServiceInput};
+    use crate::control::picture::{BusState, PastEvent, Presence, Rtt, ServiceInput};
 
     fn example() -> Device {
         let point = |id: &str, value: serde_json::Value, quality: &str, why: &str| Point {
@@ -526,10 +528,10 @@ mod tests {
             profile: "dtsu666".into(),
             product_key: "a1B2".into(),
             device_name: "m\u{1b}[2J7".into(),
-            life: Life::Silent,
+            life: BusState::Silent,
             cloud: Presence::Offline,
             why: Some("silent: 3 polls in a row without an answer".into()),
-            next: Some(Next {
+            next: Some(NextChange {
                 what: "asked again; online once it answers".into(),
                 in_ms: None,
             }),
@@ -538,7 +540,7 @@ mod tests {
                  order ABCD"
                     .into(),
             ),
-            last_logout: Some(Past {
+            last_logout: Some(PastEvent {
                 what: "silent: 3 polls in a row without an answer, 10.2 s quiet".into(),
                 ago_ms: 30_000,
             }),

@@ -21,7 +21,7 @@ use crate::base::Secret;
 use crate::control::{Answer, Request};
 use crate::field::plan::holes::Holes;
 use crate::io::bundle::{self, Sweep};
-use crate::io::control::client::{self, Unanswered};
+use crate::io::control::client::{self, AnswerError};
 use crate::io::files::settings::{self, DEFAULT_PATH, DEFAULT_STATE, LoadContext, Loaded};
 use crate::io::store::secret_store::SecretStore;
 use crate::io::terminal::screen;
@@ -80,7 +80,7 @@ pub fn run(gateway: &Gateway, output: Option<&Path>, language: Language) -> Exit
         Ok(parts) => parts,
         // The service is there and says no: the bundle of a service that does not run would
         // mislead.
-        Err(why @ (Unanswered::Forbidden { .. } | Unanswered::Failure(_))) => {
+        Err(why @ (AnswerError::Forbidden { .. } | AnswerError::Failure(_))) => {
             return print(Err(why), language);
         }
         Err(why) => without_service(gateway, &why),
@@ -120,7 +120,7 @@ fn heading(name: &str, language: Language) -> String {
 }
 
 /// Asks the service for its parts.
-fn of_service(socket: &Path) -> Result<Vec<Part>, Unanswered> {
+fn of_service(socket: &Path) -> Result<Vec<Part>, AnswerError> {
     let answers = client::ask(socket, &Request::Diag {})?;
     let part = |answer| match answer? {
         Answer::Part { name, text } => Ok((name, text)),
@@ -130,7 +130,7 @@ fn of_service(socket: &Path) -> Result<Vec<Part>, Unanswered> {
 }
 
 /// Returns the parts that can be made without the service.
-fn without_service(gateway: &Gateway, why: &Unanswered) -> Vec<Part> {
+fn without_service(gateway: &Gateway, why: &AnswerError) -> Vec<Part> {
     let loaded = load(gateway);
     let (checked, _) = check::outcome(&gateway.config, &LoadContext::of_person());
     let state_dir = state_dir(gateway, loaded.as_ref());

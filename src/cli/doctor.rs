@@ -18,13 +18,13 @@ use super::language::Language;
 use super::status::{ask, page, painted, print, strange};
 use super::words::line;
 use crate::base::text::counted;
-use crate::control::picture::{Device, Life};
-use crate::control::{Answer, Failure, Kind, Request, SurveyAsked, SurveyHeard};
+use crate::control::picture::{BusState, Device};
+use crate::control::{Answer, Failure, FailureKind, Request, SurveyAsked, SurveyHeard};
 use crate::doctor::{
     BusObservation, BusOutcome, Certainty, ConfigurationFiles, Facts, Finding, ProbeKind,
     ProbeRequest, Scope, Service, Subject, examine, is_still_wanted, probes_wanted,
 };
-use crate::io::control::client::{self, Unanswered};
+use crate::io::control::client::{self, AnswerError};
 use crate::io::terminal::screen;
 use crate::spec::survey::{HeardFrame, LONGEST_WAIT, SurveyRequest, SurveySettings};
 
@@ -161,10 +161,10 @@ fn observation(
 }
 
 /// Asks the service for everything; if it does not run, its configuration may say why.
-fn facts(gateway: &Gateway) -> Result<Facts, Unanswered> {
+fn facts(gateway: &Gateway) -> Result<Facts, AnswerError> {
     match of_service(gateway) {
         // The service is there and says no: what a service needs that does not run would mislead.
-        Err(why @ (Unanswered::Forbidden { .. } | Unanswered::Failure(_))) => Err(why),
+        Err(why @ (AnswerError::Forbidden { .. } | AnswerError::Failure(_))) => Err(why),
         Err(why) => Ok(Facts {
             service: Service::DoesNotAnswer {
                 why: why.to_string(),
@@ -199,19 +199,19 @@ fn files(path: &Path) -> ConfigurationFiles {
     }
 }
 
-fn of_service(gateway: &Gateway) -> Result<Facts, Unanswered> {
+fn of_service(gateway: &Gateway) -> Result<Facts, AnswerError> {
     let status = ask(&gateway.socket)?;
     let answers = client::ask(&gateway.socket, &Request::Devices {})?;
     let device = |answer| match answer? {
         Answer::Device(device) => Ok(*device),
         other => Err(strange(&other)),
     };
-    let devices: Vec<Device> = answers.map(device).collect::<Result<_, Unanswered>>()?;
+    let devices: Vec<Device> = answers.map(device).collect::<Result<_, AnswerError>>()?;
     Ok(Facts::of(status, devices))
 }
 
 /// Returns the facts, if what is asked about is in them.
-fn known(facts: Facts, scope: &Scope) -> Result<Facts, Unanswered> {
+fn known(facts: Facts, scope: &Scope) -> Result<Facts, AnswerError> {
     let Some(status) = &facts.status else {
         return Ok(facts);
     };
@@ -224,8 +224,8 @@ fn known(facts: Facts, scope: &Scope) -> Result<Facts, Unanswered> {
         }
         _ => return Ok(facts),
     };
-    let kind = Kind::Unknown;
-    Err(Unanswered::Failure(Failure { kind, why }))
+    let kind = FailureKind::Unknown;
+    Err(AnswerError::Failure(Failure { kind, why }))
 }
 
 /// Writes what was found as one object.
@@ -269,7 +269,7 @@ fn lines(facts: &Facts, findings: &[Finding], scope: &Scope, page: Page) -> Vec<
         )));
         lines.extend(paragraph(&say(&looked_at(facts, scope)), page));
     }
-    let undecided = facts.devices.iter().filter(|d| d.life == Life::Unknown);
+    let undecided = facts.devices.iter().filter(|d| d.life == BusState::Unknown);
     let undecided = undecided.count();
     if undecided > 0 && *scope == Scope::All {
         let text = format!(
@@ -369,7 +369,7 @@ mod tests {
     use crate::control::Question;
     use crate::control::picture::Presence;
     use crate::spec::Characters;
-    use crate::spec::survey::Heard;
+    use crate::spec::survey::SurveyReply;
 
     /// Returns the facts of the example plants, with what is wrong with some devices.
     fn examples() -> Vec<(&'static str, Facts, Scope)> {
@@ -483,10 +483,10 @@ mod tests {
             unit: UnitId(8),
             pdu: pdu.to_vec(),
         };
-        SurveyHeard::of(&Heard {
+        SurveyHeard::of(&SurveyReply {
             frames: pdus.iter().map(frame).collect(),
             first_after: Some(Duration::from_millis(900)),
-            ..Heard::default()
+            ..SurveyReply::default()
         })
     }
 

@@ -14,14 +14,14 @@ use std::process::ExitCode;
 
 use super::language::Language;
 use crate::base::text::counted;
-use crate::import::{self, Imported, Kind, Wishes, kind, remark, writer};
+use crate::import::{self, FileKind, Imported, Wishes, kind, remark, writer};
 use crate::io::files::bounded;
 use crate::io::files::create::{self, Existing};
 use crate::io::terminal::sink::Sink;
 
 /// How the file is read, and where the results go.
 #[derive(Debug, clap::Args)]
-pub struct How {
+pub struct ImportOptions {
     /// The kind of the file [default: told by its content].
     #[arg(long, value_name = "KIND", value_parser = kind::KINDS.map(|(word, _)| word))]
     from: Option<String>,
@@ -39,7 +39,7 @@ pub struct How {
 /// Imports a file. Exit status 0; 1 if nothing could be carried over, or the result cannot be
 /// written.
 #[must_use]
-pub fn run(file: &Path, how: &How, language: Language) -> ExitCode {
+pub fn run(file: &Path, how: &ImportOptions, language: Language) -> ExitCode {
     match outcome(file, how, language) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
@@ -49,7 +49,7 @@ pub fn run(file: &Path, how: &How, language: Language) -> ExitCode {
     }
 }
 
-fn outcome(file: &Path, how: &How, language: Language) -> Result<(), String> {
+fn outcome(file: &Path, how: &ImportOptions, language: Language) -> Result<(), String> {
     let to = |path: &Option<PathBuf>| {
         path.as_deref()
             .filter(|p| *p != Path::new("-"))
@@ -96,10 +96,10 @@ fn outcome(file: &Path, how: &How, language: Language) -> Result<(), String> {
     }
 }
 
-fn wishes(how: &How, name: &str) -> Result<Wishes, String> {
+fn wishes(how: &ImportOptions, name: &str) -> Result<Wishes, String> {
     let kind = how.from.as_deref();
     let kind = kind.and_then(|word| kind::KINDS.iter().find(|(known, _)| *known == word));
-    let kind: Option<Kind> = kind.map(|(_, kind)| *kind);
+    let kind: Option<FileKind> = kind.map(|(_, kind)| *kind);
     let profile = how.profile_name.clone();
     if let Some(wrong) = profile
         .as_deref()

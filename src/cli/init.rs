@@ -11,10 +11,10 @@ pub mod first;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use self::first::{Device, First, Port};
+use self::first::{FirstConfiguration, FirstDevice, Port};
 use super::language::Language;
 use crate::config::LARGEST_CONFIG;
-use crate::io::files::bounded::{self, Unread};
+use crate::io::files::bounded::{self, ReadFailure};
 use crate::io::files::create::{self, Existing};
 use crate::io::terminal::question::{self, Answer};
 
@@ -26,7 +26,7 @@ const SECRET_FILE: &str = "gateway.secret";
 
 /// The answers that are given beforehand.
 #[derive(Debug, clap::Args)]
-pub struct How {
+pub struct InitOptions {
     /// The ProductKey of the gateway, from the console.
     #[arg(long, value_name = "KEY")]
     product_key: Option<String>,
@@ -65,7 +65,7 @@ pub struct How {
 /// Writes a first configuration. Exit status 0; 1 if it cannot be written, or a file is there; 2
 /// if an answer is none, or there is no terminal to ask on.
 #[must_use]
-pub fn run(file: &Path, how: &How, language: Language) -> ExitCode {
+pub fn run(file: &Path, how: &InitOptions, language: Language) -> ExitCode {
     let say = |text: &str| eprintln!("{}", language.say(text));
     let existing = match existing(file, how.force) {
         Ok(existing) => existing,
@@ -98,7 +98,7 @@ pub fn run(file: &Path, how: &How, language: Language) -> ExitCode {
 /// Returns whether a file that is there is replaced.
 fn existing(file: &Path, force: bool) -> Result<Existing, String> {
     match bounded::read(file, LARGEST_CONFIG) {
-        Err(Unread::Missing) => Ok(Existing::Refuse),
+        Err(ReadFailure::Missing) => Ok(Existing::Refuse),
         Ok(_) | Err(_) if force => Ok(Existing::Replace),
         Ok(bytes) if bytes == INSTALLED.as_bytes() => Ok(Existing::Replace),
         Ok(_) | Err(_) => Err(format!(
@@ -109,8 +109,8 @@ fn existing(file: &Path, force: bool) -> Result<Existing, String> {
 }
 
 /// What was answered.
-struct Asked {
-    first: First,
+struct InitAnswers {
+    first: FirstConfiguration,
     /// The secret, to be written beside the configuration.
     secret: Option<String>,
     /// Whether a secret was there before, and is used.
@@ -118,7 +118,7 @@ struct Asked {
 }
 
 /// Asks for what is not given.
-fn ask(file: &Path, how: &How, language: Language) -> Result<Asked, String> {
+fn ask(file: &Path, how: &InitOptions, language: Language) -> Result<InitAnswers, String> {
     let asks = Asks {
         silent: how.yes,
         language,
@@ -156,8 +156,8 @@ fn ask(file: &Path, how: &How, language: Language) -> Result<Asked, String> {
     )?;
     let sub_product = how.sub_product_key.as_deref();
     let sub_product = sub_product.map(first::product_key).transpose()?;
-    Ok(Asked {
-        first: First {
+    Ok(InitAnswers {
+        first: FirstConfiguration {
             product_key,
             device_name,
             url,
@@ -169,7 +169,7 @@ fn ask(file: &Path, how: &How, language: Language) -> Result<Asked, String> {
                     file.display().to_string()
                 }),
             port,
-            device: profile.map(|profile| Device {
+            device: profile.map(|profile| FirstDevice {
                 profile,
                 unit: how.unit.unwrap_or(1),
                 product_key: sub_product,
@@ -230,7 +230,12 @@ impl Asks {
 
 const NO_TERMINAL: &str = "there is no terminal to ask on: give the answers as options, and --yes to leave the others to be filled in";
 
-fn write(file: &Path, asked: &Asked, existing: Existing, language: Language) -> Result<(), String> {
+fn write(
+    file: &Path,
+    asked: &InitAnswers,
+    existing: Existing,
+    language: Language,
+) -> Result<(), String> {
     let failed = |file: &Path| {
         let name = file.display().to_string();
         move |e: std::io::Error| format!("{name} is not written: {e}")
@@ -246,7 +251,7 @@ fn write(file: &Path, asked: &Asked, existing: Existing, language: Language) -> 
 }
 
 /// Says what is still missing, in a line, and what to type next.
-fn next(file: &Path, asked: &Asked) -> Vec<String> {
+fn next(file: &Path, asked: &InitAnswers) -> Vec<String> {
     let name = file.display();
     let mut lines = vec![format!("{name} is written")];
     let secret = file.with_file_name(&asked.first.secret_file);

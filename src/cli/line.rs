@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::Whom;
+use super::ServiceOptions;
 use crate::config::did_you_mean;
 use crate::control::{Answer, Request};
 use crate::io::control::client;
@@ -153,7 +153,7 @@ enum Known {
 
 impl LineOptions {
     /// Returns the configuration file that is meant.
-    pub(super) fn config(&self, whom: &Whom) -> PathBuf {
+    pub(super) fn config(&self, whom: &ServiceOptions) -> PathBuf {
         let of_service = || settings::path_of(whom.instance.as_deref());
         self.config.clone().unwrap_or_else(of_service)
     }
@@ -166,7 +166,7 @@ impl LineOptions {
     pub(super) fn find(
         &self,
         named: &str,
-        whom: &Whom,
+        whom: &ServiceOptions,
         usual: Characters,
     ) -> Result<NamedLine, String> {
         let file = self.config(whom);
@@ -186,7 +186,11 @@ impl LineOptions {
     ///
     /// # Errors
     /// What the user has said does not fit the line.
-    pub(super) fn of_port(&self, port: &PortSpec, whom: &Whom) -> Result<NamedLine, String> {
+    pub(super) fn of_port(
+        &self,
+        port: &PortSpec,
+        whom: &ServiceOptions,
+    ) -> Result<NamedLine, String> {
         let socket = whom.socket_of(self.config.as_deref());
         self.line(
             port.name.clone(),

@@ -96,7 +96,7 @@ enum Verb {
     /// Check a configuration and print every problem in it.
     Check {
         #[command(flatten)]
-        which: Which,
+        which: ConfigurationOptions,
         /// Check it where only the box has its secrets and certificates: those that are not here
         /// are left out.
         #[arg(long)]
@@ -106,7 +106,7 @@ enum Verb {
     /// sent to the platform.
     Plan {
         #[command(flatten)]
-        which: Which,
+        which: ConfigurationOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -124,7 +124,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE", default_value = DEFAULT_PATH)]
         config: PathBuf,
         #[command(flatten)]
-        how: tsl::How,
+        how: tsl::TslOptions,
     },
     /// Find the devices on a line: their settings, addresses, and what kind of device they are.
     ///
@@ -138,9 +138,9 @@ enum Verb {
         #[arg(value_name = "LINE", value_hint = clap::ValueHint::FilePath)]
         named: String,
         #[command(flatten)]
-        how: Box<scan::How>,
+        how: Box<scan::ScanOptions>,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Write a first configuration: asks six questions, or takes the answers as options.
     ///
@@ -151,7 +151,7 @@ enum Verb {
         #[arg(value_name = "FILE", default_value = DEFAULT_PATH, value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
-        how: init::How,
+        how: init::InitOptions,
     },
     /// Turn a list of registers, or the configuration of another program, into a part of this one.
     ///
@@ -165,7 +165,7 @@ enum Verb {
         #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
         #[command(flatten)]
-        how: import::How,
+        how: import::ImportOptions,
     },
     /// Show what happens on a port of the running service, as it happens.
     Trace {
@@ -173,9 +173,9 @@ enum Verb {
         #[arg(value_name = "PORT")]
         port: String,
         #[command(flatten)]
-        how: trace::How,
+        how: trace::TraceOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Draw what happens on a port of the running service: each frame, by sender and time.
     Scope {
@@ -190,7 +190,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE", default_value = "bus.svg")]
         output: PathBuf,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Show the status of the running service.
     ///
@@ -202,7 +202,7 @@ enum Verb {
     /// been given up), port (the line was lost), exception-CODE (the device refused).
     Status {
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -224,7 +224,7 @@ enum Verb {
         #[arg(value_name = "NAME")]
         name: Option<String>,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
         /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
@@ -249,9 +249,9 @@ enum Verb {
         #[arg(value_name = "VALUE")]
         values: Vec<String>,
         #[command(flatten)]
-        how: read::How,
+        how: read::ReadOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Read values of a device again and again, as read does, until Ctrl-C.
     ///
@@ -266,11 +266,11 @@ enum Verb {
         #[arg(value_name = "VALUE")]
         values: Vec<String>,
         #[command(flatten)]
-        often: poll::Often,
+        often: poll::PollTimes,
         #[command(flatten)]
-        how: read::How,
+        how: read::ReadOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Find out which registers and bits a Modbus device has.
     ///
@@ -287,9 +287,9 @@ enum Verb {
         #[arg(value_name = "UNIT", value_parser = clap::value_parser!(u8).range(1..))]
         unit: u8,
         #[command(flatten)]
-        how: sweep::How,
+        how: sweep::SweepOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Write points of a device, through the running service, and read them back.
     ///
@@ -307,9 +307,9 @@ enum Verb {
               allow_negative_numbers = true)]
         pairs: Vec<String>,
         #[command(flatten)]
-        how: write::How,
+        how: write::WriteOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Run a service of a device's profile, through the running service.
     ///
@@ -325,9 +325,9 @@ enum Verb {
         #[arg(value_name = "INPUT=VALUE")]
         inputs: Vec<String>,
         #[command(flatten)]
-        how: write::How,
+        how: write::WriteOptions,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Make the running service load its configuration anew; a wrong configuration changes
     /// nothing, and neither does one that leaves out more than a third of the
@@ -337,7 +337,7 @@ enum Verb {
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Change the log level of the running service.
     LogLevel {
@@ -351,12 +351,12 @@ enum Verb {
         #[arg(value_name = "for TIME", num_args = 0..=2)]
         during: Vec<String>,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Print the metrics of the running service, as OpenMetrics text.
     Metrics {
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Collect what a person who helps from afar needs to see; no secret is in it.
     ///
@@ -371,7 +371,7 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Find out what is wrong, and what to do about it.
     ///
@@ -401,16 +401,16 @@ enum Verb {
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
-        whom: Whom,
+        whom: ServiceOptions,
     },
     /// Print what may come next on a command line, for the completions of shells.
     #[command(hide = true)]
-    Complete(completion::Asked),
+    Complete(completion::CompletionRequest),
 }
 
 /// Which service to ask.
 #[derive(Clone, Debug, Args)]
-struct Whom {
+struct ServiceOptions {
     /// The instance of alink-gateway@.service.
     #[arg(long, value_name = "NAME", conflicts_with = "socket")]
     instance: Option<String>,
@@ -419,7 +419,7 @@ struct Whom {
     socket: Option<PathBuf>,
 }
 
-impl Whom {
+impl ServiceOptions {
     fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
         let socket = self.socket_of(config.as_deref());
         diag::Gateway::of(self.instance.as_deref(), socket, config)
@@ -444,7 +444,7 @@ impl Whom {
 
 /// Which configuration to look at; as `run` is told it, or in short.
 #[derive(Debug, Args)]
-struct Which {
+struct ConfigurationOptions {
     /// The configuration file.
     #[arg(value_name = "FILE", default_value = DEFAULT_PATH, conflicts_with = "config")]
     file: PathBuf,
@@ -453,7 +453,7 @@ struct Which {
     config: Option<PathBuf>,
 }
 
-impl Which {
+impl ConfigurationOptions {
     fn path(self) -> PathBuf {
         self.config.unwrap_or(self.file)
     }
@@ -644,7 +644,7 @@ mod tests {
         let write = |text: &str| create(&path, text.as_bytes(), Existing::Replace).unwrap();
         write("control:\n  socket: own.sock\nports: 7\n");
         let asked = |socket: Option<&str>, config: Option<&PathBuf>| {
-            let whom = Whom {
+            let whom = ServiceOptions {
                 instance: None,
                 socket: socket.map(PathBuf::from),
             };

@@ -26,7 +26,7 @@ use crate::field::plan::logout_forecast::LogoutForecast;
 use crate::field::schedule::budget::PROBES_PERMILLE;
 use crate::hub::upstream::Upstream;
 use crate::io::files::settings;
-use crate::io::files::settings::{Desk, LoadContext};
+use crate::io::files::settings::{DeskMode, LoadContext};
 use crate::io::log::Journal;
 use crate::io::store::learned::Learned;
 use crate::io::terminal::screen;
@@ -41,7 +41,7 @@ use crate::spec::{
 #[must_use]
 pub fn run(path: &Path, as_json: bool, language: Language) -> ExitCode {
     let around = LoadContext {
-        desk: Desk::All,
+        desk: DeskMode::All,
         ..LoadContext::of_person()
     };
     let (text, status) = outcome(path, &around, as_json, language);

@@ -6,9 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
-use super::Whom;
+use super::ServiceOptions;
 use super::language::Language;
-use super::read::{self, How, NotReadable, Round, Target};
+use super::read::{self, NotReadable, ReadOptions, Round, Target};
 use super::words::micros;
 use crate::base::Wall;
 use crate::base::text::counted;
@@ -20,7 +20,7 @@ use crate::io::terminal::screen;
 
 /// How often the values are read.
 #[derive(Debug, Args)]
-pub(super) struct Often {
+pub(super) struct PollTimes {
     /// How long from one round to the next, such as 500ms or 10s.
     #[arg(long, value_name = "TIME", default_value = "1s")]
     every: String,
@@ -34,9 +34,9 @@ pub(super) struct Often {
 pub(super) fn run(
     what: &str,
     points: &[String],
-    how: &How,
-    often: &Often,
-    whom: &Whom,
+    how: &ReadOptions,
+    often: &PollTimes,
+    whom: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
     let every = match every_of(&often.every) {
@@ -67,9 +67,9 @@ fn every_of(text: &str) -> Result<Duration, String> {
 fn rounds(
     what: &str,
     points: &[String],
-    how: &How,
+    how: &ReadOptions,
     (every, count): (Duration, Option<u64>),
-    whom: &Whom,
+    whom: &ServiceOptions,
     language: Language,
 ) -> Result<bool, NotReadable> {
     let mut target = Target::find(what, points, how, whom)?;
@@ -141,7 +141,13 @@ impl Reasons {
 
 /// Writes a round for a person: a table that is drawn over the last one on a terminal that is
 /// large enough, else a line.
-fn drawing(round: &Round, how: &How, at: Wall, drawn: &mut usize, language: Language) -> String {
+fn drawing(
+    round: &Round,
+    how: &ReadOptions,
+    at: Wall,
+    drawn: &mut usize,
+    language: Language,
+) -> String {
     let time = Utc::of(at).to_string();
     if how.bytes {
         let bytes = read::bytes(round, language);
@@ -164,7 +170,7 @@ fn drawing(round: &Round, how: &How, at: Wall, drawn: &mut usize, language: Lang
 
 /// Writes a round as a line.
 fn line(round: &Round) -> String {
-    let value = |row: &read::Row| format!("{} = {}", row.name, row.value());
+    let value = |row: &read::ValueRow| format!("{} = {}", row.name, row.value());
     let values: Vec<String> = round.rows.iter().map(value).collect();
     format!("{}\n", values.join("  "))
 }

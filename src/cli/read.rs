@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use clap::Args;
 
-pub(super) use self::shown::{Row, field, reasons, table, values};
+pub(super) use self::shown::{ValueRow, field, reasons, table, values};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL, USUAL_OF_METERS};
 use super::words::line as one_line;
-use super::{EXIT_CONFIG, Whom};
+use super::{EXIT_CONFIG, ServiceOptions};
 use crate::base::text::hex;
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
 use crate::config::did_you_mean;
@@ -33,7 +33,7 @@ use crate::spec::{BusAddress, DeviceSpec, LineBudget, Liveness, PortSpec, Spec};
 
 /// Which device is read, and how the values are shown.
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(super) struct ReadOptions {
     /// The unit id of a Modbus device on the line.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), conflicts_with = "meter")]
     unit: Option<u8>,
@@ -110,7 +110,7 @@ pub(super) struct Exchanged {
 
 /// One reading of all values.
 pub(super) struct Round {
-    pub rows: Vec<Row>,
+    pub rows: Vec<ValueRow>,
     pub exchanges: Vec<Exchanged>,
 }
 
@@ -127,8 +127,8 @@ impl Round {
 pub(super) fn run(
     what: &str,
     points: &[String],
-    how: &How,
-    whom: &Whom,
+    how: &ReadOptions,
+    whom: &ServiceOptions,
     language: Language,
 ) -> ExitCode {
     let read = Target::find(what, points, how, whom).and_then(|mut target| {
@@ -189,8 +189,8 @@ impl Target {
     pub(super) fn find(
         what: &str,
         points: &[String],
-        how: &How,
-        whom: &Whom,
+        how: &ReadOptions,
+        whom: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
         match (how.unit, &how.meter) {
             (None, None) => Target::configured(what, points, how, whom),
@@ -204,8 +204,8 @@ impl Target {
         points: &[String],
         unit: Option<u8>,
         meter: Option<&str>,
-        how: &How,
-        whom: &Whom,
+        how: &ReadOptions,
+        whom: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
         let usual = if meter.is_some() {
             USUAL_OF_METERS
@@ -285,8 +285,8 @@ impl Target {
     fn configured(
         what: &str,
         points: &[String],
-        how: &How,
-        whom: &Whom,
+        how: &ReadOptions,
+        whom: &ServiceOptions,
     ) -> Result<Target, NotReadable> {
         let file = how.line.config(whom);
         let loaded = settings::load_whatever_the_load(&file, &LoadContext::of_person());
@@ -393,7 +393,7 @@ impl Target {
                 address: self.device.address,
                 device: self.is_configured.then_some(&*self.device.name),
             };
-            Some(Row::new((name, kind), &place, point, read, &silent))
+            Some(ValueRow::new((name, kind), &place, point, read, &silent))
         });
         Ok(Round {
             rows: rows.collect(),

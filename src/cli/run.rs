@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
-use crate::app::Ended;
+use crate::app::ServiceEnd;
 use crate::app::events::ServiceEvent;
 use crate::base::LogEvent;
 use crate::config::{Report, Severity};
@@ -41,12 +41,12 @@ pub fn run(config: &Path) -> ExitCode {
             }
             match ended {
                 // The log would be as wrong at the next start.
-                Ended::Log(_) => ExitCode::from(EXIT_CONFIG),
-                Ended::Start(_)
-                | Ended::AlreadyRuns(_)
-                | Ended::Task(_)
-                | Ended::StopDeadline(_)
-                | Ended::StopAtOnce => ExitCode::FAILURE,
+                ServiceEnd::Log(_) => ExitCode::from(EXIT_CONFIG),
+                ServiceEnd::Start(_)
+                | ServiceEnd::AlreadyRuns(_)
+                | ServiceEnd::Task(_)
+                | ServiceEnd::StopDeadline(_)
+                | ServiceEnd::StopAtOnce => ExitCode::FAILURE,
             }
         }
     }

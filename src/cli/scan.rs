@@ -18,11 +18,11 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 
-use self::found::{Address, Found, Scanned};
+use self::found::{FoundAddress, FoundDevice, Scanned};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
 use super::words::span;
-use super::{EXIT_CONFIG, Whom};
+use super::{EXIT_CONFIG, ServiceOptions};
 use crate::base::UnitId;
 use crate::base::text::counted;
 use crate::field::survey::identify::Identify;
@@ -62,7 +62,7 @@ const SHIPPED: &str = "/usr/share/alink-gateway/profiles/*.yaml";
 
 /// How a line is scanned.
 #[derive(Debug, clap::Args)]
-pub struct How {
+pub struct ScanOptions {
     /// Which unit ids are asked, such as 1-20,30 [default: 1-247; of a host 1, 255 and 0].
     #[arg(long, value_name = "UNITS")]
     units: Option<String>,
@@ -95,7 +95,12 @@ pub struct How {
 /// Scans a line, all serial ports, or hosts, and prints what was found. Exit status 0 if a device
 /// was found; 1 if none, or a line cannot be asked.
 #[must_use]
-pub(super) fn run(named: &str, how: &How, whom: &Whom, language: Language) -> ExitCode {
+pub(super) fn run(
+    named: &str,
+    how: &ScanOptions,
+    whom: &ServiceOptions,
+    language: Language,
+) -> ExitCode {
     let lines = match lines_of(named) {
         Ok(lines) => lines,
         Err(why) => {
@@ -131,7 +136,7 @@ pub(super) fn run(named: &str, how: &How, whom: &Whom, language: Language) -> Ex
         interrupt,
         clock: Clock::system(),
         language,
-        progress: Progress::new(language),
+        progress: ProgressLine::new(language),
         behind: Duration::ZERO,
     };
     let mut all = Vec::new();
@@ -184,9 +189,9 @@ pub(super) fn run(named: &str, how: &How, whom: &Whom, language: Language) -> Ex
     }
 }
 
-impl How {
+impl ScanOptions {
     /// Returns the kinds of devices that are told apart.
-    fn kinds(&self, whom: &Whom) -> Result<Vec<(String, Identification)>, String> {
+    fn kinds(&self, whom: &ServiceOptions) -> Result<Vec<(String, Identification)>, String> {
         if self.no_identify {
             return Ok(Vec::new());
         }
@@ -209,20 +214,25 @@ impl How {
 
 /// A scan under way.
 struct Scan<'a> {
-    how: &'a How,
+    how: &'a ScanOptions,
     kinds: Vec<(String, Identification)>,
     units: Option<Vec<UnitId>>,
     interrupt: Interrupt,
     clock: Clock,
     language: Language,
-    progress: Progress,
+    progress: ProgressLine,
     /// How long the steps behind the present one take at most.
     behind: Duration,
 }
 
 impl Scan<'_> {
     /// Scans one line.
-    fn line(&mut self, named: &str, whom: &Whom, is_quiet: bool) -> Result<Scanned, String> {
+    fn line(
+        &mut self,
+        named: &str,
+        whom: &ServiceOptions,
+        is_quiet: bool,
+    ) -> Result<Scanned, String> {
         let begun = self.clock.now().mono;
         let mut line = self.how.line.find(named, whom, USUAL)?;
         let is_host = match &mut line.spec {
@@ -326,11 +336,11 @@ impl Scan<'_> {
             }
             let surveyed = match ask(line, &request) {
                 Ok(surveyed) => surveyed,
-                Err(NotAsked::Refused(why)) => {
+                Err(QuestionFailure::Refused(why)) => {
                     scanned.refused.push((settings_of(at, scanned), why));
                     break;
                 }
-                Err(NotAsked::Over(why)) => {
+                Err(QuestionFailure::Over(why)) => {
                     scanned.ended_early = Some(why);
                     break;
                 }
@@ -360,7 +370,7 @@ impl Scan<'_> {
             if matches!(sighting.reply, SightedReply::Exception(0x0A | 0x0B)) {
                 continue;
             }
-            scanned.found.push(Found::unit(*unit, at, sighting));
+            scanned.found.push(FoundDevice::unit(*unit, at, sighting));
         }
         Ok(())
     }
@@ -386,11 +396,11 @@ impl Scan<'_> {
             }
             let surveyed = match ask(line, &request) {
                 Ok(surveyed) => surveyed,
-                Err(NotAsked::Refused(why)) => {
+                Err(QuestionFailure::Refused(why)) => {
                     scanned.refused.push((settings_of(at, scanned), why));
                     break;
                 }
-                Err(NotAsked::Over(why)) => return Err(why),
+                Err(QuestionFailure::Over(why)) => return Err(why),
             };
             scanned.note_settings(&settings_of(at, scanned), surveyed.settings_differ.clone());
             search.on_heard(&surveyed.heard);
@@ -406,7 +416,7 @@ impl Scan<'_> {
             self.progress.show(&text);
         }
         for (meter, sighting) in search.found() {
-            scanned.found.push(Found::meter(*meter, at, sighting));
+            scanned.found.push(FoundDevice::meter(*meter, at, sighting));
         }
         Ok(())
     }
@@ -417,13 +427,13 @@ impl Scan<'_> {
         for nth in 0..total {
             let (unit, at, took) = match &scanned.found[nth] {
                 found if found.is_garbled => continue,
-                Found {
-                    address: Address::Unit(unit),
+                FoundDevice {
+                    address: FoundAddress::Unit(unit),
                     at,
                     turnaround,
                     ..
                 } => (*unit, *at, *turnaround),
-                Found { .. } => continue,
+                FoundDevice { .. } => continue,
             };
             let least = match self.how.thorough {
                 true => THOROUGHLY,
@@ -440,7 +450,9 @@ impl Scan<'_> {
                 let surveyed = match ask(line, &request) {
                     Ok(surveyed) => surveyed,
                     // It took them before.
-                    Err(NotAsked::Refused(why) | NotAsked::Over(why)) => return Err(why),
+                    Err(QuestionFailure::Refused(why) | QuestionFailure::Over(why)) => {
+                        return Err(why);
+                    }
                 };
                 trips.extend(surveyed.heard.first_after);
                 identify.on_heard(&surveyed.heard);
@@ -462,7 +474,7 @@ impl Scan<'_> {
 }
 
 /// Why a question could not be asked.
-enum NotAsked {
+enum QuestionFailure {
     /// The adapter does not take the settings, and may take others; why not.
     Refused(String),
     /// No question can be asked on the line, in a sentence.
@@ -474,7 +486,7 @@ const AGAIN: usize = 3;
 
 /// Asks one question. It is asked again if the line did not fall quiet, or the service has no time
 /// for it.
-fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, NotAsked> {
+fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, QuestionFailure> {
     for _ in 0..AGAIN {
         match line.survey.ask(request) {
             Ok(surveyed) if surveyed.is_sent => return Ok(surveyed),
@@ -484,7 +496,7 @@ fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, NotAsk
     }
     match line.survey.ask(request) {
         Ok(surveyed) if surveyed.is_sent => Ok(surveyed),
-        Ok(_) => Err(NotAsked::Over(format!(
+        Ok(_) => Err(QuestionFailure::Over(format!(
             "{}: the line does not fall quiet: another master may be on it",
             line.survey.named()
         ))),
@@ -492,10 +504,10 @@ fn ask(line: &mut NamedLine, request: &SurveyRequest) -> Result<Surveyed, NotAsk
     }
 }
 
-fn not_asked(e: SurveyError) -> NotAsked {
+fn not_asked(e: SurveyError) -> QuestionFailure {
     match e {
-        SurveyError::Refused { why, .. } => NotAsked::Refused(why),
-        e => NotAsked::Over(told(&e)),
+        SurveyError::Refused { why, .. } => QuestionFailure::Refused(why),
+        e => QuestionFailure::Over(told(&e)),
     }
 }
 
@@ -561,16 +573,16 @@ fn units_of(text: &str) -> Result<Vec<UnitId>, String> {
 }
 
 /// One line on standard error that says how far a scan is.
-struct Progress {
+struct ProgressLine {
     language: Language,
     is_shown: bool,
     named: String,
     width: usize,
 }
 
-impl Progress {
+impl ProgressLine {
     fn new(language: Language) -> Self {
-        Progress {
+        ProgressLine {
             language,
             is_shown: screen::shows_progress(),
             named: String::new(),

@@ -13,9 +13,9 @@ use super::columns::{BLANK, Page, Row, Table, labelled, wrapped, written};
 use super::language::Language;
 use super::words::{line, micros, span};
 use crate::base::text::{counted, grouped};
-use crate::control::picture::{Cloud, Life, Link, Port, Presence, State, Status, Store};
-use crate::control::{Answer, Failure, Kind, Request};
-use crate::io::control::client::{self, Unanswered};
+use crate::control::picture::{BusState, Cloud, Link, Port, Presence, State, Status, Store};
+use crate::control::{Answer, Failure, FailureKind, Request};
+use crate::io::control::client::{self, AnswerError};
 use crate::io::terminal::screen;
 
 /// Prints the status of the service, once. Exit status 1 if the service does not answer.
@@ -42,7 +42,7 @@ pub(super) fn painted(lines: &[Line<'_>]) -> String {
 }
 
 /// Prints an answer, or on standard error why there is none.
-pub(super) fn print(answer: Result<String, Unanswered>, language: Language) -> ExitCode {
+pub(super) fn print(answer: Result<String, AnswerError>, language: Language) -> ExitCode {
     match answer {
         Ok(text) => {
             // The reader of the output may have closed it.
@@ -84,8 +84,8 @@ pub fn follow(socket: &Path, json: bool, language: Language) -> ExitCode {
 /// Asks the service for its status.
 ///
 /// # Errors
-/// [`Unanswered`].
-pub fn ask(socket: &Path) -> Result<Status, Unanswered> {
+/// [`AnswerError`].
+pub fn ask(socket: &Path) -> Result<Status, AnswerError> {
     match client::ask_once(socket, &Request::Status { every_ms: None })? {
         Answer::Status(status) => Ok(*status),
         other => Err(strange(&other)),
@@ -93,11 +93,11 @@ pub fn ask(socket: &Path) -> Result<Status, Unanswered> {
 }
 
 /// Returns the error for an answer to another question.
-pub(super) fn strange(answer: &Answer) -> Unanswered {
+pub(super) fn strange(answer: &Answer) -> AnswerError {
     let mut why = format!("{answer:?}");
     why.truncate(why.char_indices().nth(60).map_or(why.len(), |(i, _)| i));
-    Unanswered::Failure(Failure {
-        kind: Kind::Failed,
+    AnswerError::Failure(Failure {
+        kind: FailureKind::Failed,
         why: format!("the service has answered something else: {}", line(&why)),
     })
 }
@@ -132,11 +132,11 @@ impl Health {
     }
 
     /// Returns the health of a device on its bus.
-    pub(super) const fn of_life(life: Life) -> Health {
+    pub(super) const fn of_life(life: BusState) -> Health {
         match life {
-            Life::Alive => Health::Good,
-            Life::Suspect | Life::Probation | Life::Unknown => Health::Fair,
-            Life::Silent => Health::Bad,
+            BusState::Alive => Health::Good,
+            BusState::Suspect | BusState::Probation | BusState::Unknown => Health::Fair,
+            BusState::Silent => Health::Bad,
         }
     }
 
@@ -162,7 +162,7 @@ impl Health {
         let store = status.store.as_ref();
         let is_down = status.ports.iter().any(|port| port.down.is_some())
             || store.is_some_and(|store| store.trouble.is_some());
-        let well = |s: &State| s.life == Life::Alive && s.cloud == Presence::Online;
+        let well = |s: &State| s.life == BusState::Alive && s.cloud == Presence::Online;
         match Health::of_link(status.cloud.link) {
             Health::Good if is_down => Health::Bad,
             Health::Good if !status.states.iter().all(well) => Health::Fair,

@@ -12,7 +12,7 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::Line;
 use serde_json::{Value as Json, json};
 
-use super::Whom;
+use super::ServiceOptions;
 use super::columns::{Page, width, wrapped};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
@@ -55,7 +55,7 @@ const TABLES: [(&str, ModbusTable); 4] = [
 
 /// What is swept, and how it is shown.
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(super) struct SweepOptions {
     /// The tables, with commas between them.
     #[arg(long, value_name = "TABLES", value_delimiter = ',', default_value = "holding,input",
           value_parser = PossibleValuesParser::new(["holding", "input", "coil", "discrete"]))]
@@ -76,7 +76,7 @@ pub(super) struct How {
     csv: bool,
 }
 
-impl How {
+impl SweepOptions {
     fn tables(&self) -> Vec<ModbusTable> {
         let named = |(word, _): &&(&str, ModbusTable)| self.table.iter().any(|t| t == word);
         TABLES
@@ -90,7 +90,13 @@ impl How {
 /// Sweeps a device. Exit status 0 if every entry could be classed, 1 if not, 2 if the words are
 /// wrong.
 #[must_use]
-pub(super) fn run(port: &str, unit: u8, how: &How, whom: &Whom, language: Language) -> ExitCode {
+pub(super) fn run(
+    port: &str,
+    unit: u8,
+    how: &SweepOptions,
+    whom: &ServiceOptions,
+    language: Language,
+) -> ExitCode {
     let (first, last) = match (address(&how.from), address(&how.to)) {
         (Some(first), Some(last)) if first <= last => (first, last),
         (Some(_), Some(_)) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::language::Language;
-use crate::io::control::listen::{self, End};
+use crate::io::control::listen::{self, ListenEnd};
 use crate::io::terminal::sink::Sink;
 use crate::trace::TraceEvent;
 use crate::trace::pcap::Capture;
@@ -22,7 +22,7 @@ use crate::trace::text::{Detail, Lines};
 
 /// How to look.
 #[derive(Debug, Args)]
-pub(super) struct How {
+pub(super) struct TraceOptions {
     /// Every byte, as it comes.
     #[arg(long, group = "altitude")]
     bytes: bool,
@@ -40,7 +40,7 @@ pub(super) struct How {
     seconds: Option<u64>,
 }
 
-impl How {
+impl TraceOptions {
     fn altitude(&self) -> Option<Detail> {
         match (self.bytes, self.values, self.frames, &self.pcap) {
             (true, ..) => Some(Detail::Bytes),
@@ -86,7 +86,7 @@ impl Outputs {
 /// Shows the trace until it ends. Exit status 1 if the service does not answer or the
 /// output cannot be written; 2 if lines and capture would mix.
 #[must_use]
-pub(super) fn run(socket: &Path, port: &str, how: &How, language: Language) -> ExitCode {
+pub(super) fn run(socket: &Path, port: &str, how: &TraceOptions, language: Language) -> ExitCode {
     let altitude = how.altitude();
     // The capture is made with the first event: a port that does not exist must not overwrite
     // an earlier capture.
@@ -120,7 +120,7 @@ pub(super) fn run(socket: &Path, port: &str, how: &How, language: Language) -> E
 
 /// Prints how the trace ended, if that is worth a line.
 pub(super) fn finish(
-    end: Result<End, impl std::fmt::Display>,
+    end: Result<ListenEnd, impl std::fmt::Display>,
     written: io::Result<()>,
     port: &str,
     language: Language,
@@ -136,13 +136,13 @@ pub(super) fn finish(
             eprintln!("{}", language.say(&format!("cannot write: {e}")));
             ExitCode::FAILURE
         }
-        (Ok(End::Gone), _) => {
+        (Ok(ListenEnd::Gone), _) => {
             let text = format!(
                 "the service has stopped, or port {port} was taken out of service or configured otherwise"
             );
             eprintln!("{}", language.say(&text));
             ExitCode::SUCCESS
         }
-        (Ok(End::Time | End::Enough), _) => ExitCode::SUCCESS,
+        (Ok(ListenEnd::Time | ListenEnd::Enough), _) => ExitCode::SUCCESS,
     }
 }

@@ -34,13 +34,13 @@ const TRAPS: [&str; 4] = [
 
 /// What is asked of a profile's thing model.
 #[derive(Debug, clap::Args)]
-pub struct How {
+pub struct TslOptions {
     /// The product that the model is for [default: that of the profile].
     #[arg(long, value_name = "KEY")]
     product_key: Option<String>,
     /// The language of names and units: en or zh [default: that of this terminal].
     #[arg(long, value_name = "LANGUAGE")]
-    language: Option<NamesIn>,
+    language: Option<NameLanguage>,
     /// Compare this export of the console with the profile, instead of writing the model.
     #[arg(long, value_name = "FILE")]
     check: Option<std::path::PathBuf>,
@@ -48,7 +48,7 @@ pub struct How {
 
 /// The language of names in a thing model.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub enum NamesIn {
+pub enum NameLanguage {
     /// The titles that are for all readers.
     En,
     /// The titles in Chinese, where there are any.
@@ -58,7 +58,7 @@ pub enum NamesIn {
 /// Prints the thing model of a profile: one of the configuration, or in a file of its own. Exit
 /// status 0; 1 if an export differs, or cannot be read; 78 if there is no such profile.
 #[must_use]
-pub fn run(profile: &str, config: &Path, how: &How, language: Language) -> ExitCode {
+pub fn run(profile: &str, config: &Path, how: &TslOptions, language: Language) -> ExitCode {
     let NamedProfile {
         spec: profile,
         product_key: product,
@@ -71,8 +71,8 @@ pub fn run(profile: &str, config: &Path, how: &How, language: Language) -> ExitC
     };
     let key = how.product_key.clone().or(product).unwrap_or_default();
     let readers = match how.language {
-        Some(NamesIn::En) => Readers::Any,
-        Some(NamesIn::Zh) => Readers::Chinese,
+        Some(NameLanguage::En) => Readers::Any,
+        Some(NameLanguage::Zh) => Readers::Chinese,
         None => language.readers(),
     };
     let model = thing_model::thing_model(&profile, &key, readers);

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::words::span;
 use crate::base::text::counted;
-use crate::cloud::upstream::{Bound, Heaviest};
+use crate::cloud::upstream::{BindingLimit, HeaviestKind};
 use crate::field::plan::forecast::percent;
-use crate::hub::upstream::{Keeper, OutageForecast, Upstream};
+use crate::hub::upstream::{OutageForecast, OutageStore, Upstream};
 use crate::spec::Spec;
 
 /// Returns the lines of `check`; nothing if nothing is sent.
@@ -51,7 +51,7 @@ pub(super) fn full(spec: &Spec, upstream: &Upstream) -> String {
 
 /// Writes which devices take most: `30 devices of profile meter (hall-001 and 29 more), most of
 /// their values every 5s, 92 %`.
-fn heaviest(spec: &Spec, most: &Heaviest) -> String {
+fn heaviest(spec: &Spec, most: &HeaviestKind) -> String {
     let first = spec.device(most.first).map_or("", |d| &d.name);
     let devices = match most.devices {
         1 => format!("1 device of profile {} ({first})", most.profile),
@@ -75,7 +75,7 @@ fn borne(outage: &OutageForecast) -> String {
     let millis = u64::try_from(outage.lasts().as_millis()).unwrap_or(u64::MAX);
     let lasts = span(millis);
     match outage.keeper() {
-        Keeper::Store {
+        OutageStore::Store {
             bytes,
             value_bytes,
             loss_window,
@@ -91,7 +91,7 @@ fn borne(outage: &OutageForecast) -> String {
                 "the store bears an outage of {lasts} at this rate ({size}{by}); a power cut then costs the last {loss} at most"
             )
         }
-        Keeper::Memory => format!(
+        OutageStore::Memory => format!(
             "without a store, memory bears an outage of {lasts} at this rate ({})",
             counted(outage.room(), "value")
         ),
@@ -112,17 +112,17 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
     });
     let outage = upstream.outage().map(|outage| {
         let (value_bytes, loss_window) = match outage.keeper() {
-            Keeper::Store {
+            OutageStore::Store {
                 value_bytes,
                 loss_window,
                 ..
             } => (Some(value_bytes), Some(loss_window.as_millis() as u64)),
-            Keeper::Memory => (None, None),
+            OutageStore::Memory => (None, None),
         };
         json!({
             "kept_in": match outage.keeper() {
-                Keeper::Store { .. } => "store",
-                Keeper::Memory => "memory",
+                OutageStore::Store { .. } => "store",
+                OutageStore::Memory => "memory",
             },
             "seconds": outage.lasts().as_secs(),
             "values": outage.room(),
@@ -140,9 +140,9 @@ pub(super) fn to_json(spec: &Spec, upstream: &Upstream) -> Value {
         "messages_per_day": sent.messages_per_day(),
         "most_messages_per_second": sent.limits().messages_per_second,
         "bound_by": match sent.bound() {
-            Bound::Values => "values",
-            Bound::Devices => "devices",
-            Bound::Bytes => "bytes",
+            BindingLimit::Values => "values",
+            BindingLimit::Devices => "devices",
+            BindingLimit::Bytes => "bytes",
         },
         "heaviest": most,
         "outage": outage,

@@ -19,8 +19,8 @@ use super::words::line;
 use crate::base::text::counted;
 use crate::control::picture::{Device, Point, Port, Status};
 use crate::control::{Answer, Request};
-use crate::io::control::client::{self, Unanswered};
-use crate::io::terminal::screen::{self, Ended, Key, View};
+use crate::io::control::client::{self, AnswerError};
+use crate::io::terminal::screen::{self, Key, ScreenEnd, ScreenView};
 
 /// The most devices whose values are asked for at once: no more are on a screen.
 const MOST_VALUES: usize = 100;
@@ -50,9 +50,9 @@ pub fn run(socket: &Path, language: Language) -> ExitCode {
     };
     let take = move |names: Vec<String>| take(&socket, &names).map_err(|e| e.to_string());
     match screen::show(Duration::from_secs(1), take, &mut watch) {
-        Ok(Ended::Enough) => ExitCode::SUCCESS,
+        Ok(ScreenEnd::Enough) => ExitCode::SUCCESS,
         // As a shell tells that a signal has ended a program.
-        Ok(Ended::Signal(n)) => ExitCode::from(u8::try_from(128 + n).unwrap_or(u8::MAX)),
+        Ok(ScreenEnd::Signal(n)) => ExitCode::from(u8::try_from(128 + n).unwrap_or(u8::MAX)),
         Err(e) => {
             screen::complain(&language.say(&format!("the terminal: {e}\n")));
             ExitCode::FAILURE
@@ -67,7 +67,7 @@ struct Picture {
 }
 
 /// Asks the service for everything, and for the values of these devices.
-fn take(socket: &Path, names: &[String]) -> Result<Picture, Unanswered> {
+fn take(socket: &Path, names: &[String]) -> Result<Picture, AnswerError> {
     let status = status::ask(socket)?;
     let mut devices = Vec::new();
     for answer in client::ask(socket, &Request::Devices {})? {
@@ -100,7 +100,7 @@ struct Watch {
     shown: Vec<String>,
 }
 
-impl View for Watch {
+impl ScreenView for Watch {
     type Wish = Vec<String>;
     type Picture = Result<Picture, String>;
 
@@ -412,7 +412,7 @@ fn values(points: &[Point], language: Language) -> String {
 mod tests {
     use super::*;
     use crate::cli::captures::{compare, devices, pages, statuses};
-    use crate::control::picture::Life;
+    use crate::control::picture::BusState;
     use proptest::prelude::*;
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
@@ -450,7 +450,7 @@ mod tests {
         let mut picture = plant("refused")?;
         let named = |name: &str| devices().into_iter().find(|d| d.name == name).unwrap();
         let mut unknown = named("meter-02");
-        unknown.life = Life::Unknown;
+        unknown.life = BusState::Unknown;
         unknown.why = Some("not asked yet".into());
         let mut refused = named("水表-三号楼-地下室");
         refused.name = "meter-03".into();

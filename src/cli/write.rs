@@ -17,14 +17,14 @@ use super::status::{print, strange};
 use super::words::{line, span};
 use crate::config::did_you_mean;
 use crate::control::picture::{Device, Point};
-use crate::control::{Answer, CommandResult, Failure, Kind, Request};
-use crate::io::control::client::{self, Unanswered};
+use crate::control::{Answer, CommandResult, Failure, FailureKind, Request};
+use crate::io::control::client::{self, AnswerError};
 use crate::io::terminal::question::{self, Decision};
 use crate::io::terminal::screen;
 
 /// How a command is given.
 #[derive(Debug, Args)]
-pub struct How {
+pub struct WriteOptions {
     /// Do not ask before it is done.
     #[arg(long, short)]
     yes: bool,
@@ -79,7 +79,7 @@ pub(super) fn write(
     socket: &Path,
     device: String,
     set: Vec<(String, Json)>,
-    how: &How,
+    how: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked = find(socket, &device).and_then(|device| question_of_write(&device, &set));
@@ -93,7 +93,7 @@ pub(super) fn call(
     device: String,
     service: String,
     inputs: Map<String, Json>,
-    how: &How,
+    how: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked =
@@ -109,9 +109,9 @@ pub(super) fn call(
 /// Asks the person, then the service, and prints what became of the command.
 fn carry_out(
     socket: &Path,
-    asked: Result<String, Unanswered>,
+    asked: Result<String, AnswerError>,
     request: Request,
-    how: &How,
+    how: &WriteOptions,
     language: Language,
 ) -> ExitCode {
     let asked = match asked {
@@ -154,14 +154,14 @@ fn carry_out(
 }
 
 /// Returns everything about a device.
-fn find(socket: &Path, name: &str) -> Result<Device, Unanswered> {
+fn find(socket: &Path, name: &str) -> Result<Device, AnswerError> {
     let request = Request::Device {
         name: name.to_owned(),
     };
     match client::ask_once(socket, &request) {
         Ok(Answer::Device(device)) => Ok(*device),
         Ok(other) => Err(strange(&other)),
-        Err(Unanswered::Failure(failure)) if failure.kind == Kind::Unknown => {
+        Err(AnswerError::Failure(failure)) if failure.kind == FailureKind::Unknown => {
             let names = names(socket)?;
             let hint = did_you_mean(name, names.iter().map(String::as_str));
             Err(unknown(match hint {
@@ -174,7 +174,7 @@ fn find(socket: &Path, name: &str) -> Result<Device, Unanswered> {
 }
 
 /// Returns the names of all devices.
-fn names(socket: &Path) -> Result<Vec<String>, Unanswered> {
+fn names(socket: &Path) -> Result<Vec<String>, AnswerError> {
     let mut names = Vec::new();
     for answer in client::ask(socket, &Request::Devices {})? {
         match answer? {
@@ -187,7 +187,7 @@ fn names(socket: &Path) -> Result<Vec<String>, Unanswered> {
 
 /// Returns what a person is asked before points are written: `Write 21.5 to Setpoint of pump
 /// (now 20.0)`.
-fn question_of_write(device: &Device, set: &[(String, Json)]) -> Result<String, Unanswered> {
+fn question_of_write(device: &Device, set: &[(String, Json)]) -> Result<String, AnswerError> {
     let mut parts = Vec::new();
     for (id, value) in set {
         let point = device.points.iter().find(|p| p.id == *id);
@@ -224,7 +224,7 @@ fn question_of_call(
     device: &Device,
     service: &str,
     inputs: &Map<String, Json>,
-) -> Result<String, Unanswered> {
+) -> Result<String, AnswerError> {
     if !device.services.iter().any(|s| s.id == service) {
         let known: Vec<&str> = device.services.iter().map(|s| s.id.as_str()).collect();
         return Err(no_such(device, "service", service, &known));
@@ -247,7 +247,7 @@ fn points(device: &Device, is_one: impl Fn(&Point) -> bool) -> Vec<&str> {
 }
 
 /// Returns the error for a name that the device's profile does not have.
-fn no_such(device: &Device, what: &str, name: &str, known: &[&str]) -> Unanswered {
+fn no_such(device: &Device, what: &str, name: &str, known: &[&str]) -> AnswerError {
     let hint =
         did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.is_empty() {
             true => "it has none".to_owned(),
@@ -259,9 +259,9 @@ fn no_such(device: &Device, what: &str, name: &str, known: &[&str]) -> Unanswere
     )))
 }
 
-fn unknown(why: String) -> Unanswered {
-    Unanswered::Failure(Failure {
-        kind: Kind::Unknown,
+fn unknown(why: String) -> AnswerError {
+    AnswerError::Failure(Failure {
+        kind: FailureKind::Unknown,
         why,
     })
 }
@@ -302,7 +302,7 @@ fn text(request: &Request, result: &CommandResult) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::picture::{Life, Presence, Service};
+    use crate::control::picture::{BusState, Presence, Service};
     use crate::control::{PointResult, VerdictWord};
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -332,7 +332,7 @@ mod tests {
             profile: "pump".into(),
             product_key: "a1".into(),
             device_name: "pump".into(),
-            life: Life::Alive,
+            life: BusState::Alive,
             cloud: Presence::Online,
             why: None,
             next: None,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use crate::base::{BusWork, CommandAction, Refused, Value};
+use crate::base::{BusWork, CommandAction, RefusedReason, Value};
 use crate::spec::{
     Codec, DataType, Decimal, InputSpec, NumberType, PointSpec, ProfileSpec, ServiceStep, States,
 };
@@ -14,29 +14,29 @@ const SHOWN: usize = 40;
 
 /// What is wrong with a command: the points by name with the reason, or the whole.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wrong {
+pub(super) struct CommandProblem {
     /// The points of a set, in its order; those without a fault of their own were not reached.
-    points: Vec<(String, Refused)>,
+    points: Vec<(String, RefusedReason)>,
     /// Why the whole is refused.
-    whole: Refused,
+    whole: RefusedReason,
 }
 
-impl Wrong {
+impl CommandProblem {
     /// Returns what is wrong with a command as a whole.
-    pub(super) const fn whole(why: Refused) -> Self {
-        Wrong {
+    pub(super) const fn whole(why: RefusedReason) -> Self {
+        CommandProblem {
             points: Vec::new(),
             whole: why,
         }
     }
 
     /// Returns why the whole is refused.
-    pub(super) const fn why(&self) -> &Refused {
+    pub(super) const fn why(&self) -> &RefusedReason {
         &self.whole
     }
 
     /// Returns why each point of the command is refused.
-    pub(super) fn points(&self, action: &CommandAction) -> Vec<(String, Refused)> {
+    pub(super) fn points(&self, action: &CommandAction) -> Vec<(String, RefusedReason)> {
         match (action, self.points.is_empty()) {
             (CommandAction::Set(values), true) => values
                 .iter()
@@ -48,33 +48,36 @@ impl Wrong {
 }
 
 /// Returns what a port is to do for a command.
-pub(super) fn work_of(profile: &ProfileSpec, action: &CommandAction) -> Result<BusWork, Wrong> {
+pub(super) fn work_of(
+    profile: &ProfileSpec,
+    action: &CommandAction,
+) -> Result<BusWork, CommandProblem> {
     match action {
         CommandAction::Set(values) => set(profile, values),
         CommandAction::Call { service, inputs } => {
-            call(profile, service, inputs).map_err(Wrong::whole)
+            call(profile, service, inputs).map_err(CommandProblem::whole)
         }
     }
 }
 
-fn set(profile: &ProfileSpec, values: &[(String, Json)]) -> Result<BusWork, Wrong> {
+fn set(profile: &ProfileSpec, values: &[(String, Json)]) -> Result<BusWork, CommandProblem> {
     let names: BTreeSet<&str> = values.iter().map(|(name, _)| name.as_str()).collect();
     if values.is_empty() || names.len() < values.len() {
-        return Err(Wrong::whole(Refused::NothingToDo));
+        return Err(CommandProblem::whole(RefusedReason::NothingToDo));
     }
-    let checked: Vec<Result<(u16, Value), Refused>> = values
+    let checked: Vec<Result<(u16, Value), RefusedReason>> = values
         .iter()
         .map(|(name, json)| {
-            let (index, point) = point_of(profile, name).ok_or(Refused::NoSuchTarget)?;
+            let (index, point) = point_of(profile, name).ok_or(RefusedReason::NoSuchTarget)?;
             Ok((index, value_of(point, json)?))
         })
         .collect();
     if let Some(first) = checked.iter().find_map(|c| c.as_ref().err()).cloned() {
         let points = values.iter().zip(checked).map(|((name, _), checked)| {
-            let why = checked.err().unwrap_or(Refused::NotReached);
+            let why = checked.err().unwrap_or(RefusedReason::NotReached);
             (name.clone(), why)
         });
-        return Err(Wrong {
+        return Err(CommandProblem {
             points: points.collect(),
             whole: first,
         });
@@ -82,16 +85,20 @@ fn set(profile: &ProfileSpec, values: &[(String, Json)]) -> Result<BusWork, Wron
     Ok(BusWork::Set(checked.into_iter().flatten().collect()))
 }
 
-fn call(profile: &ProfileSpec, id: &str, given: &[(String, Json)]) -> Result<BusWork, Refused> {
+fn call(
+    profile: &ProfileSpec,
+    id: &str,
+    given: &[(String, Json)],
+) -> Result<BusWork, RefusedReason> {
     let services = (0u16..).zip(&profile.services);
     let found = services.into_iter().find(|(_, s)| s.id == id);
-    let (index, service) = found.ok_or(Refused::NoSuchTarget)?;
+    let (index, service) = found.ok_or(RefusedReason::NoSuchTarget)?;
     if let Some((name, _)) = given
         .iter()
         .find(|(name, _)| !service.inputs.iter().any(|i| i.name == *name))
     {
         let known: Vec<&str> = service.inputs.iter().map(|i| i.name.as_str()).collect();
-        return Err(Refused::WrongValue {
+        return Err(RefusedReason::WrongValue {
             seen: format!("input {}", cut(name)),
             wanted: match known.is_empty() {
                 true => "no inputs".into(),
@@ -104,7 +111,7 @@ fn call(profile: &ProfileSpec, id: &str, given: &[(String, Json)]) -> Result<Bus
         match (json, &input.default) {
             (Some((_, json)), _) => input_of(input, json),
             (None, Some(value)) => Ok(value.clone()),
-            (None, None) => Err(Refused::WrongValue {
+            (None, None) => Err(RefusedReason::WrongValue {
                 seen: format!("no input {}", input.name),
                 wanted: "it has no default".into(),
             }),
@@ -138,8 +145,8 @@ fn point_of<'p>(profile: &'p ProfileSpec, name: &str) -> Option<(u16, &'p PointS
 }
 
 /// Returns the value of a point that is written so.
-fn value_of(point: &PointSpec, json: &Json) -> Result<Value, Refused> {
-    let policy = point.write.as_ref().ok_or(Refused::NotWritable)?;
+fn value_of(point: &PointSpec, json: &Json) -> Result<Value, RefusedReason> {
+    let policy = point.write.as_ref().ok_or(RefusedReason::NotWritable)?;
     let data_type = point.codec.data_type();
     let value = match data_type {
         DataType::Bool => state(json, point.shown.titles.as_ref())?,
@@ -170,9 +177,9 @@ fn value_of(point: &PointSpec, json: &Json) -> Result<Value, Refused> {
     }
 }
 
-fn input_of(input: &InputSpec, json: &Json) -> Result<Value, Refused> {
+fn input_of(input: &InputSpec, json: &Json) -> Result<Value, RefusedReason> {
     let named = |refused| match refused {
-        Refused::WrongValue { seen, wanted } => Refused::WrongValue {
+        RefusedReason::WrongValue { seen, wanted } => RefusedReason::WrongValue {
             seen: format!("input {}: {seen}", input.name),
             wanted,
         },
@@ -197,7 +204,7 @@ fn within(
     value: &Value,
     min: Option<Decimal>,
     max: Option<Decimal>,
-) -> Result<(), Refused> {
+) -> Result<(), RefusedReason> {
     let Some(n) = Decimal::of(value) else {
         return Ok(());
     };
@@ -211,7 +218,7 @@ fn within(
     }
 }
 
-fn number(json: &Json, titles: Option<&States>) -> Result<Value, Refused> {
+fn number(json: &Json, titles: Option<&States>) -> Result<Value, RefusedReason> {
     let found = match json {
         Json::Number(n) => {
             let whole = n.as_i64().map(Value::Int);
@@ -241,7 +248,7 @@ fn number(json: &Json, titles: Option<&States>) -> Result<Value, Refused> {
     })
 }
 
-fn state(json: &Json, titles: Option<&States>) -> Result<Value, Refused> {
+fn state(json: &Json, titles: Option<&States>) -> Result<Value, RefusedReason> {
     let titled = |s: &str| {
         let found = titles?.iter().find(|(_, title)| *title == s);
         found.map(|(n, _)| *n == 1)
@@ -263,7 +270,7 @@ fn state(json: &Json, titles: Option<&States>) -> Result<Value, Refused> {
     found.map(Value::Bool).ok_or_else(|| wrong(json, "0 or 1"))
 }
 
-fn text(json: &Json, is_number: bool) -> Result<Value, Refused> {
+fn text(json: &Json, is_number: bool) -> Result<Value, RefusedReason> {
     match json {
         Json::String(s) if !is_number || Decimal::parse(s).is_some() => Ok(Value::Text(s.clone())),
         Json::Number(n) if is_number => Ok(Value::Text(n.to_string())),
@@ -279,8 +286,8 @@ fn titles_of(codec: &Codec) -> Option<&States> {
     }
 }
 
-fn wrong(json: &Json, wanted: &str) -> Refused {
-    Refused::WrongValue {
+fn wrong(json: &Json, wanted: &str) -> RefusedReason {
+    RefusedReason::WrongValue {
         seen: cut(&json.to_string()),
         wanted: wanted.to_owned(),
     }

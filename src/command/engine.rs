@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::check::{self, Wrong};
+use super::check::{self, CommandProblem};
 use super::events::CommandLogEvent;
 use super::record::{CommandRecord, RecordedPoint, Records};
 use crate::base::{
     BusCommand, BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber,
-    CommandOrigin, DeviceId, Doubt, Mono, Now, PortId, Refused, Value, Verdict, Wake,
+    CommandOrigin, DeviceId, Mono, Now, PortId, RefusedReason, UnknownReason, Value, Wake,
+    WriteVerdict,
 };
 use crate::spec::{CommandPolicy, ProfileSpec, Spec};
 
@@ -24,7 +25,7 @@ const MARGIN: Duration = Duration::from_millis(100);
 
 /// Whether a device can be commanded now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum DeviceReadiness {
     /// It answers.
     Answering,
     /// It does not answer, or has not yet.
@@ -103,7 +104,7 @@ impl Commands {
         now: Now,
         spec: &Spec,
         command: Command,
-        standing: Standing,
+        standing: DeviceReadiness,
         last: impl Fn(u16) -> Option<Value>,
     ) {
         let (device, bus) = match self.admit(now.mono, spec, &command, standing) {
@@ -139,8 +140,8 @@ impl Commands {
         now: Mono,
         spec: &Spec,
         command: &Command,
-        standing: Standing,
-    ) -> Result<(DeviceId, BusCommand), Wrong> {
+        standing: DeviceReadiness,
+    ) -> Result<(DeviceId, BusCommand), CommandProblem> {
         let allowed = match (spec.commands.allow, &command.origin) {
             (CommandPolicy::On, CommandOrigin::Cloud { .. }) => true,
             (
@@ -150,29 +151,31 @@ impl Commands {
             (CommandPolicy::Local, CommandOrigin::Cloud { .. }) | (CommandPolicy::Off, _) => false,
         };
         if !allowed {
-            return Err(Wrong::whole(Refused::NotPermitted));
+            return Err(CommandProblem::whole(RefusedReason::NotPermitted));
         }
         if self.is_stopping {
-            return Err(Wrong::whole(Refused::Stopping));
+            return Err(CommandProblem::whole(RefusedReason::Stopping));
         }
         // The gateway itself has no points and no services.
         let device = command
             .device
-            .ok_or_else(|| Wrong::whole(Refused::NoSuchTarget))?;
+            .ok_or_else(|| CommandProblem::whole(RefusedReason::NoSuchTarget))?;
         let spec_of = spec.device(device).filter(|_| spec.has(device));
         let profile = &spec_of
-            .ok_or_else(|| Wrong::whole(Refused::NoSuchDevice))?
+            .ok_or_else(|| CommandProblem::whole(RefusedReason::NoSuchDevice))?
             .profile;
         let work = check::work_of(profile, &command.action)?;
         match standing {
-            Standing::Answering => {}
-            Standing::Silent => return Err(Wrong::whole(Refused::Silent)),
-            Standing::PortDown => return Err(Wrong::whole(Refused::PortDown)),
+            DeviceReadiness::Answering => {}
+            DeviceReadiness::Silent => return Err(CommandProblem::whole(RefusedReason::Silent)),
+            DeviceReadiness::PortDown => {
+                return Err(CommandProblem::whole(RefusedReason::PortDown));
+            }
         }
         self.is_confirmed(now, profile, device, command, &work)?;
         self.has_rested(now, profile, device, &work)?;
         if self.pending.len() >= MOST {
-            return Err(Wrong::whole(Refused::TooMany));
+            return Err(CommandProblem::whole(RefusedReason::TooMany));
         }
         let until = (now + command.within).before(MARGIN);
         Ok((
@@ -194,7 +197,7 @@ impl Commands {
         device: DeviceId,
         command: &Command,
         work: &BusWork,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), CommandProblem> {
         self.unconfirmed.retain(|u| u.until >= now);
         let points = check::written(profile, work);
         let within = points.iter().filter_map(|point| {
@@ -220,7 +223,7 @@ impl Commands {
             action: command.action.clone(),
             until: now + within,
         });
-        Err(Wrong::whole(Refused::NotConfirmed(within)))
+        Err(CommandProblem::whole(RefusedReason::NotConfirmed(within)))
     }
 
     /// Whether the pause of each point is over.
@@ -230,7 +233,7 @@ impl Commands {
         profile: &ProfileSpec,
         device: DeviceId,
         work: &BusWork,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), CommandProblem> {
         let left = check::written(profile, work).into_iter().filter_map(|p| {
             let pause = pause_of(profile, p)?;
             let written = self.written.get(&(device, p))?;
@@ -238,7 +241,7 @@ impl Commands {
             (!left.is_zero()).then_some(left)
         });
         match left.max() {
-            Some(left) => Err(Wrong::whole(Refused::TooSoon(left))),
+            Some(left) => Err(CommandProblem::whole(RefusedReason::TooSoon(left))),
             None => Ok(()),
         }
     }
@@ -259,7 +262,7 @@ impl Commands {
         let profile = spec.device(pending.device).map(|d| &d.profile);
         let mut points = Vec::new();
         for point in end.points {
-            let was_written = !matches!(point.verdict, Verdict::Refused(_));
+            let was_written = !matches!(point.verdict, WriteVerdict::Refused(_));
             if !was_written {
                 self.written.remove(&(pending.device, point.point));
             }
@@ -292,7 +295,11 @@ impl Commands {
             for (point, _) in &pending.points {
                 self.written.remove(&(pending.device, *point));
             }
-            self.answer(now, &pending, CommandAnswer::refused(Refused::TooMany));
+            self.answer(
+                now,
+                &pending,
+                CommandAnswer::refused(RefusedReason::TooMany),
+            );
         }
     }
 
@@ -311,12 +318,12 @@ impl Commands {
                 continue;
             };
             let whole = match pending.is_begun {
-                true => Verdict::Unknown(Doubt::NoEnd),
+                true => WriteVerdict::Unknown(UnknownReason::NoEnd),
                 false => {
                     for (point, _) in &pending.points {
                         self.written.remove(&(pending.device, *point));
                     }
-                    Verdict::Refused(Refused::TooLate)
+                    WriteVerdict::Refused(RefusedReason::TooLate)
                 }
             };
             let points = match &pending.command.action {
@@ -389,11 +396,11 @@ impl Commands {
         self.close(Some(pending.device), record, pending.command.number, answer);
     }
 
-    fn refuse(&mut self, now: Now, command: &Command, wrong: &Wrong) {
+    fn refuse(&mut self, now: Now, command: &Command, wrong: &CommandProblem) {
         let names = wrong.points(&command.action);
-        let points: Vec<(String, Verdict)> = names
+        let points: Vec<(String, WriteVerdict)> = names
             .into_iter()
-            .map(|(name, why)| (name, Verdict::Refused(why)))
+            .map(|(name, why)| (name, WriteVerdict::Refused(why)))
             .collect();
         let record = CommandRecord {
             at: now,
@@ -409,13 +416,13 @@ impl Commands {
                 })
                 .collect(),
             step: None,
-            whole: Verdict::Refused(wrong.why().clone()),
+            whole: WriteVerdict::Refused(wrong.why().clone()),
         };
         let answer = CommandAnswer {
             step: None,
             points,
             outputs: Vec::new(),
-            whole: Verdict::Refused(wrong.why().clone()),
+            whole: WriteVerdict::Refused(wrong.why().clone()),
         };
         self.close(command.device, record, command.number, answer);
     }
@@ -444,11 +451,11 @@ impl Commands {
 
 /// Returns the verdict of a service that wrote nothing and went through: what it read last. The
 /// configuration refuses a service that neither writes nor reads.
-fn service_done(outputs: &[(String, Value)]) -> Verdict {
+fn service_done(outputs: &[(String, Value)]) -> WriteVerdict {
     let read = outputs.last().map(|(_, value)| value.clone());
     match read {
-        Some(read) => Verdict::Verified { read },
-        None => Verdict::Refused(Refused::NothingToDo),
+        Some(read) => WriteVerdict::Verified { read },
+        None => WriteVerdict::Refused(RefusedReason::NothingToDo),
     }
 }
 

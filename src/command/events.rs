@@ -2,7 +2,8 @@
 //! it.
 
 use crate::base::{
-    About, DeviceId, EventKind, JournalField, Level, LogEvent, Refused, Value, Verdict,
+    DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject, RefusedReason, Value,
+    WriteVerdict,
 };
 use crate::command::CommandRecord;
 
@@ -18,23 +19,25 @@ pub struct CommandLogEvent {
 impl LogEvent for CommandLogEvent {
     fn level(&self) -> Level {
         match self.record.whole {
-            Verdict::Verified { .. } | Verdict::Confirmed { .. } => Level::Info,
-            Verdict::Different { .. } | Verdict::Unknown(_) | Verdict::Refused(_) => Level::Warn,
+            WriteVerdict::Verified { .. } | WriteVerdict::Confirmed { .. } => Level::Info,
+            WriteVerdict::Different { .. }
+            | WriteVerdict::Unknown(_)
+            | WriteVerdict::Refused(_) => Level::Warn,
         }
     }
 
     fn kind(&self) -> EventKind {
         match self.record.whole {
-            Verdict::Verified { .. } => EventKind::CommandVerified,
-            Verdict::Confirmed { .. } => EventKind::CommandConfirmed,
-            Verdict::Different { .. } => EventKind::CommandDifferent,
-            Verdict::Unknown(_) => EventKind::CommandUnknown,
-            Verdict::Refused(_) => EventKind::CommandRefused,
+            WriteVerdict::Verified { .. } => EventKind::CommandVerified,
+            WriteVerdict::Confirmed { .. } => EventKind::CommandConfirmed,
+            WriteVerdict::Different { .. } => EventKind::CommandDifferent,
+            WriteVerdict::Unknown(_) => EventKind::CommandUnknown,
+            WriteVerdict::Refused(_) => EventKind::CommandRefused,
         }
     }
 
-    fn about(&self) -> About {
-        self.device.map_or(About::Gateway, About::Device)
+    fn about(&self) -> LogSubject {
+        self.device.map_or(LogSubject::Gateway, LogSubject::Device)
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
@@ -50,8 +53,9 @@ impl LogEvent for CommandLogEvent {
         if let Some(service) = &self.record.service {
             fields.push((JournalField::Service, service.clone()));
         }
-        if let Verdict::Refused(Refused::Exception(code) | Refused::Declined { word: code, .. }) =
-            &self.record.whole
+        if let WriteVerdict::Refused(
+            RefusedReason::Exception(code) | RefusedReason::Declined { word: code, .. },
+        ) = &self.record.whole
         {
             fields.push((JournalField::Code, code.to_string()));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::base::{CommandOrigin, DeviceId, Now, Value, Verdict};
+use crate::base::{CommandOrigin, DeviceId, Now, Value, WriteVerdict};
 
 /// How many commands of a device are remembered.
 const OF_A_DEVICE: usize = 20;
@@ -23,7 +23,7 @@ pub struct CommandRecord {
     /// The step at which the service stopped, counted from 1.
     pub step: Option<usize>,
     /// What became of the whole.
-    pub whole: Verdict,
+    pub whole: WriteVerdict,
 }
 
 /// One point of a command.
@@ -36,7 +36,7 @@ pub struct RecordedPoint {
     /// The value that was wanted, as it came.
     pub wanted: Option<String>,
     /// What became of it.
-    pub verdict: Verdict,
+    pub verdict: WriteVerdict,
 }
 
 /// The commands that are remembered.

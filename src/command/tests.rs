@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::base::{
     BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId,
-    Doubt, Mono, Now, PointEnd, Refused, Value, Verdict, Wall,
+    Mono, Now, PointEnd, RefusedReason, UnknownReason, Value, Wall, WriteVerdict,
 };
 use crate::spec::test_spec::{self, device, nowhere, number, point, port, profile, tcp};
 use crate::spec::*;
@@ -103,7 +103,7 @@ fn set(number: u64, values: Json) -> Command {
 struct World {
     spec: Spec,
     commands: Commands,
-    standing: Standing,
+    standing: DeviceReadiness,
     bus: Vec<crate::base::BusCommand>,
     answers: BTreeMap<u64, CommandAnswer>,
     told: Vec<CommandLogEvent>,
@@ -114,7 +114,7 @@ impl World {
         World {
             spec: spec(),
             commands: Commands::new(),
-            standing: Standing::Answering,
+            standing: DeviceReadiness::Answering,
             bus: Vec::new(),
             answers: BTreeMap::new(),
             told: Vec::new(),
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Ends the oldest command on the bus: all of its points got this verdict.
-    fn end(&mut self, seconds: u64, verdict: &Verdict) {
+    fn end(&mut self, seconds: u64, verdict: &WriteVerdict) {
         let command = self.bus.remove(0);
         let points = match &command.work {
             BusWork::Set(values) => values.iter().map(|(p, _)| *p).collect(),
@@ -162,27 +162,27 @@ impl World {
         self.drain();
     }
 
-    fn whole(&self, number: u64) -> &Verdict {
+    fn whole(&self, number: u64) -> &WriteVerdict {
         &self.answers[&number].whole
     }
 }
 
-fn verified(n: u64) -> Verdict {
-    Verdict::Verified {
+fn verified(n: u64) -> WriteVerdict {
+    WriteVerdict::Verified {
         read: Value::UInt(n),
     }
 }
 
 #[test]
 fn what_is_wrong_is_said_and_costs_no_time_on_the_line() {
-    let wrong = |seen: &str, wanted: &str| Refused::WrongValue {
+    let wrong = |seen: &str, wanted: &str| RefusedReason::WrongValue {
         seen: seen.into(),
         wanted: wanted.into(),
     };
     for (values, why) in [
-        (json!({}), Refused::NothingToDo),
-        (json!({"Nothing": 1}), Refused::NoSuchTarget),
-        (json!({"Power": 1}), Refused::NotWritable),
+        (json!({}), RefusedReason::NothingToDo),
+        (json!({"Nothing": 1}), RefusedReason::NoSuchTarget),
+        (json!({"Power": 1}), RefusedReason::NotWritable),
         (
             json!({"Limit": 61}),
             wrong("61", "5 to 60 in steps of 0.5 from 5"),
@@ -194,7 +194,7 @@ fn what_is_wrong_is_said_and_costs_no_time_on_the_line() {
     ] {
         let mut w = World::new();
         w.give(0, set(1, values.clone()));
-        assert_eq!(w.whole(1), &Verdict::Refused(why), "{values}");
+        assert_eq!(w.whole(1), &WriteVerdict::Refused(why), "{values}");
         assert!(w.bus.is_empty());
         assert_eq!(w.told.len(), 1);
     }
@@ -204,12 +204,12 @@ fn what_is_wrong_is_said_and_costs_no_time_on_the_line() {
 fn one_wrong_point_refuses_all_and_each_is_named() {
     let mut w = World::new();
     w.give(0, set(1, json!({"Limit": 20, "Power": 3})));
-    let refused = |id: &str, why| (id.to_owned(), Verdict::Refused(why));
+    let refused = |id: &str, why| (id.to_owned(), WriteVerdict::Refused(why));
     assert_eq!(
         w.answers[&1].points,
         [
-            refused("Limit", Refused::NotReached),
-            refused("Power", Refused::NotWritable)
+            refused("Limit", RefusedReason::NotReached),
+            refused("Power", RefusedReason::NotWritable)
         ]
     );
     assert!(w.bus.is_empty());
@@ -245,7 +245,7 @@ fn the_policy_and_the_state_of_the_device_decide_before_the_line_does() {
         is_permitted: false,
     };
     w.give(0, command);
-    let refused = Verdict::Refused(Refused::NotPermitted);
+    let refused = WriteVerdict::Refused(RefusedReason::NotPermitted);
     assert!(w.bus.is_empty() && w.answers[&1].whole == refused);
     let kept = w
         .commands
@@ -254,24 +254,24 @@ fn the_policy_and_the_state_of_the_device_decide_before_the_line_does() {
         .map(|c| c.whole.clone());
     assert_eq!(kept, Some(refused), "the device's history has it");
     for (standing, why) in [
-        (Standing::Silent, Refused::Silent),
-        (Standing::PortDown, Refused::PortDown),
+        (DeviceReadiness::Silent, RefusedReason::Silent),
+        (DeviceReadiness::PortDown, RefusedReason::PortDown),
     ] {
         let mut w = World::new();
         w.standing = standing;
         w.give(0, set(1, go.clone()));
-        assert_eq!(w.whole(1), &Verdict::Refused(why));
+        assert_eq!(w.whole(1), &WriteVerdict::Refused(why));
     }
     let mut w = World::new();
     w.commands.stop();
     w.give(0, set(1, go));
-    assert_eq!(w.whole(1), &Verdict::Refused(Refused::Stopping));
+    assert_eq!(w.whole(1), &WriteVerdict::Refused(RefusedReason::Stopping));
 }
 
 #[test]
 fn a_point_to_be_confirmed_wants_the_same_command_again_in_time() {
     let mut w = World::new();
-    let asks = Verdict::Refused(Refused::NotConfirmed(Duration::from_secs(30)));
+    let asks = WriteVerdict::Refused(RefusedReason::NotConfirmed(Duration::from_secs(30)));
     w.give(0, set(1, json!({"Open": 1})));
     assert_eq!(w.whole(1), &asks);
     // Another value is another intention, and too late is not a confirmation.
@@ -290,12 +290,12 @@ fn a_point_to_be_confirmed_wants_the_same_command_again_in_time() {
 fn a_point_that_wears_out_rests_after_it_was_written_and_only_then() {
     let mut w = World::new();
     w.give(0, set(1, json!({"Worn": 1})));
-    w.end(1, &Verdict::Refused(Refused::Exception(4)));
+    w.end(1, &WriteVerdict::Refused(RefusedReason::Exception(4)));
     w.give(2, set(2, json!({"Worn": 1})));
     w.end(3, &verified(1));
     w.give(10, set(3, json!({"Worn": 2})));
-    let left = Refused::TooSoon(Duration::from_secs(52));
-    assert_eq!(w.whole(3), &Verdict::Refused(left));
+    let left = RefusedReason::TooSoon(Duration::from_secs(52));
+    assert_eq!(w.whole(3), &WriteVerdict::Refused(left));
     w.give(62, set(4, json!({"Worn": 2})));
     assert_eq!(w.bus.len(), 1);
 }
@@ -320,7 +320,7 @@ fn a_service_gets_its_inputs_checked_and_in_order() {
     ] {
         let mut w = World::new();
         w.give(0, call(1, inputs));
-        let Verdict::Refused(Refused::WrongValue { seen: said, .. }) = w.whole(1) else {
+        let WriteVerdict::Refused(RefusedReason::WrongValue { seen: said, .. }) = w.whole(1) else {
             panic!("{:?}", w.whole(1))
         };
         assert_eq!(said, seen);
@@ -368,7 +368,7 @@ fn a_command_whose_port_says_nothing_is_answered_by_whether_it_has_begun() {
     w.commands.on_time(at(10));
     w.drain();
     // It has not begun: nothing was written, and nothing will be.
-    let late = Verdict::Refused(Refused::TooLate);
+    let late = WriteVerdict::Refused(RefusedReason::TooLate);
     assert_eq!(w.answers[&1].points, [("Limit".to_owned(), late.clone())]);
     assert_eq!(w.whole(1), &late);
     // What the port says after that is too late for an answer.
@@ -380,7 +380,7 @@ fn a_command_whose_port_says_nothing_is_answered_by_whether_it_has_begun() {
     w.commands.on_bus_begun(CommandNumber(1));
     w.commands.on_time(at(10));
     w.drain();
-    assert_eq!(w.whole(1), &Verdict::Unknown(Doubt::NoEnd));
+    assert_eq!(w.whole(1), &WriteVerdict::Unknown(UnknownReason::NoEnd));
 }
 
 #[derive(Clone, Debug)]
@@ -420,7 +420,7 @@ proptest! {
                 }
                 Step::End(_) if w.bus.is_empty() => {}
                 Step::End(true) => w.end(now, &verified(1)),
-                Step::End(false) => w.end(now, &Verdict::Unknown(Doubt::NoReply)),
+                Step::End(false) => w.end(now, &WriteVerdict::Unknown(UnknownReason::NoReply)),
                 Step::Busy => {
                     if let Some(command) = w.bus.pop() {
                         w.commands.on_port_busy(at(now), command.number);

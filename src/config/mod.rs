@@ -2,7 +2,7 @@
 //!
 //! Decides what a configuration means and whether it is right. Reports all problems of a
 //! configuration at once, in words that help the operator to mend them ([`Problem`]). Knows no
-//! file system: the caller hands in bytes, this room names what else has to be read ([`Want`]),
+//! file system: the caller hands in bytes, this room names what else has to be read ([`NeededSource`]),
 //! and the caller hands that in too.
 //!
 //! Contract: [`FirstPass::new`] → read [`FirstPass::wants`], then [`FirstPass::bases`] until there
@@ -39,7 +39,7 @@ pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FI
 pub use reader::environment::{PREFIX, VARIABLES};
 pub(crate) use reader::foreign_words::address_in_a_manual;
 pub use reader::problem::{Problem, Report, Severity, SourcePosition};
-pub use reader::source::{Answers, Hidden, Source, Want};
+pub use reader::source::{NeededSource, ReadObstacle, ReadSources, Source};
 pub(crate) use reader::suggestions::did_you_mean;
 pub use reader::yaml::faults;
 pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

@@ -46,7 +46,7 @@ pub enum Answer {
 #[error("{why}")]
 pub struct Failure {
     /// The kind of failure, for programs.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// The reason, for people.
     pub why: String,
 }
@@ -54,7 +54,7 @@ pub struct Failure {
 /// Why there is no answer, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FailureKind {
     /// The client may not ask.
     Refused,
     /// The line is no request.
@@ -89,7 +89,7 @@ pub struct Problem {
 impl Answer {
     /// Creates a failure of this kind, for this reason.
     #[must_use]
-    pub fn error(kind: Kind, why: impl Into<String>) -> Self {
+    pub fn error(kind: FailureKind, why: impl Into<String>) -> Self {
         let why = why.into();
         Answer::Error(Failure { kind, why })
     }
@@ -133,7 +133,7 @@ mod tests {
             ".*".prop_map(|why| Answer::Seen(serde_json::json!({ "why": why }))),
             (".*", ".*").prop_map(|(name, text)| Answer::Part { name, text }),
             ".*".prop_map(|what| Answer::Done { what }),
-            ".*".prop_map(|why| Answer::error(Kind::Failed, why)),
+            ".*".prop_map(|why| Answer::error(FailureKind::Failed, why)),
             Just(Answer::End {}),
         ]
     }
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn a_client_passes_over_what_it_does_not_know() {
         let line = br#"{"error":{"kind":"unknown","why":"no such","since":5}}"#;
-        let failure = Answer::error(Kind::Unknown, "no such");
+        let failure = Answer::error(FailureKind::Unknown, "no such");
         assert_eq!(Answer::read(line).unwrap(), failure);
         assert!(failure.is_last());
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::base::{CommandAnswer, Verdict};
+use crate::base::{CommandAnswer, WriteVerdict};
 
 /// What became of a command, or of one of its points, as one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,14 +50,14 @@ impl VerdictWord {
     }
 }
 
-impl From<&Verdict> for VerdictWord {
-    fn from(verdict: &Verdict) -> Self {
+impl From<&WriteVerdict> for VerdictWord {
+    fn from(verdict: &WriteVerdict) -> Self {
         match verdict {
-            Verdict::Verified { .. } => VerdictWord::Verified,
-            Verdict::Confirmed { .. } => VerdictWord::Confirmed,
-            Verdict::Different { .. } => VerdictWord::Different,
-            Verdict::Unknown(_) => VerdictWord::Unknown,
-            Verdict::Refused(_) => VerdictWord::Refused,
+            WriteVerdict::Verified { .. } => VerdictWord::Verified,
+            WriteVerdict::Confirmed { .. } => VerdictWord::Confirmed,
+            WriteVerdict::Different { .. } => VerdictWord::Different,
+            WriteVerdict::Unknown(_) => VerdictWord::Unknown,
+            WriteVerdict::Refused(_) => VerdictWord::Refused,
         }
     }
 }
@@ -95,13 +95,17 @@ impl CommandResult {
     /// Returns the answer to a command in the words of the protocol.
     #[must_use]
     pub fn of(answer: &CommandAnswer) -> Self {
-        let point = |(id, verdict): &(String, Verdict)| PointResult {
+        let point = |(id, verdict): &(String, WriteVerdict)| PointResult {
             id: id.clone(),
             verdict: verdict.into(),
             sentence: verdict.to_string(),
             read: match verdict {
-                Verdict::Verified { read } | Verdict::Different { read, .. } => read.to_json(),
-                Verdict::Confirmed { .. } | Verdict::Unknown(_) | Verdict::Refused(_) => Json::Null,
+                WriteVerdict::Verified { read } | WriteVerdict::Different { read, .. } => {
+                    read.to_json()
+                }
+                WriteVerdict::Confirmed { .. }
+                | WriteVerdict::Unknown(_)
+                | WriteVerdict::Refused(_) => Json::Null,
             },
         };
         let outputs = answer.outputs.iter();
@@ -158,7 +162,7 @@ pub struct PastPoint {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::base::{Doubt, Refused, Value};
+    use crate::base::{RefusedReason, UnknownReason, Value};
     use proptest::collection::vec;
     use proptest::prelude::*;
 
@@ -210,20 +214,20 @@ pub(super) mod tests {
         vec(past, 0..3)
     }
 
-    fn verdicts() -> [Verdict; 5] {
+    fn verdicts() -> [WriteVerdict; 5] {
         [
-            Verdict::Verified {
+            WriteVerdict::Verified {
                 read: Value::Float(21.5),
             },
-            Verdict::Confirmed {
+            WriteVerdict::Confirmed {
                 written: Value::Int(2),
             },
-            Verdict::Different {
+            WriteVerdict::Different {
                 written: Value::Int(2),
                 read: Value::Int(1),
             },
-            Verdict::Unknown(Doubt::NoReply),
-            Verdict::Refused(Refused::Silent),
+            WriteVerdict::Unknown(UnknownReason::NoReply),
+            WriteVerdict::Refused(RefusedReason::Silent),
         ]
     }
 
@@ -240,7 +244,7 @@ pub(super) mod tests {
 
     #[test]
     fn an_answer_says_what_was_read_back_and_is_done_only_if_all_of_it_is() {
-        let answer = |points: &[Verdict], whole: &Verdict| {
+        let answer = |points: &[WriteVerdict], whole: &WriteVerdict| {
             let named = points.iter().map(|v| ("Setpoint".to_owned(), v.clone()));
             CommandResult::of(&CommandAnswer {
                 step: None,

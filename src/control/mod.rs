@@ -77,9 +77,11 @@ pub mod picture;
 mod request;
 mod survey;
 
-pub use answer::{Answer, Failure, Kind, Problem, Reloaded};
+pub use answer::{Answer, Failure, FailureKind, Problem, Reloaded};
 pub use command::{CommandResult, PastCommand, PastPoint, PointResult, VerdictWord};
-pub use request::{LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Mistake, Request, SHORTEST_EVERY};
+pub use request::{
+    LONGEST_EVERY, LONGEST_NAME, LONGEST_REQUEST, Request, RequestMistake, SHORTEST_EVERY,
+};
 pub use survey::{FramingWord, NoSurvey, Question, SurveyAsked, SurveyHeard};
 
 /// The version of the protocol.

@@ -45,12 +45,12 @@ pub struct Status {
     pub configuration: Option<Configuration>,
     /// What was noticed about the gateway as a whole and is not known to be over.
     #[serde(default)]
-    pub noticed: Vec<Noticed>,
+    pub noticed: Vec<StandingNotice>,
 }
 
 /// A log event that still stands: as a rule it says what is wrong, and another one takes it back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Noticed {
+pub struct StandingNotice {
     /// The kind of event, as in the journal's field `EVENT`.
     pub event: String,
     /// The event in words, as the journal last had it.
@@ -69,7 +69,7 @@ pub struct Configuration {
     /// The files that have changed since they were read, by name.
     pub changed: Vec<String>,
     /// The last reload, if it was refused: what was wrong first, and when.
-    pub refused: Option<Past>,
+    pub refused: Option<PastEvent>,
 }
 
 /// The store of readings that cannot be delivered.
@@ -129,7 +129,7 @@ pub struct Cloud {
     /// reached.
     pub takeover_ms: Option<u64>,
     /// The last failed attempt or end of a connection.
-    pub last_failure: Option<Past>,
+    pub last_failure: Option<PastEvent>,
     /// The kind of that failure.
     #[serde(default)]
     pub failure: Option<LinkFailure>,
@@ -137,7 +137,7 @@ pub struct Cloud {
     #[serde(default)]
     pub short_sessions: u64,
     /// The last refusal of a device.
-    pub last_refusal: Option<Past>,
+    pub last_refusal: Option<PastEvent>,
     /// In how long the connection is tried again, while there is none.
     #[serde(default)]
     pub retry_ms: Option<u64>,
@@ -179,7 +179,7 @@ pub enum LinkFailure {
 
 /// A past event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Past {
+pub struct PastEvent {
     /// The event in words.
     pub what: String,
     /// How long ago the event happened.
@@ -223,7 +223,7 @@ pub struct Port {
     pub probes: u64,
     /// What was noticed about the port and is not known to be over.
     #[serde(default)]
-    pub noticed: Vec<Noticed>,
+    pub noticed: Vec<StandingNotice>,
 }
 
 /// The time from the last byte of a request to the first byte of its reply, over the last
@@ -242,7 +242,7 @@ pub struct Rtt {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
     /// The state on the bus.
-    pub life: Life,
+    pub life: BusState,
     /// The state at the platform.
     pub cloud: Presence,
     /// How many devices.
@@ -252,7 +252,7 @@ pub struct State {
 /// The state of a device on its bus.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Life {
+pub enum BusState {
     /// The device answers.
     Alive,
     /// The device answered, and has missed since.
@@ -279,25 +279,25 @@ pub enum Presence {
     Refused,
 }
 
-impl Life {
+impl BusState {
     /// All states on the bus.
-    pub const ALL: [Life; 5] = [
-        Life::Alive,
-        Life::Suspect,
-        Life::Probation,
-        Life::Silent,
-        Life::Unknown,
+    pub const ALL: [BusState; 5] = [
+        BusState::Alive,
+        BusState::Suspect,
+        BusState::Probation,
+        BusState::Silent,
+        BusState::Unknown,
     ];
 
     /// Returns the state as one word.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Life::Alive => "alive",
-            Life::Suspect => "suspect",
-            Life::Probation => "probation",
-            Life::Silent => "silent",
-            Life::Unknown => "unknown",
+            BusState::Alive => "alive",
+            BusState::Suspect => "suspect",
+            BusState::Probation => "probation",
+            BusState::Silent => "silent",
+            BusState::Unknown => "unknown",
         }
     }
 }
@@ -339,19 +339,19 @@ pub struct Device {
     /// The platform's name of the device.
     pub device_name: String,
     /// The state on the bus.
-    pub life: Life,
+    pub life: BusState,
     /// The state at the platform.
     pub cloud: Presence,
     /// Why the device is not alive, or not online; the first obstacle to remove.
     pub why: Option<String>,
     /// What comes next without a person's help.
-    pub next: Option<Next>,
+    pub next: Option<NextChange>,
     /// What is wrong with its floats, if they are implausible throughout, and what to do.
     #[serde(default)]
     pub implausible: Option<String>,
     /// Why this gateway logged the device out last; `None` if it never did since the start.
     #[serde(default)]
-    pub last_logout: Option<Past>,
+    pub last_logout: Option<PastEvent>,
     /// How long ago the device last answered.
     pub answered_ms: Option<u64>,
     /// The time from request to reply.
@@ -377,7 +377,7 @@ pub struct Device {
     pub refusal: Option<i64>,
     /// What was noticed about the device and is not known to be over.
     #[serde(default)]
-    pub noticed: Vec<Noticed>,
+    pub noticed: Vec<StandingNotice>,
     /// Points for which a reply held no value, counted since the start.
     #[serde(default)]
     pub no_value: u64,
@@ -433,7 +433,7 @@ pub struct ServiceInput {
 
 /// The next event that will change the state of a device.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Next {
+pub struct NextChange {
     /// The event in words.
     pub what: String,
     /// In how long the event comes at the latest, if that is known.
@@ -487,8 +487,8 @@ pub(super) mod tests {
         option::of(any::<[u64; 3]>().prop_map(|[p50_us, p95_us, of]| Rtt { p50_us, p95_us, of }))
     }
 
-    fn pasts() -> impl Strategy<Value = Option<Past>> {
-        option::of((".*", any::<u64>()).prop_map(|(what, ago_ms)| Past { what, ago_ms }))
+    fn pasts() -> impl Strategy<Value = Option<PastEvent>> {
+        option::of((".*", any::<u64>()).prop_map(|(what, ago_ms)| PastEvent { what, ago_ms }))
     }
 
     fn ports() -> impl Strategy<Value = Port> {
@@ -506,9 +506,9 @@ pub(super) mod tests {
                 echoes: outcomes.clone(),
                 echoes_lately: outcomes.clone(),
                 probes: u64::from(load_permille) * 1000,
-                noticed: vec![Noticed {
+                noticed: vec![StandingNotice {
                     event: "port-echo-heard".into(),
-                    ..Noticed::default()
+                    ..StandingNotice::default()
                 }],
                 outcomes,
             },
@@ -517,7 +517,7 @@ pub(super) mod tests {
 
     pub(crate) fn statuses() -> impl Strategy<Value = Status> {
         let state = State {
-            life: Life::Suspect,
+            life: BusState::Suspect,
             cloud: Presence::Refused,
             devices: 7,
         };
@@ -594,12 +594,12 @@ pub(super) mod tests {
             profile: "meter".into(),
             product_key: "a1".into(),
             device_name: name.clone(),
-            next: Some(Next {
+            next: Some(NextChange {
                 what: name.clone(),
                 in_ms: None,
             }),
             name,
-            life: Life::Probation,
+            life: BusState::Probation,
             cloud: Presence::Changing,
             implausible: why.clone(),
             why,
@@ -640,7 +640,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_words_are_those_of_the_protocol() {
-        for life in Life::ALL {
+        for life in BusState::ALL {
             assert_eq!(serde_json::to_value(life).unwrap(), life.word());
         }
         for presence in Presence::ALL {

@@ -98,7 +98,7 @@ pub enum Request {
 
 /// Why a line is no request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Mistake {
+pub enum RequestMistake {
     /// The line is longer than [`LONGEST_REQUEST`].
     #[error("a question is one line of at most {LONGEST_REQUEST} bytes")]
     TooLong,
@@ -130,41 +130,41 @@ impl Request {
     /// Reads a line, with or without its line break.
     ///
     /// # Errors
-    /// [`Mistake`].
-    pub fn read(line: &[u8]) -> Result<Self, Mistake> {
+    /// [`RequestMistake`].
+    pub fn read(line: &[u8]) -> Result<Self, RequestMistake> {
         if line.len() > LONGEST_REQUEST {
-            return Err(Mistake::TooLong);
+            return Err(RequestMistake::TooLong);
         }
         let mut said: Map<String, Json> =
-            serde_json::from_slice(line).map_err(|e| Mistake::NotAnObject(e.to_string()))?;
+            serde_json::from_slice(line).map_err(|e| RequestMistake::NotAnObject(e.to_string()))?;
         match said.remove("v") {
             Some(v) if v.as_u64() == Some(VERSION) => {}
             other => {
                 let said = other.map_or_else(|| "none".to_owned(), |v| v.to_string());
                 let said = excerpt(said.as_bytes(), 20);
-                return Err(Mistake::Version { said });
+                return Err(RequestMistake::Version { said });
             }
         }
         serde_json::from_value(Json::Object(said))
-            .map_err(|e| Mistake::Unknown(excerpt(e.to_string().as_bytes(), 200)))
+            .map_err(|e| RequestMistake::Unknown(excerpt(e.to_string().as_bytes(), 200)))
     }
 
     /// Returns the request, if all its values are within their bounds.
     ///
     /// # Errors
-    /// [`Mistake::Beyond`].
-    pub fn within_bounds(self) -> Result<Self, Mistake> {
+    /// [`RequestMistake::Beyond`].
+    pub fn within_bounds(self) -> Result<Self, RequestMistake> {
         let name = |what, text: &str| {
             let most = LONGEST_NAME;
             match text.len() <= most {
                 true => Ok(()),
-                false => Err(Mistake::Beyond { what, most }),
+                false => Err(RequestMistake::Beyond { what, most }),
             }
         };
         match &self {
             Request::Status {
                 every_ms: Some(every),
-            } if *every > LONGEST_EVERY => Err(Mistake::Beyond {
+            } if *every > LONGEST_EVERY => Err(RequestMistake::Beyond {
                 what: "every_ms",
                 most: LONGEST_EVERY as usize,
             }),

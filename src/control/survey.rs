@@ -8,7 +8,8 @@ use crate::base::UnitId;
 use crate::base::text::{hex, unhex};
 use crate::spec::dlt645::Address;
 use crate::spec::survey::{
-    Heard, HeardFrame, LONGEST_PDU, LONGEST_WAIT, SurveyQuestion, SurveyRequest, SurveySettings,
+    HeardFrame, LONGEST_PDU, LONGEST_WAIT, SurveyQuestion, SurveyReply, SurveyRequest,
+    SurveySettings,
 };
 use crate::spec::{Characters, Framing};
 
@@ -220,7 +221,7 @@ pub struct SurveyHeard {
 impl SurveyHeard {
     /// Writes what was heard.
     #[must_use]
-    pub fn of(heard: &Heard) -> Self {
+    pub fn of(heard: &SurveyReply) -> Self {
         let micros = |span: Duration| u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
         let frame = |frame: &HeardFrame| match frame {
             HeardFrame::Modbus { unit, pdu } => Question::Modbus {
@@ -277,7 +278,7 @@ impl SurveyHeard {
 
     /// Reads what was heard; `None` if it is not in the words of this version.
     #[must_use]
-    pub fn heard(&self) -> Option<Heard> {
+    pub fn heard(&self) -> Option<SurveyReply> {
         let frame = |frame: &Question| {
             Some(match frame {
                 Question::Modbus { unit, pdu } => HeardFrame::Modbus {
@@ -295,7 +296,7 @@ impl SurveyHeard {
                 },
             })
         };
-        Some(Heard {
+        Some(SurveyReply {
             frames: self.frames.iter().map(frame).collect::<Option<_>>()?,
             // They are among the units that were heard before.
             late: Vec::new(),
@@ -340,7 +341,7 @@ mod tests {
 
     #[test]
     fn what_was_heard_is_read_as_the_same() {
-        let heard = Heard {
+        let heard = SurveyReply {
             frames: vec![
                 HeardFrame::Modbus {
                     unit: UnitId(3),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::observation::BusObservation;
 use crate::base::text::counted;
-use crate::control::picture::{Device, Life, Noticed, Port, Status};
+use crate::control::picture::{BusState, Device, Port, StandingNotice, Status};
 
 /// Whether the service answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +79,21 @@ pub enum Scope {
 }
 
 /// Returns the event of this kind, if it stands.
-pub(super) fn noticed<'n>(all: &'n [Noticed], event: &str) -> Option<&'n Noticed> {
+pub(super) fn noticed<'n>(all: &'n [StandingNotice], event: &str) -> Option<&'n StandingNotice> {
     all.iter().find(|n| n.event == event)
 }
 
 /// Returns the event of this kind, if it was noticed within this many milliseconds.
-pub(super) fn lately<'n>(all: &'n [Noticed], event: &str, within_ms: u64) -> Option<&'n Noticed> {
+pub(super) fn lately<'n>(
+    all: &'n [StandingNotice],
+    event: &str,
+    within_ms: u64,
+) -> Option<&'n StandingNotice> {
     noticed(all, event).filter(|n| n.ago_ms <= within_ms)
 }
 
 /// Writes a standing event as evidence. The journal is in English, whatever the tool speaks.
-pub(super) fn told(noticed: &Noticed) -> String {
+pub(super) fn told(noticed: &StandingNotice) -> String {
     format!("the journal says: {}", noticed.what)
 }
 
@@ -128,8 +132,10 @@ impl Recent {
     /// Sums up what says how a device is now: of a silent one, what came since its last answer.
     pub(super) fn now(device: &Device) -> Recent {
         match device.life {
-            Life::Silent => Recent::since_answer([device]),
-            Life::Alive | Life::Suspect | Life::Probation | Life::Unknown => Recent::of([device]),
+            BusState::Silent => Recent::since_answer([device]),
+            BusState::Alive | BusState::Suspect | BusState::Probation | BusState::Unknown => {
+                Recent::of([device])
+            }
         }
     }
 

@@ -9,7 +9,7 @@
 //! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is
 //! a small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at
 //! the last 32 transactions of each device, of a silent one at those since its last answer, and
-//! at log events that stand ([`crate::control::picture::Noticed`]). Counters since the start say
+//! at log events that stand ([`crate::control::picture::StandingNotice`]). Counters since the start say
 //! nothing about a cable that was mended an hour ago.
 //!
 //! Causes hide others: the doctor names no device of a line that is down or mute, and no refusal of

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::control::Question;
-use crate::control::picture::{Configuration, Device, Life, Noticed, Past, Status};
+use crate::control::picture::{BusState, Configuration, Device, PastEvent, StandingNotice, Status};
 use crate::spec::{Characters, Parity, StopBits};
 
 /// Returns a line of devices of which none has ever answered, and what was tried on it.
@@ -157,7 +157,7 @@ fn a_late_reply_and_a_second_one_are_proof() {
     late.second_reply = true;
     let mut facts = mute(2, vec![late]);
     for device in &mut facts.devices {
-        device.life = Life::Alive;
+        device.life = BusState::Alive;
         device.recent.clear();
         device.unanswered.clear();
     }
@@ -178,7 +178,7 @@ fn a_late_reply_and_a_second_one_are_proof() {
 fn well(devices: usize) -> Facts {
     let mut facts = mute(devices, Vec::new());
     for device in &mut facts.devices {
-        device.life = Life::Alive;
+        device.life = BusState::Alive;
         device.answered_ms = Some(500);
         device.recent = [("answer".to_owned(), 32)].into();
         device.unanswered.clear();
@@ -188,7 +188,7 @@ fn well(devices: usize) -> Facts {
 
 /// Lets a device fall silent so long ago, after it has answered.
 fn silence(device: &mut Device, seconds: u64) {
-    device.life = Life::Silent;
+    device.life = BusState::Silent;
     device.answered_ms = Some(seconds * 1000);
     device.recent = [("answer".to_owned(), 28), ("timeout".to_owned(), 4)].into();
     device.unanswered = [("timeout".to_owned(), 4)].into();
@@ -269,7 +269,7 @@ fn only_a_longer_wait_at_the_lines_own_settings_is_told_as_one() {
 }
 
 fn suspected(device: &mut Device) {
-    device.noticed = vec![Noticed {
+    device.noticed = vec![StandingNotice {
         event: "device-unit-twice".into(),
         what: "two devices with one address?".into(),
         ago_ms: 1_200_000,
@@ -365,7 +365,7 @@ fn the_files_on_disk_decide_what_a_changed_configuration_is() {
                 .then(|| "gateway.yaml".to_owned())
                 .into_iter()
                 .collect(),
-            refused: refused.then(|| Past {
+            refused: refused.then(|| PastEvent {
                 what: "7 is no port".into(),
                 ago_ms: 5000,
             }),

@@ -46,7 +46,7 @@ pub struct ReadRequest {
 /// address. Two requests of one shape cannot be told apart by their replies, which is why a
 /// late reply is dangerous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Shape {
+pub struct ModbusReplyShape {
     /// Function code.
     pub function: u8,
     /// Payload bytes: the reply's byte count field.
@@ -94,13 +94,13 @@ impl ReadRequest {
 
     /// Returns what the reply will look like from outside.
     #[must_use]
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> ModbusReplyShape {
         let bytes = if self.table.is_bits() {
             self.count.div_ceil(8)
         } else {
             self.count.saturating_mul(2)
         };
-        Shape {
+        ModbusReplyShape {
             function: self.function(),
             // The limits on `count` keep it at 250 at most.
             bytes: u8::try_from(bytes).unwrap_or(u8::MAX),

@@ -174,7 +174,7 @@ type PointsBySpan = BTreeMap<Span, Vec<u16>>;
 
 /// Points of one span: they are read together or not at all.
 #[derive(Debug)]
-struct Cell {
+struct InseparablePoints {
     start: u32,
     end: u32,
     points: Vec<u16>,
@@ -223,9 +223,9 @@ fn runs<'p>(
     }
     let mut blocks = Vec::new();
     for ((priority, interval, table), points_by_span) in classes {
-        let cells: Vec<Cell> = points_by_span
+        let cells: Vec<InseparablePoints> = points_by_span
             .into_iter()
-            .map(|((start, end), points)| Cell { start, end, points })
+            .map(|((start, end), points)| InseparablePoints { start, end, points })
             .collect();
         let room = RunPlanner {
             profile,
@@ -303,7 +303,7 @@ pub(in crate::field) fn question_of(
 
 /// What a plan costs; the less, the better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Price {
+struct PlanCost {
     time: Duration,
     requests: usize,
     entries: u32,
@@ -319,14 +319,14 @@ struct RunPlanner<'a> {
 impl RunPlanner<'_> {
     /// Cuts the cells, by start, into runs at the least cost; of equal costs the cut with
     /// fewer requests is taken, then the cut with fewer entries.
-    fn runs<'c>(&self, cells: &'c [Cell]) -> Vec<&'c [Cell]> {
+    fn runs<'c>(&self, cells: &'c [InseparablePoints]) -> Vec<&'c [InseparablePoints]> {
         // The cheapest way from each cell on, and the end of its first run.
-        let mut best = vec![(Price::default(), cells.len()); cells.len() + 1];
+        let mut best = vec![(PlanCost::default(), cells.len()); cells.len() + 1];
         for from in (0..cells.len()).rev() {
             let start = cells[from].start;
             let bound = self.bound(start);
             let (mut end, mut widest) = (0, 0);
-            let mut choice: Option<(Price, usize)> = None;
+            let mut choice: Option<(PlanCost, usize)> = None;
             for to in from..cells.len() {
                 end = end.max(cells[to].end);
                 widest = widest.max(cells[to].end - cells[to].start);
@@ -344,7 +344,7 @@ impl RunPlanner<'_> {
                     continue;
                 }
                 let rest = best[to + 1].0;
-                let price = Price {
+                let price = PlanCost {
                     time: cost + rest.time,
                     requests: 1 + rest.requests,
                     entries: end - start + rest.entries,
@@ -354,7 +354,7 @@ impl RunPlanner<'_> {
                 }
             }
             // The first step always gives a choice: a cell by itself.
-            best[from] = choice.unwrap_or((Price::default(), from + 1));
+            best[from] = choice.unwrap_or((PlanCost::default(), from + 1));
         }
         let mut runs = Vec::new();
         let mut from = 0;

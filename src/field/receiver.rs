@@ -5,7 +5,7 @@
 //! is ignored. A protocol supplies what differs, as a [`FrameFinder`]: which bytes are the
 //! reply. Its buffer is bounded.
 
-use crate::base::{Miss, UnitId};
+use crate::base::{MissReason, UnitId};
 use crate::spec::BusAddress;
 
 use crate::field::modbus::{Data, EXCEPTION};
@@ -279,13 +279,13 @@ impl<F: FrameFinder> Receiver<F> {
 
     /// Returns how the request was missed, when time is up without a verdict.
     #[must_use]
-    pub fn miss(&self) -> Miss {
+    pub fn miss(&self) -> MissReason {
         if self.traffic.foreign > 0 {
-            Miss::Foreign
+            MissReason::Foreign
         } else if self.traffic.noise > 0 || self.is_reading() {
-            Miss::Garbled
+            MissReason::Garbled
         } else {
-            Miss::Silence
+            MissReason::Silence
         }
     }
 

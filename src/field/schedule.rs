@@ -47,7 +47,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Miss, Mono, Now, PortId, Rng};
+use crate::base::{DeviceId, LivenessEvidence, MissReason, Mono, Now, PortId, Rng};
 use crate::spec::survey::SurveyQuestion;
 use crate::spec::{BusAddress, Priority, ProfileSpec, Spec};
 
@@ -76,7 +76,7 @@ const MANY: usize = 3;
 
 /// What the port has to do on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextAction {
     /// Run this transaction now.
     Run(Request),
     /// Do nothing before this time, for this reason.
@@ -87,7 +87,7 @@ pub enum Next {
 
 /// A request that is under way, and the budget it is paid from.
 #[derive(Clone, Copy, Debug)]
-struct Out {
+struct RequestUnderWay {
     /// What the request may do to the others, if it is expected to fail.
     harm: Option<Impact>,
     /// The lower priority that goes before a higher one with this request.
@@ -119,7 +119,7 @@ pub struct Schedule {
     /// … and the budget of requests to find that out.
     samples: Budget,
     /// The requests that are under way, by device.
-    out: BTreeMap<DeviceId, Out>,
+    out: BTreeMap<DeviceId, RequestUnderWay>,
     /// How many requests may be under way.
     most_out: usize,
     /// Until when the line rests for the late reply of a unit that is known for late replies.
@@ -199,7 +199,7 @@ impl Schedule {
     }
 
     /// Returns what to do now.
-    pub fn next(&mut self, now: Mono) -> Next {
+    pub fn next(&mut self, now: Mono) -> NextAction {
         // Where one device is absent, others may be too, and devices that are present wait.
         let hurry = self
             .devices
@@ -215,16 +215,19 @@ impl Schedule {
         }
         self.keep_time(now);
         if self.out.len() >= self.most_out {
-            return Next::NotBefore(now + UNTIL_A_REPLY, "as many replies are awaited as may be");
+            return NextAction::NotBefore(
+                now + UNTIL_A_REPLY,
+                "as many replies are awaited as may be",
+            );
         }
         self.late_reply = self.late_reply.filter(|until| *until > now);
         if let Some(until) = self.late_reply {
-            return Next::NotBefore(until, "a late reply is let pass");
+            return NextAction::NotBefore(until, "a late reply is let pass");
         }
         loop {
             self.advance_commands(now);
             if let Some(request) = self.next_command(now) {
-                return Next::Run(request);
+                return NextAction::Run(request);
             }
             // A command whose request was refused may want something else.
             if self.runs.is_empty() || !self.commands.has_ends() {
@@ -257,7 +260,7 @@ impl Schedule {
                 if let Some((_, i)) = sample.filter(|(at, _)| *at <= now) {
                     let request = self.devices[i].sample(now);
                     let next = self.run(i, request, None, None);
-                    if let Next::Run(request) = &next
+                    if let NextAction::Run(request) = &next
                         && let Some(out) = self.out.get_mut(&request.device)
                     {
                         out.is_sample = true;
@@ -271,16 +274,16 @@ impl Schedule {
                 let next = poll.into_iter().chain(attempt).chain(command).chain(sample);
                 self.rests = Some(now);
                 match next.min_by_key(|(at, _)| *at) {
-                    Some((at, why)) => Next::NotBefore(at, why),
-                    None if self.out.is_empty() => Next::Idle,
-                    None => Next::NotBefore(now + UNTIL_A_REPLY, "a reply is awaited"),
+                    Some((at, why)) => NextAction::NotBefore(at, why),
+                    None if self.out.is_empty() => NextAction::Idle,
+                    None => NextAction::NotBefore(now + UNTIL_A_REPLY, "a reply is awaited"),
                 }
             }
         }
     }
 
     /// Takes the end of a request; returns what the end says about the device.
-    pub fn done(&mut self, now: Mono, request: &Request, outcome: &Outcome) -> Evidence {
+    pub fn done(&mut self, now: Mono, request: &Request, outcome: &Outcome) -> LivenessEvidence {
         let out = self.out.remove(&request.device);
         let took = now.since(request.asked);
         let Some(polled_device) = self
@@ -304,8 +307,8 @@ impl Schedule {
         else {
             return evidence;
         };
-        let failed = !matches!(evidence, Evidence::Alive(_));
-        let is_silence = *outcome == Outcome::Missed(Miss::Silence);
+        let failed = !matches!(evidence, LivenessEvidence::Alive(_));
+        let is_silence = *outcome == Outcome::Missed(MissReason::Silence);
         let late = is_silence.then(|| polled_device.may_interrupt_until(now, request));
         let unknown = is_silence
             .then(|| polled_device.may_be_late_until(request))
@@ -498,24 +501,24 @@ impl Schedule {
         request: Option<Request>,
         harm: Option<Impact>,
         ahead: Option<Priority>,
-    ) -> Next {
+    ) -> NextAction {
         self.turn += 1;
         let Some(mut request) = request else {
-            return Next::Idle;
+            return NextAction::Idle;
         };
         let polled_device = &mut self.devices[polled_device];
         polled_device.serve(self.turn);
         if let Some(slot) = polled_device.slots_mut().get_mut(request.block) {
             request.since = slot.end_wait();
         }
-        let out = Out {
+        let out = RequestUnderWay {
             harm,
             ahead,
             is_first_contact: polled_device.is_stranger(),
             is_sample: false,
         };
         self.out.insert(request.device, out);
-        Next::Run(request)
+        NextAction::Run(request)
     }
 
     fn answering(&self) -> impl Iterator<Item = (usize, &PolledDevice)> {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::SilenceReason;
 use crate::base::logout_reason::unanswered;
 use crate::base::text::counted;
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent, Miss, PortId};
+use crate::base::{
+    DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject, MissReason, PortId,
+};
 
 /// A change in what the fleet believes.
 #[derive(Clone, Debug, PartialEq)]
@@ -85,15 +87,15 @@ impl LogEvent for FleetLogEvent {
         }
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         match self {
             FleetLogEvent::Appeared { device }
             | FleetLogEvent::Silent { device, .. }
             | FleetLogEvent::Held { device }
             | FleetLogEvent::LetGo { device, .. }
-            | FleetLogEvent::Returned { device, .. } => About::Device(*device),
+            | FleetLogEvent::Returned { device, .. } => LogSubject::Device(*device),
             FleetLogEvent::PortSilenced { port, .. } | FleetLogEvent::PortMute { port, .. } => {
-                About::Port(*port)
+                LogSubject::Port(*port)
             }
         }
     }
@@ -203,16 +205,16 @@ fn seconds(d: Duration) -> String {
 }
 
 /// Returns the words for a miss that the operator reads.
-fn miss_words(miss: Miss) -> String {
+fn miss_words(miss: MissReason) -> String {
     match miss {
-        Miss::Silence => "not one byte came back".into(),
-        Miss::Garbled => "garbled bytes, no frame with a good checksum".into(),
-        Miss::Foreign => "a good frame that was not the reply asked for".into(),
-        Miss::GatewaySaysNo(code) => {
+        MissReason::Silence => "not one byte came back".into(),
+        MissReason::Garbled => "garbled bytes, no frame with a good checksum".into(),
+        MissReason::Foreign => "a good frame that was not the reply asked for".into(),
+        MissReason::GatewaySaysNo(code) => {
             format!(
                 "a Modbus gateway in between says it cannot reach the unit (exception {code:#04x})"
             )
         }
-        Miss::ConnectionLost => "the connection broke while waiting".into(),
+        MissReason::ConnectionLost => "the connection broke while waiting".into(),
     }
 }

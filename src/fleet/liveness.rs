@@ -18,12 +18,12 @@
 
 use std::time::Duration;
 
-use crate::base::{Evidence, LogoutReason, Miss, Mono, Wake};
+use crate::base::{LivenessEvidence, LogoutReason, MissReason, Mono, Wake};
 use crate::spec::Liveness;
 
 /// The field side of one device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum DeviceLiveness {
     /// The device has not yet been polled often enough to decide.
     Unknown,
     /// The device answers.
@@ -51,15 +51,18 @@ pub enum Life {
     },
 }
 
-impl Life {
+impl DeviceLiveness {
     /// Returns whether the device counts as answering.
     #[must_use]
     pub const fn answers(self) -> bool {
-        matches!(self, Life::Responding | Life::Suspect { .. })
+        matches!(
+            self,
+            DeviceLiveness::Responding | DeviceLiveness::Suspect { .. }
+        )
     }
 }
 
-/// The decision of a watch; [`Life`] is the part of it that other code can see.
+/// The decision of a watch; [`DeviceLiveness`] is the part of it that other code can see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LifeState {
     Unknown,
@@ -77,7 +80,7 @@ pub enum SilenceReason {
         /// How long since the last proof, or since the device was first polled.
         quiet: Duration,
         /// What kind of miss the last one was.
-        last: Miss,
+        last: MissReason,
         /// Whether the device ever answered since the gateway started.
         answered_before: bool,
     },
@@ -125,7 +128,7 @@ pub(super) struct Watch {
     quiet_since: Mono,
     answered_before: bool,
     misses: u32,
-    last_miss: Option<Miss>,
+    last_miss: Option<MissReason>,
     returns: u32,
     /// Since when the device's port has been down, and the grace of that port.
     down: Option<(Mono, Duration)>,
@@ -145,11 +148,11 @@ impl Watch {
         }
     }
 
-    pub(super) fn on_evidence(&mut self, now: Mono, evidence: Evidence) -> Option<Change> {
+    pub(super) fn on_evidence(&mut self, now: Mono, evidence: LivenessEvidence) -> Option<Change> {
         match evidence {
-            Evidence::Alive(_) => self.on_proof(now),
-            Evidence::RequestFailed(_) => self.on_time(now),
-            Evidence::Missed(miss) => {
+            LivenessEvidence::Alive(_) => self.on_proof(now),
+            LivenessEvidence::RequestFailed(_) => self.on_time(now),
+            LivenessEvidence::Missed(miss) => {
                 self.misses = self.misses.saturating_add(1);
                 self.last_miss = Some(miss);
                 self.returns = 0;
@@ -242,18 +245,18 @@ impl Watch {
         }
     }
 
-    pub(super) const fn life(&self) -> Life {
+    pub(super) const fn life(&self) -> DeviceLiveness {
         match self.life {
-            LifeState::Unknown => Life::Unknown,
-            LifeState::Responding if self.misses > 0 => Life::Suspect {
+            LifeState::Unknown => DeviceLiveness::Unknown,
+            LifeState::Responding if self.misses > 0 => DeviceLiveness::Suspect {
                 misses: self.misses,
             },
-            LifeState::Responding => Life::Responding,
-            LifeState::Silent { since, .. } if self.returns > 0 => Life::Probation {
+            LifeState::Responding => DeviceLiveness::Responding,
+            LifeState::Silent { since, .. } if self.returns > 0 => DeviceLiveness::Probation {
                 since,
                 proofs: self.returns,
             },
-            LifeState::Silent { since, because } => Life::Silent { since, because },
+            LifeState::Silent { since, because } => DeviceLiveness::Silent { since, because },
         }
     }
 
@@ -293,7 +296,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Proof;
+    use crate::base::LivenessProof;
 
     const RULE: Liveness = Liveness {
         missed: 3,
@@ -301,8 +304,8 @@ mod tests {
         returns: 2,
     };
     const GRACE: Duration = Duration::from_secs(6);
-    const PROOF: Evidence = Evidence::Alive(Proof::Answer);
-    const MISS: Evidence = Evidence::Missed(Miss::Silence);
+    const PROOF: LivenessEvidence = LivenessEvidence::Alive(LivenessProof::Answer);
+    const MISS: LivenessEvidence = LivenessEvidence::Missed(MissReason::Silence);
 
     fn at(seconds: u64) -> Mono {
         Mono::from_micros(seconds * 1_000_000)
@@ -316,7 +319,7 @@ mod tests {
 
     #[test]
     fn one_answer_is_enough_at_the_start() {
-        assert_eq!(responding().life(), Life::Responding);
+        assert_eq!(responding().life(), DeviceLiveness::Responding);
     }
 
     #[test]
@@ -324,10 +327,10 @@ mod tests {
         let mut p = responding();
         p.on_evidence(at(1), MISS);
         p.on_evidence(at(2), MISS);
-        assert_eq!(p.life(), Life::Suspect { misses: 2 });
+        assert_eq!(p.life(), DeviceLiveness::Suspect { misses: 2 });
         assert!(p.life().answers());
         p.on_evidence(at(3), PROOF);
-        assert_eq!(p.life(), Life::Responding);
+        assert_eq!(p.life(), DeviceLiveness::Responding);
     }
 
     #[test]
@@ -337,7 +340,7 @@ mod tests {
         p.on_port(at(4), Some(Duration::from_secs(30)));
         assert_eq!(p.wake_at().map(|w| w.at), Some(at(34)));
         assert_eq!(p.on_time(at(30)), None);
-        assert_eq!(p.life(), Life::Responding);
+        assert_eq!(p.life(), DeviceLiveness::Responding);
         p.on_port(at(33), None);
         for s in 34..37 {
             assert_eq!(p.on_evidence(at(s), MISS), None);
@@ -378,7 +381,7 @@ mod tests {
             Some(Change::FellSilent(SilenceReason::Missed {
                 polls: 3,
                 quiet: Duration::from_secs(10),
-                last: Miss::Silence,
+                last: MissReason::Silence,
                 answered_before: true,
             }))
         );
@@ -387,14 +390,14 @@ mod tests {
 
     #[test]
     fn an_exception_and_a_late_reply_are_proof_of_life() {
-        for proof in [Proof::Exception(2), Proof::Late] {
+        for proof in [LivenessProof::Exception(2), LivenessProof::Late] {
             let mut p = responding();
             p.on_evidence(at(8), MISS);
             p.on_evidence(at(9), MISS);
-            p.on_evidence(at(9), Evidence::Alive(proof));
+            p.on_evidence(at(9), LivenessEvidence::Alive(proof));
             p.on_evidence(at(11), MISS);
             assert_eq!(p.on_time(at(18)), None);
-            assert_eq!(p.life(), Life::Suspect { misses: 1 });
+            assert_eq!(p.life(), DeviceLiveness::Suspect { misses: 1 });
         }
     }
 
@@ -404,13 +407,13 @@ mod tests {
         for s in [2, 4, 11] {
             p.on_evidence(at(s), MISS);
         }
-        assert!(matches!(p.life(), Life::Silent { .. }));
+        assert!(matches!(p.life(), DeviceLiveness::Silent { .. }));
         assert_eq!(p.on_evidence(at(20), PROOF), None);
         let (since, proofs) = (at(11), 1);
-        assert_eq!(p.life(), Life::Probation { since, proofs });
+        assert_eq!(p.life(), DeviceLiveness::Probation { since, proofs });
         assert!(!p.life().answers());
         assert_eq!(p.on_evidence(at(21), MISS), None);
-        assert!(matches!(p.life(), Life::Silent { .. }));
+        assert!(matches!(p.life(), DeviceLiveness::Silent { .. }));
         assert_eq!(p.on_evidence(at(22), PROOF), None);
         assert_eq!(
             p.on_evidence(at(23), PROOF),
@@ -435,7 +438,7 @@ mod tests {
         p.on_port(at(8), None);
         assert_eq!(p.on_time(at(30)), None);
         assert_eq!(p.on_evidence(at(31), PROOF), None);
-        assert_eq!(p.life(), Life::Responding);
+        assert_eq!(p.life(), DeviceLiveness::Responding);
     }
 
     #[test]

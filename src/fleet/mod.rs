@@ -2,7 +2,7 @@
 //!
 //! Decides: whether a device is responding or silent, why, and therefore whether it ought
 //! to be online in the cloud. Refuses to know: buses (the fleet is handed
-//! [`Evidence`](crate::base::Evidence), already judged) and the platform (the fleet says
+//! [`LivenessEvidence`](crate::base::LivenessEvidence), already judged) and the platform (the fleet says
 //! what it wants, and `cloud/` achieves it).
 //!
 //! Contract: one [`Fleet::on_field`] or [`Fleet::on_time`], then [`Fleet::poll`] until
@@ -26,5 +26,5 @@ mod liveness;
 mod registry;
 
 pub use events::FleetLogEvent;
-pub use liveness::{Life, SilenceReason};
+pub use liveness::{DeviceLiveness, SilenceReason};
 pub use registry::{Fleet, Output};

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::flapping::Flapping;
-use super::liveness::{Change, Life, SilenceReason, Watch};
+use super::liveness::{Change, DeviceLiveness, SilenceReason, Watch};
 use crate::base::{DeviceId, FieldEvent, LogoutReason, Mono, Now, PortId, Wake};
 use crate::fleet::events::FleetLogEvent;
 use crate::spec::{DeviceSpec, Spec};
@@ -188,7 +188,7 @@ impl Fleet {
 
     /// Returns the field side of a device.
     #[must_use]
-    pub fn life(&self, device: DeviceId) -> Option<Life> {
+    pub fn life(&self, device: DeviceId) -> Option<DeviceLiveness> {
         self.devices.get(device.index()).map(|d| d.watch.life())
     }
 
@@ -320,7 +320,7 @@ impl Fleet {
         let mut answered_before = false;
         let mut missed = |id: &DeviceId| match self.devices.get(id.index()).map(|d| d.watch.life())
         {
-            Some(Life::Silent {
+            Some(DeviceLiveness::Silent {
                 because:
                     SilenceReason::Missed {
                         answered_before: a, ..
@@ -373,7 +373,7 @@ impl Fleet {
                 let life = devices.get(d.index()).map(|d| d.watch.life());
                 !matches!(
                     life,
-                    Some(Life::Silent {
+                    Some(DeviceLiveness::Silent {
                         because: SilenceReason::Missed { .. },
                         ..
                     })

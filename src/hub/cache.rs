@@ -63,7 +63,7 @@ pub struct LastValue<'a> {
 
 /// The state of a device when its values are looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum DeviceStanding {
     /// The device answers.
     Answering,
     /// The device has not proved that it answers, or it is silent.
@@ -144,7 +144,7 @@ impl Cache {
         let of = spec.device(id)?;
         let point = of.profile.points.get(index)?;
         let fresh_for = fresh_for(point, timeout(spec, of));
-        let judged = entry.judge(now.mono, device.lost, fresh_for, Standing::Answering);
+        let judged = entry.judge(now.mono, device.lost, fresh_for, DeviceStanding::Answering);
         match device.doubt(index, judged) {
             (Quality::Good, _) => entry.value.as_ref().map(|(value, _)| value.clone()),
             (Quality::Uncertain | Quality::Stale, _) => None,
@@ -247,7 +247,7 @@ impl Cache {
         now: Now,
         spec: &'a Spec,
         id: DeviceId,
-        standing: Standing,
+        standing: DeviceStanding,
     ) -> impl Iterator<Item = LastValue<'a>> {
         let device = self.devices.get(id.index());
         let of = spec.device(id).filter(|_| spec.has(id));
@@ -298,12 +298,12 @@ impl Entry {
         now: Mono,
         lost: Option<Mono>,
         fresh_for: Duration,
-        standing: Standing,
+        standing: DeviceStanding,
     ) -> (Quality, &'static str) {
         match standing {
-            Standing::Answering => {}
-            Standing::Silent => return (Quality::Stale, "its device does not answer"),
-            Standing::PortDown => return (Quality::Stale, "its port is down"),
+            DeviceStanding::Answering => {}
+            DeviceStanding::Silent => return (Quality::Stale, "its device does not answer"),
+            DeviceStanding::PortDown => return (Quality::Stale, "its port is down"),
         }
         if let Some(how) = self.failing {
             return (Quality::Stale, how.words());

@@ -5,7 +5,7 @@ mod snapshot;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::cache::{Cache, LastValue, Standing};
+use super::cache::{Cache, DeviceStanding, LastValue};
 use super::status::{LinkState, Status};
 use crate::base::{
     Command, CommandAction, CommandNumber, CommandOrigin, DeviceId, EventGrouping, FieldEvent,
@@ -268,12 +268,14 @@ impl Coordinator {
         self.cloud.waiting_events()
     }
 
-    fn standing(&self, device: DeviceId) -> Standing {
+    fn standing(&self, device: DeviceId) -> DeviceStanding {
         let port = self.spec.device(device).map(|d| d.port);
         match self.fleet.life(device) {
-            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Standing::PortDown,
-            Some(life) if life.answers() => Standing::Answering,
-            Some(_) | None => Standing::Silent,
+            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => {
+                DeviceStanding::PortDown
+            }
+            Some(life) if life.answers() => DeviceStanding::Answering,
+            Some(_) | None => DeviceStanding::Silent,
         }
     }
 
@@ -304,9 +306,9 @@ impl Coordinator {
     fn on_command(&mut self, now: Now, command: Command) {
         let device = command.device;
         let standing = match device.map(|d| self.standing(d)) {
-            Some(Standing::Answering) | None => command::Standing::Answering,
-            Some(Standing::Silent) => command::Standing::Silent,
-            Some(Standing::PortDown) => command::Standing::PortDown,
+            Some(DeviceStanding::Answering) | None => command::DeviceReadiness::Answering,
+            Some(DeviceStanding::Silent) => command::DeviceReadiness::Silent,
+            Some(DeviceStanding::PortDown) => command::DeviceReadiness::PortDown,
         };
         let cache = &self.cache;
         let last = |point| cache.last(device?, point);

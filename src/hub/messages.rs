@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::base::{
-    About, BusCommand, Command, CommandAnswer, CommandNumber, DeviceId, EventGroup, EventKind,
-    FieldEvent, JournalField, Level, LinkCommand, LinkEvent, LogEvent, PortId, Secret, Sequence,
-    StoredReading,
+    BusCommand, Command, CommandAnswer, CommandNumber, DeviceId, EventGroup, EventKind, FieldEvent,
+    JournalField, Level, LinkCommand, LinkEvent, LogEvent, LogSubject, PortId, Secret,
+    StorePosition, StoredReading,
 };
 use crate::cloud::{RemoteResult, RemoteTask};
 use crate::spec::{Changes, Spec};
@@ -41,19 +41,19 @@ pub enum Input {
     Stored {
         /// Where the readings are, from the first on; `None` stands for one that the store
         /// dropped and counted. The others are not stored.
-        at: Vec<Option<Sequence>>,
+        at: Vec<Option<StorePosition>>,
     },
     /// The values that [`Output::ReadStore`] asked for.
     StoreRead {
         /// The values, in the order in which they were stored.
-        readings: Vec<(Sequence, StoredReading)>,
+        readings: Vec<(StorePosition, StoredReading)>,
         /// Where there are more.
-        next: Option<Sequence>,
+        next: Option<StorePosition>,
     },
     /// The store could not be read.
     StoreReadFailed {
         /// From here on.
-        from: Sequence,
+        from: StorePosition,
     },
     /// What the store of readings holds now.
     StoreStatus(Box<SpoolStatus>),
@@ -112,12 +112,12 @@ pub enum Output {
     /// [`Input::StoreReadFailed`].
     ReadStore {
         /// From here on.
-        from: Sequence,
+        from: StorePosition,
         /// How many values at most.
         most: usize,
     },
     /// The store need not keep these values any more.
-    Settle(Vec<Sequence>),
+    Settle(Vec<StorePosition>),
     /// The port carries out this command; its end comes back as
     /// [`crate::base::FieldEvent::CommandEnded`], or [`Input::PortBusy`] comes.
     Bus {
@@ -179,7 +179,7 @@ impl LogEvent for HubLogEvent {
         self.inner().kind()
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         self.inner().about()
     }
 

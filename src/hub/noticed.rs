@@ -8,9 +8,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{About, DeviceId, EventKind, LogEvent, Mono, Now, PortId};
+use crate::base::{DeviceId, EventKind, LogEvent, LogSubject, Mono, Now, PortId};
 use crate::cloud::CloudLogEvent;
-use crate::control::picture::Noticed;
+use crate::control::picture::StandingNotice;
 use crate::fleet::FleetLogEvent;
 use crate::spec::Changes;
 
@@ -22,12 +22,12 @@ enum Subject {
     Device(DeviceId),
 }
 
-impl From<About> for Subject {
-    fn from(about: About) -> Self {
+impl From<LogSubject> for Subject {
+    fn from(about: LogSubject) -> Self {
         match about {
-            About::Gateway => Subject::Gateway,
-            About::Port(port) => Subject::Port(port),
-            About::Device(device) => Subject::Device(device),
+            LogSubject::Gateway => Subject::Gateway,
+            LogSubject::Port(port) => Subject::Port(port),
+            LogSubject::Device(device) => Subject::Device(device),
         }
     }
 }
@@ -69,7 +69,7 @@ const fn stands_for(kind: EventKind) -> Option<Duration> {
 
 impl StandingEvents {
     /// Takes in a lasting event of a port or of a device on it.
-    pub(super) fn on_field(&mut self, now: Mono, about: About, kind: EventKind, words: &str) {
+    pub(super) fn on_field(&mut self, now: Mono, about: LogSubject, kind: EventKind, words: &str) {
         self.note(now, about.into(), kind, words.to_owned());
     }
 
@@ -137,18 +137,19 @@ impl StandingEvents {
     }
 
     /// Returns the events about this that stand, as people ask for them.
-    pub(super) fn of(&self, now: Mono, about: About) -> Vec<Noticed> {
+    pub(super) fn of(&self, now: Mono, about: LogSubject) -> Vec<StandingNotice> {
         let subject = Subject::from(about);
         let all = self.all.range((subject, EventKind::ServiceStarted)..);
         let own = all.take_while(|((of, _), _)| *of == subject);
         let own = own.filter(|((_, kind), (_, at))| {
             stands_for(*kind).is_none_or(|limit| now.since(*at) < limit)
         });
-        let picture = |((_, kind), (what, at)): (&(Subject, EventKind), &(String, Mono))| Noticed {
-            event: kind.name().to_owned(),
-            what: what.clone(),
-            ago_ms: u64::try_from(now.since(*at).as_millis()).unwrap_or(u64::MAX),
-        };
+        let picture =
+            |((_, kind), (what, at)): (&(Subject, EventKind), &(String, Mono))| StandingNotice {
+                event: kind.name().to_owned(),
+                what: what.clone(),
+                ago_ms: u64::try_from(now.since(*at).as_millis()).unwrap_or(u64::MAX),
+            };
         own.map(picture).collect()
     }
 }
@@ -161,8 +162,8 @@ mod tests {
     fn an_event_stands_until_another_takes_it_back_and_each_subject_has_its_own() {
         let mut standing = StandingEvents::default();
         let at = |s: u64| Mono::from_micros(s * 1_000_000);
-        let (one, other) = (About::Port(PortId(0)), About::Port(PortId(1)));
-        let device = About::Device(DeviceId(0));
+        let (one, other) = (LogSubject::Port(PortId(0)), LogSubject::Port(PortId(1)));
+        let device = LogSubject::Device(DeviceId(0));
         for about in [one, other] {
             standing.on_field(at(1), about, EventKind::PortIntervalsStretched, "slow");
         }
@@ -181,7 +182,7 @@ mod tests {
         assert_eq!(kinds(&standing, one), []);
         assert_eq!(kinds(&standing, other).len(), 1);
         assert_eq!(kinds(&standing, device).len(), 1);
-        assert_eq!(kinds(&standing, About::Gateway), []);
+        assert_eq!(kinds(&standing, LogSubject::Gateway), []);
         standing.on_field(at(5), device, EventKind::DevicePointsBack, "back");
         assert_eq!(kinds(&standing, device), []);
     }
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn an_opening_takes_back_what_was_found_at_the_one_before() {
         let mut standing = StandingEvents::default();
-        let port = About::Port(PortId(0));
+        let port = LogSubject::Port(PortId(0));
         let kinds = [EventKind::PortSettingsDiffer, EventKind::PortBytesHeldBack];
         for kind in kinds {
             standing.on_field(Mono::from_micros(1), port, kind, "found");
@@ -203,7 +204,7 @@ mod tests {
     fn a_suspicion_that_is_not_told_again_lapses() {
         let mut standing = StandingEvents::default();
         let minute = |n: u64| Mono::from_micros(n * 60_000_000);
-        let device = About::Device(DeviceId(0));
+        let device = LogSubject::Device(DeviceId(0));
         for kind in [EventKind::DeviceUnitTwice, EventKind::DeviceOthersAsk] {
             standing.on_field(minute(0), device, kind, "twice");
         }

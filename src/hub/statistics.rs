@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::base::histogram::Histogram;
 use crate::base::{
-    About, DeviceId, Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, LogEvent, LogoutReason,
-    Mono, Now, Proof,
+    DeviceId, Echoes, FieldEvent, LinkDown, LinkEvent, LivenessEvidence, LivenessProof, LogEvent,
+    LogSubject, LogoutReason, Mono, Now,
 };
 use crate::cloud;
 use crate::command::CommandLogEvent;
 use crate::control::VerdictWord;
-use crate::control::picture::{Noticed, Rtt};
+use crate::control::picture::{Rtt, StandingNotice};
 use crate::field::diagnostics::counters::{Counters, EchoCounters};
 use crate::fleet::FleetLogEvent;
 use crate::hub::noticed::StandingEvents;
@@ -56,7 +56,7 @@ pub(super) struct Statistics {
 struct DeviceStatistics {
     turnarounds: Turnarounds,
     /// What the last transactions proved, the newest last.
-    recent: VecDeque<Evidence>,
+    recent: VecDeque<LivenessEvidence>,
     answered: Option<Mono>,
     /// Why this gateway logged the device out last, and when.
     logout: Option<(LogoutReason, Mono)>,
@@ -177,7 +177,7 @@ impl Statistics {
             statistics.recent.pop_front();
         }
         statistics.recent.push_back(*evidence);
-        if matches!(evidence, Evidence::Alive(_)) {
+        if matches!(evidence, LivenessEvidence::Alive(_)) {
             statistics.answered = Some(at.mono);
         }
         let Some(gap) = *turnaround else {
@@ -334,7 +334,7 @@ impl Statistics {
     }
 
     /// Returns the log events about this that still stand.
-    pub(super) fn standing(&self, now: Now, about: About) -> Vec<Noticed> {
+    pub(super) fn standing(&self, now: Now, about: LogSubject) -> Vec<StandingNotice> {
         self.standing.of(now.mono, about)
     }
 
@@ -368,7 +368,7 @@ impl Statistics {
 }
 
 /// Returns how often each outcome occurred, without those that did not.
-fn outcomes_of<'e>(ends: impl Iterator<Item = &'e Evidence>) -> BTreeMap<String, u64> {
+fn outcomes_of<'e>(ends: impl Iterator<Item = &'e LivenessEvidence>) -> BTreeMap<String, u64> {
     let mut counters = Counters::default();
     ends.for_each(|evidence| counters.note(*evidence));
     let mut outcomes = counters.outcomes();
@@ -377,8 +377,8 @@ fn outcomes_of<'e>(ends: impl Iterator<Item = &'e Evidence>) -> BTreeMap<String,
 }
 
 /// Returns how often each outcome occurred after the last answer.
-fn unanswered(recent: &VecDeque<Evidence>) -> BTreeMap<String, u64> {
-    let is_answer = |e: &Evidence| matches!(e, Evidence::Alive(proof) if *proof != Proof::Late);
+fn unanswered(recent: &VecDeque<LivenessEvidence>) -> BTreeMap<String, u64> {
+    let is_answer = |e: &LivenessEvidence| matches!(e, LivenessEvidence::Alive(proof) if *proof != LivenessProof::Late);
     outcomes_of(recent.iter().rev().take_while(|end| !is_answer(end)))
 }
 
@@ -463,7 +463,7 @@ impl Turnarounds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Miss;
+    use crate::base::MissReason;
 
     fn at(second: u64) -> Mono {
         Mono::from_micros(second * 1_000_000)
@@ -491,25 +491,25 @@ mod tests {
 
     #[test]
     fn what_came_since_the_last_answer_is_counted_by_itself() {
-        use Evidence::{Alive, Missed};
-        let outcomes = |ends: &[Evidence]| {
+        use LivenessEvidence::{Alive, Missed};
+        let outcomes = |ends: &[LivenessEvidence]| {
             let recent = ends.iter().copied().collect();
             unanswered(&recent).into_iter().collect::<Vec<_>>()
         };
-        let (answer, silence) = (Alive(Proof::Answer), Missed(Miss::Silence));
+        let (answer, silence) = (Alive(LivenessProof::Answer), Missed(MissReason::Silence));
         assert_eq!(outcomes(&[]), []);
         assert_eq!(outcomes(&[silence, answer]), []);
         assert_eq!(
-            outcomes(&[Missed(Miss::Garbled), answer, silence, silence]),
+            outcomes(&[Missed(MissReason::Garbled), answer, silence, silence]),
             [("timeout".to_owned(), 2)]
         );
         // A refusal is an answer, a late reply is none.
         assert_eq!(
             outcomes(&[
                 silence,
-                Alive(Proof::Exception(2)),
+                Alive(LivenessProof::Exception(2)),
                 silence,
-                Alive(Proof::Late)
+                Alive(LivenessProof::Late)
             ]),
             [("late".to_owned(), 1), ("timeout".to_owned(), 1)]
         );

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::base::PortId;
 use crate::base::text::counted;
 use crate::cloud::{Cloud, Session};
-use crate::fleet::{Fleet, Life};
+use crate::fleet::{DeviceLiveness, Fleet};
 use crate::spec::Spec;
 
 /// Counts and loads at one instant.
@@ -68,7 +68,7 @@ impl Status {
                 .filter(|(id, _)| {
                     matches!(
                         fleet.life(*id),
-                        Some(Life::Silent { .. } | Life::Probation { .. })
+                        Some(DeviceLiveness::Silent { .. } | DeviceLiveness::Probation { .. })
                     )
                 })
                 .count(),

@@ -14,7 +14,7 @@ use crate::field::plan::forecast::LineForecast;
 use crate::field::plan::poll_forecast::{PollForecast, polls};
 use crate::spec::{ReportRates, Spec};
 
-pub use outage::{Keeper, OutageForecast};
+pub use outage::{OutageForecast, OutageStore};
 
 use typical_value::typical_value;
 

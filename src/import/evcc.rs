@@ -8,12 +8,12 @@
 //! `bool16` if any bit of its mask is.
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
-    Parity, Shape,
+    ByteForm, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile,
+    LetterOrder, Parity, PortKind,
 };
-use super::remark::{Finding, Place};
-use super::source::Source;
-use super::tree::{DEPTH, Is, Tree};
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
+use super::tree::{DEPTH, Tree, TreeValue};
 use super::{Refusal, number, word, yaml};
 use crate::spec::Table;
 
@@ -108,7 +108,7 @@ impl Walk {
         if depth > DEPTH {
             return;
         }
-        if let Is::List(list) = &tree.is {
+        if let TreeValue::List(list) = &tree.is {
             for (n, element) in list.iter().enumerate() {
                 path.push((n + 1).to_string());
                 self.tree(element, path, line, depth + 1);
@@ -116,10 +116,13 @@ impl Walk {
             }
             return;
         }
-        if let Some(register) = tree.get("register").filter(|r| matches!(r.is, Is::Map(_))) {
+        if let Some(register) = tree
+            .get("register")
+            .filter(|r| matches!(r.is, TreeValue::Map(_)))
+        {
             self.register(tree, register, path, line);
         }
-        let at = |of: &Tree, path: &[String]| Place::new(line + of.line, &name(path));
+        let at = |of: &Tree, path: &[String]| FileLocation::new(line + of.line, &name(path));
         for (key, value) in tree.entries() {
             if COMPUTED.contains(&key.as_str()) {
                 self.out.remark(at(value, path), &**key, Finding::Composite);
@@ -145,7 +148,7 @@ impl Walk {
 
     fn register(&mut self, source: &Tree, register: &Tree, path: &[String], line: u32) {
         self.out.entries += 1;
-        let at = Place::new(line + register.line, &name(path));
+        let at = FileLocation::new(line + register.line, &name(path));
         let text = |key: &str| register.get(key).map(Tree::shown).unwrap_or_default();
         for key in ["address", "type", "decode"] {
             if text(key).contains("$(") {
@@ -182,12 +185,12 @@ impl Walk {
             .strip_suffix('s')
             .filter(|rest| rest.ends_with(|c: char| c.is_ascii_digit()));
         let shape = match (table.is_bits(), plain) {
-            (true, _) => Some(Shape::Bool),
-            (false, "bool8") => Some(Shape::Number("u8")),
-            (false, "bool16") => Some(Shape::Number("u16")),
+            (true, _) => Some(ByteForm::Bool),
+            (false, "bool8") => Some(ByteForm::Number("u8")),
+            (false, "bool16") => Some(ByteForm::Number("u16")),
             (false, _) => word::shape(swapped.unwrap_or(plain), None)
                 .map(|(shape, _)| shape)
-                .filter(|shape| *shape != Shape::Bool),
+                .filter(|shape| *shape != ByteForm::Bool),
         };
         let Some(mut shape) = shape else {
             return self.out.remark(at, decode, Finding::Type);
@@ -203,37 +206,42 @@ impl Walk {
         });
         let mut point_mask = None;
         match (mask, shape) {
-            (Some(mask), Shape::Number("u16")) if plain == "bool16" && mask.is_power_of_two() => {
-                shape = Shape::Bit(mask.trailing_zeros() as u8);
+            (Some(mask), ByteForm::Number("u16"))
+                if plain == "bool16" && mask.is_power_of_two() =>
+            {
+                shape = ByteForm::Bit(mask.trailing_zeros() as u8);
             }
             // Its mask is that of another type.
             (Some(_), _) if plain == "bool8" => {}
-            (Some(mask), Shape::Number(word)) if word.starts_with('u') => point_mask = Some(mask),
+            (Some(mask), ByteForm::Number(word)) if word.starts_with('u') => {
+                point_mask = Some(mask)
+            }
             (Some(mask), _) => {
                 self.out
                     .remark(at.clone(), format!("bitmask: {mask:#x}"), Finding::Setting)
             }
             (None, _) => {}
         }
-        let mut point = ImportedPoint::new(at.clone(), Source::Register(table, address), shape);
+        let mut point =
+            ImportedPoint::new(at.clone(), ValueSource::Register(table, address), shape);
         point.mask = point_mask;
         point.high_half = plain == "bool8";
-        if let (Shape::Number(_), "bool8" | "bool16") = (shape, plain) {
+        if let (ByteForm::Number(_), "bool8" | "bool16") = (shape, plain) {
             self.out.remark(at.clone(), &*decode, Finding::OnOff);
         }
         point.writable = writable;
         point.order = if swapped.is_some() {
-            Order::Cdab
+            LetterOrder::Cdab
         } else {
-            Order::Abcd
+            LetterOrder::Abcd
         };
         let all = u64::MAX >> (64 - shape.bits().clamp(1, 64));
         point.invalid = match shape {
-            Shape::Number("u16" | "u32" | "u64") if is_nan => vec![all],
-            Shape::Number("i16" | "i32" | "i64") if is_nan => vec![all - (all >> 1), all >> 1],
+            ByteForm::Number("u16" | "u32" | "u64") if is_nan => vec![all],
+            ByteForm::Number("i16" | "i32" | "i64") if is_nan => vec![all - (all >> 1), all >> 1],
             _ => Vec::new(),
         };
-        if let (Shape::Number(_), Some(written)) = (shape, source.text("scale")) {
+        if let (ByteForm::Number(_), Some(written)) = (shape, source.text("scale")) {
             match number::decimal(written) {
                 Some(by) => point.scale = number::factor(by),
                 None if written.contains("$(") => {
@@ -255,18 +263,20 @@ impl Walk {
             return;
         }
         let carrier = match (text("uri"), text("device")) {
-            (Some(uri), _) => Carrier::endpoint(uri),
+            (Some(uri), _) => PortKind::endpoint(uri),
             (None, Some(device)) if device.starts_with("/dev/") => Some(serial(device, source)),
             (None, Some(_)) => None,
             (None, None) => return,
         };
         let Some(carrier) = carrier else {
             let seen = text("uri").or(text("device")).unwrap_or_default();
-            return self
-                .out
-                .remark(Place::new(line + source.line, ""), seen, Finding::Port);
+            return self.out.remark(
+                FileLocation::new(line + source.line, ""),
+                seen,
+                Finding::Port,
+            );
         };
-        let is_rtu = source.text("rtu") == Some("true") && matches!(carrier, Carrier::Tcp { .. });
+        let is_rtu = source.text("rtu") == Some("true") && matches!(carrier, PortKind::Tcp { .. });
         let unit = text("id")
             .and_then(number::whole)
             .and_then(|n| u8::try_from(n).ok());
@@ -282,7 +292,7 @@ impl Walk {
 }
 
 /// Makes a serial line of `device`, `baudrate` and `comset`, such as 8N1.
-fn serial(device: &str, source: &Tree) -> Carrier {
+fn serial(device: &str, source: &Tree) -> PortKind {
     let frame: Vec<char> = source.text("comset").unwrap_or_default().chars().collect();
     let digit = |n: usize| {
         frame
@@ -290,7 +300,7 @@ fn serial(device: &str, source: &Tree) -> Carrier {
             .and_then(|c| c.to_digit(10))
             .and_then(|n| u8::try_from(n).ok())
     };
-    Carrier::Serial {
+    PortKind::Serial {
         device: device.to_owned(),
         baud: source.text("baudrate").and_then(|n| n.parse().ok()),
         data_bits: digit(0).filter(|bits| *bits == 7 || *bits == 8),

@@ -10,11 +10,11 @@
 use std::collections::BTreeMap;
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedPoint, ImportedPort, Order, SerialKeys, Shape,
+    ByteForm, Frames, Imported, ImportedPoint, ImportedPort, LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{Finding, Place};
-use super::source::Source;
-use super::tree::{Is, Tree};
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
+use super::tree::{Tree, TreeValue};
 use super::{Refusal, number, word, yaml};
 use crate::spec::Table;
 
@@ -32,7 +32,11 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
     let mut out = Imported::default();
     for hub in hubs {
         if let Some(text) = hub.as_text().filter(|text| text.starts_with('!')) {
-            out.remark(Place::new(hub.line, "modbus"), text, Finding::Elsewhere);
+            out.remark(
+                FileLocation::new(hub.line, "modbus"),
+                text,
+                Finding::Elsewhere,
+            );
         }
         Hub::read(hub, &mut out);
     }
@@ -86,8 +90,8 @@ impl Hub<'_> {
         out.units(name, port, Some(15_000), units);
     }
 
-    fn place(entry: &Tree) -> Place {
-        Place::new(entry.line, entry.text("name").unwrap_or_default())
+    fn place(entry: &Tree) -> FileLocation {
+        FileLocation::new(entry.line, entry.text("name").unwrap_or_default())
     }
 
     /// Returns how many further sensors like it an entry has.
@@ -98,7 +102,7 @@ impl Hub<'_> {
     }
 
     /// Returns the place of the sensor with this number among them; 0 is the entry itself.
-    fn place_of(entry: &Tree, n: u16) -> Place {
+    fn place_of(entry: &Tree, n: u16) -> FileLocation {
         let mut at = Hub::place(entry);
         if n > 0 {
             at.entry = format!("{} {n}", at.entry);
@@ -156,7 +160,7 @@ impl Hub<'_> {
     }
 
     /// Returns the shape of a register; what is not known is remarked.
-    fn shape(&mut self, entry: &Tree) -> Option<Shape> {
+    fn shape(&mut self, entry: &Tree) -> Option<ByteForm> {
         let count = entry.text("count").and_then(|n| n.parse::<u16>().ok());
         let kind = entry.text("data_type").unwrap_or("int16");
         if kind == "custom" || entry.get("structure").is_some() {
@@ -176,16 +180,16 @@ impl Hub<'_> {
     fn refine(&mut self, entry: &Tree, of: &str, point: &mut ImportedPoint) {
         let swap = entry.text("swap").unwrap_or_default();
         point.order = match swap {
-            "word" => Order::Cdab,
-            "byte" => Order::Badc,
-            "word_byte" => Order::Dcba,
-            _ => Order::Abcd,
+            "word" => LetterOrder::Cdab,
+            "byte" => LetterOrder::Badc,
+            "word_byte" => LetterOrder::Dcba,
+            _ => LetterOrder::Abcd,
         };
         point.measure = entry
             .any(&["unit_of_measurement", "temperature_unit"])
             .map(Tree::shown)
             .unwrap_or_default();
-        if !matches!(point.shape, Shape::Number(_)) {
+        if !matches!(point.shape, ByteForm::Number(_)) {
             return;
         }
         let mut read = |key: &str| {
@@ -204,9 +208,9 @@ impl Hub<'_> {
         point.round = places.filter(|p| *p <= 9);
         let none = entry.text("nan_value").and_then(nan);
         let none = none.and_then(|n| match point.shape {
-            Shape::Number("f32") => Some(u64::from((n as f32).to_bits())),
-            Shape::Number("f64") => Some((n as f64).to_bits()),
-            Shape::Number("f16") => None,
+            ByteForm::Number("f32") => Some(u64::from((n as f32).to_bits())),
+            ByteForm::Number("f64") => Some((n as f64).to_bits()),
+            ByteForm::Number("f16") => None,
             shape => shape.bits_of(n),
         });
         point.invalid = none.into_iter().collect();
@@ -233,7 +237,7 @@ impl Hub<'_> {
                 return;
             };
             let at = Hub::place_of(entry, n);
-            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
+            let mut point = ImportedPoint::new(at, ValueSource::Register(table, address), shape);
             self.refine(entry, "", &mut point);
             self.add(entry, point);
         }
@@ -253,11 +257,11 @@ impl Hub<'_> {
         for n in 0..=Hub::further(entry).min(255) {
             let at = Hub::place_of(entry, n);
             let shape = match table.is_bits() {
-                true => Shape::Bool,
-                false => Shape::Bit(0),
+                true => ByteForm::Bool,
+                false => ByteForm::Bit(0),
             };
             if let Some(address) = address.checked_add(n) {
-                let point = ImportedPoint::new(at, Source::Register(table, address), shape);
+                let point = ImportedPoint::new(at, ValueSource::Register(table, address), shape);
                 self.add(entry, point);
             }
         }
@@ -268,7 +272,9 @@ impl Hub<'_> {
             Some("coil" | "coils") => Table::Coil,
             _ => Table::HoldingRegister,
         };
-        let verify = entry.get("verify").filter(|v| matches!(v.is, Is::Map(_)));
+        let verify = entry
+            .get("verify")
+            .filter(|v| matches!(v.is, TreeValue::Map(_)));
         let told = verify.and_then(|v| v.text("input_type"));
         let table = match told {
             None => written,
@@ -282,11 +288,14 @@ impl Hub<'_> {
             return;
         };
         let shape = match table.is_bits() {
-            true => Shape::Bool,
-            false => Shape::Number("u16"),
+            true => ByteForm::Bool,
+            false => ByteForm::Number("u16"),
         };
-        let mut point =
-            ImportedPoint::new(Hub::place(entry), Source::Register(table, address), shape);
+        let mut point = ImportedPoint::new(
+            Hub::place(entry),
+            ValueSource::Register(table, address),
+            shape,
+        );
         // Only what is read where it is written can be written as one point.
         point.writable = table == written && there.is_none();
         // Several numbers may mean the same state.
@@ -344,7 +353,10 @@ impl Hub<'_> {
             if entry.get(key).is_none() {
                 continue;
             }
-            if let Some(list) = entry.get(key).filter(|v| matches!(v.is, Is::List(_))) {
+            if let Some(list) = entry
+                .get(key)
+                .filter(|v| matches!(v.is, TreeValue::List(_)))
+            {
                 // A register for each mode.
                 self.out
                     .remark(Hub::place(entry), list.shown(), Finding::Composite);
@@ -353,17 +365,17 @@ impl Hub<'_> {
             let Some(address) = self.address(entry, key) else {
                 continue;
             };
-            let at = Place::new(entry.line, &format!("{name} {what}"));
-            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
+            let at = FileLocation::new(entry.line, &format!("{name} {what}"));
+            let mut point = ImportedPoint::new(at, ValueSource::Register(table, address), shape);
             point.writable = what == "target";
             self.refine(entry, of, &mut point);
             self.add(entry, point);
         }
         if let Some(mode) = entry.get("hvac_mode_register") {
-            let at = Place::new(mode.line, &format!("{name} mode"));
+            let at = FileLocation::new(mode.line, &format!("{name} mode"));
             if let Some(address) = self.address(mode, "address") {
-                let source = Source::Register(Table::HoldingRegister, address);
-                let mut point = ImportedPoint::new(at.clone(), source, Shape::Number("u16"));
+                let source = ValueSource::Register(Table::HoldingRegister, address);
+                let mut point = ImportedPoint::new(at.clone(), source, ByteForm::Number("u16"));
                 point.writable = true;
                 for (state, value) in mode.get("values").map_or(&[][..], Tree::entries) {
                     let title = state.trim_start_matches("state_").to_owned();
@@ -385,7 +397,7 @@ impl Hub<'_> {
             "hvac_onoff_coil",
         ] {
             if let Some(setting) = entry.get(key) {
-                let at = Place::new(setting.line, &name);
+                let at = FileLocation::new(setting.line, &name);
                 self.out.remark(
                     at,
                     format!("{key}: {}", setting.shown()),
@@ -420,14 +432,14 @@ fn nan(text: &str) -> Option<i64> {
 fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
     let kind = hub.text("type").unwrap_or("tcp");
     let line = hub.get("type").map_or(hub.line, |t| t.line);
-    let at = Place::new(line, name);
+    let at = FileLocation::new(line, name);
     let port = hub.text("port").unwrap_or_default();
     let keys = SerialKeys {
         baud: "baudrate",
         data_bits: "bytesize",
         stop_bits: "stopbits",
     };
-    let serial = |device: &str| Carrier::serial(device, hub, keys);
+    let serial = |device: &str| PortKind::serial(device, hub, keys);
     let host = hub.text("host").unwrap_or_default();
     let (carrier, frames) = match kind {
         "serial" => {
@@ -446,7 +458,7 @@ fn port(hub: &Tree, name: &str, out: &mut Imported) -> usize {
             } else {
                 Frames::Rtu
             };
-            (Carrier::endpoint(&format!("{host}:{port}")), frames)
+            (PortKind::endpoint(&format!("{host}:{port}")), frames)
         }
         _ => (None, Frames::Usual),
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::remark::Finding;
-use super::source::Source;
+use super::source::ValueSource;
 use crate::spec::Table;
 
 /// Words that the platform reserves in a thing model.
@@ -66,7 +66,7 @@ pub struct Identifiers {
 impl Identifiers {
     /// Makes the identifier of a point with this name and source, and says what the user has to
     /// know of it.
-    pub fn of(&mut self, name: &str, source: &Source) -> (String, Option<Finding>) {
+    pub fn of(&mut self, name: &str, source: &ValueSource) -> (String, Option<Finding>) {
         let (wanted, mut finding) = match spelt(name) {
             Some(id) => (id, None),
             None => (of_source(source), Some(Finding::IdentifierMade)),
@@ -146,9 +146,9 @@ fn latin(c: char) -> Option<char> {
     })
 }
 
-fn of_source(source: &Source) -> String {
+fn of_source(source: &ValueSource) -> String {
     match source {
-        Source::Register(table, address) => {
+        ValueSource::Register(table, address) => {
             let table = match table {
                 Table::Coil => "Coil",
                 Table::DiscreteInput => "Discrete",
@@ -157,7 +157,7 @@ fn of_source(source: &Source) -> String {
             };
             format!("{table}{address}")
         }
-        Source::Meter(data, _) => format!("Data{data}"),
+        ValueSource::Meter(data, _) => format!("Data{data}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Refusal;
-use super::tree::{Allowance, Is, Tree};
+use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads a text; `//` and `/* */` outside of strings are comments, and a comma before a closing
 /// bracket is allowed.
@@ -17,23 +17,23 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
         format: "JSON",
         why: e.to_string(),
     })?;
-    tree(value, &mut Allowance::default(), 0)
+    tree(value, &mut ValueAllowance::default(), 0)
 }
 
-fn tree(value: Value, left: &mut Allowance, depth: usize) -> Result<Tree, Refusal> {
+fn tree(value: Value, left: &mut ValueAllowance, depth: usize) -> Result<Tree, Refusal> {
     left.take(depth)?;
     let is = match value {
-        Value::Null => Is::Nothing,
-        Value::Bool(is) => Is::Text(is.to_string()),
-        Value::Number(number) => Is::Text(number.to_string()),
-        Value::String(text) => Is::Text(text),
+        Value::Null => TreeValue::Nothing,
+        Value::Bool(is) => TreeValue::Text(is.to_string()),
+        Value::Number(number) => TreeValue::Text(number.to_string()),
+        Value::String(text) => TreeValue::Text(text),
         Value::Array(list) => {
             let all = list.into_iter().map(|v| tree(v, left, depth + 1));
-            Is::List(all.collect::<Result<_, _>>()?)
+            TreeValue::List(all.collect::<Result<_, _>>()?)
         }
         Value::Object(entries) => {
             let entry = |(key, v)| Ok((key, tree(v, left, depth + 1)?));
-            Is::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
+            TreeValue::Map(entries.into_iter().map(entry).collect::<Result<_, _>>()?)
         }
     };
     Ok(Tree { line: 0, is })

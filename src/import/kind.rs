@@ -2,7 +2,7 @@
 
 /// A kind of file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum FileKind {
     /// A table of registers with a header, as spreadsheets and manuals have it.
     #[default]
     RegisterList,
@@ -19,16 +19,16 @@ pub enum Kind {
 }
 
 /// All kinds, with the words of `--from`.
-pub const KINDS: [(&str, Kind); 6] = [
-    ("csv", Kind::RegisterList),
-    ("modpoll", Kind::Modpoll),
-    ("telegraf", Kind::Telegraf),
-    ("home-assistant", Kind::HomeAssistant),
-    ("wb-mqtt-serial", Kind::WbMqttSerial),
-    ("evcc", Kind::Evcc),
+pub const KINDS: [(&str, FileKind); 6] = [
+    ("csv", FileKind::RegisterList),
+    ("modpoll", FileKind::Modpoll),
+    ("telegraf", FileKind::Telegraf),
+    ("home-assistant", FileKind::HomeAssistant),
+    ("wb-mqtt-serial", FileKind::WbMqttSerial),
+    ("evcc", FileKind::Evcc),
 ];
 
-impl Kind {
+impl FileKind {
     /// Returns the word of `--from`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -40,12 +40,12 @@ impl Kind {
     #[must_use]
     pub const fn what(self) -> &'static str {
         match self {
-            Kind::RegisterList => "row with a name and an address",
-            Kind::Modpoll => "row that begins with ref",
-            Kind::Telegraf => "table [[inputs.modbus]]",
-            Kind::HomeAssistant => "section modbus:",
-            Kind::WbMqttSerial => "list of channels",
-            Kind::Evcc => "key register:",
+            FileKind::RegisterList => "row with a name and an address",
+            FileKind::Modpoll => "row that begins with ref",
+            FileKind::Telegraf => "table [[inputs.modbus]]",
+            FileKind::HomeAssistant => "section modbus:",
+            FileKind::WbMqttSerial => "list of channels",
+            FileKind::Evcc => "key register:",
         }
     }
 }
@@ -64,26 +64,26 @@ pub fn is_command(text: &str) -> bool {
 
 /// Returns the kind of a text, or `None` if it is none of them.
 #[must_use]
-pub fn recognised(text: &str) -> Option<Kind> {
+pub fn recognised(text: &str) -> Option<FileKind> {
     let lines = || text.lines().map(str::trim).filter(|l| !l.is_empty());
     let first = lines().find(|l| !l.starts_with('#') && !l.starts_with("//"))?;
     if lines().any(|l| l.starts_with("[[inputs.modbus")) {
-        return Some(Kind::Telegraf);
+        return Some(FileKind::Telegraf);
     }
     if first.starts_with('{') || first.starts_with("/*") {
-        return Some(Kind::WbMqttSerial);
+        return Some(FileKind::WbMqttSerial);
     }
     let cell = |line: &str| {
         let cell = line.split([',', ';', '\t']).next();
         cell.map(|c| c.trim().trim_matches('"').to_ascii_lowercase())
     };
     if lines().any(|l| cell(l).is_some_and(|c| c == "ref") && l.contains([',', ';', '\t'])) {
-        return Some(Kind::Modpoll);
+        return Some(FileKind::Modpoll);
     }
     // The key may stand in a list (`- register:`), and in a block of text of a template.
     let key = |line: &str| line.trim_start_matches("- ").trim_start().to_owned();
     if lines().any(|l| key(l).starts_with("register:")) {
-        return Some(Kind::Evcc);
+        return Some(FileKind::Evcc);
     }
     let top = |word: &str| {
         let mut all = text.lines();
@@ -99,11 +99,14 @@ pub fn recognised(text: &str) -> Option<Kind> {
             .iter()
             .any(|w| list(w))
     {
-        return Some(Kind::HomeAssistant);
+        return Some(FileKind::HomeAssistant);
     }
     if is_command(text) {
         return None;
     }
     let is_table = |line: &str| line.contains([',', ';', '\t', '|']);
-    lines().take(30).any(is_table).then_some(Kind::RegisterList)
+    lines()
+        .take(30)
+        .any(is_table)
+        .then_some(FileKind::RegisterList)
 }

@@ -49,7 +49,7 @@ pub mod word;
 pub mod writer;
 pub mod yaml;
 
-pub use kind::Kind;
+pub use kind::FileKind;
 pub use point::{Imported, ImportedPoint};
 pub use remark::{Finding, Remark};
 
@@ -103,7 +103,7 @@ pub enum Refusal {
 #[derive(Clone, Debug, Default)]
 pub struct Wishes {
     /// The dialect, if it is not to be recognised.
-    pub kind: Option<Kind>,
+    pub kind: Option<FileKind>,
     /// The name of the profile, or of the first of several.
     pub profile: Option<String>,
     /// The name of the file without its folder, for names and comments.
@@ -125,12 +125,12 @@ pub fn import(bytes: &[u8], wishes: &Wishes) -> Result<Imported, Refusal> {
         None => return Err(Refusal::Unknown),
     };
     let mut imported = match kind {
-        Kind::RegisterList => register_list::read(&text)?,
-        Kind::Modpoll => modpoll::read(&text)?,
-        Kind::Telegraf => telegraf::read(&text)?,
-        Kind::HomeAssistant => home_assistant::read(&text)?,
-        Kind::WbMqttSerial => wb_mqtt_serial::read(&text)?,
-        Kind::Evcc => evcc::read(&text)?,
+        FileKind::RegisterList => register_list::read(&text)?,
+        FileKind::Modpoll => modpoll::read(&text)?,
+        FileKind::Telegraf => telegraf::read(&text)?,
+        FileKind::HomeAssistant => home_assistant::read(&text)?,
+        FileKind::WbMqttSerial => wb_mqtt_serial::read(&text)?,
+        FileKind::Evcc => evcc::read(&text)?,
     };
     imported.kind = kind;
     imported.encoding = encoding;

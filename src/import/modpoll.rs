@@ -9,9 +9,11 @@
 //! that of a poll of coils is eight coils further on. A `bool8` or `bool` of a register is its high
 //! byte, and a `bool16` its high byte and then its low byte.
 
-use super::point::{Imported, ImportedDevice, ImportedPoint, ImportedProfile, Order, Shape};
-use super::remark::{Finding, Place};
-use super::source::Source;
+use super::point::{
+    ByteForm, Imported, ImportedDevice, ImportedPoint, ImportedProfile, LetterOrder,
+};
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
 use super::table::Row;
 use super::{Refusal, number, table, word};
 use crate::spec::Table;
@@ -21,7 +23,7 @@ use crate::spec::Table;
 /// # Errors
 /// It is no table.
 pub fn read(text: &str) -> Result<Imported, Refusal> {
-    let mut reading = Reading::default();
+    let mut reading = ModpollReading::default();
     for row in &table::read(text)? {
         match row.cell(0).to_ascii_lowercase().as_str() {
             "device" => reading.device(row),
@@ -34,7 +36,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
 }
 
 #[derive(Default)]
-struct Reading {
+struct ModpollReading {
     out: Imported,
     /// The last `poll`.
     poll: Option<Poll>,
@@ -46,15 +48,15 @@ struct Poll {
     table: Table,
     /// Its first address.
     start: u16,
-    order: Order,
+    order: LetterOrder,
 }
 
-impl Reading {
+impl ModpollReading {
     fn device(&mut self, row: &Row) {
         self.poll = None;
         let name = row.cell(1).to_owned();
         let unit = number::whole(row.cell(2)).and_then(|n| u8::try_from(n).ok());
-        let at = Place::new(row.line, &name);
+        let at = FileLocation::new(row.line, &name);
         let Some(unit) = unit.filter(|unit| (1..=254).contains(unit)) else {
             self.out.remark(at, row.cell(2), Finding::Unit);
             self.out.profiles.push(ImportedProfile::default());
@@ -77,10 +79,10 @@ impl Reading {
 
     fn poll(&mut self, row: &Row) {
         let order = match row.cell(4).to_ascii_uppercase().as_str() {
-            "BE_BE" => Order::Abcd,
-            "LE_BE" => Order::Badc,
-            "LE_LE" => Order::Dcba,
-            _ => Order::Cdab,
+            "BE_BE" => LetterOrder::Abcd,
+            "LE_BE" => LetterOrder::Badc,
+            "LE_LE" => LetterOrder::Dcba,
+            _ => LetterOrder::Cdab,
         };
         let start = number::whole(row.cell(2)).and_then(|n| u16::try_from(n).ok());
         self.poll = word::table(row.cell(1)).map(|table| Poll {
@@ -90,13 +92,13 @@ impl Reading {
         });
         if self.poll.is_none() {
             self.out
-                .remark(Place::new(row.line, ""), row.cell(1), Finding::Table);
+                .remark(FileLocation::new(row.line, ""), row.cell(1), Finding::Table);
         }
     }
 
     fn reference(&mut self, row: &Row) {
         self.out.entries += 1;
-        let at = Place::new(row.line, row.cell(1));
+        let at = FileLocation::new(row.line, row.cell(1));
         let Some(Poll {
             table,
             start,
@@ -131,21 +133,21 @@ impl Reading {
         };
         let typed = word::shape(kind, text).map(|(shape, _)| shape);
         let named = |n: u16| numbered(row.cell(1), n, many);
-        let points: Vec<(u16, Shape, String)> = match (typed, table.is_bits()) {
-            (Some(Shape::Bool) | None, true) => {
+        let points: Vec<(u16, ByteForm, String)> = match (typed, table.is_bits()) {
+            (Some(ByteForm::Bool) | None, true) => {
                 let Some(first) = coil(start, address) else {
                     return self.out.remark(at, written, Finding::Address);
                 };
                 let coils = (0..many).filter_map(|n| Some((first.checked_add(n)?, n)));
                 coils
-                    .map(|(coil, n)| (coil, Shape::Bool, named(n)))
+                    .map(|(coil, n)| (coil, ByteForm::Bool, named(n)))
                     .collect()
             }
-            (Some(Shape::Bool), false) => (0..many)
+            (Some(ByteForm::Bool), false) => (0..many)
                 .map(|n| {
                     (
                         address,
-                        Shape::Bit(bit.unwrap_or(bit_of(n, many))),
+                        ByteForm::Bit(bit.unwrap_or(bit_of(n, many))),
                         named(n),
                     )
                 })
@@ -153,7 +155,7 @@ impl Reading {
             (Some(shape), false) => vec![(address, shape, row.cell(1).to_owned())],
             (None, false) | (Some(_), true) => match text {
                 Some(registers) => {
-                    let shape = Shape::Text {
+                    let shape = ByteForm::Text {
                         registers,
                         characters: 2,
                     };
@@ -174,9 +176,9 @@ impl Reading {
             return;
         };
         for (address, shape, name) in points {
-            let at = Place::new(row.line, &name);
-            let mut point = ImportedPoint::new(at, Source::Register(table, address), shape);
-            if matches!(shape, Shape::Number(_)) {
+            let at = FileLocation::new(row.line, &name);
+            let mut point = ImportedPoint::new(at, ValueSource::Register(table, address), shape);
+            if matches!(shape, ByteForm::Number(_)) {
                 point.scale = scale.clone().and_then(number::factor);
             }
             point.order = order;
@@ -184,7 +186,7 @@ impl Reading {
             point.writable = writable && matches!(table, Table::Coil | Table::HoldingRegister);
             profile.points.push(point);
         }
-        if matches!(order, Order::Badc | Order::Dcba) {
+        if matches!(order, LetterOrder::Badc | LetterOrder::Dcba) {
             self.out.remark(at, order.word(), Finding::Order);
         }
     }

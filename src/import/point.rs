@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::identifier::{self, Identifiers};
-use super::kind::Kind;
-use super::remark::{Finding, Place, Remark};
-use super::source::Source;
+use super::kind::FileKind;
+use super::remark::{FileLocation, Finding, Remark};
+use super::source::ValueSource;
 use super::tree::Tree;
 use super::{MOST_DEVICES, MOST_POINTS, Wishes, number};
 
 /// How the bytes of a value are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub enum ByteForm {
     /// One bit of a coil or a discrete input.
     Bool,
     /// One bit of a register, 0 the least significant.
@@ -27,14 +27,14 @@ pub enum Shape {
     },
 }
 
-impl Shape {
+impl ByteForm {
     /// Returns how many registers (or bits) a value has.
     #[must_use]
     pub fn width(self) -> u16 {
         match self {
-            Shape::Bool | Shape::Bit(_) => 1,
-            Shape::Text { registers, .. } => registers,
-            Shape::Number(_) => self.bits().div_ceil(16),
+            ByteForm::Bool | ByteForm::Bit(_) => 1,
+            ByteForm::Text { registers, .. } => registers,
+            ByteForm::Number(_) => self.bits().div_ceil(16),
         }
     }
 
@@ -42,9 +42,9 @@ impl Shape {
     #[must_use]
     pub fn bits(self) -> u16 {
         match self {
-            Shape::Bool | Shape::Bit(_) => 1,
-            Shape::Text { registers, .. } => registers.saturating_mul(16),
-            Shape::Number(word) => {
+            ByteForm::Bool | ByteForm::Bit(_) => 1,
+            ByteForm::Text { registers, .. } => registers.saturating_mul(16),
+            ByteForm::Number(word) => {
                 let bits = word.trim_start_matches(|c: char| !c.is_ascii_digit());
                 bits.parse().unwrap_or(16)
             }
@@ -57,20 +57,20 @@ impl Shape {
     pub fn bits_of(self, number: i64) -> Option<u64> {
         let bits = u32::from(self.bits());
         match self {
-            Shape::Number(_) if bits >= 64 => Some(number as u64),
-            Shape::Number(_) if number < 0 => {
+            ByteForm::Number(_) if bits >= 64 => Some(number as u64),
+            ByteForm::Number(_) if number < 0 => {
                 let least = -(1i64 << (bits - 1));
                 (number >= least).then_some(number as u64 & ((1 << bits) - 1))
             }
-            Shape::Number(_) => u64::try_from(number).ok().filter(|n| *n < 1 << bits),
-            Shape::Bool | Shape::Bit(_) | Shape::Text { .. } => None,
+            ByteForm::Number(_) => u64::try_from(number).ok().filter(|n| *n < 1 << bits),
+            ByteForm::Bool | ByteForm::Bit(_) | ByteForm::Text { .. } => None,
         }
     }
 }
 
 /// The order of bytes in the letters of manuals: A is the most significant byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum LetterOrder {
     /// Both high first.
     #[default]
     Abcd,
@@ -82,15 +82,15 @@ pub enum Order {
     Dcba,
 }
 
-impl Order {
+impl LetterOrder {
     /// Returns the order with words and bytes low or high first.
     #[must_use]
-    pub const fn of(words_low: bool, bytes_low: bool) -> Order {
+    pub const fn of(words_low: bool, bytes_low: bool) -> LetterOrder {
         match (words_low, bytes_low) {
-            (false, false) => Order::Abcd,
-            (true, false) => Order::Cdab,
-            (false, true) => Order::Badc,
-            (true, true) => Order::Dcba,
+            (false, false) => LetterOrder::Abcd,
+            (true, false) => LetterOrder::Cdab,
+            (false, true) => LetterOrder::Badc,
+            (true, true) => LetterOrder::Dcba,
         }
     }
 
@@ -98,10 +98,10 @@ impl Order {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Order::Abcd => "ABCD",
-            Order::Cdab => "CDAB",
-            Order::Badc => "BADC",
-            Order::Dcba => "DCBA",
+            LetterOrder::Abcd => "ABCD",
+            LetterOrder::Cdab => "CDAB",
+            LetterOrder::Badc => "BADC",
+            LetterOrder::Dcba => "DCBA",
         }
     }
 }
@@ -110,13 +110,13 @@ impl Order {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImportedPoint {
     /// Where it was found, with its name there.
-    pub at: Place,
+    pub at: FileLocation,
     /// The identifier; empty until the import is complete.
     pub id: String,
     /// Where it is in the device.
-    pub source: Source,
+    pub source: ValueSource,
     /// How the bytes are read.
-    pub shape: Shape,
+    pub shape: ByteForm,
     /// Half of the register, for types of a byte.
     pub high_half: bool,
     /// The bits of a part of the register, the lowest and the highest.
@@ -124,7 +124,7 @@ pub struct ImportedPoint {
     /// Bits that are kept where they are, the others being taken for 0.
     pub mask: Option<u64>,
     /// The order of the bytes.
-    pub order: Order,
+    pub order: LetterOrder,
     /// A factor other than 1, as our configuration writes it.
     pub scale: Option<String>,
     /// An addend other than 0.
@@ -146,7 +146,7 @@ pub struct ImportedPoint {
 impl ImportedPoint {
     /// Makes a point without refinements.
     #[must_use]
-    pub fn new(at: Place, source: Source, shape: Shape) -> ImportedPoint {
+    pub fn new(at: FileLocation, source: ValueSource, shape: ByteForm) -> ImportedPoint {
         ImportedPoint {
             at,
             id: String::new(),
@@ -155,7 +155,7 @@ impl ImportedPoint {
             high_half: false,
             bits: None,
             mask: None,
-            order: Order::Abcd,
+            order: LetterOrder::Abcd,
             scale: None,
             offset: None,
             round: None,
@@ -195,7 +195,7 @@ impl ImportedProfile {
     pub fn is_of_meters(&self) -> bool {
         self.points
             .iter()
-            .any(|p| matches!(p.source, Source::Meter(..)))
+            .any(|p| matches!(p.source, ValueSource::Meter(..)))
     }
 }
 
@@ -248,7 +248,7 @@ pub enum Frames {
 
 /// What a port is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub enum PortKind {
     /// A serial line.
     Serial {
         /// The device file.
@@ -282,14 +282,14 @@ pub struct SerialKeys {
     pub stop_bits: &'static str,
 }
 
-impl Carrier {
+impl PortKind {
     /// Makes a serial line of the settings in a map of the file; a setting that no line can have
     /// is as if it were not there. The parity is under `parity` in every dialect.
     #[must_use]
-    pub fn serial(device: &str, settings: &Tree, keys: SerialKeys) -> Carrier {
+    pub fn serial(device: &str, settings: &Tree, keys: SerialKeys) -> PortKind {
         let whole = |key: &str| settings.text(key).and_then(number::whole);
         let byte = |key: &str| whole(key).and_then(|n| u8::try_from(n).ok());
-        Carrier::Serial {
+        PortKind::Serial {
             device: device.to_owned(),
             baud: whole(keys.baud).and_then(|n| u32::try_from(n).ok()),
             data_bits: byte(keys.data_bits).filter(|bits| *bits == 7 || *bits == 8),
@@ -300,7 +300,7 @@ impl Carrier {
 
     /// Makes a connection of `host:port`; 502 if there is no port. An IPv6 address is in brackets.
     #[must_use]
-    pub fn endpoint(text: &str) -> Option<Carrier> {
+    pub fn endpoint(text: &str) -> Option<PortKind> {
         let text = text.split('/').next().unwrap_or_default();
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
@@ -319,7 +319,7 @@ impl Carrier {
         let good = |c: char| c.is_ascii_alphanumeric() || ".-_:".contains(c);
         let fits = !host.is_empty() && host.len() <= 253 && host.chars().all(good) && port > 0;
         let host = host.to_owned();
-        fits.then_some(Carrier::Tcp { host, port })
+        fits.then_some(PortKind::Tcp { host, port })
     }
 }
 
@@ -329,7 +329,7 @@ pub struct ImportedPort {
     /// Its name; empty until the import is complete.
     pub name: String,
     /// What it is.
-    pub carrier: Carrier,
+    pub carrier: PortKind,
     /// How frames are written there.
     pub frames: Frames,
     /// How long a reply is waited for, in milliseconds.
@@ -360,7 +360,7 @@ pub struct ImportedDevice {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// The dialect.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// The encoding of the text, if it was not UTF-8.
     pub encoding: Option<&'static str>,
     /// How many entries the file has that could be points.
@@ -377,7 +377,7 @@ pub struct Imported {
 
 impl Imported {
     /// Adds a remark.
-    pub fn remark(&mut self, at: Place, seen: impl Into<String>, finding: Finding) {
+    pub fn remark(&mut self, at: FileLocation, seen: impl Into<String>, finding: Finding) {
         let seen = seen.into();
         self.remarks.push(Remark { at, seen, finding });
     }
@@ -479,7 +479,7 @@ impl Imported {
                 true => ("/dev/ttyUSB0, 2400 8E1", 2400, Some(Parity::Even)),
                 false => ("/dev/ttyUSB0, 9600 8N1", 9600, None),
             };
-            self.remark(Place::default(), seen, Finding::NoPort);
+            self.remark(FileLocation::default(), seen, Finding::NoPort);
             self.ports.push(example_port(baud, parity));
         }
         if self.devices.is_empty() {
@@ -498,7 +498,7 @@ impl Imported {
                 true => "address 000000000001",
                 false => "unit 1",
             };
-            self.remark(Place::default(), seen, Finding::NoDevice);
+            self.remark(FileLocation::default(), seen, Finding::NoDevice);
         }
         self.make_names();
     }
@@ -510,11 +510,11 @@ impl Imported {
         for port in &mut self.ports {
             let given = identifier::name(&port.name);
             let name = given.unwrap_or_else(|| match port.carrier {
-                Carrier::Serial { .. } => {
+                PortKind::Serial { .. } => {
                     lines += 1;
                     format!("line{lines}")
                 }
-                Carrier::Tcp { .. } => {
+                PortKind::Tcp { .. } => {
                     racks += 1;
                     format!("tcp{racks}")
                 }
@@ -543,14 +543,14 @@ impl Imported {
         let is_wrong = |device: &ImportedDevice| {
             let port = ports.get(device.port);
             let is_plain_tcp = port.is_some_and(|port| {
-                matches!(port.carrier, Carrier::Tcp { .. }) && port.frames == Frames::Usual
+                matches!(port.carrier, PortKind::Tcp { .. }) && port.frames == Frames::Usual
             });
             device.unit == Some(0) && !is_plain_tcp
         };
         let (wrong, right): (Vec<_>, Vec<_>) = self.devices.drain(..).partition(is_wrong);
         self.devices = right;
         for device in wrong {
-            self.remark(Place::new(0, &device.name), "0", Finding::Unit);
+            self.remark(FileLocation::new(0, &device.name), "0", Finding::Unit);
         }
     }
 
@@ -565,13 +565,13 @@ impl Imported {
         }
         if beyond > 0 {
             let seen = crate::base::text::counted(beyond, "point");
-            self.remark(Place::default(), seen, Finding::TooMany);
+            self.remark(FileLocation::default(), seen, Finding::TooMany);
         }
         let beyond = self.devices.len().saturating_sub(MOST_DEVICES);
         if beyond > 0 {
             self.devices.truncate(MOST_DEVICES);
             let seen = crate::base::text::counted(beyond, "device");
-            self.remark(Place::default(), seen, Finding::TooMany);
+            self.remark(FileLocation::default(), seen, Finding::TooMany);
         }
     }
 
@@ -619,7 +619,7 @@ impl Imported {
 fn example_port(baud: u32, parity: Option<Parity>) -> ImportedPort {
     ImportedPort {
         name: String::new(),
-        carrier: Carrier::Serial {
+        carrier: PortKind::Serial {
             device: "/dev/ttyUSB0".into(),
             baud: Some(baud),
             data_bits: None,
@@ -635,7 +635,7 @@ fn example_port(baud: u32, parity: Option<Parity>) -> ImportedPort {
 /// Takes out points whose value does not fit behind their address.
 fn check_points(profile: &mut ImportedProfile, remarks: &mut Vec<Remark>) {
     profile.points.retain(|point| {
-        let Source::Register(_, address) = point.source else {
+        let ValueSource::Register(_, address) = point.source else {
             return true;
         };
         let end = u32::from(address) + u32::from(point.shape.width());

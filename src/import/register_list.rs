@@ -13,9 +13,11 @@ use std::ops::RangeInclusive;
 
 use self::columns::{Column, Columns};
 use self::factor::{Decimals, Factors};
-use super::point::{Imported, ImportedDevice, ImportedPoint, ImportedProfile, Order, Shape};
-use super::remark::{Finding, Place};
-use super::source::Source;
+use super::point::{
+    ByteForm, Imported, ImportedDevice, ImportedPoint, ImportedProfile, LetterOrder,
+};
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
 use super::table::Row;
 use super::{Refusal, number, table, word};
 use crate::spec::Table;
@@ -36,7 +38,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         ));
     };
     let from_one = bit::counts_from_one(&columns, rows.get(at + 1..).unwrap_or_default());
-    let mut reading = Reading {
+    let mut reading = ListReading {
         columns,
         out: Imported::default(),
         profile: ImportedProfile::default(),
@@ -44,14 +46,14 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         unit: None,
         first_bit: i64::from(from_one.is_some()),
         section: None,
-        seen: Seen::default(),
+        seen: ListTraits::default(),
     };
     if let Some(at) = from_one {
         reading.out.remark(at, "16", Finding::BitsFromOne);
     }
     if let Some(header) = rows.get(at) {
         for head in reading.columns.unknown(header) {
-            let place = Place::new(header.line, head);
+            let place = FileLocation::new(header.line, head);
             reading.out.remark(place, head, Finding::Column);
         }
     }
@@ -63,17 +65,17 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
 
 /// What the whole list shows.
 #[derive(Debug, Default)]
-struct Seen {
-    notation: Option<(Place, String)>,
-    assumed_table: Option<(Place, String)>,
+struct ListTraits {
+    notation: Option<(FileLocation, String)>,
+    assumed_table: Option<(FileLocation, String)>,
     /// The first row whose type is assumed.
-    assumed_type: Option<(Place, String)>,
+    assumed_type: Option<(FileLocation, String)>,
     least: Option<u16>,
     /// The first row that has the unit id of the row above it.
-    unit_above: Option<(Place, String)>,
+    unit_above: Option<(FileLocation, String)>,
 }
 
-struct Reading {
+struct ListReading {
     columns: Columns,
     out: Imported,
     /// The points of the rows that name no unit id.
@@ -86,10 +88,10 @@ struct Reading {
     first_bit: i64,
     /// The table that a heading between the rows names.
     section: Option<Table>,
-    seen: Seen,
+    seen: ListTraits,
 }
 
-impl Reading {
+impl ListReading {
     fn row(&mut self, row: &Row) {
         let cell = |column| self.columns.cell(row, column);
         let filled = row.cells.iter().filter(|c| !c.is_empty()).count();
@@ -103,7 +105,7 @@ impl Reading {
         let name = given
             .unwrap_or_else(|| cell(Column::Description))
             .to_owned();
-        let at = Place::new(row.line, &name);
+        let at = FileLocation::new(row.line, &name);
         if filled < 2 {
             // A heading between the rows.
             let text = row.cells.iter().find(|c| !c.is_empty());
@@ -123,7 +125,7 @@ impl Reading {
     }
 
     /// Takes a row with a register.
-    fn register(&mut self, row: &Row, at: Place) {
+    fn register(&mut self, row: &Row, at: FileLocation) {
         let columns = &self.columns;
         let cell = |column| columns.cell(row, column);
         let written = cell(Column::Address).to_owned();
@@ -190,7 +192,7 @@ impl Reading {
     fn point(
         &mut self,
         row: &Row,
-        at: Place,
+        at: FileLocation,
         (table, address): (Table, number::Address),
         (kind, width, writable): (String, Option<u16>, bool),
     ) {
@@ -205,8 +207,8 @@ impl Reading {
         let part = bits.filter(|bits| bits.start() < bits.end());
         let order = word::order(cell(Column::Order));
         let typed = match (table.is_bits(), kind.is_empty(), bit) {
-            (true, ..) => Some((Shape::Bool, None)),
-            (false, true, Some(bit)) => Some((Shape::Bit(bit), None)),
+            (true, ..) => Some((ByteForm::Bool, None)),
+            (false, true, Some(bit)) => Some((ByteForm::Bit(bit), None)),
             (false, true, None) => {
                 let first = (at.clone(), String::new());
                 self.seen.assumed_type.get_or_insert(first);
@@ -216,12 +218,14 @@ impl Reading {
                     Some(3) => "u48",
                     _ => "u16",
                 };
-                Some((Shape::Number(word), None))
+                Some((ByteForm::Number(word), None))
             }
             (false, false, bit) => match (word::shape(&kind, width), bit) {
-                (Some((Shape::Bool, order)), bit) => Some((Shape::Bit(bit.unwrap_or(0)), order)),
-                (Some((Shape::Number("u16" | "i16"), order)), Some(bit)) => {
-                    Some((Shape::Bit(bit), order))
+                (Some((ByteForm::Bool, order)), bit) => {
+                    Some((ByteForm::Bit(bit.unwrap_or(0)), order))
+                }
+                (Some((ByteForm::Number("u16" | "i16"), order)), Some(bit)) => {
+                    Some((ByteForm::Bit(bit), order))
                 }
                 (typed, _) => typed,
             },
@@ -230,8 +234,8 @@ impl Reading {
             return self.out.remark(at, kind, Finding::Type);
         };
         // A bit of a wider value is not imported as the whole, but 0 may stand in every row.
-        let is_part = part.is_none() || matches!(shape, Shape::Number("u16"));
-        let is_bit = bit.is_none_or(|bit| bit == 0) || matches!(shape, Shape::Bit(_));
+        let is_part = part.is_none() || matches!(shape, ByteForm::Number("u16"));
+        let is_bit = bit.is_none_or(|bit| bit == 0) || matches!(shape, ByteForm::Bit(_));
         let is_whole = table.is_bits() || (is_part && is_bit);
         if !is_whole {
             let seen = format!("{} {told}, {kind}", cell(Column::Address));
@@ -239,7 +243,7 @@ impl Reading {
         }
         let order = order.or(typed_order).unwrap_or_default();
         if let Some(width) = width
-            && matches!(shape, Shape::Number(_))
+            && matches!(shape, ByteForm::Number(_))
             && width != shape.width()
         {
             let seen = format!("{kind}, {width}");
@@ -252,16 +256,19 @@ impl Reading {
             let least = self.seen.least.unwrap_or(u16::MAX);
             self.seen.least = Some(least.min(address.address));
         }
-        let mut point =
-            ImportedPoint::new(at.clone(), Source::Register(table, address.address), shape);
+        let mut point = ImportedPoint::new(
+            at.clone(),
+            ValueSource::Register(table, address.address),
+            shape,
+        );
         point.order = order;
         point.bits = part
-            .filter(|_| matches!(shape, Shape::Number(_)))
+            .filter(|_| matches!(shape, ByteForm::Number(_)))
             .map(RangeInclusive::into_inner);
         point.measure = cell(Column::Measure).to_owned();
         point.writable = writable && !matches!(table, Table::InputRegister | Table::DiscreteInput);
         point.interval_ms = number::span(cell(Column::Interval)).filter(|ms| *ms > 0);
-        if let Shape::Number(word) = shape {
+        if let ByteForm::Number(word) = shape {
             let decimals = match word.starts_with('f') {
                 true => Decimals::Shown,
                 false => Decimals::Factor,
@@ -269,7 +276,7 @@ impl Reading {
             let factors = Factors::of(columns, row, decimals);
             self.take(factors, &mut point);
         }
-        if matches!(order, Order::Badc | Order::Dcba) {
+        if matches!(order, LetterOrder::Badc | LetterOrder::Dcba) {
             self.out.remark(at, order.word(), Finding::Order);
         }
         match self.unit {
@@ -280,7 +287,7 @@ impl Reading {
 
     /// Takes the unit id of a row. Cells that a spreadsheet has joined are filled in the first row
     /// only. Returns whether the row can be used.
-    fn unit(&mut self, row: &Row, at: &Place) -> bool {
+    fn unit(&mut self, row: &Row, at: &FileLocation) -> bool {
         let written = self.columns.cell(row, Column::Unit);
         if factor::is_blank(written) {
             if let Some(unit) = self.unit {
@@ -314,7 +321,7 @@ impl Reading {
     }
 
     /// Takes a row with a data identifier of DL/T 645.
-    fn datum(&mut self, row: &Row, at: Place) {
+    fn datum(&mut self, row: &Row, at: FileLocation) {
         let cell = |column| self.columns.cell(row, column);
         let written = cell(Column::Data).to_owned();
         let digits = written.replace([' ', '-', '.', '_'], "");
@@ -358,8 +365,8 @@ impl Reading {
             true => Decimals::Known,
             false => Decimals::Factor,
         };
-        let source = Source::Meter(format!("{:0>8}", digits.to_uppercase()), format);
-        let mut point = ImportedPoint::new(at, source, Shape::Bool);
+        let source = ValueSource::Meter(format!("{:0>8}", digits.to_uppercase()), format);
+        let mut point = ImportedPoint::new(at, source, ByteForm::Bool);
         point.measure = self.columns.cell(row, Column::Measure).to_owned();
         let factors = Factors::of(&self.columns, row, decimals);
         self.take(factors, &mut point);
@@ -367,7 +374,7 @@ impl Reading {
     }
 
     /// Takes a row with a meter.
-    fn meter(&mut self, row: &Row, at: Place) {
+    fn meter(&mut self, row: &Row, at: FileLocation) {
         let written = self.columns.cell(row, Column::Meter).to_owned();
         if number::is_scientific(&written) {
             return self.out.remark(at, written, Finding::Scientific);
@@ -393,7 +400,7 @@ impl Reading {
     }
 
     fn finish(mut self) -> Imported {
-        let Seen {
+        let ListTraits {
             notation,
             assumed_table,
             assumed_type,
@@ -410,7 +417,8 @@ impl Reading {
             self.out.remark(at, seen, Finding::TypeAssumed);
         }
         if least == Some(1) {
-            self.out.remark(Place::default(), "1", Finding::FromOne);
+            self.out
+                .remark(FileLocation::default(), "1", Finding::FromOne);
         }
         if let Some((at, seen)) = unit_above {
             self.out.remark(at, seen, Finding::UnitAbove);

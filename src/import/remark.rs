@@ -7,25 +7,25 @@ use crate::base::text::{counted, is_display_control};
 
 /// Where something stands in the file that is imported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct FileLocation {
     /// The line, 1-based; 0 if it is not known.
     pub line: u32,
     /// The name of the entry.
     pub entry: String,
 }
 
-impl Place {
+impl FileLocation {
     /// Makes a place.
     #[must_use]
-    pub fn new(line: u32, entry: &str) -> Place {
+    pub fn new(line: u32, entry: &str) -> FileLocation {
         let entry = entry.to_owned();
-        Place { line, entry }
+        FileLocation { line, entry }
     }
 }
 
 /// What became of an entry with a remark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fate {
+pub enum EntryOutcome {
     /// It is not in the result.
     Lost,
     /// It is in the result, without something.
@@ -130,7 +130,7 @@ pub enum Finding {
 impl Finding {
     /// Returns what became of the entry.
     #[must_use]
-    pub const fn fate(self) -> Fate {
+    pub const fn fate(self) -> EntryOutcome {
         match self {
             Finding::Incomplete
             | Finding::Address
@@ -150,13 +150,13 @@ impl Finding {
             | Finding::Unit
             | Finding::TooMany
             | Finding::OtherTemplate
-            | Finding::Actions => Fate::Lost,
+            | Finding::Actions => EntryOutcome::Lost,
             Finding::Factor
             | Finding::Precision
             | Finding::Setting
             | Finding::Column
             | Finding::States
-            | Finding::OnOff => Fate::Reduced,
+            | Finding::OnOff => EntryOutcome::Reduced,
             Finding::Port
             | Finding::Parts
             | Finding::Condition
@@ -175,7 +175,7 @@ impl Finding {
             | Finding::IdentifierTaken
             | Finding::Elsewhere
             | Finding::NoPort
-            | Finding::NoDevice => Fate::ToCheck,
+            | Finding::NoDevice => EntryOutcome::ToCheck,
         }
     }
 
@@ -341,7 +341,7 @@ impl Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// Where.
-    pub at: Place,
+    pub at: FileLocation,
     /// What was seen there.
     pub seen: String,
     /// What there is to say.
@@ -354,7 +354,7 @@ const MOST_LISTED: usize = 20;
 /// Writes the report, a finding after the other: those first by which entries are lost.
 #[must_use]
 pub fn report(file: &str, remarks: &[Remark]) -> String {
-    let mut by_finding: BTreeMap<(Fate, Finding), Vec<&Remark>> = BTreeMap::new();
+    let mut by_finding: BTreeMap<(EntryOutcome, Finding), Vec<&Remark>> = BTreeMap::new();
     for remark in remarks {
         let key = (remark.finding.fate(), remark.finding);
         by_finding.entry(key).or_default().push(remark);
@@ -363,9 +363,9 @@ pub fn report(file: &str, remarks: &[Remark]) -> String {
     for ((fate, finding), all) in by_finding {
         let entries = counted(all.len(), "entry");
         let head = match fate {
-            Fate::Lost => format!("not carried over: {entries}"),
-            Fate::Reduced => format!("carried over in part: {entries}"),
-            Fate::ToCheck => format!("to be checked: {entries}"),
+            EntryOutcome::Lost => format!("not carried over: {entries}"),
+            EntryOutcome::Reduced => format!("carried over in part: {entries}"),
+            EntryOutcome::ToCheck => format!("to be checked: {entries}"),
         };
         let _ = writeln!(
             text,

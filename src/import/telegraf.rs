@@ -10,10 +10,10 @@
 use std::collections::BTreeMap;
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedPoint, ImportedPort, Order, SerialKeys, Shape,
+    ByteForm, Frames, Imported, ImportedPoint, ImportedPort, LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{Finding, Place};
-use super::source::Source;
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
 use super::tree::Tree;
 use super::{Refusal, number, toml, word};
 use crate::spec::Table;
@@ -58,7 +58,7 @@ fn plugin(plugin: &Tree, usual: Option<&str>, out: &mut Imported) {
     for key in SETTINGS {
         if let Some(setting) = plugin.get(key) {
             out.remark(
-                Place::new(setting.line, key),
+                FileLocation::new(setting.line, key),
                 setting.shown(),
                 Finding::Setting,
             );
@@ -112,7 +112,7 @@ fn style(plugin: &Tree, out: &mut Imported) -> Option<&'static str> {
         if Some(style) != used && has(style) {
             let line = plugin.get(style).map_or(plugin.line, |s| s.line);
             let seen = format!("configuration_type: {}", used.unwrap_or_default());
-            out.remark(Place::new(line, style), seen, Finding::Disabled);
+            out.remark(FileLocation::new(line, style), seen, Finding::Disabled);
         }
     }
     used
@@ -130,15 +130,15 @@ fn port(plugin: &Tree, name: &str, out: &mut Imported) -> usize {
         "asciiovertcp" | "ascii" => Frames::Ascii,
         _ => Frames::Usual,
     };
-    let at = Place::new(line, name);
+    let at = FileLocation::new(line, name);
     let keys = SerialKeys {
         baud: "baud_rate",
         data_bits: "data_bits",
         stop_bits: "stop_bits",
     };
-    let serial = |device: &str| Carrier::serial(device, plugin, keys);
+    let serial = |device: &str| PortKind::serial(device, plugin, keys);
     let carrier = if let Some(rest) = controller.strip_prefix("tcp://") {
-        Carrier::endpoint(rest)
+        PortKind::endpoint(rest)
     } else {
         let device = controller.strip_prefix("file://").unwrap_or(controller);
         device.starts_with("/dev/").then(|| serial(device))
@@ -172,7 +172,7 @@ fn unit(group: &Tree, out: &mut Imported) -> Option<u8> {
     let shown = id.shown();
     let unit = number::whole(&shown).and_then(|n| u8::try_from(n).ok());
     if unit.is_none() {
-        out.remark(Place::new(id.line, "slave_id"), shown, Finding::Unit);
+        out.remark(FileLocation::new(id.line, "slave_id"), shown, Finding::Unit);
     }
     unit
 }
@@ -190,7 +190,7 @@ fn group(
     }
     out.entries += 1;
     let name = field.text("name").unwrap_or_default();
-    let at = Place::new(field.line, name);
+    let at = FileLocation::new(field.line, name);
     let Some(table) = word::table(table) else {
         return out.remark(at, table, Finding::Table);
     };
@@ -205,8 +205,8 @@ fn group(
     let bit = field.text("bit").and_then(|bit| bit.parse::<u8>().ok());
     let length = field.text("length").and_then(|n| n.parse::<u16>().ok());
     let shape = match (table.is_bits(), kind.as_str()) {
-        (true, _) => Some(Shape::Bool),
-        (false, "BIT") => bit.filter(|bit| *bit < 16).map(Shape::Bit),
+        (true, _) => Some(ByteForm::Bool),
+        (false, "BIT") => bit.filter(|bit| *bit < 16).map(ByteForm::Bit),
         (false, _) => word::shape(&kind, length).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
@@ -216,7 +216,7 @@ fn group(
     let point = refined(
         field,
         at,
-        Source::Register(table, address),
+        ValueSource::Register(table, address),
         shape,
         (order, &kind),
         out,
@@ -227,7 +227,7 @@ fn group(
 /// Reads an entry of the style `register`.
 fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPoint> {
     out.entries += 1;
-    let at = Place::new(entry.line, entry.text("name").unwrap_or_default());
+    let at = FileLocation::new(entry.line, entry.text("name").unwrap_or_default());
     let written = entry.get("address").map(Tree::shown).unwrap_or_default();
     let addresses = entry.list("address").iter();
     let addresses: Option<Vec<u16>> = addresses
@@ -247,19 +247,19 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
         .to_ascii_uppercase();
     let width = u16::try_from(addresses.len()).unwrap_or(u16::MAX);
     let sized = |one: &'static str, two: &'static str, four: &'static str| match width {
-        1 => Some(Shape::Number(one)),
-        2 => Some(Shape::Number(two)),
-        4 => Some(Shape::Number(four)),
+        1 => Some(ByteForm::Number(one)),
+        2 => Some(ByteForm::Number(two)),
+        4 => Some(ByteForm::Number(four)),
         _ => None,
     };
     let bit = entry.text("bit").and_then(|bit| bit.parse::<u8>().ok());
     let shape = match (table.is_bits(), kind.as_str()) {
-        (true, _) => Some(Shape::Bool),
+        (true, _) => Some(ByteForm::Bool),
         (false, "FIXED") => sized("i16", "i32", "i64"),
         (false, "UFIXED") => sized("u16", "u32", "u64"),
         // Only the older meaning has as many.
         (false, "FLOAT32") if width != 2 => sized("u16", "u32", "u64"),
-        (false, "BIT") => bit.filter(|bit| *bit < 16).map(Shape::Bit),
+        (false, "BIT") => bit.filter(|bit| *bit < 16).map(ByteForm::Bit),
         (false, _) => word::shape(&kind, Some(width)).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
@@ -273,14 +273,14 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
         out.remark(at, written, Finding::Registers);
         return None;
     }
-    if kind == "FLOAT32" && shape == Shape::Number("f32") {
+    if kind == "FLOAT32" && shape == ByteForm::Number("f32") {
         out.remark(at.clone(), &*kind, Finding::FloatOrNumber);
     }
     let order = entry.text("byte_order");
     Some(refined(
         entry,
         at,
-        Source::Register(table, first),
+        ValueSource::Register(table, first),
         shape,
         (order, &kind),
         out,
@@ -290,30 +290,30 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
 /// Adds order and factor to a point.
 fn refined(
     entry: &Tree,
-    at: Place,
-    source: Source,
-    shape: Shape,
+    at: FileLocation,
+    source: ValueSource,
+    shape: ByteForm,
     (order, kind): (Option<&str>, &str),
     out: &mut Imported,
 ) -> ImportedPoint {
     let order = order.and_then(word::order).unwrap_or_default();
-    let is_swapped = matches!(order, Order::Badc | Order::Dcba);
+    let is_swapped = matches!(order, LetterOrder::Badc | LetterOrder::Dcba);
     let shape = match shape {
         // The bytes are exchanged before the bit is taken.
-        Shape::Bit(bit) if is_swapped => Shape::Bit((bit + 8) % 16),
+        ByteForm::Bit(bit) if is_swapped => ByteForm::Bit((bit + 8) % 16),
         shape => shape,
     };
     let mut point = ImportedPoint::new(at.clone(), source, shape);
     point.order = order;
-    let is_half = matches!(shape, Shape::Number("u8" | "i8"));
+    let is_half = matches!(shape, ByteForm::Number("u8" | "i8"));
     point.high_half = is_half && kind.ends_with("8H") != is_swapped;
-    if let (Shape::Number(_), Some(written)) = (shape, entry.text("scale")) {
+    if let (ByteForm::Number(_), Some(written)) = (shape, entry.text("scale")) {
         match number::decimal(written) {
             Some(by) => point.scale = number::factor(by),
             None => out.remark(at.clone(), written, Finding::Factor),
         }
     }
-    if matches!(point.order, Order::Badc | Order::Dcba) && point.shape.width() > 1 {
+    if matches!(point.order, LetterOrder::Badc | LetterOrder::Dcba) && point.shape.width() > 1 {
         out.remark(at, point.order.word(), Finding::Order);
     }
     point

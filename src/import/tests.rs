@@ -223,7 +223,7 @@ fn text_of_each_encoding_is_the_same() {
 #[test]
 fn names_become_identifiers_that_the_platform_takes_and_no_other_point_has() {
     let mut ids = identifier::Identifiers::default();
-    let source = source::Source::Register(Table::HoldingRegister, 7);
+    let source = source::ValueSource::Register(Table::HoldingRegister, 7);
     for (name, id, finding) in [
         ("active_power", "active_power", None),
         ("Voltage L1 (phase A)", "Voltage_L1_phase_A", None),
@@ -324,7 +324,7 @@ fn types_are_read_in_the_order_of_chinese_manuals_too() {
         ("双精度浮点数", Some(4), "f64"),
     ] {
         let shape = word::shape(text, width).map(|(shape, _)| shape);
-        assert_eq!(shape, Some(point::Shape::Number(wanted)), "{text}");
+        assert_eq!(shape, Some(point::ByteForm::Number(wanted)), "{text}");
     }
     for text in ["12位无符号", "有符号32", "备用", "位"] {
         assert_eq!(word::shape(text, None), None, "{text}");

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::Refusal;
-use super::tree::{Allowance, Is, Tree};
+use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads a text.
 ///
@@ -16,7 +16,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
         format: "TOML",
         why: e.message().to_owned(),
     })?;
-    let mut left = Allowance::default();
+    let mut left = ValueAllowance::default();
     map(table.get_ref(), &lines, 1, &mut left, 0)
 }
 
@@ -24,7 +24,7 @@ fn map(
     table: &DeTable<'_>,
     lines: &Lines,
     line: u32,
-    left: &mut Allowance,
+    left: &mut ValueAllowance,
     depth: usize,
 ) -> Result<Tree, Refusal> {
     left.take(depth)?;
@@ -45,7 +45,7 @@ fn map(
         .collect::<Result<_, Refusal>>()?;
     Ok(Tree {
         line,
-        is: Is::Map(entries),
+        is: TreeValue::Map(entries),
     })
 }
 
@@ -53,7 +53,7 @@ fn tree(
     value: &DeValue<'_>,
     lines: &Lines,
     line: u32,
-    left: &mut Allowance,
+    left: &mut ValueAllowance,
     depth: usize,
 ) -> Result<Tree, Refusal> {
     let is = match value {
@@ -64,17 +64,17 @@ fn tree(
                 let line = lines.at(value.span().start);
                 all.push(tree(value.get_ref(), lines, line, left, depth + 1)?);
             }
-            Is::List(all)
+            TreeValue::List(all)
         }
-        DeValue::String(text) => Is::Text(text.to_string()),
+        DeValue::String(text) => TreeValue::Text(text.to_string()),
         DeValue::Integer(number) => {
             let digits = number.as_str().replace('_', "");
             let value = i128::from_str_radix(digits.trim_start_matches('+'), number.radix());
-            Is::Text(value.map_or(digits.clone(), |n| n.to_string()))
+            TreeValue::Text(value.map_or(digits.clone(), |n| n.to_string()))
         }
-        DeValue::Float(number) => Is::Text(number.as_str().replace('_', "")),
-        DeValue::Boolean(is) => Is::Text(is.to_string()),
-        DeValue::Datetime(moment) => Is::Text(moment.to_string()),
+        DeValue::Float(number) => TreeValue::Text(number.as_str().replace('_', "")),
+        DeValue::Boolean(is) => TreeValue::Text(is.to_string()),
+        DeValue::Datetime(moment) => TreeValue::Text(moment.to_string()),
     };
     left.take(depth)?;
     Ok(Tree { line, is })

@@ -16,12 +16,12 @@ pub struct Tree {
     /// The line where it begins, 1-based; 0 if it is not known.
     pub line: u32,
     /// What it is.
-    pub is: Is,
+    pub is: TreeValue,
 }
 
 /// What a value is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Is {
+pub enum TreeValue {
     /// Nothing, or null.
     Nothing,
     /// A text, a number or a boolean, as it is written.
@@ -39,7 +39,7 @@ impl Tree {
         let found = self.entries().iter().find(|(k, _)| k == key);
         found
             .map(|(_, value)| value)
-            .filter(|v| v.is != Is::Nothing)
+            .filter(|v| v.is != TreeValue::Nothing)
     }
 
     /// Returns the value of the first of these keys that is there.
@@ -58,8 +58,8 @@ impl Tree {
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match &self.is {
-            Is::Text(text) => Some(text),
-            Is::Nothing | Is::List(_) | Is::Map(_) => None,
+            TreeValue::Text(text) => Some(text),
+            TreeValue::Nothing | TreeValue::List(_) | TreeValue::Map(_) => None,
         }
     }
 
@@ -73,9 +73,9 @@ impl Tree {
     #[must_use]
     pub fn as_list(&self) -> &[Tree] {
         match &self.is {
-            Is::List(list) => list,
-            Is::Nothing => &[],
-            Is::Text(_) | Is::Map(_) => std::slice::from_ref(self),
+            TreeValue::List(list) => list,
+            TreeValue::Nothing => &[],
+            TreeValue::Text(_) | TreeValue::Map(_) => std::slice::from_ref(self),
         }
     }
 
@@ -83,8 +83,8 @@ impl Tree {
     #[must_use]
     pub fn entries(&self) -> &[(String, Tree)] {
         match &self.is {
-            Is::Map(entries) => entries,
-            Is::Nothing | Is::Text(_) | Is::List(_) => &[],
+            TreeValue::Map(entries) => entries,
+            TreeValue::Nothing | TreeValue::Text(_) | TreeValue::List(_) => &[],
         }
     }
 
@@ -92,13 +92,13 @@ impl Tree {
     #[must_use]
     pub fn shown(&self) -> String {
         match &self.is {
-            Is::Nothing => String::new(),
-            Is::Text(text) => text.clone(),
-            Is::List(list) => {
+            TreeValue::Nothing => String::new(),
+            TreeValue::Text(text) => text.clone(),
+            TreeValue::List(list) => {
                 let parts = list.iter().take(6).map(|t| t.as_text().unwrap_or("…"));
                 parts.collect::<Vec<_>>().join(", ")
             }
-            Is::Map(entries) => {
+            TreeValue::Map(entries) => {
                 let keys = entries.iter().take(6).map(|(key, _)| key.as_str());
                 keys.collect::<Vec<_>>().join(", ")
             }
@@ -108,15 +108,15 @@ impl Tree {
 
 /// How many values may still come.
 #[derive(Debug)]
-pub struct Allowance(usize);
+pub struct ValueAllowance(usize);
 
-impl Default for Allowance {
-    fn default() -> Allowance {
-        Allowance(MOST)
+impl Default for ValueAllowance {
+    fn default() -> ValueAllowance {
+        ValueAllowance(MOST)
     }
 }
 
-impl Allowance {
+impl ValueAllowance {
     /// Counts one value at this depth.
     ///
     /// # Errors

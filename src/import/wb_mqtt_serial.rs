@@ -8,11 +8,11 @@
 //! registers. `port_type: tcp` passes RTU frames on, `modbus tcp` is Modbus TCP.
 
 use super::point::{
-    Carrier, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile, Order,
-    SerialKeys, Shape,
+    ByteForm, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile,
+    LetterOrder, PortKind, SerialKeys,
 };
-use super::remark::{Finding, Place};
-use super::source::Source;
+use super::remark::{FileLocation, Finding};
+use super::source::ValueSource;
 use super::tree::Tree;
 use super::{Refusal, json, number, word};
 use crate::base::text::counted;
@@ -32,7 +32,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
         }
         if entry.text("enabled") == Some("false") {
             let path = entry.any(&["path", "address"]);
-            let at = Place::new(0, &path.map(Tree::shown).unwrap_or_default());
+            let at = FileLocation::new(0, &path.map(Tree::shown).unwrap_or_default());
             out.remark(at, "enabled: false", Finding::Disabled);
             continue;
         }
@@ -49,7 +49,7 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
             let written = device.get("slave_id").map(Tree::shown).unwrap_or_default();
             let unit = number::whole(&written).and_then(|n| u8::try_from(n).ok());
             if unit.is_none() {
-                out.remark(Place::new(0, name), written, Finding::Unit);
+                out.remark(FileLocation::new(0, name), written, Finding::Unit);
                 continue;
             }
             out.devices.push(ImportedDevice {
@@ -85,17 +85,17 @@ fn port(port: &Tree, out: &mut Imported) -> usize {
         data_bits: "data_bits",
         stop_bits: "stop_bits",
     };
-    let serial = |device: &str| Carrier::serial(device, port, keys);
+    let serial = |device: &str| PortKind::serial(device, port, keys);
     let (carrier, frames) = match port.text("port_type").unwrap_or("serial") {
-        "tcp" => (Carrier::endpoint(&there), Frames::Rtu),
-        "modbus tcp" => (Carrier::endpoint(&there), Frames::Usual),
+        "tcp" => (PortKind::endpoint(&there), Frames::Rtu),
+        "modbus tcp" => (PortKind::endpoint(&there), Frames::Usual),
         _ => (
             path.starts_with("/dev/").then(|| serial(path)),
             Frames::Usual,
         ),
     };
     let carrier = carrier.unwrap_or_else(|| {
-        out.remark(Place::new(0, path), &*there, Finding::Port);
+        out.remark(FileLocation::new(0, path), &*there, Finding::Port);
         serial("/dev/ttyUSB0")
     });
     out.port(ImportedPort {
@@ -110,7 +110,7 @@ fn port(port: &Tree, out: &mut Imported) -> usize {
 /// Reads the channels of a device or a template; returns the number of its profile.
 fn profile(device: &Tree, name: Option<&str>, out: &mut Imported) -> Option<usize> {
     let name = name.unwrap_or_default();
-    let at = Place::new(0, name);
+    let at = FileLocation::new(0, name);
     let protocol = device.text("protocol").unwrap_or("modbus");
     // The modules behind a device of modbus_io have addresses that are computed.
     if !protocol.contains("modbus") || protocol.starts_with("modbus_io") {
@@ -171,7 +171,7 @@ fn channel(
         .text("name")
         .or(channel.text("id"))
         .unwrap_or_default();
-    let at = Place::new(0, name);
+    let at = FileLocation::new(0, name);
     if channel.text("enabled") == Some("false") {
         return out.remark(at, "enabled: false", Finding::Disabled);
     }
@@ -202,7 +202,7 @@ fn register(
     titles: Option<&Tree>,
     out: &mut Imported,
 ) -> Option<ImportedPoint> {
-    let at = Place::new(0, name);
+    let at = FileLocation::new(0, name);
     let text = |key: &str| register.text(key).or(channel.text(key));
     for key in ["address", "scale", "offset", "format", "reg_type"] {
         if let Some(expression) = text(key).filter(|value| value.contains('$')) {
@@ -262,29 +262,29 @@ fn register(
     };
     let size = text("string_data_size").and_then(|n| n.parse::<u16>().ok());
     let shape = match (table.is_bits(), format, bits) {
-        (true, ..) => Some(Shape::Bool),
-        (false, "string", _) => size.map(|registers| Shape::Text {
+        (true, ..) => Some(ByteForm::Bool),
+        (false, "string", _) => size.map(|registers| ByteForm::Text {
             registers,
             characters: 1,
         }),
-        (false, "string8", _) => size.map(|n| Shape::Text {
+        (false, "string8", _) => size.map(|n| ByteForm::Text {
             registers: n,
             characters: 2,
         }),
-        (false, "char8", _) => Some(Shape::Text {
+        (false, "char8", _) => Some(ByteForm::Text {
             registers: 1,
             characters: 1,
         }),
-        (false, _, Some((low, high))) if low == high && low < 16 => Some(Shape::Bit(low)),
+        (false, _, Some((low, high))) if low == high && low < 16 => Some(ByteForm::Bit(low)),
         (false, _, bits) => {
             let shape = word::shape(format, None).map(|(shape, _)| shape);
             shape.and_then(|shape| match (shape, bits) {
-                (Shape::Number(word), Some((low, high))) => {
+                (ByteForm::Number(word), Some((low, high))) => {
                     // The sign is that of the format, which fewer bits do not reach.
                     let is_signed = word.starts_with('i') && high - low + 1 == whole;
                     wide_enough(high, is_signed).filter(|_| word.starts_with(['u', 'i']))
                 }
-                (shape, _) => Some(shape).filter(|shape| *shape != Shape::Bool),
+                (shape, _) => Some(shape).filter(|shape| *shape != ByteForm::Bool),
             })
         }
     };
@@ -292,11 +292,11 @@ fn register(
         out.remark(at, format, Finding::Type);
         return None;
     };
-    let mut point = ImportedPoint::new(at.clone(), Source::Register(table, address), shape);
-    point.bits = bits.filter(|_| matches!(shape, Shape::Number(_)));
+    let mut point = ImportedPoint::new(at.clone(), ValueSource::Register(table, address), shape);
+    point.bits = bits.filter(|_| matches!(shape, ByteForm::Number(_)));
     let low = |key: &str| text(key) == Some("little_endian");
-    point.order = Order::of(low("word_order"), low("byte_order"));
-    if matches!(shape, Shape::Text { .. }) && low("word_order") {
+    point.order = LetterOrder::of(low("word_order"), low("byte_order"));
+    if matches!(shape, ByteForm::Text { .. }) && low("word_order") {
         out.remark(at.clone(), "word_order: little_endian", Finding::Setting);
     }
     point.measure = text("units").unwrap_or_default().to_owned();
@@ -307,7 +307,7 @@ fn register(
         .or(text("read_rate_limit_ms"))
         .or(text("poll_interval"));
     point.interval_ms = every.and_then(|ms| ms.parse().ok());
-    if matches!(shape, Shape::Number(_)) {
+    if matches!(shape, ByteForm::Number(_)) {
         refine(&mut point, &text, out);
     }
     states(&mut point, channel, titles, out);
@@ -315,7 +315,7 @@ fn register(
 }
 
 /// Returns the number that has this bit, 0 the lowest: of as many registers as are read for it.
-fn wide_enough(high: u8, is_signed: bool) -> Option<Shape> {
+fn wide_enough(high: u8, is_signed: bool) -> Option<ByteForm> {
     let (unsigned, signed) = match high {
         0..16 => ("u16", "i16"),
         16..32 => ("u32", "i32"),
@@ -323,7 +323,7 @@ fn wide_enough(high: u8, is_signed: bool) -> Option<Shape> {
         48..64 => ("u64", "i64"),
         _ => return None,
     };
-    Some(Shape::Number(if is_signed { signed } else { unsigned }))
+    Some(ByteForm::Number(if is_signed { signed } else { unsigned }))
 }
 
 /// Adds factor, rounding and the value of an error.
@@ -397,7 +397,7 @@ fn states(point: &mut ImportedPoint, channel: &Tree, titles: Option<&Tree>, out:
     let off = channel.text("off_value").map_or(Some(0), number::whole);
     if let (true, Some(on), Some(off)) = (point.values.is_empty(), on, off)
         && (on, off) != (1, 0)
-        && matches!(point.shape, Shape::Number(_))
+        && matches!(point.shape, ByteForm::Number(_))
         && on != off
     {
         point.values = vec![(off, "off".into()), (on, "on".into())];

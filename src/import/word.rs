@@ -1,6 +1,6 @@
 //! Words for tables, types and orders, as manuals, spreadsheets and programs have them.
 
-use super::point::{Order, Shape};
+use super::point::{ByteForm, LetterOrder};
 use crate::spec::Table;
 
 /// Returns the table that a word or a function code means.
@@ -37,26 +37,26 @@ pub fn table(text: &str) -> Option<Table> {
 }
 
 /// A type with the order that its name says.
-pub type Typed = (Shape, Option<Order>);
+pub type TypeWithOrder = (ByteForm, Option<LetterOrder>);
 
 /// Returns the shape that a word for a type means; `width` is the number of registers, if it is
 /// known, for words that leave it open (`float`, `signed`). A tail such as `-ABCD` or `_swapped`
 /// is the order.
 #[must_use]
-pub fn shape(text: &str, width: Option<u16>) -> Option<Typed> {
+pub fn shape(text: &str, width: Option<u16>) -> Option<TypeWithOrder> {
     let mut word = squeezed(text);
     let mut found = None;
     for (tail, of) in [
-        ("abcd", Order::Abcd),
-        ("cdab", Order::Cdab),
-        ("badc", Order::Badc),
-        ("dcba", Order::Dcba),
-        ("bigendian", Order::Abcd),
-        ("littleendian", Order::Dcba),
-        ("wordswap", Order::Cdab),
-        ("swapped", Order::Cdab),
-        ("swap", Order::Cdab),
-        ("inverse", Order::Cdab),
+        ("abcd", LetterOrder::Abcd),
+        ("cdab", LetterOrder::Cdab),
+        ("badc", LetterOrder::Badc),
+        ("dcba", LetterOrder::Dcba),
+        ("bigendian", LetterOrder::Abcd),
+        ("littleendian", LetterOrder::Dcba),
+        ("wordswap", LetterOrder::Cdab),
+        ("swapped", LetterOrder::Cdab),
+        ("swap", LetterOrder::Cdab),
+        ("inverse", LetterOrder::Cdab),
     ] {
         if let Some(rest) = word.strip_suffix(tail).filter(|rest| !rest.is_empty()) {
             word = rest.to_owned();
@@ -152,13 +152,13 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<Typed> {
         "bcd64" => "bcd64",
         "bcd" => wide("bcd16", "bcd32", "bcd64"),
         "bool" | "boolean" | "bit" | "bool8" | "bool16" | "布尔" | "开关量" => {
-            return Some((Shape::Bool, found));
+            return Some((ByteForm::Bool, found));
         }
         "string" | "text" | "ascii" | "str" | "字符串" => {
             let registers = width.filter(|w| (1..=125).contains(w))?;
             let characters = 2;
             return Some((
-                Shape::Text {
+                ByteForm::Text {
                     registers,
                     characters,
                 },
@@ -167,7 +167,7 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<Typed> {
         }
         _ => chinese(&word, width)?,
     };
-    Some((Shape::Number(name), found))
+    Some((ByteForm::Number(name), found))
 }
 
 /// Returns the type that a Chinese word says in any order: `32位有符号`, `有符号整型`,
@@ -211,12 +211,12 @@ fn chinese(word: &str, width: Option<u16>) -> Option<&'static str> {
 
 /// Returns the order that a word means: `ABCD`, `CDAB`, `big endian`, `little`, `swap`.
 #[must_use]
-pub fn order(text: &str) -> Option<Order> {
+pub fn order(text: &str) -> Option<LetterOrder> {
     let word = squeezed(text);
     let word = word.trim_start_matches("float").trim_start_matches("long");
     Some(match word {
         "abcd" | "ab" | "abcdefgh" | "1234" | "3210" | "big" | "bigendian" | "be" | "high"
-        | "highfirst" | "msw" | "mswbe" | "大端" | "高字在前" => Order::Abcd,
+        | "highfirst" | "msw" | "mswbe" | "大端" | "高字在前" => LetterOrder::Abcd,
         "cdab"
         | "ghefcdab"
         | "3412"
@@ -231,11 +231,11 @@ pub fn order(text: &str) -> Option<Order> {
         | "lowfirst"
         | "lsw"
         | "lswbe"
-        | "低字在前" => Order::Cdab,
+        | "低字在前" => LetterOrder::Cdab,
         "mswle" | "badc" | "ba" | "badcfehg" | "2143" | "2301" | "byteswap" | "byte" | "midbig"
-        | "bigendianbyteswap" => Order::Badc,
+        | "bigendianbyteswap" => LetterOrder::Badc,
         "lswle" | "dcba" | "hgfedcba" | "4321" | "0123" | "little" | "littleendian" | "le"
-        | "小端" => Order::Dcba,
+        | "小端" => LetterOrder::Dcba,
         _ => return None,
     })
 }

@@ -7,10 +7,10 @@ use std::fmt::Write;
 
 use super::comment;
 use super::point::{
-    Carrier, Frames, Imported, ImportedPoint, ImportedPort, ImportedProfile, Order, Shape,
+    ByteForm, Frames, Imported, ImportedPoint, ImportedPort, ImportedProfile, LetterOrder, PortKind,
 };
 use super::remark::clean;
-use super::source::Source;
+use super::source::ValueSource;
 use crate::spec::Table;
 
 /// How often points are read if the file does not say, in milliseconds.
@@ -133,12 +133,12 @@ impl Text<'_> {
     fn point(&self, point: &ImportedPoint, usual: u64) -> String {
         let mut keys = vec![format!("id: {}", point.id)];
         match &point.source {
-            Source::Register(table, address) => {
+            ValueSource::Register(table, address) => {
                 keys.push(format!("table: {}", word_of(*table)));
                 keys.push(format!("address: {address}"));
                 keys.extend(type_of(point));
             }
-            Source::Meter(data, format) => {
+            ValueSource::Meter(data, format) => {
                 keys.push(format!("data: \"{data}\""));
                 keys.push(format!("format: {}", quoted(format)));
             }
@@ -192,7 +192,7 @@ impl Text<'_> {
         }
         self.line(&format!("  - name: {}", quoted(&port.name)));
         match &port.carrier {
-            Carrier::Serial {
+            PortKind::Serial {
                 device,
                 baud,
                 data_bits,
@@ -209,7 +209,7 @@ impl Text<'_> {
                 self.optional("parity", parity.map(super::point::Parity::word));
                 self.optional("stop_bits", *stop_bits);
             }
-            Carrier::Tcp { host, port: number } => {
+            PortKind::Tcp { host, port: number } => {
                 self.line("    tcp:");
                 self.line(&format!("      host: {}", quoted(host)));
                 self.line(&format!("      port: {number}"));
@@ -236,32 +236,32 @@ impl Text<'_> {
 /// Returns `type:` and the keys that refine it.
 fn type_of(point: &ImportedPoint) -> Vec<String> {
     match point.shape {
-        Shape::Bool => Vec::new(),
-        Shape::Bit(bit) => vec!["type: bit".into(), format!("bit: {bit}")],
-        Shape::Text {
+        ByteForm::Bool => Vec::new(),
+        ByteForm::Bit(bit) => vec!["type: bit".into(), format!("bit: {bit}")],
+        ByteForm::Text {
             registers,
             characters,
         } => {
             let mut keys = vec!["type: string".into(), format!("registers: {registers}")];
             match (characters, point.order) {
                 // The character is in the half that is sent second, unless bytes are swapped.
-                (1, Order::Badc | Order::Dcba) => {
+                (1, LetterOrder::Badc | LetterOrder::Dcba) => {
                     keys.push("characters: 1".into());
                     keys.push("half: high".into());
                 }
-                (1, Order::Abcd | Order::Cdab) => keys.push("characters: 1".into()),
-                (_, Order::Badc | Order::Dcba) => keys.push("bytes: low".into()),
-                (_, Order::Abcd | Order::Cdab) => {}
+                (1, LetterOrder::Abcd | LetterOrder::Cdab) => keys.push("characters: 1".into()),
+                (_, LetterOrder::Badc | LetterOrder::Dcba) => keys.push("bytes: low".into()),
+                (_, LetterOrder::Abcd | LetterOrder::Cdab) => {}
             }
             keys
         }
-        Shape::Number(word) => {
+        ByteForm::Number(word) => {
             let mut keys = vec![format!("type: {word}")];
             let is_half = matches!(word, "u8" | "i8" | "bcd8");
             match (is_half, point.shape.width(), point.order) {
                 (true, ..) if point.high_half => keys.push("half: high".into()),
-                (true, ..) | (_, _, Order::Abcd) | (_, 1, Order::Cdab) => {}
-                (_, 1, Order::Badc | Order::Dcba) => keys.push("order: BA".into()),
+                (true, ..) | (_, _, LetterOrder::Abcd) | (_, 1, LetterOrder::Cdab) => {}
+                (_, 1, LetterOrder::Badc | LetterOrder::Dcba) => keys.push("order: BA".into()),
                 (_, _, order) => keys.push(format!("order: {}", order.word())),
             }
             keys.extend(point.bits.map(|(low, high)| format!("bits: {low}..{high}")));
@@ -274,8 +274,8 @@ fn type_of(point: &ImportedPoint) -> Vec<String> {
 /// Whether the point may have `unit:`: it is a number and no state.
 fn has_unit(point: &ImportedPoint) -> bool {
     let is_number = match &point.source {
-        Source::Register(..) => matches!(point.shape, Shape::Number(_)),
-        Source::Meter(..) => true,
+        ValueSource::Register(..) => matches!(point.shape, ByteForm::Number(_)),
+        ValueSource::Meter(..) => true,
     };
     is_number && point.values.is_empty()
 }

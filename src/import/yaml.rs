@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
 use super::Refusal;
-use super::tree::{Allowance, Is, Tree};
+use super::tree::{Tree, TreeValue, ValueAllowance};
 
 /// Reads the first document of a text.
 ///
@@ -15,7 +15,7 @@ use super::tree::{Allowance, Is, Tree};
 pub fn read(text: &str) -> Result<Tree, Refusal> {
     let mut open: Vec<Open> = Vec::new();
     let mut anchors: BTreeMap<usize, Tree> = BTreeMap::new();
-    let mut left = Allowance::default();
+    let mut left = ValueAllowance::default();
     for event in Parser::<StrInput<'_>>::new_from_str(text) {
         let (event, span) = event.map_err(|e| Refusal::Malformed {
             line: line(e.marker().line()),
@@ -30,9 +30,9 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
                 // `!secret name` and the like: the value is elsewhere.
                 let foreign = tag.filter(|t| !t.is_yaml_core_schema());
                 let is = match (&*text, foreign) {
-                    (text, Some(tag)) => Is::Text(format!("!{} {text}", tag.suffix)),
-                    ("" | "~" | "null", None) if plain => Is::Nothing,
-                    (text, None) => Is::Text(text.to_owned()),
+                    (text, Some(tag)) => TreeValue::Text(format!("!{} {text}", tag.suffix)),
+                    ("" | "~" | "null", None) if plain => TreeValue::Nothing,
+                    (text, None) => TreeValue::Text(text.to_owned()),
                 };
                 (Tree { line: at, is }, anchor)
             }
@@ -52,7 +52,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
                 let known = anchors.get(&id);
                 let copy = known.cloned().unwrap_or(Tree {
                     line: at,
-                    is: Is::Nothing,
+                    is: TreeValue::Nothing,
                 });
                 count(&copy, &mut left, open.len())?;
                 (copy, 0)
@@ -74,7 +74,7 @@ pub fn read(text: &str) -> Result<Tree, Refusal> {
     }
     Ok(Tree {
         line: 0,
-        is: Is::Nothing,
+        is: TreeValue::Nothing,
     })
 }
 
@@ -83,12 +83,12 @@ fn line(line: usize) -> u32 {
 }
 
 /// Counts a copy, before it is kept.
-fn count(tree: &Tree, left: &mut Allowance, depth: usize) -> Result<(), Refusal> {
+fn count(tree: &Tree, left: &mut ValueAllowance, depth: usize) -> Result<(), Refusal> {
     left.take(depth)?;
     match &tree.is {
-        Is::Nothing | Is::Text(_) => Ok(()),
-        Is::List(list) => list.iter().try_for_each(|t| count(t, left, depth + 1)),
-        Is::Map(entries) => entries
+        TreeValue::Nothing | TreeValue::Text(_) => Ok(()),
+        TreeValue::List(list) => list.iter().try_for_each(|t| count(t, left, depth + 1)),
+        TreeValue::Map(entries) => entries
             .iter()
             .try_for_each(|(_, t)| count(t, left, depth + 1)),
     }
@@ -122,8 +122,8 @@ impl Open {
 
     fn close(self) -> (Tree, usize) {
         let is = match self.kind {
-            Kind::List(list) => Is::List(list),
-            Kind::Map(entries, _) => Is::Map(entries),
+            Kind::List(list) => TreeValue::List(list),
+            Kind::Map(entries, _) => TreeValue::Map(entries),
         };
         (
             Tree {

@@ -114,10 +114,10 @@ pub enum Question {
 }
 
 /// The users of this machine that wait for the answer to their command.
-type Waiting = BTreeMap<CommandNumber, oneshot::Sender<Option<Box<CommandAnswer>>>>;
+type WaitingUsers = BTreeMap<CommandNumber, oneshot::Sender<Option<Box<CommandAnswer>>>>;
 
 impl Question {
-    fn answer(self, hub: &mut Coordinator, waiting: &mut Waiting, now: Now) {
+    fn answer(self, hub: &mut Coordinator, waiting: &mut WaitingUsers, now: Now) {
         match self {
             Question::Command {
                 name,
@@ -159,11 +159,11 @@ pub async fn run(
     heartbeat: Heartbeat,
     stop: CancellationToken,
 ) {
-    let mut outbox = Outbox {
+    let mut outbox = HubOutbox {
         link: channels.link.outgoing,
         pending: None,
         commands: channels.commands,
-        waiting: Waiting::new(),
+        waiting: WaitingUsers::new(),
     };
     hand_over(&mut hub, &stores.secrets, clock);
     hub.handle(clock.now(), Input::SecretStore { usable: false });
@@ -188,20 +188,20 @@ pub async fn run(
             clock,
             &journal,
         ) {
-            Drained::Stopped => {
+            DrainState::Stopped => {
                 // The last command, DISCONNECT, must reach the link.
                 outbox.finish().await;
                 stores.secrets.finish(clock).await;
                 stores.readings.finish().await;
                 return;
             }
-            Drained::ConnectionLeft => {
+            DrainState::ConnectionLeft => {
                 if let Some(done) = parting.take() {
                     let _ = done.send(());
                 }
                 continue;
             }
-            Drained::Dry => {}
+            DrainState::Dry => {}
         }
         let now = clock.now().mono;
         let stale = now < status_at;
@@ -297,7 +297,7 @@ fn hand_over(hub: &mut Coordinator, secret_writer: &SecretWriter, clock: Clock) 
 }
 
 /// How far the coordinator is.
-enum Drained {
+enum DrainState {
     /// The coordinator has no more outputs for now, or the link takes no more.
     Dry,
     /// The coordinator has left the connection.
@@ -330,14 +330,14 @@ impl ClockWatch {
 
 /// The sending side: towards the link, of which at most one command that did not fit is held;
 /// towards the ports; and towards users who wait for the answer to a command.
-struct Outbox {
+struct HubOutbox {
     link: Outgoing,
     pending: Option<LinkCommand>,
     commands: PortCommands,
-    waiting: Waiting,
+    waiting: WaitingUsers,
 }
 
-impl Outbox {
+impl HubOutbox {
     /// Carries out the coordinator's outputs, as far as the link takes them.
     fn drain(
         &mut self,
@@ -346,7 +346,7 @@ impl Outbox {
         remote_tasks: &mpsc::Sender<RemoteTask>,
         clock: Clock,
         journal: &Journal,
-    ) -> Drained {
+    ) -> DrainState {
         loop {
             if let Some(command) = self.pending.take() {
                 match self.link.try_send(command) {
@@ -355,12 +355,12 @@ impl Outbox {
                     Ok(()) | Err(TrySendError::Closed(_)) => {}
                     Err(TrySendError::Full(command)) => {
                         self.pending = Some(command);
-                        return Drained::Dry;
+                        return DrainState::Dry;
                     }
                 }
             }
             match hub.poll(clock.now()) {
-                None => return Drained::Dry,
+                None => return DrainState::Dry,
                 Some(Output::Link(command)) => self.pending = Some(command),
                 Some(Output::LogEvent(notice)) => journal.tell(&notice),
                 Some(Output::StoreSecret { device, secret }) => stores.secrets.keep(device, secret),
@@ -381,8 +381,8 @@ impl Outbox {
                 }
                 // If the remote task were ever lost, it would time out in the coordinator.
                 Some(Output::RemoteTask(remote_task)) => drop(remote_tasks.try_send(remote_task)),
-                Some(Output::ConnectionLeft) => return Drained::ConnectionLeft,
-                Some(Output::Stopped) => return Drained::Stopped,
+                Some(Output::ConnectionLeft) => return DrainState::ConnectionLeft,
+                Some(Output::Stopped) => return DrainState::Stopped,
             }
         }
     }

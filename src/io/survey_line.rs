@@ -12,13 +12,13 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use super::bus::bus_monitor::BusMonitor;
-use super::bus::exchange::{Exchange, Lost};
+use super::bus::exchange::{Exchange, LineLoss};
 use super::bus::line::{Line, Opener};
-use super::control::client::{self, Unanswered};
+use super::control::client::{self, AnswerError};
 use super::system::clock::Clock;
 use crate::base::{Mono, UnitId};
-use crate::control::{Answer, Failure, Kind, Request, SurveyAsked};
-use crate::spec::survey::{Heard, SurveyRequest, SurveySettings};
+use crate::control::{Answer, Failure, FailureKind, Request, SurveyAsked};
+use crate::spec::survey::{SurveyReply, SurveyRequest, SurveySettings};
 use crate::spec::{BusAddress, LineSpec};
 
 /// A line that is surveyed.
@@ -27,7 +27,7 @@ pub struct SurveyLine {
     named: String,
     line: LineSpec,
     clock: Clock,
-    way: Way,
+    way: LineRoute,
     /// Something to know about the line that was opened here: settings that it did not take, bytes
     /// that its adapter holds back.
     notice: Option<String>,
@@ -36,7 +36,7 @@ pub struct SurveyLine {
 }
 
 /// How the line is reached.
-enum Way {
+enum LineRoute {
     /// The first request shows it.
     Unknown,
     /// The service asks.
@@ -50,7 +50,7 @@ enum Way {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surveyed {
     /// What was heard after the request.
-    pub heard: Heard,
+    pub heard: SurveyReply,
     /// When the request had been sent, about.
     pub sent: Mono,
     /// The units whose replies came before the request was sent.
@@ -94,7 +94,7 @@ pub enum SurveyError {
     },
     /// The service says why not.
     #[error(transparent)]
-    Service(Unanswered),
+    Service(AnswerError),
 }
 
 impl SurveyError {
@@ -103,8 +103,8 @@ impl SurveyError {
     pub const fn is_busy(&self) -> bool {
         matches!(
             self,
-            SurveyError::Service(Unanswered::Failure(Failure {
-                kind: Kind::Busy,
+            SurveyError::Service(AnswerError::Failure(Failure {
+                kind: FailureKind::Busy,
                 ..
             }))
         )
@@ -128,7 +128,7 @@ impl SurveyLine {
             named,
             line,
             clock: Clock::system(),
-            way: Way::Unknown,
+            way: LineRoute::Unknown,
             notice: None,
             told_differ: None,
         }
@@ -149,7 +149,7 @@ impl SurveyLine {
     /// Whether the service has the line, as far as a request has shown.
     #[must_use]
     pub const fn is_shared(&self) -> bool {
-        matches!(self.way, Way::Service)
+        matches!(self.way, LineRoute::Service)
     }
 
     /// Returns something to know about the line that was opened here, once.
@@ -164,19 +164,19 @@ impl SurveyLine {
     pub fn reach(&mut self, first: &SurveyRequest) -> Result<Surveyed, SurveyError> {
         match self.by_service(first) {
             Ok((surveyed, settings)) => {
-                self.way = Way::Service;
+                self.way = LineRoute::Service;
                 self.taken(surveyed, settings)
             }
-            Err(Unanswered::Failure(Failure {
-                kind: Kind::Unknown,
+            Err(AnswerError::Failure(Failure {
+                kind: FailureKind::Unknown,
                 ..
             }))
-            | Err(Unanswered::NotThere(_)) => {
+            | Err(AnswerError::NotThere(_)) => {
                 self.open()?;
                 self.ask(first)
             }
             // It may be just starting, and about to open the line itself.
-            Err(Unanswered::Dead(_)) => {
+            Err(AnswerError::Dead(_)) => {
                 self.open()?;
                 let said = self.ask(first);
                 self.notice.get_or_insert_with(|| {
@@ -187,10 +187,10 @@ impl SurveyLine {
             }
             // A second connection may cost the service its own. A port may be one that the service
             // does not have; if it has, the port cannot be opened here.
-            Err(forbidden @ Unanswered::Forbidden { .. }) if self.is_tcp() => {
+            Err(forbidden @ AnswerError::Forbidden { .. }) if self.is_tcp() => {
                 Err(SurveyError::Service(forbidden))
             }
-            Err(forbidden @ Unanswered::Forbidden { .. }) => match self.open() {
+            Err(forbidden @ AnswerError::Forbidden { .. }) => match self.open() {
                 Ok(()) => self.ask(first),
                 Err(_) => Err(SurveyError::Service(forbidden)),
             },
@@ -203,18 +203,18 @@ impl SurveyLine {
     /// # Errors
     /// [`SurveyError`].
     pub fn ask(&mut self, request: &SurveyRequest) -> Result<Surveyed, SurveyError> {
-        let lost = |named: &str, lost: Lost| SurveyError::Lost {
+        let lost = |named: &str, lost: LineLoss| SurveyError::Lost {
             named: named.to_owned(),
             why: lost.why,
         };
         match &mut self.way {
-            Way::Unknown => self.reach(request),
-            Way::Service => {
+            LineRoute::Unknown => self.reach(request),
+            LineRoute::Service => {
                 let said = self.by_service(request);
                 let (surveyed, settings) = said.map_err(SurveyError::Service)?;
                 self.taken(surveyed, settings)
             }
-            Way::Own(runtime, exchange, unanswered) => {
+            LineRoute::Own(runtime, exchange, unanswered) => {
                 let address = request.question.address();
                 let owed = unanswered.take().filter(|(unit, _)| *unit == address);
                 let asking = async {
@@ -281,7 +281,7 @@ impl SurveyLine {
     fn by_service(
         &self,
         request: &SurveyRequest,
-    ) -> Result<(Surveyed, SurveySettings), Unanswered> {
+    ) -> Result<(Surveyed, SurveySettings), AnswerError> {
         let asked = Request::Survey {
             port: self.named.clone(),
             survey: SurveyAsked::of(request),
@@ -289,7 +289,7 @@ impl SurveyLine {
         let answer = client::ask_once(&self.socket, &asked)?;
         let strange = || {
             let why = io::Error::other("an answer to another request");
-            Unanswered::Broken(why)
+            AnswerError::Broken(why)
         };
         let Answer::Heard(said) = answer else {
             return Err(strange());
@@ -336,7 +336,7 @@ impl SurveyLine {
             let _inside = runtime.enter();
             Exchange::new(line, &self.line, self.clock, BusMonitor::default(), 1)
         };
-        self.way = Way::Own(runtime, Box::new(exchange), None);
+        self.way = LineRoute::Own(runtime, Box::new(exchange), None);
         Ok(())
     }
 }

@@ -35,8 +35,8 @@ use crate::base::Now;
 use crate::io::system::clock::Clock;
 use crate::lab::platform::Platform;
 pub use certificates::Authority;
-use owner::{Action, Owner, Told};
-pub use storage::{Served, Storage};
+use owner::{Action, Owner, OwnerInput};
+pub use storage::{Storage, StorageAnswer};
 
 /// Inputs on their way to the owner; when it is full the connections wait.
 const INBOX: usize = 1024;
@@ -45,7 +45,7 @@ const INBOX: usize = 1024;
 #[derive(Debug)]
 pub struct Broker {
     addr: SocketAddr,
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<OwnerInput>,
     owner: AbortOnDropHandle<Platform>,
     /// The task that accepts connections, or carries the connection to a foreign
     /// broker.
@@ -131,8 +131,8 @@ impl Broker {
         addr: SocketAddr,
         platform: Platform,
         clock: Clock,
-        told: mpsc::Sender<Told>,
-        inbox: mpsc::Receiver<Told>,
+        told: mpsc::Sender<OwnerInput>,
+        inbox: mpsc::Receiver<OwnerInput>,
         door: JoinHandle<()>,
     ) -> Self {
         let owner = Owner::new(platform, clock);
@@ -162,7 +162,10 @@ impl Broker {
         let act: Action = Box::new(move |platform, now| {
             let _ = answer.send(act(platform, now));
         });
-        self.told.send(Told::Do(act)).await.map_err(|_| gone())?;
+        self.told
+            .send(OwnerInput::Do(act))
+            .await
+            .map_err(|_| gone())?;
         result.await.map_err(|_| gone())
     }
 
@@ -177,7 +180,7 @@ impl Broker {
         holds: impl FnMut(&Platform) -> bool + Send + 'static,
     ) -> io::Result<bool> {
         let (answer, result) = oneshot::channel();
-        let wait = Told::Wait(Box::new(holds), answer);
+        let wait = OwnerInput::Wait(Box::new(holds), answer);
         self.told.send(wait).await.map_err(|_| gone())?;
         match timeout(limit, result).await {
             Ok(Ok(())) => Ok(true),
@@ -191,7 +194,7 @@ impl Broker {
     /// # Errors
     /// As [`Broker::with`].
     pub async fn stop(self) -> io::Result<Platform> {
-        let _ = self.told.send(Told::Stop).await;
+        let _ = self.told.send(OwnerInput::Stop).await;
         self.owner.await.map_err(|_| gone())
     }
 }

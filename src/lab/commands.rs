@@ -20,7 +20,7 @@ use clap::Args;
 use tokio::time::timeout;
 
 use crate::results;
-use report::Found;
+use report::CommandFindings;
 use site::Run;
 
 /// The options of the trial.
@@ -59,7 +59,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> io::Result<bool> {
     let clock = Clock::system();
     let begun = clock.now().mono;
-    let mut found = Found::new(options.seed, !options.quick);
+    let mut found = CommandFindings::new(options.seed, !options.quick);
     let run = Run {
         gateway: options.gateway.clone(),
         seed: options.seed,
@@ -86,7 +86,7 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
 }
 
 /// Plays a flood and a time of faults side by side.
-async fn quick(run: &Run, found: &mut Found) {
+async fn quick(run: &Run, found: &mut CommandFindings) {
     let span = Duration::from_secs(10);
     let (flood, faults) = tokio::join!(phases::flood(run, span), phases::faults(run, span));
     found.flood(flood);
@@ -94,7 +94,7 @@ async fn quick(run: &Run, found: &mut Found) {
 }
 
 /// Plays everything, one phase after the other: each takes most of a processor.
-async fn whole(run: &Run, commands: u32, flood: Duration, found: &mut Found) {
+async fn whole(run: &Run, commands: u32, flood: Duration, found: &mut CommandFindings) {
     for baud in [9600, 115_200] {
         found.loaded(baud, phases::loaded(run, baud, commands).await);
     }

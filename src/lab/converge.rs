@@ -24,7 +24,7 @@ use crate::lab::platform::FailedBatchNames;
 pub use recovery::{Recovery, Slow, Throughput};
 use report::Spread;
 pub use report::{Bound, Summary, Target};
-use site::{Conditions, Site};
+use site::{Conditions, ConvergeSite};
 
 /// What is measured: sizes, losses and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ fn measure_row(devices: u32, loss: u32, timing: ChangeTiming, seeds: u64) -> Row
             loss,
             ..Conditions::default()
         };
-        let mut site = Site::new(devices, conditions, rng.fork());
+        let mut site = ConvergeSite::new(devices, conditions, rng.fork());
         site.connect();
         let within = match timing {
             ChangeTiming::AtOnce => Duration::ZERO,
@@ -187,7 +187,7 @@ fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
         logins_per_second: per_second,
         ..Conditions::default()
     };
-    let mut site = Site::new(devices, conditions, Rng::new(1));
+    let mut site = ConvergeSite::new(devices, conditions, Rng::new(1));
     site.everybody_answers();
     site.connect();
     let took = site.until_online(devices as usize, PATIENCE);
@@ -201,7 +201,7 @@ fn search(seed: u64) -> u64 {
         names: FailedBatchNames::NoDevice,
         ..Conditions::default()
     };
-    let mut site = Site::new(50, conditions, rng.fork());
+    let mut site = ConvergeSite::new(50, conditions, rng.fork());
     let mut culprits = Vec::new();
     while culprits.len() < 3 {
         let one = rng.below(50) as u32;

@@ -17,7 +17,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use site::Site;
+use site::DemoSite;
 
 /// The options of the demo.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ const STEPS: [(&str, Duration); 7] = [
 /// # Errors
 /// The site cannot be set up: no terminal, no socket, no directory.
 pub(crate) async fn run(options: Options) -> io::Result<bool> {
-    let mut site = Site::build(&options).await?;
+    let mut site = DemoSite::build(&options).await?;
     site.story().await;
     site.end().await;
     Ok(site.close(options.json))

@@ -96,7 +96,7 @@ enum Verb {
     },
     /// Prints what may come next on a command line, for the completions of shells.
     #[command(hide = true)]
-    Complete(completion::Asked),
+    Complete(completion::CompletionRequest),
 }
 
 fn main() -> ExitCode {

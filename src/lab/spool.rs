@@ -30,10 +30,10 @@ use rustix::process::geteuid;
 use tokio::time::timeout;
 
 use crate::results;
-use cycles::{By, Cycles, Keeps};
+use cycles::{Cycles, Keeps, LifeEnd};
 use dated::Dated;
 use outcome::Outcome;
-use report::Found;
+use report::SpoolFindings;
 use site::Run;
 
 /// The options of the trial.
@@ -73,9 +73,9 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: Options) -> io::Result<bool> {
     let clock = Clock::system();
     let begun = clock.now().mono;
-    let mut found = Found {
+    let mut found = SpoolFindings {
         seed: options.seed,
-        ..Found::default()
+        ..SpoolFindings::default()
     };
     match Dated::find() {
         Ok(dated) => {
@@ -116,11 +116,11 @@ pub(crate) async fn run(options: Options) -> io::Result<bool> {
 }
 
 /// Plays a few lives of each kind.
-async fn quick(run: &Run, found: &mut Found) {
+async fn quick(run: &Run, found: &mut SpoolFindings) {
     let (killed, stopped, durable) = tokio::join!(
-        cycles("killed, small memory", 6, By::Kill, Keeps::HalfFull).play(run),
-        cycles("stopped", 3, By::Stop, Keeps::Waited).play(run),
-        cycles("durable", 4, By::Kill, Keeps::Always).play(run),
+        cycles("killed, small memory", 6, LifeEnd::Kill, Keeps::HalfFull).play(run),
+        cycles("stopped", 3, LifeEnd::Stop, Keeps::Waited).play(run),
+        cycles("durable", 4, LifeEnd::Kill, Keeps::Always).play(run),
     );
     found.take("killed, small memory", killed);
     found.take("stopped", stopped);
@@ -128,30 +128,35 @@ async fn quick(run: &Run, found: &mut Found) {
 }
 
 /// Plays one phase, to look into it.
-async fn one(run: &Run, phase: &str, lives: u64, found: &mut Found) {
+async fn one(run: &Run, phase: &str, lives: u64, found: &mut SpoolFindings) {
     let played = match phase {
         "small" => {
-            cycles("killed, small memory", lives, By::Kill, Keeps::HalfFull)
-                .play(run)
-                .await
+            cycles(
+                "killed, small memory",
+                lives,
+                LifeEnd::Kill,
+                Keeps::HalfFull,
+            )
+            .play(run)
+            .await
         }
         "killed" => {
-            cycles("killed", lives, By::Kill, Keeps::Waited)
+            cycles("killed", lives, LifeEnd::Kill, Keeps::Waited)
                 .play(run)
                 .await
         }
         "stopped" => {
-            cycles("stopped", lives, By::Stop, Keeps::Waited)
+            cycles("stopped", lives, LifeEnd::Stop, Keeps::Waited)
                 .play(run)
                 .await
         }
         "durable" => {
-            cycles("durable", lives, By::Kill, Keeps::Always)
+            cycles("durable", lives, LifeEnd::Kill, Keeps::Always)
                 .play(run)
                 .await
         }
         "cut" => {
-            cycles("power cut", lives, By::PowerCut, Keeps::HalfFull)
+            cycles("power cut", lives, LifeEnd::PowerCut, Keeps::HalfFull)
                 .play(run)
                 .await
         }
@@ -164,28 +169,34 @@ async fn one(run: &Run, phase: &str, lives: u64, found: &mut Found) {
 }
 
 /// Plays everything.
-async fn whole(run: &Run, kills: u64, found: &mut Found) {
+async fn whole(run: &Run, kills: u64, found: &mut SpoolFindings) {
     let durable = (kills / 5).max(40).min(kills);
     let rest = kills - durable;
     // A long life takes three times as long as a short one.
     let (short, long) = (rest - rest / 3, rest / 3);
     let is_root = geteuid().is_root();
     let (a, b, c, d, e, f, g, h, i) = tokio::join!(
-        cycles("killed, small memory", short / 2, By::Kill, Keeps::HalfFull).play(run),
         cycles(
-            "killed, small memory 2",
-            short - short / 2,
-            By::Kill,
+            "killed, small memory",
+            short / 2,
+            LifeEnd::Kill,
             Keeps::HalfFull
         )
         .play(run),
-        cycles("killed", long / 2, By::Kill, Keeps::Waited).play(run),
-        cycles("killed 2", long - long / 2, By::Kill, Keeps::Waited).play(run),
-        cycles("stopped", 20, By::Stop, Keeps::Waited).play(run),
-        cycles("durable", durable, By::Kill, Keeps::Always).play(run),
+        cycles(
+            "killed, small memory 2",
+            short - short / 2,
+            LifeEnd::Kill,
+            Keeps::HalfFull
+        )
+        .play(run),
+        cycles("killed", long / 2, LifeEnd::Kill, Keeps::Waited).play(run),
+        cycles("killed 2", long - long / 2, LifeEnd::Kill, Keeps::Waited).play(run),
+        cycles("stopped", 20, LifeEnd::Stop, Keeps::Waited).play(run),
+        cycles("durable", durable, LifeEnd::Kill, Keeps::Always).play(run),
         with_root(
             is_root,
-            cycles("power cut", 20, By::PowerCut, Keeps::HalfFull).play(run)
+            cycles("power cut", 20, LifeEnd::PowerCut, Keeps::HalfFull).play(run)
         ),
         outages::play(run),
         with_root(is_root, full_disk::play(run)),
@@ -221,7 +232,7 @@ async fn whole(run: &Run, kills: u64, found: &mut Found) {
     }
 }
 
-const fn cycles(name: &'static str, lives: u64, by: By, keeps: Keeps) -> Cycles {
+const fn cycles(name: &'static str, lives: u64, by: LifeEnd, keeps: Keeps) -> Cycles {
     Cycles {
         name,
         lives,

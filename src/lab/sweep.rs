@@ -18,7 +18,7 @@ use crate::field::survey::sweep::{
 use crate::lab::bus::{
     Chance, Fault, Line, LineOutput, Pace, Refusal, Unit, UnitBehaviour, UnitKind,
 };
-use crate::spec::survey::{Heard, SurveyQuestion};
+use crate::spec::survey::{SurveyQuestion, SurveyReply};
 use crate::spec::{Framing, Table, TransactionIds};
 
 /// The unit that is swept.
@@ -320,7 +320,7 @@ impl Plant {
 
     /// Asks a question when the line is quiet; returns what was heard, and whether something had
     /// come just before.
-    fn ask(&mut self, question: &SurveyQuestion, wait: Duration) -> (Heard, bool) {
+    fn ask(&mut self, question: &SurveyQuestion, wait: Duration) -> (SurveyReply, bool) {
         let pace = self.line.pace();
         let quiet = pace.silence() * 2;
         let mut is_early = false;

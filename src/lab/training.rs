@@ -167,7 +167,7 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
             })
             .await?;
         for (at, event) in events {
-            println!("{at}  {}", Told(&event));
+            println!("{at}  {}", SpokenEvent(&event));
         }
         if accepted > values {
             println!("{until}  {} accepted", counted(accepted, "value"));
@@ -178,9 +178,9 @@ pub(crate) async fn platform(options: PlatformOptions) -> io::Result<()> {
 }
 
 /// An event in words.
-struct Told<'a>(&'a Event);
+struct SpokenEvent<'a>(&'a Event);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for SpokenEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Event::Connected(gateway) => write!(f, "{gateway} connected"),
@@ -250,7 +250,7 @@ pub(crate) struct BusOptions {
     /// wrong-function, short, wrong-transaction, echo, noise:BYTES, babble,
     /// hiccup:MS, twin. May be repeated.
     #[arg(long, value_name = "FAULT=PERMILLE")]
-    fault: Vec<Ordered>,
+    fault: Vec<TypedFault>,
 }
 
 /// Kinds of simulated devices.
@@ -266,9 +266,9 @@ enum KindOfUnit {
 
 /// A fault as typed.
 #[derive(Clone, Copy, Debug)]
-struct Ordered(Chance);
+struct TypedFault(Chance);
 
-impl FromStr for Ordered {
+impl FromStr for TypedFault {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -279,7 +279,7 @@ impl FromStr for Ordered {
             None => (what, None),
         };
         let fault = order::fault(name, argument)?;
-        Ok(Ordered(Chance { fault, permille }))
+        Ok(TypedFault(Chance { fault, permille }))
     }
 }
 
@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn faults_are_ordered_by_name() {
-        let ordered = |text: &str| text.parse::<Ordered>().map(|o| o.0);
+        let ordered = |text: &str| text.parse::<TypedFault>().map(|o| o.0);
         assert_eq!(
             ordered("late:700=50"),
             Ok(Chance {

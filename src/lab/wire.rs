@@ -116,7 +116,7 @@ impl LineRig {
     /// virtual time; terminals do not.
     pub fn plug_pipe(&mut self) -> DuplexStream {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-        self.plug(End::Pipe(ours), None);
+        self.plug(WireEnd::Pipe(ours), None);
         theirs
     }
 
@@ -127,7 +127,10 @@ impl LineRig {
     /// No terminal is to be had, or `link` cannot be written or is not a link.
     pub fn plug_terminal(&mut self, link: &Path) -> io::Result<()> {
         let terminal = Terminal::new(link)?;
-        self.plug(End::Terminal(terminal.listened()?), Some(link.to_owned()));
+        self.plug(
+            WireEnd::Terminal(terminal.listened()?),
+            Some(link.to_owned()),
+        );
         Ok(())
     }
 
@@ -160,7 +163,7 @@ impl LineRig {
         }
     }
 
-    fn plug(&mut self, end: End, link: Option<PathBuf>) {
+    fn plug(&mut self, end: WireEnd, link: Option<PathBuf>) {
         self.pull_before();
         let driver = tokio::spawn(drive(end, self.handle.clone()));
         self.plugged = Some(Plugged {
@@ -200,16 +203,16 @@ impl Plugged {
 }
 
 /// The end into which a line is plugged.
-enum End {
+enum WireEnd {
     Pipe(DuplexStream),
     Terminal(Terminal<AsyncFd<File>>),
 }
 
-impl End {
+impl WireEnd {
     async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            End::Pipe(pipe) => pipe.read(buffer).await,
-            End::Terminal(t) => {
+            WireEnd::Pipe(pipe) => pipe.read(buffer).await,
+            WireEnd::Terminal(t) => {
                 let mut read = |mut file: &File| file.read(buffer);
                 let read = t.master.async_io(Interest::READABLE, |file| read(file));
                 let n = read.await?;
@@ -225,10 +228,10 @@ impl End {
     /// as in a UART that no process reads.
     fn give(&mut self, bytes: &[u8]) {
         match self {
-            End::Pipe(pipe) => {
+            WireEnd::Pipe(pipe) => {
                 let _ = pipe.write_all(bytes).now_or_never();
             }
-            End::Terminal(t) => {
+            WireEnd::Terminal(t) => {
                 let mut file: &File = t.master.get_ref();
                 let _ = file.write(bytes);
             }
@@ -285,7 +288,7 @@ impl Terminal<File> {
 }
 
 /// Carries characters between a line and its end.
-async fn drive(mut end: End, handle: Handle<Line>) {
+async fn drive(mut end: WireEnd, handle: Handle<Line>) {
     let mut touched = handle.touched.subscribe();
     let mut buffer = [0_u8; 1024];
     loop {

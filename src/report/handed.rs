@@ -4,34 +4,34 @@ use crate::base::{Now, Value};
 
 /// The values that a point hands out, and how many readings it has given up meanwhile.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Handed {
+pub(super) struct ReleasedValues {
     /// What a closed window comes to.
     window: Option<(Value, Now)>,
     reading: Option<(Value, Now)>,
     given_up: u64,
 }
 
-impl Handed {
+impl ReleasedValues {
     /// Hands out a reading.
     pub(super) fn reading(value: Value, at: Now) -> Self {
-        Handed {
+        ReleasedValues {
             reading: Some((value, at)),
-            ..Handed::default()
+            ..ReleasedValues::default()
         }
     }
 
     /// Hands out the value of a window, which stands for so many readings.
     pub(super) fn window(value: Value, at: Now, count: u32) -> Self {
-        Handed {
+        ReleasedValues {
             window: Some((value, at)),
             given_up: u64::from(count).saturating_sub(1),
-            ..Handed::default()
+            ..ReleasedValues::default()
         }
     }
 
     /// Hands out a reading behind this.
     pub(super) fn and_reading(self, value: Value, at: Now) -> Self {
-        Handed {
+        ReleasedValues {
             reading: Some((value, at)),
             ..self
         }
@@ -39,7 +39,7 @@ impl Handed {
 
     /// Gives up so many readings besides.
     pub(super) fn and_given_up(self, count: u64) -> Self {
-        Handed {
+        ReleasedValues {
             given_up: self.given_up + count,
             ..self
         }

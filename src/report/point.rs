@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::change::is_news;
-use super::handed::Handed;
+use super::handed::ReleasedValues;
 use crate::base::{Mono, Now, Value};
 use crate::spec::ReadingPolicy;
 
@@ -51,7 +51,7 @@ impl ReadingState {
         interval: Duration,
         value: Value,
         at: Now,
-    ) -> Handed {
+    ) -> ReleasedValues {
         let superseded = u64::from(self.withheld.take().is_some());
         let (news, early) = match &self.reported {
             Some((last, since)) if !self.anew => {
@@ -72,7 +72,7 @@ impl ReadingState {
             self.due = NEVER;
             self.anew = false;
             self.uncertain = false;
-            return Handed::reading(value, at).and_given_up(superseded);
+            return ReleasedValues::reading(value, at).and_given_up(superseded);
         }
         let same = self
             .reported
@@ -87,36 +87,36 @@ impl ReadingState {
             self.wait(policy);
         }
         let dropped = u64::from(self.withheld.is_none());
-        Handed::default().and_given_up(superseded + dropped)
+        ReleasedValues::default().and_given_up(superseded + dropped)
     }
 
     /// Takes note that the registers held no value. The newest reading is the last one before
     /// that, and goes out as soon as it may; the next one shows that there is a value again.
-    pub(super) fn on_no_value(&mut self, now: Mono, policy: &ReadingPolicy) -> Handed {
+    pub(super) fn on_no_value(&mut self, now: Mono, policy: &ReadingPolicy) -> ReleasedValues {
         self.uncertain = true;
         if self.withheld.is_none() {
-            return Handed::default();
+            return ReleasedValues::default();
         }
         self.wait(policy);
         self.on_time(now)
     }
 
     /// Reports what is due.
-    pub(super) fn on_time(&mut self, now: Mono) -> Handed {
+    pub(super) fn on_time(&mut self, now: Mono) -> ReleasedValues {
         match self.due <= now {
             true => self.release(now),
-            false => Handed::default(),
+            false => ReleasedValues::default(),
         }
     }
 
     /// Reports the newest reading now, if it is not reported.
-    pub(super) fn release(&mut self, now: Mono) -> Handed {
+    pub(super) fn release(&mut self, now: Mono) -> ReleasedValues {
         self.due = NEVER;
         let Some((value, at)) = self.withheld.take() else {
-            return Handed::default();
+            return ReleasedValues::default();
         };
         self.reported = Some((value.clone(), now));
-        Handed::reading(value, at)
+        ReleasedValues::reading(value, at)
     }
 
     /// Lets the next reading be reported whatever it is.

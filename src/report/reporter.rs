@@ -5,7 +5,7 @@ mod reload;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::handed::Handed;
+use super::handed::ReleasedValues;
 use super::point::ReadingState;
 use super::window::WindowState;
 use crate::base::{DeviceId, FieldEvent, Mono, Now, Reading, Wake};
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    fn on_reading(&mut self, point: &PointSpec, reading: Reading) -> Handed {
+    fn on_reading(&mut self, point: &PointSpec, reading: Reading) -> ReleasedValues {
         let Reading { value, at, .. } = reading;
         match (self, &point.report) {
             (State::Readings(state), ReportPolicy::Some(policy)) => {
@@ -75,26 +75,26 @@ impl State {
                 },
             ) => state.on_reading((*length, *kind), places(point), value, at),
             // A point whose policy changes gets a new state.
-            _ => Handed::reading(value, at),
+            _ => ReleasedValues::reading(value, at),
         }
     }
 
-    fn on_no_value(&mut self, now: Mono, point: &PointSpec) -> Handed {
+    fn on_no_value(&mut self, now: Mono, point: &PointSpec) -> ReleasedValues {
         match (self, &point.report) {
             (State::Readings(state), ReportPolicy::Some(policy)) => state.on_no_value(now, policy),
             // The window has fewer readings.
-            _ => Handed::default(),
+            _ => ReleasedValues::default(),
         }
     }
 
-    fn on_time(&mut self, now: Mono, point: &PointSpec) -> Handed {
+    fn on_time(&mut self, now: Mono, point: &PointSpec) -> ReleasedValues {
         match self {
             State::Readings(state) => state.on_time(now),
             State::Window(state) => state.on_time(now, places(point)),
         }
     }
 
-    fn release(&mut self, now: Mono, point: &PointSpec) -> Handed {
+    fn release(&mut self, now: Mono, point: &PointSpec) -> ReleasedValues {
         match self {
             State::Readings(state) => state.release(now),
             State::Window(state) => state.release(now, places(point)),
@@ -272,7 +272,7 @@ impl Reporter {
         &mut self,
         spec: &Spec,
         device: DeviceId,
-        mut change: impl FnMut(&mut State, &PointSpec) -> Handed,
+        mut change: impl FnMut(&mut State, &PointSpec) -> ReleasedValues,
     ) {
         let Some(all) = self.devices.get(&device) else {
             return;
@@ -290,7 +290,7 @@ impl Reporter {
         spec: &Spec,
         device: DeviceId,
         index: u16,
-        change: impl FnOnce(&mut State, &PointSpec) -> Handed,
+        change: impl FnOnce(&mut State, &PointSpec) -> ReleasedValues,
     ) {
         let Some(points) = self.devices.get_mut(&device).map(|d| &mut d.points) else {
             return;

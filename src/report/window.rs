@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::change::{number, whole};
-use super::handed::Handed;
+use super::handed::ReleasedValues;
 use crate::base::{Mono, Now, Value};
 use crate::spec::WindowValue;
 
@@ -14,7 +14,7 @@ use crate::spec::WindowValue;
 #[derive(Clone, Debug)]
 pub(super) struct WindowState {
     /// The readings of the open window; `None` if none came since the last one was closed.
-    open: Option<Open>,
+    open: Option<OpenWindow>,
     /// When the open window ends, or the last one ended.
     end: Mono,
     /// When the point reported last.
@@ -25,7 +25,7 @@ pub(super) struct WindowState {
 
 /// The readings of a window.
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenWindow {
     count: u32,
     of: Total,
     /// The time of the last reading.
@@ -89,7 +89,7 @@ fn is_below(a: &Value, b: &Value) -> bool {
     }
 }
 
-impl Open {
+impl OpenWindow {
     /// Returns the value of the window, and its time.
     fn value(self, round: Option<u8>) -> (Value, Now) {
         match self.of {
@@ -142,10 +142,10 @@ impl WindowState {
         round: Option<u8>,
         value: Value,
         at: Now,
-    ) -> Handed {
+    ) -> ReleasedValues {
         let handed = match at.mono >= self.end {
             true => self.close(at.mono, round),
-            false => Handed::default(),
+            false => ReleasedValues::default(),
         };
         if std::mem::take(&mut self.anew) {
             if self.open.is_none() {
@@ -166,7 +166,7 @@ impl WindowState {
                     true => next,
                     false => at.mono + length,
                 };
-                self.open = Some(Open {
+                self.open = Some(OpenWindow {
                     count: 1,
                     of: Total::new(value, at, kind),
                     last: at,
@@ -177,15 +177,15 @@ impl WindowState {
     }
 
     /// Closes the window if it is over.
-    pub(super) fn on_time(&mut self, now: Mono, round: Option<u8>) -> Handed {
+    pub(super) fn on_time(&mut self, now: Mono, round: Option<u8>) -> ReleasedValues {
         match self.due().is_some_and(|end| end <= now) {
             true => self.close(now, round),
-            false => Handed::default(),
+            false => ReleasedValues::default(),
         }
     }
 
     /// Closes the window with what it has; the next one begins now, or with a later reading.
-    pub(super) fn release(&mut self, now: Mono, round: Option<u8>) -> Handed {
+    pub(super) fn release(&mut self, now: Mono, round: Option<u8>) -> ReleasedValues {
         let handed = self.close(now, round);
         self.end = self.end.min(now);
         handed
@@ -201,13 +201,13 @@ impl WindowState {
         self.reported
     }
 
-    fn close(&mut self, now: Mono, round: Option<u8>) -> Handed {
+    fn close(&mut self, now: Mono, round: Option<u8>) -> ReleasedValues {
         let Some(open) = self.open.take() else {
-            return Handed::default();
+            return ReleasedValues::default();
         };
         self.reported = Some(now);
         let count = open.count;
         let (value, at) = open.value(round);
-        Handed::window(value, at, count)
+        ReleasedValues::window(value, at, count)
     }
 }

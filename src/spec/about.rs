@@ -11,7 +11,7 @@ use super::Identification;
 
 /// What people are told about a kind of device.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct About {
+pub struct KindDescription {
     /// The name of the kind for people.
     pub title: Title,
     /// Whether something in the profile could not be checked against a second source.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::dlt645::{Item, WriteAccess};
 use super::raw::Question;
 use super::{
-    About, Adapter, BusAddress, Characters, Codec, ConnectionSpec, NotWritable, Parity,
+    Adapter, BusAddress, Characters, Codec, ConnectionSpec, KindDescription, NotWritable, Parity,
     PointAddress, ReportPolicy, ServiceSpec, States, StopBits, Table, ThingEventSpec, Title,
     TransactionIds, Unit, WritePolicy, WriteRequests,
 };
@@ -283,7 +283,7 @@ pub struct ProfileSpec {
     /// Which values are events of the thing model; at most 300.
     pub events: Vec<ThingEventSpec>,
     /// What people are told about it, and how it is told from others.
-    pub about: About,
+    pub about: KindDescription,
 }
 
 /// The protocol of a kind of device. In protocols other than Modbus, a list of questions says
@@ -356,7 +356,7 @@ pub struct PointSpec {
     /// Which of its readings go to the platform.
     pub report: ReportPolicy,
     /// How operators see the value.
-    pub shown: Shown,
+    pub shown: DisplaySpec,
     /// How the point is written; `None`: it is read-only.
     pub write: Option<Box<WritePolicy>>,
 }
@@ -419,7 +419,7 @@ impl Priority {
 
 /// How operators see a value. The platform has its own thing model.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Shown {
+pub struct DisplaySpec {
     /// The age from which the value counts as stale; not below the interval. `None`: two
     /// intervals and the time a reply may take.
     pub stale_after: Option<Duration>,

@@ -29,7 +29,7 @@ pub mod thing_event;
 pub mod value;
 pub mod write;
 
-pub use about::{About, Readers, Title, Unit};
+pub use about::{KindDescription, Readers, Title, Unit};
 pub use address::{
     BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
 };
@@ -39,8 +39,8 @@ pub use cloud::{
 };
 pub use control::{ControlSpec, LocalWrite};
 pub use field::{
-    DeviceSpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec, Priority,
-    ProfileSpec, Protocol, Reads, SerialSpec, Shown, TcpSpec,
+    DeviceSpec, DisplaySpec, Framing, Gap, LineBudget, LineSpec, Liveness, PointSpec, PortSpec,
+    Priority, ProfileSpec, Protocol, Reads, SerialSpec, TcpSpec,
 };
 pub use identify::{Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange};
 pub use instance::{InstanceKind, InstanceQuota};
@@ -55,9 +55,9 @@ pub use store::{DropPolicy, Durability, StorePolicy};
 pub use thing_event::{EventOutput, EventRule, EventTrigger, ThingEventSpec};
 pub(crate) use value::ones;
 pub use value::{
-    Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Half, Marker,
-    Measure, NotWritable, Number, NumberType, Part, Sign, States, TimeField, TimeLayout, UtcOffset,
-    WordOrder,
+    Bits, ByteOrder, Codec, DataType, DateTime, Decimal, Digits, Encoding, FieldForm, Marker,
+    Measure, NotWritable, Number, NumberType, Part, RegisterByte, Sign, States, TimeField,
+    TimeLayout, UtcOffset, WordOrder,
 };
 pub use write::{
     CommandPolicy, CommandSpec, Condition, InputSpec, Interlock, Operand, ReadBack, ServiceSpec,

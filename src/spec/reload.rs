@@ -371,13 +371,13 @@ fn reports(profile: &ProfileSpec) -> impl Iterator<Item = &ReportPolicy> {
 /// What a port leads to. Another path or address has other devices, whatever the name of the
 /// port; other settings of the line do not make other devices.
 #[derive(Debug, PartialEq, Eq)]
-enum Far<'a> {
+enum PortTarget<'a> {
     Serial(&'a Path),
     Tcp(&'a str, u16),
 }
 
 impl Spec {
-    fn leads_to(&self, port: PortId) -> Option<Far<'_>> {
+    fn leads_to(&self, port: PortId) -> Option<PortTarget<'_>> {
         Some(match &self.port(port)?.line {
             LineSpec::Serial(SerialSpec {
                 path,
@@ -387,7 +387,7 @@ impl Spec {
                 stop_bits: _,
                 framing: _,
                 adapter: _,
-            }) => Far::Serial(path),
+            }) => PortTarget::Serial(path),
             LineSpec::Tcp(TcpSpec {
                 host,
                 port,
@@ -395,7 +395,7 @@ impl Spec {
                 behind: _,
                 connection: _,
                 framing: _,
-            }) => Far::Tcp(host, *port),
+            }) => PortTarget::Tcp(host, *port),
         })
     }
 }

@@ -126,7 +126,7 @@ pub enum SurveySettings {
 
 /// What was heard after a request of a survey.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heard {
+pub struct SurveyReply {
     /// The whole frames, in the order in which they came. Our own request, heard back, is not
     /// among them.
     pub frames: Vec<HeardFrame>,
@@ -136,7 +136,7 @@ pub struct Heard {
     pub noise: usize,
     /// How many times our own request was heard back.
     pub echoes: usize,
-    /// All bytes that came, the first [`Heard::SHOWN`] of them.
+    /// All bytes that came, the first [`SurveyReply::SHOWN`] of them.
     pub bytes: Vec<u8>,
     /// The bytes that were sent.
     pub sent: Vec<u8>,
@@ -147,7 +147,7 @@ pub struct Heard {
     pub last_after: Option<Duration>,
 }
 
-impl Heard {
+impl SurveyReply {
     /// How many of the bytes that came are kept.
     pub const SHOWN: usize = 1024;
 

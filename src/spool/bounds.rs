@@ -6,7 +6,7 @@ use super::disk::{Disk, DiskError, DiskFault};
 use super::frame::{TextNumbers, push_readings};
 use super::segment::{Header, Segment, SegmentReader, Times, file_name, point_of};
 use super::{DropCause, NEW, Spool};
-use crate::base::{Sequence, StoredReading, StoredValue, Wall};
+use crate::base::{StorePosition, StoredReading, StoredValue, Wall};
 use crate::spec::DropPolicy;
 
 /// A segment that was thinned out this often, so that it holds one value in 256, is dropped
@@ -171,7 +171,7 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Returns all values of a segment that are to be delivered.
-    fn all_of(&mut self, header: Header) -> Result<Vec<(Sequence, StoredReading)>, DiskError> {
+    fn all_of(&mut self, header: Header) -> Result<Vec<(StorePosition, StoredReading)>, DiskError> {
         let mut reader = SegmentReader::new(header);
         let mut all = Vec::new();
         self.read_on(&mut reader, 0, usize::MAX, &mut all)?;

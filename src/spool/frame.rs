@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 
-use crate::base::{DeviceName, ProductKey, Stamp, StoredReading, StoredValue, Value, Wall};
+use crate::base::{DeviceName, ProductKey, StoredReading, StoredTime, StoredValue, Value, Wall};
 
 static CRC: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
 
@@ -62,7 +62,7 @@ pub(super) fn checksum(first: &[u8], second: &[u8]) -> u32 {
 
 /// What stands at the front of some bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Front<'a> {
+pub(super) enum FrontFrame<'a> {
     /// A whole frame with this body.
     Frame(&'a [u8]),
     /// A frame of this size, head included, whose checksum is wrong.
@@ -74,22 +74,22 @@ pub(super) enum Front<'a> {
 }
 
 /// Returns what stands at the front of these bytes.
-pub(super) fn front(bytes: &[u8]) -> Front<'_> {
+pub(super) fn front(bytes: &[u8]) -> FrontFrame<'_> {
     let Some((head, rest)) = bytes.split_first_chunk::<FRAME_HEAD>() else {
-        return Front::Short;
+        return FrontFrame::Short;
     };
     let [a, b, c, d, e, f, g, h] = *head;
     let len_bytes = [a, b, c, d];
     let len = u32::from_le_bytes(len_bytes) as usize;
     if len == 0 || len > LONGEST_BODY {
-        return Front::Nothing;
+        return FrontFrame::Nothing;
     }
     let Some(body) = rest.get(..len) else {
-        return Front::Short;
+        return FrontFrame::Short;
     };
     match checksum(&len_bytes, body) == u32::from_le_bytes([e, f, g, h]) {
-        true => Front::Frame(body),
-        false => Front::Damaged(FRAME_HEAD + len),
+        true => FrontFrame::Frame(body),
+        false => FrontFrame::Damaged(FRAME_HEAD + len),
     }
 }
 
@@ -292,12 +292,12 @@ fn push_reading(
         StoredValue::Event(_) => EVENT,
     };
     match reading.at {
-        Stamp::Wall(at) => {
+        StoredTime::Wall(at) => {
             out.push(kind);
             push_signed(out, at.as_millis().wrapping_sub(before.wall));
             before.wall = at.as_millis();
         }
-        Stamp::SinceBoot(ms) => {
+        StoredTime::SinceBoot(ms) => {
             out.push(kind | SINCE_BOOT);
             push_signed(out, ms.wrapping_sub(before.boot));
             before.boot = ms;
@@ -377,7 +377,7 @@ impl Seal {
     /// Reads the seal that these bytes are.
     pub(super) fn read(bytes: &[u8]) -> Option<Seal> {
         match front(bytes) {
-            Front::Frame(body) if bytes.len() == SEAL_BYTES => Seal::of(body),
+            FrontFrame::Frame(body) if bytes.len() == SEAL_BYTES => Seal::of(body),
             _ => None,
         }
     }
@@ -407,7 +407,7 @@ pub(super) struct Texts {
 
 /// What a frame says.
 #[derive(Debug, PartialEq)]
-pub(super) enum Content {
+pub(super) enum FrameContent {
     /// Values from this ordinal on; `None` where a value's text was in a frame that is
     /// damaged.
     Values(u32, Vec<Option<StoredReading>>),
@@ -422,17 +422,17 @@ pub(super) enum Content {
 
 impl Texts {
     /// Reads the body of a frame.
-    pub(super) fn read(&mut self, body: &[u8]) -> Content {
+    pub(super) fn read(&mut self, body: &[u8]) -> FrameContent {
         let content = match body.first() {
             Some(&TEXTS) => self.learn(body),
             Some(&(VALUES | EVENTS)) => self.values(body),
-            Some(&SEAL) => Seal::of(body).map(Content::Seal),
+            Some(&SEAL) => Seal::of(body).map(FrameContent::Seal),
             _ => None,
         };
-        content.unwrap_or(Content::Unknown)
+        content.unwrap_or(FrameContent::Unknown)
     }
 
-    fn learn(&mut self, body: &[u8]) -> Option<Content> {
+    fn learn(&mut self, body: &[u8]) -> Option<FrameContent> {
         let mut body = Body::new(body);
         body.byte()?;
         let mut number = u32::try_from(body.number()?).ok()?;
@@ -440,10 +440,10 @@ impl Texts {
             self.texts.insert(number, body.text()?.into());
             number = number.checked_add(1)?;
         }
-        Some(Content::Texts)
+        Some(FrameContent::Texts)
     }
 
-    fn values(&mut self, body: &[u8]) -> Option<Content> {
+    fn values(&mut self, body: &[u8]) -> Option<FrameContent> {
         let mut body = Body::new(body);
         body.byte()?;
         let first = u32::try_from(body.number()?).ok()?;
@@ -453,7 +453,8 @@ impl Texts {
         for _ in 0..count {
             values.push(self.value(&mut body, &mut before)?);
         }
-        body.is_empty().then_some(Content::Values(first, values))
+        body.is_empty()
+            .then_some(FrameContent::Values(first, values))
     }
 
     fn value(
@@ -465,11 +466,11 @@ impl Texts {
         let at = match kind & SINCE_BOOT {
             0 => {
                 before.wall = before.wall.wrapping_add(body.signed()?);
-                Stamp::Wall(Wall::from_millis(before.wall))
+                StoredTime::Wall(Wall::from_millis(before.wall))
             }
             _ => {
                 before.boot = before.boot.wrapping_add(body.signed()?);
-                Stamp::SinceBoot(before.boot)
+                StoredTime::SinceBoot(before.boot)
             }
         };
         let mut number = || u32::try_from(body.number()?).ok();

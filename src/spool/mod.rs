@@ -38,7 +38,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::base::{Sequence, Stamp, StoredReading, StoredValue, Value, Wall};
+use crate::base::{StorePosition, StoredReading, StoredTime, StoredValue, Value, Wall};
 use crate::spec::{DropPolicy, StorePolicy};
 
 pub use disk::{Disk, DiskError, DiskFault};
@@ -206,7 +206,7 @@ pub struct SpoolStatus {
 pub struct Stored {
     /// Where the readings are, from the first on: these need not be handed over again. `None`
     /// stands for one that was dropped and counted.
-    pub at: Vec<Option<Sequence>>,
+    pub at: Vec<Option<StorePosition>>,
     /// Why the others are not.
     pub error: Option<DiskError>,
 }
@@ -215,14 +215,14 @@ pub struct Stored {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Chunk {
     /// The values.
-    pub readings: Vec<(Sequence, StoredReading)>,
+    pub readings: Vec<(StorePosition, StoredReading)>,
     /// Where to go on reading; `None` if there is nothing more at present.
-    pub next: Option<Sequence>,
+    pub next: Option<StorePosition>,
 }
 
 /// The segment at the end of the log, which is being written.
 #[derive(Clone, Debug)]
-struct Last {
+struct OpenSegment {
     number: u64,
     texts: TextNumbers,
 }
@@ -234,7 +234,7 @@ pub struct Spool<D> {
     limits: SpoolLimits,
     boot: BootId,
     segments: BTreeMap<u64, Segment>,
-    last: Option<Last>,
+    last: Option<OpenSegment>,
     /// The number of the next segment.
     next: u64,
     reader: Option<SegmentReader>,
@@ -334,7 +334,10 @@ impl<D: Disk> Spool<D> {
         stored
     }
 
-    fn store_group(&mut self, group: &[StoredReading]) -> Result<Vec<Option<Sequence>>, DiskError> {
+    fn store_group(
+        &mut self,
+        group: &[StoredReading],
+    ) -> Result<Vec<Option<StorePosition>>, DiskError> {
         let fits = |r: &StoredReading| {
             let text = |value: &Value| match value {
                 Value::Text(text) => text.len(),
@@ -404,7 +407,7 @@ impl<D: Disk> Spool<D> {
         }
         let at = group.iter().map(|reading| {
             let ordinal = fits(reading).then(|| ordinals.next()).flatten();
-            ordinal.map(|ordinal| Sequence {
+            ordinal.map(|ordinal| StorePosition {
                 segment: number,
                 generation: 0,
                 ordinal,
@@ -430,7 +433,7 @@ impl<D: Disk> Spool<D> {
             }
             self.end_last();
         }
-        let mut last = Last {
+        let mut last = OpenSegment {
             number: self.next,
             texts: TextNumbers::default(),
         };
@@ -477,7 +480,7 @@ impl<D: Disk> Spool<D> {
     ///
     /// # Errors
     /// The disk cannot be read. What is damaged is no error.
-    pub fn read(&mut self, from: Sequence, most: usize) -> Result<Chunk, DiskError> {
+    pub fn read(&mut self, from: StorePosition, most: usize) -> Result<Chunk, DiskError> {
         let mut chunk = Chunk::default();
         let mut from = from;
         while chunk.readings.len() < most {
@@ -511,7 +514,7 @@ impl<D: Disk> Spool<D> {
                     if !is_lost {
                         // What was read goes; the rest is asked for again.
                         let ordinal = reader.ordinal().max(ordinal);
-                        chunk.next = Some(Sequence {
+                        chunk.next = Some(StorePosition {
                             segment: header.number,
                             generation: header.generation,
                             ordinal,
@@ -523,7 +526,7 @@ impl<D: Disk> Spool<D> {
                 }
             };
             self.read_up_to = self.read_up_to.max(header.last);
-            from = Sequence {
+            from = StorePosition {
                 segment: header.number,
                 generation: header.generation,
                 ordinal: reader.ordinal().max(ordinal),
@@ -533,7 +536,7 @@ impl<D: Disk> Spool<D> {
                 if self.segments.range(header.number + 1..).next().is_none() {
                     return Ok(chunk);
                 }
-                from = Sequence {
+                from = StorePosition {
                     segment: header.number + 1,
                     generation: 0,
                     ordinal: 0,
@@ -564,7 +567,7 @@ impl<D: Disk> Spool<D> {
     fn lose(&mut self, header: Header, cause: DropCause, ordinals: Vec<u32>) {
         let mut values = 0;
         for ordinal in ordinals {
-            let at = Sequence {
+            let at = StorePosition {
                 segment: header.number,
                 generation: header.generation,
                 ordinal,
@@ -588,7 +591,7 @@ impl<D: Disk> Spool<D> {
         reader: &mut SegmentReader,
         from: u32,
         most: usize,
-        into: &mut Vec<(Sequence, StoredReading)>,
+        into: &mut Vec<(StorePosition, StoredReading)>,
     ) -> Result<bool, DiskError> {
         let Some(segment) = self.segments.values().find(|s| reader.is_of(&s.header())) else {
             return Ok(true);
@@ -614,12 +617,13 @@ impl<D: Disk> Spool<D> {
                 _ if ordinal < from || is_settled => {}
                 None => lost.push(ordinal),
                 Some(reading)
-                    if matches!(reading.at, Stamp::SinceBoot(_)) && header.boot != self.boot =>
+                    if matches!(reading.at, StoredTime::SinceBoot(_))
+                        && header.boot != self.boot =>
                 {
                     undated.push(ordinal);
                 }
                 Some(reading) => {
-                    let sequence = Sequence {
+                    let sequence = StorePosition {
                         segment: header.number,
                         generation: header.generation,
                         ordinal,
@@ -636,7 +640,7 @@ impl<D: Disk> Spool<D> {
     /// Marks a value as one that need not be sent any more; returns whether it was to be
     /// sent until now. The mark is lasting after the next [`Spool::save`]; a value that is
     /// sent again after a power cut does no harm.
-    pub fn settle(&mut self, at: Sequence) -> bool {
+    pub fn settle(&mut self, at: StorePosition) -> bool {
         let Some(segment) = self.segments.get_mut(&at.segment) else {
             return false;
         };

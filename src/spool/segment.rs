@@ -19,10 +19,10 @@ use std::sync::Arc;
 use super::BootId;
 use super::disk::{Disk, DiskError};
 use super::frame::{
-    Content, FRAME_HEAD, Front, LONGEST_BODY, SEAL_BYTES, Seal, Texts, checksum, front,
+    FRAME_HEAD, FrameContent, FrontFrame, LONGEST_BODY, SEAL_BYTES, Seal, Texts, checksum, front,
 };
 use super::settled::Marks;
-use crate::base::{DeviceName, ProductKey, Stamp, StoredReading};
+use crate::base::{DeviceName, ProductKey, StoredReading, StoredTime};
 
 pub(super) const HEADER_BYTES: usize = 64;
 const MAGIC: [u8; 8] = *b"ALNKRDGS";
@@ -127,8 +127,8 @@ pub(super) struct Times(pub i64, pub i64);
 impl Times {
     pub(super) const NONE: Times = Times(i64::MAX, i64::MIN);
 
-    pub(super) fn add(&mut self, at: Stamp) {
-        if let Stamp::Wall(at) = at {
+    pub(super) fn add(&mut self, at: StoredTime) {
+        if let StoredTime::Wall(at) = at {
             self.0 = self.0.min(at.as_millis());
             self.1 = self.1.max(at.as_millis());
         }
@@ -341,9 +341,9 @@ impl SegmentReader {
             }
             let rest = self.buffer.get(self.at..).unwrap_or_default();
             let (size, content) = match front(rest) {
-                Front::Frame(body) => (FRAME_HEAD + body.len(), Some(self.texts.read(body))),
-                Front::Damaged(size) => (size, None),
-                Front::Short => match self.fill(disk, end)? {
+                FrontFrame::Frame(body) => (FRAME_HEAD + body.len(), Some(self.texts.read(body))),
+                FrontFrame::Damaged(size) => (size, None),
+                FrontFrame::Short => match self.fill(disk, end)? {
                     true => continue,
                     false => {
                         return Ok(Step::End {
@@ -351,14 +351,14 @@ impl SegmentReader {
                         });
                     }
                 },
-                Front::Nothing => {
+                FrontFrame::Nothing => {
                     return Ok(Step::End {
                         torn: self.torn(end),
                     });
                 }
             };
             self.at += size;
-            if let Some(Content::Values(first, values)) = content
+            if let Some(FrameContent::Values(first, values)) = content
                 && let Some(lost) = first.checked_sub(self.ordinal)
             {
                 self.lost = lost;

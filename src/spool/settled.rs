@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use super::disk::{Disk, DiskError, DiskFault};
-use super::frame::{Body, FRAME_HEAD, Front, front, push_frame, push_number};
+use super::frame::{Body, FRAME_HEAD, FrontFrame, front, push_frame, push_number};
 
 /// One bit for each value of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -117,15 +117,15 @@ impl Journal {
         };
         loop {
             let size = match front(rest) {
-                Front::Frame(body) => {
+                FrontFrame::Frame(body) => {
                     journal.take(body);
                     FRAME_HEAD + body.len()
                 }
-                Front::Damaged(size) => {
+                FrontFrame::Damaged(size) => {
                     journal.unread += size;
                     size
                 }
-                Front::Short | Front::Nothing => break,
+                FrontFrame::Short | FrontFrame::Nothing => break,
             };
             rest = rest.get(size..).unwrap_or_default();
         }

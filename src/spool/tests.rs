@@ -45,13 +45,13 @@ fn reading(n: u64) -> StoredReading {
         product_key: ProductKey::new("a1Product"),
         device_name: DeviceName::new(&format!("meter-{:04}", n % 5)),
         identifier: format!("P{}", n % 3).into(),
-        at: Stamp::Wall(Wall::from_millis(1_700_000_000_000 + n as i64 * 997)),
+        at: StoredTime::Wall(Wall::from_millis(1_700_000_000_000 + n as i64 * 997)),
         value: value.into(),
     }
 }
 
 fn number(reading: &StoredReading) -> u64 {
-    let Stamp::Wall(at) = reading.at else {
+    let StoredTime::Wall(at) = reading.at else {
         panic!("{reading:?}");
     };
     ((at.as_millis() - 1_700_000_000_000) / 997) as u64
@@ -67,8 +67,8 @@ fn opened(disk: ModelDisk, limits: SpoolLimits) -> Spool<ModelDisk> {
 
 /// Reads everything that is to be delivered, in small chunks, and checks that each value is
 /// what was stored, and that the values of each device are in order.
-fn all(spool: &mut Spool<ModelDisk>) -> Vec<(Sequence, u64)> {
-    let mut from = Some(Sequence::START);
+fn all(spool: &mut Spool<ModelDisk>) -> Vec<(StorePosition, u64)> {
+    let mut from = Some(StorePosition::START);
     let mut read = Vec::new();
     while let Some(at) = from {
         let chunk = spool.read(at, 37).unwrap();
@@ -144,12 +144,12 @@ fn every_kind_of_value_and_time_comes_back_as_it_was() {
         Value::Text("中文".repeat(2000)),
     ];
     let stamps = [
-        Stamp::Wall(Wall::from_millis(i64::MIN)),
-        Stamp::Wall(Wall::from_millis(i64::MAX)),
-        Stamp::SinceBoot(0),
-        Stamp::SinceBoot(i64::MAX),
-        Stamp::SinceBoot(-5),
-        Stamp::Wall(Wall::from_millis(0)),
+        StoredTime::Wall(Wall::from_millis(i64::MIN)),
+        StoredTime::Wall(Wall::from_millis(i64::MAX)),
+        StoredTime::SinceBoot(0),
+        StoredTime::SinceBoot(i64::MAX),
+        StoredTime::SinceBoot(-5),
+        StoredTime::Wall(Wall::from_millis(0)),
     ];
     let given: Vec<StoredReading> = values
         .iter()
@@ -162,7 +162,7 @@ fn every_kind_of_value_and_time_comes_back_as_it_was() {
         .collect();
     assert_eq!(spool.store(&given).at.len(), given.len());
     let mut spool = opened(spool.disk, roomy());
-    let read = spool.read(Sequence::START, 1000).unwrap().readings;
+    let read = spool.read(StorePosition::START, 1000).unwrap().readings;
     let read: Vec<StoredReading> = read.into_iter().map(|(_, r)| r).collect();
     assert_eq!(format!("{read:?}"), format!("{given:?}"));
 }
@@ -171,11 +171,11 @@ fn every_kind_of_value_and_time_comes_back_as_it_was() {
 fn times_of_another_start_of_the_machine_are_dropped_and_counted() {
     let mut spool = opened(ModelDisk::default(), roomy());
     let undated = StoredReading {
-        at: Stamp::SinceBoot(5000),
+        at: StoredTime::SinceBoot(5000),
         ..reading(1)
     };
     spool.store(&[reading(0), undated.clone(), reading(2)]);
-    let here = spool.read(Sequence::START, 10).unwrap().readings;
+    let here = spool.read(StorePosition::START, 10).unwrap().readings;
     assert_eq!(here.len(), 3);
     let mut spool = Spool::open(spool.disk, roomy(), BootId([7; 16])).unwrap();
     assert_eq!(numbers(&mut spool), [0, 2]);
@@ -213,7 +213,7 @@ fn what_is_settled_is_not_read_again_and_leaves_no_file() {
 #[test]
 fn a_store_that_grows_while_it_is_read_is_read_to_its_end() {
     let mut spool = opened(ModelDisk::default(), roomy());
-    let mut from = Sequence::START;
+    let mut from = StorePosition::START;
     let mut read = Vec::new();
     for at in (0..1200).step_by(40) {
         spool.store(&readings(at..at + 40));
@@ -363,7 +363,7 @@ fn what_was_read_is_not_thinned_out_under_the_reader() {
     for at in (0..2000).step_by(50) {
         spool.store(&readings(at..at + 50));
     }
-    let chunk = spool.read(Sequence::START, 500).unwrap();
+    let chunk = spool.read(StorePosition::START, 500).unwrap();
     for at in (2000..6000).step_by(50) {
         spool.store(&readings(at..at + 50));
     }
@@ -406,7 +406,7 @@ fn a_segment_that_stays_unreadable_is_given_up_and_the_rest_goes_on() {
     let mut spool = opened(disk, roomy());
     let bad = spool.disk.segment_names()[2].clone();
     spool.disk.unreadable_file = Some(bad.clone());
-    let (mut read, mut from, mut failures) = (Vec::new(), Some(Sequence::START), 0);
+    let (mut read, mut from, mut failures) = (Vec::new(), Some(StorePosition::START), 0);
     while let Some(at) = from {
         match spool.read(at, 100) {
             Ok(chunk) => {

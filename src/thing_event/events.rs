@@ -1,6 +1,6 @@
 //! The journal entry of an event that was raised.
 
-use crate::base::{About, EventKind, JournalField, Level, LogEvent, ThingEvent};
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject, ThingEvent};
 
 /// A rule raised an event of the thing model.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +20,8 @@ impl LogEvent for ThingEventLogEvent {
         EventKind::ThingEventRaised
     }
 
-    fn about(&self) -> About {
-        About::Device(self.event.device)
+    fn about(&self) -> LogSubject {
+        LogSubject::Device(self.event.device)
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

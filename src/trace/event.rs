@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::base::{Miss, Mono, Wall};
+use crate::base::{MissReason, Mono, Wall};
 use crate::field::line::silence::Silence;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::spec::{Framing, LineSpec, Parity, SerialSpec, StopBits};
@@ -23,13 +23,13 @@ pub struct TraceEvent {
     pub wall: Wall,
     /// The event itself.
     #[serde(flatten)]
-    pub what: What,
+    pub what: TraceEventKind,
 }
 
 /// The kind and content of an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
-pub enum What {
+pub enum TraceEventKind {
     /// The state of the line from now on. This is the first event for every listener. It is
     /// sent again when the line is opened, lost, or given other settings.
     Line(Line),
@@ -71,7 +71,7 @@ pub enum What {
         /// The device's name.
         device: String,
         /// How the transaction ended.
-        verdict: Verdict,
+        verdict: TransactionVerdict,
         /// The time from the end of the request to the beginning of the reply.
         #[serde(with = "maybe_span")]
         turnaround: Option<Duration>,
@@ -215,7 +215,7 @@ impl TracedProtocol {
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "as", rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum TransactionVerdict {
     /// The reply to the request.
     Answered,
     /// The reply came, but an abandoned request could have caused it: the reply proves life,
@@ -241,23 +241,27 @@ pub enum Verdict {
     Cut,
 }
 
-impl Verdict {
+impl TransactionVerdict {
     /// Returns the verdict for this outcome.
     #[must_use]
     pub fn of(outcome: &Outcome, trusted: bool) -> Self {
         match outcome {
-            Outcome::Answered(_) if trusted => Verdict::Answered,
-            Outcome::Confirmed => Verdict::Answered,
-            Outcome::Answered(_) => Verdict::Doubted,
-            Outcome::Exception(code) => Verdict::Exception { code: *code },
-            Outcome::Refused(word) => Verdict::Refused {
+            Outcome::Answered(_) if trusted => TransactionVerdict::Answered,
+            Outcome::Confirmed => TransactionVerdict::Answered,
+            Outcome::Answered(_) => TransactionVerdict::Doubted,
+            Outcome::Exception(code) => TransactionVerdict::Exception { code: *code },
+            Outcome::Refused(word) => TransactionVerdict::Refused {
                 why: word.to_string(),
             },
-            Outcome::Missed(Miss::Silence) => Verdict::Silent,
-            Outcome::Missed(Miss::Garbled) => Verdict::Garbled,
-            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Verdict::Foreign,
-            Outcome::Missed(Miss::GatewaySaysNo(code)) => Verdict::Exception { code: *code },
-            Outcome::Missed(Miss::ConnectionLost) => Verdict::Cut,
+            Outcome::Missed(MissReason::Silence) => TransactionVerdict::Silent,
+            Outcome::Missed(MissReason::Garbled) => TransactionVerdict::Garbled,
+            Outcome::Missed(MissReason::Foreign) | Outcome::Mismatched(_) => {
+                TransactionVerdict::Foreign
+            }
+            Outcome::Missed(MissReason::GatewaySaysNo(code)) => {
+                TransactionVerdict::Exception { code: *code }
+            }
+            Outcome::Missed(MissReason::ConnectionLost) => TransactionVerdict::Cut,
         }
     }
 
@@ -265,30 +269,33 @@ impl Verdict {
     #[must_use]
     pub const fn is_reply(&self) -> bool {
         match self {
-            Verdict::Answered
-            | Verdict::Doubted
-            | Verdict::Exception { .. }
-            | Verdict::Refused { .. } => true,
-            Verdict::Silent | Verdict::Garbled | Verdict::Foreign | Verdict::Cut => false,
+            TransactionVerdict::Answered
+            | TransactionVerdict::Doubted
+            | TransactionVerdict::Exception { .. }
+            | TransactionVerdict::Refused { .. } => true,
+            TransactionVerdict::Silent
+            | TransactionVerdict::Garbled
+            | TransactionVerdict::Foreign
+            | TransactionVerdict::Cut => false,
         }
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for TransactionVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Verdict::Answered => f.write_str("answered"),
-            Verdict::Doubted => {
+            TransactionVerdict::Answered => f.write_str("answered"),
+            TransactionVerdict::Doubted => {
                 f.write_str("answered, but perhaps an earlier request: not believed")
             }
-            Verdict::Exception { code } => {
+            TransactionVerdict::Exception { code } => {
                 write!(f, "exception {code}, {}", super::decode::exception(*code))
             }
-            Verdict::Refused { why } => write!(f, "refused: {why}"),
-            Verdict::Silent => f.write_str("no reply"),
-            Verdict::Garbled => f.write_str("garbled"),
-            Verdict::Foreign => f.write_str("not the reply that was asked for"),
-            Verdict::Cut => f.write_str("cut off"),
+            TransactionVerdict::Refused { why } => write!(f, "refused: {why}"),
+            TransactionVerdict::Silent => f.write_str("no reply"),
+            TransactionVerdict::Garbled => f.write_str("garbled"),
+            TransactionVerdict::Foreign => f.write_str("not the reply that was asked for"),
+            TransactionVerdict::Cut => f.write_str("cut off"),
         }
     }
 }
@@ -399,7 +406,7 @@ mod tests {
         let seen = TraceEvent {
             at: Mono::from_micros(12),
             wall: Wall::from_millis(34),
-            what: What::Sent {
+            what: TraceEventKind::Sent {
                 bytes: vec![3, 0xAB],
                 until: Mono::from_micros(56),
             },
@@ -410,7 +417,7 @@ mod tests {
             r#"{"at":12,"wall":34,"what":"sent","bytes":"03ab","until":56}"#
         );
         let line = TraceEvent {
-            what: What::Line(Line::Closed { why: "gone".into() }),
+            what: TraceEventKind::Line(Line::Closed { why: "gone".into() }),
             ..seen
         };
         let text = serde_json::to_string(&line).unwrap();

@@ -16,7 +16,7 @@ use crate::base::utc::Utc;
 use crate::base::{Mono, Wall};
 
 use super::decode::Body;
-use super::event::{Line, TraceEvent, TracedProtocol, Verdict, What};
+use super::event::{Line, TraceEvent, TraceEventKind, TracedProtocol, TransactionVerdict};
 use super::frames;
 
 /// The longest burst that is kept of a line that sends without a pause.
@@ -39,7 +39,7 @@ pub enum Item {
         place: Option<String>,
     },
     /// A transaction ended.
-    Ended(Ended),
+    Ended(TransactionEnd),
     /// A reply that had been given up has come.
     Late(Mono, String),
     /// Events were lost before this one.
@@ -90,7 +90,7 @@ pub enum Side {
 
 /// How a transaction ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ended {
+pub struct TransactionEnd {
     /// When the transaction began.
     pub begun: Mono,
     /// When the transaction ended.
@@ -100,7 +100,7 @@ pub struct Ended {
     /// The device's place on the line, as people call it.
     pub place: Option<String>,
     /// How the transaction ended.
-    pub verdict: Verdict,
+    pub verdict: TransactionVerdict,
     /// The time from the end of the request to the beginning of the reply.
     pub turnaround: Option<Duration>,
     /// How many values the transaction brought.
@@ -112,9 +112,9 @@ pub struct Ended {
 pub struct Follower {
     character: Duration,
     wanted: Duration,
-    turn: Option<Turn>,
+    turn: Option<TransactionTurn>,
     /// Turns before `turn` that have not ended: several requests may be in flight.
-    earlier: VecDeque<Turn>,
+    earlier: VecDeque<TransactionTurn>,
     protocol: TracedProtocol,
     asked: Vec<u8>,
     /// The end of the last request.
@@ -127,7 +127,7 @@ pub struct Follower {
 }
 
 #[derive(Clone, Debug)]
-struct Turn {
+struct TransactionTurn {
     begun: Mono,
     device: String,
     place: String,
@@ -159,11 +159,14 @@ impl Follower {
     pub fn on(&mut self, seen: &TraceEvent) -> Vec<Item> {
         let at = seen.at;
         let mut items = Vec::new();
-        if !matches!(seen.what, What::Received { .. } | What::Turn { .. }) {
+        if !matches!(
+            seen.what,
+            TraceEventKind::Received { .. } | TraceEventKind::Turn { .. }
+        ) {
             self.flush(&mut items);
         }
         match &seen.what {
-            What::Line(line) => {
+            TraceEventKind::Line(line) => {
                 if let Line::Open(settings) = line {
                     self.character = settings.character;
                     self.wanted = settings.quiet;
@@ -174,7 +177,7 @@ impl Follower {
                 }
                 items.push(Item::Line(at, line.clone()));
             }
-            What::Turn {
+            TraceEventKind::Turn {
                 device,
                 place,
                 protocol,
@@ -190,13 +193,13 @@ impl Follower {
                     self.earlier.push_back(earlier);
                 }
                 self.earlier.retain(|turn| turn.device != *device);
-                self.turn = Some(Turn {
+                self.turn = Some(TransactionTurn {
                     begun: at,
                     device: device.clone(),
                     place: place.clone().unwrap_or_else(|| device.clone()),
                 });
             }
-            What::Sent { bytes, until } => {
+            TraceEventKind::Sent { bytes, until } => {
                 let body = frames::sent(bytes, self.protocol);
                 let turn = self.turn.as_ref().map(|t| t.place.clone());
                 let place = turn.or_else(|| body.place());
@@ -215,19 +218,19 @@ impl Follower {
                 self.sent = Some(*until);
                 self.last = self.last.max(Some(*until));
             }
-            What::Received { bytes } => {
+            TraceEventKind::Received { bytes } => {
                 self.take(at, bytes);
                 if self.burst.len() >= LONGEST_BURST {
                     self.flush(&mut items);
                 }
             }
-            What::Pause => {}
-            What::Timeout => items.push(Item::Timeout {
+            TraceEventKind::Pause => {}
+            TraceEventKind::Timeout => items.push(Item::Timeout {
                 at,
                 since: self.sent.unwrap_or(at),
                 place: self.turn.as_ref().map(|t| t.place.clone()),
             }),
-            What::Verdict {
+            TraceEventKind::Verdict {
                 device,
                 verdict,
                 turnaround,
@@ -235,7 +238,7 @@ impl Follower {
                 ..
             } => {
                 let turn = self.turn_of(device);
-                items.push(Item::Ended(Ended {
+                items.push(Item::Ended(TransactionEnd {
                     begun: turn.as_ref().map_or(at, |t| t.begun),
                     at,
                     device: device.clone(),
@@ -245,15 +248,15 @@ impl Follower {
                     values: values.len(),
                 }));
             }
-            What::Late { device } => items.push(Item::Late(at, device.clone())),
-            What::Missing { events } => items.push(Item::Missing(at, *events)),
+            TraceEventKind::Late { device } => items.push(Item::Late(at, device.clone())),
+            TraceEventKind::Missing { events } => items.push(Item::Missing(at, *events)),
         }
         items
     }
 
     /// Takes the turn of this device out: the latest turn, or one of those whose requests are
     /// still in flight.
-    fn turn_of(&mut self, device: &str) -> Option<Turn> {
+    fn turn_of(&mut self, device: &str) -> Option<TransactionTurn> {
         if let Some(turn) = self.turn.take_if(|turn| turn.device == device) {
             return Some(turn);
         }
@@ -399,22 +402,22 @@ mod tests {
         follower.on(&at(0, open()));
         follower.on(&at(900, turn("meter-3", "unit 3")));
         // Characters of one millisecond: see `samples::open`.
-        let sent = What::Sent {
+        let sent = TraceEventKind::Sent {
             bytes: request,
             until: Mono::from_micros(9_000),
         };
         let asked = frames(follower.on(&at(1_000, sent)));
         assert_eq!(asked[0].quiet, None);
-        let half = |bytes: &[u8]| What::Received {
+        let half = |bytes: &[u8]| TraceEventKind::Received {
             bytes: bytes.to_vec(),
         };
         assert!(follower.on(&at(24_000, half(&reply[..4]))).is_empty());
         assert!(follower.on(&at(29_500, half(&reply[4..]))).is_empty());
         let items = follower.on(&at(
             29_600,
-            What::Verdict {
+            TraceEventKind::Verdict {
                 device: "meter-3".into(),
-                verdict: Verdict::Answered,
+                verdict: TransactionVerdict::Answered,
                 turnaround: None,
                 values: Vec::new(),
                 without: Vec::new(),
@@ -430,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_request_before_the_line_was_quiet_long_enough_is_known_as_such() {
-        let sent = |from: u64| What::Sent {
+        let sent = |from: u64| TraceEventKind::Sent {
             bytes: vec![1],
             until: Mono::from_micros(from + 1_000),
         };
@@ -452,7 +455,7 @@ mod tests {
             let (mut out, mut begin) = (Vec::new(), Vec::new());
             for seen in &seen {
                 out.extend(follower.on(seen));
-                if let What::Received { bytes } = &seen.what {
+                if let TraceEventKind::Received { bytes } = &seen.what {
                     begin.extend_from_slice(bytes);
                 }
             }

@@ -36,5 +36,7 @@ pub mod text;
 #[cfg(test)]
 mod samples;
 
-pub use event::{Line, LineSettings, TraceEvent, TracedProtocol, Verdict, What};
-pub use follow::{Ended, Follower, Frame, Item, Side};
+pub use event::{
+    Line, LineSettings, TraceEvent, TraceEventKind, TracedProtocol, TransactionVerdict,
+};
+pub use follow::{Follower, Frame, Item, Side, TransactionEnd};

@@ -13,7 +13,7 @@
 //! written when their transaction has ended.
 
 use super::decode::Body;
-use super::event::{Line, TraceEvent, TracedProtocol, Verdict};
+use super::event::{Line, TraceEvent, TracedProtocol, TransactionVerdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
 use super::text::millis;
 use crate::base::text::{agreeing, counted};
@@ -141,7 +141,7 @@ impl Capture {
             Item::Ended(ended) => {
                 match ended.verdict {
                     // These need no comment; the timeout has commented on the second already.
-                    Verdict::Answered | Verdict::Silent => {}
+                    TransactionVerdict::Answered | TransactionVerdict::Silent => {}
                     verdict => self.note(format!("{}: {verdict}", ended.device)),
                 }
                 self.release(out);
@@ -300,7 +300,7 @@ fn pad(out: &mut Vec<u8>) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::event::What;
+    use super::super::event::TraceEventKind;
     use super::super::samples::{BEGUN, any_seen, at, open, turn};
     use super::*;
     use crate::base::{Mono, UnitId};
@@ -327,12 +327,12 @@ mod tests {
         let mut all = capture.on(&at(0, open()));
         all.extend(capture.on(&at(0, turn("meter-3", "unit 3"))));
         let until = Mono::from_micros(9_000);
-        let sent = What::Sent {
+        let sent = TraceEventKind::Sent {
             bytes: request.clone(),
             until,
         };
         all.extend(capture.on(&at(1_234, sent)));
-        all.extend(capture.on(&at(309_000, What::Timeout)));
+        all.extend(capture.on(&at(309_000, TraceEventKind::Timeout)));
         all.extend(capture.end());
         let blocks = blocks(&all);
         let kinds: Vec<u32> = blocks.iter().map(|(kind, _)| *kind).collect();

@@ -11,7 +11,7 @@ use crate::base::{Mono, Wall};
 pub(super) const BEGUN: i64 = 1_795_339_800_000;
 
 /// Returns an event, so many microseconds after the beginning.
-pub(super) fn at(micros: u64, what: What) -> TraceEvent {
+pub(super) fn at(micros: u64, what: TraceEventKind) -> TraceEvent {
     TraceEvent {
         at: Mono::from_micros(micros),
         wall: Wall::from_millis(BEGUN + micros as i64 / 1000),
@@ -20,8 +20,8 @@ pub(super) fn at(micros: u64, what: What) -> TraceEvent {
 }
 
 /// Returns the event of a line on which a character takes a millisecond.
-pub(super) fn open() -> What {
-    What::Line(Line::Open(LineSettings {
+pub(super) fn open() -> TraceEventKind {
+    TraceEventKind::Line(Line::Open(LineSettings {
         port: "line-1".into(),
         opens: "/dev/ttyUSB0".into(),
         settings: Some("9600 8E1".into()),
@@ -31,8 +31,8 @@ pub(super) fn open() -> What {
 }
 
 /// Returns the event by which a device's turn begins.
-pub(super) fn turn(device: &str, place: &str) -> What {
-    What::Turn {
+pub(super) fn turn(device: &str, place: &str) -> TraceEventKind {
+    TraceEventKind::Turn {
         device: device.into(),
         place: Some(place.into()),
         protocol: TracedProtocol::Rtu,
@@ -51,21 +51,21 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
         TracedProtocol::Raw,
     ]);
     let verdict = prop_oneof![
-        Just(Verdict::Answered),
-        Just(Verdict::Doubted),
-        any::<u8>().prop_map(|code| Verdict::Exception { code }),
-        ".{0,9}".prop_map(|why| Verdict::Refused { why }),
-        Just(Verdict::Silent),
-        Just(Verdict::Garbled),
-        Just(Verdict::Foreign),
-        Just(Verdict::Cut),
+        Just(TransactionVerdict::Answered),
+        Just(TransactionVerdict::Doubted),
+        any::<u8>().prop_map(|code| TransactionVerdict::Exception { code }),
+        ".{0,9}".prop_map(|why| TransactionVerdict::Refused { why }),
+        Just(TransactionVerdict::Silent),
+        Just(TransactionVerdict::Garbled),
+        Just(TransactionVerdict::Foreign),
+        Just(TransactionVerdict::Cut),
     ];
     let span = || (0u64..1_000_000_000).prop_map(Duration::from_nanos);
     let maybe = prop::option::of(span());
     let what = prop_oneof![
         (".{0,9}", prop::option::of(".{0,9}"), span(), span()).prop_map(
             |(port, settings, character, quiet)| {
-                What::Line(Line::Open(LineSettings {
+                TraceEventKind::Line(Line::Open(LineSettings {
                     opens: port.clone(),
                     port,
                     settings,
@@ -74,24 +74,24 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
                 }))
             }
         ),
-        ".{0,9}".prop_map(|why| What::Line(Line::Closed { why })),
+        ".{0,9}".prop_map(|why| TraceEventKind::Line(Line::Closed { why })),
         (".{0,9}", prop::option::of("unit [0-9]"), protocol, span()).prop_map(
-            |(device, place, protocol, patience)| What::Turn {
+            |(device, place, protocol, patience)| TraceEventKind::Turn {
                 device,
                 place,
                 protocol,
                 patience
             }
         ),
-        (bytes(), 0u64..1 << 50).prop_map(|(bytes, until)| What::Sent {
+        (bytes(), 0u64..1 << 50).prop_map(|(bytes, until)| TraceEventKind::Sent {
             bytes,
             until: Mono::from_micros(until)
         }),
-        bytes().prop_map(|bytes| What::Received { bytes }),
-        Just(What::Pause),
-        Just(What::Timeout),
+        bytes().prop_map(|bytes| TraceEventKind::Received { bytes }),
+        Just(TraceEventKind::Pause),
+        Just(TraceEventKind::Timeout),
         (".{0,9}", verdict, maybe, any::<i64>()).prop_map(|(device, verdict, turnaround, n)| {
-            What::Verdict {
+            TraceEventKind::Verdict {
                 device,
                 verdict,
                 turnaround,
@@ -99,8 +99,8 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
                 without: vec![("energy".into(), "it is marked as invalid".into())],
             }
         }),
-        ".{0,9}".prop_map(|device| What::Late { device }),
-        any::<u64>().prop_map(|events| What::Missing { events }),
+        ".{0,9}".prop_map(|device| TraceEventKind::Late { device }),
+        any::<u64>().prop_map(|events| TraceEventKind::Missing { events }),
     ];
     (0u64..1 << 50, any::<i64>(), what).prop_map(|(at, wall, what)| TraceEvent {
         at: Mono::from_micros(at),

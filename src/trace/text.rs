@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::event::{Line, TraceEvent, Verdict, What};
-use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
+use super::event::{Line, TraceEvent, TraceEventKind, TransactionVerdict};
+use super::follow::{Anchor, Follower, Frame, Item, Side, TransactionEnd};
 
 /// The level of detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,20 +67,22 @@ impl Lines {
     fn bytes(&self, text: &mut String, seen: &TraceEvent) {
         let time = self.anchor.time_of_day(seen.at);
         match &seen.what {
-            What::Sent { bytes, .. } => line(text, &time, &format!("→ {}", hex(bytes))),
-            What::Received { bytes } => line(text, &time, &format!("← {}", hex(bytes))),
-            What::Pause => line(text, &time, "· pause"),
-            What::Timeout => line(text, &time, "· timeout"),
-            What::Line(state) => line(text, &time, &about(state)),
-            What::Missing { events } => line(text, &time, &missing(*events)),
-            What::Turn { .. } | What::Verdict { .. } | What::Late { .. } => {}
+            TraceEventKind::Sent { bytes, .. } => line(text, &time, &format!("→ {}", hex(bytes))),
+            TraceEventKind::Received { bytes } => line(text, &time, &format!("← {}", hex(bytes))),
+            TraceEventKind::Pause => line(text, &time, "· pause"),
+            TraceEventKind::Timeout => line(text, &time, "· timeout"),
+            TraceEventKind::Line(state) => line(text, &time, &about(state)),
+            TraceEventKind::Missing { events } => line(text, &time, &missing(*events)),
+            TraceEventKind::Turn { .. }
+            | TraceEventKind::Verdict { .. }
+            | TraceEventKind::Late { .. } => {}
         }
     }
 
     fn values(&self, text: &mut String, seen: &TraceEvent) {
         let time = self.anchor.time_of_day(seen.at);
         match &seen.what {
-            What::Verdict {
+            TraceEventKind::Verdict {
                 device,
                 verdict,
                 values,
@@ -93,18 +95,18 @@ impl Lines {
                 for (point, why) in without {
                     line(text, &time, &format!("{device} {point}: no value, {why}"));
                 }
-                if *verdict != Verdict::Answered {
+                if *verdict != TransactionVerdict::Answered {
                     line(text, &time, &format!("{device}: {verdict}"));
                 }
             }
-            What::Late { device } => line(text, &time, &late(device)),
-            What::Line(state) => line(text, &time, &about(state)),
-            What::Missing { events } => line(text, &time, &missing(*events)),
-            What::Turn { .. }
-            | What::Sent { .. }
-            | What::Received { .. }
-            | What::Pause
-            | What::Timeout => {}
+            TraceEventKind::Late { device } => line(text, &time, &late(device)),
+            TraceEventKind::Line(state) => line(text, &time, &about(state)),
+            TraceEventKind::Missing { events } => line(text, &time, &missing(*events)),
+            TraceEventKind::Turn { .. }
+            | TraceEventKind::Sent { .. }
+            | TraceEventKind::Received { .. }
+            | TraceEventKind::Pause
+            | TraceEventKind::Timeout => {}
         }
     }
 
@@ -161,8 +163,8 @@ fn words(frame: &Frame) -> String {
     text
 }
 
-fn end_of(ended: &Ended) -> String {
-    let Ended {
+fn end_of(ended: &TransactionEnd) -> String {
+    let TransactionEnd {
         device, verdict, ..
     } = ended;
     match ended.values {
@@ -232,9 +234,9 @@ mod tests {
         let request = |micros: u64, unit: u8| {
             let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
             let until = Mono::from_micros(micros + 8_000);
-            at(micros, What::Sent { bytes, until })
+            at(micros, TraceEventKind::Sent { bytes, until })
         };
-        let ended = |device: &str, verdict, values| What::Verdict {
+        let ended = |device: &str, verdict, values| TraceEventKind::Verdict {
             device: device.into(),
             verdict,
             turnaround: None,
@@ -247,7 +249,7 @@ mod tests {
             request(4_000, 3),
             at(
                 31_000,
-                What::Received {
+                TraceEventKind::Received {
                     bytes: rtu::frame(UnitId(3), &[3, 4, 0, 1, 0, 2]),
                 },
             ),
@@ -255,18 +257,24 @@ mod tests {
                 31_010,
                 ended(
                     "meter-3",
-                    Verdict::Answered,
+                    TransactionVerdict::Answered,
                     vec![("power".into(), 12.5.into()), ("state".into(), "on".into())],
                 ),
             ),
             at(32_000, turn("meter-4", "unit 4")),
             request(33_500, 4),
-            at(200_000, What::Received { bytes: vec![0xC3] }),
-            at(236_000, What::Pause),
-            at(341_500, What::Timeout),
-            at(341_510, ended("meter-4", Verdict::Silent, Vec::new())),
-            at(400_000, What::Missing { events: 7 }),
-            at(500_000, What::Line(Line::Closed { why: "gone".into() })),
+            at(200_000, TraceEventKind::Received { bytes: vec![0xC3] }),
+            at(236_000, TraceEventKind::Pause),
+            at(341_500, TraceEventKind::Timeout),
+            at(
+                341_510,
+                ended("meter-4", TransactionVerdict::Silent, Vec::new()),
+            ),
+            at(400_000, TraceEventKind::Missing { events: 7 }),
+            at(
+                500_000,
+                TraceEventKind::Line(Line::Closed { why: "gone".into() }),
+            ),
         ]
     }
 
@@ -331,9 +339,9 @@ mod tests {
 
     #[test]
     fn what_a_device_says_cannot_move_the_cursor() {
-        let what = What::Verdict {
+        let what = TraceEventKind::Verdict {
             device: "scale".into(),
-            verdict: Verdict::Answered,
+            verdict: TransactionVerdict::Answered,
             turnaround: None,
             values: vec![("label".into(), "\x1b[2Jkg\n".into())],
             without: Vec::new(),

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use crate::installation;
 use alink_gateway::base::{LinkDown, Mono, Now, Rng, Secret, Wall};
-use alink_gateway::cloud::alink::registration::enrolment::{Enrolment, Failure, Next, Output};
+use alink_gateway::cloud::alink::registration::enrolment::{
+    Enrolment, EnrolmentFailure, EnrolmentStep, Output,
+};
 use alink_gateway::cloud::{Connector, Credentials, IssuedCredential};
 use alink_gateway::lab::platform::{self, Conn, Connect, Event, Platform, PlatformSpec};
 use alink_gateway::spec::{GatewayCertificate, ProductCertificate, Registration, Spec, Transport};
@@ -195,18 +197,18 @@ impl Life {
 
     fn attempt(&mut self) {
         match self.enrolment.next() {
-            Next::Connect(credentials) => {
+            EnrolmentStep::Connect(credentials) => {
                 self.connector.on_attempt(self.now);
                 let conn = self.dial(credentials);
                 self.doing = Doing::Connecting(conn);
             }
-            Next::Register => {
+            EnrolmentStep::Register => {
                 let credentials = self.enrolment.on_attempt(self.now).unwrap();
                 self.connector.on_attempt(self.now);
                 let conn = self.dial(credentials);
                 self.doing = Doing::Registering(conn);
             }
-            Next::StoreSecret(issued) => self.store(None, issued),
+            EnrolmentStep::StoreSecret(issued) => self.store(None, issued),
         }
     }
 
@@ -354,7 +356,7 @@ impl Life {
                 // For the journal alone.
                 Output::Before { times, .. } => assert!(times > 0),
                 Output::Failed { why, .. } => {
-                    self.lost += usize::from(why == Failure::NoAnswer);
+                    self.lost += usize::from(why == EnrolmentFailure::NoAnswer);
                     self.connector.on_not_registered(self.now, &why);
                 }
             }

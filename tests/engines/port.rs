@@ -15,7 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{DeviceId, Evidence, FieldEvent, Miss, PortId, Rng, UnitId, Wall};
+use alink_gateway::base::{
+    DeviceId, FieldEvent, LivenessEvidence, MissReason, PortId, Rng, UnitId, Wall,
+};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
@@ -223,7 +225,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
     w.watch(s(60), |event| match event {
         FieldEvent::PortDown { .. } => down += 1,
         FieldEvent::Polled {
-            evidence: Evidence::Missed(why),
+            evidence: LivenessEvidence::Missed(why),
             ..
         } => blamed.push(*why),
         FieldEvent::Polled { .. }
@@ -242,7 +244,7 @@ async fn an_unplugged_line_is_told_once_and_polled_again_when_it_returns() {
     .await;
     assert_eq!(down, 1);
     // At most the request under way.
-    assert!(blamed.is_empty() || blamed == [Miss::ConnectionLost]);
+    assert!(blamed.is_empty() || blamed == [MissReason::ConnectionLost]);
 
     w.polls.clear();
     w.plug().await;
@@ -306,7 +308,7 @@ async fn dead_units_cost_the_living_no_polls_and_are_noticed_when_they_return() 
         if let FieldEvent::Polled {
             device,
             at,
-            evidence: Evidence::Alive(_),
+            evidence: LivenessEvidence::Alive(_),
             ..
         } = event
         {

@@ -256,11 +256,11 @@ fn dlt645_follow_on_frames_give_no_wrong_value() {
 fn a_protocol_without_a_standard_gives_no_wrong_value() {
     let check = raw::Check {
         sum: raw::Sum::Crc16Modbus,
-        written: raw::check::Written::Hex,
+        written: raw::check::CheckForm::Hex,
         from: 0,
     };
-    let shape = |unit: u8| raw::Shape {
-        end: raw::End::Terminator(b"\r\n".to_vec()),
+    let shape = |unit: u8| raw::ReplyMarks {
+        end: raw::ReplyEnd::Terminator(b"\r\n".to_vec()),
         fixed: vec![raw::Fixed {
             at: 0,
             bytes: format!(">{unit:02};").into_bytes(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, Evidence, FieldEvent, LinkCommand, LinkDown, LinkEvent, Miss, Mono, Now, PortId,
-    Proof, Reading, Rng, Value, Wall,
+    DeviceId, FieldEvent, LinkCommand, LinkDown, LinkEvent, LivenessEvidence, LivenessProof,
+    MissReason, Mono, Now, PortId, Reading, Rng, Value, Wall,
 };
 use alink_gateway::hub::{Coordinator, Input, Output};
 use alink_gateway::lab::platform::{self, Conn, Device, Platform, PlatformSpec};
@@ -167,8 +167,8 @@ impl World {
                 device,
                 at: self.now,
                 evidence: match is_dead {
-                    true => Evidence::Missed(Miss::Silence),
-                    false => Evidence::Alive(Proof::Answer),
+                    true => LivenessEvidence::Missed(MissReason::Silence),
+                    false => LivenessEvidence::Alive(LivenessProof::Answer),
                 },
                 readings,
                 turnaround: None,

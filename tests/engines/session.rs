@@ -20,8 +20,8 @@ mod unanswered;
 
 use crate::gateway::{gateway as spec, name};
 use alink_gateway::base::{
-    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, Sequence, StoredReading,
-    Value, Wall,
+    DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, StorePosition,
+    StoredReading, Value, Wall,
 };
 use alink_gateway::cloud::{Cloud, CloudLogEvent, Code, Connector, Output, Presence, Session};
 use alink_gateway::spec::{Spec, Subscriptions};
@@ -46,14 +46,14 @@ fn post_topic(id: u32) -> String {
 
 /// What the store answers.
 enum StoreAnswer {
-    Stored(Vec<Option<Sequence>>),
-    Read(Vec<(Sequence, StoredReading)>, Option<Sequence>),
-    ReadFailed(Sequence),
+    Stored(Vec<Option<StorePosition>>),
+    Read(Vec<(StorePosition, StoredReading)>, Option<StorePosition>),
+    ReadFailed(StorePosition),
 }
 
 /// The position of the value of this number in the store.
-fn position(n: usize) -> Sequence {
-    Sequence {
+fn position(n: usize) -> StorePosition {
+    StorePosition {
         segment: 1,
         generation: 0,
         ordinal: n as u32,
@@ -355,7 +355,7 @@ impl World {
         }
     }
 
-    fn read_store(&mut self, from: Sequence, most: usize) {
+    fn read_store(&mut self, from: StorePosition, most: usize) {
         if self.store_fails {
             return self.answer_from_store(StoreAnswer::ReadFailed(from));
         }

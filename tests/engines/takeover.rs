@@ -9,7 +9,7 @@ use crate::installation;
 use alink_gateway::base::{LinkDown, LinkEvent, Mono, Now, ProductKey, Rng, Secret, Wall};
 use alink_gateway::cloud::Connector;
 use alink_gateway::cloud::alink::events::CloudLogEvent;
-use alink_gateway::cloud::alink::registration::enrolment::Failure;
+use alink_gateway::cloud::alink::registration::enrolment::EnrolmentFailure;
 use alink_gateway::io::link::{self, Dialer, HubEnd, Link};
 use alink_gateway::io::log::Journal;
 use alink_gateway::io::store::secret_store;
@@ -499,7 +499,7 @@ enum End {
     Down(LinkDown),
     Up(Duration, LinkDown),
     Registered,
-    NotRegistered(Failure),
+    NotRegistered(EnrolmentFailure),
 }
 
 fn end() -> impl Strategy<Value = End> {
@@ -517,9 +517,9 @@ fn end() -> impl Strategy<Value = End> {
         (lasted, down.clone()).prop_map(|(ms, d)| End::Up(Duration::from_millis(ms), d)),
         Just(End::Registered),
         prop_oneof![
-            (0u8..8).prop_map(Failure::Refused),
-            Just(Failure::NoAnswer),
-            down.prop_map(Failure::Lost),
+            (0u8..8).prop_map(EnrolmentFailure::Refused),
+            Just(EnrolmentFailure::NoAnswer),
+            down.prop_map(EnrolmentFailure::Lost),
         ]
         .prop_map(End::NotRegistered),
     ]

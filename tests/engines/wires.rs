@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::port_task::{self, PortTask};
-use alink_gateway::base::{Evidence, FieldEvent, Now, Proof, Reading, Rng, UnitId, Value, Wall};
+use alink_gateway::base::{
+    FieldEvent, LivenessEvidence, LivenessProof, Now, Reading, Rng, UnitId, Value, Wall,
+};
 use alink_gateway::field::dlt645::{Item, ValuePosition};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings;
@@ -185,7 +187,7 @@ impl World {
                 }
             }
             *self.values.entry(name.clone()).or_default() += readings.len() as u32;
-            if !matches!(evidence, Evidence::Alive(Proof::Answer)) {
+            if !matches!(evidence, LivenessEvidence::Alive(LivenessProof::Answer)) {
                 *self.misses.entry(name).or_default() += 1;
             }
         }

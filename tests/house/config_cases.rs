@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use alink_gateway::base::{Secret, UnitId, Value};
 use alink_gateway::cli::check;
 use alink_gateway::config::{FirstPass, Severity, Source};
-use alink_gateway::io::files::service_account::Account;
+use alink_gateway::io::files::service_account::ServiceAccount;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::spec::{
     Accepts, Certainty, EventOutput, IdentifyBy, IdentifyTest, NumberRange, PointAddress,
@@ -23,8 +23,8 @@ use alink_gateway::spec::{
 };
 use alink_gateway::spec::{
     Bits, BusAddress, ByteOrder, Codec, CommandPolicy, CommandSpec, Condition, Decimal,
-    GatewayCertificate, Half, InputSpec, Interlock, LocalWrite, Marker, Measure, Number, Operand,
-    Part, PostPolicy, ReadBack, ServiceSpec, ServiceStep, SessionLimits, Sign, SignMethod,
+    GatewayCertificate, InputSpec, Interlock, LocalWrite, Marker, Measure, Number, Operand, Part,
+    PostPolicy, ReadBack, RegisterByte, ServiceSpec, ServiceStep, SessionLimits, Sign, SignMethod,
     StorePolicy, Table, Transport, WordOrder, WriteFunctions, WritePolicy, WriteRequests,
 };
 use proptest::prelude::*;
@@ -115,7 +115,7 @@ fn a_file_that_the_service_cannot_read_is_told_to_root_who_can() {
     let group = "alink-gateway:x:64991:\nroot:x:0:\n";
     let around = LoadContext {
         by_hand: true,
-        service: Account::named("alink-gateway", passwd, group),
+        service: ServiceAccount::named("alink-gateway", passwd, group),
         service_home: dir.path().to_owned(),
         ..LoadContext::default()
     };
@@ -782,8 +782,14 @@ fn types_mean_what_they_say() {
     let part = |at, kind, weight| Part { at, kind, weight };
     use {ByteOrder as B, WordOrder as W};
     for (id, codec) in [
-        ("A", plain(Number::U8(Half::High), W::High, B::High, one)),
-        ("B", plain(Number::I8(Half::Low), W::High, B::High, one)),
+        (
+            "A",
+            plain(Number::U8(RegisterByte::High), W::High, B::High, one),
+        ),
+        (
+            "B",
+            plain(Number::I8(RegisterByte::Low), W::High, B::High, one),
+        ),
         ("C", plain(Number::U24, W::Low, B::High, one)),
         ("D", plain(Number::I48, W::Low, B::Low, one)),
         ("E", plain(Number::F16, W::High, B::Low, one)),
@@ -791,7 +797,7 @@ fn types_mean_what_they_say() {
             "O",
             Codec::Letters {
                 registers: 4,
-                half: Half::Low,
+                half: RegisterByte::Low,
                 encoding: Default::default(),
             },
         ),
@@ -799,7 +805,7 @@ fn types_mean_what_they_say() {
             "P",
             Codec::Letters {
                 registers: 4,
-                half: Half::High,
+                half: RegisterByte::High,
                 encoding: Default::default(),
             },
         ),
@@ -889,7 +895,7 @@ fn types_mean_what_they_say() {
             Measure {
                 parts: vec![
                     part(0, Number::Bcd16, decimal(100, 0)),
-                    part(3, Number::U8(Half::High), decimal(5, 1)),
+                    part(3, Number::U8(RegisterByte::High), decimal(5, 1)),
                 ],
                 ..Measure::of(Number::U16)
             },

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use alink_gateway::cli::language::Language;
 use alink_gateway::cli::{check, plan};
-use alink_gateway::io::files::settings::{Desk, LoadContext, load_in};
+use alink_gateway::io::files::settings::{DeskMode, LoadContext, load_in};
 
 const CONFIGURATION: &str = r#"
 gateway: { product_key: a1GwDemoPk0, device_name: gateway-1, secret_file: gateway.secret }
@@ -41,16 +41,16 @@ impl Place {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn check(&self, desk: Desk) -> (String, u8) {
+    fn check(&self, desk: DeskMode) -> (String, u8) {
         check::outcome(&self.file(), &context(desk))
     }
 
-    fn plan(&self, desk: Desk) -> (String, u8) {
+    fn plan(&self, desk: DeskMode) -> (String, u8) {
         plan::outcome(&self.file(), &context(desk), false, Language::English)
     }
 }
 
-fn context(desk: Desk) -> LoadContext {
+fn context(desk: DeskMode) -> LoadContext {
     LoadContext {
         desk,
         ..LoadContext::default()
@@ -61,7 +61,7 @@ fn context(desk: Desk) -> LoadContext {
 fn missing_secrets_are_one_error_that_hides_no_other() {
     let wrong = CONFIGURATION.replace("type: f32", "type: f31");
     let place = Place::with(&wrong.replace(", ca_file: roots.pem", ""));
-    let (text, status) = place.check(Desk::No);
+    let (text, status) = place.check(DeskMode::No);
     assert_eq!(status, 78);
     assert_eq!(text.matches("said").count(), 2, "{text}");
     assert!(text.contains("said    f31"), "{text}");
@@ -71,7 +71,7 @@ fn missing_secrets_are_one_error_that_hides_no_other() {
     );
     assert!(text.contains("alink-gateway check --desk"), "{text}");
     assert!(text.contains("\n2 errors, no warnings\n"), "{text}");
-    let (text, status) = place.check(Desk::All);
+    let (text, status) = place.check(DeskMode::All);
     assert_eq!((status, text.matches("said").count()), (78, 1), "{text}");
 }
 
@@ -80,7 +80,7 @@ fn a_single_missing_secret_is_told_where_it_is_named() {
     let place = Place::with(&CONFIGURATION.replace("units: 1-9", "units: 1-1"));
     place.write("gateway.secret", "hunter2");
     place.write("roots.pem", "-----BEGIN CERTIFICATE-----");
-    let (text, status) = place.check(Desk::No);
+    let (text, status) = place.check(DeskMode::No);
     assert_eq!(status, 78);
     assert!(text.contains("gateway.yaml:10:"), "{text}");
     assert!(
@@ -92,13 +92,13 @@ fn a_single_missing_secret_is_told_where_it_is_named() {
 #[test]
 fn at_a_desk_check_and_plan_need_no_secrets_and_the_plan_is_the_same() {
     let place = Place::with(CONFIGURATION);
-    let (text, status) = place.check(Desk::All);
+    let (text, status) = place.check(DeskMode::All);
     assert_eq!(status, 0, "{text}");
     let names = "not here, and not checked: gateway.secret, secrets/1, secrets/2 and 8 more\n";
     assert!(text.contains(names), "{text}");
-    let (at_desk, status) = place.plan(Desk::All);
+    let (at_desk, status) = place.plan(DeskMode::All);
     assert_eq!(status, 0, "{at_desk}");
-    assert_eq!(place.plan(Desk::No).1, 78);
+    assert_eq!(place.plan(DeskMode::No).1, 78);
     assert!(load_in(&place.file(), &LoadContext::of_process()).is_err());
 
     place.write("gateway.secret", "hunter2");
@@ -106,7 +106,7 @@ fn at_a_desk_check_and_plan_need_no_secrets_and_the_plan_is_the_same() {
     for unit in 1..=9 {
         place.write(&format!("secrets/{unit}"), "hunter2");
     }
-    assert_eq!(place.plan(Desk::No), (at_desk, 0));
+    assert_eq!(place.plan(DeskMode::No), (at_desk, 0));
 }
 
 #[test]
@@ -115,23 +115,23 @@ fn variables_that_the_unit_sets_are_not_missed_at_a_desk() {
         .replace(", secret_file: gateway.secret", "")
         .replace("url: \"mqtts://example.com:1883\", ca_file: roots.pem", "");
     let place = Place::with(&bare);
-    let (text, status) = place.plan(Desk::All);
+    let (text, status) = place.plan(DeskMode::All);
     assert_eq!(status, 0, "{text}");
-    let (text, status) = place.check(Desk::All);
+    let (text, status) = place.check(DeskMode::All);
     assert_eq!(status, 0, "{text}");
     assert!(
         text.contains("ALINK_GATEWAY_SECRET, ALINK_GATEWAY_URL, secrets/1"),
         "{text}"
     );
     assert!(text.contains("no warnings"), "{text}");
-    assert_eq!(place.check(Desk::No).1, 78);
+    assert_eq!(place.check(DeskMode::No).1, 78);
 }
 
 #[test]
 fn a_secret_that_is_there_and_wrong_is_wrong_at_a_desk_too() {
     let place = Place::with(CONFIGURATION);
     place.write("secrets/3", "two words");
-    let (text, status) = place.check(Desk::All);
+    let (text, status) = place.check(DeskMode::All);
     assert_eq!(status, 78, "{text}");
     assert!(
         text.contains("secrets/3, which holds more than one word"),

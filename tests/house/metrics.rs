@@ -11,7 +11,7 @@ use std::process::Command;
 
 use alink_gateway::base::histogram::BOUNDS_US;
 use alink_gateway::cloud::Counters;
-use alink_gateway::control::metrics::{Kind, TABLE};
+use alink_gateway::control::metrics::{MetricKind, TABLE};
 use alink_gateway::spool::DropCause;
 
 fn root(relative: &str) -> PathBuf {
@@ -24,9 +24,9 @@ fn samples() -> BTreeSet<String> {
         .iter()
         .flat_map(|m| {
             let endings: &[&str] = match m.kind {
-                Kind::Counter => &["_total"],
-                Kind::Gauge => &[""],
-                Kind::Histogram => &["_bucket", "_sum", "_count"],
+                MetricKind::Counter => &["_total"],
+                MetricKind::Gauge => &[""],
+                MetricKind::Histogram => &["_bucket", "_sum", "_count"],
             };
             endings.iter().map(|e| format!("{}{e}", m.name))
         })
@@ -139,7 +139,7 @@ Names, labels and meanings stay; new ones may be added. `tests/house/metrics.rs`
 ",
     );
     for m in TABLE {
-        let ending = if m.kind == Kind::Counter {
+        let ending = if m.kind == MetricKind::Counter {
             "_total"
         } else {
             ""

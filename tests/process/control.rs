@@ -16,7 +16,7 @@ use crate::cloud::Cloud;
 use crate::gateway::{self, Config, GATEWAY};
 use crate::ports::free_port;
 use alink_gateway::base::UnitId;
-use alink_gateway::control::metrics::{Kind, TABLE};
+use alink_gateway::control::metrics::{MetricKind, TABLE};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::bus::{Rack, Unit, UnitKind};
 use alink_gateway::lab::wire::RackRig;
@@ -695,7 +695,7 @@ async fn promtool_on(text: &str) -> String {
             ["#", what, name, rest]
                 if TABLE
                     .iter()
-                    .any(|m| m.name == name && m.kind == Kind::Counter) =>
+                    .any(|m| m.name == name && m.kind == MetricKind::Counter) =>
             {
                 format!("# {what} {name}_total {rest}")
             }

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::child::{Child, PATIENCE};
 use alink_gateway::base::{DeviceName, ProductKey, Rng, Secret, UnitId};
-use alink_gateway::cloud::alink::remote_config::Unfetched;
+use alink_gateway::cloud::alink::remote_config::FetchFailure;
 use alink_gateway::io::files::download;
 use alink_gateway::io::files::download::Sources;
 use alink_gateway::io::system::clock::Clock;
-use alink_gateway::lab::broker::{Broker, Served, Storage, tls_from_pem};
+use alink_gateway::lab::broker::{Broker, Storage, StorageAnswer, tls_from_pem};
 use alink_gateway::lab::bus::{Rack, Unit, UnitKind};
 use alink_gateway::lab::platform::{
     Certificate, Device, Event, Platform, PlatformSpec, RemoteConfig,
@@ -181,7 +181,7 @@ profiles:
 
     /// Puts the file into the storage; returns the platform's description of it.
     fn put(&self, name: &str, file: &str) -> RemoteConfig {
-        let url = self.storage.put(name, Served::File(file.into()));
+        let url = self.storage.put(name, StorageAnswer::File(file.into()));
         RemoteConfig::of(name, &url, file.as_bytes())
     }
 
@@ -341,9 +341,12 @@ async fn what_is_wrong_is_refused_with_the_reason_and_changes_nothing() {
         assert_eq!(site.push(lie).await.0, code, "{pushed}");
     }
     for (name, served) in [
-        ("endless", Served::Endless),
-        ("gone", Served::Status(403)),
-        ("elsewhere", Served::Redirect("http://192.0.2.1/".into())),
+        ("endless", StorageAnswer::Endless),
+        ("gone", StorageAnswer::Status(403)),
+        (
+            "elsewhere",
+            StorageAnswer::Redirect("http://192.0.2.1/".into()),
+        ),
     ] {
         let url = site.storage.put(name, served);
         let file = RemoteConfig::of(name, &url, good.as_bytes());
@@ -663,26 +666,26 @@ fn laboratory() -> Sources {
 async fn a_download_is_bounded_in_bytes_and_in_time_and_a_torn_one_is_no_file() {
     let storage = Storage::start(anywhere(), None).await.unwrap();
     let file = b"devices: []".to_vec();
-    let get = async |name: &str, served: Served, within| {
+    let get = async |name: &str, served: StorageAnswer, within| {
         let url = Secret::new(storage.put(name, served));
         download::fetch(url, 11, within, None, laboratory()).await
     };
     let patient = Duration::from_secs(20);
-    let whole = get("file", Served::File(file.clone()), patient).await;
+    let whole = get("file", StorageAnswer::File(file.clone()), patient).await;
     assert_eq!(whole.unwrap().bytes(), file);
-    let large = get("large", Served::File(vec![b'#'; 12]), patient).await;
-    assert_eq!(large, Err(Unfetched::TooLarge));
-    let endless = get("endless", Served::Endless, patient).await;
-    assert_eq!(endless, Err(Unfetched::TooLarge));
-    let slow = Served::Slow(file.clone(), patient);
+    let large = get("large", StorageAnswer::File(vec![b'#'; 12]), patient).await;
+    assert_eq!(large, Err(FetchFailure::TooLarge));
+    let endless = get("endless", StorageAnswer::Endless, patient).await;
+    assert_eq!(endless, Err(FetchFailure::TooLarge));
+    let slow = StorageAnswer::Slow(file.clone(), patient);
     let slow = get("slow", slow, Duration::from_millis(300)).await;
-    assert!(matches!(slow, Err(Unfetched::Failed(_))), "{slow:?}");
-    let torn = get("torn", Served::Torn(file[..10].to_vec()), patient).await;
-    assert!(matches!(torn, Err(Unfetched::Failed(_))), "{torn:?}");
+    assert!(matches!(slow, Err(FetchFailure::Failed(_))), "{slow:?}");
+    let torn = get("torn", StorageAnswer::Torn(file[..10].to_vec()), patient).await;
+    assert!(matches!(torn, Err(FetchFailure::Failed(_))), "{torn:?}");
     for (status, again) in [(403, false), (404, false), (429, true), (503, true)] {
-        let answer = get("status", Served::Status(status), patient).await;
+        let answer = get("status", StorageAnswer::Status(status), patient).await;
         assert_eq!(
-            matches!(answer, Err(Unfetched::Failed(_))),
+            matches!(answer, Err(FetchFailure::Failed(_))),
             again,
             "{answer:?}"
         );
@@ -713,18 +716,18 @@ async fn https_is_trusted_as_the_link_is_and_leads_to_https_only() {
         )
         .await
     };
-    let url = secure.put("file", Served::File(b"{}".to_vec()));
+    let url = secure.put("file", StorageAnswer::File(b"{}".to_vec()));
     assert_eq!(get(url.clone(), &ca).await.unwrap().bytes(), b"{}");
     let untrusted = get(url.clone(), &stranger).await;
     assert!(
-        matches!(untrusted, Err(Unfetched::Failed(_))),
+        matches!(untrusted, Err(FetchFailure::Failed(_))),
         "{untrusted:?}"
     );
-    let on = secure.put("on", Served::Redirect(url));
+    let on = secure.put("on", StorageAnswer::Redirect(url));
     assert_eq!(get(on, &ca).await.unwrap().bytes(), b"{}");
-    let down = plain.put("down", Served::File(b"{}".to_vec()));
-    let down = secure.put("away", Served::Redirect(down));
-    let refused = Err(Unfetched::Refused("redirected to plain http".into()));
+    let down = plain.put("down", StorageAnswer::File(b"{}".to_vec()));
+    let down = secure.put("away", StorageAnswer::Redirect(down));
+    let refused = Err(FetchFailure::Refused("redirected to plain http".into()));
     assert_eq!(get(down, &ca).await, refused);
     assert_eq!(plain.asked("down"), 0);
 }

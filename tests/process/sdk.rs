@@ -41,14 +41,14 @@ async fn the_python_sdk_connects_logs_two_meters_in_posts_and_logs_them_out() {
     // The answer of the SDK is taken as ours is: by its topic and its id.
     assert_eq!(answers(&platform), [(json!(200), json!({}))]);
     let ledger = platform.ledger();
-    let asked: Vec<(Ask, usize, Code)> =
+    let asked: Vec<(SessionRequestKind, usize, Code)> =
         ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
     assert_eq!(
         asked,
         [
-            (Ask::BatchLogin, 2, Code::OK),
-            (Ask::BatchLogout, 1, Code::OK),
-            (Ask::BatchLogout, 1, Code::OK),
+            (SessionRequestKind::BatchLogin, 2, Code::OK),
+            (SessionRequestKind::BatchLogout, 1, Code::OK),
+            (SessionRequestKind::BatchLogout, 1, Code::OK),
         ]
     );
     assert_eq!(
@@ -109,11 +109,14 @@ async fn the_node_sdk_connects_logs_a_meter_in_posts_and_logs_it_out() {
     let answer = (json!(200), json!({"left": 3}));
     assert_eq!(answers(&platform), [answer.clone(), answer]);
     let ledger = platform.ledger();
-    let asked: Vec<(Ask, usize, Code)> =
+    let asked: Vec<(SessionRequestKind, usize, Code)> =
         ledger.asked().map(|a| (a.ask, a.size(), a.code)).collect();
     assert_eq!(
         asked,
-        [(Ask::Login, 1, Code::OK), (Ask::Logout, 1, Code::OK)]
+        [
+            (SessionRequestKind::Login, 1, Code::OK),
+            (SessionRequestKind::Logout, 1, Code::OK)
+        ]
     );
     assert_eq!(
         value(&platform, "a1GwDemoPk0", "gw-0001", "Load"),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::child::Child;
 use alink_gateway::base::{FieldEvent, Mono, PortId, Rng, UnitId, Wall};
 use alink_gateway::field::modbus::tcp;
-use alink_gateway::io::bus::bus_monitor::{BusMonitor, Listener, Tapped};
+use alink_gateway::io::bus::bus_monitor::{BusMonitor, Listener, MonitoredLine};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::files::settings;
@@ -25,7 +25,7 @@ use alink_gateway::spec::{LineSpec, Spec};
 use alink_gateway::trace::pcap::Capture;
 use alink_gateway::trace::scope::Scope;
 use alink_gateway::trace::text::{Detail, Lines};
-use alink_gateway::trace::{TraceEvent, TracedProtocol, Verdict, What};
+use alink_gateway::trace::{TraceEvent, TraceEventKind, TracedProtocol, TransactionVerdict};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -89,7 +89,7 @@ impl World {
         let (attempted, _) = oneshot::channel();
         let stop = CancellationToken::new();
         let tap = BusMonitor::default();
-        let source = Tapped {
+        let source = MonitoredLine {
             opener: Opener::Pipes(handed_in),
             tap: tap.clone(),
         };
@@ -197,8 +197,8 @@ async fn what_a_listener_hears_is_what_crossed_the_line_byte_by_byte() {
     let mut heard = Vec::new();
     for seen in &seen {
         match &seen.what {
-            What::Sent { bytes, .. } => heard.extend(bytes.iter().map(|b| (true, *b))),
-            What::Received { bytes } => heard.extend(bytes.iter().map(|b| (false, *b))),
+            TraceEventKind::Sent { bytes, .. } => heard.extend(bytes.iter().map(|b| (true, *b))),
+            TraceEventKind::Received { bytes } => heard.extend(bytes.iter().map(|b| (false, *b))),
             _ => {}
         }
     }
@@ -208,18 +208,20 @@ async fn what_a_listener_hears_is_what_crossed_the_line_byte_by_byte() {
     assert!(crossed.len() - heard.len() < 64);
     assert_eq!(heard, crossed[..heard.len()]);
     // Everything that can happen there did.
-    let count = |is: fn(&What) -> bool| seen.iter().filter(|s| is(&s.what)).count();
-    assert!(count(|w| matches!(w, What::Timeout)) > 3);
-    let verdicts = |wanted: Verdict| {
-        let is = |s: &&TraceEvent| matches!(&s.what, What::Verdict { verdict, .. } if *verdict == wanted);
+    let count = |is: fn(&TraceEventKind) -> bool| seen.iter().filter(|s| is(&s.what)).count();
+    assert!(count(|w| matches!(w, TraceEventKind::Timeout)) > 3);
+    let verdicts = |wanted: TransactionVerdict| {
+        let is = |s: &&TraceEvent| matches!(&s.what, TraceEventKind::Verdict { verdict, .. } if *verdict == wanted);
         seen.iter().filter(is).count()
     };
-    assert!(verdicts(Verdict::Answered) > 50);
-    assert!(verdicts(Verdict::Silent) > 3);
-    assert!(verdicts(Verdict::Garbled) > 3);
-    assert_eq!(count(|w| matches!(w, What::Missing { .. })), 0);
+    assert!(verdicts(TransactionVerdict::Answered) > 50);
+    assert!(verdicts(TransactionVerdict::Silent) > 3);
+    assert!(verdicts(TransactionVerdict::Garbled) > 3);
+    assert_eq!(count(|w| matches!(w, TraceEventKind::Missing { .. })), 0);
     // Time never runs back.
-    let begins = seen.iter().filter(|s| !matches!(s.what, What::Sent { .. }));
+    let begins = seen
+        .iter()
+        .filter(|s| !matches!(s.what, TraceEventKind::Sent { .. }));
     assert!(begins.map(|s| s.at).is_sorted());
 }
 
@@ -236,7 +238,7 @@ async fn who_listens_and_does_not_read_does_not_slow_the_port() {
     world.run(Duration::from_secs(1)).await;
     let next = deaf.try_next().unwrap().what;
     assert!(
-        matches!(next, What::Missing { events } if events > 100),
+        matches!(next, TraceEventKind::Missing { events } if events > 100),
         "{next:?}"
     );
     assert!(waited.len() > 100);
@@ -258,12 +260,12 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
     let packets = tshark(&file, &[]);
     let requests = seen
         .iter()
-        .filter(|s| matches!(s.what, What::Sent { .. }))
+        .filter(|s| matches!(s.what, TraceEventKind::Sent { .. }))
         .count();
     let asked: Vec<_> = packets.iter().filter(|p| p.reference.is_some()).collect();
     assert_eq!(asked.len(), requests);
     let sent = seen.iter().filter_map(|s| match &s.what {
-        What::Sent { bytes, .. } => Some((s, bytes)),
+        TraceEventKind::Sent { bytes, .. } => Some((s, bytes)),
         _ => None,
     });
     for (packet, (seen, bytes)) in asked.iter().zip(sent) {
@@ -276,8 +278,8 @@ async fn a_capture_opens_in_wireshark_and_is_taken_apart_as_modbus() {
     let answered = seen.iter().filter(|s| {
         matches!(
             &s.what,
-            What::Verdict {
-                verdict: Verdict::Answered,
+            TraceEventKind::Verdict {
+                verdict: TransactionVerdict::Answered,
                 ..
             }
         )
@@ -306,19 +308,19 @@ fn a_capture_names_the_right_dissector_for_other_protocols() {
     if !tools::have(&["tshark"]) {
         return;
     }
-    let turn = |protocol| What::Turn {
+    let turn = |protocol| TraceEventKind::Turn {
         device: "it".into(),
         place: None,
         protocol,
         patience: Duration::ZERO,
     };
-    let sent = |bytes: Vec<u8>| What::Sent {
+    let sent = |bytes: Vec<u8>| TraceEventKind::Sent {
         bytes,
         until: Mono::START,
     };
-    let answered = What::Verdict {
+    let answered = TraceEventKind::Verdict {
         device: "it".into(),
-        verdict: Verdict::Answered,
+        verdict: TransactionVerdict::Answered,
         turnaround: None,
         values: Vec::new(),
         without: Vec::new(),
@@ -331,7 +333,7 @@ fn a_capture_names_the_right_dissector_for_other_protocols() {
     let story = [
         turn(TracedProtocol::Tcp),
         sent(tcp::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
-        What::Received { bytes: reply },
+        TraceEventKind::Received { bytes: reply },
         answered.clone(),
         turn(TracedProtocol::Meter),
         sent(meter.to_vec()),

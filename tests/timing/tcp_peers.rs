@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alink_gateway::base::{Doubt, Evidence, FieldEvent, Miss, Proof, UnitId, Value, Verdict};
+use alink_gateway::base::{
+    FieldEvent, LivenessEvidence, LivenessProof, MissReason, UnitId, UnknownReason, Value,
+    WriteVerdict,
+};
 use alink_gateway::field::modbus::{ascii, rtu};
 use alink_gateway::spec::{Framing, PointAddress, Spec, Table, TransactionIds};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,7 +89,7 @@ async fn a_request_that_always_ends_the_connection_is_a_miss_of_its_device_alone
     let of = |device: u32, alive: bool| {
         move |e: &FieldEvent| {
             matches!(e, FieldEvent::Polled { device: whose, evidence, .. }
-                if whose.0 == device && matches!(evidence, Evidence::Alive(_)) == alive)
+                if whose.0 == device && matches!(evidence, LivenessEvidence::Alive(_)) == alive)
         }
     };
     // Of fifteen polls.
@@ -129,7 +132,7 @@ async fn a_command_that_crosses_the_close_is_not_sent_twice() {
     let mut gateway = Gateway::start(registers(server.line(), 1, ms(100), ms(1000)));
     gateway.values(2).await;
     let end = gateway.command(3).await;
-    assert_eq!(end, Verdict::Unknown(Doubt::NoReply));
+    assert_eq!(end, WriteVerdict::Unknown(UnknownReason::NoReply));
     gateway.values(2).await;
     assert_eq!(writes.load(Ordering::SeqCst), 1);
 }
@@ -158,7 +161,10 @@ async fn a_command_finds_its_way_to_a_peer_that_had_hung_up() {
     gateway.values(1).await;
     sleep(ms(200)).await;
     let written = Value::UInt(3);
-    assert_eq!(gateway.command(3).await, Verdict::Confirmed { written });
+    assert_eq!(
+        gateway.command(3).await,
+        WriteVerdict::Confirmed { written }
+    );
     assert_eq!(server.connections(), 2);
 }
 
@@ -216,7 +222,7 @@ async fn an_exception_of_any_length_is_a_refusal_and_the_connection_stays() {
             let mut gateway = Gateway::start(with_one_that_is_absent(server.line()));
             gateway.values(4).await;
             assert_eq!(gateway.misses(), 0, "{length} {padding}");
-            let refused = Evidence::Alive(Proof::Exception(2));
+            let refused = LivenessEvidence::Alive(LivenessProof::Exception(2));
             let is = |e: &FieldEvent| matches!(e, FieldEvent::Polled { evidence, .. } if *evidence == refused);
             assert!(gateway.count(is) > 0, "{length} {padding}");
             assert_eq!(server.connections(), 1);
@@ -393,7 +399,7 @@ async fn garbage_over_tcp_ends_and_hides_no_reply() {
     gateway.values(12).await;
     // A spoilt frame ends a pause after it has come, noise with the timeout.
     assert!(start.elapsed() < ms(15_000), "{:?}", start.elapsed());
-    let garbled = Evidence::Missed(Miss::Garbled);
+    let garbled = LivenessEvidence::Missed(MissReason::Garbled);
     let is =
         |e: &FieldEvent| matches!(e, FieldEvent::Polled { evidence, .. } if *evidence == garbled);
     assert!(gateway.count(is) >= 2);

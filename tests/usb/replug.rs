@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::port_task::{self, PortTask};
-use alink_gateway::base::{Evidence, FieldEvent, Rng, UnitId};
+use alink_gateway::base::{FieldEvent, LivenessEvidence, Rng, UnitId};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::files::settings::{LoadContext, load_in};
 use alink_gateway::io::system::clock::Clock;
@@ -85,7 +85,7 @@ devices:
             loop {
                 match hub.recv().await.unwrap() {
                     FieldEvent::Polled {
-                        evidence: Evidence::Alive(_),
+                        evidence: LivenessEvidence::Alive(_),
                         ..
                     } => return,
                     _ => continue,

@@ -5,12 +5,12 @@ use std::path::Path;
 use super::Candidate;
 use crate::control::picture::{Device, ServiceInput};
 use crate::control::{Answer, Request};
-use crate::io::control::client::{Answers, Unanswered};
+use crate::io::control::client::{AnswerError, AnswerLines};
 use crate::spec::Spec;
 
 /// A kind of name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum NameKind {
     /// The ports.
     Ports,
     /// The devices.
@@ -25,20 +25,20 @@ pub enum Names {
     During,
 }
 
-impl Names {
+impl NameKind {
     /// Returns the kind of name that an argument of a verb of `alink-gateway` wants, with so
     /// many words before it.
     #[must_use]
-    pub fn of(verb: &str, argument: &str, before: usize) -> Option<Names> {
+    pub fn of(verb: &str, argument: &str, before: usize) -> Option<NameKind> {
         Some(match (verb, argument) {
-            ("trace" | "scope" | "doctor" | "sweep", "port") | ("scan", "named") => Names::Ports,
-            ("devices", "name") | ("write" | "call" | "doctor", "device") => Names::Devices,
-            ("read" | "poll", "what") => Names::Devices,
+            ("trace" | "scope" | "doctor" | "sweep", "port") | ("scan", "named") => NameKind::Ports,
+            ("devices", "name") | ("write" | "call" | "doctor", "device") => NameKind::Devices,
+            ("read" | "poll", "what") => NameKind::Devices,
             // Points and values take turns, after the device.
-            ("write", "pairs") if before % 2 == 1 => Names::Points,
-            ("call", "service") => Names::Services,
-            ("call", "inputs") => Names::Inputs,
-            ("log-level", "during") if before == 2 => Names::During,
+            ("write", "pairs") if before % 2 == 1 => NameKind::Points,
+            ("call", "service") => NameKind::Services,
+            ("call", "inputs") => NameKind::Inputs,
+            ("log-level", "during") if before == 2 => NameKind::During,
             _ => return None,
         })
     }
@@ -47,17 +47,17 @@ impl Names {
 /// Asks the service; `None` if none answers.
 pub(super) fn ask(
     socket: &Path,
-    what: Names,
+    what: NameKind,
     before: &[String],
-    ask: impl Fn(&Path, &Request) -> Result<Answers, Unanswered>,
+    ask: impl Fn(&Path, &Request) -> Result<AnswerLines, AnswerError>,
 ) -> Option<Vec<Candidate>> {
     let request = match what {
-        Names::Ports => Request::Status { every_ms: None },
-        Names::Devices => Request::Devices {},
-        Names::Points | Names::Services | Names::Inputs => Request::Device {
+        NameKind::Ports => Request::Status { every_ms: None },
+        NameKind::Devices => Request::Devices {},
+        NameKind::Points | NameKind::Services | NameKind::Inputs => Request::Device {
             name: before.first().cloned().unwrap_or_default(),
         },
-        Names::During => return Some(vec![Candidate::new("for", "how long: for 10m")]),
+        NameKind::During => return Some(vec![Candidate::new("for", "how long: for 10m")]),
     };
     let mut found = Vec::new();
     for answer in ask(socket, &request).ok()? {
@@ -68,7 +68,7 @@ pub(super) fn ask(
             }
             Ok(Answer::Device(device)) => found.extend(of_device(*device, what, before)),
             // The service knows no such device; the configuration knows no more.
-            Err(Unanswered::Failure(_)) => break,
+            Err(AnswerError::Failure(_)) => break,
             Ok(_) => {}
             Err(_) => return None,
         }
@@ -77,18 +77,18 @@ pub(super) fn ask(
 }
 
 /// Returns the names that a device has to offer, after these words.
-fn of_device(device: Device, what: Names, before: &[String]) -> Vec<Candidate> {
+fn of_device(device: Device, what: NameKind, before: &[String]) -> Vec<Candidate> {
     match what {
-        Names::Points => {
+        NameKind::Points => {
             let points = device.points.into_iter();
             let writable = points.filter_map(|p| Some(Candidate::new(p.id, p.writable?)));
             writable.collect()
         }
-        Names::Services => {
+        NameKind::Services => {
             let services = device.services.into_iter();
             services.map(|s| Candidate::new(s.id, "")).collect()
         }
-        Names::Inputs => {
+        NameKind::Inputs => {
             let mut services = device.services.into_iter();
             let service = services.find(|s| Some(&s.id) == before.get(1));
             let inputs = service.into_iter().flat_map(|s| s.inputs);
@@ -98,43 +98,43 @@ fn of_device(device: Device, what: Names, before: &[String]) -> Vec<Candidate> {
                 .map(|(word, about)| Candidate::new(word, about))
                 .collect()
         }
-        Names::Ports | Names::Devices | Names::During => {
+        NameKind::Ports | NameKind::Devices | NameKind::During => {
             vec![Candidate::new(device.name, device.place)]
         }
     }
 }
 
 /// Returns the names as a configuration has them.
-pub(super) fn of_spec(spec: &Spec, what: Names, before: &[String]) -> Vec<Candidate> {
+pub(super) fn of_spec(spec: &Spec, what: NameKind, before: &[String]) -> Vec<Candidate> {
     let profile = spec
         .devices
         .iter()
         .find(|d| Some(&d.name) == before.first());
     let profile = profile.map(|d| &d.profile);
     match what {
-        Names::Ports => {
+        NameKind::Ports => {
             let ports = spec.ports.iter();
             ports.map(|p| Candidate::new(p.name.as_str(), "")).collect()
         }
-        Names::Devices => {
+        NameKind::Devices => {
             let devices = spec.devices.iter();
             devices
                 .map(|d| Candidate::new(d.name.as_str(), ""))
                 .collect()
         }
-        Names::Points => {
+        NameKind::Points => {
             let points = profile.into_iter().flat_map(|p| &p.points);
             let writable = points.filter(|p| p.write.is_some());
             writable
                 .map(|p| Candidate::new(p.id.as_str(), ""))
                 .collect()
         }
-        Names::Services => {
+        NameKind::Services => {
             let services = profile.into_iter().flat_map(|p| &p.services);
             services
                 .map(|s| Candidate::new(s.id.as_str(), ""))
                 .collect()
         }
-        Names::Inputs | Names::During => Vec::new(),
+        NameKind::Inputs | NameKind::During => Vec::new(),
     }
 }

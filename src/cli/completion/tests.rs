@@ -1,7 +1,7 @@
 use super::*;
 
 /// Names as a service would have them.
-fn named(what: Names, typed: &Typed) -> Vec<Candidate> {
+fn named(what: NameKind, typed: &TypedSoFar) -> Vec<Candidate> {
     let word = format!("{what:?}-{}", typed.places.join("-")).to_lowercase();
     vec![Candidate::new(word, "")]
 }
@@ -152,7 +152,7 @@ fn every_argument_is_completed_or_free() {
                 .any(|(v, i)| [verb, "*"].contains(v) && [id, "*"].contains(i));
             let is_file = !matches!(arg.get_value_hint(), ValueHint::Unknown);
             let is_fixed = !arg.get_possible_values().is_empty();
-            let is_name = Names::of(verb, id, 0).is_some();
+            let is_name = NameKind::of(verb, id, 0).is_some();
             assert!(is_free || is_file || is_fixed || is_name, "{verb} {id}");
         }
     }

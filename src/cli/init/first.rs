@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::import::identifier;
-use crate::import::point::Carrier;
+use crate::import::point::PortKind;
 
 /// The regions that have public instances without an id of their own, whose host is made of the
 /// region ("Connect a client over MQTT"). Instances of every other kind have a host of their own.
@@ -30,7 +30,7 @@ pub enum Port {
 
 /// The first device.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Device {
+pub struct FirstDevice {
     /// The name of its profile.
     pub profile: String,
     /// Its unit id.
@@ -41,7 +41,7 @@ pub struct Device {
 
 /// All answers; what was left open is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct First {
+pub struct FirstConfiguration {
     /// The product of the gateway.
     pub product_key: Option<String>,
     /// The name of the gateway at the platform.
@@ -53,7 +53,7 @@ pub struct First {
     /// The first port.
     pub port: Option<Port>,
     /// The first device.
-    pub device: Option<Device>,
+    pub device: Option<FirstDevice>,
 }
 
 impl Port {
@@ -82,9 +82,9 @@ impl Port {
                 false => Err("this is no device file such as /dev/ttyUSB0".into()),
             };
         }
-        match Carrier::endpoint(text) {
-            Some(Carrier::Tcp { host, port }) => Ok(Port::Tcp(host, port)),
-            Some(Carrier::Serial { .. }) | None => Err(
+        match PortKind::endpoint(text) {
+            Some(PortKind::Tcp { host, port }) => Ok(Port::Tcp(host, port)),
+            Some(PortKind::Serial { .. }) | None => Err(
                 "this is no device file such as /dev/ttyUSB0, and no host such as 192.168.1.10:502"
                     .into(),
             ),
@@ -173,7 +173,7 @@ pub fn url(text: &str, product_key: &str) -> Result<String, String> {
     Ok(format!("mqtts://{host}"))
 }
 
-impl First {
+impl FirstConfiguration {
     /// Returns what was left open, by the keys of the configuration.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
@@ -274,7 +274,7 @@ impl First {
 
     /// Writes the first device. One without a product would be a mistake; as a comment it is a
     /// place to fill in.
-    fn device(&self, device: &Device, out: &mut String) {
+    fn device(&self, device: &FirstDevice, out: &mut String) {
         let (first, further) = match self.has_device() {
             true => ("  - ", "    "),
             false => ("  #- ", "  #  "),

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::po::Entry;
 use super::punctuation::push;
-use super::template::{Kind, Manner, Template, Value, letters, words};
+use super::template::{PlaceholderKind, Template, Value, ValueTranslation, letters, words};
 
 /// The longest text that is looked up, in bytes.
 const LONGEST: usize = 4000;
@@ -22,7 +22,7 @@ const BETWEEN: [(&str, &str); 4] = [("; ", "；"), (": ", "："), (", ", "，"),
 
 /// A translation, and how many letters of the text it knows.
 #[derive(Clone, Debug)]
-struct Reading {
+struct ScoredTranslation {
     known: usize,
     /// How many clauses end within a value: of two readings that know as much, the one that takes
     /// fewer clauses for one value is right.
@@ -30,9 +30,9 @@ struct Reading {
     text: String,
 }
 
-impl Reading {
-    fn is_better_than(&self, other: &Reading) -> bool {
-        let rank = |r: &Reading| (r.known, std::cmp::Reverse(r.spanned));
+impl ScoredTranslation {
+    fn is_better_than(&self, other: &ScoredTranslation) -> bool {
+        let rank = |r: &ScoredTranslation| (r.known, std::cmp::Reverse(r.spanned));
         rank(self) > rank(other)
     }
 }
@@ -125,8 +125,8 @@ impl Catalogue {
         &self,
         text: &'t str,
         depth: usize,
-        memo: &mut BTreeMap<(&'t str, usize), Reading>,
-    ) -> Reading {
+        memo: &mut BTreeMap<(&'t str, usize), ScoredTranslation>,
+    ) -> ScoredTranslation {
         if let Some(reading) = memo.get(&(text, depth)) {
             return reading.clone();
         }
@@ -150,7 +150,7 @@ impl Catalogue {
                 let mut both = left.text;
                 push(&mut both, between);
                 push(&mut both, &right.text);
-                let reading = Reading {
+                let reading = ScoredTranslation {
                     known: left.known + right.known,
                     spanned: left.spanned + right.spanned,
                     text: both,
@@ -175,16 +175,16 @@ impl Catalogue {
         &self,
         text: &'t str,
         depth: usize,
-        memo: &mut BTreeMap<(&'t str, usize), Reading>,
-    ) -> Reading {
+        memo: &mut BTreeMap<(&'t str, usize), ScoredTranslation>,
+    ) -> ScoredTranslation {
         if let Some(known) = self.texts.get(text) {
-            return Reading {
+            return ScoredTranslation {
                 known: letters(text),
                 spanned: 0,
                 text: known.clone(),
             };
         }
-        let mut best = Reading {
+        let mut best = ScoredTranslation {
             known: 0,
             spanned: 0,
             text: text.to_owned(),
@@ -211,7 +211,7 @@ impl Catalogue {
                 spanned += reading.spanned + clauses(value.text).len();
                 reading.text
             });
-            let reading = Reading {
+            let reading = ScoredTranslation {
                 known,
                 spanned,
                 text: filled,
@@ -225,7 +225,7 @@ impl Catalogue {
         {
             let before = self.read(before, depth - 1, memo);
             let inside = self.read(inside, depth - 1, memo);
-            let reading = Reading {
+            let reading = ScoredTranslation {
                 known: before.known + inside.known,
                 spanned: before.spanned + inside.spanned,
                 text: format!("{}（{}）", before.text, inside.text),
@@ -240,26 +240,26 @@ impl Catalogue {
     fn value<'t>(
         &self,
         value: Value<'t>,
-        manner: Manner,
+        manner: ValueTranslation,
         depth: usize,
-        memo: &mut BTreeMap<(&'t str, usize), Reading>,
-    ) -> Reading {
+        memo: &mut BTreeMap<(&'t str, usize), ScoredTranslation>,
+    ) -> ScoredTranslation {
         let text = value.text.trim();
-        let as_it_is = |known: usize, text: String| Reading {
+        let as_it_is = |known: usize, text: String| ScoredTranslation {
             known,
             spanned: 0,
             text,
         };
         match (manner, value.kind) {
-            (Manner::Raw, _) => as_it_is(0, text.to_owned()),
-            (_, Kind::Number) if text == "no" => as_it_is(2, "0".to_owned()),
-            (_, Kind::Number) => as_it_is(0, text.replace(" to ", " 至 ")),
-            (Manner::Word, _) => match self.words.get(text) {
+            (ValueTranslation::Raw, _) => as_it_is(0, text.to_owned()),
+            (_, PlaceholderKind::Number) if text == "no" => as_it_is(2, "0".to_owned()),
+            (_, PlaceholderKind::Number) => as_it_is(0, text.replace(" to ", " 至 ")),
+            (ValueTranslation::Word, _) => match self.words.get(text) {
                 Some(word) => as_it_is(letters(text), word.clone()),
                 None => self.read(text, depth, memo),
             },
-            (Manner::Text, _) => self.read(text, depth, memo),
-            (Manner::Written, _) => {
+            (ValueTranslation::Text, _) => self.read(text, depth, memo),
+            (ValueTranslation::Written, _) => {
                 let reading = self.read(text, depth, memo);
                 match reading.known >= 8 && reading.known * 2 >= letters(text) {
                     true => reading,

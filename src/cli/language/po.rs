@@ -31,7 +31,7 @@ pub fn read(file: &str) -> (Vec<Entry>, Vec<String>) {
 pub fn read_whole(file: &str) -> (Vec<Entry>, Vec<String>) {
     let (mut entries, mut faults) = (Vec::new(), Vec::new());
     let mut entry = Entry::default();
-    let mut open = Open::Nothing;
+    let mut open = OpenString::Nothing;
     for (n, line) in file.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -47,27 +47,28 @@ pub fn read_whole(file: &str) -> (Vec<Entry>, Vec<String>) {
         };
         let next = match keyword.trim() {
             "" => open,
-            "msgctxt" => Open::Context,
-            "msgid" => Open::Id,
-            "msgid_plural" => Open::Plural,
-            "msgstr" | "msgstr[0]" => Open::Text,
+            "msgctxt" => OpenString::Context,
+            "msgid" => OpenString::Id,
+            "msgid_plural" => OpenString::Plural,
+            "msgstr" | "msgstr[0]" => OpenString::Text,
             other => {
                 faults.push(format!("line {}: what is {other}?", n + 1));
                 continue;
             }
         };
         // The first keyword after a translation begins the next entry.
-        let begins = matches!(next, Open::Context | Open::Id) && !keyword.trim().is_empty();
-        if begins && open == Open::Text {
+        let begins =
+            matches!(next, OpenString::Context | OpenString::Id) && !keyword.trim().is_empty();
+        if begins && open == OpenString::Text {
             entries.push(std::mem::take(&mut entry));
         }
         open = next;
         match open {
-            Open::Nothing => faults.push(format!("line {}: a string of nothing", n + 1)),
-            Open::Context => entry.context.get_or_insert_default().push_str(&string),
-            Open::Id => entry.id.push_str(&string),
-            Open::Plural => entry.plural.get_or_insert_default().push_str(&string),
-            Open::Text => entry.text.push_str(&string),
+            OpenString::Nothing => faults.push(format!("line {}: a string of nothing", n + 1)),
+            OpenString::Context => entry.context.get_or_insert_default().push_str(&string),
+            OpenString::Id => entry.id.push_str(&string),
+            OpenString::Plural => entry.plural.get_or_insert_default().push_str(&string),
+            OpenString::Text => entry.text.push_str(&string),
         }
     }
     entries.push(entry);
@@ -76,7 +77,7 @@ pub fn read_whole(file: &str) -> (Vec<Entry>, Vec<String>) {
 
 /// The string that continuation lines belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Open {
+enum OpenString {
     Nothing,
     Context,
     Id,

@@ -13,7 +13,7 @@ const MOST_STEPS: usize = 400;
 
 /// What may stand at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum PlaceholderKind {
     Text,
     Optional,
     Number,
@@ -22,7 +22,7 @@ pub(super) enum Kind {
 
 /// How the value of a place is translated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum ValueTranslation {
     /// As a text.
     Text,
     /// As a word of a closed set, or as a text.
@@ -42,9 +42,9 @@ enum Piece<T> {
 /// An English text with places, and its translation.
 #[derive(Clone, Debug)]
 pub(super) struct Template {
-    english: Vec<Piece<Kind>>,
+    english: Vec<Piece<PlaceholderKind>>,
     /// The number of the value, from 0 on, and how it is translated.
-    chinese: Vec<Piece<(usize, Manner)>>,
+    chinese: Vec<Piece<(usize, ValueTranslation)>>,
     /// How many letters are fixed.
     letters: usize,
 }
@@ -52,7 +52,7 @@ pub(super) struct Template {
 /// A value at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Value<'t> {
-    pub kind: Kind,
+    pub kind: PlaceholderKind,
     pub text: &'t str,
 }
 
@@ -101,24 +101,24 @@ fn pieces<T>(text: &str, mut read: impl FnMut(&str) -> Option<T>) -> Vec<Piece<T
     all
 }
 
-fn english(text: &str) -> Vec<Piece<Kind>> {
+fn english(text: &str) -> Vec<Piece<PlaceholderKind>> {
     pieces(text, |inside| match inside {
-        "" => Some(Kind::Text),
-        "?" => Some(Kind::Optional),
-        "n" => Some(Kind::Number),
-        "w" => Some(Kind::Word),
+        "" => Some(PlaceholderKind::Text),
+        "?" => Some(PlaceholderKind::Optional),
+        "n" => Some(PlaceholderKind::Number),
+        "w" => Some(PlaceholderKind::Word),
         _ => None,
     })
 }
 
-fn chinese(text: &str) -> Vec<Piece<(usize, Manner)>> {
+fn chinese(text: &str) -> Vec<Piece<(usize, ValueTranslation)>> {
     let mut next = 0;
     pieces(text, |inside| {
         let (number, manner) = match inside.split_once(':') {
-            None => (inside, Manner::Text),
-            Some((number, "word")) => (number, Manner::Word),
-            Some((number, "raw")) => (number, Manner::Raw),
-            Some((number, "written")) => (number, Manner::Written),
+            None => (inside, ValueTranslation::Text),
+            Some((number, "word")) => (number, ValueTranslation::Word),
+            Some((number, "raw")) => (number, ValueTranslation::Raw),
+            Some((number, "written")) => (number, ValueTranslation::Written),
             Some(_) => return None,
         };
         let number = match number {
@@ -156,9 +156,9 @@ impl Template {
     pub(super) fn strictness(&self) -> usize {
         let strictness = self.english.iter().map(|piece| match piece {
             Piece::Fixed(text) => text.len(),
-            Piece::Place(Kind::Number) => 4,
-            Piece::Place(Kind::Word) => 2,
-            Piece::Place(Kind::Text | Kind::Optional) => 0,
+            Piece::Place(PlaceholderKind::Number) => 4,
+            Piece::Place(PlaceholderKind::Word) => 2,
+            Piece::Place(PlaceholderKind::Text | PlaceholderKind::Optional) => 0,
         });
         strictness.sum()
     }
@@ -196,7 +196,7 @@ impl Template {
     pub(super) fn filled<'t>(
         &self,
         values: &[Value<'t>],
-        mut say: impl FnMut(Value<'t>, Manner) -> String,
+        mut say: impl FnMut(Value<'t>, ValueTranslation) -> String,
     ) -> String {
         let mut out = String::new();
         for piece in &self.chinese {
@@ -230,7 +230,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn matched<'t>(
-    pieces: &[Piece<Kind>],
+    pieces: &[Piece<PlaceholderKind>],
     text: &'t str,
     is_whole: &impl Fn(&str) -> bool,
     values: &mut Vec<Value<'t>>,
@@ -248,10 +248,10 @@ fn matched<'t>(
         Piece::Place(kind) => *kind,
     };
     let fits = |value: &str| match kind {
-        Kind::Text => !value.is_empty() && is_whole(value),
-        Kind::Optional => is_whole(value),
-        Kind::Number => is_number(value),
-        Kind::Word => {
+        PlaceholderKind::Text => !value.is_empty() && is_whole(value),
+        PlaceholderKind::Optional => is_whole(value),
+        PlaceholderKind::Number => is_number(value),
+        PlaceholderKind::Word => {
             let ends = value.ends_with([',', ';']);
             !value.is_empty() && !ends && !value.contains(char::is_whitespace)
         }
@@ -326,7 +326,7 @@ mod tests {
         let template = Template::of("{} of {}", "{2} 的{1:word}{}").unwrap();
         let values = template.values("unit of meter").unwrap();
         let filled = template.filled(&values, |value, manner| match manner {
-            Manner::Word => "站号".into(),
+            ValueTranslation::Word => "站号".into(),
             _ => value.text.to_owned(),
         });
         assert_eq!(filled, "meter 的站号 meter");

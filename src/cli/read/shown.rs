@@ -19,7 +19,7 @@ use crate::spec::{PointAddress, PointSpec, ProfileSpec, Protocol, Table as Modbu
 
 /// One value.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Row {
+pub(in crate::cli) struct ValueRow {
     pub name: String,
     /// Its type, or where it is.
     kind: String,
@@ -55,20 +55,20 @@ impl Why {
 /// What stands beside a value whose reply may be another's.
 const STALE: &str = "may be a reply to another request";
 
-impl Row {
+impl ValueRow {
     pub(super) fn new(
         (name, kind): (&str, &str),
         place: &str,
         point: &PointSpec,
         read: &PointRead,
         silent: &Silent<'_>,
-    ) -> Row {
+    ) -> ValueRow {
         let why = read.value.as_ref().err().map(|not_read| Why {
             place: line(place),
             asked: line(&read.asked.to_string()),
             why: line(&advice::why(not_read, silent)),
         });
-        Row {
+        ValueRow {
             name: line(name),
             kind: line(kind),
             title: read.value.as_ref().ok().and_then(|value| {
@@ -122,14 +122,14 @@ pub(super) fn place(point: &PointSpec, profile: &ProfileSpec) -> String {
 }
 
 /// Writes the values as a table, and below it why some are missing: each reason once.
-pub(in crate::cli) fn table(rows: &[Row], language: Language) -> String {
+pub(in crate::cli) fn table(rows: &[ValueRow], language: Language) -> String {
     let has_kinds = rows.iter().any(|row| !row.kind.is_empty());
     let has_registers = rows.iter().any(|row| !row.registers.is_empty());
     let mut heads = vec!["POINT"];
     heads.extend(has_kinds.then_some("TYPE OR PLACE"));
     heads.extend(has_registers.then_some("REGISTERS"));
     heads.push("VALUE");
-    let cells = |row: &Row| {
+    let cells = |row: &ValueRow| {
         let mut cells = vec![Span::raw(row.name.clone())];
         cells.extend(has_kinds.then(|| Span::raw(row.kind.clone())));
         cells.extend(has_registers.then(|| Span::raw(row.registers())));
@@ -156,7 +156,7 @@ pub(in crate::cli) fn table(rows: &[Row], language: Language) -> String {
 }
 
 /// Returns why values are missing or doubtful: each reason once.
-pub(in crate::cli) fn reasons(rows: &[Row], language: Language) -> Vec<String> {
+pub(in crate::cli) fn reasons(rows: &[ValueRow], language: Language) -> Vec<String> {
     let mut said: Vec<&Why> = Vec::new();
     for why in rows.iter().filter_map(|row| row.why.as_ref()) {
         if !said.contains(&why) {
@@ -171,8 +171,8 @@ pub(in crate::cli) fn reasons(rows: &[Row], language: Language) -> Vec<String> {
 }
 
 /// Returns the values of one round as JSON.
-pub(in crate::cli) fn values(rows: &[Row]) -> Json {
-    let one = |row: &Row| {
+pub(in crate::cli) fn values(rows: &[ValueRow]) -> Json {
+    let one = |row: &ValueRow| {
         let mut one = json!({"point": row.name, "value": row.value});
         let mut add = |key: &str, value: Json| {
             if let Some(map) = one.as_object_mut() {
@@ -221,7 +221,7 @@ pub(in crate::cli) fn field(text: &str) -> String {
 }
 
 /// Writes the values as CSV, with a head.
-pub(super) fn csv(rows: &[Row]) -> String {
+pub(super) fn csv(rows: &[ValueRow]) -> String {
     let mut text = "point,kind,value,registers,why\n".to_owned();
     for row in rows {
         let value = row.value.as_ref().map_or(String::new(), plain);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::base::text::counted;
-use crate::config::{Answers, FirstPass, Problem, Severity, Source, address_in_a_manual};
+use crate::config::{FirstPass, Problem, ReadSources, Severity, Source, address_in_a_manual};
 use crate::spec::dlt645::{Edition, Id, item};
 use crate::spec::{PointAddress, PointSpec, ProfileSpec};
 
@@ -17,7 +17,7 @@ const MOST: usize = 2000;
 
 /// The profile of the words.
 #[derive(Clone, Debug)]
-pub(super) struct Typed {
+pub(super) struct TypedPoints {
     /// The profile.
     pub profile: ProfileSpec,
     /// How each point is named: its address, and its type as it was typed.
@@ -28,7 +28,7 @@ pub(super) struct Typed {
 
 /// One value, or several of a kind, as they were typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Group {
+struct TypedGroup {
     /// The words.
     typed: Vec<String>,
     /// The keys of the point, each with its value.
@@ -41,7 +41,7 @@ struct Group {
     count: u16,
 }
 
-impl Group {
+impl TypedGroup {
     /// Whether it is an identifier of DL/T 645 without a format.
     fn lacks_format(&self) -> bool {
         let is_id = |(key, value): &(String, String)| {
@@ -60,8 +60,8 @@ const ORDERS: [&str; 6] = ["ABCD", "CDAB", "BADC", "DCBA", "AB", "BA"];
 ///
 /// # Errors
 /// All that is wrong, in lines.
-pub(super) fn of_modbus(words: &[String]) -> Result<Typed, String> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn of_modbus(words: &[String]) -> Result<TypedPoints, String> {
+    let mut groups: Vec<TypedGroup> = Vec::new();
     let mut notes = Vec::new();
     for word in words {
         if let Some(group) = modbus_address(word, &mut notes)? {
@@ -110,8 +110,8 @@ pub(super) fn of_modbus(words: &[String]) -> Result<Typed, String> {
 ///
 /// # Errors
 /// All that is wrong, in lines.
-pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
-    let mut groups: Vec<Group> = Vec::new();
+pub(super) fn of_meter(words: &[String]) -> Result<TypedPoints, String> {
+    let mut groups: Vec<TypedGroup> = Vec::new();
     let mut editions = Vec::new();
     for word in words {
         let (edition, datum) = match word.split_once(':') {
@@ -125,7 +125,7 @@ pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
             _ => Edition::Y2007,
         }));
         // `date` and `time` are formats behind an identifier, and data of the standard elsewhere.
-        let is_open = groups.last().is_some_and(Group::lacks_format);
+        let is_open = groups.last().is_some_and(TypedGroup::lacks_format);
         let is_name = datum.starts_with(|c: char| c.is_ascii_lowercase())
             && !datum.contains(['=', ' '])
             && !(is_open && ["date", "time"].contains(&datum));
@@ -139,11 +139,11 @@ pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
         }
         if begins {
             editions.extend(edition);
-            groups.push(Group {
+            groups.push(TypedGroup {
                 typed: vec![datum.to_owned()],
                 keys: vec![("data".into(), datum.to_owned())],
                 count: 1,
-                ..Group::default()
+                ..TypedGroup::default()
             });
             continue;
         }
@@ -173,7 +173,7 @@ pub(super) fn of_meter(words: &[String]) -> Result<Typed, String> {
 
 /// Puts the standard's name in the place of an identifier without a format, which the standard
 /// has.
-fn name_datum(edition: Edition, group: &mut Group, notes: &mut Vec<String>) {
+fn name_datum(edition: Edition, group: &mut TypedGroup, notes: &mut Vec<String>) {
     let has_format = group.keys.iter().any(|(key, _)| key == "format");
     let Some((_, datum)) = group.keys.first_mut().filter(|_| !has_format) else {
         return;
@@ -198,7 +198,7 @@ fn name_datum(edition: Edition, group: &mut Group, notes: &mut Vec<String>) {
 }
 
 /// Reads a word as an address of Modbus; `None` if it is none.
-fn modbus_address(word: &str, notes: &mut Vec<String>) -> Result<Option<Group>, String> {
+fn modbus_address(word: &str, notes: &mut Vec<String>) -> Result<Option<TypedGroup>, String> {
     let (place, count) = match word.split_once('*') {
         Some((place, count)) => (place, Some(count)),
         None => (word, None),
@@ -233,7 +233,7 @@ fn modbus_address(word: &str, notes: &mut Vec<String>) -> Result<Option<Group>, 
         Some(digits) => u16::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
     };
-    Ok(Some(Group {
+    Ok(Some(TypedGroup {
         typed: vec![word.to_owned()],
         is_hex: text.starts_with("0x"),
         address: number.map(|number| (table.clone(), number)),
@@ -258,7 +258,11 @@ fn yaml(value: &str) -> String {
 }
 
 /// Has the configuration's reader read the words.
-fn compiled(protocol: &str, groups: &[Group], notes: Vec<String>) -> Result<Typed, String> {
+fn compiled(
+    protocol: &str,
+    groups: &[TypedGroup],
+    notes: Vec<String>,
+) -> Result<TypedPoints, String> {
     let mut notes = notes;
     if groups.is_empty() {
         return Err(match protocol {
@@ -292,7 +296,7 @@ fn compiled(protocol: &str, groups: &[Group], notes: Vec<String>) -> Result<Type
     };
     let first = FirstPass::new(&[source], &[]);
     let outline = match first {
-        Ok(first) => first.outline(&Answers::new()),
+        Ok(first) => first.outline(&ReadSources::new()),
         Err(report) => return Err(told(report.problems()).join("\n")),
     };
     let profile = outline.profiles().first().map(|p| Arc::clone(&p.spec));
@@ -321,7 +325,7 @@ fn compiled(protocol: &str, groups: &[Group], notes: Vec<String>) -> Result<Type
 }
 
 /// Writes a problem with the words that were typed in the place of the file.
-fn told(problem: &Problem, groups: &[Group]) -> String {
+fn told(problem: &Problem, groups: &[TypedGroup]) -> String {
     let mut problem = problem.clone();
     (problem.line, problem.column) = (0, 0);
     let path = problem.path.clone();
@@ -343,7 +347,11 @@ fn told(problem: &Problem, groups: &[Group]) -> String {
 }
 
 /// Makes a point of each value of a group.
-fn expanded(profile: &ProfileSpec, groups: &[Group], notes: Vec<String>) -> Result<Typed, String> {
+fn expanded(
+    profile: &ProfileSpec,
+    groups: &[TypedGroup],
+    notes: Vec<String>,
+) -> Result<TypedPoints, String> {
     let mut points: Vec<PointSpec> = Vec::new();
     let mut names = Vec::new();
     for (group, point) in groups.iter().zip(&profile.points) {
@@ -380,7 +388,7 @@ fn expanded(profile: &ProfileSpec, groups: &[Group], notes: Vec<String>) -> Resu
             counted(points.len(), "value")
         ));
     }
-    Ok(Typed {
+    Ok(TypedPoints {
         profile: ProfileSpec {
             points,
             ..profile.clone()
@@ -390,7 +398,7 @@ fn expanded(profile: &ProfileSpec, groups: &[Group], notes: Vec<String>) -> Resu
     })
 }
 
-fn beyond(group: &Group) -> String {
+fn beyond(group: &TypedGroup) -> String {
     format!(
         "{}: the last address of a table is 65535",
         group.typed.join(" ")
@@ -411,11 +419,11 @@ mod tests {
         text.split('|').map(|word| word.trim().to_owned()).collect()
     }
 
-    fn modbus(text: &str) -> Typed {
+    fn modbus(text: &str) -> TypedPoints {
         of_modbus(&words(text)).unwrap_or_else(|why| panic!("{text}: {why}"))
     }
 
-    fn names(typed: &Typed) -> Vec<&str> {
+    fn names(typed: &TypedPoints) -> Vec<&str> {
         typed.names.iter().map(|(name, _)| name.as_str()).collect()
     }
 

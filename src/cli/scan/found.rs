@@ -30,7 +30,7 @@ pub(super) struct Scanned {
     pub line: LineSpec,
     /// Whether the service has the line.
     pub is_shared: bool,
-    pub found: Vec<Found>,
+    pub found: Vec<FoundDevice>,
     /// The settings at which noise was heard and no device, with the number of bytes.
     pub noise: Vec<(String, usize)>,
     /// The settings that the adapter did not take, with those that it took instead.
@@ -57,15 +57,15 @@ pub(super) struct Scanned {
 
 /// The address of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Address {
+pub(super) enum FoundAddress {
     Unit(UnitId),
     Meter(dlt645::Address, Edition),
 }
 
 /// A device that was found.
 #[derive(Clone, Debug)]
-pub(super) struct Found {
-    pub address: Address,
+pub(super) struct FoundDevice {
+    pub address: FoundAddress,
     /// The characters at which it answers, if they are not the line's own.
     pub at: Option<Characters>,
     pub turnaround: Duration,
@@ -119,14 +119,14 @@ impl Scanned {
     pub(super) fn units_since(&self, known: usize) -> BTreeSet<UnitId> {
         let fresh = self.found.get(known..).unwrap_or_default().iter();
         let units = fresh.filter_map(|found| match found.address {
-            Address::Unit(unit) => Some(unit),
-            Address::Meter(..) => None,
+            FoundAddress::Unit(unit) => Some(unit),
+            FoundAddress::Meter(..) => None,
         });
         units.collect()
     }
 
     /// Returns the settings of a device as people write them.
-    fn settings(&self, found: &Found) -> String {
+    fn settings(&self, found: &FoundDevice) -> String {
         match (found.at, &self.line) {
             (Some(at), _) => at.to_string(),
             (None, LineSpec::Serial(serial)) if !self.is_shared => serial.characters().to_string(),
@@ -210,10 +210,10 @@ impl Scanned {
     }
 }
 
-impl Found {
+impl FoundDevice {
     pub(super) fn unit(unit: UnitId, at: Option<Characters>, sighting: &Sighting) -> Self {
-        Found {
-            address: Address::Unit(unit),
+        FoundDevice {
+            address: FoundAddress::Unit(unit),
             at,
             turnaround: sighting.turnaround,
             is_garbled: sighting.reply == SightedReply::Garbled,
@@ -227,8 +227,8 @@ impl Found {
         at: Option<Characters>,
         sighting: &MeterSighting,
     ) -> Self {
-        Found {
-            address: Address::Meter(meter, sighting.edition),
+        FoundDevice {
+            address: FoundAddress::Meter(meter, sighting.edition),
             at,
             turnaround: sighting.turnaround,
             is_garbled: false,
@@ -240,16 +240,16 @@ impl Found {
     /// Returns the address on the line.
     pub(super) const fn bus_address(&self) -> BusAddress {
         match self.address {
-            Address::Unit(unit) => BusAddress::Modbus(unit),
-            Address::Meter(meter, _) => BusAddress::Dlt645(meter),
+            FoundAddress::Unit(unit) => BusAddress::Modbus(unit),
+            FoundAddress::Meter(meter, _) => BusAddress::Dlt645(meter),
         }
     }
 
     /// Returns the address as people call it.
     pub(super) fn address_words(&self) -> String {
         match self.address {
-            Address::Unit(unit) => format!("unit {}", unit.0),
-            Address::Meter(meter, _) => format!("meter {meter}"),
+            FoundAddress::Unit(unit) => format!("unit {}", unit.0),
+            FoundAddress::Meter(meter, _) => format!("meter {meter}"),
         }
     }
 
@@ -274,9 +274,9 @@ impl Found {
             .collect();
         match self.address {
             _ if self.is_garbled => "not readable".to_owned(),
-            Address::Meter(_, Edition::Y2007) => "DL/T 645-2007".to_owned(),
-            Address::Meter(_, Edition::Y1997) => "DL/T 645-1997".to_owned(),
-            Address::Unit(_) => says.join(" "),
+            FoundAddress::Meter(_, Edition::Y2007) => "DL/T 645-2007".to_owned(),
+            FoundAddress::Meter(_, Edition::Y1997) => "DL/T 645-1997".to_owned(),
+            FoundAddress::Unit(_) => says.join(" "),
         }
     }
 }
@@ -388,7 +388,7 @@ fn line_json(scanned: &Scanned) -> Json {
     })
 }
 
-fn device_json(scanned: &Scanned, found: &Found) -> Json {
+fn device_json(scanned: &Scanned, found: &FoundDevice) -> Json {
     let kinds: Vec<Json> = found
         .kinds
         .iter()
@@ -401,9 +401,9 @@ fn device_json(scanned: &Scanned, found: &Found) -> Json {
         })
         .collect();
     let (protocol, address) = match found.address {
-        Address::Unit(unit) => ("modbus", json!(unit.0)),
-        Address::Meter(meter, Edition::Y2007) => ("dlt645-2007", json!(meter.to_string())),
-        Address::Meter(meter, Edition::Y1997) => ("dlt645-1997", json!(meter.to_string())),
+        FoundAddress::Unit(unit) => ("modbus", json!(unit.0)),
+        FoundAddress::Meter(meter, Edition::Y2007) => ("dlt645-2007", json!(meter.to_string())),
+        FoundAddress::Meter(meter, Edition::Y1997) => ("dlt645-1997", json!(meter.to_string())),
     };
     json!({
         "protocol": protocol,

@@ -1,6 +1,6 @@
 //! What a scan has found, as items of a configuration.
 
-use super::found::{Address, Found, Scanned};
+use super::found::{FoundAddress, FoundDevice, Scanned};
 use crate::spec::dlt645::Edition;
 use crate::spec::{Characters, Framing, LineSpec, Parity, StopBits};
 
@@ -11,7 +11,7 @@ pub(super) const OPEN: &str = "CHANGE-ME";
 const UNKNOWN: &str = OPEN;
 
 /// Returns the devices of which a frame could be read.
-pub(super) fn readable(scanned: &Scanned) -> Vec<&Found> {
+pub(super) fn readable(scanned: &Scanned) -> Vec<&FoundDevice> {
     let found = scanned.found.iter();
     found.filter(|found| !found.is_garbled).collect()
 }
@@ -82,16 +82,16 @@ pub(super) fn device_item(
     name: &str,
     port: &str,
     scanned: &Scanned,
-    (found, own): (&Found, Option<Characters>),
+    (found, own): (&FoundDevice, Option<Characters>),
     product_key: Option<&str>,
 ) -> String {
     let mut item = format!("- name: {name}\n  port: {port}\n");
     let profile = match found.address {
-        Address::Unit(unit) => {
+        FoundAddress::Unit(unit) => {
             item.push_str(&format!("  unit: {}\n", unit.0));
             found.profile().unwrap_or(UNKNOWN)
         }
-        Address::Meter(meter, edition) => {
+        FoundAddress::Meter(meter, edition) => {
             item.push_str(&format!("  address: \"{meter}\"\n"));
             match edition {
                 Edition::Y2007 => "dlt645-2007-one-phase",

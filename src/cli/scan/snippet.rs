@@ -7,7 +7,7 @@ use super::items::{OPEN, device_item, port_characters, port_item, readable};
 use crate::base::PortId;
 use crate::base::text::counted;
 use crate::config::{faults, list_items};
-use crate::io::files::settings::{self, Desk, LoadContext};
+use crate::io::files::settings::{self, DeskMode, LoadContext};
 use crate::io::files::{bounded, footprint, rewrite};
 use crate::spec::{LineSpec, PortSpec, Spec};
 
@@ -33,7 +33,7 @@ pub(super) fn write(
         return Ok(format!("{shown}: nothing was found, so nothing is added"));
     }
     let spec = known(file, &text, &all)?;
-    let mut names = Names::of(&text);
+    let mut names = UsedNames::of(&text);
     let (mut ports, mut devices, mut there) = (Vec::new(), Vec::new(), 0);
     for scanned in &all {
         let port = spec.as_ref().and_then(|spec| port_of(spec, scanned));
@@ -127,7 +127,7 @@ fn is_read(before: &str, added: &str) -> Result<(), String> {
 /// be read as a configuration: what it has would be added once more.
 fn known(file: &Path, text: &str, all: &[&Scanned]) -> Result<Option<Spec>, String> {
     let desk = LoadContext {
-        desk: Desk::All,
+        desk: DeskMode::All,
         ..LoadContext::of_person()
     };
     match settings::look_beside(file, &desk).0 {
@@ -168,18 +168,18 @@ fn port_of<'s>(spec: &'s Spec, scanned: &Scanned) -> Option<(PortId, &'s PortSpe
 }
 
 /// The names that are in use.
-struct Names(Vec<String>);
+struct UsedNames(Vec<String>);
 
-impl Names {
+impl UsedNames {
     /// Takes every word behind `name:` for a name: one too many does no harm.
-    fn of(text: &str) -> Names {
+    fn of(text: &str) -> UsedNames {
         let behind = |line: &str| {
             let (_, name) = line.split_once("name:")?;
             let end = |c: char| c.is_whitespace() || matches!(c, ',' | '}' | '#');
             let name = name.trim_start().split(end).next()?;
             Some(name.trim_matches(['"', '\'']).to_owned())
         };
-        Names(text.lines().filter_map(behind).collect())
+        UsedNames(text.lines().filter_map(behind).collect())
     }
 
     /// Returns a name that is not in use: the stem with the next number.
@@ -197,7 +197,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
-    use super::super::found::{Address, Found};
+    use super::super::found::{FoundAddress, FoundDevice};
     use super::*;
     use crate::base::UnitId;
     use crate::io::files::bounded::read_text;
@@ -212,9 +212,9 @@ ports:
 devices: []   # none yet
 ";
 
-    fn unit(unit: u8, at: &str) -> Found {
-        Found {
-            address: Address::Unit(UnitId(unit)),
+    fn unit(unit: u8, at: &str) -> FoundDevice {
+        FoundDevice {
+            address: FoundAddress::Unit(UnitId(unit)),
             at: Characters::parse(at),
             turnaround: Duration::from_millis(9),
             is_garbled: false,

@@ -31,7 +31,7 @@ use crate::base::{Backoff, LinkDown, Mono, Now, RateLimit, Rng, Wake};
 use crate::spec::CloudSpec;
 
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::registration::enrolment::Failure;
+use crate::cloud::alink::registration::enrolment::EnrolmentFailure;
 use crate::cloud::alink::requests::pace::{Attempts, MINUTE};
 
 /// The platform's limit of CONNECTs in any 60 s ("Limits", 2020).
@@ -223,16 +223,16 @@ impl Connector {
 
     /// Takes note that registering failed, or could not even be tried; returns how long
     /// until the next attempt. The caller reports the reason and what to do about it.
-    pub fn on_not_registered(&mut self, now: Now, why: &Failure) -> Duration {
+    pub fn on_not_registered(&mut self, now: Now, why: &EnrolmentFailure) -> Duration {
         let wait = match why {
-            Failure::Lost(_) | Failure::Refused(0 | 1 | 3 | 6..) => {
+            EnrolmentFailure::Lost(_) | EnrolmentFailure::Refused(0 | 1 | 3 | 6..) => {
                 self.backoff.failed(now.mono, &mut self.rng)
             }
             // Failures that last for longer than a moment.
-            Failure::Refused(2 | 4 | 5)
-            | Failure::NoAnswer
-            | Failure::Malformed(_)
-            | Failure::NotKept(_) => self.refused.failed(now.mono, &mut self.rng),
+            EnrolmentFailure::Refused(2 | 4 | 5)
+            | EnrolmentFailure::NoAnswer
+            | EnrolmentFailure::Malformed(_)
+            | EnrolmentFailure::NotKept(_) => self.refused.failed(now.mono, &mut self.rng),
         };
         self.why = "register again";
         self.not_before = now.mono + wait;

@@ -12,8 +12,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::config::reader::section::Notes;
-use crate::config::reader::source::{Answers, Source, Want};
-use crate::config::reader::tree::{Is, OriginId};
+use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::tree::{NodeContent, OriginId};
 use crate::config::reader::yaml;
 
 /// The most steps from a profile to one that is based on none.
@@ -22,10 +22,10 @@ const MOST_STEPS: usize = 8;
 /// Returns the files beside those of `profiles_from:` that their profiles are based on, as far as
 /// the answers tell, each with the entry that leads to it.
 pub(super) fn beside(
-    profiles_from: &[(Want, OriginId)],
-    answers: &Answers,
-) -> Vec<(Want, OriginId)> {
-    let sources = |want: &Want| answers.get(want).map(Vec::as_slice).unwrap_or_default();
+    profiles_from: &[(NeededSource, OriginId)],
+    answers: &ReadSources,
+) -> Vec<(NeededSource, OriginId)> {
+    let sources = |want: &NeededSource| answers.get(want).map(Vec::as_slice).unwrap_or_default();
     let named = profiles_from.iter();
     let named = named.flat_map(|(want, origin)| sources(want).iter().map(|s| (s, *origin)));
     let mut last: Vec<(&Source, OriginId)> = named.collect();
@@ -38,7 +38,7 @@ pub(super) fn beside(
             let Some(path) = base_of(source).filter(|path| seen.insert(path.clone())) else {
                 continue;
             };
-            let want = Want::Beside(path.to_string_lossy().into_owned());
+            let want = NeededSource::Beside(path.to_string_lossy().into_owned());
             next.extend(sources(&want).iter().map(|source| (source, origin)));
             found.push((want, origin));
         }
@@ -57,10 +57,10 @@ fn base_of(source: &Source) -> Option<PathBuf> {
     }
     // What is wrong with the file is noted when its profile is read.
     let node = yaml::read(bytes, 0, &mut Notes::default())?;
-    let Is::Map(entries) = node.is else {
+    let NodeContent::Map(entries) = node.is else {
         return None;
     };
-    let Is::Text(name) = &entries.get("based_on")?.is else {
+    let NodeContent::Text(name) = &entries.get("based_on")?.is else {
         return None;
     };
     let is_plain = !name.starts_with('.') && !name.contains(['/', '\0']);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{PortId, UnitId};
-use crate::config::protocols::placeholders::Who;
+use crate::config::protocols::placeholders::PlaceholderDevice;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word;
@@ -70,7 +70,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) liveness: Liveness,
     pub(crate) response_timeout: Option<Duration>,
     pub(crate) turnaround: Duration,
-    pub(crate) address: Option<Called>,
+    pub(crate) address: Option<ProtocolAddress>,
     /// Whether the device is polled in frames of Modbus TCP although its protocol has no
     /// standard.
     pub(crate) carried: bool,
@@ -79,18 +79,18 @@ pub(crate) struct Entry<'a> {
 
 /// The address of a device.
 #[derive(Clone)]
-pub(crate) enum Called {
+pub(crate) enum ProtocolAddress {
     /// The address of a meter of DL/T 645.
     Meter(Address),
     /// Digits that stand in the requests of the device's profile.
     Digits(String),
 }
 
-impl std::fmt::Display for Called {
+impl std::fmt::Display for ProtocolAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Called::Meter(address) => address.fmt(f),
-            Called::Digits(digits) => digits.fmt(f),
+            ProtocolAddress::Meter(address) => address.fmt(f),
+            ProtocolAddress::Digits(digits) => digits.fmt(f),
         }
     }
 }
@@ -98,7 +98,7 @@ impl std::fmt::Display for Called {
 /// The problems of an entry that are already noted: a mistake in a range is one problem, not a
 /// problem of each of its devices.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct NotedProblems {
     spelling: bool,
     name: bool,
     identity: bool,
@@ -144,7 +144,7 @@ impl DeviceRegistry {
         &mut self,
         entry: &Entry<'_>,
         unit: Option<u8>,
-        told: &mut Told,
+        told: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         if !self.has_room(entry) {
@@ -222,7 +222,7 @@ impl DeviceRegistry {
         name: Option<&str>,
         device_name: Option<&str>,
         identity: Option<&(String, String)>,
-        told: &mut Told,
+        told: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         let s = &entry.s;
@@ -244,7 +244,7 @@ impl DeviceRegistry {
             notes.error(
                 s.at("name"),
                 shown(name),
-                Wrong::wanted("a name no other device has").hint(hint),
+                Expectation::wanted("a name no other device has").hint(hint),
             );
         }
         // Where the name is the DeviceName too, a duplicate name is the same mistake.
@@ -256,7 +256,7 @@ impl DeviceRegistry {
             notes.error(
                 s.at(key),
                 format!("{}/{}", identity.0, identity.1),
-                Wrong::wanted("a product_key and device_name no other device has").hint(hint),
+                Expectation::wanted("a product_key and device_name no other device has").hint(hint),
             );
         }
     }
@@ -279,7 +279,7 @@ impl DeviceRegistry {
         notes.error(
             entry.s.at("address"),
             address,
-            Wrong::wanted("an address no other meter on the port has")
+            Expectation::wanted("an address no other meter on the port has")
                 .hint(format!("{first} ({line}) already has it")),
         );
     }
@@ -289,7 +289,7 @@ impl DeviceRegistry {
         entry: &Entry<'_>,
         port: PortId,
         unit: u8,
-        told: &mut Told,
+        told: &mut NotedProblems,
         notes: &mut Notes,
     ) {
         let Some((first, at)) = self.units.get(&(port, entry.address_space(), unit)) else {
@@ -308,7 +308,7 @@ impl DeviceRegistry {
         notes.error(
             entry.s.at(if alone { "unit" } else { "units" }),
             unit.to_string(),
-            Wrong::wanted("a unit no other device on the port has").hint(hint),
+            Expectation::wanted("a unit no other device on the port has").hint(hint),
         );
     }
 }
@@ -328,8 +328,8 @@ impl Entry<'_> {
         match self.profile?.spec.protocol {
             Protocol::Modbus => unit.map(BusAddress::Modbus),
             Protocol::Dlt645(_) => match self.address {
-                Some(Called::Meter(address)) => Some(BusAddress::Dlt645(address)),
-                Some(Called::Digits(_)) | None => None,
+                Some(ProtocolAddress::Meter(address)) => Some(BusAddress::Dlt645(address)),
+                Some(ProtocolAddress::Digits(_)) | None => None,
             },
             // Without a standard the address is part of the request.
             Protocol::Raw(_) => Some(BusAddress::Raw(unit.filter(|_| self.carried))),
@@ -342,11 +342,11 @@ impl Entry<'_> {
             return nothing();
         };
         let zeros = "0".repeat(profile.patterns.digits());
-        let who = Who {
+        let who = PlaceholderDevice {
             unit: unit.unwrap_or_default(),
             address: match &self.address {
-                Some(Called::Digits(digits)) => digits,
-                Some(Called::Meter(_)) | None => &zeros,
+                Some(ProtocolAddress::Digits(digits)) => digits,
+                Some(ProtocolAddress::Meter(_)) | None => &zeros,
             },
             carried: self.carried,
         };
@@ -354,7 +354,7 @@ impl Entry<'_> {
             .patterns
             .of(&profile.spec, who)
             .unwrap_or_else(|why| {
-                let wanted = Wrong::wanted("a profile whose requests can be filled in");
+                let wanted = Expectation::wanted("a profile whose requests can be filled in");
                 notes.error(self.s.at("profile"), why.to_string(), wanted);
                 profile.spec.clone()
             })
@@ -363,7 +363,7 @@ impl Entry<'_> {
 
 /// Notes a pattern that gives a DeviceName with no unit. Such a pattern is wrong although the
 /// units are not known: units have one to three digits.
-fn check_pattern(entry: &Entry<'_>, told: &mut Told, notes: &mut Notes) {
+fn check_pattern(entry: &Entry<'_>, told: &mut NotedProblems, notes: &mut Notes) {
     let written = entry.s.node("device_name").is_some();
     let (key, pattern) = match written {
         true => ("device_name", &entry.device_name),

@@ -19,10 +19,10 @@ use crate::config::reader::contents::contents;
 use crate::config::reader::environment;
 use crate::config::reader::layers;
 use crate::config::reader::layers::Layer;
-use crate::config::reader::problem::{Report, Wrong};
+use crate::config::reader::problem::{Expectation, Report};
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::source::{Answers, Source, Want};
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{file_name, time};
 use crate::config::reader::yaml;
 use crate::config::sections::based_on;
@@ -59,8 +59,8 @@ pub struct FirstPass {
     notes: Notes,
     base: PathBuf,
     root: Node,
-    profiles_from: Vec<(Want, OriginId)>,
-    devices_file: Vec<(Want, OriginId)>,
+    profiles_from: Vec<(NeededSource, OriginId)>,
+    devices_file: Vec<(NeededSource, OriginId)>,
     /// Whether all of `profiles_from` could be read; otherwise an unknown profile is not
     /// reported.
     profiles_complete: bool,
@@ -118,7 +118,7 @@ impl FirstPass {
                     bytes
                 }
                 Err(why) => {
-                    let mut wrong = Wrong::wanted("a configuration file that can be read");
+                    let mut wrong = Expectation::wanted("a configuration file that can be read");
                     if i == 0 {
                         wrong = wrong.hint("another file is named with --config FILE, as in alink-gateway check --config FILE");
                     }
@@ -134,7 +134,7 @@ impl FirstPass {
                 continue;
             };
             match node.is {
-                Is::Map(mut entries) => {
+                NodeContent::Map(mut entries) => {
                     if source.mode.is_some_and(open_to_others) {
                         warn_inline(&entries, source, &mut notes);
                     }
@@ -149,10 +149,10 @@ impl FirstPass {
                     }
                     read.push((&source.path, entries));
                 }
-                Is::Nothing | Is::Text(_) | Is::List(_) => notes.error(
+                NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => notes.error(
                     node.origin,
                     node.is.kind(),
-                    Wrong::wanted("sections such as gateway:, cloud:, ports:, devices:"),
+                    Expectation::wanted("sections such as gateway:, cloud:, ports:, devices:"),
                 ),
             }
         }
@@ -171,7 +171,7 @@ impl FirstPass {
         let origin = root_origin.unwrap_or(OriginId(0));
         let root = Node {
             origin,
-            is: Is::Map(entries),
+            is: NodeContent::Map(entries),
         };
         let mut draft = FirstPass {
             notes,
@@ -196,17 +196,17 @@ impl FirstPass {
         ] {
             let before = self.notes.noted();
             for node in s.list(key, &mut self.notes) {
-                if matches!(node.is, Is::Nothing) {
+                if matches!(node.is, NodeContent::Nothing) {
                     continue;
                 }
-                let Is::Text(text) = &node.is else {
-                    let wrong = Wrong::wanted("the name of a file");
+                let NodeContent::Text(text) = &node.is else {
+                    let wrong = Expectation::wanted("the name of a file");
                     self.notes.error(node.origin, node.is.kind(), wrong);
                     continue;
                 };
                 let named = match key {
                     "profiles_from" => file_or_pattern(text),
-                    _ => file_name(text).map(Want::File),
+                    _ => file_name(text).map(NeededSource::File),
                 };
                 match named {
                     Ok(want) => out.push((want, node.origin)),
@@ -244,7 +244,7 @@ impl FirstPass {
 
     /// Returns what to read next: profiles and tables of devices.
     #[must_use]
-    pub fn wants(&self) -> BTreeSet<Want> {
+    pub fn wants(&self) -> BTreeSet<NeededSource> {
         let all = self.profiles_from.iter().chain(&self.devices_file);
         all.map(|(want, _)| want.clone()).collect()
     }
@@ -252,7 +252,7 @@ impl FirstPass {
     /// Returns what to read then: files that the profiles read so far are based on. Each may be
     /// based on a further one: ask again until there is nothing more.
     #[must_use]
-    pub fn bases(&self, answers: &Answers) -> BTreeSet<Want> {
+    pub fn bases(&self, answers: &ReadSources) -> BTreeSet<NeededSource> {
         let all = bases::beside(&self.profiles_from, answers).into_iter();
         let all = all.map(|(want, _)| want);
         all.filter(|want| !answers.contains_key(want)).collect()
@@ -260,7 +260,7 @@ impl FirstPass {
 
     /// Takes the files that were read and compiles everything but the secrets.
     #[must_use]
-    pub fn outline(self, answers: &Answers) -> SecondPass {
+    pub fn outline(self, answers: &ReadSources) -> SecondPass {
         let FirstPass {
             mut notes,
             base,
@@ -283,11 +283,11 @@ impl FirstPass {
         let mut files: Vec<Option<PathBuf>> = vec![None; written.len()];
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
-            if let (Want::Pattern(pattern), []) = (want, found) {
+            if let (NeededSource::Pattern(pattern), []) = (want, found) {
                 notes.warning(
                     *origin,
                     shown(pattern),
-                    Wrong::wanted("files with profiles").hint("nothing fits this pattern"),
+                    Expectation::wanted("files with profiles").hint("nothing fits this pattern"),
                 );
             }
             for source in found {
@@ -366,7 +366,7 @@ impl FirstPass {
             notes.warning(
                 s.at("stop_within"),
                 shown(said),
-                Wrong::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
+                Expectation::wanted("15s or less, unless TimeoutStopSec= of the unit is longer too").hint(
                     "systemd kills the service after TimeoutStopSec=, 20 s as installed; a drop-in made with systemctl edit alink-gateway can raise it",
                 ),
             );
@@ -399,11 +399,16 @@ fn named(profile: Profile) -> NamedProfile {
 }
 
 /// Reads a profile in a file of its own.
-fn profile_file(source: &Source, want: &Want, origin: OriginId, notes: &mut Notes) -> Option<Node> {
+fn profile_file(
+    source: &Source,
+    want: &NeededSource,
+    origin: OriginId,
+    notes: &mut Notes,
+) -> Option<Node> {
     let file = notes.origins.add_file(&source.path);
     let bytes = contents(source, origin, want, notes)?;
     let node = yaml::read(bytes, file, notes)?;
-    if let Is::Map(profile) = &node.is
+    if let NodeContent::Map(profile) = &node.is
         && source.mode.is_some_and(open_to_others)
         && let Some(at) = inline(profile)
     {
@@ -413,7 +418,11 @@ fn profile_file(source: &Source, want: &Want, origin: OriginId, notes: &mut Note
 }
 
 /// Reads the tables of devices.
-fn tables(files: &[(Want, OriginId)], answers: &Answers, notes: &mut Notes) -> Vec<table::Rows> {
+fn tables(
+    files: &[(NeededSource, OriginId)],
+    answers: &ReadSources,
+    notes: &mut Notes,
+) -> Vec<table::Rows> {
     let mut tables = Vec::new();
     for (want, origin) in files {
         for source in answers.get(want).map(Vec::as_slice).unwrap_or_default() {
@@ -436,16 +445,16 @@ fn tables(files: &[(Want, OriginId)], answers: &Answers, notes: &mut Notes) -> V
     tables
 }
 
-fn file_or_pattern(text: &str) -> Result<Want, Wrong> {
+fn file_or_pattern(text: &str) -> Result<NeededSource, Expectation> {
     let name = file_name(text)?;
     let directory = name.rsplit_once('/').map_or("", |(d, _)| d);
     if directory.contains('*') {
-        return Err(Wrong::wanted("a * in the last part of the path only"));
+        return Err(Expectation::wanted("a * in the last part of the path only"));
     }
     Ok(if name.contains('*') {
-        Want::Pattern(name)
+        NeededSource::Pattern(name)
     } else {
-        Want::File(name)
+        NeededSource::File(name)
     })
 }
 
@@ -459,21 +468,21 @@ fn blank(bytes: &[u8]) -> bool {
 
 /// Accepts a single file name where a list may stand.
 fn as_list(node: &mut Node) {
-    if matches!(node.is, Is::Text(_)) {
+    if matches!(node.is, NodeContent::Text(_)) {
         let only = node.clone();
-        node.is = Is::List(vec![only]);
+        node.is = NodeContent::List(vec![only]);
     }
 }
 
 /// Warns once for a file that holds secrets and that every user can read.
 fn warn_inline(entries: &BTreeMap<String, Node>, source: &Source, notes: &mut Notes) {
     let secret = |node: &Node| match &node.is {
-        Is::Map(map) => inline(map),
-        Is::Nothing | Is::Text(_) | Is::List(_) => None,
+        NodeContent::Map(map) => inline(map),
+        NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => None,
     };
     let listed = |key: &str| match &entries.get(key)?.is {
-        Is::List(list) => list.iter().find_map(secret),
-        Is::Nothing | Is::Text(_) | Is::Map(_) => None,
+        NodeContent::List(list) => list.iter().find_map(secret),
+        NodeContent::Nothing | NodeContent::Text(_) | NodeContent::Map(_) => None,
     };
     let first = entries.get("gateway").and_then(secret);
     if let Some(at) = first
@@ -512,7 +521,7 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
                 "{} and requests of all devices together",
                 counted(asked, "point")
             ),
-            Wrong::wanted(format!("at most {MOST_ASKED}")).hint(
+            Expectation::wanted(format!("at most {MOST_ASKED}")).hint(
                 "profiles with fewer points, or fewer devices; the others need a second gateway",
             ),
         );
@@ -522,7 +531,7 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
         notes.error(
             first,
             format!("{} in all", counted(n, "device")),
-            Wrong::wanted(format!("at most {MOST_DEVICES}")).hint(
+            Expectation::wanted(format!("at most {MOST_DEVICES}")).hint(
                 "the platform keeps no more sub-devices online under one gateway; the others need a second gateway",
             ),
         );
@@ -530,7 +539,7 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
         notes.warning(
             first.at,
             format!("{} in all", counted(n, "device")),
-            Wrong::wanted(format!("at most {online}, as cloud.session.online says"))
+            Expectation::wanted(format!("at most {online}, as cloud.session.online says"))
                 .hint("the devices beyond it are polled but never come online"),
         );
     }

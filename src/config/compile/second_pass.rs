@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::base::{DeviceName, ProductKey, Secret};
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
 use crate::config::reader::contents::contents;
-use crate::config::reader::problem::{Report, SourcePosition, Wrong};
+use crate::config::reader::problem::{Expectation, Report, SourcePosition};
 use crate::config::reader::section::{Notes, shown};
-use crate::config::reader::source::{Answers, Want};
+use crate::config::reader::source::{NeededSource, ReadSources};
 use crate::config::reader::tree::OriginId;
 use crate::config::sections::cloud::{Platform, check_fleet};
 use crate::config::sections::port::Ports;
 use crate::config::sections::secret;
-use crate::config::sections::secret::{SecretSource, Trouble, open_to_others, permissions};
+use crate::config::sections::secret::{SecretProblem, SecretSource, open_to_others, permissions};
 use crate::spec::{
     BrokerSpec, BusAddress, CloudSpec, CommandSpec, ControlSpec, DeviceSpec, GatewayCertificate,
     GatewayIdentity, ProductCertificate, ProfileSpec, Retired, Spec,
@@ -99,11 +99,11 @@ impl SecondPass {
 
     /// Returns what to read next: secrets and the CA file.
     #[must_use]
-    pub fn wants(&self) -> BTreeSet<Want> {
+    pub fn wants(&self) -> BTreeSet<NeededSource> {
         let ca_file = self.platform.ca_file.iter();
         self.secrets()
             .filter_map(SecretSource::want)
-            .chain(ca_file.map(|(name, _)| Want::Bundle(name.clone())))
+            .chain(ca_file.map(|(name, _)| NeededSource::Bundle(name.clone())))
             .collect()
     }
 
@@ -121,7 +121,7 @@ impl SecondPass {
     ///
     /// # Errors
     /// All problems, if any of them is an error.
-    pub fn compile(mut self, answers: &Answers) -> Result<Compiled, Report> {
+    pub fn compile(mut self, answers: &ReadSources) -> Result<Compiled, Report> {
         if let Some((name, origin)) = &self.platform.ca_file {
             check_ca(name, *origin, answers, &mut self.notes);
         }
@@ -175,7 +175,7 @@ impl SecondPass {
 
     /// Notes one warning for all secret files that every user can read, and one for all files
     /// that the service cannot read.
-    fn check_permissions(&mut self, answers: &Answers) {
+    fn check_permissions(&mut self, answers: &ReadSources) {
         let mut open = BTreeMap::new();
         let mut read = Vec::new();
         for source in self.secrets() {
@@ -208,7 +208,7 @@ impl SecondPass {
 /// Finds the secret of each product. Profiles of one product may repeat it.
 fn products_of(
     given: &[(String, SecretSource)],
-    answers: &Answers,
+    answers: &ReadSources,
     notes: &mut Notes,
 ) -> BTreeMap<ProductKey, Secret> {
     let mut products: BTreeMap<ProductKey, Secret> = BTreeMap::new();
@@ -230,7 +230,7 @@ fn products_of(
             notes.error(
                 at,
                 format!("another secret for {key}"),
-                Wrong::wanted("one ProductSecret for each product")
+                Expectation::wanted("one ProductSecret for each product")
                     .hint("another profile of the same product gives another one"),
             );
         }
@@ -238,9 +238,9 @@ fn products_of(
     products
 }
 
-fn devices(drafts: Vec<DeviceDraft>, answers: &Answers, notes: &mut Notes) -> Vec<DeviceSpec> {
-    let mut troubles: BTreeMap<(OriginId, String), Vec<Trouble>> = BTreeMap::new();
-    let mut of_access: BTreeMap<OriginId, Trouble> = BTreeMap::new();
+fn devices(drafts: Vec<DeviceDraft>, answers: &ReadSources, notes: &mut Notes) -> Vec<DeviceSpec> {
+    let mut troubles: BTreeMap<(OriginId, String), Vec<SecretProblem>> = BTreeMap::new();
+    let mut of_access: BTreeMap<OriginId, SecretProblem> = BTreeMap::new();
     let devices = drafts
         .into_iter()
         .map(|d| DeviceSpec {
@@ -311,8 +311,8 @@ fn cloud(p: Platform, secret: Secret, products: BTreeMap<ProductKey, Secret>) ->
     }
 }
 
-fn check_ca(name: &str, origin: OriginId, answers: &Answers, notes: &mut Notes) {
-    let want = Want::Bundle(name.to_owned());
+fn check_ca(name: &str, origin: OriginId, answers: &ReadSources, notes: &mut Notes) {
+    let want = NeededSource::Bundle(name.to_owned());
     let Some(source) = answers.get(&want).and_then(|a| a.first()) else {
         return;
     };
@@ -324,7 +324,7 @@ fn check_ca(name: &str, origin: OriginId, answers: &Answers, notes: &mut Notes) 
         notes.error(
             origin,
             format!("{}, which holds no certificate in PEM", shown(name)),
-            Wrong::wanted("a PEM file with -----BEGIN CERTIFICATE-----")
+            Expectation::wanted("a PEM file with -----BEGIN CERTIFICATE-----")
                 .hint("openssl x509 -inform der -in FILE -out FILE.pem converts a DER file"),
         );
     }

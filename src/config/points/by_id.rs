@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::OriginId;
@@ -78,7 +78,7 @@ impl<'a> PointsById<'a> {
         if self.complete {
             let known = self.indices.keys().chain(words).copied();
             let meant = notes.unless_full(|| suggestions::did_you_mean(id, known));
-            notes.error(at, shown(id), Wrong::wanted(wanted).maybe_hint(meant));
+            notes.error(at, shown(id), Expectation::wanted(wanted).maybe_hint(meant));
         }
         None
     }

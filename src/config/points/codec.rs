@@ -1,15 +1,15 @@
 //! What `type:` and the keys beside it mean: how registers become a value.
 
-use super::given::Given;
+use super::given::ValueDefaults;
 use super::titles::titles_of_a_bit;
 use crate::base::text::counted;
 use crate::config::points::date_time;
 use crate::config::reader::foreign_words;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, decimal, or, whole};
 use crate::spec::{
-    ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Half, Number, States, WordOrder,
+    ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Number, RegisterByte, States, WordOrder,
 };
 
 /// The values of `type:`.
@@ -25,8 +25,8 @@ pub(crate) enum Type {
 /// The types by name. Types of half a register ignore the other half; the half is the one named
 /// here until `half:` says otherwise.
 const TYPES: [(&str, Type); 25] = [
-    ("u8", Type::Number(Number::U8(Half::Low))),
-    ("i8", Type::Number(Number::I8(Half::Low))),
+    ("u8", Type::Number(Number::U8(RegisterByte::Low))),
+    ("i8", Type::Number(Number::I8(RegisterByte::Low))),
     ("u16", Type::Number(Number::U16)),
     ("i16", Type::Number(Number::I16)),
     ("u24", Type::Number(Number::U24)),
@@ -40,7 +40,7 @@ const TYPES: [(&str, Type); 25] = [
     ("f16", Type::Number(Number::F16)),
     ("f32", Type::Number(Number::F32)),
     ("f64", Type::Number(Number::F64)),
-    ("bcd8", Type::Number(Number::Bcd8(Half::Low))),
+    ("bcd8", Type::Number(Number::Bcd8(RegisterByte::Low))),
     ("bcd16", Type::Number(Number::Bcd16)),
     ("bcd24", Type::Number(Number::Bcd24)),
     ("bcd32", Type::Number(Number::Bcd32)),
@@ -53,7 +53,8 @@ const TYPES: [(&str, Type); 25] = [
 ];
 
 const BYTES: [(&str, ByteOrder); 2] = [("high", ByteOrder::High), ("low", ByteOrder::Low)];
-const HALVES: [(&str, Half); 2] = [("high", Half::High), ("low", Half::Low)];
+const HALVES: [(&str, RegisterByte); 2] =
+    [("high", RegisterByte::High), ("low", RegisterByte::Low)];
 
 /// The orders in the letters of manuals: A is the most significant byte.
 const ORDERS: [(&str, (WordOrder, ByteOrder)); 4] = [
@@ -105,7 +106,7 @@ pub(crate) struct Refined {
     pub(crate) offset: Decimal,
     pub(crate) words: WordOrder,
     pub(crate) bytes: ByteOrder,
-    half: Option<Half>,
+    half: Option<RegisterByte>,
     bit: Option<u8>,
     registers: Option<u16>,
     characters: u8,
@@ -129,7 +130,7 @@ impl Refined {
             Type::Bit => Codec::Bit(self.bit?),
             Type::Text if self.characters == 1 => Codec::Letters {
                 registers: self.registers?,
-                half: self.half.unwrap_or(Half::Low),
+                half: self.half.unwrap_or(RegisterByte::Low),
                 encoding: self.encoding,
             },
             Type::Text => Codec::Text {
@@ -150,7 +151,7 @@ impl Refined {
 }
 
 /// Puts another half of the register into types that are half a register.
-pub(crate) const fn halved(kind: Number, half: Option<Half>) -> Number {
+pub(crate) const fn halved(kind: Number, half: Option<RegisterByte>) -> Number {
     match (kind, half) {
         (Number::U8(_), Some(half)) => Number::U8(half),
         (Number::I8(_), Some(half)) => Number::I8(half),
@@ -169,7 +170,7 @@ pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
         None if untyped => None,
         Some(_) | None => {
             let words = TYPES.iter().filter(|(_, t)| *t != Type::Bool);
-            let missing = || Wrong::wanted(or(words.map(|(w, _)| *w)));
+            let missing = || Expectation::wanted(or(words.map(|(w, _)| *w)));
             s.need("type", of, missing, notes)
         }
     };
@@ -182,7 +183,7 @@ pub(crate) fn kind(s: &Section<'_>, bits: Option<bool>, notes: &mut Notes) -> (O
 
 /// Returns the type with this name; for a name that contains an order as well, the error says
 /// what to write.
-fn of(text: &str) -> Result<Type, Wrong> {
+fn of(text: &str) -> Result<Type, Expectation> {
     choice(&TYPES)(text).map_err(|wrong| {
         let words = TYPES.map(|(word, _)| word);
         let order = foreign_words::type_with_order(text, &words);
@@ -206,7 +207,11 @@ fn agree(s: &Section<'_>, bits: bool, kind: Type, notes: &mut Notes) -> bool {
             "for one bit of a register: type: bit with bit: 0 to 15",
         )
     };
-    notes.error(s.at("type"), word(kind), Wrong::wanted(wanted).hint(hint));
+    notes.error(
+        s.at("type"),
+        word(kind),
+        Expectation::wanted(wanted).hint(hint),
+    );
     false
 }
 
@@ -219,7 +224,7 @@ pub(crate) fn word(kind: Type) -> &'static str {
 }
 
 /// Parses a number type that can be added up.
-pub(crate) fn whole_number(text: &str) -> Result<Number, Wrong> {
+pub(crate) fn whole_number(text: &str) -> Result<Number, Expectation> {
     let whole: Vec<(&str, Number)> = TYPES
         .iter()
         .filter_map(|(word, kind)| match kind {
@@ -231,7 +236,7 @@ pub(crate) fn whole_number(text: &str) -> Result<Number, Wrong> {
 }
 
 /// Parses `half:`.
-pub(crate) fn half(text: &str) -> Result<Half, Wrong> {
+pub(crate) fn half(text: &str) -> Result<RegisterByte, Expectation> {
     choice(&HALVES)(text)
 }
 
@@ -287,7 +292,7 @@ fn allowed(kind: Type) -> Vec<&'static str> {
 pub(crate) fn refined(
     s: &Section<'_>,
     kind: Option<Type>,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> Refined {
     let allowed = kind.map_or(KEYS.to_vec(), allowed);
@@ -300,16 +305,16 @@ pub(crate) fn refined(
             notes.error(
                 s.at(key),
                 format!("{key} with type {word}"),
-                Wrong::wanted(format!("no {key} here")).hint(why_not(key, kind)),
+                Expectation::wanted(format!("no {key} here")).hint(why_not(key, kind)),
             );
         }
     }
     if kind == Some(Type::Bit) && s.node("bit").is_none() {
-        let wrong = Wrong::wanted("0 to 15").hint("bit 0 is the least significant");
+        let wrong = Expectation::wanted("0 to 15").hint("bit 0 is the least significant");
         s.lacks("bit", wrong, notes);
     }
     if kind == Some(Type::Text) && s.node("registers").is_none() {
-        let wrong = Wrong::wanted("1 to 125").hint("each register holds two characters");
+        let wrong = Expectation::wanted("1 to 125").hint("each register holds two characters");
         s.lacks("registers", wrong, notes);
     }
     let only = |key: &str| allowed.contains(&key);
@@ -349,7 +354,7 @@ pub(crate) fn refined(
             notes.error(
                 s.at("order"),
                 format!("order with {other}"),
-                Wrong::wanted("either order, or words and bytes")
+                Expectation::wanted("either order, or words and bytes")
                     .hint("order sets the same thing as words and bytes together"),
             );
         }
@@ -393,7 +398,7 @@ fn text_agrees(s: &Section<'_>, characters: u8, notes: &mut Notes) {
                 "{key} with {} in a register",
                 counted(characters, "character")
             ),
-            Wrong::wanted(format!("no {key} here")).hint(hint),
+            Expectation::wanted(format!("no {key} here")).hint(hint),
         );
     }
 }
@@ -431,19 +436,19 @@ pub(crate) fn titles(s: &Section<'_>, kind: Option<Type>, notes: &mut Notes) -> 
 }
 
 /// Parses `order:`.
-fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Wrong> {
+fn order(text: &str, short: bool) -> Result<(WordOrder, ByteOrder), Expectation> {
     if !short {
         return choice(&ORDERS)(text);
     }
     choice(&SHORT_ORDERS)(text)
-        .map_err(|_| Wrong::wanted("AB or BA").hint("this type is one register of two bytes"))
+        .map_err(|_| Expectation::wanted("AB or BA").hint("this type is one register of two bytes"))
 }
 
 /// Parses a factor: a decimal other than 0.
-pub(crate) fn factor(text: &str) -> Result<Decimal, Wrong> {
+pub(crate) fn factor(text: &str) -> Result<Decimal, Expectation> {
     let scale = decimal(text)?;
     if scale == Decimal::ZERO {
-        return Err(Wrong::wanted("a factor other than 0").hint("0 would make every value 0"));
+        return Err(Expectation::wanted("a factor other than 0").hint("0 would make every value 0"));
     }
     Ok(scale)
 }

@@ -4,9 +4,9 @@
 use super::by_id::{NamedPoint, POINT, PointsById};
 use super::literal;
 use super::report::named;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::{decimal, plain};
 use crate::spec::{Condition, DataType, Decimal, Interlock};
 
@@ -22,10 +22,10 @@ pub(crate) fn read(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> O
         return None;
     }
     if !is_given(&s) {
-        let wrong = Wrong::wanted("what its value must be: is, is_not, above or below");
+        let wrong = Expectation::wanted("what its value must be: is, is_not, above or below");
         notes.error(node.origin, "no condition", wrong);
     }
-    let missing = Wrong::wanted(POINT).hint("the point is read just before");
+    let missing = Expectation::wanted(POINT).hint("the point is read just before");
     let point = point(&s, missing, points, notes)?;
     let condition = parts(&s, point, notes)?;
     (notes.noted() == before).then_some(Interlock {
@@ -42,7 +42,7 @@ pub(crate) fn is_given(s: &Section<'_>) -> bool {
 /// Reads which point the condition is about; `missing` is noted if it does not say.
 pub(crate) fn point<'a>(
     s: &Section<'_>,
-    missing: Wrong,
+    missing: Expectation,
     points: &PointsById<'a>,
     notes: &mut Notes,
 ) -> Option<NamedPoint<'a>> {
@@ -58,7 +58,7 @@ pub(crate) fn parts(
 ) -> Option<Condition> {
     let of = point.spec.codec.data_type();
     if point.is_right && matches!(of, DataType::Text | DataType::Date) {
-        let wrong = Wrong::wanted("a point that is a number or a state");
+        let wrong = Expectation::wanted("a point that is a number or a state");
         let said = format!("{}, {}", point.spec.id, named(of));
         notes.error(s.at("point"), said, wrong);
         return None;
@@ -73,7 +73,7 @@ pub(crate) fn parts(
         && above.compare(below).is_ge()
     {
         let said = format!("above {above} and below {below}");
-        let wrong = Wrong::wanted("an above that is less than below");
+        let wrong = Expectation::wanted("an above that is less than below");
         notes.error(s.at("above"), said, wrong.hint("no value is both"));
     }
     Some(condition)
@@ -84,14 +84,17 @@ fn list(s: &Section<'_>, key: &str, point: NamedPoint<'_>, notes: &mut Notes) ->
     let nodes = match s.node(key) {
         None => return Vec::new(),
         Some(node) => match &node.is {
-            Is::List(list) => {
+            NodeContent::List(list) => {
                 if list.is_empty() {
-                    let wrong = Wrong::wanted(format!("at least one value, or no {key} at all"));
+                    let wrong =
+                        Expectation::wanted(format!("at least one value, or no {key} at all"));
                     notes.error(node.origin, "an empty list", wrong);
                 }
                 list.as_slice()
             }
-            Is::Nothing | Is::Text(_) | Is::Map(_) => std::slice::from_ref(node),
+            NodeContent::Nothing | NodeContent::Text(_) | NodeContent::Map(_) => {
+                std::slice::from_ref(node)
+            }
         },
     };
     let values = nodes.iter();

@@ -1,11 +1,11 @@
 //! Dates and times of day: their fields, and their clock.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::choice;
 use crate::spec::{ByteOrder, DateTime, FieldForm, TimeField, TimeLayout, UtcOffset};
 
-use super::given::Given;
+use super::given::ValueDefaults;
 
 const FORMS: [(&str, FieldForm); 4] = [
     ("registers", FieldForm::Registers),
@@ -18,12 +18,12 @@ const FORMS: [(&str, FieldForm); 4] = [
 pub(crate) fn read(
     s: &Section<'_>,
     bytes: ByteOrder,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> Option<DateTime> {
     let layout = s.need("layout", layout, layout_wanted, notes);
     let wanted = || {
-        Wrong::wanted("registers, bcd-registers, bytes or bcd-bytes")
+        Expectation::wanted("registers, bcd-registers, bytes or bcd-bytes")
             .hint("what each field of the layout takes, and whether its digits are decimal (BCD)")
     };
     let form = s.need("fields", choice(&FORMS), wanted, notes);
@@ -40,25 +40,25 @@ pub(crate) fn read(
 /// digits are decimal, and their clock.
 pub(crate) fn in_bytes(
     s: &Section<'_>,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> Option<(TimeLayout, bool, UtcOffset)> {
     let layout = s.need("layout", layout, layout_wanted, notes);
-    let wanted = || Wrong::wanted("bytes or bcd-bytes");
+    let wanted = || Expectation::wanted("bytes or bcd-bytes");
     let bcd = choice(&[("bytes", false), ("bcd-bytes", true)]);
     let bcd = s.need("fields", bcd, wanted, notes);
     let utc_offset = given.wall_clock(s, notes);
     Some((layout?, bcd?, utc_offset))
 }
 
-fn layout_wanted() -> Wrong {
-    Wrong::wanted("the fields in the order of their places, like YY MM DD hh mm ss").hint(
+fn layout_wanted() -> Expectation {
+    Expectation::wanted("the fields in the order of their places, like YY MM DD hh mm ss").hint(
         "YYYY or YY, MM and DD, and as there are hh, mm, ss, ms (milliseconds), each once; WW or -- for a place to be ignored",
     )
 }
 
 /// Parses `YY MM DD hh mm ss`, with or without blanks.
-pub(crate) fn layout(text: &str) -> Result<TimeLayout, Wrong> {
+pub(crate) fn layout(text: &str) -> Result<TimeLayout, Expectation> {
     let mut fields = Vec::new();
     for word in text.split_whitespace() {
         let mut rest = word;

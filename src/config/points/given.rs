@@ -2,15 +2,15 @@
 //! value is read; and what else a profile says about the values of all its points.
 
 use crate::config::points::utc_offset::utc_offset;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::Is;
+use crate::config::reader::tree::NodeContent;
 use crate::config::reader::word::choice;
 use crate::spec::{NumberType, UtcOffset, WordOrder};
 
 /// The values of `as:` for a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum As {
+pub(crate) enum NumberAs {
     Int,
     Float,
     Double,
@@ -19,38 +19,38 @@ pub(crate) enum As {
     Date,
 }
 
-const WORDS: [(&str, As); 6] = [
-    ("int", As::Int),
-    ("float", As::Float),
-    ("double", As::Double),
-    ("enum", As::Enum),
-    ("text", As::Text),
-    ("date", As::Date),
+const WORDS: [(&str, NumberAs); 6] = [
+    ("int", NumberAs::Int),
+    ("float", NumberAs::Float),
+    ("double", NumberAs::Double),
+    ("enum", NumberAs::Enum),
+    ("text", NumberAs::Text),
+    ("date", NumberAs::Date),
 ];
 
 /// The values of `words:`.
 const WORD_ORDERS: [(&str, WordOrder); 2] = [("high", WordOrder::High), ("low", WordOrder::Low)];
 
 /// The values of `as:` for all numbers of a profile.
-const OF_ALL: [(&str, As); 4] = [
-    ("int", As::Int),
-    ("float", As::Float),
-    ("double", As::Double),
-    ("text", As::Text),
+const OF_ALL: [(&str, NumberAs); 4] = [
+    ("int", NumberAs::Int),
+    ("float", NumberAs::Float),
+    ("double", NumberAs::Double),
+    ("text", NumberAs::Text),
 ];
 
 /// What a profile says about the values of all its points, unless they say otherwise.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Given {
-    number: Option<As>,
+pub(crate) struct ValueDefaults {
+    number: Option<NumberAs>,
     utc_offset: Option<UtcOffset>,
     words: Option<WordOrder>,
 }
 
-impl Given {
+impl ValueDefaults {
     /// Reads the values of this profile.
-    pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Given {
-        Given {
+    pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> ValueDefaults {
+        ValueDefaults {
             number: profile.read("as", choice(&OF_ALL), notes),
             utc_offset: profile.read("utc_offset", utc_offset, notes),
             words: profile.read("words", choice(&WORD_ORDERS), notes),
@@ -78,7 +78,7 @@ impl Given {
             notes.warning(
                 s.origin,
                 "a date without utc_offset",
-                Wrong::wanted(
+                Expectation::wanted(
                     "how far the clock of the device is ahead of UTC, like utc_offset: +08:00",
                 )
                 .hint("taken as +00:00, UTC; in the profile it is that of all its points"),
@@ -97,27 +97,27 @@ impl Given {
         let own = s.read("as", choice(&WORDS), notes);
         let titled = s.node("values").is_some();
         let flags = s.node("bits").is_some() || s.node("mask").is_some();
-        if titled && !matches!(own, None | Some(As::Int | As::Enum)) {
-            let wrong = Wrong::wanted("int or enum, or no as at all");
+        if titled && !matches!(own, None | Some(NumberAs::Int | NumberAs::Enum)) {
+            let wrong = Expectation::wanted("int or enum, or no as at all");
             notes.error(
                 s.at("as"),
                 "as with values",
                 wrong.hint("values are whole numbers out of a list"),
             );
         }
-        let whole = matches!(own, Some(As::Int | As::Enum | As::Date));
+        let whole = matches!(own, Some(NumberAs::Int | NumberAs::Enum | NumberAs::Date));
         if let Some(places) = s.node("round").filter(|_| whole)
-            && !matches!(&places.is, Is::Text(text) if text == "0")
+            && !matches!(&places.is, NodeContent::Text(text) if text == "0")
         {
-            let wrong = Wrong::wanted("round: 0, or as: double");
+            let wrong = Expectation::wanted("round: 0, or as: double");
             notes.error(
                 s.at("round"),
                 "decimals of a whole number",
                 wrong.hint("a whole number has none; as: int rounds by itself"),
             );
         }
-        if own != Some(As::Date) && s.node("utc_offset").is_some() {
-            let wrong = Wrong::wanted("no utc_offset here");
+        if own != Some(NumberAs::Date) && s.node("utc_offset").is_some() {
+            let wrong = Expectation::wanted("no utc_offset here");
             notes.error(
                 s.at("utc_offset"),
                 "utc_offset of a number that is no date",
@@ -130,12 +130,12 @@ impl Given {
             None => self.number,
         };
         match said {
-            Some(As::Int) => Some(NumberType::Int),
-            Some(As::Float) => Some(NumberType::Float),
-            Some(As::Double) => Some(NumberType::Double),
-            Some(As::Enum) => Some(NumberType::Enum),
-            Some(As::Text) => Some(NumberType::Text),
-            Some(As::Date) => {
+            Some(NumberAs::Int) => Some(NumberType::Int),
+            Some(NumberAs::Float) => Some(NumberType::Float),
+            Some(NumberAs::Double) => Some(NumberType::Double),
+            Some(NumberAs::Enum) => Some(NumberType::Enum),
+            Some(NumberAs::Text) => Some(NumberType::Text),
+            Some(NumberAs::Date) => {
                 let clock = self.clock(s, notes).unwrap_or_default();
                 Some(NumberType::Date(clock))
             }
@@ -153,7 +153,7 @@ impl Given {
 fn has_point(s: &Section<'_>) -> bool {
     let point = |key: &&str| {
         let node = s.node(key).map(|n| &n.is);
-        matches!(node, Some(Is::Text(text)) if text.contains('.'))
+        matches!(node, Some(NodeContent::Text(text)) if text.contains('.'))
     };
     ["scale", "offset"].iter().any(point)
 }

@@ -1,7 +1,7 @@
 //! `min:` and `max:` of a number: whether its registers can hold anything between them, and
 //! anything beyond.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::spec::{Bits, Decimal, Digits, Measure, Number, NumberType, Sign};
 
@@ -24,7 +24,7 @@ pub(super) fn check(s: &Section<'_>, measure: &Measure, is_one: bool, notes: &mu
     if let (Some(min), Some(max)) = (min, max)
         && min.compare(max).is_gt()
     {
-        let wrong = Wrong::wanted("a min that is not above max");
+        let wrong = Expectation::wanted("a min that is not above max");
         notes.error(s.at("min"), "min above max", wrong);
         return;
     }
@@ -41,11 +41,11 @@ pub(super) fn check(s: &Section<'_>, measure: &Measure, is_one: bool, notes: &mu
         };
         let said = format!("{key} {limit}");
         if shuts_out {
-            let wrong = Wrong::wanted(format!("a {key} within {range}"))
+            let wrong = Expectation::wanted(format!("a {key} within {range}"))
                 .hint("these registers hold nothing else, after scale and offset: no reading would be a value");
             notes.error(s.at(key), said, wrong);
         } else if is_below || is_above {
-            let wrong = Wrong::wanted(format!("a {key} within {range}")).hint(
+            let wrong = Expectation::wanted(format!("a {key} within {range}")).hint(
                 "these registers hold nothing beyond that, after scale and offset: this limit has no effect",
             );
             notes.warning(s.at(key), said, wrong);
@@ -127,7 +127,7 @@ fn of_kind(kind: Number, bits: Option<Bits>, sign: Option<Sign>) -> Option<(Deci
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Half;
+    use crate::spec::RegisterByte;
 
     fn range(kind: Number) -> Option<(String, String)> {
         let (least, most) = of_kind(kind, None, None)?;
@@ -138,7 +138,7 @@ mod tests {
     fn registers_hold_what_their_type_says() {
         let of = |least: &str, most: &str| Some((least.to_owned(), most.to_owned()));
         assert_eq!(range(Number::U16), of("0", "65535"));
-        assert_eq!(range(Number::I8(Half::Low)), of("-128", "127"));
+        assert_eq!(range(Number::I8(RegisterByte::Low)), of("-128", "127"));
         assert_eq!(range(Number::Bcd24), of("0", "999999"));
         assert_eq!(range(Number::U64), of("0", "18446744073709551615"));
         assert_eq!(range(Number::F16), of("-65504", "65504"));

@@ -3,10 +3,10 @@
 
 use super::by_id::NamedPoint;
 use crate::base::Value;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::decimal;
 use crate::spec::{DataType, Decimal, NumberType, States};
 
@@ -15,7 +15,7 @@ const MOST_LISTED: usize = 8;
 
 /// Reads a number that the value of this point can be compared with. A text or a date has none.
 pub(crate) fn number(node: &Node, point: NamedPoint<'_>, notes: &mut Notes) -> Option<Decimal> {
-    let Is::Text(text) = &node.is else {
+    let NodeContent::Text(text) = &node.is else {
         notes.error(node.origin, node.is.kind(), wanted(point));
         return None;
     };
@@ -51,7 +51,7 @@ pub(crate) fn number(node: &Node, point: NamedPoint<'_>, notes: &mut Notes) -> O
 /// Reads a value that is written to this point. Notes a value that the point cannot have, or that
 /// its `write:` does not allow.
 pub(crate) fn value(node: &Node, point: NamedPoint<'_>, notes: &mut Notes) -> Option<Value> {
-    let Is::Text(text) = &node.is else {
+    let NodeContent::Text(text) = &node.is else {
         notes.error(node.origin, node.is.kind(), wanted(point));
         return None;
     };
@@ -76,7 +76,8 @@ pub(crate) fn value(node: &Node, point: NamedPoint<'_>, notes: &mut Notes) -> Op
     let policy = point.spec.write.as_deref();
     if let Some(policy) = policy.filter(|policy| !policy.permits(number)) {
         let range = policy.range().unwrap_or_default();
-        let wrong = Wrong::wanted(format!("{range}, as the write: of {} says", point.spec.id));
+        let wrong =
+            Expectation::wanted(format!("{range}, as the write: of {} says", point.spec.id));
         notes.error(node.origin, shown(text), wrong);
         return None;
     }
@@ -135,7 +136,7 @@ fn has_digits(point: NamedPoint<'_>) -> bool {
 }
 
 /// Returns what a value of this point is.
-fn wanted(point: NamedPoint<'_>) -> Wrong {
+fn wanted(point: NamedPoint<'_>) -> Expectation {
     let id = &point.spec.id;
     if let Some(titles) = point.titles() {
         let mut states: Vec<String> = titles
@@ -146,9 +147,9 @@ fn wanted(point: NamedPoint<'_>) -> Wrong {
         if titles.len() > MOST_LISTED {
             states.push("…".into());
         }
-        return Wrong::wanted(format!("a state of {id}: {}", states.join(", ")));
+        return Expectation::wanted(format!("a state of {id}: {}", states.join(", ")));
     }
-    Wrong::wanted(match point.spec.codec.data_type() {
+    Expectation::wanted(match point.spec.codec.data_type() {
         DataType::Bool => format!("0 or 1, as {id} is a single bit"),
         DataType::Int | DataType::Enum => format!("a whole number, as {id} is one"),
         DataType::Float | DataType::Double => format!("a number, as {id} is one"),

@@ -2,12 +2,12 @@
 //! register.
 
 use super::codec::{Refined, factor, half, halved, whole_number};
-use super::given::Given;
+use super::given::ValueDefaults;
 use super::titles::states;
 use super::{limits, sign};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{decimal, identifier, whole};
 use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, NumberType, Part, Sign};
 
@@ -20,7 +20,7 @@ pub(crate) enum ScaleFrom {
 }
 
 /// A measure whose addresses are not yet counted from the address of its point.
-pub(crate) struct Sketch {
+pub(crate) struct MeasureDraft {
     pub(crate) measure: Measure,
     /// The parts by their addresses; empty if the number is only at the point's address.
     pub(crate) parts: Vec<(u16, Part)>,
@@ -29,7 +29,7 @@ pub(crate) struct Sketch {
     pub(crate) sign_from: Option<u16>,
 }
 
-impl Sketch {
+impl MeasureDraft {
     /// Returns whether the sketch says nothing beyond a plain number.
     pub(crate) fn is_plain(&self) -> bool {
         let m = &self.measure;
@@ -51,9 +51,9 @@ pub(crate) fn read(
     s: &Section<'_>,
     refined: &Refined,
     kind: Number,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
-) -> Sketch {
+) -> MeasureDraft {
     let bits = bits(s, kind, notes);
     let sign = sign::read(s, kind, notes);
     let mut measure = Measure {
@@ -88,7 +88,7 @@ pub(crate) fn read(
     };
     measure.number_type = given.number(s, of, notes);
     limits::check(s, &measure, parts.is_empty() && scale_from.is_none(), notes);
-    Sketch {
+    MeasureDraft {
         measure,
         parts,
         scale_from,
@@ -111,7 +111,7 @@ fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
         notes.error(
             s.at("mask"),
             "mask with bits",
-            Wrong::wanted("either bits or mask")
+            Expectation::wanted("either bits or mask")
                 .hint("bits moves what it picks down to bit 0, mask leaves it where it is"),
         );
     }
@@ -122,9 +122,9 @@ fn bits(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Bits> {
 }
 
 /// Parses `4..7`, both included.
-fn bit_range(text: &str, highest: u8) -> Result<(u8, u8), Wrong> {
+fn bit_range(text: &str, highest: u8) -> Result<(u8, u8), Expectation> {
     let wanted = || {
-        Wrong::wanted(format!(
+        Expectation::wanted(format!(
             "the first and the last bit, like 4..7, within 0..{highest}"
         ))
         .hint("bit 0 is the least significant; both are included")
@@ -156,9 +156,9 @@ fn invalid(
     let mut found = Vec::new();
     let nodes = match s.node("invalid").map(|n| &n.is) {
         None => return found,
-        Some(Is::List(list)) => {
+        Some(NodeContent::List(list)) => {
             if list.is_empty() {
-                let wrong = Wrong::wanted("at least one number, or no invalid at all");
+                let wrong = Expectation::wanted("at least one number, or no invalid at all");
                 notes.error(s.at("invalid"), "an empty list", wrong);
             }
             list.iter().collect()
@@ -167,11 +167,11 @@ fn invalid(
     };
     for node in nodes {
         let parsed = match &node.is {
-            Is::Text(text) => {
+            NodeContent::Text(text) => {
                 marker(text, kind, bits, signed).map_err(|wrong| (shown(text), wrong))
             }
             other => {
-                let wrong = Wrong::wanted("what the registers hold when there is no value");
+                let wrong = Expectation::wanted("what the registers hold when there is no value");
                 Err((other.kind().to_owned(), wrong))
             }
         };
@@ -186,7 +186,12 @@ fn invalid(
 
 /// Parses a marker: `0x7FFF` is the content of the registers; any other number is their value
 /// before scaling.
-fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<Marker, Wrong> {
+fn marker(
+    text: &str,
+    kind: Number,
+    bits: Option<Bits>,
+    signed: bool,
+) -> Result<Marker, Expectation> {
     let size = match bits {
         Some(Bits::Range(first, last)) => last - first + 1,
         Some(Bits::Mask(_)) | None => kind.bits(),
@@ -194,7 +199,7 @@ fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<
     let most = ones(size);
     if text.starts_with("0x") {
         let bits = whole(0..=most)(text)
-            .map_err(|_| Wrong::wanted(format!("0x0 to {most:#X}, or a number")))?;
+            .map_err(|_| Expectation::wanted(format!("0x0 to {most:#X}, or a number")))?;
         return Ok(Marker::Bits(bits));
     }
     let number = decimal(text)?;
@@ -214,7 +219,7 @@ fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<
     if number.places == 0 && (least..=most).contains(&number.digits) {
         return Ok(Marker::Number(number));
     }
-    Err(Wrong::wanted(format!(
+    Err(Expectation::wanted(format!(
         "a whole number, {least} to {most}, or its bits as 0x…"
     ))
     .hint("invalid is what the registers hold, before scale and offset"))
@@ -223,7 +228,7 @@ fn marker(text: &str, kind: Number, bits: Option<Bits>, signed: bool) -> Result<
 /// Notes keys that scale or limit a number with titles: `values:` names the numbers as they stand
 /// in the registers.
 fn unscaled(s: &Section<'_>, notes: &mut Notes) {
-    if !matches!(s.node("values").map(|n| &n.is), Some(Is::Map(_))) {
+    if !matches!(s.node("values").map(|n| &n.is), Some(NodeContent::Map(_))) {
         return;
     }
     for key in ["scale", "offset", "scale_from", "round", "min", "max"] {
@@ -231,7 +236,7 @@ fn unscaled(s: &Section<'_>, notes: &mut Notes) {
             notes.error(
                 s.at(key),
                 format!("{key} with values"),
-                Wrong::wanted(format!("no {key} here"))
+                Expectation::wanted(format!("no {key} here"))
                     .hint("values: gives titles to the numbers as they are in the registers; any other number is no value"),
             );
         }
@@ -243,7 +248,8 @@ const PART_KEYS: [&str; 4] = ["address", "type", "half", "weight"];
 fn parts(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Vec<(u16, Part)> {
     let list = s.list("parts", notes);
     if s.node("parts").is_some() && !s.is_no_list("parts") && list.len() < 2 {
-        let wrong = Wrong::wanted("at least two parts").hint("one alone is address: and type:");
+        let wrong =
+            Expectation::wanted("at least two parts").hint("one alone is address: and type:");
         let said = match list {
             [] => "an empty list",
             _ => "a single part",
@@ -255,7 +261,7 @@ fn parts(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Vec<(u16, Part)> {
             notes.error(
                 s.at(key),
                 format!("{key} with parts"),
-                Wrong::wanted(format!("either {key} or parts"))
+                Expectation::wanted(format!("either {key} or parts"))
                     .hint("each part has its own address"),
             );
         }
@@ -273,13 +279,13 @@ fn part(node: &Node, kind: Number, notes: &mut Notes) -> Option<(u16, Part)> {
     let address = s.need(
         "address",
         whole(0..=65535u16),
-        || Wrong::wanted("the 0-based address, 0 to 65535"),
+        || Expectation::wanted("the 0-based address, 0 to 65535"),
         notes,
     );
     let kind = s.read("type", whole_number, notes).unwrap_or(kind);
     let half = s.read("half", half, notes);
     if half.is_some() && kind.half().is_none() {
-        let wrong = Wrong::wanted("no half here").hint("half: is for u8, i8 and bcd8");
+        let wrong = Expectation::wanted("no half here").hint("half: is for u8, i8 and bcd8");
         notes.error(s.at("half"), "half with a whole register", wrong);
     }
     let part = Part {
@@ -291,14 +297,14 @@ fn part(node: &Node, kind: Number, notes: &mut Notes) -> Option<(u16, Part)> {
 }
 
 /// Parses an address, or the id of a point: an id does not begin with a digit.
-fn scale_from(text: &str) -> Result<ScaleFrom, Wrong> {
+fn scale_from(text: &str) -> Result<ScaleFrom, Expectation> {
     let wanted = "the id of the point, or the address of the register, that holds the power of ten";
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return whole(0..=65535u16)(text)
             .map(ScaleFrom::Address)
-            .map_err(|_| Wrong::wanted(wanted).hint("an address is 0 to 65535"));
+            .map_err(|_| Expectation::wanted(wanted).hint("an address is 0 to 65535"));
     }
     identifier(text)
         .map(ScaleFrom::Point)
-        .map_err(|_| Wrong::wanted(wanted))
+        .map_err(|_| Expectation::wanted(wanted))
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::text::{counted, is_display_control};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::yes_or_no;
-use crate::spec::{Codec, DataType, Shown, States, Title, Unit};
+use crate::spec::{Codec, DataType, DisplaySpec, States, Title, Unit};
 
 /// The most characters of a title: the platform's limit of a name in a thing model ("Limits").
 const TITLE: usize = 40;
@@ -47,13 +47,13 @@ impl Naming {
         codec: Option<&Codec>,
         (stale_after, titles): (Option<Duration>, Option<States>),
         notes: &mut Notes,
-    ) -> Shown {
+    ) -> DisplaySpec {
         if let Some((_, at)) = self.unit.as_ref().filter(|_| !codec.is_none_or(has_unit)) {
-            let wrong = Wrong::wanted("no unit here")
+            let wrong = Expectation::wanted("no unit here")
                 .hint("only a number has one; states, bits, texts and dates have none");
             notes.error(*at, "unit", wrong);
         }
-        Shown {
+        DisplaySpec {
             stale_after,
             titles,
             title: self.title,
@@ -76,21 +76,21 @@ pub(crate) fn unverified(s: &Section<'_>, notes: &mut Notes) -> bool {
     s.read("unverified", yes_or_no, notes).unwrap_or_default()
 }
 
-fn words(text: &str) -> Result<String, Wrong> {
+fn words(text: &str) -> Result<String, Expectation> {
     let length = text.chars().count();
     let fits = (1..=TITLE).contains(&length)
         && !text.trim().is_empty()
         && !text.chars().any(is_display_control);
     match fits {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::wanted(format!(
+        false => Err(Expectation::wanted(format!(
             "a name for people, 1 to {TITLE} characters (the platform's limit of a name)"
         ))
         .maybe_hint((length > TITLE).then(|| format!("it has {}", counted(length, "character"))))),
     }
 }
 
-fn unit(text: &str) -> Result<Unit, Wrong> {
+fn unit(text: &str) -> Result<Unit, Expectation> {
     let fits = (1..=UNIT).contains(&text.chars().count())
         && !text
             .chars()
@@ -98,7 +98,7 @@ fn unit(text: &str) -> Result<Unit, Wrong> {
     let is_number = text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty();
     match fits && !is_number {
         true => Ok(Unit(Arc::from(text))),
-        false => Err(Wrong::wanted(format!(
+        false => Err(Expectation::wanted(format!(
             "the symbol of a unit, like kWh, 1 to {UNIT} characters without blanks"
         ))
         .maybe_hint(

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::by_id::{NamedPoint, PointsById};
 use super::codec;
-use super::given::Given;
-use super::measure::{self, ScaleFrom, Sketch};
+use super::given::ValueDefaults;
+use super::measure::{self, MeasureDraft, ScaleFrom};
 use super::naming::Naming;
 use super::write::{self, WriteDraft, WriteFacts};
 use crate::base::text::counted;
 use crate::config::reader::foreign_words;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{choice, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::{
@@ -84,7 +84,7 @@ pub(crate) struct Draft<'a> {
     wide_at: OriginId,
     address_at: OriginId,
     /// The measure, if the point is more than a plain number at one address.
-    sketch: Option<Sketch>,
+    sketch: Option<MeasureDraft>,
     /// What `write:` says, if the point may be written.
     write: Option<WriteDraft<'a>>,
     /// Whether address, table and type are right.
@@ -95,7 +95,7 @@ pub(crate) struct Draft<'a> {
 pub(crate) fn read<'a>(
     node: &'a Node,
     times: Times,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> Option<Draft<'a>> {
     let s = Section::open(node, &KEYS, notes);
@@ -105,14 +105,14 @@ pub(crate) fn read<'a>(
     let id = s.need(
         "id",
         identifier,
-        || Wrong::wanted("the identifier of the property in the thing model"),
+        || Expectation::wanted("the identifier of the property in the thing model"),
         notes,
     );
     let table = s.need(
         "table",
         choice(&TABLES),
         || {
-            let wrong = Wrong::wanted("coil, discrete, holding or input");
+            let wrong = Expectation::wanted("coil, discrete, holding or input");
             wrong.maybe_hint(table_of(&s))
         },
         notes,
@@ -120,7 +120,7 @@ pub(crate) fn read<'a>(
     if s.node("address").is_none() && s.node("parts").is_none() {
         s.lacks(
             "address",
-            Wrong::wanted("the 0-based address, 0 to 65535"),
+            Expectation::wanted("the 0-based address, 0 to 65535"),
             notes,
         );
     }
@@ -302,8 +302,8 @@ impl Draft<'_> {
     }
 
     /// Counts the addresses of the sketch from the lowest of them.
-    fn lay_out(&mut self, sketch: Sketch, scales: &Scales, notes: &mut Notes) {
-        let Sketch {
+    fn lay_out(&mut self, sketch: MeasureDraft, scales: &Scales, notes: &mut Notes) {
+        let MeasureDraft {
             mut measure,
             mut parts,
             scale_from,
@@ -354,20 +354,21 @@ impl Draft<'_> {
         let Some(scale) = scales.get(&id) else {
             let known = scales.keys().map(String::as_str);
             let meant = || suggestions::did_you_mean(&id, known);
-            let wrong = Wrong::wanted("the id of a point of this profile, or an address")
+            let wrong = Expectation::wanted("the id of a point of this profile, or an address")
                 .maybe_hint(notes.unless_full(meant));
             notes.error(at, shown(&id), wrong);
             return None;
         };
         let ModbusAddress { table, start } = scale.address?;
         if !scale.fits {
-            let wrong = Wrong::wanted("a point of type i16 without scale, offset, bits or parts")
-                .hint("it holds a power of ten, -10 to 10");
+            let wrong =
+                Expectation::wanted("a point of type i16 without scale, offset, bits or parts")
+                    .hint("it holds a power of ten, -10 to 10");
             notes.error(at, shown(&id), wrong);
             return None;
         }
         if table != self.address.table {
-            let wrong = Wrong::wanted("a point of the same table")
+            let wrong = Expectation::wanted("a point of the same table")
                 .hint("value and factor are read by one request, so that they belong together");
             notes.error(at, shown(&id), wrong);
             return None;
@@ -386,7 +387,7 @@ impl Draft<'_> {
             notes.error(
                 self.wide_at,
                 counted(width, "register"),
-                Wrong::wanted(format!(
+                Expectation::wanted(format!(
                     "at most {max_registers}, the profile's max_registers"
                 ))
                 .hint(match self.codec {
@@ -400,7 +401,7 @@ impl Draft<'_> {
             notes.error(
                 self.address_at,
                 format!("{address}, for {}", counted(width, "register")),
-                Wrong::wanted(format!("0 to {}", 0x1_0000u32.saturating_sub(width)))
+                Expectation::wanted(format!("0 to {}", 0x1_0000u32.saturating_sub(width)))
                     .hint("the last register of a table is 65535"),
             );
         }
@@ -409,7 +410,7 @@ impl Draft<'_> {
 
 /// Returns the table of an address that contains its table, as manuals write it.
 fn table_of(s: &Section<'_>) -> Option<String> {
-    let Is::Text(text) = &s.node("address")?.is else {
+    let NodeContent::Text(text) = &s.node("address")?.is else {
         return None;
     };
     let (table, name) = match (
@@ -472,13 +473,12 @@ fn suspect(s: &Section<'_>, address: u16, table: Option<Table>, notes: &mut Note
         (Some(Table::DiscreteInput), _) => (10_001, "1", ""),
         (Some(Table::Coil) | None, _) => return,
     };
-    let written_in_decimal =
-        matches!(s.node("address").map(|n| &n.is), Some(Is::Text(t)) if !t.starts_with("0x"));
+    let written_in_decimal = matches!(s.node("address").map(|n| &n.is), Some(NodeContent::Text(t)) if !t.starts_with("0x"));
     if written_in_decimal && (base..base + 9999).contains(&address) {
         notes.warning(
             s.at("address"),
             address.to_string(),
-            Wrong::wanted("a 0-based address").hint(format!(
+            Expectation::wanted("a 0-based address").hint(format!(
                 "if this is \"{name}xxxx\" notation, write {}{}; if it is really meant, write {address:#06x}",
                 match other {
                     "" => String::new(),

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::{Is, OriginId};
+use crate::config::reader::tree::{NodeContent, OriginId};
 use crate::config::reader::word::{choice, decimal, show_time, time};
 use crate::spec::{
     Codec, DataType, Deadband, ReadingPolicy, ReportPolicy, ReportWhen, WindowValue,
@@ -90,25 +90,25 @@ impl WrittenPolicy {
             inherited: false,
         };
         match &node.is {
-            Is::Map(keys) if !keys.is_empty() => {}
-            Is::Map(_) => {
-                notes.error(node.origin, "an empty section", Wrong::wanted(WANTED));
+            NodeContent::Map(keys) if !keys.is_empty() => {}
+            NodeContent::Map(_) => {
+                notes.error(node.origin, "an empty section", Expectation::wanted(WANTED));
                 return Some(report(Policy::All));
             }
-            Is::Text(_) => {
+            NodeContent::Text(_) => {
                 let words = [("all", Policy::All), ("on-change", Policy::Some(change))];
                 let parse = |text: &str| {
                     choice(&words)(text).map_err(|wrong| {
                         let meant = text.contains("change");
                         let meant = meant.then(|| "did you mean on-change?".to_owned());
-                        Wrong::wanted(WANTED).maybe_hint(meant.or(wrong.hint))
+                        Expectation::wanted(WANTED).maybe_hint(meant.or(wrong.hint))
                     })
                 };
                 let said = s.read("report", parse, notes);
                 return Some(report(said.unwrap_or(Policy::All)));
             }
-            Is::Nothing | Is::List(_) => {
-                notes.error(node.origin, node.is.kind(), Wrong::wanted(WANTED));
+            NodeContent::Nothing | NodeContent::List(_) => {
+                notes.error(node.origin, node.is.kind(), Expectation::wanted(WANTED));
                 return Some(report(Policy::All));
             }
         }
@@ -182,7 +182,8 @@ impl WrittenPolicy {
             Policy::All | Policy::Some(_) => return true,
         };
         if time < interval {
-            let wrong = Wrong::wanted(format!("at least the interval, {}", show_time(interval)));
+            let wrong =
+                Expectation::wanted(format!("at least the interval, {}", show_time(interval)));
             notes.error(at, show_time(time), wrong.hint(why));
         }
         time >= interval
@@ -195,7 +196,7 @@ impl WrittenPolicy {
                 when: ReportWhen::Deadband(_),
                 ..
             }) if !is_number(of) => {
-                let wrong = Wrong::wanted("no deadband here: only numbers have one").hint(
+                let wrong = Expectation::wanted("no deadband here: only numbers have one").hint(
                     "report: on-change reports each other value; for a limit in time add min_interval",
                 );
                 notes.error(
@@ -210,7 +211,7 @@ impl WrittenPolicy {
                     _ => "last, or no window at all",
                 };
                 let said = format!("{} of {}", value.word(), named(of));
-                let wrong = Wrong::wanted(wanted).hint(match of {
+                let wrong = Expectation::wanted(wanted).hint(match of {
                     DataType::Bool => "max is 1 if the state was 1 at any time in the window",
                     _ => "only numbers have a mean, a smallest and a largest value",
                 });
@@ -258,7 +259,7 @@ fn readings(s: &Section<'_>, change: ReadingPolicy, notes: &mut Notes) -> Option
     if when == Some(ReportWhen::All) {
         for key in ["deadband", "max_interval"] {
             if s.node(key).is_some() {
-                let wrong = Wrong::wanted(format!("either when: all or {key}"))
+                let wrong = Expectation::wanted(format!("either when: all or {key}"))
                     .hint("when: all reports every reading, min_interval apart");
                 notes.error(s.at(key), format!("{key} with when: all"), wrong);
             }
@@ -267,9 +268,10 @@ fn readings(s: &Section<'_>, change: ReadingPolicy, notes: &mut Notes) -> Option
     if let (Some(shortest), Some(longest)) = (shortest, longest)
         && shortest > longest
     {
-        let wrong = Wrong::wanted(format!("at most max_interval, {}", show_time(longest))).hint(
-            "min_interval is the shortest time between two reports, max_interval the longest",
-        );
+        let wrong = Expectation::wanted(format!("at most max_interval, {}", show_time(longest)))
+            .hint(
+                "min_interval is the shortest time between two reports, max_interval the longest",
+            );
         notes.error(s.at("min_interval"), show_time(shortest), wrong);
     }
     if notes.noted() > errors {
@@ -289,7 +291,7 @@ fn readings(s: &Section<'_>, change: ReadingPolicy, notes: &mut Notes) -> Option
 fn window(s: &Section<'_>, notes: &mut Notes) -> Option<Policy> {
     for key in ["when", "deadband", "min_interval", "max_interval"] {
         if s.node(key).is_some() {
-            let wrong = Wrong::wanted(format!("either {key} or a window"))
+            let wrong = Expectation::wanted(format!("either {key} or a window"))
                 .hint("a window reports one value for all its readings, whatever they are");
             notes.error(s.at(key), format!("{key} with a window"), wrong);
         }
@@ -298,7 +300,7 @@ fn window(s: &Section<'_>, notes: &mut Notes) -> Option<Policy> {
         "window",
         time(Duration::from_millis(50)..=Duration::from_secs(86400)),
         || {
-            Wrong::wanted("how long readings are gathered, like 1m")
+            Expectation::wanted("how long readings are gathered, like 1m")
                 .hint("value: is what a window reports of its readings")
         },
         notes,
@@ -306,21 +308,21 @@ fn window(s: &Section<'_>, notes: &mut Notes) -> Option<Policy> {
     let value = s.need(
         "value",
         choice(&VALUES),
-        || Wrong::wanted("what the window reports of its readings: mean, min, max or last"),
+        || Expectation::wanted("what the window reports of its readings: mean, min, max or last"),
         notes,
     );
     Some(Policy::Window(length?, value?))
 }
 
 /// Parses the time between two reports, at most a week.
-fn span(text: &str) -> Result<Duration, Wrong> {
+fn span(text: &str) -> Result<Duration, Expectation> {
     time(Duration::from_millis(50)..=Duration::from_secs(7 * 86400))(text)
 }
 
 /// Parses `0.5` or `2%`.
-fn deadband(text: &str) -> Result<Deadband, Wrong> {
+fn deadband(text: &str) -> Result<Deadband, Expectation> {
     let wanted = || {
-        Wrong::wanted(
+        Expectation::wanted(
             "a number above 0 in the unit of the value, like 0.5, or a share of it, like 2%",
         )
     };
@@ -336,7 +338,7 @@ fn deadband(text: &str) -> Result<Deadband, Wrong> {
         None => number(text).map(Deadband::Absolute),
         Some(share) => match number(share)? {
             by if by <= 100.0 => Ok(Deadband::Percent(by)),
-            _ => Err(Wrong::wanted(
+            _ => Err(Expectation::wanted(
                 "a share of the last reported value, up to 100%",
             )),
         },

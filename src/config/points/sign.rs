@@ -1,8 +1,8 @@
 //! `sign:` and `sign_from:`: signs that are not part of the number as it is written.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::{choice, whole};
 use crate::spec::{Digits, Number, Sign};
 
@@ -13,34 +13,34 @@ const KEYS: [&str; 4] = ["address", "bit", "positive", "negative"];
 
 /// A sign, and the address of its register if it has one.
 #[derive(Clone, Copy)]
-pub(crate) struct Found {
+pub(crate) struct FoundSign {
     pub(crate) sign: Sign,
     pub(crate) address: Option<u16>,
 }
 
 /// Reads the keys for the sign of a number of this kind.
-pub(crate) fn read(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<Found> {
+pub(crate) fn read(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<FoundSign> {
     if kind.digits() == Digits::Floating {
         return None;
     }
     let own = s.read("sign", choice(&SIGNS), notes);
     let (Some(node), None) = (s.node("sign_from"), s.node("sign")) else {
         if s.node("sign_from").is_some() {
-            let wrong = Wrong::wanted("either sign or sign_from");
+            let wrong = Expectation::wanted("either sign or sign_from");
             notes.error(s.at("sign"), "sign with sign_from", wrong);
         }
         if s.node("parts").is_some() && s.node("sign").is_some() {
-            let wrong = Wrong::wanted("no sign here")
+            let wrong = Expectation::wanted("no sign here")
                 .hint("a sum has the sign of another register: sign_from");
             notes.error(s.at("sign"), "sign with parts", wrong);
         }
-        return own.map(|sign| Found {
+        return own.map(|sign| FoundSign {
             sign,
             address: None,
         });
     };
     if kind.digits() == Digits::Signed {
-        let wrong = Wrong::wanted("an unsigned type, or bcd");
+        let wrong = Expectation::wanted("an unsigned type, or bcd");
         notes.error(
             node.origin,
             "sign_from with a signed type",
@@ -52,14 +52,14 @@ pub(crate) fn read(s: &Section<'_>, kind: Number, notes: &mut Notes) -> Option<F
 }
 
 /// Reads the address of a register that is 0 or 1, or a section that says more.
-fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
+fn from(node: &Node, notes: &mut Notes) -> Option<FoundSign> {
     let address = whole(0..=65535u16);
-    if let Is::Text(text) = &node.is {
+    if let NodeContent::Text(text) = &node.is {
         return match address(text) {
             Ok(_) if notes.quoted_number(node) => None,
             Ok(at) => found(at, u16::MAX, 0, 1),
             Err(_) => {
-                let wrong = Wrong::wanted("the address of the register with the sign, 0 to 65535")
+                let wrong = Expectation::wanted("the address of the register with the sign, 0 to 65535")
                     .hint("0 there is positive and 1 negative; or { address: 7, bit: 3 }, or { address: 7, positive: 1, negative: 2 }");
                 notes.error(
                     node.origin,
@@ -74,7 +74,7 @@ fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
     if !s.is_there() {
         return None;
     }
-    let wanted = || Wrong::wanted("the address of the register with the sign, 0 to 65535");
+    let wanted = || Expectation::wanted("the address of the register with the sign, 0 to 65535");
     let at = s.need("address", address, wanted, notes);
     let bit = s.read("bit", whole(0..=15u8), notes);
     let most = if bit.is_some() { 1 } else { u16::MAX };
@@ -82,7 +82,7 @@ fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
     let positive = s.read("positive", whole(0..=most), notes);
     let positive = positive.unwrap_or(u16::from(negative == 0));
     if positive == negative {
-        let wrong = Wrong::wanted("two different numbers");
+        let wrong = Expectation::wanted("two different numbers");
         let said = format!("{positive} for positive and for negative");
         notes.error(node.origin, said, wrong);
         return None;
@@ -92,8 +92,8 @@ fn from(node: &Node, notes: &mut Notes) -> Option<Found> {
     found(at?, mask, positive << shift, negative << shift)
 }
 
-fn found(address: u16, mask: u16, positive: u16, negative: u16) -> Option<Found> {
-    Some(Found {
+fn found(address: u16, mask: u16, positive: u16, negative: u16) -> Option<FoundSign> {
+    Some(FoundSign {
         sign: Sign::Register {
             // Counted from the point's address as soon as that is known.
             at: 0,

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::Is;
+use crate::config::reader::tree::NodeContent;
 use crate::config::reader::word::whole;
 use crate::spec::States;
 
 /// Reads the titles of numbers.
 pub(crate) fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     let node = s.node("values")?;
-    let wanted = || Wrong::wanted("numbers and their titles, like { 0: off, 1: on }");
-    let Is::Map(map) = &node.is else {
+    let wanted = || Expectation::wanted("numbers and their titles, like { 0: off, 1: on }");
+    let NodeContent::Map(map) = &node.is else {
         notes.error(node.origin, node.is.kind(), wanted());
         return None;
     };
@@ -22,15 +22,15 @@ pub(crate) fn states(s: &Section<'_>, notes: &mut Notes) -> Option<States> {
     let mut states = BTreeMap::new();
     for (number, title) in map {
         match (state(number), &title.is) {
-            (Some(n), Is::Text(title)) => {
+            (Some(n), NodeContent::Text(title)) => {
                 states.insert(n, title.clone());
             }
             (None, _) => {
-                let wrong = Wrong::wanted("a whole number, decimal or with 0x");
+                let wrong = Expectation::wanted("a whole number, decimal or with 0x");
                 notes.error(title.origin, format!("the key {}", shown(number)), wrong);
             }
             (_, other) => {
-                let wrong = Wrong::wanted("the title of the number");
+                let wrong = Expectation::wanted("the title of the number");
                 notes.error(title.origin, other.kind(), wrong);
             }
         }
@@ -47,7 +47,7 @@ pub(crate) fn titles_of_a_bit(s: &Section<'_>, notes: &mut Notes) -> Option<Stat
         notes.error(
             s.at("values"),
             format!("titles for {}", said.join(", ")),
-            Wrong::wanted("titles for 0 and 1, like { 0: off, 1: on }")
+            Expectation::wanted("titles for 0 and 1, like { 0: off, 1: on }")
                 .hint("a single bit has these two states and no others"),
         );
         return None;

@@ -1,11 +1,11 @@
 //! `utc_offset:`: how far a clock is ahead of UTC.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::spec::UtcOffset;
 
 /// Parses `+08:00`, `-03:30`, `+8`, `Z`.
-pub(crate) fn utc_offset(text: &str) -> Result<UtcOffset, Wrong> {
-    let wanted = || Wrong::wanted("hours and minutes ahead of UTC, like +08:00, -03:30 or Z");
+pub(crate) fn utc_offset(text: &str) -> Result<UtcOffset, Expectation> {
+    let wanted = || Expectation::wanted("hours and minutes ahead of UTC, like +08:00, -03:30 or Z");
     if ["Z", "UTC"].contains(&text) {
         return Ok(UtcOffset::default());
     }

@@ -11,9 +11,9 @@ use super::by_id::{NamedPoint, PointsById};
 use super::condition;
 use super::report::named;
 use crate::base::text::counted;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::{decimal, plain, show_time, time, yes_or_no};
 use crate::spec::dlt645::Item;
 use crate::spec::raw::WriteBy;
@@ -74,21 +74,21 @@ pub(crate) fn read<'a>(point: &Section<'a>, notes: &mut Notes) -> Option<WriteDr
         policy: WritePolicy::default(),
     };
     let keys = match &node.is {
-        Is::Text(_) => {
+        NodeContent::Text(_) => {
             let parse = |text: &str| {
-                yes_or_no(text).map_err(|wrong| Wrong::wanted(WANTED).maybe_hint(wrong.hint))
+                yes_or_no(text).map_err(|wrong| Expectation::wanted(WANTED).maybe_hint(wrong.hint))
             };
             let said = point.read("write", parse, notes);
             return (said != Some(false)).then_some(draft);
         }
-        Is::Map(keys) => keys,
-        Is::Nothing | Is::List(_) => {
-            notes.error(node.origin, node.is.kind(), Wrong::wanted(WANTED));
+        NodeContent::Map(keys) => keys,
+        NodeContent::Nothing | NodeContent::List(_) => {
+            notes.error(node.origin, node.is.kind(), Expectation::wanted(WANTED));
             return Some(draft);
         }
     };
     if keys.is_empty() {
-        notes.error(node.origin, "an empty section", Wrong::wanted(WANTED));
+        notes.error(node.origin, "an empty section", Expectation::wanted(WANTED));
         return Some(draft);
     }
     let s = Section::open(node, &KEYS, notes);
@@ -108,11 +108,11 @@ pub(crate) fn read<'a>(point: &Section<'a>, notes: &mut Notes) -> Option<WriteDr
     Some(draft)
 }
 
-fn step(text: &str) -> Result<Decimal, Wrong> {
+fn step(text: &str) -> Result<Decimal, Expectation> {
     let step = decimal(text)?;
     match step.compare(Decimal::ZERO).is_gt() {
         true => Ok(step),
-        false => Err(Wrong::wanted("a number above 0")
+        false => Err(Expectation::wanted("a number above 0")
             .hint("values are written in whole steps above min, or above 0")),
     }
 }
@@ -122,7 +122,7 @@ impl WriteDraft<'_> {
     /// that write.
     pub(crate) fn by_request(
         &mut self,
-        find: impl Fn(&str) -> Result<Option<WriteBy>, Wrong>,
+        find: impl Fn(&str) -> Result<Option<WriteBy>, Expectation>,
         notes: &mut Notes,
     ) {
         let wanted = "the request that writes it: write: { request: NAME }";
@@ -130,7 +130,7 @@ impl WriteDraft<'_> {
         match self.s.node("request") {
             Some(_) => self.policy.by = self.s.read("request", find, notes).flatten(),
             None => {
-                let wrong = Wrong::wanted(wanted).hint(hint);
+                let wrong = Expectation::wanted(wanted).hint(hint);
                 notes.error(self.node.origin, "write without a request", wrong);
             }
         }
@@ -170,7 +170,7 @@ impl WriteDraft<'_> {
         let whole = items.get(address.item.index());
         let is_whole = whole.is_none_or(|whole| whole.length() == item.length());
         if !is_whole && point.unwritable().is_none() {
-            let wrong = Wrong::wanted("no write here").hint(format!(
+            let wrong = Expectation::wanted("no write here").hint(format!(
                 "another point reads more of datum {} than this one, and a meter takes only a whole datum",
                 item.id
             ));
@@ -182,7 +182,7 @@ impl WriteDraft<'_> {
     fn is_possible(&self, point: &PointSpec, requests: WriteRequests, notes: &mut Notes) {
         let is_raw = matches!(point.address, PointAddress::Raw(_));
         if let Some(node) = self.s.node("request").filter(|_| !is_raw) {
-            let wrong = Wrong::wanted("no request with this protocol")
+            let wrong = Expectation::wanted("no request with this protocol")
                 .hint("only a profile with protocol: raw has requests");
             notes.error(node.origin, "request", wrong);
         }
@@ -192,7 +192,7 @@ impl WriteDraft<'_> {
         }
         let width = point.codec.width();
         if requests.functions == WriteFunctions::Single && width > 1 {
-            let wrong = Wrong::wanted("a point of one register, as writes.functions is single")
+            let wrong = Expectation::wanted("a point of one register, as writes.functions is single")
                 .hint("with one register in each request a value is written in pieces; functions: both, if the device has function 16");
             let said = format!("write with a value of {}", counted(width, "register"));
             notes.error(self.node.origin, said, wrong);
@@ -210,7 +210,7 @@ impl WriteDraft<'_> {
         };
         if !is_number {
             for key in LIMITS.iter().filter(|key| self.s.node(key).is_some()) {
-                let wrong = Wrong::wanted(format!("no {key} here")).hint(match of {
+                let wrong = Expectation::wanted(format!("no {key} here")).hint(match of {
                     _ if titled => "only the numbers that values: names are written",
                     DataType::Bool => "a single bit is 0 or 1",
                     _ => "only numbers have limits",
@@ -227,7 +227,7 @@ impl WriteDraft<'_> {
         if let (Some(min), Some(max)) = (policy.min, policy.max)
             && min.compare(max).is_gt()
         {
-            let wrong = Wrong::wanted("a min that is not above max");
+            let wrong = Expectation::wanted("a min that is not above max");
             notes.error(self.s.at("min"), "min above max", wrong);
             // No value would be allowed, and each that a service writes would be a mistake.
             (policy.min, policy.max) = (None, None);
@@ -245,7 +245,7 @@ impl WriteDraft<'_> {
                 }
                 _ => continue,
             };
-            let wrong = Wrong::wanted(format!("{beyond}, the limit of the point itself"))
+            let wrong = Expectation::wanted(format!("{beyond}, the limit of the point itself"))
                 .hint("beyond it what is read back counts as no value");
             notes.error(self.s.at(key), said.to_string(), wrong);
         }
@@ -266,7 +266,7 @@ impl WriteDraft<'_> {
             Some(word) if word == "itself" => return ReadBack::Itself,
             Some(word) if word == "never" => {
                 if self.s.node("settle").is_some() {
-                    let wrong = Wrong::wanted("no settle here")
+                    let wrong = Expectation::wanted("no settle here")
                         .hint("settle is the time from the write until the value is read back");
                     notes.error(self.s.at("settle"), "settle with read_back: never", wrong);
                 }
@@ -279,7 +279,7 @@ impl WriteDraft<'_> {
         };
         let (own, its) = (point.spec.codec.data_type(), other.spec.codec.data_type());
         if point.is_right && other.is_right && !alike(own, its) {
-            let wrong = Wrong::wanted(format!(
+            let wrong = Expectation::wanted(format!(
                 "a point that is {}, as {} is",
                 named(own),
                 point.spec.id
@@ -297,7 +297,7 @@ impl WriteDraft<'_> {
     fn settles_in_time(&self, policy: &WritePolicy, commands: CommandSpec, notes: &mut Notes) {
         let within = commands.async_within;
         if policy.settle >= within {
-            let wrong = Wrong::wanted(format!(
+            let wrong = Expectation::wanted(format!(
                 "less than {}, the time in which a command is answered",
                 show_time(within)
             ))
@@ -326,16 +326,16 @@ const fn alike(a: DataType, b: DataType) -> bool {
 }
 
 /// Returns why this point can never be written, if it cannot: what was seen and what is wanted.
-fn why_not(point: &PointSpec) -> Option<(&'static str, Wrong)> {
+fn why_not(point: &PointSpec) -> Option<(&'static str, Expectation)> {
     let table = point.address.as_modbus().map(|address| address.table);
     match table {
         Some(Table::InputRegister) => {
-            let wrong = Wrong::wanted("table: holding, or no write")
+            let wrong = Expectation::wanted("table: holding, or no write")
                 .hint("input registers can only be read; many devices have a holding register for what they take");
             return Some(("write with table: input", wrong));
         }
         Some(Table::DiscreteInput) => {
-            let wrong = Wrong::wanted("table: coil, or no write").hint(
+            let wrong = Expectation::wanted("table: coil, or no write").hint(
                 "discrete inputs can only be read; many devices have a coil for what they take",
             );
             return Some(("write with table: discrete", wrong));
@@ -344,12 +344,12 @@ fn why_not(point: &PointSpec) -> Option<(&'static str, Wrong)> {
     }
     match &point.codec {
         Codec::Measure(measure) if measure.power.is_some() => {
-            let wrong = Wrong::wanted("a point without scale_from, or no write")
+            let wrong = Expectation::wanted("a point without scale_from, or no write")
                 .hint("the device can change the factor between the moment it is read and the moment the value is written");
             Some(("write with scale_from", wrong))
         }
         _ => point.unwritable().map(|why| {
-            let wrong = Wrong::wanted("no write here").hint(why.to_string());
+            let wrong = Expectation::wanted("no write here").hint(why.to_string());
             ("write", wrong)
         }),
     }

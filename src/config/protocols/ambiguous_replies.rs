@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::base::PortId;
 use crate::config::compile::device_registry::{DeviceDraft, DeviceRegistry};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::Notes;
 use crate::config::sections::port::Ports;
 use crate::spec::Protocol;
@@ -32,7 +32,7 @@ pub(crate) fn check(registry: &DeviceRegistry, ports: &Ports, notes: &mut Notes)
     }
     let mut asked: BTreeMap<(PortId, &[u8]), Vec<&DeviceDraft>> = BTreeMap::new();
     let mut distinct: BTreeMap<PortId, Vec<(&Question, &DeviceDraft)>> = BTreeMap::new();
-    let mut mixed: BTreeMap<PortId, Mixed<'_>> = BTreeMap::new();
+    let mut mixed: BTreeMap<PortId, AmbiguousDevices<'_>> = BTreeMap::new();
     for device in &registry.all {
         let questions = match &device.profile.protocol {
             Protocol::Raw(questions) => questions,
@@ -95,7 +95,7 @@ fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
             "address {wildcard} of {}, with {} ({line}){more} on the same port",
             device.name, other.name
         );
-        let wrong = Wrong::wanted("the twelve digits printed on the meter").hint(
+        let wrong = Expectation::wanted("the twelve digits printed on the meter").hint(
             "every meter on the line that the wildcard matches answers, and their replies spoil one another: a wildcard is for a line with one meter",
         );
         notes.warning(device.at, said, wrong);
@@ -103,7 +103,7 @@ fn wildcards(registry: &DeviceRegistry, notes: &mut Notes) {
 }
 
 /// Devices of one port whose replies may be mistaken for one another.
-struct Mixed<'a> {
+struct AmbiguousDevices<'a> {
     first: &'a DeviceDraft,
     second: &'a DeviceDraft,
     question: &'a Question,
@@ -114,7 +114,7 @@ fn like<'a>(
     device: &'a DeviceDraft,
     questions: &'a [Arc<Question>],
     known: &[(&'a Question, &'a DeviceDraft)],
-    mixed: &mut BTreeMap<PortId, Mixed<'a>>,
+    mixed: &mut BTreeMap<PortId, AmbiguousDevices<'a>>,
 ) {
     let found = questions.iter().find_map(|question| {
         let alike = |(other, _): &&(&Question, _)| !question.reply.differs_from(&other.reply);
@@ -124,7 +124,7 @@ fn like<'a>(
     let Some((question, first)) = found else {
         return;
     };
-    let fresh = Mixed {
+    let fresh = AmbiguousDevices {
         first,
         second: device,
         question,
@@ -138,7 +138,7 @@ fn like<'a>(
 
 fn both(device: &DeviceDraft, question: &Question, first: &DeviceDraft, notes: &mut Notes) {
     let line = notes.origins.line(first.at);
-    let wrong = Wrong::wanted("a request that only one device on the port understands").hint(
+    let wrong = Expectation::wanted("a request that only one device on the port understands").hint(
         format!(
             "{} ({line}) gets the same request; {{unit}} or {{address}} in send: stands for that of each device",
             first.name
@@ -148,7 +148,7 @@ fn both(device: &DeviceDraft, question: &Question, first: &DeviceDraft, notes: &
     notes.error(device.at, said, wrong);
 }
 
-impl Mixed<'_> {
+impl AmbiguousDevices<'_> {
     fn tell(self, ports: &Ports, port: PortId, notes: &mut Notes) {
         let line = notes.origins.line(self.first.at);
         let named = ports.all.get(port.index()).map(|p| &*p.name);
@@ -161,7 +161,7 @@ impl Mixed<'_> {
             "request {} of {}, whose reply could be that of {} ({line}){more}",
             self.question.name, self.second.name, self.first.name
         );
-        let wrong = Wrong::wanted("a reply that identifies its device").hint(
+        let wrong = Expectation::wanted("a reply that identifies its device").hint(
             "put {unit} or {address} into begins: or contains: if the reply carries it, or give each a port of its own; as it is, one missed reply keeps all of them from being read for four response timeouts, so that none is taken for another's",
         );
         notes.warning(self.second.at, said, wrong);

@@ -1,9 +1,9 @@
 //! `check:`: the checksum of a request or a reply without a standard.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, whole};
-use crate::spec::raw::check::Written;
+use crate::spec::raw::check::CheckForm;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{Check, Sum};
 
@@ -21,10 +21,10 @@ const SUMS: [(&str, Sum); 11] = [
     ("crc16-x25", Sum::Crc16X25),
 ];
 
-const WRITTEN: [(&str, Written); 3] = [
-    ("high", Written::High),
-    ("low", Written::Low),
-    ("hex", Written::Hex),
+const WRITTEN: [(&str, CheckForm); 3] = [
+    ("high", CheckForm::High),
+    ("low", CheckForm::Low),
+    ("hex", CheckForm::Hex),
 ];
 
 /// Reads `check: { sum: crc16-modbus, as: low, from: 0 }`.
@@ -34,14 +34,14 @@ pub(crate) fn check(s: &Section<'_>, notes: &mut Notes) -> Option<Check> {
     let sum = c.need(
         "sum",
         choice(&SUMS),
-        || Wrong::wanted("how the checksum is computed, like sum8 or crc16-modbus"),
+        || Expectation::wanted("how the checksum is computed, like sum8 or crc16-modbus"),
         notes,
     );
     Some(Check {
         sum: sum?,
         written: c
             .read("as", choice(&WRITTEN), notes)
-            .unwrap_or(Written::High),
+            .unwrap_or(CheckForm::High),
         from: c.read("from", whole(0..=LONGEST), notes).unwrap_or(0),
     })
 }

@@ -3,11 +3,11 @@
 
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
-use crate::config::points::given::Given;
+use crate::config::points::given::ValueDefaults;
 use crate::config::points::naming::Naming;
 use crate::config::points::write;
 use crate::config::protocols::drafts::Drafts;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
 use crate::config::reader::word::{choice, decimal, identifier, whole};
@@ -47,7 +47,7 @@ pub(crate) fn points<'a>(
     profile: &Section<'a>,
     edition: Edition,
     times: Times,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> (Drafts<'a>, Vec<Item>) {
     let mut drafts = Drafts::default();
@@ -88,7 +88,7 @@ pub(crate) fn points<'a>(
         notes.error(
             profile.at("points"),
             format!("{} different data", items.len()),
-            Wrong::wanted(format!("at most {MOST}")),
+            Expectation::wanted(format!("at most {MOST}")),
         );
     }
     drafts.complete = drafts.points.all.len() == list.len() && !profile.is_no_list("points");
@@ -129,20 +129,20 @@ fn one(
     s: &Section<'_>,
     edition: Edition,
     times: Times,
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> Option<Draft> {
     let id = s.need(
         "id",
         identifier,
-        || Wrong::wanted("the identifier of the property in the thing model"),
+        || Expectation::wanted("the identifier of the property in the thing model"),
         notes,
     );
     let timing = times.of(s, notes);
     let data = s.need(
         "data",
         |text| data(text, edition),
-        || Wrong::wanted("what to read, like energy-active-forward"),
+        || Expectation::wanted("what to read, like energy-active-forward"),
         notes,
     );
     let format = s.read("format", format, notes);
@@ -155,7 +155,7 @@ fn one(
         && (!numbered || other == "value")
         && data.is_some()
     {
-        let wrong = Wrong::wanted("either value: or at:, and at: only with an identifier")
+        let wrong = Expectation::wanted("either value: or at:, and at: only with an identifier")
             .hint("value: counts the values of a block of one format, at: the bytes in front of a value behind the identifier");
         notes.error(s.at("at"), "at", wrong);
     }
@@ -164,7 +164,7 @@ fn one(
             notes.error(
                 s.at("format"),
                 "format",
-                Wrong::wanted("no format here")
+                Expectation::wanted("no format here")
                     .hint("the standard defines the format of the data that it has a name for"),
             );
             return None;
@@ -179,7 +179,7 @@ fn one(
             if s.node("format").is_none() {
                 s.lacks(
                     "format",
-                    Wrong::wanted("how the datum is written, like XXXXXX.XX")
+                    Expectation::wanted("how the datum is written, like XXXXXX.XX")
                         .hint("each X is a digit, two to a byte; ± in front if the highest bit is the sign; or date, time, digits 6, text 4, bits 2"),
                     notes,
                 );
@@ -196,7 +196,7 @@ fn one(
     if which.is_none() && values > 1 && by_value && s.node("value").is_none() {
         s.lacks(
             "value",
-            Wrong::wanted(format!("which value of the block, 1 to {values}")),
+            Expectation::wanted(format!("which value of the block, 1 to {values}")),
             notes,
         );
     }
@@ -220,7 +220,7 @@ fn one(
         notes.error(
             s.at(key),
             key,
-            Wrong::wanted(format!("no {key} here")).hint("this datum is no number"),
+            Expectation::wanted(format!("no {key} here")).hint("this datum is no number"),
         );
     }
     let (item, number_type) = number_type(s, item, (scale, offset), given, notes);
@@ -268,13 +268,13 @@ fn number_type(
     s: &Section<'_>,
     item: Item,
     (scale, offset): (Decimal, Decimal),
-    given: Given,
+    given: ValueDefaults,
     notes: &mut Notes,
 ) -> (Item, Option<NumberType>) {
     if let Some(of) = item.format.number_type(scale, offset, None) {
         // Bits are no quantity, and the profile's values are for quantities.
         let given = match item.format {
-            Format::Bits(_) => Given::default(),
+            Format::Bits(_) => ValueDefaults::default(),
             _ => given,
         };
         return (item, given.number(s, of, notes));
@@ -282,7 +282,7 @@ fn number_type(
     let said = s.read("as", choice(&[("text", false), ("date", true)]), notes);
     let is_date = matches!(item.format, Format::DateTime(_)) || said == Some(true);
     if !is_date && s.node("utc_offset").is_some() {
-        let wrong = Wrong::wanted("no utc_offset here").hint("only as: date has one");
+        let wrong = Expectation::wanted("no utc_offset here").hint("only as: date has one");
         notes.error(s.at("utc_offset"), "utc_offset of what is no date", wrong);
     }
     let date = match item.format {
@@ -305,7 +305,7 @@ fn number_type(
                     Format::DateTime(_) => "date, or no as at all",
                     _ => "text, or no as at all",
                 };
-                let wrong = Wrong::wanted(wanted).hint("a time of day alone is no date");
+                let wrong = Expectation::wanted(wanted).hint("a time of day alone is no date");
                 notes.error(s.at("as"), "as of what it is not", wrong);
             }
             (item, None)
@@ -318,7 +318,7 @@ enum Data {
     Numbered(Id),
 }
 
-fn data(text: &str, edition: Edition) -> Result<Data, Wrong> {
+fn data(text: &str, edition: Edition) -> Result<Data, Expectation> {
     if let Some(item) = item::find(edition, text) {
         return Ok(Data::Named(item));
     }
@@ -336,19 +336,19 @@ fn data(text: &str, edition: Edition) -> Result<Data, Wrong> {
             return Ok(Data::Numbered(id));
         }
     }
-    let wrong = Wrong::wanted(format!(
+    let wrong = Expectation::wanted(format!(
         "the name of a datum, like energy-active-forward, or its identifier of {digits} hexadecimal digits in quotes"
     ));
     Err(wrong.maybe_hint(suggestions::did_you_mean(text, item::names(edition))))
 }
 
 /// Parses `XXXXXX.XX`, `±XX.XXXX`, `date`, `time`, `digits 6`, `text 4`, `bits 2`.
-fn format(text: &str) -> Result<Format, Wrong> {
+fn format(text: &str) -> Result<Format, Expectation> {
     let wanted = || {
-        Wrong::wanted("a format like XXXXXX.XX, ±XX.XXXX, date, time, digits 6, text 4 or bits 2")
-            .hint(
-                "each X is a decimal digit, two to a byte; ± says that the highest bit is the sign",
-            )
+        Expectation::wanted(
+            "a format like XXXXXX.XX, ±XX.XXXX, date, time, digits 6, text 4 or bits 2",
+        )
+        .hint("each X is a decimal digit, two to a byte; ± says that the highest bit is the sign")
     };
     let sized = |n: &str, most: u8| whole(1..=most)(n).map_err(|_| wanted());
     match text.split_once(' ') {
@@ -387,7 +387,7 @@ fn format(text: &str) -> Result<Format, Wrong> {
 
 /// Parses a meter's address, twelve digits; or `any` and other wildcards, which a meter answers
 /// that is alone on its line.
-pub(crate) fn address(text: &str) -> Result<Address, Wrong> {
+pub(crate) fn address(text: &str) -> Result<Address, Expectation> {
     if text == "any" {
         return Ok(Address::ANY);
     }
@@ -395,7 +395,7 @@ pub(crate) fn address(text: &str) -> Result<Address, Wrong> {
         .ok()
         .filter(|a| *a != Address::BROADCAST)
         .ok_or_else(|| {
-            Wrong::wanted("the twelve digits printed on the meter").hint(
+            Expectation::wanted("the twelve digits printed on the meter").hint(
                 "with all leading zeros, like address: \"000000123456\"; a meter that is alone on its line also answers address: any",
             )
         })

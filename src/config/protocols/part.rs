@@ -2,13 +2,13 @@
 
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
-use crate::config::points::given::Given;
+use crate::config::points::given::ValueDefaults;
 use crate::config::points::sign;
 use crate::config::protocols::placeholders::bytes;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, decimal, whole};
-use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
+use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};
 
@@ -87,11 +87,11 @@ const TYPES: [(&str, Type); 25] = {
     ]
 };
 
-const ORDERS: [(&str, Order); 4] = [
-    ("ABCD", Order::High),
-    ("DCBA", Order::Low),
-    ("CDAB", Order::WordsLow),
-    ("BADC", Order::BytesLow),
+const ORDERS: [(&str, Endianness); 4] = [
+    ("ABCD", Endianness::High),
+    ("DCBA", Endianness::Low),
+    ("CDAB", Endianness::WordsLow),
+    ("BADC", Endianness::BytesLow),
 ];
 
 /// Returns the type of bytes with this word.
@@ -104,22 +104,24 @@ pub(crate) fn kind_of(word: &str) -> Option<Kind> {
 }
 
 /// Returns the order of bytes with this word.
-pub(crate) fn order_of(word: &str) -> Option<Order> {
+pub(crate) fn order_of(word: &str) -> Option<Endianness> {
     let (_, order) = ORDERS.iter().find(|(known, _)| *known == word)?;
     Some(*order)
 }
 
 /// Reads `type:` and the keys beside it.
-pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<Part> {
+pub(crate) fn read(s: &Section<'_>, given: ValueDefaults, notes: &mut Notes) -> Option<Part> {
     let wanted = || {
-        Wrong::wanted("how it is written: u16, f32, bcd32, decimal, hex, text, datetime, bit, …")
+        Expectation::wanted(
+            "how it is written: u16, f32, bcd32, decimal, hex, text, datetime, bit, …",
+        )
     };
     let kind = s.need("type", choice(&TYPES), wanted, notes)?;
     let scale = s.read("scale", factor, notes).unwrap_or(Decimal::ONE);
     let offset = s.read("offset", decimal, notes).unwrap_or(Decimal::ZERO);
     let order = s
         .read("order", choice(&ORDERS), notes)
-        .unwrap_or(Order::High);
+        .unwrap_or(Endianness::High);
     let bit = s.read("bit", whole(0..=7u8), notes).unwrap_or(0);
     let allowed: &[&str] = match kind {
         Type::Binary(_) => &["at", "order", "sign", "scale", "offset", "as", "utc_offset"],
@@ -154,16 +156,17 @@ pub(crate) fn read(s: &Section<'_>, given: Given, notes: &mut Notes) -> Option<P
     ];
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && !common.contains(&key) {
-            let wrong = Wrong::wanted(format!("no {key} with this type"));
+            let wrong = Expectation::wanted(format!("no {key} with this type"));
             notes.error(s.at(key), key, wrong);
         }
     }
     let written = match kind {
         Type::Binary(kind) => {
             let kind = signed(s, kind, notes);
-            let odd = matches!(order, Order::WordsLow | Order::BytesLow) && kind.bytes() % 2 == 1;
+            let odd = matches!(order, Endianness::WordsLow | Endianness::BytesLow)
+                && kind.bytes() % 2 == 1;
             if odd {
-                let wrong = Wrong::wanted("ABCD or DCBA for an odd number of bytes");
+                let wrong = Expectation::wanted("ABCD or DCBA for an odd number of bytes");
                 notes.error(s.at("order"), "order", wrong);
             }
             Number::Binary {
@@ -216,14 +219,14 @@ fn signed(s: &Section<'_>, kind: Kind, notes: &mut Notes) -> Kind {
         return kind;
     }
     kind.signed_by_highest_bit().unwrap_or_else(|| {
-        let wrong = Wrong::wanted("no sign with this type").hint("a float has its own");
+        let wrong = Expectation::wanted("no sign with this type").hint("a float has its own");
         notes.error(s.at("sign"), "sign", wrong);
         kind
     })
 }
 
 fn offset_of(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
-    let wanted = || Wrong::wanted("where it begins in the reply, from 0 on");
+    let wanted = || Expectation::wanted("where it begins in the reply, from 0 on");
     s.need("at", whole(0..=LONGEST), wanted, notes)
 }
 
@@ -231,7 +234,7 @@ fn offset_of(s: &Section<'_>, notes: &mut Notes) -> Option<usize> {
 fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
     if s.node("at").is_some() || s.node("length").is_some() {
         let from = offset_of(s, notes);
-        let wanted = || Wrong::wanted("how many bytes it has");
+        let wanted = || Expectation::wanted("how many bytes it has");
         let length = s.need("length", whole(1..=LONGEST), wanted, notes);
         return Some(Span::At {
             from: from?,
@@ -242,7 +245,7 @@ fn span(s: &Section<'_>, notes: &mut Notes) -> Option<Span> {
     let before = s.read("before", bytes, notes);
     let nth = s.read("nth", whole(1..=LONGEST), notes);
     if s.node("after").is_none() && s.node("before").is_none() {
-        let wanted = Wrong::wanted("at: and length:, or after: and before:");
+        let wanted = Expectation::wanted("at: and length:, or after: and before:");
         s.lacks("at", wanted, notes);
         return None;
     }

@@ -8,15 +8,15 @@
 use std::sync::Arc;
 
 use crate::base::UnitId;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::spec::raw::check;
 use crate::spec::raw::template::NotATemplate;
-use crate::spec::raw::{Check, End, Fixed, Question, Template};
+use crate::spec::raw::{Check, Fixed, Question, ReplyEnd, Template};
 use crate::spec::{ProfileSpec, Protocol};
 
 /// The device whose values are filled in.
 #[derive(Clone, Copy)]
-pub(crate) struct Who<'a> {
+pub(crate) struct PlaceholderDevice<'a> {
     pub(crate) unit: u8,
     /// The digits of the address: as many as the addresses of the profile have.
     pub(crate) address: &'a str,
@@ -31,8 +31,8 @@ pub(crate) const DIGITS: usize = 12;
 pub(crate) const MOST_DIGITS: usize = 32;
 
 /// Returns a stand-in for the device where a profile is checked without a device.
-pub(crate) fn sample(zeros: &str) -> Who<'_> {
-    Who {
+pub(crate) fn sample(zeros: &str) -> PlaceholderDevice<'_> {
+    PlaceholderDevice {
         unit: 1,
         address: zeros,
         carried: false,
@@ -71,7 +71,7 @@ impl Patterns {
     /// Returns whether all bytes that are known, in either direction, are characters of seven
     /// bits, whatever unit and address are.
     pub(crate) fn fit_seven_bits(&self, profile: &Arc<ProfileSpec>) -> bool {
-        let who = Who {
+        let who = PlaceholderDevice {
             unit: u8::MAX,
             address: &"9".repeat(self.digits),
             carried: false,
@@ -86,12 +86,12 @@ impl Patterns {
             let reply = &question.reply;
             let fixed = reply.fixed.iter().flat_map(|f| &f.bytes);
             let end = match &reply.end {
-                End::Terminator(bytes) => bytes.as_slice(),
-                End::Length(_) | End::Silence(_) | End::Frame => &[],
+                ReplyEnd::Terminator(bytes) => bytes.as_slice(),
+                ReplyEnd::Length(_) | ReplyEnd::Silence(_) | ReplyEnd::Frame => &[],
             };
             let mut bytes = question.request.bytes().iter().chain(fixed).chain(end);
             let as_text = |check: &Option<Check>| {
-                check.is_none_or(|check| matches!(check.written, check::Written::Hex))
+                check.is_none_or(|check| matches!(check.written, check::CheckForm::Hex))
             };
             bytes.all(u8::is_ascii)
                 && as_text(&reply.check)
@@ -129,7 +129,7 @@ impl Patterns {
     pub(crate) fn of(
         &self,
         profile: &Arc<ProfileSpec>,
-        who: Who<'_>,
+        who: PlaceholderDevice<'_>,
     ) -> Result<Arc<ProfileSpec>, NotATemplate> {
         let Protocol::Raw(questions) = &profile.protocol else {
             return Ok(Arc::clone(profile));
@@ -163,7 +163,7 @@ impl Patterns {
 /// `{unit:02X}` the same in hexadecimal; `{address}` becomes bytes of two digits
 /// each, the last digits first, as in DL/T 645 and CJ/T 188, `{address:high}` the
 /// same with the first digits first, and `{address:text}` its digits.
-pub(crate) fn fill(text: &str, who: Who<'_>) -> String {
+pub(crate) fn fill(text: &str, who: PlaceholderDevice<'_>) -> String {
     let mut out = String::new();
     for piece in pieces(text) {
         match piece {
@@ -184,7 +184,7 @@ fn mentions(text: &str, what: &str) -> bool {
     })
 }
 
-fn filled(name: &str, who: Who<'_>) -> Option<String> {
+fn filled(name: &str, who: PlaceholderDevice<'_>) -> Option<String> {
     let unit = who.unit;
     match name {
         // How it is written is said in the configuration; that it is written, in the request.
@@ -252,15 +252,17 @@ pub(crate) fn pieces(text: &str) -> Vec<Piece<'_>> {
 }
 
 /// Parses bytes as a request is written.
-pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Wrong> {
+pub(crate) fn bytes(text: &str) -> Result<Vec<u8>, Expectation> {
     match Template::parse(text, None) {
         Ok(template) => Ok(template.bytes().to_vec()),
-        Err(why) => Err(Wrong::wanted("bytes in hexadecimal, or \"text\"").hint(why.to_string())),
+        Err(why) => {
+            Err(Expectation::wanted("bytes in hexadecimal, or \"text\"").hint(why.to_string()))
+        }
     }
 }
 
 /// Parses bytes with placeholders; returns them filled in as an example, and as they are written.
-pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String), Wrong> {
+pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String), Expectation> {
     move |text| {
         let example = bytes(&fill(text, sample(zeros)))?;
         Ok((example, text.to_owned()))
@@ -268,7 +270,7 @@ pub(crate) fn own_bytes(zeros: &str) -> impl Fn(&str) -> Result<(Vec<u8>, String
 }
 
 /// Parses the address of a device of the profile: so many digits.
-pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
+pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Expectation> {
     move |text| {
         let fits = text.len() == digits && text.bytes().all(|b| b.is_ascii_digit());
         if fits {
@@ -283,8 +285,8 @@ pub(crate) fn address(digits: usize) -> impl Fn(&str) -> Result<String, Wrong> {
 }
 
 /// Returns the requirement for the address of a device of the profile.
-pub(crate) fn wanted_address(digits: usize) -> Wrong {
-    Wrong::wanted(match digits {
+pub(crate) fn wanted_address(digits: usize) -> Expectation {
+    Expectation::wanted(match digits {
         DIGITS => "the twelve digits printed on the meter".to_owned(),
         1 => "the digit of its address".to_owned(),
         n => format!("the {n} digits of its address"),
@@ -296,11 +298,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::spec::raw::{Shape, Sum};
+    use crate::spec::raw::{ReplyMarks, Sum};
 
     #[test]
     fn a_device_brings_its_unit_and_its_address_into_a_request() {
-        let who = |address| Who {
+        let who = |address| PlaceholderDevice {
             unit: 10,
             address,
             carried: false,
@@ -342,7 +344,7 @@ mod tests {
     fn each_device_is_asked_for_itself_with_a_checksum_of_its_own() {
         let check = Some(Check {
             sum: Sum::Sum8,
-            written: check::Written::Hex,
+            written: check::CheckForm::Hex,
             from: 0,
         });
         let pattern = Pattern {
@@ -354,8 +356,8 @@ mod tests {
         let question = Question {
             name: "weight".into(),
             request: Template::parse(&example, check).unwrap(),
-            reply: Shape {
-                end: End::Terminator(vec![13]),
+            reply: ReplyMarks {
+                end: ReplyEnd::Terminator(vec![13]),
                 fixed: Vec::new(),
                 check: None,
                 behind_check: 0,
@@ -379,7 +381,7 @@ mod tests {
         assert!(patterns.fit_seven_bits(&profile));
         assert!(patterns.need_unit() && !patterns.need_address());
         for (unit, request, reply) in [(1, b"#0184\r", b">01"), (171, b"#ABA6\r", b">AB")] {
-            let who = Who {
+            let who = PlaceholderDevice {
                 unit,
                 address: "",
                 carried: false,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::part;
 use crate::base::text::counted;
-use crate::config::points::given::Given;
+use crate::config::points::given::ValueDefaults;
 use crate::config::points::naming::Naming;
 use crate::config::points::titles::titles_of_a_bit;
 use crate::config::points::write;
@@ -16,15 +16,15 @@ use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders;
 use crate::config::protocols::placeholders::{Pattern, Patterns, bytes, own_bytes};
 use crate::config::protocols::reply_bounds;
-use crate::config::protocols::value_form::{self, Written};
-use crate::config::reader::problem::Wrong;
+use crate::config::protocols::value_form::{self, PlaceholderForm};
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::word::{identifier, name, time, whole};
 use crate::config::sections::times::Times;
 use crate::spec::raw::part::Part;
 use crate::spec::raw::reply::LONGEST;
-use crate::spec::raw::{End, Fixed, Question, Shape, Template, WriteBy};
+use crate::spec::raw::{Fixed, Question, ReplyEnd, ReplyMarks, Template, WriteBy};
 use crate::spec::{Codec, PointAddress, PointSpec, QuestionIndex};
 
 /// The most questions of a profile: as many as one byte can count.
@@ -36,7 +36,7 @@ pub(crate) struct Requests {
     /// Their texts as they are written.
     pub(crate) patterns: Patterns,
     /// How each writes a value, if it does.
-    writes: Vec<Option<Written>>,
+    writes: Vec<Option<PlaceholderForm>>,
     /// The names of requests that are wrong.
     wrong_ones: BTreeSet<String>,
 }
@@ -63,7 +63,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
         let name = s.need(
             "name",
             name,
-            || Wrong::wanted("a name for the request"),
+            || Expectation::wanted("a name for the request"),
             notes,
         );
         let check = check(&s, notes);
@@ -76,11 +76,13 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
             let filled = placeholders::fill(text, placeholders::sample(&zeros));
             let said = |request| Some((request, text.to_owned(), written));
             Template::parse(&filled, check).map(said).map_err(|why| {
-                Wrong::wanted("bytes in hexadecimal, \"text\", and {check} where the checksum goes")
-                    .hint(why.to_string())
+                Expectation::wanted(
+                    "bytes in hexadecimal, \"text\", and {check} where the checksum goes",
+                )
+                .hint(why.to_string())
             })
         };
-        let send = s.need("send", parse, || Wrong::wanted("what to send"), notes);
+        let send = s.need("send", parse, || Expectation::wanted("what to send"), notes);
         let reply = reply(&s, &zeros, notes);
         let Some(name) = name else { continue };
         let (Some(Some((request, send, written))), Some((reply, fixed))) = (send, reply) else {
@@ -88,7 +90,7 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
             continue;
         };
         if all.iter().any(|q| q.name == name) {
-            let wrong = Wrong::wanted("a name no other request of the profile has");
+            let wrong = Expectation::wanted("a name no other request of the profile has");
             notes.error(s.at("name"), shown(&name), wrong);
             continue;
         }
@@ -102,13 +104,13 @@ pub(crate) fn requests(profile: &Section<'_>, notes: &mut Notes) -> Requests {
         }));
     }
     if profile.node("requests").is_none() {
-        profile.lacks("requests", Wrong::wanted("a list of requests"), notes);
+        profile.lacks("requests", Expectation::wanted("a list of requests"), notes);
     }
     if all.len() > MOST {
         notes.error(
             profile.at("requests"),
             counted(all.len(), "request"),
-            Wrong::wanted(format!("at most {MOST}")),
+            Expectation::wanted(format!("at most {MOST}")),
         );
     }
     Requests {
@@ -124,7 +126,7 @@ fn reply(
     request: &Section<'_>,
     zeros: &str,
     notes: &mut Notes,
-) -> Option<(Shape, Vec<(usize, String)>)> {
+) -> Option<(ReplyMarks, Vec<(usize, String)>)> {
     let keys = [
         "length",
         "until",
@@ -137,27 +139,27 @@ fn reply(
     ];
     let s = request.section("reply", &keys, notes);
     if !s.is_there() {
-        let wrong = Wrong::wanted("what comes back: how it ends and what is always in it");
+        let wrong = Expectation::wanted("what comes back: how it ends and what is always in it");
         request.lacks("reply", wrong, notes);
         return None;
     }
     let length = |text: &str| match text {
-        "any" => Ok(End::Frame),
-        _ => whole(1..=LONGEST)(text).map(End::Length),
+        "any" => Ok(ReplyEnd::Frame),
+        _ => whole(1..=LONGEST)(text).map(ReplyEnd::Length),
     };
     let length = s.read("length", length, notes).filter(|end| {
-        let node = s.node("length").filter(|_| *end != End::Frame);
+        let node = s.node("length").filter(|_| *end != ReplyEnd::Frame);
         !node.is_some_and(|node| notes.quoted_number(node))
     });
-    let until = s.read("until", bytes, notes).map(End::Terminator);
+    let until = s.read("until", bytes, notes).map(ReplyEnd::Terminator);
     let pause = time(Duration::from_millis(5)..=Duration::from_secs(5));
-    let silence = s.read("silence", pause, notes).map(End::Silence);
+    let silence = s.read("silence", pause, notes).map(ReplyEnd::Silence);
     let ends = ["length", "until", "silence"];
     if ends.iter().filter(|k| s.node(k).is_some()).count() != 1 {
         notes.error(
             s.origin,
             "how the reply ends",
-            Wrong::wanted("one of length:, until: or silence:"),
+            Expectation::wanted("one of length:, until: or silence:"),
         );
         return None;
     }
@@ -169,13 +171,13 @@ fn reply(
         let at = c.need(
             "at",
             whole(0..=LONGEST),
-            || Wrong::wanted("where, from 0 on"),
+            || Expectation::wanted("where, from 0 on"),
             notes,
         );
         let what = c.need(
             "bytes",
             own_bytes(zeros),
-            || Wrong::wanted("which bytes"),
+            || Expectation::wanted("which bytes"),
             notes,
         );
         let origin = c.at("at");
@@ -185,8 +187,8 @@ fn reply(
     let preamble = s.read("preamble", one_byte, notes).map(|[byte]| byte);
     let end = length.or(until).or(silence)?;
     let terminator = match &end {
-        End::Terminator(t) => t.len(),
-        End::Length(_) | End::Silence(_) | End::Frame => 0,
+        ReplyEnd::Terminator(t) => t.len(),
+        ReplyEnd::Length(_) | ReplyEnd::Silence(_) | ReplyEnd::Frame => 0,
     };
     for (origin, at, (bytes, _)) in &fixed {
         reply_bounds::bytes(*origin, *at, bytes.len(), &end, notes);
@@ -195,7 +197,7 @@ fn reply(
         .into_iter()
         .map(|(_, at, (bytes, text))| (Fixed { at, bytes }, (at, text)))
         .unzip();
-    let shape = Shape {
+    let shape = ReplyMarks {
         end,
         fixed,
         check: check(&s, notes),
@@ -207,7 +209,7 @@ fn reply(
         notes.warning(
             s.origin,
             "nothing that is always in the reply",
-            Wrong::wanted("begins:, contains: or check:")
+            Expectation::wanted("begins:, contains: or check:")
                 .hint("without one of them noise of the right length is taken for a value"),
         );
     }
@@ -215,10 +217,10 @@ fn reply(
 }
 
 /// Parses a byte as a request is written: no number, so that the byte may stand in quotes.
-fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
+fn one_byte(text: &str) -> Result<[u8; 1], Expectation> {
     match bytes(text).as_deref() {
         Ok([byte]) => Ok([*byte]),
-        _ => Err(Wrong::wanted("one byte in hexadecimal, like FE")),
+        _ => Err(Expectation::wanted("one byte in hexadecimal, like FE")),
     }
 }
 
@@ -226,7 +228,7 @@ fn one_byte(text: &str) -> Result<[u8; 1], Wrong> {
 pub(crate) fn points<'a>(
     profile: &Section<'a>,
     requests: &Requests,
-    (times, given): (Times, Given),
+    (times, given): (Times, ValueDefaults),
     notes: &mut Notes,
 ) -> Drafts<'a> {
     let known: BTreeMap<&str, QuestionIndex> = (0u16..)
@@ -245,7 +247,7 @@ pub(crate) fn points<'a>(
         let id = s.need(
             "id",
             identifier,
-            || Wrong::wanted("the identifier of the property in the thing model"),
+            || Expectation::wanted("the identifier of the property in the thing model"),
             notes,
         );
         let timing = times.of(&s, notes);
@@ -256,20 +258,22 @@ pub(crate) fn points<'a>(
             }
             known.get(text).copied().map(Some).ok_or_else(|| {
                 let meant = || suggestions::did_you_mean(text, known.keys().copied());
-                Wrong::wanted("the name of a request of this profile")
+                Expectation::wanted("the name of a request of this profile")
                     .maybe_hint((!full).then(meant).flatten())
             })
         };
         let written = |i: QuestionIndex| requests.writes.get(i.index()).copied().flatten();
         let reads = |text: &str| match find(text)? {
-            Some(index) if written(index).is_some() => Err(Wrong::wanted("a request that reads")
-                .hint("a request with {value} in it writes, and is sent only for a command")),
+            Some(index) if written(index).is_some() => {
+                Err(Expectation::wanted("a request that reads")
+                    .hint("a request with {value} in it writes, and is sent only for a command"))
+            }
             found => Ok(found),
         };
         let request = s.need(
             "request",
             reads,
-            || Wrong::wanted("the request whose reply it stands in"),
+            || Expectation::wanted("the request whose reply it stands in"),
             notes,
         );
         let part = part::read(&s, given, notes);
@@ -293,11 +297,11 @@ pub(crate) fn points<'a>(
                     return Ok(None);
                 };
                 let said = written(question).ok_or_else(|| {
-                    Wrong::wanted("a request with a place for the value")
+                    Expectation::wanted("a request with a place for the value")
                         .hint("{value} in its send:, outside quotes")
                 })?;
                 let form = value_form::form(&part, said).ok_or_else(|| {
-                    Wrong::wanted("a request that writes values of this type").hint(
+                    Expectation::wanted("a request that writes values of this type").hint(
                         "{value} alone is for every type; with a form behind it, for numbers and bits",
                     )
                 })?;

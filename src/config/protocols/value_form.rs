@@ -3,17 +3,17 @@
 
 use crate::config::protocols::part::{kind_of, order_of};
 use crate::config::protocols::placeholders::{Piece, pieces};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::spec::raw::ValueForm;
-use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
+use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
 
 /// What the placeholder of a value says of how the value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum PlaceholderForm {
     /// `{value}`: as the point is written in its reply.
     AsRead,
     /// `{value:u16}`, `{value:bcd32:DCBA}`: as bytes. `None`: in the order of the point.
-    Binary(Kind, Option<Order>),
+    Binary(Kind, Option<Endianness>),
     /// `{value:05}`, `{value:06.2}`, `{value:04X}`: as characters.
     Characters(ValueForm),
 }
@@ -22,7 +22,7 @@ pub(crate) enum Written {
 ///
 /// # Errors
 /// It says something that has no meaning.
-pub(crate) fn value(text: &str) -> Result<Option<Written>, Wrong> {
+pub(crate) fn value(text: &str) -> Result<Option<PlaceholderForm>, Expectation> {
     let mut names = pieces(text).into_iter().filter_map(|piece| match piece {
         Piece::Placeholder("value") => Some(""),
         Piece::Placeholder(name) => name.strip_prefix("value:"),
@@ -30,18 +30,18 @@ pub(crate) fn value(text: &str) -> Result<Option<Written>, Wrong> {
     });
     match names.next() {
         None => Ok(None),
-        Some("") => Ok(Some(Written::AsRead)),
+        Some("") => Ok(Some(PlaceholderForm::AsRead)),
         Some(said) => written(said).map(Some).ok_or_else(|| {
-            Wrong::wanted("{value}, or {value:05}, {value:06.2}, {value:04X}, {value:u16}, {value:u16:DCBA}")
+            Expectation::wanted("{value}, or {value:05}, {value:06.2}, {value:04X}, {value:u16}, {value:u16:DCBA}")
                 .hint("zeros in front to so many characters, digits behind the point, hexadecimal, or the type of bytes")
         }),
     }
 }
 
-fn written(said: &str) -> Option<Written> {
+fn written(said: &str) -> Option<PlaceholderForm> {
     let small = |text: &str| text.parse().ok().filter(|n: &u8| *n <= 32);
     if let Some(form) = said.strip_prefix('0') {
-        return Some(Written::Characters(match form.strip_suffix('X') {
+        return Some(PlaceholderForm::Characters(match form.strip_suffix('X') {
             Some(width) => ValueForm::Hexadecimal {
                 width: small(width)?,
             },
@@ -58,12 +58,12 @@ fn written(said: &str) -> Option<Written> {
         Some((kind, order)) => (kind, Some(order_of(order)?)),
         None => (said, None),
     };
-    Some(Written::Binary(kind_of(kind)?, order))
+    Some(PlaceholderForm::Binary(kind_of(kind)?, order))
 }
 
 /// Returns how a value of this kind is written, as the placeholder of a request says. `None`: not
 /// in this way.
-pub(crate) fn form(part: &Part, written: Written) -> Option<ValueForm> {
+pub(crate) fn form(part: &Part, written: PlaceholderForm) -> Option<ValueForm> {
     let own = match part {
         Part::Number {
             written: Number::Binary { kind, order, .. },
@@ -85,7 +85,7 @@ pub(crate) fn form(part: &Part, written: Written) -> Option<ValueForm> {
                 Span::Between { .. } => 0,
             },
         },
-        Part::Bit { .. } => ValueForm::Binary(Kind::Unsigned(1), Order::High),
+        Part::Bit { .. } => ValueForm::Binary(Kind::Unsigned(1), Endianness::High),
         Part::Text { encoding, .. } => ValueForm::Text {
             encoding: *encoding,
         },
@@ -102,15 +102,15 @@ pub(crate) fn form(part: &Part, written: Written) -> Option<ValueForm> {
     };
     let is_number = matches!(part, Part::Number { .. } | Part::Bit { .. });
     match (written, own) {
-        (Written::AsRead, own) => Some(own),
+        (PlaceholderForm::AsRead, own) => Some(own),
         _ if !is_number => None,
-        (Written::Binary(kind, None), ValueForm::Binary(_, order)) => {
+        (PlaceholderForm::Binary(kind, None), ValueForm::Binary(_, order)) => {
             Some(ValueForm::Binary(kind, order))
         }
-        (Written::Binary(kind, order), _) => {
-            Some(ValueForm::Binary(kind, order.unwrap_or(Order::High)))
+        (PlaceholderForm::Binary(kind, order), _) => {
+            Some(ValueForm::Binary(kind, order.unwrap_or(Endianness::High)))
         }
-        (Written::Characters(form), _) => Some(form),
+        (PlaceholderForm::Characters(form), _) => Some(form),
     }
-    .filter(|form| !matches!(form, ValueForm::Binary(kind, Order::WordsLow | Order::BytesLow) if kind.bytes() % 2 == 1))
+    .filter(|form| !matches!(form, ValueForm::Binary(kind, Endianness::WordsLow | Endianness::BytesLow) if kind.bytes() % 2 == 1))
 }

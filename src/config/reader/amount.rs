@@ -86,7 +86,7 @@ pub(crate) fn most_of(list: &str) -> Option<usize> {
 
 /// The values and bytes of text that were counted so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Spent {
+pub(crate) struct CountedAmount {
     values: usize,
     text: usize,
 }
@@ -95,10 +95,10 @@ pub(crate) struct Spent {
 ///
 /// # Errors
 /// What there is too much of.
-pub(crate) fn signs(bytes: &[u8]) -> Result<(), TooMuch> {
+pub(crate) fn signs(bytes: &[u8]) -> Result<(), AmountExceeded> {
     let is_sign = |b: &&u8| matches!(**b, b',' | b':' | b'?' | b'[' | b'{' | b'&' | b'*' | b'!');
     match bytes.iter().filter(is_sign).count() > MOST_SIGNS {
-        true => Err(TooMuch {
+        true => Err(AmountExceeded {
             said: format!("more than {MOST_SIGNS} commas, colons and other signs of YAML"),
             wanted: format!("at most {MOST_SIGNS} of them in one file; conf.d takes the rest"),
         }),
@@ -106,22 +106,22 @@ pub(crate) fn signs(bytes: &[u8]) -> Result<(), TooMuch> {
     }
 }
 
-impl Spent {
+impl CountedAmount {
     /// Counts so many more values and bytes, before they are made.
     ///
     /// # Errors
     /// What there would be too much of, and how much is wanted.
-    pub(crate) fn take(&mut self, values: usize, text: usize) -> Result<(), TooMuch> {
+    pub(crate) fn take(&mut self, values: usize, text: usize) -> Result<(), AmountExceeded> {
         self.values = self.values.saturating_add(values);
         self.text = self.text.saturating_add(text);
         if self.values > MOST_VALUES {
-            return Err(TooMuch {
+            return Err(AmountExceeded {
                 said: format!("more than {MOST_VALUES} values in all files together"),
                 wanted: format!("at most {MOST_VALUES} values, those that aliases repeat included"),
             });
         }
         if self.text > MOST_TEXT {
-            return Err(TooMuch {
+            return Err(AmountExceeded {
                 said: format!(
                     "more than {} MiB of text, with what aliases repeat",
                     MOST_TEXT >> 20
@@ -135,7 +135,7 @@ impl Spent {
 
 /// What a configuration has too much of.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TooMuch {
+pub(crate) struct AmountExceeded {
     /// What the configuration has.
     pub(crate) said: String,
     /// What the limit allows.
@@ -152,10 +152,10 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_bounded_by_values_and_by_bytes() {
-        let mut spent = Spent::default();
+        let mut spent = CountedAmount::default();
         assert_eq!(spent.take(MOST_VALUES, MOST_TEXT), Ok(()));
         assert!(spent.take(1, 0).is_err());
-        let mut spent = Spent::default();
+        let mut spent = CountedAmount::default();
         let too_much = spent.take(1, MOST_TEXT + 1).unwrap_err();
         assert_eq!(too_much.wanted, "at most 8 MiB in all files together");
         assert!(spent.take(usize::MAX, usize::MAX).is_err());

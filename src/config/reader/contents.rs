@@ -1,15 +1,15 @@
 //! The contents of the files that a configuration names.
 
-use super::problem::Wrong;
+use super::problem::Expectation;
 use super::section::{Notes, shown};
-use super::source::{Source, Want};
+use super::source::{NeededSource, Source};
 use super::tree::OriginId;
 
 /// Returns the bytes of a file that was named at `origin`.
 pub(crate) fn contents<'a>(
     source: &'a Source,
     origin: OriginId,
-    want: &Want,
+    want: &NeededSource,
     notes: &mut Notes,
 ) -> Option<&'a [u8]> {
     match &source.bytes {
@@ -18,16 +18,17 @@ pub(crate) fn contents<'a>(
             Some(bytes)
         }
         Err(why) => {
-            let (Want::File(name)
-            | Want::Secret(name)
-            | Want::Bundle(name)
-            | Want::Pattern(name)
-            | Want::Credential(name)
-            | Want::Beside(name)) = want;
+            let (NeededSource::File(name)
+            | NeededSource::Secret(name)
+            | NeededSource::Bundle(name)
+            | NeededSource::Pattern(name)
+            | NeededSource::Credential(name)
+            | NeededSource::Beside(name)) = want;
             notes.error(
                 origin,
                 format!("{}, but {why}", shown(name)),
-                Wrong::wanted("a file that can be read").maybe_hint(looked_for(name, &source.path)),
+                Expectation::wanted("a file that can be read")
+                    .maybe_hint(looked_for(name, &source.path)),
             );
             None
         }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::layers::Layer;
-use super::problem::Wrong;
+use super::problem::Expectation;
 use super::section::Notes;
-use super::tree::{Is, Node, Origin, Step};
+use super::tree::{Node, NodeContent, Origin, PathStep};
 use super::word::or;
 use crate::config::reader::suggestions;
 
@@ -41,17 +41,17 @@ pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Laye
             at: (0, 0),
             key_at: (0, 0),
             parent: None,
-            step: Step::Key(name.as_str().into()),
+            step: PathStep::Key(name.as_str().into()),
         });
         let Some((_, [section, key])) = VARIABLES.iter().find(|(n, _)| n == name) else {
             let known = || VARIABLES.iter().map(|(n, _)| *n).filter(|n| *n != SECRET);
-            let wrong =
-                Wrong::wanted(or(known())).maybe_hint(suggestions::did_you_mean(name, known()));
+            let wrong = Expectation::wanted(or(known()))
+                .maybe_hint(suggestions::did_you_mean(name, known()));
             notes.warning(origin, "a variable that means nothing here", wrong);
             continue;
         };
         if name == SECRET {
-            let wrong = Wrong::wanted("a secret that only root and the service can read").hint(
+            let wrong = Expectation::wanted("a secret that only root and the service can read").hint(
                 "every user of the box can read what a unit sets, with `systemctl show`: put the secret \
                  into /etc/credstore/alink-gateway.secret (0600, root) and say `secret_credential: \
                  gateway-secret` under `gateway:`",
@@ -60,10 +60,10 @@ pub(crate) fn layer(environment: &[(String, String)], notes: &mut Notes) -> Laye
         }
         let node = sections.entry((*section).to_owned()).or_insert(Node {
             origin,
-            is: Is::Map(BTreeMap::new()),
+            is: NodeContent::Map(BTreeMap::new()),
         });
-        if let Is::Map(map) = &mut node.is {
-            let is = Is::Text(value.clone());
+        if let NodeContent::Map(map) = &mut node.is {
+            let is = NodeContent::Text(value.clone());
             map.insert((*key).to_owned(), Node { origin, is });
         }
     }

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::tree::{Is, Node, OriginId};
+use super::tree::{Node, NodeContent, OriginId};
 
 /// The key of the numbers of the node's positions, one number for each layer that wrote the node:
 /// figment joins lists, so no number is lost.
@@ -92,21 +92,21 @@ impl Elements {
         let mut dict = Dict::new();
         let at = Value::from(vec![node.origin.0]);
         match node.is {
-            Is::Nothing => {
+            NodeContent::Nothing => {
                 dict.insert(BLANK.into(), at);
             }
-            Is::Text(text) => {
+            NodeContent::Text(text) => {
                 dict.insert(AT.into(), at);
                 dict.insert(IS.into(), Value::from(text));
             }
-            Is::List(list) => {
+            NodeContent::List(list) => {
                 dict.insert(AT.into(), at);
                 let first = self.0.len();
                 self.0.extend(list);
                 let numbers: Vec<usize> = (first..self.0.len()).collect();
                 dict.insert(IS.into(), Value::from(numbers));
             }
-            Is::Map(map) => {
+            NodeContent::Map(map) => {
                 dict.insert(AT.into(), at);
                 let map: Dict = map.into_iter().map(|(k, n)| (k, self.pack(n))).collect();
                 dict.insert(IS.into(), Value::from(map));
@@ -123,20 +123,20 @@ impl Elements {
         let at = dict.remove(AT).or_else(|| dict.remove(BLANK));
         let numbers = at.and_then(Value::into_array).unwrap_or_default();
         let is = match dict.remove(IS) {
-            Some(Value::String(_, text)) => Is::Text(text),
+            Some(Value::String(_, text)) => NodeContent::Text(text),
             Some(Value::Array(_, list)) => {
-                Is::List(list.iter().filter_map(|n| self.element(n)).collect())
+                NodeContent::List(list.iter().filter_map(|n| self.element(n)).collect())
             }
             Some(Value::Dict(_, map)) => {
-                Is::Map(map.into_iter().map(|(k, v)| (k, self.unpack(v))).collect())
+                NodeContent::Map(map.into_iter().map(|(k, v)| (k, self.unpack(v))).collect())
             }
-            _ => Is::Nothing,
+            _ => NodeContent::Nothing,
         };
         // The position of a value is where it was written last; that of a section is where it
         // begins.
         let number = match is {
-            Is::Text(_) | Is::Nothing => numbers.last(),
-            Is::List(_) | Is::Map(_) => numbers.first(),
+            NodeContent::Text(_) | NodeContent::Nothing => numbers.last(),
+            NodeContent::List(_) | NodeContent::Map(_) => numbers.first(),
         };
         let number = number.and_then(Value::to_u128).unwrap_or_default();
         Node {
@@ -149,7 +149,7 @@ impl Elements {
     fn element(&mut self, number: &Value) -> Option<Node> {
         let element = self.0.get_mut(usize::try_from(number.to_u128()?).ok()?)?;
         let origin = element.origin;
-        let is = std::mem::replace(&mut element.is, Is::Nothing);
+        let is = std::mem::replace(&mut element.is, NodeContent::Nothing);
         Some(Node { origin, is })
     }
 }

@@ -203,16 +203,16 @@ impl fmt::Display for Report {
 
 /// What a value should have been: the part of a [`Problem`] that a parser of one value knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub(crate) struct Expectation {
     /// What would have been right.
     pub(crate) wanted: String,
     /// How to mend the value.
     pub(crate) hint: Option<String>,
 }
 
-impl Wrong {
+impl Expectation {
     pub(crate) fn wanted(wanted: impl Into<String>) -> Self {
-        Wrong {
+        Expectation {
             wanted: wanted.into(),
             hint: None,
         }

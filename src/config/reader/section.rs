@@ -6,10 +6,10 @@
 use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::amount::{LESS, MOST_TOLD, Spent, TooMuch, most_of};
-use super::problem::{Problem, Report, Severity, SourcePosition, Wrong};
-use super::source::{Hidden, Source};
-use super::tree::{Is, Node, OriginId, Origins};
+use super::amount::{AmountExceeded, CountedAmount, LESS, MOST_TOLD, most_of};
+use super::problem::{Expectation, Problem, Report, Severity, SourcePosition};
+use super::source::{ReadObstacle, Source};
+use super::tree::{Node, NodeContent, OriginId, Origins};
 use crate::base::text::excerpt;
 use crate::config::reader::foreign_words;
 use crate::config::reader::suggestions;
@@ -24,12 +24,12 @@ pub(crate) struct Notes {
     /// How many errors and warnings there are.
     noted: (usize, usize),
     /// The values and bytes of the files so far.
-    spent: Spent,
+    spent: CountedAmount,
     /// Whether missing values are not reported: a missing value may be one that could not be
     /// read.
     pub(crate) lenient: bool,
     /// Files that the service cannot read: where they are named, their paths, and the reasons.
-    hidden: Vec<(OriginId, String, Hidden)>,
+    hidden: Vec<(OriginId, String, ReadObstacle)>,
     /// The number of the platform's file among those that were read.
     pub(crate) remote_file: Option<usize>,
     /// Files that every user can change: where they are named, and their paths.
@@ -37,7 +37,7 @@ pub(crate) struct Notes {
 }
 
 /// Returns the command that lets the service read these files, and lets no other user read them.
-fn repair(hidden: &[(OriginId, String, Hidden)]) -> String {
+fn repair(hidden: &[(OriginId, String, ReadObstacle)]) -> String {
     if !hidden.iter().all(|(_, _, h)| h.is_of_the_service) {
         return "the service reads the configuration in /etc/alink-gateway; files there are \
                 root:alink-gateway 0640"
@@ -106,13 +106,13 @@ impl Notes {
     ///
     /// # Errors
     /// What there would be too much of.
-    pub(crate) fn spend(&mut self, values: usize, text: usize) -> Result<(), TooMuch> {
+    pub(crate) fn spend(&mut self, values: usize, text: usize) -> Result<(), AmountExceeded> {
         self.spent.take(values, text)
     }
 
     /// Notes that there is too much of something.
-    pub(crate) fn too_much(&mut self, at: OriginId, position: (u32, u32), much: TooMuch) {
-        let wrong = Wrong::wanted(much.wanted).hint(LESS);
+    pub(crate) fn too_much(&mut self, at: OriginId, position: (u32, u32), much: AmountExceeded) {
+        let wrong = Expectation::wanted(much.wanted).hint(LESS);
         self.error_at(at, position, much.said, wrong);
     }
 
@@ -138,7 +138,7 @@ impl Notes {
         let anybodys = std::mem::take(&mut self.anybodys);
         let more = and_more(anybodys.len());
         if let Some((at, path)) = anybodys.into_iter().next() {
-            let wrong = Wrong::wanted("a file that only its owner can change").hint(format!(
+            let wrong = Expectation::wanted("a file that only its owner can change").hint(format!(
                 "chmod o-w {path}: a user who changes it decides what is polled, and where it goes"
             ));
             self.warning(
@@ -151,7 +151,7 @@ impl Notes {
         let more = and_more(hidden.len());
         if let Some((at, path, first)) = hidden.first() {
             let wanted = "a file that the service, which runs as alink-gateway, can read";
-            let wrong = Wrong::wanted(wanted).hint(repair(&hidden));
+            let wrong = Expectation::wanted(wanted).hint(repair(&hidden));
             let said = format!("{path}{more}, which the service cannot read: {}", first.why);
             let severity = match hidden.iter().any(|(_, _, h)| h.is_of_the_service) {
                 true => Severity::Error,
@@ -161,11 +161,11 @@ impl Notes {
         }
     }
 
-    pub(crate) fn error(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+    pub(crate) fn error(&mut self, at: OriginId, said: impl Into<String>, wrong: Expectation) {
         self.note(Severity::Error, at, None, "", said.into(), wrong);
     }
 
-    pub(crate) fn warning(&mut self, at: OriginId, said: impl Into<String>, wrong: Wrong) {
+    pub(crate) fn warning(&mut self, at: OriginId, said: impl Into<String>, wrong: Expectation) {
         self.note(Severity::Warning, at, None, "", said.into(), wrong);
     }
 
@@ -175,7 +175,7 @@ impl Notes {
         at: OriginId,
         position: (u32, u32),
         said: impl Into<String>,
-        wrong: Wrong,
+        wrong: Expectation,
     ) {
         self.note(Severity::Error, at, Some(position), "", said.into(), wrong);
     }
@@ -190,21 +190,21 @@ impl Notes {
     /// into text does so with others as well, and `"0010"` or `"1e3"` may be a name. Returns
     /// false if the value was no such number.
     pub(crate) fn quoted_number(&mut self, node: &Node) -> bool {
-        let Is::Text(text) = &node.is else {
+        let NodeContent::Text(text) = &node.is else {
             return false;
         };
         if !self.origins.is_quoted(node.origin) {
             return false;
         }
         let said = shown(text);
-        let wrong = Wrong::wanted("a number, without quotes");
+        let wrong = Expectation::wanted("a number, without quotes");
         let hint = format!("what is in quotes is text: write {said}");
         self.error(node.origin, format!("{said} in quotes"), wrong.hint(hint));
         true
     }
 
     /// Notes a key that should be inside `at` and is not.
-    pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Wrong) {
+    pub(crate) fn missing(&mut self, at: OriginId, key: &str, wrong: Expectation) {
         if self.lenient {
             return;
         }
@@ -229,7 +229,7 @@ impl Notes {
         position: Option<(u32, u32)>,
         key: &str,
         said: String,
-        wrong: Wrong,
+        wrong: Expectation,
     ) {
         let noted = match severity {
             Severity::Error => &mut self.noted.0,
@@ -299,13 +299,16 @@ impl<'a> Section<'a> {
     /// section.
     pub(crate) fn open(node: &'a Node, keys: &[&str], notes: &mut Notes) -> Self {
         let entries = match &node.is {
-            Is::Map(map) => Some(map),
+            NodeContent::Map(map) => Some(map),
             other => {
-                if !matches!(other, Is::Nothing) {
+                if !matches!(other, NodeContent::Nothing) {
                     notes.error(
                         node.origin,
                         other.kind(),
-                        Wrong::wanted(format!("a section with keys such as {}", first(keys, 3))),
+                        Expectation::wanted(format!(
+                            "a section with keys such as {}",
+                            first(keys, 3)
+                        )),
                     );
                 }
                 None
@@ -326,8 +329,8 @@ impl<'a> Section<'a> {
                     Some("a blank is missing after the colon".to_owned())
                 } else {
                     let value = match &value.is {
-                        Is::Text(text) => Some(text.as_str()),
-                        Is::Nothing | Is::List(_) | Is::Map(_) => None,
+                        NodeContent::Text(text) => Some(text.as_str()),
+                        NodeContent::Nothing | NodeContent::List(_) | NodeContent::Map(_) => None,
                     };
                     let foreign = foreign_words::key(word, value, keys);
                     foreign.or_else(|| suggestions::did_you_mean(word, keys.iter().copied()))
@@ -336,7 +339,7 @@ impl<'a> Section<'a> {
                     value.origin,
                     at.unwrap_or_default(),
                     format!("the key {}", shown_key(key)),
-                    Wrong::wanted(format!("one of {}", keys.join(", "))).maybe_hint(hint),
+                    Expectation::wanted(format!("one of {}", keys.join(", "))).maybe_hint(hint),
                 );
             }
         }
@@ -349,8 +352,8 @@ impl<'a> Section<'a> {
     /// Opens `node` a second time: its problems are already noted.
     pub(crate) fn again(node: &'a Node) -> Self {
         let entries = match &node.is {
-            Is::Map(map) => Some(map),
-            Is::Nothing | Is::Text(_) | Is::List(_) => None,
+            NodeContent::Map(map) => Some(map),
+            NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => None,
         };
         Section {
             origin: node.origin,
@@ -371,7 +374,7 @@ impl<'a> Section<'a> {
 
     /// Notes that `key` should be in this section: where the key stands without a value, or else
     /// where the section begins.
-    pub(crate) fn lacks(&self, key: &str, wrong: Wrong, notes: &mut Notes) {
+    pub(crate) fn lacks(&self, key: &str, wrong: Expectation, notes: &mut Notes) {
         match self.entries.and_then(|e| e.get(key)) {
             Some(node) => notes.error(node.origin, "nothing", wrong),
             None => notes.missing(self.origin, key, wrong),
@@ -387,7 +390,7 @@ impl<'a> Section<'a> {
     pub(crate) fn node(&self, key: &str) -> Option<&'a Node> {
         self.entries?
             .get(key)
-            .filter(|n| !matches!(n.is, Is::Nothing))
+            .filter(|n| !matches!(n.is, NodeContent::Nothing))
     }
 
     /// Returns where `key` was written, or where the section itself is.
@@ -400,7 +403,11 @@ impl<'a> Section<'a> {
         let list = self.list(key, notes);
         if list.len() > most {
             let said = format!("{} {key}", list.len());
-            notes.error(self.at(key), said, Wrong::wanted(format!("at most {most}")));
+            notes.error(
+                self.at(key),
+                said,
+                Expectation::wanted(format!("at most {most}")),
+            );
         }
         list.get(..most).unwrap_or(list)
     }
@@ -409,8 +416,8 @@ impl<'a> Section<'a> {
     /// elements are not known.
     pub(crate) fn is_no_list(&self, key: &str) -> bool {
         self.node(key).is_some_and(|n| match &n.is {
-            Is::List(list) => most_of(key).is_some_and(|most| list.len() > most),
-            Is::Nothing | Is::Text(_) | Is::Map(_) => true,
+            NodeContent::List(list) => most_of(key).is_some_and(|most| list.len() > most),
+            NodeContent::Nothing | NodeContent::Text(_) | NodeContent::Map(_) => true,
         })
     }
 
@@ -418,9 +425,9 @@ impl<'a> Section<'a> {
     pub(crate) fn text(&self, key: &str, wanted: &str, notes: &mut Notes) -> Option<&'a str> {
         let node = self.node(key)?;
         match &node.is {
-            Is::Text(text) => Some(text),
+            NodeContent::Text(text) => Some(text),
             other => {
-                notes.error(node.origin, other.kind(), Wrong::wanted(wanted));
+                notes.error(node.origin, other.kind(), Expectation::wanted(wanted));
                 None
             }
         }
@@ -430,16 +437,16 @@ impl<'a> Section<'a> {
     pub(crate) fn read<T>(
         &self,
         key: &str,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Expectation>,
         notes: &mut Notes,
     ) -> Option<T> {
         let node = self.node(key)?;
         let (said, parsed) = match &node.is {
-            Is::Text(text) => (shown(text), parse(text)),
+            NodeContent::Text(text) => (shown(text), parse(text)),
             // The parser's own words for what it wants, whatever was written.
             other => (
                 other.kind().to_owned(),
-                parse("").map_or_else(Err, |_| Err(Wrong::wanted("a single value"))),
+                parse("").map_or_else(Err, |_| Err(Expectation::wanted("a single value"))),
             ),
         };
         match parsed {
@@ -456,8 +463,8 @@ impl<'a> Section<'a> {
     pub(crate) fn need<T>(
         &self,
         key: &str,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
-        missing: impl FnOnce() -> Wrong,
+        parse: impl Fn(&str) -> Result<T, Expectation>,
+        missing: impl FnOnce() -> Expectation,
         notes: &mut Notes,
     ) -> Option<T> {
         if self.node(key).is_none() {
@@ -472,19 +479,19 @@ impl<'a> Section<'a> {
         match self.node(key) {
             None => &[],
             Some(node) => match &node.is {
-                Is::List(list) => {
+                NodeContent::List(list) => {
                     let most = most_of(key).unwrap_or(list.len());
                     if list.len() > most {
                         let said = format!("{} {key}", list.len());
-                        let wrong = Wrong::wanted(format!("at most {most}"));
+                        let wrong = Expectation::wanted(format!("at most {most}"));
                         notes.error(node.origin, said, wrong.hint(LESS));
                     }
                     let list = list.get(..most).unwrap_or(list);
-                    for entry in list.iter().filter(|n| matches!(n.is, Is::Nothing)) {
+                    for entry in list.iter().filter(|n| matches!(n.is, NodeContent::Nothing)) {
                         notes.error(
                             entry.origin,
                             "nothing",
-                            Wrong::wanted("an entry behind the \"-\", or no \"-\""),
+                            Expectation::wanted("an entry behind the \"-\", or no \"-\""),
                         );
                     }
                     list
@@ -493,7 +500,7 @@ impl<'a> Section<'a> {
                     notes.error(
                         node.origin,
                         other.kind(),
-                        Wrong::wanted("a list").hint("each entry begins with \"- \""),
+                        Expectation::wanted("a list").hint("each entry begins with \"- \""),
                     );
                     &[]
                 }

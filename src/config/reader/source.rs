@@ -19,7 +19,7 @@ pub struct Source {
     pub mode: Option<u32>,
     /// Why the service could not read the file although this process can. `None` if the service
     /// can read it, or if that is unknown.
-    pub hidden: Option<Hidden>,
+    pub hidden: Option<ReadObstacle>,
     /// Whether the service can read the file only because every user can.
     pub is_open_for_the_service: bool,
 }
@@ -40,7 +40,7 @@ impl Source {
 
 /// What keeps the service from reading a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hidden {
+pub struct ReadObstacle {
     /// The first obstacle: `0600 root:root` of the file, or `/srv is 0700 root:root`.
     pub why: String,
     /// Whether the file itself is an obstacle.
@@ -54,7 +54,7 @@ pub struct Hidden {
 
 /// A file or credential that a configuration names and that has to be read for it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Want {
+pub enum NeededSource {
     /// A file of the configuration, relative to the main file's directory, or
     /// absolute.
     File(String),
@@ -73,4 +73,4 @@ pub enum Want {
 
 /// What was read. A file or credential is one source; a pattern may be any number. No source for
 /// a credential means that there was no directory to look in.
-pub type Answers = BTreeMap<Want, Vec<Source>>;
+pub type ReadSources = BTreeMap<NeededSource, Vec<Source>>;

@@ -14,12 +14,12 @@ pub(crate) struct OriginId(pub(crate) u32);
 #[derive(Clone)]
 pub(crate) struct Node {
     pub(crate) origin: OriginId,
-    pub(crate) is: Is,
+    pub(crate) is: NodeContent,
 }
 
 /// The content of a node.
 #[derive(Clone)]
-pub(crate) enum Is {
+pub(crate) enum NodeContent {
     /// A key without a value: as if it had not been written.
     Nothing,
     /// A scalar.
@@ -30,21 +30,21 @@ pub(crate) enum Is {
     Map(BTreeMap<String, Node>),
 }
 
-impl Is {
+impl NodeContent {
     /// Returns the name of this kind of node in a problem.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Is::Nothing => "nothing",
-            Is::Text(_) => "a single value",
-            Is::List(_) => "a list",
-            Is::Map(_) => "a section with keys of its own",
+            NodeContent::Nothing => "nothing",
+            NodeContent::Text(_) => "a single value",
+            NodeContent::List(_) => "a list",
+            NodeContent::Map(_) => "a section with keys of its own",
         }
     }
 }
 
 /// The step from the surrounding node to a node.
 #[derive(Clone, Debug)]
-pub(crate) enum Step {
+pub(crate) enum PathStep {
     /// The whole file.
     Root,
     /// `.key`
@@ -65,7 +65,7 @@ pub(crate) struct Origin {
     /// The surrounding node.
     pub(crate) parent: Option<OriginId>,
     /// The step from the surrounding node to this node.
-    pub(crate) step: Step,
+    pub(crate) step: PathStep,
 }
 
 /// All positions of one configuration.
@@ -93,7 +93,7 @@ impl Origins {
 
     /// Adds a position.
     pub(crate) fn add(&mut self, mut origin: Origin) -> OriginId {
-        if let Step::Key(key) = &mut origin.step {
+        if let PathStep::Key(key) = &mut origin.step {
             match self.keys.get(key) {
                 Some(known) => *key = Arc::clone(known),
                 None => drop(self.keys.insert(Arc::clone(key))),
@@ -123,7 +123,7 @@ impl Origins {
             at: (0, 0),
             key_at: (0, 0),
             parent: None,
-            step: Step::Root,
+            step: PathStep::Root,
         })
     }
 
@@ -156,8 +156,8 @@ impl Origins {
         let mut path = String::new();
         for step in steps.into_iter().rev() {
             match step {
-                Step::Root => {}
-                Step::Key(key) => {
+                PathStep::Root => {}
+                PathStep::Key(key) => {
                     if !path.is_empty() {
                         path.push('.');
                     }
@@ -165,7 +165,7 @@ impl Origins {
                     // secret.
                     path.push_str(key.split(':').next().unwrap_or_default());
                 }
-                Step::Index(i) => path.push_str(&format!("[{i}]")),
+                PathStep::Index(i) => path.push_str(&format!("[{i}]")),
             }
         }
         path

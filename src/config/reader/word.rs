@@ -7,14 +7,14 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::problem::Wrong;
+use super::problem::Expectation;
 use crate::base::text::is_display_control;
 use crate::config::reader::foreign_words;
 use crate::config::reader::suggestions;
 use crate::spec::Decimal;
 
 /// Parses a whole number, decimal or with `0x`, within `range`.
-pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, Wrong>
+pub(crate) fn whole<T>(range: RangeInclusive<T>) -> impl Fn(&str) -> Result<T, Expectation>
 where
     T: TryFrom<u64> + PartialOrd + Display + Copy,
 {
@@ -35,16 +35,18 @@ where
                 let digits = text.trim_start_matches('-');
                 let number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
                 let what = if number { "" } else { "a whole number, " };
-                Wrong::wanted(format!("{what}{} to {}", range.start(), range.end()))
+                Expectation::wanted(format!("{what}{} to {}", range.start(), range.end()))
             })
     }
 }
 
 /// Parses a time with its unit (`500ms`, `10s`, `1.5m`, `2h`), within `range`.
-pub(crate) fn time(range: RangeInclusive<Duration>) -> impl Fn(&str) -> Result<Duration, Wrong> {
+pub(crate) fn time(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&str) -> Result<Duration, Expectation> {
     move |text| {
         let wanted = || {
-            Wrong::wanted(format!(
+            Expectation::wanted(format!(
                 "{} to {}",
                 show_time(*range.start()),
                 show_time(*range.end())
@@ -97,10 +99,10 @@ pub(crate) fn show_time(time: Duration) -> String {
 }
 
 /// Parses a size with its unit (`512KiB`, `128MiB`, `2GiB`), within `range`.
-pub(crate) fn bytes(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Wrong> {
+pub(crate) fn bytes(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, Expectation> {
     move |text| {
         let wanted = || {
-            Wrong::wanted(format!(
+            Expectation::wanted(format!(
                 "{} to {}",
                 show_bytes(*range.start()),
                 show_bytes(*range.end())
@@ -136,19 +138,19 @@ pub(crate) fn show_bytes(bytes: u64) -> String {
 }
 
 /// Parses an exact decimal number: `0.1`, `-40`, `6.781694e-11`.
-pub(crate) fn decimal(text: &str) -> Result<Decimal, Wrong> {
+pub(crate) fn decimal(text: &str) -> Result<Decimal, Expectation> {
     Decimal::parse(text).ok_or_else(|| {
         let power = Decimal::LARGEST_POWER;
         let wanted = format!(
             "a number like 0.1, -40 or 6.78e-11: at most {} digits, 1e-{power} to 1e{power} in size",
             Decimal::DIGITS
         );
-        Wrong::wanted(wanted).maybe_hint(foreign_words::decimal_comma(text))
+        Expectation::wanted(wanted).maybe_hint(foreign_words::decimal_comma(text))
     })
 }
 
 /// Parses a word of a short list.
-pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Wrong> {
+pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<T, Expectation> {
     move |text| {
         choices
             .iter()
@@ -156,19 +158,20 @@ pub(crate) fn choice<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&str) -> Result<
             .map(|(_, value)| *value)
             .ok_or_else(|| {
                 let words = || choices.iter().map(|(word, _)| *word);
-                Wrong::wanted(or(words())).maybe_hint(suggestions::did_you_mean(text, words()))
+                Expectation::wanted(or(words()))
+                    .maybe_hint(suggestions::did_you_mean(text, words()))
             })
     }
 }
 
 /// Parses `yes` or `no`; `true` and `false` mean the same.
-pub(crate) fn yes_or_no(text: &str) -> Result<bool, Wrong> {
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, Expectation> {
     match text {
         "yes" | "true" => Ok(true),
         "no" | "false" => Ok(false),
         // Misspellings of words as short as these could mean either, so none is guessed.
         _ => Err(
-            Wrong::wanted("yes or no").maybe_hint(switched(text).map(|on| match on {
+            Expectation::wanted("yes or no").maybe_hint(switched(text).map(|on| match on {
                 true => "here that is yes".to_owned(),
                 false => "here that is no".to_owned(),
             })),
@@ -204,10 +207,10 @@ pub(crate) fn or<'a>(words: impl Iterator<Item = &'a str>) -> String {
 
 /// Parses text that is not empty and has no characters that control the display
 /// ([`is_display_control`]).
-pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
+pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Expectation> {
     move |text| {
         if text.trim().is_empty() || text.chars().any(is_display_control) {
-            Err(Wrong::wanted(wanted))
+            Err(Expectation::wanted(wanted))
         } else {
             Ok(text.to_owned())
         }
@@ -215,7 +218,7 @@ pub(crate) fn plain(wanted: &str) -> impl Fn(&str) -> Result<String, Wrong> {
 }
 
 /// Parses the name of a port, a profile or a device.
-pub(crate) fn name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn name(text: &str) -> Result<String, Expectation> {
     let fits = (1..=64).contains(&text.chars().count())
         && !text
             .chars()
@@ -228,16 +231,16 @@ pub(crate) fn name(text: &str) -> Result<String, Wrong> {
         let code = u32::from(c);
         format!("U+{code:04X} is not shown and changes how the rest is: type the name anew")
     });
-    Err(Wrong::wanted("a name of 1 to 64 characters without blanks").maybe_hint(hint))
+    Err(Expectation::wanted("a name of 1 to 64 characters without blanks").maybe_hint(hint))
 }
 
 /// Parses a file name, relative to the configuration file or absolute.
-pub(crate) fn file_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn file_name(text: &str) -> Result<String, Expectation> {
     plain("the name of a file")(text)
 }
 
 /// Parses a host name or an address, without a port.
-pub(crate) fn host(text: &str) -> Result<String, Wrong> {
+pub(crate) fn host(text: &str) -> Result<String, Expectation> {
     let fits = (1..=253).contains(&text.len())
         && text
             .bytes()
@@ -246,15 +249,15 @@ pub(crate) fn host(text: &str) -> Result<String, Wrong> {
         0 if fits => Ok(text.to_owned()),
         // An IPv6 address has at least two colons.
         2.. if fits => Ok(text.to_owned()),
-        1 => Err(Wrong::wanted("a host name or an IP address, alone")
+        1 => Err(Expectation::wanted("a host name or an IP address, alone")
             .hint("the port number has a key of its own, port:")),
-        _ => Err(Wrong::wanted("a host name or an IP address, alone")),
+        _ => Err(Expectation::wanted("a host name or an IP address, alone")),
     }
 }
 
 /// Parses the name of a device on the platform: 4–32 characters of letters, digits and `- _ @ .
 /// :` ("Create a device", parameter DeviceName).
-pub(crate) fn device_name(text: &str) -> Result<String, Wrong> {
+pub(crate) fn device_name(text: &str) -> Result<String, Expectation> {
     let fits = (4..=32).contains(&text.len())
         && text
             .bytes()
@@ -262,19 +265,19 @@ pub(crate) fn device_name(text: &str) -> Result<String, Wrong> {
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(Wrong::wanted(
+        Err(Expectation::wanted(
             "4 to 32 letters, digits or - _ @ . : (the platform's rule for device names)",
         ))
     }
 }
 
 /// Parses the key of a product: letters and digits; it becomes a part of every topic.
-pub(crate) fn product_key(text: &str) -> Result<String, Wrong> {
+pub(crate) fn product_key(text: &str) -> Result<String, Expectation> {
     let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric());
     if fits {
         Ok(text.to_owned())
     } else {
-        Err(Wrong::wanted(
+        Err(Expectation::wanted(
             "letters and digits, as the console shows the ProductKey",
         ))
     }
@@ -285,13 +288,13 @@ const RESERVED: [&str; 7] = ["set", "get", "post", "property", "event", "time", 
 
 /// Parses the name of an input or an output: letters, digits and underscores, at most 50, not
 /// beginning with a digit. The words that the platform reserves for properties are allowed here.
-pub(crate) fn parameter(text: &str) -> Result<String, Wrong> {
+pub(crate) fn parameter(text: &str) -> Result<String, Expectation> {
     let fits = (1..=50).contains(&text.len())
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     match fits {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::wanted(
+        false => Err(Expectation::wanted(
             "1 to 50 letters, digits or underscores, not beginning with a digit",
         )
         .hint("use the identifier of the parameter in the thing model")),
@@ -302,7 +305,7 @@ pub(crate) fn parameter(text: &str) -> Result<String, Wrong> {
 /// most 50, not beginning with a digit, not one of the reserved words (help.aliyun.com, "Add a
 /// TSL feature", parameter Identifier). A property of a custom module is `module:identifier`
 /// ("Device properties, events, and services"), each half by the same rule.
-pub(crate) fn identifier(text: &str) -> Result<String, Wrong> {
+pub(crate) fn identifier(text: &str) -> Result<String, Expectation> {
     let part = |part: &str| {
         (1..=50).contains(&part.len())
             && !part.as_bytes()[0].is_ascii_digit()
@@ -313,7 +316,7 @@ pub(crate) fn identifier(text: &str) -> Result<String, Wrong> {
         None => (None, text),
     };
     if RESERVED.contains(&id) {
-        return Err(Wrong::wanted(format!(
+        return Err(Expectation::wanted(format!(
             "an identifier other than {} (the platform reserves these words)",
             or(RESERVED.into_iter())
         ))
@@ -323,7 +326,7 @@ pub(crate) fn identifier(text: &str) -> Result<String, Wrong> {
         return Ok(text.to_owned());
     }
     let begins_with_digit = id.as_bytes().first().is_some_and(u8::is_ascii_digit);
-    let wrong = Wrong::wanted(
+    let wrong = Expectation::wanted(
         "1 to 50 letters, digits or underscores, not beginning with a digit (the platform's rule for identifiers)",
     );
     Err(if begins_with_digit {

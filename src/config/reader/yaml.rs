@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::amount;
-use super::problem::{Report, Wrong};
+use super::problem::{Expectation, Report};
 use super::section::{Notes, shown_key};
-use super::tree::{Is, Node, Origin, OriginId, Step};
+use super::tree::{Node, NodeContent, Origin, OriginId, PathStep};
 
 /// The deepest nesting that is accepted; no configuration needs more.
 const DEPTH: usize = 24;
@@ -41,7 +41,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node>
                 whole,
                 at,
                 format!("a byte that is not UTF-8: {byte:#04x}"),
-                Wrong::wanted("text in UTF-8").hint("save the file with encoding UTF-8"),
+                Expectation::wanted("text in UTF-8").hint("save the file with encoding UTF-8"),
             );
             return None;
         }
@@ -76,12 +76,12 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Option<Node>
     }
     let document = tree.document;
     match document {
-        Some(node) if !matches!(node.is, Is::Nothing) => Some(node),
+        Some(node) if !matches!(node.is, NodeContent::Nothing) => Some(node),
         _ => {
             notes.error(
                 whole,
                 "an empty file",
-                Wrong::wanted("sections such as gateway:, cloud:, ports:, devices:"),
+                Expectation::wanted("sections such as gateway:, cloud:, ports:, devices:"),
             );
             None
         }
@@ -103,7 +103,7 @@ fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: 
             whole,
             at,
             "a tab at the beginning of the line",
-            Wrong::wanted("spaces").hint("YAML does not allow tabs for indenting"),
+            Expectation::wanted("spaces").hint("YAML does not allow tabs for indenting"),
         );
         return;
     }
@@ -124,7 +124,7 @@ fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: 
         whole,
         at,
         format!("something that is not YAML ({info})"),
-        Wrong::wanted("YAML").hint(hint),
+        Expectation::wanted("YAML").hint(hint),
     );
 }
 
@@ -132,13 +132,13 @@ fn syntax(notes: &mut Notes, whole: OriginId, text: &str, at: (u32, u32), info: 
 struct Unusable;
 
 /// A collection that has begun and not ended.
-struct Open {
+struct OpenCollection {
     origin: OriginId,
     anchor: usize,
-    kind: Kind,
+    kind: CollectionKind,
 }
 
-enum Kind {
+enum CollectionKind {
     List(Vec<Node>),
     Map {
         entries: BTreeMap<String, Node>,
@@ -150,7 +150,7 @@ struct Tree<'a> {
     notes: &'a mut Notes,
     file: usize,
     whole: OriginId,
-    open: Vec<Open>,
+    open: Vec<OpenCollection>,
     anchors: BTreeMap<usize, Node>,
     document: Option<Node>,
     documents: usize,
@@ -170,7 +170,7 @@ impl Tree<'_> {
                     self.complain(
                         at,
                         "a second document (---)",
-                        Wrong::wanted("one document per file"),
+                        Expectation::wanted("one document per file"),
                     );
                     return Err(Unusable);
                 }
@@ -181,7 +181,7 @@ impl Tree<'_> {
                     self.complain(
                         at,
                         "a tag (!…)",
-                        Wrong::wanted("a plain value").hint(
+                        Expectation::wanted("a plain value").hint(
                             "a value that begins with ! needs quotes; includes and the like are not understood",
                         ),
                     );
@@ -194,9 +194,9 @@ impl Tree<'_> {
                 self.spend(at, 1, text.len())?;
                 let plain = style == ScalarStyle::Plain;
                 let is = match &*text {
-                    "" | "~" | "null" if plain => Is::Nothing,
+                    "" | "~" | "null" if plain => NodeContent::Nothing,
                     // A copy: the parser's string may hold more capacity than text.
-                    _ => Is::Text(text.to_string()),
+                    _ => NodeContent::Text(text.to_string()),
                 };
                 let origin = self.origin(at);
                 if !plain {
@@ -204,9 +204,11 @@ impl Tree<'_> {
                 }
                 self.add(Node { origin, is }, anchor, at)
             }
-            Event::SequenceStart(anchor, _) => self.begin(Kind::List(Vec::new()), anchor, at),
+            Event::SequenceStart(anchor, _) => {
+                self.begin(CollectionKind::List(Vec::new()), anchor, at)
+            }
             Event::MappingStart(anchor, _) => {
-                let kind = Kind::Map {
+                let kind = CollectionKind::Map {
                     entries: BTreeMap::new(),
                     key: None,
                 };
@@ -217,8 +219,8 @@ impl Tree<'_> {
                     return Err(Unusable);
                 };
                 let is = match done.kind {
-                    Kind::List(list) => Is::List(list),
-                    Kind::Map { entries, .. } => Is::Map(entries),
+                    CollectionKind::List(list) => NodeContent::List(list),
+                    CollectionKind::Map { entries, .. } => NodeContent::Map(entries),
                 };
                 let origin = done.origin;
                 self.add(Node { origin, is }, done.anchor, at)
@@ -228,7 +230,7 @@ impl Tree<'_> {
                     self.complain(
                         at,
                         "an alias (*…) of something that contains it",
-                        Wrong::wanted("an anchor (&…) that is complete above"),
+                        Expectation::wanted("an anchor (&…) that is complete above"),
                     );
                     return Err(Unusable);
                 };
@@ -246,17 +248,17 @@ impl Tree<'_> {
     fn awaits_key(&self) -> bool {
         matches!(
             self.open.last(),
-            Some(Open {
-                kind: Kind::Map { key: None, .. },
+            Some(OpenCollection {
+                kind: CollectionKind::Map { key: None, .. },
                 ..
             })
         )
     }
 
     fn key(&mut self, text: String, at: (u32, u32)) {
-        let Some(Open {
+        let Some(OpenCollection {
             origin,
-            kind: Kind::Map { entries, key },
+            kind: CollectionKind::Map { entries, key },
             ..
         }) = self.open.last_mut()
         else {
@@ -269,24 +271,29 @@ impl Tree<'_> {
                 at,
                 key_at: at,
                 parent: Some(*origin),
-                step: Step::Key(text.as_str().into()),
+                step: PathStep::Key(text.as_str().into()),
             });
             let said = format!("{} a second time", shown_key(&text));
             self.notes.error(
                 here,
                 said,
-                Wrong::wanted("each key once").hint(format!("it is already at {line}")),
+                Expectation::wanted("each key once").hint(format!("it is already at {line}")),
             );
         }
         *key = Some((text, at));
     }
 
-    fn begin(&mut self, kind: Kind, anchor: usize, at: (u32, u32)) -> Result<(), Unusable> {
+    fn begin(
+        &mut self,
+        kind: CollectionKind,
+        anchor: usize,
+        at: (u32, u32),
+    ) -> Result<(), Unusable> {
         if self.awaits_key() {
             self.complain(
                 at,
                 "a list or section where a key should be",
-                Wrong::wanted("a plain word as key")
+                Expectation::wanted("a plain word as key")
                     .hint("a value that begins with { or [ needs quotes"),
             );
             return Err(Unusable);
@@ -295,13 +302,13 @@ impl Tree<'_> {
             self.complain(
                 at,
                 format!("more than {DEPTH} levels of nesting"),
-                Wrong::wanted("the structure of gateway.example.yaml"),
+                Expectation::wanted("the structure of gateway.example.yaml"),
             );
             return Err(Unusable);
         }
         self.spend(at, 1, 0)?;
         let origin = self.origin(at);
-        self.open.push(Open {
+        self.open.push(OpenCollection {
             origin,
             anchor,
             kind,
@@ -312,14 +319,16 @@ impl Tree<'_> {
     /// Adds the position of the value that begins here.
     fn origin(&mut self, at: (u32, u32)) -> OriginId {
         let (parent, step, key_at) = match self.open.last() {
-            None => (None, Step::Root, at),
+            None => (None, PathStep::Root, at),
             Some(open) => match &open.kind {
-                Kind::List(list) => (Some(open.origin), Step::Index(list.len()), at),
-                Kind::Map { key, .. } => match key {
-                    Some((key, key_at)) => {
-                        (Some(open.origin), Step::Key(key.as_str().into()), *key_at)
-                    }
-                    None => (Some(open.origin), Step::Root, at),
+                CollectionKind::List(list) => (Some(open.origin), PathStep::Index(list.len()), at),
+                CollectionKind::Map { key, .. } => match key {
+                    Some((key, key_at)) => (
+                        Some(open.origin),
+                        PathStep::Key(key.as_str().into()),
+                        *key_at,
+                    ),
+                    None => (Some(open.origin), PathStep::Root, at),
                 },
             },
         };
@@ -340,8 +349,8 @@ impl Tree<'_> {
         }
         match self.open.last_mut().map(|o| &mut o.kind) {
             None => self.document = Some(node),
-            Some(Kind::List(list)) => list.push(node),
-            Some(Kind::Map { entries, key }) => {
+            Some(CollectionKind::List(list)) => list.push(node),
+            Some(CollectionKind::Map { entries, key }) => {
                 if let Some((key, _)) = key.take() {
                     entries.entry(key).or_insert(node);
                 }
@@ -358,7 +367,7 @@ impl Tree<'_> {
         })
     }
 
-    fn complain(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Wrong) {
+    fn complain(&mut self, at: (u32, u32), said: impl Into<String>, wrong: Expectation) {
         self.notes.error_at(self.whole, at, said, wrong);
     }
 }
@@ -367,10 +376,10 @@ impl Tree<'_> {
 fn size(node: &Node) -> (usize, usize) {
     let add = |a: (usize, usize), b: (usize, usize)| (a.0 + b.0, a.1 + b.1);
     let inside = match &node.is {
-        Is::Nothing => (0, 0),
-        Is::Text(text) => (0, text.len()),
-        Is::List(list) => list.iter().map(size).fold((0, 0), add),
-        Is::Map(map) => map
+        NodeContent::Nothing => (0, 0),
+        NodeContent::Text(text) => (0, text.len()),
+        NodeContent::List(list) => list.iter().map(size).fold((0, 0), add),
+        NodeContent::Map(map) => map
             .iter()
             .map(|(key, node)| add((0, key.len()), size(node)))
             .fold((0, 0), add),

@@ -1,10 +1,10 @@
 //! `write_password:` and `operator_code:` of a meter, or of a profile for all of its meters: what a
 //! meter wants to know before it is written to.
 
-use super::secret::{self, SecretSource, Trouble};
-use crate::config::reader::problem::Wrong;
+use super::secret::{self, SecretProblem, SecretSource};
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::source::Answers;
+use crate::config::reader::source::ReadSources;
 use crate::spec::dlt645::{Address, WriteAccess};
 use crate::spec::{PointSpec, ProfileSpec, Protocol};
 
@@ -79,7 +79,7 @@ impl AccessSource {
         }
         let own = AccessSource::read(s, notes);
         if address.is_some_and(|address| !address.is_one_meter()) {
-            let wrong = Wrong::wanted("the twelve digits printed on the meter")
+            let wrong = Expectation::wanted("the twelve digits printed on the meter")
                 .hint("the profile has points with write:, and every meter that a wildcard means would take what is written");
             notes.error(s.at("address"), "address with wildcards", wrong);
         }
@@ -88,7 +88,7 @@ impl AccessSource {
             operator: own.operator.or_else(|| of_all.operator.clone()),
         };
         if all.password.is_none() {
-            let wrong = Wrong::wanted(PASSWORD)
+            let wrong = Expectation::wanted(PASSWORD)
                 .hint("its profile has points with write:; eight hexadecimal digits: two of the level, then the password; here, or in the profile for all of its meters");
             s.lacks("write_password", wrong, notes);
         }
@@ -109,8 +109,8 @@ impl AccessSource {
     /// something is wrong, which is then among `troubles`.
     pub(crate) fn resolve(
         &self,
-        answers: &Answers,
-        troubles: &mut Vec<Trouble>,
+        answers: &ReadSources,
+        troubles: &mut Vec<SecretProblem>,
     ) -> Option<WriteAccess> {
         let source = self.password.as_ref()?;
         let mut digits = |source: &SecretSource, fits: &dyn Fn(&str) -> bool| {
@@ -148,7 +148,7 @@ pub(crate) fn refuse(s: &Section<'_>, why: &str, notes: &mut Notes) {
         notes.error(
             s.at(key),
             *key,
-            Wrong::wanted(format!("no {key} here")).hint(why),
+            Expectation::wanted(format!("no {key} here")).hint(why),
         );
     }
 }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::tree::Is;
+use crate::config::reader::tree::NodeContent;
 use crate::config::reader::word::{choice, time};
 use crate::spec::{Adapter, Rs485, RtsLevel};
 
@@ -32,7 +32,7 @@ pub(crate) fn read(serial: &Section<'_>, notes: &mut Notes) -> Adapter {
         notes.warning(
             serial.at("rs485"),
             "rx_during_tx: true and no echo:",
-            Wrong::wanted("echo: true beside rs485:").hint(
+            Expectation::wanted("echo: true beside rs485:").hint(
                 "on two wires a receiver that stays on hears what the gateway sends; write echo: false if this line has four",
             ),
         );
@@ -42,10 +42,10 @@ pub(crate) fn read(serial: &Section<'_>, notes: &mut Notes) -> Adapter {
 
 fn rs485(serial: &Section<'_>, notes: &mut Notes) -> Option<Rs485> {
     let node = serial.node("rs485")?;
-    if let Is::Text(_) = node.is {
+    if let NodeContent::Text(_) = node.is {
         let on = |text: &str| {
             YES(text).map_err(|_| {
-                Wrong::wanted("true, false or a section with keys such as rts_on_send")
+                Expectation::wanted("true, false or a section with keys such as rts_on_send")
                     .hint("for example  rs485: { rts_on_send: high, delay_after_send: 1ms }")
             })
         };
@@ -70,5 +70,5 @@ fn rs485(serial: &Section<'_>, notes: &mut Notes) -> Option<Rs485> {
     })
 }
 
-const YES: fn(&str) -> Result<bool, Wrong> =
+const YES: fn(&str) -> Result<bool, Expectation> =
     |text| choice(&[("true", true), ("false", false)])(text);

@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 
 /// The keys that say how two profiles are put together, and the one that each has for itself.
 const OWN: [&str; 3] = ["name", "based_on", "without"];
@@ -46,7 +46,7 @@ pub(crate) fn resolve(
     complete: bool,
     notes: &mut Notes,
 ) -> BTreeSet<usize> {
-    let names = Names::of(profiles, files);
+    let names = ProfileIndex::of(profiles, files);
     let mut done = BTreeSet::new();
     let mut without_basis = BTreeSet::new();
     for index in 0..profiles.len() {
@@ -56,7 +56,7 @@ pub(crate) fn resolve(
         while let Some(at) = next.filter(|at| !done.contains(at)) {
             if chain.contains(&at) {
                 if let Some((name, origin)) = profiles.get(at).and_then(|p| text(p, "based_on")) {
-                    let wrong = Wrong::wanted("a profile that is not based on this one");
+                    let wrong = Expectation::wanted("a profile that is not based on this one");
                     notes.error(origin, shown(name), wrong);
                 }
                 // None of the circle rests on anything then.
@@ -74,8 +74,8 @@ pub(crate) fn resolve(
                 continue;
             };
             let of = match &named.is {
-                Is::Text(name) => names.find(at, name),
-                Is::Nothing | Is::List(_) | Is::Map(_) => None,
+                NodeContent::Text(name) => names.find(at, name),
+                NodeContent::Nothing | NodeContent::List(_) | NodeContent::Map(_) => None,
             };
             let of = of.filter(|of| !without_basis.contains(of));
             let of = of.and_then(|of| profiles.get(of)).cloned();
@@ -89,14 +89,14 @@ pub(crate) fn resolve(
 }
 
 /// Where profiles are, by their names.
-struct Names<'a> {
+struct ProfileIndex<'a> {
     by_name: BTreeMap<String, usize>,
     /// Those in files of their own, by file and name.
     by_file: BTreeMap<(PathBuf, String), usize>,
     files: &'a [Option<PathBuf>],
 }
 
-impl<'a> Names<'a> {
+impl<'a> ProfileIndex<'a> {
     fn of(profiles: &[Node], files: &'a [Option<PathBuf>]) -> Self {
         let (mut by_name, mut by_file) = (BTreeMap::new(), BTreeMap::new());
         for (index, profile) in profiles.iter().enumerate() {
@@ -109,7 +109,7 @@ impl<'a> Names<'a> {
                 by_file.insert((file.clone(), name.to_owned()), index);
             }
         }
-        Names {
+        ProfileIndex {
             by_name,
             by_file,
             files,
@@ -129,13 +129,13 @@ impl<'a> Names<'a> {
 fn base(
     profiles: &[Node],
     at: usize,
-    names: &Names<'_>,
+    names: &ProfileIndex<'_>,
     complete: bool,
     notes: &mut Notes,
 ) -> Option<usize> {
     let node = entry(profiles.get(at)?, "based_on")?;
-    let Is::Text(name) = &node.is else {
-        let wrong = Wrong::wanted("the name of a profile");
+    let NodeContent::Text(name) = &node.is else {
+        let wrong = Expectation::wanted("the name of a profile");
         notes.error(node.origin, node.is.kind(), wrong);
         return None;
     };
@@ -144,7 +144,7 @@ fn base(
         let known = names.by_name.keys().map(String::as_str);
         let meant = notes.unless_full(|| suggestions::did_you_mean(name, known));
         let meant = meant.unwrap_or_else(|| BESIDE.to_owned());
-        let wrong = Wrong::wanted("the name of a profile").hint(meant);
+        let wrong = Expectation::wanted("the name of a profile").hint(meant);
         notes.error(node.origin, shown(name), wrong);
     }
     found
@@ -153,7 +153,7 @@ fn base(
 /// Notes `without:` of a profile that is based on none.
 fn forget(profiles: &[Node], at: usize, notes: &mut Notes) {
     if let Some(node) = profiles.get(at).and_then(|p| entry(p, "without")) {
-        let wrong = Wrong::wanted("based_on beside it")
+        let wrong = Expectation::wanted("based_on beside it")
             .hint("without leaves out points of the profile that this one is based on");
         notes.error(node.origin, "without", wrong);
     }
@@ -161,11 +161,11 @@ fn forget(profiles: &[Node], at: usize, notes: &mut Notes) {
 
 fn put_together(profile: &mut Node, base: Node, notes: &mut Notes) {
     let without = without(profile, &base, notes);
-    let (Is::Map(own), Is::Map(mut theirs)) = (&mut profile.is, base.is) else {
+    let (NodeContent::Map(own), NodeContent::Map(mut theirs)) = (&mut profile.is, base.is) else {
         return;
     };
     let their_points = match theirs.remove("points").map(|node| node.is) {
-        Some(Is::List(points)) => points,
+        Some(NodeContent::List(points)) => points,
         _ => Vec::new(),
     };
     let mut inherited: Vec<Node> = their_points;
@@ -192,12 +192,12 @@ fn put_together(profile: &mut Node, base: Node, notes: &mut Notes) {
     let origin = profile.origin;
     let points = own.entry("points".to_owned()).or_insert(Node {
         origin,
-        is: Is::Nothing,
+        is: NodeContent::Nothing,
     });
-    if matches!(points.is, Is::Nothing) {
-        points.is = Is::List(Vec::new());
+    if matches!(points.is, NodeContent::Nothing) {
+        points.is = NodeContent::List(Vec::new());
     }
-    if let Is::List(list) = &mut points.is {
+    if let NodeContent::List(list) = &mut points.is {
         *list = replaced(inherited, std::mem::take(list));
     }
 }
@@ -233,28 +233,28 @@ fn without(profile: &Node, base: &Node, notes: &mut Notes) -> BTreeSet<String> {
     let Some(node) = entry(profile, "without") else {
         return ids;
     };
-    let Is::List(list) = &node.is else {
-        let wrong = Wrong::wanted("a list of ids of points");
+    let NodeContent::List(list) = &node.is else {
+        let wrong = Expectation::wanted("a list of ids of points");
         notes.error(node.origin, node.is.kind(), wrong);
         return ids;
     };
     let points = match entry(base, "points").map(|node| &node.is) {
-        Some(Is::List(points)) => points.as_slice(),
+        Some(NodeContent::List(points)) => points.as_slice(),
         _ => &[],
     };
     for entry in list {
         match &entry.is {
-            Is::Text(text) if points.iter().any(|p| id(p) == Some(text)) => {
+            NodeContent::Text(text) if points.iter().any(|p| id(p) == Some(text)) => {
                 ids.insert(text.clone());
             }
-            Is::Text(text) => {
+            NodeContent::Text(text) => {
                 let known = points.iter().filter_map(id);
                 let meant = notes.unless_full(|| suggestions::did_you_mean(text, known));
-                let wrong = Wrong::wanted("the id of a point of the other profile");
+                let wrong = Expectation::wanted("the id of a point of the other profile");
                 notes.error(entry.origin, shown(text), wrong.maybe_hint(meant));
             }
             other => {
-                let wrong = Wrong::wanted("the id of a point of the other profile");
+                let wrong = Expectation::wanted("the id of a point of the other profile");
                 notes.error(entry.origin, other.kind(), wrong);
             }
         }
@@ -263,15 +263,18 @@ fn without(profile: &Node, base: &Node, notes: &mut Notes) -> BTreeSet<String> {
 }
 
 fn entry<'a>(of: &'a Node, key: &str) -> Option<&'a Node> {
-    let Is::Map(map) = &of.is else { return None };
-    map.get(key).filter(|node| !matches!(node.is, Is::Nothing))
+    let NodeContent::Map(map) = &of.is else {
+        return None;
+    };
+    map.get(key)
+        .filter(|node| !matches!(node.is, NodeContent::Nothing))
 }
 
 fn text<'a>(of: &'a Node, key: &str) -> Option<(&'a str, OriginId)> {
     let node = entry(of, key)?;
     match &node.is {
-        Is::Text(text) => Some((text, node.origin)),
-        Is::Nothing | Is::List(_) | Is::Map(_) => None,
+        NodeContent::Text(text) => Some((text, node.origin)),
+        NodeContent::Nothing | NodeContent::List(_) | NodeContent::Map(_) => None,
     }
 }
 
@@ -285,10 +288,10 @@ fn size(node: &Node) -> (usize, usize) {
         sizes.fold((1, 0), |a, b| (a.0 + b.0, a.1 + b.1))
     };
     match &node.is {
-        Is::Nothing => (1, 0),
-        Is::Text(text) => (1, text.len()),
-        Is::List(list) => all(&mut list.iter().map(size)),
-        Is::Map(map) => all(&mut map.iter().map(|(key, node)| {
+        NodeContent::Nothing => (1, 0),
+        NodeContent::Text(text) => (1, text.len()),
+        NodeContent::List(list) => all(&mut list.iter().map(size)),
+        NodeContent::Map(map) => all(&mut map.iter().map(|(key, node)| {
             let (values, bytes) = size(node);
             (values, bytes + key.len())
         })),

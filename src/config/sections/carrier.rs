@@ -3,10 +3,10 @@
 use super::profile::Profile;
 use crate::base::text::counted;
 use crate::config::protocols::reply_bounds;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::spec::raw::check::Written;
-use crate::spec::raw::{Check, End, Question, Sum};
+use crate::spec::raw::check::CheckForm;
+use crate::spec::raw::{Check, Question, ReplyEnd, Sum};
 use crate::spec::{LineSpec, Protocol, SerialSpec};
 
 /// Notes requests that the port cannot carry: Modbus TCP carries only what may stand in its
@@ -32,7 +32,7 @@ pub(crate) fn check(
         (Some(line), None) if line.framing().is_none() => notes.error(
             s.at("port"),
             "a Modbus TCP port",
-            Wrong::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
+            Expectation::wanted("a serial port, or a serial server: tcp: { …, framing: rtu }")
                 .hint("Modbus TCP carries nothing but Modbus"),
         ),
         (Some(LineSpec::Serial(port)), _)
@@ -42,42 +42,45 @@ pub(crate) fn check(
             notes.error(
                 s.at("port"),
                 "a port with 7 data bits",
-                Wrong::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
+                Expectation::wanted("8 data bits").hint("serial: { data_bits: 8 } in the device"),
             );
         }
         _ => {}
     }
     if let Some((_, questions)) = questions
         && line.is_some()
-        && let Some(question) = questions.iter().find(|q| q.reply.end == End::Frame)
+        && let Some(question) = questions.iter().find(|q| q.reply.end == ReplyEnd::Frame)
     {
         notes.error(
             s.at("port"),
             format!("request {}, whose reply has length: any", question.name),
-            Wrong::wanted("a Modbus TCP port for it, or a reply with an end of its own: length: 9, until: or silence:")
+            Expectation::wanted("a Modbus TCP port for it, or a reply with an end of its own: length: 9, until: or silence:")
                 .hint("only a frame of Modbus TCP says how long it is"),
         );
     }
 }
 
 /// Returns why a request can travel in no frame of Modbus TCP, if that is so.
-fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
+fn no_pdu(question: &Question) -> Option<(String, Expectation)> {
     let bytes = question.request.bytes();
     let name = &question.name;
     let hint = "in a frame of Modbus TCP send: is the function code and what belongs to it; unit and length are in the frame's header, and there is no checksum";
     let function = bytes.first().copied().unwrap_or_default();
     if !(1..0x80).contains(&function) {
         let said = format!("request {name}, which begins with {function:02X}");
-        return Some((said, Wrong::wanted("a function code, 01 to 7F").hint(hint)));
+        return Some((
+            said,
+            Expectation::wanted("a function code, 01 to 7F").hint(hint),
+        ));
     }
     if bytes.len() > reply_bounds::MAX_PDU {
         let said = format!("request {name} of {}", counted(bytes.len(), "byte"));
         let wanted = format!("at most {} bytes", reply_bounds::MAX_PDU);
-        return Some((said, Wrong::wanted(wanted).hint(hint)));
+        return Some((said, Expectation::wanted(wanted).hint(hint)));
     }
     let sealed = Check {
         sum: Sum::Crc16Modbus,
-        written: Written::Low,
+        written: CheckForm::Low,
         from: 0,
     };
     let whole_frame = bytes
@@ -85,13 +88,16 @@ fn no_pdu(question: &Question) -> Option<(String, Wrong)> {
         .is_some_and(|(before, check)| sealed.fits(before, check));
     if whole_frame {
         let said = format!("request {name}, which is a frame of Modbus RTU");
-        return Some((said, Wrong::wanted("function and data alone").hint(hint)));
+        return Some((
+            said,
+            Expectation::wanted("function and data alone").hint(hint),
+        ));
     }
     let begins = question.reply.beginning().first();
     if begins.is_some_and(|first| *first != function) {
         let said = format!("request {name}, whose reply begins otherwise");
         let wanted = format!("a reply that begins with its function, {function:02X}");
-        return Some((said, Wrong::wanted(wanted).hint(hint)));
+        return Some((said, Expectation::wanted(wanted).hint(hint)));
     }
     None
 }

@@ -8,7 +8,7 @@ use super::limits;
 use super::remote;
 use super::secret::{self, SecretSource};
 use crate::base::text::counted;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
 use crate::config::reader::word::{
@@ -86,7 +86,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
     if root.node("gateway").is_none() {
         root.lacks(
             "gateway",
-            Wrong::wanted("the gateway's own product_key, device_name and secret_file")
+            Expectation::wanted("the gateway's own product_key, device_name and secret_file")
                 .hint("copy them from the device's page in the console"),
             notes,
         );
@@ -97,7 +97,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
         notes.warning(
             gateway.at("product_key"),
             PLACEHOLDER,
-            Wrong::wanted("the ProductKey of this gateway").hint(
+            Expectation::wanted("the ProductKey of this gateway").hint(
                 "not commissioned: the service starts but does not connect; fill in gateway: and cloud.url",
             ),
         );
@@ -127,7 +127,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Platfo
             notes.error(
                 cloud.at("url"),
                 format!("mqtt://{}, with a product secret", shown(&host)),
-                Wrong::wanted("mqtts://, over which alone the platform hands out secrets"),
+                Expectation::wanted("mqtts://, over which alone the platform hands out secrets"),
             );
         }
         Transport::Plain
@@ -183,18 +183,18 @@ fn identity(gateway: &Section<'_>, notes: &mut Notes) -> Identity {
     let product = gateway.need(
         "product_key",
         product_key,
-        || Wrong::wanted("the ProductKey of the gateway"),
+        || Expectation::wanted("the ProductKey of the gateway"),
         notes,
     );
     let device = gateway.need(
         "device_name",
         |text| {
             if text == PLACEHOLDER {
-                return Err(Wrong::wanted("the DeviceName of this gateway"));
+                return Err(Expectation::wanted("the DeviceName of this gateway"));
             }
             device_name(text)
         },
-        || Wrong::wanted("the DeviceName of the gateway"),
+        || Expectation::wanted("the DeviceName of the gateway"),
         notes,
     );
     let (secret, registration) = certificate(gateway, notes);
@@ -220,10 +220,10 @@ fn certificate(
         None => {
             let registers = gateway.node("registration").is_some();
             let wrong = if registers {
-                Wrong::wanted("the ProductSecret: product_secret_file, product_secret_credential or product_secret")
+                Expectation::wanted("the ProductSecret: product_secret_file, product_secret_credential or product_secret")
                     .hint("registration: asks the platform for the gateway's own secret, by its product's")
             } else {
-                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret").hint(
+                Expectation::wanted("the DeviceSecret: secret_file, secret_credential or secret").hint(
                     "secret_file: names a file that holds the secret and nothing else; with the product's secret instead, product_secret_file:, the gateway registers itself",
                 )
             };
@@ -249,8 +249,10 @@ fn certificate(
             notes.error(
                 gateway.at(unused),
                 format!("{unused} beside {key}"),
-                Wrong::wanted("nothing here: a gateway with a secret of its own does not register")
-                    .hint("product_secret_file: names the secret to register with"),
+                Expectation::wanted(
+                    "nothing here: a gateway with a secret of its own does not register",
+                )
+                .hint("product_secret_file: names the secret to register with"),
             );
         }
     }
@@ -264,14 +266,16 @@ const REGISTRATIONS: [(&str, Registration); 2] = [
 
 /// Parses an instance id. It becomes a part of a client id, where `,`, `=` and `|` have a
 /// meaning.
-fn instance_id(text: &str) -> Result<String, Wrong> {
+fn instance_id(text: &str) -> Result<String, Expectation> {
     name(text)
         .ok()
         .filter(|id| {
             id.bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
         })
-        .ok_or_else(|| Wrong::wanted("the id of the instance, iot-…, as the console shows it"))
+        .ok_or_else(|| {
+            Expectation::wanted("the id of the instance, iot-…, as the console shows it")
+        })
 }
 
 fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (String, u16, bool) {
@@ -279,7 +283,7 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
     if root.node("cloud").is_none() {
         root.lacks(
             "cloud",
-            Wrong::wanted("a section with the platform's url"),
+            Expectation::wanted("a section with the platform's url"),
             notes,
         );
         return nowhere;
@@ -291,7 +295,7 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
         "url",
         url,
         || {
-            Wrong::wanted("mqtts://HOST or mqtts://HOST:PORT")
+            Expectation::wanted("mqtts://HOST or mqtts://HOST:PORT")
                 .hint("the console shows the host under MQTT connection parameters")
         },
         notes,
@@ -304,7 +308,7 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
         notes.warning(
             cloud.at("url"),
             said,
-            Wrong::wanted("mqtts://").hint(
+            Expectation::wanted("mqtts://").hint(
                 "without TLS every machine on the way can read and change everything; accounts opened after 2022-08-02 are refused",
             ),
         );
@@ -313,8 +317,8 @@ fn endpoint(root: &Section<'_>, cloud: &Section<'_>, notes: &mut Notes) -> (Stri
 }
 
 /// Parses the broker's URL: host, port, and whether TLS is used.
-fn url(text: &str) -> Result<(String, u16, bool), Wrong> {
-    let wanted = || Wrong::wanted("mqtts://HOST or mqtts://HOST:PORT");
+fn url(text: &str) -> Result<(String, u16, bool), Expectation> {
+    let wanted = || Expectation::wanted("mqtts://HOST or mqtts://HOST:PORT");
     let (scheme, rest) = text.split_once("://").ok_or_else(|| {
         wanted().hint("the scheme says how to connect: mqtts:// with TLS, mqtt:// without")
     })?;
@@ -358,7 +362,7 @@ fn url(text: &str) -> Result<(String, u16, bool), Wrong> {
         None => return Err(wanted()),
     };
     if name == PLACEHOLDER || name.starts_with("CHANGE-ME.") {
-        return Err(Wrong::wanted("the host of your instance")
+        return Err(Expectation::wanted("the host of your instance")
             .hint("the console shows it under MQTT connection parameters"));
     }
     if name.contains(':') && !rest.starts_with('[') {
@@ -379,7 +383,7 @@ fn keepalive(cloud: &Section<'_>, notes: &mut Notes) -> Duration {
             .ok()
             .filter(|d| d.subsec_millis() == 0)
             .ok_or_else(|| {
-                Wrong::wanted("30 to 1200 seconds")
+                Expectation::wanted("30 to 1200 seconds")
                     .hint("the platform refuses any other keepalive; 300 is what it recommends")
             })
     };
@@ -390,7 +394,7 @@ fn keepalive(cloud: &Section<'_>, notes: &mut Notes) -> Duration {
         notes.warning(
             cloud.at("keepalive"),
             format!("{} seconds", keepalive.as_secs()),
-            Wrong::wanted("300 seconds or more").hint(
+            Expectation::wanted("300 seconds or more").hint(
                 "the platform recommends it; shorter costs traffic, and finds a dead link sooner",
             ),
         );
@@ -398,8 +402,8 @@ fn keepalive(cloud: &Section<'_>, notes: &mut Notes) -> Duration {
     keepalive
 }
 
-fn sign_method(text: &str) -> Result<SignMethod, Wrong> {
-    let wanted = || Wrong::wanted("hmacsha256, hmacsha1 or hmacmd5");
+fn sign_method(text: &str) -> Result<SignMethod, Expectation> {
+    let wanted = || Expectation::wanted("hmacsha256, hmacsha1 or hmacmd5");
     match text.to_ascii_lowercase().as_str() {
         "hmacsha256" => Ok(SignMethod::HmacSha256),
         "hmacsha1" => Ok(SignMethod::HmacSha1),
@@ -443,7 +447,7 @@ pub(crate) fn check_fleet(platform: &Platform, devices: usize, notes: &mut Notes
         notes.warning(
             at,
             format!("{}{itself}", counted(devices, "device")),
-            Wrong::wanted(format!(
+            Expectation::wanted(format!(
                 "at most {online} online at once, the quota of the instance"
             ))
             .hint(

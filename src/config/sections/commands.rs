@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::Is;
+use crate::config::reader::tree::NodeContent;
 use crate::config::reader::word::{switched, time, yes_or_no};
 use crate::spec::{CommandPolicy, CommandSpec};
 
@@ -29,7 +29,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> CommandSpec {
         return d;
     };
     let keys = match &node.is {
-        Is::Text(_) => {
+        NodeContent::Text(_) => {
             return CommandSpec {
                 allow: root
                     .read("commands", |text| policy(text, WANTED), notes)
@@ -37,14 +37,14 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> CommandSpec {
                 ..d
             };
         }
-        Is::Map(keys) => keys,
-        Is::Nothing | Is::List(_) => {
-            notes.error(node.origin, node.is.kind(), Wrong::wanted(WANTED));
+        NodeContent::Map(keys) => keys,
+        NodeContent::Nothing | NodeContent::List(_) => {
+            notes.error(node.origin, node.is.kind(), Expectation::wanted(WANTED));
             return d;
         }
     };
     if keys.is_empty() {
-        notes.error(node.origin, "an empty section", Wrong::wanted(WANTED));
+        notes.error(node.origin, "an empty section", Expectation::wanted(WANTED));
     }
     let s = Section::open(node, &KEYS, notes);
     let words = "on, local or off";
@@ -75,7 +75,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> CommandSpec {
 
 /// Parses whose commands are carried out. A misspelling of `on` or `off` is as near to the other,
 /// so neither is guessed.
-fn policy(text: &str, wanted: &str) -> Result<CommandPolicy, Wrong> {
+fn policy(text: &str, wanted: &str) -> Result<CommandPolicy, Expectation> {
     let known = POLICIES.into_iter().find(|policy| policy.word() == text);
     known.ok_or_else(|| {
         let meant = match switched(text) {
@@ -83,7 +83,7 @@ fn policy(text: &str, wanted: &str) -> Result<CommandPolicy, Wrong> {
             Some(false) => Some("here that is off".to_owned()),
             None => suggestions::did_you_mean(text, [CommandPolicy::Local.word()]),
         };
-        Wrong::wanted(wanted).maybe_hint(meant)
+        Expectation::wanted(wanted).maybe_hint(meant)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, time, whole};
 use crate::spec::{ConnectionSpec, TransactionIds};
@@ -30,7 +30,7 @@ pub(crate) fn read(tcp: &Section<'_>, may_be_numbered: bool, notes: &mut Notes) 
         notes.error(
             tcp.at("transaction_ids"),
             "transaction_ids: on a serial server",
-            Wrong::wanted("transaction_ids: only where framing is tcp")
+            Expectation::wanted("transaction_ids: only where framing is tcp")
                 .hint("frames of rtu and ascii carry no transaction id"),
         );
     }
@@ -40,7 +40,7 @@ pub(crate) fn read(tcp: &Section<'_>, may_be_numbered: bool, notes: &mut Notes) 
         notes.error(
             tcp.at("in_flight"),
             "in_flight: on a serial server",
-            Wrong::wanted("in_flight: only where framing is tcp")
+            Expectation::wanted("in_flight: only where framing is tcp")
                 .hint("frames of rtu and ascii do not say which request they answer"),
         );
     }
@@ -48,7 +48,7 @@ pub(crate) fn read(tcp: &Section<'_>, may_be_numbered: bool, notes: &mut Notes) 
         notes.error(
             tcp.at("in_flight"),
             "in_flight: with transaction_ids: any",
-            Wrong::wanted("only one of them")
+            Expectation::wanted("only one of them")
                 .hint("several requests can be in flight where replies carry their ids"),
         );
     }

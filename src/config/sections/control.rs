@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::word::{choice, file_name};
 use crate::spec::{ControlSpec, LocalWrite};
@@ -30,7 +30,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
             let path = base.join(file_name(text)?);
             match path.as_os_str().len() < LONGEST {
                 true => Ok(path),
-                false => Err(Wrong::wanted("a path of at most 107 bytes")
+                false => Err(Expectation::wanted("a path of at most 107 bytes")
                     .hint("the system takes no longer name for a socket")),
             }
         },
@@ -48,7 +48,7 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
         && !address.ip().is_loopback()
         && beyond != Some(true)
     {
-        let wrong = Wrong::wanted("an address of this machine alone: 127.0.0.1 or [::1]").hint(
+        let wrong = Expectation::wanted("an address of this machine alone: 127.0.0.1 or [::1]").hint(
             "every host that can reach it reads every name and state, unencrypted; if that is meant: beyond_loopback: true",
         );
         notes.error(s.at("listen"), shown(&address.to_string()), wrong);
@@ -60,11 +60,11 @@ pub(crate) fn read(root: &Section<'_>, base: &Path, notes: &mut Notes) -> Contro
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, Wrong> {
+fn address(text: &str) -> Result<SocketAddr, Expectation> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() > 0 => Ok(address),
         _ => Err(
-            Wrong::wanted("an IP address and a port, such as 127.0.0.1:9464 or \"[::1]:9464\"")
+            Expectation::wanted("an IP address and a port, such as 127.0.0.1:9464 or \"[::1]:9464\"")
                 .hint("without metrics.listen nothing listens; `alink-gateway metrics` prints them all the same"),
         ),
     }

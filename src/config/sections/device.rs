@@ -11,13 +11,15 @@ use super::range;
 use super::secret::{self, SecretSource};
 use super::unit;
 use crate::base::PortId;
-use crate::config::compile::device_registry::{Called, DeviceRegistry, Entry, Told};
+use crate::config::compile::device_registry::{
+    DeviceRegistry, Entry, NotedProblems, ProtocolAddress,
+};
 use crate::config::protocols::dlt645;
 use crate::config::protocols::placeholders;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::{choice, name, product_key, time, whole};
 use crate::spec::{CommandSpec, Liveness, Protocol};
 
@@ -64,7 +66,7 @@ pub(crate) fn read(
     let pattern = s.need(
         "name",
         pattern,
-        || Wrong::wanted("a name for the device"),
+        || Expectation::wanted("a name for the device"),
         notes,
     );
     let port = port(&s, ports, notes);
@@ -109,8 +111,8 @@ pub(crate) fn read(
         }
     };
     let meter = match address {
-        Some(Called::Meter(address)) => Some(address),
-        Some(Called::Digits(_)) | None => None,
+        Some(ProtocolAddress::Meter(address)) => Some(address),
+        Some(ProtocolAddress::Digits(_)) | None => None,
     };
     let access = AccessSource::of_device(&s, profile.map(|p| (&*p.spec, &p.access)), meter, notes);
     let product = product(&s, profile, notes);
@@ -158,7 +160,7 @@ pub(crate) fn read(
         serial,
         s,
     };
-    let mut told = Told::default();
+    let mut told = NotedProblems::default();
     if units.len() > 1 {
         range_makes_sense(&mut entry, notes);
     }
@@ -181,7 +183,7 @@ pub(crate) fn variant(
     notes: &mut Notes,
 ) {
     let s = Section::again(node);
-    let Some(Is::Text(name)) = s.node("profile").map(|node| &node.is) else {
+    let Some(NodeContent::Text(name)) = s.node("profile").map(|node| &node.is) else {
         return;
     };
     if let Some(profile) = profiles.get(name)
@@ -194,7 +196,7 @@ pub(crate) fn variant(
 /// Notes a key that means nothing with the protocol of the device's profile.
 fn no_key(s: &Section<'_>, key: &str, why: &str, notes: &mut Notes) {
     if s.node(key).is_some() {
-        let wrong = Wrong::wanted(format!("no {key} for this profile")).hint(why);
+        let wrong = Expectation::wanted(format!("no {key} for this profile")).hint(why);
         notes.error(s.at(key), key, wrong);
     }
 }
@@ -205,7 +207,7 @@ fn own_address(
     profile: Option<&Profile>,
     protocol: &Protocol,
     notes: &mut Notes,
-) -> Option<Called> {
+) -> Option<ProtocolAddress> {
     let of_raw = profile
         .map(|p| &p.patterns)
         .filter(|patterns| patterns.need_address());
@@ -213,13 +215,13 @@ fn own_address(
         (Protocol::Dlt645(_), _) => {
             let missing = || placeholders::wanted_address(placeholders::DIGITS);
             let address = s.need("address", dlt645::address, missing, notes);
-            return address.map(Called::Meter);
+            return address.map(ProtocolAddress::Meter);
         }
         (Protocol::Raw(_), Some(patterns)) => {
             let digits = patterns.digits();
             let missing = || placeholders::wanted_address(digits);
             let address = s.need("address", placeholders::address(digits), missing, notes);
-            return address.map(Called::Digits);
+            return address.map(ProtocolAddress::Digits);
         }
         (Protocol::Raw(_), None) => {
             let why = "no request of the profile has {address} in it";
@@ -245,7 +247,7 @@ fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
         notes.error(
             node.origin,
             format!("{key} beside register: true"),
-            Wrong::wanted("only one of them")
+            Expectation::wanted("only one of them")
                 .hint("register: true asks the platform for the secret and keeps it"),
         );
     }
@@ -253,7 +255,7 @@ fn registers(s: &Section<'_>, notes: &mut Notes) -> bool {
 }
 
 /// Parses a name that may contain `{unit}`.
-fn pattern(text: &str) -> Result<String, Wrong> {
+fn pattern(text: &str) -> Result<String, Expectation> {
     range::fill(text, 0)?;
     name(text)
 }
@@ -268,15 +270,20 @@ fn port(s: &Section<'_>, ports: &Ports, notes: &mut Notes) -> Option<PortId> {
     let parse = |text: &str| {
         ports.by_name.get(text).map(|(id, _)| *id).ok_or_else(|| {
             if ports.by_name.is_empty() {
-                return Wrong::wanted("the name of a port")
+                return Expectation::wanted("the name of a port")
                     .hint("there is no port under ports: yet");
             }
             let meant =
                 || suggestions::did_you_mean(text, known()).or_else(|| few("ports", known()));
-            Wrong::wanted("the name of a port").maybe_hint((!full).then(meant).flatten())
+            Expectation::wanted("the name of a port").maybe_hint((!full).then(meant).flatten())
         })
     };
-    s.need("port", parse, || Wrong::wanted("the name of a port"), notes)
+    s.need(
+        "port",
+        parse,
+        || Expectation::wanted("the name of a port"),
+        notes,
+    )
 }
 
 fn profile<'a>(
@@ -294,19 +301,19 @@ fn profile<'a>(
     let parse = |text: &str| {
         profiles.get(text).ok_or_else(|| {
             if profiles.is_empty() {
-                return Wrong::wanted("the name of a profile").hint(
+                return Expectation::wanted("the name of a profile").hint(
                     "there is no profile yet, neither under profiles: nor in profiles_from:",
                 );
             }
             let meant =
                 || suggestions::did_you_mean(text, known()).or_else(|| few("profiles", known()));
-            Wrong::wanted("the name of a profile").maybe_hint((!full).then(meant).flatten())
+            Expectation::wanted("the name of a profile").maybe_hint((!full).then(meant).flatten())
         })
     };
     s.need(
         "profile",
         parse,
-        || Wrong::wanted("the name of a profile"),
+        || Expectation::wanted("the name of a profile"),
         notes,
     )
 }
@@ -324,7 +331,7 @@ fn product(s: &Section<'_>, profile: Option<&Profile>, notes: &mut Notes) -> Opt
     if s.node("product_key").is_none() && unknown {
         s.lacks(
             "product_key",
-            Wrong::wanted("the ProductKey of the device")
+            Expectation::wanted("the ProductKey of the device")
                 .hint("product_key: in the profile serves all devices of the profile"),
             notes,
         );
@@ -371,8 +378,10 @@ fn range_makes_sense(entry: &mut Entry<'_>, notes: &mut Notes) {
             notes.error(
                 s.at(key),
                 shown(&pattern),
-                Wrong::wanted("a name with {unit} in it, because units: makes several devices")
-                    .hint(hint),
+                Expectation::wanted(
+                    "a name with {unit} in it, because units: makes several devices",
+                )
+                .hint(hint),
             );
         }
     }
@@ -390,7 +399,7 @@ fn range_makes_sense(entry: &mut Entry<'_>, notes: &mut Notes) {
     notes.warning(
         origin,
         said,
-        Wrong::wanted("a secret for each device").hint(
+        Expectation::wanted("a secret for each device").hint(
             "the platform gives every device its own: use secret_file with {unit}, or a devices_file",
         ),
     );

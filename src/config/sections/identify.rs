@@ -2,9 +2,9 @@
 
 use crate::base::text::{counted, is_display_control};
 use crate::config::points::point::TABLES;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::{Is, Node};
+use crate::config::reader::tree::{Node, NodeContent};
 use crate::config::reader::word::{choice, whole};
 use crate::spec::{
     Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange, Table,
@@ -44,7 +44,7 @@ pub(crate) fn read(profile: &Section<'_>, notes: &mut Notes) -> Identification {
     let list = profile.list("identify", notes);
     if list.len() > MOST {
         let said = counted(list.len(), "test");
-        let wrong = Wrong::wanted(format!("at most {MOST}"));
+        let wrong = Expectation::wanted(format!("at most {MOST}"));
         notes.error(profile.at("identify"), said, wrong);
     }
     let list = list.iter().take(MOST);
@@ -65,7 +65,7 @@ fn test(node: &Node, notes: &mut Notes) -> Option<IdentifyTest> {
         [false, true, false] => device_id(&s, notes),
         [false, false, true] => sunspec(&s, notes),
         _ => {
-            notes.error(s.origin, "a test", Wrong::wanted(WHAT));
+            notes.error(s.origin, "a test", Expectation::wanted(WHAT));
             None
         }
     };
@@ -79,7 +79,7 @@ fn test(node: &Node, notes: &mut Notes) -> Option<IdentifyTest> {
 fn only(s: &Section<'_>, allowed: &[&str], notes: &mut Notes) {
     for key in KEYS {
         if s.node(key).is_some() && !allowed.contains(&key) && key != "certainty" {
-            let wrong = Wrong::wanted(format!("no {key} in this test")).hint(WHAT);
+            let wrong = Expectation::wanted(format!("no {key} in this test")).hint(WHAT);
             notes.error(s.at(key), key, wrong);
         }
     }
@@ -95,12 +95,12 @@ fn register(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
     let address = s.need(
         "address",
         whole(0..=u16::MAX),
-        || Wrong::wanted("the 0-based address, 0 to 65535"),
+        || Expectation::wanted("the 0-based address, 0 to 65535"),
         notes,
     );
     let is_text = s.node("text").is_some();
     if is_text == s.node("value").is_some() {
-        let wrong = Wrong::wanted("either value or text");
+        let wrong = Expectation::wanted("either value or text");
         notes.error(s.origin, "a test", wrong);
         return None;
     }
@@ -115,13 +115,13 @@ fn register(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
     };
     let (table, address) = (table?, address?);
     if u32::from(address) + u32::from(count) > 0x1_0000 {
-        let wrong = Wrong::wanted("registers up to 65535");
+        let wrong = Expectation::wanted("registers up to 65535");
         notes.error(s.at("address"), address.to_string(), wrong);
         return None;
     }
     let accepts = match is_text {
         true if table.is_bits() => {
-            let wrong = Wrong::wanted("value: 0 or value: 1").hint("a bit has no text");
+            let wrong = Expectation::wanted("value: 0 or value: 1").hint("a bit has no text");
             notes.error(s.at("text"), "text", wrong);
             return None;
         }
@@ -146,7 +146,7 @@ fn device_id(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
     only(s, &["object", "text"], notes);
     let object = s.read("object", object, notes);
     if s.node("text").is_none() {
-        s.lacks("text", Wrong::wanted("what is in the object"), notes);
+        s.lacks("text", Expectation::wanted("what is in the object"), notes);
     }
     let text = each(s, "text", text, notes);
     Some(IdentifyBy::DeviceId {
@@ -156,12 +156,12 @@ fn device_id(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
 }
 
 /// Parses the number of an object of the device identification.
-fn object(text: &str) -> Result<u8, Wrong> {
+fn object(text: &str) -> Result<u8, Expectation> {
     let wanted = "0 to 6, or 128 to 255: an object of Read Device Identification";
     let number = whole(0..=u8::MAX)(text).ok();
     number
         .filter(|n| !(7..128).contains(n))
-        .ok_or_else(|| Wrong::wanted(wanted))
+        .ok_or_else(|| Expectation::wanted(wanted))
 }
 
 fn sunspec(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
@@ -170,11 +170,15 @@ fn sunspec(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
     let at = s.need(
         "at",
         whole(0..=u16::MAX),
-        || Wrong::wanted("where the number of the model stands, 0 to 65535"),
+        || Expectation::wanted("where the number of the model stands, 0 to 65535"),
         notes,
     );
     if s.node("models").is_none() {
-        s.lacks("models", Wrong::wanted("the numbers of the models"), notes);
+        s.lacks(
+            "models",
+            Expectation::wanted("the numbers of the models"),
+            notes,
+        );
     }
     let models = each(s, "models", whole(1..=u16::MAX - 1), notes);
     Some(IdentifyBy::SunSpec {
@@ -188,17 +192,17 @@ fn sunspec(s: &Section<'_>, notes: &mut Notes) -> Option<IdentifyBy> {
 fn each<T>(
     s: &Section<'_>,
     key: &str,
-    parse: impl Fn(&str) -> Result<T, Wrong>,
+    parse: impl Fn(&str) -> Result<T, Expectation>,
     notes: &mut Notes,
 ) -> Option<Vec<T>> {
     let node = s.node(key)?;
-    let Is::List(_) = &node.is else {
+    let NodeContent::List(_) = &node.is else {
         return s.read(key, parse, notes).map(|one| vec![one]);
     };
     let mut all = Vec::new();
     for entry in s.few(key, MOST_VALUES, notes) {
-        let Is::Text(text) = &entry.is else {
-            let wrong = Wrong::wanted("a single value");
+        let NodeContent::Text(text) = &entry.is else {
+            let wrong = Expectation::wanted("a single value");
             notes.error(entry.origin, entry.is.kind(), wrong);
             continue;
         };
@@ -208,16 +212,16 @@ fn each<T>(
         }
     }
     if all.is_empty() && s.few(key, MOST_VALUES, notes).is_empty() {
-        let wrong = Wrong::wanted("at least one value");
+        let wrong = Expectation::wanted("at least one value");
         notes.error(node.origin, "an empty list", wrong);
     }
     Some(all).filter(|all| !all.is_empty())
 }
 
 /// Parses `7` or `5-9`, up to `most`.
-fn range(text: &str, most: u64) -> Result<NumberRange, Wrong> {
+fn range(text: &str, most: u64) -> Result<NumberRange, Expectation> {
     let wanted = || {
-        Wrong::wanted(format!(
+        Expectation::wanted(format!(
             "a number without a sign, or a range of them like 5-9, 0 to {most}"
         ))
     };
@@ -230,10 +234,10 @@ fn range(text: &str, most: u64) -> Result<NumberRange, Wrong> {
     }
 }
 
-fn text(text: &str) -> Result<String, Wrong> {
+fn text(text: &str) -> Result<String, Expectation> {
     let fits = (1..=64).contains(&text.len()) && !text.chars().any(is_display_control);
     match fits {
         true => Ok(text.to_owned()),
-        false => Err(Wrong::wanted("a text of 1 to 64 characters")),
+        false => Err(Expectation::wanted("a text of 1 to 64 characters")),
     }
 }

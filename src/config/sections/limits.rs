@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{bytes, choice, show_time, time, whole};
 use crate::spec::{
@@ -30,7 +30,7 @@ const MOST_WAITING: usize = 3_000_000;
 /// the gateway waits for any reply.
 const MOST_IN_FLIGHT: usize = 4_000;
 
-fn limit<T>(most: T, source: &'static str, least: T) -> impl Fn(&str) -> Result<T, Wrong>
+fn limit<T>(most: T, source: &'static str, least: T) -> impl Fn(&str) -> Result<T, Expectation>
 where
     T: TryFrom<u64> + PartialOrd + std::fmt::Display + Copy,
 {
@@ -127,7 +127,7 @@ pub(crate) fn session(
         notes.error(
             s.at("retry_floor"),
             show_time(limits.retry_floor),
-            Wrong::wanted(format!(
+            Expectation::wanted(format!(
                 "at most retry_ceiling, which is {}",
                 show_time(limits.retry_ceiling)
             )),

@@ -12,10 +12,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{decimal, or, parameter};
 use crate::spec::Decimal;
 
@@ -34,7 +34,7 @@ const STAND_IN: &str = "high";
 const MOST: usize = 32;
 
 /// What the values of a parameter are.
-enum Kind {
+enum ParameterKind {
     /// A number between these limits.
     Number(Option<Decimal>, Option<Decimal>),
     /// One of these words.
@@ -43,7 +43,7 @@ enum Kind {
 
 /// A parameter of a profile.
 struct Parameter {
-    kind: Kind,
+    kind: ParameterKind,
     /// The value of devices that give none; without it each device has to give one.
     default: Option<String>,
 }
@@ -67,14 +67,14 @@ impl Parameters {
             if !s.is_there() {
                 continue;
             }
-            let missing = || Wrong::wanted("a name for the parameter");
+            let missing = || Expectation::wanted("a name for the parameter");
             let name = s.need("name", name, missing, notes);
             let kind = kind(&s, notes);
             let default = s.read("default", |text| kind.value(text), notes);
             let Some(name) = name else { continue };
             if let Some(first) = seen.get(&name) {
                 let hint = format!("{} already has this name", notes.origins.line(*first));
-                let wrong = Wrong::wanted("a name no other parameter has").hint(hint);
+                let wrong = Expectation::wanted("a name no other parameter has").hint(hint);
                 notes.error(s.at("name"), shown(&name), wrong);
                 continue;
             }
@@ -107,9 +107,10 @@ impl Parameters {
             .map(|node| (&node.is, node.origin))
         {
             None => None,
-            Some((Is::Map(map), _)) => Some(map),
+            Some((NodeContent::Map(map), _)) => Some(map),
             Some((other, at)) => {
-                let wrong = Wrong::wanted("parameters and their values, like { ct_ratio: 80 }");
+                let wrong =
+                    Expectation::wanted("parameters and their values, like { ct_ratio: 80 }");
                 notes.error(at, other.kind(), wrong);
                 return None;
             }
@@ -122,11 +123,11 @@ impl Parameters {
         let mut values = Values::new();
         for (name, parameter) in &self.all {
             let own = given.and_then(|map| map.get(name));
-            let own = own.filter(|node| !matches!(node.is, Is::Nothing));
+            let own = own.filter(|node| !matches!(node.is, NodeContent::Nothing));
             let value = match (own, &parameter.default) {
                 (
                     Some(Node {
-                        is: Is::Text(text),
+                        is: NodeContent::Text(text),
                         origin,
                     }),
                     _,
@@ -138,7 +139,7 @@ impl Parameters {
                     }
                 },
                 (Some(other), _) => {
-                    let wrong = Wrong::wanted("a single value");
+                    let wrong = Expectation::wanted("a single value");
                     notes.error(other.origin, other.is.kind(), wrong);
                     None
                 }
@@ -160,10 +161,10 @@ impl Parameters {
     fn unknown(&self, name: &str, at: OriginId, notes: &mut Notes) {
         let known = self.all.keys().map(String::as_str);
         let wrong = match self.all.is_empty() {
-            true => Wrong::wanted("no parameters: the profile declares none"),
+            true => Expectation::wanted("no parameters: the profile declares none"),
             false => {
                 let meant = notes.unless_full(|| suggestions::did_you_mean(name, known.clone()));
-                Wrong::wanted(format!("one of {}", or(known))).maybe_hint(meant)
+                Expectation::wanted(format!("one of {}", or(known))).maybe_hint(meant)
             }
         };
         notes.error(at, format!("the parameter {}", shown(name)), wrong);
@@ -172,17 +173,18 @@ impl Parameters {
     /// Fills in the points of a profile: products become numbers, and points whose `when:` does not
     /// hold are taken out.
     pub(crate) fn fill(&self, profile: &mut Node, values: &Values, notes: &mut Notes) {
-        let Is::Map(entries) = &mut profile.is else {
+        let NodeContent::Map(entries) = &mut profile.is else {
             return;
         };
         if let Some(node) = entries.get_mut(WORD) {
             self.word(node, values, notes);
         }
-        let Some(Is::List(points)) = entries.get_mut("points").map(|node| &mut node.is) else {
+        let Some(NodeContent::List(points)) = entries.get_mut("points").map(|node| &mut node.is)
+        else {
             return;
         };
         points.retain_mut(|point| match &mut point.is {
-            Is::Map(keys) => {
+            NodeContent::Map(keys) => {
                 for key in PRODUCTS {
                     if let Some(node) = keys.get_mut(key) {
                         self.multiply(node, values, notes);
@@ -196,21 +198,23 @@ impl Parameters {
                     None => true,
                 }
             }
-            Is::Nothing | Is::Text(_) | Is::List(_) => true,
+            NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => true,
         });
     }
 
     /// Replaces a parameter with the word that it stands for.
     fn word(&self, node: &mut Node, values: &Values, notes: &mut Notes) {
         let at = node.origin;
-        let Is::Text(text) = &mut node.is else { return };
+        let NodeContent::Text(text) = &mut node.is else {
+            return;
+        };
         let Some(name) = text.strip_prefix('$') else {
             return;
         };
         *text = match (self.all.get(name).map(|p| &p.kind), values.get(name)) {
-            (Some(Kind::Word(_)), Some(value)) => value.clone(),
-            (Some(Kind::Number(..)), _) => {
-                let wrong = Wrong::wanted("a parameter that is a word")
+            (Some(ParameterKind::Word(_)), Some(value)) => value.clone(),
+            (Some(ParameterKind::Number(..)), _) => {
+                let wrong = Expectation::wanted("a parameter that is a word")
                     .hint("without one_of a parameter is a number");
                 notes.error(at, shown(text), wrong);
                 STAND_IN.to_owned()
@@ -225,7 +229,9 @@ impl Parameters {
     /// Replaces a product with its value.
     fn multiply(&self, node: &mut Node, values: &Values, notes: &mut Notes) {
         let at = node.origin;
-        let Is::Text(text) = &mut node.is else { return };
+        let NodeContent::Text(text) = &mut node.is else {
+            return;
+        };
         if !text.contains('$') {
             return;
         }
@@ -235,9 +241,9 @@ impl Parameters {
             let number = match factor.strip_prefix('$') {
                 None => factor,
                 Some(name) => match (self.all.get(name).map(|p| &p.kind), values.get(name)) {
-                    (Some(Kind::Number(..)), Some(value)) => value.as_str(),
-                    (Some(Kind::Word(_)), _) => {
-                        let wrong = Wrong::wanted("a parameter that is a number")
+                    (Some(ParameterKind::Number(..)), Some(value)) => value.as_str(),
+                    (Some(ParameterKind::Word(_)), _) => {
+                        let wrong = Expectation::wanted("a parameter that is a number")
                             .hint("one with one_of is for when:");
                         notes.error(at, shown(factor), wrong);
                         product = None;
@@ -256,7 +262,7 @@ impl Parameters {
                 }
                 Err(_) => {
                     let wanted = "a product of numbers and parameters, like $ct_ratio * 0.001";
-                    notes.error(at, shown(text), Wrong::wanted(wanted));
+                    notes.error(at, shown(text), Expectation::wanted(wanted));
                     product = None;
                     break;
                 }
@@ -266,7 +272,7 @@ impl Parameters {
             has_point |= factor.starts_with('$') || number.contains('.');
         }
         if product == Some(None) {
-            let wrong = Wrong::wanted("a product that a number of 34 digits can hold")
+            let wrong = Expectation::wanted("a product that a number of 34 digits can hold")
                 .hint("round the parameters of the device, to six digits or so");
             notes.error(at, shown(text), wrong);
         }
@@ -282,8 +288,8 @@ impl Parameters {
 
     /// Returns whether the parameters have these values.
     fn holds(&self, when: &Node, values: &Values, notes: &mut Notes) -> bool {
-        let Is::Map(wanted) = &when.is else {
-            let wrong = Wrong::wanted("parameters and their values, like { battery: yes }");
+        let NodeContent::Map(wanted) = &when.is else {
+            let wrong = Expectation::wanted("parameters and their values, like { battery: yes }");
             notes.error(when.origin, when.is.kind(), wrong);
             return true;
         };
@@ -295,13 +301,13 @@ impl Parameters {
             };
             let one = std::slice::from_ref(node);
             let list = match &node.is {
-                Is::List(list) => list.as_slice(),
-                Is::Nothing | Is::Text(_) | Is::Map(_) => one,
+                NodeContent::List(list) => list.as_slice(),
+                NodeContent::Nothing | NodeContent::Text(_) | NodeContent::Map(_) => one,
             };
             let mut any = false;
             for entry in list {
-                let Is::Text(text) = &entry.is else {
-                    let wrong = Wrong::wanted("a value of the parameter, or a list of them");
+                let NodeContent::Text(text) = &entry.is else {
+                    let wrong = Expectation::wanted("a value of the parameter, or a list of them");
                     notes.error(entry.origin, entry.is.kind(), wrong);
                     continue;
                 };
@@ -332,52 +338,52 @@ pub(crate) fn suffix(parameters: &Parameters, values: &Values) -> String {
 }
 
 /// Parses the name of a parameter.
-fn name(text: &str) -> Result<String, Wrong> {
-    parameter(text).map_err(|wrong| Wrong::wanted(wrong.wanted))
+fn name(text: &str) -> Result<String, Expectation> {
+    parameter(text).map_err(|wrong| Expectation::wanted(wrong.wanted))
 }
 
-fn kind(s: &Section<'_>, notes: &mut Notes) -> Kind {
+fn kind(s: &Section<'_>, notes: &mut Notes) -> ParameterKind {
     if s.node("one_of").is_none() {
         let (min, max) = (s.read("min", decimal, notes), s.read("max", decimal, notes));
         if let (Some(least), Some(most)) = (min, max)
             && least.compare(most).is_gt()
         {
-            let wrong = Wrong::wanted(format!("at least min, {least}"));
+            let wrong = Expectation::wanted(format!("at least min, {least}"));
             notes.error(s.at("max"), most.to_string(), wrong);
-            return Kind::Number(None, None);
+            return ParameterKind::Number(None, None);
         }
-        return Kind::Number(min, max);
+        return ParameterKind::Number(min, max);
     }
     for key in ["min", "max"] {
         if s.node(key).is_some() {
-            let wrong = Wrong::wanted("either one_of, or min and max");
+            let wrong = Expectation::wanted("either one_of, or min and max");
             notes.error(s.at(key), key, wrong);
         }
     }
     let mut words = Vec::new();
     for node in s.few("one_of", MOST, notes) {
         match &node.is {
-            Is::Text(text) => words.push(text.clone()),
-            other => notes.error(node.origin, other.kind(), Wrong::wanted("a word")),
+            NodeContent::Text(text) => words.push(text.clone()),
+            other => notes.error(node.origin, other.kind(), Expectation::wanted("a word")),
         }
     }
     let twice = words.iter().collect::<BTreeSet<_>>().len() < words.len();
     if words.len() < 2 || twice {
-        let wrong = Wrong::wanted("a list of two words or more, each another");
+        let wrong = Expectation::wanted("a list of two words or more, each another");
         notes.error(s.at("one_of"), "one_of", wrong);
     }
-    Kind::Word(words)
+    ParameterKind::Word(words)
 }
 
-impl Kind {
+impl ParameterKind {
     /// Parses a value; two that mean the same become the same.
-    fn value(&self, text: &str) -> Result<String, Wrong> {
+    fn value(&self, text: &str) -> Result<String, Expectation> {
         match self {
-            Kind::Word(words) => match words.iter().any(|word| word == text) {
+            ParameterKind::Word(words) => match words.iter().any(|word| word == text) {
                 true => Ok(text.to_owned()),
                 false => Err(self.wanted()),
             },
-            Kind::Number(min, max) => {
+            ParameterKind::Number(min, max) => {
                 let number = decimal(text)?;
                 let fits = min.is_none_or(|min| !number.compare(min).is_lt())
                     && max.is_none_or(|max| !number.compare(max).is_gt());
@@ -390,21 +396,21 @@ impl Kind {
     }
 
     /// Returns what is wanted.
-    fn wanted(&self) -> Wrong {
-        Wrong::wanted(match self {
-            Kind::Word(words) => or(words.iter().map(String::as_str)),
-            Kind::Number(Some(min), Some(max)) => format!("{min} to {max}"),
-            Kind::Number(Some(min), None) => format!("at least {min}"),
-            Kind::Number(None, Some(max)) => format!("at most {max}"),
-            Kind::Number(None, None) => "a number".to_owned(),
+    fn wanted(&self) -> Expectation {
+        Expectation::wanted(match self {
+            ParameterKind::Word(words) => or(words.iter().map(String::as_str)),
+            ParameterKind::Number(Some(min), Some(max)) => format!("{min} to {max}"),
+            ParameterKind::Number(Some(min), None) => format!("at least {min}"),
+            ParameterKind::Number(None, Some(max)) => format!("at most {max}"),
+            ParameterKind::Number(None, None) => "a number".to_owned(),
         })
     }
 
     /// Returns a value that fits, for checks.
     fn stand_in(&self) -> String {
         match self {
-            Kind::Word(words) => words.first().cloned().unwrap_or_default(),
-            Kind::Number(min, max) => {
+            ParameterKind::Word(words) => words.first().cloned().unwrap_or_default(),
+            ParameterKind::Number(min, max) => {
                 let limit = min.or(*max).filter(|_| self.value("1").is_err());
                 limit.unwrap_or(Decimal::ONE).to_string()
             }

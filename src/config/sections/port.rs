@@ -9,7 +9,7 @@ use super::adapter;
 use super::connection;
 use super::endpoint::Endpoint;
 use crate::base::PortId;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, OriginId};
 use crate::config::reader::word::{choice, host, name, plain, time, whole};
@@ -60,7 +60,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
                     notes.warning(
                         at,
                         format!("{}:{}", t.host, t.port),
-                        Wrong::wanted("one port for each endpoint").hint(hint),
+                        Expectation::wanted("one port for each endpoint").hint(hint),
                     );
                 }
                 endpoints.entry(key).or_insert((port.name.clone(), at));
@@ -75,7 +75,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             notes.error(
                 at,
                 path,
-                Wrong::wanted("one port for each serial line").hint(hint),
+                Expectation::wanted("one port for each serial line").hint(hint),
             );
         }
         // There are at most `MOST_PORTS`.
@@ -89,7 +89,7 @@ pub(crate) fn read(root: &Section<'_>, notes: &mut Notes) -> Ports {
             notes.error(
                 name_at,
                 shown(&port.name),
-                Wrong::wanted("a name no other port has").hint(hint),
+                Expectation::wanted("a name no other port has").hint(hint),
             );
         } else {
             ports.by_name.insert(port.name.clone(), (id, node.origin));
@@ -115,7 +115,12 @@ const KEYS: [&str; 8] = [
 fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
     let s = Section::open(node, &KEYS, notes);
     let port_name = if s.is_there() {
-        s.need("name", name, || Wrong::wanted("a name for the port"), notes)
+        s.need(
+            "name",
+            name,
+            || Expectation::wanted("a name for the port"),
+            notes,
+        )
     } else {
         None
     };
@@ -124,7 +129,7 @@ fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
             notes.error(
                 tcp.origin,
                 "serial and tcp",
-                Wrong::wanted("only one of them").hint("a port is one line or one endpoint"),
+                Expectation::wanted("only one of them").hint("a port is one line or one endpoint"),
             );
             serial_line(&s, notes);
             (tcp_line(&s, notes), tcp.origin, 1000)
@@ -137,7 +142,7 @@ fn one(node: &Node, notes: &mut Notes) -> (PortSpec, OriginId) {
         (None, None) => {
             if s.is_there() {
                 s.lacks("serial",
-                    Wrong::wanted("serial: or tcp:").hint(
+                    Expectation::wanted("serial: or tcp:").hint(
                         "for example  serial: { device: /dev/ttyUSB0, baud: 9600 }  or  tcp: { host: 192.168.1.10 }",
                     ), notes);
             }
@@ -179,7 +184,7 @@ fn budget(port: &Section<'_>, notes: &mut Notes) -> LineBudget {
 }
 
 /// Parses how long to wait for a reply, for ports and devices alike.
-pub(crate) fn response_time(text: &str) -> Result<Duration, Wrong> {
+pub(crate) fn response_time(text: &str) -> Result<Duration, Expectation> {
     time(Duration::from_millis(10)..=Duration::from_secs(60))(text)
 }
 
@@ -203,20 +208,20 @@ const PARITIES: [(&str, Parity); 3] = [
 const STOP_BITS: [(&str, StopBits); 2] = [("1", StopBits::One), ("2", StopBits::Two)];
 
 /// Parses the bits per second of a line.
-fn baud(text: &str) -> Result<u32, Wrong> {
+fn baud(text: &str) -> Result<u32, Expectation> {
     whole(300..=4_000_000u32)(text)
 }
 
 /// Parses the data bits. Seven bits carry ASCII and no other framing.
-fn data_bits(framing: Framing) -> impl Fn(&str) -> Result<u8, Wrong> {
+fn data_bits(framing: Framing) -> impl Fn(&str) -> Result<u8, Expectation> {
     move |text| match (text, framing) {
         ("8", _) => Ok(8),
         ("7", Framing::Ascii) => Ok(7),
         ("7", Framing::Rtu) => {
-            Err(Wrong::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits"))
+            Err(Expectation::wanted("8").hint("Modbus RTU frames are binary and need 8 data bits"))
         }
-        (_, Framing::Rtu) => Err(Wrong::wanted("8")),
-        (_, Framing::Ascii) => Err(Wrong::wanted("7 or 8")),
+        (_, Framing::Rtu) => Err(Expectation::wanted("8")),
+        (_, Framing::Ascii) => Err(Expectation::wanted("7 or 8")),
     }
 }
 
@@ -228,15 +233,17 @@ fn serial_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
         if path.starts_with('/') {
             return Ok(path);
         }
-        Err(Wrong::wanted(wanted).hint(if path.starts_with("tty") {
-            format!("did you mean /dev/{path}?")
-        } else {
-            "ls /dev/serial/by-id lists the adapters that are plugged in".into()
-        }))
+        Err(
+            Expectation::wanted(wanted).hint(if path.starts_with("tty") {
+                format!("did you mean /dev/{path}?")
+            } else {
+                "ls /dev/serial/by-id lists the adapters that are plugged in".into()
+            }),
+        )
     };
     let path = if s.is_there() {
         let missing = || {
-            Wrong::wanted("the path of a serial device, like /dev/ttyUSB0").hint(
+            Expectation::wanted("the path of a serial device, like /dev/ttyUSB0").hint(
                 "a name under /dev/serial/by-id/ stays the same when the adapter is plugged in elsewhere",
             )
         };
@@ -288,7 +295,7 @@ pub(crate) fn own_settings(
             notes.error(
                 device.at("serial"),
                 "serial: on a TCP port",
-                Wrong::wanted("a device on a serial port")
+                Expectation::wanted("a device on a serial port")
                     .hint("the settings behind a serial server are the server's"),
             );
             return None;
@@ -315,7 +322,7 @@ pub(crate) fn own_settings(
     notes.warning(
         device.at("serial"),
         "other settings than the line's",
-        Wrong::wanted("one setting for all devices of a line").hint(
+        Expectation::wanted("one setting for all devices of a line").hint(
             "it works as long as no other device takes bytes at a foreign rate for a frame: watch its errors",
         ),
     );
@@ -342,7 +349,8 @@ fn tcp_line(port: &Section<'_>, notes: &mut Notes) -> LineSpec {
         notes,
     );
     let host = if s.is_there() {
-        let missing = || Wrong::wanted("the host name or IP address of the Modbus TCP device");
+        let missing =
+            || Expectation::wanted("the host name or IP address of the Modbus TCP device");
         s.need("host", host, missing, notes)
     } else {
         None
@@ -397,7 +405,7 @@ fn line_behind(
                 notes.error(
                     tcp.at(key),
                     format!("{key}: and no baud:"),
-                    Wrong::wanted("baud: beside it").hint(
+                    Expectation::wanted("baud: beside it").hint(
                         "the line behind the server, for computing its load; its settings are the server's",
                     ),
                 );

@@ -13,21 +13,21 @@ use super::thing_event;
 use super::times::Times;
 use crate::base::text::counted;
 use crate::config::points::by_id::PointsById;
-use crate::config::points::given::Given;
+use crate::config::points::given::ValueDefaults;
 use crate::config::points::write::WriteFacts;
 use crate::config::points::{naming, point};
 use crate::config::protocols::dlt645;
 use crate::config::protocols::drafts::Drafts;
 use crate::config::protocols::placeholders::Patterns;
 use crate::config::protocols::raw;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
 use crate::spec::{
-    About, CommandSpec, Gap, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec, WriteFunctions,
-    WriteRequests,
+    CommandSpec, Gap, KindDescription, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec,
+    WriteFunctions, WriteRequests,
 };
 
 /// One kind of device.
@@ -126,7 +126,7 @@ const FUNCTIONS: [(&str, WriteFunctions); 3] = [
 /// Notes keys that mean nothing with the profile's protocol.
 fn refuse(s: &Section<'_>, keys: &[&str], why: &str, notes: &mut Notes) {
     for key in keys.iter().filter(|key| s.node(key).is_some()) {
-        let wrong = Wrong::wanted(format!("no {key} with this protocol")).hint(why);
+        let wrong = Expectation::wanted(format!("no {key} with this protocol")).hint(why);
         notes.error(s.at(key), *key, wrong);
     }
 }
@@ -146,7 +146,7 @@ fn unique<'a>(points: impl Iterator<Item = (&'a str, OriginId)>, notes: &mut Not
             notes.error(
                 at,
                 shown(id),
-                Wrong::wanted("an id no other point of the profile has").hint(hint),
+                Expectation::wanted("an id no other point of the profile has").hint(hint),
             );
         } else {
             ids.insert(id, at);
@@ -181,7 +181,7 @@ pub(crate) fn read(
         notes.error(
             named_at,
             shown(&profile.name),
-            Wrong::wanted("a name no other profile has").hint(hint),
+            Expectation::wanted("a name no other profile has").hint(hint),
         );
         return true;
     }
@@ -241,11 +241,11 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
     let profile_name = s.need(
         "name",
         name,
-        || Wrong::wanted("a name for the profile"),
+        || Expectation::wanted("a name for the profile"),
         notes,
     );
     let times = Times::read(&s, notes);
-    let given = Given::read(&s, notes);
+    let given = ValueDefaults::read(&s, notes);
     let max_registers = s
         .read("max_registers", whole(1..=125u16), notes)
         .unwrap_or(125);
@@ -317,7 +317,7 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
         }
     };
     let written = s.node("points").map(|node| &node.is);
-    let complete = matches!(written, Some(Is::List(all)) if all.len() == points.len())
+    let complete = matches!(written, Some(NodeContent::List(all)) if all.len() == points.len())
         && !s.is_no_list("points");
     let by_id = PointsById::new(&points, &wrong, complete);
     let events = match unknown {
@@ -325,13 +325,13 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
         true => Vec::new(),
     };
     match s.node("points") {
-        None => s.lacks("points", Wrong::wanted("a list of points"), notes),
+        None => s.lacks("points", Expectation::wanted("a list of points"), notes),
         Some(list) if points.is_empty() => {
-            if matches!(&list.is, Is::List(l) if l.is_empty()) {
+            if matches!(&list.is, NodeContent::List(l) if l.is_empty()) {
                 notes.error(
                     list.origin,
                     "an empty list",
-                    Wrong::wanted("at least one point").hint(
+                    Expectation::wanted("at least one point").hint(
                         "a device without points is never asked anything and never comes online",
                     ),
                 );
@@ -357,7 +357,7 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
             notes,
         );
     }
-    let about = About {
+    let about = KindDescription {
         title: naming::title(&s, notes),
         unverified: naming::unverified(&s, notes),
         identification: identify::read(&s, notes),
@@ -410,7 +410,7 @@ fn product_secret(s: &Section<'_>, notes: &mut Notes) -> Option<SecretSource> {
         notes.error(
             s.at(key),
             format!("{key} without product_key"),
-            Wrong::wanted("the ProductKey of that product beside it: product_key")
+            Expectation::wanted("the ProductKey of that product beside it: product_key")
                 .hint("the secret serves the devices of the product that have register: true"),
         );
     }
@@ -441,7 +441,7 @@ fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
         notes.error(
             profile.at("holes"),
             counted(list.len(), "hole"),
-            Wrong::wanted(format!("at most {MOST_HOLES}"))
+            Expectation::wanted(format!("at most {MOST_HOLES}"))
                 .hint("max_registers: 1 reads every register on its own"),
         );
     }
@@ -454,10 +454,15 @@ fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
         let table = s.need(
             "table",
             choice(&point::TABLES),
-            || Wrong::wanted("coil, discrete, holding or input"),
+            || Expectation::wanted("coil, discrete, holding or input"),
             notes,
         );
-        let range = s.need("addresses", addresses, || Wrong::wanted(ADDRESSES), notes);
+        let range = s.need(
+            "addresses",
+            addresses,
+            || Expectation::wanted(ADDRESSES),
+            notes,
+        );
         if let (Some(table), Some((first, last))) = (table, range) {
             holes.push(Gap { table, first, last });
         }
@@ -468,12 +473,12 @@ fn holes(profile: &Section<'_>, notes: &mut Notes) -> Vec<Gap> {
 const ADDRESSES: &str = "an address, or a range of them like 5-9, 0 to 65535";
 
 /// Parses `7` or `5-9`.
-fn addresses(text: &str) -> Result<(u16, u16), Wrong> {
+fn addresses(text: &str) -> Result<(u16, u16), Expectation> {
     let address = whole(0..=u16::MAX);
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     match (address(first.trim()), address(last.trim())) {
         (Ok(first), Ok(last)) if first <= last => Ok((first, last)),
-        (Ok(_), Ok(_)) => Err(Wrong::wanted(ADDRESSES).hint("the lower address comes first")),
-        _ => Err(Wrong::wanted(ADDRESSES)),
+        (Ok(_), Ok(_)) => Err(Expectation::wanted(ADDRESSES).hint("the lower address comes first")),
+        _ => Err(Expectation::wanted(ADDRESSES)),
     }
 }

@@ -1,10 +1,10 @@
 //! Many devices in one entry: unit lists and `{unit}` in names.
 
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 
 /// Parses `units:`: `1-31`, `1-5,8`, or one unit, in the order written.
-pub(crate) fn units(text: &str) -> Result<Vec<u8>, Wrong> {
-    let wanted = || Wrong::wanted("units like 1-31 or 1-5,8");
+pub(crate) fn units(text: &str) -> Result<Vec<u8>, Expectation> {
+    let wanted = || Expectation::wanted("units like 1-31 or 1-5,8");
     let mut units = Vec::new();
     for part in text.split(',') {
         let part = part.trim();
@@ -39,9 +39,10 @@ pub(crate) fn varies(pattern: &str) -> bool {
 
 /// Puts `unit` into a pattern: `{unit}` as it is, `{unit:03}` with leading
 /// zeros.
-pub(crate) fn fill(pattern: &str, unit: u8) -> Result<String, Wrong> {
+pub(crate) fn fill(pattern: &str, unit: u8) -> Result<String, Expectation> {
     let wanted = || {
-        Wrong::wanted("{unit} or {unit:03} as the only braces").hint("{unit:03} writes 7 as 007")
+        Expectation::wanted("{unit} or {unit:03} as the only braces")
+            .hint("{unit:03} writes 7 as 007")
     };
     let mut out = String::new();
     let mut rest = pattern;

@@ -18,10 +18,10 @@ use std::time::Duration;
 use super::endpoint::Endpoint;
 use super::port::Ports;
 use super::secret::SecretSource;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown, shown_key};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{choice, file_name, host, or, time, whole};
 use crate::spec::{HostList, LineSpec, Network, RemotePolicy};
 
@@ -89,7 +89,7 @@ fn hosts(s: &Section<'_>, key: &str, notes: &mut Notes) -> Option<HostList> {
             list.allow(text);
         } else {
             let wrong =
-                Wrong::wanted("a host name, an IP address or a network like 192.168.1.0/24");
+                Expectation::wanted("a host name, an IP address or a network like 192.168.1.0/24");
             notes.error(at, shown(text), wrong);
         }
     }
@@ -109,7 +109,8 @@ fn devices(s: &Section<'_>, notes: &mut Notes) -> Vec<String> {
         if fine {
             list.push(text.to_owned());
         } else {
-            let wrong = Wrong::wanted("a path like /dev/ttyUSB0 or /dev/serial/by-id/usb-FTDI*");
+            let wrong =
+                Expectation::wanted("a path like /dev/ttyUSB0 or /dev/serial/by-id/usb-FTDI*");
             notes.error(at, shown(text), wrong);
         }
     }
@@ -125,10 +126,10 @@ fn texts<'a>(
     let mut texts = Vec::new();
     for node in s.list(key, notes) {
         match &node.is {
-            Is::Text(text) => texts.push((text.as_str(), node.origin)),
-            Is::Nothing => {}
-            Is::List(_) | Is::Map(_) => {
-                notes.error(node.origin, node.is.kind(), Wrong::wanted(wanted));
+            NodeContent::Text(text) => texts.push((text.as_str(), node.origin)),
+            NodeContent::Nothing => {}
+            NodeContent::List(_) | NodeContent::Map(_) => {
+                notes.error(node.origin, node.is.kind(), Expectation::wanted(wanted));
             }
         }
     }
@@ -162,7 +163,11 @@ pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut N
                 if !tcp.host.is_empty() && !allowed {
                     let wanted = "a host that remote_config.hosts of this gateway allows";
                     let hint = "without that list: private networks (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7); this machine itself only if it is listed";
-                    notes.error(*at, shown(&tcp.host), Wrong::wanted(wanted).hint(hint));
+                    notes.error(
+                        *at,
+                        shown(&tcp.host),
+                        Expectation::wanted(wanted).hint(hint),
+                    );
                 }
                 tcp.connection.reach = Some(hosts.clone());
             }
@@ -171,8 +176,8 @@ pub(crate) fn bind_ports(policy: &RemotePolicy, ports: &mut Ports, notes: &mut N
 }
 
 /// Returns the requirement for the device of a port of the platform's file.
-fn a_device() -> Wrong {
-    Wrong::wanted(DEVICE_WANTED).hint(DEVICE_HINT)
+fn a_device() -> Expectation {
+    Expectation::wanted(DEVICE_WANTED).hint(DEVICE_HINT)
 }
 
 /// What the platform is told of a device that the file may not name, and of a device that is
@@ -208,12 +213,12 @@ pub(crate) fn bind_secrets<'a>(
                 continue;
             }
             (SecretSource::File(..), Some(_)) => {
-                Wrong::wanted("the name of a file in remote_config.secrets_dir, without a path")
+                Expectation::wanted("the name of a file in remote_config.secrets_dir, without a path")
             }
-            (SecretSource::File(..), None) => Wrong::wanted(ITSELF).hint(
+            (SecretSource::File(..), None) => Expectation::wanted(ITSELF).hint(
                 "a remote configuration names files in remote_config.secrets_dir only, which is not set here",
             ),
-            _ => Wrong::wanted(ITSELF).hint("credentials are for the gateway's own files"),
+            _ => Expectation::wanted(ITSELF).hint("credentials are for the gateway's own files"),
         };
         if noted.insert(*at) {
             notes.error(*at, shown(name), wrong);
@@ -247,10 +252,13 @@ pub(crate) fn replace<'a>(
             node.origin,
             at.unwrap_or_default(),
             format!("the key {}", shown_key(key)),
-            Wrong::wanted(or(subjects())).hint(hint),
+            Expectation::wanted(or(subjects())).hint(hint),
         );
     }
-    let is_said = |key: &str| said.get(key).is_some_and(|n| !matches!(n.is, Is::Nothing));
+    let is_said = |key: &str| {
+        said.get(key)
+            .is_some_and(|n| !matches!(n.is, NodeContent::Nothing))
+    };
     let unheard: Vec<&str> = SUBJECTS
         .iter()
         .filter(|(key, _)| is_said(key))

@@ -8,10 +8,10 @@ use super::range;
 use crate::base::Secret;
 use crate::config::reader::amount::LARGEST_SECRET;
 use crate::config::reader::contents::looked_for;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, for_the_service, shown};
-use crate::config::reader::source::{Answers, Source, Want};
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::source::{NeededSource, ReadSources, Source};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 
 /// The keys that give a secret.
 pub(crate) const KEYS: [&str; 3] = ["secret", "secret_file", "secret_credential"];
@@ -43,7 +43,7 @@ pub(crate) fn source(section: &Section<'_>, notes: &mut Notes) -> SecretSource {
         None => {
             section.lacks(
                 "secret",
-                Wrong::wanted("the DeviceSecret: secret_file, secret_credential or secret")
+                Expectation::wanted("the DeviceSecret: secret_file, secret_credential or secret")
                     .hint("secret_file: names a file that holds the secret and nothing else"),
                 notes,
             );
@@ -79,7 +79,7 @@ pub(crate) fn find<'k>(
             notes.error(
                 node.origin,
                 both.join(" and "),
-                Wrong::wanted("only one of them"),
+                Expectation::wanted("only one of them"),
             );
             Some((first, SecretSource::Missing))
         }
@@ -88,12 +88,15 @@ pub(crate) fn find<'k>(
 
 fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
     let text = match &node.is {
-        Is::Text(text) if !text.trim().is_empty() => text.trim(),
-        Is::Text(_) | Is::Nothing | Is::List(_) | Is::Map(_) => {
+        NodeContent::Text(text) if !text.trim().is_empty() => text.trim(),
+        NodeContent::Text(_)
+        | NodeContent::Nothing
+        | NodeContent::List(_)
+        | NodeContent::Map(_) => {
             notes.error(
                 node.origin,
                 "***",
-                Wrong::wanted("a single value that is not empty"),
+                Expectation::wanted("a single value that is not empty"),
             );
             return SecretSource::Missing;
         }
@@ -107,7 +110,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
                 notes.error(
                     node.origin,
                     format!("***, {fault}"),
-                    Wrong::wanted("the secret and nothing else").hint(hint),
+                    Expectation::wanted("the secret and nothing else").hint(hint),
                 );
                 SecretSource::Missing
             }
@@ -117,7 +120,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             notes.error(
                 node.origin,
                 "*** (this looks like the secret itself)",
-                Wrong::wanted("the name of a file or credential that holds the secret")
+                Expectation::wanted("the name of a file or credential that holds the secret")
                     .hint("put the secret into a file, or write it after secret:"),
             );
             SecretSource::Missing
@@ -127,7 +130,7 @@ fn one(key: &str, node: &Node, notes: &mut Notes) -> SecretSource {
             notes.error(
                 node.origin,
                 text,
-                Wrong::wanted("the name of a credential, without a path")
+                Expectation::wanted("the name of a credential, without a path")
                     .hint("for a file, use secret_file"),
             );
             SecretSource::Missing
@@ -155,10 +158,10 @@ fn word(text: &str) -> Result<Secret, &'static str> {
 
 impl SecretSource {
     /// Returns what has to be read for the secret, if its text is not in the configuration.
-    pub(crate) fn want(&self) -> Option<Want> {
+    pub(crate) fn want(&self) -> Option<NeededSource> {
         match self {
-            SecretSource::File(name, _) => Some(Want::Secret(name.clone())),
-            SecretSource::Credential(name, _) => Some(Want::Credential(name.clone())),
+            SecretSource::File(name, _) => Some(NeededSource::Secret(name.clone())),
+            SecretSource::Credential(name, _) => Some(NeededSource::Credential(name.clone())),
             SecretSource::Inline(..) | SecretSource::Missing => None,
         }
     }
@@ -196,18 +199,18 @@ impl SecretSource {
     }
 
     /// Returns what is noted of a secret that was read and is no such secret.
-    pub(crate) fn trouble(&self, fault: &str, wanted: &'static str) -> Option<Trouble> {
+    pub(crate) fn trouble(&self, fault: &str, wanted: &'static str) -> Option<SecretProblem> {
         let name = match self {
             SecretSource::File(name, _) | SecretSource::Credential(name, _) => name.clone(),
             SecretSource::Inline(..) => "***".into(),
             SecretSource::Missing => return None,
         };
-        Some(Trouble {
+        Some(SecretProblem {
             at: self.at()?,
             name,
             warning: false,
             fault: format!(", {fault}"),
-            wrong: Wrong::wanted(wanted),
+            wrong: Expectation::wanted(wanted),
         })
     }
 
@@ -215,13 +218,13 @@ impl SecretSource {
     ///
     /// # Errors
     /// What is wrong with the secret.
-    pub(crate) fn resolve(&self, answers: &Answers) -> Result<Secret, Trouble> {
+    pub(crate) fn resolve(&self, answers: &ReadSources) -> Result<Secret, SecretProblem> {
         let (name, at) = match self {
             SecretSource::Inline(secret, _) => return Ok(secret.clone()),
             SecretSource::Missing => return Ok(Secret::new("")),
             SecretSource::File(name, at) | SecretSource::Credential(name, at) => (name, *at),
         };
-        let trouble = |fault: String, wrong: Wrong| Trouble {
+        let trouble = |fault: String, wrong: Expectation| SecretProblem {
             at,
             name: name.clone(),
             warning: false,
@@ -233,9 +236,9 @@ impl SecretSource {
             .and_then(|want| answers.get(&want))
             .and_then(|a| a.first());
         let Some(found) = found else {
-            let wrong = Wrong::wanted("a credential handed over by systemd")
+            let wrong = Expectation::wanted("a credential handed over by systemd")
                 .hint("systemd hands it to the service only; from a shell it cannot be checked");
-            return Err(Trouble {
+            return Err(SecretProblem {
                 warning: true,
                 ..trouble(String::new(), wrong)
             });
@@ -244,7 +247,8 @@ impl SecretSource {
             SecretSource::Credential(..) => "credential",
             _ => "file",
         };
-        let wanted = || Wrong::wanted(format!("a {kind} that holds the secret and nothing else"));
+        let wanted =
+            || Expectation::wanted(format!("a {kind} that holds the secret and nothing else"));
         let bytes = found.bytes.as_ref().map_err(|why| {
             let wrong = wanted().maybe_hint(looked_for(name, &found.path));
             trouble(format!(", but {why}"), wrong)
@@ -256,7 +260,7 @@ impl SecretSource {
 }
 
 /// What is wrong with a secret that was to be read.
-pub(crate) struct Trouble {
+pub(crate) struct SecretProblem {
     pub(crate) at: OriginId,
     /// The file or credential.
     name: String,
@@ -264,12 +268,12 @@ pub(crate) struct Trouble {
     pub(crate) fault: String,
     /// Whether the secret only could not be checked.
     warning: bool,
-    wrong: Wrong,
+    wrong: Expectation,
 }
 
 /// Notes problems of one kind in one entry as one problem: a range of a hundred devices without
 /// their files is one mistake.
-pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
+pub(crate) fn note(troubles: Vec<SecretProblem>, notes: &mut Notes) {
     let more = match troubles.as_slice() {
         [] | [_] => None,
         [_, others @ ..] => {
@@ -289,7 +293,7 @@ pub(crate) fn note(troubles: Vec<Trouble>, notes: &mut Notes) {
             // only.
             let name = first.name.rsplit('/').next().unwrap_or_default();
             let wanted = "a file in remote_config.secrets_dir that holds a secret and nothing else";
-            notes.error(first.at, shown(name), Wrong::wanted(wanted));
+            notes.error(first.at, shown(name), Expectation::wanted(wanted));
             return notes.warning(first.at, said, first.wrong.maybe_hint(more));
         }
         let wrong = first.wrong.maybe_hint(more);
@@ -309,9 +313,9 @@ pub(crate) fn open_to_others(mode: u32) -> bool {
 
 /// Returns the advice for a file that others can read: a command after which the service can
 /// still read it.
-pub(crate) fn permissions(source: &Source) -> Wrong {
+pub(crate) fn permissions(source: &Source) -> Expectation {
     let wanted = "a file that only its owner and group can read";
-    Wrong::wanted(wanted).hint(closing(source))
+    Expectation::wanted(wanted).hint(closing(source))
 }
 
 /// Returns the command that takes a file from other users and leaves it to the service.

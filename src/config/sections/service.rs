@@ -8,10 +8,10 @@ use crate::config::points::by_id::{NamedPoint, POINT, PointsById};
 use crate::config::points::condition;
 use crate::config::points::literal;
 use crate::config::points::report::named;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, OriginId, Step};
+use crate::config::reader::tree::{Node, NodeContent, OriginId, PathStep};
 use crate::config::reader::word::{decimal, identifier, parameter, plain, show_time, time};
 use crate::spec::{DataType, Decimal, InputSpec, Operand, ServiceSpec, ServiceStep};
 
@@ -46,14 +46,14 @@ pub(crate) fn read(
         let id = s.need(
             "id",
             identifier,
-            || Wrong::wanted("the identifier of the service in the thing model"),
+            || Expectation::wanted("the identifier of the service in the thing model"),
             notes,
         );
         if let Some(id) = &id {
             let at = s.at("id");
             if let Some(first) = known.get(id) {
                 let hint = format!("{} already has this id", notes.origins.line(*first));
-                let wrong = Wrong::wanted("an id no other service of the profile has");
+                let wrong = Expectation::wanted("an id no other service of the profile has");
                 notes.error(at, shown(id), wrong.hint(hint));
             }
             known.entry(id.clone()).or_insert(at);
@@ -111,7 +111,7 @@ impl<'a> Draft<'a> {
     fn add(&mut self, spec: InputSpec, s: Section<'a>, notes: &mut Notes) {
         if let Some(first) = self.inputs.iter().find(|i| i.spec.name == spec.name) {
             let line = notes.origins.line(first.s.at("name"));
-            let wrong = Wrong::wanted("a name no other input of the service has")
+            let wrong = Expectation::wanted("a name no other input of the service has")
                 .hint(format!("{line} already has this name"));
             notes.error(s.at("name"), shown(&spec.name), wrong);
             return;
@@ -133,10 +133,10 @@ impl<'a> Draft<'a> {
         let before = notes.noted();
         let list = service.few("steps", MOST_STEPS, notes);
         if service.node("steps").is_none() {
-            let wrong = Wrong::wanted("a list of steps").hint(ONE_STEP);
+            let wrong = Expectation::wanted("a list of steps").hint(ONE_STEP);
             service.lacks("steps", wrong, notes);
         } else if list.is_empty() && !service.is_no_list("steps") {
-            let wrong = Wrong::wanted("at least one step").hint(ONE_STEP);
+            let wrong = Expectation::wanted("at least one step").hint(ONE_STEP);
             notes.error(service.at("steps"), "an empty list", wrong);
         }
         let mut steps = Vec::new();
@@ -145,7 +145,7 @@ impl<'a> Draft<'a> {
         }
         if self.pause >= within {
             let said = format!("{} of waiting and settling", show_time(self.pause));
-            let wrong = Wrong::wanted(format!(
+            let wrong = Expectation::wanted(format!(
                 "less than {}, the time in which a service is answered",
                 show_time(within)
             ))
@@ -155,7 +155,7 @@ impl<'a> Draft<'a> {
         let does =
             |step: &ServiceStep| matches!(step, ServiceStep::Write(_) | ServiceStep::Read { .. });
         if notes.noted() == before && !steps.iter().any(does) {
-            let wrong = Wrong::wanted("at least one step that writes or reads")
+            let wrong = Expectation::wanted("at least one step that writes or reads")
                 .hint("nothing else has a result that the caller could be told");
             notes.error(service.at("steps"), "steps without an effect", wrong);
         }
@@ -163,9 +163,9 @@ impl<'a> Draft<'a> {
         if notes.noted() == before {
             for input in self.inputs.iter().filter(|input| !input.used) {
                 let name = &input.spec.name;
-                let wrong = Wrong::wanted("an input that a step writes, or none").hint(format!(
-                    "a step that uses it is write: {{ POINT: ${name} }}"
-                ));
+                let wrong = Expectation::wanted("an input that a step writes, or none").hint(
+                    format!("a step that uses it is write: {{ POINT: ${name} }}"),
+                );
                 let said = format!("{name}, which no step uses");
                 notes.warning(input.s.at("name"), said, wrong);
             }
@@ -185,16 +185,16 @@ impl<'a> Draft<'a> {
         let (key, node) = match said[..] {
             [one] => one,
             [] => {
-                let unknown = matches!(&node.is, Is::Map(keys) if keys.keys().any(|k| !STEP_KEYS.contains(&k.as_str())));
+                let unknown = matches!(&node.is, NodeContent::Map(keys) if keys.keys().any(|k| !STEP_KEYS.contains(&k.as_str())));
                 // What the unknown key should be is already said.
                 if !unknown {
-                    notes.error(s.origin, "nothing to do", Wrong::wanted(ONE_STEP));
+                    notes.error(s.origin, "nothing to do", Expectation::wanted(ONE_STEP));
                 }
                 return None;
             }
             _ => {
                 let keys: Vec<_> = said.iter().map(|(key, _)| *key).collect();
-                let wrong = Wrong::wanted(ONE_STEP)
+                let wrong = Expectation::wanted(ONE_STEP)
                     .hint("steps are taken in turn: begin another one with \"- \"");
                 notes.error(
                     s.origin,
@@ -222,8 +222,8 @@ impl<'a> Draft<'a> {
 
     fn write(&mut self, node: &Node, notes: &mut Notes) -> Option<ServiceStep> {
         let wanted =
-            || Wrong::wanted("points and their values, like { Valve: 1, Setpoint: $level }");
-        let Is::Map(map) = &node.is else {
+            || Expectation::wanted("points and their values, like { Valve: 1, Setpoint: $level }");
+        let NodeContent::Map(map) = &node.is else {
             notes.error(node.origin, node.is.kind(), wanted());
             return None;
         };
@@ -242,14 +242,16 @@ impl<'a> Draft<'a> {
     fn one_write(&mut self, id: &str, node: &Node, notes: &mut Notes) -> Option<(u16, Operand)> {
         let point = self.points.find(id, node.origin, notes)?;
         let Some(policy) = &point.spec.write else {
-            let wrong = Wrong::wanted("a point that may be written")
+            let wrong = Expectation::wanted("a point that may be written")
                 .hint("write: yes in the point, or a section with its limits");
             notes.error(node.origin, format!("{id}, which has no write"), wrong);
             return None;
         };
         self.pause += policy.settle;
         let operand = match &node.is {
-            Is::Text(text) if text.starts_with('$') => self.input(text, point, node, notes)?,
+            NodeContent::Text(text) if text.starts_with('$') => {
+                self.input(text, point, node, notes)?
+            }
             _ => Operand::Fixed(literal::value(node, point, notes)?),
         };
         Some((point.index, operand))
@@ -278,7 +280,7 @@ impl<'a> Draft<'a> {
                     true => Some("the service has no inputs".to_owned()),
                     false => notes.unless_full(meant),
                 };
-                let wrong = Wrong::wanted("$ and the name of an input of this service");
+                let wrong = Expectation::wanted("$ and the name of an input of this service");
                 notes.error(node.origin, shown(text), wrong.maybe_hint(hint));
             }
             return None;
@@ -294,7 +296,8 @@ impl<'a> Draft<'a> {
                 point.spec.id,
                 named(of)
             );
-            let wrong = Wrong::wanted(format!("no {key} here")).hint("only numbers have limits");
+            let wrong =
+                Expectation::wanted(format!("no {key} here")).hint("only numbers have limits");
             notes.error(input.s.at(key), said, wrong);
         }
         if let Some(default) = input.s.node("default")
@@ -310,15 +313,15 @@ impl<'a> Draft<'a> {
 
     fn read(&mut self, node: &Node, notes: &mut Notes) -> Option<ServiceStep> {
         let (id, at, name) = match &node.is {
-            Is::Text(id) => (id.clone(), node.origin, None),
-            Is::Map(_) => {
+            NodeContent::Text(id) => (id.clone(), node.origin, None),
+            NodeContent::Map(_) => {
                 let s = Section::open(node, &READ_KEYS, notes);
-                let id = s.need("point", plain(POINT), || Wrong::wanted(POINT), notes)?;
+                let id = s.need("point", plain(POINT), || Expectation::wanted(POINT), notes)?;
                 let name = s.read("as", parameter, notes);
                 (id, s.at("point"), name.map(|name| (name, s.at("as"))))
             }
-            Is::Nothing | Is::List(_) => {
-                let wrong = Wrong::wanted("the id of a point, or { point: ID, as: NAME }");
+            NodeContent::Nothing | NodeContent::List(_) => {
+                let wrong = Expectation::wanted("the id of a point, or { point: ID, as: NAME }");
                 notes.error(node.origin, node.is.kind(), wrong);
                 return None;
             }
@@ -327,10 +330,11 @@ impl<'a> Draft<'a> {
         let (output, at) = name.unwrap_or((id, at));
         if let Some(first) = self.outputs.get(&output) {
             let line = notes.origins.line(*first);
-            let wrong = Wrong::wanted("a name no other output of the service has").hint(format!(
-                "{line} already reads it; another name: read: {{ point: {}, as: NAME }}",
-                point.spec.id
-            ));
+            let wrong =
+                Expectation::wanted("a name no other output of the service has").hint(format!(
+                    "{line} already reads it; another name: read: {{ point: {}, as: NAME }}",
+                    point.spec.id
+                ));
             notes.error(at, shown(&output), wrong);
             return None;
         }
@@ -350,7 +354,7 @@ fn input(s: &Section<'_>, notes: &mut Notes) -> Option<InputSpec> {
     let name = s.need(
         "name",
         parameter,
-        || Wrong::wanted("the identifier of the parameter in the thing model"),
+        || Expectation::wanted("the identifier of the parameter in the thing model"),
         notes,
     );
     let min = s.read("min", decimal, notes);
@@ -358,7 +362,7 @@ fn input(s: &Section<'_>, notes: &mut Notes) -> Option<InputSpec> {
     if let (Some(min), Some(max)) = (min, max)
         && min.compare(max).is_gt()
     {
-        let wrong = Wrong::wanted("a min that is not above max");
+        let wrong = Expectation::wanted("a min that is not above max");
         notes.error(s.at("min"), "min above max", wrong);
     }
     Some(InputSpec {
@@ -377,8 +381,8 @@ fn default(
     notes: &mut Notes,
 ) -> Option<Value> {
     let node = s.node("default")?;
-    let Is::Text(text) = &node.is else {
-        let wrong = Wrong::wanted("a number or a text");
+    let NodeContent::Text(text) = &node.is else {
+        let wrong = Expectation::wanted("a number or a text");
         notes.error(node.origin, node.is.kind(), wrong);
         return None;
     };
@@ -393,7 +397,7 @@ fn default(
         _ => None,
     };
     if let Some(wanted) = beyond {
-        notes.error(node.origin, shown(text), Wrong::wanted(wanted));
+        notes.error(node.origin, shown(text), Expectation::wanted(wanted));
         return None;
     }
     literal::untyped(number)
@@ -412,14 +416,14 @@ fn in_order<'a>(
         let Some(origin) = notes.origins.get(node.origin) else {
             continue;
         };
-        let own = matches!(&origin.step, Step::Key(step) if **step == **key);
+        let own = matches!(&origin.step, PathStep::Key(step) if **step == **key);
         if origin.parent != Some(whole) || !own {
             alias.get_or_insert(key);
         }
         entries.push((origin.key_at, key.as_str(), node));
     }
     if let Some(key) = alias {
-        let wrong = Wrong::wanted("the value itself, without an alias (*…)")
+        let wrong = Expectation::wanted("the value itself, without an alias (*…)")
             .hint("points are written in the order in which they stand here");
         notes.error(whole, format!("{} with an alias", shown(key)), wrong);
         return None;

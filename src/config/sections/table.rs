@@ -14,10 +14,10 @@ use std::collections::BTreeMap;
 
 use crate::base::text::counted;
 use crate::config::reader::amount::{LESS, MOST_COLUMNS, MOST_DEVICES};
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
-use crate::config::reader::tree::{Is, Node, Origin, OriginId, Step};
+use crate::config::reader::tree::{Node, NodeContent, Origin, OriginId, PathStep};
 use crate::config::reader::word::parameter;
 use crate::config::reader::yaml::position;
 
@@ -79,9 +79,9 @@ impl Column {
 }
 
 /// Says what a column can be.
-fn wanted() -> Wrong {
+fn wanted() -> Expectation {
     let columns = COLUMNS.join(", ");
-    Wrong::wanted(format!("one of {columns}, or parameters.NAME"))
+    Expectation::wanted(format!("one of {columns}, or parameters.NAME"))
 }
 
 /// Returns what was perhaps meant by the name of a column.
@@ -111,7 +111,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
             whole,
             position(&bytes[..e.valid_up_to()]),
             "a byte that is not UTF-8",
-            Wrong::wanted("text in UTF-8").hint(SAVE),
+            Expectation::wanted("text in UTF-8").hint(SAVE),
         );
         return Rows::default();
     }
@@ -123,7 +123,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
         let comment = line.starts_with('#');
         let row =
             match sound(line).and_then(|()| if comment { Ok(Vec::new()) } else { cells(line) }) {
-                Ok(cells) => Row {
+                Ok(cells) => TableRow {
                     line: number,
                     cells,
                 },
@@ -153,7 +153,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
                 whole,
                 (row.line, 1),
                 format!("a row of {}", counted(row.cells.len(), "cell")),
-                Wrong::wanted(format!(
+                Expectation::wanted(format!(
                     "{}, as in the header",
                     counted(columns.len(), "cell")
                 ))
@@ -164,7 +164,7 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
             continue;
         }
         if rows.devices.len() >= MOST_DEVICES {
-            let wrong = Wrong::wanted(format!("at most {MOST_DEVICES} rows")).hint(LESS);
+            let wrong = Expectation::wanted(format!("at most {MOST_DEVICES} rows")).hint(LESS);
             let said = format!("more than {MOST_DEVICES} devices in one table");
             notes.error_at(whole, (row.line, 1), said, wrong);
             break;
@@ -180,17 +180,17 @@ pub(crate) fn read(bytes: &[u8], file: usize, notes: &mut Notes) -> Rows {
         notes.error(
             whole,
             "an empty table",
-            Wrong::wanted("a header: name,port,unit,profile,device_name,product_key,secret"),
+            Expectation::wanted("a header: name,port,unit,profile,device_name,product_key,secret"),
         );
     }
     rows
 }
 
 /// Returns what each column gives; `None` for an unknown or repeated name.
-fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> {
+fn header(row: &TableRow, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> {
     let mut all_known = true;
     let mut columns: Vec<Option<Column>> = Vec::new();
-    for Cell { text, column } in &row.cells {
+    for TableCell { text, column } in &row.cells {
         let cell = text.trim();
         let known = Column::parse(cell);
         let again = known.is_some() && columns.contains(&known);
@@ -212,7 +212,7 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> 
                 whole,
                 (row.line, *column),
                 format!("the column {cell} a second time"),
-                Wrong::wanted("each column once"),
+                Expectation::wanted("each column once"),
             );
         }
         columns.push(known.filter(|_| !again));
@@ -232,7 +232,7 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> 
             whole,
             (row.line, 1),
             format!("no column {}", missing.join(", ")),
-            Wrong::wanted(format!(
+            Expectation::wanted(format!(
                 "at least the columns {}, and {}",
                 NEEDED.join(", "),
                 PLACES.join(" or ")
@@ -243,7 +243,7 @@ fn header(row: &Row, whole: OriginId, notes: &mut Notes) -> Vec<Option<Column>> 
 }
 
 fn device(
-    row: &Row,
+    row: &TableRow,
     columns: &[Option<Column>],
     file: usize,
     notes: &mut Notes,
@@ -258,7 +258,7 @@ fn device(
             step,
         })
     };
-    let device = origin((row.line, 1), None, Step::Root);
+    let device = origin((row.line, 1), None, PathStep::Root);
     let mut cells = BTreeMap::new();
     let mut parameters: Option<(OriginId, BTreeMap<String, Node>)> = None;
     for (cell, column) in row.cells.iter().zip(columns) {
@@ -269,46 +269,46 @@ fn device(
         if cell.is_empty() {
             continue;
         }
-        let is = Is::Text(cell.to_owned());
+        let is = NodeContent::Text(cell.to_owned());
         match column {
             Column::Key(key) => {
                 *secrets |= *key == "secret";
-                let origin = origin(at, Some(device), Step::Key((*key).into()));
+                let origin = origin(at, Some(device), PathStep::Key((*key).into()));
                 cells.insert((*key).to_owned(), Node { origin, is });
             }
             Column::Parameter(name) => {
                 let (of_all, all) = parameters.get_or_insert_with(|| {
-                    let step = Step::Key("parameters".into());
+                    let step = PathStep::Key("parameters".into());
                     (origin(at, Some(device), step), BTreeMap::new())
                 });
-                let origin = origin(at, Some(*of_all), Step::Key(name.as_str().into()));
+                let origin = origin(at, Some(*of_all), PathStep::Key(name.as_str().into()));
                 all.insert(name.clone(), Node { origin, is });
             }
         }
     }
     if let Some((origin, all)) = parameters {
-        let is = Is::Map(all);
+        let is = NodeContent::Map(all);
         cells.insert("parameters".to_owned(), Node { origin, is });
     }
     Node {
         origin: device,
-        is: Is::Map(cells),
+        is: NodeContent::Map(cells),
     }
 }
 
 /// One row as it stands in the file.
-struct Row {
+struct TableRow {
     line: u32,
-    cells: Vec<Cell>,
+    cells: Vec<TableCell>,
 }
 
 /// One cell: its text without quotation marks, and its column, 1-based.
-struct Cell {
+struct TableCell {
     text: String,
     column: u32,
 }
 
-impl Row {
+impl TableRow {
     fn is_blank(&self) -> bool {
         self.cells.iter().all(|cell| cell.text.trim().is_empty())
     }
@@ -322,17 +322,17 @@ impl Row {
 }
 
 /// What is wrong with a line as such, and in which column.
-struct Damage {
+struct LineDamage {
     column: u32,
     said: String,
-    wrong: Wrong,
+    wrong: Expectation,
 }
 
 /// How to save a table in the right format.
 const SAVE: &str = "save the table as \"CSV UTF-8\"";
 
 /// Refuses characters that no table has and that are invisible.
-fn sound(line: &str) -> Result<(), Damage> {
+fn sound(line: &str) -> Result<(), LineDamage> {
     let mut chars = (1u32..).zip(line.chars());
     let Some((column, c)) = chars.find(|(_, c)| (c.is_control() && *c != '\t') || *c == '\u{feff}')
     else {
@@ -350,29 +350,29 @@ fn sound(line: &str) -> Result<(), Damage> {
         ),
         c => (format!("a control character, {}", c.escape_unicode()), SAVE),
     };
-    Err(Damage {
+    Err(LineDamage {
         column,
         said,
-        wrong: Wrong::wanted("characters that can be seen").hint(hint),
+        wrong: Expectation::wanted("characters that can be seen").hint(hint),
     })
 }
 
 /// Splits a line into its cells. A quoted cell may hold commas and, doubled, quotation marks (RFC
 /// 4180 §2); blanks around its quotation marks are ignored.
-fn cells(line: &str) -> Result<Vec<Cell>, Damage> {
-    let marks = |column, said: &str, hint: &str| Damage {
+fn cells(line: &str) -> Result<Vec<TableCell>, LineDamage> {
+    let marks = |column, said: &str, hint: &str| LineDamage {
         column,
         said: said.to_owned(),
-        wrong: Wrong::wanted("quotation marks around a whole cell, or none").hint(hint),
+        wrong: Expectation::wanted("quotation marks around a whole cell, or none").hint(hint),
     };
     let mut cells = Vec::new();
     let mut chars = (1u32..).zip(line.chars()).peekable();
     loop {
         if cells.len() >= MOST_COLUMNS {
-            return Err(Damage {
+            return Err(LineDamage {
                 column: 1,
                 said: format!("a row of more than {MOST_COLUMNS} cells"),
-                wrong: Wrong::wanted(format!(
+                wrong: Expectation::wanted(format!(
                     "some of the columns {}, parameters.NAME",
                     COLUMNS.join(", ")
                 )),
@@ -417,7 +417,7 @@ fn cells(line: &str) -> Result<Vec<Cell>, Damage> {
             }
             text.push(c);
         }
-        cells.push(Cell { text, column });
+        cells.push(TableCell { text, column });
         if chars.next().is_none() {
             return Ok(cells);
         }

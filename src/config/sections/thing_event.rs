@@ -7,9 +7,9 @@ use crate::base::Value;
 use crate::config::points::by_id::{POINT, PointsById};
 use crate::config::points::condition;
 use crate::config::points::literal;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::{Is, Node, OriginId};
+use crate::config::reader::tree::{Node, NodeContent, OriginId};
 use crate::config::reader::word::{decimal, identifier, parameter, yes_or_no};
 use crate::spec::{Condition, Decimal, EventOutput, EventRule, EventTrigger, ThingEventSpec};
 
@@ -48,13 +48,13 @@ pub(crate) fn read(
         if !s.is_there() {
             continue;
         }
-        let wanted = || Wrong::wanted("the identifier of the event in the thing model");
+        let wanted = || Expectation::wanted("the identifier of the event in the thing model");
         let id = s.need("id", identifier, wanted, notes);
         if let Some(id) = &id {
             let at = s.at("id");
             if let Some(first) = known.get(id) {
                 let hint = format!("{} already has this id", notes.origins.line(*first));
-                let wrong = Wrong::wanted("an id no other event of the profile has");
+                let wrong = Expectation::wanted("an id no other event of the profile has");
                 notes.error(at, shown(id), wrong.hint(hint));
             }
             known.entry(id.clone()).or_insert(at);
@@ -62,7 +62,7 @@ pub(crate) fn read(
         let when = match s.node("when") {
             Some(node) => rule(node, points, notes),
             None => {
-                s.lacks("when", Wrong::wanted(WHEN), notes);
+                s.lacks("when", Expectation::wanted(WHEN), notes);
                 None
             }
         };
@@ -88,13 +88,14 @@ fn rule(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Option<Event
     let changes = s.read("changes", yes_or_no, notes).unwrap_or(false);
     let is_given = condition::is_given(&s);
     if !changes && !is_given {
-        let wrong = Wrong::wanted("when it is raised: changes: true, is, is_not, above or below");
+        let wrong =
+            Expectation::wanted("when it is raised: changes: true, is, is_not, above or below");
         notes.error(node.origin, "no condition", wrong);
     }
-    let point = condition::point(&s, Wrong::wanted(POINT), points, notes);
+    let point = condition::point(&s, Expectation::wanted(POINT), points, notes);
     let hysteresis = s.read("hysteresis", more_than_zero, notes);
     if s.node("hysteresis").is_some() {
-        let wrong = Wrong::wanted("hysteresis beside above or below, without changes");
+        let wrong = Expectation::wanted("hysteresis beside above or below, without changes");
         let has_limit = s.node("above").or(s.node("below")).is_some();
         if changes || !has_limit {
             let hint = "it says how far the value returns before the event is raised again";
@@ -132,29 +133,31 @@ fn stays(
     };
     let stays = condition.widened(hysteresis);
     if stays.is_none() {
-        let wrong = Wrong::wanted("a hysteresis nearer to the size of above or below");
+        let wrong = Expectation::wanted("a hysteresis nearer to the size of above or below");
         notes.error(s.at("hysteresis"), hysteresis.to_string(), wrong);
     }
     stays
 }
 
-fn more_than_zero(text: &str) -> Result<Decimal, Wrong> {
+fn more_than_zero(text: &str) -> Result<Decimal, Expectation> {
     let number = decimal(text)?;
     match number.compare(Decimal::ZERO).is_gt() {
         true => Ok(number),
-        false => Err(Wrong::wanted("a number above 0").hint("without hysteresis leave it out")),
+        false => {
+            Err(Expectation::wanted("a number above 0").hint("without hysteresis leave it out"))
+        }
     }
 }
 
 /// Reads the output data: a list of points, each under its id, or names with a point or a value.
 fn data(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Vec<(Arc<str>, EventOutput)> {
     let (many, all) = match &node.is {
-        Is::List(list) => {
+        NodeContent::List(list) => {
             let mut known: BTreeMap<&str, OriginId> = BTreeMap::new();
             let mut all = Vec::new();
             for entry in list.iter().take(MOST_OUTPUTS) {
-                let Is::Text(id) = &entry.is else {
-                    notes.error(entry.origin, entry.is.kind(), Wrong::wanted(POINT));
+                let NodeContent::Text(id) = &entry.is else {
+                    notes.error(entry.origin, entry.is.kind(), Expectation::wanted(POINT));
                     continue;
                 };
                 let Some(point) = points.find(id, entry.origin, notes) else {
@@ -162,7 +165,7 @@ fn data(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Vec<(Arc<str
                 };
                 if let Some(first) = known.insert(id, entry.origin) {
                     let hint = format!("{} already names it", notes.origins.line(first));
-                    let wrong = Wrong::wanted("each point once").hint(hint);
+                    let wrong = Expectation::wanted("each point once").hint(hint);
                     notes.error(entry.origin, shown(id), wrong);
                     continue;
                 }
@@ -175,7 +178,7 @@ fn data(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Vec<(Arc<str
             }
             (list.len(), all)
         }
-        Is::Map(map) => {
+        NodeContent::Map(map) => {
             let mut all = Vec::new();
             for (name, entry) in map.iter().take(MOST_OUTPUTS) {
                 if let Err(wrong) = parameter(name) {
@@ -186,13 +189,13 @@ fn data(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Vec<(Arc<str
             }
             (map.len(), all)
         }
-        Is::Nothing | Is::Text(_) => {
-            notes.error(node.origin, node.is.kind(), Wrong::wanted(OUTPUTS));
+        NodeContent::Nothing | NodeContent::Text(_) => {
+            notes.error(node.origin, node.is.kind(), Expectation::wanted(OUTPUTS));
             return Vec::new();
         }
     };
     if many > MOST_OUTPUTS {
-        let wrong = Wrong::wanted(format!("at most {MOST_OUTPUTS}"));
+        let wrong = Expectation::wanted(format!("at most {MOST_OUTPUTS}"));
         notes.error(node.origin, format!("{many} outputs"), wrong);
     }
     all
@@ -201,8 +204,8 @@ fn data(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Vec<(Arc<str
 /// Reads what is sent for one output: a point by its id, a number, true or false, or a text in
 /// quotes. A number with a point or an exponent is one for `float` or `double`.
 fn output(node: &Node, points: &PointsById<'_>, notes: &mut Notes) -> Option<EventOutput> {
-    let Is::Text(text) = &node.is else {
-        notes.error(node.origin, node.is.kind(), Wrong::wanted(OUTPUTS));
+    let NodeContent::Text(text) = &node.is else {
+        notes.error(node.origin, node.is.kind(), Expectation::wanted(OUTPUTS));
         return None;
     };
     if notes.origins.is_quoted(node.origin) {

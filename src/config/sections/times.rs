@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::config::points::report::WrittenPolicy;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::word::{choice, show_time, time};
 use crate::spec::{Codec, Priority, ReportPolicy};
@@ -45,12 +45,12 @@ fn priority(s: &Section<'_>, notes: &mut Notes) -> Option<Priority> {
 }
 
 /// Parses the time between two readings of a point.
-fn interval(text: &str) -> Result<Duration, Wrong> {
+fn interval(text: &str) -> Result<Duration, Expectation> {
     time(Duration::from_millis(50)..=Duration::from_secs(86400))(text)
 }
 
 /// Parses an age, at most a week: no point is read more rarely than daily.
-fn stale_after(text: &str) -> Result<Duration, Wrong> {
+fn stale_after(text: &str) -> Result<Duration, Expectation> {
     time(Duration::from_millis(50)..=Duration::from_secs(7 * 86400))(text)
 }
 
@@ -80,7 +80,7 @@ impl Times {
         if s.node("interval").is_none() && self.interval.is_none() {
             s.lacks(
                 "interval",
-                Wrong::wanted("how often to read it, like 10s")
+                Expectation::wanted("how often to read it, like 10s")
                     .hint("interval: in the profile is the default of all its points"),
                 notes,
             );
@@ -107,7 +107,7 @@ impl Times {
 /// Notes a limit that ends before the next reading.
 fn long_enough(s: &Section<'_>, limit: Duration, every: Duration, notes: &mut Notes) -> bool {
     if limit < every {
-        let wrong = Wrong::wanted(format!("at least the interval, {}", show_time(every)));
+        let wrong = Expectation::wanted(format!("at least the interval, {}", show_time(every)));
         notes.error(s.at("stale_after"), show_time(limit), wrong.hint(TOO_SOON));
     }
     limit >= every

@@ -2,9 +2,9 @@
 
 use super::range;
 use crate::config::reader::foreign_words;
-use crate::config::reader::problem::Wrong;
+use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::tree::Is;
+use crate::config::reader::tree::NodeContent;
 use crate::config::reader::word::whole;
 use crate::spec::LineSpec;
 
@@ -44,7 +44,7 @@ fn reserved(s: &Section<'_>, units: &[u8], notes: &mut Notes) {
     notes.warning(
         s.at(key),
         said,
-        Wrong::wanted(format!("1 to {LAST_UNIT}")).hint(
+        Expectation::wanted(format!("1 to {LAST_UNIT}")).hint(
             "248 to 255 are reserved on a serial line (Modbus over Serial Line V1.02 §2.2), but some devices are delivered with such a unit; if it is a general address, as in some that answer whatever they are set to, no other device on the line may answer there",
         ),
     );
@@ -61,14 +61,17 @@ fn units_within(
             return Ok(unit);
         }
         let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-        Err(Wrong::wanted(format!("{} to {}", allowed.start(), allowed.end())).maybe_hint(why))
+        Err(
+            Expectation::wanted(format!("{} to {}", allowed.start(), allowed.end()))
+                .maybe_hint(why),
+        )
     };
     match (s.node("unit"), s.node("units")) {
         (Some(_), Some(units)) => {
             notes.error(
                 units.origin,
                 "unit and units",
-                Wrong::wanted("unit for one device, or units for several"),
+                Expectation::wanted("unit for one device, or units for several"),
             );
             Vec::new()
         }
@@ -77,7 +80,7 @@ fn units_within(
                 let unit = whole(0..=255u8)(text).map_err(|_| {
                     let (lo, hi) = (allowed.start(), allowed.end());
                     let why = Some(why.to_owned()).filter(|w| !w.is_empty());
-                    let wrong = Wrong::wanted(format!("{lo} to {hi}")).maybe_hint(why);
+                    let wrong = Expectation::wanted(format!("{lo} to {hi}")).maybe_hint(why);
                     if foreign_words::is_measure(text) {
                         wrong.hint("unit is the address on the bus; a unit of measure is part of the property in the thing model")
                     } else if text.contains(['-', ',']) && text.len() > 2 {
@@ -92,16 +95,16 @@ fn units_within(
         }
         (None, Some(node)) => {
             let joined = match &node.is {
-                Is::List(list) => list
+                NodeContent::List(list) => list
                     .iter()
                     .map(|n| match &n.is {
-                        Is::Text(text) => text.as_str(),
-                        Is::Nothing | Is::List(_) | Is::Map(_) => "?",
+                        NodeContent::Text(text) => text.as_str(),
+                        NodeContent::Nothing | NodeContent::List(_) | NodeContent::Map(_) => "?",
                     })
                     .collect::<Vec<_>>()
                     .join(","),
-                Is::Text(text) => text.clone(),
-                Is::Nothing | Is::Map(_) => "?".into(),
+                NodeContent::Text(text) => text.clone(),
+                NodeContent::Nothing | NodeContent::Map(_) => "?".into(),
             };
             let parsed = range::units(&joined).and_then(|units| {
                 for unit in &units {
@@ -117,7 +120,7 @@ fn units_within(
         (None, None) => {
             s.lacks(
                 "unit",
-                Wrong::wanted(format!(
+                Expectation::wanted(format!(
                     "the device's address on the port, {} to {}",
                     allowed.start(),
                     allowed.end()

@@ -47,9 +47,9 @@ proptest! {
         for line in text.lines().filter(|l| !l.starts_with('#')) {
             let name = name_of(line);
             let known = TABLE.iter().any(|m| match m.kind {
-                Kind::Counter => name.strip_suffix("_total") == Some(m.name),
-                Kind::Gauge => name == m.name,
-                Kind::Histogram => ["_sum", "_count", "_bucket"]
+                MetricKind::Counter => name.strip_suffix("_total") == Some(m.name),
+                MetricKind::Gauge => name == m.name,
+                MetricKind::Histogram => ["_sum", "_count", "_bucket"]
                     .iter()
                     .any(|s| name.strip_suffix(s) == Some(m.name)),
             });
@@ -113,7 +113,7 @@ fn names_are_used_once_and_say_their_unit() {
     for m in TABLE {
         assert!(m.name.starts_with("alink_gateway_"), "{}", m.name);
         assert!(!m.name.ends_with("_total"), "{}", m.name);
-        if m.kind == Kind::Histogram {
+        if m.kind == MetricKind::Histogram {
             assert!(m.name.ends_with("_seconds"), "{}", m.name);
         }
     }

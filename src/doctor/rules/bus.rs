@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::Findings;
 use crate::base::text::counted;
-use crate::control::picture::{Device, Life, Port, Status};
+use crate::control::picture::{BusState, Device, Port, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, Recent, noticed, told};
 use crate::doctor::observation::{BusObservation, BusOutcome};
@@ -40,7 +40,7 @@ pub(super) fn examine(facts: &Facts, status: &Status, found: &mut Findings) -> B
         }
         adapter(port, found);
         let devices: Vec<&Device> = facts.devices_on(port).collect();
-        let is_mute = !devices.is_empty() && devices.iter().all(|d| d.life == Life::Silent);
+        let is_mute = !devices.is_empty() && devices.iter().all(|d| d.life == BusState::Silent);
         match is_mute {
             true if mute(facts, port, &devices, found) => {
                 explained.insert(port.name.clone());
@@ -192,7 +192,7 @@ fn noisy(port: &Port, devices: &[&Device], found: &mut Findings) {
         return;
     }
     let heard = devices.iter().copied();
-    let heard: Vec<&Device> = heard.filter(|d| d.life != Life::Unknown).collect();
+    let heard: Vec<&Device> = heard.filter(|d| d.life != BusState::Unknown).collect();
     let recent = Recent::of(heard.iter().copied());
     let spoilt = heard
         .iter()

@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::base::text::counted;
 use crate::cloud::{Code, RefusalKind};
-use crate::control::picture::{Device, Link, LinkFailure, Past, Presence, Status};
+use crate::control::picture::{Device, Link, LinkFailure, PastEvent, Presence, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, lately, noticed, told};
 use crate::doctor::words;
@@ -48,7 +48,7 @@ fn second_gateway(status: &Status, found: &mut Findings) -> bool {
         "the platform closed the last {} soon after they began",
         counted(cloud.short_sessions, "session")
     )];
-    if let Some(Past { what, .. }) = &cloud.last_failure {
+    if let Some(PastEvent { what, .. }) = &cloud.last_failure {
         seen.push(what.clone());
     }
     found.gateway(Cause::SecondGateway, Certainty::Likely, seen);
@@ -58,7 +58,8 @@ fn second_gateway(status: &Status, found: &mut Findings) -> bool {
 /// There is no connection: the last failure says why, if it is one of this outage.
 fn down(status: &Status, found: &mut Findings) {
     let cloud = &status.cloud;
-    let (Some(Past { what, ago_ms }), Some(failure)) = (&cloud.last_failure, cloud.failure) else {
+    let (Some(PastEvent { what, ago_ms }), Some(failure)) = (&cloud.last_failure, cloud.failure)
+    else {
         return;
     };
     // The failure that ended the connection is as old as the outage; one before is another's.

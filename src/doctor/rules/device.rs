@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Findings, Subject};
 use crate::base::text::counted;
 use crate::control::Question;
-use crate::control::picture::{Device, Life, Status};
+use crate::control::picture::{BusState, Device, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, Recent, Scope, noticed, told};
 use crate::doctor::observation::BusOutcome;
@@ -45,7 +45,7 @@ pub(super) fn examine(
         let mut others = others.filter(|d| d.port == device.port && d.name != device.name);
         let are_others_well = others.all(|d| !Recent::of([d]).is_garbled(SPOILT_PERCENT, 2));
         replies(facts, device, is_serial && are_others_well, found);
-        if device.life == Life::Silent {
+        if device.life == BusState::Silent {
             let is_told = shared.contains(&device.name);
             silent(facts, device, scope, is_told, found);
         }
@@ -72,7 +72,7 @@ impl Protocol {
 
 /// Whether a device answers now.
 fn answers(device: &Device) -> bool {
-    matches!(device.life, Life::Alive | Life::Probation)
+    matches!(device.life, BusState::Alive | BusState::Probation)
 }
 
 /// Devices of one protocol that fell silent together while others on their port answer: as a rule
@@ -93,7 +93,7 @@ fn together(facts: &Facts, explained: &BTreeSet<String>, found: &mut Findings) -
         let are_others_heard = facts.devices.iter().any(|d| d.port == port && answers(d));
         let since: Option<Vec<u64>> = devices
             .iter()
-            .map(|d| d.answered_ms.filter(|_| d.life == Life::Silent))
+            .map(|d| d.answered_ms.filter(|_| d.life == BusState::Silent))
             .collect();
         let Some(since) = since.filter(|since| since.len() >= TOGETHER_LEAST) else {
             continue;

@@ -2,7 +2,7 @@
 
 use super::{Findings, Subject};
 use crate::base::text::counted;
-use crate::control::picture::{Link, LinkFailure, Past, Status, StoreFault};
+use crate::control::picture::{Link, LinkFailure, PastEvent, Status, StoreFault};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{ConfigurationFiles, Facts, Service, noticed, told};
 use crate::doctor::words;
@@ -58,7 +58,8 @@ fn configuration(status: &Status, files: &ConfigurationFiles, found: &mut Findin
         return;
     };
     let refused = in_force.refused.as_ref();
-    let refused = refused.map(|Past { what, .. }| format!("the last reload was refused: {what}"));
+    let refused =
+        refused.map(|PastEvent { what, .. }| format!("the last reload was refused: {what}"));
     let changed = in_force.changed.first();
     let changed = changed.map(|file| format!("{file} has changed since it was loaded"));
     match (refused, changed, files) {

@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{
-    BusCommand, BusEnd, CommandNumber, DeviceId, Doubt, Mono, PointEnd, Refused, Stopped, Value,
-    Verdict,
+    BusCommand, BusEnd, CommandNumber, DeviceId, Mono, PointEnd, RefusedReason, ServiceStop,
+    UnknownReason, Value, WriteVerdict,
 };
 use crate::field::command::steps::{
-    Expected, PointWrite, Step, Steps, Target, What, WriteOrRead, block_of, steps_of,
+    Expected, PointWrite, Step, StepAction, Steps, Target, WriteRequest, block_of, steps_of,
 };
 use crate::field::decode::point::decode;
 use crate::field::modbus::Data;
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::BlockAddress;
-use crate::field::schedule::command::{BusWrite, End, NotSent};
+use crate::field::schedule::command::{BusWrite, CommandEnd, NotSent};
 use crate::spec::{Decimal, Interlock, ProfileSpec};
 
 /// How often a read is made that gets no reply, as long as there is time.
@@ -22,20 +22,20 @@ const READ_TRIES: u32 = 3;
 
 /// What is known of a target.
 #[derive(Clone, Debug, PartialEq)]
-enum Progress {
+enum TargetProgress {
     /// Nothing was sent.
     Waits,
     /// The request was sent, and confirmed.
     Confirmed,
     /// It has an end.
-    Ended(Verdict),
+    Ended(WriteVerdict),
 }
 
 /// What a command wants next.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Wanted {
+pub(crate) enum RunWants {
     /// This request.
-    Ask(Asked),
+    Ask(RunRequest),
     /// Nothing before this time.
     Wait(Mono),
     /// The reply to its request.
@@ -46,7 +46,7 @@ pub(crate) enum Wanted {
 
 /// A request of a command.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Asked {
+pub(crate) enum RunRequest {
     /// Reads a block of points, or registers of which a part is written next.
     Read(ReadBlock),
     /// Writes.
@@ -72,10 +72,10 @@ pub(crate) struct CommandRun {
     /// How many of them are done.
     at: usize,
     targets: Vec<Target>,
-    progress: Vec<Progress>,
+    progress: Vec<TargetProgress>,
     outputs: Vec<(String, Value)>,
     /// Where and why it failed first.
-    failed: Option<Stopped>,
+    failed: Option<ServiceStop>,
     /// Until when a step waits.
     waits_until: Option<Mono>,
     /// The registers that were read for a write.
@@ -102,9 +102,9 @@ impl CommandRun {
         let Steps { steps, targets } = steps_of(profile, &command.work).map_err(|points| {
             Box::new(BusEnd {
                 number: command.number,
-                stopped: points.is_empty().then_some(Stopped {
+                stopped: points.is_empty().then_some(ServiceStop {
                     step: 1,
-                    verdict: Verdict::Refused(Refused::NoSuchTarget),
+                    verdict: WriteVerdict::Refused(RefusedReason::NoSuchTarget),
                 }),
                 points,
                 outputs: Vec::new(),
@@ -117,7 +117,7 @@ impl CommandRun {
             // A write, a reply to it and a read must have room in the time there is.
             patience: timeout.min(command.until.since(now) / 3),
             profile: Arc::clone(profile),
-            progress: vec![Progress::Waits; targets.len()],
+            progress: vec![TargetProgress::Waits; targets.len()],
             steps,
             at: 0,
             targets,
@@ -164,16 +164,18 @@ impl CommandRun {
     pub(crate) fn overtaken(&mut self, points: &[u16]) {
         let all = self.targets.iter().zip(&mut self.progress);
         for (_, progress) in all.filter(|(t, _)| points.contains(&t.point)) {
-            *progress = Progress::Ended(Verdict::Refused(Refused::Overtaken));
+            *progress = TargetProgress::Ended(WriteVerdict::Refused(RefusedReason::Overtaken));
         }
         let progress = &self.progress;
-        let is_open = |t: &usize| progress.get(*t) == Some(&Progress::Waits);
+        let is_open = |t: &usize| progress.get(*t) == Some(&TargetProgress::Waits);
         // Entries that are written together are not taken apart: they are overtaken together.
         let gone: Vec<usize> = self
             .steps
             .iter()
             .filter_map(|step| match &step.what {
-                What::Write(write) if !write.targets().iter().all(is_open) => Some(write.targets()),
+                StepAction::Write(write) if !write.targets().iter().all(is_open) => {
+                    Some(write.targets())
+                }
                 _ => None,
             })
             .flatten()
@@ -181,14 +183,14 @@ impl CommandRun {
             .collect();
         for target in gone {
             if let Some(progress) = self.progress.get_mut(target) {
-                *progress = Progress::Ended(Verdict::Refused(Refused::Overtaken));
+                *progress = TargetProgress::Ended(WriteVerdict::Refused(RefusedReason::Overtaken));
             }
         }
     }
 
     /// Whether newer commands are to write all that it was to write.
     pub(crate) fn is_overtaken(&self) -> bool {
-        let overtaken = Progress::Ended(Verdict::Refused(Refused::Overtaken));
+        let overtaken = TargetProgress::Ended(WriteVerdict::Refused(RefusedReason::Overtaken));
         !self.progress.is_empty() && self.progress.iter().all(|p| *p == overtaken)
     }
 
@@ -198,20 +200,20 @@ impl CommandRun {
     }
 
     /// Returns what the command wants now.
-    pub(crate) fn next(&mut self, now: Mono) -> Wanted {
+    pub(crate) fn next(&mut self, now: Mono) -> RunWants {
         if self.is_asking {
-            return Wanted::Reply;
+            return RunWants::Reply;
         }
         loop {
             let Some(step) = self.steps.get(self.at) else {
-                return Wanted::Nothing;
+                return RunWants::Nothing;
             };
             let failed_at = self.failed.as_ref().map(|f| f.step);
             if failed_at.is_some_and(|failed| failed != step.number) {
-                return Wanted::Nothing;
+                return RunWants::Nothing;
             }
             match &step.what {
-                What::Wait(span) => {
+                StepAction::Wait(span) => {
                     // A wait behind which nothing follows has no purpose, nor has one for a
                     // write that was not made.
                     let is_needed = self.is_begun || self.targets.is_empty();
@@ -219,39 +221,41 @@ impl CommandRun {
                     let until = *self.waits_until.get_or_insert(now + *span);
                     if is_needed && !is_last && until > now {
                         if self.has_time(until) {
-                            return Wanted::Wait(until);
+                            return RunWants::Wait(until);
                         }
                         self.out_of_time();
-                        return Wanted::Nothing;
+                        return RunWants::Nothing;
                     }
                     self.waits_until = None;
                     self.at += 1;
                 }
-                What::Write(write) if !self.has_open(write.targets()) => self.at += 1,
-                What::ReadBack(_, expected)
+                StepAction::Write(write) if !self.has_open(write.targets()) => self.at += 1,
+                StepAction::ReadBack(_, expected)
                     if !expected.iter().any(|e| self.is_confirmed(e.target)) =>
                 {
                     self.at += 1;
                 }
                 _ if !self.has_time(now) => {
                     self.out_of_time();
-                    return Wanted::Nothing;
+                    return RunWants::Nothing;
                 }
-                What::Write(write) => {
+                StepAction::Write(write) => {
                     let old = self.old.as_deref();
-                    return Wanted::Ask(match write.request(self.profile.writes, old) {
-                        WriteOrRead::Read(range) => Asked::Read(ReadBlock::of_entries(range)),
-                        WriteOrRead::Write(write) => Asked::Write {
+                    return RunWants::Ask(match write.request(self.profile.writes, old) {
+                        WriteRequest::Read(range) => RunRequest::Read(ReadBlock::of_entries(range)),
+                        WriteRequest::Write(write) => RunRequest::Write {
                             write,
                             goes_on: old.is_some(),
                         },
                     });
                 }
-                What::ReadBack(block, _) => return Wanted::Ask(Asked::Read(block.clone())),
-                What::Require(Interlock { point, .. }) | What::Read(point, _) => {
+                StepAction::ReadBack(block, _) => {
+                    return RunWants::Ask(RunRequest::Read(block.clone()));
+                }
+                StepAction::Require(Interlock { point, .. }) | StepAction::Read(point, _) => {
                     match block_of(&self.profile, *point) {
-                        Some(block) => return Wanted::Ask(Asked::Read(block)),
-                        None => self.fails(Verdict::Refused(Refused::NoSuchTarget)),
+                        Some(block) => return RunWants::Ask(RunRequest::Read(block)),
+                        None => self.fails(WriteVerdict::Refused(RefusedReason::NoSuchTarget)),
                     }
                 }
             }
@@ -264,81 +268,86 @@ impl CommandRun {
     }
 
     /// Takes the end of its request.
-    pub(crate) fn on_end(&mut self, end: End) {
+    pub(crate) fn on_end(&mut self, end: CommandEnd) {
         self.is_asking = false;
         let Some(step) = self.steps.get(self.at).cloned() else {
             return;
         };
-        let was_sent = !matches!(end, End::NotSent(_));
+        let was_sent = !matches!(end, CommandEnd::NotSent(_));
         self.is_begun |= was_sent;
-        if let End::NotSent(why) = end {
+        if let CommandEnd::NotSent(why) = end {
             return self.not_sent(&why);
         }
         match step.what {
-            What::Write(write) if self.old.is_none() => self.write_or_first_read(&write, end),
-            What::Write(write) => self.written(&write, end),
-            What::ReadBack(block, expected) => self.read_back(&block, &expected, end),
-            What::Require(interlock) => self.required(&interlock, end),
-            What::Read(point, output) => self.read(point, output, end),
-            What::Wait(_) => {}
+            StepAction::Write(write) if self.old.is_none() => self.write_or_first_read(&write, end),
+            StepAction::Write(write) => self.written(&write, end),
+            StepAction::ReadBack(block, expected) => self.read_back(&block, &expected, end),
+            StepAction::Require(interlock) => self.required(&interlock, end),
+            StepAction::Read(point, output) => self.read(point, output, end),
+            StepAction::Wait(_) => {}
         }
     }
 
-    fn write_or_first_read(&mut self, write: &PointWrite, end: End) {
+    fn write_or_first_read(&mut self, write: &PointWrite, end: CommandEnd) {
         let is_read = matches!(
             write.request(self.profile.writes, None),
-            WriteOrRead::Read(_)
+            WriteRequest::Read(_)
         );
         match end {
             end if !is_read => self.written(write, end),
-            End::Answered(Data::Registers(old)) => {
+            CommandEnd::Answered(Data::Registers(old)) => {
                 self.old = Some(old);
                 self.unanswered = 0;
             }
-            End::Exception(code) => self.fails(Verdict::Refused(Refused::Exception(code))),
+            CommandEnd::Exception(code) => {
+                self.fails(WriteVerdict::Refused(RefusedReason::Exception(code)))
+            }
             _ if self.may_read_again() => {}
             // Nothing was written yet.
-            _ => self.fails(Verdict::Refused(Refused::Silent)),
+            _ => self.fails(WriteVerdict::Refused(RefusedReason::Silent)),
         }
     }
 
-    fn written(&mut self, write: &PointWrite, end: End) {
+    fn written(&mut self, write: &PointWrite, end: CommandEnd) {
         self.old = None;
         match end {
-            End::Confirmed => {
+            CommandEnd::Confirmed => {
                 for target in write.targets().iter().copied() {
                     let is_unread = self.targets.get(target).is_some_and(|t| t.is_unread);
                     let written = self.targets.get(target).map(|t| t.value.clone());
                     let progress = match written.filter(|_| is_unread) {
-                        Some(written) => Progress::Ended(Verdict::Confirmed { written }),
-                        None => Progress::Confirmed,
+                        Some(written) => TargetProgress::Ended(WriteVerdict::Confirmed { written }),
+                        None => TargetProgress::Confirmed,
                     };
                     self.set(target, progress);
                 }
                 self.at += 1;
             }
-            End::Exception(_) | End::Declined(_) => {
-                let verdict = Verdict::Refused(refusal(end).unwrap_or(Refused::Silent));
+            CommandEnd::Exception(_) | CommandEnd::Declined(_) => {
+                let verdict = WriteVerdict::Refused(refusal(end).unwrap_or(RefusedReason::Silent));
                 self.end_all(write.targets(), &verdict);
                 self.step_failed(verdict);
             }
-            End::Answered(_) | End::Unanswered(_) | End::NotSent(_) => {
-                self.end_all(write.targets(), &Verdict::Unknown(Doubt::NoReply));
-                self.step_failed(Verdict::Unknown(Doubt::NoReply));
+            CommandEnd::Answered(_) | CommandEnd::Unanswered(_) | CommandEnd::NotSent(_) => {
+                self.end_all(
+                    write.targets(),
+                    &WriteVerdict::Unknown(UnknownReason::NoReply),
+                );
+                self.step_failed(WriteVerdict::Unknown(UnknownReason::NoReply));
             }
         }
     }
 
     /// Takes note that this step failed: what was confirmed is still read back, and nothing
     /// else is done.
-    fn step_failed(&mut self, verdict: Verdict) {
+    fn step_failed(&mut self, verdict: WriteVerdict) {
         for progress in &mut self.progress {
-            if *progress == Progress::Waits {
-                *progress = Progress::Ended(Verdict::Refused(Refused::NotReached));
+            if *progress == TargetProgress::Waits {
+                *progress = TargetProgress::Ended(WriteVerdict::Refused(RefusedReason::NotReached));
             }
         }
         let step = self.number_now();
-        self.failed.get_or_insert(Stopped { step, verdict });
+        self.failed.get_or_insert(ServiceStop { step, verdict });
         self.at += 1;
     }
 
@@ -347,10 +356,12 @@ impl CommandRun {
         self.steps.get(self.at).map_or(1, |s| s.number)
     }
 
-    fn read_back(&mut self, block: &ReadBlock, expected: &[Expected], end: End) {
+    fn read_back(&mut self, block: &ReadBlock, expected: &[Expected], end: CommandEnd) {
         let data = match end {
-            End::Answered(data) => data,
-            End::Exception(_) | End::Declined(_) => return self.not_read_back(expected),
+            CommandEnd::Answered(data) => data,
+            CommandEnd::Exception(_) | CommandEnd::Declined(_) => {
+                return self.not_read_back(expected);
+            }
             _ if self.may_read_again() => return,
             _ => return self.not_read_back(expected),
         };
@@ -361,11 +372,11 @@ impl CommandRun {
             }
             let written = self.targets.get(one.target).map(|t| t.value.clone());
             let verdict = match (self.decoded(one.point, &block.address, &data), written) {
-                (Some(read), _) if is_same(&read, &one.value) => Verdict::Verified { read },
-                (Some(read), Some(written)) => Verdict::Different { written, read },
-                _ => Verdict::Unknown(Doubt::NotReadBack),
+                (Some(read), _) if is_same(&read, &one.value) => WriteVerdict::Verified { read },
+                (Some(read), Some(written)) => WriteVerdict::Different { written, read },
+                _ => WriteVerdict::Unknown(UnknownReason::NotReadBack),
             };
-            self.set(one.target, Progress::Ended(verdict));
+            self.set(one.target, TargetProgress::Ended(verdict));
         }
         self.after_read_back(expected);
     }
@@ -374,8 +385,8 @@ impl CommandRun {
         self.unanswered = 0;
         for one in expected {
             if self.is_confirmed(one.target) {
-                let verdict = Verdict::Unknown(Doubt::NotReadBack);
-                self.set(one.target, Progress::Ended(verdict));
+                let verdict = WriteVerdict::Unknown(UnknownReason::NotReadBack);
+                self.set(one.target, TargetProgress::Ended(verdict));
             }
         }
         self.after_read_back(expected);
@@ -386,7 +397,7 @@ impl CommandRun {
         let failed = expected
             .iter()
             .find_map(|e| match self.progress.get(e.target) {
-                Some(Progress::Ended(verdict)) if !verdict.is_done() => Some(verdict.clone()),
+                Some(TargetProgress::Ended(verdict)) if !verdict.is_done() => Some(verdict.clone()),
                 _ => None,
             });
         match failed {
@@ -395,11 +406,11 @@ impl CommandRun {
         }
     }
 
-    fn required(&mut self, interlock: &Interlock, end: End) {
+    fn required(&mut self, interlock: &Interlock, end: CommandEnd) {
         let value = match end {
-            End::Answered(data) => block_of(&self.profile, interlock.point)
+            CommandEnd::Answered(data) => block_of(&self.profile, interlock.point)
                 .and_then(|block| self.decoded(interlock.point, &block.address, &data)),
-            End::Exception(_) | End::Declined(_) => None,
+            CommandEnd::Exception(_) | CommandEnd::Declined(_) => None,
             _ if self.may_read_again() => return,
             _ => None,
         };
@@ -409,23 +420,23 @@ impl CommandRun {
             return;
         }
         let point = self.profile.points.get(usize::from(interlock.point));
-        self.fails(Verdict::Refused(Refused::Interlock {
+        self.fails(WriteVerdict::Refused(RefusedReason::Interlock {
             point: point.map_or_else(String::new, |p| p.id.clone()),
             value,
             wanted: interlock.condition.to_string(),
         }));
     }
 
-    fn read(&mut self, point: u16, output: String, end: End) {
+    fn read(&mut self, point: u16, output: String, end: CommandEnd) {
         let value = match end {
-            End::Answered(data) => block_of(&self.profile, point)
+            CommandEnd::Answered(data) => block_of(&self.profile, point)
                 .and_then(|block| self.decoded(point, &block.address, &data)),
-            end @ (End::Exception(_) | End::Declined(_)) => {
-                let why = refusal(end).unwrap_or(Refused::Silent);
-                return self.fails(Verdict::Refused(why));
+            end @ (CommandEnd::Exception(_) | CommandEnd::Declined(_)) => {
+                let why = refusal(end).unwrap_or(RefusedReason::Silent);
+                return self.fails(WriteVerdict::Refused(why));
             }
             _ if self.may_read_again() => return,
-            _ => return self.fails(Verdict::Refused(Refused::Silent)),
+            _ => return self.fails(WriteVerdict::Refused(RefusedReason::Silent)),
         };
         self.unanswered = 0;
         match value {
@@ -433,7 +444,7 @@ impl CommandRun {
                 self.outputs.push((output, value));
                 self.at += 1;
             }
-            None => self.fails(Verdict::Unknown(Doubt::NotReadBack)),
+            None => self.fails(WriteVerdict::Unknown(UnknownReason::NotReadBack)),
         }
     }
 
@@ -443,53 +454,54 @@ impl CommandRun {
             NotSent::TooLate => self.out_of_time(),
             NotSent::LineDown => {
                 for progress in &mut self.progress {
-                    if *progress == Progress::Confirmed {
-                        *progress = Progress::Ended(Verdict::Unknown(Doubt::PortGone));
+                    if *progress == TargetProgress::Confirmed {
+                        *progress =
+                            TargetProgress::Ended(WriteVerdict::Unknown(UnknownReason::PortGone));
                     }
                 }
-                self.fails(Verdict::Refused(Refused::PortDown));
+                self.fails(WriteVerdict::Refused(RefusedReason::PortDown));
             }
             NotSent::Silent => {
-                self.doubt_confirmed(Doubt::NotReadBack);
-                self.fails(Verdict::Refused(Refused::Silent));
+                self.doubt_confirmed(UnknownReason::NotReadBack);
+                self.fails(WriteVerdict::Refused(RefusedReason::Silent));
             }
             NotSent::DeviceFull | NotSent::LineFull => {
-                self.fails(Verdict::Refused(Refused::TooMany));
+                self.fails(WriteVerdict::Refused(RefusedReason::TooMany));
             }
             NotSent::NoSuchDevice | NotSent::DoesNotFit => {
-                self.fails(Verdict::Refused(Refused::NoSuchDevice));
+                self.fails(WriteVerdict::Refused(RefusedReason::NoSuchDevice));
             }
         }
     }
 
     /// Ends the command, as there is no time for another request.
     fn out_of_time(&mut self) {
-        self.doubt_confirmed(Doubt::NoTime);
-        self.fails(Verdict::Refused(Refused::TooLate));
+        self.doubt_confirmed(UnknownReason::NoTime);
+        self.fails(WriteVerdict::Refused(RefusedReason::TooLate));
     }
 
-    fn doubt_confirmed(&mut self, doubt: Doubt) {
+    fn doubt_confirmed(&mut self, doubt: UnknownReason) {
         for progress in &mut self.progress {
-            if *progress == Progress::Confirmed {
-                *progress = Progress::Ended(Verdict::Unknown(doubt));
+            if *progress == TargetProgress::Confirmed {
+                *progress = TargetProgress::Ended(WriteVerdict::Unknown(doubt));
             }
         }
     }
 
     /// Ends the command at this step: the first of its points that was not sent gets this
     /// verdict, what stands behind it was not reached.
-    fn fails(&mut self, verdict: Verdict) {
-        self.doubt_confirmed(Doubt::NotReadBack);
+    fn fails(&mut self, verdict: WriteVerdict) {
+        self.doubt_confirmed(UnknownReason::NotReadBack);
         let number = self.number_now();
         let own = self.steps.iter().filter(|s| s.number == number);
         let own = own.filter_map(|s| match &s.what {
-            What::Write(write) => Some(write.targets()),
+            StepAction::Write(write) => Some(write.targets()),
             _ => None,
         });
-        let waits = |t: &&usize| self.progress.get(**t) == Some(&Progress::Waits);
+        let waits = |t: &&usize| self.progress.get(**t) == Some(&TargetProgress::Waits);
         let first = own.flatten().find(waits).copied();
         if let Some(first) = first {
-            self.set(first, Progress::Ended(verdict.clone()));
+            self.set(first, TargetProgress::Ended(verdict.clone()));
         }
         self.old = None;
         self.step_failed(verdict);
@@ -507,23 +519,23 @@ impl CommandRun {
     }
 
     fn has_open(&self, targets: &[usize]) -> bool {
-        let is_open = |t: &usize| self.progress.get(*t) == Some(&Progress::Waits);
+        let is_open = |t: &usize| self.progress.get(*t) == Some(&TargetProgress::Waits);
         targets.iter().any(is_open)
     }
 
     fn is_confirmed(&self, target: usize) -> bool {
-        self.progress.get(target) == Some(&Progress::Confirmed)
+        self.progress.get(target) == Some(&TargetProgress::Confirmed)
     }
 
-    fn set(&mut self, target: usize, to: Progress) {
+    fn set(&mut self, target: usize, to: TargetProgress) {
         if let Some(progress) = self.progress.get_mut(target) {
             *progress = to;
         }
     }
 
-    fn end_all(&mut self, targets: &[usize], verdict: &Verdict) {
+    fn end_all(&mut self, targets: &[usize], verdict: &WriteVerdict) {
         for target in targets {
-            self.set(*target, Progress::Ended(verdict.clone()));
+            self.set(*target, TargetProgress::Ended(verdict.clone()));
         }
     }
 
@@ -533,9 +545,9 @@ impl CommandRun {
         let points = ends.map(|(target, progress)| PointEnd {
             point: target.point,
             verdict: match progress {
-                Progress::Ended(verdict) => verdict,
-                Progress::Confirmed => Verdict::Unknown(Doubt::NotReadBack),
-                Progress::Waits => Verdict::Refused(Refused::NotReached),
+                TargetProgress::Ended(verdict) => verdict,
+                TargetProgress::Confirmed => WriteVerdict::Unknown(UnknownReason::NotReadBack),
+                TargetProgress::Waits => WriteVerdict::Refused(RefusedReason::NotReached),
             },
         });
         BusEnd {
@@ -547,30 +559,33 @@ impl CommandRun {
     }
 
     /// Returns the end of a command that waits, for this reason.
-    pub(crate) fn refused(mut self, why: Refused) -> BusEnd {
-        self.doubt_confirmed(Doubt::PortGone);
-        self.fails(Verdict::Refused(why));
+    pub(crate) fn refused(mut self, why: RefusedReason) -> BusEnd {
+        self.doubt_confirmed(UnknownReason::PortGone);
+        self.fails(WriteVerdict::Refused(why));
         self.into_end()
     }
 }
 
 /// Returns what the device said against a request, if it did.
-fn refusal(end: End) -> Option<Refused> {
+fn refusal(end: CommandEnd) -> Option<RefusedReason> {
     match end {
-        End::Exception(code) => Some(Refused::Exception(code)),
-        End::Declined(word) => {
+        CommandEnd::Exception(code) => Some(RefusedReason::Exception(code)),
+        CommandEnd::Declined(word) => {
             let mut why = word.to_string();
             if word.says_not_authorised() {
                 why.push_str(
                     "; write_password may be another one, or the meter wants its programming key pressed first",
                 );
             }
-            Some(Refused::Declined {
+            Some(RefusedReason::Declined {
                 word: word.bits,
                 why,
             })
         }
-        End::Confirmed | End::Answered(_) | End::Unanswered(_) | End::NotSent(_) => None,
+        CommandEnd::Confirmed
+        | CommandEnd::Answered(_)
+        | CommandEnd::Unanswered(_)
+        | CommandEnd::NotSent(_) => None,
     }
 }
 

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Mono, Refused};
-use crate::field::command::run::{Asked, CommandRun, Wanted};
+use crate::base::{BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Mono, RefusedReason};
+use crate::field::command::run::{CommandRun, RunRequest, RunWants};
 use crate::field::schedule::command::{
-    Command, CommandId, CommandRequest, End, MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, NotSent,
+    BusRequest, CommandEnd, CommandId, CommandRequest, MOST_FOR_A_DEVICE, MOST_FOR_A_LINE, NotSent,
 };
 use crate::spec::ProfileSpec;
 
 /// A command, and its request if one waits or is under way.
 #[derive(Clone, Debug)]
-struct Taken {
+struct ActiveRun {
     run: CommandRun,
     request: Option<CommandId>,
     /// Whether a request that writes was handed out.
@@ -24,7 +24,7 @@ struct Taken {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct CommandRuns {
     /// In the order in which they came.
-    all: VecDeque<Taken>,
+    all: VecDeque<ActiveRun>,
     /// Commands that are about to write, not yet handed out.
     begun: VecDeque<CommandNumber>,
     ends: VecDeque<BusEnd>,
@@ -47,13 +47,13 @@ impl CommandRuns {
             let points: Vec<u16> = values.iter().map(|(point, _)| *point).collect();
             self.overtake(command.device, &points);
         }
-        let of_device = |t: &&Taken| t.run.device() == command.device;
+        let of_device = |t: &&ActiveRun| t.run.device() == command.device;
         let is_full = self.all.len() >= MOST_FOR_A_LINE
             || self.all.iter().filter(of_device).count() >= MOST_FOR_A_DEVICE;
         if is_full {
-            return self.ends.push_back(run.refused(Refused::TooMany));
+            return self.ends.push_back(run.refused(RefusedReason::TooMany));
         }
-        self.all.push_back(Taken {
+        self.all.push_back(ActiveRun {
             run,
             request: None,
             is_writing: false,
@@ -61,7 +61,7 @@ impl CommandRuns {
     }
 
     /// Ends a command before anything of it is done.
-    pub(crate) fn refuse(&mut self, command: &BusCommand, why: Refused) {
+    pub(crate) fn refuse(&mut self, command: &BusCommand, why: RefusedReason) {
         self.ends.push_back(BusEnd::refused(command, why));
     }
 
@@ -87,7 +87,7 @@ impl CommandRuns {
     /// Returns the requests that are to wait for their turn now; each is answered with
     /// [`CommandRuns::queued`] or [`CommandRuns::not_queued`]. Ends the commands that want
     /// nothing any more.
-    pub(crate) fn wanted(&mut self, now: Mono) -> Vec<(usize, Command)> {
+    pub(crate) fn wanted(&mut self, now: Mono) -> Vec<(usize, BusRequest)> {
         let mut wanted = Vec::new();
         let mut seen: Vec<DeviceId> = Vec::new();
         let mut index = 0;
@@ -97,7 +97,7 @@ impl CommandRuns {
             if !is_head || taken.request.is_some() {
                 // A command that waits for its device has no time left either.
                 if !is_head && !taken.run.has_time(now) {
-                    self.end(index, Some(Refused::TooLate));
+                    self.end(index, Some(RefusedReason::TooLate));
                     continue;
                 }
                 seen.push(device);
@@ -105,12 +105,14 @@ impl CommandRuns {
                 continue;
             }
             match taken.run.next(now) {
-                Wanted::Ask(asked) => {
+                RunWants::Ask(asked) => {
                     let (request, goes_on) = match asked {
-                        Asked::Read(block) => (CommandRequest::Read(block), false),
-                        Asked::Write { write, goes_on } => (CommandRequest::Write(write), goes_on),
+                        RunRequest::Read(block) => (CommandRequest::Read(block), false),
+                        RunRequest::Write { write, goes_on } => {
+                            (CommandRequest::Write(write), goes_on)
+                        }
                     };
-                    let command = Command {
+                    let command = BusRequest {
                         device,
                         request,
                         patience: taken.run.patience(),
@@ -121,11 +123,11 @@ impl CommandRuns {
                     seen.push(device);
                     index += 1;
                 }
-                Wanted::Wait(_) | Wanted::Reply => {
+                RunWants::Wait(_) | RunWants::Reply => {
                     seen.push(device);
                     index += 1;
                 }
-                Wanted::Nothing => self.end(index, None),
+                RunWants::Nothing => self.end(index, None),
             }
         }
         wanted
@@ -142,7 +144,7 @@ impl CommandRuns {
     /// Takes note that the request of this command cannot be sent.
     pub(crate) fn not_queued(&mut self, index: usize, why: NotSent) {
         if let Some(taken) = self.all.get_mut(index) {
-            taken.run.on_end(End::NotSent(why));
+            taken.run.on_end(CommandEnd::NotSent(why));
         }
     }
 
@@ -161,7 +163,7 @@ impl CommandRuns {
     }
 
     /// Takes the end of a request; returns whether it was a command's.
-    pub(crate) fn on_end(&mut self, id: CommandId, end: End) -> bool {
+    pub(crate) fn on_end(&mut self, id: CommandId, end: CommandEnd) -> bool {
         let Some(taken) = self.all.iter_mut().find(|t| t.request == Some(id)) else {
             return false;
         };
@@ -173,11 +175,11 @@ impl CommandRuns {
     /// Ends all commands: the line was lost. To be called after the ends of their requests.
     pub(crate) fn lost(&mut self) {
         while !self.all.is_empty() {
-            self.end(0, Some(Refused::PortDown));
+            self.end(0, Some(RefusedReason::PortDown));
         }
     }
 
-    fn end(&mut self, index: usize, why: Option<Refused>) {
+    fn end(&mut self, index: usize, why: Option<RefusedReason>) {
         if let Some(taken) = self.all.remove(index) {
             self.ends.push_back(match why {
                 Some(why) => taken.run.refused(why),
@@ -196,7 +198,7 @@ impl CommandRuns {
         let waits = self.all.iter().filter_map(|t| t.run.waits_until());
         let waits = waits.map(|at| (at, "a command reads its values back"));
         // The others wait for a reply or for their turn, which have limits of their own.
-        let behind = |t: &&Taken| t.request.is_none() && t.run.waits_until().is_none();
+        let behind = |t: &&ActiveRun| t.request.is_none() && t.run.waits_until().is_none();
         let limits = self.all.iter().filter(behind).map(|t| {
             let last = t.run.until().before(t.run.patience());
             last + Duration::from_micros(1)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{BusWork, PointEnd, Refused, Value, Verdict};
+use crate::base::{BusWork, PointEnd, RefusedReason, Value, WriteVerdict};
 use crate::field::encode::{Content, Encoded, MaskedWord, encode};
 use crate::field::modbus::write::{Entries, MAX_COILS, MAX_REGISTERS};
 use crate::field::plan::ReadBlock;
@@ -22,12 +22,12 @@ pub(crate) struct Step {
     /// Which step of the service it belongs to, counted from 1; 1 for all steps of a set.
     pub(crate) number: usize,
     /// What is done.
-    pub(crate) what: What,
+    pub(crate) what: StepAction,
 }
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum What {
+pub(crate) enum StepAction {
     /// Reads a point and goes on only if its value fulfils the condition.
     Require(Interlock),
     /// Writes.
@@ -87,15 +87,15 @@ impl PointWrite {
 
     /// Returns what is sent, or the registers that must be read before; `old` are those registers,
     /// if they have been.
-    pub(crate) fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteOrRead {
+    pub(crate) fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteRequest {
         match self {
             PointWrite::Entries(entries) => entries.request(requests, old),
-            PointWrite::Datum { asked, data, .. } => WriteOrRead::Write(BusWrite::Datum {
+            PointWrite::Datum { asked, data, .. } => WriteRequest::Write(BusWrite::Datum {
                 asked: *asked,
                 data: data.clone(),
             }),
             PointWrite::Question { asked, .. } => {
-                WriteOrRead::Write(BusWrite::Question(asked.clone()))
+                WriteRequest::Write(BusWrite::Question(asked.clone()))
             }
         }
     }
@@ -170,9 +170,9 @@ pub(crate) fn steps_of(profile: &ProfileSpec, work: &BusWork) -> Result<Steps, V
                         write(profile, number, &values, &mut steps)?;
                         continue;
                     }
-                    ServiceStep::Wait(span) => What::Wait(*span),
-                    ServiceStep::Read { point, output } => What::Read(*point, output.clone()),
-                    ServiceStep::Require(interlock) => What::Require(interlock.clone()),
+                    ServiceStep::Wait(span) => StepAction::Wait(*span),
+                    ServiceStep::Read { point, output } => StepAction::Read(*point, output.clone()),
+                    ServiceStep::Require(interlock) => StepAction::Require(interlock.clone()),
                 };
                 steps.steps.push(Step { number, what });
             }
@@ -188,16 +188,16 @@ fn write(
     values: &[(u16, &Value)],
     steps: &mut Steps,
 ) -> Result<(), Vec<PointEnd>> {
-    let encoded: Vec<Result<(&PointSpec, Encoded), Refused>> = values
+    let encoded: Vec<Result<(&PointSpec, Encoded), RefusedReason>> = values
         .iter()
         .map(|(point, value)| encoded(profile, *point, value))
         .collect();
     if encoded.iter().any(Result::is_err) {
         let ends = values.iter().zip(encoded).map(|((point, _), encoded)| {
-            let why = encoded.err().unwrap_or(Refused::NotReached);
+            let why = encoded.err().unwrap_or(RefusedReason::NotReached);
             PointEnd {
                 point: *point,
-                verdict: Verdict::Refused(why),
+                verdict: WriteVerdict::Refused(why),
             }
         });
         return Err(ends.collect());
@@ -271,15 +271,18 @@ fn write(
     let mut push = |what| steps.steps.push(Step { number, what });
     interlocks
         .into_iter()
-        .map(What::Require)
+        .map(StepAction::Require)
         .for_each(&mut push);
-    writes.into_iter().map(What::Write).for_each(&mut push);
+    writes
+        .into_iter()
+        .map(StepAction::Write)
+        .for_each(&mut push);
     if !settle.is_zero() {
-        push(What::Wait(settle));
+        push(StepAction::Wait(settle));
     }
     let backs = backs.into_iter();
     backs
-        .map(|(block, expected)| What::ReadBack(block, expected))
+        .map(|(block, expected)| StepAction::ReadBack(block, expected))
         .for_each(&mut push);
     Ok(())
 }
@@ -288,18 +291,18 @@ fn encoded<'p>(
     profile: &'p ProfileSpec,
     point: u16,
     value: &Value,
-) -> Result<(&'p PointSpec, Encoded), Refused> {
+) -> Result<(&'p PointSpec, Encoded), RefusedReason> {
     let point = profile.points.get(usize::from(point));
-    let point = point.ok_or(Refused::NoSuchTarget)?;
+    let point = point.ok_or(RefusedReason::NoSuchTarget)?;
     if point.write.is_none() {
-        return Err(Refused::NotWritable);
+        return Err(RefusedReason::NotWritable);
     }
     let encoded = encode(point, value).map_err(|why| why.refused(value))?;
     let entries = match &encoded.content {
         Content::Coil(_) | Content::Datum(_) => 1,
         Content::Registers { words, .. } => words.len(),
         Content::Value(bytes) if told(profile, point, bytes).is_none() => {
-            return Err(Refused::WrongValue {
+            return Err(RefusedReason::WrongValue {
                 seen: value.to_json_text(),
                 wanted: "a value with which the request can be sent".into(),
             });
@@ -308,7 +311,7 @@ fn encoded<'p>(
     };
     if entries > 1 && profile.writes.functions == WriteFunctions::Single {
         // The configuration refuses such points; a half of a value is never written.
-        return Err(Refused::NotWritable);
+        return Err(RefusedReason::NotWritable);
     }
     Ok((point, encoded))
 }
@@ -450,14 +453,14 @@ impl EntryWrite {
             }
     }
 
-    const fn sent(&self, entries: Entries) -> WriteOrRead {
+    const fn sent(&self, entries: Entries) -> WriteRequest {
         let start = self.start;
-        WriteOrRead::Write(BusWrite::Entries { start, entries })
+        WriteRequest::Write(BusWrite::Entries { start, entries })
     }
 
     /// Returns the entries as they are sent, or the registers that must be read before; `old`
     /// are those registers, if they have been.
-    fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteOrRead {
+    fn request(&self, requests: WriteRequests, old: Option<&[u16]>) -> WriteRequest {
         let many = requests.functions == WriteFunctions::Multiple;
         let words = match &self.content {
             EntryContent::Coils(all) => {
@@ -486,7 +489,7 @@ impl EntryWrite {
             }
             _ if whole => words.iter().map(|w| w.bits).collect(),
             _ => {
-                return WriteOrRead::Read(EntryRange {
+                return WriteRequest::Read(EntryRange {
                     table: Table::HoldingRegister,
                     start: self.start,
                     count: u16::try_from(words.len()).unwrap_or(u16::MAX),
@@ -502,7 +505,7 @@ impl EntryWrite {
 
 /// The next request of a write.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum WriteOrRead {
+pub(crate) enum WriteRequest {
     /// The write itself.
     Write(BusWrite),
     /// Registers whose other bits must stay as they are: they are read first.

@@ -8,13 +8,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use crate::base::{
-    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Doubt, Miss, Mono, Now, PointEnd, PortId,
-    Refused, Rng, UnitId, Value, Verdict,
+    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, MissReason, Mono, Now, PointEnd, PortId,
+    RefusedReason, Rng, UnitId, UnknownReason, Value, WriteVerdict,
 };
 use crate::field::dlt645::ask::{ErrorWord, MeterOperation};
 use crate::field::modbus::Data;
 use crate::field::modbus::write::Entries;
-use crate::field::schedule::{Next, Schedule};
+use crate::field::schedule::{NextAction, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, WriteAccess};
@@ -22,7 +22,7 @@ use crate::spec::*;
 
 /// What happens to one request of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum RequestFate {
     /// It is done and answered.
     Done,
     /// It is done, and the reply is lost.
@@ -35,20 +35,20 @@ enum Fate {
     Changed,
 }
 
-fn fates() -> impl Strategy<Value = Vec<Fate>> {
+fn fates() -> impl Strategy<Value = Vec<RequestFate>> {
     let fate = prop_oneof![
-        6 => Just(Fate::Done),
-        1 => Just(Fate::ReplyLost),
-        1 => Just(Fate::Lost),
-        1 => Just(Fate::Refused),
-        1 => Just(Fate::Changed),
+        6 => Just(RequestFate::Done),
+        1 => Just(RequestFate::ReplyLost),
+        1 => Just(RequestFate::Lost),
+        1 => Just(RequestFate::Refused),
+        1 => Just(RequestFate::Changed),
     ];
     prop::collection::vec(fate, 1..12)
 }
 
 /// What the devices of a line speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speech {
+enum TestProtocol {
     /// Modbus RTU.
     Rtu,
     /// Modbus TCP.
@@ -61,23 +61,23 @@ enum Speech {
     Carried,
 }
 
-const SPEECHES: [Speech; 5] = [
-    Speech::Rtu,
-    Speech::Tcp,
-    Speech::Meter,
-    Speech::Raw,
-    Speech::Carried,
+const SPEECHES: [TestProtocol; 5] = [
+    TestProtocol::Rtu,
+    TestProtocol::Tcp,
+    TestProtocol::Meter,
+    TestProtocol::Raw,
+    TestProtocol::Carried,
 ];
 
 /// The identifier of the datum that stands for register 0.
 const FIRST: u32 = 0x0400_0A00;
 
-impl Speech {
+impl TestProtocol {
     fn point(self, address: u16) -> PointSpec {
         let plain = point(Table::HoldingRegister, address, number(Number::U16), 1000);
         match self {
-            Speech::Rtu | Speech::Tcp => plain,
-            Speech::Meter => PointSpec {
+            TestProtocol::Rtu | TestProtocol::Tcp => plain,
+            TestProtocol::Meter => PointSpec {
                 address: PointAddress::Dlt645(DatumAddress {
                     item: ItemIndex(address),
                     position: ValuePosition::Value(0),
@@ -90,13 +90,13 @@ impl Speech {
                 },
                 ..plain
             },
-            Speech::Raw | Speech::Carried => PointSpec {
+            TestProtocol::Raw | TestProtocol::Carried => PointSpec {
                 address: PointAddress::Raw(QuestionIndex(2 * address)),
                 codec: Codec::Part(Box::new(raw::Part::Number {
                     written: raw::part::Number::Binary {
                         at: 2,
                         kind: raw::part::Kind::Unsigned(2),
-                        order: raw::part::Order::High,
+                        order: raw::part::Endianness::High,
                     },
                     scale: Decimal::ONE,
                     offset: Decimal::ZERO,
@@ -110,20 +110,23 @@ impl Speech {
     /// Returns with which request a register is written, where that is said.
     fn by(self, address: u16) -> Option<raw::WriteBy> {
         match self {
-            Speech::Rtu | Speech::Tcp | Speech::Meter => None,
-            Speech::Raw | Speech::Carried => Some(raw::WriteBy {
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Meter => None,
+            TestProtocol::Raw | TestProtocol::Carried => Some(raw::WriteBy {
                 question: QuestionIndex(2 * address + 1),
-                form: raw::ValueForm::Binary(raw::part::Kind::Unsigned(2), raw::part::Order::High),
+                form: raw::ValueForm::Binary(
+                    raw::part::Kind::Unsigned(2),
+                    raw::part::Endianness::High,
+                ),
             }),
         }
     }
 
     fn protocol(self) -> Protocol {
         match self {
-            Speech::Rtu | Speech::Tcp => Protocol::Modbus,
-            Speech::Meter => Protocol::Dlt645((0..6).map(item).collect()),
-            Speech::Raw | Speech::Carried => {
-                let carried = (self == Speech::Carried).then_some(UnitId(1));
+            TestProtocol::Rtu | TestProtocol::Tcp => Protocol::Modbus,
+            TestProtocol::Meter => Protocol::Dlt645((0..6).map(item).collect()),
+            TestProtocol::Raw | TestProtocol::Carried => {
+                let carried = (self == TestProtocol::Carried).then_some(UnitId(1));
                 let all =
                     (0..6).flat_map(|n| [question(carried, 'R', n), question(carried, 'W', n)]);
                 Protocol::Raw(all.map(Arc::new).collect())
@@ -166,9 +169,9 @@ impl Speech {
     /// standard.
     fn refusal(self) -> Outcome {
         match self {
-            Speech::Rtu | Speech::Tcp | Speech::Carried => Outcome::Exception(4),
-            Speech::Raw => Outcome::Missed(Miss::Garbled),
-            Speech::Meter => Outcome::Refused(ErrorWord {
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Carried => Outcome::Exception(4),
+            TestProtocol::Raw => Outcome::Missed(MissReason::Garbled),
+            TestProtocol::Meter => Outcome::Refused(ErrorWord {
                 edition: Edition::Y2007,
                 bits: 4,
             }),
@@ -178,29 +181,33 @@ impl Speech {
     /// Returns the confirmation of a write.
     fn confirmation(self) -> Outcome {
         match self {
-            Speech::Rtu | Speech::Tcp | Speech::Meter => Outcome::Confirmed,
-            Speech::Raw | Speech::Carried => Outcome::Answered(Data::Bytes(b"W!".to_vec())),
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Meter => Outcome::Confirmed,
+            TestProtocol::Raw | TestProtocol::Carried => {
+                Outcome::Answered(Data::Bytes(b"W!".to_vec()))
+            }
         }
     }
 
     fn answer(self, words: Vec<u16>) -> Data {
         match self {
-            Speech::Raw | Speech::Carried => {
+            TestProtocol::Raw | TestProtocol::Carried => {
                 let bytes = words.into_iter().flat_map(u16::to_be_bytes);
                 Data::Bytes(b"R!".iter().copied().chain(bytes).collect())
             }
-            Speech::Rtu | Speech::Tcp => Data::Registers(words),
-            Speech::Meter => Data::Bytes(words.into_iter().flat_map(u16::to_le_bytes).collect()),
+            TestProtocol::Rtu | TestProtocol::Tcp => Data::Registers(words),
+            TestProtocol::Meter => {
+                Data::Bytes(words.into_iter().flat_map(u16::to_le_bytes).collect())
+            }
         }
     }
 
     /// Returns the verdict of a write that the device refuses.
-    fn refused(self) -> Verdict {
-        Verdict::Refused(match self {
-            Speech::Rtu | Speech::Tcp | Speech::Carried => Refused::Exception(4),
+    fn refused(self) -> WriteVerdict {
+        WriteVerdict::Refused(match self {
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Carried => RefusedReason::Exception(4),
             // What came is no reply.
-            Speech::Raw => return Verdict::Unknown(Doubt::NoReply),
-            Speech::Meter => Refused::Declined {
+            TestProtocol::Raw => return WriteVerdict::Unknown(UnknownReason::NoReply),
+            TestProtocol::Meter => RefusedReason::Declined {
                 word: 4,
                 why: "wrong password or not authorised; write_password may be another one, or the meter wants its programming key pressed first".into(),
             },
@@ -223,8 +230,8 @@ fn question(carried: Option<UnitId>, what: char, n: u8) -> raw::Question {
     raw::Question {
         name: format!("{what}{n}"),
         request: raw::Template::parse(&send, None).unwrap(),
-        reply: raw::Shape {
-            end: raw::End::Terminator(b"!".to_vec()),
+        reply: raw::ReplyMarks {
+            end: raw::ReplyEnd::Terminator(b"!".to_vec()),
             fixed: vec![raw::Fixed {
                 at: 0,
                 bytes: vec![what as u8, n],
@@ -255,7 +262,7 @@ enum Meaning {
 /// Registers 0 to 5 of each device: plain, plain and beside it, one that needs a rest, a command
 /// register whose state is shown by the register behind it, and one that is written only while
 /// register 0 is below 1000.
-fn kind(speech: Speech) -> ProfileSpec {
+fn kind(speech: TestProtocol) -> ProfileSpec {
     let mut points: Vec<PointSpec> = (0..6).map(|address| speech.point(address)).collect();
     let policies = [
         WritePolicy::default(),
@@ -298,16 +305,16 @@ fn kind(speech: Speech) -> ProfileSpec {
 
 /// The devices of one line.
 struct Plant {
-    speech: Speech,
+    speech: TestProtocol,
     registers: Vec<[u16; 6]>,
-    fates: Vec<Fate>,
+    fates: Vec<RequestFate>,
     next: usize,
     /// By value: how often it was written, and when the last such request was sent.
     written: BTreeMap<u16, Vec<Mono>>,
 }
 
 impl Plant {
-    fn new(speech: Speech, devices: usize, fates: Vec<Fate>) -> Self {
+    fn new(speech: TestProtocol, devices: usize, fates: Vec<RequestFate>) -> Self {
         Plant {
             speech,
             registers: vec![[0; 6]; devices],
@@ -324,11 +331,11 @@ impl Plant {
                 self.next += 1;
                 self.fates[(self.next - 1) % self.fates.len()]
             }
-            false => Fate::Done,
+            false => RequestFate::Done,
         };
         let registers = &mut self.registers[request.device.index()];
         let short = Duration::from_millis(20);
-        let silent = (request.timeout, Outcome::Missed(Miss::Silence));
+        let silent = (request.timeout, Outcome::Missed(MissReason::Silence));
         let speech = self.speech;
         match speech.meaning(&request.body) {
             Meaning::Write(start, words) => {
@@ -336,26 +343,30 @@ impl Plant {
                     self.written.entry(*word).or_default().push(now);
                 }
                 match fate {
-                    Fate::Lost => return silent,
-                    Fate::Refused => return (short, speech.refusal()),
-                    Fate::Done | Fate::ReplyLost | Fate::Changed => {}
+                    RequestFate::Lost => return silent,
+                    RequestFate::Refused => return (short, speech.refusal()),
+                    RequestFate::Done | RequestFate::ReplyLost | RequestFate::Changed => {}
                 }
                 for (at, word) in (start..).zip(words) {
-                    let kept = if fate == Fate::Changed { 7 } else { word };
+                    let kept = if fate == RequestFate::Changed {
+                        7
+                    } else {
+                        word
+                    };
                     registers[at] = kept;
                     if at == 3 {
                         registers[4] = kept;
                     }
                 }
                 match fate {
-                    Fate::ReplyLost => silent,
+                    RequestFate::ReplyLost => silent,
                     _ => (short, speech.confirmation()),
                 }
             }
             Meaning::Read(from, count) => match fate {
-                Fate::Lost | Fate::ReplyLost => silent,
-                Fate::Refused => (short, speech.refusal()),
-                Fate::Done | Fate::Changed => {
+                RequestFate::Lost | RequestFate::ReplyLost => silent,
+                RequestFate::Refused => (short, speech.refusal()),
+                RequestFate::Done | RequestFate::Changed => {
                     // A longer request reads past the end.
                     let all = registers.iter().copied().chain([0]);
                     let words = all.skip(from).take(count).collect();
@@ -382,13 +393,13 @@ struct World {
 }
 
 impl World {
-    fn new(speech: Speech, devices: usize, fates: Vec<Fate>) -> World {
+    fn new(speech: TestProtocol, devices: usize, fates: Vec<RequestFate>) -> World {
         let port = match speech {
-            Speech::Tcp | Speech::Carried => tcp(),
-            Speech::Rtu | Speech::Meter | Speech::Raw => serial(9600),
+            TestProtocol::Tcp | TestProtocol::Carried => tcp(),
+            TestProtocol::Rtu | TestProtocol::Meter | TestProtocol::Raw => serial(9600),
         };
         let mut spec = installation(port, vec![kind(speech); devices]);
-        if speech == Speech::Meter {
+        if speech == TestProtocol::Meter {
             for (number, device) in (1..).zip(&mut spec.devices) {
                 let address = Address::parse(&format!("{number:012}")).unwrap();
                 device.address = BusAddress::Dlt645(address);
@@ -440,7 +451,7 @@ impl World {
             }
             self.take_ends();
             match next {
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     if let Meaning::Write(_, words) = self.plant.speech.meaning(&request.body) {
                         let told = words.iter().all(|w| self.begun.contains(&self.wanted[w]));
                         assert!(told, "a write is told before it is sent");
@@ -450,16 +461,16 @@ impl World {
                     self.schedule.done(self.now, &request, &outcome);
                     self.take_ends();
                 }
-                Next::NotBefore(at, why) => {
+                NextAction::NotBefore(at, why) => {
                     assert!(at > self.now, "{why}");
                     self.now = at.min(end);
                 }
-                Next::Idle => panic!("idle"),
+                NextAction::Idle => panic!("idle"),
             }
         }
     }
 
-    fn verdict(&self, number: u64) -> Vec<Verdict> {
+    fn verdict(&self, number: u64) -> Vec<WriteVerdict> {
         let found = self.ends.iter().find(|(_, e)| e.number.0 == number);
         let (_, end) = found.expect("it has ended");
         end.points.iter().map(|p| p.verdict.clone()).collect()
@@ -467,13 +478,13 @@ impl World {
 }
 
 /// Takes the sign from the type of a value: some protocols have whole numbers with a sign only.
-fn unsigned(verdict: &mut Verdict) {
+fn unsigned(verdict: &mut WriteVerdict) {
     let values = match verdict {
-        Verdict::Verified { read } => vec![read],
-        Verdict::Confirmed { written } => vec![written],
-        Verdict::Different { written, read } => vec![written, read],
-        Verdict::Refused(Refused::Interlock { value, .. }) => value.iter_mut().collect(),
-        Verdict::Unknown(_) | Verdict::Refused(_) => Vec::new(),
+        WriteVerdict::Verified { read } => vec![read],
+        WriteVerdict::Confirmed { written } => vec![written],
+        WriteVerdict::Different { written, read } => vec![written, read],
+        WriteVerdict::Refused(RefusedReason::Interlock { value, .. }) => value.iter_mut().collect(),
+        WriteVerdict::Unknown(_) | WriteVerdict::Refused(_) => Vec::new(),
     };
     for value in values {
         if let Value::Int(n) = *value {
@@ -486,7 +497,7 @@ fn word(n: u16) -> Value {
     Value::UInt(n.into())
 }
 
-fn settled(speech: Speech, fates: Vec<Fate>) -> World {
+fn settled(speech: TestProtocol, fates: Vec<RequestFate>) -> World {
     let mut w = World::new(speech, 1, fates);
     w.run(ms(3000));
     w
@@ -494,28 +505,40 @@ fn settled(speech: Speech, fates: Vec<Fate>) -> World {
 
 #[test]
 fn what_is_read_back_decides() {
-    let different = Verdict::Different {
+    let different = WriteVerdict::Different {
         written: word(500),
         read: word(7),
     };
-    let verified = || Verdict::Verified { read: word(500) };
+    let verified = || WriteVerdict::Verified { read: word(500) };
     for speech in SPEECHES {
         for (fates, wanted) in [
-            (vec![Fate::Done], verified()),
-            (vec![Fate::Changed, Fate::Done], different.clone()),
-            // A read that is not answered is made again.
-            (vec![Fate::Done, Fate::Lost, Fate::Done], verified()),
+            (vec![RequestFate::Done], verified()),
             (
-                vec![Fate::Done, Fate::Refused],
+                vec![RequestFate::Changed, RequestFate::Done],
+                different.clone(),
+            ),
+            // A read that is not answered is made again.
+            (
+                vec![RequestFate::Done, RequestFate::Lost, RequestFate::Done],
+                verified(),
+            ),
+            (
+                vec![RequestFate::Done, RequestFate::Refused],
                 match speech {
                     // What came is no refusal: the read is made again.
-                    Speech::Raw => verified(),
-                    _ => Verdict::Unknown(Doubt::NotReadBack),
+                    TestProtocol::Raw => verified(),
+                    _ => WriteVerdict::Unknown(UnknownReason::NotReadBack),
                 },
             ),
-            (vec![Fate::ReplyLost], Verdict::Unknown(Doubt::NoReply)),
-            (vec![Fate::Lost], Verdict::Unknown(Doubt::NoReply)),
-            (vec![Fate::Refused], speech.refused()),
+            (
+                vec![RequestFate::ReplyLost],
+                WriteVerdict::Unknown(UnknownReason::NoReply),
+            ),
+            (
+                vec![RequestFate::Lost],
+                WriteVerdict::Unknown(UnknownReason::NoReply),
+            ),
+            (vec![RequestFate::Refused], speech.refused()),
         ] {
             for register in [0, 2, 3] {
                 let mut w = settled(speech, fates.clone());
@@ -534,23 +557,23 @@ fn an_interlock_is_read_before_anything_is_written() {
     SPEECHES.into_iter().for_each(interlocked);
 }
 
-fn interlocked(speech: Speech) {
-    let mut w = settled(speech, vec![Fate::Done]);
+fn interlocked(speech: TestProtocol) {
+    let mut w = settled(speech, vec![RequestFate::Done]);
     w.plant.registers[0][0] = 1000;
     w.give(1, 0, vec![(1, word(500)), (5, word(501))], ms(9000));
     w.run(ms(10_000));
-    let interlock = Verdict::Refused(Refused::Interlock {
+    let interlock = WriteVerdict::Refused(RefusedReason::Interlock {
         point: "p0".into(),
         value: Some(word(1000)),
         wanted: "below 1000".into(),
     });
-    let not_reached = Verdict::Refused(Refused::NotReached);
+    let not_reached = WriteVerdict::Refused(RefusedReason::NotReached);
     assert_eq!(w.verdict(1), [interlock, not_reached]);
     assert!(w.plant.written.is_empty());
     w.plant.registers[0][0] = 999;
     w.give(2, 0, vec![(5, word(501))], ms(9000));
     w.run(ms(10_000));
-    assert_eq!(w.verdict(2), [Verdict::Verified { read: word(501) }]);
+    assert_eq!(w.verdict(2), [WriteVerdict::Verified { read: word(501) }]);
 }
 
 #[test]
@@ -558,17 +581,20 @@ fn a_newer_command_for_a_point_wins_while_the_older_waits() {
     SPEECHES.into_iter().for_each(overtaken);
 }
 
-fn overtaken(speech: Speech) {
-    let mut w = settled(speech, vec![Fate::Done]);
+fn overtaken(speech: TestProtocol) {
+    let mut w = settled(speech, vec![RequestFate::Done]);
     w.give(1, 0, vec![(2, word(500))], ms(9000));
     // It is under way from here on, and rests before it reads back.
     w.run(ms(100));
     w.give(2, 0, vec![(2, word(501))], ms(9000));
     w.give(3, 0, vec![(0, word(502)), (2, word(503))], ms(9000));
     w.run(ms(10_000));
-    assert_eq!(w.verdict(1), [Verdict::Verified { read: word(500) }]);
-    assert_eq!(w.verdict(2), [Verdict::Refused(Refused::Overtaken)]);
-    let verified = |n| Verdict::Verified { read: word(n) };
+    assert_eq!(w.verdict(1), [WriteVerdict::Verified { read: word(500) }]);
+    assert_eq!(
+        w.verdict(2),
+        [WriteVerdict::Refused(RefusedReason::Overtaken)]
+    );
+    let verified = |n| WriteVerdict::Verified { read: word(n) };
     assert_eq!(w.verdict(3), [verified(502), verified(503)]);
     assert!(!w.plant.written.contains_key(&501));
 }
@@ -612,7 +638,7 @@ proptest! {
             // While a reply to another request is waited for, nothing is said of a command that
             // has no time left.
             let says_what_it_knows = |p: &PointEnd| {
-                matches!(p.verdict, Verdict::Refused(_) | Verdict::Unknown(_))
+                matches!(p.verdict, WriteVerdict::Refused(_) | WriteVerdict::Unknown(_))
             };
             let late = match end.points.iter().any(says_what_it_knows) {
                 true => ms(1000),
@@ -629,16 +655,16 @@ proptest! {
                 });
                 prop_assert!(!late);
                 match &end.verdict {
-                    Verdict::Verified { read } => {
+                    WriteVerdict::Verified { read } => {
                         prop_assert_eq!(read, value);
                         prop_assert_eq!(sent, 1);
                     }
-                    Verdict::Different { .. } | Verdict::Unknown(_) => prop_assert_eq!(sent, 1),
-                    Verdict::Refused(Refused::Exception(_) | Refused::Declined { .. }) => {
+                    WriteVerdict::Different { .. } | WriteVerdict::Unknown(_) => prop_assert_eq!(sent, 1),
+                    WriteVerdict::Refused(RefusedReason::Exception(_) | RefusedReason::Declined { .. }) => {
                         prop_assert!(sent <= 1);
                     },
-                    Verdict::Refused(_) => prop_assert_eq!(sent, 0, "{:?}", end),
-                    Verdict::Confirmed { .. } => prop_assert!(false, "it is read back"),
+                    WriteVerdict::Refused(_) => prop_assert_eq!(sent, 0, "{:?}", end),
+                    WriteVerdict::Confirmed { .. } => prop_assert!(false, "it is read back"),
                 }
             }
         }

@@ -3,7 +3,7 @@
 use crate::field::modbus::Data;
 use crate::field::plan::block_address::BlockAddress;
 use crate::spec::raw::part;
-use crate::spec::raw::part::Order;
+use crate::spec::raw::part::Endianness;
 use crate::spec::{Codec, Measure, Number, PointSpec};
 
 /// The bytes of a float as they were sent; four or eight.
@@ -17,17 +17,17 @@ impl FloatBytes {
     /// Returns the bytes of a float of four or eight bytes, and the order in which the point
     /// reads them. `None` for a point of another type, a sum, or a reply without the point.
     #[must_use]
-    pub fn of(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Option<(Self, Order)> {
+    pub fn of(point: &PointSpec, asked: &BlockAddress, data: &Data) -> Option<(Self, Endianness)> {
         let (kind, order) = float_of(&point.codec)?;
         let bytes = match (kind, data) {
-            (Place::Registers(at, count), Data::Registers(all)) => {
+            (FloatBytesAt::Registers(at, count), Data::Registers(all)) => {
                 let (address, range) = (point.address.as_modbus()?, asked.entries()?);
                 let from = address.start.checked_add(at)?.checked_sub(range.start)?;
                 let from = usize::from(from);
                 let registers = all.get(from..from + count)?;
                 registers.iter().flat_map(|w| w.to_be_bytes()).collect()
             }
-            (Place::Bytes(at, count), Data::Bytes(all)) => {
+            (FloatBytesAt::Bytes(at, count), Data::Bytes(all)) => {
                 all.get(at..at.checked_add(count)?)?.to_vec()
             }
             (_, Data::Bits(_) | Data::Registers(_) | Data::Bytes(_)) => return None,
@@ -51,12 +51,12 @@ impl FloatBytes {
 
     /// Returns the number that the bytes are in this order.
     #[must_use]
-    pub fn read(self, order: Order) -> f64 {
+    pub fn read(self, order: Endianness) -> f64 {
         let place = |i: usize, count: usize| match order {
-            Order::High => i,
-            Order::Low => count - 1 - i,
-            Order::WordsLow => (count - 1 - i) ^ 1,
-            Order::BytesLow => i ^ 1,
+            Endianness::High => i,
+            Endianness::Low => count - 1 - i,
+            Endianness::WordsLow => (count - 1 - i) ^ 1,
+            Endianness::BytesLow => i ^ 1,
         };
         let byte = |i: usize, count: usize| self.bytes.get(place(i, count)).copied();
         match self.is_single {
@@ -76,14 +76,14 @@ pub fn is_float(codec: &Codec) -> bool {
 }
 
 /// Where the bytes of a float are.
-enum Place {
+enum FloatBytesAt {
     /// So many registers, so far from the address of the point.
     Registers(u16, usize),
     /// So many bytes, from this one of the reply on.
     Bytes(usize, usize),
 }
 
-fn float_of(codec: &Codec) -> Option<(Place, Order)> {
+fn float_of(codec: &Codec) -> Option<(FloatBytesAt, Endianness)> {
     let registers = |kind| match kind {
         Number::F32 => Some(2),
         Number::F64 => Some(4),
@@ -93,8 +93,8 @@ fn float_of(codec: &Codec) -> Option<(Place, Order)> {
         Codec::Number {
             kind, words, bytes, ..
         } => Some((
-            Place::Registers(0, registers(*kind)?),
-            Order::of(*words, *bytes),
+            FloatBytesAt::Registers(0, registers(*kind)?),
+            Endianness::of(*words, *bytes),
         )),
         Codec::Measure(measure) => {
             let Measure { parts, .. } = &**measure;
@@ -102,8 +102,8 @@ fn float_of(codec: &Codec) -> Option<(Place, Order)> {
                 return None;
             };
             Some((
-                Place::Registers(part.at, registers(part.kind)?),
-                Order::of(measure.words, measure.bytes),
+                FloatBytesAt::Registers(part.at, registers(part.kind)?),
+                Endianness::of(measure.words, measure.bytes),
             ))
         }
         Codec::Part(part) => match &**part {
@@ -111,7 +111,7 @@ fn float_of(codec: &Codec) -> Option<(Place, Order)> {
                 written: part::Number::Binary { at, kind, order },
                 ..
             } if matches!(kind, part::Kind::F32 | part::Kind::F64) => {
-                Some((Place::Bytes(*at, kind.bytes()), *order))
+                Some((FloatBytesAt::Bytes(*at, kind.bytes()), *order))
             }
             _ => None,
         },
@@ -131,10 +131,10 @@ mod tests {
         let single = 230.5f32.to_be_bytes();
         let [a, b, c, d] = single;
         for (order, sent) in [
-            (Order::High, [a, b, c, d]),
-            (Order::WordsLow, [c, d, a, b]),
-            (Order::BytesLow, [b, a, d, c]),
-            (Order::Low, [d, c, b, a]),
+            (Endianness::High, [a, b, c, d]),
+            (Endianness::WordsLow, [c, d, a, b]),
+            (Endianness::BytesLow, [b, a, d, c]),
+            (Endianness::Low, [d, c, b, a]),
         ] {
             assert_eq!(
                 FloatBytes::new(&sent).unwrap().read(order),
@@ -143,12 +143,18 @@ mod tests {
             );
         }
         let mut double = 0.1f64.to_be_bytes();
-        assert_eq!(FloatBytes::new(&double).unwrap().read(Order::High), 0.1);
+        assert_eq!(
+            FloatBytes::new(&double).unwrap().read(Endianness::High),
+            0.1
+        );
         double.reverse();
-        assert_eq!(FloatBytes::new(&double).unwrap().read(Order::Low), 0.1);
+        assert_eq!(FloatBytes::new(&double).unwrap().read(Endianness::Low), 0.1);
         let (words, _) = double.as_chunks_mut::<2>();
         words.iter_mut().for_each(|w| w.reverse());
-        assert_eq!(FloatBytes::new(&double).unwrap().read(Order::WordsLow), 0.1);
+        assert_eq!(
+            FloatBytes::new(&double).unwrap().read(Endianness::WordsLow),
+            0.1
+        );
     }
 
     #[test]
@@ -163,7 +169,7 @@ mod tests {
         let at = |address, kind| point(Table::InputRegister, address, number(kind), 1000);
         let found = FloatBytes::of(&at(12, Number::F32), &asked, &data);
         let (bytes, order) = found.unwrap();
-        assert_eq!((bytes.read(order), order), (50.0, Order::High));
+        assert_eq!((bytes.read(order), order), (50.0, Endianness::High));
         assert_eq!(FloatBytes::of(&at(13, Number::F32), &asked, &data), None);
         assert_eq!(FloatBytes::of(&at(9, Number::F32), &asked, &data), None);
         assert_eq!(FloatBytes::of(&at(12, Number::U32), &asked, &data), None);

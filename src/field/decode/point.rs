@@ -12,7 +12,7 @@ mod raw;
 use crate::base::Value;
 use crate::spec::dlt645::ValuePosition;
 use crate::spec::{
-    ByteOrder, Codec, Decimal, Half, Measure, NumberType, PointAddress, PointSpec, Sign,
+    ByteOrder, Codec, Decimal, Measure, NumberType, PointAddress, PointSpec, RegisterByte, Sign,
 };
 
 use super::number::Exact;
@@ -238,12 +238,12 @@ fn pairs(registers: &[u16], order: ByteOrder) -> impl Iterator<Item = u8> {
 }
 
 /// Returns the characters of text, one in each register.
-fn letters(registers: &[u16], half: Half) -> impl Iterator<Item = u8> {
+fn letters(registers: &[u16], half: RegisterByte) -> impl Iterator<Item = u8> {
     registers.iter().map(move |w| {
         let [high, low] = w.to_be_bytes();
         match half {
-            Half::High => high,
-            Half::Low => low,
+            RegisterByte::High => high,
+            RegisterByte::Low => low,
         }
     })
 }

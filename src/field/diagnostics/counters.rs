@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Echoes, Evidence, Miss, Proof};
+use crate::base::{Echoes, LivenessEvidence, LivenessProof, MissReason};
 
 /// The counters of one device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,32 +42,34 @@ pub struct Counters {
 
 impl Counters {
     /// Notes what a transaction that ended, or a late reply that came, has proved.
-    pub fn note(&mut self, evidence: Evidence) {
-        if evidence != Evidence::Alive(Proof::Late) {
+    pub fn note(&mut self, evidence: LivenessEvidence) {
+        if evidence != LivenessEvidence::Alive(LivenessProof::Late) {
             self.polls = self.polls.saturating_add(1);
             self.retries = self.retries.saturating_add(u64::from(self.missed));
         }
-        self.missed = matches!(evidence, Evidence::Missed(_) | Evidence::RequestFailed(_));
+        self.missed = matches!(
+            evidence,
+            LivenessEvidence::Missed(_) | LivenessEvidence::RequestFailed(_)
+        );
         let counter = match evidence {
-            Evidence::Alive(Proof::Answer) => &mut self.answers,
-            Evidence::Alive(Proof::Mismatched) => &mut self.foreign,
-            Evidence::Alive(Proof::Exception(code)) => self.exceptions.entry(code).or_default(),
-            Evidence::Alive(Proof::Late) => &mut self.late,
-            Evidence::Missed(Miss::Silence) | Evidence::RequestFailed(Miss::Silence) => {
-                &mut self.timeouts
+            LivenessEvidence::Alive(LivenessProof::Answer) => &mut self.answers,
+            LivenessEvidence::Alive(LivenessProof::Mismatched) => &mut self.foreign,
+            LivenessEvidence::Alive(LivenessProof::Exception(code)) => {
+                self.exceptions.entry(code).or_default()
             }
-            Evidence::Missed(Miss::Garbled) | Evidence::RequestFailed(Miss::Garbled) => {
-                &mut self.garbled
-            }
-            Evidence::Missed(Miss::Foreign) | Evidence::RequestFailed(Miss::Foreign) => {
-                &mut self.foreign
-            }
-            Evidence::Missed(Miss::GatewaySaysNo(code))
-            | Evidence::RequestFailed(Miss::GatewaySaysNo(code)) => {
+            LivenessEvidence::Alive(LivenessProof::Late) => &mut self.late,
+            LivenessEvidence::Missed(MissReason::Silence)
+            | LivenessEvidence::RequestFailed(MissReason::Silence) => &mut self.timeouts,
+            LivenessEvidence::Missed(MissReason::Garbled)
+            | LivenessEvidence::RequestFailed(MissReason::Garbled) => &mut self.garbled,
+            LivenessEvidence::Missed(MissReason::Foreign)
+            | LivenessEvidence::RequestFailed(MissReason::Foreign) => &mut self.foreign,
+            LivenessEvidence::Missed(MissReason::GatewaySaysNo(code))
+            | LivenessEvidence::RequestFailed(MissReason::GatewaySaysNo(code)) => {
                 self.gateway.entry(code).or_default()
             }
-            Evidence::Missed(Miss::ConnectionLost)
-            | Evidence::RequestFailed(Miss::ConnectionLost) => &mut self.port,
+            LivenessEvidence::Missed(MissReason::ConnectionLost)
+            | LivenessEvidence::RequestFailed(MissReason::ConnectionLost) => &mut self.port,
         };
         *counter = counter.saturating_add(1);
     }
@@ -147,20 +149,20 @@ mod tests {
 
     #[test]
     fn every_end_of_a_transaction_is_counted_once_and_in_its_own_place() {
-        use Evidence::{Alive, Missed};
+        use LivenessEvidence::{Alive, Missed};
         let ends = [
-            Alive(Proof::Answer),
-            Alive(Proof::Exception(2)),
-            Alive(Proof::Exception(2)),
-            Alive(Proof::Exception(6)),
-            Missed(Miss::Silence),
-            Missed(Miss::Garbled),
-            Missed(Miss::Foreign),
-            Missed(Miss::GatewaySaysNo(0x0A)),
-            Missed(Miss::GatewaySaysNo(0x0B)),
-            Missed(Miss::ConnectionLost),
-            Alive(Proof::Late),
-            Alive(Proof::Answer),
+            Alive(LivenessProof::Answer),
+            Alive(LivenessProof::Exception(2)),
+            Alive(LivenessProof::Exception(2)),
+            Alive(LivenessProof::Exception(6)),
+            Missed(MissReason::Silence),
+            Missed(MissReason::Garbled),
+            Missed(MissReason::Foreign),
+            Missed(MissReason::GatewaySaysNo(0x0A)),
+            Missed(MissReason::GatewaySaysNo(0x0B)),
+            Missed(MissReason::ConnectionLost),
+            Alive(LivenessProof::Late),
+            Alive(LivenessProof::Answer),
         ];
         let mut counters = Counters::default();
         for end in ends {

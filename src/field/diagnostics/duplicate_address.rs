@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Miss, Mono, Proof};
+use crate::base::{DeviceId, LivenessEvidence, LivenessProof, MissReason, Mono};
 use crate::field::modbus::Data;
 use crate::field::receiver::OverheardReply;
 
@@ -116,7 +116,7 @@ impl Replies {
 
 impl DuplicateAddresses {
     /// Notes the end of a request to this device.
-    pub fn note(&mut self, now: Mono, device: DeviceId, evidence: Evidence) {
+    pub fn note(&mut self, now: Mono, device: DeviceId, evidence: LivenessEvidence) {
         let others_late = self
             .late
             .is_some_and(|(late, at)| late != device && now.since(at) < LATE);
@@ -124,16 +124,20 @@ impl DuplicateAddresses {
         (own.ended, own.at) = (Some(now), Some(now));
         own.answered = None;
         let is_spoilt = match evidence {
-            Evidence::Alive(Proof::Answer | Proof::Exception(_) | Proof::Mismatched) => false,
-            Evidence::Missed(Miss::Garbled) if others_late => return,
-            Evidence::Missed(Miss::Garbled) => true,
-            Evidence::Missed(Miss::Silence) => {
+            LivenessEvidence::Alive(
+                LivenessProof::Answer | LivenessProof::Exception(_) | LivenessProof::Mismatched,
+            ) => false,
+            LivenessEvidence::Missed(MissReason::Garbled) if others_late => return,
+            LivenessEvidence::Missed(MissReason::Garbled) => true,
+            LivenessEvidence::Missed(MissReason::Silence) => {
                 own.doubtful = Some(now);
                 return;
             }
             // One request is spoilt, the others are not; or nothing came, or good frames of others,
             // which says nothing about which device would have answered.
-            Evidence::Alive(Proof::Late) | Evidence::RequestFailed(_) | Evidence::Missed(_) => {
+            LivenessEvidence::Alive(LivenessProof::Late)
+            | LivenessEvidence::RequestFailed(_)
+            | LivenessEvidence::Missed(_) => {
                 return;
             }
         };

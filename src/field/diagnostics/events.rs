@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::text::{counted, since_reported, times};
 use crate::base::{
-    About, DeviceId, EventKind, JournalField, Level, LogEvent, PortId, RequestFailure,
+    DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject, PortId, RequestFailure,
 };
 use crate::spec::Priority;
 
@@ -97,7 +97,7 @@ pub enum FieldLogEvent {
         /// What the devices ask of the line's time, in thousandths, as far as known.
         load: u64,
         /// The request that takes most of the line's time.
-        heaviest: Option<Heaviest>,
+        heaviest: Option<HeaviestRequest>,
     },
     /// The line keeps up again.
     IntervalsKept {
@@ -267,7 +267,7 @@ fn addresses(hole: &Hole) -> String {
 
 /// The request that takes most of a line's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Heaviest {
+pub struct HeaviestRequest {
     /// The name of the device that is asked.
     pub device: String,
     /// What is read.
@@ -278,13 +278,18 @@ pub struct Heaviest {
     pub every: Duration,
 }
 
-fn stretched(factor: u64, load: u64, priority: Priority, heaviest: Option<&Heaviest>) -> String {
+fn stretched(
+    factor: u64,
+    load: u64,
+    priority: Priority,
+    heaviest: Option<&HeaviestRequest>,
+) -> String {
     let load = match load {
         0..=1000 => String::new(),
         load => format!(": its devices need {} of its time", percent(load)),
     };
     let most = heaviest.map(|h| {
-        let Heaviest { device, what, .. } = h;
+        let HeaviestRequest { device, what, .. } = h;
         let (takes, every) = (millis(h.takes), h.every);
         format!("; the largest request is {what} of {device}, {takes} every {every:?}")
     });
@@ -412,7 +417,7 @@ impl LogEvent for FieldLogEvent {
         }
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         match self {
             FieldLogEvent::PortOpened { port, .. }
             | FieldLogEvent::PortUnavailable { port, .. }
@@ -423,7 +428,7 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::OneAtATime { port, .. }
             | FieldLogEvent::EchoMissed { port, .. }
             | FieldLogEvent::IntervalsStretched { port, .. }
-            | FieldLogEvent::IntervalsKept { port, .. } => About::Port(*port),
+            | FieldLogEvent::IntervalsKept { port, .. } => LogSubject::Port(*port),
             FieldLogEvent::FloatsImplausible { device, .. }
             | FieldLogEvent::FloatsPlausible { device }
             | FieldLogEvent::HoleFound { device, .. }
@@ -436,7 +441,7 @@ impl LogEvent for FieldLogEvent {
             | FieldLogEvent::UnitTwice { device, .. }
             | FieldLogEvent::RepliesTwice { device }
             | FieldLogEvent::OthersAsk { device }
-            | FieldLogEvent::DeviceTrouble { device, .. } => About::Device(*device),
+            | FieldLogEvent::DeviceTrouble { device, .. } => LogSubject::Device(*device),
         }
     }
 
@@ -704,7 +709,7 @@ mod tests {
             priority: Priority::Normal,
             factor: 1512,
             load: 1498,
-            heaviest: Some(Heaviest {
+            heaviest: Some(HeaviestRequest {
                 device: "meter-7".into(),
                 what: "holding registers 0 to 99".into(),
                 takes: Duration::from_micros(263_000),

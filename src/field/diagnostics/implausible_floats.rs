@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 
 use crate::base::DeviceId;
 use crate::field::decode::float::FloatBytes;
-use crate::spec::raw::part::Order;
+use crate::spec::raw::part::Endianness;
 
 /// The least and the greatest size of a number that may be a measured value.
 const PLAUSIBLE: (f64, f64) = (1e-20, 1e20);
@@ -42,7 +42,12 @@ const ONE_OF: u8 = 3;
 /// How many different readings of the only float of a device say something about it.
 const DIFFERENT: u8 = 3;
 
-const ORDERS: [Order; 4] = [Order::High, Order::WordsLow, Order::BytesLow, Order::Low];
+const ORDERS: [Endianness; 4] = [
+    Endianness::High,
+    Endianness::WordsLow,
+    Endianness::BytesLow,
+    Endianness::Low,
+];
 
 /// The floats of the devices of one line.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +57,7 @@ pub struct ImplausibleFloats {
 
 /// A change in what is thought of the floats of a device.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Judgement {
+pub enum FloatsJudgement {
     /// They are implausible throughout.
     Implausible(Implausible),
     /// They are plausible; `again`: after they had been implausible.
@@ -68,9 +73,9 @@ pub struct Implausible {
     /// The points, by their indices in the profile.
     pub points: Vec<ImplausiblePoint>,
     /// The order in which the first of them is read.
-    pub order: Order,
+    pub order: Endianness,
     /// The order in which all of them would be plausible, if there is one.
-    pub other: Option<Order>,
+    pub other: Option<Endianness>,
 }
 
 /// A point whose values are implausible.
@@ -96,7 +101,7 @@ struct Point {
     last: FloatBytes,
     /// The last that was implausible.
     odd: FloatBytes,
-    order: Order,
+    order: Endianness,
     /// How many readings are in the histories, at most [`WINDOW`].
     readings: u8,
     /// How often a reading differed from the one before.
@@ -114,7 +119,7 @@ struct History {
 
 impl ImplausibleFloats {
     /// Notes a float that came.
-    pub fn note(&mut self, device: DeviceId, point: u16, float: FloatBytes, order: Order) {
+    pub fn note(&mut self, device: DeviceId, point: u16, float: FloatBytes, order: Endianness) {
         let value = float.read(order);
         // These are no values, and reported as such.
         if !value.is_finite() {
@@ -138,7 +143,7 @@ impl ImplausibleFloats {
 
     /// Returns what is thought of the floats of this device, if that has changed; `floats`: how
     /// many of its points are floats.
-    pub fn judge(&mut self, device: DeviceId, floats: usize) -> Option<Judgement> {
+    pub fn judge(&mut self, device: DeviceId, floats: usize) -> Option<FloatsJudgement> {
         let of = self.devices.get_mut(&device)?;
         let known: Vec<(u16, &Point)> = of
             .points
@@ -171,7 +176,7 @@ impl ImplausibleFloats {
             of.are_implausible = Some(false);
             return before
                 .is_none()
-                .then_some(Judgement::Plausible { again: false });
+                .then_some(FloatsJudgement::Plausible { again: false });
         } else {
             let (_, first) = bad.first()?;
             let order = first.order;
@@ -182,19 +187,19 @@ impl ImplausibleFloats {
             });
             let points = points.collect();
             of.are_implausible = Some(true);
-            return Some(Judgement::Implausible(Implausible {
+            return Some(FloatsJudgement::Implausible(Implausible {
                 points,
                 order,
                 other,
             }));
         }
         of.are_implausible = Some(false);
-        Some(Judgement::Plausible { again: true })
+        Some(FloatsJudgement::Plausible { again: true })
     }
 }
 
 impl Point {
-    fn note(&mut self, float: FloatBytes, order: Order) {
+    fn note(&mut self, float: FloatBytes, order: Endianness) {
         if float != self.last {
             self.different = self.different.saturating_add(1);
         }
@@ -213,7 +218,7 @@ impl Point {
         }
     }
 
-    fn history(&self, order: Order) -> History {
+    fn history(&self, order: Endianness) -> History {
         let all = ORDERS.into_iter().zip(&self.histories);
         let mut found = all.filter(|(of, _)| *of == order).map(|(_, h)| *h);
         found.next().unwrap_or_default()
@@ -230,7 +235,7 @@ impl Point {
 
     /// Whether all of several different readings were implausible as they were read, and would
     /// have been ordinary in this order.
-    fn is_ordinary_in(&self, order: Order) -> bool {
+    fn is_ordinary_in(&self, order: Endianness) -> bool {
         let all = |bits: u8| bits.count_ones() == u32::from(self.readings);
         self.different >= DIFFERENT
             && all(self.own().implausible)
@@ -240,13 +245,13 @@ impl Point {
 
 /// Returns the order in which all readings of these points would have been plausible; of several,
 /// the one in which most of them would have been ordinary.
-fn other_order(points: &[(u16, &Point)]) -> Option<Order> {
-    let fits = |order: &Order| {
+fn other_order(points: &[(u16, &Point)]) -> Option<Endianness> {
+    let fits = |order: &Endianness| {
         points
             .iter()
             .all(|(_, p)| p.order != *order && p.history(*order).implausible == 0)
     };
-    let ordinary = |order: &Order| -> u32 {
+    let ordinary = |order: &Endianness| -> u32 {
         let bits = |p: &Point| p.history(*order).ordinary.count_ones();
         points.iter().map(|(_, p)| bits(p)).sum()
     };

@@ -12,11 +12,11 @@ use crate::field::diagnostics::trouble::Trouble;
 /// configured: devices, their requests and their points.
 #[derive(Clone, Debug, Default)]
 pub struct Troubles {
-    seen: BTreeMap<(DeviceId, Trouble), Seen>,
+    seen: BTreeMap<(DeviceId, Trouble), SeenTrouble>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Seen {
+struct SeenTrouble {
     repeats: RateLimit,
     detail: String,
 }
@@ -44,7 +44,7 @@ impl Troubles {
     /// Returns what was counted and not reported, of troubles that are over, or have gone on
     /// long enough to be reported again.
     pub fn sweep(&mut self, now: Mono) -> Vec<FieldLogEvent> {
-        let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut Seen)| {
+        let due = |(&(device, trouble), seen): (&(DeviceId, Trouble), &mut SeenTrouble)| {
             let times = seen.repeats.take_due(now)?.untold;
             let detail = seen.detail.clone();
             Some(FieldLogEvent::DeviceTrouble {

@@ -18,14 +18,14 @@ use crate::spec::{
 
 /// A number that is wanted.
 #[derive(Clone, Copy, Debug)]
-struct Wanted {
+struct TargetNumber {
     /// The number as it is before it becomes a value of its type.
     number: Exact,
     /// The number that the value is.
     value: Exact,
 }
 
-impl Wanted {
+impl TargetNumber {
     /// Whether this value is exactly what is wanted.
     fn is(self, value: &Value) -> bool {
         let order = Exact::of(value).and_then(|n| n.against(self.value));
@@ -92,12 +92,12 @@ pub(super) fn encode(
     }
 }
 
-fn wanted(of: NumberType, value: &Value) -> Result<Wanted, NotEncoded> {
+fn wanted(of: NumberType, value: &Value) -> Result<TargetNumber, NotEncoded> {
     if let NumberType::Date(offset) = of {
         let millis = milliseconds(value)?;
         let shown = millis.checked_add(offset.as_millis());
         let shown = shown.ok_or(NotEncoded::NoSuchTime)?;
-        return Ok(Wanted {
+        return Ok(TargetNumber {
             number: Exact::whole(shown.into()).shifted(-3),
             value: Exact::whole(millis.into()),
         });
@@ -108,7 +108,7 @@ fn wanted(of: NumberType, value: &Value) -> Result<Wanted, NotEncoded> {
         (Value::Int(_) | Value::UInt(_) | Value::Float(_), _) => Exact::of(value),
     };
     let number = number.ok_or(NotEncoded::NoNumber)?;
-    Ok(Wanted {
+    Ok(TargetNumber {
         number,
         value: number,
     })
@@ -127,7 +127,7 @@ const fn out_of_range(measure: &Measure) -> NotEncoded {
 }
 
 /// Checks that a number is within the limits, and that it has a title if there are titles.
-fn allowed(measure: &Measure, wanted: Wanted) -> Result<(), NotEncoded> {
+fn allowed(measure: &Measure, wanted: TargetNumber) -> Result<(), NotEncoded> {
     let compared = |to: Option<Decimal>| to.and_then(|to| wanted.number.compared(to));
     if compared(measure.min).is_some_and(Ordering::is_lt)
         || compared(measure.max).is_some_and(Ordering::is_gt)
@@ -150,7 +150,7 @@ fn allowed(measure: &Measure, wanted: Wanted) -> Result<(), NotEncoded> {
 fn whole(
     registers: Registers<'_>,
     measure: &Measure,
-    wanted: Wanted,
+    wanted: TargetNumber,
     size: Exact,
 ) -> Result<Encoded, NotEncoded> {
     let unwritable = |why| NotEncoded::NotWritable(why);
@@ -228,7 +228,7 @@ fn others<'a>(
     nearest: i128,
     signs: &[bool],
     written: &impl Fn(&[i128], bool) -> Registers<'a>,
-    wanted: Wanted,
+    wanted: TargetNumber,
 ) -> Option<Registers<'a>> {
     let fits = |registers: &Registers<'a>| is_read(registers, wanted);
     signs.iter().find_map(|negative| {
@@ -248,7 +248,7 @@ fn others<'a>(
 }
 
 /// Whether the registers are read as exactly the value that is wanted.
-fn is_read(registers: &Registers<'_>, wanted: Wanted) -> bool {
+fn is_read(registers: &Registers<'_>, wanted: TargetNumber) -> bool {
     registers.value().is_ok_and(|value| wanted.is(&value))
 }
 
@@ -402,7 +402,7 @@ fn float(
     registers: Registers<'_>,
     measure: &Measure,
     part: &Part,
-    wanted: Wanted,
+    wanted: TargetNumber,
     size: Exact,
 ) -> Result<Encoded, NotEncoded> {
     let raw = size.over(measure.scale).and_then(|n| n.over(part.weight));
@@ -469,7 +469,7 @@ fn is_negative(n: Exact) -> bool {
 
 /// Returns how far the value of the registers is from what is wanted; `None` if they hold no
 /// value.
-fn distance(registers: &Registers<'_>, wanted: Wanted) -> Option<Exact> {
+fn distance(registers: &Registers<'_>, wanted: TargetNumber) -> Option<Exact> {
     let value = Exact::of(&registers.value().ok()?)?;
     let difference = value.plus(wanted.value.negated(true));
     Some(difference.negated(is_negative(difference)))

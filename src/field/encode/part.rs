@@ -10,7 +10,7 @@ use crate::base::Value;
 use crate::base::text::counted;
 use crate::field::decode;
 use crate::field::decode::number::Exact;
-use crate::spec::raw::part::{Kind, Order, Part, Span};
+use crate::spec::raw::part::{Endianness, Kind, Part, Span};
 use crate::spec::raw::{ValueForm, WriteBy};
 use crate::spec::{Codec, Decimal, NotWritable, NumberType, PointSpec};
 
@@ -139,7 +139,7 @@ fn number_bytes(
 fn binary(
     scaled: Scaled,
     kind: Kind,
-    order: Order,
+    order: Endianness,
     value: &Value,
 ) -> Result<(Vec<u8>, Exact), NotEncoded> {
     let size = kind.bytes();
@@ -184,7 +184,7 @@ fn binary(
 fn float(
     scaled: Scaled,
     kind: Kind,
-    order: Order,
+    order: Endianness,
     value: &Value,
 ) -> Result<(Vec<u8>, Exact), NotEncoded> {
     let size = scaled.unscaled(value)?;
@@ -224,13 +224,13 @@ fn bcd(n: i128) -> u64 {
 }
 
 /// Returns bytes in this order, from the one with the most significant first.
-fn ordered(bytes: &[u8], order: Order) -> Vec<u8> {
+fn ordered(bytes: &[u8], order: Endianness) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
-    if matches!(order, Order::WordsLow | Order::BytesLow) {
+    if matches!(order, Endianness::WordsLow | Endianness::BytesLow) {
         let (words, _) = bytes.as_chunks_mut::<2>();
         words.iter_mut().for_each(|w| w.reverse());
     }
-    if matches!(order, Order::Low | Order::WordsLow) {
+    if matches!(order, Endianness::Low | Endianness::WordsLow) {
         bytes.reverse();
     }
     bytes

@@ -1,7 +1,7 @@
 //! The reasons why a value may not be written to a point.
 
 use crate::base::text::{counted, excerpt};
-use crate::base::{Refused, Value};
+use crate::base::{RefusedReason, Value};
 use crate::field::decode::refusal::Refusal;
 use crate::spec::{Decimal, NotWritable};
 
@@ -105,8 +105,8 @@ impl NotEncoded {
 
     /// Returns the answer to a command with this value.
     #[must_use]
-    pub fn refused(&self, value: &Value) -> Refused {
-        Refused::WrongValue {
+    pub fn refused(&self, value: &Value) -> RefusedReason {
+        RefusedReason::WrongValue {
             seen: excerpt(value.to_json_text().as_bytes(), SHOWN),
             wanted: self.wanted(),
         }

@@ -1,10 +1,10 @@
 use super::*;
-use crate::base::Refused;
+use crate::base::RefusedReason;
 use crate::field::decode::refusal::Refusal;
 use crate::field::test_spec;
 use crate::spec::{
-    Bits, ByteOrder, DateTime, Decimal, Encoding, FieldForm, Half, Marker, Number, NumberType,
-    Part, PointAddress, Sign, Table, TimeField, TimeLayout, UtcOffset, WordOrder,
+    Bits, ByteOrder, DateTime, Decimal, Encoding, FieldForm, Marker, Number, NumberType, Part,
+    PointAddress, RegisterByte, Sign, Table, TimeField, TimeLayout, UtcOffset, WordOrder,
 };
 
 mod codecs;
@@ -168,9 +168,21 @@ fn the_four_orders_of_a_wide_number() {
 #[test]
 fn what_is_not_part_of_a_number_is_not_written() {
     for (codec, value, registers) in [
-        (plain(Number::U8(Half::High)), 0x12, vec![(0x1200, 0xFF00)]),
-        (plain(Number::I8(Half::Low)), -2, vec![(0x00FE, 0x00FF)]),
-        (plain(Number::Bcd8(Half::High)), 42, vec![(0x4200, 0xFF00)]),
+        (
+            plain(Number::U8(RegisterByte::High)),
+            0x12,
+            vec![(0x1200, 0xFF00)],
+        ),
+        (
+            plain(Number::I8(RegisterByte::Low)),
+            -2,
+            vec![(0x00FE, 0x00FF)],
+        ),
+        (
+            plain(Number::Bcd8(RegisterByte::High)),
+            42,
+            vec![(0x4200, 0xFF00)],
+        ),
         (
             plain(Number::U24),
             0x01_0203,
@@ -202,7 +214,7 @@ fn what_is_not_part_of_a_number_is_not_written() {
             vec![(0x0BC0, 0x0FF0)],
         ),
         (
-            measure(Number::U8(Half::High), |m| {
+            measure(Number::U8(RegisterByte::High), |m| {
                 m.bits = Some(Bits::Range(4, 7));
                 m.bytes = ByteOrder::Low;
             }),
@@ -280,7 +292,7 @@ fn what_the_registers_cannot_hold_is_refused_with_their_limits() {
     };
     let tenths = numeric(Number::I16, WordOrder::High, ByteOrder::High, decimal(1, 1));
     let falling = numeric(
-        Number::U8(Half::Low),
+        Number::U8(RegisterByte::Low),
         WordOrder::High,
         ByteOrder::High,
         decimal(-1, 0),
@@ -295,7 +307,7 @@ fn what_the_registers_cannot_hold_is_refused_with_their_limits() {
             fits("0", "65535"),
         ),
         (
-            plain(Number::I8(Half::Low)),
+            plain(Number::I8(RegisterByte::Low)),
             Value::Int(128),
             fits("-128", "127"),
         ),
@@ -456,7 +468,7 @@ fn a_sum_is_divided_among_its_parts() {
     assert_eq!(whole(counter, Value::Int(1_234_567)), Ok(vec![123, 4567]));
     let split = sum(&[
         part(0, Number::I16, Decimal::ONE),
-        part(2, Number::Bcd8(Half::High), decimal(1, 2)),
+        part(2, Number::Bcd8(RegisterByte::High), decimal(1, 2)),
     ]);
     for (value, low, high) in [(12.34, 12, 0x3400), (-11.66, 0xFFF4, 0x3400), (7.0, 7, 0)] {
         let got = words(split.clone(), Value::Float(value));

@@ -5,7 +5,7 @@ use encoding_rs as coding;
 use super::registers::Registers;
 use super::{Encoded, MaskedWord, NotEncoded};
 use crate::base::Value;
-use crate::spec::{ByteOrder, Encoding, Half};
+use crate::spec::{ByteOrder, Encoding, RegisterByte};
 
 /// Encodes a text with two bytes in each register.
 pub(super) fn in_pairs(
@@ -29,15 +29,15 @@ pub(super) fn in_pairs(
 /// Encodes a text with one byte in each register.
 pub(super) fn in_halves(
     mut registers: Registers<'_>,
-    half: Half,
+    half: RegisterByte,
     encoding: Encoding,
     value: &Value,
 ) -> Result<Encoded, NotEncoded> {
     let bytes = padded(value, encoding, registers.count())?;
     for (at, byte) in (0..).zip(bytes) {
         let word = |byte: u8| match half {
-            Half::High => u16::from_be_bytes([byte, 0]),
-            Half::Low => u16::from(byte),
+            RegisterByte::High => u16::from_be_bytes([byte, 0]),
+            RegisterByte::Low => u16::from(byte),
         };
         let word = MaskedWord {
             bits: word(byte),

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::base::UnitId;
 
-use super::write::Call;
+use super::write::ModbusRequest;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic};
 use crate::spec::BusAddress;
@@ -121,7 +121,7 @@ pub type Verdict = crate::field::receiver::Verdict<Reply>;
 /// Finds the reply among the characters of a line.
 #[derive(Clone, Debug)]
 pub struct Finder {
-    call: Option<Call>,
+    call: Option<ModbusRequest>,
     /// The frame being read, from its colon on; empty between frames.
     line: Vec<u8>,
     /// Characters since the last silence that belong to no well-formed frame.
@@ -131,10 +131,10 @@ pub struct Finder {
 }
 
 impl FrameFinder for Finder {
-    type Request = Call;
+    type Request = ModbusRequest;
     type Reply = Reply;
 
-    fn listening(call: Option<Call>) -> Self {
+    fn listening(call: Option<ModbusRequest>) -> Self {
         Finder {
             call,
             line: Vec::new(),

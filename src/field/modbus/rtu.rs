@@ -11,7 +11,7 @@ use crc::{CRC_16_MODBUS, Crc};
 
 use crate::base::UnitId;
 
-use super::write::Call;
+use super::write::ModbusRequest;
 use crate::field::modbus::{EXCEPTION, Reply};
 use crate::field::receiver::{FrameFinder, Mismatch, OtherTraffic, OverheardReply};
 use crate::spec::BusAddress;
@@ -73,7 +73,7 @@ pub type Verdict = crate::field::receiver::Verdict<Reply>;
 /// Finds the reply among the bytes of a line.
 #[derive(Clone, Debug)]
 pub struct Finder {
-    call: Option<Call>,
+    call: Option<ModbusRequest>,
     request: Vec<u8>,
     unread: Vec<u8>,
 }
@@ -83,12 +83,12 @@ enum Head {
     /// There are not enough bytes to decide.
     Unfinished,
     /// A whole frame of this many bytes.
-    Frame(usize, Found),
+    Frame(usize, FoundFrame),
     /// No frame starts here.
     Nothing,
 }
 
-enum Found {
+enum FoundFrame {
     Reply(Reply),
     Echo,
     /// The reply of a unit: its PDU.
@@ -99,11 +99,11 @@ enum Found {
 }
 
 impl FrameFinder for Finder {
-    type Request = Call;
+    type Request = ModbusRequest;
     type Reply = Reply;
 
-    fn listening(call: Option<Call>) -> Self {
-        let frame_of = |call: &Call| frame(call.unit(), &call.pdu());
+    fn listening(call: Option<ModbusRequest>) -> Self {
+        let frame_of = |call: &ModbusRequest| frame(call.unit(), &call.pdu());
         Finder {
             request: call.as_ref().map(frame_of).unwrap_or_default(),
             unread: match call {
@@ -201,11 +201,11 @@ impl Finder {
         self.note(found, traffic).map(Verdict::Reply)
     }
 
-    fn note(&self, found: Found, traffic: &mut OtherTraffic) -> Option<Reply> {
+    fn note(&self, found: FoundFrame, traffic: &mut OtherTraffic) -> Option<Reply> {
         match found {
-            Found::Reply(reply) => return Some(reply),
-            Found::Echo => traffic.count_echo(),
-            Found::Overheard(unit, pdu) => {
+            FoundFrame::Reply(reply) => return Some(reply),
+            FoundFrame::Echo => traffic.count_echo(),
+            FoundFrame::Overheard(unit, pdu) => {
                 traffic.count_foreign();
                 let [function, second] = match pdu.as_slice() {
                     [function, second, ..] => [*function, *second],
@@ -224,7 +224,7 @@ impl Finder {
                 }
                 traffic.reply = Some(OverheardReply { unit, pdu });
             }
-            Found::Foreign => traffic.count_foreign(),
+            FoundFrame::Foreign => traffic.count_foreign(),
         }
         None
     }
@@ -244,7 +244,7 @@ impl Finder {
         // Our own request comes first: some of its echoes, or echoes with zeros behind them,
         // pass every test of a reply. Where the reply has the same bytes as the request, the
         // bytes are no echo: `io/bus/exchange.rs` takes echoes out before.
-        let mirrored = self.call.as_ref().is_some_and(Call::is_mirrored);
+        let mirrored = self.call.as_ref().is_some_and(ModbusRequest::is_mirrored);
         if !self.request.is_empty() && !mirrored {
             if let Some(behind) = bytes.strip_prefix(self.request.as_slice()) {
                 return self.echo_or_reply(bytes, behind, all);
@@ -271,7 +271,7 @@ impl Finder {
                 return match open(candidate).map(|(_, pdu)| call.judge(pdu)) {
                     Some(Reply::Stranger) => of_other_traffic(bytes, unit, function, third),
                     None => Head::Nothing,
-                    Some(reply) => Head::Frame(len, Found::Reply(reply)),
+                    Some(reply) => Head::Frame(len, FoundFrame::Reply(reply)),
                 };
             }
         }
@@ -285,8 +285,8 @@ impl Finder {
     /// and is alone. Zeros prove nothing: the zeros that a floating line adds to an echo keep
     /// its checksum good.
     fn echo_or_reply(&self, bytes: &[u8], behind: &[u8], all: bool) -> Head {
-        let echo = Head::Frame(self.request.len(), Found::Echo);
-        let Some(Call::Read(ask)) = &self.call else {
+        let echo = Head::Frame(self.request.len(), FoundFrame::Echo);
+        let Some(ModbusRequest::Read(ask)) = &self.call else {
             return echo;
         };
         if Some(&ask.shape().bytes) != bytes.get(2) {
@@ -298,7 +298,7 @@ impl Finder {
         }
         let alone = bytes.len() == len && behind.iter().any(|b| *b != 0);
         match open(bytes).map(|(_, pdu)| ask.judge(pdu)) {
-            Some(reply @ Reply::Answer(_)) if alone => Head::Frame(len, Found::Reply(reply)),
+            Some(reply @ Reply::Answer(_)) if alone => Head::Frame(len, FoundFrame::Reply(reply)),
             _ => echo,
         }
     }
@@ -333,9 +333,9 @@ fn of_other_traffic(bytes: &[u8], unit: u8, function: u8, third: u8) -> Head {
                 // A gateway's "your unit does not answer" does not come from the unit.
                 let from_unit = !(function >= EXCEPTION && matches!(third, 0x0A | 0x0B));
                 let found = if is_reply && len != REQUEST && from_unit {
-                    Found::Overheard(UnitId(unit), pdu.to_vec())
+                    FoundFrame::Overheard(UnitId(unit), pdu.to_vec())
                 } else {
-                    Found::Foreign
+                    FoundFrame::Foreign
                 };
                 return Head::Frame(len, found);
             }

@@ -26,12 +26,12 @@ use std::collections::VecDeque;
 use crate::base::UnitId;
 use crate::spec::{BusAddress, TransactionIds};
 
-use super::write::Call;
+use super::write::ModbusRequest;
 use crate::field::modbus::Reply;
 use crate::field::receiver::{Mismatch, OtherId, OtherTraffic};
 
-use self::find::{Found, Head};
-use self::header::{Asked, HEADER, Header, MAX_PDU};
+use self::find::{FoundFrame, StreamHead};
+use self::header::{HEADER, Header, MAX_PDU, SentRequest};
 
 mod find;
 mod header;
@@ -114,8 +114,8 @@ pub struct Stream {
     /// Whether bytes were skipped since the last frame: only expected headers count then.
     astray: bool,
     next: u16,
-    waiting: Vec<(u16, Call)>,
-    abandoned: VecDeque<(u16, Asked)>,
+    waiting: Vec<(u16, ModbusRequest)>,
+    abandoned: VecDeque<(u16, SentRequest)>,
     /// The requests that were completed last.
     completed: VecDeque<(u16, UnitId)>,
     traffic: OtherTraffic,
@@ -163,14 +163,14 @@ impl Stream {
 
     /// Returns the frame to send for this request, the only one: a request that was still
     /// waiting is abandoned.
-    pub fn send(&mut self, call: impl Into<Call>) -> Vec<u8> {
+    pub fn send(&mut self, call: impl Into<ModbusRequest>) -> Vec<u8> {
         self.abandon_all();
         self.ask(call).1
     }
 
     /// Adds a request to those that wait; returns its transaction id and the frame to send.
     /// Where replies are numbered otherwise, only one request can wait.
-    pub fn ask(&mut self, call: impl Into<Call>) -> (u16, Vec<u8>) {
+    pub fn ask(&mut self, call: impl Into<ModbusRequest>) -> (u16, Vec<u8>) {
         let call = call.into();
         if !self.is_numbered() {
             self.abandon_all();
@@ -196,7 +196,7 @@ impl Stream {
             if self.abandoned.len() == REMEMBERED {
                 self.abandoned.pop_front();
             }
-            let asked = Asked::new(id, &call, self.is_numbered());
+            let asked = SentRequest::new(id, &call, self.is_numbered());
             self.abandoned.push_back((id, asked));
         }
     }
@@ -257,12 +257,12 @@ impl Stream {
         let mut completed = Vec::new();
         while !rest.is_empty() {
             match self.head(rest, all) {
-                Head::Unfinished => break,
-                Head::Nothing(bytes) => {
+                StreamHead::Unfinished => break,
+                StreamHead::Nothing(bytes) => {
                     self.skip(&rest[..bytes]);
                     rest = &rest[bytes..];
                 }
-                Head::Frame(bytes, found, is_exact) => {
+                StreamHead::Frame(bytes, found, is_exact) => {
                     let (frame, behind) = rest.split_at(bytes);
                     rest = behind;
                     self.astray = !is_exact;
@@ -282,9 +282,9 @@ impl Stream {
         self.traffic.noise = self.traffic.noise.saturating_add(bytes);
     }
 
-    fn note(&mut self, frame: &[u8], found: Found) -> Option<Completed> {
+    fn note(&mut self, frame: &[u8], found: FoundFrame) -> Option<Completed> {
         match found {
-            Found::Own(at, reply) => {
+            FoundFrame::Own(at, reply) => {
                 let (id, call) = self.waiting.remove(at);
                 if self.completed.len() == REMEMBERED {
                     self.completed.pop_front();
@@ -304,13 +304,13 @@ impl Stream {
                 }
                 return Some(Completed { id, reply });
             }
-            Found::Late(at) => {
+            FoundFrame::Late(at) => {
                 self.late = self.late.saturating_add(1);
                 if let Some((_, asked)) = self.abandoned.remove(at) {
                     self.overheard(asked.unit, frame);
                 }
             }
-            Found::Foreign => {
+            FoundFrame::Foreign => {
                 self.traffic.foreign = self.traffic.foreign.saturating_add(1);
                 if let Some(header) = Header::read(frame) {
                     let again = (header.transaction, header.unit);

@@ -4,16 +4,16 @@
 //! single register), §6.11 (write multiple coils), §6.12 (write multiple
 //! registers), §6.16 (mask write register). A reply is the echo that the standard demands: for
 //! one entry the whole request, for several entries function, address and quantity. Anything else is not the
-//! reply. [`Call`] is the request whose reply a receiver listens for: a read, a write, or on
-//! Modbus TCP a request that the configuration spells out ([`Carried`]).
+//! reply. [`ModbusRequest`] is the request whose reply a receiver listens for: a read, a write, or on
+//! Modbus TCP a request that the configuration spells out ([`RawPdu`]).
 
 use std::sync::Arc;
 
 use crate::base::UnitId;
 use crate::spec::Table;
-use crate::spec::raw::{End, Question};
+use crate::spec::raw::{Question, ReplyEnd};
 
-use crate::field::modbus::{Data, EXCEPTION, ReadRequest, Reply, Shape};
+use crate::field::modbus::{Data, EXCEPTION, ModbusReplyShape, ReadRequest, Reply};
 
 /// The most registers one request may write (§6.12: 007Bh).
 pub const MAX_REGISTERS: usize = 123;
@@ -168,8 +168,8 @@ impl Write {
     /// Returns what the replies have in common for as long as they can be late: all of one
     /// function are alike.
     #[must_use]
-    pub const fn shape(&self) -> Shape {
-        Shape {
+    pub const fn shape(&self) -> ModbusReplyShape {
+        ModbusReplyShape {
             function: self.entries.function(),
             bytes: 0,
         }
@@ -190,14 +190,14 @@ impl Write {
 
 /// A request that the configuration spells out, in a frame of Modbus TCP.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Carried {
+pub struct RawPdu {
     /// The unit that is asked.
     pub unit: UnitId,
     /// What is sent, and what counts as the reply: function and data of both.
     pub question: Arc<Question>,
 }
 
-impl Carried {
+impl RawPdu {
     /// Returns the function code: the first byte of the request. For an empty request it is
     /// 0, which is no function.
     #[must_use]
@@ -211,8 +211,8 @@ impl Carried {
     #[must_use]
     pub fn reply_len(&self) -> usize {
         match self.question.reply.end {
-            End::Length(n) => n,
-            End::Frame | End::Terminator(_) | End::Silence(_) => 253,
+            ReplyEnd::Length(n) => n,
+            ReplyEnd::Frame | ReplyEnd::Terminator(_) | ReplyEnd::Silence(_) => 253,
         }
     }
 
@@ -233,41 +233,41 @@ impl Carried {
 
 /// A request of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
+pub enum ModbusRequest {
     /// A request that reads.
     Read(ReadRequest),
     /// A request that writes.
     Write(Write),
     /// A request that the configuration spells out; on Modbus TCP only.
-    Raw(Carried),
+    Raw(RawPdu),
 }
 
-impl From<ReadRequest> for Call {
+impl From<ReadRequest> for ModbusRequest {
     fn from(ask: ReadRequest) -> Self {
-        Call::Read(ask)
+        ModbusRequest::Read(ask)
     }
 }
 
-impl From<Carried> for Call {
-    fn from(carried: Carried) -> Self {
-        Call::Raw(carried)
+impl From<RawPdu> for ModbusRequest {
+    fn from(carried: RawPdu) -> Self {
+        ModbusRequest::Raw(carried)
     }
 }
 
-impl From<Write> for Call {
+impl From<Write> for ModbusRequest {
     fn from(write: Write) -> Self {
-        Call::Write(write)
+        ModbusRequest::Write(write)
     }
 }
 
-impl Call {
+impl ModbusRequest {
     /// Returns the unit that is asked.
     #[must_use]
     pub const fn unit(&self) -> UnitId {
         match self {
-            Call::Read(ask) => ask.unit,
-            Call::Write(write) => write.unit,
-            Call::Raw(carried) => carried.unit,
+            ModbusRequest::Read(ask) => ask.unit,
+            ModbusRequest::Write(write) => write.unit,
+            ModbusRequest::Raw(carried) => carried.unit,
         }
     }
 
@@ -275,9 +275,9 @@ impl Call {
     #[must_use]
     pub fn function(&self) -> u8 {
         match self {
-            Call::Read(ask) => ask.function(),
-            Call::Write(write) => write.entries.function(),
-            Call::Raw(carried) => carried.function(),
+            ModbusRequest::Read(ask) => ask.function(),
+            ModbusRequest::Write(write) => write.entries.function(),
+            ModbusRequest::Raw(carried) => carried.function(),
         }
     }
 
@@ -285,9 +285,9 @@ impl Call {
     #[must_use]
     pub fn pdu(&self) -> Vec<u8> {
         match self {
-            Call::Read(ask) => ask.pdu().to_vec(),
-            Call::Write(write) => write.pdu(),
-            Call::Raw(carried) => carried.question.request.bytes().to_vec(),
+            ModbusRequest::Read(ask) => ask.pdu().to_vec(),
+            ModbusRequest::Write(write) => write.pdu(),
+            ModbusRequest::Raw(carried) => carried.question.request.bytes().to_vec(),
         }
     }
 
@@ -295,9 +295,9 @@ impl Call {
     #[must_use]
     pub fn reply_len(&self) -> usize {
         match self {
-            Call::Read(ask) => ask.reply_len(),
-            Call::Write(write) => write.reply_len(),
-            Call::Raw(carried) => carried.reply_len(),
+            ModbusRequest::Read(ask) => ask.reply_len(),
+            ModbusRequest::Write(write) => write.reply_len(),
+            ModbusRequest::Raw(carried) => carried.reply_len(),
         }
     }
 
@@ -307,9 +307,9 @@ impl Call {
     #[must_use]
     pub fn second_byte(&self) -> u8 {
         match self {
-            Call::Raw(_) => 0,
-            Call::Read(ask) => ask.shape().bytes,
-            Call::Write(write) => write.start.to_be_bytes()[0],
+            ModbusRequest::Raw(_) => 0,
+            ModbusRequest::Read(ask) => ask.shape().bytes,
+            ModbusRequest::Write(write) => write.start.to_be_bytes()[0],
         }
     }
 
@@ -318,8 +318,8 @@ impl Call {
     #[must_use]
     pub const fn is_mirrored(&self) -> bool {
         match self {
-            Call::Read(_) | Call::Raw(_) => false,
-            Call::Write(write) => write.is_mirrored(),
+            ModbusRequest::Read(_) | ModbusRequest::Raw(_) => false,
+            ModbusRequest::Write(write) => write.is_mirrored(),
         }
     }
 
@@ -327,9 +327,9 @@ impl Call {
     #[must_use]
     pub fn judge(&self, pdu: &[u8]) -> Reply {
         match self {
-            Call::Read(ask) => ask.judge(pdu),
-            Call::Write(write) => write.judge(pdu),
-            Call::Raw(carried) => carried.judge(pdu),
+            ModbusRequest::Read(ask) => ask.judge(pdu),
+            ModbusRequest::Write(write) => write.judge(pdu),
+            ModbusRequest::Raw(carried) => carried.judge(pdu),
         }
     }
 }

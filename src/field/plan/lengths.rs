@@ -2,7 +2,7 @@
 
 use crate::base::UnitId;
 use crate::spec::dlt645::Id;
-use crate::spec::raw::{End, Question};
+use crate::spec::raw::{Question, ReplyEnd};
 
 use crate::field::dlt645::frame;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked};
@@ -24,9 +24,11 @@ pub(in crate::field) fn datum_lengths(asked: &DatumAsked) -> (usize, usize) {
 /// Returns the bytes on a line of a question, and of its reply.
 pub(in crate::field) fn question_lengths(question: &Question) -> (usize, usize) {
     let reply = match &question.reply.end {
-        End::Length(n) => *n,
+        ReplyEnd::Length(n) => *n,
         // The length is not known; devices that answer in text send about this much.
-        End::Terminator(_) | End::Silence(_) | End::Frame => 32.min(raw::reply::LONGEST),
+        ReplyEnd::Terminator(_) | ReplyEnd::Silence(_) | ReplyEnd::Frame => {
+            32.min(raw::reply::LONGEST)
+        }
     };
     (question.request.bytes().len(), reply)
 }

@@ -175,7 +175,7 @@ mod tests {
     use crate::field::plan::forecast::forecast;
     use crate::field::plan::holes::Holes;
     use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
-    use crate::spec::raw::{End, Question, Shape, Template};
+    use crate::spec::raw::{Question, ReplyEnd, ReplyMarks, Template};
     use crate::spec::{LineSpec, Number, PointAddress, ProfileSpec, QuestionIndex, Reads, Table};
 
     const fn ms(n: u64) -> Duration {
@@ -257,8 +257,8 @@ mod tests {
         let question = Question {
             name: "weight".into(),
             request: Template::parse("01 03 00 00 00 01 84 0A", None).unwrap(),
-            reply: Shape {
-                end: End::Length(7),
+            reply: ReplyMarks {
+                end: ReplyEnd::Length(7),
                 fixed: Vec::new(),
                 check: None,
                 behind_check: 0,

@@ -7,7 +7,7 @@
 //! A spoiled or foreign frame proves nothing about the unit that was asked. The unit that
 //! sent the frame, if it had been asked before, proves by [`LATE`] that it lives.
 
-use crate::base::{Evidence, Miss, Proof};
+use crate::base::{LivenessEvidence, LivenessProof, MissReason};
 
 use crate::field::receiver::Mismatch;
 use crate::field::transaction::request::Outcome;
@@ -19,27 +19,27 @@ const GATEWAY_PATH_UNAVAILABLE: u8 = 0x0A;
 const GATEWAY_TARGET_FAILED: u8 = 0x0B;
 
 /// What a unit proves whose reply comes after the request was given up.
-pub const LATE: Evidence = Evidence::Alive(Proof::Late);
+pub const LATE: LivenessEvidence = LivenessEvidence::Alive(LivenessProof::Late);
 
 /// Returns what this outcome proves about the device that was asked.
 #[must_use]
-pub const fn evidence_of(outcome: &Outcome) -> Evidence {
+pub const fn evidence_of(outcome: &Outcome) -> LivenessEvidence {
     match outcome {
-        Outcome::Answered(_) | Outcome::Confirmed => Evidence::Alive(Proof::Answer),
+        Outcome::Answered(_) | Outcome::Confirmed => LivenessEvidence::Alive(LivenessProof::Answer),
         Outcome::Exception(code @ (GATEWAY_PATH_UNAVAILABLE | GATEWAY_TARGET_FAILED)) => {
-            Evidence::Missed(Miss::GatewaySaysNo(*code))
+            LivenessEvidence::Missed(MissReason::GatewaySaysNo(*code))
         }
-        Outcome::Exception(code) => Evidence::Alive(Proof::Exception(*code)),
+        Outcome::Exception(code) => LivenessEvidence::Alive(LivenessProof::Exception(*code)),
         // The bits of a meter are no codes of Modbus: none of them says that another unit is
         // silent.
-        Outcome::Refused(word) => Evidence::Alive(Proof::Exception(word.bits)),
+        Outcome::Refused(word) => LivenessEvidence::Alive(LivenessProof::Exception(word.bits)),
         Outcome::Mismatched(Mismatch::Exception { code, .. }) => {
-            Evidence::Alive(Proof::Exception(*code))
+            LivenessEvidence::Alive(LivenessProof::Exception(*code))
         }
         Outcome::Mismatched(Mismatch::Reply { .. } | Mismatch::OtherDatum) => {
-            Evidence::Alive(Proof::Mismatched)
+            LivenessEvidence::Alive(LivenessProof::Mismatched)
         }
-        Outcome::Missed(miss) => Evidence::Missed(*miss),
+        Outcome::Missed(miss) => LivenessEvidence::Missed(*miss),
     }
 }
 
@@ -50,26 +50,26 @@ mod tests {
 
     #[test]
     fn the_table() {
-        use Evidence::{Alive, Missed};
+        use LivenessEvidence::{Alive, Missed};
         let answer = Outcome::Answered(Data::Bits(vec![true]));
-        assert_eq!(evidence_of(&answer), Alive(Proof::Answer));
+        assert_eq!(evidence_of(&answer), Alive(LivenessProof::Answer));
         for code in [0, 1, 2, 3, 4, 5, 6, 8, 9, 0x0C, 0xFF] {
             assert_eq!(
                 evidence_of(&Outcome::Exception(code)),
-                Alive(Proof::Exception(code))
+                Alive(LivenessProof::Exception(code))
             );
         }
         for code in [0x0A, 0x0B] {
             assert_eq!(
                 evidence_of(&Outcome::Exception(code)),
-                Missed(Miss::GatewaySaysNo(code))
+                Missed(MissReason::GatewaySaysNo(code))
             );
         }
         for miss in [
-            Miss::Silence,
-            Miss::Garbled,
-            Miss::Foreign,
-            Miss::ConnectionLost,
+            MissReason::Silence,
+            MissReason::Garbled,
+            MissReason::Foreign,
+            MissReason::ConnectionLost,
         ] {
             assert_eq!(evidence_of(&Outcome::Missed(miss)), Missed(miss));
         }

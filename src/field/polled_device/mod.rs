@@ -36,7 +36,7 @@ mod writes;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Evidence, Miss, Mono, RequestFailure, Rng};
+use crate::base::{DeviceId, LivenessEvidence, MissReason, Mono, RequestFailure, Rng};
 use crate::spec::{BusAddress, DeviceSpec, PortSpec, ProfileSpec, Protocol, SerialSpec};
 
 use self::adaptive_plan::{AdaptivePlan, Finding};

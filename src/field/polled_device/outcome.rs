@@ -10,7 +10,7 @@ impl PolledDevice {
         request: &Request,
         outcome: &Outcome,
         rng: &mut Rng,
-    ) -> Evidence {
+    ) -> LivenessEvidence {
         self.busy = false;
         let evidence = self.take_outcome(now, request, outcome, rng);
         for (hole, gone) in std::mem::take(&mut self.learned_meanwhile) {
@@ -25,7 +25,7 @@ impl PolledDevice {
         request: &Request,
         outcome: &Outcome,
         rng: &mut Rng,
-    ) -> Evidence {
+    ) -> LivenessEvidence {
         let standing = self.trust.standing(request);
         if self.trust.was_asked(now, request, outcome, standing) {
             let device = self.device;
@@ -57,7 +57,7 @@ impl PolledDevice {
         let returns = self.retries.is_confirmed();
         // The poll slot may have been planned anew while it was asked.
         let slot = Some(request.block).filter(|i| self.slots.get(*i).is_some());
-        if let Evidence::Alive(_) = evidence {
+        if let LivenessEvidence::Alive(_) = evidence {
             self.proved_by(now, request, outcome);
         }
         match outcome {
@@ -77,12 +77,12 @@ impl PolledDevice {
             | Outcome::Exception(_)
             | Outcome::Refused(_) => {}
         }
-        if matches!(evidence, Evidence::Missed(_)) {
+        if matches!(evidence, LivenessEvidence::Missed(_)) {
             // A gateway on the way has answered in its place.
             let Outcome::Exception(code) = outcome else {
                 return evidence;
             };
-            return self.failed(now, request, Miss::GatewaySaysNo(*code), rng);
+            return self.failed(now, request, MissReason::GatewaySaysNo(*code), rng);
         }
         if request.probe == Some(Probe::Life) {
             return evidence;
@@ -132,12 +132,18 @@ impl PolledDevice {
     }
 
     /// Notes that a request got no reply.
-    fn failed(&mut self, now: Mono, request: &Request, miss: Miss, rng: &mut Rng) -> Evidence {
+    fn failed(
+        &mut self,
+        now: Mono,
+        request: &Request,
+        miss: MissReason,
+        rng: &mut Rng,
+    ) -> LivenessEvidence {
         self.reply_wait.failed(now.since(request.asked));
         // A request outside the plan says nothing about the requests of the plan; but a part
         // of one of them does.
         if request.is_unmistakable() && request.probe != Some(Probe::Shorter) {
-            return Evidence::RequestFailed(miss);
+            return LivenessEvidence::RequestFailed(miss);
         }
         let counts = if request.whole {
             self.request_failed(now, request.block, miss.into(), None)
@@ -146,10 +152,10 @@ impl PolledDevice {
             true
         };
         if !counts {
-            return Evidence::RequestFailed(miss);
+            return LivenessEvidence::RequestFailed(miss);
         }
         self.retries.missed(now, miss, rng);
-        Evidence::Missed(miss)
+        LivenessEvidence::Missed(miss)
     }
 
     /// Notes that a request of the plan failed; returns whether that says something about the

@@ -86,14 +86,14 @@ impl ProbeHistory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Miss;
+    use crate::base::MissReason;
     use crate::field::modbus::Data;
 
     #[test]
     fn a_unit_that_is_silent_to_a_kind_of_probe_is_spared_it_for_ten_minutes() {
         let at = |seconds: u64| Mono::from_micros(seconds * 1_000_000);
         let mut history = ProbeHistory::default();
-        let silence = Outcome::Missed(Miss::Silence);
+        let silence = Outcome::Missed(MissReason::Silence);
         history.ended(at(1), Some(Probe::OtherTable), &silence);
         assert!(!history.may_ask_another_table(at(600)));
         assert!(history.may_ask_another_table(at(601)));

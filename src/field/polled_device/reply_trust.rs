@@ -11,9 +11,9 @@
 
 use std::time::Duration;
 
-use crate::base::{Miss, Mono};
+use crate::base::{MissReason, Mono};
 
-use crate::field::modbus::Shape;
+use crate::field::modbus::ModbusReplyShape;
 use crate::field::receiver::Mismatch;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::stale_reply::{COPIES, RECOVERY, StaleReplies};
@@ -34,12 +34,12 @@ const TELL_AGAIN: Duration = Duration::from_secs(3600);
 
 /// What the reply to a request could be, besides its reply.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct ReplyCertainty {
     among_others: bool,
     pinned: bool,
 }
 
-impl Standing {
+impl ReplyCertainty {
     /// Whether the request was made among replies to others.
     pub(super) const fn is_among_others(self) -> bool {
         self.among_others
@@ -190,10 +190,10 @@ impl ReplyTrust {
 
     /// Returns what the reply to this request could be, besides its reply; to be called
     /// before anything else is told of its end.
-    pub(super) fn standing(&self, request: &Request) -> Standing {
+    pub(super) fn standing(&self, request: &Request) -> ReplyCertainty {
         let among_others = !request.trusted && self.is_among_others(request.asked);
         let is_clear = !self.stale.covers_refusal(request.shape.refusal());
-        Standing {
+        ReplyCertainty {
             among_others,
             pinned: self.numbered || (!among_others && is_clear),
         }
@@ -206,7 +206,7 @@ impl ReplyTrust {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-        standing: Standing,
+        standing: ReplyCertainty,
     ) -> bool {
         self.stale.was_asked();
         if standing.among_others {
@@ -230,7 +230,7 @@ impl ReplyTrust {
             _ if self.numbered => false,
             Outcome::Mismatched(Mismatch::Reply { function, bytes }) => {
                 let (function, bytes) = (*function, *bytes);
-                let shape = ReplyShape::Modbus(Shape { function, bytes });
+                let shape = ReplyShape::Modbus(ModbusReplyShape { function, bytes });
                 self.stale.covers(shape)
             }
             Outcome::Mismatched(Mismatch::Exception { function, .. }) => {
@@ -297,7 +297,7 @@ impl ReplyTrust {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-        standing: Standing,
+        standing: ReplyCertainty,
         failures: u32,
     ) -> bool {
         let (shape, timeout) = (request.shape, self.timeout);
@@ -336,7 +336,7 @@ impl ReplyTrust {
         }
         match outcome {
             // What came was its reply, as far as is known: no other reply is late.
-            Outcome::Missed(Miss::Garbled) => self.missed_asked = None,
+            Outcome::Missed(MissReason::Garbled) => self.missed_asked = None,
             Outcome::Missed(_) | Outcome::Mismatched(_) => self.missed_asked = Some(request.asked),
             _ => {}
         }

@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use crate::base::{Backoff, Miss, Mono, Rng};
+use crate::base::{Backoff, MissReason, Mono, Rng};
 
 use super::poll_slot::PATIENCE;
 
@@ -138,8 +138,8 @@ impl Retries {
     /// Bytes that came had a sender: a neighbour's straggler or a spike spoilt the reply. Once,
     /// that is not the unit's fault: the device still counts as answering, and is asked again
     /// when its sit-out ends.
-    pub(super) fn missed(&mut self, now: Mono, miss: Miss, rng: &mut Rng) {
-        let is_spoilt = matches!(miss, Miss::Garbled | Miss::Foreign);
+    pub(super) fn missed(&mut self, now: Mono, miss: MissReason, rng: &mut Rng) {
+        let is_spoilt = matches!(miss, MissReason::Garbled | MissReason::Foreign);
         if is_spoilt && self.misses() == 0 && !self.excused {
             self.excused = true;
         } else {
@@ -188,13 +188,13 @@ mod tests {
     fn one_spoilt_reply_is_excused_and_the_next_is_not() {
         let (mut retries, mut rng) = (Retries::new(), Rng::new(1));
         retries.lives(second(1));
-        retries.missed(second(2), Miss::Garbled, &mut rng);
+        retries.missed(second(2), MissReason::Garbled, &mut rng);
         assert_eq!(retries.misses(), 0);
-        retries.missed(second(3), Miss::Foreign, &mut rng);
+        retries.missed(second(3), MissReason::Foreign, &mut rng);
         assert_eq!(retries.misses(), 1);
         retries.lives(second(4));
         assert!(retries.end());
-        retries.missed(second(5), Miss::Foreign, &mut rng);
+        retries.missed(second(5), MissReason::Foreign, &mut rng);
         assert!(!retries.end(), "excused anew");
     }
 
@@ -204,11 +204,11 @@ mod tests {
         assert!(!retries.is_urgent());
         retries.lives(second(1));
         for _ in 0..CONFIRMATIONS {
-            retries.missed(second(2), Miss::Silence, &mut rng);
+            retries.missed(second(2), MissReason::Silence, &mut rng);
             assert!(retries.is_urgent());
             assert_eq!(retries.rank(second(2)), retries.next(second(2)));
         }
-        retries.missed(second(3), Miss::Silence, &mut rng);
+        retries.missed(second(3), MissReason::Silence, &mut rng);
         assert!(!retries.is_urgent() && retries.is_confirmed());
         assert_eq!(retries.rank(second(3)), retries.next(second(3)) + PATIENCE);
     }
@@ -218,12 +218,12 @@ mod tests {
         let (mut retries, mut rng) = (Retries::new(), Rng::new(1));
         retries.lives(second(1));
         assert!(!retries.is_in_doubt(0));
-        retries.missed(second(2), Miss::Silence, &mut rng);
+        retries.missed(second(2), MissReason::Silence, &mut rng);
         assert!(!retries.is_in_doubt(1) && retries.is_in_doubt(0));
         retries.at(true, true);
         assert!(retries.is_in_doubt(1));
         retries.at(false, true);
-        retries.missed(second(3), Miss::Silence, &mut rng);
+        retries.missed(second(3), MissReason::Silence, &mut rng);
         assert!(retries.is_in_doubt(1));
     }
 }

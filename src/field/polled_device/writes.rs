@@ -112,7 +112,7 @@ impl PolledDevice {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-    ) -> Evidence {
+    ) -> LivenessEvidence {
         if request.is_write() {
             self.trust.write_ended(now, request, outcome);
         } else {
@@ -125,9 +125,9 @@ impl PolledDevice {
         self.busy = false;
         let evidence = evidence_of(outcome);
         match evidence {
-            Evidence::Alive(_) => self.lives(now),
-            Evidence::Missed(miss) => return Evidence::RequestFailed(miss),
-            Evidence::RequestFailed(_) => {}
+            LivenessEvidence::Alive(_) => self.lives(now),
+            LivenessEvidence::Missed(miss) => return LivenessEvidence::RequestFailed(miss),
+            LivenessEvidence::RequestFailed(_) => {}
         }
         evidence
     }

@@ -19,7 +19,7 @@ use crate::spec::raw::Question;
 pub mod part;
 pub mod receive;
 
-pub use crate::spec::raw::{Check, End, Fixed, Part, Shape, Sum, Template};
+pub use crate::spec::raw::{Check, Fixed, Part, ReplyEnd, ReplyMarks, Sum, Template};
 pub use crate::spec::raw::{check, reply, template};
 pub use receive::Receiver;
 
@@ -72,13 +72,13 @@ pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>
 mod tests {
     use super::*;
 
-    fn question(begins: &[u8], end: End) -> Arc<Question> {
+    fn question(begins: &[u8], end: ReplyEnd) -> Arc<Question> {
         let bytes = begins.to_vec();
         let fixed = Some(Fixed { at: 0, bytes }).filter(|f| !f.bytes.is_empty());
         Arc::new(Question {
             name: "q".into(),
             request: Template::parse("01", None).unwrap(),
-            reply: Shape {
+            reply: ReplyMarks {
                 end,
                 fixed: fixed.into_iter().collect(),
                 check: None,
@@ -91,10 +91,10 @@ mod tests {
 
     #[test]
     fn questions_are_alike_if_a_reply_to_one_could_be_one_to_the_other() {
-        let a = question(b">01", End::Length(9));
-        let b = question(b">02", End::Length(9));
-        let long = question(b">01", End::Length(12));
-        let any = question(b"", End::Terminator(b"\r".to_vec()));
+        let a = question(b">01", ReplyEnd::Length(9));
+        let b = question(b">02", ReplyEnd::Length(9));
+        let long = question(b">01", ReplyEnd::Length(12));
+        let any = question(b"", ReplyEnd::Terminator(b"\r".to_vec()));
         let of = |all: &[&Arc<Question>]| {
             let all: Vec<_> = all.iter().map(|q| Arc::clone(q)).collect();
             likenesses(&all)
@@ -114,8 +114,8 @@ mod tests {
             })
         };
         let one = [
-            carried(question(b"F", End::Frame)),
-            carried(question(b"F", End::Frame)),
+            carried(question(b"F", ReplyEnd::Frame)),
+            carried(question(b"F", ReplyEnd::Frame)),
         ];
         assert_eq!(likenesses(&one), [0, 1]);
         assert_eq!(reply_classes(&[&one, &one]), [[None, None], [None, None]]);
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn devices_share_a_voice_where_their_replies_cannot_be_told_apart() {
-        let plain = question(b">", End::Terminator(b"\r".to_vec()));
-        let own = |unit: &str| question(format!("!{unit}").as_bytes(), End::Length(9));
-        let alone = question(b"?", End::Length(3));
+        let plain = question(b">", ReplyEnd::Terminator(b"\r".to_vec()));
+        let own = |unit: &str| question(format!("!{unit}").as_bytes(), ReplyEnd::Length(9));
+        let alone = question(b"?", ReplyEnd::Length(3));
         let one = [Arc::clone(&plain), own("01")];
         let two = [own("02"), Arc::clone(&plain)];
         // Two questions that are alike within one device concern only that device.

@@ -5,7 +5,7 @@ use crate::field::decode::number::Exact;
 use crate::field::decode::refusal::Refusal;
 use crate::field::decode::{date_time, text};
 use crate::spec::NumberType;
-pub use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
+pub use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
 
 impl Part {
     /// Reads the value in a reply.
@@ -74,12 +74,12 @@ impl Number {
     }
 }
 
-fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
+fn binary(bytes: &[u8], kind: Kind, order: Endianness) -> Result<Exact, Refusal> {
     let mut ordered = bytes.to_vec();
-    if matches!(order, Order::Low | Order::WordsLow) {
+    if matches!(order, Endianness::Low | Endianness::WordsLow) {
         ordered.reverse();
     }
-    if matches!(order, Order::WordsLow | Order::BytesLow) {
+    if matches!(order, Endianness::WordsLow | Endianness::BytesLow) {
         let (words, []) = ordered.as_chunks_mut::<2>() else {
             return Err(Refusal::Length);
         };
@@ -103,7 +103,7 @@ fn binary(bytes: &[u8], kind: Kind, order: Order) -> Result<Exact, Refusal> {
                 Kind::SignedBcd(n) => Kind::Bcd(n),
                 _ => Kind::Unsigned(kind.bytes() as u8),
             };
-            return Ok(binary(&ordered, magnitude, Order::High)?.negated(negative));
+            return Ok(binary(&ordered, magnitude, Endianness::High)?.negated(negative));
         }
         Kind::Bcd(_) => {
             let digits = ordered.iter().flat_map(|b| [b >> 4, b & 15]);

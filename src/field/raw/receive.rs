@@ -3,8 +3,8 @@
 //! The contract is that of [`crate::field::receiver`]. A reply ends by its length, its terminator, or silence; only a reply that fits its shape to the letter is
 //! taken. Our own request in front of the reply is an echo of the adapter and is skipped.
 
-use super::Shape;
-use super::reply::{End, LONGEST};
+use super::ReplyMarks;
+use super::reply::{LONGEST, ReplyEnd};
 use crate::field::receiver::{FrameFinder, OtherTraffic};
 
 /// Finds the reply to one question; without a question every byte is noise.
@@ -15,14 +15,14 @@ pub type Verdict = crate::field::receiver::Verdict<Vec<u8>>;
 
 /// What was sent, and the shape of its reply.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    shape: Shape,
+pub struct SentRequest {
+    shape: ReplyMarks,
     request: Vec<u8>,
 }
 
-impl<B: AsRef<[u8]>> From<(Shape, B)> for Asked {
-    fn from((shape, request): (Shape, B)) -> Self {
-        Asked {
+impl<B: AsRef<[u8]>> From<(ReplyMarks, B)> for SentRequest {
+    fn from((shape, request): (ReplyMarks, B)) -> Self {
+        SentRequest {
             shape,
             request: request.as_ref().to_vec(),
         }
@@ -34,10 +34,10 @@ impl<B: AsRef<[u8]>> From<(Shape, B)> for Asked {
 pub struct Finder(Option<Search>);
 
 impl FrameFinder for Finder {
-    type Request = Asked;
+    type Request = SentRequest;
     type Reply = Vec<u8>;
 
-    fn listening(asked: Option<Asked>) -> Self {
+    fn listening(asked: Option<SentRequest>) -> Self {
         Finder(asked.map(|asked| Search {
             shape: asked.shape,
             request: asked.request,
@@ -80,7 +80,7 @@ impl FrameFinder for Finder {
 /// The search for the reply to one question.
 #[derive(Clone, Debug)]
 struct Search {
-    shape: Shape,
+    shape: ReplyMarks,
     request: Vec<u8>,
     unread: Vec<u8>,
     /// Whether the bytes since the last silence ended like a reply and were none.
@@ -114,7 +114,7 @@ impl Search {
     fn silence(&mut self, traffic: &mut OtherTraffic) -> Option<Verdict> {
         self.babbling = false;
         // A request of which only the beginning was heard back is no reply.
-        let quiet = matches!(self.shape.end, End::Silence(_)) && !self.may_be_echo();
+        let quiet = matches!(self.shape.end, ReplyEnd::Silence(_)) && !self.may_be_echo();
         if quiet && self.shape.fits(self.reply()) {
             return Some(self.verdict(traffic));
         }
@@ -172,9 +172,9 @@ impl Search {
     fn is_complete(&mut self) -> bool {
         let reply = self.reply();
         let complete = match &self.shape.end {
-            End::Length(n) => reply.len() >= *n,
-            End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
-            End::Silence(_) | End::Frame => false,
+            ReplyEnd::Length(n) => reply.len() >= *n,
+            ReplyEnd::Terminator(t) => !t.is_empty() && reply.ends_with(t),
+            ReplyEnd::Silence(_) | ReplyEnd::Frame => false,
         };
         if complete && !self.shape.fits(reply) {
             self.spoiled = true;

@@ -12,7 +12,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::base::{DeviceId, Miss, Mono};
+use crate::base::{DeviceId, MissReason, Mono};
 
 use crate::field::dlt645::ask::ErrorWord;
 use crate::field::modbus::Data;
@@ -28,7 +28,7 @@ pub(crate) const MOST_FOR_A_LINE: usize = 64;
 
 /// One request of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Command {
+pub(crate) struct BusRequest {
     /// The device.
     pub(crate) device: DeviceId,
     /// What is read or written.
@@ -78,7 +78,7 @@ pub(crate) struct CommandId(u64);
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum CommandEnd {
     /// The device says that it was done.
     Confirmed,
     /// The device gave what was to be read.
@@ -90,7 +90,7 @@ pub(crate) enum End {
     Declined(ErrorWord),
     /// The request was sent, and no reply came, for this reason: whether a write was done is not
     /// known.
-    Unanswered(Miss),
+    Unanswered(MissReason),
     /// The request was not sent, and will not be.
     NotSent(NotSent),
 }
@@ -117,26 +117,26 @@ pub(crate) enum NotSent {
 
 /// A command that waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Waiting {
+pub(crate) struct WaitingCommand {
     pub(crate) id: CommandId,
-    pub(crate) command: Command,
+    pub(crate) command: BusRequest,
 }
 
 /// The commands of one line.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Commands {
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<WaitingCommand>,
     /// The requests that were handed out; one of a device at most.
     under_way: BTreeMap<DeviceId, CommandId>,
     /// Ends not yet handed out, each of a command that had been waiting to be sent.
-    ends: VecDeque<(CommandId, End)>,
+    ends: VecDeque<(CommandId, CommandEnd)>,
     taken: u64,
 }
 
 impl Commands {
     /// Takes a command, behind all others.
-    pub(crate) fn take(&mut self, command: Command) -> Result<CommandId, NotSent> {
-        let of_device = |w: &&Waiting| w.command.device == command.device;
+    pub(crate) fn take(&mut self, command: BusRequest) -> Result<CommandId, NotSent> {
+        let of_device = |w: &&WaitingCommand| w.command.device == command.device;
         if self.waiting.iter().filter(of_device).count() >= MOST_FOR_A_DEVICE {
             return Err(NotSent::DeviceFull);
         }
@@ -147,17 +147,17 @@ impl Commands {
         }
         let id = CommandId(self.taken);
         self.taken += 1;
-        self.waiting.push_back(Waiting { id, command });
+        self.waiting.push_back(WaitingCommand { id, command });
         Ok(id)
     }
 
     /// Returns the commands that wait.
-    pub(crate) fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &WaitingCommand> {
         self.waiting.iter()
     }
 
     /// Returns the next command of each device, in the order they came.
-    pub(crate) fn heads(&self) -> impl Iterator<Item = &Waiting> {
+    pub(crate) fn heads(&self) -> impl Iterator<Item = &WaitingCommand> {
         self.waiting.iter().enumerate().filter_map(|(i, w)| {
             let mut before = self.waiting.iter().take(i);
             (!before.any(|b| b.command.device == w.command.device)).then_some(w)
@@ -171,14 +171,14 @@ impl Commands {
     }
 
     /// Notes how the request of this device ended that was handed out.
-    pub(crate) fn ended(&mut self, device: DeviceId, end: End) {
+    pub(crate) fn ended(&mut self, device: DeviceId, end: CommandEnd) {
         if let Some(id) = self.under_way.remove(&device) {
             self.ends.push_back((id, end));
         }
     }
 
     /// Notes that all requests that were handed out ended in this way.
-    pub(crate) fn ended_all(&mut self, end: &End) {
+    pub(crate) fn ended_all(&mut self, end: &CommandEnd) {
         for id in std::mem::take(&mut self.under_way).into_values() {
             self.ends.push_back((id, end.clone()));
         }
@@ -190,11 +190,11 @@ impl Commands {
     }
 
     /// Refuses to send the commands for which there is a reason.
-    pub(crate) fn refuse(&mut self, why: impl Fn(&Waiting) -> Option<NotSent>) {
+    pub(crate) fn refuse(&mut self, why: impl Fn(&WaitingCommand) -> Option<NotSent>) {
         let ends = &mut self.ends;
         self.waiting.retain(|w| match why(w) {
             Some(why) => {
-                ends.push_back((w.id, End::NotSent(why)));
+                ends.push_back((w.id, CommandEnd::NotSent(why)));
                 false
             }
             None => true,
@@ -202,7 +202,7 @@ impl Commands {
     }
 
     /// Returns what became of a command.
-    pub(crate) fn poll(&mut self) -> Option<(CommandId, End)> {
+    pub(crate) fn poll(&mut self) -> Option<(CommandId, CommandEnd)> {
         self.ends.pop_front()
     }
 }

@@ -8,8 +8,10 @@
 //! two replies could not be told apart.
 
 use super::*;
-use crate::base::{BusCommand, BusEnd, CommandNumber, Miss, Refused};
-use crate::field::schedule::command::{Command, CommandId, CommandRequest, End, NotSent, Waiting};
+use crate::base::{BusCommand, BusEnd, CommandNumber, MissReason, RefusedReason};
+use crate::field::schedule::command::{
+    BusRequest, CommandEnd, CommandId, CommandRequest, NotSent, WaitingCommand,
+};
 
 impl Schedule {
     /// Takes a command. [`Schedule::next`] hands out its requests, and [`Schedule::poll_end`]
@@ -17,7 +19,7 @@ impl Schedule {
     pub fn command(&mut self, now: Mono, command: &BusCommand) {
         let device = command.device;
         let Some(polled_device) = self.devices.iter().find(|s| s.device() == device) else {
-            return self.runs.refuse(command, Refused::NoSuchDevice);
+            return self.runs.refuse(command, RefusedReason::NoSuchDevice);
         };
         let (profile, timeout) = (polled_device.profile(), polled_device.longest_wait());
         self.runs.take(now, command, profile, timeout);
@@ -61,7 +63,7 @@ impl Schedule {
     ///
     /// # Errors
     /// The request cannot be sent, or too many wait.
-    fn request(&mut self, command: Command) -> Result<CommandId, NotSent> {
+    fn request(&mut self, command: BusRequest) -> Result<CommandId, NotSent> {
         let polled_device = self
             .polled_device(command.device)
             .ok_or(NotSent::NoSuchDevice)?;
@@ -81,7 +83,8 @@ impl Schedule {
         for polled_device in &mut self.devices {
             polled_device.is_served();
         }
-        self.commands.ended_all(&End::NotSent(NotSent::LineDown));
+        self.commands
+            .ended_all(&CommandEnd::NotSent(NotSent::LineDown));
         self.commands.refuse(|_| Some(NotSent::LineDown));
         self.tell_runs();
         self.runs.lost();
@@ -110,7 +113,7 @@ impl Schedule {
             }
         });
         let may = self.writing.allows(now);
-        let ready = |w: &&Waiting| {
+        let ready = |w: &&WaitingCommand| {
             (may || w.command.goes_on)
                 && !self.is_asked(w.command.device)
                 && self.servable_at(now, w).is_some_and(|at| at <= now)
@@ -130,7 +133,7 @@ impl Schedule {
             }
             CommandRequest::Read(block) => polled_device.command_read(block, patience, now),
         };
-        let out = Out {
+        let out = RequestUnderWay {
             harm: None,
             ahead: None,
             is_first_contact: false,
@@ -141,7 +144,7 @@ impl Schedule {
         Some(request)
     }
 
-    fn servable_at(&self, now: Mono, waiting: &Waiting) -> Option<Mono> {
+    fn servable_at(&self, now: Mono, waiting: &WaitingCommand) -> Option<Mono> {
         let command = &waiting.command;
         let polled_device = self.polled_device(command.device)?;
         match &command.request {
@@ -185,16 +188,16 @@ impl Schedule {
         let is_write = request.is_write();
         let end = match outcome {
             // A device without a standard has one kind of reply.
-            Outcome::Confirmed | Outcome::Answered(_) if is_write => End::Confirmed,
-            Outcome::Answered(data) if request.trusted => End::Answered(data.clone()),
-            Outcome::Exception(code) => End::Exception(*code),
-            Outcome::Refused(word) if is_write || request.trusted => End::Declined(*word),
-            Outcome::Missed(miss) => End::Unanswered(*miss),
+            Outcome::Confirmed | Outcome::Answered(_) if is_write => CommandEnd::Confirmed,
+            Outcome::Answered(data) if request.trusted => CommandEnd::Answered(data.clone()),
+            Outcome::Exception(code) => CommandEnd::Exception(*code),
+            Outcome::Refused(word) if is_write || request.trusted => CommandEnd::Declined(*word),
+            Outcome::Missed(miss) => CommandEnd::Unanswered(*miss),
             // No reply to this request reads like that, or it may be an older one's.
             Outcome::Confirmed
             | Outcome::Answered(_)
             | Outcome::Refused(_)
-            | Outcome::Mismatched(_) => End::Unanswered(Miss::Foreign),
+            | Outcome::Mismatched(_) => CommandEnd::Unanswered(MissReason::Foreign),
         };
         self.commands.ended(request.device, end);
         self.writing.spend(now, now.since(request.asked));

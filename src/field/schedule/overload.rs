@@ -133,7 +133,7 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
     while line.now < Mono::from_micros(120_000_000) {
         let now = line.now;
         match line.schedule.next(now) {
-            Next::Run(request) => {
+            NextAction::Run(request) => {
                 let slots = line.schedule.devices.iter().flat_map(|s| s.slots());
                 let due: Vec<Priority> = slots
                     .filter(|s| s.due() <= now)
@@ -149,8 +149,8 @@ fn nothing_is_asked_while_something_of_a_higher_priority_is_due() {
                 line.schedule
                     .done(line.now, &request, &Line::answer(&request));
             }
-            Next::NotBefore(at, _) => line.now = at,
-            Next::Idle => panic!("idle"),
+            NextAction::NotBefore(at, _) => line.now = at,
+            NextAction::Idle => panic!("idle"),
         }
     }
     assert!(overtaken >= 20, "{overtaken}");

@@ -4,7 +4,7 @@
 //! a small budget. No value is taken.
 
 use super::Schedule;
-use crate::base::{Evidence, Mono};
+use crate::base::{LivenessEvidence, Mono};
 use crate::field::polled_device::adaptive_plan::Finding;
 use crate::field::receiver::OverheardReply;
 use crate::field::transaction::request::{Outcome, Request};
@@ -37,7 +37,7 @@ impl Schedule {
         now: Mono,
         request: &Request,
         outcome: &Outcome,
-        evidence: Evidence,
+        evidence: LivenessEvidence,
     ) {
         self.duplicates.note(now, request.device, evidence);
         if let Outcome::Answered(data) = outcome {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::base::{Miss, UnitId};
+use crate::base::{MissReason, UnitId};
 use crate::field::modbus::Data;
 use crate::field::stale::stale_reply::COPIES;
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
@@ -59,17 +59,17 @@ impl Line {
         let end = Mono::from_micros(end_s * SECOND);
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(request) if self.dead.contains(&request.device.0) => {
+                NextAction::Run(request) if self.dead.contains(&request.device.0) => {
                     self.now = self.now + request.timeout;
                     self.lost += request.timeout;
                     self.misses
                         .entry(request.device.0)
                         .or_default()
                         .push(self.now);
-                    let outcome = Outcome::Missed(Miss::Silence);
+                    let outcome = Outcome::Missed(MissReason::Silence);
                     self.schedule.done(self.now, &request, &outcome);
                 }
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     self.now = self.now + self.cost;
                     if request.trusted {
                         let key = (request.device.0, request.entries().unwrap().start);
@@ -78,11 +78,11 @@ impl Line {
                     self.schedule
                         .done(self.now, &request, &Self::answer(&request));
                 }
-                Next::NotBefore(at, why) => {
+                NextAction::NotBefore(at, why) => {
                     assert!(at > self.now, "{why} at {at}, now {}", self.now);
                     self.now = at;
                 }
-                Next::Idle => panic!("idle"),
+                NextAction::Idle => panic!("idle"),
             }
         }
     }
@@ -125,7 +125,7 @@ fn lone(interval_ms: u64) -> ProfileSpec {
 fn a_port_without_devices_is_idle() {
     let spec = installation(serial(9600), vec![]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
-    assert_eq!(s.next(Mono::START), Next::Idle);
+    assert_eq!(s.next(Mono::START), NextAction::Idle);
 }
 
 #[test]
@@ -273,17 +273,17 @@ fn the_first_proof_of_life_brings_back_the_whole_plan() {
 fn after_a_miss_the_next_trusted_request_has_another_shape() {
     let spec = installation(serial(9600), vec![meter(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
-    let Next::Run(first) = s.next(Mono::START) else {
+    let NextAction::Run(first) = s.next(Mono::START) else {
         panic!()
     };
     assert!(first.trusted);
     let missed = Mono::START + first.timeout;
-    s.done(missed, &first, &Outcome::Missed(Miss::Silence));
-    let Next::NotBefore(at, _) = s.next(missed) else {
+    s.done(missed, &first, &Outcome::Missed(MissReason::Silence));
+    let NextAction::NotBefore(at, _) = s.next(missed) else {
         panic!()
     };
     assert!(at >= missed + first.timeout, "sits out one more timeout");
-    let Next::Run(second) = s.next(at) else {
+    let NextAction::Run(second) = s.next(at) else {
         panic!()
     };
     assert!(
@@ -312,12 +312,12 @@ fn after_a_miss_the_next_trusted_request_has_another_shape() {
 fn request_after(s: &mut Schedule, now: &mut Mono) -> Request {
     for _ in 0..10_000 {
         match s.next(*now) {
-            Next::Run(request) => return request,
-            Next::NotBefore(at, why) => {
+            NextAction::Run(request) => return request,
+            NextAction::NotBefore(at, why) => {
                 assert!(at > *now, "{why}");
                 *now = at;
             }
-            Next::Idle => panic!("idle"),
+            NextAction::Idle => panic!("idle"),
         }
     }
     panic!("nothing is ever asked")
@@ -389,7 +389,7 @@ fn a_device_with_one_shape_is_asked_something_unmistakable() {
         let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
         let mut now = Mono::START;
         let first = request_after(&mut s, &mut now);
-        s.done(now, &first, &Outcome::Missed(Miss::Silence));
+        s.done(now, &first, &Outcome::Missed(MissReason::Silence));
         let attempt = request_after(&mut s, &mut now);
         assert!(!attempt.trusted && attempt.entries().unwrap() == first.entries().unwrap());
         s.done(now, &attempt, &Line::answer(&attempt));
@@ -410,7 +410,7 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
     let mut now = Mono::START;
     let first = request_after(&mut s, &mut now);
-    s.done(now, &first, &Outcome::Missed(Miss::Silence));
+    s.done(now, &first, &Outcome::Missed(MissReason::Silence));
     let mut missed = now;
     let (mut others, mut longer) = (0, 0);
     let settled = loop {
@@ -420,7 +420,7 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
             longer += u32::from(probe == Probe::Longer);
             now = now + request.timeout;
             missed = now;
-            s.done(now, &request, &Outcome::Missed(Miss::Silence));
+            s.done(now, &request, &Outcome::Missed(MissReason::Silence));
         } else if request.trusted {
             break request;
         } else {
@@ -444,18 +444,18 @@ fn a_device_silent_to_fences_is_left_alone_instead() {
 fn on_tcp_a_miss_leaves_no_doubt() {
     let spec = installation(tcp(), vec![lone(1000), lone(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
-    let Next::Run(first) = s.next(Mono::START) else {
+    let NextAction::Run(first) = s.next(Mono::START) else {
         panic!()
     };
     let now = Mono::START + first.timeout;
-    s.done(now, &first, &Outcome::Missed(Miss::Silence));
+    s.done(now, &first, &Outcome::Missed(MissReason::Silence));
     for _ in 0..2 {
         let mut now = now;
         let request = loop {
             match s.next(now) {
-                Next::Run(request) => break request,
-                Next::NotBefore(at, _) => now = at,
-                Next::Idle => panic!(),
+                NextAction::Run(request) => break request,
+                NextAction::NotBefore(at, _) => now = at,
+                NextAction::Idle => panic!(),
             }
         };
         assert!(request.trusted);
@@ -475,7 +475,7 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
         if request.device == DeviceId(0) && request.trusted {
             let asked = *now;
             *now = *now + request.timeout;
-            s.done(*now, &request, &Outcome::Missed(Miss::Silence));
+            s.done(*now, &request, &Outcome::Missed(MissReason::Silence));
             return asked;
         }
         s.done(*now, &request, &Line::answer(&request));
@@ -490,7 +490,7 @@ fn the_line_rests_while_a_late_reply_is_to_be_expected() {
     now = heard;
     let asked = missed(&mut s, &mut now);
     let rests = |s: &mut Schedule, now| match s.next(now) {
-        Next::NotBefore(until, "a late reply is let pass") => Some(until),
+        NextAction::NotBefore(until, "a late reply is let pass") => Some(until),
         _ => None,
     };
     let until = asked + late + late / 4;
@@ -513,15 +513,17 @@ fn rests_after_a_miss(interval_ms: u64, others_miss: bool) -> Option<Duration> {
             DeviceId(0) if others => {
                 let asked = now;
                 now = now + request.timeout;
-                s.done(now, &request, &Outcome::Missed(Miss::Silence));
+                s.done(now, &request, &Outcome::Missed(MissReason::Silence));
                 return match s.next(now) {
-                    Next::NotBefore(until, "a late reply is let pass") => Some(until.since(asked)),
+                    NextAction::NotBefore(until, "a late reply is let pass") => {
+                        Some(until.since(asked))
+                    }
                     _ => None,
                 };
             }
             DeviceId(1) if others_miss => {
                 others = true;
-                Outcome::Missed(Miss::Silence)
+                Outcome::Missed(MissReason::Silence)
             }
             _ => Line::answer(&request),
         };
@@ -559,7 +561,7 @@ fn a_late_reply_is_proof_of_life_of_its_sender_only_if_it_was_asked() {
         schedule.overheard(now, BusAddress::Modbus(UnitId(1))),
         Some(DeviceId(0))
     );
-    let Next::Run(request) = schedule.next(now + Duration::from_secs(1)) else {
+    let NextAction::Run(request) = schedule.next(now + Duration::from_secs(1)) else {
         panic!()
     };
     assert!(request.device == DeviceId(0) || request.device == DeviceId(1));
@@ -569,18 +571,18 @@ fn a_late_reply_is_proof_of_life_of_its_sender_only_if_it_was_asked() {
 fn an_exception_is_an_answer_and_waits_for_its_next_slot() {
     let spec = installation(serial(9600), vec![lone(1000)]);
     let mut s = Schedule::new(&spec, PortId(0), Rng::new(1), Now::default());
-    let Next::Run(request) = s.next(Mono::START) else {
+    let NextAction::Run(request) = s.next(Mono::START) else {
         panic!()
     };
     s.done(Mono::START, &request, &Outcome::Exception(2));
     let mut now = Mono::START;
     for _ in 0..2 {
-        let Next::NotBefore(at, why) = s.next(now) else {
+        let NextAction::NotBefore(at, why) = s.next(now) else {
             panic!()
         };
         assert_eq!(why, "next poll");
         now = at;
-        let Next::Run(request) = s.next(now) else {
+        let NextAction::Run(request) = s.next(now) else {
             panic!()
         };
         s.done(now, &request, &Outcome::Exception(2));
@@ -594,35 +596,35 @@ fn a_reopened_line_is_tried_at_once() {
     line.dead = vec![0, 1, 2];
     line.until(100);
     line.schedule.reopened(line.now);
-    assert!(matches!(line.schedule.next(line.now), Next::Run(_)));
+    assert!(matches!(line.schedule.next(line.now), NextAction::Run(_)));
 }
 
 #[test]
 fn one_spoilt_reply_is_held_against_nobody_the_second_in_a_row_is() {
     for (ends, misses) in [
-        (vec![Miss::Garbled], 0),
-        (vec![Miss::Foreign], 0),
-        (vec![Miss::Garbled, Miss::Garbled], 1),
-        (vec![Miss::Silence], 1),
+        (vec![MissReason::Garbled], 0),
+        (vec![MissReason::Foreign], 0),
+        (vec![MissReason::Garbled, MissReason::Garbled], 1),
+        (vec![MissReason::Silence], 1),
     ] {
         let mut line = Line::new(serial(9600), vec![lone(1000)], 20);
         line.until(3);
         let mut left = ends.clone().into_iter();
         while left.len() > 0 {
             match line.schedule.next(line.now) {
-                Next::Run(request) if request.probe().is_some() => {
+                NextAction::Run(request) if request.probe().is_some() => {
                     line.now = line.now + line.cost;
                     line.schedule
-                        .done(line.now, &request, &Outcome::Missed(Miss::Garbled));
+                        .done(line.now, &request, &Outcome::Missed(MissReason::Garbled));
                 }
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     line.now = line.now + line.cost;
                     let miss = left.next().unwrap();
                     line.schedule
                         .done(line.now, &request, &Outcome::Missed(miss));
                 }
-                Next::NotBefore(at, _) => line.now = at,
-                Next::Idle => panic!("idle"),
+                NextAction::NotBefore(at, _) => line.now = at,
+                NextAction::Idle => panic!("idle"),
             }
         }
         assert_eq!(line.schedule.devices[0].misses(), misses, "{ends:?}");
@@ -651,16 +653,16 @@ fn a_unit_that_somebody_else_asks_all_the_time_is_asked_and_not_believed() {
                 heard = heard + Duration::from_millis(250);
             }
             match s.next(now) {
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     if request.device.0 == 0 {
                         asked.push((now, request.trusted));
                     }
                     now = now + Duration::from_millis(30);
                     s.done(now, &request, &Line::answer(&request));
                 }
-                Next::NotBefore(at, _) if heard < to => now = at.min(heard),
-                Next::NotBefore(at, _) => now = at,
-                Next::Idle => panic!("idle"),
+                NextAction::NotBefore(at, _) if heard < to => now = at.min(heard),
+                NextAction::NotBefore(at, _) => now = at,
+                NextAction::Idle => panic!("idle"),
             }
             let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
             told += std::iter::from_fn(|| s.poll_finding())
@@ -700,17 +702,17 @@ fn a_second_master_of_a_unit_that_is_switched_off_since_is_reported_once() {
             heard = heard + Duration::from_millis(250);
         }
         match s.next(now) {
-            Next::Run(request) if request.device.0 == 0 && now >= over => {
+            NextAction::Run(request) if request.device.0 == 0 && now >= over => {
                 now = now + request.timeout;
-                s.done(now, &request, &Outcome::Missed(Miss::Silence));
+                s.done(now, &request, &Outcome::Missed(MissReason::Silence));
             }
-            Next::Run(request) => {
+            NextAction::Run(request) => {
                 now = now + Duration::from_millis(30);
                 s.done(now, &request, &Line::answer(&request));
             }
-            Next::NotBefore(at, _) if heard < over => now = at.min(heard),
-            Next::NotBefore(at, _) => now = at,
-            Next::Idle => panic!("idle"),
+            NextAction::NotBefore(at, _) if heard < over => now = at.min(heard),
+            NextAction::NotBefore(at, _) => now = at,
+            NextAction::Idle => panic!("idle"),
         }
         let others = |f: &Finding| matches!(f, Finding::OthersAsk { device } if device.0 == 0);
         let found = std::iter::from_fn(|| s.poll_finding());

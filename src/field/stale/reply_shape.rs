@@ -1,6 +1,6 @@
 //! What distinguishes one reply of a device from another, in the words of its protocol.
 
-use crate::field::modbus::Shape;
+use crate::field::modbus::ModbusReplyShape;
 use crate::spec::ItemIndex;
 
 /// All that distinguishes one reply of a device from its other replies. Two requests of one
@@ -8,7 +8,7 @@ use crate::spec::ItemIndex;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReplyShape {
     /// Of Modbus: function and length.
-    Modbus(Shape),
+    Modbus(ModbusReplyShape),
     /// Of DL/T 645: every reply names its datum.
     Dlt645 {
         /// The control code of the request.

@@ -354,13 +354,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::field::modbus::Shape;
+    use crate::field::modbus::ModbusReplyShape;
 
-    const SHAPE: ReplyShape = ReplyShape::Modbus(Shape {
+    const SHAPE: ReplyShape = ReplyShape::Modbus(ModbusReplyShape {
         function: 3,
         bytes: 4,
     });
-    const OTHER: ReplyShape = ReplyShape::Modbus(Shape {
+    const OTHER: ReplyShape = ReplyShape::Modbus(ModbusReplyShape {
         function: 3,
         bytes: 2,
     });
@@ -472,7 +472,7 @@ mod tests {
         // A refusal has the shape of no answer, and of every answer of its function.
         d.refused(ms(200), RefusalShape::Modbus(3), TIMEOUT);
         assert_eq!(d.no_copies_from(OTHER), Some(ms(235)));
-        let another = ReplyShape::Modbus(Shape {
+        let another = ReplyShape::Modbus(ModbusReplyShape {
             function: 4,
             bytes: 2,
         });

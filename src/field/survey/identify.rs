@@ -11,7 +11,7 @@ use super::reply::{self, ReadReply};
 use crate::base::UnitId;
 use crate::field::modbus::{Data, ReadRequest};
 use crate::spec::identify::{Accepts, Certainty, Identification, IdentifyBy, has_one_of};
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply, SurveyRequest};
 use crate::spec::{Characters, Framing, Table};
 
 /// "SunS", in two registers (SunSpec Device Information Model Specification 1.1 §3).
@@ -30,7 +30,7 @@ const REGULAR: u8 = 0x7F;
 
 /// A place that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum IdentificationRead {
     /// Objects of the device identification: 1 the basic ones, 2 the regular ones as well, 3 all.
     Objects(u8),
     /// Entries of a table.
@@ -39,7 +39,7 @@ enum Place {
 
 /// What a place holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum IdentificationContent {
     Registers(Vec<u16>),
     Objects(BTreeMap<u8, Vec<u8>>),
     /// The place does not exist.
@@ -68,11 +68,11 @@ pub struct Identify {
     wait: Duration,
     kinds: Vec<(String, Identification)>,
     /// What is still to be read, the next place last.
-    left: Vec<Place>,
+    left: Vec<IdentificationRead>,
     /// The places that are read a second time, or were.
-    again: BTreeSet<Place>,
-    asked: Option<Place>,
-    said: BTreeMap<Place, Said>,
+    again: BTreeSet<IdentificationRead>,
+    asked: Option<IdentificationRead>,
+    said: BTreeMap<IdentificationRead, IdentificationContent>,
     silent: u32,
 }
 
@@ -87,10 +87,11 @@ impl Identify {
         kinds: Vec<(String, Identification)>,
     ) -> Self {
         let tests = kinds.iter().flat_map(|(_, kind)| &kind.tests);
-        let mut places: BTreeSet<Place> = tests.flat_map(|test| places(&test.what)).collect();
+        let mut places: BTreeSet<IdentificationRead> =
+            tests.flat_map(|test| places(&test.what)).collect();
         // What the device says of itself is of interest without any profile.
-        places.insert(Place::Objects(1));
-        let mut left: Vec<Place> = places.into_iter().collect();
+        places.insert(IdentificationRead::Objects(1));
+        let mut left: Vec<IdentificationRead> = places.into_iter().collect();
         left.reverse();
         Identify {
             unit,
@@ -120,11 +121,13 @@ impl Identify {
         let place = self.left.pop()?;
         self.asked = Some(place);
         let question = match place {
-            Place::Objects(code) => SurveyQuestion::Modbus {
+            IdentificationRead::Objects(code) => SurveyQuestion::Modbus {
                 unit: self.unit,
                 pdu: [&IDENTIFY[..], &[code, 0]].concat(),
             },
-            Place::Entries(table, start, count) => reply::question(&self.read(table, start, count)),
+            IdentificationRead::Entries(table, start, count) => {
+                reply::question(&self.read(table, start, count))
+            }
         };
         Some(SurveyRequest {
             characters: self.characters,
@@ -149,51 +152,53 @@ impl Identify {
     }
 
     /// Takes what was heard after the last request.
-    pub fn on_heard(&mut self, heard: &Heard) {
+    pub fn on_heard(&mut self, heard: &SurveyReply) {
         let Some(place) = self.asked.take() else {
             return;
         };
         let said = match place {
-            Place::Objects(_) => self.objects(heard),
-            Place::Entries(table, start, count) => {
+            IdentificationRead::Objects(_) => self.objects(heard),
+            IdentificationRead::Entries(table, start, count) => {
                 match reply::judge(&self.read(table, start, count), heard) {
-                    ReadReply::Answer(Data::Registers(registers)) => Said::Registers(registers),
-                    ReadReply::Answer(Data::Bits(bits)) => {
-                        Said::Registers(bits.into_iter().map(u16::from).collect())
+                    ReadReply::Answer(Data::Registers(registers)) => {
+                        IdentificationContent::Registers(registers)
                     }
-                    ReadReply::Exception(_) => Said::Refused,
+                    ReadReply::Answer(Data::Bits(bits)) => {
+                        IdentificationContent::Registers(bits.into_iter().map(u16::from).collect())
+                    }
+                    ReadReply::Exception(_) => IdentificationContent::Refused,
                     ReadReply::Answer(Data::Bytes(_)) | ReadReply::Silence | ReadReply::Other => {
-                        Said::Nothing
+                        IdentificationContent::Nothing
                     }
                 }
             }
         };
         self.silent = match said {
-            Said::Nothing => self.silent + 1,
+            IdentificationContent::Nothing => self.silent + 1,
             _ => 0,
         };
-        if said == Said::Nothing && self.again.insert(place) {
+        if said == IdentificationContent::Nothing && self.again.insert(place) {
             self.left.insert(0, place);
         }
         self.said.insert(place, said);
     }
 
     /// Returns the objects in a reply of Read Device Identification.
-    fn objects(&self, heard: &Heard) -> Said {
+    fn objects(&self, heard: &SurveyReply) -> IdentificationContent {
         for frame in &heard.frames {
             let HeardFrame::Modbus { unit, pdu } = frame else {
                 continue;
             };
             match pdu.as_slice() {
                 _ if *unit != self.unit => {}
-                [0xAB, ..] => return Said::Refused,
+                [0xAB, ..] => return IdentificationContent::Refused,
                 [43, 14, _, _, _, _, count, rest @ ..] => {
-                    return Said::Objects(objects_in(*count, rest));
+                    return IdentificationContent::Objects(objects_in(*count, rest));
                 }
                 _ => {}
             }
         }
-        Said::Nothing
+        IdentificationContent::Nothing
     }
 
     /// Returns what the device says of itself: vendor, product, revision and more, by the numbers
@@ -201,7 +206,7 @@ impl Identify {
     #[must_use]
     pub fn says(&self) -> BTreeMap<u8, String> {
         let objects = self.said.values().filter_map(|said| match said {
-            Said::Objects(objects) => Some(objects),
+            IdentificationContent::Objects(objects) => Some(objects),
             _ => None,
         });
         let text = |bytes: &Vec<u8>| crate::base::text::excerpt(bytes, 64);
@@ -228,12 +233,12 @@ impl Identify {
         let mut certainty = None;
         for test in &kind.tests {
             match self.passes(&test.what) {
-                Passed::Yes(reason) => {
+                TestResult::Yes(reason) => {
                     why.push(reason);
                     certainty = certainty.max(Some(test.certainty));
                 }
-                Passed::No => return None,
-                Passed::Unknown => {}
+                TestResult::No => return None,
+                TestResult::Unknown => {}
             }
         }
         Some(KindMatch {
@@ -243,50 +248,63 @@ impl Identify {
         })
     }
 
-    fn passes(&self, what: &IdentifyBy) -> Passed {
+    fn passes(&self, what: &IdentifyBy) -> TestResult {
         match what {
             IdentifyBy::Register {
                 table,
                 address,
                 count,
                 accepts,
-            } => match self.said.get(&Place::Entries(*table, *address, *count)) {
-                Some(Said::Registers(registers)) if accepts.takes(registers) => {
+            } => match self
+                .said
+                .get(&IdentificationRead::Entries(*table, *address, *count))
+            {
+                Some(IdentificationContent::Registers(registers)) if accepts.takes(registers) => {
                     let held = held(registers, accepts);
-                    Passed::Yes(format!("{table}:0x{address:04X} holds {held}"))
+                    TestResult::Yes(format!("{table}:0x{address:04X} holds {held}"))
                 }
-                Some(Said::Registers(_) | Said::Refused) => Passed::No,
-                Some(Said::Objects(_) | Said::Nothing) | None => Passed::Unknown,
+                Some(IdentificationContent::Registers(_) | IdentificationContent::Refused) => {
+                    TestResult::No
+                }
+                Some(IdentificationContent::Objects(_) | IdentificationContent::Nothing) | None => {
+                    TestResult::Unknown
+                }
             },
             IdentifyBy::DeviceId { object, text } => {
-                match self.said.get(&Place::Objects(code_of(*object))) {
-                    Some(Said::Objects(objects)) => match objects.get(object) {
+                match self
+                    .said
+                    .get(&IdentificationRead::Objects(code_of(*object)))
+                {
+                    Some(IdentificationContent::Objects(objects)) => match objects.get(object) {
                         Some(bytes) if has_one_of(bytes, text) => {
                             let says = crate::base::text::excerpt(bytes, 64);
-                            Passed::Yes(format!("it says of itself {says:?}"))
+                            TestResult::Yes(format!("it says of itself {says:?}"))
                         }
-                        _ => Passed::No,
+                        _ => TestResult::No,
                     },
-                    Some(Said::Refused) => Passed::No,
-                    Some(Said::Registers(_) | Said::Nothing) | None => Passed::Unknown,
+                    Some(IdentificationContent::Refused) => TestResult::No,
+                    Some(IdentificationContent::Registers(_) | IdentificationContent::Nothing)
+                    | None => TestResult::Unknown,
                 }
             }
             IdentifyBy::SunSpec { base, at, models } => {
                 let holding = |address, count| {
-                    let place = Place::Entries(Table::HoldingRegister, address, count);
+                    let place = IdentificationRead::Entries(Table::HoldingRegister, address, count);
                     self.said.get(&place)
                 };
                 match (holding(*base, 2), holding(*at, 1)) {
-                    (Some(Said::Registers(marker)), Some(Said::Registers(model))) => {
-                        match (marker.as_slice() == SUNS, model.as_slice()) {
-                            (true, [model]) if models.contains(model) => {
-                                Passed::Yes(format!("it has model {model} of SunSpec"))
-                            }
-                            _ => Passed::No,
+                    (
+                        Some(IdentificationContent::Registers(marker)),
+                        Some(IdentificationContent::Registers(model)),
+                    ) => match (marker.as_slice() == SUNS, model.as_slice()) {
+                        (true, [model]) if models.contains(model) => {
+                            TestResult::Yes(format!("it has model {model} of SunSpec"))
                         }
-                    }
-                    (Some(Said::Refused), _) | (_, Some(Said::Refused)) => Passed::No,
-                    _ => Passed::Unknown,
+                        _ => TestResult::No,
+                    },
+                    (Some(IdentificationContent::Refused), _)
+                    | (_, Some(IdentificationContent::Refused)) => TestResult::No,
+                    _ => TestResult::Unknown,
                 }
             }
         }
@@ -310,7 +328,7 @@ fn held(registers: &[u16], accepts: &Accepts) -> String {
 }
 
 /// Whether a test is passed.
-enum Passed {
+enum TestResult {
     /// Yes, for this reason.
     Yes(String),
     No,
@@ -327,18 +345,18 @@ const fn code_of(object: u8) -> u8 {
 }
 
 /// Returns the places that a test needs.
-fn places(what: &IdentifyBy) -> Vec<Place> {
+fn places(what: &IdentifyBy) -> Vec<IdentificationRead> {
     match what {
         IdentifyBy::Register {
             table,
             address,
             count,
             ..
-        } => vec![Place::Entries(*table, *address, *count)],
-        IdentifyBy::DeviceId { object, .. } => vec![Place::Objects(code_of(*object))],
+        } => vec![IdentificationRead::Entries(*table, *address, *count)],
+        IdentifyBy::DeviceId { object, .. } => vec![IdentificationRead::Objects(code_of(*object))],
         IdentifyBy::SunSpec { base, at, .. } => vec![
-            Place::Entries(Table::HoldingRegister, *base, 2),
-            Place::Entries(Table::HoldingRegister, *at, 1),
+            IdentificationRead::Entries(Table::HoldingRegister, *base, 2),
+            IdentificationRead::Entries(Table::HoldingRegister, *at, 1),
         ],
     }
 }
@@ -415,9 +433,9 @@ mod tests {
                 panic!("no Modbus");
             };
             let frame = answer(&pdu).map(|pdu| HeardFrame::Modbus { unit, pdu });
-            identify.on_heard(&Heard {
+            identify.on_heard(&SurveyReply {
                 frames: frame.into_iter().collect(),
-                ..Heard::default()
+                ..SurveyReply::default()
             });
         }
         (identify.matches(), identify)

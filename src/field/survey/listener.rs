@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::base::UnitId;
 use crate::field::dlt645::{Frame, frame as meter_frame};
 use crate::field::modbus::{EXCEPTION, ascii, rtu, tcp};
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply};
 use crate::spec::{Framing, TransactionIds};
 
 /// How many bytes may wait for the rest of their frame: a line that sends more babbles. Twice the
@@ -38,7 +38,7 @@ pub struct SurveyListener {
     frame: Vec<u8>,
     unread: Vec<u8>,
     answered: bool,
-    heard: Heard,
+    heard: SurveyReply,
 }
 
 impl SurveyListener {
@@ -91,9 +91,9 @@ impl SurveyListener {
             frame,
             unread: Vec::new(),
             answered: false,
-            heard: Heard {
+            heard: SurveyReply {
                 sent,
-                ..Heard::default()
+                ..SurveyReply::default()
             },
         }
     }
@@ -132,7 +132,7 @@ impl SurveyListener {
         if bytes.is_empty() {
             return;
         }
-        let room = Heard::SHOWN.saturating_sub(self.heard.bytes.len());
+        let room = SurveyReply::SHOWN.saturating_sub(self.heard.bytes.len());
         let shown = bytes.len().min(room);
         self.heard.bytes.extend_from_slice(&bytes[..shown]);
         self.unread.extend_from_slice(bytes);
@@ -156,7 +156,7 @@ impl SurveyListener {
 
     /// Ends the listening; returns what was heard.
     #[must_use]
-    pub fn end(mut self) -> Heard {
+    pub fn end(mut self) -> SurveyReply {
         self.silence();
         self.heard
     }
@@ -377,13 +377,13 @@ mod tests {
         rtu::frame(UnitId(unit), pdu)
     }
 
-    fn heard(question: &SurveyQuestion, framing: Option<Framing>, bytes: &[u8]) -> Heard {
+    fn heard(question: &SurveyQuestion, framing: Option<Framing>, bytes: &[u8]) -> SurveyReply {
         let mut listener = SurveyListener::new(question, framing, OWN);
         listener.push(Duration::from_millis(9), bytes);
         listener.end()
     }
 
-    fn units(heard: &Heard) -> Vec<u8> {
+    fn units(heard: &SurveyReply) -> Vec<u8> {
         let unit = |frame: &HeardFrame| match frame {
             HeardFrame::Modbus { unit, .. } => Some(unit.0),
             HeardFrame::Meter { .. } => None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::field::dlt645::frame::RESPONSE;
 use crate::spec::Characters;
 use crate::spec::dlt645::{Address, Edition};
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply, SurveyRequest};
 
 /// How long a meter is waited for: the time within which it has to answer, and a margin for an
 /// adapter.
@@ -131,7 +131,7 @@ impl MeterSearch {
     }
 
     /// Takes what was heard after the last request.
-    pub fn on_heard(&mut self, heard: &Heard) {
+    pub fn on_heard(&mut self, heard: &SurveyReply) {
         let Some((asked, edition)) = self.asked.take() else {
             return;
         };
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     /// Returns what these meters, each alone or all at once, make the search hear.
-    fn heard(question: &SurveyQuestion, meters: &[Address]) -> Heard {
+    fn heard(question: &SurveyQuestion, meters: &[Address]) -> SurveyReply {
         let SurveyQuestion::Meter {
             address, control, ..
         } = question
@@ -187,18 +187,18 @@ mod tests {
         };
         let answering: Vec<_> = meters.iter().filter(|m| address.means(**m)).collect();
         match answering.as_slice() {
-            [] => Heard::default(),
-            [meter] => Heard {
+            [] => SurveyReply::default(),
+            [meter] => SurveyReply {
                 frames: vec![HeardFrame::Meter {
                     address: **meter,
                     control: control | 0x80,
                     data: Vec::new(),
                 }],
-                ..Heard::default()
+                ..SurveyReply::default()
             },
-            _ => Heard {
+            _ => SurveyReply {
                 noise: 18,
-                ..Heard::default()
+                ..SurveyReply::default()
             },
         }
     }
@@ -235,9 +235,9 @@ mod tests {
         let mut search = MeterSearch::new(None);
         let mut requests = 0;
         while search.next_request().is_some() {
-            search.on_heard(&Heard {
+            search.on_heard(&SurveyReply {
                 noise: 100,
-                ..Heard::default()
+                ..SurveyReply::default()
             });
             requests += 1;
         }

@@ -25,7 +25,7 @@ pub mod scan_plan;
 pub mod sweep;
 pub mod unit_scan;
 
-use super::modbus::Shape;
+use super::modbus::ModbusReplyShape;
 use super::stale::reply_shape::ReplyShape;
 use crate::spec::survey::SurveyQuestion;
 
@@ -44,7 +44,7 @@ pub fn shape_of(question: &SurveyQuestion) -> Option<ReplyShape> {
                 _ => count.saturating_mul(2),
             };
             let bytes = u8::try_from(bytes).unwrap_or(u8::MAX);
-            Some(ReplyShape::Modbus(Shape { function, bytes }))
+            Some(ReplyShape::Modbus(ModbusReplyShape { function, bytes }))
         }
         // The reply names its datum; which of a profile's that is, is not known here. The meter is
         // left alone for a while, as with every request that got no reply.

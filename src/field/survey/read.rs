@@ -21,7 +21,7 @@ use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
 use crate::field::plan::cost::Cost;
 use crate::field::plan::holes::{Holes, speaks_of_addresses};
 use crate::field::plan::{PlanLimits, ReadBlock, plan_of};
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply};
 use crate::spec::{BusAddress, DeviceSpec, PortSpec, ProfileSpec};
 
 /// How often a reply that may be another's is asked for.
@@ -79,12 +79,12 @@ pub struct PointReader {
 #[derive(Clone, Debug)]
 struct UnderWay {
     block: ReadBlock,
-    ask: Ask,
+    ask: PointRequest,
     tries: u8,
 }
 
 #[derive(Clone, Debug)]
-enum Ask {
+enum PointRequest {
     Modbus(ReadRequest),
     Meter(MeterRequest, Option<Reassembly>),
 }
@@ -129,7 +129,7 @@ impl PointReader {
     }
 
     /// Notes what was heard after the question.
-    pub fn on_heard(&mut self, heard: &Heard, is_sent: bool, may_be_stale: bool) {
+    pub fn on_heard(&mut self, heard: &SurveyReply, is_sent: bool, may_be_stale: bool) {
         let Some(mut under_way) = self.under_way.take() else {
             return;
         };
@@ -207,27 +207,27 @@ impl PointReader {
 enum Judged {
     Whole(Data),
     /// The datum goes on in another frame.
-    Next(Ask),
+    Next(PointRequest),
     Missed(NotRead),
 }
 
-fn ask_of(to: BusAddress, asked: &BlockAddress) -> Option<Ask> {
+fn ask_of(to: BusAddress, asked: &BlockAddress) -> Option<PointRequest> {
     match (asked, to) {
         (BlockAddress::Modbus(range), BusAddress::Modbus(unit)) => {
-            Some(Ask::Modbus(EntryRange::ask(range, unit)))
+            Some(PointRequest::Modbus(EntryRange::ask(range, unit)))
         }
         (BlockAddress::Dlt645(DatumAsked::Item(_, item)), BusAddress::Dlt645(meter)) => Some(
-            Ask::Meter(MeterRequest::read(meter, item.id, item.length()), None),
+            PointRequest::Meter(MeterRequest::read(meter, item.id, item.length()), None),
         ),
         _ => None,
     }
 }
 
-impl Ask {
+impl PointRequest {
     fn question(&self) -> SurveyQuestion {
         match self {
-            Ask::Modbus(ask) => reply::question(ask),
-            Ask::Meter(ask, _) => {
+            PointRequest::Modbus(ask) => reply::question(ask),
+            PointRequest::Meter(ask, _) => {
                 let frame = ask.frame();
                 SurveyQuestion::Meter {
                     address: frame.address,
@@ -238,21 +238,25 @@ impl Ask {
         }
     }
 
-    fn judged(self, heard: &Heard) -> Judged {
+    fn judged(self, heard: &SurveyReply) -> Judged {
         match self {
-            Ask::Modbus(ask) => match reply::judge(&ask, heard) {
+            PointRequest::Modbus(ask) => match reply::judge(&ask, heard) {
                 ReadReply::Answer(data) => Judged::Whole(data),
                 ReadReply::Exception(code) => Judged::Missed(NotRead::Exception(code)),
                 ReadReply::Silence | ReadReply::Other => {
                     Judged::Missed(not_read(BusAddress::Modbus(ask.unit), heard))
                 }
             },
-            Ask::Meter(ask, reassembly) => judged_of_meter(&ask, reassembly, heard),
+            PointRequest::Meter(ask, reassembly) => judged_of_meter(&ask, reassembly, heard),
         }
     }
 }
 
-fn judged_of_meter(ask: &MeterRequest, reassembly: Option<Reassembly>, heard: &Heard) -> Judged {
+fn judged_of_meter(
+    ask: &MeterRequest,
+    reassembly: Option<Reassembly>,
+    heard: &SurveyReply,
+) -> Judged {
     let replies = heard.frames.iter().filter_map(|frame| match frame {
         HeardFrame::Meter {
             address,
@@ -280,13 +284,15 @@ fn judged_of_meter(ask: &MeterRequest, reassembly: Option<Reassembly>, heard: &H
     };
     match joined {
         ReassemblyResult::Whole(data) => Judged::Whole(Data::Bytes(data)),
-        ReassemblyResult::Next(ask, reassembly) => Judged::Next(Ask::Meter(ask, Some(reassembly))),
+        ReassemblyResult::Next(ask, reassembly) => {
+            Judged::Next(PointRequest::Meter(ask, Some(reassembly)))
+        }
         ReassemblyResult::Unfit => Judged::Missed(NotRead::Unfit),
     }
 }
 
 /// Returns why there is no reply of this device in what was heard.
-fn not_read(asked: BusAddress, heard: &Heard) -> NotRead {
+fn not_read(asked: BusAddress, heard: &SurveyReply) -> NotRead {
     let sender = |frame: &HeardFrame| match frame {
         HeardFrame::Modbus { unit, .. } => BusAddress::Modbus(*unit),
         HeardFrame::Meter { address, .. } => BusAddress::Dlt645(*address),
@@ -324,7 +330,7 @@ impl ReadFigures {
     const TIMES: usize = 10_000;
 
     /// Notes what was heard after one request.
-    pub fn on_heard(&mut self, question: &SurveyQuestion, heard: &Heard) {
+    pub fn on_heard(&mut self, question: &SurveyQuestion, heard: &SurveyReply) {
         self.requests += 1;
         let answer = heard.frames.iter().find(|frame| frame.answers(question));
         let Some(answer) = answer else {
@@ -370,13 +376,13 @@ mod tests {
         PointReader::new(&serial(9600), &device, |_| true)
     }
 
-    fn heard(unit: u8, pdu: &[u8]) -> Heard {
-        Heard {
+    fn heard(unit: u8, pdu: &[u8]) -> SurveyReply {
+        SurveyReply {
             frames: vec![HeardFrame::Modbus {
                 unit: UnitId(unit),
                 pdu: pdu.to_vec(),
             }],
-            ..Heard::default()
+            ..SurveyReply::default()
         }
     }
 
@@ -416,17 +422,17 @@ mod tests {
 
     #[test]
     fn what_came_instead_of_a_reply_is_told_apart() {
-        let noise = Heard {
+        let noise = SurveyReply {
             noise: 4,
-            ..Heard::default()
+            ..SurveyReply::default()
         };
-        let echo = Heard {
+        let echo = SurveyReply {
             echoes: 1,
-            ..Heard::default()
+            ..SurveyReply::default()
         };
         for (heard, is_sent, why) in [
-            (Heard::default(), true, NotRead::Silence),
-            (Heard::default(), false, NotRead::NotSent),
+            (SurveyReply::default(), true, NotRead::Silence),
+            (SurveyReply::default(), false, NotRead::NotSent),
             (echo, true, NotRead::Echo),
             (noise, true, NotRead::Noise(4)),
             (
@@ -461,7 +467,7 @@ mod tests {
             heard.first_after = Some(Duration::from_millis(ms));
             figures.on_heard(&question, &heard);
         }
-        figures.on_heard(&question, &Heard::default());
+        figures.on_heard(&question, &SurveyReply::default());
         assert_eq!(
             (figures.requests, figures.missed, figures.refused),
             (4, 1, 1)

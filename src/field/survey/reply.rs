@@ -1,7 +1,7 @@
 //! What was heard after a read of Modbus, judged as its reply.
 
 use crate::field::modbus::{Data, ReadRequest, Reply};
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply};
 
 /// What was heard after a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn question(ask: &ReadRequest) -> SurveyQuestion {
 /// Judges what was heard after a read. Two replies that differ are none: one of them is late, or
 /// two devices have the address.
 #[must_use]
-pub fn judge(ask: &ReadRequest, heard: &Heard) -> ReadReply {
+pub fn judge(ask: &ReadRequest, heard: &SurveyReply) -> ReadReply {
     let mut found = None;
     for frame in &heard.frames {
         let HeardFrame::Modbus { unit, pdu } = frame else {
@@ -58,7 +58,7 @@ pub fn judge(ask: &ReadRequest, heard: &Heard) -> ReadReply {
 /// Whether a frame of the unit that was asked came that is no reply to this read: a reply that
 /// came late, if it was asked for at all.
 #[must_use]
-pub fn has_late(ask: &ReadRequest, heard: &Heard) -> bool {
+pub fn has_late(ask: &ReadRequest, heard: &SurveyReply) -> bool {
     heard.frames.iter().any(|frame| match frame {
         HeardFrame::Modbus { unit, pdu } => *unit == ask.unit && ask.judge(pdu) == Reply::Stranger,
         HeardFrame::Meter { .. } => false,
@@ -71,14 +71,14 @@ mod tests {
     use crate::base::UnitId;
     use crate::spec::Table;
 
-    fn heard(frames: &[(u8, &[u8])]) -> Heard {
+    fn heard(frames: &[(u8, &[u8])]) -> SurveyReply {
         let frame = |(unit, pdu): &(u8, &[u8])| HeardFrame::Modbus {
             unit: UnitId(*unit),
             pdu: pdu.to_vec(),
         };
-        Heard {
+        SurveyReply {
             frames: frames.iter().map(frame).collect(),
-            ..Heard::default()
+            ..SurveyReply::default()
         }
     }
 

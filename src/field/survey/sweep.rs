@@ -40,7 +40,7 @@ use super::reply::{self, ReadReply};
 use crate::base::UnitId;
 use crate::field::modbus::{Data, MAX_BITS, MAX_REGISTERS, ReadRequest};
 use crate::spec::Table;
-use crate::spec::survey::{Heard, SurveyQuestion};
+use crate::spec::survey::{SurveyQuestion, SurveyReply};
 
 /// The tables, in the order in which devices have most.
 pub const TABLES: [Table; 4] = [
@@ -130,7 +130,7 @@ pub enum SweepStep {
 #[derive(Clone, Copy, Debug)]
 pub struct SweepHeard<'a> {
     /// What was heard after the request.
-    pub heard: &'a Heard,
+    pub heard: &'a SurveyReply,
     /// Whether the line fell quiet, so that the request was sent.
     pub is_sent: bool,
     /// Whether the reply may be one to another request: one that the running service had sent, or

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use crate::base::{Mono, UnitId};
 use crate::field::modbus::EXCEPTION;
-use crate::spec::survey::{Heard, HeardFrame, SurveyQuestion, SurveyRequest};
+use crate::spec::survey::{HeardFrame, SurveyQuestion, SurveyReply, SurveyRequest};
 use crate::spec::{Characters, Framing};
 
 /// How long a unit is waited for: most meters answer within 20 ms, and 247 requests at 9600 bit/s
@@ -108,7 +108,7 @@ enum TurnKind {
 
 /// A request that was made.
 #[derive(Clone, Copy, Debug)]
-struct Asked {
+struct SentRequest {
     unit: UnitId,
     /// When it had left.
     sent: Mono,
@@ -128,7 +128,7 @@ pub struct UnitScan {
     /// The units to ask again next.
     again: VecDeque<Turn>,
     /// The last requests.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<SentRequest>,
     /// The unit that is being asked.
     turn: Option<Turn>,
     found: BTreeMap<UnitId, Sighting>,
@@ -357,7 +357,7 @@ impl UnitScan {
 
     /// Takes what was heard after the last request, which had left at `sent`; `before` are the
     /// units whose replies came before it was sent, with the number of bytes of no frame.
-    pub fn on_heard(&mut self, sent: Mono, heard: &Heard, before: (&[UnitId], usize)) {
+    pub fn on_heard(&mut self, sent: Mono, heard: &SurveyReply, before: (&[UnitId], usize)) {
         let Some(turn) = self.turn.take() else {
             return;
         };
@@ -368,7 +368,7 @@ impl UnitScan {
         if before.1 > 0 && heard.noise == 0 {
             self.on_noise(sent, turn.kind);
         }
-        self.asked.push_back(Asked {
+        self.asked.push_back(SentRequest {
             unit: turn.unit,
             sent,
             is_answered: false,
@@ -445,7 +445,7 @@ impl UnitScan {
     fn was_late(&mut self, unit: UnitId, at: Mono, pdu: &[u8]) {
         let asked = self.asked.iter().rev().find(|asked| asked.unit == unit);
         // A unit that was not asked has answered another master.
-        if let Some(Asked { sent, .. }) = asked {
+        if let Some(SentRequest { sent, .. }) = asked {
             let turnaround = at.since(*sent);
             let frame = HeardFrame::Modbus {
                 unit,
@@ -487,7 +487,7 @@ impl UnitScan {
             return;
         }
         let open = self.asked.iter().filter(|asked| !asked.is_answered);
-        let took = |asked: &Asked| (asked.unit, at.since(asked.sent));
+        let took = |asked: &SentRequest| (asked.unit, at.since(asked.sent));
         let open: Vec<(UnitId, Duration)> = open.map(took).collect();
         let mut units: Vec<(UnitId, Duration)> = Vec::new();
         for (unit, took) in &open {
@@ -528,7 +528,7 @@ mod tests {
     /// Scans units 1 to 3 on a line on which unit 1 is heard when unit 2 is about to be asked;
     /// after that each question to unit 1 is answered so. Returns what was found, and how often
     /// unit 1 was asked.
-    fn scanned(answer: &dyn Fn() -> Heard) -> (BTreeMap<UnitId, Sighting>, usize) {
+    fn scanned(answer: &dyn Fn() -> SurveyReply) -> (BTreeMap<UnitId, Sighting>, usize) {
         let mut scan = UnitScan::new((1..=3).map(UnitId), None, None, BRIEFLY);
         let (mut now, mut asked) = (Mono::START, 0);
         while let Some(request) = scan.next_request() {
@@ -536,7 +536,7 @@ mod tests {
             asked += usize::from(unit == Some(UnitId(1)));
             let heard = match (unit, asked) {
                 (Some(UnitId(1)), 2..) => answer(),
-                _ => Heard::default(),
+                _ => SurveyReply::default(),
             };
             let before: &[UnitId] = match unit {
                 Some(UnitId(2)) => &[UnitId(1)],
@@ -551,14 +551,14 @@ mod tests {
 
     #[test]
     fn a_unit_that_was_only_heard_between_requests_is_made_certain() {
-        let value = || Heard {
+        let value = || SurveyReply {
             frames: vec![HeardFrame::Modbus {
                 unit: UnitId(1),
                 pdu: vec![3, 2, 0, 7],
             }],
             first_after: Some(Duration::from_millis(30)),
             last_after: Some(Duration::from_millis(37)),
-            ..Heard::default()
+            ..SurveyReply::default()
         };
         let (found, asked) = scanned(&value);
         let sighting = Sighting {
@@ -571,14 +571,14 @@ mod tests {
 
     #[test]
     fn one_that_does_not_answer_is_not_there_and_one_that_answers_noise_is_garbled() {
-        let (found, asked) = scanned(&Heard::default);
+        let (found, asked) = scanned(&SurveyReply::default);
         assert_eq!(
             (found, asked),
             (BTreeMap::new(), 1 + usize::from(MADE_CERTAIN))
         );
-        let noise = || Heard {
+        let noise = || SurveyReply {
             noise: 5,
-            ..Heard::default()
+            ..SurveyReply::default()
         };
         let (found, _) = scanned(&noise);
         assert_eq!(found[&UnitId(1)].reply, SightedReply::Garbled);

@@ -13,8 +13,8 @@ pub mod request;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::Miss;
-use crate::spec::raw::{End, Question};
+use crate::base::MissReason;
+use crate::spec::raw::{Question, ReplyEnd};
 use crate::spec::{BusAddress, Framing};
 
 use self::request::{Outcome, Request, RequestBody};
@@ -24,7 +24,7 @@ use super::modbus::{Data, Reply};
 use super::raw;
 use crate::field::line::silence::Silence;
 use crate::field::modbus::rtu::Verdict;
-use crate::field::modbus::write::Call;
+use crate::field::modbus::write::ModbusRequest;
 use crate::field::modbus::{ascii, rtu};
 use crate::field::receiver::{Mismatch, OtherTraffic};
 
@@ -73,8 +73,10 @@ impl Transaction {
     #[must_use]
     pub fn new(request: &Request, framing: Framing) -> Self {
         let (frame, receiver) = match (&request.body, framing) {
-            (RequestBody::Modbus(ask), framing) => modbus(Call::Read(*ask), framing),
-            (RequestBody::Write(write), framing) => modbus(Call::Write(write.clone()), framing),
+            (RequestBody::Modbus(ask), framing) => modbus(ModbusRequest::Read(*ask), framing),
+            (RequestBody::Write(write), framing) => {
+                modbus(ModbusRequest::Write(write.clone()), framing)
+            }
             (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
@@ -195,7 +197,7 @@ impl Transaction {
     #[must_use]
     pub fn ends_by_silence(&self) -> bool {
         match &self.receiver {
-            FrameReceiver::Raw(question, _) => matches!(question.reply.end, End::Silence(_)),
+            FrameReceiver::Raw(question, _) => matches!(question.reply.end, ReplyEnd::Silence(_)),
             FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) => false,
         }
     }
@@ -215,8 +217,8 @@ impl Transaction {
             Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
             Verdict::Reply(Reply::Confirmed) => (Some(bytes(asked)), Outcome::Confirmed),
             Verdict::Reply(Reply::Exception(code)) => (Some(bytes(2)), Outcome::Exception(code)),
-            Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(Miss::Foreign)),
-            Verdict::Spoiled => (None, Outcome::Missed(Miss::Garbled)),
+            Verdict::Reply(Reply::Stranger) => (None, Outcome::Missed(MissReason::Foreign)),
+            Verdict::Spoiled => (None, Outcome::Missed(MissReason::Garbled)),
         };
         self.reply = reply;
         Step::Over(outcome)
@@ -224,7 +226,7 @@ impl Transaction {
 
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
         use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
-        let garbled = Step::Over(Outcome::Missed(Miss::Garbled));
+        let garbled = Step::Over(Outcome::Missed(MissReason::Garbled));
         let FrameReceiver::Meter(ask, reassembly, _) = &mut self.receiver else {
             return garbled;
         };
@@ -234,7 +236,9 @@ impl Transaction {
                 self.reply = Some(frame::len(1));
                 return Step::Over(Outcome::Refused(word));
             }
-            Received(dlt645::Reply::Stranger) => return Step::Over(Outcome::Missed(Miss::Foreign)),
+            Received(dlt645::Reply::Stranger) => {
+                return Step::Over(Outcome::Missed(MissReason::Foreign));
+            }
             Spoiled => return garbled,
         };
         self.reply = Some(frame::len(ask.echoed() + part.data.len()));
@@ -262,7 +266,7 @@ impl Transaction {
                 self.reply = Some(bytes.len());
                 Outcome::Answered(Data::Bytes(bytes))
             }
-            raw::receive::Verdict::Spoiled => Outcome::Missed(Miss::Garbled),
+            raw::receive::Verdict::Spoiled => Outcome::Missed(MissReason::Garbled),
         })
     }
 
@@ -275,8 +279,8 @@ impl Transaction {
             FrameReceiver::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
             FrameReceiver::Meter(..) => usual.max(frame::INTER_BYTE),
             FrameReceiver::Raw(question, _) => match question.reply.end {
-                End::Silence(pause) => usual.max(pause),
-                End::Length(_) | End::Terminator(_) | End::Frame => usual,
+                ReplyEnd::Silence(pause) => usual.max(pause),
+                ReplyEnd::Length(_) | ReplyEnd::Terminator(_) | ReplyEnd::Frame => usual,
             },
         }
     }
@@ -317,7 +321,7 @@ impl Transaction {
 
     /// Returns how the request was missed, when time is up without a step.
     #[must_use]
-    pub fn miss(&self) -> Miss {
+    pub fn miss(&self) -> MissReason {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.miss(),
             FrameReceiver::Ascii(_, receiver) => receiver.miss(),
@@ -341,12 +345,12 @@ impl Transaction {
         let asked = self.asked();
         self.collect();
         let misaddressed = self.traffic.misaddressed.take().map(BusAddress::Modbus);
-        if outcome == Outcome::Missed(Miss::Foreign) {
+        if outcome == Outcome::Missed(MissReason::Foreign) {
             let owner = |sender: &BusAddress| Some(*sender) != misaddressed;
             self.traffic.overheard.retain(owner);
         }
         match (outcome, self.traffic.mismatch.take()) {
-            (Outcome::Missed(Miss::Foreign), Some(mismatch)) => {
+            (Outcome::Missed(MissReason::Foreign), Some(mismatch)) => {
                 self.traffic
                     .overheard
                     .retain(|sender| Some(*sender) != asked);
@@ -384,7 +388,7 @@ impl Transaction {
     }
 }
 
-fn modbus(call: Call, framing: Framing) -> (Vec<u8>, FrameReceiver) {
+fn modbus(call: ModbusRequest, framing: Framing) -> (Vec<u8>, FrameReceiver) {
     let (unit, pdu, reply) = (call.unit(), call.pdu(), call.reply_len());
     match framing {
         Framing::Rtu => {
@@ -551,7 +555,7 @@ impl IdleListener {
 mod tests {
     use super::*;
     use crate::base::UnitId;
-    use crate::field::raw::{Fixed, Shape};
+    use crate::field::raw::{Fixed, ReplyMarks};
 
     const ASKED: BusAddress = BusAddress::Raw(Some(UnitId(3)));
 
@@ -560,8 +564,8 @@ mod tests {
             at: 0,
             bytes: b">".to_vec(),
         };
-        let shape = Shape {
-            end: End::Terminator(b"\r".to_vec()),
+        let shape = ReplyMarks {
+            end: ReplyEnd::Terminator(b"\r".to_vec()),
             fixed: vec![begins],
             check: None,
             behind_check: 0,

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{DeviceId, Miss, Mono};
+use crate::base::{DeviceId, MissReason, Mono};
 use crate::spec::raw::Question;
 use crate::spec::{BusAddress, SerialSpec};
 
 use crate::field::dlt645;
 use crate::field::dlt645::ask::ErrorWord;
-use crate::field::modbus::write::{Call, Carried, Write};
+use crate::field::modbus::write::{ModbusRequest, RawPdu, Write};
 use crate::field::modbus::{Data, ReadRequest};
 use crate::field::plan::block_address::BlockAddress;
 use crate::field::receiver::Mismatch;
@@ -120,11 +120,11 @@ impl Request {
     /// Returns what Modbus TCP sends: a request of Modbus, or a question that is carried
     /// there. `None` for what needs a line of its own.
     #[must_use]
-    pub fn call(&self) -> Option<Call> {
+    pub fn call(&self) -> Option<ModbusRequest> {
         match &self.body {
-            RequestBody::Modbus(ask) => Some(Call::Read(*ask)),
-            RequestBody::Write(write) => Some(Call::Write(write.clone())),
-            RequestBody::Raw(question) => Some(Call::Raw(Carried {
+            RequestBody::Modbus(ask) => Some(ModbusRequest::Read(*ask)),
+            RequestBody::Write(write) => Some(ModbusRequest::Write(write.clone())),
+            RequestBody::Raw(question) => Some(ModbusRequest::Raw(RawPdu {
                 unit: question.carried?,
                 question: Arc::clone(question),
             })),
@@ -173,5 +173,5 @@ pub enum Outcome {
     /// the reply; the reply did not come.
     Mismatched(Mismatch),
     /// No reply.
-    Missed(Miss),
+    Missed(MissReason),
 }

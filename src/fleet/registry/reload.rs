@@ -103,9 +103,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::{Evidence, FieldEvent, Miss, Mono, Proof, UnitId};
+    use crate::base::{FieldEvent, LivenessEvidence, LivenessProof, MissReason, Mono, UnitId};
     use crate::fleet::registry::tests::spec;
-    use crate::fleet::{Life, SilenceReason};
+    use crate::fleet::{DeviceLiveness, SilenceReason};
     use crate::spec::{BusAddress, LineSpec};
 
     const A: DeviceId = DeviceId(0);
@@ -117,7 +117,7 @@ mod tests {
         }
     }
 
-    fn polled(fleet: &mut Fleet, now: Now, device: DeviceId, evidence: Evidence) {
+    fn polled(fleet: &mut Fleet, now: Now, device: DeviceId, evidence: LivenessEvidence) {
         let event = FieldEvent::Polled {
             device,
             at: now,
@@ -129,11 +129,21 @@ mod tests {
     }
 
     fn answer(fleet: &mut Fleet, now: Now, device: DeviceId) {
-        polled(fleet, now, device, Evidence::Alive(Proof::Answer));
+        polled(
+            fleet,
+            now,
+            device,
+            LivenessEvidence::Alive(LivenessProof::Answer),
+        );
     }
 
     fn miss(fleet: &mut Fleet, now: Now, device: DeviceId) {
-        polled(fleet, now, device, Evidence::Missed(Miss::Silence));
+        polled(
+            fleet,
+            now,
+            device,
+            LivenessEvidence::Missed(MissReason::Silence),
+        );
     }
 
     fn wants(fleet: &mut Fleet) -> Vec<(DeviceId, bool)> {
@@ -171,7 +181,7 @@ mod tests {
 
         let (back, changes) = old.continuing(&next);
         fleet.respec(at(101), &back, &changes);
-        assert_eq!(fleet.life(A), Some(Life::Unknown));
+        assert_eq!(fleet.life(A), Some(DeviceLiveness::Unknown));
         answer(&mut fleet, at(102), A);
         assert_eq!(wants(&mut fleet), [(A, true)]);
     }
@@ -247,7 +257,7 @@ mod tests {
         fleet.on_time(at(2 + 30));
         assert!(matches!(
             fleet.life(new),
-            Some(Life::Silent {
+            Some(DeviceLiveness::Silent {
                 because: SilenceReason::PortDown,
                 ..
             })

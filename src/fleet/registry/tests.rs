@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::base::{Evidence, LogoutReason, Miss, Proof, Wall};
+use crate::base::{LivenessEvidence, LivenessProof, LogoutReason, MissReason, Wall};
 use crate::spec::test_spec::{self, device, nowhere, port, profile, tcp};
 use crate::spec::{DeviceSpec, LineSpec, Liveness, Spec};
 
@@ -35,7 +35,7 @@ fn at(seconds: u64) -> Now {
     }
 }
 
-fn polled(device: u32, evidence: Evidence) -> FieldEvent {
+fn polled(device: u32, evidence: LivenessEvidence) -> FieldEvent {
     FieldEvent::Polled {
         device: DeviceId(device),
         at: at(0),
@@ -49,8 +49,8 @@ fn drain(fleet: &mut Fleet) -> Vec<Output> {
     std::iter::from_fn(|| fleet.poll()).collect()
 }
 
-const ANSWER: Evidence = Evidence::Alive(Proof::Answer);
-const MISS: Evidence = Evidence::Missed(Miss::Silence);
+const ANSWER: LivenessEvidence = LivenessEvidence::Alive(LivenessProof::Answer);
+const MISS: LivenessEvidence = LivenessEvidence::Missed(MissReason::Silence);
 
 #[test]
 fn a_device_that_answers_is_wanted_online_and_told_once() {
@@ -145,7 +145,7 @@ fn a_port_that_is_down_takes_its_devices_along_in_one_line_and_no_others() {
             }),
         ]
     );
-    assert_eq!(fleet.life(DeviceId(2)), Some(Life::Responding));
+    assert_eq!(fleet.life(DeviceId(2)), Some(DeviceLiveness::Responding));
 }
 
 #[test]
@@ -172,7 +172,10 @@ fn devices_of_a_port_that_is_down_follow_it_with_one_line_for_all() {
             .count();
     }
     assert_eq!(told, 1);
-    assert!(matches!(fleet.life(DeviceId(1)), Some(Life::Silent { .. })));
+    assert!(matches!(
+        fleet.life(DeviceId(1)),
+        Some(DeviceLiveness::Silent { .. })
+    ));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Evidence, PortId, Proof, Reading, RequestFailure, Value};
+use crate::base::{LivenessEvidence, LivenessProof, PortId, Reading, RequestFailure, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::spec::{Measure, Number, NumberType, Table, UtcOffset};
 
@@ -32,7 +32,7 @@ fn polled(ms: u64, device: u32, point: u16, value: u64) -> FieldEvent {
     FieldEvent::Polled {
         device: DeviceId(device),
         at: at(ms),
-        evidence: Evidence::Alive(Proof::Answer),
+        evidence: LivenessEvidence::Alive(LivenessProof::Answer),
         readings: vec![Reading {
             device: DeviceId(device),
             point,
@@ -58,7 +58,7 @@ fn down() -> FieldEvent {
     }
 }
 
-fn seen(cache: &Cache, spec: &Spec, ms: u64, standing: Standing) -> (Quality, &'static str) {
+fn seen(cache: &Cache, spec: &Spec, ms: u64, standing: DeviceStanding) -> (Quality, &'static str) {
     let first = cache.look(at(ms), spec, DeviceId(0), standing).next();
     first.map(|v| (v.quality, v.why)).unwrap()
 }
@@ -67,7 +67,7 @@ fn seen(cache: &Cache, spec: &Spec, ms: u64, standing: Standing) -> (Quality, &'
 fn a_value_is_good_for_two_intervals_and_a_timeout() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    use Standing::{Answering, PortDown, Silent};
+    use DeviceStanding::{Answering, PortDown, Silent};
     assert_eq!(
         seen(&cache, &spec, 0, Answering),
         (Quality::Stale, "not read yet")
@@ -102,12 +102,12 @@ fn a_point_that_is_refused_is_not_called_one_that_was_not_read_yet() {
     };
     cache.on_field(at(1000), &spec, &denied);
     for ms in [1000, 3_600_000] {
-        let (quality, why) = seen(&cache, &spec, ms, Standing::Answering);
+        let (quality, why) = seen(&cache, &spec, ms, DeviceStanding::Answering);
         assert_eq!(quality, Quality::Stale);
         assert!(why.starts_with("its device refuses it"), "{why}");
     }
     cache.on_field(at(9000), &spec, &polled(9000, 0, 0, 7));
-    let back = seen(&cache, &spec, 9000, Standing::Answering);
+    let back = seen(&cache, &spec, 9000, DeviceStanding::Answering);
     assert_eq!(back, (Quality::Good, ""));
 }
 
@@ -130,16 +130,16 @@ fn a_point_whose_request_fails_says_how_until_it_is_read_again() {
             how,
         };
         cache.on_field(at(begin + 100), &spec, &failing);
-        let (quality, why) = seen(&cache, &spec, begin + 9000, Standing::Answering);
+        let (quality, why) = seen(&cache, &spec, begin + 9000, DeviceStanding::Answering);
         assert_eq!(quality, Quality::Stale, "{how:?}");
         assert!(why.contains(said), "{how:?}: {why}");
         // Proof of life by the device's other request says nothing about this request.
         cache.on_field(at(begin + 9000), &spec, &polled(begin + 9000, 0, 1, 8));
-        let (_, still) = seen(&cache, &spec, begin + 9000, Standing::Answering);
+        let (_, still) = seen(&cache, &spec, begin + 9000, DeviceStanding::Answering);
         assert_eq!(still, why, "{how:?}");
     }
     cache.on_field(at(50_000), &spec, &polled(50_000, 0, 0, 7));
-    let back = seen(&cache, &spec, 50_000, Standing::Answering);
+    let back = seen(&cache, &spec, 50_000, DeviceStanding::Answering);
     assert_eq!(back, (Quality::Good, ""));
 }
 
@@ -152,7 +152,10 @@ fn how_long_a_value_is_good_can_be_configured() {
     let mut cache = Cache::new(&spec);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     for (ms, quality) in [(61_000, Quality::Good), (61_001, Quality::Stale)] {
-        assert_eq!(seen(&cache, &spec, ms, Standing::Answering).0, quality);
+        assert_eq!(
+            seen(&cache, &spec, ms, DeviceStanding::Answering).0,
+            quality
+        );
     }
 }
 
@@ -160,7 +163,7 @@ fn how_long_a_value_is_good_can_be_configured() {
 fn registers_without_a_value_make_the_last_one_uncertain() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    let look = |cache: &Cache, ms| seen(cache, &spec, ms, Standing::Answering);
+    let look = |cache: &Cache, ms| seen(cache, &spec, ms, DeviceStanding::Answering);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     cache.on_field(at(2000), &spec, &refused(2000, 0, 0));
     assert_eq!(
@@ -176,7 +179,7 @@ fn registers_without_a_value_make_the_last_one_uncertain() {
 fn what_was_read_before_a_silence_is_not_good_after_it() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    let look = |cache: &Cache, ms| seen(cache, &spec, ms, Standing::Answering);
+    let look = |cache: &Cache, ms| seen(cache, &spec, ms, DeviceStanding::Answering);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     cache.lost(at(1100), DeviceId(0));
     let away = (Quality::Stale, "not read since its device was away");
@@ -201,7 +204,7 @@ fn after_a_reload_what_is_asked_otherwise_was_not_read_yet() {
     let (new, changes) = new.continuing(&old);
     cache.respec(&new, &changes);
     let first = |device| {
-        let mut values = cache.look(at(1000), &new, DeviceId(device), Standing::Answering);
+        let mut values = cache.look(at(1000), &new, DeviceId(device), DeviceStanding::Answering);
         values.next().unwrap().quality
     };
     assert_eq!(first(0), Quality::Stale);
@@ -226,7 +229,7 @@ fn where_a_port_leads_elsewhere_nothing_was_read_yet_and_where_it_is_only_faster
         }
         let (new, changes) = new.continuing(&old);
         cache.respec(&new, &changes);
-        let mut values = cache.look(at(1000), &new, DeviceId(0), Standing::Answering);
+        let mut values = cache.look(at(1000), &new, DeviceId(0), DeviceStanding::Answering);
         assert_eq!(values.next().unwrap().quality, quality, "{changes:?}");
     }
 }
@@ -242,7 +245,7 @@ fn a_state_is_shown_with_its_title() {
     spec.devices[0].profile = std::sync::Arc::new(profile);
     let mut cache = Cache::new(&spec);
     cache.on_field(at(0), &spec, &polled(0, 0, 0, 7));
-    let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
+    let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
     assert_eq!(values.next().unwrap().title.as_deref(), Some("running"));
 }
 
@@ -262,7 +265,7 @@ fn a_moment_is_shown_as_a_date() {
         readings[0].value = Value::Text("1795298194000".into());
     }
     cache.on_field(at(0), &spec, &event);
-    let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
+    let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
     let title = values.next().unwrap().title;
     assert_eq!(title.as_deref(), Some("2026-11-21 21:56:34 UTC"));
 }
@@ -282,7 +285,7 @@ fn a_bit_is_shown_with_its_title() {
             readings[0].value = Value::Bool(on);
         }
         cache.on_field(at(0), &spec, &event);
-        let mut values = cache.look(at(0), &spec, DeviceId(0), Standing::Answering);
+        let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
         assert_eq!(values.next().unwrap().title.as_deref(), Some(title));
     }
 }
@@ -329,20 +332,20 @@ impl History {
         matches!(step, Step::Read(..))
             && now - read <= limit
             && !self.0.iter().any(|(t, s)| t >= read && away(s))
-            && self.standing(device) == Standing::Answering
+            && self.standing(device) == DeviceStanding::Answering
     }
 
-    fn standing(&self, device: u32) -> Standing {
+    fn standing(&self, device: u32) -> DeviceStanding {
         let last = |wanted: &dyn Fn(&Step) -> bool| {
             self.0.iter().map(|(_, s)| s).rfind(|s| wanted(s)).cloned()
         };
         let port = last(&|s| matches!(s, Step::PortDown | Step::PortUp));
         if let Some(Step::PortDown) = port {
-            return Standing::PortDown;
+            return DeviceStanding::PortDown;
         }
         match last(&|s| matches!(s, Step::Silent(d) | Step::Back(d) if *d == device)) {
-            Some(Step::Silent(_)) => Standing::Silent,
-            _ => Standing::Answering,
+            Some(Step::Silent(_)) => DeviceStanding::Silent,
+            _ => DeviceStanding::Answering,
         }
     }
 }
@@ -399,14 +402,17 @@ fn implausible_floats_are_uncertain_until_they_are_plausible_again() {
         Quality::Uncertain,
         "hardly a measured value (see the journal)",
     );
-    assert_eq!(seen(&cache, &spec, 1000, Standing::Answering), uncertain);
+    assert_eq!(
+        seen(&cache, &spec, 1000, DeviceStanding::Answering),
+        uncertain
+    );
     assert_eq!(cache.good(at(1000), &spec, DeviceId(0), 0), None);
     assert_eq!(cache.implausible(DeviceId(0)), Some("so"));
-    let (quality, _) = seen(&cache, &spec, 1000, Standing::Silent);
+    let (quality, _) = seen(&cache, &spec, 1000, DeviceStanding::Silent);
     assert_eq!(quality, Quality::Stale, "the worse is shown");
     cache.on_field(at(1000), &spec, &judged(Some(vec![1])));
     assert_eq!(
-        seen(&cache, &spec, 1000, Standing::Answering).0,
+        seen(&cache, &spec, 1000, DeviceStanding::Answering).0,
         Quality::Good
     );
     cache.on_field(at(1000), &spec, &judged(None));

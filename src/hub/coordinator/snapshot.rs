@@ -9,13 +9,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Coordinator;
-use crate::base::{About, DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Wake, Wall};
+use crate::base::{DeviceId, LinkDown, LogEvent, LogSubject, LogoutReason, Mono, Now, Wake, Wall};
 use crate::cloud::{Session, link_words};
 use crate::control::Question;
 use crate::control::metrics::{EventFigures, Figures};
 use crate::control::picture::{
-    Cloud, Device, DeviceEvent, Life, Link, LinkFailure, Next, Past, Point, Port, Presence, State,
-    Status, Store, StoreFault,
+    BusState, Cloud, Device, DeviceEvent, Link, LinkFailure, NextChange, PastEvent, Point, Port,
+    Presence, State, Status, Store, StoreFault,
 };
 use crate::field::diagnostics::counters::Counters;
 use crate::fleet;
@@ -30,7 +30,7 @@ impl Coordinator {
     /// Returns the status of the whole.
     #[must_use]
     pub fn snapshot(&self, now: Now) -> Status {
-        let mut states: BTreeMap<(Life, Presence), u64> = BTreeMap::new();
+        let mut states: BTreeMap<(BusState, Presence), u64> = BTreeMap::new();
         for (id, _) in self.spec.devices() {
             *states
                 .entry((self.life(id), self.presence(id)))
@@ -55,7 +55,7 @@ impl Coordinator {
             store: self.store_picture(now),
             not_reported: self.reporter.given_up(),
             configuration: None,
-            noticed: self.statistics.standing(now, About::Gateway),
+            noticed: self.statistics.standing(now, LogSubject::Gateway),
         }
     }
 
@@ -175,7 +175,7 @@ impl Coordinator {
 
     fn cloud_picture(&self, now: Now) -> Cloud {
         let link = self.statistics.link();
-        let past = |what: String, at: Mono| Past {
+        let past = |what: String, at: Mono| PastEvent {
             what,
             ago_ms: millis(now.mono.since(at)),
         };
@@ -239,7 +239,7 @@ impl Coordinator {
                     .port_echoes_lately(now, id.index())
                     .outcomes(),
                 probes: self.statistics.port_probes(id.index()),
-                noticed: self.statistics.standing(now, About::Port(id)),
+                noticed: self.statistics.standing(now, LogSubject::Port(id)),
             }
         };
         self.spec.ports().map(port).collect()
@@ -262,7 +262,7 @@ impl Coordinator {
             why,
             next,
             implausible: self.cache.implausible(id).map(str::to_owned),
-            last_logout: logout.map(|(reason, at)| Past {
+            last_logout: logout.map(|(reason, at)| PastEvent {
                 what: reason.sentence(),
                 ago_ms: millis(now.mono.since(at)),
             }),
@@ -280,7 +280,7 @@ impl Coordinator {
                 Session::RetryBlocked { code, .. } => Some(code.0),
                 _ => None,
             },
-            noticed: self.statistics.standing(now, About::Device(id)),
+            noticed: self.statistics.standing(now, LogSubject::Device(id)),
             no_value: self.counters(id).map_or(0, |counters| counters.no_value),
             points: Vec::new(),
             services: Vec::new(),
@@ -294,13 +294,13 @@ impl Coordinator {
         counted.unwrap_or_else(|| Counters::default().outcomes())
     }
 
-    fn life(&self, id: DeviceId) -> Life {
+    fn life(&self, id: DeviceId) -> BusState {
         match self.fleet.life(id) {
-            Some(fleet::Life::Responding) => Life::Alive,
-            Some(fleet::Life::Suspect { .. }) => Life::Suspect,
-            Some(fleet::Life::Probation { .. }) => Life::Probation,
-            Some(fleet::Life::Silent { .. }) => Life::Silent,
-            Some(fleet::Life::Unknown) | None => Life::Unknown,
+            Some(fleet::DeviceLiveness::Responding) => BusState::Alive,
+            Some(fleet::DeviceLiveness::Suspect { .. }) => BusState::Suspect,
+            Some(fleet::DeviceLiveness::Probation { .. }) => BusState::Probation,
+            Some(fleet::DeviceLiveness::Silent { .. }) => BusState::Silent,
+            Some(fleet::DeviceLiveness::Unknown) | None => BusState::Unknown,
         }
     }
 
@@ -319,9 +319,9 @@ impl Coordinator {
         now: Now,
         id: DeviceId,
         device: &DeviceSpec,
-    ) -> (Option<String>, Option<Next>) {
+    ) -> (Option<String>, Option<NextChange>) {
         let next = |what: &str, at: Option<Mono>| {
-            Some(Next {
+            Some(NextChange {
                 what: what.to_owned(),
                 in_ms: at.map(|at| millis(at.since(now.mono))),
             })
@@ -337,7 +337,7 @@ impl Coordinator {
             return (Some(format!("its port is down: {why}")), then);
         }
         match self.fleet.life(id) {
-            Some(fleet::Life::Silent { because, .. }) => {
+            Some(fleet::DeviceLiveness::Silent { because, .. }) => {
                 let words = fleet::FleetLogEvent::Silent {
                     device: id,
                     because,
@@ -350,7 +350,7 @@ impl Coordinator {
                 };
                 return (Some(words.sentence()), next(then, None));
             }
-            Some(fleet::Life::Probation { proofs, .. }) => {
+            Some(fleet::DeviceLiveness::Probation { proofs, .. }) => {
                 let why = format!(
                     "it was silent and has answered {proofs} of {} times in a row",
                     device.liveness.returns
@@ -360,12 +360,12 @@ impl Coordinator {
                     next("online once it has answered so often", None),
                 );
             }
-            Some(fleet::Life::Unknown) | None => {
+            Some(fleet::DeviceLiveness::Unknown) | None => {
                 let why = "no answer since the start".to_owned();
                 let then = due(deadline).or_else(|| next("asked; online once it answers", None));
                 return (Some(why), then);
             }
-            Some(fleet::Life::Suspect { .. } | fleet::Life::Responding) => {}
+            Some(fleet::DeviceLiveness::Suspect { .. } | fleet::DeviceLiveness::Responding) => {}
         }
         if let Some(until) = self.fleet.held_until(id) {
             let why = "it fell silent again and again, and is kept offline until it has been steadier for a while";
@@ -403,7 +403,10 @@ impl Coordinator {
         }
         match self.cloud.session(id) {
             Session::In if self.fleet.life(id).is_some_and(|l| l.answers()) => {
-                let missing = matches!(self.fleet.life(id), Some(fleet::Life::Suspect { .. }));
+                let missing = matches!(
+                    self.fleet.life(id),
+                    Some(fleet::DeviceLiveness::Suspect { .. })
+                );
                 let why = missing.then(|| {
                     "it missed a poll; the gateway is making sure whether it is silent".into()
                 });

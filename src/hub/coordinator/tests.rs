@@ -3,9 +3,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{Evidence, Miss, Mono, PortId, Proof, Reading, Rng, Value};
+use crate::base::{LivenessEvidence, LivenessProof, MissReason, Mono, PortId, Reading, Rng, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
-use crate::fleet::Life;
+use crate::fleet::DeviceLiveness;
 use crate::hub::Quality;
 use crate::spec::{Number, Table};
 
@@ -28,8 +28,8 @@ fn at(ms: u64) -> Now {
     }
 }
 
-fn polled(now: Now, device: DeviceId, evidence: Evidence) -> Input {
-    let answered = evidence == Evidence::Alive(Proof::Answer);
+fn polled(now: Now, device: DeviceId, evidence: LivenessEvidence) -> Input {
+    let answered = evidence == LivenessEvidence::Alive(LivenessProof::Answer);
     let reading = Reading {
         device,
         point: 0,
@@ -48,9 +48,13 @@ fn polled(now: Now, device: DeviceId, evidence: Evidence) -> Input {
 fn input(now: Now, kind: u8, device: DeviceId) -> Input {
     let port = PortId(0);
     match kind {
-        0 | 1 => polled(now, device, Evidence::Alive(Proof::Answer)),
-        2 => polled(now, device, Evidence::Alive(Proof::Exception(2))),
-        3 | 4 => polled(now, device, Evidence::Missed(Miss::Silence)),
+        0 | 1 => polled(now, device, LivenessEvidence::Alive(LivenessProof::Answer)),
+        2 => polled(
+            now,
+            device,
+            LivenessEvidence::Alive(LivenessProof::Exception(2)),
+        ),
+        3 | 4 => polled(now, device, LivenessEvidence::Missed(MissReason::Silence)),
         5 => Input::Field(FieldEvent::PortDown {
             port,
             why: "gone".into(),
@@ -70,14 +74,17 @@ fn value(hub: &Coordinator, now: Now, device: DeviceId) -> (Quality, Option<Now>
 fn a_dead_devices_value_is_never_shown_as_fresh() {
     let mut hub = hub();
     let device = DeviceId(0);
-    let alive = Evidence::Alive(Proof::Answer);
+    let alive = LivenessEvidence::Alive(LivenessProof::Answer);
     hub.handle(at(1000), polled(at(1000), device, alive));
     assert_eq!(value(&hub, at(1000), device).0, Quality::Good);
     for ms in [2000, 3000, 4100] {
-        let miss = Evidence::Missed(Miss::Silence);
+        let miss = LivenessEvidence::Missed(MissReason::Silence);
         hub.handle(at(ms), polled(at(ms), device, miss));
     }
-    assert!(matches!(hub.fleet.life(device), Some(Life::Silent { .. })));
+    assert!(matches!(
+        hub.fleet.life(device),
+        Some(DeviceLiveness::Silent { .. })
+    ));
     // The first answer does not make the device return: two answers in a row do.
     hub.handle(at(5000), polled(at(5000), device, alive));
     assert_eq!(
@@ -108,13 +115,13 @@ proptest! {
                     }
                     let age = look.mono.since(taken.unwrap().mono);
                     prop_assert!(age <= LIMIT, "{age:?}");
-                    prop_assert!(hub.fleet.life(device).is_some_and(Life::answers));
+                    prop_assert!(hub.fleet.life(device).is_some_and(DeviceLiveness::answers));
                     prop_assert_eq!(hub.fleet.port_down(PortId(0)), None);
                 }
             }
             // A value that was just read from a device that answers is good.
             let device = DeviceId(device);
-            let answers = hub.fleet.life(device).is_some_and(Life::answers)
+            let answers = hub.fleet.life(device).is_some_and(DeviceLiveness::answers)
                 && hub.fleet.port_down(PortId(0)).is_none();
             if matches!(kind, 0 | 1) && pass > 0 && answers {
                 prop_assert_eq!(value(&hub, at(now), device).0, Quality::Good);
@@ -128,9 +135,9 @@ fn the_requests_to_each_device_are_counted_across_a_reload_too() {
     let mut hub = hub();
     let one = DeviceId(1);
     for (ms, evidence) in [
-        (1000, Evidence::Alive(Proof::Answer)),
-        (2000, Evidence::Missed(Miss::Garbled)),
-        (3000, Evidence::Alive(Proof::Exception(6))),
+        (1000, LivenessEvidence::Alive(LivenessProof::Answer)),
+        (2000, LivenessEvidence::Missed(MissReason::Garbled)),
+        (3000, LivenessEvidence::Alive(LivenessProof::Exception(6))),
     ] {
         hub.handle(at(ms), polled(at(ms), one, evidence));
     }

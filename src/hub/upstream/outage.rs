@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::time::Duration;
 
-use crate::base::{DeviceId, Stamp, StoredReading, Wall};
+use crate::base::{DeviceId, StoredReading, StoredTime, Wall};
 use crate::cloud::upstream::{PeriodicReadings, PeriodicValue};
 use crate::spec::{DeviceSpec, Spec};
 use crate::spool::{SEGMENT_BYTES, SpoolLimits, bytes_per_value};
@@ -20,7 +20,7 @@ const GROUP: usize = 2_000;
 
 /// Where values wait for the end of an outage.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Keeper {
+pub enum OutageStore {
     /// On flash.
     Store {
         /// The size of the store.
@@ -39,7 +39,7 @@ pub enum Keeper {
 /// How long an outage is borne.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutageForecast {
-    keeper: Keeper,
+    keeper: OutageStore,
     room: u64,
     fills_in: Duration,
 }
@@ -56,7 +56,7 @@ impl OutageForecast {
         let value_bytes = value_bytes(spec, readings)?;
         let (keeper, room) = match store.enabled {
             true => {
-                let keeper = Keeper::Store {
+                let keeper = OutageStore::Store {
                     bytes: store.bytes,
                     value_bytes,
                     age: store.age,
@@ -67,7 +67,7 @@ impl OutageForecast {
                 let filled = store.bytes.saturating_sub(segment);
                 (keeper, (filled as f64 / value_bytes) as u64)
             }
-            false => (Keeper::Memory, spec.cloud.post.queue as u64),
+            false => (OutageStore::Memory, spec.cloud.post.queue as u64),
         };
         let fills_in = Duration::try_from_secs_f64(room as f64 / per_second);
         Some(OutageForecast {
@@ -79,7 +79,7 @@ impl OutageForecast {
 
     /// Returns where values wait.
     #[must_use]
-    pub const fn keeper(&self) -> Keeper {
+    pub const fn keeper(&self) -> OutageStore {
         self.keeper
     }
 
@@ -93,8 +93,8 @@ impl OutageForecast {
     #[must_use]
     pub fn lasts(&self) -> Duration {
         match self.keeper {
-            Keeper::Store { age, .. } => self.fills_in.min(age),
-            Keeper::Memory => self.fills_in,
+            OutageStore::Store { age, .. } => self.fills_in.min(age),
+            OutageStore::Memory => self.fills_in,
         }
     }
 
@@ -167,7 +167,7 @@ fn stored(device: &DeviceSpec, at: Duration, value: &PeriodicValue) -> Option<St
         product_key: device.product_key.clone(),
         device_name: device.device_name.clone(),
         identifier: point.id.as_str().into(),
-        at: Stamp::Wall(Wall::from_millis(DAWN.saturating_add(since))),
+        at: StoredTime::Wall(Wall::from_millis(DAWN.saturating_add(since))),
         value: value.value.clone().into(),
     })
 }

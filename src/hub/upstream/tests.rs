@@ -2,8 +2,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::base::{DeviceName, PortId, Rng, Stamp, StoredReading, Value, Wall};
-use crate::cloud::upstream::Bound;
+use crate::base::{DeviceName, PortId, Rng, StoredReading, StoredTime, Value, Wall};
+use crate::cloud::upstream::BindingLimit;
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
 use crate::field::test_spec::{installation, number, point, profile, tcp};
@@ -53,7 +53,7 @@ fn a_fleet_that_has_more_values_than_messages_carry_is_refused() {
     let sent = upstream.sent();
     assert!((sent.values_per_second() - 8_000.0).abs() < 1e-6);
     assert_eq!(sent.values_load(), 1_600);
-    assert_eq!(sent.bound(), Bound::Values);
+    assert_eq!(sent.bound(), BindingLimit::Values);
     assert!(sent.load() >= 1_600 && sent.is_refused());
     // It sends as many messages as it may, and loses the rest.
     assert_eq!(sent.messages_per_day(), 25 * 86_400);
@@ -73,7 +73,7 @@ fn a_fleet_with_few_values_each_is_limited_by_its_devices() {
     let upstream = upstream(&spec);
     let sent = upstream.sent();
     assert_eq!(sent.values_load(), 200);
-    assert_eq!(sent.bound(), Bound::Devices);
+    assert_eq!(sent.bound(), BindingLimit::Devices);
     assert!(sent.is_refused(), "{}", sent.load());
 }
 
@@ -126,7 +126,7 @@ fn an_outage_lasts_until_there_is_no_room_or_values_are_too_old() {
     without.cloud.store.enabled = false;
     let without = upstream(&Arc::new(without));
     let without = without.outage().unwrap();
-    assert_eq!(without.keeper(), Keeper::Memory);
+    assert_eq!(without.keeper(), OutageStore::Memory);
     assert_eq!(without.lasts(), Duration::from_secs(100_000 / 100));
 }
 
@@ -219,7 +219,7 @@ fn stored(spec: &Spec, values: usize) -> f64 {
                 product_key: device.product_key.clone(),
                 device_name: device.device_name.clone(),
                 identifier: point.id.as_str().into(),
-                at: Stamp::Wall(Wall::from_millis(1_780_000_000_000 + at as i64)),
+                at: StoredTime::Wall(Wall::from_millis(1_780_000_000_000 + at as i64)),
                 value: drawn(point, &mut rng).into(),
             });
         }
@@ -253,7 +253,7 @@ fn the_size_of_a_stored_value_is_near_what_an_outage_takes() {
     ] {
         let spec = fleet(devices, points);
         let upstream = upstream(&spec);
-        let Keeper::Store { value_bytes, .. } = upstream.outage().unwrap().keeper() else {
+        let OutageStore::Store { value_bytes, .. } = upstream.outage().unwrap().keeper() else {
             panic!("there is a store");
         };
         let taken = stored(&spec, values);

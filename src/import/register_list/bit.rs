@@ -5,11 +5,11 @@ use std::ops::RangeInclusive;
 use super::columns::{Column, Columns};
 use super::factor::is_blank;
 use crate::import::number;
-use crate::import::remark::Place;
+use crate::import::remark::FileLocation;
 use crate::import::table::Row;
 
 /// Returns the place of a bit 16 in the column: its bits count from 1, unless one is 0.
-pub(super) fn counts_from_one(columns: &Columns, rows: &[Row]) -> Option<Place> {
+pub(super) fn counts_from_one(columns: &Columns, rows: &[Row]) -> Option<FileLocation> {
     let mut found = None;
     for row in rows {
         let Some((low, high)) = ends(columns.cell(row, Column::Bit)) else {
@@ -19,7 +19,8 @@ pub(super) fn counts_from_one(columns: &Columns, rows: &[Row]) -> Option<Place> 
             return None;
         }
         if high == 16 {
-            found = found.or_else(|| Some(Place::new(row.line, columns.cell(row, Column::Name))));
+            found = found
+                .or_else(|| Some(FileLocation::new(row.line, columns.cell(row, Column::Name))));
         }
     }
     found

@@ -43,7 +43,7 @@ pub(super) struct Factors {
 }
 
 /// What one cell says.
-enum Said {
+enum CellMeaning {
     Nothing,
     Number(String),
     Decimals(u8),
@@ -62,16 +62,16 @@ impl Factors {
             Decimals::Factor | Decimals::Shown => factors.places(columns, row),
         };
         let scale = match (told, places) {
-            (Some(Said::Decimals(n)), _) if decimals == Decimals::Factor => {
+            (Some(CellMeaning::Decimals(n)), _) if decimals == Decimals::Factor => {
                 let seen = columns.factor(row).to_owned();
                 factors.remarks.push((seen, Finding::Decimals));
                 tenth(n)
             }
-            (Some(Said::Decimals(n)), _) => {
+            (Some(CellMeaning::Decimals(n)), _) => {
                 factors.round = Some(n);
                 None
             }
-            (Some(Said::Number(by)), Some(n)) if decimals == Decimals::Factor => {
+            (Some(CellMeaning::Number(by)), Some(n)) if decimals == Decimals::Factor => {
                 let is_same = tenth(n).is_some_and(|tenth| is_equal(&tenth, &by));
                 match (n, is_equal(&by, "1")) {
                     (0, _) => Some(by),
@@ -90,7 +90,7 @@ impl Factors {
                 }
                 let tenth = places.filter(|_| decimals == Decimals::Factor);
                 match told {
-                    Some(Said::Number(by)) => Some(by),
+                    Some(CellMeaning::Number(by)) => Some(by),
                     // What is not clear is not made clear by the decimals.
                     Some(_) => None,
                     None => tenth.and_then(self::tenth),
@@ -100,9 +100,9 @@ impl Factors {
         factors.scale = factors.divided(scale, columns.cell(row, Column::Divisor), measure);
         let addend = columns.cell(row, Column::Addend);
         factors.offset = match said(addend, measure, &mut None) {
-            Said::Nothing => None,
-            Said::Number(text) => number::addend(text),
-            Said::Decimals(_) | Said::Unclear => {
+            CellMeaning::Nothing => None,
+            CellMeaning::Number(text) => number::addend(text),
+            CellMeaning::Decimals(_) | CellMeaning::Unclear => {
                 factors.remarks.push((addend.to_owned(), Finding::Factor));
                 None
             }
@@ -111,26 +111,26 @@ impl Factors {
     }
 
     /// Returns what the column of factors says; `None` if it says nothing.
-    fn told(&mut self, columns: &Columns, row: &Row, measure: &str) -> Option<Said> {
+    fn told(&mut self, columns: &Columns, row: &Row, measure: &str) -> Option<CellMeaning> {
         let text = columns.factor(row);
         let is_precision = columns.cell(row, Column::Factor).is_empty() && !text.is_empty();
         if is_precision && number::whole(text).is_some() {
             self.remarks.push((text.to_owned(), Finding::Precision));
-            return Some(Said::Unclear);
+            return Some(CellMeaning::Unclear);
         }
         let found = match is_precision && text.ends_with('%') {
-            true => Said::Unclear,
+            true => CellMeaning::Unclear,
             false => said(text, measure, &mut self.measure),
         };
         match found {
-            Said::Nothing => None,
-            Said::Number(by) if is_equal(&by, "0") => {
+            CellMeaning::Nothing => None,
+            CellMeaning::Number(by) if is_equal(&by, "0") => {
                 self.remarks.push((text.to_owned(), Finding::Factor));
-                Some(Said::Unclear)
+                Some(CellMeaning::Unclear)
             }
-            Said::Unclear => {
+            CellMeaning::Unclear => {
                 self.remarks.push((text.to_owned(), Finding::Factor));
-                Some(Said::Unclear)
+                Some(CellMeaning::Unclear)
             }
             found => Some(found),
         }
@@ -152,9 +152,9 @@ impl Factors {
     /// Divides a factor by the divisor of the row.
     fn divided(&mut self, scale: Option<String>, divisor: &str, measure: &str) -> Option<String> {
         let by = match said(divisor, measure, &mut None) {
-            Said::Nothing => return scale.and_then(number::factor),
-            Said::Number(by) => Some(by),
-            Said::Decimals(_) | Said::Unclear => None,
+            CellMeaning::Nothing => return scale.and_then(number::factor),
+            CellMeaning::Number(by) => Some(by),
+            CellMeaning::Decimals(_) | CellMeaning::Unclear => None,
         };
         let one = scale.as_deref().unwrap_or("1");
         // A factor of which something is not clear is none.
@@ -176,15 +176,15 @@ const fn is_loss(finding: Finding) -> bool {
 }
 
 /// Returns what a cell says; the unit behind its number goes to `unit` if the row has none.
-fn said(text: &str, measure: &str, unit: &mut Option<String>) -> Said {
+fn said(text: &str, measure: &str, unit: &mut Option<String>) -> CellMeaning {
     if is_blank(text) {
-        return Said::Nothing;
+        return CellMeaning::Nothing;
     }
     if let Some(number) = number::decimal(text) {
-        return Said::Number(number);
+        return CellMeaning::Number(number);
     }
     if let Some(n) = decimals(text) {
-        return Said::Decimals(n);
+        return CellMeaning::Decimals(n);
     }
     let number = text.trim_end_matches(|c: char| c.is_alphabetic() || "%°℃Ω".contains(c));
     let behind = text.get(number.len()..).unwrap_or_default();
@@ -197,9 +197,9 @@ fn said(text: &str, measure: &str, unit: &mut Option<String>) -> Said {
             if is_blank(measure) {
                 *unit = Some(behind.to_owned());
             }
-            Said::Number(number)
+            CellMeaning::Number(number)
         }
-        None => Said::Unclear,
+        None => CellMeaning::Unclear,
     }
 }
 

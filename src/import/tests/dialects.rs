@@ -3,7 +3,7 @@
 use super::*;
 
 /// Returns the points that are written of a file, without their titles and what is behind them.
-pub(super) fn points(kind: Kind, text: &str) -> Vec<String> {
+pub(super) fn points(kind: FileKind, text: &str) -> Vec<String> {
     let wishes = Wishes {
         kind: Some(kind),
         ..Wishes::default()
@@ -18,7 +18,7 @@ pub(super) fn points(kind: Kind, text: &str) -> Vec<String> {
     lines.map(map).collect()
 }
 
-pub(super) fn findings(kind: Kind, text: &str) -> Vec<Finding> {
+pub(super) fn findings(kind: FileKind, text: &str) -> Vec<Finding> {
     let wishes = Wishes {
         kind: Some(kind),
         ..Wishes::default()
@@ -30,7 +30,7 @@ pub(super) fn findings(kind: Kind, text: &str) -> Vec<Finding> {
 #[test]
 fn an_address_behind_that_of_a_poll_of_coils_in_modpoll_is_eight_coils_further_on() {
     let text = "device,a,1\npoll,coil,16,24,BE_BE\nref,x,16,bool,r\nref,y,18,bool8,r\n";
-    let read = points(Kind::Modpoll, text);
+    let read = points(FileKind::Modpoll, text);
     assert_eq!(read[0], "x_0, table: coil, address: 16");
     assert_eq!(read[7], "x_7, table: coil, address: 23");
     assert_eq!(read[8], "y_0, table: coil, address: 32");
@@ -41,7 +41,7 @@ fn an_address_behind_that_of_a_poll_of_coils_in_modpoll_is_eight_coils_further_o
 fn the_bits_of_a_register_in_modpoll_begin_with_its_high_byte() {
     let of = |kind: &str| {
         let text = format!("device,a,1\npoll,holding_register,0,9,BE_BE\nref,x,3,{kind},r\n");
-        points(Kind::Modpoll, &text)
+        points(FileKind::Modpoll, &text)
     };
     let bit = |n: u8, bit: u8| format!("x_{n}, table: holding, address: 3, type: bit, bit: {bit}");
     let high: Vec<String> = (0..8).map(|n| bit(n, n + 8)).collect();
@@ -65,14 +65,14 @@ fn only_be_be_has_both_high_first_in_modpoll_and_an_unknown_word_the_words_low_f
     ] {
         let text = format!("device,a,1\npoll,input_register,0,9,{word}\nref,xx,3,uint32,r\n");
         let wanted = format!("xx, table: input, address: 3, type: u32{order}");
-        assert_eq!(points(Kind::Modpoll, &text), [wanted], "{word}");
+        assert_eq!(points(FileKind::Modpoll, &text), [wanted], "{word}");
     }
 }
 
 #[test]
 fn a_device_of_modpoll_may_have_a_reserved_unit_id() {
     let text = "device,a,254\npoll,input_register,0,9,BE_BE\nref,x,3,uint16,r\n";
-    assert!(!findings(Kind::Modpoll, text).contains(&Finding::Unit));
+    assert!(!findings(FileKind::Modpoll, text).contains(&Finding::Unit));
 }
 
 /// Makes a hub of Home Assistant with one entry.
@@ -88,7 +88,7 @@ fn the_further_binary_sensors_of_home_assistant_are_the_next_registers() {
     );
     let wanted = [("e", 7), ("e_1", 8), ("e_2", 9)]
         .map(|(id, at)| format!("{id}, table: holding, address: {at}, type: bit, bit: 0"));
-    assert_eq!(points(Kind::HomeAssistant, &text), wanted);
+    assert_eq!(points(FileKind::HomeAssistant, &text), wanted);
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_number_of_none_of_home_assistant_is_the_number_that_is_read() {
         let keys = format!("address: 7, data_type: {kind}, nan_value: {none}");
         let wanted = format!("e, table: holding, address: 7, {wanted}");
         assert_eq!(
-            points(Kind::HomeAssistant, &hub("sensors", &keys)),
+            points(FileKind::HomeAssistant, &hub("sensors", &keys)),
             [wanted]
         );
     }
@@ -112,7 +112,7 @@ fn the_number_of_none_of_home_assistant_is_the_number_that_is_read() {
 fn what_home_assistant_does_with_a_value_is_told_if_it_is_not_carried_over() {
     for keys in ["min_value: 3", "max_value: 3", "scan_interval: 0"] {
         let keys = format!("address: 7, {keys}");
-        let told = findings(Kind::HomeAssistant, &hub("sensors", &keys));
+        let told = findings(FileKind::HomeAssistant, &hub("sensors", &keys));
         assert!(told.contains(&Finding::Setting), "{keys}");
     }
 }
@@ -127,14 +127,14 @@ fn the_two_temperatures_of_a_climate_have_factors_of_their_own() {
         "e_temperature, table: holding, address: 7, type: i16, scale: 0.1, offset: 3",
         "e_target, table: holding, address: 9, type: i16, scale: 0.5",
     ];
-    assert_eq!(points(Kind::HomeAssistant, &text), wanted);
+    assert_eq!(points(FileKind::HomeAssistant, &text), wanted);
 }
 
 #[test]
 fn a_switch_of_home_assistant_may_be_on_with_several_numbers_and_be_among_coils() {
     let of = |keys: &str| {
         let text = hub("switches", &format!("address: 7, {keys}"));
-        points(Kind::HomeAssistant, &text)
+        points(FileKind::HomeAssistant, &text)
     };
     let several = of("write_type: holding, verify: { state_on: [1, 2], state_off: 0 }");
     assert!(several[0].ends_with("values: { 0: \"off\", 1: \"on\", 2: \"on\" }"));
@@ -207,7 +207,7 @@ fn the_words_of_wb_mqtt_serial_mean_what_its_documentation_says() {
         ),
     ] {
         let wanted = format!("e, table: {wanted}");
-        let read = points(Kind::WbMqttSerial, &channel(keys));
+        let read = points(FileKind::WbMqttSerial, &channel(keys));
         assert_eq!(read, [wanted], "{keys}");
     }
 }
@@ -223,9 +223,12 @@ fn a_port_of_wb_mqtt_serial_that_is_switched_off_and_modules_are_told() {
         format!(r#"{{ "ports": [ {{ "path": "/dev/ttyS1", {keys} "devices": [ {device} ] }} ] }}"#)
     };
     let off = port(r#""enabled": false,"#, &device(""));
-    assert_eq!(findings(Kind::WbMqttSerial, &off), [Finding::Disabled]);
+    assert_eq!(findings(FileKind::WbMqttSerial, &off), [Finding::Disabled]);
     let module = port("", &device(r#""protocol": "modbus_io","#));
-    assert_eq!(findings(Kind::WbMqttSerial, &module), [Finding::Protocol]);
+    assert_eq!(
+        findings(FileKind::WbMqttSerial, &module),
+        [Finding::Protocol]
+    );
 }
 
 /// Makes a plugin of Telegraf on a connection.
@@ -252,7 +255,11 @@ fn the_types_and_orders_of_telegraf_mean_what_it_reads() {
             "slave_id = 1\nholding_registers = [ {{ name = \"e\", byte_order = \"{order}\", data_type = \"{kind}\", bit = 3, address = {addresses} }} ]"
         ));
         let wanted = format!("e, table: holding, address: 5, {wanted}");
-        assert_eq!(points(Kind::Telegraf, &text), [wanted], "{kind} {order}");
+        assert_eq!(
+            points(FileKind::Telegraf, &text),
+            [wanted],
+            "{kind} {order}"
+        );
     }
 }
 
@@ -261,7 +268,7 @@ fn a_float_of_telegraf_that_was_a_number_before_is_told() {
     let text = plugin(
         "slave_id = 1\nholding_registers = [ { name = \"e\", byte_order = \"ABCD\", data_type = \"FLOAT32\", address = [5, 6] } ]",
     );
-    assert!(findings(Kind::Telegraf, &text).contains(&Finding::FloatOrNumber));
+    assert!(findings(FileKind::Telegraf, &text).contains(&Finding::FloatOrNumber));
 }
 
 #[test]
@@ -270,10 +277,10 @@ fn telegraf_without_a_unit_id_asks_unit_0_and_without_a_table_holding_registers(
     let imported = of(&plugin(coil)).unwrap();
     assert_eq!(imported.devices[0].unit, Some(0));
     let line = format!("[[inputs.modbus]]\nname = \"d\"\ncontroller = \"/dev/ttyS1\"\n{coil}\n");
-    assert!(findings(Kind::Telegraf, &line).contains(&Finding::Unit));
+    assert!(findings(FileKind::Telegraf, &line).contains(&Finding::Unit));
     let request = "configuration_type = \"request\"\n[[inputs.modbus.request]]\nfields = [ { address = 5, name = \"e\", type = \"INT16\" } ]";
     assert_eq!(
-        points(Kind::Telegraf, &plugin(request)),
+        points(FileKind::Telegraf, &plugin(request)),
         ["e, table: holding, address: 5, type: i16"]
     );
 }
@@ -284,10 +291,10 @@ fn only_the_style_that_telegraf_is_told_counts() {
         "configuration_type = \"request\"\nslave_id = 1\ncoils = [ { name = \"e\", address = [5] } ]\n[[inputs.modbus.request]]\nslave_id = 1\nregister = \"coil\"\nfields = [ { address = 7, name = \"f\" } ]",
     );
     assert_eq!(
-        points(Kind::Telegraf, &text),
+        points(FileKind::Telegraf, &text),
         ["f, table: coil, address: 7"]
     );
-    assert!(findings(Kind::Telegraf, &text).contains(&Finding::Disabled));
+    assert!(findings(FileKind::Telegraf, &text).contains(&Finding::Disabled));
 }
 
 /// Makes a meter of evcc with one register.
@@ -322,11 +329,11 @@ fn the_decodings_of_evcc_mean_what_it_reads() {
         ),
     ] {
         let wanted = format!("power, table: holding, address: 5, {wanted}");
-        assert_eq!(points(Kind::Evcc, &register(keys)), [wanted], "{keys}");
+        assert_eq!(points(FileKind::Evcc, &register(keys)), [wanted], "{keys}");
     }
 }
 
 #[test]
 fn a_register_of_evcc_without_a_type_is_none() {
-    assert!(findings(Kind::Evcc, &register("decode: int16")).contains(&Finding::Table));
+    assert!(findings(FileKind::Evcc, &register("decode: int16")).contains(&Finding::Table));
 }

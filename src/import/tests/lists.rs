@@ -4,11 +4,11 @@ use super::super::*;
 use super::dialects::{findings, points};
 
 fn list(text: &str) -> Vec<String> {
-    points(Kind::RegisterList, text)
+    points(FileKind::RegisterList, text)
 }
 
 fn told(text: &str) -> Vec<Finding> {
-    findings(Kind::RegisterList, text)
+    findings(FileKind::RegisterList, text)
         .into_iter()
         .filter(|f| !matches!(f, Finding::NoPort | Finding::NoDevice))
         .filter(|f| !matches!(f, Finding::TableAssumed | Finding::TypeAssumed))
@@ -169,7 +169,7 @@ fn each_slave_of_a_list_is_a_device_and_those_with_the_same_points_have_one_prof
     };
     let text = "slave id,name,address,type\n1,U,0,u16\n2,I,0,u16\n3#,U,0,u16\n";
     assert_eq!(devices(text), (vec![(1, 0), (2, 1), (3, 0)], 2));
-    assert!(!findings(Kind::RegisterList, text).contains(&Finding::NoDevice));
+    assert!(!findings(FileKind::RegisterList, text).contains(&Finding::NoDevice));
     let joined = "slave id,name,address,type\n,X,9,u16\n1,U,0,u16\n,I,1,u16\n300,P,2,u16\n";
     assert_eq!(
         (devices(joined), list(joined).len()),

@@ -18,7 +18,7 @@ use super::line::Opener;
 use crate::base::{Mono, Now};
 use crate::io::system::clock::Clock;
 use crate::spec::SerialSpec;
-use crate::trace::{Line, TraceEvent, What};
+use crate::trace::{Line, TraceEvent, TraceEventKind};
 
 /// How many listeners one port may have at the same time.
 pub const LISTENERS: usize = 4;
@@ -40,11 +40,11 @@ struct Shared {
     contended: AtomicUsize,
     /// Whether the monitor has ended.
     ended: AtomicBool,
-    room: Mutex<Room>,
+    room: Mutex<Listeners>,
 }
 
 #[derive(Debug, Default)]
-struct Room {
+struct Listeners {
     listeners: Vec<Subscriber>,
     /// The first event for a new listener, and the clock that gives its time.
     line: Option<(Clock, Line)>,
@@ -75,14 +75,14 @@ impl BusMonitor {
     }
 
     /// Reports what has just happened. The event is made only if there is a listener.
-    pub fn say(&self, clock: &Clock, what: impl FnOnce() -> What) {
+    pub fn say(&self, clock: &Clock, what: impl FnOnce() -> TraceEventKind) {
         if self.is_on() {
             self.deliver(clock.now(), what());
         }
     }
 
     /// Reports what happened at `at`, a moment ago.
-    pub fn say_of(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> What) {
+    pub fn say_of(&self, clock: &Clock, at: Mono, what: impl FnOnce() -> TraceEventKind) {
         if self.is_on() {
             let now = clock.now();
             self.deliver(Now { mono: at, ..now }, what());
@@ -101,7 +101,7 @@ impl BusMonitor {
             room.line = Some((*clock, line.clone()));
         }
         if self.is_on() {
-            self.deliver(now, What::Line(line));
+            self.deliver(now, TraceEventKind::Line(line));
         }
     }
 
@@ -140,7 +140,7 @@ impl BusMonitor {
             return Err(TooManyListeners);
         }
         if let Some((clock, line)) = &room.line {
-            let first = seen(clock.now(), What::Line(line.clone()));
+            let first = seen(clock.now(), TraceEventKind::Line(line.clone()));
             // The inbox is empty.
             let _ = inbox.try_send(first);
         }
@@ -166,7 +166,7 @@ impl BusMonitor {
         room.listeners.clear();
     }
 
-    fn deliver(&self, at: Now, what: What) {
+    fn deliver(&self, at: Now, what: TraceEventKind) {
         let mut room = match self.shared.room.try_lock() {
             Ok(room) => room,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -184,7 +184,7 @@ impl BusMonitor {
     }
 }
 
-fn seen(at: Now, what: What) -> TraceEvent {
+fn seen(at: Now, what: TraceEventKind) -> TraceEvent {
     TraceEvent {
         at: at.mono,
         wall: at.wall,
@@ -197,7 +197,7 @@ impl Subscriber {
     fn hear(&mut self, seen: &TraceEvent) -> bool {
         if self.missing > 0 {
             let missing = TraceEvent {
-                what: What::Missing {
+                what: TraceEventKind::Missing {
                     events: self.missing,
                 },
                 ..*seen
@@ -310,18 +310,18 @@ impl BusMonitors {
 
 /// Where the lines of a port come from, and the monitor of the port.
 #[derive(Debug)]
-pub struct Tapped {
+pub struct MonitoredLine {
     /// Opens the lines.
     pub opener: Opener,
     /// Is told what happens on the lines.
     pub tap: BusMonitor,
 }
 
-impl From<Opener> for Tapped {
+impl From<Opener> for MonitoredLine {
     /// Makes a source whose monitor has no listeners.
     fn from(opener: Opener) -> Self {
         let tap = BusMonitor::default();
-        Tapped { opener, tap }
+        MonitoredLine { opener, tap }
     }
 }
 
@@ -360,12 +360,12 @@ mod tests {
         tap.line(&clock, open.clone());
         let came = clock.now().mono;
         let mut listener = tap.listen().unwrap();
-        tap.say(&clock, || What::Pause);
+        tap.say(&clock, || TraceEventKind::Pause);
         let first = listener.next().await.unwrap();
-        assert_eq!(first.what, What::Line(open));
+        assert_eq!(first.what, TraceEventKind::Line(open));
         // The time of the first event is now, not when the line was opened.
         assert!(first.at >= came);
-        assert_eq!(listener.next().await.unwrap().what, What::Pause);
+        assert_eq!(listener.next().await.unwrap().what, TraceEventKind::Pause);
         tap.end();
         assert_eq!(listener.next().await, None);
     }
@@ -378,7 +378,7 @@ mod tests {
             panic!("not a serial line");
         };
         let settings = |seen: Option<TraceEvent>| match seen.unwrap().what {
-            What::Line(Line::Open(settings)) => settings.settings.unwrap(),
+            TraceEventKind::Line(Line::Open(settings)) => settings.settings.unwrap(),
             other => panic!("{other:?}"),
         };
         let tuned = SerialSpec {
@@ -401,18 +401,18 @@ mod tests {
         let (tap, clock) = (BusMonitor::default(), Clock::system());
         let (mut slow, mut quick) = (tap.listen().unwrap(), tap.listen().unwrap());
         for _ in 0..INBOX + 10 {
-            tap.say(&clock, || What::Timeout);
-            assert_eq!(quick.next().await.unwrap().what, What::Timeout);
+            tap.say(&clock, || TraceEventKind::Timeout);
+            assert_eq!(quick.next().await.unwrap().what, TraceEventKind::Timeout);
         }
         for _ in 0..INBOX {
-            assert_eq!(slow.next().await.unwrap().what, What::Timeout);
+            assert_eq!(slow.next().await.unwrap().what, TraceEventKind::Timeout);
         }
         assert_eq!(slow.try_next(), None);
-        tap.say(&clock, || What::Pause);
-        let missing = What::Missing { events: 10 };
+        tap.say(&clock, || TraceEventKind::Pause);
+        let missing = TraceEventKind::Missing { events: 10 };
         assert_eq!(slow.next().await.unwrap().what, missing);
-        assert_eq!(slow.next().await.unwrap().what, What::Pause);
-        assert_eq!(quick.next().await.unwrap().what, What::Pause);
+        assert_eq!(slow.next().await.unwrap().what, TraceEventKind::Pause);
+        assert_eq!(quick.next().await.unwrap().what, TraceEventKind::Pause);
     }
 
     #[tokio::test]
@@ -422,7 +422,7 @@ mod tests {
         assert_eq!(tap.listen().unwrap_err(), TooManyListeners);
         drop(all);
         let _one = tap.listen().unwrap();
-        tap.say(&clock, || What::Pause);
+        tap.say(&clock, || TraceEventKind::Pause);
     }
 
     #[tokio::test]
@@ -448,7 +448,10 @@ mod tests {
         tap.line(&clock, closed());
         tap.end();
         let mut listener = tap.listen().unwrap();
-        assert_eq!(listener.next().await.unwrap().what, What::Line(closed()));
+        assert_eq!(
+            listener.next().await.unwrap().what,
+            TraceEventKind::Line(closed())
+        );
         assert_eq!(listener.next().await, None);
     }
 }

@@ -36,7 +36,7 @@ use crate::field::transaction::IdleListener;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::survey::SurveySettings;
 use crate::spec::{Framing, LineSpec, SerialSpec};
-use crate::trace::What;
+use crate::trace::TraceEventKind;
 
 use super::line::Line;
 use crate::io::bus::bus_monitor::BusMonitor;
@@ -138,7 +138,7 @@ enum Framer {
 
 /// How a transaction ended.
 #[derive(Debug)]
-pub struct Ended {
+pub struct TransactionEnd {
     /// The outcome for the schedule and the liveness evidence.
     pub outcome: Outcome,
     /// When the transaction ended.
@@ -153,7 +153,7 @@ pub struct Ended {
 
 /// How a line was lost, or became of no further use.
 #[derive(Debug)]
-pub struct Lost {
+pub struct LineLoss {
     /// The reason, in the system's words.
     pub why: String,
     /// Whether the request had been sent, at least in part.
@@ -255,7 +255,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
+    pub async fn listen(&mut self, until: Mono) -> Result<OtherTraffic, LineLoss> {
         loop {
             let frame_end = self.last_byte + self.silence.frame_end();
             let reading = matches!(&self.framer, Framer::Serial(_, r) if r.is_reading());
@@ -270,7 +270,7 @@ impl Exchange {
                         && self.clock.now().mono >= frame_end
                     {
                         if reading {
-                            self.tap.say(&self.clock, || What::Pause);
+                            self.tap.say(&self.clock, || TraceEventKind::Pause);
                         }
                         passing.silence();
                         self.tune_back()?;
@@ -291,7 +291,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn listen_for_late(&mut self, until: Mono) -> Result<OtherTraffic, Lost> {
+    pub async fn listen_for_late(&mut self, until: Mono) -> Result<OtherTraffic, LineLoss> {
         let is_tuned_for_survey = std::mem::take(&mut self.is_tuned_for_survey);
         let heard = self.listen(until).await;
         self.is_tuned_for_survey = is_tuned_for_survey;
@@ -302,7 +302,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost.
-    pub async fn run(&mut self, request: &Request) -> Result<Ended, Lost> {
+    pub async fn run(&mut self, request: &Request) -> Result<TransactionEnd, LineLoss> {
         let ended = match self.framer {
             Framer::Serial(framing, _) => self.run_serial(request, framing).await,
             Framer::Tcp(_) => self.run_tcp(request).await,
@@ -312,7 +312,7 @@ impl Exchange {
                 self.ended += 1;
                 Ok(ended)
             }
-            Err(lost) => Err(Lost {
+            Err(lost) => Err(LineLoss {
                 stale: lost.stale && self.is_used() && !self.heard_since,
                 ..lost
             }),
@@ -321,7 +321,7 @@ impl Exchange {
 
     /// Gives the line the settings that this request needs; returns whether they differ from
     /// the ones before.
-    fn tune(&mut self, request: &Request) -> Result<bool, Lost> {
+    fn tune(&mut self, request: &Request) -> Result<bool, LineLoss> {
         self.is_tuned_for_survey = false;
         match request.serial.as_ref().or(self.own.as_ref()) {
             Some(wanted) if self.tuned.as_ref() != Some(wanted) => {
@@ -334,7 +334,7 @@ impl Exchange {
 
     /// Gives the line its own settings after a survey. Those that a request of the port wants
     /// stay: the next one may want them as well.
-    fn tune_back(&mut self) -> Result<(), Lost> {
+    fn tune_back(&mut self) -> Result<(), LineLoss> {
         if let Some(own) = self.own.clone().filter(|_| self.is_tuned_for_survey) {
             self.tune_to(&own)?;
         }
@@ -342,7 +342,7 @@ impl Exchange {
     }
 
     /// Gives the line these settings; returns whether they differ from the ones before.
-    fn tune_to(&mut self, wanted: &Arc<SerialSpec>) -> Result<bool, Lost> {
+    fn tune_to(&mut self, wanted: &Arc<SerialSpec>) -> Result<bool, LineLoss> {
         self.try_tune_to(wanted).map_err(|e| lost(&e, false))
     }
 
@@ -372,7 +372,7 @@ impl Exchange {
         frame: &[u8],
         masked: Option<Vec<u8>>,
         patience: Duration,
-    ) -> Result<Mono, Lost> {
+    ) -> Result<Mono, LineLoss> {
         self.mask = masked.as_ref().map(|shown| MaskedEcho::new(frame, shown));
         let start = self.clock.now().mono;
         self.heard_since = false;
@@ -389,7 +389,7 @@ impl Exchange {
             Ok(Ok(())) => {}
             Ok(Err(e)) => return Err(lost(&e, true)),
             Err(_) => {
-                return Err(Lost {
+                return Err(LineLoss {
                     why: "it takes no more bytes".into(),
                     asked: true,
                     stale: false,
@@ -399,10 +399,11 @@ impl Exchange {
         }
         let sent = (start + self.silence.transmission(frame.len())).max(self.clock.now().mono);
         self.last_byte = sent;
-        self.tap.say_of(&self.clock, start, || What::Sent {
-            bytes: masked.unwrap_or_else(|| frame.to_vec()),
-            until: sent,
-        });
+        self.tap
+            .say_of(&self.clock, start, || TraceEventKind::Sent {
+                bytes: masked.unwrap_or_else(|| frame.to_vec()),
+                until: sent,
+            });
         Ok(sent)
     }
 
@@ -434,7 +435,7 @@ impl Exchange {
         let came = &self.buffer[..n];
         // The mask follows the line, whether or not it is listened to just now.
         let masked = self.mask.as_mut().map(|mask| mask.shown(came));
-        self.tap.say(&self.clock, || What::Received {
+        self.tap.say(&self.clock, || TraceEventKind::Received {
             bytes: masked.unwrap_or_else(|| came.to_vec()),
         });
         self.inflow
@@ -492,8 +493,8 @@ impl Exchange {
         outcome: Outcome,
         traffic: OtherTraffic,
         turnaround: Option<Duration>,
-    ) -> Ended {
-        Ended {
+    ) -> TransactionEnd {
+        TransactionEnd {
             outcome,
             at: self.clock.now(),
             turnaround,
@@ -507,9 +508,9 @@ fn hears_itself(spec: &LineSpec) -> bool {
     matches!(spec, LineSpec::Serial(serial) if serial.adapter.echo)
 }
 
-fn lost(e: &io::Error, asked: bool) -> Lost {
+fn lost(e: &io::Error, asked: bool) -> LineLoss {
     let is_flood = e.get_ref().is_some_and(|e| e.is::<Flood>());
-    Lost {
+    LineLoss {
         why: e.to_string(),
         asked,
         stale: asked && !is_flood,

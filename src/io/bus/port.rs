@@ -44,22 +44,24 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{Backoff, BusCommand, DeviceId, Evidence, FieldEvent, Miss, Mono, PortId, Rng};
+use crate::base::{
+    Backoff, BusCommand, DeviceId, FieldEvent, LivenessEvidence, MissReason, Mono, PortId, Rng,
+};
 use crate::field::line::silence::Silence;
 use crate::field::modbus::in_flight::{Fault, InFlight};
 use crate::field::polled_device::liveness_evidence::evidence_of;
 use crate::field::receiver::OtherTraffic;
-use crate::field::schedule::{Next, Schedule};
+use crate::field::schedule::{NextAction, Schedule};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{LineSpec, PortSpec, Spec};
-use crate::trace::{Line, LineSettings, TracedProtocol, What};
+use crate::trace::{Line, LineSettings, TraceEventKind, TracedProtocol};
 
 use self::commands::CommandQueue;
 use self::report::{HubGone, Report};
 use self::surveys::SurveyQueue;
-use super::exchange::{Ended, Exchange, Lost};
+use super::exchange::{Exchange, LineLoss, TransactionEnd};
 use super::line::Opener;
-use crate::io::bus::bus_monitor::{BusMonitor, Tapped};
+use crate::io::bus::bus_monitor::{BusMonitor, MonitoredLine};
 use crate::io::bus::port_surveys::SurveyOrder;
 use crate::io::bus::port_thread;
 use crate::io::log::Journal;
@@ -120,7 +122,7 @@ const STRAY_IS_OVER: Duration = Duration::from_secs(60);
 pub async fn run(
     port: PortId,
     spec: Arc<Spec>,
-    source: impl Into<Tapped>,
+    source: impl Into<MonitoredLine>,
     learned: Learned,
     rng: Rng,
     clock: Clock,
@@ -130,7 +132,7 @@ pub async fn run(
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
 ) {
-    let orders = Orders::default();
+    let orders = PortInputs::default();
     run_with_orders(
         port, spec, source, learned, rng, clock, journal, hub, heartbeat, stop, attempted, orders,
     )
@@ -139,17 +141,17 @@ pub async fn run(
 
 /// The channels by which a port is told what to do beside its polls.
 #[derive(Debug, Default)]
-pub struct Orders {
+pub struct PortInputs {
     /// Commands to its devices.
     pub commands: Option<mpsc::Receiver<BusCommand>>,
     /// Requests of surveys.
     pub surveys: Option<mpsc::Receiver<SurveyOrder>>,
 }
 
-impl From<mpsc::Receiver<BusCommand>> for Orders {
+impl From<mpsc::Receiver<BusCommand>> for PortInputs {
     /// Returns the orders of a port that is told commands only.
     fn from(commands: mpsc::Receiver<BusCommand>) -> Self {
-        Orders {
+        PortInputs {
             commands: Some(commands),
             surveys: None,
         }
@@ -165,7 +167,7 @@ impl From<mpsc::Receiver<BusCommand>> for Orders {
 pub async fn run_with_orders(
     port: PortId,
     spec: Arc<Spec>,
-    source: impl Into<Tapped>,
+    source: impl Into<MonitoredLine>,
     learned: Learned,
     mut rng: Rng,
     clock: Clock,
@@ -174,12 +176,12 @@ pub async fn run_with_orders(
     heartbeat: Heartbeat,
     stop: CancellationToken,
     attempted: oneshot::Sender<()>,
-    orders: Orders,
+    orders: PortInputs,
 ) {
     let Some(port_spec) = spec.port(port).cloned() else {
         return;
     };
-    let Tapped { opener, tap } = source.into();
+    let MonitoredLine { opener, tap } = source.into();
     let is_tty = matches!(
         (&port_spec.line, &opener),
         (LineSpec::Serial(_), Opener::System)
@@ -257,7 +259,7 @@ pub async fn run_with_orders(
 }
 
 /// Why a line is no longer used.
-enum End {
+enum LineEnd {
     HubGone,
     /// Lost, after it had been of use or not.
     Lost {
@@ -327,37 +329,37 @@ struct Port {
 
 impl Port {
     /// Polls until the line is lost.
-    async fn serve(&mut self, exchange: &mut Exchange) -> End {
+    async fn serve(&mut self, exchange: &mut Exchange) -> LineEnd {
         let mut useful = std::mem::take(&mut self.is_useful);
         loop {
             self.heartbeat.beat();
             match self.step(exchange, &mut useful).await {
                 Ok(()) => {}
-                Err(Stopped::HubGone) => return End::HubGone,
-                Err(Stopped::Closed(why)) => return End::Closed { why },
-                Err(Stopped::Lost(lost)) if exchange.in_flight() > 0 => {
+                Err(PollingStop::HubGone) => return LineEnd::HubGone,
+                Err(PollingStop::Closed(why)) => return LineEnd::Closed { why },
+                Err(PollingStop::Lost(lost)) if exchange.in_flight() > 0 => {
                     let back = exchange.take_back();
                     return self.lost_many(back, lost, useful).await;
                 }
-                Err(Stopped::Lost(lost)) if self.is_no_event(exchange, &lost) => {
-                    return End::Closed { why: lost.why };
+                Err(PollingStop::Lost(lost)) if self.is_no_event(exchange, &lost) => {
+                    return LineEnd::Closed { why: lost.why };
                 }
-                Err(Stopped::Lost(lost)) => {
+                Err(PollingStop::Lost(lost)) => {
                     // A server that closes instead of answering one request is of use
                     // as long as it answers others.
                     let useful = useful || lost.asked && self.answers_others();
-                    let Lost { why, stray, .. } = lost;
-                    return End::Lost { why, useful, stray };
+                    let LineLoss { why, stray, .. } = lost;
+                    return LineEnd::Lost { why, useful, stray };
                 }
             }
             if self.is_doubtful() {
                 let back = exchange.take_back();
                 if self.ask_alone(back).await.is_err() {
-                    return End::HubGone;
+                    return LineEnd::HubGone;
                 }
                 // The connection is closed on purpose. That is not the port's fault until it
                 // cannot be opened again.
-                return End::Lost {
+                return LineEnd::Lost {
                     why: "several requests in a row got no reply".into(),
                     useful: true,
                     stray: false,
@@ -376,7 +378,7 @@ impl Port {
     }
 
     /// Returns what to do now; takes in new commands.
-    fn next(&mut self, now: Mono) -> Next {
+    fn next(&mut self, now: Mono) -> NextAction {
         self.questions.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
         while let Some(strain) = self.schedule.poll_strain() {
@@ -386,7 +388,11 @@ impl Port {
     }
 
     /// Makes one transaction, or one wait.
-    async fn step(&mut self, exchange: &mut Exchange, useful: &mut bool) -> Result<(), Stopped> {
+    async fn step(
+        &mut self,
+        exchange: &mut Exchange,
+        useful: &mut bool,
+    ) -> Result<(), PollingStop> {
         let now = self.clock.now().mono;
         self.report.load(now).await?;
         if *useful || now.since(self.opened) >= LASTING {
@@ -420,9 +426,9 @@ impl Port {
         let next = self.next(now);
         self.tell_ends().await?;
         let due = match next {
-            Next::Run(request) => return self.ask(exchange, request, useful).await,
-            Next::NotBefore(at, _) => at,
-            Next::Idle => now + LONG_IDLE,
+            NextAction::Run(request) => return self.ask(exchange, request, useful).await,
+            NextAction::NotBefore(at, _) => at,
+            NextAction::Idle => now + LONG_IDLE,
         };
         let mut until = due.min(now + MAX_IDLE).min(self.report.load_due());
         if out > 0 {
@@ -437,7 +443,9 @@ impl Port {
         if let Some(limit) = self.port_spec.line.connection().close_after {
             let close_at = exchange.idle_since() + limit;
             if now >= close_at && exchange.is_used() {
-                return Err(Stopped::Closed("nothing was due for close_after".into()));
+                return Err(PollingStop::Closed(
+                    "nothing was due for close_after".into(),
+                ));
             }
             until = until.min(close_at.max(now));
         }
@@ -455,7 +463,7 @@ impl Port {
         exchange: &mut Exchange,
         request: &Request,
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         self.tap.say(&self.clock, || self.turn(request));
         let patience = (request.timeout + LONGEST_REPLY) * 4;
         let running = exchange.run(request);
@@ -472,7 +480,7 @@ impl Port {
                 let why = self.suspected.take();
                 self.in_hand.push_front((request.clone(), why));
                 self.is_useful = true;
-                return Err(Stopped::Closed(lost.why));
+                return Err(PollingStop::Closed(lost.why));
             }
             Err(lost) => {
                 self.suspected = None;
@@ -480,7 +488,7 @@ impl Port {
                 // again.
                 if lost.asked {
                     let at = self.clock.now();
-                    let outcome = Outcome::Missed(Miss::ConnectionLost);
+                    let outcome = Outcome::Missed(MissReason::ConnectionLost);
                     let evidence = self.schedule.done(at.mono, request, &outcome);
                     self.report.cut_off(request, at, evidence).await?;
                     self.tell_ends().await?;
@@ -490,7 +498,9 @@ impl Port {
         };
         let why = self.suspected.take();
         self.was_alone(why, &ended.outcome);
-        if let (Evidence::Alive(_), Some(took)) = (evidence_of(&ended.outcome), ended.turnaround) {
+        if let (LivenessEvidence::Alive(_), Some(took)) =
+            (evidence_of(&ended.outcome), ended.turnaround)
+        {
             self.in_flight.answered(ended.at.mono, 1, took);
         }
         self.conclude(request, ended, useful).await
@@ -500,9 +510,9 @@ impl Port {
     async fn conclude(
         &mut self,
         request: &Request,
-        ended: Ended,
+        ended: TransactionEnd,
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         let now = ended.at.mono;
         if !matches!(ended.outcome, Outcome::Missed(_)) {
             *useful = true;
@@ -519,8 +529,10 @@ impl Port {
         self.note(request.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
             // The silence of a dead device says nothing while others live.
-            Outcome::Missed(Miss::Silence) if was_dead && self.is_anyone_alive() => self.unanswered,
-            Outcome::Missed(Miss::Silence) => self.unanswered.saturating_add(1),
+            Outcome::Missed(MissReason::Silence) if was_dead && self.is_anyone_alive() => {
+                self.unanswered
+            }
+            Outcome::Missed(MissReason::Silence) => self.unanswered.saturating_add(1),
             _ => 0,
         };
         // The silence behind a reply is taken as well, and taken once.
@@ -530,7 +542,7 @@ impl Port {
         self.busy_until = free;
         self.report.polled(request, &ended, evidence).await?;
         self.tell_ends().await?;
-        let Ended {
+        let TransactionEnd {
             passed_by, traffic, ..
         } = ended;
         self.overheard(passed_by, request.asked).await?;
@@ -538,9 +550,9 @@ impl Port {
     }
 
     /// Returns the event for the listeners that names the device and the request.
-    fn turn(&self, request: &Request) -> What {
+    fn turn(&self, request: &Request) -> TraceEventKind {
         let device = self.spec.device(request.device);
-        What::Turn {
+        TraceEventKind::Turn {
             device: device.map_or_else(String::new, |d| d.name.clone()),
             place: device.and_then(|d| d.place()),
             protocol: TracedProtocol::of(request, &self.port_spec.line),
@@ -570,7 +582,7 @@ impl Port {
 
     /// Handles replies to no outstanding request, which came at this time: replies to requests
     /// that were given up prove life.
-    async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), Stopped> {
+    async fn overheard(&mut self, traffic: OtherTraffic, came: Mono) -> Result<(), PollingStop> {
         self.report.own_echoes(self.clock.now().mono, &traffic);
         if let Some(reply) = &traffic.reply {
             self.schedule.overheard_reply(came, reply);
@@ -587,22 +599,22 @@ impl Port {
 }
 
 /// Why a step of polling did not come to its end.
-enum Stopped {
+enum PollingStop {
     HubGone,
-    Lost(Lost),
+    Lost(LineLoss),
     /// The connection was closed for this reason, and that is no event.
     Closed(String),
 }
 
-impl From<HubGone> for Stopped {
+impl From<HubGone> for PollingStop {
     fn from(HubGone: HubGone) -> Self {
-        Stopped::HubGone
+        PollingStop::HubGone
     }
 }
 
-impl From<Lost> for Stopped {
-    fn from(lost: Lost) -> Self {
-        Stopped::Lost(lost)
+impl From<LineLoss> for PollingStop {
+    fn from(lost: LineLoss) -> Self {
+        PollingStop::Lost(lost)
     }
 }
 

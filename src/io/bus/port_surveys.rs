@@ -41,18 +41,18 @@ pub struct SurveyAnswer {
 /// for no longer than it takes to look one up.
 #[derive(Clone, Debug, Default)]
 pub struct PortSurveys {
-    ports: Arc<Mutex<BTreeMap<String, Way>>>,
+    ports: Arc<Mutex<BTreeMap<String, PortRoute>>>,
 }
 
 #[derive(Debug)]
-struct Way {
+struct PortRoute {
     line: LineSpec,
     orders: mpsc::Sender<SurveyOrder>,
 }
 
 /// Why a port takes no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotTaken {
+pub enum SurveyRefusal {
     /// No port has this name.
     Unknown,
     /// Too many requests wait for it.
@@ -68,7 +68,7 @@ impl PortSurveys {
         let (orders, receiver) = mpsc::channel(INBOX);
         let line = line.clone();
         let mut ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        ports.insert(name.to_owned(), Way { line, orders });
+        ports.insert(name.to_owned(), PortRoute { line, orders });
         receiver
     }
 
@@ -96,13 +96,13 @@ impl PortSurveys {
     /// Sends a request on its way.
     ///
     /// # Errors
-    /// [`NotTaken`].
-    pub fn send(&self, name: &str, order: SurveyOrder) -> Result<(), NotTaken> {
+    /// [`SurveyRefusal`].
+    pub fn send(&self, name: &str, order: SurveyOrder) -> Result<(), SurveyRefusal> {
         let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
-        let way = ports.get(name).ok_or(NotTaken::Unknown)?;
+        let way = ports.get(name).ok_or(SurveyRefusal::Unknown)?;
         way.orders.try_send(order).map_err(|e| match e {
-            mpsc::error::TrySendError::Full(_) => NotTaken::Busy,
-            mpsc::error::TrySendError::Closed(_) => NotTaken::Stopped,
+            mpsc::error::TrySendError::Full(_) => SurveyRefusal::Busy,
+            mpsc::error::TrySendError::Closed(_) => SurveyRefusal::Stopped,
         })
     }
 }

@@ -42,12 +42,12 @@ const SLACK: NonZeroU64 = NonZeroU64::MIN;
 
 /// The work that a thread is handed together with its runtime; the work lasts until the thread
 /// ends.
-type Work = Box<dyn FnOnce(Runtime) + Send>;
+type ThreadWork = Box<dyn FnOnce(Runtime) + Send>;
 
 /// A started thread, with a runtime of its own, that waits for its work. If dropped, the thread
 /// ends.
 pub struct Thread {
-    work: oneshot::Sender<Work>,
+    work: oneshot::Sender<ThreadWork>,
 }
 
 impl Thread {
@@ -58,7 +58,7 @@ impl Thread {
     /// The system's.
     pub async fn start(name: &str) -> io::Result<Thread> {
         let (ready, is_ready) = oneshot::channel();
-        let (work, given) = oneshot::channel::<Work>();
+        let (work, given) = oneshot::channel::<ThreadWork>();
         let thread = std::thread::Builder::new().name(name.into());
         thread.spawn(move || {
             // If the kernel refuses, waits end a little late and nothing worse happens.
@@ -163,8 +163,8 @@ mod tests {
 
     #[tokio::test]
     async fn work_nobody_waits_for_any_more_is_dropped() {
-        struct Held(Arc<AtomicBool>, Option<oneshot::Sender<()>>);
-        impl Drop for Held {
+        struct DropSignal(Arc<AtomicBool>, Option<oneshot::Sender<()>>);
+        impl Drop for DropSignal {
             fn drop(&mut self) {
                 self.0.store(true, Ordering::SeqCst);
                 drop(self.1.take());
@@ -173,7 +173,7 @@ mod tests {
         let dropped = Arc::new(AtomicBool::new(false));
         let (gone, is_gone) = oneshot::channel();
         let (begun, has_begun) = oneshot::channel();
-        let held = Held(Arc::clone(&dropped), Some(gone));
+        let held = DropSignal(Arc::clone(&dropped), Some(gone));
         let work = tokio::spawn(run("solo", move || async move {
             let _held = held;
             begun.send(()).unwrap();

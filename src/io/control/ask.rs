@@ -9,7 +9,7 @@ use super::QuestionSender;
 use super::in_force::configuration;
 use crate::base::Mono;
 use crate::control::picture::{Device, Status};
-use crate::control::{Failure, Kind, metrics};
+use crate::control::{Failure, FailureKind, metrics};
 use crate::io::hub::Question;
 
 /// How long the task that answers may take.
@@ -38,13 +38,13 @@ pub(super) async fn metrics(questions: &QuestionSender) -> Result<String, Failur
     let writing = tokio::task::spawn_blocking(move || metrics::text(*figures));
     match writing.await {
         Ok(Ok(text)) => Ok(text),
-        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
-        Err(e) => Err(failure(Kind::Failed, e.to_string())),
+        Ok(Err(e)) => Err(failure(FailureKind::Failed, e.to_string())),
+        Err(e) => Err(failure(FailureKind::Failed, e.to_string())),
     }
 }
 
 /// Makes the answer to a question that has no other answer.
-pub(super) fn failure(kind: Kind, why: impl Into<String>) -> Failure {
+pub(super) fn failure(kind: FailureKind, why: impl Into<String>) -> Failure {
     let why = why.into();
     Failure { kind, why }
 }
@@ -62,7 +62,10 @@ pub(super) async fn ask<T, Q>(
     };
     match timeout(within, asking).await {
         Ok(Some(answer)) => Ok(answer),
-        Ok(None) => Err(failure(Kind::Busy, "the service is stopping")),
-        Err(_) => Err(failure(Kind::Busy, "the service is too busy to answer")),
+        Ok(None) => Err(failure(FailureKind::Busy, "the service is stopping")),
+        Err(_) => Err(failure(
+            FailureKind::Busy,
+            "the service is too busy to answer",
+        )),
     }
 }

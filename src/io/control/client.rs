@@ -22,7 +22,7 @@ const LONGEST_ANSWER: u64 = 64 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Unanswered {
+pub enum AnswerError {
     /// There is no socket.
     #[error("no service runs here: there is no {}\nstart it with: sudo systemctl start alink-gateway (another instance is asked with --instance NAME, another socket with --socket PATH)", .0.display())]
     NotThere(PathBuf),
@@ -53,9 +53,9 @@ pub enum Unanswered {
     Strange(#[from] serde_json::Error),
 }
 
-impl From<io::Error> for Unanswered {
+impl From<io::Error> for AnswerError {
     fn from(e: io::Error) -> Self {
-        Unanswered::Broken(e)
+        AnswerError::Broken(e)
     }
 }
 
@@ -70,17 +70,17 @@ fn patience(request: &Request) -> Duration {
 }
 
 /// Returns the error of a read that waited for `patience` at most.
-fn after(patience: Duration) -> impl Fn(io::Error) -> Unanswered {
+fn after(patience: Duration) -> impl Fn(io::Error) -> AnswerError {
     move |e| match e.kind() {
         // socket(7), SO_RCVTIMEO: EAGAIN when the time is over.
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => Unanswered::Slow(patience),
-        _ => Unanswered::Broken(e),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => AnswerError::Slow(patience),
+        _ => AnswerError::Broken(e),
     }
 }
 
 /// The lines of an answer.
 #[derive(Debug)]
-pub struct Answers {
+pub struct AnswerLines {
     from: BufReader<UnixStream>,
     patience: Duration,
     over: bool,
@@ -89,16 +89,16 @@ pub struct Answers {
 /// Sends a request to the service behind this socket.
 ///
 /// # Errors
-/// [`Unanswered`], with the remedy.
-pub fn ask(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+/// [`AnswerError`], with the remedy.
+pub fn ask(socket: &Path, request: &Request) -> Result<AnswerLines, AnswerError> {
     ask_within(socket, request, patience(request))
 }
 
 /// Sends a request as [`ask`] does, for a person who is typing and does not wait.
 ///
 /// # Errors
-/// [`Unanswered`].
-pub fn ask_quickly(socket: &Path, request: &Request) -> Result<Answers, Unanswered> {
+/// [`AnswerError`].
+pub fn ask_quickly(socket: &Path, request: &Request) -> Result<AnswerLines, AnswerError> {
     ask_within(socket, request, QUICKLY)
 }
 
@@ -107,10 +107,10 @@ pub(super) fn ask_within(
     socket: &Path,
     request: &Request,
     patience: Duration,
-) -> Result<Answers, Unanswered> {
+) -> Result<AnswerLines, AnswerError> {
     let stream = connect(socket, request)?;
     stream.set_read_timeout(Some(patience))?;
-    Ok(Answers {
+    Ok(AnswerLines {
         from: BufReader::new(stream),
         patience,
         over: false,
@@ -118,15 +118,15 @@ pub(super) fn ask_within(
 }
 
 /// Opens a connection and sends a request on it.
-pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Unanswered> {
+pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, AnswerError> {
     let mut stream = UnixStream::connect(socket).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => Unanswered::NotThere(socket.to_owned()),
-        ErrorKind::ConnectionRefused => Unanswered::Dead(socket.to_owned()),
-        ErrorKind::PermissionDenied => Unanswered::Forbidden {
+        ErrorKind::NotFound => AnswerError::NotThere(socket.to_owned()),
+        ErrorKind::ConnectionRefused => AnswerError::Dead(socket.to_owned()),
+        ErrorKind::PermissionDenied => AnswerError::Forbidden {
             socket: socket.to_owned(),
             user: std::env::var("USER").unwrap_or_else(|_| "NAME".into()),
         },
-        _ => Unanswered::Broken(e),
+        _ => AnswerError::Broken(e),
     })?;
     stream.set_write_timeout(Some(PATIENCE))?;
     match stream.write_all(request.line().as_bytes()) {
@@ -140,8 +140,8 @@ pub(super) fn connect(socket: &Path, request: &Request) -> Result<UnixStream, Un
 /// Sends a request and returns the only line of its answer.
 ///
 /// # Errors
-/// [`Unanswered`].
-pub fn ask_once(socket: &Path, request: &Request) -> Result<Answer, Unanswered> {
+/// [`AnswerError`].
+pub fn ask_once(socket: &Path, request: &Request) -> Result<Answer, AnswerError> {
     let mut answers = ask(socket, request)?;
     let first = answers.next().unwrap_or_else(|| Err(cut_off()));
     for rest in answers {
@@ -150,8 +150,8 @@ pub fn ask_once(socket: &Path, request: &Request) -> Result<Answer, Unanswered> 
     first
 }
 
-impl Iterator for Answers {
-    type Item = Result<Answer, Unanswered>;
+impl Iterator for AnswerLines {
+    type Item = Result<Answer, AnswerError>;
 
     /// Returns the next line; after a line that is no answer there is none.
     fn next(&mut self) -> Option<Self::Item> {
@@ -168,8 +168,8 @@ impl Iterator for Answers {
     }
 }
 
-impl Answers {
-    fn read(&mut self) -> Result<Answer, Unanswered> {
+impl AnswerLines {
+    fn read(&mut self) -> Result<Answer, AnswerError> {
         let mut line = Vec::new();
         let mut bounded = (&mut self.from).take(LONGEST_ANSWER);
         let read = bounded.read_until(b'\n', &mut line);
@@ -181,8 +181,8 @@ impl Answers {
     }
 }
 
-pub(super) fn cut_off() -> Unanswered {
-    Unanswered::Broken(io::Error::new(
+pub(super) fn cut_off() -> AnswerError {
+    AnswerError::Broken(io::Error::new(
         ErrorKind::UnexpectedEof,
         "the answer was cut off",
     ))

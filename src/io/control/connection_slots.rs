@@ -33,7 +33,7 @@ pub(super) struct Rules {
 
 /// What a peer is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Doing {
+enum PeerActivity {
     /// The peer's question is waited for.
     Asking,
     /// The peer is being answered.
@@ -46,7 +46,7 @@ enum Doing {
 struct Slot {
     number: u64,
     user: u32,
-    doing: Doing,
+    doing: PeerActivity,
     since: Mono,
     cut: CancellationToken,
 }
@@ -55,11 +55,11 @@ struct Slot {
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionSlots {
     rules: Rules,
-    taken: Arc<Mutex<Taken>>,
+    taken: Arc<Mutex<TakenSlot>>,
 }
 
 #[derive(Debug, Default)]
-struct Taken {
+struct TakenSlot {
     slots: Vec<Slot>,
     next: u64,
 }
@@ -69,7 +69,7 @@ struct Taken {
 pub(super) struct OwnSlot {
     number: u64,
     cut: CancellationToken,
-    taken: Arc<Mutex<Taken>>,
+    taken: Arc<Mutex<TakenSlot>>,
 }
 
 /// The result for a new peer.
@@ -108,7 +108,7 @@ impl ConnectionSlots {
         taken.slots.push(Slot {
             number,
             user,
-            doing: Doing::Asking,
+            doing: PeerActivity::Asking,
             since: now,
             cut: token.clone(),
         });
@@ -121,7 +121,7 @@ impl ConnectionSlots {
     }
 }
 
-impl Taken {
+impl TakenSlot {
     fn of(&self, user: u32) -> usize {
         self.slots.iter().filter(|p| p.user == user).count()
     }
@@ -135,10 +135,12 @@ impl Taken {
                 .map(|(at, _)| at)
         };
         let is_stuck = |p: &Slot| {
-            let within = rules.taken_within.filter(|_| p.doing == Doing::Answered);
+            let within = rules
+                .taken_within
+                .filter(|_| p.doing == PeerActivity::Answered);
             within.is_some_and(|within| now.since(p.since) >= within)
         };
-        let is_idle = |p: &Slot| p.doing == Doing::Asking || is_stuck(p);
+        let is_idle = |p: &Slot| p.doing == PeerActivity::Asking || is_stuck(p);
         // Root gives way to root only.
         let is_mine = |p: &Slot| p.user == user;
         let may_go = |p: &Slot| is_mine(p) || (may_more && p.user != ROOT);
@@ -147,34 +149,34 @@ impl Taken {
             return idle;
         }
         if user == ROOT {
-            let watching = longest(&|p| p.user != ROOT && p.doing == Doing::Watching);
+            let watching = longest(&|p| p.user != ROOT && p.doing == PeerActivity::Watching);
             return watching
                 .or_else(|| longest(&|p| p.user != ROOT))
-                .or_else(|| longest(&|p| p.doing == Doing::Watching));
+                .or_else(|| longest(&|p| p.doing == PeerActivity::Watching));
         }
         let others = self.slots.iter().map(|p| p.user).filter(|u| *u != ROOT);
         let greediest = others.max_by_key(|u| self.of(*u))?;
         let gives = self.of(greediest) > self.of(user) + 1;
-        longest(&|p| gives && p.user == greediest && p.doing == Doing::Watching)
+        longest(&|p| gives && p.user == greediest && p.doing == PeerActivity::Watching)
     }
 }
 
 impl OwnSlot {
     /// Notes that the peer's question has come, or that its next picture is made.
     pub(super) fn is_answered(&self, now: Mono) {
-        self.does(Doing::Answered, now);
+        self.does(PeerActivity::Answered, now);
     }
 
     /// The peer waits for further events.
     pub(super) fn watches(&self, now: Mono) {
-        self.does(Doing::Watching, now);
+        self.does(PeerActivity::Watching, now);
     }
 
     /// Whether the peer's question has come.
     pub(super) fn has_asked(&self) -> bool {
         let taken = lock(&self.taken);
         let mine = taken.slots.iter().find(|p| p.number == self.number);
-        mine.is_some_and(|p| p.doing != Doing::Asking)
+        mine.is_some_and(|p| p.doing != PeerActivity::Asking)
     }
 
     /// Waits until another peer gets this slot.
@@ -182,13 +184,13 @@ impl OwnSlot {
         self.cut.cancelled().await;
     }
 
-    fn does(&self, doing: Doing, now: Mono) {
+    fn does(&self, doing: PeerActivity, now: Mono) {
         let mut taken = lock(&self.taken);
         if let Some(mine) = taken.slots.iter_mut().find(|p| p.number == self.number)
             && mine.doing != doing
         {
             // A peer's last picture does not change since when it watches.
-            let was_watching = mine.doing == Doing::Watching;
+            let was_watching = mine.doing == PeerActivity::Watching;
             mine.doing = doing;
             if !was_watching {
                 mine.since = now;
@@ -203,7 +205,7 @@ impl Drop for OwnSlot {
     }
 }
 
-fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+fn lock(taken: &Mutex<TakenSlot>) -> MutexGuard<'_, TakenSlot> {
     taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

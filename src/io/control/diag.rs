@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::QuestionSender;
 use super::ask::{self, failure};
 use crate::control::picture::{Device, Point, Status};
-use crate::control::{Answer, Failure, Kind};
+use crate::control::{Answer, Failure, FailureKind};
 use crate::io::bundle::{self, Sweep};
 use crate::io::hub::Question;
 
@@ -20,7 +20,7 @@ static PERMIT: Semaphore = Semaphore::const_new(1);
 pub(super) async fn lines(questions: &QuestionSender) -> Result<Vec<String>, Failure> {
     let Ok(permit) = PERMIT.try_acquire() else {
         return Err(failure(
-            Kind::Busy,
+            FailureKind::Busy,
             "another bundle is being made; try again",
         ));
     };
@@ -36,8 +36,8 @@ pub(super) async fn lines(questions: &QuestionSender) -> Result<Vec<String>, Fai
     });
     match making.await {
         Ok(Ok(lines)) => Ok(lines),
-        Ok(Err(e)) => Err(failure(Kind::Failed, e.to_string())),
-        Err(e) => Err(failure(Kind::Failed, e.to_string())),
+        Ok(Err(e)) => Err(failure(FailureKind::Failed, e.to_string())),
+        Err(e) => Err(failure(FailureKind::Failed, e.to_string())),
     }
 }
 

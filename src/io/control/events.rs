@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::base::journal::{EventKind, JournalField};
 use crate::base::text::since_reported;
-use crate::base::{About, Level, LogEvent, Mono, PortId, RateLimit};
+use crate::base::{Level, LogEvent, LogSubject, Mono, PortId, RateLimit};
 use crate::io::system::clock::Clock;
 
 /// How many users are counted singly; no gateway has more.
@@ -113,10 +113,10 @@ impl LogEvent for ControlEvent {
         }
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         match self {
-            ControlEvent::Surveyed { port, .. } => About::Port(*port),
-            _ => About::Gateway,
+            ControlEvent::Surveyed { port, .. } => LogSubject::Port(*port),
+            _ => LogSubject::Gateway,
         }
     }
 
@@ -211,7 +211,7 @@ pub(super) struct Refusals {
 
 /// Counts that were held back and are to be reported now.
 #[derive(Debug)]
-pub(super) struct Sums {
+pub(super) struct HeldBackCounts {
     /// The notices about refused users.
     pub refused: Vec<ControlEvent>,
     /// Why no connection could be accepted, and how often.
@@ -247,7 +247,7 @@ impl Refusals {
     }
 
     /// Counts that were held back and are to be reported now.
-    pub(super) fn take_due(&mut self, now: Mono) -> Sums {
+    pub(super) fn take_due(&mut self, now: Mono) -> HeldBackCounts {
         let users = self
             .users
             .iter_mut()
@@ -259,7 +259,7 @@ impl Refusals {
         });
         let refused = refused.collect();
         let sum = self.not_accepted.take_due(now);
-        Sums {
+        HeldBackCounts {
             refused,
             not_accepted: sum.map(|sum| (self.why.clone(), sum.untold)),
             crowded: self.crowded.take_due(now).map(|sum| sum.untold),

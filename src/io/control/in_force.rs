@@ -6,24 +6,24 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::base::Mono;
-use crate::control::picture::{Configuration, Past};
+use crate::control::picture::{Configuration, PastEvent};
 use crate::io::files::footprint::Footprint;
 use crate::io::files::settings;
 
 /// The configuration in force, and the last one that was refused since.
 #[derive(Clone)]
-pub struct InForce {
+pub struct ConfigurationInForce {
     file: PathBuf,
     footprint: Arc<Footprint>,
     since: Mono,
     refused: Option<(Mono, String)>,
 }
 
-impl InForce {
+impl ConfigurationInForce {
     /// Returns a configuration that was read from this main file, and is in force from now on.
     #[must_use]
     pub fn new(file: &Path, footprint: Footprint, now: Mono) -> Self {
-        InForce {
+        ConfigurationInForce {
             file: file.to_owned(),
             footprint: Arc::new(footprint),
             since: now,
@@ -46,10 +46,10 @@ impl InForce {
 
 /// Returns what to tell of the configuration in force, if it was read from files.
 pub(super) async fn configuration(
-    in_force: &watch::Receiver<Option<InForce>>,
+    in_force: &watch::Receiver<Option<ConfigurationInForce>>,
     now: Mono,
 ) -> Option<Configuration> {
-    let InForce {
+    let ConfigurationInForce {
         file,
         footprint,
         since,
@@ -67,7 +67,7 @@ pub(super) async fn configuration(
         changed: changed.into_iter().map(name).collect(),
         file: file.display().to_string(),
         since_ms: millis(since),
-        refused: refused.map(|(at, what)| Past {
+        refused: refused.map(|(at, what)| PastEvent {
             what,
             ago_ms: millis(at),
         }),

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::client::{Unanswered, connect, cut_off};
+use super::client::{AnswerError, connect, cut_off};
 use crate::control::{Answer, Request};
 use crate::trace::TraceEvent;
 
@@ -23,7 +23,7 @@ const LONGEST: u64 = 1 << 20;
 
 /// Why listening has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum ListenEnd {
     /// Time was up.
     Time,
     /// The user or the receiver of the events has had enough.
@@ -36,13 +36,13 @@ pub enum End {
 /// every event to `each`.
 ///
 /// # Errors
-/// [`Unanswered`], with the remedy.
+/// [`AnswerError`], with the remedy.
 pub fn listen(
     socket: &Path,
     port: &str,
     lasting: Option<Duration>,
     each: impl FnMut(TraceEvent) -> ControlFlow<()>,
-) -> Result<End, Unanswered> {
+) -> Result<ListenEnd, AnswerError> {
     let port = port.to_owned();
     let stream = connect(socket, &Request::Trace { port })?;
     stream.set_nonblocking(true)?;
@@ -60,10 +60,10 @@ pub fn listen(
         // A line whose read is dropped half-way is not read any further.
         tokio::select! {
             biased;
-            _ = interrupt.recv() => Ok(End::Enough),
-            _ = terminate.recv() => Ok(End::Enough),
-            _ = hangup.recv() => Ok(End::Enough),
-            () = over => Ok(End::Time),
+            _ = interrupt.recv() => Ok(ListenEnd::Enough),
+            _ = terminate.recv() => Ok(ListenEnd::Enough),
+            _ = hangup.recv() => Ok(ListenEnd::Enough),
+            () = over => Ok(ListenEnd::Time),
             end = hear(UnixStream::from_std(stream)?, each) => end,
         }
     })
@@ -72,7 +72,7 @@ pub fn listen(
 async fn hear(
     stream: UnixStream,
     mut each: impl FnMut(TraceEvent) -> ControlFlow<()>,
-) -> Result<End, Unanswered> {
+) -> Result<ListenEnd, AnswerError> {
     let mut from = BufReader::new(stream);
     let mut line = Vec::new();
     let mut heard = false;
@@ -85,7 +85,7 @@ async fn hear(
             // A service that stops drops its connections where they are, between two lines or
             // within one: the events heard before are as good as ever.
             return if over && heard {
-                Ok(End::Gone)
+                Ok(ListenEnd::Gone)
             } else {
                 Err(cut_off())
             };
@@ -95,10 +95,10 @@ async fn hear(
                 heard = true;
                 let flow = each(serde_json::from_value(seen)?);
                 if flow.is_break() {
-                    return Ok(End::Enough);
+                    return Ok(ListenEnd::Enough);
                 }
             }
-            Answer::End {} => return Ok(End::Gone),
+            Answer::End {} => return Ok(ListenEnd::Gone),
             Answer::Error(failure) => return Err(failure.into()),
             // Kinds of answers added within a version are passed over.
             _ => {}

@@ -48,13 +48,13 @@ use tokio_util::task::TaskTracker;
 
 use self::connection_slots::{Admission, ConnectionSlots, Rules};
 use self::events::{ControlEvent, Refusals};
-pub use self::in_force::InForce;
-use self::peer::{Own, Peer};
+pub use self::in_force::ConfigurationInForce;
+use self::peer::{Peer, ProcessIdentity};
 use self::survey_counts::SurveyCounts;
 use super::hub::Question;
 use super::log::Journal;
 use crate::base::Mono;
-use crate::control::{Answer, Kind, Reloaded, SOCKET};
+use crate::control::{Answer, FailureKind, Reloaded, SOCKET};
 use crate::io::bus::bus_monitor::BusMonitors;
 use crate::io::bus::port_surveys::PortSurveys;
 use crate::io::store::learned::Learned;
@@ -103,7 +103,7 @@ pub struct QuestionSender {
     /// Who may give commands: a reload may change it.
     pub write: watch::Receiver<LocalWrite>,
     /// The configuration in force; `None` if it was not read from files.
-    pub in_force: watch::Receiver<Option<InForce>>,
+    pub in_force: watch::Receiver<Option<ConfigurationInForce>>,
     /// When the platform is connected to again, while there is no connection.
     pub next_attempt: watch::Receiver<Option<Mono>>,
 }
@@ -208,7 +208,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
     let cut = CancellationToken::new();
     let cutting = cut.clone().drop_guard();
     let (clock, journal) = (questions.clock, questions.journal.clone());
-    let own = Own::of_process();
+    let own = ProcessIdentity::of_process();
     let slots = ConnectionSlots::new(RULES);
     let tasks = TaskTracker::new();
     let mut refusals = Refusals::default();
@@ -257,7 +257,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                     Ok((slot, peer))
                 }
                 Admission::Full => Err(Answer::error(
-                    Kind::Busy,
+                    FailureKind::Busy,
                     format!(
                         "all {} places are taken, {} by one user at most; try again",
                         RULES.most, RULES.of_a_user
@@ -269,12 +269,12 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
                     journal.tell(&notice);
                 }
                 Err(Answer::error(
-                    Kind::Refused,
+                    FailureKind::Refused,
                     "only root and members of the group alink-operators may ask",
                 ))
             }
             Err(e) => Err(Answer::error(
-                Kind::Refused,
+                FailureKind::Refused,
                 format!("the system does not identify the user who asks: {e}"),
             )),
         };

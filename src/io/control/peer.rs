@@ -27,14 +27,14 @@ pub(super) struct Peer {
 
 /// The user and the group of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Own {
+pub(super) struct ProcessIdentity {
     pub user: u32,
     pub group: u32,
 }
 
-impl Own {
+impl ProcessIdentity {
     pub(super) fn of_process() -> Self {
-        Own {
+        ProcessIdentity {
             user: rustix::process::geteuid().as_raw(),
             group: rustix::process::getegid().as_raw(),
         }
@@ -55,7 +55,7 @@ impl Peer {
 
     /// Whether the peer is root, the service's own user, or a member of the group the service
     /// runs as, which is `alink-operators` (`systemd/alink-gateway.service`).
-    pub(super) fn may_ask(&self, own: Own) -> bool {
+    pub(super) fn may_ask(&self, own: ProcessIdentity) -> bool {
         let member = self.group == own.group || self.groups.contains(&own.group);
         self.user == 0
             || (self.user == own.user && own.user != OVERFLOW)
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn root_the_service_and_members_of_its_group_may_ask_and_nobody_else() {
-        let own = Own {
+        let own = ProcessIdentity {
             user: 998,
             group: 997,
         };
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn nobody_in_particular_is_no_membership() {
-        let own = Own {
+        let own = ProcessIdentity {
             user: OVERFLOW,
             group: OVERFLOW,
         };
@@ -151,7 +151,7 @@ mod tests {
     async fn the_kernel_says_who_we_are() {
         let (here, _there) = UnixStream::pair().unwrap();
         let peer = Peer::of(&here).unwrap();
-        let own = Own::of_process();
+        let own = ProcessIdentity::of_process();
         assert_eq!((peer.user, peer.group), (own.user, own.group));
         let groups = rustix::process::getgroups().unwrap();
         let groups: Vec<u32> = groups.into_iter().map(|g| g.as_raw()).collect();

@@ -19,8 +19,8 @@ use super::survey_counts::SurveyCounts;
 use super::{AdminRequest, QuestionSender, diag};
 use crate::base::{CommandAction, LogEvent};
 use crate::control::{
-    Answer, CommandResult, Failure, Kind, LONGEST_REQUEST, Mistake, Reloaded, Request,
-    SHORTEST_EVERY,
+    Answer, CommandResult, Failure, FailureKind, LONGEST_REQUEST, Reloaded, Request,
+    RequestMistake, SHORTEST_EVERY,
 };
 use crate::io::hub::Question;
 use crate::io::log::log_level;
@@ -46,11 +46,11 @@ const COMMAND_MARGIN: Duration = Duration::from_secs(1);
 const LOUD_AT_MOST: Duration = Duration::from_secs(24 * 3600);
 
 /// The error when the client has gone or takes nothing.
-struct Gone;
+struct ClientGone;
 
-impl From<io::Error> for Gone {
+impl From<io::Error> for ClientGone {
     fn from(_: io::Error) -> Self {
-        Gone
+        ClientGone
     }
 }
 
@@ -86,32 +86,32 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn serve(&mut self, questions: &QuestionSender) -> Result<(), Gone> {
+    async fn serve(&mut self, questions: &QuestionSender) -> Result<(), ClientGone> {
         let request = match timeout(ASKED_WITHIN, self.question()).await {
             Ok(line) => Request::read(&line?).and_then(Request::within_bounds),
-            Err(_) => Err(Mistake::NotAnObject("no line came in time".into())),
+            Err(_) => Err(RequestMistake::NotAnObject("no line came in time".into())),
         };
         let request = match request {
             Err(mistake) => {
-                let no = Answer::error(Kind::Mistake, mistake.to_string());
+                let no = Answer::error(FailureKind::Mistake, mistake.to_string());
                 return self.say(&no).await;
             }
             Ok(request) => request,
         };
         self.slot.is_answered(self.clock.now().mono);
         match self.answer(questions, request).await? {
-            Answered::Whole => Ok(()),
-            Answered::Open => self.say(&Answer::End {}).await,
+            AnswerProgress::Whole => Ok(()),
+            AnswerProgress::Open => self.say(&Answer::End {}).await,
         }
     }
 
     /// Reads a line, or as much of a line as is already too long for a question.
-    async fn question(&mut self) -> Result<Vec<u8>, Gone> {
+    async fn question(&mut self) -> Result<Vec<u8>, ClientGone> {
         let mut line = Vec::new();
         let most = LONGEST_REQUEST as u64 + 1;
         let mut bounded = (&mut self.from).take(most);
         if bounded.read_until(b'\n', &mut line).await? == 0 {
-            return Err(Gone);
+            return Err(ClientGone);
         }
         Ok(line)
     }
@@ -120,7 +120,7 @@ impl Client<'_> {
         &mut self,
         questions: &QuestionSender,
         request: Request,
-    ) -> Result<Answered, Gone> {
+    ) -> Result<AnswerProgress, ClientGone> {
         let only = |answer: Result<Answer, Failure>| match answer {
             Ok(answer) => vec![answer],
             Err(failure) => vec![Answer::Error(failure)],
@@ -157,7 +157,9 @@ impl Client<'_> {
                         }
                         Ok(())
                     };
-                    timeout(WHOLE_WITHIN, writing).await.unwrap_or(Err(Gone))?;
+                    timeout(WHOLE_WITHIN, writing)
+                        .await
+                        .unwrap_or(Err(ClientGone))?;
                     Vec::new()
                 }
                 Err(failure) => vec![Answer::Error(failure)],
@@ -196,41 +198,43 @@ impl Client<'_> {
             }
             Ok(())
         };
-        timeout(WHOLE_WITHIN, saying).await.unwrap_or(Err(Gone))?;
+        timeout(WHOLE_WITHIN, saying)
+            .await
+            .unwrap_or(Err(ClientGone))?;
         Ok(match lines.last() {
-            Some(line) if line.is_last() => Answered::Whole,
-            _ => Answered::Open,
+            Some(line) if line.is_last() => AnswerProgress::Whole,
+            _ => AnswerProgress::Open,
         })
     }
 
     /// Waits for `time`, unless the client goes meanwhile.
-    async fn pause(&mut self, time: Duration) -> Result<(), Gone> {
+    async fn pause(&mut self, time: Duration) -> Result<(), ClientGone> {
         let mut more = [0];
         self.slot.watches(self.clock.now().mono);
         match timeout(time, self.from.read(&mut more)).await {
             // The client has nothing more to send, so any byte is its end.
-            Ok(_) => Err(Gone),
+            Ok(_) => Err(ClientGone),
             Err(_) => Ok(()),
         }
     }
 
     /// Writes one line of an answer.
-    async fn say(&mut self, answer: &Answer) -> Result<(), Gone> {
-        let line = answer.line().map_err(|_| Gone)?;
+    async fn say(&mut self, answer: &Answer) -> Result<(), ClientGone> {
+        let line = answer.line().map_err(|_| ClientGone)?;
         self.write(&line).await
     }
 
     /// Writes lines that are ready.
-    async fn write(&mut self, lines: &str) -> Result<(), Gone> {
+    async fn write(&mut self, lines: &str) -> Result<(), ClientGone> {
         match timeout(TAKEN_WITHIN, self.to.write_all(lines.as_bytes())).await {
             Ok(written) => Ok(written?),
-            Err(_) => Err(Gone),
+            Err(_) => Err(ClientGone),
         }
     }
 }
 
 /// Whether the last line has been sent.
-enum Answered {
+enum AnswerProgress {
     Whole,
     Open,
 }
@@ -246,7 +250,7 @@ async fn device(questions: &QuestionSender, name: String) -> Result<Answer, Fail
 
 fn unknown(device: &str) -> Failure {
     let why = format!("no device is called {device:?}; `alink-gateway devices` lists all");
-    failure(Kind::Unknown, why)
+    failure(FailureKind::Unknown, why)
 }
 
 /// Has a command carried out, if this peer may give one. One that it may not give goes the same
@@ -269,7 +273,7 @@ async fn command(
         answer,
     };
     let answer = ask(&questions.hub, within, question).await;
-    permitted.map_err(|why| failure(Kind::Refused, why))?;
+    permitted.map_err(|why| failure(FailureKind::Refused, why))?;
     match answer {
         Ok(Some(answer)) => Ok(Answer::Command(Box::new(CommandResult::of(&answer)))),
         Ok(None) => Err(unknown(&asked)),
@@ -294,7 +298,7 @@ fn log_level(
     let during = for_ms.map(Duration::from_millis);
     if during.is_some_and(|d| d > LOUD_AT_MOST) {
         return Err(failure(
-            Kind::Mistake,
+            FailureKind::Mistake,
             "at most 24 h; without a time it is until the next start",
         ));
     }
@@ -302,7 +306,7 @@ fn log_level(
     let log_level = questions.journal.log_level();
     log_level
         .set(&target, &level, until)
-        .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
+        .map_err(|e| failure(FailureKind::Mistake, e.to_string()))?;
     let notice = log_level::LogLevelEvent::Set {
         target,
         level,

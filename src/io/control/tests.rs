@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-use super::client::{self, Unanswered};
-use super::listen::{self, End};
+use super::client::{self, AnswerError};
+use super::listen::{self, ListenEnd};
 use super::*;
-use crate::base::{CommandAction, CommandAnswer, Refused};
+use crate::base::{CommandAction, CommandAnswer, RefusedReason};
 use crate::control::Request;
 use crate::control::metrics::Figures;
 use crate::control::picture::{Cloud, Link, Status};
@@ -111,7 +111,7 @@ impl House {
                         answer,
                     } => drop(answer.send((name == "pump").then(|| {
                         let why = format!("{action:?} of {user}");
-                        Box::new(CommandAnswer::refused(Refused::WrongValue {
+                        Box::new(CommandAnswer::refused(RefusedReason::WrongValue {
                             seen: why,
                             wanted: "nothing".into(),
                         }))
@@ -207,7 +207,7 @@ async fn a_user_who_may_give_no_commands_is_told_who_may() {
         let Answer::Error(failure) = answer else {
             panic!("{said:?}");
         };
-        assert_eq!(failure.kind, Kind::Refused);
+        assert_eq!(failure.kind, FailureKind::Refused);
         assert!(failure.why.contains("write: off"), "{failure}");
     }
 }
@@ -282,11 +282,11 @@ async fn the_tool_says_what_to_do_when_nobody_answers() {
     let path = folder.path().join(SOCKET);
     let request = Request::Devices {};
     let failed = client::ask_once(&path, &request).unwrap_err();
-    assert!(matches!(failed, Unanswered::NotThere(_)), "{failed}");
+    assert!(matches!(failed, AnswerError::NotThere(_)), "{failed}");
     // The socket is left as a killed service leaves it.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let failed = client::ask_once(&path, &request).unwrap_err();
-    assert!(matches!(failed, Unanswered::Dead(_)), "{failed}");
+    assert!(matches!(failed, AnswerError::Dead(_)), "{failed}");
 }
 
 #[test]
@@ -298,7 +298,7 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
     let patience = Duration::from_millis(50);
     let mut answers = client::ask_within(&path, &Request::Devices {}, patience).unwrap();
     let failed = answers.next().unwrap().unwrap_err();
-    assert!(matches!(failed, Unanswered::Slow(p) if p == patience));
+    assert!(matches!(failed, AnswerError::Slow(p) if p == patience));
     assert!(
         failed.to_string().contains("has not answered for"),
         "{failed}"
@@ -307,7 +307,7 @@ fn a_service_that_says_nothing_is_given_up_in_words_that_say_so() {
 }
 
 /// Returns what the tool hears of a service that sends these lines and is gone.
-fn heard(said: String) -> (Result<End, Unanswered>, usize) {
+fn heard(said: String) -> (Result<ListenEnd, AnswerError>, usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(SOCKET);
     let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
@@ -332,13 +332,13 @@ fn what_was_heard_before_the_service_stopped_is_kept() {
     // Stopped between two lines, or within one.
     for said in [PAUSE.to_owned(), format!("{PAUSE}{{\"see")] {
         let (end, events) = heard(said);
-        assert!(matches!(end, Ok(End::Gone)), "{end:?}");
+        assert!(matches!(end, Ok(ListenEnd::Gone)), "{end:?}");
         assert_eq!(events, 1);
     }
     // Nothing was heard: there is nothing to keep.
     for said in ["", "{\"see"] {
         let (end, _) = heard(said.into());
-        assert!(matches!(end, Err(Unanswered::Broken(_))), "{end:?}");
+        assert!(matches!(end, Err(AnswerError::Broken(_))), "{end:?}");
     }
 }
 

@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// Why a file was not read; shown, it follows "but".
 #[derive(Debug, thiserror::Error)]
-pub enum Unread {
+pub enum ReadFailure {
     /// There is no such file.
     #[error("there is no such file")]
     Missing,
@@ -36,13 +36,13 @@ pub enum Unread {
     Failed(io::Error),
 }
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadFailure {
     fn from(e: io::Error) -> Self {
         match e.kind() {
-            ErrorKind::NotFound => Unread::Missing,
-            ErrorKind::PermissionDenied => Unread::Forbidden,
-            ErrorKind::IsADirectory => Unread::NoFile(DIRECTORY),
-            _ => Unread::Failed(e),
+            ErrorKind::NotFound => ReadFailure::Missing,
+            ErrorKind::PermissionDenied => ReadFailure::Forbidden,
+            ErrorKind::IsADirectory => ReadFailure::NoFile(DIRECTORY),
+            _ => ReadFailure::Failed(e),
         }
     }
 }
@@ -77,7 +77,7 @@ const DIRECTORY: &str = "a directory";
 ///
 /// # Errors
 /// The reason; also when the file has more.
-pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, ReadFailure> {
     open(path)?.read(most)
 }
 
@@ -85,17 +85,17 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
 ///
 /// # Errors
 /// The reason; also when the file has more.
-pub fn read_text(path: &Path, most: u64) -> Result<String, Unread> {
+pub fn read_text(path: &Path, most: u64) -> Result<String, ReadFailure> {
     let bytes = read(path, most)?;
     String::from_utf8(bytes)
-        .map_err(|e| Unread::Failed(io::Error::new(ErrorKind::InvalidData, e.utf8_error())))
+        .map_err(|e| ReadFailure::Failed(io::Error::new(ErrorKind::InvalidData, e.utf8_error())))
 }
 
 /// Opens a regular file for reading, and nothing else.
 ///
 /// # Errors
 /// The reason.
-pub fn open(path: &Path) -> Result<Opened, Unread> {
+pub fn open(path: &Path) -> Result<Opened, ReadFailure> {
     regular(std::fs::metadata(path)?.file_type())?;
     let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
     let file = OpenOptions::new()
@@ -130,23 +130,23 @@ impl Opened {
     ///
     /// # Errors
     /// The reason; also when there are more.
-    pub fn read(self, most: u64) -> Result<Vec<u8>, Unread> {
+    pub fn read(self, most: u64) -> Result<Vec<u8>, ReadFailure> {
         // Files of /proc say that they are empty and are not; others grow. So the reported size
         // is believed only where it is too large.
         if self.metadata.size() > most {
-            return Err(Unread::TooLarge(most));
+            return Err(ReadFailure::TooLarge(most));
         }
         let mut bytes = Vec::new();
         self.file.take(most + 1).read_to_end(&mut bytes)?;
         match bytes.len() as u64 > most {
-            true => Err(Unread::TooLarge(most)),
+            true => Err(ReadFailure::TooLarge(most)),
             false => Ok(bytes),
         }
     }
 }
 
 /// Refuses what is no regular file, by its kind.
-fn regular(kind: FileType) -> Result<(), Unread> {
+fn regular(kind: FileType) -> Result<(), ReadFailure> {
     let what = if kind.is_file() {
         return Ok(());
     } else if kind.is_dir() {
@@ -160,7 +160,7 @@ fn regular(kind: FileType) -> Result<(), Unread> {
     } else {
         "no regular file"
     };
-    Err(Unread::NoFile(what))
+    Err(ReadFailure::NoFile(what))
 }
 
 /// Returns a number of bytes, for people.

@@ -28,7 +28,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
 
 use crate::base::Secret;
-use crate::cloud::remote_config::{Content, Unfetched};
+use crate::cloud::remote_config::{FetchFailure, FileContent};
 use crate::io::link::tls;
 use crate::spec::network::is_public;
 use crate::spec::{CloudSpec, HostList};
@@ -66,12 +66,12 @@ impl Sources {
 
 /// A resolver that returns only addresses that are allowed.
 #[derive(Debug)]
-struct Allowed {
+struct AllowedResolver {
     sources: Sources,
     resolver: DefaultResolver,
 }
 
-impl Resolver for Allowed {
+impl Resolver for AllowedResolver {
     fn resolve(
         &self,
         uri: &Uri,
@@ -96,18 +96,18 @@ impl Resolver for Allowed {
 /// Fetches the file at `url`.
 ///
 /// # Errors
-/// [`Unfetched`], never with the URL.
+/// [`FetchFailure`], never with the URL.
 pub async fn fetch(
     url: Secret,
     at_most: u64,
     within: Duration,
     ca_file: Option<PathBuf>,
     sources: Sources,
-) -> Result<Content, Unfetched> {
+) -> Result<FileContent, FetchFailure> {
     let fetching = move || get(&url, at_most, within, ca_file.as_deref(), sources);
     tokio::task::spawn_blocking(fetching)
         .await
-        .unwrap_or_else(|e| Err(Unfetched::Failed(e.to_string())))
+        .unwrap_or_else(|e| Err(FetchFailure::Failed(e.to_string())))
 }
 
 fn get(
@@ -116,21 +116,21 @@ fn get(
     within: Duration,
     ca_file: Option<&Path>,
     sources: Sources,
-) -> Result<Content, Unfetched> {
+) -> Result<FileContent, FetchFailure> {
     let uri: Uri = url
         .expose()
         .parse()
-        .map_err(|_| Unfetched::Refused("the url cannot be read".into()))?;
+        .map_err(|_| FetchFailure::Refused("the url cannot be read".into()))?;
     let here = match uri.scheme_str() {
         Some("https") => false,
         Some("http") if sources.laboratory && is_here(&uri) => true,
-        _ => return Err(Unfetched::Refused("the url is not https://".into())),
+        _ => return Err(FetchFailure::Refused("the url is not https://".into())),
     };
     // A name is checked when it is resolved, and may lead elsewhere the next time.
     if let Ok(address) = host_of(&uri).parse()
         && !sources.allows(host_of(&uri), address)
     {
-        return Err(Unfetched::Refused(NOT_ALLOWED.into()));
+        return Err(FetchFailure::Refused(NOT_ALLOWED.into()));
     }
     let mut config = Agent::config_builder()
         .timeout_global(Some(within))
@@ -139,7 +139,7 @@ fn get(
         .proxy(None)
         .user_agent(concat!("alink-gateway/", env!("CARGO_PKG_VERSION")));
     if !here {
-        let roots = tls::roots(ca_file).map_err(Unfetched::Failed)?;
+        let roots = tls::roots(ca_file).map_err(FetchFailure::Failed)?;
         let roots: Vec<_> = roots
             .iter()
             .map(|root| Certificate::from_der(root).to_owned())
@@ -152,7 +152,7 @@ fn get(
                 .build(),
         );
     }
-    let resolver = Allowed {
+    let resolver = AllowedResolver {
         sources,
         resolver: DefaultResolver::default(),
     };
@@ -160,7 +160,7 @@ fn get(
     let answer = agent.get(uri).call().map_err(|e| because(&e))?;
     let status = answer.status();
     if !status.is_success() {
-        return Err(Unfetched::Refused(format!("HTTP status {status}")));
+        return Err(FetchFailure::Refused(format!("HTTP status {status}")));
     }
     let mut bytes = Vec::new();
     answer
@@ -168,11 +168,11 @@ fn get(
         .into_reader()
         .take(at_most + 1)
         .read_to_end(&mut bytes)
-        .map_err(|e| Unfetched::Failed(e.to_string()))?;
+        .map_err(|e| FetchFailure::Failed(e.to_string()))?;
     if bytes.len() as u64 > at_most {
-        return Err(Unfetched::TooLarge);
+        return Err(FetchFailure::TooLarge);
     }
-    Ok(Content::new(bytes))
+    Ok(FileContent::new(bytes))
 }
 
 fn host_of(uri: &Uri) -> &str {
@@ -187,20 +187,20 @@ fn is_here(uri: &Uri) -> bool {
 }
 
 /// Returns what went wrong, and whether another attempt may succeed.
-fn because(error: &Error) -> Unfetched {
+fn because(error: &Error) -> FetchFailure {
     match error {
         // 403 means a URL that is no longer valid.
         Error::StatusCode(status @ 400..500) if ![408, 429].contains(status) => {
-            Unfetched::Refused(format!("HTTP status {status}"))
+            FetchFailure::Refused(format!("HTTP status {status}"))
         }
         // These errors repeat the URL.
-        Error::BadUri(_) => Unfetched::Refused("the url cannot be read".into()),
-        Error::RequireHttpsOnly(_) => Unfetched::Refused("redirected to plain http".into()),
+        Error::BadUri(_) => FetchFailure::Refused("the url cannot be read".into()),
+        Error::RequireHttpsOnly(_) => FetchFailure::Refused("redirected to plain http".into()),
         Error::TooManyRedirects | Error::RedirectFailed => {
-            Unfetched::Refused("redirected too often".into())
+            FetchFailure::Refused("redirected too often".into())
         }
-        Error::Io(e) => Unfetched::Failed(tls::trouble(e).unwrap_or_else(|| e.to_string())),
-        other => Unfetched::Failed(other.to_string()),
+        Error::Io(e) => FetchFailure::Failed(tls::trouble(e).unwrap_or_else(|| e.to_string())),
+        other => FetchFailure::Failed(other.to_string()),
     }
 }
 
@@ -215,13 +215,13 @@ mod tests {
         }
     }
 
-    fn ask(url: &str, sources: Sources) -> Result<Content, Unfetched> {
+    fn ask(url: &str, sources: Sources) -> Result<FileContent, FetchFailure> {
         get(&Secret::new(url), 10, Duration::from_secs(5), None, sources)
     }
 
     fn refused(url: &str, laboratory: bool) -> String {
         match ask(url, sources(laboratory)) {
-            Err(Unfetched::Refused(why)) => why,
+            Err(FetchFailure::Refused(why)) => why,
             other => panic!("{url}: {other:?}"),
         }
     }
@@ -246,7 +246,7 @@ mod tests {
             assert_eq!(refused(url, false), "the url is not https://", "{url}");
             let asked = ask(url, sources(true));
             assert!(
-                matches!(asked, Err(Unfetched::Failed(_))),
+                matches!(asked, Err(FetchFailure::Failed(_))),
                 "{url} {asked:?}"
             );
         }
@@ -284,14 +284,16 @@ mod tests {
             "https://2130706433:1/",
         ] {
             match ask(url, sources(false)) {
-                Err(Unfetched::Failed(why)) => assert!(why.contains(NOT_ALLOWED), "{url}: {why}"),
+                Err(FetchFailure::Failed(why)) => {
+                    assert!(why.contains(NOT_ALLOWED), "{url}: {why}")
+                }
                 other => panic!("{url}: {other:?}"),
             }
         }
         let mut listed = sources(false);
         listed.listed.allow("127.0.0.0/8");
         let asked = ask("https://127.1:1/", listed.clone());
-        assert!(matches!(&asked, Err(Unfetched::Failed(why)) if !why.contains(NOT_ALLOWED)));
+        assert!(matches!(&asked, Err(FetchFailure::Failed(why)) if !why.contains(NOT_ALLOWED)));
         assert!(listed.allows("x", "127.0.0.1".parse().unwrap()));
     }
 
@@ -300,7 +302,10 @@ mod tests {
         let url = "http://127.0.0.1:1/file?Signature=hunter2";
         let unreachable = ask(url, sources(true));
         let said = format!("{unreachable:?}");
-        assert!(matches!(unreachable, Err(Unfetched::Failed(_))), "{said}");
+        assert!(
+            matches!(unreachable, Err(FetchFailure::Failed(_))),
+            "{said}"
+        );
         assert!(!said.contains("hunter2"), "{said}");
     }
 }

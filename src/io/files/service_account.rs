@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::config::Hidden;
+use crate::config::ReadObstacle;
 use crate::io::files::bounded;
 
 /// The user of the systemd unit.
@@ -20,17 +20,17 @@ const LONGEST_LIST: u64 = 4 << 20;
 
 /// A user and the groups it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct ServiceAccount {
     user: u32,
     groups: BTreeSet<u32>,
     /// Names of users and groups, for people.
-    names: Names,
+    names: AccountLists,
 }
 
 /// What the system's lists say: `/etc/passwd` and `/etc/group` (passwd(5),
 /// group(5)). Accounts from elsewhere go by their numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Names {
+struct AccountLists {
     users: Vec<(String, u32)>,
     groups: Vec<(String, u32)>,
 }
@@ -54,7 +54,7 @@ impl Access {
     }
 }
 
-impl Account {
+impl ServiceAccount {
     /// Returns the account of the installed service, if this process is root's: other users
     /// find out by trying.
     #[must_use]
@@ -62,13 +62,13 @@ impl Account {
         let root = fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0);
         let list = |path| bounded::read_text(Path::new(path), LONGEST_LIST).ok();
         let (passwd, group) = (list("/etc/passwd")?, list("/etc/group")?);
-        Account::named(SERVICE, &passwd, &group).filter(|_| root)
+        ServiceAccount::named(SERVICE, &passwd, &group).filter(|_| root)
     }
 
     /// Returns the account of this name in these two lists.
     #[must_use]
     pub fn named(name: &str, passwd: &str, group: &str) -> Option<Self> {
-        let mut names = Names::default();
+        let mut names = AccountLists::default();
         let mut account = None;
         for line in passwd.lines() {
             let fields: Vec<&str> = line.split(':').collect();
@@ -98,7 +98,7 @@ impl Account {
             }
             names.groups.push((group.to_owned(), gid));
         }
-        Some(Account {
+        Some(ServiceAccount {
             user,
             groups,
             names,
@@ -108,9 +108,9 @@ impl Account {
     /// Returns what keeps this account from reading a file: modes of the file and of the
     /// directories above it; `None` if nothing does, or if that cannot be found out.
     #[must_use]
-    pub fn obstacle(&self, path: &Path) -> Option<Hidden> {
+    pub fn obstacle(&self, path: &Path) -> Option<ReadObstacle> {
         let path = fs::canonicalize(path).ok()?;
-        let mut hidden = Hidden::default();
+        let mut hidden = ReadObstacle::default();
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
         for directory in above {
@@ -180,8 +180,8 @@ mod tests {
     const GROUP: &str =
         "root:x:0:\ndialout:x:20:ada,alink-gateway\nalink-gateway:x:996:\nada:x:1000:\n";
 
-    fn service() -> Account {
-        Account::named("alink-gateway", PASSWD, GROUP).unwrap()
+    fn service() -> ServiceAccount {
+        ServiceAccount::named("alink-gateway", PASSWD, GROUP).unwrap()
     }
 
     #[test]
@@ -210,6 +210,6 @@ mod tests {
 
     #[test]
     fn an_account_that_is_not_there_is_none() {
-        assert_eq!(Account::named("no-such-user", PASSWD, GROUP), None);
+        assert_eq!(ServiceAccount::named("no-such-user", PASSWD, GROUP), None);
     }
 }

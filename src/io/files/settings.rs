@@ -23,16 +23,16 @@ use self::limits::LimitsOf;
 use self::reading::Reading;
 
 use crate::base::text::excerpt;
-use crate::cloud::remote_config::Content;
+use crate::cloud::remote_config::FileContent;
 use crate::config::{
-    Answers, Compiled, FirstPass, NamedProfile, PREFIX, Problem, Report, SecondPass, Severity,
-    Source, SourcePosition, Want, did_you_mean,
+    Compiled, FirstPass, NamedProfile, NeededSource, PREFIX, Problem, ReadSources, Report,
+    SecondPass, Severity, Source, SourcePosition, did_you_mean,
 };
 use crate::field::plan::forecast::forecast;
 use crate::field::plan::holes::Holes;
 use crate::hub::upstream::Upstream;
 use crate::io::files::footprint::Footprint;
-use crate::io::files::service_account::Account;
+use crate::io::files::service_account::ServiceAccount;
 use crate::io::log;
 use crate::io::store::remote_config;
 use crate::spec::{ControlSpec, Spec};
@@ -89,7 +89,7 @@ struct Positions {
 /// Which files that cannot be read have a stand-in, for a look at a configuration where only the
 /// box has them: a laptop, say. What is started or loaded anew never has any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Desk {
+pub enum DeskMode {
     /// None.
     #[default]
     No,
@@ -113,7 +113,7 @@ pub struct LoadContext {
     pub by_hand: bool,
     /// The account with which the service will read the files, if it differs from the current
     /// user and may lack permission.
-    pub service: Option<Account>,
+    pub service: Option<ServiceAccount>,
     /// The directory of the service's configuration. A file of a configuration there that the
     /// service cannot read is an error: it would not start.
     pub service_home: PathBuf,
@@ -122,7 +122,7 @@ pub struct LoadContext {
     /// The process or unit whose limits of threads and open files apply.
     pub limits: LimitsOf,
     /// Which files have a stand-in.
-    pub desk: Desk,
+    pub desk: DeskMode,
 }
 
 impl LoadContext {
@@ -143,7 +143,7 @@ impl LoadContext {
             service_home: home(),
             by_id: Some(names::BY_ID.into()),
             limits: LimitsOf::Process,
-            desk: Desk::No,
+            desk: DeskMode::No,
         }
     }
 
@@ -154,7 +154,7 @@ impl LoadContext {
         let process = LoadContext::of_process();
         LoadContext {
             by_hand: true,
-            service: Account::of_service(),
+            service: ServiceAccount::of_service(),
             service_home: process.service_home,
             // A command that a unit runs for a reload is told of the credentials by systemd 252,
             // but may not read them; it knows as little as a person.
@@ -163,7 +163,7 @@ impl LoadContext {
             state: process.state,
             by_id: process.by_id,
             limits: LimitsOf::Unit,
-            desk: Desk::No,
+            desk: DeskMode::No,
         }
     }
 }
@@ -257,7 +257,7 @@ pub fn remote_home(path: &Path) -> Result<Option<PathBuf>, Report> {
 ///
 /// # Errors
 /// All errors and warnings, if there is an error.
-pub fn load_with(path: &Path, remote_file: &Content) -> Result<Loaded, Report> {
+pub fn load_with(path: &Path, remote_file: &FileContent) -> Result<Loaded, Report> {
     let context = LoadContext::of_process();
     told(
         load_fitting(
@@ -311,7 +311,7 @@ enum RemoteFile<'a> {
     Proven,
     /// The file in force, on probation or not.
     Stored,
-    This(&'a Content),
+    This(&'a FileContent),
 }
 
 impl RemoteFile<'_> {
@@ -616,7 +616,7 @@ fn parts(
     context: &LoadContext,
     reading: &mut Reading,
     absent: &mut Vec<String>,
-) -> Answers {
+) -> ReadSources {
     let mut answers = answer(&draft.wants(), base, context, reading, absent);
     loop {
         let bases = draft.bases(&answers);
@@ -648,25 +648,25 @@ fn first_path(list: std::ffi::OsString) -> Option<PathBuf> {
 }
 
 fn answer(
-    wants: &BTreeSet<Want>,
+    wants: &BTreeSet<NeededSource>,
     base: &Path,
     context: &LoadContext,
     reading: &mut Reading,
     absent: &mut Vec<String>,
-) -> Answers {
-    let mut one = |want: &Want| match want {
-        Want::File(name) => vec![reading.config(&base.join(name))],
-        Want::Beside(path) => vec![reading.config(Path::new(path))],
-        Want::Secret(name) => {
+) -> ReadSources {
+    let mut one = |want: &NeededSource| match want {
+        NeededSource::File(name) => vec![reading.config(&base.join(name))],
+        NeededSource::Beside(path) => vec![reading.config(Path::new(path))],
+        NeededSource::Secret(name) => {
             let source = reading.secret(&base.join(name));
             vec![desk::stand_in(source, want, context.desk, absent)]
         }
-        Want::Bundle(name) => {
+        NeededSource::Bundle(name) => {
             let source = reading.bundle(&base.join(name));
             vec![desk::stand_in(source, want, context.desk, absent)]
         }
-        Want::Pattern(pattern) => reading.matching(base, pattern),
-        Want::Credential(name) => match &context.credentials {
+        NeededSource::Pattern(pattern) => reading.matching(base, pattern),
+        NeededSource::Credential(name) => match &context.credentials {
             Some(directory) => vec![reading.secret(&directory.join(name))],
             None if context.by_hand => Vec::new(),
             None => {
@@ -675,10 +675,10 @@ fn answer(
             }
         },
     };
-    let looked_at = |want: &Want| {
+    let looked_at = |want: &NeededSource| {
         let mut found = one(want);
         // systemd reads the credentials that it hands over as root.
-        if !matches!(want, Want::Credential(_)) {
+        if !matches!(want, NeededSource::Credential(_)) {
             for source in &mut found {
                 context.look_at(source, base);
             }

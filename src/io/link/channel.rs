@@ -40,7 +40,7 @@ pub struct HubEnd {
 /// Commands to the link.
 #[derive(Debug)]
 pub struct Outgoing {
-    commands: mpsc::Sender<Parcel<LinkCommand>>,
+    commands: mpsc::Sender<QueuedMessage<LinkCommand>>,
     heard: Arc<AtomicU64>,
     room: Arc<Semaphore>,
 }
@@ -48,15 +48,15 @@ pub struct Outgoing {
 /// Events from the link.
 #[derive(Debug)]
 pub struct Incoming {
-    events: mpsc::Receiver<Parcel<LinkEvent>>,
+    events: mpsc::Receiver<QueuedMessage<LinkEvent>>,
     heard: Arc<AtomicU64>,
 }
 
 /// The link's end.
 #[derive(Debug)]
 pub struct LinkEnd {
-    commands: mpsc::Receiver<Parcel<LinkCommand>>,
-    events: mpsc::Sender<Parcel<LinkEvent>>,
+    commands: mpsc::Receiver<QueuedMessage<LinkCommand>>,
+    events: mpsc::Sender<QueuedMessage<LinkEvent>>,
     room: Arc<Semaphore>,
     attempt: u64,
     dropped: u64,
@@ -66,7 +66,7 @@ pub struct LinkEnd {
 /// A message on its way, the attempt it belongs to, and the room it takes until it is taken
 /// out.
 #[derive(Debug)]
-struct Parcel<T> {
+struct QueuedMessage<T> {
     attempt: u64,
     content: T,
     _room: OwnedSemaphorePermit,
@@ -126,7 +126,7 @@ impl Incoming {
     /// Returns the next event; `None` when the link has ended. May be dropped and called again
     /// without losing an event.
     pub async fn next(&mut self) -> Option<LinkEvent> {
-        let Parcel {
+        let QueuedMessage {
             attempt, content, ..
         } = self.events.recv().await?;
         // Both halves belong to one task, which orders their calls itself.
@@ -150,7 +150,7 @@ impl Outgoing {
         let Ok(room) = room else {
             return Err(TrySendError::Full(command));
         };
-        let parcel = Parcel {
+        let parcel = QueuedMessage {
             attempt: self.heard.load(Ordering::Relaxed),
             content: command,
             _room: room,
@@ -188,7 +188,7 @@ impl LinkEnd {
 
     /// Returns the next order for this connection. May be dropped and called again without
     /// losing an order.
-    pub(super) async fn order(&mut self) -> Order {
+    pub(super) async fn order(&mut self) -> HubOrder {
         loop {
             let received = self.commands.recv().await;
             if let Some(order) = self.sort(received) {
@@ -198,7 +198,7 @@ impl LinkEnd {
     }
 
     /// Returns the next order without waiting; `None` if there is none now.
-    pub(super) fn order_ready(&mut self) -> Option<Order> {
+    pub(super) fn order_ready(&mut self) -> Option<HubOrder> {
         loop {
             let received = match self.commands.try_recv() {
                 Ok(received) => Some(received),
@@ -213,10 +213,10 @@ impl LinkEnd {
 
     /// Makes an order of a received command; `None` for a command that was meant for an earlier
     /// connection.
-    fn sort(&mut self, received: Option<Parcel<LinkCommand>>) -> Option<Order> {
+    fn sort(&mut self, received: Option<QueuedMessage<LinkCommand>>) -> Option<HubOrder> {
         match received.map(|parcel| (parcel.attempt, parcel.content)) {
-            None | Some((_, LinkCommand::Disconnect)) => Some(Order::End),
-            Some((attempt, command)) if attempt == self.attempt => Some(Order::Say(command)),
+            None | Some((_, LinkCommand::Disconnect)) => Some(HubOrder::End),
+            Some((attempt, command)) if attempt == self.attempt => Some(HubOrder::Say(command)),
             Some(_) => {
                 self.dropped += 1;
                 None
@@ -226,7 +226,7 @@ impl LinkEnd {
 
     /// Drops commands until the link shall end: there is no connection.
     pub(super) async fn until_end(&mut self) {
-        while let Order::Say(_) = self.order().await {
+        while let HubOrder::Say(_) = self.order().await {
             self.dropped += 1;
         }
     }
@@ -260,7 +260,7 @@ impl LinkEnd {
 
 /// Waits until the message fits, and sends it; returns whether there is still a receiver.
 async fn send(
-    events: &mpsc::Sender<Parcel<LinkEvent>>,
+    events: &mpsc::Sender<QueuedMessage<LinkEvent>>,
     room: &Arc<Semaphore>,
     attempt: u64,
     event: LinkEvent,
@@ -272,7 +272,7 @@ async fn send(
     else {
         return false;
     };
-    let parcel = Parcel {
+    let parcel = QueuedMessage {
         attempt,
         content: event,
         _room: room,
@@ -282,7 +282,7 @@ async fn send(
 
 /// An order from the hub.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum HubOrder {
     /// Send this command on the connection.
     Say(LinkCommand),
     /// Close the connection: `Disconnect` came, or there is no sender left.
@@ -307,7 +307,7 @@ mod tests {
         assert!(ends.tell(LinkEvent::Up).await);
         wire.incoming.next().await.unwrap();
         wire.outgoing.try_send(publish("first")).unwrap();
-        assert_eq!(ends.order().await, Order::Say(publish("first")));
+        assert_eq!(ends.order().await, HubOrder::Say(publish("first")));
 
         // The connection is lost and the next one is up before the hub hears of it.
         wire.outgoing.try_send(publish("too late")).unwrap();
@@ -325,7 +325,7 @@ mod tests {
         wire.incoming.next().await.unwrap();
         wire.outgoing.try_send(publish("second")).unwrap();
 
-        assert_eq!(ends.order().await, Order::Say(publish("second")));
+        assert_eq!(ends.order().await, HubOrder::Say(publish("second")));
         assert_eq!(ends.take_dropped(), 3);
     }
 
@@ -350,7 +350,7 @@ mod tests {
         let held = large(largest);
         let waiting = wire.outgoing.writable(&held);
         assert!(tokio::time::timeout(hour, waiting).await.is_err());
-        assert_eq!(ends.order().await, Order::Say(large(largest)));
+        assert_eq!(ends.order().await, HubOrder::Say(large(largest)));
         wire.outgoing.writable(&held).await;
         wire.outgoing.try_send(held).unwrap();
 

@@ -34,7 +34,7 @@ pub struct ConnectionHistory {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Kept {
+struct KeptConnection {
     boot: String,
     /// The times of the attempts in seconds of uptime, oldest first.
     at: Vec<f64>,
@@ -76,17 +76,17 @@ impl ConnectionHistory {
         }
     }
 
-    fn read(&self, boot: String) -> Kept {
+    fn read(&self, boot: String) -> KeptConnection {
         let read = bounded::read(&self.file, LARGEST).ok();
-        let kept = read.and_then(|bytes| serde_json::from_slice::<Kept>(&bytes).ok());
+        let kept = read.and_then(|bytes| serde_json::from_slice::<KeptConnection>(&bytes).ok());
         let kept = kept.filter(|k| k.boot == boot);
-        kept.unwrap_or(Kept {
+        kept.unwrap_or(KeptConnection {
             boot,
             at: Vec::new(),
         })
     }
 
-    fn write(&self, kept: &Kept) -> io::Result<()> {
+    fn write(&self, kept: &KeptConnection) -> io::Result<()> {
         replace_loosely(&self.file, &serde_json::to_vec(kept)?)
     }
 }
@@ -134,7 +134,7 @@ mod tests {
         let history = ConnectionHistory::beside(dir.path());
         history.note();
         assert_eq!(history.ages().len(), 1);
-        let other = Kept {
+        let other = KeptConnection {
             boot: "another".into(),
             at: vec![1.0; 5],
         };

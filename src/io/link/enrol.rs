@@ -6,7 +6,7 @@ use tokio::time::sleep_until;
 
 use super::{Link, LinkLogEvent, open, unless_ended};
 use crate::base::LinkDown;
-use crate::cloud::enrolment::{Enrolment, Failure, Output};
+use crate::cloud::enrolment::{Enrolment, EnrolmentFailure, Output};
 use crate::cloud::identity::{Credentials, IssuedCredential};
 use crate::io::link::Dialer;
 use crate::io::store::secret_store::SecretStore;
@@ -199,11 +199,13 @@ async fn store(
 }
 
 /// Returns the failure as the error of a link that did not come up.
-fn down(why: &Failure) -> LinkDown {
+fn down(why: &EnrolmentFailure) -> LinkDown {
     match why {
-        Failure::Refused(code) => LinkDown::Refused(*code),
-        Failure::Lost(down) => down.clone(),
-        Failure::NoAnswer | Failure::Malformed(_) => LinkDown::Protocol(why.to_string()),
-        Failure::NotKept(_) => LinkDown::Io(why.to_string()),
+        EnrolmentFailure::Refused(code) => LinkDown::Refused(*code),
+        EnrolmentFailure::Lost(down) => down.clone(),
+        EnrolmentFailure::NoAnswer | EnrolmentFailure::Malformed(_) => {
+            LinkDown::Protocol(why.to_string())
+        }
+        EnrolmentFailure::NotKept(_) => LinkDown::Io(why.to_string()),
     }
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use crate::base::text::{agreeing, counted, times};
-use crate::base::{About, EventKind, JournalField, Level, LogEvent};
-use crate::cloud::enrolment::Failure;
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject};
+use crate::cloud::enrolment::EnrolmentFailure;
 
 /// Notices about what only the link knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub enum LinkLogEvent {
     /// The gateway was not given a secret, or could not store it.
     RegistrationFailed {
         /// Why it failed.
-        why: Failure,
+        why: EnrolmentFailure,
         /// How often that happened since the last notice.
         times: u64,
         /// The time until the next attempt.
@@ -72,8 +72,12 @@ impl LogEvent for LinkLogEvent {
             }
             LinkLogEvent::RootsSkipped { .. } | LinkLogEvent::Flooded { .. } => Level::Warn,
             LinkLogEvent::RegistrationFailed { why, .. } => match why {
-                Failure::Lost(_) | Failure::Refused(3) | Failure::NoAnswer => Level::Warn,
-                Failure::Refused(_) | Failure::Malformed(_) | Failure::NotKept(_) => Level::Error,
+                EnrolmentFailure::Lost(_)
+                | EnrolmentFailure::Refused(3)
+                | EnrolmentFailure::NoAnswer => Level::Warn,
+                EnrolmentFailure::Refused(_)
+                | EnrolmentFailure::Malformed(_)
+                | EnrolmentFailure::NotKept(_) => Level::Error,
             },
         }
     }
@@ -91,8 +95,8 @@ impl LogEvent for LinkLogEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {
@@ -119,7 +123,7 @@ impl LogEvent for LinkLogEvent {
             }
             LinkLogEvent::RegistrationFailed { why, times, .. } => {
                 let mut fields = vec![(JournalField::Times, times.to_string())];
-                if let Failure::Refused(code) = why {
+                if let EnrolmentFailure::Refused(code) = why {
                     fields.push((JournalField::Connack, code.to_string()));
                 }
                 fields

@@ -30,7 +30,7 @@ const CAUGHT_UP: Duration = Duration::from_secs(1);
 
 /// Spaces units evenly (GCRA, as in `cloud/alink/requests/pace.rs`).
 #[derive(Debug)]
-pub(super) struct Intake {
+pub(super) struct InputLimit {
     even: Mono,
     packets: u64,
     bytes: u64,
@@ -42,15 +42,15 @@ pub(super) struct Intake {
 
 /// How much more came than a platform sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Excess {
+pub(super) struct InputExcess {
     pub packets: u64,
     pub bytes: u64,
     pub within: Duration,
 }
 
-impl Intake {
+impl InputLimit {
     pub(super) const fn new(now: Mono) -> Self {
-        Intake {
+        InputLimit {
             even: now,
             packets: 0,
             bytes: 0,
@@ -67,7 +67,7 @@ impl Intake {
 
     /// Counts a packet of `bytes` bytes that was taken; returns the excess to report, the first
     /// time that a packet was one too many.
-    pub(super) fn take(&mut self, now: Mono, bytes: usize) -> Option<Excess> {
+    pub(super) fn take(&mut self, now: Mono, bytes: usize) -> Option<InputExcess> {
         if self.even <= now {
             (self.packets, self.bytes, self.since) = (0, 0, now);
         }
@@ -86,7 +86,7 @@ impl Intake {
             return None;
         }
         self.told = true;
-        Some(Excess {
+        Some(InputExcess {
             packets: self.packets,
             bytes: self.bytes,
             within: now.since(self.since),
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_a_platform_may_send_is_never_held_back() {
         for (every, bytes) in [(500, 300), (250_000, 256 * 1024)] {
-            let mut intake = Intake::new(Mono::START);
+            let mut intake = InputLimit::new(Mono::START);
             for n in 0..100_000 {
                 let now = Mono::from_micros(n * every);
                 assert!(intake.ready_at() <= now);
@@ -120,7 +120,7 @@ mod tests {
     fn a_flood_that_goes_on_ends_the_connection_and_a_burst_does_not() {
         // Packets on top of what the limits allow, all in the first second.
         for (burst, floods) in [(8_000, false), (30_000, false), (100_000, true)] {
-            let mut intake = Intake::new(Mono::START);
+            let mut intake = InputLimit::new(Mono::START);
             let (mut waiting, mut flooded) = (burst, false);
             for ms in 0..60_000 {
                 let now = Mono::START + Duration::from_millis(ms);
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_taken_at_the_rate_of_a_platform_and_told_once() {
-        let mut intake = Intake::new(Mono::START);
+        let mut intake = InputLimit::new(Mono::START);
         let (mut taken, mut told) = (0, Vec::new());
         for us in 0..20_000_000 {
             let now = Mono::from_micros(us);

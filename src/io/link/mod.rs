@@ -71,7 +71,7 @@ pub use events::LinkLogEvent;
 
 use crate::base::{LinkDown, LinkEvent, Mono};
 use crate::cloud::Connector;
-use crate::cloud::enrolment::{Enrolment, Next};
+use crate::cloud::enrolment::{Enrolment, EnrolmentStep};
 use crate::cloud::identity::Credentials;
 use crate::io::log::Journal;
 use crate::io::store::secret_store::SecretStore;
@@ -181,12 +181,12 @@ impl Link {
     pub async fn run(mut self) -> Connector {
         while self.wait().await {
             let down = match self.enrolment.next() {
-                Next::Connect(credentials) => self.connect(credentials).await,
-                Next::Register => match self.register().await {
+                EnrolmentStep::Connect(credentials) => self.connect(credentials).await,
+                EnrolmentStep::Register => match self.register().await {
                     Ok(()) => continue,
                     Err(down) => down,
                 },
-                Next::StoreSecret(issued) => match self.keep(issued).await {
+                EnrolmentStep::StoreSecret(issued) => match self.keep(issued).await {
                     Ok(()) => continue,
                     Err(down) => down,
                 },

@@ -27,7 +27,7 @@ use rumqttc::mqttbytes::v4::{
 use tokio_util::codec::Encoder;
 
 use super::events::LinkLogEvent;
-use super::intake::{Excess, Intake};
+use super::intake::{InputExcess, InputLimit};
 use super::packet::{PACKET_MAX, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
 
@@ -58,9 +58,9 @@ pub(super) struct MqttSession {
     codec: Codec,
     inbox: BytesMut,
     outbox: BytesMut,
-    intake: Intake,
+    intake: InputLimit,
     /// The excess of what came over what may come, to be reported.
-    excess: Option<Excess>,
+    excess: Option<InputExcess>,
     /// Filters by the id of the SUBSCRIBE whose SUBACK is awaited.
     asked: BTreeMap<u16, Vec<String>>,
     last_id: u16,
@@ -84,7 +84,7 @@ impl MqttSession {
             codec: codec(),
             inbox,
             outbox: BytesMut::new(),
-            intake: Intake::new(now),
+            intake: InputLimit::new(now),
             excess: None,
             asked: BTreeMap::new(),
             last_id: 0,
@@ -258,7 +258,7 @@ impl MqttSession {
     /// Returns the next notice about this connection: the first message that did not fit, and
     /// that more comes than may; each once.
     pub(super) fn take_notice(&mut self) -> Option<LinkLogEvent> {
-        let flooded = |excess: Excess| LinkLogEvent::Flooded {
+        let flooded = |excess: InputExcess| LinkLogEvent::Flooded {
             packets: excess.packets,
             bytes: excess.bytes,
             within: excess.within,

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, Wr
 use tokio_util::codec::Encoder;
 
 use super::MAX_IDLE;
-use super::channel::{LinkEnd, Order};
+use super::channel::{HubOrder, LinkEnd};
 use super::mqtt_session::MqttSession;
 use super::packet::{broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono};
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                     }
                 }
                 order = ends.order(), if has_room => {
-                    if self.say(order, ends, now) == Go::End {
+                    if self.say(order, ends, now) == SessionFlow::End {
                         return LinkDown::Ours;
                     }
                 }
@@ -169,12 +169,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     /// Queues one order, and further orders that are ready as far as there is room, so that
     /// they share a write.
-    fn say(&mut self, order: Order, ends: &mut LinkEnd, now: Mono) -> Go {
+    fn say(&mut self, order: HubOrder, ends: &mut LinkEnd, now: Mono) -> SessionFlow {
         let mut next = Some(order);
         while let Some(order) = next {
             match order {
-                Order::Say(command) => self.mqtt.say(command, now),
-                Order::End => return Go::End,
+                HubOrder::Say(command) => self.mqtt.say(command, now),
+                HubOrder::End => return SessionFlow::End,
             }
             next = if self.mqtt.has_room() {
                 ends.order_ready()
@@ -182,13 +182,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
                 None
             };
         }
-        Go::On
+        SessionFlow::On
     }
 
     /// Sends what is left to send, and closes the connection.
     async fn part(&mut self, ends: &mut LinkEnd, clock: &Clock) {
         let now = clock.now().mono;
-        while let Some(Order::Say(command)) = ends.order_ready() {
+        while let Some(HubOrder::Say(command)) = ends.order_ready() {
             self.mqtt.say(command, now);
         }
         self.disconnect(clock).await;
@@ -240,7 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 }
 
 #[derive(PartialEq, Eq)]
-enum Go {
+enum SessionFlow {
     On,
     End,
 }

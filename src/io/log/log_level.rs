@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::filter::{self, ALL, InitError};
 use super::{Clock, Journal};
 use crate::base::text::excerpt;
-use crate::base::{About, EventKind, Level, LogEvent, Mono};
+use crate::base::{EventKind, Level, LogEvent, LogSubject, Mono};
 use crate::config::did_you_mean;
 
 /// The level for "as it was at the start".
@@ -258,8 +258,8 @@ impl LogEvent for LogLevelEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn sentence(&self) -> String {

@@ -40,7 +40,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::base::text::counted;
-use crate::base::{About, DeviceId, JournalField, Level, LogEvent, PortId};
+use crate::base::{DeviceId, JournalField, Level, LogEvent, LogSubject, PortId};
 use crate::io::system::clock::Clock;
 use crate::spec::{BusAddress, Spec};
 
@@ -59,11 +59,11 @@ const IDENTIFIER: &str = "alink-gateway";
 pub struct Sink {
     log_level: LogLevel,
     clock: Clock,
-    outlet: Outlet,
+    outlet: LogOutput,
 }
 
 #[derive(Clone, Debug)]
-enum Outlet {
+enum LogOutput {
     /// The journal's native protocol.
     Journal(Arc<JournalSocket>),
     /// Text on standard error.
@@ -79,7 +79,7 @@ impl Sink {
         Sink {
             log_level: LogLevel::fixed(least),
             clock,
-            outlet: Outlet::Text,
+            outlet: LogOutput::Text,
         }
     }
 
@@ -99,7 +99,7 @@ impl Sink {
         Sink {
             log_level: LogLevel::fixed(least),
             clock,
-            outlet: Outlet::Journal(socket),
+            outlet: LogOutput::Journal(socket),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Journal {
             sink: Sink {
                 log_level: LogLevel::fixed(Level::Debug),
                 clock: Clock::system(),
-                outlet: Outlet::Tracing,
+                outlet: LogOutput::Tracing,
             },
         }
     }
@@ -168,13 +168,13 @@ impl Journal {
             return;
         }
         let spec = Arc::clone(&self.spec.read().unwrap_or_else(PoisonError::into_inner));
-        let whom = Whom::of(notice, &spec);
+        let whom = LogNames::of(notice, &spec);
         let mut text = format!("{whom}{}", notice.sentence());
         if notice.lists_devices() {
             text.push_str(&names(&spec, notice.devices()));
         }
         match &self.sink.outlet {
-            Outlet::Journal(socket) => {
+            LogOutput::Journal(socket) => {
                 for part in parts(notice.devices()) {
                     let mut entry = entry(notice, &text);
                     whom.fields(&mut entry);
@@ -183,8 +183,8 @@ impl Journal {
                     socket.send(&entry);
                 }
             }
-            Outlet::Text => terminal::write(self.sink.clock.now().wall, level, &text),
-            Outlet::Tracing => match level {
+            LogOutput::Text => terminal::write(self.sink.clock.now().wall, level, &text),
+            LogOutput::Tracing => match level {
                 Level::Error => tracing::error!("{text}"),
                 Level::Warn => tracing::warn!("{text}"),
                 Level::Info => tracing::info!("{text}"),
@@ -270,19 +270,19 @@ fn members(entry: &mut journald::Entry, spec: &Spec, devices: &[DeviceId]) {
 }
 
 /// The device or port that a line is about, by its configured names.
-struct Whom<'a> {
-    about: About,
+struct LogNames<'a> {
+    about: LogSubject,
     /// The common port of all named devices, if there is one.
     shared: Option<PortId>,
     spec: &'a Spec,
 }
 
-impl<'a> Whom<'a> {
+impl<'a> LogNames<'a> {
     fn of(notice: &dyn LogEvent, spec: &'a Spec) -> Self {
         let port_of = |id: &DeviceId| spec.device(*id).map(|d| d.port);
         let mut ports = notice.devices().iter().map(port_of);
         let first = ports.next().flatten();
-        Whom {
+        LogNames {
             about: notice.about(),
             shared: first.filter(|_| ports.all(|p| p == first)),
             spec,
@@ -291,8 +291,8 @@ impl<'a> Whom<'a> {
 
     fn fields(&self, entry: &mut journald::Entry) {
         match self.about {
-            About::Gateway => {}
-            About::Port(id) => {
+            LogSubject::Gateway => {}
+            LogSubject::Port(id) => {
                 // The named devices, if any, add the port themselves.
                 if let Some(port) = self.spec.port(id)
                     && self.shared.is_none()
@@ -300,7 +300,7 @@ impl<'a> Whom<'a> {
                     entry.field(JournalField::Port.name(), &port.name);
                 }
             }
-            About::Device(id) => {
+            LogSubject::Device(id) => {
                 let Some(device) = self.spec.device(id) else {
                     return;
                 };
@@ -324,19 +324,19 @@ impl<'a> Whom<'a> {
     }
 }
 
-impl fmt::Display for Whom<'_> {
+impl fmt::Display for LogNames<'_> {
     /// Writes `meter-07 (line1 unit 7): `, `line1: `, or nothing for the gateway.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.about {
-            About::Gateway => match self.shared.and_then(|id| self.spec.port(id)) {
+            LogSubject::Gateway => match self.shared.and_then(|id| self.spec.port(id)) {
                 Some(port) => write!(f, "{}: ", port.name),
                 None => Ok(()),
             },
-            About::Port(id) => match self.spec.port(id) {
+            LogSubject::Port(id) => match self.spec.port(id) {
                 Some(port) => write!(f, "{}: ", port.name),
                 None => write!(f, "port {}: ", id.0),
             },
-            About::Device(id) => match self.spec.device(id) {
+            LogSubject::Device(id) => match self.spec.device(id) {
                 Some(device) => {
                     let port = self.spec.port(device.port).map_or("?", |p| p.name.as_str());
                     match device.place() {

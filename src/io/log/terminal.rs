@@ -13,7 +13,7 @@ pub(super) fn line(at: Wall, level: Level, text: &str) -> String {
     line_of(at, word(level), text)
 }
 
-/// Returns one line as [`line`] does, with another word for the level.
+/// Returns one line as [`line()`] does, with another word for the level.
 pub(super) fn line_of(at: Wall, level: &str, text: &str) -> String {
     let mut line = format!("{} {level:<5} ", Utc::of(at).time_of_day());
     for c in text.chars() {

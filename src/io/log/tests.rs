@@ -17,8 +17,8 @@ impl LogEvent for Refused {
     fn kind(&self) -> EventKind {
         EventKind::DeviceRefused
     }
-    fn about(&self) -> About {
-        About::Device(DeviceId(0))
+    fn about(&self) -> LogSubject {
+        LogSubject::Device(DeviceId(0))
     }
     fn fields(&self) -> Vec<(JournalField, String)> {
         vec![(JournalField::Code, "6287".to_owned())]
@@ -37,8 +37,8 @@ impl LogEvent for Opened {
     fn kind(&self) -> EventKind {
         EventKind::PortOpened
     }
-    fn about(&self) -> About {
-        About::Port(PortId(0))
+    fn about(&self) -> LogSubject {
+        LogSubject::Port(PortId(0))
     }
     fn sentence(&self) -> String {
         "open".to_owned()
@@ -120,7 +120,7 @@ fn notices_below_the_level_asked_for_are_not_sent() {
 fn a_text_line_says_when_how_bad_whom_and_what() {
     let spec = spec();
     let text = |notice: &dyn LogEvent| {
-        let whom = Whom::of(notice, &spec);
+        let whom = LogNames::of(notice, &spec);
         let text = format!("{whom}{}", notice.sentence());
         terminal::line(Wall::from_millis(45_067_999), notice.level(), &text)
     };

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::{About, EventKind, JournalField, Level, LogEvent};
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject};
 use crate::field::plan::holes::{Hole, Holes, MOST};
 use crate::field::polled_device::adaptive_plan::Finding;
 use crate::io::files::bounded;
@@ -58,7 +58,7 @@ struct Inner {
 
 #[derive(Default)]
 struct Memory {
-    kinds: BTreeMap<Kind, Holes>,
+    kinds: BTreeMap<LearnedKey, Holes>,
     /// Whether something was learned since the last write began.
     unwritten: bool,
     writing: bool,
@@ -67,7 +67,7 @@ struct Memory {
 }
 
 /// A profile's name and the digest of its points.
-type Kind = (String, String);
+type LearnedKey = (String, String);
 
 impl Learned {
     /// Reads what is kept in this directory; a fault of the file is reported to `journal`.
@@ -137,7 +137,7 @@ impl Learned {
 
 impl Memory {
     /// Adds or removes a hole; returns whether that was news.
-    fn learn(&mut self, kind: Kind, hole: Hole, gone: bool) -> bool {
+    fn learn(&mut self, kind: LearnedKey, hole: Hole, gone: bool) -> bool {
         if gone {
             return self.kinds.get_mut(&kind).is_some_and(|h| h.remove(&hole));
         }
@@ -186,7 +186,7 @@ impl Inner {
     }
 }
 
-fn kind(profile: &ProfileSpec) -> Kind {
+fn kind(profile: &ProfileSpec) -> LearnedKey {
     let mut digest = Sha256::new();
     for p in &profile.points {
         // Holes are learned of Modbus only.
@@ -241,7 +241,7 @@ const fn word(table: Table) -> &'static str {
     }
 }
 
-fn to_text(kinds: &BTreeMap<Kind, Holes>) -> Text {
+fn to_text(kinds: &BTreeMap<LearnedKey, Holes>) -> Text {
     let hole = |h: &Hole| HoleText {
         table: word(h.table).into(),
         first: h.first,
@@ -261,10 +261,10 @@ fn to_text(kinds: &BTreeMap<Kind, Holes>) -> Text {
 }
 
 /// Returns the contents of the file; nothing if there is none.
-fn read(path: &Path) -> Result<BTreeMap<Kind, Holes>, String> {
+fn read(path: &Path) -> Result<BTreeMap<LearnedKey, Holes>, String> {
     let bytes = match bounded::read(path, LARGEST) {
         Ok(bytes) => bytes,
-        Err(bounded::Unread::Missing) => return Ok(BTreeMap::new()),
+        Err(bounded::ReadFailure::Missing) => return Ok(BTreeMap::new()),
         Err(e) => return Err(e.to_string()),
     };
     let text: Text = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
@@ -320,8 +320,8 @@ impl LogEvent for LearnedEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

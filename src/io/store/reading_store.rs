@@ -27,7 +27,7 @@ use tokio::sync::mpsc;
 
 use super::reading_store_events::{ReadingStoreEvent, StoreReports};
 use super::spool_directory::{SpoolDirectory, boot_id};
-use crate::base::{Mono, Sequence, Stamp, StoredReading};
+use crate::base::{Mono, StorePosition, StoredReading, StoredTime};
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
 use crate::spec::Spec;
@@ -46,8 +46,8 @@ const EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 enum Command {
     Store(Vec<StoredReading>),
-    Read(Sequence, usize),
-    Settle(Vec<Sequence>),
+    Read(StorePosition, usize),
+    Settle(Vec<StorePosition>),
     Limits(SpoolLimits),
     Finish,
 }
@@ -64,19 +64,19 @@ pub enum StoreAnswer {
     Stored {
         /// Where the readings are, from the first on; `None` stands for one that the store
         /// dropped and counted. The others are not stored.
-        at: Vec<Option<Sequence>>,
+        at: Vec<Option<StorePosition>>,
     },
     /// A chunk was read.
     Read {
         /// The values.
-        readings: Vec<(Sequence, StoredReading)>,
+        readings: Vec<(StorePosition, StoredReading)>,
         /// Where there are more.
-        next: Option<Sequence>,
+        next: Option<StorePosition>,
     },
     /// The store could not be read.
     ReadFailed {
         /// From here on.
-        from: Sequence,
+        from: StorePosition,
     },
     /// What the store holds now.
     Status(Box<SpoolStatus>),
@@ -86,7 +86,7 @@ pub enum StoreAnswer {
 
 /// What the thread says.
 #[derive(Debug)]
-enum Said {
+enum StoreMessage {
     Answer(StoreAnswer),
     /// Something may have happened that an operator should know, and what the store holds now.
     Report(Vec<SpoolEvent>, Box<SpoolStatus>),
@@ -101,14 +101,14 @@ pub struct ReadingStore {
     journal: Journal,
     reports: StoreReports,
     limits: Option<SpoolLimits>,
-    thread: Option<Thread>,
+    thread: Option<StoreThread>,
 }
 
 /// The thread, seen from the coordinator.
 #[derive(Debug)]
-struct Thread {
+struct StoreThread {
     commands: thread_mpsc::SyncSender<Command>,
-    said: mpsc::Receiver<Said>,
+    said: mpsc::Receiver<StoreMessage>,
     handle: Option<JoinHandle<()>>,
     /// Commands that did not fit.
     waiting: Vec<Command>,
@@ -169,7 +169,7 @@ impl ReadingStore {
             && let Some(directory) = self.directory.clone()
         {
             self.limits = Some(limits);
-            self.thread = Some(Thread::start(directory, limits, self.clock));
+            self.thread = Some(StoreThread::start(directory, limits, self.clock));
         }
     }
 
@@ -182,12 +182,12 @@ impl ReadingStore {
     }
 
     /// Reads values; answered by [`StoreAnswer::Read`] or [`StoreAnswer::ReadFailed`].
-    pub fn read(&mut self, from: Sequence, most: usize) {
+    pub fn read(&mut self, from: StorePosition, most: usize) {
         self.send(Command::Read(from, most));
     }
 
     /// Marks values that need not be kept any more.
-    pub fn settle(&mut self, values: Vec<Sequence>) {
+    pub fn settle(&mut self, values: Vec<StorePosition>) {
         self.send(Command::Settle(values));
     }
 
@@ -209,13 +209,13 @@ impl ReadingStore {
             None => std::future::pending().await,
         };
         match said {
-            Some(Said::Answer(answer)) => {
+            Some(StoreMessage::Answer(answer)) => {
                 if let (StoreAnswer::Stored { .. }, Some(thread)) = (&answer, &mut self.thread) {
                     thread.groups.pop_front();
                 }
                 answer
             }
-            Some(Said::Report(events, status)) => {
+            Some(StoreMessage::Report(events, status)) => {
                 self.tell(events, &status);
                 StoreAnswer::Status(status)
             }
@@ -255,12 +255,12 @@ impl ReadingStore {
         let (mut lost, mut fault) = (0, None);
         while let Some(said) = thread.said.recv().await {
             match said {
-                Said::Answer(StoreAnswer::Stored { at }) => {
+                StoreMessage::Answer(StoreAnswer::Stored { at }) => {
                     let group = thread.groups.pop_front().unwrap_or(0);
                     lost += group.saturating_sub(at.len());
                 }
-                Said::Answer(_) => {}
-                Said::Report(events, status) => {
+                StoreMessage::Answer(_) => {}
+                StoreMessage::Report(events, status) => {
                     self.tell(events, &status);
                     fault = status.fault.or(fault);
                 }
@@ -295,7 +295,7 @@ fn ended() -> SpoolStatus {
     }
 }
 
-impl Thread {
+impl StoreThread {
     fn start(directory: PathBuf, limits: SpoolLimits, clock: Clock) -> Self {
         let (commands, to_do) = thread_mpsc::sync_channel(COMMANDS);
         let (done, said) = mpsc::channel(ANSWERS);
@@ -312,7 +312,7 @@ impl Thread {
             save_at: Mono::START,
         };
         let thread = std::thread::Builder::new().name("readings".to_owned());
-        Thread {
+        StoreThread {
             commands,
             said,
             // Without a thread the channels are closed, which is reported.
@@ -340,7 +340,7 @@ struct Worker {
     limits: SpoolLimits,
     since_boot: i64,
     to_do: thread_mpsc::Receiver<Command>,
-    done: mpsc::Sender<Said>,
+    done: mpsc::Sender<StoreMessage>,
     spool: Option<Spool<SpoolDirectory>>,
     /// Why the store is not open, if it is not.
     not_open: Option<DiskError>,
@@ -355,7 +355,7 @@ impl Worker {
             self.open();
             if self.spool.is_none() {
                 let (events, status) = self.report();
-                self.say(Said::Report(events, status));
+                self.say(StoreMessage::Report(events, status));
             }
             match self.to_do.recv_timeout(EVERY) {
                 Ok(Command::Store(readings)) => self.store(readings),
@@ -366,7 +366,7 @@ impl Worker {
                 Ok(Command::Finish) | Err(thread_mpsc::RecvTimeoutError::Disconnected) => {
                     self.save();
                     let (events, status) = self.report();
-                    self.say(Said::Report(events, status));
+                    self.say(StoreMessage::Report(events, status));
                     return;
                 }
             }
@@ -377,7 +377,7 @@ impl Worker {
                 self.expire();
             }
             let (events, status) = self.report();
-            self.say(Said::Report(events, status));
+            self.say(StoreMessage::Report(events, status));
         }
     }
 
@@ -392,8 +392,8 @@ impl Worker {
                 let has_values = spool.status().values > 0;
                 self.spool = Some(spool);
                 let (events, status) = self.report();
-                self.say(Said::Report(events, status));
-                self.say(Said::Answer(StoreAnswer::Open { has_values }));
+                self.say(StoreMessage::Report(events, status));
+                self.say(StoreMessage::Answer(StoreAnswer::Open { has_values }));
             }
             // The report of this turn says so.
             Err(error) => self.not_open = Some(error),
@@ -402,7 +402,7 @@ impl Worker {
 
     fn store(&mut self, mut readings: Vec<StoredReading>) {
         for reading in &mut readings {
-            if let Stamp::SinceBoot(ms) = &mut reading.at {
+            if let StoredTime::SinceBoot(ms) = &mut reading.at {
                 *ms = ms.saturating_add(self.since_boot);
             }
         }
@@ -410,26 +410,26 @@ impl Worker {
             Some(spool) => spool.store(&readings).at,
             None => Vec::new(),
         };
-        self.say(Said::Answer(StoreAnswer::Stored { at }));
+        self.say(StoreMessage::Answer(StoreAnswer::Stored { at }));
     }
 
-    fn read(&mut self, from: Sequence, most: usize) {
+    fn read(&mut self, from: StorePosition, most: usize) {
         let chunk = self.spool.as_mut().map(|spool| spool.read(from, most));
         let Some(Ok(mut chunk)) = chunk else {
-            return self.say(Said::Answer(StoreAnswer::ReadFailed { from }));
+            return self.say(StoreMessage::Answer(StoreAnswer::ReadFailed { from }));
         };
         for (_, reading) in &mut chunk.readings {
-            if let Stamp::SinceBoot(ms) = &mut reading.at {
+            if let StoredTime::SinceBoot(ms) = &mut reading.at {
                 *ms = ms.saturating_sub(self.since_boot);
             }
         }
-        self.say(Said::Answer(StoreAnswer::Read {
+        self.say(StoreMessage::Answer(StoreAnswer::Read {
             readings: chunk.readings,
             next: chunk.next,
         }));
     }
 
-    fn settle(&mut self, values: &[Sequence]) {
+    fn settle(&mut self, values: &[StorePosition]) {
         if let Some(spool) = &mut self.spool {
             for value in values {
                 spool.settle(*value);
@@ -475,7 +475,7 @@ impl Worker {
         }
     }
 
-    fn say(&self, said: Said) {
+    fn say(&self, said: StoreMessage) {
         // The other end is gone only when the process ends at once.
         let _ = self.done.blocking_send(said);
     }

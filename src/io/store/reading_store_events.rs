@@ -4,7 +4,7 @@
 //! began to fill, that it cannot be written, what is lost, that it is empty again.
 
 use crate::base::text::{agreeing, counted};
-use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono, RateLimit};
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject, Mono, RateLimit};
 use crate::spool::{DropCause, SpoolEvent, SpoolStatus};
 
 /// A log event about the store.
@@ -96,8 +96,8 @@ impl LogEvent for ReadingStoreEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Digest;
 use crate::io::files::bounded;
-use crate::io::files::bounded::Unread;
+use crate::io::files::bounded::ReadFailure;
 use crate::io::files::replace::replace;
 use crate::spec::{FailedTrial, Retraction, TrialFailure};
 
@@ -146,7 +146,7 @@ pub fn is_unproven(state_dir: &Path) -> bool {
 
 /// What became of a file that did not prove itself.
 #[derive(Debug)]
-pub struct Failed {
+pub struct FailedFile {
     /// Which file, and how it failed; `None` if it could not even be read.
     pub trial: Option<FailedTrial>,
     /// The id of the push that the file came with, as JSON, if it was pushed.
@@ -155,7 +155,7 @@ pub struct Failed {
     pub kept: io::Result<PathBuf>,
 }
 
-impl Failed {
+impl FailedFile {
     /// Returns what the platform is to be told of the file: the platform believes that it is in
     /// force.
     #[must_use]
@@ -171,7 +171,7 @@ impl Failed {
 /// keeps it under another name, in place of the one that failed before. The digest is on disk
 /// before the file is moved. The file is not parsed.
 #[must_use]
-pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
+pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<FailedFile> {
     // The last one is kept: the file that was in force, if there was one.
     let names = [TRYING, CANDIDATE];
     let there = names.map(|name| state_dir.join(name));
@@ -185,13 +185,17 @@ pub fn fail(state_dir: &Path, failure: TrialFailure) -> Vec<Failed> {
 
 /// Fails the file on probation alone, if it has this digest.
 #[must_use]
-pub fn fail_candidate(state_dir: &Path, digest: Digest, failure: TrialFailure) -> Option<Failed> {
+pub fn fail_candidate(
+    state_dir: &Path,
+    digest: Digest,
+    failure: TrialFailure,
+) -> Option<FailedFile> {
     let candidate = state_dir.join(CANDIDATE);
     let bytes = read(&candidate, LARGEST).ok()?;
     (Digest::of(&bytes) == digest).then(|| fail_one(state_dir, &candidate, failure))
 }
 
-fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> Failed {
+fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> FailedFile {
     let digest = read(file, LARGEST).map(|bytes| Digest::of(&bytes)).ok();
     let trial = digest.map(|digest| FailedTrial { digest, failure });
     let kept = || {
@@ -203,7 +207,7 @@ fn fail_one(state_dir: &Path, file: &Path, failure: TrialFailure) -> Failed {
         sync(state_dir)?;
         Ok(kept)
     };
-    Failed {
+    FailedFile {
         trial,
         push: digest.and_then(|digest| pushed(state_dir, digest)),
         kept: kept(),
@@ -293,7 +297,7 @@ pub fn set_aside(state_dir: &Path) -> io::Result<PathBuf> {
 
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     bounded::read(path, most).map_err(|why| match why {
-        Unread::Missing => ErrorKind::NotFound.into(),
+        ReadFailure::Missing => ErrorKind::NotFound.into(),
         why => io::Error::new(ErrorKind::InvalidData, why.to_string()),
     })
 }

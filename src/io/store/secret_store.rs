@@ -54,7 +54,7 @@ pub struct SecretStore(Arc<Inner>);
 struct Inner {
     file: PathBuf,
     /// The contents of the file on disk; locked for moments only.
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptSecrets>,
     /// Held during a write, in a thread that may block.
     writing: Mutex<()>,
     /// Why nothing can be kept; locked for moments only.
@@ -80,15 +80,15 @@ pub enum SecretStoreError {
 }
 
 /// The identity of the device that a secret belongs to.
-type Whose = (ProductKey, DeviceName);
+type SecretOwner = (ProductKey, DeviceName);
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Kept {
-    gateways: BTreeMap<Whose, IssuedCredential>,
-    devices: BTreeMap<Whose, Secret>,
+struct KeptSecrets {
+    gateways: BTreeMap<SecretOwner, IssuedCredential>,
+    devices: BTreeMap<SecretOwner, Secret>,
 }
 
-impl Kept {
+impl KeptSecrets {
     /// Returns every secret.
     fn secrets(&self) -> Vec<Secret> {
         let issued = self.gateways.values().map(|issued| match issued {
@@ -107,25 +107,25 @@ impl SecretStore {
         let file = directory.join(FILE);
         let (kept, notice) = match read(&file) {
             Ok(kept) => (kept, None),
-            Err(Unread::Damaged(why)) => match set_aside(&file) {
+            Err(SecretsUnread::Damaged(why)) => match set_aside(&file) {
                 Ok(aside) => {
                     let notice = SecretStoreEvent::Damaged {
                         file: file.display().to_string(),
                         why,
                         aside: aside.display().to_string(),
                     };
-                    (Kept::default(), Some(notice))
+                    (KeptSecrets::default(), Some(notice))
                 }
                 Err(e) => (
-                    Kept::default(),
+                    KeptSecrets::default(),
                     Some(SecretStoreEvent::Closed {
                         file: file.display().to_string(),
                         why: format!("{why}; and it cannot be set aside: {e}"),
                     }),
                 ),
             },
-            Err(Unread::Unusable(why)) => (
-                Kept::default(),
+            Err(SecretsUnread::Unusable(why)) => (
+                KeptSecrets::default(),
                 Some(SecretStoreEvent::Closed {
                     file: file.display().to_string(),
                     why,
@@ -258,7 +258,7 @@ impl SecretStore {
 
     async fn change(
         &self,
-        change: impl FnOnce(&mut Kept) + Send + 'static,
+        change: impl FnOnce(&mut KeptSecrets) + Send + 'static,
     ) -> Result<(), SecretStoreError> {
         let inner = self.0.clone();
         let done = tokio::task::spawn_blocking(move || inner.change(change)).await;
@@ -268,12 +268,12 @@ impl SecretStore {
 }
 
 impl Inner {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, KeptSecrets> {
         // Nothing in here panics half-way through a change.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Kept)) -> Result<(), SecretStoreError> {
+    fn change(&self, change: impl FnOnce(&mut KeptSecrets)) -> Result<(), SecretStoreError> {
         let _alone = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.look_again()?;
         let mut new = self.kept().clone();
@@ -306,7 +306,7 @@ impl Inner {
                 *closed = None;
                 Ok(())
             }
-            Err(Unread::Damaged(why) | Unread::Unusable(why)) => {
+            Err(SecretsUnread::Damaged(why) | SecretsUnread::Unusable(why)) => {
                 let why = format!("{}: {why}", self.file.display());
                 *closed = Some(why.clone());
                 Err(SecretStoreError::Closed(why))
@@ -358,7 +358,7 @@ struct DeviceText {
 
 /// The version alone: the rest of a newer file cannot be judged here.
 #[derive(Deserialize)]
-struct Head {
+struct VersionLine {
     version: u32,
 }
 
@@ -377,7 +377,7 @@ mod open {
     }
 }
 
-fn to_text(kept: &Kept) -> Text {
+fn to_text(kept: &KeptSecrets) -> Text {
     let gateways = kept.gateways.iter().map(|((pk, dn), issued)| GatewayText {
         product_key: pk.clone(),
         device_name: dn.clone(),
@@ -400,7 +400,7 @@ fn to_text(kept: &Kept) -> Text {
     }
 }
 
-fn from_text(text: Text) -> Kept {
+fn from_text(text: Text) -> KeptSecrets {
     let gateways = text.gateways.into_iter().map(|g| {
         let issued = match g.issued {
             IssuedCredentialText::DeviceSecret(secret) => IssuedCredential::Secret(secret),
@@ -414,7 +414,7 @@ fn from_text(text: Text) -> Kept {
         .devices
         .into_iter()
         .map(|d| ((d.product_key, d.device_name), d.secret));
-    Kept {
+    KeptSecrets {
         gateways: gateways.collect(),
         devices: devices.collect(),
     }
@@ -422,31 +422,33 @@ fn from_text(text: Text) -> Kept {
 
 /// Why a file could not be read.
 #[derive(Debug)]
-enum Unread {
+enum SecretsUnread {
     /// The file is a secret store's, and broken.
     Damaged(String),
     /// The file cannot be opened, or a newer version wrote it.
     Unusable(String),
 }
 
-fn read(path: &Path) -> Result<Kept, Unread> {
+fn read(path: &Path) -> Result<KeptSecrets, SecretsUnread> {
     let text = match bounded::read(path, LARGEST) {
         Ok(text) => Zeroizing::new(text),
-        Err(bounded::Unread::Missing) => return Ok(Kept::default()),
-        Err(e @ bounded::Unread::TooLarge(_)) => return Err(Unread::Damaged(e.to_string())),
-        Err(e) => return Err(Unread::Unusable(e.to_string())),
+        Err(bounded::ReadFailure::Missing) => return Ok(KeptSecrets::default()),
+        Err(e @ bounded::ReadFailure::TooLarge(_)) => {
+            return Err(SecretsUnread::Damaged(e.to_string()));
+        }
+        Err(e) => return Err(SecretsUnread::Unusable(e.to_string())),
     };
     // serde's message may quote the text it read; the position suffices.
     let damaged = |e: serde_json::Error| {
-        Unread::Damaged(format!(
+        SecretsUnread::Damaged(format!(
             "not as the gateway writes it at line {}, column {}",
             e.line(),
             e.column()
         ))
     };
-    let Head { version } = serde_json::from_slice(&text).map_err(damaged)?;
+    let VersionLine { version } = serde_json::from_slice(&text).map_err(damaged)?;
     if version > VERSION {
-        return Err(Unread::Unusable(format!(
+        return Err(SecretsUnread::Unusable(format!(
             "written by a newer version of this program (format {version}, this one knows {VERSION})"
         )));
     }
@@ -476,7 +478,7 @@ fn set_aside(file: &Path) -> io::Result<PathBuf> {
 /// how tests simulate a power cut.
 fn write(
     file: &Path,
-    kept: &Kept,
+    kept: &KeptSecrets,
     before: &mut dyn FnMut(Step) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut text = Zeroizing::new(serde_json::to_vec_pretty(&to_text(kept))?);

@@ -194,7 +194,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::base::{DeviceName, ProductKey, Sequence, Stamp, StoredReading, Value, Wall};
+    use crate::base::{
+        DeviceName, ProductKey, StorePosition, StoredReading, StoredTime, Value, Wall,
+    };
     use crate::spec::DropPolicy;
     use crate::spool::{Spool, SpoolLimits};
 
@@ -210,7 +212,7 @@ mod tests {
             product_key: ProductKey::new("a1Product"),
             device_name: DeviceName::new(&format!("meter-{:04}", n % 2000)),
             identifier: format!("Property{}", n % 10).into(),
-            at: Stamp::Wall(Wall::from_millis(1_700_000_000_000 + i64::from(n))),
+            at: StoredTime::Wall(Wall::from_millis(1_700_000_000_000 + i64::from(n))),
             value: Value::Float(f64::from(n) / 10.0).into(),
         };
         (0..n).map(each).collect()
@@ -229,7 +231,7 @@ mod tests {
         assert_eq!(spool.store(&given).at.len(), 5000);
         drop(spool);
         let mut spool = open(&path);
-        let chunk = spool.read(Sequence::START, 10_000).unwrap();
+        let chunk = spool.read(StorePosition::START, 10_000).unwrap();
         let read: Vec<_> = chunk.readings.iter().map(|(_, r)| r.clone()).collect();
         assert_eq!(read, given);
         assert_eq!(spool.take_events(), []);

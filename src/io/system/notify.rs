@@ -22,7 +22,7 @@ use sd_notify::NotifyState;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::base::{About, EventKind, JournalField, Level, LogEvent, Mono};
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject, Mono};
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
 use crate::io::system::heartbeat::{Heartbeat, Heartbeats};
@@ -154,14 +154,14 @@ fn one_line(status: &str) -> String {
 #[derive(Debug)]
 struct Watch {
     registry: Heartbeats,
-    heartbeats: Vec<Watched>,
+    heartbeats: Vec<WatchedTask>,
     interval: Duration,
     fed_at: Mono,
     look_at: Mono,
 }
 
 #[derive(Debug)]
-struct Watched {
+struct WatchedTask {
     heartbeat: Heartbeat,
     steps_when_fed: u64,
     /// Since when it has been watched.
@@ -189,7 +189,7 @@ impl Watch {
             .retain(|w| all.iter().any(|p| p.is(&w.heartbeat)));
         for heartbeat in all {
             if !self.heartbeats.iter().any(|w| w.heartbeat.is(&heartbeat)) {
-                self.heartbeats.push(Watched {
+                self.heartbeats.push(WatchedTask {
                     steps_when_fed: heartbeat.steps(),
                     since: now,
                     heartbeat,
@@ -277,8 +277,8 @@ impl LogEvent for NotifyEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

@@ -61,7 +61,7 @@ pub fn ask_unseen(question: &str) -> io::Result<Answer> {
     if !(input.is_terminal() && io::stderr().is_terminal()) {
         return Ok(Answer::NoTerminal);
     }
-    let hidden = Hidden::of(&input)?;
+    let hidden = HiddenInput::of(&input)?;
     let answer = prompted(question, &input);
     drop(hidden);
     // The line end of the user was not shown either.
@@ -81,22 +81,22 @@ fn prompted(question: &str, input: &Stdin) -> io::Result<Answer> {
 }
 
 /// A terminal that does not show what is typed, until this is dropped.
-struct Hidden<'i> {
+struct HiddenInput<'i> {
     input: &'i Stdin,
     before: Termios,
 }
 
-impl Hidden<'_> {
-    fn of(input: &Stdin) -> io::Result<Hidden<'_>> {
+impl HiddenInput<'_> {
+    fn of(input: &Stdin) -> io::Result<HiddenInput<'_>> {
         let before = termios::tcgetattr(input)?;
         let mut silent = before.clone();
         silent.local_modes.remove(LocalModes::ECHO);
         termios::tcsetattr(input, OptionalActions::Flush, &silent)?;
-        Ok(Hidden { input, before })
+        Ok(HiddenInput { input, before })
     }
 }
 
-impl Drop for Hidden<'_> {
+impl Drop for HiddenInput<'_> {
     fn drop(&mut self) {
         let _ = termios::tcsetattr(self.input, OptionalActions::Now, &self.before);
     }

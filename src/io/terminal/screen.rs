@@ -104,7 +104,7 @@ pub enum Key {
 }
 
 /// Pictures on a terminal, and what keys do with them.
-pub trait View {
+pub trait ScreenView {
     /// What has to be known for the next picture.
     type Wish: Clone + PartialEq + Send + 'static;
     /// What is drawn.
@@ -122,7 +122,7 @@ pub trait View {
 
 /// Why pictures are shown no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum ScreenEnd {
     /// The person wants it.
     Enough,
     /// This signal came.
@@ -138,11 +138,11 @@ const SLICE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The terminal's error.
-pub fn show<V: View>(
+pub fn show<V: ScreenView>(
     period: Duration,
     mut take: impl FnMut(V::Wish) -> V::Picture + Send + 'static,
     view: &mut V,
-) -> io::Result<Ended> {
+) -> io::Result<ScreenEnd> {
     let clock = Clock::system();
     let signals = signals()?;
     let (wishes, wished) = mpsc::channel::<V::Wish>();
@@ -179,7 +179,7 @@ pub fn show<V: View>(
             (is_taking, next) = (wishes.send(wanted).is_ok(), now + period);
         }
         if let Ok(signal) = signals.try_recv() {
-            return Ok(Ended::Signal(signal));
+            return Ok(ScreenEnd::Signal(signal));
         }
         let mut wait = SLICE;
         while event::poll(wait)? {
@@ -195,13 +195,13 @@ pub fn show<V: View>(
 }
 
 /// Hands a key to the view. Returns the end if that was enough.
-fn pressed(pressed: KeyEvent, view: &mut impl View) -> Option<Ended> {
+fn pressed(pressed: KeyEvent, view: &mut impl ScreenView) -> Option<ScreenEnd> {
     if pressed.kind == KeyEventKind::Release {
         return None;
     }
     let is_control = pressed.modifiers.contains(KeyModifiers::CONTROL);
     let key = match pressed.code {
-        KeyCode::Char('c') if is_control => return Some(Ended::Enough),
+        KeyCode::Char('c') if is_control => return Some(ScreenEnd::Enough),
         KeyCode::Char(_) if is_control => return None,
         KeyCode::Char(c) => Key::Char(c),
         KeyCode::Up => Key::Up,
@@ -215,7 +215,7 @@ fn pressed(pressed: KeyEvent, view: &mut impl View) -> Option<Ended> {
         KeyCode::Backspace => Key::Backspace,
         _ => return None,
     };
-    view.on_key(key).is_break().then_some(Ended::Enough)
+    view.on_key(key).is_break().then_some(ScreenEnd::Enough)
 }
 
 /// Catches the signals that end programs, from now on: a terminal in raw mode would stay as it

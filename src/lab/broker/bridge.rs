@@ -21,7 +21,7 @@ use tokio_util::codec::Framed;
 use tracing::debug;
 
 use super::connection::codec;
-use super::owner::{Order, Told};
+use super::owner::{ConnectionOrder, OwnerInput};
 
 /// In seconds; the bridge pings at a third of it.
 const KEEPALIVE: u16 = 60;
@@ -61,7 +61,7 @@ pub(super) async fn open(addr: SocketAddr, login: Option<(&str, &str)>) -> io::R
 }
 
 /// Carries messages both ways until either side ends.
-pub(super) async fn carry(mut link: Link, told: mpsc::Sender<Told>) {
+pub(super) async fn carry(mut link: Link, told: mpsc::Sender<OwnerInput>) {
     let (orders, mut ordered) = mpsc::channel(OUTBOX);
     let mut ping = interval(Duration::from_secs(u64::from(KEEPALIVE) / 3));
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -70,12 +70,12 @@ pub(super) async fn carry(mut link: Link, told: mpsc::Sender<Told>) {
             biased;
             Some(order) = ordered.recv() => match order {
                 // Acknowledgements are the foreign broker's own business.
-                Order::Send(packet @ Packet::Publish(_)) => send(&mut link, packet).await,
-                Order::Send(_) | Order::Close => Ok(()),
+                ConnectionOrder::Send(packet @ Packet::Publish(_)) => send(&mut link, packet).await,
+                ConnectionOrder::Send(_) | ConnectionOrder::Close => Ok(()),
             },
             packet = receive(&mut link) => match packet {
                 Ok(Packet::Publish(p)) => {
-                    let seen = Told::Overheard(p.topic, p.payload.to_vec(), orders.clone());
+                    let seen = OwnerInput::Overheard(p.topic, p.payload.to_vec(), orders.clone());
                     told.send(seen).await.map_err(|_| io::Error::other("the lab is gone"))
                 }
                 Ok(_) => Ok(()),

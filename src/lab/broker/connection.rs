@@ -14,7 +14,7 @@ use tokio_util::codec::Framed;
 use tracing::debug;
 
 use super::gone;
-use super::owner::{Order, Told};
+use super::owner::{ConnectionOrder, OwnerInput};
 
 /// Above the 256 KB of the platform, so that the model and not the codec judges.
 const PACKET: usize = 1024 * 1024;
@@ -28,7 +28,7 @@ const OUTBOX: usize = 4096;
 pub(super) async fn accept(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<OwnerInput>,
 ) {
     loop {
         let socket = match listener.accept().await {
@@ -53,7 +53,7 @@ pub(super) async fn accept(
 pub(super) async fn receive(
     mut knocks: mpsc::Receiver<DuplexStream>,
     tls: bool,
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<OwnerInput>,
 ) {
     while let Some(pipe) = knocks.recv().await {
         let told = told.clone();
@@ -68,7 +68,7 @@ pub(super) async fn receive(
 async fn serve(
     socket: TcpStream,
     tls: Option<TlsAcceptor>,
-    told: mpsc::Sender<Told>,
+    told: mpsc::Sender<OwnerInput>,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
     match tls {
@@ -80,7 +80,7 @@ async fn serve(
     }
 }
 
-async fn converse<S>(stream: S, tls: bool, told: mpsc::Sender<Told>) -> io::Result<()>
+async fn converse<S>(stream: S, tls: bool, told: mpsc::Sender<OwnerInput>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -91,34 +91,34 @@ where
     };
     let (orders, mut ordered) = mpsc::channel(OUTBOX);
     let (answer, conn) = oneshot::channel();
-    let say = |told: &mpsc::Sender<Told>, what| {
+    let say = |told: &mpsc::Sender<OwnerInput>, what| {
         let told = told.clone();
         async move { told.send(what).await.map_err(|_| gone()) }
     };
-    say(&told, Told::Opened(orders, answer)).await?;
+    say(&told, OwnerInput::Opened(orders, answer)).await?;
     let conn = conn.await.map_err(|_| gone())?;
-    say(&told, Told::Packet(conn, first, tls)).await?;
+    say(&told, OwnerInput::Packet(conn, first, tls)).await?;
     let ended = loop {
         tokio::select! {
             biased;
             order = ordered.recv() => match order {
-                Some(Order::Send(packet)) => {
+                Some(ConnectionOrder::Send(packet)) => {
                     let sent = timeout(PATIENCE, framed.send(packet)).await;
                     if !matches!(sent, Ok(Ok(()))) {
                         break Err(io::Error::other("writing failed"));
                     }
                 }
-                Some(Order::Close) | None => break Ok(()),
+                Some(ConnectionOrder::Close) | None => break Ok(()),
             },
             packet = framed.next() => match packet {
-                Some(Ok(packet)) => say(&told, Told::Packet(conn, packet, tls)).await?,
+                Some(Ok(packet)) => say(&told, OwnerInput::Packet(conn, packet, tls)).await?,
                 Some(Err(error)) => break Err(io::Error::other(error)),
                 None => break Ok(()),
             },
         }
     };
     let _ = timeout(PATIENCE, framed.close()).await;
-    say(&told, Told::Closed(conn)).await?;
+    say(&told, OwnerInput::Closed(conn)).await?;
     ended
 }
 

@@ -14,12 +14,12 @@ use crate::io::system::clock::Clock;
 use crate::lab::platform::{Conn, Connect, Output, Platform};
 
 /// What the owner receives.
-pub(super) enum Told {
-    Opened(mpsc::Sender<Order>, oneshot::Sender<Conn>),
+pub(super) enum OwnerInput {
+    Opened(mpsc::Sender<ConnectionOrder>, oneshot::Sender<Conn>),
     Packet(Conn, Packet, bool),
     Closed(Conn),
     /// A message seen on a foreign broker: topic, payload, and where answers go.
-    Overheard(String, Vec<u8>, mpsc::Sender<Order>),
+    Overheard(String, Vec<u8>, mpsc::Sender<ConnectionOrder>),
     Do(Action),
     Wait(Condition, oneshot::Sender<()>),
     Stop,
@@ -29,13 +29,13 @@ pub(super) type Action = Box<dyn FnOnce(&mut Platform, Now) + Send>;
 pub(super) type Condition = Box<dyn FnMut(&Platform) -> bool + Send>;
 
 /// What the owner orders a connection to do.
-pub(super) enum Order {
+pub(super) enum ConnectionOrder {
     Send(Packet),
     Close,
 }
 
-struct Outbox {
-    orders: mpsc::Sender<Order>,
+struct ConnectionOutbox {
+    orders: mpsc::Sender<ConnectionOrder>,
     /// Whether this is a gateway on a foreign broker: closing it must not close the
     /// bridge.
     foreign: bool,
@@ -44,7 +44,7 @@ struct Outbox {
 pub(super) struct Owner {
     platform: Platform,
     clock: Clock,
-    outboxes: BTreeMap<Conn, Outbox>,
+    outboxes: BTreeMap<Conn, ConnectionOutbox>,
     waiting: Vec<(Condition, oneshot::Sender<()>)>,
     conns: u64,
 }
@@ -60,7 +60,7 @@ impl Owner {
         }
     }
 
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Told>) -> Platform {
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<OwnerInput>) -> Platform {
         loop {
             let wake = self.platform.wake_at();
             let timer = async {
@@ -72,7 +72,7 @@ impl Owner {
             tokio::select! {
                 biased;
                 told = inbox.recv() => match told {
-                    None | Some(Told::Stop) => return self.platform,
+                    None | Some(OwnerInput::Stop) => return self.platform,
                     Some(told) => self.on_told(told),
                 },
                 () = timer => {}
@@ -82,19 +82,19 @@ impl Owner {
         }
     }
 
-    fn on_told(&mut self, told: Told) {
+    fn on_told(&mut self, told: OwnerInput) {
         let now = self.clock.now();
         match told {
-            Told::Opened(orders, answer) => {
+            OwnerInput::Opened(orders, answer) => {
                 let conn = self.open(orders, false);
                 let _ = answer.send(conn);
             }
-            Told::Packet(conn, packet, tls) => self.on_packet(now, conn, packet, tls),
-            Told::Closed(conn) => {
+            OwnerInput::Packet(conn, packet, tls) => self.on_packet(now, conn, packet, tls),
+            OwnerInput::Closed(conn) => {
                 self.outboxes.remove(&conn);
                 self.platform.on_closed(now, conn);
             }
-            Told::Overheard(topic, payload, orders) => {
+            OwnerInput::Overheard(topic, payload, orders) => {
                 let Some(gateway) = self.platform.gateway_speaking(&topic) else {
                     return;
                 };
@@ -106,16 +106,17 @@ impl Owner {
                 self.platform
                     .on_publish(now, conn, &topic, &payload, 0, None);
             }
-            Told::Do(act) => act(&mut self.platform, now),
-            Told::Wait(holds, answer) => self.waiting.push((holds, answer)),
-            Told::Stop => {}
+            OwnerInput::Do(act) => act(&mut self.platform, now),
+            OwnerInput::Wait(holds, answer) => self.waiting.push((holds, answer)),
+            OwnerInput::Stop => {}
         }
     }
 
-    fn open(&mut self, orders: mpsc::Sender<Order>, foreign: bool) -> Conn {
+    fn open(&mut self, orders: mpsc::Sender<ConnectionOrder>, foreign: bool) -> Conn {
         self.conns += 1;
         let conn = Conn(self.conns);
-        self.outboxes.insert(conn, Outbox { orders, foreign });
+        self.outboxes
+            .insert(conn, ConnectionOutbox { orders, foreign });
         conn
     }
 
@@ -158,7 +159,7 @@ impl Owner {
             _ => {
                 platform.on_closed(now, conn);
                 if let Some(outbox) = self.outboxes.remove(&conn) {
-                    let _ = outbox.orders.try_send(Order::Close);
+                    let _ = outbox.orders.try_send(ConnectionOrder::Close);
                 }
             }
         }
@@ -182,7 +183,7 @@ impl Owner {
                 continue;
             };
             let order = order(output);
-            let closes = matches!(order, Order::Close);
+            let closes = matches!(order, ConnectionOrder::Close);
             let sent = outbox.foreign && closes || outbox.orders.try_send(order).is_ok();
             if closes || !sent {
                 let foreign = outbox.foreign;
@@ -196,8 +197,8 @@ impl Owner {
     }
 }
 
-fn order(output: Output) -> Order {
-    Order::Send(match output {
+fn order(output: Output) -> ConnectionOrder {
+    ConnectionOrder::Send(match output {
         Output::ConnAck {
             code,
             session_present,
@@ -216,7 +217,7 @@ fn order(output: Output) -> Order {
             Packet::Publish(Publish::new(topic, QoS::AtMostOnce, payload))
         }
         Output::PingResp { .. } => Packet::PingResp,
-        Output::Close { .. } => return Order::Close,
+        Output::Close { .. } => return ConnectionOrder::Close,
     })
 }
 

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is answered for a path.
 #[derive(Clone, Debug)]
-pub enum Served {
+pub enum StorageAnswer {
     /// The file.
     File(Vec<u8>),
     /// The file, after this span.
@@ -34,14 +34,14 @@ pub enum Served {
     Torn(Vec<u8>),
 }
 
-type Shelf = Arc<Mutex<BTreeMap<String, (Served, u32)>>>;
+type StoredFiles = Arc<Mutex<BTreeMap<String, (StorageAnswer, u32)>>>;
 
 /// A file storage on a socket. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Storage {
     addr: SocketAddr,
     tls: bool,
-    shelf: Shelf,
+    shelf: StoredFiles,
     _door: AbortOnDropHandle<()>,
 }
 
@@ -56,7 +56,7 @@ impl Storage {
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(addr).await?;
         let addr = listener.local_addr()?;
-        let shelf = Shelf::default();
+        let shelf = StoredFiles::default();
         let acceptor = tls.map(TlsAcceptor::from);
         let storage = Storage {
             addr,
@@ -68,7 +68,7 @@ impl Storage {
     }
 
     /// Stores a file under this name and returns its URL.
-    pub fn put(&self, name: &str, served: Served) -> String {
+    pub fn put(&self, name: &str, served: StorageAnswer) -> String {
         let path = format!("/{name}?Expires=1&Signature=signature-of-{name}");
         let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         shelf.insert(path.clone(), (served, 0));
@@ -89,7 +89,7 @@ impl Storage {
     }
 }
 
-async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: Shelf) {
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: StoredFiles) {
     loop {
         let Ok((socket, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -113,7 +113,10 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shelf: Shelf) {
 }
 
 /// Serves one request with one answer and closes the connection.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> io::Result<()> {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    shelf: &StoredFiles,
+) -> io::Result<()> {
     let mut stream = BufReader::new(stream);
     let path = timeout(PATIENCE, request(&mut stream)).await??;
     let served = {
@@ -125,14 +128,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> i
     };
     let of =
         |n: usize| format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\nConnection: close\r\n\r\n");
-    let (head, body) = match served.unwrap_or(Served::Status(404)) {
-        Served::File(file) => (of(file.len()), file),
-        Served::Slow(file, span) => {
+    let (head, body) = match served.unwrap_or(StorageAnswer::Status(404)) {
+        StorageAnswer::File(file) => (of(file.len()), file),
+        StorageAnswer::Slow(file, span) => {
             tokio::time::sleep(span).await;
             (of(file.len()), file)
         }
-        Served::Torn(file) => (of(file.len() + 1), file),
-        Served::Endless => {
+        StorageAnswer::Torn(file) => (of(file.len() + 1), file),
+        StorageAnswer::Endless => {
             let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
             stream.write_all(head.as_bytes()).await?;
             loop {
@@ -140,11 +143,11 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, shelf: &Shelf) -> i
                 stream.flush().await?;
             }
         }
-        Served::Status(status) => (
+        StorageAnswer::Status(status) => (
             format!("HTTP/1.1 {status} Refused\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
             Vec::new(),
         ),
-        Served::Redirect(to) => (
+        StorageAnswer::Redirect(to) => (
             format!(
                 "HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             ),

@@ -9,14 +9,14 @@ use alink_gateway::base::UnitId;
 use alink_gateway::lab::bus::{Chance, Fault};
 
 use super::plant::{Plant, UNITS};
-use super::site::{Judgement, Run, Site};
+use super::site::{CommandSite, PhaseJudgement, Run};
 
 /// How many commands of a flood wait for their answers at any time: one for each unit.
 const OPEN: usize = UNITS as usize;
 
 /// Sends so many commands, one after the other, to a line that is loaded to seven tenths.
-pub(super) async fn loaded(run: &Run, baud: u32, commands: u32) -> io::Result<Judgement> {
-    let mut site = Site::set("loaded", baud, run).await?;
+pub(super) async fn loaded(run: &Run, baud: u32, commands: u32) -> io::Result<PhaseJudgement> {
+    let mut site = CommandSite::set("loaded", baud, run).await?;
     let begun = site.now();
     for n in 0..commands {
         // Somewhere in the interval: at no fixed place of the schedule.
@@ -32,8 +32,8 @@ pub(super) async fn loaded(run: &Run, baud: u32, commands: u32) -> io::Result<Ju
 }
 
 /// Sends commands without end to a line that is loaded to seven tenths.
-pub(super) async fn flood(run: &Run, span: Duration) -> io::Result<Judgement> {
-    let mut site = Site::set("flood", 9600, run).await?;
+pub(super) async fn flood(run: &Run, span: Duration) -> io::Result<PhaseJudgement> {
+    let mut site = CommandSite::set("flood", 9600, run).await?;
     let begun = site.now();
     let mut open = VecDeque::new();
     for n in 0u32.. {
@@ -53,8 +53,8 @@ pub(super) async fn flood(run: &Run, span: Duration) -> io::Result<Judgement> {
 
 /// Sends commands while replies are lost, late and spoilt, units lose their power, and the
 /// connection is cut.
-pub(super) async fn faults(run: &Run, span: Duration) -> io::Result<Judgement> {
-    let mut site = Site::set("faults", 9600, run).await?;
+pub(super) async fn faults(run: &Run, span: Duration) -> io::Result<PhaseJudgement> {
+    let mut site = CommandSite::set("faults", 9600, run).await?;
     let begun = site.now();
     let mut next_fault = begun;
     while site.now().since(begun) < span {
@@ -73,7 +73,7 @@ pub(super) async fn faults(run: &Run, span: Duration) -> io::Result<Judgement> {
 }
 
 /// Changes how one unit behaves, or cuts the connection.
-async fn strike(site: &mut Site) -> io::Result<()> {
+async fn strike(site: &mut CommandSite) -> io::Result<()> {
     let id = UnitId(1 + site.rng().below(u64::from(UNITS)) as u8);
     let faults: &[Fault] = match site.rng().below(8) {
         0 => return site.cut().await,

@@ -26,7 +26,7 @@ const WRITE_MULTIPLE: u8 = 16;
 
 /// What a unit was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum UnitAction {
     /// Its values were polled.
     Poll,
     /// This value was written.
@@ -93,14 +93,14 @@ impl Plant {
     }
 
     /// Returns what a unit was asked to do.
-    pub(super) fn asked(served: &Served) -> Asked {
+    pub(super) fn asked(served: &Served) -> UnitAction {
         let [first, second] = REGISTER.to_be_bytes();
         match served.request[..] {
-            [READ_HOLDING, 0, 0, ..] => Asked::Poll,
+            [READ_HOLDING, 0, 0, ..] => UnitAction::Poll,
             [WRITE_MULTIPLE, a, b, 0, 2, 4, v3, v2, v1, v0] if (a, b) == (first, second) => {
-                Asked::Write(u32::from_be_bytes([v3, v2, v1, v0]))
+                UnitAction::Write(u32::from_be_bytes([v3, v2, v1, v0]))
             }
-            _ => Asked::Other,
+            _ => UnitAction::Other,
         }
     }
 

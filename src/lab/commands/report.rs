@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::plant::Plant;
-use super::site::Judgement;
+use super::site::PhaseJudgement;
 use crate::results::verdict;
 use crate::target::{Bound, Target, rounded};
 
@@ -53,23 +53,23 @@ pub(super) struct Summary {
 
 /// Everything that was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct CommandFindings {
     /// Whether times are judged.
     is_timed: bool,
-    phases: Vec<(String, Judgement)>,
+    phases: Vec<(String, PhaseJudgement)>,
     summary: Summary,
     seconds: u64,
 }
 
-impl Found {
-    pub(super) fn new(seed: u64, is_timed: bool) -> Found {
-        Found {
+impl CommandFindings {
+    pub(super) fn new(seed: u64, is_timed: bool) -> CommandFindings {
+        CommandFindings {
             is_timed,
             summary: Summary {
                 seed,
                 ..Summary::default()
             },
-            ..Found::default()
+            ..CommandFindings::default()
         }
     }
 
@@ -84,7 +84,7 @@ impl Found {
     }
 
     /// Takes what was found with single commands at this speed.
-    pub(super) fn loaded(&mut self, baud: u32, found: io::Result<Judgement>) {
+    pub(super) fn loaded(&mut self, baud: u32, found: io::Result<PhaseJudgement>) {
         let Some(found) = self.whole(&format!("single commands at {baud} baud"), found) else {
             return;
         };
@@ -108,7 +108,7 @@ impl Found {
     }
 
     /// Takes what was found in the flood.
-    pub(super) fn flood(&mut self, found: io::Result<Judgement>) {
+    pub(super) fn flood(&mut self, found: io::Result<PhaseJudgement>) {
         let Some(found) = self.whole("a flood at 9600 baud", found) else {
             return;
         };
@@ -126,12 +126,12 @@ impl Found {
     }
 
     /// Takes what was found while something failed.
-    pub(super) fn faults(&mut self, found: io::Result<Judgement>) {
+    pub(super) fn faults(&mut self, found: io::Result<PhaseJudgement>) {
         self.whole("faults at 9600 baud", found);
     }
 
     /// Takes what holds in every phase.
-    fn whole(&mut self, name: &str, found: io::Result<Judgement>) -> Option<Judgement> {
+    fn whole(&mut self, name: &str, found: io::Result<PhaseJudgement>) -> Option<PhaseJudgement> {
         match found {
             Ok(mut found) => {
                 let all = &mut self.summary;
@@ -154,7 +154,8 @@ impl Found {
     /// Returns the figures, and the bounds that were missed.
     pub(super) fn summary(&self) -> Summary {
         let mut summary = self.summary.clone();
-        let sum = |of: fn(&Judgement) -> u64| self.phases.iter().map(|(_, f)| of(f)).sum::<u64>();
+        let sum =
+            |of: fn(&PhaseJudgement) -> u64| self.phases.iter().map(|(_, f)| of(f)).sum::<u64>();
         let (certain, answers) = (sum(|f| f.certain), sum(|f| f.answers));
         summary.replies_per_command = (certain > 0).then(|| answers as f64 / certain as f64);
         let missed: Vec<String> = targets(&summary)
@@ -199,7 +200,7 @@ impl Found {
     }
 }
 
-fn starved(found: &Judgement, baud: u32) -> u64 {
+fn starved(found: &PhaseJudgement, baud: u32) -> u64 {
     let most = Plant::new(baud, 0).interval().mul_f64(STARVED);
     found.gaps.iter().filter(|gap| **gap >= most).count() as u64
 }

@@ -15,7 +15,7 @@ use alink_gateway::lab::platform::{Call, Platform, RrpcTopic};
 use alink_gateway::lab::wire::LineRig;
 use serde_json::json;
 
-use super::plant::{Asked, Plant, SETPOINT, UNITS};
+use super::plant::{Plant, SETPOINT, UNITS, UnitAction};
 use crate::daemon::{Daemon, Folder};
 
 /// How often the site looks whether something has happened.
@@ -52,7 +52,7 @@ struct Sent {
 
 /// What is known of a phase at its end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Judgement {
+pub(super) struct PhaseJudgement {
     /// Commands that were sent.
     pub(crate) commands: u64,
     /// Commands that were answered "verified".
@@ -77,7 +77,7 @@ pub(super) struct Judgement {
 }
 
 /// The world of one phase. Dropping it ends the daemon.
-pub(super) struct Site {
+pub(super) struct CommandSite {
     name: &'static str,
     clock: Clock,
     plant: Plant,
@@ -94,9 +94,9 @@ pub(super) struct Site {
     problems: Vec<String>,
 }
 
-impl Site {
+impl CommandSite {
     /// Sets up a world, and waits until all devices are online and polled.
-    pub(super) async fn set(name: &'static str, baud: u32, run: &Run) -> io::Result<Site> {
+    pub(super) async fn set(name: &'static str, baud: u32, run: &Run) -> io::Result<CommandSite> {
         let clock = Clock::system();
         let mut rng = Rng::new(run.seed ^ u64::from(baud));
         let plant = Plant::new(baud, rng.next_u64());
@@ -114,7 +114,7 @@ impl Site {
             folder.write(&name, &content)?;
         }
         let daemon = Daemon::start(run.gateway.as_deref(), &folder)?;
-        let mut site = Site {
+        let mut site = CommandSite {
             name,
             clock,
             plant,
@@ -164,13 +164,13 @@ impl Site {
         tokio::time::sleep(span).await;
         for served in self.line.with(|line, _| line.take_served()) {
             match Plant::asked(&served) {
-                Asked::Poll => self
+                UnitAction::Poll => self
                     .polls
                     .entry(served.unit)
                     .or_default()
                     .push(served.at.mono),
-                Asked::Write(value) => self.writes.push((served.at.mono, value)),
-                Asked::Other => {}
+                UnitAction::Write(value) => self.writes.push((served.at.mono, value)),
+                UnitAction::Other => {}
             }
         }
     }
@@ -241,7 +241,7 @@ impl Site {
     }
 
     /// Ends the phase, which began at this time, when the time of its last command is over.
-    pub(super) async fn judge(mut self, begun: Mono) -> io::Result<Judgement> {
+    pub(super) async fn judge(mut self, begun: Mono) -> io::Result<PhaseJudgement> {
         let span = self.now().since(begun);
         let polls: usize = self.polls.values().map(Vec::len).sum();
         let load = self.plant.load(polls as u64, span);
@@ -266,11 +266,11 @@ impl Site {
                 calls.collect()
             })
             .await?;
-        let mut found = Judgement {
+        let mut found = PhaseJudgement {
             gaps,
             load,
             commands: self.sent.len() as u64,
-            ..Judgement::default()
+            ..PhaseJudgement::default()
         };
         let mut written: BTreeMap<u32, Vec<Mono>> = BTreeMap::new();
         for (at, value) in std::mem::take(&mut self.writes) {
@@ -301,7 +301,7 @@ impl Site {
     }
 
     /// Judges one command, whose value was written at these times.
-    fn one(&mut self, found: &mut Judgement, sent: &Sent, call: &Call, written: &[Mono]) {
+    fn one(&mut self, found: &mut PhaseJudgement, sent: &Sent, call: &Call, written: &[Mono]) {
         let over = call.at + sent.within;
         let answered = call.answers.first().map(|a| a.at);
         let is_late = |at: &&Mono| **at > over || answered.is_some_and(|answered| **at > answered);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::figures::{percent, thousands};
-use super::site::{Conditions, Site};
+use super::site::{Conditions, ConvergeSite};
 use super::{PATIENCE, Plan};
 use crate::base::{DeviceId, Mono, Rng};
 use crate::lab::platform::{
@@ -170,12 +170,12 @@ fn worst(
 }
 
 /// Builds a site where all devices are online and nothing goes wrong yet.
-fn calm(devices: u32, points: u16, seed: u64) -> Site {
+fn calm(devices: u32, points: u16, seed: u64) -> ConvergeSite {
     let conditions = Conditions {
         points,
         ..Conditions::default()
     };
-    let mut site = Site::new(devices, conditions, Rng::new(seed));
+    let mut site = ConvergeSite::new(devices, conditions, Rng::new(seed));
     site.everybody_answers();
     site.connect();
     site.until_online(devices as usize, PATIENCE);
@@ -213,7 +213,7 @@ fn throughput(slow: Slow, seed: u64) -> Throughput {
     }
 }
 
-fn distinct(site: &Site) -> u64 {
+fn distinct(site: &ConvergeSite) -> u64 {
     site.platform().accepted().distinct()
 }
 
@@ -224,7 +224,7 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     const ALL: usize = 200;
     const LEAVE: usize = 20;
     let mut rng = Rng::new(seed);
-    let mut site = Site::new(200, Conditions::default(), rng.fork());
+    let mut site = ConvergeSite::new(200, Conditions::default(), rng.fork());
     site.fault(Fault::Cap(Some(cap)));
     site.everybody_answers();
     site.connect();
@@ -256,7 +256,7 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
 }
 
 /// Returns the longest time from a log-out until another log-in took its place.
-fn longest_free(site: &Site, start: Mono, patience: Duration) -> Duration {
+fn longest_free(site: &ConvergeSite, start: Mono, patience: Duration) -> Duration {
     let since = |want: fn(&Event) -> bool| {
         let events = site.platform().ledger().events();
         let those = events.filter(move |(at, event)| *at >= start && want(event));
@@ -271,7 +271,7 @@ fn longest_free(site: &Site, start: Mono, patience: Duration) -> Duration {
 /// Answers log-ins with 429 for a while from the connection on, and measures how long
 /// after that all 200 devices are online.
 fn back_after_429(during: Duration, seed: u64) -> Duration {
-    let mut site = Site::new(200, Conditions::default(), Rng::new(seed));
+    let mut site = ConvergeSite::new(200, Conditions::default(), Rng::new(seed));
     site.everybody_answers();
     site.fault(Fault::Throttle { during });
     let end = site.now() + during;

@@ -49,7 +49,7 @@ impl Default for Conditions {
 }
 
 /// Both ends: the cloud engine and the platform.
-pub(super) struct Site {
+pub(super) struct ConvergeSite {
     spec: Arc<Spec>,
     cloud: Cloud,
     platform: Platform,
@@ -81,8 +81,8 @@ enum Change {
     Left,
 }
 
-impl Site {
-    pub(super) fn new(devices: u32, conditions: Conditions, mut rng: Rng) -> Site {
+impl ConvergeSite {
+    pub(super) fn new(devices: u32, conditions: Conditions, mut rng: Rng) -> ConvergeSite {
         let per_second = conditions.logins_per_second;
         let spec = Arc::new(spec(devices, conditions.points, per_second));
         let mut known = PlatformSpec::knowing(&spec);
@@ -105,7 +105,7 @@ impl Site {
         ] {
             platform.fault(at(mono), fault);
         }
-        Site {
+        ConvergeSite {
             cloud: Cloud::new(spec.clone(), rng.fork(), at(mono)),
             spec,
             platform,
@@ -226,7 +226,11 @@ impl Site {
     }
 
     /// Lets time pass until `done`; returns how long it took.
-    pub(super) fn until(&mut self, patience: Duration, done: impl Fn(&Site) -> bool) -> Duration {
+    pub(super) fn until(
+        &mut self,
+        patience: Duration,
+        done: impl Fn(&ConvergeSite) -> bool,
+    ) -> Duration {
         let from = self.now;
         self.live_until(from + patience, done);
         self.now.since(from)
@@ -339,7 +343,7 @@ impl Site {
         });
     }
 
-    fn live_until(&mut self, end: Mono, done: impl Fn(&Site) -> bool) {
+    fn live_until(&mut self, end: Mono, done: impl Fn(&ConvergeSite) -> bool) {
         while !done(self) {
             let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
             let wakes = wakes.into_iter().flatten().map(|w| w.at);

@@ -39,14 +39,14 @@ pub(crate) struct Member {
     pub(crate) name: String,
     pub(crate) port: DemoPort,
     pub(crate) unit: UnitId,
-    pub(crate) kind: Kind,
+    pub(crate) kind: DemoKind,
     pub(crate) device: Device,
     secret: String,
 }
 
 /// The two kinds of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum DemoKind {
     Meter,
     Module,
 }
@@ -57,13 +57,13 @@ pub(crate) struct Property {
     id: &'static str,
     table: Table,
     address: u16,
-    shape: Shape,
+    shape: FrameShape,
     /// Digits after the decimal point: the register counts in these.
     places: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Shape {
+enum FrameShape {
     Bit,
     U16,
     I16,
@@ -74,7 +74,7 @@ enum Shape {
     Text(u16),
 }
 
-const fn input(id: &'static str, address: u16, shape: Shape, places: u8) -> Property {
+const fn input(id: &'static str, address: u16, shape: FrameShape, places: u8) -> Property {
     Property {
         id,
         table: Table::InputRegister,
@@ -89,7 +89,7 @@ const fn bit(id: &'static str, table: Table, address: u16) -> Property {
         id,
         table,
         address,
-        shape: Shape::Bit,
+        shape: FrameShape::Bit,
         places: 0,
     }
 }
@@ -100,24 +100,24 @@ pub(crate) const SETPOINT: &str = "Setpoint";
 const SETPOINT_REGISTER: u16 = meter::SERIAL + 8;
 
 const METER: &[Property] = &[
-    input("VoltageA", meter::VOLTAGE, Shape::U16, 1),
-    input("VoltageB", meter::VOLTAGE + 1, Shape::U16, 1),
-    input("VoltageC", meter::VOLTAGE + 2, Shape::U16, 1),
-    input("CurrentA", meter::CURRENT, Shape::U16, 2),
-    input("CurrentB", meter::CURRENT + 1, Shape::U16, 2),
-    input("CurrentC", meter::CURRENT + 2, Shape::U16, 2),
-    input("ActivePower", meter::POWER, Shape::I32, 0),
-    input("Frequency", meter::FREQUENCY, Shape::U16, 2),
-    input("PowerFactor", meter::POWER_FACTOR, Shape::I16, 3),
-    input("Energy", meter::ENERGY, Shape::U32, 2),
-    input("ApparentPower", meter::APPARENT, Shape::F32, 0),
-    input("EnergyFine", meter::ENERGY_FINE, Shape::U64, 0),
-    input("SerialNumber", meter::SERIAL, Shape::Text(8), 0),
+    input("VoltageA", meter::VOLTAGE, FrameShape::U16, 1),
+    input("VoltageB", meter::VOLTAGE + 1, FrameShape::U16, 1),
+    input("VoltageC", meter::VOLTAGE + 2, FrameShape::U16, 1),
+    input("CurrentA", meter::CURRENT, FrameShape::U16, 2),
+    input("CurrentB", meter::CURRENT + 1, FrameShape::U16, 2),
+    input("CurrentC", meter::CURRENT + 2, FrameShape::U16, 2),
+    input("ActivePower", meter::POWER, FrameShape::I32, 0),
+    input("Frequency", meter::FREQUENCY, FrameShape::U16, 2),
+    input("PowerFactor", meter::POWER_FACTOR, FrameShape::I16, 3),
+    input("Energy", meter::ENERGY, FrameShape::U32, 2),
+    input("ApparentPower", meter::APPARENT, FrameShape::F32, 0),
+    input("EnergyFine", meter::ENERGY_FINE, FrameShape::U64, 0),
+    input("SerialNumber", meter::SERIAL, FrameShape::Text(8), 0),
     Property {
         id: SETPOINT,
         table: Table::HoldingRegister,
         address: SETPOINT_REGISTER,
-        shape: Shape::U16,
+        shape: FrameShape::U16,
         places: 1,
     },
 ];
@@ -127,53 +127,53 @@ const MODULE: &[Property] = &[
     bit("Input2", Table::DiscreteInput, 1),
     bit("Input3", Table::DiscreteInput, 2),
     bit("Relay1", Table::Coil, 0),
-    input("Analogue1", 0, Shape::U16, 0),
-    input("Analogue2", 1, Shape::U16, 0),
-    input("Counter1", io_module::COUNTERS, Shape::U32, 0),
+    input("Analogue1", 0, FrameShape::U16, 0),
+    input("Analogue2", 1, FrameShape::U16, 0),
+    input("Counter1", io_module::COUNTERS, FrameShape::U32, 0),
 ];
 
-impl Kind {
+impl DemoKind {
     const fn profile(self) -> &'static str {
         match self {
-            Kind::Meter => "meter",
-            Kind::Module => "io-module",
+            DemoKind::Meter => "meter",
+            DemoKind::Module => "io-module",
         }
     }
 
     const fn product_key(self) -> &'static str {
         match self {
-            Kind::Meter => "a1LabMeter00",
-            Kind::Module => "a1LabModule0",
+            DemoKind::Meter => "a1LabMeter00",
+            DemoKind::Module => "a1LabModule0",
         }
     }
 
     const fn of_unit(self) -> UnitKind {
         match self {
-            Kind::Meter => UnitKind::Meter,
-            Kind::Module => UnitKind::IoModule,
+            DemoKind::Meter => UnitKind::Meter,
+            DemoKind::Module => UnitKind::IoModule,
         }
     }
 
     /// Returns the properties that can be read from it.
     pub(crate) const fn properties(self) -> &'static [Property] {
         match self {
-            Kind::Meter => METER,
-            Kind::Module => MODULE,
+            DemoKind::Meter => METER,
+            DemoKind::Module => MODULE,
         }
     }
 
     /// Returns the property to show where there is room for one, and its unit.
     pub(crate) const fn headline(self) -> (&'static str, &'static str) {
         match self {
-            Kind::Meter => ("ActivePower", "W"),
-            Kind::Module => ("Analogue1", "raw"),
+            DemoKind::Meter => ("ActivePower", "W"),
+            DemoKind::Module => ("Analogue1", "raw"),
         }
     }
 
     const fn interval(self) -> &'static str {
         match self {
-            Kind::Meter => "3s",
-            Kind::Module => "2s",
+            DemoKind::Meter => "3s",
+            DemoKind::Module => "2s",
         }
     }
 }
@@ -205,10 +205,10 @@ impl Property {
             ..Now::default()
         };
         let width = match self.shape {
-            Shape::Bit | Shape::U16 | Shape::I16 => 1,
-            Shape::I32 | Shape::U32 | Shape::F32 => 2,
-            Shape::U64 => 4,
-            Shape::Text(n) => n,
+            FrameShape::Bit | FrameShape::U16 | FrameShape::I16 => 1,
+            FrameShape::I32 | FrameShape::U32 | FrameShape::F32 => 2,
+            FrameShape::U64 => 4,
+            FrameShape::Text(n) => n,
         };
         let words: Option<Vec<u16>> = (self.address..self.address + width)
             .map(|address| unit.truth(now, self.table, address))
@@ -216,20 +216,20 @@ impl Property {
         let Some(words) = words else { return false };
         let wide = words.iter().fold(0, |sum, w| sum << 16 | u64::from(*w));
         let count = match self.shape {
-            Shape::Text(_) => {
+            FrameShape::Text(_) => {
                 let bytes: Vec<u8> = words.iter().flat_map(|w| w.to_be_bytes()).collect();
                 let text = String::from_utf8_lossy(&bytes);
                 return said.as_str() == Some(text.trim_end_matches(['\0', ' ']));
             }
-            Shape::F32 => {
+            FrameShape::F32 => {
                 let x = f64::from(f32::from_bits(wide as u32));
                 return said
                     .as_f64()
                     .is_some_and(|s| (s - x).abs() <= 1e-6 * x.abs());
             }
-            Shape::I16 => f64::from(wide as u16 as i16),
-            Shape::I32 => f64::from(wide as u32 as i32),
-            Shape::Bit | Shape::U16 | Shape::U32 | Shape::U64 => wide as f64,
+            FrameShape::I16 => f64::from(wide as u16 as i16),
+            FrameShape::I32 => f64::from(wide as u32 as i32),
+            FrameShape::Bit | FrameShape::U16 | FrameShape::U32 | FrameShape::U64 => wide as f64,
         };
         // Exact decimals: 2305 tenths are 230.5 and nothing beside it.
         let expected = count / 10_f64.powi(i32::from(self.places));
@@ -244,14 +244,14 @@ impl Property {
             Table::InputRegister => "input",
         };
         let kind = match self.shape {
-            Shape::Bit => String::new(),
-            Shape::U16 => ", type: u16".into(),
-            Shape::I16 => ", type: i16".into(),
-            Shape::I32 => ", type: i32".into(),
-            Shape::U32 => ", type: u32".into(),
-            Shape::U64 => ", type: u64".into(),
-            Shape::F32 => ", type: f32".into(),
-            Shape::Text(n) => format!(", type: string, registers: {n}"),
+            FrameShape::Bit => String::new(),
+            FrameShape::U16 => ", type: u16".into(),
+            FrameShape::I16 => ", type: i16".into(),
+            FrameShape::I32 => ", type: i32".into(),
+            FrameShape::U32 => ", type: u32".into(),
+            FrameShape::U64 => ", type: u64".into(),
+            FrameShape::F32 => ", type: f32".into(),
+            FrameShape::Text(n) => format!(", type: string, registers: {n}"),
         };
         let scale = match self.places {
             0 => String::new(),
@@ -280,9 +280,9 @@ impl Plant {
         let mut rng = Rng::new(0x6465_6d6f);
         let mut secret = move || format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64());
         let groups = [
-            (DemoPort::Line, ON_LINE, Kind::Meter),
-            (DemoPort::Rack(0), IN_RACK, Kind::Module),
-            (DemoPort::Rack(1), IN_RACK, Kind::Meter),
+            (DemoPort::Line, ON_LINE, DemoKind::Meter),
+            (DemoPort::Rack(0), IN_RACK, DemoKind::Module),
+            (DemoPort::Rack(1), IN_RACK, DemoKind::Meter),
         ];
         let mut members = Vec::new();
         for (port, count, kind) in groups {
@@ -385,7 +385,7 @@ impl Plant {
             );
         }
         yaml.push_str("profiles:\n");
-        for kind in [Kind::Meter, Kind::Module] {
+        for kind in [DemoKind::Meter, DemoKind::Module] {
             let _ = writeln!(
                 yaml,
                 "  - name: {}\n    product_key: {}\n    interval: {}\n    points:",
@@ -466,7 +466,7 @@ mod tests {
 
     #[test]
     fn every_property_can_be_read_from_its_device() {
-        for kind in [Kind::Meter, Kind::Module] {
+        for kind in [DemoKind::Meter, DemoKind::Module] {
             let unit = Unit::new(kind.of_unit(), 1);
             for p in kind.properties() {
                 let there = unit.truth(Now::default(), p.table, p.address);

@@ -30,7 +30,7 @@ const DRAW: Duration = Duration::from_millis(250);
 /// How often a setpoint is sent to the meter without power.
 const AGAIN: Duration = Duration::from_millis(500);
 /// All parts that the story needs.
-pub(super) struct Site {
+pub(super) struct DemoSite {
     clock: Clock,
     started: Mono,
     deadline: Mono,
@@ -54,7 +54,7 @@ pub(super) struct Site {
 }
 
 /// What was answered to a setpoint.
-struct Answered {
+struct SetpointAnswer {
     code: i64,
     /// How often it was answered.
     times: usize,
@@ -62,7 +62,7 @@ struct Answered {
 }
 
 /// The visible state at one moment.
-struct View {
+struct VisibleState {
     online: usize,
     devices: Vec<Device>,
     login_sizes: Vec<usize>,
@@ -72,8 +72,8 @@ struct View {
     answers: usize,
 }
 
-impl Site {
-    pub(super) async fn build(options: &Options) -> io::Result<Site> {
+impl DemoSite {
+    pub(super) async fn build(options: &Options) -> io::Result<DemoSite> {
         let clock = Clock::system();
         let started = clock.now().mono;
         let plant = Plant::new();
@@ -109,7 +109,7 @@ impl Site {
         let meters = counted(meters, "meter");
         let set = format!("platform on {cloud}, {meters} on {tty}, racks on {ports:?}");
         screen.say(Duration::ZERO, &set);
-        Ok(Site {
+        Ok(DemoSite {
             clock,
             started,
             deadline: started + options.within,
@@ -132,7 +132,7 @@ impl Site {
     }
 
     /// Waits until `holds`, at most as long as the step may take.
-    async fn until(&mut self, holds: impl Fn(&View) -> bool) -> Result<Duration, String> {
+    async fn until(&mut self, holds: impl Fn(&VisibleState) -> bool) -> Result<Duration, String> {
         let (what, limit) = STEPS[self.step];
         let since = self.clock.now().mono;
         loop {
@@ -158,7 +158,7 @@ impl Site {
     }
 
     /// Lets a moment pass.
-    async fn tick(&mut self) -> Result<View, String> {
+    async fn tick(&mut self) -> Result<VisibleState, String> {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => return Err("interrupted".into()),
@@ -195,13 +195,13 @@ impl Site {
 
     /// Returns what was answered to the setpoints that were sent, oldest first; those without
     /// an answer are left out.
-    async fn answered(&self) -> Result<Vec<Answered>, String> {
+    async fn answered(&self) -> Result<Vec<SetpointAnswer>, String> {
         let sent = self.commands.clone();
         self.platform(move |p, _| {
             let calls = sent.iter().filter_map(|id| p.ledger().calls().get(id));
             let answered = calls.filter_map(|call| {
                 let first = call.answers.first()?;
-                Some(Answered {
+                Some(SetpointAnswer {
                     code: first.code.as_i64()?,
                     times: call.answers.len(),
                     words: first.message.as_str().unwrap_or_default().to_owned(),
@@ -212,7 +212,7 @@ impl Site {
         .await
     }
 
-    async fn look(&mut self) -> Result<View, String> {
+    async fn look(&mut self) -> Result<VisibleState, String> {
         let gateway = self.plant.gateway.clone();
         let members: Vec<Device> = self
             .plant
@@ -221,7 +221,7 @@ impl Site {
             .map(|m| m.device.clone())
             .collect();
         let sent = self.commands.clone();
-        self.platform(move |p, _| View {
+        self.platform(move |p, _| VisibleState {
             answers: sent
                 .iter()
                 .filter_map(|id| p.ledger().calls().get(id))
@@ -272,7 +272,7 @@ impl Site {
         Ok(())
     }
 
-    async fn draw(&mut self, view: &View) -> Result<(), String> {
+    async fn draw(&mut self, view: &VisibleState) -> Result<(), String> {
         let now = self.clock.now().mono;
         if !self.screen.is_table() || self.drawn.is_some_and(|at| now.since(at) < DRAW) {
             return Ok(());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::plant::{installation, plan, told};
 use crate::base::{
-    About, DeviceId, EventKind, FieldEvent, LinkDown, LinkEvent, PortId, Secret, UnitId, Wall,
+    DeviceId, EventKind, FieldEvent, LinkDown, LinkEvent, LogSubject, PortId, Secret, UnitId, Wall,
 };
 use crate::doctor::{Cause, ConfigurationFiles, Facts, Scope, Service, Subject};
 use crate::hub::Input;
@@ -210,7 +210,7 @@ impl InjectedFault {
                 return Some(absent(ConfigurationFiles::Wrong(errors)));
             }
             InjectedFault::AdapterLatency => Input::Field(FieldEvent::Noticed {
-                about: About::Port(PortId(0)),
+                about: LogSubject::Port(PortId(0)),
                 kind: EventKind::PortBytesHeldBack,
                 words: "the adapter holds received bytes back for 16 ms".into(),
             }),

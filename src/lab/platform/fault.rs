@@ -157,12 +157,12 @@ pub(super) struct Faults {
 struct Ending {
     least: Duration,
     most: Duration,
-    why: End,
+    why: ConnectionEnd,
 }
 
 /// Why a connection ends by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ConnectionEnd {
     /// The server does not hold its connections.
     Flap,
     /// Another client connects with the same certificate.
@@ -171,7 +171,7 @@ pub(super) enum End {
 
 /// The fate of one downstream message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum MessageFate {
     Lost,
     /// It is sent after so long; in order with the other messages of its connection, or
     /// not; and perhaps twice.
@@ -254,8 +254,10 @@ impl Faults {
                     false => self.unanswered.remove(&device),
                 };
             }
-            Fault::Flap { least, most } => self.end_by_themselves(least, most, End::Flap),
-            Fault::Rival { least, most } => self.end_by_themselves(least, most, End::Rival),
+            Fault::Flap { least, most } => self.end_by_themselves(least, most, ConnectionEnd::Flap),
+            Fault::Rival { least, most } => {
+                self.end_by_themselves(least, most, ConnectionEnd::Rival)
+            }
             Fault::Refuse { device, code } => {
                 match code {
                     Some(code) => self.refuse.insert(device, code),
@@ -269,13 +271,13 @@ impl Faults {
         }
     }
 
-    fn end_by_themselves(&mut self, least: Duration, most: Duration, why: End) {
+    fn end_by_themselves(&mut self, least: Duration, most: Duration, why: ConnectionEnd) {
         let most = most.max(least);
         self.ending = (most > Duration::ZERO).then_some(Ending { least, most, why });
     }
 
     /// Returns when a connection that began now will end by itself, and why.
-    pub(super) fn end(&mut self, now: Mono) -> Option<(Mono, End)> {
+    pub(super) fn end(&mut self, now: Mono) -> Option<(Mono, ConnectionEnd)> {
         let Ending { least, most, why } = self.ending?;
         Some((now + self.between(least, most), why))
     }
@@ -313,9 +315,9 @@ impl Faults {
         least + Duration::from_micros(self.rng.below(spread.saturating_add(1)))
     }
 
-    pub(super) fn fate(&mut self) -> Fate {
+    pub(super) fn fate(&mut self) -> MessageFate {
         if self.lose_replies > 0 && self.rng.chance(self.lose_replies) {
-            return Fate::Lost;
+            return MessageFate::Lost;
         }
         let (least, most) = self.delay;
         let mut after = self.between(least, most);
@@ -324,7 +326,7 @@ impl Faults {
         if !in_order {
             after += by;
         }
-        Fate::Sent {
+        MessageFate::Sent {
             after,
             in_order,
             twice: self.duplicate > 0 && self.rng.chance(self.duplicate),

@@ -54,7 +54,9 @@ pub use messages::reply::Code;
 pub use messages::topic::is_downstream;
 pub use record::accepted::{Accepted, AcceptedEvent, AcceptedValue};
 pub use record::calls::{Call, CallAnswer, Calls};
-pub use record::ledger::{Ask, Asked, Broken, Event, Ledger, Log, Posted, Totals, Violation};
+pub use record::ledger::{
+    Broken, Event, Ledger, Log, Posted, SessionRecord, SessionRequestKind, Totals, Violation,
+};
 pub use services::command::RrpcTopic;
 pub use services::config::RemoteConfig;
 pub use spec::{
@@ -63,7 +65,7 @@ pub use spec::{
 };
 
 use connection::enrol::Registrar;
-use fault::{End, Faults};
+use fault::{ConnectionEnd, Faults};
 use messages::outbox::{Outbox, Recent};
 use messages::topic::{Kind, Topic};
 use services::session::Session;
@@ -103,7 +105,7 @@ struct Link {
     /// Posts that were not refused for their rate.
     posts: Recent,
     /// When it ends by itself, by a fault.
-    ends: Option<(Mono, End)>,
+    ends: Option<(Mono, ConnectionEnd)>,
 }
 
 /// The platform.

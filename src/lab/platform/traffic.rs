@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::fault::Fate;
+use super::fault::MessageFate;
 use super::{Code, Conn, Device, Link, Output, Platform, PostOutOfSession};
 use crate::base::Now;
 use crate::lab::platform::messages::reply;
@@ -240,8 +240,8 @@ impl Platform {
     /// subscribed.
     pub(super) fn send(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
         match self.faults.fate() {
-            Fate::Lost => self.ledger.counts().lost_replies += 1,
-            Fate::Sent {
+            MessageFate::Lost => self.ledger.counts().lost_replies += 1,
+            MessageFate::Sent {
                 after,
                 in_order,
                 twice,

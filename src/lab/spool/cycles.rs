@@ -10,8 +10,8 @@ use alink_gateway::lab::platform::{Code, Fault, RequestKind};
 
 use super::oracle::JOURNEY;
 use super::outcome::Outcome;
-use super::plant::Shape;
-use super::site::{On, Run, Site};
+use super::plant::PhaseInstallation;
+use super::site::{Run, SpoolSite, StateDisk};
 
 /// How long everything may take to arrive at the end.
 const SETTLING: Duration = Duration::from_secs(90);
@@ -31,7 +31,7 @@ const MARGIN: Duration = Duration::from_millis(700);
 
 /// How the lives of a phase end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum LifeEnd {
     Kill,
     Stop,
     PowerCut,
@@ -45,7 +45,7 @@ pub(super) struct Cycles {
     /// How many lives there are.
     pub(crate) lives: u64,
     /// How they end.
-    pub(crate) by: By,
+    pub(crate) by: LifeEnd,
     /// What the daemon keeps, and when.
     pub(crate) keeps: Keeps,
 }
@@ -63,7 +63,7 @@ pub(super) enum Keeps {
 
 impl Keeps {
     /// Returns the installation.
-    fn shape(self) -> Shape {
+    fn shape(self) -> PhaseInstallation {
         let (reply, linger, sync) = (REPLY.as_millis(), LINGER.as_millis(), SYNC.as_millis());
         let post = format!("linger: {linger}ms, reply_timeout: {reply}ms");
         let store = format!("spill_after: 1s, sync_every: {sync}ms");
@@ -72,7 +72,7 @@ impl Keeps {
             Keeps::Waited => ("500ms", post, store),
             Keeps::Always => ("200ms", post, format!("{store}, durable: always")),
         };
-        Shape {
+        PhaseInstallation {
             devices: 5,
             points: 10,
             interval,
@@ -110,10 +110,10 @@ impl Cycles {
     /// Plays the phase.
     pub(super) async fn play(self, run: &Run) -> io::Result<Outcome> {
         let on = match self.by {
-            By::PowerCut => On::Ext4,
-            By::Kill | By::Stop => On::Disk,
+            LifeEnd::PowerCut => StateDisk::Ext4,
+            LifeEnd::Kill | LifeEnd::Stop => StateDisk::Disk,
         };
-        let mut site = Site::set(self.name, self.keeps.shape(), on, run).await?;
+        let mut site = SpoolSite::set(self.name, self.keeps.shape(), on, run).await?;
         if let Some(mistake) = site.check().await? {
             let is_unknown = mistake.contains("cloud.store.durable");
             let kind = match is_unknown {
@@ -142,9 +142,9 @@ impl Cycles {
             }
             site.live(span / 2).await?;
             match self.by {
-                By::Kill => site.kill(window).await?,
-                By::Stop => site.stop().await?,
-                By::PowerCut => {
+                LifeEnd::Kill => site.kill(window).await?,
+                LifeEnd::Stop => site.stop().await?,
+                LifeEnd::PowerCut => {
                     site.kill(window).await?;
                     site.cut_power().await?;
                 }
@@ -157,9 +157,9 @@ impl Cycles {
         let mut outcome = Outcome::of(judgement);
         outcome.lost += unstored;
         match self.by {
-            By::Kill => outcome.kills = kills,
-            By::Stop => outcome.stops = self.lives,
-            By::PowerCut => outcome.power_cuts = kills,
+            LifeEnd::Kill => outcome.kills = kills,
+            LifeEnd::Stop => outcome.stops = self.lives,
+            LifeEnd::PowerCut => outcome.power_cuts = kills,
         }
         outcome.tell(self.name);
         Ok(outcome)
@@ -168,7 +168,7 @@ impl Cycles {
 
 /// A life in which replies begin to get lost, so that all that is sent stays in the store;
 /// returns how many values were sent and are not there after a kill.
-async fn sent_is_stored(site: &mut Site) -> io::Result<u64> {
+async fn sent_is_stored(site: &mut SpoolSite) -> io::Result<u64> {
     site.start()?;
     site.heal().await?;
     site.live(Duration::from_secs(2)).await?;
@@ -186,7 +186,7 @@ fn between(rng: &mut Rng, span: &RangeInclusive<u64>) -> u64 {
 
 /// Lets the platform do wrong for the life that begins, or do well; returns whether it does
 /// nothing at all.
-async fn trouble(site: &mut Site) -> io::Result<bool> {
+async fn trouble(site: &mut SpoolSite) -> io::Result<bool> {
     site.heal().await?;
     let during = Duration::from_secs(3);
     let what = RequestKind::Post;

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::outcome::Outcome;
-use super::plant::Shape;
-use super::site::{On, Run, Site};
+use super::plant::PhaseInstallation;
+use super::site::{Run, SpoolSite, StateDisk};
 
 /// The size of the file system.
 const BYTES: u64 = 4 << 20;
@@ -27,7 +27,7 @@ pub(super) struct FullDisk {
 
 /// Plays the phase.
 pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
-    let shape = Shape {
+    let shape = PhaseInstallation {
         devices: 10,
         points: 5,
         interval: "500ms",
@@ -35,7 +35,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
         post: "reply_timeout: 3s".to_owned(),
     };
     let secs = Duration::from_secs;
-    let mut site = Site::set("full disk", shape, On::Tmpfs(BYTES), run).await?;
+    let mut site = SpoolSite::set("full disk", shape, StateDisk::Tmpfs(BYTES), run).await?;
     let filler = site.state().join("filler");
     site.start()?;
     site.live(secs(5)).await?;
@@ -73,7 +73,7 @@ pub(super) async fn play(run: &Run) -> io::Result<FullDisk> {
 }
 
 /// Begins an outage, and waits until values go to the store.
-async fn stores(site: &mut Site, with: &str) -> io::Result<bool> {
+async fn stores(site: &mut SpoolSite, with: &str) -> io::Result<bool> {
     let before = site.stored_bytes();
     site.outage(true).await?;
     let done = site.live_until(PATIENCE, |site| site.stored_bytes() > before);
@@ -85,7 +85,7 @@ async fn stores(site: &mut Site, with: &str) -> io::Result<bool> {
 }
 
 /// Waits until live values are accepted.
-async fn flows(site: &mut Site, with: &str) -> io::Result<bool> {
+async fn flows(site: &mut SpoolSite, with: &str) -> io::Result<bool> {
     let from = site.now().mono;
     let done = site.live_until(PATIENCE, |site| site.oracle().live_since(from) > 100);
     let done = done.await?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use alink_gateway::base::Wall;
 
-use super::plant::Shape;
-use super::site::{On, Run, Site};
+use super::plant::PhaseInstallation;
+use super::site::{Run, SpoolSite, StateDisk};
 use super::store::{self, Filling};
 
 /// The size of the store.
@@ -43,14 +43,14 @@ pub(super) struct FullStore {
 
 /// Plays the phase.
 pub(super) async fn play(run: &Run) -> io::Result<FullStore> {
-    let shape = Shape {
+    let shape = PhaseInstallation {
         devices: 2_000,
         points: 10,
         interval: "30s",
         store: "size: 256MiB".to_owned(),
         post: "linger: 500ms".to_owned(),
     };
-    let mut site = Site::set("full store", shape, On::Disk, run).await?;
+    let mut site = SpoolSite::set("full store", shape, StateDisk::Disk, run).await?;
     let now = site.now().wall;
     let filling = Filling {
         values: u64::MAX,

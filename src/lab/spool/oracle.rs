@@ -29,7 +29,7 @@ pub(super) type Key = (Point, u32);
 
 /// What is known of a value that was given.
 #[derive(Clone, Copy, Debug)]
-struct Given {
+struct GivenValue {
     at: Wall,
     /// `None` of a value that the lab has put into the store itself.
     mono: Option<Mono>,
@@ -38,7 +38,7 @@ struct Given {
 
 /// How a life of the daemon ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum DaemonEnd {
     /// SIGKILL, or a power cut: at this time. A value that was read so long before may be
     /// gone.
     Killed(Wall, Duration),
@@ -72,10 +72,10 @@ pub(super) struct Counts {
 /// The oracle.
 #[derive(Debug)]
 pub(super) struct Oracle {
-    values: BTreeMap<Key, Given>,
+    values: BTreeMap<Key, GivenValue>,
     /// The values that were not accepted, by time.
     pending: BTreeSet<(Wall, Key)>,
-    ends: Vec<End>,
+    ends: Vec<DaemonEnd>,
     /// When the devices got their power back.
     powered: Vec<Wall>,
     /// By device: the time of the newest value that came as history for the first time in
@@ -116,7 +116,7 @@ impl Oracle {
     }
 
     fn note(&mut self, key: Key, at: Wall, mono: Option<Mono>) {
-        let given = Given {
+        let given = GivenValue {
             at,
             mono,
             accepted: 0,
@@ -200,7 +200,7 @@ impl Oracle {
     }
 
     /// Takes note that a life of the daemon has ended.
-    pub(super) fn ended(&mut self, end: End) {
+    pub(super) fn ended(&mut self, end: DaemonEnd) {
         self.ends.push(end);
         self.newest.clear();
     }
@@ -218,9 +218,9 @@ impl Oracle {
         let after = |end: Wall| Wall::from_millis(end.as_millis() + 1_000);
         let first_answers =
             |from: &Wall| at >= *from && at.as_millis() <= from.as_millis() + PROBING;
-        let is_end = |end: &End| match *end {
-            End::Killed(end, window) => at >= before(end, window) && at <= after(end),
-            End::Stopped(asked, ended) => at >= before(asked, JOURNEY) && at <= after(ended),
+        let is_end = |end: &DaemonEnd| match *end {
+            DaemonEnd::Killed(end, window) => at >= before(end, window) && at <= after(end),
+            DaemonEnd::Stopped(asked, ended) => at >= before(asked, JOURNEY) && at <= after(ended),
         };
         self.ends.iter().any(is_end) || self.powered.iter().any(first_answers)
     }
@@ -241,7 +241,7 @@ impl Oracle {
         let missed: Vec<(Wall, Key)> = self.missed(until).copied().collect();
         for (at, (point, value)) in missed.iter().take(TOLD / 2) {
             let next = self.ends.iter().find(|end| match end {
-                End::Killed(end, _) | End::Stopped(end, _) => end >= at,
+                DaemonEnd::Killed(end, _) | DaemonEnd::Stopped(end, _) => end >= at,
             });
             self.findings.push(format!(
                 "lost: m{:04} P{} = {value}, given at {}; the life ended: {next:?}",
@@ -296,7 +296,7 @@ impl Oracle {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plant::Shape;
+    use super::super::plant::PhaseInstallation;
     use super::*;
     use alink_gateway::lab::platform::Device;
     use serde_json::json;
@@ -312,7 +312,7 @@ mod tests {
     }
 
     fn plant() -> Plant {
-        let shape = Shape {
+        let shape = PhaseInstallation {
             devices: 3,
             points: 2,
             interval: "1s",
@@ -373,7 +373,7 @@ mod tests {
         for (value, ms) in [(1, 0), (2, 2_500), (3, 9_000)] {
             oracle.given(POINT, value, at(ms));
         }
-        oracle.ended(End::Killed(at(4_000).wall, WINDOW));
+        oracle.ended(DaemonEnd::Killed(at(4_000).wall, WINDOW));
         assert_eq!(oracle.missing(at(5_000).wall), 1);
         assert_eq!(oracle.missing(at(10_000).wall), 2);
         oracle.accepted(&plant(), &said(1, 0, true));
@@ -390,7 +390,7 @@ mod tests {
         let mut oracle = Oracle::new();
         oracle.given(POINT, 1, at(3_000));
         oracle.given(POINT, 2, at(3_900));
-        oracle.ended(End::Stopped(at(4_000).wall, at(4_500).wall));
+        oracle.ended(DaemonEnd::Stopped(at(4_000).wall, at(4_500).wall));
         assert_eq!(oracle.judge(at(9_000).wall), 1);
     }
 
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(oracle.counts.out_of_order, 0);
         oracle.accepted(&plant(), &said(1, 1_000, true));
         assert_eq!(oracle.counts.out_of_order, 1);
-        oracle.ended(End::Killed(at(9_000).wall, WINDOW));
+        oracle.ended(DaemonEnd::Killed(at(9_000).wall, WINDOW));
         oracle.accepted(&plant(), &said(0, 0, true));
         assert_eq!(oracle.counts.out_of_order, 1);
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use alink_gateway::lab::platform::{Code, Fault, RequestKind};
 
 use super::outcome::Outcome;
-use super::plant::Shape;
-use super::site::{On, Run, Site};
+use super::plant::PhaseInstallation;
+use super::site::{Run, SpoolSite, StateDisk};
 
 /// How long everything may take to arrive at the end: after 429 a minute passes.
 const SETTLING: Duration = Duration::from_secs(120);
@@ -23,7 +23,7 @@ pub(super) struct Outages {
 
 /// Plays the phase.
 pub(super) async fn play(run: &Run) -> io::Result<Outages> {
-    let shape = Shape {
+    let shape = PhaseInstallation {
         devices: 20,
         points: 10,
         interval: "1s",
@@ -31,7 +31,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Outages> {
         post: "reply_timeout: 3s".to_owned(),
     };
     let secs = Duration::from_secs;
-    let mut site = Site::set("outages", shape, On::Disk, run).await?;
+    let mut site = SpoolSite::set("outages", shape, StateDisk::Disk, run).await?;
     site.start()?;
     site.live(secs(8)).await?;
     site.outage(false).await?;
@@ -76,7 +76,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Outages> {
 
 /// Returns how many bytes the daemon has written to the store, and how many values those
 /// are.
-async fn written(site: &Site) -> io::Result<(f64, f64)> {
+async fn written(site: &SpoolSite) -> io::Result<(f64, f64)> {
     let bytes = site
         .metric("alink_gateway_store_written_bytes_total")
         .await?;
@@ -87,7 +87,7 @@ async fn written(site: &Site) -> io::Result<(f64, f64)> {
 }
 
 /// Returns how many bytes were written for each value that was stored since then.
-async fn measure_size(site: &mut Site, before: (f64, f64)) -> io::Result<f64> {
+async fn measure_size(site: &mut SpoolSite, before: (f64, f64)) -> io::Result<f64> {
     let after = written(site).await?;
     let values = after.1 - before.1;
     if values < 1_000.0 {

@@ -1,6 +1,6 @@
 //! What a phase has found.
 
-use super::site::Judgement;
+use super::site::PhaseJudgement;
 
 /// What a phase, or all of them, have found.
 #[derive(Clone, Debug, Default)]
@@ -31,8 +31,8 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Returns what the oracle of a phase has found.
-    pub(super) fn of(judgement: Judgement) -> Self {
-        let Judgement {
+    pub(super) fn of(judgement: PhaseJudgement) -> Self {
+        let PhaseJudgement {
             lost,
             unaccepted,
             problems,

@@ -26,7 +26,7 @@ pub(super) struct Point {
 
 /// What a phase asks of its installation.
 #[derive(Clone, Debug)]
-pub(super) struct Shape {
+pub(super) struct PhaseInstallation {
     /// How many devices there are.
     pub(crate) devices: u16,
     /// How many points each of them has.
@@ -42,13 +42,13 @@ pub(super) struct Shape {
 /// The devices of a phase.
 #[derive(Clone, Debug)]
 pub(super) struct Plant {
-    shape: Shape,
+    shape: PhaseInstallation,
     gateway: Device,
     secret: String,
 }
 
 impl Plant {
-    pub(super) fn new(shape: Shape, seed: u64) -> Self {
+    pub(super) fn new(shape: PhaseInstallation, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         Plant {
             shape,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use alink_gateway::base::{Mono, Wall};
 
 use super::outcome::Outcome;
-use super::plant::Shape;
-use super::site::{On, Run, Site};
+use super::plant::PhaseInstallation;
+use super::site::{Run, SpoolSite, StateDisk};
 use super::store::Filling;
 
 /// How many values are in the store at the start.
@@ -43,14 +43,14 @@ pub(super) struct Replay {
 
 /// Plays the phase.
 pub(super) async fn play(run: &Run) -> io::Result<Replay> {
-    let shape = Shape {
+    let shape = PhaseInstallation {
         devices: 100,
         points: 4,
         interval: "1s",
         store: "enabled: true".to_owned(),
         post: "linger: 500ms".to_owned(),
     };
-    let mut site = Site::set("replay", shape, On::Disk, run).await?;
+    let mut site = SpoolSite::set("replay", shape, StateDisk::Disk, run).await?;
     let before = site.now().wall;
     let filling = Filling {
         values: BACKLOG,
@@ -111,7 +111,7 @@ pub(super) async fn play(run: &Run) -> io::Result<Replay> {
 }
 
 /// Returns how long live values take: the 99th percentile.
-async fn measure(site: &mut Site) -> io::Result<Duration> {
+async fn measure(site: &mut SpoolSite) -> io::Result<Duration> {
     let from = site.now().mono;
     site.live(MEASURED).await?;
     let mut took = site.oracle().latencies(from, site.now().mono);

@@ -55,7 +55,7 @@ pub(super) struct Summary {
 
 /// Everything that was found.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct SpoolFindings {
     /// By phase.
     pub(crate) phases: Vec<(&'static str, Outcome)>,
     /// With `durable: always`.
@@ -71,7 +71,7 @@ pub(super) struct Found {
     pub(crate) seconds: u64,
 }
 
-impl Found {
+impl SpoolFindings {
     /// Takes what a phase has found.
     pub(super) fn take(&mut self, name: &'static str, outcome: io::Result<Outcome>) {
         match outcome {

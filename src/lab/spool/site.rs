@@ -15,8 +15,8 @@ use alink_gateway::lab::wire::RackRig;
 use tokio::process::Command;
 
 use super::dated::Dated;
-use super::oracle::{End, JOURNEY, Oracle};
-use super::plant::{Plant, Shape};
+use super::oracle::{DaemonEnd, JOURNEY, Oracle};
+use super::plant::{PhaseInstallation, Plant};
 use super::store::{self, Filling};
 use super::volume::Volume;
 use crate::daemon::{Daemon, Folder, command};
@@ -30,7 +30,7 @@ const SEGMENT: &str = "readings";
 
 /// What the daemon's state is kept on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum On {
+pub(super) enum StateDisk {
     /// The file system of the directory of temporary files.
     Disk,
     /// An ext4 of its own.
@@ -52,7 +52,7 @@ pub(super) struct Run {
 
 /// What is known at the end of a phase.
 #[derive(Debug)]
-pub(super) struct Judgement {
+pub(super) struct PhaseJudgement {
     /// How many values never arrived and should have.
     pub(crate) lost: u64,
     /// How many values never arrived, for whatever reason.
@@ -64,7 +64,7 @@ pub(super) struct Judgement {
 }
 
 /// The world of one phase. Dropping it ends the daemon.
-pub(super) struct Site {
+pub(super) struct SpoolSite {
     name: &'static str,
     clock: Clock,
     plant: Plant,
@@ -83,14 +83,14 @@ pub(super) struct Site {
     problems: Vec<String>,
 }
 
-impl Site {
+impl SpoolSite {
     /// Sets up a world in which the daemon is not started yet.
     pub(super) async fn set(
         name: &'static str,
-        shape: Shape,
-        on: On,
+        shape: PhaseInstallation,
+        on: StateDisk,
         run: &Run,
-    ) -> io::Result<Site> {
+    ) -> io::Result<SpoolSite> {
         let seed = name.bytes().fold(run.seed, |sum, b| {
             sum.wrapping_mul(0x100_0000_01b3) ^ u64::from(b)
         });
@@ -108,9 +108,9 @@ impl Site {
         let state = folder.path().join("state");
         let at = state.clone();
         let make = tokio::task::spawn_blocking(move || match on {
-            On::Disk => fs::create_dir_all(&at).map(|()| None),
-            On::Ext4 => Volume::ext4(&at).map(Some),
-            On::Tmpfs(bytes) => Volume::tmpfs(&at, bytes).map(Some),
+            StateDisk::Disk => fs::create_dir_all(&at).map(|()| None),
+            StateDisk::Ext4 => Volume::ext4(&at).map(Some),
+            StateDisk::Tmpfs(bytes) => Volume::tmpfs(&at, bytes).map(Some),
         });
         let volume = make.await.map_err(io::Error::other)??;
         let cloud = broker.addr().to_string();
@@ -120,7 +120,7 @@ impl Site {
         for (name, content) in plant.files(&cloud, &ends, &state, &socket) {
             folder.write(&name, &content)?;
         }
-        Ok(Site {
+        Ok(SpoolSite {
             name,
             clock,
             plant,
@@ -236,7 +236,7 @@ impl Site {
         }
         // What it sent before arrives.
         self.live(LOOK).await?;
-        self.oracle.ended(End::Killed(at, window));
+        self.oracle.ended(DaemonEnd::Killed(at, window));
         self.kills += 1;
         Ok(())
     }
@@ -276,7 +276,7 @@ impl Site {
         }
         self.live(LOOK).await?;
         let ended = self.now().wall;
-        self.oracle.ended(End::Stopped(at, ended));
+        self.oracle.ended(DaemonEnd::Stopped(at, ended));
         Ok(())
     }
 
@@ -355,7 +355,7 @@ impl Site {
     pub(super) async fn live_until(
         &mut self,
         limit: Duration,
-        holds: impl Fn(&Site) -> bool,
+        holds: impl Fn(&SpoolSite) -> bool,
     ) -> io::Result<bool> {
         let until = self.now().mono + limit;
         loop {
@@ -494,7 +494,7 @@ impl Site {
 
     /// Judges what is missing of the values that were given until this time, and ends the
     /// phase.
-    pub(super) fn judge(mut self, until: Wall) -> Judgement {
+    pub(super) fn judge(mut self, until: Wall) -> PhaseJudgement {
         let (lost, unaccepted) = (self.oracle.judge(until), self.oracle.unaccepted(until));
         let found = self.oracle.findings().iter();
         let mut problems: Vec<String> = found.map(|f| format!("{}: {f}", self.name)).collect();
@@ -504,7 +504,7 @@ impl Site {
             let kept = self.folder.path().display();
             problems.push(format!("{}: the daemon's log is kept in {kept}", self.name));
         }
-        Judgement {
+        PhaseJudgement {
             lost,
             unaccepted,
             problems,

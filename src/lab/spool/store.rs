@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use alink_gateway::base::{Sequence, Stamp, StoredReading, StoredValue, Value, Wall};
+use alink_gateway::base::{StorePosition, StoredReading, StoredTime, StoredValue, Value, Wall};
 use alink_gateway::io::store::spool_directory::{SpoolDirectory, boot_id};
 use alink_gateway::io::system::clock::Clock;
 use alink_gateway::lab::platform::Device;
@@ -44,7 +44,7 @@ pub(super) fn time_to_open(directory: &Path) -> io::Result<Duration> {
     let begun = clock.now().mono;
     let mut spool = open(directory).map_err(failed)?;
     let took = clock.now().mono.since(begun);
-    let first = spool.read(Sequence::START, 1_000).map_err(failed)?;
+    let first = spool.read(StorePosition::START, 1_000).map_err(failed)?;
     match first.readings.is_empty() {
         true => Err(io::Error::other("the full store is empty")),
         false => Ok(took),
@@ -54,7 +54,7 @@ pub(super) fn time_to_open(directory: &Path) -> io::Result<Duration> {
 /// Returns all values of a store that are values of this plant's points.
 pub(super) fn values(directory: &Path, plant: &Plant) -> io::Result<BTreeSet<(Point, u32)>> {
     let mut spool = open(directory).map_err(failed)?;
-    let (mut found, mut from) = (BTreeSet::new(), Some(Sequence::START));
+    let (mut found, mut from) = (BTreeSet::new(), Some(StorePosition::START));
     while let Some(position) = from {
         let chunk = spool.read(position, GROUP).map_err(failed)?;
         for (_, reading) in &chunk.readings {
@@ -117,7 +117,7 @@ pub(super) fn fill(
                     product_key: product.clone(),
                     device_name: name.clone(),
                     identifier: property.clone(),
-                    at: Stamp::Wall(at),
+                    at: StoredTime::Wall(at),
                     value: Value::Float(f64::from(round)).into(),
                 });
                 tell(Point { device, point }, round, at);

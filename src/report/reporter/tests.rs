@@ -2,7 +2,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 
 use super::*;
-use crate::base::{Evidence, PortId, Proof, RequestFailure, Value, Wall};
+use crate::base::{LivenessEvidence, LivenessProof, PortId, RequestFailure, Value, Wall};
 use crate::spec::reload::DeviceChange;
 use crate::spec::test_spec::{self, number, point, profile, tcp};
 use crate::spec::*;
@@ -73,7 +73,7 @@ fn polled(readings: Vec<Reading>) -> FieldEvent {
     FieldEvent::Polled {
         device: readings.first().map_or(DEVICE, |r| r.device),
         at: readings.first().map_or_else(Now::default, |r| r.at),
-        evidence: Evidence::Alive(Proof::Answer),
+        evidence: LivenessEvidence::Alive(LivenessProof::Answer),
         readings,
         turnaround: None,
     }

@@ -39,7 +39,7 @@ pub enum Sum {
 
 /// How a checksum is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Written {
+pub enum CheckForm {
     /// As bytes, most significant first.
     High,
     /// As bytes, least significant first.
@@ -55,7 +55,7 @@ pub struct Check {
     /// How it is computed.
     pub sum: Sum,
     /// How it is written.
-    pub written: Written,
+    pub written: CheckForm,
     /// The first byte that the checksum covers: the bytes before it are left out.
     pub from: usize,
 }
@@ -117,8 +117,8 @@ impl Check {
     #[must_use]
     pub const fn len(&self) -> usize {
         match self.written {
-            Written::High | Written::Low => self.sum.bytes(),
-            Written::Hex => 2 * self.sum.bytes(),
+            CheckForm::High | CheckForm::Low => self.sum.bytes(),
+            CheckForm::Hex => 2 * self.sum.bytes(),
         }
     }
 
@@ -135,15 +135,15 @@ impl Check {
         let [high, low] = sum.to_be_bytes();
         let bytes = match (self.sum.bytes(), self.written) {
             (1, _) => vec![low],
-            (_, Written::Low) => vec![low, high],
+            (_, CheckForm::Low) => vec![low, high],
             _ => vec![high, low],
         };
         match self.written {
-            Written::Hex => bytes
+            CheckForm::Hex => bytes
                 .iter()
                 .flat_map(|b| format!("{b:02X}").into_bytes())
                 .collect(),
-            Written::High | Written::Low => bytes,
+            CheckForm::High | CheckForm::Low => bytes,
         }
     }
 
@@ -152,8 +152,8 @@ impl Check {
     pub fn fits(&self, before: &[u8], written: &[u8]) -> bool {
         let right = self.seal(before);
         let same = match self.written {
-            Written::Hex => right.eq_ignore_ascii_case(written),
-            Written::High | Written::Low => right == written,
+            CheckForm::Hex => right.eq_ignore_ascii_case(written),
+            CheckForm::High | CheckForm::Low => right == written,
         };
         // A checksum that covers no byte proves nothing.
         let covered = before.get(self.from..).unwrap_or_default();
@@ -190,7 +190,7 @@ mod tests {
     fn the_check_of_modbus_ascii_is_of_what_the_digits_stand_for() {
         let check = Check {
             sum: Sum::LrcAscii,
-            written: Written::Hex,
+            written: CheckForm::Hex,
             from: 1,
         };
         assert_eq!(check.seal(b":1103006B0003"), b"7E");
@@ -206,18 +206,18 @@ mod tests {
     #[test]
     fn a_checksum_is_written_as_told() {
         let check = |sum, written, from| Check { sum, written, from };
-        let modbus = check(Sum::Crc16Modbus, Written::Low, 0);
+        let modbus = check(Sum::Crc16Modbus, CheckForm::Low, 0);
         assert_eq!(modbus.seal(b"123456789"), [0x37, 0x4B]);
-        let high = check(Sum::Crc16Modbus, Written::High, 0);
+        let high = check(Sum::Crc16Modbus, CheckForm::High, 0);
         assert_eq!(high.seal(b"123456789"), [0x4B, 0x37]);
-        let hex = check(Sum::Lrc, Written::Hex, 1);
+        let hex = check(Sum::Lrc, CheckForm::Hex, 1);
         assert_eq!(hex.seal(b":123456789"), b"23");
         assert_eq!(hex.len(), 2);
-        let letters = check(Sum::Sum8, Written::Hex, 0);
+        let letters = check(Sum::Sum8, CheckForm::Hex, 0);
         assert!(letters.fits(b"123456789", b"dD"));
         assert!(!letters.fits(b"123456789", b"DE"));
         // 41h and 61h are the same letter only in a checksum written as hexadecimal characters.
-        let binary = check(Sum::Sum8, Written::High, 0);
+        let binary = check(Sum::Sum8, CheckForm::High, 0);
         assert!(binary.fits(&[0x41], &[0x41]) && !binary.fits(&[0x41], &[0x61]));
         assert!(!binary.fits(&[], &[0]), "it covers nothing");
     }

@@ -12,7 +12,7 @@ pub mod template;
 pub use check::{Check, Sum};
 pub use form::{ValueForm, WriteBy};
 pub use part::Part;
-pub use reply::{End, Fixed, Shape};
+pub use reply::{Fixed, ReplyEnd, ReplyMarks};
 pub use template::Template;
 
 use crate::base::UnitId;
@@ -26,7 +26,7 @@ pub struct Question {
     /// The bytes that are sent.
     pub request: Template,
     /// The form of the reply.
-    pub reply: Shape,
+    pub reply: ReplyMarks,
     /// The unit, if request and reply are function and data of Modbus, in frames of Modbus TCP to
     /// this unit. `None`: request and reply are the only bytes on the line.
     pub carried: Option<UnitId>,

@@ -58,7 +58,7 @@ pub enum Number {
         /// Size and kind.
         kind: Kind,
         /// Which byte comes first.
-        order: Order,
+        order: Endianness,
     },
     /// In decimal characters: `+12.50`, `-3`, `1.2E3`, blanks around it.
     Decimal(Span),
@@ -111,7 +111,7 @@ impl Kind {
 
 /// Which byte of a number comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Order {
+pub enum Endianness {
     /// Most significant first: `ABCD`.
     High,
     /// Least significant first: `DCBA`.
@@ -122,16 +122,16 @@ pub enum Order {
     BytesLow,
 }
 
-impl Order {
+impl Endianness {
     /// Returns the order of bytes in which registers are sent whose words and bytes have these
     /// orders.
     #[must_use]
     pub const fn of(words: WordOrder, bytes: ByteOrder) -> Self {
         match (words, bytes) {
-            (WordOrder::High, ByteOrder::High) => Order::High,
-            (WordOrder::Low, ByteOrder::High) => Order::WordsLow,
-            (WordOrder::High, ByteOrder::Low) => Order::BytesLow,
-            (WordOrder::Low, ByteOrder::Low) => Order::Low,
+            (WordOrder::High, ByteOrder::High) => Endianness::High,
+            (WordOrder::Low, ByteOrder::High) => Endianness::WordsLow,
+            (WordOrder::High, ByteOrder::Low) => Endianness::BytesLow,
+            (WordOrder::Low, ByteOrder::Low) => Endianness::Low,
         }
     }
 
@@ -140,10 +140,10 @@ impl Order {
     #[must_use]
     pub const fn letters(self) -> &'static str {
         match self {
-            Order::High => "ABCD",
-            Order::WordsLow => "CDAB",
-            Order::BytesLow => "BADC",
-            Order::Low => "DCBA",
+            Endianness::High => "ABCD",
+            Endianness::WordsLow => "CDAB",
+            Endianness::BytesLow => "BADC",
+            Endianness::Low => "DCBA",
         }
     }
 }

@@ -10,9 +10,9 @@ pub const LONGEST: usize = 1024;
 
 /// The marks by which a reply is told from other bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shape {
+pub struct ReplyMarks {
     /// How the reply ends.
-    pub end: End,
+    pub end: ReplyEnd,
     /// The bytes that must stand in the reply. If they include the very first byte, bytes before
     /// it are noise; otherwise the reply begins with the first byte received.
     pub fixed: Vec<Fixed>,
@@ -27,7 +27,7 @@ pub struct Shape {
 
 /// How a reply ends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum End {
+pub enum ReplyEnd {
     /// After this many bytes; 1–1024.
     Length(usize),
     /// With these bytes, which belong to it; at least one.
@@ -47,7 +47,7 @@ pub struct Fixed {
     pub bytes: Vec<u8>,
 }
 
-impl Shape {
+impl ReplyMarks {
     /// Returns the bytes with which every reply begins, as far as they are fixed.
     #[must_use]
     pub fn beginning(&self) -> &[u8] {
@@ -61,9 +61,9 @@ impl Shape {
     #[must_use]
     pub fn fits(&self, reply: &[u8]) -> bool {
         let ends = match &self.end {
-            End::Length(n) => reply.len() == *n,
-            End::Terminator(t) => !t.is_empty() && reply.ends_with(t),
-            End::Silence(_) | End::Frame => !reply.is_empty(),
+            ReplyEnd::Length(n) => reply.len() == *n,
+            ReplyEnd::Terminator(t) => !t.is_empty() && reply.ends_with(t),
+            ReplyEnd::Silence(_) | ReplyEnd::Frame => !reply.is_empty(),
         };
         let is_there = |f: &Fixed| {
             let from = reply.get(f.at..).unwrap_or_default();
@@ -86,8 +86,9 @@ impl Shape {
 
     /// Returns whether no reply of this shape can be a reply of the other shape.
     #[must_use]
-    pub fn differs_from(&self, other: &Shape) -> bool {
-        let lengths = matches!((&self.end, &other.end), (End::Length(a), End::Length(b)) if a != b);
+    pub fn differs_from(&self, other: &ReplyMarks) -> bool {
+        let lengths =
+            matches!((&self.end, &other.end), (ReplyEnd::Length(a), ReplyEnd::Length(b)) if a != b);
         let clash = |a: &Fixed, b: &Fixed| {
             let from = a.at.max(b.at);
             let to = (a.at + a.bytes.len()).min(b.at + b.bytes.len());
@@ -110,10 +111,10 @@ impl Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::raw::check::{Sum, Written};
+    use crate::spec::raw::check::{CheckForm, Sum};
 
-    fn shape(end: End) -> Shape {
-        Shape {
+    fn shape(end: ReplyEnd) -> ReplyMarks {
+        ReplyMarks {
             end,
             fixed: vec![Fixed {
                 at: 1,
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn only_what_fits_whole_is_a_reply() {
-        let ended = shape(End::Terminator(b"\r".to_vec()));
+        let ended = shape(ReplyEnd::Terminator(b"\r".to_vec()));
         for (reply, fits) in [
             (&b">01+1\r"[..], true),
             (b">01\r", true),
@@ -138,22 +139,22 @@ mod tests {
         ] {
             assert_eq!(ended.fits(reply), fits, "{reply:?}");
         }
-        let counted = shape(End::Length(4));
+        let counted = shape(ReplyEnd::Length(4));
         assert!(counted.fits(b">01x") && !counted.fits(b">01") && !counted.fits(b">01xx"));
-        let quiet = shape(End::Silence(Duration::from_millis(20)));
+        let quiet = shape(ReplyEnd::Silence(Duration::from_millis(20)));
         assert!(quiet.fits(b">01") && !quiet.fits(b"") && !quiet.fits(&[b'0'; 2000]));
     }
 
     #[test]
     fn a_checksum_stands_where_it_is_said_to_stand() {
-        let checked = Shape {
+        let checked = ReplyMarks {
             check: Some(Check {
                 sum: Sum::Sum8,
-                written: Written::Hex,
+                written: CheckForm::Hex,
                 from: 0,
             }),
             behind_check: 1,
-            ..shape(End::Terminator(b"\r".to_vec()))
+            ..shape(ReplyEnd::Terminator(b"\r".to_vec()))
         };
         // The reply of the worked example in ICP DAS I-7000 manuals, "checksum".
         let good = b"!01200600AA\r".to_vec();
@@ -169,13 +170,13 @@ mod tests {
 
     #[test]
     fn empty_words_fit_nothing() {
-        assert!(!shape(End::Terminator(vec![])).fits(b">01"));
-        let nothing = Shape {
+        assert!(!shape(ReplyEnd::Terminator(vec![])).fits(b">01"));
+        let nothing = ReplyMarks {
             fixed: vec![Fixed {
                 at: 9,
                 bytes: vec![],
             }],
-            ..shape(End::Length(3))
+            ..shape(ReplyEnd::Length(3))
         };
         assert!(!nothing.fits(b">01"));
     }

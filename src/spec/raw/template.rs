@@ -26,12 +26,12 @@ const VALUE: &str = "{value}";
 pub struct Template {
     /// Without the value, if there is a place for one; zeros for a checksum behind it.
     bytes: Vec<u8>,
-    place: Option<Place>,
+    place: Option<ValueSlot>,
 }
 
 /// The place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Place {
+struct ValueSlot {
     /// How many bytes stand in front of the value.
     at: usize,
     /// The checksum behind the value, and how many of the other bytes stand in front of it.
@@ -98,7 +98,7 @@ impl Template {
     pub fn parse(text: &str, check: Option<Check>) -> Result<Template, NotATemplate> {
         let mut bytes = Vec::new();
         let mut placeholders = 0;
-        let mut place: Option<Place> = None;
+        let mut place: Option<ValueSlot> = None;
         let mut rest = text.chars().peekable();
         while let Some(c) = rest.next() {
             match c {
@@ -109,7 +109,7 @@ impl Template {
                     Word::Value if place.is_some() => return Err(NotATemplate::Values),
                     Word::Value => {
                         let at = bytes.len();
-                        place = Some(Place { at, check: None });
+                        place = Some(ValueSlot { at, check: None });
                     }
                     Word::Check => {
                         let check = check.ok_or(NotATemplate::NoCheck)?;
@@ -251,11 +251,11 @@ mod tests {
 
     use super::*;
     use crate::spec::raw::Sum;
-    use crate::spec::raw::check::Written;
+    use crate::spec::raw::check::CheckForm;
 
     const MODBUS: Check = Check {
         sum: Sum::Crc16Modbus,
-        written: Written::Low,
+        written: CheckForm::Low,
         from: 0,
     };
 
@@ -277,7 +277,7 @@ mod tests {
                 r#""$012" {check} 0D"#,
                 Some(Check {
                     sum: Sum::Sum8,
-                    written: Written::Hex,
+                    written: CheckForm::Hex,
                     from: 0,
                 }),
                 b"$012B7\r",
@@ -329,7 +329,7 @@ mod tests {
                 r#"":1103" {check}"#,
                 Some(Check {
                     sum: Sum::LrcAscii,
-                    written: Written::Hex,
+                    written: CheckForm::Hex,
                     from: 0,
                 }),
                 "a checksum of hexadecimal digits that covers other characters, or half a byte",
@@ -366,7 +366,7 @@ mod tests {
         );
         let digits = Check {
             sum: Sum::LrcAscii,
-            written: Written::Hex,
+            written: CheckForm::Hex,
             from: 1,
         };
         let ascii = Template::parse(r#"":1103" {value} {check}"#, Some(digits)).unwrap();

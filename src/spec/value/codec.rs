@@ -2,8 +2,8 @@
 
 use super::not_writable::MOST_WRITTEN;
 use super::{
-    ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Half, Measure, NotWritable, Number,
-    NumberType, WordOrder,
+    ByteOrder, DataType, DateTime, Decimal, Digits, Encoding, Measure, NotWritable, Number,
+    NumberType, RegisterByte, WordOrder,
 };
 use crate::spec::dlt645::Item;
 use crate::spec::raw::Part;
@@ -47,7 +47,7 @@ pub enum Codec {
         /// How many registers the text takes, 1–125.
         registers: u16,
         /// Which half of the register holds the byte; the other half is ignored.
-        half: Half,
+        half: RegisterByte,
         /// The encoding of the bytes.
         encoding: Encoding,
     },

@@ -17,4 +17,4 @@ pub use encoding::Encoding;
 pub use measure::{Bits, Marker, Measure, Part, Sign, States};
 pub use not_writable::NotWritable;
 pub(crate) use number::ones;
-pub use number::{ByteOrder, Digits, Half, Number, WordOrder};
+pub use number::{ByteOrder, Digits, Number, RegisterByte, WordOrder};

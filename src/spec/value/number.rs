@@ -6,9 +6,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Number {
     /// Unsigned 8 bit: one half of a register.
-    U8(Half),
+    U8(RegisterByte),
     /// Signed 8 bit, two's complement.
-    I8(Half),
+    I8(RegisterByte),
     /// Unsigned 16 bit.
     U16,
     /// Signed 16 bit, two's complement.
@@ -37,7 +37,7 @@ pub enum Number {
     /// IEEE 754 double.
     F64,
     /// Two decimal digits, four bits each, in one half of a register.
-    Bcd8(Half),
+    Bcd8(RegisterByte),
     /// Four decimal digits.
     Bcd16,
     /// Six decimal digits: the less significant three bytes of two registers;
@@ -100,8 +100,8 @@ impl Number {
     #[must_use]
     pub const fn mask(self) -> u64 {
         match self.half() {
-            Some(Half::High) => 0xFF00,
-            Some(Half::Low) => 0x00FF,
+            Some(RegisterByte::High) => 0xFF00,
+            Some(RegisterByte::Low) => 0x00FF,
             None => ones(self.bits()),
         }
     }
@@ -110,14 +110,14 @@ impl Number {
     #[must_use]
     pub const fn lowest_bit(self) -> u8 {
         match self.half() {
-            Some(Half::High) => 8,
-            Some(Half::Low) | None => 0,
+            Some(RegisterByte::High) => 8,
+            Some(RegisterByte::Low) | None => 0,
         }
     }
 
     /// Returns which half of the register the number is, if it is only half a register.
     #[must_use]
-    pub const fn half(self) -> Option<Half> {
+    pub const fn half(self) -> Option<RegisterByte> {
         match self {
             Number::U8(half) | Number::I8(half) | Number::Bcd8(half) => Some(half),
             _ => None,
@@ -140,7 +140,7 @@ pub enum Digits {
 
 /// One byte of a register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Half {
+pub enum RegisterByte {
     /// Bits 8–15.
     High,
     /// Bits 0–7.

@@ -146,7 +146,7 @@ fn a_read_error_is_an_error_and_no_damage() {
     let (disk, all) = sample();
     let mut spool = opened(disk, roomy());
     spool.disk.is_unreadable = true;
-    assert!(spool.read(Sequence::START, 10).is_err());
+    assert!(spool.read(StorePosition::START, 10).is_err());
     spool.disk.is_unreadable = false;
     assert_eq!(numbers(&mut spool), all);
     assert_eq!(spool.take_events(), []);

@@ -31,7 +31,7 @@ fn mixed(numbers: std::ops::Range<u64>) -> Vec<StoredReading> {
 }
 
 fn read_all(spool: &mut Spool<ModelDisk>) -> Vec<StoredReading> {
-    let mut from = Some(Sequence::START);
+    let mut from = Some(StorePosition::START);
     let mut read = Vec::new();
     while let Some(at) = from {
         let chunk = spool.read(at, 37).unwrap();
@@ -96,7 +96,7 @@ fn a_store_from_before_there_were_events_is_read_as_it_was() {
     let mut spool = opened(disk, roomy());
     let left = readings(0..2).into_iter().chain(readings(5..14));
     let undated = StoredReading {
-        at: Stamp::SinceBoot(-5),
+        at: StoredTime::SinceBoot(-5),
         ..reading(20)
     };
     let mut left: Vec<StoredReading> = left.chain([undated]).collect();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::lane::LaneId;
 use super::layout::{AXIS, LANE, LEFT, Layout, MARGIN, RIGHT, STRIP, WIDTH};
-use super::{Block, Kind, Scope};
+use super::{Block, BlockKind, Scope};
 use crate::base::text::is_display_control;
 use crate::trace::text::millis;
 
@@ -238,7 +238,8 @@ fn strips(svg: &mut String, scope: &Scope, layout: &Layout) {
             WIDTH - LEFT - RIGHT,
             STRIP - 10.0
         );
-        let is_closed = |b: &&Block| b.kind == Kind::Closed && b.begin < until && since < b.end;
+        let is_closed =
+            |b: &&Block| b.kind == BlockKind::Closed && b.begin < until && since < b.end;
         let words = match scope.blocks.iter().find(is_closed) {
             Some(closed) => {
                 let lasts = lasting(closed.end.since(closed.begin));
@@ -278,7 +279,7 @@ fn put(svg: &mut String, layout: &Layout, block: &Block, lane: usize) {
     for part in parts.filter(|part| layout.is_busy(part.row)) {
         let y = layout.y(part.row, lane) + inset;
         let width = part.width.max(THINNEST);
-        if block.kind != Kind::Idle {
+        if block.kind != BlockKind::Idle {
             let _ = writeln!(
                 svg,
                 "<rect class=\"{class}\" x=\"{:.2}\" y=\"{y:.1}\" width=\"{width:.2}\" height=\"{height:.1}\"><title>{title}</title></rect>",
@@ -290,7 +291,7 @@ fn put(svg: &mut String, layout: &Layout, block: &Block, lane: usize) {
             let y = layout.y(part.row, lane) + 11.5;
             let middle = part.x + part.width / 2.0;
             let class = match block.kind {
-                Kind::Idle => "dim small mid",
+                BlockKind::Idle => "dim small mid",
                 _ => "small mid on",
             };
             text(svg, middle, y, class, &label);
@@ -299,24 +300,24 @@ fn put(svg: &mut String, layout: &Layout, block: &Block, lane: usize) {
 }
 
 /// Returns the class, the distance from the lane's top and the height.
-const fn look(kind: Kind) -> (&'static str, f64, f64) {
+const fn look(kind: BlockKind) -> (&'static str, f64, f64) {
     let whole = (MARGIN, LANE - 2.0 * MARGIN);
     let thin = (LANE / 2.0 - 1.0, 2.0);
     let foot = (LANE - MARGIN - 3.0, 3.0);
     let (class, (inset, height)) = match kind {
-        Kind::Quiet => ("quiet", foot),
-        Kind::Early => ("early", foot),
-        Kind::Idle => ("idle", thin),
-        Kind::Wait => ("wait", thin),
-        Kind::Timeout => ("timeout", whole),
-        Kind::Spoilt => ("spoilt", whole),
-        Kind::Closed => ("closed", whole),
-        Kind::Request => ("request", whole),
-        Kind::Answer => ("answer", whole),
-        Kind::Refusal => ("refusal", whole),
-        Kind::Foreign => ("foreign", whole),
-        Kind::Echo => ("echo", whole),
-        Kind::Noise => ("noise", whole),
+        BlockKind::Quiet => ("quiet", foot),
+        BlockKind::Early => ("early", foot),
+        BlockKind::Idle => ("idle", thin),
+        BlockKind::Wait => ("wait", thin),
+        BlockKind::Timeout => ("timeout", whole),
+        BlockKind::Spoilt => ("spoilt", whole),
+        BlockKind::Closed => ("closed", whole),
+        BlockKind::Request => ("request", whole),
+        BlockKind::Answer => ("answer", whole),
+        BlockKind::Refusal => ("refusal", whole),
+        BlockKind::Foreign => ("foreign", whole),
+        BlockKind::Echo => ("echo", whole),
+        BlockKind::Noise => ("noise", whole),
     };
     (class, inset, height)
 }
@@ -325,13 +326,13 @@ const fn look(kind: Kind) -> (&'static str, f64, f64) {
 fn label(block: &Block) -> Option<String> {
     let span = millis(block.end.since(block.begin));
     match block.kind {
-        Kind::Idle => Some(format!("idle {span}")),
-        Kind::Timeout => Some(span),
-        Kind::Spoilt => {
+        BlockKind::Idle => Some(format!("idle {span}")),
+        BlockKind::Timeout => Some(span),
+        BlockKind::Spoilt => {
             let why = block.title.split_once(": ").map(|(_, why)| why);
             why.map(str::to_owned)
         }
-        Kind::Closed => Some(block.title.clone()),
+        BlockKind::Closed => Some(block.title.clone()),
         _ => None,
     }
 }

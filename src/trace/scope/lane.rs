@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Kind;
-use crate::trace::follow::Ended;
+use super::BlockKind;
+use crate::trace::follow::TransactionEnd;
 
 /// Which lane it is; in the order in which lanes are drawn.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,13 +58,13 @@ pub(super) struct Lane {
 
 impl Lane {
     /// Counts a transaction with the device that has ended.
-    pub(super) fn count(&mut self, ended: &Ended, kind: Kind, wait: Kind) {
+    pub(super) fn count(&mut self, ended: &TransactionEnd, kind: BlockKind, wait: BlockKind) {
         self.device.get_or_insert_with(|| ended.device.clone());
         self.asked += 1;
         match (kind, wait) {
-            (Kind::Answer, _) => self.answered += 1,
-            (Kind::Refusal, _) => self.refused += 1,
-            (_, Kind::Timeout) => self.unanswered += 1,
+            (BlockKind::Answer, _) => self.answered += 1,
+            (BlockKind::Refusal, _) => self.refused += 1,
+            (_, BlockKind::Timeout) => self.unanswered += 1,
             _ => self.spoilt += 1,
         }
         self.turnarounds.extend(ended.turnaround);

@@ -18,8 +18,8 @@ use crate::base::text::{agreeing, counted};
 
 use self::lane::{Lane, LaneId};
 use super::decode::Body;
-use super::event::{Line, LineSettings, TraceEvent, Verdict};
-use super::follow::{Anchor, Ended, Follower, Frame, Item, Side};
+use super::event::{Line, LineSettings, TraceEvent, TransactionVerdict};
+use super::follow::{Anchor, Follower, Frame, Item, Side, TransactionEnd};
 use super::text::millis;
 
 /// The most blocks in a picture. A picture of more has no use, and browsers are slow with
@@ -37,7 +37,7 @@ pub struct Scope {
     blocks: Vec<Block>,
     lanes: BTreeMap<LaneId, Lane>,
     /// The frames of the current turn.
-    turn: Turn,
+    turn: ScopeTurn,
     /// When the last turn ended.
     free: Mono,
     counts: Counts,
@@ -47,7 +47,7 @@ pub struct Scope {
 #[derive(Clone, Debug, PartialEq)]
 struct Block {
     lane: LaneId,
-    kind: Kind,
+    kind: BlockKind,
     begin: Mono,
     end: Mono,
     /// The text that appears when the pointer is on the block.
@@ -56,7 +56,7 @@ struct Block {
 
 /// The kind of a block; its look follows from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum BlockKind {
     /// The line was quiet for as long as it must be before a request.
     Quiet,
     /// The line was not quiet for that long.
@@ -85,15 +85,15 @@ enum Kind {
     Noise,
 }
 
-impl Kind {
+impl BlockKind {
     /// Whether nothing happens on the line meanwhile.
     const fn is_rest(self) -> bool {
-        matches!(self, Kind::Idle | Kind::Closed)
+        matches!(self, BlockKind::Idle | BlockKind::Closed)
     }
 }
 
 #[derive(Clone, Debug, Default)]
-struct Turn {
+struct ScopeTurn {
     /// The beginning of the first request and the end of the last one.
     asked: Option<(Mono, Mono)>,
     /// The blocks of frames that came since the request.
@@ -203,7 +203,7 @@ impl Scope {
                 self.settings = Some(settings);
             }
             Item::Line(at, Line::Closed { why }) => {
-                self.turn = Turn::default();
+                self.turn = ScopeTurn::default();
                 self.counts.closed.get_or_insert((at, why));
             }
             Item::Frame(frame) => self.frame(frame),
@@ -214,7 +214,7 @@ impl Scope {
             } => {
                 let title = format!("no reply within {}", millis(at.since(since)));
                 let lane = LaneId::of(Some(&place));
-                self.block(lane, Kind::Timeout, since, at, title);
+                self.block(lane, BlockKind::Timeout, since, at, title);
                 self.turn.came.clear();
             }
             // The request was sent before the trace began.
@@ -243,23 +243,23 @@ impl Scope {
                 let first = self.turn.asked.map_or(begin, |(first, _)| first);
                 self.turn.asked = Some((first, end));
                 self.turn.came.clear();
-                self.block(LaneId::Gateway, Kind::Request, begin, end, title);
+                self.block(LaneId::Gateway, BlockKind::Request, begin, end, title);
             }
             Side::Line => {
                 let (lane, kind) = match &frame.body {
-                    Body::Echo => (LaneId::Gateway, Kind::Echo),
+                    Body::Echo => (LaneId::Gateway, BlockKind::Echo),
                     Body::Noise => {
                         self.counts.noise += frame.bytes.len() as u64;
-                        (LaneId::Noise, Kind::Noise)
+                        (LaneId::Noise, BlockKind::Noise)
                     }
                     Body::Unfinished => return,
                     // The frame counts as foreign until a verdict says that it was the reply.
                     Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
-                        (LaneId::of(frame.place.as_deref()), Kind::Foreign)
+                        (LaneId::of(frame.place.as_deref()), BlockKind::Foreign)
                     }
                 };
                 let at = self.blocks.len();
-                if self.block(lane, kind, begin, end, title) && kind == Kind::Foreign {
+                if self.block(lane, kind, begin, end, title) && kind == BlockKind::Foreign {
                     self.turn.came.push(at);
                 }
             }
@@ -282,7 +282,7 @@ impl Scope {
         let title = format!("quiet for {had}; 3.5 characters are {wanted}");
         if frame.is_too_early() {
             c.early += 1;
-            self.block(LaneId::Gateway, Kind::Early, back(quiet), begin, title);
+            self.block(LaneId::Gateway, BlockKind::Early, back(quiet), begin, title);
             return;
         }
         // Waiting for a reply is not idle, though the line is quiet.
@@ -290,36 +290,40 @@ impl Scope {
         let idle = back(frame.wanted).since(since);
         if idle > frame.wanted * 3 {
             let title = format!("idle for {}", millis(idle));
-            self.block(LaneId::Gateway, Kind::Idle, since, since + idle, title);
+            self.block(LaneId::Gateway, BlockKind::Idle, since, since + idle, title);
         }
         self.block(
             LaneId::Gateway,
-            Kind::Quiet,
+            BlockKind::Quiet,
             back(frame.wanted),
             begin,
             title,
         );
     }
 
-    fn ended(&mut self, ended: &Ended) {
+    fn ended(&mut self, ended: &TransactionEnd) {
         self.free = ended.at;
-        let Turn { asked, came } = std::mem::take(&mut self.turn);
+        let ScopeTurn { asked, came } = std::mem::take(&mut self.turn);
         let Some(lane) = ended.place.as_deref().map(|name| LaneId::of(Some(name))) else {
             // The transaction had begun before the trace.
             return;
         };
         let (kind, wait) = match ended.verdict {
-            Verdict::Answered => (Kind::Answer, Kind::Wait),
-            Verdict::Doubted => (Kind::Foreign, Kind::Wait),
-            Verdict::Exception { .. } | Verdict::Refused { .. } => (Kind::Refusal, Kind::Wait),
-            Verdict::Silent => (Kind::Foreign, Kind::Timeout),
-            Verdict::Garbled | Verdict::Foreign | Verdict::Cut => (Kind::Foreign, Kind::Spoilt),
+            TransactionVerdict::Answered => (BlockKind::Answer, BlockKind::Wait),
+            TransactionVerdict::Doubted => (BlockKind::Foreign, BlockKind::Wait),
+            TransactionVerdict::Exception { .. } | TransactionVerdict::Refused { .. } => {
+                (BlockKind::Refusal, BlockKind::Wait)
+            }
+            TransactionVerdict::Silent => (BlockKind::Foreign, BlockKind::Timeout),
+            TransactionVerdict::Garbled | TransactionVerdict::Foreign | TransactionVerdict::Cut => {
+                (BlockKind::Foreign, BlockKind::Spoilt)
+            }
         };
         let c = &mut self.counts;
         match kind {
-            Kind::Answer => c.answered += 1,
-            Kind::Refusal => c.refused += 1,
-            _ if wait == Kind::Timeout => c.unanswered += 1,
+            BlockKind::Answer => c.answered += 1,
+            BlockKind::Refusal => c.refused += 1,
+            _ if wait == BlockKind::Timeout => c.unanswered += 1,
             _ => c.spoilt += 1,
         }
         let mut begin = None;
@@ -337,11 +341,11 @@ impl Scope {
             let behind = self.settings.as_ref().map_or(Duration::ZERO, |m| m.quiet);
             c.busy += ended.at.since(first) + behind;
             // The span of a timeout is drawn already.
-            if wait != Kind::Timeout {
+            if wait != BlockKind::Timeout {
                 let until = begin.unwrap_or(ended.at);
                 let waited = millis(until.since(last));
                 let title = match wait {
-                    Kind::Wait => format!("{}: begins to answer after {waited}", ended.device),
+                    BlockKind::Wait => format!("{}: begins to answer after {waited}", ended.device),
                     _ => format!("{}: {}, {waited}", ended.device, ended.verdict),
                 };
                 self.block(lane.clone(), wait, last, until, title);
@@ -355,7 +359,7 @@ impl Scope {
         if let Some((since, why)) = self.counts.closed.take() {
             self.block(
                 LaneId::Gateway,
-                Kind::Closed,
+                BlockKind::Closed,
                 since,
                 at,
                 format!("not open: {why}"),
@@ -363,7 +367,14 @@ impl Scope {
         }
     }
 
-    fn block(&mut self, lane: LaneId, kind: Kind, begin: Mono, end: Mono, title: String) -> bool {
+    fn block(
+        &mut self,
+        lane: LaneId,
+        kind: BlockKind,
+        begin: Mono,
+        end: Mono,
+        title: String,
+    ) -> bool {
         if self.blocks.len() >= MOST_BLOCKS {
             self.counts.left_out += 1;
             return false;

@@ -5,21 +5,21 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::UnitId;
 use crate::field::modbus::rtu;
-use crate::trace::event::What;
+use crate::trace::event::TraceEventKind;
 use crate::trace::samples::{any_seen, at, open, turn};
 
 fn request(micros: u64, unit: u8) -> TraceEvent {
     let bytes = rtu::frame(UnitId(unit), &[3, 0, 0, 0, 2]);
     let until = Mono::from_micros(micros + 8_000);
-    at(micros, What::Sent { bytes, until })
+    at(micros, TraceEventKind::Sent { bytes, until })
 }
 
 fn came(micros: u64, bytes: Vec<u8>) -> TraceEvent {
-    at(micros, What::Received { bytes })
+    at(micros, TraceEventKind::Received { bytes })
 }
 
-fn ended(micros: u64, device: &str, verdict: Verdict) -> TraceEvent {
-    let what = What::Verdict {
+fn ended(micros: u64, device: &str, verdict: TransactionVerdict) -> TraceEvent {
+    let what = TraceEventKind::Verdict {
         device: device.into(),
         verdict,
         turnaround: Some(Duration::from_millis(10)),
@@ -34,21 +34,25 @@ fn story() -> Scope {
     for seen in [
         at(0, open()),
         // This is the end of a transaction that had begun before.
-        ended(500, "meter-9", Verdict::Answered),
+        ended(500, "meter-9", TransactionVerdict::Answered),
         at(1_000, turn("meter <3> & co", "unit 3")),
         request(4_000, 3),
         came(31_000, rtu::frame(UnitId(3), &[3, 4, 0, 1, 0, 2])),
-        ended(31_010, "meter <3> & co", Verdict::Answered),
+        ended(31_010, "meter <3> & co", TransactionVerdict::Answered),
         at(32_000, turn("meter-4", "unit 4")),
         request(33_500, 4),
-        at(341_500, What::Timeout),
-        ended(341_510, "meter-4", Verdict::Silent),
+        at(341_500, TraceEventKind::Timeout),
+        ended(341_510, "meter-4", TransactionVerdict::Silent),
         at(342_000, turn("meter-10", "unit 10")),
         request(400_000, 10),
         came(420_000, rtu::frame(UnitId(10), &[0x83, 2])),
-        ended(420_010, "meter-10", Verdict::Exception { code: 2 }),
+        ended(
+            420_010,
+            "meter-10",
+            TransactionVerdict::Exception { code: 2 },
+        ),
         came(450_000, vec![0xC3]),
-        at(490_000, What::Pause),
+        at(490_000, TraceEventKind::Pause),
     ] {
         scope.on(&seen);
     }
@@ -58,25 +62,25 @@ fn story() -> Scope {
 #[test]
 fn every_frame_has_the_colour_of_what_became_of_it() {
     let scope = story();
-    let kinds = |place: &str| -> Vec<Kind> {
+    let kinds = |place: &str| -> Vec<BlockKind> {
         let of = scope.blocks.iter().filter(|b| b.lane.name() == place);
         of.map(|b| b.kind).collect()
     };
     assert_eq!(
         kinds("gateway"),
         [
-            Kind::Request,
-            Kind::Early,
-            Kind::Request,
-            Kind::Idle,
-            Kind::Quiet,
-            Kind::Request
+            BlockKind::Request,
+            BlockKind::Early,
+            BlockKind::Request,
+            BlockKind::Idle,
+            BlockKind::Quiet,
+            BlockKind::Request
         ]
     );
-    assert_eq!(kinds("unit 3"), [Kind::Answer, Kind::Wait]);
-    assert_eq!(kinds("unit 4"), [Kind::Timeout]);
-    assert_eq!(kinds("unit 10"), [Kind::Refusal, Kind::Wait]);
-    assert_eq!(kinds("noise"), [Kind::Noise]);
+    assert_eq!(kinds("unit 3"), [BlockKind::Answer, BlockKind::Wait]);
+    assert_eq!(kinds("unit 4"), [BlockKind::Timeout]);
+    assert_eq!(kinds("unit 10"), [BlockKind::Refusal, BlockKind::Wait]);
+    assert_eq!(kinds("noise"), [BlockKind::Noise]);
     let names: Vec<_> = scope.lanes.keys().map(LaneId::name).collect();
     assert_eq!(names, ["gateway", "unit 3", "unit 4", "unit 10", "noise"]);
 }
@@ -132,7 +136,7 @@ fn the_picture_says_first_what_became_of_each_device_and_folds_idle_rows() {
     let mut scope = story();
     scope.on(&at(9_000_000, turn("meter-3", "unit 3")));
     scope.on(&request(9_010_000, 3));
-    scope.on(&at(9_400_000, What::Timeout));
+    scope.on(&at(9_400_000, TraceEventKind::Timeout));
     let svg = scope.draw();
     let place = |what: &str| svg.find(what).unwrap_or_else(|| panic!("no {what}: {svg}"));
     assert!(place("begins to answer after") < place("class=\"own\""));
@@ -159,7 +163,7 @@ fn half_a_reply_at_the_end_is_no_noise() {
     scope.on(&came(520_000, vec![3, 3, 4]));
     assert_eq!(scope.draw().matches("class=\"noise\"").count(), before);
     // When an event follows, the half reply is drawn as noise.
-    scope.on(&at(560_000, What::Pause));
+    scope.on(&at(560_000, TraceEventKind::Pause));
     assert_eq!(scope.draw().matches("class=\"noise\"").count(), before + 1);
 }
 
@@ -172,10 +176,10 @@ fn nothing_at_all_is_a_picture_too() {
 fn a_port_that_was_not_open_shows_for_how_long_and_why() {
     let mut scope = Scope::default();
     let why = "No such file".into();
-    scope.on(&at(0, What::Line(Line::Closed { why })));
+    scope.on(&at(0, TraceEventKind::Line(Line::Closed { why })));
     scope.on(&at(700_000, open()));
     let block = &scope.blocks[0];
-    assert_eq!(block.kind, Kind::Closed);
+    assert_eq!(block.kind, BlockKind::Closed);
     assert_eq!(block.end.since(block.begin), Duration::from_millis(700));
     assert!(scope.draw().contains("not open: No such file"));
 }

@@ -316,15 +316,15 @@ pub(crate) fn raw_corpus() -> Vec<Vec<u8>> {
 
 /// Returns whether a reply was accepted; the reply was on the line then.
 pub(crate) fn raw(bursts: &[Vec<u8>], rng: &mut Rng) -> bool {
-    let shape = raw::Shape {
-        end: raw::End::Terminator(b"\r".to_vec()),
+    let shape = raw::ReplyMarks {
+        end: raw::ReplyEnd::Terminator(b"\r".to_vec()),
         fixed: vec![raw::Fixed {
             at: 0,
             bytes: b"!01".to_vec(),
         }],
         check: Some(raw::Check {
             sum: raw::Sum::Sum8,
-            written: raw::check::Written::Hex,
+            written: raw::check::CheckForm::Hex,
             from: 0,
         }),
         behind_check: 1,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{Evidence, FieldEvent, Mono, PortId, Proof, Reading, Rng, Wall};
+use alink_gateway::base::{
+    FieldEvent, LivenessEvidence, LivenessProof, Mono, PortId, Reading, Rng, Wall,
+};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
@@ -236,12 +238,12 @@ fn note(tally: &mut Tally, spec: &Spec, plant: &Plant, event: &FieldEvent) {
     };
     tally.heard_at(at.mono);
     match evidence {
-        Evidence::Alive(Proof::Late) => {
+        LivenessEvidence::Alive(LivenessProof::Late) => {
             tally.late += 1;
             return;
         }
-        Evidence::Alive(_) => tally.answers += 1,
-        Evidence::Missed(miss) | Evidence::RequestFailed(miss) => {
+        LivenessEvidence::Alive(_) => tally.answers += 1,
+        LivenessEvidence::Missed(miss) | LivenessEvidence::RequestFailed(miss) => {
             *tally.missed.entry(format!("{miss:?}")).or_default() += 1
         }
     }

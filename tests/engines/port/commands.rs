@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{Doubt, FieldEvent, Now, PointEnd, Refused, UnitId, Value, Verdict};
+use alink_gateway::base::{
+    FieldEvent, Now, PointEnd, RefusedReason, UnitId, UnknownReason, Value, WriteVerdict,
+};
 use alink_gateway::lab::bus::{Fault, Refusal};
 use alink_gateway::spec::{Codec, LineSpec, Number, PointSpec, ReadBack, Spec, Table, WritePolicy};
 
@@ -43,13 +45,13 @@ fn register(w: &World, unit: u8, address: u16) -> u16 {
     })
 }
 
-fn verdict(mut points: Vec<PointEnd>) -> Verdict {
+fn verdict(mut points: Vec<PointEnd>) -> WriteVerdict {
     assert_eq!(points.len(), 1);
     points.remove(0).verdict
 }
 
-fn verified(read: Value) -> Verdict {
-    Verdict::Verified { read }
+fn verified(read: Value) -> WriteVerdict {
+    WriteVerdict::Verified { read }
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +144,7 @@ async fn what_the_device_refuses_is_told_with_its_code() {
     w.run(s(1)).await;
     let number = w.command(1, vec![(FIRST, Value::UInt(1))]).await;
     let end = w.ended(number).await;
-    let refused = Verdict::Refused(Refused::Exception(4));
+    let refused = WriteVerdict::Refused(RefusedReason::Exception(4));
     assert_eq!(verdict(end.points), refused);
     w.run(s(30)).await;
     w.check();
@@ -157,7 +159,10 @@ async fn a_confirmation_that_is_lost_leaves_open_whether_it_was_done_and_is_not_
     w.spoil(1, &[(Fault::Mute, 1000)]);
     let number = w.command(1, vec![(FIRST, Value::UInt(4711))]).await;
     let end = w.ended(number).await;
-    assert_eq!(verdict(end.points), Verdict::Unknown(Doubt::NoReply));
+    assert_eq!(
+        verdict(end.points),
+        WriteVerdict::Unknown(UnknownReason::NoReply)
+    );
     assert_eq!(register(&w, 1, 5), 4711, "done, although no reply said so");
     // Another master writes another value: the gateway does not undo it.
     w.spoil(1, &[]);
@@ -187,7 +192,7 @@ async fn a_flood_of_commands_leaves_the_reads_their_time() {
         if open.len() >= 4 {
             let first = open.remove(0);
             match verdict(w.ended(first).await.points) {
-                Verdict::Verified { .. } => done += 1,
+                WriteVerdict::Verified { .. } => done += 1,
                 _ => others += 1,
             }
         }
@@ -216,14 +221,17 @@ async fn while_the_line_is_not_open_commands_are_refused() {
     let set = || vec![(FIRST, Value::UInt(4711))];
     let number = w.command(1, set()).await;
     let end = w.ended(number).await;
-    assert_eq!(verdict(end.points), Verdict::Refused(Refused::PortDown));
+    assert_eq!(
+        verdict(end.points),
+        WriteVerdict::Refused(RefusedReason::PortDown)
+    );
     w.plug().await;
     w.run(s(10)).await;
     assert_ne!(register(&w, 1, 5), 4711);
     let number = w.command(1, set()).await;
     let end = w.ended(number).await;
     let written = Value::UInt(4711);
-    assert_eq!(verdict(end.points), Verdict::Confirmed { written });
+    assert_eq!(verdict(end.points), WriteVerdict::Confirmed { written });
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,7 +322,7 @@ async fn a_flood_of_commands_on_a_loaded_line_makes_polls_late_by_half_an_interv
         if open.len() >= 6 {
             let first = open.remove(0);
             let end = w.ended(first).await;
-            done += u32::from(matches!(verdict(end.points), Verdict::Verified { .. }));
+            done += u32::from(matches!(verdict(end.points), WriteVerdict::Verified { .. }));
         }
     }
     w.check();

@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use alink_gateway::base::{Doubt, Refused, Value, Verdict};
+use alink_gateway::base::{RefusedReason, UnknownReason, Value, WriteVerdict};
 use alink_gateway::lab::bus::protocol::{BusProtocol, Meter, Year};
 use alink_gateway::lab::bus::{Chance, Fault, Unit, UnitKind};
 use alink_gateway::spec::dlt645::{Address, Edition, ValuePosition, WriteAccess, item};
 use alink_gateway::spec::*;
-use alink_gateway::trace::What;
+use alink_gateway::trace::TraceEventKind;
 
 use super::world::{TIMEOUT, World, s, serial};
 use crate::installation::{installation, profile};
@@ -101,7 +101,7 @@ fn with_meter<R>(w: &World, number: usize, play: impl FnOnce(&mut Meter) -> R) -
         })
 }
 
-async fn set(w: &mut World, meter: u8, point: u16, value: Value) -> Verdict {
+async fn set(w: &mut World, meter: u8, point: u16, value: Value) -> WriteVerdict {
     let number = w.command(meter, vec![(point, value)]).await;
     let mut points = w.ended(number).await.points;
     assert_eq!(points.len(), 1);
@@ -132,7 +132,7 @@ async fn a_command_sets_the_datum_of_one_meter_and_reads_it_back() {
     ] {
         let given = w.clock.now().mono;
         let verdict = set(&mut w, 2, point, value.clone()).await;
-        assert_eq!(verdict, Verdict::Verified { read: value });
+        assert_eq!(verdict, WriteVerdict::Verified { read: value });
         assert!(w.clock.now().mono.since(given) < s(1), "at once");
         assert_eq!(with_meter(&w, 2, |m| m.held[&id].clone()), held);
     }
@@ -149,7 +149,7 @@ async fn several_data_are_set_one_by_one_and_in_order() {
     let number = w.command(1, values.clone()).await;
     let end = w.ended(number).await;
     for ((_, value), end) in values.into_iter().zip(end.points) {
-        assert_eq!(end.verdict, Verdict::Verified { read: value });
+        assert_eq!(end.verdict, WriteVerdict::Verified { read: value });
     }
     assert_eq!(with_meter(&w, 1, |m| m.set), 2);
 }
@@ -159,7 +159,7 @@ async fn a_wrong_password_is_told_in_the_words_of_the_meter_and_with_what_helps(
     let mut w = line(1, false).await;
     with_meter(&w, 1, |m| m.password = [4, 0, 0, 0]);
     let verdict = set(&mut w, 1, RATIO, Value::Int(80)).await;
-    let Verdict::Refused(Refused::Declined { word: 4, why }) = &verdict else {
+    let WriteVerdict::Refused(RefusedReason::Declined { word: 4, why }) = &verdict else {
         panic!("{verdict:?}");
     };
     assert_eq!(
@@ -174,7 +174,10 @@ async fn a_wrong_password_is_told_in_the_words_of_the_meter_and_with_what_helps(
     });
     let verdict = set(&mut w, 1, RATIO, Value::Int(80)).await;
     assert!(
-        matches!(verdict, Verdict::Refused(Refused::Declined { word: 2, .. })),
+        matches!(
+            verdict,
+            WriteVerdict::Refused(RefusedReason::Declined { word: 2, .. })
+        ),
         "{verdict:?}"
     );
 }
@@ -192,7 +195,7 @@ async fn a_confirmation_that_is_lost_leaves_open_whether_it_was_done_and_is_not_
     };
     mute(&w, 1000);
     let verdict = set(&mut w, 1, RATIO, Value::Int(80)).await;
-    assert_eq!(verdict, Verdict::Unknown(Doubt::NoReply));
+    assert_eq!(verdict, WriteVerdict::Unknown(UnknownReason::NoReply));
     assert_eq!(
         with_meter(&w, 1, |m| (m.set, m.held[&0x0400_0306][0])),
         (1, 0x80)
@@ -203,7 +206,7 @@ async fn a_confirmation_that_is_lost_leaves_open_whether_it_was_done_and_is_not_
     let verdict = set(&mut w, 1, RATIO, Value::Int(81)).await;
     assert_eq!(
         verdict,
-        Verdict::Verified {
+        WriteVerdict::Verified {
             read: Value::Int(81)
         }
     );
@@ -225,7 +228,7 @@ async fn a_listener_sees_no_password_and_no_operator_code() {
         let verdict = set(&mut w, 1, RATIO, Value::Int(80)).await;
         assert_eq!(
             verdict,
-            Verdict::Verified {
+            WriteVerdict::Verified {
                 read: Value::Int(80)
             },
             "{echo}"
@@ -234,8 +237,8 @@ async fn a_listener_sees_no_password_and_no_operator_code() {
         let (mut sent, mut came) = (Vec::new(), Vec::new());
         while let Some(event) = listener.try_next() {
             match event.what {
-                What::Sent { bytes, .. } => sent.extend(bytes),
-                What::Received { bytes } => came.extend(bytes),
+                TraceEventKind::Sent { bytes, .. } => sent.extend(bytes),
+                TraceEventKind::Received { bytes } => came.extend(bytes),
                 _ => {}
             }
         }

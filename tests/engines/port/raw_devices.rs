@@ -3,10 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use alink_gateway::base::{Doubt, Refused, Value, Verdict};
+use alink_gateway::base::{RefusedReason, UnknownReason, Value, WriteVerdict};
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom};
 use alink_gateway::spec::raw::{
-    Check, End, Fixed, Part, Question, Shape, Sum, Template, ValueForm, WriteBy, check, part,
+    Check, Fixed, Part, Question, ReplyEnd, ReplyMarks, Sum, Template, ValueForm, WriteBy, check,
+    part,
 };
 use alink_gateway::spec::*;
 
@@ -25,7 +26,7 @@ struct Drive {
 
 const SUM: Check = Check {
     sum: Sum::Sum8,
-    written: check::Written::Hex,
+    written: check::CheckForm::Hex,
     from: 0,
 };
 
@@ -62,8 +63,8 @@ fn question(name: &str, send: &str, check: Option<Check>, begins: &[u8]) -> Arc<
     Arc::new(Question {
         name: name.into(),
         request: Template::parse(send, check).unwrap(),
-        reply: Shape {
-            end: End::Terminator(b"\r".to_vec()),
+        reply: ReplyMarks {
+            end: ReplyEnd::Terminator(b"\r".to_vec()),
             fixed: vec![Fixed {
                 at: 0,
                 bytes: begins.to_vec(),
@@ -116,7 +117,7 @@ async fn line(state: &Arc<Mutex<Drive>>) -> World {
     w
 }
 
-async fn set(w: &mut World, value: i64) -> Verdict {
+async fn set(w: &mut World, value: i64) -> WriteVerdict {
     let number = w.command(1, vec![(0, Value::Int(value))]).await;
     w.ended(number).await.points.remove(0).verdict
 }
@@ -127,7 +128,7 @@ async fn a_command_is_told_with_its_checksum_and_read_back() {
     let mut w = line(&state).await;
     assert_eq!(state.lock().unwrap().told, 0, "it is never polled");
     let given = w.clock.now().mono;
-    let verified = |n| Verdict::Verified {
+    let verified = |n| WriteVerdict::Verified {
         read: Value::Int(n),
     };
     assert_eq!(set(&mut w, 1480).await, verified(1480));
@@ -140,12 +141,15 @@ async fn a_command_is_told_with_its_checksum_and_read_back() {
     // What does not fit into the request is not sent.
     let refused = set(&mut w, 123_456).await;
     assert!(
-        matches!(refused, Verdict::Refused(Refused::WrongValue { .. })),
+        matches!(
+            refused,
+            WriteVerdict::Refused(RefusedReason::WrongValue { .. })
+        ),
         "{refused:?}"
     );
     // The device decides what it holds.
     state.lock().unwrap().most = Some(3000);
-    let different = Verdict::Different {
+    let different = WriteVerdict::Different {
         written: Value::Int(4000),
         read: Value::Int(3000),
     };
@@ -158,11 +162,14 @@ async fn without_a_confirmation_it_is_not_known_and_not_told_twice() {
     let state: Arc<Mutex<Drive>> = Arc::default();
     let mut w = line(&state).await;
     state.lock().unwrap().is_mute = true;
-    assert_eq!(set(&mut w, 1480).await, Verdict::Unknown(Doubt::NoReply));
+    assert_eq!(
+        set(&mut w, 1480).await,
+        WriteVerdict::Unknown(UnknownReason::NoReply)
+    );
     w.run(Duration::from_secs(60)).await;
     assert_eq!(state.lock().unwrap().told, 1);
     state.lock().unwrap().is_mute = false;
-    let verified = Verdict::Verified {
+    let verified = WriteVerdict::Verified {
         read: Value::Int(1500),
     };
     assert_eq!(set(&mut w, 1500).await, verified);

@@ -18,7 +18,7 @@ use alink_gateway::lab::bus::frame;
 use alink_gateway::lab::bus::protocol::{BusProtocol, BusReply, Custom, Meter, Year};
 use alink_gateway::lab::bus::{Unit, UnitKind};
 use alink_gateway::spec::dlt645::Address;
-use alink_gateway::spec::raw::{End, Question};
+use alink_gateway::spec::raw::{Question, ReplyEnd};
 use alink_gateway::spec::*;
 
 use super::world::{TIMEOUT, World, ms, s, serial};
@@ -249,7 +249,7 @@ fn asked_in_bytes(
     profile: &ProfileSpec,
     question: &Arc<Question>,
 ) -> (BusProtocol, BTreeMap<u16, Value>) {
-    let End::Length(length) = question.reply.end else {
+    let ReplyEnd::Length(length) = question.reply.end else {
         panic!("{question:?}");
     };
     let check = question.reply.check.unwrap();

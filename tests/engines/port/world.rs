@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, Evidence, FieldEvent, Now, PortId, Proof,
-    Reading, Rng, UnitId, Value, Wall,
+    BusCommand, BusEnd, BusWork, CommandNumber, DeviceId, FieldEvent, LivenessEvidence,
+    LivenessProof, Now, PortId, Reading, Rng, UnitId, Value, Wall,
 };
-use alink_gateway::io::bus::bus_monitor::{BusMonitor, Tapped};
+use alink_gateway::io::bus::bus_monitor::{BusMonitor, MonitoredLine};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
 use alink_gateway::io::log::Journal;
@@ -156,7 +156,7 @@ impl World {
         tokio::spawn(port::run_with_orders(
             PortId(0),
             Arc::clone(&spec),
-            Tapped {
+            MonitoredLine {
                 opener: Opener::Pipes(handed_in),
                 tap: world.tap.clone(),
             },
@@ -256,10 +256,12 @@ impl World {
         tally.wrong.extend(wrong);
         tally.values += readings.len() as u64;
         match evidence {
-            Evidence::Alive(Proof::Answer) => tally.answers += 1,
-            Evidence::Alive(Proof::Exception(_)) => tally.exceptions += 1,
-            Evidence::Alive(Proof::Late | Proof::Mismatched) => tally.late += 1,
-            Evidence::Missed(why) | Evidence::RequestFailed(why) => {
+            LivenessEvidence::Alive(LivenessProof::Answer) => tally.answers += 1,
+            LivenessEvidence::Alive(LivenessProof::Exception(_)) => tally.exceptions += 1,
+            LivenessEvidence::Alive(LivenessProof::Late | LivenessProof::Mismatched) => {
+                tally.late += 1
+            }
+            LivenessEvidence::Missed(why) | LivenessEvidence::RequestFailed(why) => {
                 *tally.missed.entry(format!("{why:?}")).or_default() += 1
             }
         }

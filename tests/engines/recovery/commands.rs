@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use alink_gateway::base::{
-    Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId, Doubt, Refused,
-    Value, Verdict,
+    Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId, RefusedReason,
+    UnknownReason, Value, WriteVerdict,
 };
 use alink_gateway::spec::CommandPolicy;
 use serde_json::Value as Json;
@@ -26,7 +26,7 @@ fn body(id: &str, params: &Json) -> Vec<u8> {
 }
 
 fn verified(value: f64) -> CommandAnswer {
-    let verdict = Verdict::Verified {
+    let verdict = WriteVerdict::Verified {
         read: Value::Float(value),
     };
     CommandAnswer {
@@ -463,7 +463,7 @@ fn an_answer_of_a_device_without_a_session_waits_for_it_and_not_for_ever() {
     assert!(!w.is_in(1));
     let numbers: Vec<CommandNumber> = w.commands.iter().map(|c| c.number).collect();
     for number in numbers {
-        w.done(number, CommandAnswer::refused(Refused::Silent));
+        w.done(number, CommandAnswer::refused(RefusedReason::Silent));
     }
     w.run(secs(30));
     w.want([1], Presence::Online);
@@ -479,7 +479,7 @@ fn a_device_that_falls_silent_stays_online_for_the_answer_to_a_command() {
     w.want([1], Presence::Offline);
     w.run(ms(500));
     assert!(w.is_in(1));
-    let doubt = Verdict::Unknown(Doubt::NoReply);
+    let doubt = WriteVerdict::Unknown(UnknownReason::NoReply);
     let answer = CommandAnswer {
         step: None,
         points: vec![("P".to_owned(), doubt.clone())],
@@ -498,10 +498,10 @@ fn a_gateway_that_stops_refuses_commands_and_sends_the_answers_that_there_are() 
     // A reading that is never accepted keeps the devices online for a moment.
     set(&mut w, 1, "1");
     let number = w.commands[0].number;
-    w.done(number, CommandAnswer::refused(Refused::Stopping));
+    w.done(number, CommandAnswer::refused(RefusedReason::Stopping));
     set(&mut w, 0, "2");
     let number = w.commands[1].number;
-    w.done(number, CommandAnswer::refused(Refused::Stopping));
+    w.done(number, CommandAnswer::refused(RefusedReason::Stopping));
     w.stop();
     set(&mut w, 0, "3");
     w.run(secs(5));
@@ -518,7 +518,10 @@ fn a_flood_of_commands_takes_a_fifth_of_the_pace_at_most() {
     for id in 0..1_000 {
         set(&mut w, 1, &id.to_string());
         while let Some(command) = w.commands.pop() {
-            w.done(command.number, CommandAnswer::refused(Refused::NotWritable));
+            w.done(
+                command.number,
+                CommandAnswer::refused(RefusedReason::NotWritable),
+            );
         }
         w.run(ms(10));
     }

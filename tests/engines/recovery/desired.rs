@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use alink_gateway::base::{
-    Command, CommandAction, CommandAnswer, CommandOrigin, DeviceId, Doubt, Refused, Value, Verdict,
+    Command, CommandAction, CommandAnswer, CommandOrigin, DeviceId, RefusedReason, UnknownReason,
+    Value, WriteVerdict,
 };
 use alink_gateway::spec::{CommandPolicy, Spec, WritePolicy};
 use serde_json::Value as Json;
@@ -59,7 +60,7 @@ fn answer(w: &mut World, tail: &str, code: i64, data: &Json) {
 }
 
 /// Ends the one command that was handed out; returns what it was to write.
-fn end(w: &mut World, verdict: Verdict) -> CommandAction {
+fn end(w: &mut World, verdict: WriteVerdict) -> CommandAction {
     assert_eq!(w.commands.len(), 1, "one after the other");
     let command = w.commands.pop().unwrap();
     let answer = CommandAnswer {
@@ -76,8 +77,8 @@ fn set(property: &str, value: u64) -> CommandAction {
     CommandAction::Set(vec![(property.to_owned(), json!(value))])
 }
 
-fn held(read: u64) -> Verdict {
-    Verdict::Verified {
+fn held(read: u64) -> WriteVerdict {
+    WriteVerdict::Verified {
         read: Value::UInt(read),
     }
 }
@@ -105,7 +106,7 @@ fn a_device_that_comes_online_asks_and_what_was_done_is_deleted_in_its_version()
     end(&mut w, held(7));
     w.run(secs(1));
     assert!(asked(&w, "delete").is_empty(), "not all is done yet");
-    let last = end(&mut w, Verdict::Refused(Refused::Silent));
+    let last = end(&mut w, WriteVerdict::Refused(RefusedReason::Silent));
     assert_eq!(last, set("P1", 8));
     w.run(secs(1));
     let deleted = asked(&w, "delete");
@@ -126,8 +127,8 @@ fn a_value_that_a_newer_command_overtook_is_deleted_and_one_that_is_not_known_st
     let mut w = online(|_| {});
     let data = json!({"P0": {"value": 7, "version": 3}, "P1": {"value": 8, "version": 4}});
     answer(&mut w, "get", 200, &data);
-    end(&mut w, Verdict::Refused(Refused::Overtaken));
-    end(&mut w, Verdict::Unknown(Doubt::NoReply));
+    end(&mut w, WriteVerdict::Refused(RefusedReason::Overtaken));
+    end(&mut w, WriteVerdict::Unknown(UnknownReason::NoReply));
     w.run(secs(1));
     assert_eq!(
         asked(&w, "delete")[0]["params"],

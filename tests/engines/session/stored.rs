@@ -1,7 +1,7 @@
 //! Readings that cannot be delivered go to the store, and come back from it.
 
 use super::*;
-use alink_gateway::base::Stamp;
+use alink_gateway::base::StoredTime;
 use alink_gateway::spec::Durability;
 
 /// A gateway whose devices are online, with an empty store.
@@ -344,7 +344,7 @@ fn values_that_wait_for_the_time_are_stored_and_delivered_with_their_times() {
     let all = read(&mut w, 2, 100);
     assert_eq!(left(&w) + w.cloud.backlog(), all);
     assert!(left(&w) >= all / 2, "{}", left(&w));
-    let undated = |r: &StoredReading| matches!(r.at, Stamp::SinceBoot(_));
+    let undated = |r: &StoredReading| matches!(r.at, StoredTime::SinceBoot(_));
     assert!(w.store.as_ref().unwrap().iter().all(|(r, _)| undated(r)));
     synchronise(&mut w);
     w.up();

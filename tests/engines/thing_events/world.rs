@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, Evidence, FieldEvent, LinkCommand, LinkDown, LinkEvent, LogEvent, Mono, Now, PortId,
-    Proof, Reading, Rng, Value, Wall,
+    DeviceId, FieldEvent, LinkCommand, LinkDown, LinkEvent, LivenessEvidence, LivenessProof,
+    LogEvent, Mono, Now, PortId, Reading, Rng, Value, Wall,
 };
 use alink_gateway::hub::{Coordinator, Input, Output};
 use alink_gateway::lab::platform::{self, Conn, Device, Fault, Platform, PlatformSpec};
@@ -247,7 +247,7 @@ impl World {
         self.handle(Input::Field(FieldEvent::Polled {
             device: DeviceId(device),
             at: self.now,
-            evidence: Evidence::Alive(Proof::Answer),
+            evidence: LivenessEvidence::Alive(LivenessProof::Answer),
             readings,
             turnaround: None,
         }));

@@ -2,7 +2,7 @@
 //! platform knows it.
 
 use super::*;
-use alink_gateway::base::{Refused, Verdict};
+use alink_gateway::base::{RefusedReason, WriteVerdict};
 use alink_gateway::lab::platform::RrpcTopic;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ fn end_all(p: &mut Pair, answer: &CommandAnswer) {
 }
 
 fn verified() -> CommandAnswer {
-    let verdict = Verdict::Verified {
+    let verdict = WriteVerdict::Verified {
         read: Value::Float(21.5),
     };
     CommandAnswer {
@@ -103,7 +103,7 @@ fn a_caller_that_has_gone_has_no_answer_although_one_came() {
         )
     });
     p.run(secs(3));
-    end_all(&mut p, &CommandAnswer::refused(Refused::TooLate));
+    end_all(&mut p, &CommandAnswer::refused(RefusedReason::TooLate));
     let call = p.platform.ledger().calls().get(&id.unwrap()).unwrap();
     assert_eq!((call.answers.len(), call.answer()), (1, None));
 }

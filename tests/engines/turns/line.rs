@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alink_gateway::base::{
-    DeviceId, Evidence, FieldEvent, Miss, Mono, Now, PortId, Proof, Rng, UnitId,
+    DeviceId, FieldEvent, LivenessEvidence, LivenessProof, MissReason, Mono, Now, PortId, Rng,
+    UnitId,
 };
 use alink_gateway::field::line::silence::Silence;
-use alink_gateway::field::modbus::{Data, Shape};
+use alink_gateway::field::modbus::{Data, ModbusReplyShape};
 use alink_gateway::field::polled_device::liveness_evidence::evidence_of;
-use alink_gateway::field::schedule::{Next, Schedule};
+use alink_gateway::field::schedule::{NextAction, Schedule};
 use alink_gateway::field::transaction::request::{Outcome, Request};
-use alink_gateway::fleet::{Fleet, Life};
+use alink_gateway::fleet::{DeviceLiveness, Fleet};
 use alink_gateway::io::files::settings;
 use alink_gateway::spec::{BusAddress, Spec};
 
@@ -64,7 +65,7 @@ struct Late {
     from: Mono,
     until: Mono,
     device: usize,
-    shape: Shape,
+    shape: ModbusReplyShape,
 }
 
 /// The line.
@@ -181,12 +182,12 @@ impl Line {
         let end = self.now + span;
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(request) => self.transact(&request),
-                Next::NotBefore(at, why) => {
+                NextAction::Run(request) => self.transact(&request),
+                NextAction::NotBefore(at, why) => {
                     assert!(at > self.now, "{why} at {at}, now {}", self.now);
                     self.listen(at.min(end));
                 }
-                Next::Idle => panic!("idle"),
+                NextAction::Idle => panic!("idle"),
             }
             while self.schedule.poll_finding().is_some() {}
             self.judge();
@@ -214,7 +215,7 @@ impl Line {
             let unit = UnitId(u8::try_from(device + 1).unwrap());
             if let Some(id) = self.schedule.overheard(until, BusAddress::Modbus(unit)) {
                 self.proofs.insert(id.index(), until);
-                self.tell(id, Evidence::Alive(Proof::Late));
+                self.tell(id, LivenessEvidence::Alive(LivenessProof::Late));
             }
         }
     }
@@ -282,17 +283,17 @@ impl Line {
                 device,
                 shape: request.entries().unwrap().shape(),
             });
-            return (deadline, Outcome::Missed(Miss::Silence));
+            return (deadline, Outcome::Missed(MissReason::Silence));
         }
         let Some((from, until)) = in_time else {
-            return (deadline, Outcome::Missed(Miss::Silence));
+            return (deadline, Outcome::Missed(MissReason::Silence));
         };
         let spoilt = self.late.iter().any(|l| l.from < until && l.until > from);
         if spoilt {
             self.late.retain(|l| l.from >= until || l.until <= from);
             self.last_byte = until;
             let at = until + self.silence.frame_end();
-            return (at, Outcome::Missed(Miss::Garbled));
+            return (at, Outcome::Missed(MissReason::Garbled));
         }
         // A unit answers in order: its older reply would be taken for this one.
         let older = |l: &Late| {
@@ -315,7 +316,7 @@ impl Line {
             .max(self.now)
     }
 
-    fn tell(&mut self, device: DeviceId, evidence: Evidence) {
+    fn tell(&mut self, device: DeviceId, evidence: LivenessEvidence) {
         let at = Now {
             mono: self.now,
             ..Now::default()
@@ -352,6 +353,6 @@ impl Line {
     /// Returns whether the fleet counts the device as silent.
     pub(crate) fn is_silent(&self, device: usize) -> bool {
         let id = DeviceId(u32::try_from(device).unwrap());
-        matches!(self.fleet.life(id), Some(Life::Silent { .. }))
+        matches!(self.fleet.life(id), Some(DeviceLiveness::Silent { .. }))
     }
 }

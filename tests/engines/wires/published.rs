@@ -41,7 +41,10 @@ async fn collect(spec: &Spec, hub: &mut mpsc::Receiver<FieldEvent>, span: Durati
             let point = &device.profile.points[usize::from(reading.point)];
             values.insert(format!("{} {}", device.name, point.id), reading.value);
         }
-        misses += u32::from(!matches!(evidence, Evidence::Alive(Proof::Answer)));
+        misses += u32::from(!matches!(
+            evidence,
+            LivenessEvidence::Alive(LivenessProof::Answer)
+        ));
     }
     (values, misses)
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alink_gateway::base::{Mono, Wall};
-use alink_gateway::lab::platform::{Ask, Code, Device, Event, Platform, Violation};
+use alink_gateway::lab::platform::{Code, Device, Event, Platform, SessionRequestKind, Violation};
 use alink_gateway::lab::site::Site;
 use alink_gateway::spec::{Spec, Table};
 
@@ -79,7 +79,10 @@ fn who_was_refused_alone_waits_and_stays_alone(platform: &Platform, bad: &[Devic
     for device in bad {
         let mut refused: Option<Mono> = None;
         let asked = platform.ledger().asked().filter(|a| {
-            matches!(a.ask, Ask::Login | Ask::BatchLogin) && a.devices.contains(device)
+            matches!(
+                a.ask,
+                SessionRequestKind::Login | SessionRequestKind::BatchLogin
+            ) && a.devices.contains(device)
         });
         for a in asked {
             if let Some(since) = refused {

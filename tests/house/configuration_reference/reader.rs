@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use alink_gateway::config::{Answers, FirstPass, Report, Source, Want};
+use alink_gateway::config::{FirstPass, NeededSource, ReadSources, Report, Source};
 
 use super::tree::{Step, Tree, general, shown};
 
@@ -78,21 +78,21 @@ impl Configuration<'_> {
         }
     }
 
-    fn source(&self, want: &Want) -> Source {
+    fn source(&self, want: &NeededSource) -> Source {
         let text = match want {
-            Want::File(_) => self.table.unwrap_or(TABLE),
-            Want::Pattern(_) | Want::Beside(_) => PROFILE,
-            Want::Bundle(_) => CERTIFICATE,
+            NeededSource::File(_) => self.table.unwrap_or(TABLE),
+            NeededSource::Pattern(_) | NeededSource::Beside(_) => PROFILE,
+            NeededSource::Bundle(_) => CERTIFICATE,
             // It is good as a password of a meter, too.
-            Want::Secret(_) | Want::Credential(_) => "02123456",
+            NeededSource::Secret(_) | NeededSource::Credential(_) => "02123456",
         };
         Source::of(format!("{want:?}"), Ok(text.as_bytes().into()))
     }
 
-    fn answers(&self, wants: BTreeSet<Want>) -> Answers {
-        let answer = |want: Want| {
+    fn answers(&self, wants: BTreeSet<NeededSource>) -> ReadSources {
+        let answer = |want: NeededSource| {
             // A snippet stands alone: its basis is in it.
-            let is_there = !matches!(want, Want::Beside(_));
+            let is_there = !matches!(want, NeededSource::Beside(_));
             let source = is_there.then(|| self.source(&want));
             (want, source.into_iter().collect())
         };

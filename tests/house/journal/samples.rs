@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use alink_gateway::app::Ended;
+use alink_gateway::app::ServiceEnd;
 use alink_gateway::app::events::ServiceEvent as Service;
 use alink_gateway::base::{
-    CommandOrigin, DeviceId, Digest, Doubt, EventGrouping, EventKind, Grouped, LinkDown, LogEvent,
-    LogoutReason, Miss, Mono, Now, PortId, Refused, RequestFailure, ThingEvent, Value, Verdict,
+    CommandOrigin, DeviceId, Digest, EventGrouping, EventKind, Grouped, LinkDown, LogEvent,
+    LogoutReason, MissReason, Mono, Now, PortId, RefusedReason, RequestFailure, ThingEvent,
+    UnknownReason, Value, WriteVerdict,
 };
 use alink_gateway::cloud::Code;
 use alink_gateway::cloud::alink::clock::{ClockNews, ClockSource};
 use alink_gateway::cloud::alink::events::CloudLogEvent as Cloud;
-use alink_gateway::cloud::alink::registration::enrolment::Failure;
-use alink_gateway::cloud::alink::remote_config::{Refusal, RemoteConfigLogEvent};
+use alink_gateway::cloud::alink::registration::enrolment::EnrolmentFailure;
+use alink_gateway::cloud::alink::remote_config::{AdoptionRefusal, RemoteConfigLogEvent};
 use alink_gateway::cloud::alink::topology::events::{TopologyEvent, UnconfiguredFate};
 use alink_gateway::command::{CommandLogEvent, CommandRecord, RecordedPoint};
 use alink_gateway::config::{Problem, Severity};
 use alink_gateway::field::decode::point;
-use alink_gateway::field::diagnostics::events::{FieldLogEvent as Field, Heaviest};
+use alink_gateway::field::diagnostics::events::{FieldLogEvent as Field, HeaviestRequest};
 use alink_gateway::field::diagnostics::trouble::Trouble;
 use alink_gateway::field::dlt645::Edition;
 use alink_gateway::field::dlt645::ask::ErrorWord;
@@ -117,11 +118,11 @@ fn service() -> impl Iterator<Item = Box<dyn LogEvent>> {
 
 fn endings() -> impl Iterator<Item = Box<dyn LogEvent>> {
     boxed(vec![
-        Ended::Start(std::io::Error::other(WHY)),
-        Ended::AlreadyRuns("/run/alink-gateway/control.sock".into()),
-        Ended::Task("line1".into()),
-        Ended::StopDeadline(A_WHILE),
-        Ended::StopAtOnce,
+        ServiceEnd::Start(std::io::Error::other(WHY)),
+        ServiceEnd::AlreadyRuns("/run/alink-gateway/control.sock".into()),
+        ServiceEnd::Task("line1".into()),
+        ServiceEnd::StopDeadline(A_WHILE),
+        ServiceEnd::StopAtOnce,
     ])
 }
 
@@ -199,7 +200,7 @@ fn field() -> impl Iterator<Item = Box<dyn LogEvent>> {
             priority: Priority::Low,
             factor: 1500,
             load: 1200,
-            heaviest: Some(Heaviest {
+            heaviest: Some(HeaviestRequest {
                 device: "meter-1".into(),
                 what: "100 holding registers from 0".into(),
                 takes: Duration::from_millis(260),
@@ -267,7 +268,7 @@ fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
         user: 1000,
         is_permitted: true,
     };
-    let record = |origin, whole: Verdict| CommandRecord {
+    let record = |origin, whole: WriteVerdict| CommandRecord {
         step: None,
         at: Now::default(),
         origin,
@@ -296,24 +297,27 @@ fn commands() -> impl Iterator<Item = Box<dyn LogEvent>> {
         device: None,
         record: CommandRecord {
             points: Vec::new(),
-            ..record(by_user(), Verdict::Refused(Refused::NoSuchTarget))
+            ..record(
+                by_user(),
+                WriteVerdict::Refused(RefusedReason::NoSuchTarget),
+            )
         },
     };
-    let different = || Verdict::Different {
+    let different = || WriteVerdict::Different {
         written: value(),
         read: Value::Float(20.0),
     };
     boxed(vec![
-        set(Verdict::Verified { read: value() }),
-        service(Verdict::Verified { read: value() }),
-        set(Verdict::Confirmed { written: value() }),
-        service(Verdict::Confirmed { written: value() }),
+        set(WriteVerdict::Verified { read: value() }),
+        service(WriteVerdict::Verified { read: value() }),
+        set(WriteVerdict::Confirmed { written: value() }),
+        service(WriteVerdict::Confirmed { written: value() }),
         set(different()),
         service(different()),
-        set(Verdict::Unknown(Doubt::NoReply)),
-        service(Verdict::Unknown(Doubt::NoEnd)),
-        set(Verdict::Refused(Refused::Exception(4))),
-        service(Verdict::Refused(Refused::Silent)),
+        set(WriteVerdict::Unknown(UnknownReason::NoReply)),
+        service(WriteVerdict::Unknown(UnknownReason::NoEnd)),
+        set(WriteVerdict::Refused(RefusedReason::Exception(4))),
+        service(WriteVerdict::Refused(RefusedReason::Silent)),
         gateway,
     ])
 }
@@ -341,7 +345,7 @@ fn fleet() -> impl Iterator<Item = Box<dyn LogEvent>> {
     let missed = SilenceReason::Missed {
         polls: 3,
         quiet: A_WHILE,
-        last: Miss::Silence,
+        last: MissReason::Silence,
         answered_before: true,
     };
     boxed(vec![
@@ -609,7 +613,7 @@ fn remote() -> impl Iterator<Item = Box<dyn LogEvent>> {
         RemoteConfigLogEvent::NotEnabled { times: 1 },
         RemoteConfigLogEvent::Refused {
             config_id: config_id(),
-            refusal: Refusal::Digest,
+            refusal: AdoptionRefusal::Digest,
             times: 1,
         },
         RemoteConfigLogEvent::DownloadFailed {
@@ -754,8 +758,8 @@ fn io() -> impl Iterator<Item = Box<dyn LogEvent>> {
         },
         LinkLogEvent::Registering,
         LinkLogEvent::Registered { file: file() },
-        failed(Failure::NoAnswer),
-        failed(Failure::Refused(4)),
+        failed(EnrolmentFailure::NoAnswer),
+        failed(EnrolmentFailure::Refused(4)),
         LinkLogEvent::IssuedCredentialRefused { file: file() },
     ];
     let log_level = vec![
@@ -857,7 +861,7 @@ pub(crate) fn counting(n: u32) -> Vec<Box<dyn LogEvent>> {
     let missed = SilenceReason::Missed {
         polls: n,
         quiet: A_WHILE,
-        last: Miss::Silence,
+        last: MissReason::Silence,
         answered_before: false,
     };
     let fleet = boxed(vec![
@@ -1032,7 +1036,7 @@ impl LogEvent for Boxed {
     fn kind(&self) -> EventKind {
         self.0.kind()
     }
-    fn about(&self) -> alink_gateway::base::About {
+    fn about(&self) -> alink_gateway::base::LogSubject {
         self.0.about()
     }
     fn devices(&self) -> &[DeviceId] {

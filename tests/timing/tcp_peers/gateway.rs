@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alink_gateway::base::{
-    BusCommand, BusWork, CommandNumber, DeviceId, FieldEvent, Level, PortId, Rng, Value, Verdict,
+    BusCommand, BusWork, CommandNumber, DeviceId, FieldEvent, Level, PortId, Rng, Value,
+    WriteVerdict,
 };
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::io::bus::port;
@@ -273,7 +274,7 @@ impl Gateway {
     pub(crate) fn misses(&self) -> usize {
         self.count(|e| {
             matches!(e, FieldEvent::Polled { evidence, .. }
-                if matches!(evidence, alink_gateway::base::Evidence::Missed(_)))
+                if matches!(evidence, alink_gateway::base::LivenessEvidence::Missed(_)))
         })
     }
 
@@ -294,7 +295,7 @@ impl Gateway {
     }
 
     /// Writes to register 7 of the first device, which is not read back.
-    pub(crate) async fn command(&mut self, value: u16) -> Verdict {
+    pub(crate) async fn command(&mut self, value: u16) -> WriteVerdict {
         let command = BusCommand {
             number: CommandNumber(value.into()),
             device: DeviceId(0),

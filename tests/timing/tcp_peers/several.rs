@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use alink_gateway::base::{Evidence, FieldEvent, Value};
+use alink_gateway::base::{FieldEvent, LivenessEvidence, Value};
 use alink_gateway::io::bus::line::Opener;
 use alink_gateway::spec::Spec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -41,8 +41,10 @@ impl Tally {
                 assert_eq!(reading.value, Value::UInt(own), "of another");
             }
             let book = match evidence {
-                Evidence::Alive(_) => &mut self.answers,
-                Evidence::Missed(_) | Evidence::RequestFailed(_) => &mut self.misses,
+                LivenessEvidence::Alive(_) => &mut self.answers,
+                LivenessEvidence::Missed(_) | LivenessEvidence::RequestFailed(_) => {
+                    &mut self.misses
+                }
             };
             *book.entry(device.0).or_default() += 1;
         }

@@ -2,20 +2,20 @@
 //! or why it belongs to none. The receiving half of `engine/mod.rs`.
 
 use crate::base::text::excerpt;
-use crate::base::{AskId, DeviceId, Mono, Now, Secret};
+use crate::base::{DeviceId, Mono, Now, RequestId, Secret};
 
-use crate::cloud::alink::engine::{Ask, Cloud, Output};
+use crate::cloud::alink::engine::{Cloud, Output, PendingRequest};
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::publish::PostReply;
 use crate::cloud::alink::requests::context::{Answer, Context};
-use crate::cloud::alink::requests::pending::Found;
+use crate::cloud::alink::requests::pending::RequestMatch;
 use crate::cloud::alink::session::Session;
 use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
-use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
+use crate::cloud::alink::wire::payload::remote::{AnnouncedFile, RemotePush};
 use crate::cloud::alink::wire::payload::{Malformed, Reply};
-use crate::cloud::alink::wire::topic::{Command, GatewayAsk, Identity, Order, Topic};
+use crate::cloud::alink::wire::topic::{Command, GatewayAsk, Identity, OrderTopic, Topic};
 
 /// How many topics have their malformed messages reported; those on others are only
 /// counted.
@@ -55,7 +55,7 @@ impl Cloud {
             | Topic::GatewayReply(..)
             | Topic::DesiredReply(..)
             | Topic::Error(_) => {}
-            Topic::Order(who, Order::Configure) => {
+            Topic::Order(who, OrderTopic::Configure) => {
                 return self.on_config_pushed(now, who, topic, payload);
             }
             Topic::Order(who, order) => return self.on_order(now, who, *order, topic, payload),
@@ -104,10 +104,10 @@ impl Cloud {
             return self.follow(now.mono);
         }
         let found = self.pending.close(now.mono, &parsed, id);
-        if matches!(found, Found::Open(_) | Found::Overdue(_)) {
+        if matches!(found, RequestMatch::Open(_) | RequestMatch::Overdue(_)) {
             self.sessions.heard(now.mono);
         }
-        if !matches!(found, Found::Open(_) | Found::Unknown) {
+        if !matches!(found, RequestMatch::Open(_) | RequestMatch::Unknown) {
             self.outbox.count().late_replies += 1;
         }
         let answer = Answer {
@@ -120,7 +120,13 @@ impl Cloud {
     }
 
     /// Hands an answer to the part that made the request.
-    fn answered(&mut self, now: Now, found: Found<Ask>, is_secret: bool, answer: Answer<'_>) {
+    fn answered(
+        &mut self,
+        now: Now,
+        found: RequestMatch<PendingRequest>,
+        is_secret: bool,
+        answer: Answer<'_>,
+    ) {
         let (mono, sessions) = (now.mono, &mut self.sessions);
         let Answer {
             reply,
@@ -133,23 +139,23 @@ impl Cloud {
             outbox: &mut self.outbox,
         };
         match found {
-            Found::Open(Ask::Session(request)) => {
+            RequestMatch::Open(PendingRequest::Session(request)) => {
                 sessions.answered(mono, request, reply, named, context.outbox);
             }
-            Found::Overdue(Ask::Session(request)) => {
+            RequestMatch::Overdue(PendingRequest::Session(request)) => {
                 sessions.late(mono, request, reply, named, context.outbox);
             }
-            Found::Open(Ask::Registration(request)) => {
+            RequestMatch::Open(PendingRequest::Registration(request)) => {
                 let given = self
                     .registration
                     .answered(&mut context, sessions, request, answer);
                 self.keep(given);
             }
-            Found::Open(Ask::Topology(ask)) => {
+            RequestMatch::Open(PendingRequest::Topology(ask)) => {
                 let missing = self.topology.answered(&mut context, sessions, ask, reply);
                 self.add(mono, missing);
             }
-            Found::Open(Ask::Desired(request)) => {
+            RequestMatch::Open(PendingRequest::Desired(request)) => {
                 let number = || self.commands.number();
                 let command = self
                     .desired
@@ -161,20 +167,23 @@ impl Cloud {
                     self.session_news(mono, device, reply, SessionLoss::Post);
                 }
             }
-            Found::Open(Ask::Config) => {
-                let file = Announced::answered(payload);
+            RequestMatch::Open(PendingRequest::Config) => {
+                let file = AnnouncedFile::answered(payload);
                 self.remote.on_get_answered(now, reply.code, file);
             }
-            Found::Overdue(Ask::Registration(request)) if !is_secret => {
+            RequestMatch::Overdue(PendingRequest::Registration(request)) if !is_secret => {
                 self.registration
                     .late(&mut context, sessions, &request, reply);
             }
             // The request has been repeated by now; but a secret that was handed out is
             // taken.
-            Found::Overdue(
-                Ask::Registration(_) | Ask::Topology(_) | Ask::Desired(_) | Ask::Config,
+            RequestMatch::Overdue(
+                PendingRequest::Registration(_)
+                | PendingRequest::Topology(_)
+                | PendingRequest::Desired(_)
+                | PendingRequest::Config,
             )
-            | Found::Late => {
+            | RequestMatch::Late => {
                 if is_secret {
                     let given =
                         self.registration
@@ -182,7 +191,7 @@ impl Cloud {
                     self.keep(given);
                 }
             }
-            Found::Unknown => self.outbox.count().unknown_replies += 1,
+            RequestMatch::Unknown => self.outbox.count().unknown_replies += 1,
         }
     }
 
@@ -217,7 +226,14 @@ impl Cloud {
     }
 
     /// Takes an order of the platform about devices.
-    fn on_order(&mut self, now: Now, who: &Identity, order: Order, topic: &str, payload: &[u8]) {
+    fn on_order(
+        &mut self,
+        now: Now,
+        who: &Identity,
+        order: OrderTopic,
+        topic: &str,
+        payload: &[u8],
+    ) {
         let mut context = Context {
             now: now.mono,
             identities: &mut self.identities,
@@ -244,7 +260,7 @@ impl Cloud {
             return;
         }
         self.outbox.count().orders += 1;
-        match Pushed::parse(payload) {
+        match RemotePush::parse(payload) {
             Some(pushed) => {
                 self.remote.on_push(now, pushed);
                 self.outbox.count().dropped_answers += self.remote.take_dropped();
@@ -260,7 +276,7 @@ impl Cloud {
         &mut self,
         now: Mono,
         alone: Option<Option<DeviceId>>,
-        id: AskId,
+        id: RequestId,
         reply: &Reply,
         named: &[DeviceId],
     ) {

@@ -10,22 +10,22 @@ const LAST_READINGS_WITHIN: Duration = Duration::from_millis(750);
 
 /// A device to be logged out once its last readings are on their way.
 #[derive(Clone, Copy, Debug)]
-struct Departure {
+struct PendingLogout {
     since: Mono,
     until: Mono,
 }
 
 /// The devices to be logged out once their last readings are on their way.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Leaving {
-    devices: BTreeMap<DeviceId, Departure>,
+pub(crate) struct PendingLogouts {
+    devices: BTreeMap<DeviceId, PendingLogout>,
 }
 
-impl Leaving {
+impl PendingLogouts {
     /// Lets the device stay for its last readings.
     pub(crate) fn add(&mut self, now: Mono, id: DeviceId) {
         let until = now + LAST_READINGS_WITHIN;
-        self.devices.insert(id, Departure { since: now, until });
+        self.devices.insert(id, PendingLogout { since: now, until });
     }
 
     /// Lets the device stay, or go at once; returns whether it was leaving.

@@ -23,11 +23,11 @@ use std::time::Duration;
 use crate::base::histogram::Histogram;
 use crate::base::{
     Command, CommandAnswer, CommandNumber, DeviceId, LogoutReason, Mono, Now, Reading, Rng, Secret,
-    Sequence, StoredReading, ThingEventOutcome, Wake,
+    StorePosition, StoredReading, ThingEventOutcome, Wake,
 };
 use crate::spec::{Spec, Subscriptions};
 
-use self::leaving::Leaving;
+use self::leaving::PendingLogouts;
 use self::stop::{Stop, StopStep};
 use self::thing_events::EventTurns;
 use crate::cloud::alink::clock::Timestamps;
@@ -44,9 +44,9 @@ use crate::cloud::alink::orders::desired::{Desired, DesiredRequest};
 use crate::cloud::alink::publish::PublishQueue;
 use crate::cloud::alink::registration::{Registration, RegistrationRequest};
 use crate::cloud::alink::remote_config;
-use crate::cloud::alink::remote_config::{Remote, RemoteResult};
+use crate::cloud::alink::remote_config::{RemoteConfiguration, RemoteResult};
 use crate::cloud::alink::requests::identities::Identities;
-use crate::cloud::alink::requests::pace::Bucket;
+use crate::cloud::alink::requests::pace::TokenBucket;
 use crate::cloud::alink::requests::pending::Pending;
 use crate::cloud::alink::session::device::LoginNeed;
 use crate::cloud::alink::session::latency::Latency;
@@ -86,12 +86,12 @@ pub enum Output {
     /// [`Cloud::on_read_failed`].
     ReadStore {
         /// From here on.
-        from: Sequence,
+        from: StorePosition,
         /// How many values at most.
         most: usize,
     },
     /// These stored values need not be kept any more.
-    Settle(Vec<Sequence>),
+    Settle(Vec<StorePosition>),
     /// Fetch or adopt a configuration of the platform's, then call
     /// [`Cloud::on_remote_task_done`].
     RemoteTask(remote_config::RemoteTask),
@@ -124,7 +124,7 @@ pub enum Output {
 
 /// A request of any part that is under way.
 #[derive(Clone, Debug)]
-enum Ask {
+enum PendingRequest {
     Session(SessionRequest),
     Registration(RegistrationRequest),
     Topology(TopologyAsk),
@@ -137,7 +137,7 @@ enum Ask {
 pub struct Cloud {
     spec: Arc<Spec>,
     identities: Identities,
-    pending: Pending<Ask>,
+    pending: Pending<PendingRequest>,
     sessions: Sessions,
     posts: PublishQueue,
     events: EventPosts,
@@ -149,13 +149,13 @@ pub struct Cloud {
     orders: Orders,
     commands: Commands,
     desired: Desired,
-    remote: Remote,
+    remote: RemoteConfiguration,
     timestamps: Timestamps,
-    leaving: Leaving,
+    leaving: PendingLogouts,
     /// Devices that are no longer configured and not yet forgotten.
     retiring: BTreeSet<DeviceId>,
     /// The pace of all messages on the connection.
-    pace: Bucket,
+    pace: TokenBucket,
     link: bool,
     stop: Stop,
     /// The topics whose malformed messages are reported.
@@ -185,13 +185,13 @@ impl Cloud {
             orders: Orders::default(),
             commands: Commands::new(),
             desired: Desired::default(),
-            remote: Remote::new(&spec.cloud.remote, rng.fork(), now),
+            remote: RemoteConfiguration::new(&spec.cloud.remote, rng.fork(), now),
             events: EventPosts::new(rng.fork()),
             event_turns: EventTurns::new(),
             timestamps: Timestamps::new(),
-            leaving: Leaving::default(),
+            leaving: PendingLogouts::default(),
             retiring: BTreeSet::new(),
-            pace: Bucket::new(spec.cloud.post.messages_per_second),
+            pace: TokenBucket::new(spec.cloud.post.messages_per_second),
             link: false,
             stop: Stop::new(),
             malformed: BTreeSet::new(),
@@ -478,13 +478,17 @@ impl Cloud {
         self.keep_order(mono);
         if let Some(ask) = self.pending.expired(mono) {
             match ask {
-                Ask::Session(request) => self.sessions.lost(mono, request, &mut self.outbox),
-                Ask::Registration(request) => {
+                PendingRequest::Session(request) => {
+                    self.sessions.lost(mono, request, &mut self.outbox)
+                }
+                PendingRequest::Registration(request) => {
                     self.registration.lost(mono, request, &mut self.outbox)
                 }
-                Ask::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
-                Ask::Desired(request) => self.desired.lost(mono, request, &mut self.outbox),
-                Ask::Config => self.remote.on_get_lost(now),
+                PendingRequest::Topology(ask) => self.topology.lost(mono, &ask, &mut self.outbox),
+                PendingRequest::Desired(request) => {
+                    self.desired.lost(mono, request, &mut self.outbox)
+                }
+                PendingRequest::Config => self.remote.on_get_lost(now),
             }
             self.follow(mono);
             return true;
@@ -629,7 +633,7 @@ impl Cloud {
         match step {
             None => return false,
             Some(StopStep::LogOut(reason)) => {
-                self.leaving = Leaving::default();
+                self.leaving = PendingLogouts::default();
                 self.sessions.stop(now.mono, reason);
                 self.follow(now.mono);
             }
@@ -638,7 +642,8 @@ impl Cloud {
                 is_for_good,
             }) => {
                 if !is_confirmed {
-                    self.pending.forget(|ask| matches!(ask, Ask::Session(_)));
+                    self.pending
+                        .forget(|ask| matches!(ask, PendingRequest::Session(_)));
                     self.sessions.give_up();
                 }
                 if is_for_good {

@@ -3,21 +3,21 @@
 
 use std::time::Duration;
 
-use crate::base::{AskId, Mono, Now, Wall};
+use crate::base::{Mono, Now, RequestId, Wall};
 
-use crate::cloud::alink::engine::{Ask, Cloud, Output};
+use crate::cloud::alink::engine::{Cloud, Output, PendingRequest};
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::orders::desired::DesiredRequest;
 use crate::cloud::alink::publish::BatchId;
 use crate::cloud::alink::registration::RegistrationRequest;
 use crate::cloud::alink::remote_config::RemoteAction;
-use crate::cloud::alink::requests::pending::Answers;
+use crate::cloud::alink::requests::pending::AnswerKind;
 use crate::cloud::alink::session::SessionRequest;
 use crate::cloud::alink::session::device::SessionChange;
 use crate::cloud::alink::topology::TopologyAsk;
 use crate::cloud::alink::wire::payload::relation;
 use crate::cloud::alink::wire::payload::remote;
-use crate::cloud::alink::wire::topic::{GatewayAsk, Order, Topic};
+use crate::cloud::alink::wire::topic::{GatewayAsk, OrderTopic, Topic};
 
 impl Cloud {
     pub(super) fn ask_session(&mut self, now: Now, request: SessionRequest) {
@@ -32,8 +32,8 @@ impl Cloud {
         let timeout = match self.stop.is_on() {
             false => {
                 let of = match request.kind() {
-                    SessionChange::LogIn => Answers::LogIns,
-                    SessionChange::LogOut => Answers::LogOuts,
+                    SessionChange::LogIn => AnswerKind::LogIns,
+                    SessionChange::LogOut => AnswerKind::LogOuts,
                 };
                 self.pending
                     .patience(of, self.spec.cloud.session.reply_timeout)
@@ -43,7 +43,7 @@ impl Cloud {
         let gateway = self.identities.gateway().clone();
         self.publish(now.mono, Topic::Session(gateway.clone(), ask), payload);
         let reply = Topic::SessionReply(gateway, ask);
-        let what = Ask::Session(request);
+        let what = PendingRequest::Session(request);
         self.pending.open(id, reply, what, now.mono, timeout);
     }
 
@@ -53,13 +53,19 @@ impl Cloud {
         let (ask, payload) = self
             .registration
             .message(at, id, &request, &self.identities);
-        self.ask_gateway(now.mono, id, ask, payload, Ask::Registration(request));
+        self.ask_gateway(
+            now.mono,
+            id,
+            ask,
+            payload,
+            PendingRequest::Registration(request),
+        );
     }
 
     pub(super) fn ask_topology(&mut self, now: Mono, request: TopologyAsk) {
         let id = self.pending.id();
         let (ask, payload) = request.message(id, &self.identities);
-        self.ask_gateway(now, id, ask, payload, Ask::Topology(request));
+        self.ask_gateway(now, id, ask, payload, PendingRequest::Topology(request));
     }
 
     /// Reports the version that runs here.
@@ -75,11 +81,11 @@ impl Cloud {
             RemoteAction::Get => {
                 let id = self.pending.id();
                 let body = remote::get(id);
-                self.ask_gateway(now, id, GatewayAsk::Config, body, Ask::Config);
+                self.ask_gateway(now, id, GatewayAsk::Config, body, PendingRequest::Config);
             }
             RemoteAction::Answer(body) => {
                 let gateway = self.identities.gateway().clone();
-                self.publish(now, Topic::OrderReply(gateway, Order::Configure), body);
+                self.publish(now, Topic::OrderReply(gateway, OrderTopic::Configure), body);
             }
             RemoteAction::Task(task) => self.out.push_back(Output::RemoteTask(task)),
             RemoteAction::LogEvent(news) => self.outbox.tell(CloudLogEvent::Remote(news)),
@@ -91,22 +97,29 @@ impl Cloud {
         let id = self.pending.id();
         let (topic, payload) = request.message(id, &self.identities);
         let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.pending.patience(Answers::Others, most);
+        let wait = self.pending.patience(AnswerKind::Others, most);
         if let Some(reply) = topic.reply() {
-            let what = Ask::Desired(request);
+            let what = PendingRequest::Desired(request);
             self.pending.open(id, reply, what, now, wait);
         }
         self.publish(now, topic, payload);
     }
 
     /// Sends one of the gateway's requests.
-    fn ask_gateway(&mut self, now: Mono, id: AskId, ask: GatewayAsk, payload: Vec<u8>, what: Ask) {
+    fn ask_gateway(
+        &mut self,
+        now: Mono,
+        id: RequestId,
+        ask: GatewayAsk,
+        payload: Vec<u8>,
+        what: PendingRequest,
+    ) {
         self.outbox.count().topology_messages += 1;
         let gateway = self.identities.gateway().clone();
         self.publish(now, Topic::Gateway(gateway.clone(), ask), payload);
         let reply = Topic::GatewayReply(gateway, ask);
         let most = self.spec.cloud.session.reply_timeout;
-        let wait = self.pending.patience(Answers::Others, most);
+        let wait = self.pending.patience(AnswerKind::Others, most);
         self.pending.open(id, reply, what, now, wait);
     }
 

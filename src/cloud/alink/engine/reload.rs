@@ -20,7 +20,7 @@ use crate::cloud::alink::engine::Cloud;
 use crate::cloud::alink::engine::store::history_limits;
 
 /// The new number of each point of a device's profile, if the point is still there.
-type Moves = BTreeMap<DeviceId, Vec<Option<u16>>>;
+type PointRenumbering = BTreeMap<DeviceId, Vec<Option<u16>>>;
 
 impl Cloud {
     /// Uses this installation from now on; `changes` tells how it differs from the last. If
@@ -123,7 +123,7 @@ impl Cloud {
 
     /// Takes back the readings that wait to be sent again, so that new limits apply to
     /// them, and gives every reading its point's new number.
-    fn repack(&mut self, now: Mono, moves: &Moves) {
+    fn repack(&mut self, now: Mono, moves: &PointRenumbering) {
         self.posts.repack(now);
         let mut dropped = 0;
         for (id, points) in moves {
@@ -157,7 +157,7 @@ fn renumber(reading: &mut Reading, points: &[Option<u16>]) -> bool {
 }
 
 /// Returns the devices whose points are numbered otherwise than before.
-fn moves(old: &Spec, new: &Spec, changes: &Changes) -> Moves {
+fn moves(old: &Spec, new: &Spec, changes: &Changes) -> PointRenumbering {
     let ids = |p: &ProfileSpec| p.points.iter().map(|p| p.id.clone()).collect::<Vec<_>>();
     let changed = changes.devices.changed.iter().filter(|(_, c)| c.polling);
     // A device that comes back may not have been forgotten yet.

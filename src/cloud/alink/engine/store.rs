@@ -6,14 +6,14 @@ use std::time::Duration;
 use std::cell::Cell;
 
 use crate::base::{
-    AskId, Mono, Now, Reading, Sequence, Stamp, StoredReading, StoredValue, ThingEvent,
-    ThingEventOutcome, Wake,
+    Mono, Now, Reading, RequestId, StorePosition, StoredReading, StoredTime, StoredValue,
+    ThingEvent, ThingEventOutcome, Wake,
 };
 use crate::cloud::Session;
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::event_posts::MOST;
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::history::spill::{self, Memory, Outcome};
+use crate::cloud::alink::history::spill::{self, Outcome, ReadingsInMemory};
 use crate::cloud::alink::history::{HistoryEvent, HistoryLimits, StoredEvent, ToPost};
 use crate::cloud::alink::publish::LIVE_FOR;
 use crate::cloud::alink::wire::payload::{Reply, history_post};
@@ -40,14 +40,14 @@ impl Cloud {
     pub fn on_store_open(&mut self, _now: Now, has_values: bool) {
         self.spill.open();
         if has_values {
-            self.history.stored(Sequence::START);
+            self.history.stored(StorePosition::START);
         }
     }
 
     /// Takes the result of [`Output::Store`]: where the readings are, from the first on; `None`
     /// stands for one that the store dropped and counted. Those for which there is no answer
     /// are not stored.
-    pub fn on_stored(&mut self, now: Now, at: &[Option<Sequence>]) {
+    pub fn on_stored(&mut self, now: Now, at: &[Option<StorePosition>]) {
         let mut undated = Vec::new();
         self.outbox.count().stored += at.len() as u64;
         for outcome in self.spill.stored(now.mono, at, &self.identities) {
@@ -95,13 +95,13 @@ impl Cloud {
     pub fn on_read(
         &mut self,
         now: Now,
-        readings: Vec<(Sequence, StoredReading)>,
-        next: Option<Sequence>,
+        readings: Vec<(StorePosition, StoredReading)>,
+        next: Option<StorePosition>,
     ) {
         let timestamps = &self.timestamps;
-        let date = |at: Stamp| match at {
-            Stamp::Wall(at) => Some(at),
-            Stamp::SinceBoot(ms) => timestamps.wall_at(ms),
+        let date = |at: StoredTime| match at {
+            StoredTime::Wall(at) => Some(at),
+            StoredTime::SinceBoot(ms) => timestamps.wall_at(ms),
         };
         let (identities, sessions) = (&self.identities, &self.sessions);
         // Events that are posted leave room for new ones.
@@ -179,16 +179,16 @@ impl Cloud {
     }
 
     /// Takes note that the store could not be read from there on.
-    pub fn on_read_failed(&mut self, now: Now, from: Sequence) {
+    pub fn on_read_failed(&mut self, now: Now, from: StorePosition) {
         self.history.read_failed(now.mono, from);
     }
 
     // --- time -------------------------------------------------------------------------
 
-    fn memory(&self) -> Memory {
+    fn memory(&self) -> ReadingsInMemory {
         let waiting = self.posts.oldest_read_at();
         let undated = self.timestamps.oldest_read_at();
-        let mut memory = Memory {
+        let mut memory = ReadingsInMemory {
             oldest: waiting.into_iter().chain(undated).min(),
             readings: self.posts.len() + self.timestamps.unstamped(),
             has_history: self.history.goes_first(),
@@ -320,7 +320,7 @@ impl Cloud {
     }
 
     /// Takes the reply to a message of stored values.
-    pub(super) fn history_answered(&mut self, now: Mono, id: AskId, reply: &Reply) {
+    pub(super) fn history_answered(&mut self, now: Mono, id: RequestId, reply: &Reply) {
         let words = &reply.message;
         let is_ours = self
             .history

@@ -1,10 +1,12 @@
 //! How the engine sends events of the thing model, and which share of the messages they get.
 
-use crate::base::{AskId, DeviceId, Mono, Now, Sequence, ThingEvent, ThingEventOutcome, Wake};
+use crate::base::{
+    DeviceId, Mono, Now, RequestId, StorePosition, ThingEvent, ThingEventOutcome, Wake,
+};
 use crate::cloud::alink::engine::{Cloud, Output};
 use crate::cloud::alink::event_posts::EventReply;
 use crate::cloud::alink::events::CloudLogEvent;
-use crate::cloud::alink::requests::pending::Answers;
+use crate::cloud::alink::requests::pending::AnswerKind;
 use crate::cloud::alink::session::replies::SessionLoss;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, Reply, event_post};
 use crate::cloud::alink::wire::topic::{Identity, Topic};
@@ -50,7 +52,7 @@ impl Cloud {
         now: Now,
         event: ThingEvent,
         is_dated: bool,
-        stored: Option<Sequence>,
+        stored: Option<StorePosition>,
     ) {
         let device = event.device;
         if !self.spec.has(device) {
@@ -106,7 +108,7 @@ impl Cloud {
     pub(super) fn send_event(&mut self, now: Now) -> bool {
         let most = self.spec.cloud.post.reply_timeout;
         let patience = match self.stop.is_on() {
-            false => self.pending.patience(Answers::Others, most),
+            false => self.pending.patience(AnswerKind::Others, most),
             true => self.last_timeout(),
         };
         let ask = self.pending.id();
@@ -125,7 +127,13 @@ impl Cloud {
     }
 
     /// Takes the reply to an event of this device.
-    pub(super) fn event_answered(&mut self, now: Now, who: &Identity, ask: AskId, reply: &Reply) {
+    pub(super) fn event_answered(
+        &mut self,
+        now: Now,
+        who: &Identity,
+        ask: RequestId,
+        reply: &Reply,
+    ) {
         let mono = now.mono;
         let device = self.identities.id(who);
         match self.events.answered(mono, ask, device, reply) {

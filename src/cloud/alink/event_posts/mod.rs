@@ -30,7 +30,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Sequence, ThingEvent, Wake, Wall};
+use crate::base::{Backoff, DeviceId, Mono, RequestId, Rng, StorePosition, ThingEvent, Wake, Wall};
 use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::Reply;
@@ -95,11 +95,11 @@ struct Delay {
 #[derive(Clone, Debug)]
 pub(crate) struct EventPosts {
     queue: Queue,
-    sent: BTreeMap<AskId, Transmission>,
+    sent: BTreeMap<RequestId, Transmission>,
     /// The same in the order in which they were sent.
-    order: VecDeque<AskId>,
+    order: VecDeque<RequestId>,
     /// The transmission under way of each device.
-    under_way: BTreeMap<DeviceId, AskId>,
+    under_way: BTreeMap<DeviceId, RequestId>,
     delays: BTreeMap<DeviceId, Delay>,
     /// Before when nothing is sent.
     pause: Mono,
@@ -109,11 +109,11 @@ pub(crate) struct EventPosts {
     /// Whether events are sent only once they are in the store.
     store_first: bool,
     /// Positions in the store whose events were delivered.
-    delivered: Vec<Sequence>,
+    delivered: Vec<StorePosition>,
     /// Positions in the store whose events were refused for good.
-    refused: Vec<Sequence>,
+    refused: Vec<StorePosition>,
     /// Positions whose events are no longer in memory.
-    released: Vec<Sequence>,
+    released: Vec<StorePosition>,
     rng: Rng,
 }
 
@@ -143,7 +143,7 @@ impl EventPosts {
         &mut self,
         event: ThingEvent,
         is_dated: bool,
-        stored: Option<Sequence>,
+        stored: Option<StorePosition>,
     ) -> Option<ThingEvent> {
         let mut dropped = None;
         if self.queue.len() >= MOST {
@@ -211,7 +211,7 @@ impl EventPosts {
     pub(crate) fn take(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         patience: Duration,
         is_in: impl Fn(DeviceId) -> bool,
     ) -> Option<&ThingEvent> {
@@ -241,7 +241,7 @@ impl EventPosts {
     pub(crate) fn answered(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         device: Option<DeviceId>,
         reply: &Reply,
     ) -> EventReply {
@@ -311,7 +311,7 @@ impl EventPosts {
 
     /// Takes note of the time: gives up replies that are overdue. Returns how many there were.
     pub(crate) fn on_time(&mut self, now: Mono) -> u64 {
-        let is_overdue = |ask: &AskId| self.sent.get(ask).is_none_or(|one| one.overdue <= now);
+        let is_overdue = |ask: &RequestId| self.sent.get(ask).is_none_or(|one| one.overdue <= now);
         let overdue = self.under_way.iter().filter(|(_, ask)| is_overdue(ask));
         let overdue: Vec<DeviceId> = overdue.map(|(device, _)| *device).collect();
         for device in &overdue {
@@ -406,8 +406,8 @@ impl EventPosts {
     pub(crate) fn on_stored(
         &mut self,
         number: EventNumber,
-        at: Option<Option<Sequence>>,
-    ) -> Option<(ThingEvent, Option<Sequence>)> {
+        at: Option<Option<StorePosition>>,
+    ) -> Option<(ThingEvent, Option<StorePosition>)> {
         if let (None, Some(Some(at))) = (self.queue.get(number), at) {
             // A reply has settled it meanwhile.
             self.delivered.push(at);
@@ -423,13 +423,13 @@ impl EventPosts {
     }
 
     /// Returns the positions in the store of events that are in memory, too.
-    pub(crate) fn positions(&self) -> BTreeSet<Sequence> {
+    pub(crate) fn positions(&self) -> BTreeSet<StorePosition> {
         self.queue.positions()
     }
 
     /// Returns the positions in the store whose events were delivered, and those whose events
     /// were refused for good.
-    pub(crate) fn take_settled(&mut self) -> (Vec<Sequence>, Vec<Sequence>) {
+    pub(crate) fn take_settled(&mut self) -> (Vec<StorePosition>, Vec<StorePosition>) {
         (
             std::mem::take(&mut self.delivered),
             std::mem::take(&mut self.refused),
@@ -438,7 +438,7 @@ impl EventPosts {
 
     /// Returns the positions in the store whose events are no longer in memory, and are to be
     /// delivered from there.
-    pub(crate) fn take_released(&mut self) -> Vec<Sequence> {
+    pub(crate) fn take_released(&mut self) -> Vec<StorePosition> {
         std::mem::take(&mut self.released)
     }
 }

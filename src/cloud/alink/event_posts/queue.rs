@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::{DeviceId, Mono, Sequence, ThingEvent, Wall};
+use crate::base::{DeviceId, Mono, StorePosition, ThingEvent, Wall};
 
 /// The number of an event in the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -10,7 +10,7 @@ pub(crate) struct EventNumber(u64);
 
 /// Where an event is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum EventPosition {
     /// It waits, or is under way to the platform.
     Here,
     /// It was handed over to the store, and is to be left to it if `leaves`.
@@ -19,27 +19,27 @@ enum Place {
 
 /// An event in memory.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct QueuedEvent {
     event: ThingEvent,
     is_dated: bool,
-    stored: Option<Sequence>,
-    place: Place,
+    stored: Option<StorePosition>,
+    place: EventPosition,
 }
 
-impl Entry {
+impl QueuedEvent {
     /// Returns when the event was read.
     pub(super) const fn at(&self) -> Mono {
         self.event.at.mono
     }
 
     /// Returns the event's position in the store, if it is there.
-    pub(super) const fn stored(&self) -> Option<Sequence> {
+    pub(super) const fn stored(&self) -> Option<StorePosition> {
         self.stored
     }
 
     /// Whether its time is known and it is not on its way to the store.
     pub(super) fn is_sendable(&self) -> bool {
-        self.is_dated && self.place == Place::Here
+        self.is_dated && self.place == EventPosition::Here
     }
 }
 
@@ -47,7 +47,7 @@ impl Entry {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
     next: u64,
-    entries: BTreeMap<EventNumber, Entry>,
+    entries: BTreeMap<EventNumber, QueuedEvent>,
     /// The numbers of each device that has some.
     devices: BTreeMap<DeviceId, BTreeSet<EventNumber>>,
 }
@@ -70,12 +70,17 @@ impl Queue {
         self.entries.get(&number).map(|entry| &entry.event)
     }
 
-    pub(super) fn push(&mut self, event: ThingEvent, is_dated: bool, stored: Option<Sequence>) {
+    pub(super) fn push(
+        &mut self,
+        event: ThingEvent,
+        is_dated: bool,
+        stored: Option<StorePosition>,
+    ) {
         let number = EventNumber(self.next);
         self.next += 1;
         self.devices.entry(event.device).or_default().insert(number);
-        let place = Place::Here;
-        let entry = Entry {
+        let place = EventPosition::Here;
+        let entry = QueuedEvent {
             event,
             is_dated,
             stored,
@@ -84,7 +89,10 @@ impl Queue {
         self.entries.insert(number, entry);
     }
 
-    pub(super) fn remove(&mut self, number: EventNumber) -> Option<(ThingEvent, Option<Sequence>)> {
+    pub(super) fn remove(
+        &mut self,
+        number: EventNumber,
+    ) -> Option<(ThingEvent, Option<StorePosition>)> {
         let entry = self.entries.remove(&number)?;
         let device = entry.event.device;
         if let Some(numbers) = self.devices.get_mut(&device) {
@@ -100,7 +108,7 @@ impl Queue {
     pub(super) fn remove_device(
         &mut self,
         device: DeviceId,
-    ) -> Vec<(ThingEvent, Option<Sequence>)> {
+    ) -> Vec<(ThingEvent, Option<StorePosition>)> {
         let numbers = self.devices.get(&device).cloned().unwrap_or_default();
         numbers.into_iter().filter_map(|n| self.remove(n)).collect()
     }
@@ -109,11 +117,11 @@ impl Queue {
     pub(super) fn take_oldest_idle(
         &mut self,
         is_under_way: impl Fn(DeviceId) -> bool,
-    ) -> Option<(ThingEvent, Option<Sequence>)> {
-        let is_idle = |number: &EventNumber, entry: &Entry| {
+    ) -> Option<(ThingEvent, Option<StorePosition>)> {
+        let is_idle = |number: &EventNumber, entry: &QueuedEvent| {
             let device = entry.event.device;
             let is_first = self.devices.get(&device).and_then(BTreeSet::first) == Some(number);
-            entry.place == Place::Here && !(is_first && is_under_way(device))
+            entry.place == EventPosition::Here && !(is_first && is_under_way(device))
         };
         let mut idle = self.entries.iter().filter(|(n, entry)| is_idle(n, entry));
         let number = *idle.next()?.0;
@@ -121,7 +129,7 @@ impl Queue {
     }
 
     /// Returns the oldest event of each device.
-    pub(super) fn heads(&self) -> impl Iterator<Item = (EventNumber, DeviceId, &Entry)> {
+    pub(super) fn heads(&self) -> impl Iterator<Item = (EventNumber, DeviceId, &QueuedEvent)> {
         self.devices.iter().filter_map(|(device, numbers)| {
             let number = *numbers.first()?;
             Some((number, *device, self.entries.get(&number)?))
@@ -140,7 +148,7 @@ impl Queue {
 
     // --- the store ------------------------------------------------------------------
 
-    pub(super) fn positions(&self) -> BTreeSet<Sequence> {
+    pub(super) fn positions(&self) -> BTreeSet<StorePosition> {
         self.entries.values().filter_map(|e| e.stored).collect()
     }
 
@@ -150,10 +158,17 @@ impl Queue {
         &self,
         is_under_way: impl Fn(DeviceId) -> bool,
     ) -> (Option<Mono>, Option<Mono>) {
-        let here = || self.entries.values().filter(|e| e.place == Place::Here);
+        let here = || {
+            self.entries
+                .values()
+                .filter(|e| e.place == EventPosition::Here)
+        };
         let idle = here().filter(|e| !is_under_way(e.event.device));
         let new = here().filter(|e| e.stored.is_none());
-        (idle.map(Entry::at).min(), new.map(Entry::at).min())
+        (
+            idle.map(QueuedEvent::at).min(),
+            new.map(QueuedEvent::at).min(),
+        )
     }
 
     /// Hands over events for the store: see [`super::EventPosts::hand_over`]. Returns them, and
@@ -164,16 +179,16 @@ impl Queue {
         all: bool,
         most: usize,
         is_under_way: impl Fn(DeviceId) -> bool,
-    ) -> (Vec<(EventNumber, ThingEvent, bool)>, Vec<Sequence>) {
+    ) -> (Vec<(EventNumber, ThingEvent, bool)>, Vec<StorePosition>) {
         let (mut given, mut removed) = (Vec::new(), Vec::new());
         for (number, entry) in &mut self.entries {
             let leaves = entry.at() <= before && !is_under_way(entry.event.device);
             match entry.stored {
-                _ if entry.place != Place::Here || !leaves && !all => {}
+                _ if entry.place != EventPosition::Here || !leaves && !all => {}
                 Some(_) if leaves => removed.push(*number),
                 Some(_) => {}
                 None if given.len() < most => {
-                    entry.place = Place::Handed { leaves };
+                    entry.place = EventPosition::Handed { leaves };
                     given.push((*number, entry.event.clone(), entry.is_dated));
                 }
                 None => {}
@@ -188,11 +203,11 @@ impl Queue {
     pub(super) fn on_stored(
         &mut self,
         number: EventNumber,
-        at: Option<Option<Sequence>>,
-    ) -> Option<(ThingEvent, Option<Sequence>)> {
+        at: Option<Option<StorePosition>>,
+    ) -> Option<(ThingEvent, Option<StorePosition>)> {
         let entry = self.entries.get_mut(&number)?;
-        let leaves = matches!(entry.place, Place::Handed { leaves: true });
-        entry.place = Place::Here;
+        let leaves = matches!(entry.place, EventPosition::Handed { leaves: true });
+        entry.place = EventPosition::Here;
         match at {
             // The store refused it: it is too long, or there is no room.
             Some(None) => self.remove(number).map(|(event, _)| (event, None)),
@@ -210,7 +225,7 @@ impl Queue {
     pub(super) fn take_all(&mut self) -> Vec<(ThingEvent, bool)> {
         self.devices.clear();
         let all = std::mem::take(&mut self.entries).into_values();
-        let mine = all.filter(|e| e.place == Place::Here && e.stored.is_none());
+        let mine = all.filter(|e| e.place == EventPosition::Here && e.stored.is_none());
         mine.map(|e| (e.event, e.is_dated)).collect()
     }
 }

@@ -83,7 +83,7 @@ struct World {
     online: [bool; 4],
     now: Mono,
     raised: u64,
-    sent: Vec<(AskId, ThingEvent)>,
+    sent: Vec<(RequestId, ThingEvent)>,
     asks: u32,
     ends: BTreeMap<u64, &'static str>,
     /// The last event of each device that was accepted at once.
@@ -110,7 +110,7 @@ impl World {
     }
 
     fn send(&mut self) -> bool {
-        let (now, online, ask) = (self.now, self.online, AskId(self.asks));
+        let (now, online, ask) = (self.now, self.online, RequestId(self.asks));
         let is_in = |id: DeviceId| online[id.index()];
         let due = self.queue().due(is_in).is_some_and(|w| w.at <= now);
         let event = self.queue().take(now, ask, PATIENCE, is_in).cloned();
@@ -164,7 +164,7 @@ impl World {
         let given = self.queue().hand_over(before, false, 1000);
         for (number, event, _) in given {
             self.position += 1;
-            let at = Sequence {
+            let at = StorePosition {
                 segment: 1,
                 generation: 0,
                 ordinal: self.position,
@@ -265,7 +265,7 @@ fn an_event_that_must_be_stored_first_waits_for_the_store() {
     };
     assert!(!w.send(), "on its way to the store");
     assert_eq!(w.queue().oldest_read_at(), (None, None));
-    let at = Sequence::START;
+    let at = StorePosition::START;
     // It was read at the start, so that it is left to the store.
     assert_eq!(
         w.queue().on_stored(number, Some(Some(at))).map(|e| e.1),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::text::{agreeing, counted, since_reported, times};
-use crate::base::{About, LinkDown, LogEvent};
+use crate::base::{LinkDown, LogEvent, LogSubject};
 
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::wire::code::Code;
@@ -342,8 +342,8 @@ fn over(of: &CloudLogEvent, total: u64, lasted: Duration) -> String {
         }
         _ => {
             let subject = match of.about() {
-                About::Gateway => "gateway: ",
-                About::Port(_) | About::Device(_) => "",
+                LogSubject::Gateway => "gateway: ",
+                LogSubject::Port(_) | LogSubject::Device(_) => "",
             };
             format!(
                 "{subject}no more {} lately: {} in all within {within}",

@@ -7,7 +7,7 @@ pub(crate) mod outbox;
 use std::time::Duration;
 
 use crate::base::{
-    About, DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent, LogoutReason,
+    DeviceId, EventKind, JournalField, Level, LinkDown, LogEvent, LogSubject, LogoutReason,
 };
 
 use crate::cloud::alink::clock::events::ClockNews;
@@ -327,8 +327,8 @@ impl CloudLogEvent {
     /// Returns the series of like events that this event belongs to.
     pub(crate) fn series(&self) -> SeriesKey {
         let device = match self.about() {
-            About::Device(device) => Some(device),
-            About::Gateway | About::Port(_) => None,
+            LogSubject::Device(device) => Some(device),
+            LogSubject::Gateway | LogSubject::Port(_) => None,
         };
         let of = match self {
             CloudLogEvent::Unanswered { what, .. } | CloudLogEvent::Throttled { what, .. } => {
@@ -443,12 +443,12 @@ impl LogEvent for CloudLogEvent {
         }
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         match self {
             CloudLogEvent::LoggedIn { devices, .. } | CloudLogEvent::LoggedOut { devices, .. } => {
                 match devices[..] {
-                    [one] => About::Device(one),
-                    _ => About::Gateway,
+                    [one] => LogSubject::Device(one),
+                    _ => LogSubject::Gateway,
                 }
             }
             CloudLogEvent::DeviceRefused { device, .. }
@@ -464,10 +464,10 @@ impl LogEvent for CloudLogEvent {
                 device: Some(device),
                 ..
             }
-            | CloudLogEvent::TooLarge { device, .. } => About::Device(*device),
+            | CloudLogEvent::TooLarge { device, .. } => LogSubject::Device(*device),
             CloudLogEvent::Topology(event) => event.about(),
             CloudLogEvent::Over { of, .. } => of.about(),
-            _ => About::Gateway,
+            _ => LogSubject::Gateway,
         }
     }
 
@@ -610,6 +610,6 @@ mod tests {
             "log-in refused by the platform, code 6287: signature refused (\"invalid sign\"); tried again in 10 min; check the device's secret"
         );
         assert_eq!(notice.level(), Level::Error);
-        assert_eq!(notice.about(), About::Device(DeviceId(3)));
+        assert_eq!(notice.about(), LogSubject::Device(DeviceId(3)));
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! A platform may refuse the method itself, or not answer it. If nothing has been accepted on
 //! this connection, and one value is refused by itself or a device's values are not answered
-//! again and again, stored values are handed to [`super::publish`] instead ([`Form::Posts`]),
+//! again and again, stored values are handed to [`super::publish`] instead ([`HistoryForm::Posts`]),
 //! and stored events to [`super::event_posts`]:
 //! they go as live values do, behind them, from devices that are online. There a message has
 //! one value of a property, and the order of values is not kept. Once a value is refused there
@@ -40,7 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{
-    AskId, Backoff, Mono, Rng, Sequence, Stamp, StoredReading, StoredValue, Wake, Wall,
+    Backoff, Mono, RequestId, Rng, StorePosition, StoredReading, StoredTime, StoredValue, Wake,
+    Wall,
 };
 use crate::cloud::alink::requests::pace::MINUTE;
 use crate::cloud::alink::wire::code::{Code, CodeMeaning};
@@ -83,7 +84,7 @@ pub(crate) struct HistoryLimits {
     pub in_flight: usize,
     /// How long a reply is waited for.
     pub reply_timeout: Duration,
-    /// How many stored values may wait among the live ones ([`Form::Posts`]).
+    /// How many stored values may wait among the live ones ([`HistoryForm::Posts`]).
     pub posts: usize,
 }
 
@@ -134,7 +135,7 @@ pub(crate) struct StoredEvent {
 
 /// How stored values are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub(crate) enum HistoryForm {
     /// By `history/post`.
     History,
     /// As live values are, because `history/post` does not work.
@@ -145,7 +146,7 @@ pub(crate) enum Form {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToPost {
     /// Where it is in the store.
-    pub at: Sequence,
+    pub at: StorePosition,
     /// It.
     pub reading: StoredReading,
     /// When it was read.
@@ -155,7 +156,7 @@ pub(crate) struct ToPost {
 /// A value in memory.
 #[derive(Clone, Debug)]
 struct Queued {
-    at: Sequence,
+    at: StorePosition,
     /// The event, if it is none of a property.
     event: Option<(Arc<str>, Wall)>,
     /// The value as it is sent.
@@ -167,7 +168,7 @@ struct Queued {
 struct DeviceBacklog {
     values: VecDeque<Queued>,
     /// The message that some of them are in, if it is under way.
-    under_way: Option<AskId>,
+    under_way: Option<RequestId>,
     /// How many values a message of this device has at most.
     most: usize,
     /// Whether the device is sent in messages of its own.
@@ -178,13 +179,13 @@ struct DeviceBacklog {
 
 /// A device whose values are left out.
 #[derive(Clone, Debug)]
-struct LeftOut {
+struct LeftOutDevice {
     /// Whether it still is; if not, only the backoff is remembered.
     is_out: bool,
     until: Mono,
     backoff: Backoff,
     /// From where on the store is read again for its values.
-    from: Option<Sequence>,
+    from: Option<StorePosition>,
 }
 
 impl Queued {
@@ -199,9 +200,9 @@ impl Queued {
     }
 }
 
-impl LeftOut {
+impl LeftOutDevice {
     fn new(now: Mono) -> Self {
-        LeftOut {
+        LeftOutDevice {
             is_out: false,
             until: now,
             backoff: Backoff::new(LEFT_OUT, LEFT_OUT_CEILING),
@@ -212,8 +213,8 @@ impl LeftOut {
 
 /// A message that was sent.
 #[derive(Clone, Debug)]
-struct Sent {
-    values: Vec<(Identity, Vec<Sequence>)>,
+struct SentMessage {
+    values: Vec<(Identity, Vec<StorePosition>)>,
     at: Mono,
     is_open: bool,
 }
@@ -226,31 +227,31 @@ pub(crate) struct History {
     /// The devices in the order in which they are sent.
     turns: VecDeque<Identity>,
     /// The values in memory.
-    known: BTreeSet<Sequence>,
-    left_out: BTreeMap<Identity, LeftOut>,
-    sent: BTreeMap<AskId, Sent>,
+    known: BTreeSet<StorePosition>,
+    left_out: BTreeMap<Identity, LeftOutDevice>,
+    sent: BTreeMap<RequestId, SentMessage>,
     /// The same in the order in which they were sent.
-    order: VecDeque<AskId>,
+    order: VecDeque<RequestId>,
     open: usize,
     /// From where on the store is read next; `None` if there was nothing more.
-    read_from: Option<Sequence>,
+    read_from: Option<StorePosition>,
     is_reading: bool,
     /// Before when the store is not read.
     not_read_before: Mono,
     /// The first value that was left in the store because its time is not known.
-    undated: Option<Sequence>,
+    undated: Option<StorePosition>,
     /// Before when nothing is sent.
     pause: Mono,
     throttled: Backoff,
     troubles: u32,
     link: bool,
-    form: Form,
+    form: HistoryForm,
     /// Whether a message has been accepted on this connection.
     is_proven: bool,
-    settled: Vec<Sequence>,
+    settled: Vec<StorePosition>,
     /// What was settled since the store was asked for the chunk that it has not yet given:
     /// the chunk may still hold it.
-    settled_meanwhile: BTreeSet<Sequence>,
+    settled_meanwhile: BTreeSet<StorePosition>,
     events: Vec<HistoryEvent>,
     rng: Rng,
 }
@@ -275,7 +276,7 @@ impl History {
             throttled: Backoff::new(MINUTE, MINUTE),
             troubles: 0,
             link: false,
-            form: Form::History,
+            form: HistoryForm::History,
             is_proven: false,
             settled: Vec::new(),
             settled_meanwhile: BTreeSet::new(),
@@ -290,7 +291,7 @@ impl History {
     pub(crate) fn link_up(&mut self) {
         self.link = true;
         self.is_proven = false;
-        self.use_form(Form::History);
+        self.use_form(HistoryForm::History);
     }
 
     /// Takes note that the connection is gone, and every reply with it.
@@ -316,7 +317,7 @@ impl History {
     }
 
     /// Takes note that there are more values in the store, from this position on.
-    pub(crate) fn stored(&mut self, from: Sequence) {
+    pub(crate) fn stored(&mut self, from: StorePosition) {
         let from = self.read_from.map_or(from, |f| f.min(from));
         self.read_from = Some(from);
     }
@@ -327,9 +328,9 @@ impl History {
     pub(crate) fn on_read(
         &mut self,
         now: Mono,
-        readings: Vec<(Sequence, StoredReading)>,
-        next: Option<Sequence>,
-        date: impl Fn(Stamp) -> Option<Wall>,
+        readings: Vec<(StorePosition, StoredReading)>,
+        next: Option<StorePosition>,
+        date: impl Fn(StoredTime) -> Option<Wall>,
         can_post: impl Fn(&Identity, &StoredReading) -> bool,
     ) -> Vec<ToPost> {
         self.is_reading = false;
@@ -341,8 +342,8 @@ impl History {
         let mut to_post = Vec::new();
         for (at, reading) in readings.filter(|(at, _)| !settled.contains(at)) {
             match (date(reading.at), self.form) {
-                (Some(wall), Form::History) => self.enqueue(at, reading, wall),
-                (Some(wall), Form::Posts) => {
+                (Some(wall), HistoryForm::History) => self.enqueue(at, reading, wall),
+                (Some(wall), HistoryForm::Posts) => {
                     to_post.extend(self.post(now, at, reading, wall, &can_post));
                 }
                 (None, _) => self.undated = Some(self.undated.map_or(at, |u| u.min(at))),
@@ -356,7 +357,7 @@ impl History {
     fn post(
         &mut self,
         now: Mono,
-        at: Sequence,
+        at: StorePosition,
         reading: StoredReading,
         wall: Wall,
         can_post: impl Fn(&Identity, &StoredReading) -> bool,
@@ -368,7 +369,7 @@ impl History {
         let is_out = self.left_out.get(&device).is_some_and(|l| l.is_out);
         if is_out || !can_post(&device, &reading) {
             let left_out = self.left_out.entry(device);
-            let left_out = left_out.or_insert_with(|| LeftOut::new(now));
+            let left_out = left_out.or_insert_with(|| LeftOutDevice::new(now));
             if !std::mem::replace(&mut left_out.is_out, true) {
                 left_out.until = now + LEFT_OUT;
             }
@@ -380,10 +381,10 @@ impl History {
     }
 
     /// Takes note what became of values that were posted.
-    pub(crate) fn posted(&mut self, accepted: &[Sequence], refused: &[Sequence]) {
+    pub(crate) fn posted(&mut self, accepted: &[StorePosition], refused: &[StorePosition]) {
         // Others are live values that were stored before they were sent.
         let known = &mut self.known;
-        let mut any_known = |all: &[Sequence]| {
+        let mut any_known = |all: &[StorePosition]| {
             let known = all.iter().filter(|at| known.remove(at));
             known.count() > 0
         };
@@ -392,24 +393,24 @@ impl History {
             self.settled_meanwhile
                 .extend(accepted.iter().chain(refused));
         }
-        if self.form == Form::Posts {
+        if self.form == HistoryForm::Posts {
             if is_refused && !self.is_proven {
                 self.is_proven = true;
-                self.use_form(Form::History);
+                self.use_form(HistoryForm::History);
             }
             self.is_proven |= is_accepted;
         }
     }
 
     /// Takes note that a value is no longer in memory, and still to be delivered.
-    pub(crate) fn released(&mut self, at: Sequence) {
+    pub(crate) fn released(&mut self, at: StorePosition) {
         self.known.remove(&at);
         self.stored(at);
     }
 
     /// Sends values in this form from now on. What is in memory and not under way is read
     /// again.
-    fn use_form(&mut self, form: Form) {
+    fn use_form(&mut self, form: HistoryForm) {
         if std::mem::replace(&mut self.form, form) == form {
             return;
         }
@@ -427,7 +428,7 @@ impl History {
         }
     }
 
-    fn enqueue(&mut self, at: Sequence, reading: StoredReading, wall: Wall) {
+    fn enqueue(&mut self, at: StorePosition, reading: StoredReading, wall: Wall) {
         let device = Identity {
             product_key: reading.product_key,
             device_name: reading.device_name,
@@ -461,7 +462,7 @@ impl History {
     }
 
     /// Takes note that the store could not be read from this position on.
-    pub(crate) fn read_failed(&mut self, now: Mono, from: Sequence) {
+    pub(crate) fn read_failed(&mut self, now: Mono, from: StorePosition) {
         self.is_reading = false;
         self.settled_meanwhile.clear();
         self.stored(from);
@@ -482,12 +483,12 @@ impl History {
 
     /// Whether older values go first than those in memory.
     pub(crate) fn goes_first(&self) -> bool {
-        self.form == Form::History && self.has_values()
+        self.form == HistoryForm::History && self.has_values()
     }
 
     /// Whether values are, or may be, left in the store.
     pub(crate) fn has_values(&self) -> bool {
-        let is_out = |l: &LeftOut| l.is_out;
+        let is_out = |l: &LeftOutDevice| l.is_out;
         self.is_reading
             || self.read_from.is_some()
             || !self.known.is_empty()
@@ -498,7 +499,7 @@ impl History {
 
     /// Returns from where the store is to be read, and how many values, if it is time to:
     /// answer with [`History::on_read`].
-    pub(crate) fn take_read(&mut self, now: Mono) -> Option<(Sequence, usize)> {
+    pub(crate) fn take_read(&mut self, now: Mono) -> Option<(StorePosition, usize)> {
         if self.is_reading || self.not_read_before > now {
             return None;
         }
@@ -512,8 +513,8 @@ impl History {
     /// Returns how many values may be in memory.
     fn window(&self) -> usize {
         match self.form {
-            Form::History => WINDOW,
-            Form::Posts => self.limits.posts.clamp(1, WINDOW),
+            HistoryForm::History => WINDOW,
+            HistoryForm::Posts => self.limits.posts.clamp(1, WINDOW),
         }
     }
 
@@ -568,7 +569,7 @@ impl History {
     }
 
     /// Returns the next message, if there is one; its request has this id.
-    pub(crate) fn take(&mut self, now: Mono, ask: AskId) -> Option<HistoryMessage> {
+    pub(crate) fn take(&mut self, now: Mono, ask: RequestId) -> Option<HistoryMessage> {
         if !self.link || self.pause > now || self.open >= self.limits.in_flight.max(1) {
             return None;
         }
@@ -614,7 +615,7 @@ impl History {
             return None;
         }
         self.open += 1;
-        let sent = Sent {
+        let sent = SentMessage {
             values,
             at: now,
             is_open: true,
@@ -660,7 +661,7 @@ impl History {
     pub(crate) fn answered(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         code: Code,
         words: &str,
         named: &[Identity],
@@ -675,7 +676,7 @@ impl History {
             CodeMeaning::Accepted => {
                 self.throttled.reset();
                 self.troubles = 0;
-                self.is_proven |= self.form == Form::History;
+                self.is_proven |= self.form == HistoryForm::History;
                 self.accepted(&sent);
             }
             // What is sent again meanwhile gets a reply of its own.
@@ -702,7 +703,7 @@ impl History {
 
     /// Takes note that the devices of a message are no longer under way in it; returns
     /// whether any was.
-    fn release(&mut self, ask: AskId, sent: &Sent) -> bool {
+    fn release(&mut self, ask: RequestId, sent: &SentMessage) -> bool {
         let mut any = false;
         for (device, _) in &sent.values {
             if let Some(backlog) = self.backlogs.get_mut(device)
@@ -716,7 +717,7 @@ impl History {
         any
     }
 
-    fn accepted(&mut self, sent: &Sent) {
+    fn accepted(&mut self, sent: &SentMessage) {
         let mut count: i64 = 0;
         for (device, sequences) in &sent.values {
             for sequence in sequences {
@@ -750,7 +751,7 @@ impl History {
         }
     }
 
-    fn settle(&mut self, at: Sequence) {
+    fn settle(&mut self, at: StorePosition) {
         self.settled.push(at);
         if self.is_reading {
             self.settled_meanwhile.insert(at);
@@ -766,7 +767,7 @@ impl History {
     }
 
     /// Sends the devices of a message again later.
-    fn put_off(&mut self, now: Mono, sent: &Sent) {
+    fn put_off(&mut self, now: Mono, sent: &SentMessage) {
         for (device, _) in &sent.values {
             if let Some(backlog) = self.backlogs.get_mut(device) {
                 let wait = backlog.again.failed(now, &mut self.rng);
@@ -776,7 +777,14 @@ impl History {
     }
 
     /// Searches a refused message for what is to blame.
-    fn take_apart(&mut self, now: Mono, sent: &Sent, code: Code, words: &str, named: &[Identity]) {
+    fn take_apart(
+        &mut self,
+        now: Mono,
+        sent: &SentMessage,
+        code: Code,
+        words: &str,
+        named: &[Identity],
+    ) {
         let is_told = |device: &Identity| named.contains(device);
         let told = sent.values.iter().filter(|(d, _)| is_told(d)).count();
         let telling = told > 0 && told < sent.values.len();
@@ -804,9 +812,9 @@ impl History {
         }
     }
 
-    fn drop_value(&mut self, device: &Identity, at: Sequence, code: Code, words: &str) {
-        if !self.is_proven && self.form == Form::History {
-            return self.use_form(Form::Posts);
+    fn drop_value(&mut self, device: &Identity, at: StorePosition, code: Code, words: &str) {
+        if !self.is_proven && self.form == HistoryForm::History {
+            return self.use_form(HistoryForm::Posts);
         }
         self.known.remove(&at);
         self.settle(at);
@@ -833,7 +841,7 @@ impl History {
             self.known.remove(&queued.at);
         }
         let left_out = self.left_out.entry(device.clone());
-        let left_out = left_out.or_insert_with(|| LeftOut::new(now));
+        let left_out = left_out.or_insert_with(|| LeftOutDevice::new(now));
         let retry_in = left_out.backoff.failed(now, &mut self.rng);
         left_out.is_out = true;
         left_out.until = now + retry_in;
@@ -850,8 +858,8 @@ impl History {
     /// were.
     pub(crate) fn on_time(&mut self, now: Mono) -> u64 {
         let timeout = self.limits.reply_timeout;
-        let overdue = |s: &&Sent| s.is_open && s.at + timeout <= now;
-        let overdue: Vec<AskId> = self
+        let overdue = |s: &&SentMessage| s.is_open && s.at + timeout <= now;
+        let overdue: Vec<RequestId> = self
             .order
             .iter()
             .filter(|ask| self.sent.get(ask).as_ref().is_some_and(overdue))
@@ -870,7 +878,7 @@ impl History {
                 let unanswered = self.backlogs.get(device);
                 let unanswered = unanswered.map_or(0, |b| b.again.failures());
                 if unanswered >= MOST_UNANSWERED && !self.is_proven {
-                    self.use_form(Form::Posts);
+                    self.use_form(HistoryForm::Posts);
                 } else if unanswered >= MOST_UNANSWERED {
                     self.leave_out(now, device, None, "");
                 }
@@ -882,7 +890,7 @@ impl History {
     // --- what is told -----------------------------------------------------------------
 
     /// Returns the values that need not be kept any more.
-    pub(crate) fn take_settled(&mut self) -> Vec<Sequence> {
+    pub(crate) fn take_settled(&mut self) -> Vec<StorePosition> {
         std::mem::take(&mut self.settled)
     }
 

@@ -17,10 +17,11 @@
 use std::time::Duration;
 
 use crate::base::{
-    DeviceId, Mono, Now, Reading, Sequence, Stamp, StoredReading, StoredValue, ThingEvent, Wake,
+    DeviceId, Mono, Now, Reading, StorePosition, StoredReading, StoredTime, StoredValue,
+    ThingEvent, Wake,
 };
 use crate::cloud::alink::event_posts::EventNumber;
-use crate::cloud::alink::publish::{LIVE_FOR, Seq};
+use crate::cloud::alink::publish::{ArrivalNumber, LIVE_FOR};
 use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::wire::topic::Identity;
 use crate::spec::{Durability, Spec};
@@ -32,11 +33,11 @@ const AGAIN: Duration = Duration::from_secs(10);
 
 /// What a reading was when it was handed over, and becomes again if it cannot be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum ReadingOrigin {
     /// A new reading, which is sent once it is stored.
     New,
     /// A reading that waits to be sent: its number in the order of arrival.
-    Waiting(Seq),
+    Waiting(ArrivalNumber),
     /// A reading that waits for the time.
     Undated,
     /// An event of the thing model, which stays in its queue meanwhile.
@@ -45,8 +46,8 @@ pub(crate) enum Origin {
 
 /// A reading that was handed over.
 #[derive(Clone, Debug)]
-struct Handed {
-    origin: Origin,
+struct HandedOverReading {
+    origin: ReadingOrigin,
     device: DeviceId,
     /// When it was read; the time of the wall clock is of no meaning if it is not dated.
     read: Now,
@@ -58,18 +59,18 @@ struct Handed {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
     /// It is in the store, at this position, and is to be delivered from there.
-    Left(Sequence),
+    Left(StorePosition),
     /// It is to be sent now, and is in the store if it has a position.
-    Send(Reading, Option<Sequence>),
+    Send(Reading, Option<StorePosition>),
     /// It is not in the store, and waits to be sent again.
-    Wait(Seq, Reading),
+    Wait(ArrivalNumber, Reading),
     /// It is not in the store, and waits for the time again.
     Undated(Reading),
     /// The store has dropped and counted it.
     Dropped,
     /// It is an event: where it is in the store, `Some(None)` if the store has dropped and
     /// counted it, `None` if it is not in the store.
-    Event(EventNumber, Option<Option<Sequence>>),
+    Event(EventNumber, Option<Option<StorePosition>>),
     /// It is not in the store, and its device or point is not configured any more.
     Unknown,
 }
@@ -83,7 +84,7 @@ pub(crate) struct Spill {
     gathered: Vec<Reading>,
     /// Whether these are stored without waiting for others.
     hurries: bool,
-    handed: Vec<Handed>,
+    handed: Vec<HandedOverReading>,
     /// Readings that came while the gateway was stopping, which are stored at the end.
     late: Vec<Reading>,
     /// Until when readings are gathered for the next group.
@@ -94,7 +95,7 @@ pub(crate) struct Spill {
 
 /// What waits in memory.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Memory {
+pub(crate) struct ReadingsInMemory {
     /// When the oldest reading was read that could go to the store.
     pub oldest: Option<Mono>,
     /// How many readings are in memory.
@@ -105,7 +106,7 @@ pub(crate) struct Memory {
     pub events: Option<Mono>,
 }
 
-impl Memory {
+impl ReadingsInMemory {
     /// Whether half the room for readings is used up.
     fn is_half_full(&self, spec: &Spec) -> bool {
         self.readings > spec.cloud.post.queue / 2
@@ -164,14 +165,14 @@ impl Spill {
 
     /// How many readings wait for the store's answer, or to be handed over.
     pub(crate) fn readings(&self) -> usize {
-        let is_event = |h: &&Handed| matches!(h.origin, Origin::Event(_));
+        let is_event = |h: &&HandedOverReading| matches!(h.origin, ReadingOrigin::Event(_));
         let events = self.handed.iter().filter(is_event).count();
         self.handed.len() - events + self.gathered.len() + self.late.len()
     }
 
     /// Whether readings were handed over that are to be delivered from the store.
     pub(crate) fn has_handed(&self) -> bool {
-        self.handed.iter().any(|h| h.origin != Origin::New)
+        self.handed.iter().any(|h| h.origin != ReadingOrigin::New)
     }
 
     // --- readings that are stored before they are sent ------------------------------
@@ -191,7 +192,10 @@ impl Spill {
     /// Whether new readings of a device, or of any, are not stored yet.
     pub(crate) fn has_new(&self, device: Option<DeviceId>) -> bool {
         let is_of = |id: DeviceId| device.is_none_or(|device| device == id);
-        let mut new = self.handed.iter().filter(|h| h.origin == Origin::New);
+        let mut new = self
+            .handed
+            .iter()
+            .filter(|h| h.origin == ReadingOrigin::New);
         new.any(|h| is_of(h.device)) || self.gathered.iter().any(|r| is_of(r.device))
     }
 
@@ -242,7 +246,7 @@ impl Spill {
     // --- groups ------------------------------------------------------------------------
 
     /// Returns when readings go to the store.
-    pub(crate) fn due(&self, memory: Memory, spec: &Spec) -> Option<Wake> {
+    pub(crate) fn due(&self, memory: ReadingsInMemory, spec: &Spec) -> Option<Wake> {
         if !self.is_open(spec) || !self.handed.is_empty() {
             return None;
         }
@@ -265,7 +269,7 @@ impl Spill {
     }
 
     /// Returns before when a reading must have been read to go to the store now.
-    pub(crate) fn before(&self, now: Mono, memory: Memory, spec: &Spec) -> Mono {
+    pub(crate) fn before(&self, now: Mono, memory: ReadingsInMemory, spec: &Spec) -> Mono {
         let waited = memory.patience(spec);
         Mono::START + now.since(Mono::START).saturating_sub(waited)
     }
@@ -276,7 +280,7 @@ impl Spill {
     pub(crate) fn hand_over(
         &mut self,
         now: Mono,
-        waiting: Vec<(Seq, Reading)>,
+        waiting: Vec<(ArrivalNumber, Reading)>,
         undated: Vec<Reading>,
         events: Vec<(EventNumber, ThingEvent, bool)>,
         spec: &Spec,
@@ -287,20 +291,22 @@ impl Spill {
             false => now,
         };
         let new = self.take_gathered().into_iter();
-        let waiting = waiting.into_iter().map(|(n, r)| (Origin::Waiting(n), r));
-        let all: Vec<(Origin, Reading)> = undated
+        let waiting = waiting
             .into_iter()
-            .map(|r| (Origin::Undated, r))
+            .map(|(n, r)| (ReadingOrigin::Waiting(n), r));
+        let all: Vec<(ReadingOrigin, Reading)> = undated
+            .into_iter()
+            .map(|r| (ReadingOrigin::Undated, r))
             .chain(waiting)
-            .chain(new.map(|r| (Origin::New, r)))
+            .chain(new.map(|r| (ReadingOrigin::New, r)))
             .collect();
         let count = all.len();
         let handed = all.into_iter().filter_map(|(origin, reading)| {
-            Some(Handed {
+            Some(HandedOverReading {
                 origin,
                 device: reading.device,
                 read: reading.at,
-                stored: stored(&reading, spec, origin != Origin::Undated)?,
+                stored: stored(&reading, spec, origin != ReadingOrigin::Undated)?,
             })
         });
         self.handed = handed.collect();
@@ -310,10 +316,10 @@ impl Spill {
                 continue;
             };
             // Before the values that were read later.
-            let later = |handed: &Handed| handed.read.mono > event.at.mono;
+            let later = |handed: &HandedOverReading| handed.read.mono > event.at.mono;
             let at = self.handed.iter().position(later);
-            let handed = Handed {
-                origin: Origin::Event(number),
+            let handed = HandedOverReading {
+                origin: ReadingOrigin::Event(number),
                 device: event.device,
                 read: event.at,
                 stored,
@@ -329,7 +335,7 @@ impl Spill {
     pub(crate) fn stored(
         &mut self,
         now: Mono,
-        at: &[Option<Sequence>],
+        at: &[Option<StorePosition>],
         identities: &Identities,
     ) -> Vec<Outcome> {
         let handed = std::mem::take(&mut self.handed);
@@ -341,18 +347,22 @@ impl Spill {
         let outcomes = handed.iter().zip(at);
         outcomes
             .map(|(handed, at)| match (handed.origin, at) {
-                (Origin::Event(number), at) => Outcome::Event(number, at),
-                (Origin::Waiting(_) | Origin::Undated, Some(Some(at))) => Outcome::Left(at),
+                (ReadingOrigin::Event(number), at) => Outcome::Event(number, at),
+                (ReadingOrigin::Waiting(_) | ReadingOrigin::Undated, Some(Some(at))) => {
+                    Outcome::Left(at)
+                }
                 (_, Some(None)) => Outcome::Dropped,
                 (origin, at) => match (reading(handed, identities), origin) {
                     (None, _) => match at.flatten() {
                         Some(at) => Outcome::Left(at),
                         None => Outcome::Unknown,
                     },
-                    (Some(reading), Origin::New) => Outcome::Send(reading, at.flatten()),
-                    (Some(reading), Origin::Waiting(number)) => Outcome::Wait(number, reading),
-                    (Some(reading), Origin::Undated) => Outcome::Undated(reading),
-                    (Some(_), Origin::Event(number)) => Outcome::Event(number, at),
+                    (Some(reading), ReadingOrigin::New) => Outcome::Send(reading, at.flatten()),
+                    (Some(reading), ReadingOrigin::Waiting(number)) => {
+                        Outcome::Wait(number, reading)
+                    }
+                    (Some(reading), ReadingOrigin::Undated) => Outcome::Undated(reading),
+                    (Some(_), ReadingOrigin::Event(number)) => Outcome::Event(number, at),
                 },
             })
             .collect()
@@ -394,16 +404,16 @@ pub(crate) fn stored_event(
     })
 }
 
-fn stamp(at: Now, is_dated: bool) -> Stamp {
+fn stamp(at: Now, is_dated: bool) -> StoredTime {
     let since_start = at.mono.as_micros() / 1000;
     match is_dated {
-        true => Stamp::Wall(at.wall),
-        false => Stamp::SinceBoot(i64::try_from(since_start).unwrap_or(i64::MAX)),
+        true => StoredTime::Wall(at.wall),
+        false => StoredTime::SinceBoot(i64::try_from(since_start).unwrap_or(i64::MAX)),
     }
 }
 
 /// Returns a reading that was handed over, by the numbers of the present configuration.
-fn reading(handed: &Handed, identities: &Identities) -> Option<Reading> {
+fn reading(handed: &HandedOverReading, identities: &Identities) -> Option<Reading> {
     let stored = &handed.stored;
     let who = Identity {
         product_key: stored.product_key.clone(),

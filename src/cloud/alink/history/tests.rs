@@ -18,8 +18,8 @@ fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-fn sequence(n: usize) -> Sequence {
-    Sequence {
+fn sequence(n: usize) -> StorePosition {
+    StorePosition {
         segment: 1 + n as u64 / 100,
         generation: 0,
         ordinal: (n % 100) as u32,
@@ -61,7 +61,7 @@ struct World {
     store: Vec<(usize, bool)>,
     platform: Platform,
     /// The answers on their way.
-    mail: VecDeque<(Mono, AskId, i64, Vec<Identity>)>,
+    mail: VecDeque<(Mono, RequestId, i64, Vec<Identity>)>,
     asks: u32,
     events: Vec<HistoryEvent>,
     messages: usize,
@@ -75,7 +75,7 @@ impl World {
     fn new(devices: impl IntoIterator<Item = usize>) -> World {
         let mut history = History::new(LIMITS, Rng::new(1));
         history.link_up();
-        history.stored(Sequence::START);
+        history.stored(StorePosition::START);
         World {
             now: Mono::from_micros(1_000_000),
             history,
@@ -91,9 +91,9 @@ impl World {
 
     fn read(
         &self,
-        from: Sequence,
+        from: StorePosition,
         most: usize,
-    ) -> (Vec<(Sequence, StoredReading)>, Option<Sequence>) {
+    ) -> (Vec<(StorePosition, StoredReading)>, Option<StorePosition>) {
         let all = (0..self.store.len()).map(|n| (sequence(n), n));
         let mut left = all.filter(|(at, n)| *at >= from && !self.store[*n].1);
         let mut readings = Vec::new();
@@ -102,7 +102,7 @@ impl World {
                 product_key: ProductKey::new("pk"),
                 device_name: DeviceName::new(&format!("meter-{}", self.store[n].0)),
                 identifier: "P".into(),
-                at: Stamp::Wall(Wall::from_millis(n as i64)),
+                at: StoredTime::Wall(Wall::from_millis(n as i64)),
                 value: Value::UInt(n as u64).into(),
             };
             readings.push((at, reading));
@@ -174,8 +174,8 @@ impl World {
                 } else {
                     let (readings, next) = self.read(from, most);
                     let date = |at| match at {
-                        Stamp::Wall(at) => Some(at),
-                        Stamp::SinceBoot(_) => None,
+                        StoredTime::Wall(at) => Some(at),
+                        StoredTime::SinceBoot(_) => None,
                     };
                     let is_online = |_: &Identity, _: &StoredReading| true;
                     let to_post = self
@@ -187,7 +187,7 @@ impl World {
                 }
                 continue;
             }
-            let ask = AskId(self.asks);
+            let ask = RequestId(self.asks);
             let Some(message) = self.history.take(self.now, ask) else {
                 break;
             };
@@ -211,14 +211,14 @@ impl World {
         }
     }
 
-    fn settle(&mut self, at: Sequence) -> usize {
+    fn settle(&mut self, at: StorePosition) -> usize {
         let n = (at.segment as usize - 1) * 100 + at.ordinal as usize;
         assert!(!std::mem::replace(&mut self.store[n].1, true), "{n} twice");
         n
     }
 
     /// Posts a value as live values are.
-    fn post(&mut self, at: Sequence) {
+    fn post(&mut self, at: StorePosition) {
         let n = self.settle(at);
         if self.platform.bad_values.contains(&n) {
             self.platform.refused += 1;
@@ -378,7 +378,7 @@ fn a_reply_that_comes_late_settles_what_it_is_about() {
     let mut w = World::new([0, 0, 0]);
     w.platform.moods = [0].into();
     w.run(secs(2));
-    let ask = AskId(w.asks - 1);
+    let ask = RequestId(w.asks - 1);
     w.platform.moods = [0, 0, 0].into();
     w.run(secs(5));
     assert!(w.messages > 1);
@@ -394,7 +394,7 @@ fn a_late_reply_and_a_lost_repeat_leave_the_others_their_turns() {
     w.platform.moods = [0, 0].into();
     w.run(secs(7));
     assert_eq!(w.messages, 2, "the repeat is under way");
-    assert!(w.history.answered(w.now, AskId(0), Code(200), "", &[]));
+    assert!(w.history.answered(w.now, RequestId(0), Code(200), "", &[]));
     w.run(secs(20));
     assert_eq!(w.left(), [0; 0]);
     w.store(1);
@@ -423,26 +423,26 @@ fn values_without_a_time_are_sent_once_it_is_known() {
     history.link_up();
     history.stored(sequence(0));
     let now = Mono::from_micros(5);
-    let value = |at: Stamp| StoredReading {
+    let value = |at: StoredTime| StoredReading {
         product_key: ProductKey::new("pk"),
         device_name: DeviceName::new("meter-1"),
         identifier: "P".into(),
         at,
         value: Value::Bool(true).into(),
     };
-    let readings = vec![(sequence(0), value(Stamp::SinceBoot(-7000)))];
+    let readings = vec![(sequence(0), value(StoredTime::SinceBoot(-7000)))];
     assert!(history.take_read(now).is_some());
     history.on_read(Mono::START, readings.clone(), None, |_| None, |_, _| true);
-    assert_eq!(history.take(now, AskId(1)), None);
+    assert_eq!(history.take(now, RequestId(1)), None);
     assert_eq!(history.take_read(now), None);
     history.time_known();
     assert_eq!(history.take_read(now), Some((sequence(0), READ)));
     let date = |at| match at {
-        Stamp::SinceBoot(ms) => Some(Wall::from_millis(10_000 + ms)),
-        Stamp::Wall(at) => Some(at),
+        StoredTime::SinceBoot(ms) => Some(Wall::from_millis(10_000 + ms)),
+        StoredTime::Wall(at) => Some(at),
     };
     history.on_read(Mono::START, readings, None, date, |_, _| true);
-    let message = history.take(now, AskId(1)).unwrap();
+    let message = history.take(now, RequestId(1)).unwrap();
     assert!(format!("{message:?}").contains("3000"), "{message:?}");
 }
 
@@ -458,11 +458,11 @@ fn what_is_settled_while_the_store_is_read_is_not_sent_again() {
         |_| Some(Wall::from_millis(0)),
         |_, _| true,
     );
-    assert!(w.history.take(w.now, AskId(1)).is_some());
+    assert!(w.history.take(w.now, RequestId(1)).is_some());
     // Read again from the front, as after a device was left out.
     w.history.stored(sequence(0));
     assert!(w.history.take_read(w.now).is_some());
-    w.history.answered(w.now, AskId(1), Code(200), "", &[]);
+    w.history.answered(w.now, RequestId(1), Code(200), "", &[]);
     let before = w.history.known.len();
     w.history.on_read(
         Mono::START,
@@ -548,7 +548,7 @@ fn a_value_that_is_refused_in_both_forms_is_to_blame_and_not_the_method() {
     w.run(secs(600));
     assert!(w.store.iter().all(|(_, settled)| *settled));
     assert_eq!(w.platform.accepted.len(), 99);
-    assert_eq!(w.history.form, Form::History);
+    assert_eq!(w.history.form, HistoryForm::History);
 }
 
 proptest! {

@@ -20,8 +20,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::base::{
-    AskId, Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId, Mono,
-    Refused, Verdict, Wake,
+    Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId, Mono,
+    RefusedReason, RequestId, Wake, WriteVerdict,
 };
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
@@ -63,7 +63,7 @@ impl DesiredRequest {
     }
 
     /// Returns the topic of the request and its body.
-    pub(crate) fn message(&self, id: AskId, identities: &Identities) -> (Topic, Vec<u8>) {
+    pub(crate) fn message(&self, id: RequestId, identities: &Identities) -> (Topic, Vec<u8>) {
         let profile = identities.spec().device(self.device).map(|d| &d.profile);
         let body = match self.kind() {
             DesiredAsk::Delete => desired::delete(id, &self.done),
@@ -79,7 +79,7 @@ impl DesiredRequest {
 
 /// A value that was handed out, and those that follow.
 #[derive(Clone, Debug)]
-struct Taken {
+struct TakenValues {
     device: DeviceId,
     /// The request that the platform has answered with these values.
     request: String,
@@ -94,7 +94,7 @@ pub(crate) struct Desired {
     /// By device: a device has one request at a time, and then one command.
     waiting: BTreeMap<DeviceId, DesiredRequest>,
     open: BTreeSet<DeviceId>,
-    taken: BTreeMap<CommandNumber, Taken>,
+    taken: BTreeMap<CommandNumber, TakenValues>,
 }
 
 /// Returns the points of a profile whose desired values are asked for.
@@ -185,7 +185,7 @@ impl Desired {
         let profile = &spec.device(request.device)?.profile;
         let mut values = VecDeque::from(desired::values(answer.payload));
         values.retain(|value| asked_for(profile).any(|id| id == value.property));
-        let first = Taken {
+        let first = TakenValues {
             device: request.device,
             request: reply.id.map(|id| id.to_string()).unwrap_or_default(),
             value: values.pop_front()?,
@@ -197,7 +197,7 @@ impl Desired {
 
     fn hand_out(
         &mut self,
-        taken: Taken,
+        taken: TakenValues,
         number: CommandNumber,
         spec: &Spec,
         outbox: &mut Outbox,
@@ -233,8 +233,11 @@ impl Desired {
         (spec, outbox): (&Spec, &mut Outbox),
     ) -> Option<Command> {
         let mut taken = self.taken.remove(&number)?;
-        let is_over =
-            answer.whole.is_done() || matches!(answer.whole, Verdict::Refused(Refused::Overtaken));
+        let is_over = answer.whole.is_done()
+            || matches!(
+                answer.whole,
+                WriteVerdict::Refused(RefusedReason::Overtaken)
+            );
         if is_over {
             let DesiredValue {
                 property, version, ..

@@ -26,8 +26,8 @@ use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::{Code, Remedy};
 use crate::cloud::alink::wire::payload::Malformed;
 use crate::cloud::alink::wire::payload::Reply;
-use crate::cloud::alink::wire::payload::relation::Ordered;
-use crate::cloud::alink::wire::topic::{Identity, Order, Topic};
+use crate::cloud::alink::wire::payload::relation::TopologyOrder;
+use crate::cloud::alink::wire::topic::{Identity, OrderTopic, Topic};
 
 /// How many answers to orders may wait for the connection's pace. An order beyond that is
 /// obeyed, but not answered; it is counted.
@@ -49,15 +49,15 @@ pub(crate) enum OrderMeaning {
 impl OrderMeaning {
     /// Returns the meaning of an order. For `status` of `topo/change` the page contradicts
     /// itself about the last two; the C SDK's header and newer texts have them like this.
-    const fn of(order: Order, status: Option<i64>) -> OrderMeaning {
+    const fn of(order: OrderTopic, status: Option<i64>) -> OrderMeaning {
         match (order, status) {
-            (Order::Disable, _) | (Order::Change, Some(8)) => OrderMeaning::Disabled,
-            (Order::Enable, _) | (Order::Change, Some(2)) => OrderMeaning::Enabled,
-            (Order::Delete, _) => OrderMeaning::Deleted,
-            (Order::Change, Some(0)) => OrderMeaning::Related,
-            (Order::Change, Some(1)) => OrderMeaning::Unrelated,
-            (Order::Add, _) => OrderMeaning::Relate,
-            (Order::Change | Order::Configure, _) => OrderMeaning::Unknown,
+            (OrderTopic::Disable, _) | (OrderTopic::Change, Some(8)) => OrderMeaning::Disabled,
+            (OrderTopic::Enable, _) | (OrderTopic::Change, Some(2)) => OrderMeaning::Enabled,
+            (OrderTopic::Delete, _) => OrderMeaning::Deleted,
+            (OrderTopic::Change, Some(0)) => OrderMeaning::Related,
+            (OrderTopic::Change, Some(1)) => OrderMeaning::Unrelated,
+            (OrderTopic::Add, _) => OrderMeaning::Relate,
+            (OrderTopic::Change | OrderTopic::Configure, _) => OrderMeaning::Unknown,
         }
     }
 
@@ -125,10 +125,10 @@ impl Orders {
         context: &mut Context<'_>,
         sessions: &mut Sessions,
         who: &Identity,
-        order: Order,
+        order: OrderTopic,
         payload: &[u8],
     ) -> Result<Vec<DeviceId>, Malformed> {
-        let Some(ordered) = Ordered::parse(payload) else {
+        let Some(ordered) = TopologyOrder::parse(payload) else {
             return Err(Malformed::NotAnObject);
         };
         context.outbox.count().orders += 1;
@@ -138,8 +138,10 @@ impl Orders {
         }
         let means = OrderMeaning::of(order, ordered.status);
         let about = match order {
-            Order::Disable | Order::Enable | Order::Delete => std::slice::from_ref(who),
-            Order::Change | Order::Add | Order::Configure => &ordered.named[..],
+            OrderTopic::Disable | OrderTopic::Enable | OrderTopic::Delete => {
+                std::slice::from_ref(who)
+            }
+            OrderTopic::Change | OrderTopic::Add | OrderTopic::Configure => &ordered.named[..],
         };
         let raw = match ordered.status {
             Some(status) => format!("{}, status {status}", order.tail()),

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Reading};
+use crate::base::{Backoff, DeviceId, Mono, Reading, RequestId};
 
-use super::waiting::{Part, Seq};
+use super::waiting::{ArrivalNumber, DeviceReadings};
 
 /// How many transmissions of a batch are remembered.
 const TRIES: usize = 4;
@@ -20,7 +20,7 @@ pub(crate) struct BatchId(u64);
 /// One message's worth of readings.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
-    parts: BTreeMap<DeviceId, Part>,
+    parts: BTreeMap<DeviceId, DeviceReadings>,
     /// Whether its value was delivered before: the batch proves a session and is not
     /// counted.
     is_copy: bool,
@@ -29,7 +29,7 @@ pub(super) struct Batch {
     troubles: u32,
     /// When the batch was first sent.
     since: Mono,
-    transmissions: VecDeque<AskId>,
+    transmissions: VecDeque<RequestId>,
     under_way: bool,
     /// When the batch is sent again; of no meaning while it is under way.
     again: Mono,
@@ -38,7 +38,7 @@ pub(super) struct Batch {
 impl Batch {
     pub(super) const fn new(
         now: Mono,
-        parts: BTreeMap<DeviceId, Part>,
+        parts: BTreeMap<DeviceId, DeviceReadings>,
         is_copy: bool,
         backoff: Backoff,
     ) -> Self {
@@ -54,11 +54,11 @@ impl Batch {
         }
     }
 
-    pub(super) const fn parts(&self) -> &BTreeMap<DeviceId, Part> {
+    pub(super) const fn parts(&self) -> &BTreeMap<DeviceId, DeviceReadings> {
         &self.parts
     }
 
-    pub(super) fn into_parts(self) -> BTreeMap<DeviceId, Part> {
+    pub(super) fn into_parts(self) -> BTreeMap<DeviceId, DeviceReadings> {
         self.parts
     }
 
@@ -79,7 +79,7 @@ impl Batch {
     }
 
     /// Returns the numbers of the readings in the batch that are counted.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = ArrivalNumber> {
         let parts = self.parts.values().filter(|_| !self.is_copy);
         parts.flatten().map(|(seq, _)| *seq)
     }
@@ -134,7 +134,7 @@ impl Batches {
     }
 
     /// Returns the numbers of the readings in all batches.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = ArrivalNumber> {
         self.all.values().flat_map(Batch::numbers)
     }
 
@@ -184,14 +184,14 @@ impl Batches {
     }
 
     /// Takes one device's part out; returns an empty part for a copy.
-    pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> Part {
+    pub(super) fn remove_part(&mut self, id: BatchId, device: DeviceId) -> DeviceReadings {
         self.of_device.remove(&(device, id));
         let Some(batch) = self.all.get_mut(&id) else {
-            return Part::new();
+            return DeviceReadings::new();
         };
         let part = batch.parts.remove(&device).unwrap_or_default();
         if batch.is_copy {
-            return Part::new();
+            return DeviceReadings::new();
         }
         self.readings -= part.len();
         part
@@ -257,7 +257,7 @@ impl Batches {
 
     /// Takes note that the batch is sent. Returns the transmission that is no longer remembered
     /// for it, and whether the batch has been sent before.
-    pub(super) fn sent(&mut self, id: BatchId, ask: AskId) -> (Option<AskId>, bool) {
+    pub(super) fn sent(&mut self, id: BatchId, ask: RequestId) -> (Option<RequestId>, bool) {
         let Some(batch) = self.all.get_mut(&id) else {
             return (Some(ask), false);
         };
@@ -299,13 +299,13 @@ impl Batches {
     }
 
     /// Returns those transmissions of the batch that are remembered.
-    pub(super) fn transmissions(&self, id: BatchId) -> Vec<AskId> {
+    pub(super) fn transmissions(&self, id: BatchId) -> Vec<RequestId> {
         let batch = self.all.get(&id);
         batch.map_or_else(Vec::new, |p| p.transmissions.iter().copied().collect())
     }
 
     /// Returns the number of the oldest reading of each device that is in a batch.
-    pub(super) fn oldest_numbers(&self) -> BTreeMap<DeviceId, Seq> {
+    pub(super) fn oldest_numbers(&self) -> BTreeMap<DeviceId, ArrivalNumber> {
         let mut oldest = BTreeMap::new();
         for batch in self.all.values().filter(|batch| !batch.is_copy) {
             for (device, part) in &batch.parts {
@@ -325,7 +325,7 @@ impl Batches {
     }
 
     /// Returns the waiting batch that was sent first, with its oldest reading.
-    pub(super) fn oldest_idle(&self) -> Option<(Seq, BatchId)> {
+    pub(super) fn oldest_idle(&self) -> Option<(ArrivalNumber, BatchId)> {
         let id = *self.idle.first()?;
         let parts = self.all.get(&id)?.parts.values();
         let seq = parts.flatten().map(|(seq, _)| *seq).min()?;

@@ -1,6 +1,6 @@
 //! How a batch is written.
 
-use crate::base::{AskId, DeviceId};
+use crate::base::{DeviceId, RequestId};
 
 use super::batch::{Batch, BatchId};
 use super::waiting;
@@ -14,7 +14,7 @@ impl PublishQueue {
     /// Writes a batch as a message: on its device's own topic if it is of one device.
     pub(crate) fn message(
         &self,
-        ask: AskId,
+        ask: RequestId,
         id: BatchId,
         identities: &Identities,
     ) -> (Topic, Vec<u8>) {

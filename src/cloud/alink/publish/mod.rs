@@ -34,12 +34,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Now, Reading, Rng, Sequence, Value, Wake};
+use crate::base::{
+    Backoff, DeviceId, Mono, Now, Reading, RequestId, Rng, StorePosition, Value, Wake,
+};
 use crate::spec::{PostPolicy, Spec};
 
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
-use crate::cloud::alink::requests::isolation::{Group, Split};
+use crate::cloud::alink::requests::isolation::{RequestGroup, Split};
 use crate::cloud::alink::requests::pace::{MINUTE, Slowdown};
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Reply};
@@ -47,11 +49,11 @@ use batch::{Batch, Batches};
 use provisional::Provisional;
 use session_probes::SessionProbes;
 use stored_positions::StoredPositions;
-use transmissions::{Found, Transmission, Transmissions};
-use waiting::{Part, Waiting};
+use transmissions::{ReplyMatch, Transmission, Transmissions};
+use waiting::{DeviceReadings, WaitingReadings};
 
 pub(crate) use batch::BatchId;
-pub(crate) use waiting::{LIVE_FOR, Seq};
+pub(crate) use waiting::{ArrivalNumber, LIVE_FOR};
 
 /// After this many refusals in a row that blame no device, a pack is taken apart all the
 /// same, if others have been accepted meanwhile.
@@ -97,7 +99,7 @@ pub(crate) enum PostReply {
 #[derive(Clone, Debug)]
 pub(crate) struct PublishQueue {
     spec: Arc<Spec>,
-    waiting: Waiting,
+    waiting: WaitingReadings,
     batches: Batches,
     transmissions: Transmissions,
     provisional: Provisional,
@@ -125,7 +127,7 @@ impl PublishQueue {
     pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
         PublishQueue {
             spec,
-            waiting: Waiting::new(),
+            waiting: WaitingReadings::new(),
             batches: Batches::new(),
             transmissions: Transmissions::new(),
             provisional: Provisional::new(),
@@ -149,7 +151,7 @@ impl PublishQueue {
         &mut self,
         now: Now,
         reading: Reading,
-        stored: Option<Sequence>,
+        stored: Option<StorePosition>,
         outbox: &mut Outbox,
     ) {
         let device = self.spec.device(reading.device);
@@ -339,7 +341,7 @@ impl PublishQueue {
         before: Mono,
         most: usize,
         in_order: bool,
-    ) -> Vec<(Seq, Reading)> {
+    ) -> Vec<(ArrivalNumber, Reading)> {
         for id in self.batches.idle() {
             if self.batches.get(id).is_some_and(|b| b.since() <= before) {
                 self.unpack(now, id);
@@ -354,7 +356,11 @@ impl PublishQueue {
 
     /// Takes out all readings that are not settled, for the store, whatever has become of
     /// their posts; returns those that are not in it. Accepted readings count as delivered.
-    pub(crate) fn take_all(&mut self, now: Mono, outbox: &mut Outbox) -> Vec<(Seq, Reading)> {
+    pub(crate) fn take_all(
+        &mut self,
+        now: Mono,
+        outbox: &mut Outbox,
+    ) -> Vec<(ArrivalNumber, Reading)> {
         self.count_accepted(outbox);
         for id in self.batches.all() {
             self.unpack(now, id);
@@ -368,23 +374,23 @@ impl PublishQueue {
 
     /// Whether the value at this position of the store is in memory, too, and may be on its
     /// way.
-    pub(crate) fn has_stored(&self, at: Sequence) -> bool {
+    pub(crate) fn has_stored(&self, at: StorePosition) -> bool {
         self.stored.has(at)
     }
 
     /// Returns the positions in the store whose values were delivered.
-    pub(crate) fn take_settled(&mut self) -> Vec<Sequence> {
+    pub(crate) fn take_settled(&mut self) -> Vec<StorePosition> {
         self.stored.take_settled()
     }
 
     /// Returns the positions in the store whose values the platform has refused for good.
-    pub(crate) fn take_refused(&mut self) -> Vec<Sequence> {
+    pub(crate) fn take_refused(&mut self) -> Vec<StorePosition> {
         self.stored.take_refused()
     }
 
     /// Returns the positions in the store whose values are no longer in memory, and are to be
     /// delivered from there.
-    pub(crate) fn take_released(&mut self) -> Vec<Sequence> {
+    pub(crate) fn take_released(&mut self) -> Vec<StorePosition> {
         self.stored.take_released()
     }
 
@@ -393,7 +399,7 @@ impl PublishQueue {
         if self.stored.is_empty() {
             return;
         }
-        let here: BTreeSet<Seq> = self
+        let here: BTreeSet<ArrivalNumber> = self
             .waiting
             .numbers()
             .chain(self.batches.numbers())
@@ -403,7 +409,7 @@ impl PublishQueue {
     }
 
     /// Takes back a reading that could not be stored.
-    pub(crate) fn put_back(&mut self, now: Mono, number: Seq, reading: Reading) {
+    pub(crate) fn put_back(&mut self, now: Mono, number: ArrivalNumber, reading: Reading) {
         let device = reading.device;
         self.waiting.take_back(now, device, vec![(number, reading)]);
     }
@@ -504,7 +510,7 @@ impl PublishQueue {
         self.batch(now, parts)
     }
 
-    fn batch(&mut self, now: Mono, parts: BTreeMap<DeviceId, Part>) -> Option<BatchId> {
+    fn batch(&mut self, now: Mono, parts: BTreeMap<DeviceId, DeviceReadings>) -> Option<BatchId> {
         let parts: BTreeMap<_, _> = parts.into_iter().filter(|(_, p)| !p.is_empty()).collect();
         if parts.is_empty() {
             return None;
@@ -538,7 +544,7 @@ impl PublishQueue {
     pub(crate) fn sent(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         id: BatchId,
         hint: Option<Duration>,
         outbox: &mut Outbox,
@@ -574,17 +580,17 @@ impl PublishQueue {
     pub(crate) fn answered(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         alone: Option<DeviceId>,
         reply: &Reply,
         named: &[DeviceId],
         outbox: &mut Outbox,
     ) -> PostReply {
         let (one, is_late) = match self.transmissions.answered(now, ask, alone) {
-            Found::InTime(one) => (one, false),
-            Found::Late(one) => (one, true),
-            Found::Settled => return PostReply::Late,
-            Found::Unknown => return PostReply::Unknown,
+            ReplyMatch::InTime(one) => (one, false),
+            ReplyMatch::Late(one) => (one, true),
+            ReplyMatch::Settled => return PostReply::Late,
+            ReplyMatch::Unknown => return PostReply::Unknown,
         };
         if is_late {
             outbox.count().late_replies += 1;
@@ -652,7 +658,7 @@ impl PublishQueue {
         }
     }
 
-    fn delivered(&mut self, part: &Part, outbox: &mut Outbox) {
+    fn delivered(&mut self, part: &DeviceReadings, outbox: &mut Outbox) {
         outbox.count().delivered += part.len() as u64;
         for (seq, _) in part {
             self.stored.settle(*seq);
@@ -722,9 +728,9 @@ impl PublishQueue {
             // sent: the refusal may have been about those.
             [last] if one.alone.is_none() && !named.contains(&last) => Split {
                 culprits: Vec::new(),
-                next: vec![Group { members }],
+                next: vec![RequestGroup { members }],
             },
-            _ => Group { members }.refused(named),
+            _ => RequestGroup { members }.refused(named),
         };
         for group in split.next {
             let few = group.members.into_iter();
@@ -821,7 +827,7 @@ impl PublishQueue {
     fn lost(
         &mut self,
         now: Mono,
-        ask: AskId,
+        ask: RequestId,
         one: Transmission,
         outbox: &mut Outbox,
     ) -> Option<DeviceId> {

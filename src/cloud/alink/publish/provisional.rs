@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{DeviceId, Mono, Reading};
 
-use super::waiting::{Part, Seq};
+use super::waiting::{ArrivalNumber, DeviceReadings};
 
 /// The parts of packs that are accepted and not yet counted.
 #[derive(Clone, Debug)]
 pub(super) struct Provisional {
     next: u64,
-    parts: BTreeMap<(Mono, u64), (DeviceId, Part)>,
+    parts: BTreeMap<(Mono, u64), (DeviceId, DeviceReadings)>,
     of_device: BTreeSet<(DeviceId, (Mono, u64))>,
     readings: usize,
 }
@@ -32,7 +32,7 @@ impl Provisional {
     }
 
     /// Returns the numbers of the readings that are held.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = ArrivalNumber> {
         self.parts
             .values()
             .flat_map(|(_, part)| part)
@@ -45,7 +45,7 @@ impl Provisional {
     }
 
     /// Adds an accepted part, which counts from `until` on.
-    pub(super) fn add(&mut self, until: Mono, id: DeviceId, part: Part) {
+    pub(super) fn add(&mut self, until: Mono, id: DeviceId, part: DeviceReadings) {
         let key = (until, self.next);
         self.next += 1;
         self.readings += part.len();
@@ -59,7 +59,7 @@ impl Provisional {
     }
 
     /// Returns the next part, whether it is time or not.
-    pub(super) fn pop(&mut self) -> Option<(DeviceId, Part)> {
+    pub(super) fn pop(&mut self) -> Option<(DeviceId, DeviceReadings)> {
         let (key, (id, part)) = self.parts.pop_first()?;
         self.of_device.remove(&(id, key));
         self.readings -= part.len();
@@ -67,10 +67,10 @@ impl Provisional {
     }
 
     /// Removes and returns the held readings of one device.
-    pub(super) fn remove_device(&mut self, id: DeviceId) -> Part {
+    pub(super) fn remove_device(&mut self, id: DeviceId) -> DeviceReadings {
         let own = (id, (Mono::START, 0))..=(id, (Mono::from_micros(u64::MAX), u64::MAX));
         let keys: Vec<_> = self.of_device.range(own).copied().collect();
-        let mut all = Part::new();
+        let mut all = DeviceReadings::new();
         for entry in keys {
             self.of_device.remove(&entry);
             if let Some((_, part)) = self.parts.remove(&entry.1) {

@@ -3,19 +3,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::Sequence;
+use crate::base::StorePosition;
 
-use super::waiting::Seq;
+use super::waiting::ArrivalNumber;
 
 /// Where the readings in memory are in the store; and of those that have left the memory,
 /// what becomes of them in the store.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredPositions {
-    of: BTreeMap<Seq, Sequence>,
-    all: BTreeSet<Sequence>,
-    settled: Vec<Sequence>,
-    refused: Vec<Sequence>,
-    released: Vec<Sequence>,
+    of: BTreeMap<ArrivalNumber, StorePosition>,
+    all: BTreeSet<StorePosition>,
+    settled: Vec<StorePosition>,
+    refused: Vec<StorePosition>,
+    released: Vec<StorePosition>,
 }
 
 impl StoredPositions {
@@ -25,62 +25,62 @@ impl StoredPositions {
     }
 
     /// Takes note that this reading is in the store, at this position.
-    pub(super) fn add(&mut self, seq: Seq, at: Sequence) {
+    pub(super) fn add(&mut self, seq: ArrivalNumber, at: StorePosition) {
         self.of.insert(seq, at);
         self.all.insert(at);
     }
 
     /// Whether the value at this position is in memory.
-    pub(super) fn has(&self, at: Sequence) -> bool {
+    pub(super) fn has(&self, at: StorePosition) -> bool {
         self.all.contains(&at)
     }
 
-    fn remove(&mut self, seq: Seq) -> Option<Sequence> {
+    fn remove(&mut self, seq: ArrivalNumber) -> Option<StorePosition> {
         let at = self.of.remove(&seq)?;
         self.all.remove(&at);
         Some(at)
     }
 
     /// Takes note that a reading need not be kept any more.
-    pub(super) fn settle(&mut self, seq: Seq) {
+    pub(super) fn settle(&mut self, seq: ArrivalNumber) {
         let at = self.remove(seq);
         self.settled.extend(at);
     }
 
     /// Takes note that the platform has refused a reading for good.
-    pub(super) fn refuse(&mut self, seq: Seq) {
+    pub(super) fn refuse(&mut self, seq: ArrivalNumber) {
         let at = self.remove(seq);
         self.refused.extend(at);
     }
 
     /// Takes note that a reading has left the memory and is still to be delivered; returns
     /// whether it is in the store.
-    pub(super) fn release(&mut self, seq: Seq) -> bool {
+    pub(super) fn release(&mut self, seq: ArrivalNumber) -> bool {
         let at = self.remove(seq);
         self.released.extend(at);
         at.is_some()
     }
 
     /// Releases all readings but these.
-    pub(super) fn release_all_but(&mut self, here: &BTreeSet<Seq>) {
-        let gone: Vec<Seq> = self.of.keys().copied().collect();
+    pub(super) fn release_all_but(&mut self, here: &BTreeSet<ArrivalNumber>) {
+        let gone: Vec<ArrivalNumber> = self.of.keys().copied().collect();
         for seq in gone.into_iter().filter(|seq| !here.contains(seq)) {
             self.release(seq);
         }
     }
 
     /// Returns the positions whose values were delivered.
-    pub(super) fn take_settled(&mut self) -> Vec<Sequence> {
+    pub(super) fn take_settled(&mut self) -> Vec<StorePosition> {
         std::mem::take(&mut self.settled)
     }
 
     /// Returns the positions whose values were refused for good.
-    pub(super) fn take_refused(&mut self) -> Vec<Sequence> {
+    pub(super) fn take_refused(&mut self) -> Vec<StorePosition> {
         std::mem::take(&mut self.refused)
     }
 
     /// Returns the positions whose values are to be delivered from the store.
-    pub(super) fn take_released(&mut self) -> Vec<Sequence> {
+    pub(super) fn take_released(&mut self) -> Vec<StorePosition> {
         std::mem::take(&mut self.released)
     }
 }

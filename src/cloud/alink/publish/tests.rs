@@ -6,7 +6,7 @@ use super::provisional::Provisional;
 use super::*;
 use crate::cloud::alink::publish::batch::{Batch, Batches};
 use crate::cloud::alink::publish::session_probes::SessionProbes;
-use crate::cloud::alink::publish::transmissions::{Found, Transmission, Transmissions};
+use crate::cloud::alink::publish::transmissions::{ReplyMatch, Transmission, Transmissions};
 
 const ONE: DeviceId = DeviceId(1);
 const TWO: DeviceId = DeviceId(2);
@@ -52,8 +52,8 @@ fn a_sending(sent: Mono) -> Transmission {
 fn sendings_with(times: &[u64]) -> Transmissions {
     let mut transmissions = Transmissions::new();
     for (n, took) in (0u32..).zip(times) {
-        transmissions.sent(AskId(n), a_sending(s(0)), None);
-        transmissions.answered(ms(*took), AskId(n), None);
+        transmissions.sent(RequestId(n), a_sending(s(0)), None);
+        transmissions.answered(ms(*took), RequestId(n), None);
     }
     transmissions
 }
@@ -61,25 +61,25 @@ fn sendings_with(times: &[u64]) -> Transmissions {
 #[test]
 fn a_reply_is_given_up_sooner_once_a_later_one_has_come() {
     let mut transmissions = sendings_with(&[100; 20]);
-    transmissions.sent(AskId(100), a_sending(s(10)), None);
-    transmissions.sent(AskId(101), a_sending(s(11)), None);
+    transmissions.sent(RequestId(100), a_sending(s(10)), None);
+    transmissions.sent(RequestId(101), a_sending(s(11)), None);
     assert_eq!(transmissions.expires_at(USUAL), Some(s(25)));
     assert_eq!(
-        transmissions.answered(ms(11_100), AskId(101), None),
-        Found::InTime(a_sending(s(11)))
+        transmissions.answered(ms(11_100), RequestId(101), None),
+        ReplyMatch::InTime(a_sending(s(11)))
     );
     assert_eq!(transmissions.expires_at(USUAL), Some(s(12)));
     let (id, _) = transmissions.expired(s(12), USUAL).unwrap();
-    assert_eq!(id, AskId(100));
+    assert_eq!(id, RequestId(100));
     assert_eq!(transmissions.open(), 0);
     // The reply counts when it comes.
     assert_eq!(
-        transmissions.answered(s(300), AskId(100), None),
-        Found::Late(a_sending(s(10)))
+        transmissions.answered(s(300), RequestId(100), None),
+        ReplyMatch::Late(a_sending(s(10)))
     );
     assert_eq!(
-        transmissions.answered(s(301), AskId(100), None),
-        Found::Settled
+        transmissions.answered(s(301), RequestId(100), None),
+        ReplyMatch::Settled
     );
 }
 
@@ -90,9 +90,9 @@ fn slow_replies_are_waited_for_longer_than_configured_but_not_for_ever() {
         (vec![200_000; 5], 60, 60),
     ] {
         let mut transmissions = sendings_with(&times);
-        transmissions.sent(AskId(100), a_sending(s(1000)), None);
-        transmissions.sent(AskId(101), a_sending(s(1001)), None);
-        transmissions.answered(s(1013), AskId(101), None);
+        transmissions.sent(RequestId(100), a_sending(s(1000)), None);
+        transmissions.sent(RequestId(101), a_sending(s(1001)), None);
+        transmissions.answered(s(1013), RequestId(101), None);
         let at = transmissions.expires_at(USUAL).unwrap().since(s(1000));
         assert!(at >= Duration::from_secs(least), "{at:?}");
         assert!(at <= Duration::from_secs(most), "{at:?}");
@@ -102,22 +102,25 @@ fn slow_replies_are_waited_for_longer_than_configured_but_not_for_ever() {
 #[test]
 fn before_any_reply_other_replies_are_a_hint() {
     let mut transmissions = Transmissions::new();
-    transmissions.sent(AskId(1), a_sending(s(0)), None);
+    transmissions.sent(RequestId(1), a_sending(s(0)), None);
     assert_eq!(transmissions.expires_at(USUAL), Some(s(15)));
     let hint = Some(Duration::from_secs(40));
-    transmissions.sent(AskId(2), a_sending(s(0)), hint);
+    transmissions.sent(RequestId(2), a_sending(s(0)), hint);
     assert_eq!(transmissions.expires_at(USUAL), Some(s(40)));
 }
 
 #[test]
 fn a_reply_on_another_topic_is_none_of_ours() {
     let mut transmissions = Transmissions::new();
-    transmissions.sent(AskId(1), a_sending(s(0)), None);
+    transmissions.sent(RequestId(1), a_sending(s(0)), None);
     assert_eq!(
-        transmissions.answered(s(1), AskId(1), Some(ONE)),
-        Found::Unknown
+        transmissions.answered(s(1), RequestId(1), Some(ONE)),
+        ReplyMatch::Unknown
     );
-    assert_eq!(transmissions.answered(s(1), AskId(2), None), Found::Unknown);
+    assert_eq!(
+        transmissions.answered(s(1), RequestId(2), None),
+        ReplyMatch::Unknown
+    );
 }
 
 #[test]
@@ -148,8 +151,8 @@ fn a_parcel_remembers_its_last_sendings_only() {
     let batch = Batch::new(s(0), parts, false, Backoff::new(USUAL, USUAL));
     let id = batches.add(batch, s(0));
     for n in 0..10 {
-        let (forgotten, before) = batches.sent(id, AskId(n));
-        assert_eq!(forgotten, n.checked_sub(4).map(AskId));
+        let (forgotten, before) = batches.sent(id, RequestId(n));
+        assert_eq!(forgotten, n.checked_sub(4).map(RequestId));
         assert_eq!(before, n > 0);
         assert!(batches.is_under_way(id));
         assert_eq!((batches.again_due(), batches.oldest_idle()), (None, None));
@@ -278,18 +281,18 @@ fn what_is_newer_than_a_batch_of_its_device_goes_to_the_store_after_it() {
     let mut batches = Batches::new();
     let batch = Batch::new(s(4), parts, false, Backoff::new(USUAL, USUAL));
     batches.add(batch, s(4));
-    let mut waiting = Waiting::new();
+    let mut waiting = WaitingReadings::new();
     let of_one = vec![(3, reading(ONE, s(3))), (5, reading(ONE, s(5)))];
     waiting.take_back(s(6), ONE, of_one);
     waiting.take_back(s(6), TWO, vec![(6, reading(TWO, s(6)))]);
-    let mut take = |older: &BTreeMap<DeviceId, Seq>| {
+    let mut take = |older: &BTreeMap<DeviceId, ArrivalNumber>| {
         let taken = waiting.take_oldest(s(20), s(10), 9, older);
         taken
             .iter()
             .map(|(number, _)| *number)
-            .collect::<Vec<Seq>>()
+            .collect::<Vec<ArrivalNumber>>()
     };
     assert_eq!(take(&batches.oldest_numbers()), [3, 6]);
-    assert_eq!(take(&batches.oldest_numbers()), Vec::<Seq>::new());
+    assert_eq!(take(&batches.oldest_numbers()), Vec::<ArrivalNumber>::new());
     assert_eq!(take(&BTreeMap::new()), [5]);
 }

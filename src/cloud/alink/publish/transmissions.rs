@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::base::{AskId, DeviceId, Mono};
+use crate::base::{DeviceId, Mono, RequestId};
 use crate::cloud::alink::requests::pace::ReplyTimes;
 
 use crate::cloud::alink::publish::batch::BatchId;
@@ -37,7 +37,7 @@ pub(super) struct Transmission {
 
 /// The transmission that a reply belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ReplyMatch {
     /// To this transmission, in time.
     InTime(Transmission),
     /// To this transmission, which had been given up.
@@ -51,9 +51,9 @@ pub(super) enum Found {
 /// All transmissions of batches that are not settled.
 #[derive(Clone, Debug)]
 pub(super) struct Transmissions {
-    all: BTreeMap<AskId, Transmission>,
+    all: BTreeMap<RequestId, Transmission>,
     /// The transmissions not given up yet.
-    open: BTreeSet<(Mono, AskId)>,
+    open: BTreeSet<(Mono, RequestId)>,
     times: ReplyTimes,
     /// How long replies to other requests take.
     hint: Option<Duration>,
@@ -63,7 +63,7 @@ pub(super) struct Transmissions {
     lost: u64,
     /// When a pack was last answered.
     pack_answered: Option<Mono>,
-    ended: VecDeque<AskId>,
+    ended: VecDeque<RequestId>,
 }
 
 impl Transmissions {
@@ -86,19 +86,24 @@ impl Transmissions {
     }
 
     /// Takes note that a batch is sent. `hint` is how long other replies take at most.
-    pub(super) fn sent(&mut self, id: AskId, one: Transmission, hint: Option<Duration>) {
+    pub(super) fn sent(&mut self, id: RequestId, one: Transmission, hint: Option<Duration>) {
         self.hint = hint;
         self.open.insert((one.sent, id));
         self.all.insert(id, one);
     }
 
     /// Takes note of a reply with this id, by this device's topic or by the gateway's.
-    pub(super) fn answered(&mut self, now: Mono, id: AskId, alone: Option<DeviceId>) -> Found {
+    pub(super) fn answered(
+        &mut self,
+        now: Mono,
+        id: RequestId,
+        alone: Option<DeviceId>,
+    ) -> ReplyMatch {
         let Some(one) = self.all.get(&id).copied().filter(|t| t.alone == alone) else {
             return if self.ended.contains(&id) {
-                Found::Settled
+                ReplyMatch::Settled
             } else {
-                Found::Unknown
+                ReplyMatch::Unknown
             };
         };
         let in_time = self.open.remove(&(one.sent, id));
@@ -106,14 +111,18 @@ impl Transmissions {
         self.answered = self.answered.max(one.sent);
         self.forget(id);
         if in_time {
-            Found::InTime(one)
+            ReplyMatch::InTime(one)
         } else {
-            Found::Late(one)
+            ReplyMatch::Late(one)
         }
     }
 
     /// Returns the next transmission to be given up; it is remembered.
-    pub(super) fn expired(&mut self, now: Mono, usual: Duration) -> Option<(AskId, Transmission)> {
+    pub(super) fn expired(
+        &mut self,
+        now: Mono,
+        usual: Duration,
+    ) -> Option<(RequestId, Transmission)> {
         let at = self.expires_at(usual)?;
         if at > now {
             return None;
@@ -135,7 +144,7 @@ impl Transmissions {
     }
 
     /// Drops a transmission that is of no interest any more; its reply counts as late.
-    pub(super) fn forget(&mut self, id: AskId) {
+    pub(super) fn forget(&mut self, id: RequestId) {
         if let Some(one) = self.all.remove(&id) {
             self.open.remove(&(one.sent, id));
             if self.ended.len() == REMEMBERED {

@@ -14,10 +14,10 @@ use crate::cloud::alink::wire::payload::{MESSAGE_BYTES, PACKED_BYTES, Properties
 use crate::spec::{PostPolicy, Spec};
 
 /// The number of a reading in the order of arrival.
-pub(crate) type Seq = u64;
+pub(crate) type ArrivalNumber = u64;
 
 /// The readings of one device in one message.
-pub(super) type Part = Vec<(Seq, Reading)>;
+pub(super) type DeviceReadings = Vec<(ArrivalNumber, Reading)>;
 
 /// How much longer than the linger a reading may wait and still be live. This is long
 /// enough for a log-in after an outage of the session, and short enough that a live reading
@@ -77,14 +77,14 @@ impl<K: Copy + Ord> Schedule<K> {
 
 /// The room that is left in a message.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+struct MessageRoom {
     bytes: usize,
     properties: usize,
 }
 
-impl Room {
+impl MessageRoom {
     fn of(policy: &PostPolicy) -> Self {
-        Room {
+        MessageRoom {
             bytes: policy.message_bytes.saturating_sub(MESSAGE_BYTES),
             properties: policy.pack_properties.max(1),
         }
@@ -93,11 +93,11 @@ impl Room {
 
 /// Readings not on their way, and which devices are due.
 #[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    next_seq: Seq,
-    readings: BTreeMap<Seq, Reading>,
-    live: BTreeSet<(DeviceId, Seq)>,
-    backlog: BTreeSet<(DeviceId, Seq)>,
+pub(super) struct WaitingReadings {
+    next_seq: ArrivalNumber,
+    readings: BTreeMap<ArrivalNumber, Reading>,
+    live: BTreeSet<(DeviceId, ArrivalNumber)>,
+    backlog: BTreeSet<(DeviceId, ArrivalNumber)>,
     online: BTreeSet<DeviceId>,
     /// Devices whose next message carries no other device.
     alone: BTreeSet<DeviceId>,
@@ -109,9 +109,9 @@ pub(super) struct Waiting {
     holds_backlog: bool,
 }
 
-impl Waiting {
+impl WaitingReadings {
     pub(super) const fn new() -> Self {
-        Waiting {
+        WaitingReadings {
             next_seq: 0,
             readings: BTreeMap::new(),
             live: BTreeSet::new(),
@@ -142,7 +142,7 @@ impl Waiting {
     }
 
     /// Returns the oldest reading of all.
-    pub(super) fn oldest(&self) -> Option<Seq> {
+    pub(super) fn oldest(&self) -> Option<ArrivalNumber> {
         self.readings.keys().next().copied()
     }
 
@@ -164,7 +164,7 @@ impl Waiting {
     // --- in -------------------------------------------------------------------
 
     /// Adds a new reading; returns its number.
-    pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) -> Seq {
+    pub(super) fn put(&mut self, now: Mono, reading: Reading, linger: Duration) -> ArrivalNumber {
         let seq = self.next_seq;
         self.next_seq += 1;
         let id = reading.device;
@@ -180,7 +180,7 @@ impl Waiting {
 
     /// Takes back readings that were sent, and are to be sent again in a message with
     /// others.
-    pub(super) fn take_back(&mut self, now: Mono, id: DeviceId, part: Part) {
+    pub(super) fn take_back(&mut self, now: Mono, id: DeviceId, part: DeviceReadings) {
         for (seq, reading) in part {
             self.backlog.insert((id, seq));
             self.readings.insert(seq, reading);
@@ -201,16 +201,16 @@ impl Waiting {
         now: Mono,
         before: Mono,
         most: usize,
-        older: &BTreeMap<DeviceId, Seq>,
-    ) -> Part {
+        older: &BTreeMap<DeviceId, ArrivalNumber>,
+    ) -> DeviceReadings {
         let ripe = self.readings.iter();
         let ripe = ripe.take_while(|(_, reading)| reading.at.mono <= before);
-        let is_next = |(seq, reading): &(&Seq, &Reading)| {
+        let is_next = |(seq, reading): &(&ArrivalNumber, &Reading)| {
             let before_it = older.get(&reading.device);
             before_it.is_none_or(|older| older > *seq)
         };
         let ripe = ripe.filter(is_next).map(|(seq, _)| *seq);
-        let chosen: Vec<Seq> = ripe.take(most).collect();
+        let chosen: Vec<ArrivalNumber> = ripe.take(most).collect();
         let mut taken = Vec::with_capacity(chosen.len());
         for seq in chosen {
             let Some(reading) = self.readings.remove(&seq) else {
@@ -225,7 +225,7 @@ impl Waiting {
     }
 
     /// Drops the oldest reading; returns its number.
-    pub(super) fn drop_oldest(&mut self, now: Mono) -> Option<Seq> {
+    pub(super) fn drop_oldest(&mut self, now: Mono) -> Option<ArrivalNumber> {
         let (seq, reading) = self.readings.pop_first()?;
         self.live.remove(&(reading.device, seq));
         self.backlog.remove(&(reading.device, seq));
@@ -234,7 +234,7 @@ impl Waiting {
     }
 
     /// Returns the numbers of all readings.
-    pub(super) fn numbers(&self) -> impl Iterator<Item = Seq> {
+    pub(super) fn numbers(&self) -> impl Iterator<Item = ArrivalNumber> {
         self.readings.keys().copied()
     }
 
@@ -254,7 +254,10 @@ impl Waiting {
         let mut dropped = 0;
         let readings = &mut self.readings;
         for set in [&mut self.live, &mut self.backlog] {
-            let all: Vec<_> = set.range((id, 0)..=(id, Seq::MAX)).copied().collect();
+            let all: Vec<_> = set
+                .range((id, 0)..=(id, ArrivalNumber::MAX))
+                .copied()
+                .collect();
             for entry in all {
                 if !readings.get_mut(&entry.1).is_some_and(&mut keep) {
                     set.remove(&entry);
@@ -332,7 +335,11 @@ impl Waiting {
 
     /// Returns one message of live readings: of the device that has been due longest, with
     /// as many others as fit. It is empty if all of them turned out to be stale.
-    pub(super) fn pack_live(&mut self, now: Mono, spec: &Spec) -> BTreeMap<DeviceId, Part> {
+    pub(super) fn pack_live(
+        &mut self,
+        now: Mono,
+        spec: &Spec,
+    ) -> BTreeMap<DeviceId, DeviceReadings> {
         let policy = &spec.cloud.post;
         if let Some((at, id)) = self.ready_alone.first()
             && self.ready.first().is_none_or(|(other, _)| at <= other)
@@ -340,14 +347,14 @@ impl Waiting {
             return self.pack_alone(now, id, spec);
         }
         let devices = self.ready.front(policy.pack_devices.max(1));
-        let (mut room, mut parts) = (Room::of(policy), BTreeMap::new());
+        let (mut room, mut parts) = (MessageRoom::of(policy), BTreeMap::new());
         for id in devices {
             self.age(now, id, policy.linger);
             if !has(&self.live, id) {
                 self.refresh(id, now);
                 continue;
             }
-            let mut part = Part::new();
+            let mut part = DeviceReadings::new();
             self.pick(id, true, spec, &mut room, parts.is_empty(), &mut part);
             if part.is_empty() {
                 break;
@@ -367,12 +374,16 @@ impl Waiting {
     }
 
     /// Returns one message of the backlog, in turns.
-    pub(super) fn pack_backlog(&mut self, now: Mono, spec: &Spec) -> BTreeMap<DeviceId, Part> {
+    pub(super) fn pack_backlog(
+        &mut self,
+        now: Mono,
+        spec: &Spec,
+    ) -> BTreeMap<DeviceId, DeviceReadings> {
         let policy = &spec.cloud.post;
         let devices = self.turns.front(policy.pack_devices.max(1));
-        let (mut room, mut parts) = (Room::of(policy), BTreeMap::new());
+        let (mut room, mut parts) = (MessageRoom::of(policy), BTreeMap::new());
         for id in devices {
-            let mut part = Part::new();
+            let mut part = DeviceReadings::new();
             self.pick(id, false, spec, &mut room, parts.is_empty(), &mut part);
             if part.is_empty() {
                 break;
@@ -385,11 +396,16 @@ impl Waiting {
     }
 
     /// Returns one message of this device alone, which may share its next message again.
-    fn pack_alone(&mut self, now: Mono, id: DeviceId, spec: &Spec) -> BTreeMap<DeviceId, Part> {
+    fn pack_alone(
+        &mut self,
+        now: Mono,
+        id: DeviceId,
+        spec: &Spec,
+    ) -> BTreeMap<DeviceId, DeviceReadings> {
         self.alone.remove(&id);
         self.ready_alone.remove(id);
         self.age(now, id, spec.cloud.post.linger);
-        let (mut part, mut room) = (Part::new(), Room::of(&spec.cloud.post));
+        let (mut part, mut room) = (DeviceReadings::new(), MessageRoom::of(&spec.cloud.post));
         self.pick(id, true, spec, &mut room, true, &mut part);
         let is_first = part.is_empty();
         self.pick(id, false, spec, &mut room, is_first, &mut part);
@@ -404,9 +420,9 @@ impl Waiting {
         id: DeviceId,
         live: bool,
         spec: &Spec,
-        room: &mut Room,
+        room: &mut MessageRoom,
         mut is_first: bool,
-        part: &mut Part,
+        part: &mut DeviceReadings,
     ) {
         if !live && self.holds_backlog {
             return;
@@ -425,7 +441,10 @@ impl Waiting {
         }
         let mut points: BTreeSet<u16> = part.iter().map(|(_, r)| r.point).collect();
         let mut seqs = Vec::new();
-        for &(_, seq) in set.range((id, 0)..=(id, Seq::MAX)).take(LOOKED_AT) {
+        for &(_, seq) in set
+            .range((id, 0)..=(id, ArrivalNumber::MAX))
+            .take(LOOKED_AT)
+        {
             if left.properties == 0 || points.len() >= known {
                 break;
             }
@@ -487,12 +506,12 @@ fn is_stale(reading: &Reading, now: Mono, linger: Duration) -> bool {
     now.since(reading.at.mono) > linger + LIVE_FOR
 }
 
-fn first(set: &BTreeSet<(DeviceId, Seq)>, id: DeviceId) -> Option<Seq> {
-    let mut own = set.range((id, 0)..=(id, Seq::MAX));
+fn first(set: &BTreeSet<(DeviceId, ArrivalNumber)>, id: DeviceId) -> Option<ArrivalNumber> {
+    let mut own = set.range((id, 0)..=(id, ArrivalNumber::MAX));
     own.next().map(|(_, seq)| *seq)
 }
 
-fn has(set: &BTreeSet<(DeviceId, Seq)>, id: DeviceId) -> bool {
+fn has(set: &BTreeSet<(DeviceId, ArrivalNumber)>, id: DeviceId) -> bool {
     first(set, id).is_some()
 }
 

@@ -4,12 +4,12 @@
 //! [`Enrolment`] says what the next CONNECT is for ([`Enrolment::next`]) and follows a
 //! registration through.
 //!
-//! Contract: ask [`Enrolment::next`]; for [`Next::Connect`] the rest of this engine is not
-//! needed. For [`Next::Register`], in this order: `on_attempt`, which gives the
+//! Contract: ask [`Enrolment::next`]; for [`EnrolmentStep::Connect`] the rest of this engine is not
+//! needed. For [`EnrolmentStep::Register`], in this order: `on_attempt`, which gives the
 //! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down`
 //! when the connection is over, whichever side ended it. Drain [`Enrolment::poll`] after
 //! each. [`Output::StoreSecret`] asks for [`Enrolment::on_kept`], once the identity is on disk or
-//! could not be put there; for [`Next::StoreSecret`], store what it holds and answer in the same
+//! could not be put there; for [`EnrolmentStep::StoreSecret`], store what it holds and answer in the same
 //! way, without connecting. Wake the engine by [`Enrolment::wake_at`].
 //!
 //! Invariants:
@@ -42,7 +42,7 @@ const TOPICS: [&str; 2] = ["/ext/register", "/ext/regnwl"];
 
 /// What the next step is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum EnrolmentStep {
     /// Connect, with the gateway's own identity.
     Connect(Credentials),
     /// Connect in order to register.
@@ -64,14 +64,14 @@ pub enum Output {
     /// How often another failure, which is over, has happened since it was last reported.
     Before {
         /// The other failure.
-        why: Failure,
+        why: EnrolmentFailure,
         /// At least once.
         times: u64,
     },
     /// The registration is over for this time.
     Failed {
         /// The failure.
-        why: Failure,
+        why: EnrolmentFailure,
         /// How often since the failure was last reported; `None` if it need not be reported
         /// now.
         times: Option<u64>,
@@ -80,7 +80,7 @@ pub enum Output {
 
 /// Why no identity was issued, or could not be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
+pub enum EnrolmentFailure {
     /// CONNACK with this code.
     #[error("{}", refusal(*.0))]
     Refused(u8),
@@ -134,7 +134,7 @@ pub struct Enrolment {
     mode: SecureMode,
     state: State,
     repeats: RateLimit,
-    last: Option<Failure>,
+    last: Option<EnrolmentFailure>,
     outputs: VecDeque<Output>,
     rng: Rng,
 }
@@ -159,16 +159,18 @@ impl Enrolment {
 
     /// Returns what the next attempt is for.
     #[must_use]
-    pub fn next(&self) -> Next {
+    pub fn next(&self) -> EnrolmentStep {
         match (&self.cloud.gateway.certificate, &self.issued) {
             (GatewayCertificate::Device(secret), _) => {
-                Next::Connect(credentials(&self.cloud, secret))
+                EnrolmentStep::Connect(credentials(&self.cloud, secret))
             }
-            (GatewayCertificate::Product(_), None) => Next::Register,
+            (GatewayCertificate::Product(_), None) => EnrolmentStep::Register,
             (GatewayCertificate::Product(_), Some(issued)) if self.kept => {
-                Next::Connect(issued_credentials(&self.cloud, issued))
+                EnrolmentStep::Connect(issued_credentials(&self.cloud, issued))
             }
-            (GatewayCertificate::Product(_), Some(issued)) => Next::StoreSecret(issued.clone()),
+            (GatewayCertificate::Product(_), Some(issued)) => {
+                EnrolmentStep::StoreSecret(issued.clone())
+            }
         }
     }
 
@@ -217,7 +219,7 @@ impl Enrolment {
                 self.outputs.push_back(Output::StoreSecret(issued));
             }
             Err(why) => {
-                self.fail(now, Failure::Malformed(why));
+                self.fail(now, EnrolmentFailure::Malformed(why));
                 self.outputs.push_back(Output::Disconnect);
             }
         }
@@ -233,7 +235,7 @@ impl Enrolment {
                 self.last = None;
                 self.outputs.push_back(Output::Done);
             }
-            Err(why) => self.fail(now, Failure::NotKept(why)),
+            Err(why) => self.fail(now, EnrolmentFailure::NotKept(why)),
         }
         self.state = if connected {
             self.outputs.push_back(Output::Disconnect);
@@ -255,7 +257,7 @@ impl Enrolment {
     /// Takes note that the identity to be issued could not be kept, so registering is of no
     /// use.
     pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
-        self.fail(now, Failure::NotKept(why));
+        self.fail(now, EnrolmentFailure::NotKept(why));
         self.state = State::Idle;
     }
 
@@ -268,9 +270,9 @@ impl Enrolment {
             State::Asked | State::Waiting { .. } | State::Keeping => {
                 if let LinkDown::Refused(code) = *why {
                     self.try_the_other_mode();
-                    self.fail(now, Failure::Refused(code));
+                    self.fail(now, EnrolmentFailure::Refused(code));
                 } else {
-                    self.fail(now, Failure::Lost(why.clone()));
+                    self.fail(now, EnrolmentFailure::Lost(why.clone()));
                 }
                 self.state = State::Idle;
             }
@@ -282,7 +284,7 @@ impl Enrolment {
         if let State::Waiting { until } = self.state
             && now.mono >= until
         {
-            self.fail(now, Failure::NoAnswer);
+            self.fail(now, EnrolmentFailure::NoAnswer);
             self.outputs.push_back(Output::Disconnect);
         }
         self.outputs.pop_front()
@@ -318,7 +320,7 @@ impl Enrolment {
         }
     }
 
-    fn fail(&mut self, now: Now, why: Failure) {
+    fn fail(&mut self, now: Now, why: EnrolmentFailure) {
         self.state = State::Leaving;
         if self.last.as_ref() != Some(&why) {
             let times = self.repeats.over();

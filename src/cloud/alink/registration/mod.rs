@@ -15,7 +15,7 @@ mod secrets;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Secret, Wake, Wall};
+use crate::base::{Backoff, DeviceId, Mono, RequestId, Rng, Secret, Wake, Wall};
 use crate::spec::{SessionLimits, Spec};
 
 use crate::cloud::alink::events::CloudLogEvent;
@@ -23,11 +23,11 @@ use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::registration::queue::QueueKind;
 use crate::cloud::alink::requests::context::{Answer, Context};
 use crate::cloud::alink::requests::identities::Identities;
-use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::session::Sessions;
 use crate::cloud::alink::session::device::LoginNeed;
-use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::session::retry_block::RefusedRequest;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::code::CodeMeaning;
 use crate::cloud::alink::wire::payload::Reply;
@@ -47,7 +47,7 @@ const QUICK: u32 = 2;
 #[derive(Clone, Debug)]
 pub(crate) struct RegistrationRequest {
     queue: QueueKind,
-    group: Group,
+    group: RequestGroup,
     backoff: Backoff,
     failures: u32,
     /// How many answers were lost in a row.
@@ -185,7 +185,7 @@ impl Registration {
     pub(crate) fn message(
         &mut self,
         at: Wall,
-        id: AskId,
+        id: RequestId,
         request: &RegistrationRequest,
         identities: &Identities,
     ) -> (GatewayAsk, Vec<u8>) {
@@ -219,7 +219,7 @@ impl Registration {
         if let Some(mut request) = retry.and_then(|key| self.retries.remove(&key)) {
             let most = most.min(request.group.members.len());
             let members = request.group.members.split_off(most);
-            let group = Group { members };
+            let group = RequestGroup { members };
             self.again(
                 RegistrationRequest {
                     group,
@@ -241,7 +241,7 @@ impl Registration {
     fn request(&self, queue: QueueKind, members: Vec<DeviceId>) -> RegistrationRequest {
         RegistrationRequest {
             queue,
-            group: Group { members },
+            group: RequestGroup { members },
             backoff: Backoff::new(self.limits.retry_floor, self.limits.retry_ceiling),
             failures: 0,
             refusals: 0,
@@ -439,7 +439,7 @@ impl Registration {
                 continue;
             }
             if sessions.needs_block(id, step) {
-                let (code, at) = (reply.code, At::Step(step));
+                let (code, at) = (reply.code, RefusedRequest::Step(step));
                 sessions.block(now, id, code, &reply.message, at, context.outbox);
                 if step == LoginNeed::Relate {
                     sessions.doubt_secret(id, code);

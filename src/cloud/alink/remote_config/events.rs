@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::base::text::{counted, excerpt, since_reported};
-use crate::base::{About, Digest, EventKind, JournalField, Level, LogEvent};
+use crate::base::{Digest, EventKind, JournalField, Level, LogEvent, LogSubject};
 use crate::cloud::alink::wire::code::Code;
 use crate::spec::TrialFailure;
 
@@ -16,7 +16,7 @@ const NO_DOWNLOAD: &str = "it could not be downloaded; the gateway's journal say
 
 /// Why a file is not adopted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum AdoptionRefusal {
     /// The configuration here does not allow remote configurations.
     NotEnabled,
     /// The message lacks a required part.
@@ -52,23 +52,23 @@ pub enum Refusal {
     Superseded,
 }
 
-impl Refusal {
+impl AdoptionRefusal {
     /// Returns the code for the platform: 460 for a message that is wrong, else a number of
     /// our own; 100000 to 110000 are left to devices ("Device properties, events, and
     /// services", status codes).
     #[must_use]
     pub const fn code(&self) -> u32 {
         match self {
-            Refusal::Malformed(_) => 460,
-            Refusal::NotEnabled => 100_001,
-            Refusal::TooLarge { .. } => 100_002,
-            Refusal::Download(_) => 100_003,
-            Refusal::Longer { .. } | Refusal::Size { .. } => 100_004,
-            Refusal::Digest => 100_005,
-            Refusal::Wrong(_) => 100_006,
-            Refusal::Overdue => 100_007,
-            Refusal::Superseded => 100_008,
-            Refusal::FailedBefore(_) => 100_009,
+            AdoptionRefusal::Malformed(_) => 460,
+            AdoptionRefusal::NotEnabled => 100_001,
+            AdoptionRefusal::TooLarge { .. } => 100_002,
+            AdoptionRefusal::Download(_) => 100_003,
+            AdoptionRefusal::Longer { .. } | AdoptionRefusal::Size { .. } => 100_004,
+            AdoptionRefusal::Digest => 100_005,
+            AdoptionRefusal::Wrong(_) => 100_006,
+            AdoptionRefusal::Overdue => 100_007,
+            AdoptionRefusal::Superseded => 100_008,
+            AdoptionRefusal::FailedBefore(_) => 100_009,
         }
     }
 
@@ -77,9 +77,9 @@ impl Refusal {
     #[must_use]
     pub fn short(&self) -> String {
         let said = match self {
-            Refusal::Download(_) => NO_DOWNLOAD.to_owned(),
-            Refusal::Wrong(why) => why.said.clone(),
-            Refusal::FailedBefore(failure) => format!(
+            AdoptionRefusal::Download(_) => NO_DOWNLOAD.to_owned(),
+            AdoptionRefusal::Wrong(why) => why.said.clone(),
+            AdoptionRefusal::FailedBefore(failure) => format!(
                 "failed its probation here: {}; push a changed file",
                 failure.words()
             ),
@@ -90,27 +90,29 @@ impl Refusal {
 
     fn words(&self) -> String {
         match self {
-            Refusal::NotEnabled => {
+            AdoptionRefusal::NotEnabled => {
                 "not enabled here: remote_config: { enabled: true } in gateway.yaml".into()
             }
-            Refusal::Malformed(why) => format!("the message is not usable: {why}"),
-            Refusal::TooLarge { most } => {
+            AdoptionRefusal::Malformed(why) => format!("the message is not usable: {why}"),
+            AdoptionRefusal::TooLarge { most } => {
                 let most = counted(*most, "byte");
                 format!("larger than {most} (remote_config.max_bytes)")
             }
-            Refusal::Download(why) => format!("download failed: {why}"),
-            Refusal::Longer { said } => {
+            AdoptionRefusal::Download(why) => format!("download failed: {why}"),
+            AdoptionRefusal::Longer { said } => {
                 format!("more than the {} announced", counted(*said, "byte"))
             }
-            Refusal::Size { said, got } => format!("{}, {said} announced", counted(*got, "byte")),
-            Refusal::Digest => "its SHA-256 is not the one announced".into(),
-            Refusal::Wrong(why) => why.detail.clone(),
-            Refusal::FailedBefore(failure) => format!(
+            AdoptionRefusal::Size { said, got } => {
+                format!("{}, {said} announced", counted(*got, "byte"))
+            }
+            AdoptionRefusal::Digest => "its SHA-256 is not the one announced".into(),
+            AdoptionRefusal::Wrong(why) => why.detail.clone(),
+            AdoptionRefusal::FailedBefore(failure) => format!(
                 "it failed its probation here before: {}; a changed file is tried; to have this one tried again, remove remote.failed.json from the state directory and reload",
                 failure.words()
             ),
-            Refusal::Overdue => "no report of its adoption came in time".into(),
-            Refusal::Superseded => "superseded by a newer one".into(),
+            AdoptionRefusal::Overdue => "no report of its adoption came in time".into(),
+            AdoptionRefusal::Superseded => "superseded by a newer one".into(),
         }
     }
 }
@@ -128,7 +130,7 @@ pub enum RemoteConfigLogEvent {
         /// The platform's name of the file; may be empty.
         config_id: String,
         /// The refusal.
-        refusal: Refusal,
+        refusal: AdoptionRefusal,
         /// How often it happened since the last log event.
         times: u64,
     },
@@ -205,8 +207,8 @@ impl LogEvent for RemoteConfigLogEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

@@ -8,9 +8,9 @@
 //! answer. `config/` knows what the file may say. Whether the file is right is the verdict
 //! of the very check that `alink-gateway check` makes.
 //!
-//! Contract: tell the engine what happened (`on_…`, `link_…`, [`Remote::respec`]), then
-//! drain [`Remote::poll`] until `None`; call it again no later than [`Remote::wake_at`]. A
-//! remote task that was handed out is answered by [`Remote::on_done`]; a task that is not
+//! Contract: tell the engine what happened (`on_…`, `link_…`, [`RemoteConfiguration::respec`]), then
+//! drain [`RemoteConfiguration::poll`] until `None`; call it again no later than [`RemoteConfiguration::wake_at`]. A
+//! remote task that was handed out is answered by [`RemoteConfiguration::on_done`]; a task that is not
 //! answered runs out.
 //!
 //! Invariants:
@@ -41,13 +41,13 @@ use std::time::Duration;
 
 use crate::base::{Backoff, Digest, Mono, Now, RateLimit, Rng, Wake};
 use crate::cloud::alink::wire::code::Code;
-use crate::cloud::alink::wire::payload::remote::{Announced, Pushed};
+use crate::cloud::alink::wire::payload::remote::{AnnouncedFile, RemotePush};
 use crate::spec::{RemotePolicy, Retraction};
 
 use probation::Probation;
 
-pub use events::{Refusal, RemoteConfigLogEvent};
-pub use task::{AdoptionResult, Content, NotAdopted, RemoteResult, RemoteTask, Unfetched};
+pub use events::{AdoptionRefusal, RemoteConfigLogEvent};
+pub use task::{AdoptionResult, FetchFailure, FileContent, NotAdopted, RemoteResult, RemoteTask};
 
 /// How long a download may take: the URL holds for 30 min, and 64 KiB over the slowest
 /// modem take less.
@@ -73,8 +73,8 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// What the engine wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RemoteAction {
-    /// Ask the platform which file there is; then [`Remote::on_get_answered`]
-    /// or [`Remote::on_get_lost`].
+    /// Ask the platform which file there is; then [`RemoteConfiguration::on_get_answered`]
+    /// or [`RemoteConfiguration::on_get_lost`].
     Get,
     /// Answer a push.
     Answer(Vec<u8>),
@@ -86,30 +86,30 @@ pub enum RemoteAction {
 
 /// A file that was announced, and the push that the outcome answers.
 #[derive(Clone, Debug)]
-struct Push {
+struct PendingPush {
     /// The id of the push; `None` for the answer to our request.
     id: Option<serde_json::Value>,
-    file: Announced,
+    file: AnnouncedFile,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum AdoptionStage {
     Fetching { until: Mono },
     Resting { until: Mono },
     Adopting { until: Mono },
 }
 
 #[derive(Clone, Debug)]
-struct Work {
-    push: Push,
+struct Adoption {
+    push: PendingPush,
     serial: u64,
     tries: u32,
-    stage: Stage,
+    stage: AdoptionStage,
 }
 
 /// The state of our request after the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Get {
+enum StartupRequest {
     Wanted { not_before: Mono },
     UnderWay,
     Over,
@@ -117,14 +117,14 @@ enum Get {
 
 /// The engine.
 #[derive(Clone, Debug)]
-pub struct Remote {
+pub struct RemoteConfiguration {
     policy: RemotePolicy,
     rng: Rng,
     link: bool,
-    get: Get,
+    get: StartupRequest,
     asked: u32,
-    work: Option<Work>,
-    next: Option<Push>,
+    work: Option<Adoption>,
+    next: Option<PendingPush>,
     probation: Option<Probation>,
     /// What the platform is told as soon as there is a connection.
     retracted: Vec<Retraction>,
@@ -136,21 +136,21 @@ pub struct Remote {
     refused: Option<(Option<Digest>, u32)>,
     refused_again: RateLimit,
     /// The last refusal that was reported.
-    refusal: Option<(String, Refusal)>,
+    refusal: Option<(String, AdoptionRefusal)>,
     out: VecDeque<RemoteAction>,
     /// How many answers and log events `out` had no room for.
     dropped: u64,
 }
 
-impl Remote {
+impl RemoteConfiguration {
     /// Returns an engine that knows of no push and has made no request.
     #[must_use]
     pub fn new(policy: &RemotePolicy, rng: Rng, now: Now) -> Self {
-        Remote {
+        RemoteConfiguration {
             policy: policy.clone(),
             rng,
             link: false,
-            get: Get::Wanted {
+            get: StartupRequest::Wanted {
                 not_before: now.mono,
             },
             asked: 0,
@@ -187,8 +187,8 @@ impl Remote {
         if let Some(probation) = &mut self.probation {
             probation.link_down(now.mono);
         }
-        if self.get == Get::UnderWay {
-            self.get = Get::Wanted {
+        if self.get == StartupRequest::UnderWay {
+            self.get = StartupRequest::Wanted {
                 not_before: now.mono,
             };
         }
@@ -197,35 +197,40 @@ impl Remote {
     }
 
     /// Takes a push of the platform.
-    pub fn on_push(&mut self, now: Now, pushed: Pushed) {
-        let Pushed { id, file } = pushed;
+    pub fn on_push(&mut self, now: Now, pushed: RemotePush) {
+        let RemotePush { id, file } = pushed;
         if !self.policy.enabled {
             if let Some(times) = self.not_enabled.hit(now.mono, 1) {
                 self.tell(RemoteConfigLogEvent::NotEnabled { times });
             }
-            return self.answer(id.as_ref(), Some(&Refusal::NotEnabled));
+            return self.answer(id.as_ref(), Some(&AdoptionRefusal::NotEnabled));
         }
         match file {
-            Ok(file) => self.take(now, Push { id, file }),
-            Err(why) => self.refuse(now, id.as_ref(), None, Refusal::Malformed(why)),
+            Ok(file) => self.take(now, PendingPush { id, file }),
+            Err(why) => self.refuse(now, id.as_ref(), None, AdoptionRefusal::Malformed(why)),
         }
     }
 
     /// Takes the answer to [`RemoteAction::Get`]: a code, and the file if there is one.
-    pub fn on_get_answered(&mut self, now: Now, code: Code, file: Result<Announced, &'static str>) {
+    pub fn on_get_answered(
+        &mut self,
+        now: Now,
+        code: Code,
+        file: Result<AnnouncedFile, &'static str>,
+    ) {
         match (code, file) {
-            _ if !self.policy.enabled => self.get = Get::Over,
+            _ if !self.policy.enabled => self.get = StartupRequest::Over,
             (Code(200), Ok(file)) => {
-                self.get = Get::Over;
-                self.take(now, Push { id: None, file });
+                self.get = StartupRequest::Over;
+                self.take(now, PendingPush { id: None, file });
             }
             (Code(200), Err(why)) => {
-                self.get = Get::Over;
-                self.refuse(now, None, None, Refusal::Malformed(why));
+                self.get = StartupRequest::Over;
+                self.refuse(now, None, None, AdoptionRefusal::Malformed(why));
             }
             // The platform has none (6710), or the product's switch is off (6713).
             (Code(6710 | 6713), _) => {
-                self.get = Get::Over;
+                self.get = StartupRequest::Over;
                 self.tell(RemoteConfigLogEvent::NothingThere { code });
             }
             _ => self.on_get_lost(now),
@@ -236,8 +241,8 @@ impl Remote {
     pub fn on_get_lost(&mut self, now: Now) {
         self.get = match self.asked {
             // A push still arrives without a request.
-            ASKS.. => Get::Over,
-            n => Get::Wanted {
+            ASKS.. => StartupRequest::Over,
+            n => StartupRequest::Wanted {
                 not_before: now.mono + self.rng.jitter(RETRY.0 * 2u32.saturating_pow(n)),
             },
         };
@@ -261,10 +266,10 @@ impl Remote {
             return;
         };
         match (done, work.stage) {
-            (RemoteResult::Fetched { result, .. }, Stage::Fetching { .. }) => {
+            (RemoteResult::Fetched { result, .. }, AdoptionStage::Fetching { .. }) => {
                 self.fetched(now, work, result);
             }
-            (RemoteResult::Adopted { result, .. }, Stage::Adopting { .. }) => {
+            (RemoteResult::Adopted { result, .. }, AdoptionStage::Adopting { .. }) => {
                 let file = &work.push.file;
                 match result {
                     Ok(digest) => {
@@ -277,7 +282,7 @@ impl Remote {
                         self.begin_probation(now, file.config_id.clone(), digest);
                         self.answer(work.push.id.as_ref(), None);
                     }
-                    Err(why) => self.refuse_push(now, &work.push, Refusal::Wrong(why)),
+                    Err(why) => self.refuse_push(now, &work.push, AdoptionRefusal::Wrong(why)),
                 }
             }
             // The result belongs to another stage: the file goes on waiting.
@@ -371,12 +376,12 @@ impl Remote {
         }
         for Retraction { push, failure } in std::mem::take(&mut self.retracted) {
             let id: Option<serde_json::Value> = serde_json::from_str(&push).ok();
-            self.answer(id.as_ref(), Some(&Refusal::FailedBefore(failure)));
+            self.answer(id.as_ref(), Some(&AdoptionRefusal::FailedBefore(failure)));
         }
     }
 
     fn is_adopting(&self) -> bool {
-        let adopts = |work: &Work| matches!(work.stage, Stage::Adopting { .. });
+        let adopts = |work: &Adoption| matches!(work.stage, AdoptionStage::Adopting { .. });
         self.work.as_ref().is_some_and(adopts)
     }
 
@@ -388,13 +393,13 @@ impl Remote {
         if policy.enabled && !before.enabled {
             self.not_enabled.over();
             self.asked = 0;
-            self.get = Get::Wanted {
+            self.get = StartupRequest::Wanted {
                 not_before: now.mono,
             };
         }
         if !policy.enabled {
             for push in self.next.take().into_iter().chain(self.end_work()) {
-                self.answer(push.id.as_ref(), Some(&Refusal::NotEnabled));
+                self.answer(push.id.as_ref(), Some(&AdoptionRefusal::NotEnabled));
             }
             // The file is out of force, and proves nothing any more.
             self.decide(now, AdoptionResult::Withdrawn);
@@ -418,15 +423,15 @@ impl Remote {
             return Some(Wake::new(Mono::START, "remote configuration"));
         }
         let get = match self.get {
-            Get::Wanted { not_before } if self.pending() => {
+            StartupRequest::Wanted { not_before } if self.pending() => {
                 Some(Wake::new(not_before, "asking for the remote configuration"))
             }
-            Get::Wanted { .. } | Get::UnderWay | Get::Over => None,
+            StartupRequest::Wanted { .. } | StartupRequest::UnderWay | StartupRequest::Over => None,
         };
         let work = self.work.as_ref().map(|work| match work.stage {
-            Stage::Fetching { until } => Wake::new(until, "download overdue"),
-            Stage::Resting { until } => Wake::new(until, "download tried again"),
-            Stage::Adopting { until } => Wake::new(until, "adoption overdue"),
+            AdoptionStage::Fetching { until } => Wake::new(until, "download overdue"),
+            AdoptionStage::Resting { until } => Wake::new(until, "download tried again"),
+            AdoptionStage::Adopting { until } => Wake::new(until, "adoption overdue"),
         });
         let probation = self.probation.as_ref().filter(|_| !self.is_adopting());
         let probation = probation.and_then(Probation::due);
@@ -463,12 +468,12 @@ impl Remote {
 
     fn on_time(&mut self, now: Now) {
         self.sum_up(now);
-        if let Get::Wanted { not_before } = self.get
+        if let StartupRequest::Wanted { not_before } = self.get
             && self.pending()
             && not_before <= now.mono
         {
             self.asked += 1;
-            self.get = Get::UnderWay;
+            self.get = StartupRequest::UnderWay;
             self.out.push_back(RemoteAction::Get);
             return;
         }
@@ -479,21 +484,23 @@ impl Remote {
             return;
         };
         match stage {
-            Stage::Fetching { until } if until <= now.mono => {
+            AdoptionStage::Fetching { until } if until <= now.mono => {
                 if let Some(work) = self.work.take() {
-                    let why = Unfetched::Failed("no outcome in time".into());
+                    let why = FetchFailure::Failed("no outcome in time".into());
                     self.fetched(now, work, Err(why));
                     self.go_on(now);
                 }
             }
-            Stage::Resting { until } if until <= now.mono => self.fetch(now),
-            Stage::Adopting { until } if until <= now.mono => {
+            AdoptionStage::Resting { until } if until <= now.mono => self.fetch(now),
+            AdoptionStage::Adopting { until } if until <= now.mono => {
                 if let Some(push) = self.end_work() {
-                    self.refuse_push(now, &push, Refusal::Overdue);
+                    self.refuse_push(now, &push, AdoptionRefusal::Overdue);
                     self.go_on(now);
                 }
             }
-            Stage::Fetching { .. } | Stage::Resting { .. } | Stage::Adopting { .. } => {}
+            AdoptionStage::Fetching { .. }
+            | AdoptionStage::Resting { .. }
+            | AdoptionStage::Adopting { .. } => {}
         }
     }
 
@@ -501,14 +508,14 @@ impl Remote {
 
     /// Takes a file that is to be in force: nothing to do, at once, or after the file at
     /// work.
-    fn take(&mut self, now: Now, push: Push) {
+    fn take(&mut self, now: Now, push: PendingPush) {
         if let Some(older) = self.next.replace(push) {
-            self.answer(older.id.as_ref(), Some(&Refusal::Superseded));
+            self.answer(older.id.as_ref(), Some(&AdoptionRefusal::Superseded));
         }
         // A file that rests between downloads is not worth waiting for.
-        let resting = |work: &mut Work| matches!(work.stage, Stage::Resting { .. });
+        let resting = |work: &mut Adoption| matches!(work.stage, AdoptionStage::Resting { .. });
         if let Some(older) = self.work.take_if(resting) {
-            self.answer(older.push.id.as_ref(), Some(&Refusal::Superseded));
+            self.answer(older.push.id.as_ref(), Some(&AdoptionRefusal::Superseded));
         }
         self.go_on(now);
     }
@@ -532,18 +539,18 @@ impl Remote {
         let failed = self.policy.failed.iter().rev();
         let mut failed = failed.filter(|failed| failed.digest == file.digest);
         if let Some(failed) = failed.next() {
-            return self.refuse_push(now, &push, Refusal::FailedBefore(failed.failure));
+            return self.refuse_push(now, &push, AdoptionRefusal::FailedBefore(failed.failure));
         }
         if file.size.is_some_and(|size| size > self.most()) {
-            let refusal = Refusal::TooLarge { most: self.most() };
+            let refusal = AdoptionRefusal::TooLarge { most: self.most() };
             return self.refuse_push(now, &push, refusal);
         }
         self.backoff.reset();
-        self.work = Some(Work {
+        self.work = Some(Adoption {
             push,
             serial: self.serial,
             tries: 0,
-            stage: Stage::Resting { until: now.mono },
+            stage: AdoptionStage::Resting { until: now.mono },
         });
         self.fetch(now);
     }
@@ -560,7 +567,7 @@ impl Remote {
         self.serial += 1;
         work.serial = self.serial;
         work.tries += 1;
-        work.stage = Stage::Fetching {
+        work.stage = AdoptionStage::Fetching {
             until: now.mono + FETCH_WITHIN + GRACE,
         };
         self.out.push_back(RemoteAction::Task(RemoteTask::Fetch {
@@ -571,28 +578,28 @@ impl Remote {
         }));
     }
 
-    fn fetched(&mut self, now: Now, mut work: Work, result: Result<Content, Unfetched>) {
+    fn fetched(&mut self, now: Now, mut work: Adoption, result: Result<FileContent, FetchFailure>) {
         let file = &work.push.file;
         let got = match &result {
             // A newer file was pushed: this one is no longer wanted.
-            _ if self.next.is_some() => Err(Refusal::Superseded),
+            _ if self.next.is_some() => Err(AdoptionRefusal::Superseded),
             Ok(content) => compare(file, content),
-            Err(Unfetched::TooLarge) => match file.size {
-                Some(said) if said <= self.most() => Err(Refusal::Longer { said }),
-                Some(_) | None => Err(Refusal::TooLarge { most: self.most() }),
+            Err(FetchFailure::TooLarge) => match file.size {
+                Some(said) if said <= self.most() => Err(AdoptionRefusal::Longer { said }),
+                Some(_) | None => Err(AdoptionRefusal::TooLarge { most: self.most() }),
             },
-            Err(Unfetched::Refused(why)) => Err(Refusal::Download(why.clone())),
-            Err(Unfetched::Failed(why)) if work.tries >= TRIES => {
-                Err(Refusal::Download(why.clone()))
+            Err(FetchFailure::Refused(why)) => Err(AdoptionRefusal::Download(why.clone())),
+            Err(FetchFailure::Failed(why)) if work.tries >= TRIES => {
+                Err(AdoptionRefusal::Download(why.clone()))
             }
-            Err(Unfetched::Failed(why)) => {
+            Err(FetchFailure::Failed(why)) => {
                 let wait = self.backoff.failed(now.mono, &mut self.rng);
                 self.tell(RemoteConfigLogEvent::DownloadFailed {
                     config_id: file.config_id.clone(),
                     why: why.clone(),
                     retry_in: wait,
                 });
-                work.stage = Stage::Resting {
+                work.stage = AdoptionStage::Resting {
                     until: now.mono + wait,
                 };
                 self.work = Some(work);
@@ -608,16 +615,16 @@ impl Remote {
                     push: work.push.id.as_ref().map(ToString::to_string),
                     within: CHECK_WITHIN,
                 }));
-                self.work = Some(Work {
+                self.work = Some(Adoption {
                     serial: self.serial,
-                    stage: Stage::Adopting {
+                    stage: AdoptionStage::Adopting {
                         until: now.mono + ADOPT_WITHIN,
                     },
                     ..work
                 });
             }
-            (Err(Refusal::Superseded), _) => {
-                self.answer(work.push.id.as_ref(), Some(&Refusal::Superseded));
+            (Err(AdoptionRefusal::Superseded), _) => {
+                self.answer(work.push.id.as_ref(), Some(&AdoptionRefusal::Superseded));
             }
             (Err(refusal), _) => self.refuse_push(now, &work.push, refusal),
             // `compare` is called with a content only.
@@ -625,11 +632,11 @@ impl Remote {
         }
     }
 
-    fn end_work(&mut self) -> Option<Push> {
+    fn end_work(&mut self) -> Option<PendingPush> {
         self.work.take().map(|work| work.push)
     }
 
-    fn refuse_push(&mut self, now: Now, push: &Push, refusal: Refusal) {
+    fn refuse_push(&mut self, now: Now, push: &PendingPush, refusal: AdoptionRefusal) {
         self.refuse(now, push.id.as_ref(), Some(&push.file), refusal);
     }
 
@@ -637,8 +644,8 @@ impl Remote {
         &mut self,
         now: Now,
         id: Option<&serde_json::Value>,
-        file: Option<&Announced>,
-        refusal: Refusal,
+        file: Option<&AnnouncedFile>,
+        refusal: AdoptionRefusal,
     ) {
         self.answer(id, Some(&refusal));
         let which = (file.map(|f| f.digest), refusal.code());
@@ -656,11 +663,11 @@ impl Remote {
     }
 
     /// Answers a push; a push without an id gets no answer.
-    fn answer(&mut self, id: Option<&serde_json::Value>, refusal: Option<&Refusal>) {
+    fn answer(&mut self, id: Option<&serde_json::Value>, refusal: Option<&AdoptionRefusal>) {
         if let Some(id) = id.filter(|_| self.link) {
             let answer = match refusal {
-                None => Pushed::answer(id, 200, "success"),
-                Some(refusal) => Pushed::answer(id, refusal.code(), &refusal.short()),
+                None => RemotePush::answer(id, 200, "success"),
+                Some(refusal) => RemotePush::answer(id, refusal.code(), &refusal.short()),
             };
             self.say(RemoteAction::Answer(answer));
         }
@@ -688,11 +695,11 @@ impl Remote {
 }
 
 /// Checks that the content is the file that was announced.
-fn compare(file: &Announced, content: &Content) -> Result<(), Refusal> {
+fn compare(file: &AnnouncedFile, content: &FileContent) -> Result<(), AdoptionRefusal> {
     let got = content.bytes().len() as u64;
     match file.size {
-        Some(said) if said != got => Err(Refusal::Size { said, got }),
-        _ if Digest::of(content.bytes()) != file.digest => Err(Refusal::Digest),
+        Some(said) if said != got => Err(AdoptionRefusal::Size { said, got }),
+        _ if Digest::of(content.bytes()) != file.digest => Err(AdoptionRefusal::Digest),
         _ => Ok(()),
     }
 }

@@ -28,7 +28,7 @@ pub(super) struct Probation {
     since: Mono,
     within: Duration,
     link: LinkSeen,
-    decided: Option<Decided>,
+    decided: Option<DecidedProbation>,
 }
 
 /// What is known of the connection.
@@ -42,7 +42,7 @@ enum LinkSeen {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Decided {
+struct DecidedProbation {
     verdict: AdoptionResult,
     /// The remote task under way; `None` while the decision rests.
     serial: Option<u64>,
@@ -92,7 +92,7 @@ impl Probation {
 
     /// Decides, unless there is a decision already.
     pub(super) fn decide(&mut self, now: Mono, verdict: AdoptionResult) {
-        self.decided.get_or_insert(Decided {
+        self.decided.get_or_insert(DecidedProbation {
             verdict,
             serial: None,
             until: now,

@@ -12,13 +12,13 @@ use crate::spec::TrialFailure;
 /// A file from the platform: it may hold secrets, so it is not shown and is wiped from
 /// memory when dropped.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Content(Zeroizing<Vec<u8>>);
+pub struct FileContent(Zeroizing<Vec<u8>>);
 
-impl Content {
+impl FileContent {
     /// Returns a content of these bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
-        Content(Zeroizing::new(bytes))
+        FileContent(Zeroizing::new(bytes))
     }
 
     /// Returns the bytes.
@@ -28,7 +28,7 @@ impl Content {
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "*** ({} bytes)", self.0.len())
     }
@@ -43,7 +43,7 @@ pub enum RemoteTask {
         serial: u64,
         /// The address; a reader of the URL can read the file.
         url: Secret,
-        /// The most bytes allowed; a longer file is [`Unfetched::TooLarge`].
+        /// The most bytes allowed; a longer file is [`FetchFailure::TooLarge`].
         at_most: u64,
         /// How long the download may take, from now until the last byte.
         within: Duration,
@@ -53,7 +53,7 @@ pub enum RemoteTask {
         /// The number of the task, given back in [`RemoteResult`].
         serial: u64,
         /// The file, as it was announced.
-        content: Content,
+        content: FileContent,
         /// The id of the push that announced the file, as JSON: if the file fails later,
         /// that push is answered again.
         push: Option<String>,
@@ -106,7 +106,7 @@ impl NotAdopted {
 
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfetched {
+pub enum FetchFailure {
     /// The file has more bytes than asked for.
     TooLarge,
     /// The download will fail again: what is wrong, without the URL.
@@ -123,7 +123,7 @@ pub enum RemoteResult {
         /// The number of the task.
         serial: u64,
         /// The file, or why there is none.
-        result: Result<Content, Unfetched>,
+        result: Result<FileContent, FetchFailure>,
     },
     /// The result of an adoption.
     Adopted {

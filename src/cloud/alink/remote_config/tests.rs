@@ -9,7 +9,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// An engine, and the file that it handed out last.
 struct Harness {
-    remote: Remote,
+    remote: RemoteConfiguration,
     now: Now,
     /// The file that was handed out to be adopted last.
     handed_out: Digest,
@@ -18,7 +18,7 @@ struct Harness {
 impl Harness {
     fn open(policy: RemotePolicy) -> Harness {
         let now = Now::default();
-        let mut remote = Remote::new(&policy, Rng::new(1), now);
+        let mut remote = RemoteConfiguration::new(&policy, Rng::new(1), now);
         remote.link_up();
         Harness {
             remote,
@@ -47,7 +47,7 @@ impl Harness {
 
     fn push_as(&mut self, id: Json, params: Json) {
         let payload = json!({"id": id, "params": params}).to_string();
-        let pushed = Pushed::parse(payload.as_bytes()).unwrap();
+        let pushed = RemotePush::parse(payload.as_bytes()).unwrap();
         self.remote.on_push(self.now, pushed);
     }
 
@@ -56,9 +56,9 @@ impl Harness {
     }
 
     /// Ends a download; the serial of the last remote task is the engine's own.
-    fn fetched(&mut self, result: Result<&[u8], Unfetched>) {
+    fn fetched(&mut self, result: Result<&[u8], FetchFailure>) {
         let serial = self.remote.serial;
-        let result = result.map(|bytes| Content::new(bytes.to_vec()));
+        let result = result.map(|bytes| FileContent::new(bytes.to_vec()));
         self.remote
             .on_done(self.now, RemoteResult::Fetched { serial, result });
     }
@@ -135,8 +135,8 @@ fn announce(file: &[u8]) -> Json {
         "signMethod": "Sha256", "url": "https://oss.example/?Signature=hunter2", "getType": "file"})
 }
 
-fn failed() -> Result<&'static [u8], Unfetched> {
-    Err(Unfetched::Failed("no route".into()))
+fn failed() -> Result<&'static [u8], FetchFailure> {
+    Err(FetchFailure::Failed("no route".into()))
 }
 
 #[test]
@@ -182,16 +182,16 @@ fn each_way_to_be_wrong_has_its_code_and_changes_nothing() {
     let sign = Digest::of(b"x").to_string();
     for (params, got, code) in [
         (announce(file), Ok(&b"devices: "[..]), 100_004),
-        (announce(file), Err(Unfetched::TooLarge), 100_004),
+        (announce(file), Err(FetchFailure::TooLarge), 100_004),
         (
             other("configSize", Json::Null),
-            Err(Unfetched::TooLarge),
+            Err(FetchFailure::TooLarge),
             100_002,
         ),
         (other("sign", json!(sign)), Ok(&file[..]), 100_005),
         (
             announce(file),
-            Err(Unfetched::Refused("403".into())),
+            Err(FetchFailure::Refused("403".into())),
             100_003,
         ),
     ] {
@@ -225,7 +225,7 @@ fn where_none_is_wanted_a_push_is_refused_and_told_once_and_nothing_is_asked() {
     );
     harness.push(2, b"x");
     assert_eq!(harness.said(), ["answer 2 100001"]);
-    let text = Refusal::NotEnabled.short();
+    let text = AdoptionRefusal::NotEnabled.short();
     assert!(text.contains("remote_config: { enabled: true }"), "{text}");
     // Once it is enabled, the platform is asked.
     let enabled = RemotePolicy {
@@ -254,7 +254,7 @@ fn the_platform_is_asked_once_in_the_life_of_a_process() {
     assert_eq!(harness.said(), [""; 0]);
     harness.remote.link_up();
     assert_eq!(harness.said(), ["get"]);
-    let file = Announced::read(Some(&announce(b"{}")));
+    let file = AnnouncedFile::read(Some(&announce(b"{}")));
     harness.remote.on_get_answered(harness.now, Code(200), file);
     assert_eq!(harness.said(), ["fetch 2"]);
     harness.fetched(Ok(b"{}"));
@@ -308,7 +308,7 @@ fn a_task_that_is_not_answered_runs_out() {
     harness.now.mono = wake.at;
     assert_eq!(harness.said(), ["remote-config-download-failed"]);
     // The result comes after all: too late.
-    let result = Ok(Content::new(b"x".to_vec()));
+    let result = Ok(FileContent::new(b"x".to_vec()));
     harness
         .remote
         .on_done(harness.now, RemoteResult::Fetched { serial: 0, result });
@@ -465,10 +465,10 @@ fn the_platform_is_told_nothing_of_this_machine_or_its_networks() {
     ];
     let texts: std::collections::BTreeSet<_> = ways
         .iter()
-        .map(|why| Refusal::Download((*why).into()).short())
+        .map(|why| AdoptionRefusal::Download((*why).into()).short())
         .collect();
     assert_eq!(texts.len(), 1, "{texts:?}");
-    let wrong = Refusal::Wrong(NotAdopted {
+    let wrong = AdoptionRefusal::Wrong(NotAdopted {
         said: "remote.yaml:1:1".into(),
         detail: "/etc/shadow".into(),
     });

@@ -8,7 +8,7 @@ use crate::base::{DeviceId, Rng, Secret, Wall};
 use crate::spec::{Spec, Subscriptions};
 
 use crate::cloud::alink::wire::payload::Login;
-use crate::cloud::alink::wire::payload::relation::{Proxied, Relation};
+use crate::cloud::alink::wire::payload::relation::{ProductRegisterEntry, TopologyAddEntry};
 use crate::cloud::alink::wire::sign;
 use crate::cloud::alink::wire::topic::Identity;
 
@@ -156,22 +156,27 @@ impl Identities {
     }
 
     /// Returns one device's part of a relation, signed with its secret at this time.
-    pub(crate) fn relation(&self, at: Wall, id: DeviceId) -> Relation {
+    pub(crate) fn relation(&self, at: Wall, id: DeviceId) -> TopologyAddEntry {
         let who = &self.devices[id.index()];
         let client_id = format!("{}&{}", who.product_key, who.device_name);
         let (timestamp, sign) = self.signed(at, id, &client_id);
-        Relation::new(who, client_id, timestamp, self.spec.cloud.sign_method, sign)
+        TopologyAddEntry::new(who, client_id, timestamp, self.spec.cloud.sign_method, sign)
     }
 
     /// Returns the parts of these devices, signed with the secrets of their products.
-    pub(crate) fn proxied(&self, members: &[DeviceId], rng: &mut Rng) -> Vec<Proxied> {
+    pub(crate) fn proxied(&self, members: &[DeviceId], rng: &mut Rng) -> Vec<ProductRegisterEntry> {
         let cloud = &self.spec.cloud;
         let one = |id: &DeviceId| {
             let who = self.devices.get(id.index())?;
             let secret = cloud.products.get(&who.product_key)?;
             // 20 hexadecimal digits, as the C SDK has it.
             let random = format!("{:016x}{:04x}", rng.next_u64(), rng.below(1 << 16));
-            Some(Proxied::new(who, secret, cloud.sign_method, random))
+            Some(ProductRegisterEntry::new(
+                who,
+                secret,
+                cloud.sign_method,
+                random,
+            ))
         };
         members.iter().filter_map(one).collect()
     }

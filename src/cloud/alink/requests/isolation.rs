@@ -25,7 +25,7 @@ const FEW: usize = 5;
 
 /// Devices that are asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Group {
+pub(crate) struct RequestGroup {
     /// The devices; never empty while the group waits or is under way.
     pub members: Vec<DeviceId>,
 }
@@ -36,10 +36,10 @@ pub(crate) struct Split {
     /// The devices that the refusal is about.
     pub culprits: Vec<DeviceId>,
     /// The groups to be tried next, in order.
-    pub next: Vec<Group>,
+    pub next: Vec<RequestGroup>,
 }
 
-impl Group {
+impl RequestGroup {
     /// Splits the group after its first refusal, in which the reply named these devices.
     pub(crate) fn refused(self, named: &[DeviceId]) -> Split {
         self.refused_again(named, 1)
@@ -82,8 +82,8 @@ impl Group {
     }
 }
 
-fn parts(members: &[DeviceId], size: usize) -> Vec<Group> {
-    let group = |c: &[DeviceId]| Group {
+fn parts(members: &[DeviceId], size: usize) -> Vec<RequestGroup> {
+    let group = |c: &[DeviceId]| RequestGroup {
         members: c.to_vec(),
     };
     members.chunks(size).map(group).collect()
@@ -98,7 +98,7 @@ mod tests {
 
     /// Which devices a refusal names.
     #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Names {
+    enum NamedDevices {
         None,
         First,
         Culprits,
@@ -109,9 +109,9 @@ mod tests {
     fn search(
         n: u32,
         bad: &BTreeSet<DeviceId>,
-        names: Names,
+        names: NamedDevices,
     ) -> (usize, BTreeSet<DeviceId>, BTreeMap<DeviceId, u32>) {
-        let mut queue = VecDeque::from([Group {
+        let mut queue = VecDeque::from([RequestGroup {
             members: (0..n).map(DeviceId).collect(),
         }]);
         let (mut messages, mut found, mut submitted) = (0, BTreeSet::new(), BTreeMap::new());
@@ -127,9 +127,9 @@ mod tests {
             let culprits: Vec<_> = culprits.collect();
             if !culprits.is_empty() {
                 let named = match names {
-                    Names::None => &[],
-                    Names::First => &culprits[..1],
-                    Names::Culprits => &culprits[..],
+                    NamedDevices::None => &[],
+                    NamedDevices::First => &culprits[..1],
+                    NamedDevices::Culprits => &culprits[..],
                 };
                 let split = group.refused_again(named, times);
                 found.extend(split.culprits);
@@ -143,7 +143,7 @@ mod tests {
     fn one_unnamed_culprit_of_fifty_costs_sixteen_messages_wherever_it_is() {
         for at in 0..50 {
             let bad = BTreeSet::from([DeviceId(at)]);
-            assert_eq!(search(50, &bad, Names::None).0, 16);
+            assert_eq!(search(50, &bad, NamedDevices::None).0, 16);
         }
     }
 
@@ -151,7 +151,7 @@ mod tests {
         #[test]
         fn the_search_finds_exactly_the_culprits_within_three_submissions(
             n in 1u32..=50, bad in prop::collection::btree_set(0u32..50, 0..6),
-            names in prop::sample::select(vec![Names::None, Names::First, Names::Culprits])
+            names in prop::sample::select(vec![NamedDevices::None, NamedDevices::First, NamedDevices::Culprits])
         ) {
             let bad: BTreeSet<_> = bad.into_iter().filter(|b| *b < n).map(DeviceId).collect();
             let (messages, found, submitted) = search(n, &bad, names);
@@ -160,12 +160,12 @@ mod tests {
             for (_, times) in submitted {
                 prop_assert!(times <= 3);
             }
-            if names == Names::Culprits && !bad.is_empty() && bad.len() < n as usize {
+            if names == NamedDevices::Culprits && !bad.is_empty() && bad.len() < n as usize {
                 // Each culprit is asked for alone, unless there is but one.
                 let alone = if bad.len() == 1 { 0 } else { bad.len() };
                 prop_assert_eq!(messages, 2 + alone);
             }
-            if names == Names::None && bad.len() <= 3 {
+            if names == NamedDevices::None && bad.len() <= 3 {
                 prop_assert!(messages <= 27, "{messages}");
             }
         }

@@ -16,7 +16,7 @@ pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 /// second holds at most 1.2 times the rate: at the default of 25 a second,
 /// the 30 above which the platform drops silently are never exceeded.
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
+pub(crate) struct TokenBucket {
     interval: Duration,
     /// How far ahead of the even spacing a burst may run.
     slack: Duration,
@@ -24,12 +24,12 @@ pub(crate) struct Bucket {
     even: Mono,
 }
 
-impl Bucket {
+impl TokenBucket {
     /// Returns a bucket for `per_second` messages a second, at least 1.
     pub(crate) fn new(per_second: u32) -> Self {
         let rate = per_second.max(1);
         let interval = Duration::from_secs(1) / rate;
-        Bucket {
+        TokenBucket {
             interval,
             slack: interval * (rate / 5).max(1).saturating_sub(1),
             even: Mono::START,
@@ -39,9 +39,9 @@ impl Bucket {
     /// Returns the same bucket at another rate: messages that were already sent still
     /// count.
     pub(crate) fn at_rate(&self, per_second: u32) -> Self {
-        Bucket {
+        TokenBucket {
             even: self.even,
-            ..Bucket::new(per_second)
+            ..TokenBucket::new(per_second)
         }
     }
 
@@ -144,11 +144,11 @@ impl ReplyTimes {
 /// halves with each refusal, and is back at the full one within a minute.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Slowdown {
-    slowed: Option<Slowed>,
+    slowed: Option<SlowedPace>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Slowed {
+struct SlowedPace {
     at: Mono,
     /// Thousandths of a message per second at that time.
     rate: u64,
@@ -181,7 +181,7 @@ impl Slowdown {
         }
         let rate = (self.rate(now, per_second) / 2).max(Self::LEAST);
         let was_full = self.slowed.is_none();
-        self.slowed = Some(Slowed {
+        self.slowed = Some(SlowedPace {
             at: now,
             rate,
             ready: now + Duration::from_micros(1_000_000_000 / rate),
@@ -313,7 +313,7 @@ mod tests {
         fn no_second_holds_more_than_the_burst_allows(
             rate in 1u32..60, waits in prop::collection::vec(0u64..80_000, 1..400)
         ) {
-            let mut bucket = Bucket::new(rate);
+            let mut bucket = TokenBucket::new(rate);
             let mut now = Mono::from_micros(1_000_000);
             let mut sent: Vec<Mono> = Vec::new();
             for wait in waits {

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::base::{AskId, Mono, Wake};
+use crate::base::{Mono, RequestId, Wake};
 
 use crate::cloud::alink::requests::pace::ReplyTimes;
 use crate::cloud::alink::wire::topic::{SessionAsk, Topic};
@@ -24,7 +24,7 @@ const OVERDUE: usize = 64;
 /// The reply classes, each with times of its own: a platform that is slow with one class of
 /// replies need not be slow with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answers {
+pub(crate) enum AnswerKind {
     /// Replies to log-ins, which the platform has to authenticate.
     LogIns,
     /// Replies to log-outs.
@@ -33,22 +33,24 @@ pub(crate) enum Answers {
     Others,
 }
 
-impl Answers {
-    const fn on(reply: &Topic) -> Answers {
+impl AnswerKind {
+    const fn on(reply: &Topic) -> AnswerKind {
         match reply {
-            Topic::SessionReply(_, SessionAsk::Login | SessionAsk::BatchLogin) => Answers::LogIns,
-            Topic::SessionReply(_, SessionAsk::Logout | SessionAsk::BatchLogout) => {
-                Answers::LogOuts
+            Topic::SessionReply(_, SessionAsk::Login | SessionAsk::BatchLogin) => {
+                AnswerKind::LogIns
             }
-            _ => Answers::Others,
+            Topic::SessionReply(_, SessionAsk::Logout | SessionAsk::BatchLogout) => {
+                AnswerKind::LogOuts
+            }
+            _ => AnswerKind::Others,
         }
     }
 
     const fn index(self) -> usize {
         match self {
-            Answers::LogIns => 0,
-            Answers::LogOuts => 1,
-            Answers::Others => 2,
+            AnswerKind::LogIns => 0,
+            AnswerKind::LogOuts => 1,
+            AnswerKind::Others => 2,
         }
     }
 }
@@ -57,14 +59,14 @@ impl Answers {
 #[derive(Clone, Debug)]
 pub(crate) struct Pending<T> {
     next: u32,
-    open: BTreeMap<AskId, Open<T>>,
-    overdue: VecDeque<(AskId, Open<T>)>,
+    open: BTreeMap<RequestId, OpenRequest<T>>,
+    overdue: VecDeque<(RequestId, OpenRequest<T>)>,
     times: [ReplyTimes; 3],
-    ended: VecDeque<AskId>,
+    ended: VecDeque<RequestId>,
 }
 
 #[derive(Clone, Debug)]
-struct Open<T> {
+struct OpenRequest<T> {
     reply: Topic,
     sent: Mono,
     deadline: Mono,
@@ -73,7 +75,7 @@ struct Open<T> {
 
 /// The request that a reply belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found<T> {
+pub(crate) enum RequestMatch<T> {
     /// To this open request, which is closed now.
     Open(T),
     /// To this request, which has run out.
@@ -97,9 +99,9 @@ impl<T: Clone> Pending<T> {
     }
 
     /// Returns an id that was never handed out before.
-    pub(crate) fn id(&mut self) -> AskId {
+    pub(crate) fn id(&mut self) -> RequestId {
         self.next = self.next.wrapping_add(1);
-        AskId(self.next)
+        RequestId(self.next)
     }
 
     /// Returns how long to wait for a reply of this class now, `most` at the longest. While
@@ -107,15 +109,17 @@ impl<T: Clone> Pending<T> {
     /// if no reply has come on this connection yet, or if replies of other classes take
     /// long, because a slow platform is then likelier than a loss. A log-out takes no
     /// longer than a log-in.
-    pub(crate) fn patience(&self, of: Answers, most: Duration) -> Duration {
+    pub(crate) fn patience(&self, of: AnswerKind, most: Duration) -> Duration {
         let other = || {
             let others = self.times.iter().filter_map(|t| t.patience(most));
             others.max().map(|others| others.max(most / 2))
         };
         let own = self.times[of.index()].patience(most);
         let own = match of {
-            Answers::LogOuts => own.or_else(|| self.times[Answers::LogIns.index()].patience(most)),
-            Answers::LogIns | Answers::Others => own,
+            AnswerKind::LogOuts => {
+                own.or_else(|| self.times[AnswerKind::LogIns.index()].patience(most))
+            }
+            AnswerKind::LogIns | AnswerKind::Others => own,
         };
         own.or_else(other).unwrap_or(most)
     }
@@ -126,10 +130,17 @@ impl<T: Clone> Pending<T> {
     }
 
     /// Takes note that the request is on its way.
-    pub(crate) fn open(&mut self, id: AskId, reply: Topic, what: T, sent: Mono, wait: Duration) {
+    pub(crate) fn open(
+        &mut self,
+        id: RequestId,
+        reply: Topic,
+        what: T,
+        sent: Mono,
+        wait: Duration,
+    ) {
         self.open.insert(
             id,
-            Open {
+            OpenRequest {
                 reply,
                 sent,
                 deadline: sent + wait,
@@ -139,25 +150,25 @@ impl<T: Clone> Pending<T> {
     }
 
     /// Takes note of a reply with this id on this topic; returns its request.
-    pub(crate) fn close(&mut self, now: Mono, topic: &Topic, id: AskId) -> Found<T> {
+    pub(crate) fn close(&mut self, now: Mono, topic: &Topic, id: RequestId) -> RequestMatch<T> {
         if self.open.get(&id).is_some_and(|o| o.reply == *topic)
             && let Some(open) = self.open.remove(&id)
         {
             self.end(id);
             self.measured(now, &open);
-            return Found::Open(open.what);
+            return RequestMatch::Open(open.what);
         }
         let mut overdue = self.overdue.iter();
         if let Some(at) = overdue.position(|(i, o)| *i == id && o.reply == *topic)
             && let Some((_, open)) = self.overdue.remove(at)
         {
             self.measured(now, &open);
-            return Found::Overdue(open.what);
+            return RequestMatch::Overdue(open.what);
         }
         if self.ended.contains(&id) {
-            Found::Late
+            RequestMatch::Late
         } else {
-            Found::Unknown
+            RequestMatch::Unknown
         }
     }
 
@@ -210,12 +221,12 @@ impl<T: Clone> Pending<T> {
         Some(Wake::new(at, "reply overdue"))
     }
 
-    fn measured(&mut self, now: Mono, open: &Open<T>) {
-        let of = Answers::on(&open.reply);
+    fn measured(&mut self, now: Mono, open: &OpenRequest<T>) {
+        let of = AnswerKind::on(&open.reply);
         self.times[of.index()].measured(now.since(open.sent));
     }
 
-    fn end(&mut self, id: AskId) {
+    fn end(&mut self, id: RequestId) {
         if self.ended.len() == REMEMBERED {
             self.ended.pop_front();
         }
@@ -235,7 +246,7 @@ mod tests {
         let logout = Topic::SessionReply(gw, SessionAsk::Logout);
         let mut pending = Pending::new(u32::MAX);
         let id = pending.id();
-        assert_eq!(id, AskId(0));
+        assert_eq!(id, RequestId(0));
         pending.open(
             id,
             login.clone(),
@@ -245,17 +256,20 @@ mod tests {
         );
         assert_eq!(
             pending.close(Mono::from_micros(9), &logout, id),
-            Found::Unknown
+            RequestMatch::Unknown
         );
         assert_eq!(
-            pending.close(Mono::from_micros(9), &login, AskId(7)),
-            Found::Unknown
+            pending.close(Mono::from_micros(9), &login, RequestId(7)),
+            RequestMatch::Unknown
         );
         assert_eq!(
             pending.close(Mono::from_micros(9), &login, id),
-            Found::Open("in")
+            RequestMatch::Open("in")
         );
-        assert_eq!(pending.close(Mono::from_micros(9), &login, id), Found::Late);
+        assert_eq!(
+            pending.close(Mono::from_micros(9), &login, id),
+            RequestMatch::Late
+        );
     }
 
     #[test]
@@ -264,7 +278,7 @@ mod tests {
         let most = Duration::from_secs(10);
         let pending = Pending::new(0);
         assert_eq!(
-            pending.patience(Answers::LogIns, most),
+            pending.patience(AnswerKind::LogIns, most),
             most,
             "nothing is known"
         );
@@ -274,8 +288,12 @@ mod tests {
             let id = pending.id();
             pending.open(id, relate.clone(), (), Mono::START, most);
             let answered = Mono::START + Duration::from_millis(took);
-            assert_eq!(pending.close(answered, &relate, id), Found::Open(()));
-            assert_eq!(pending.patience(Answers::LogIns, most), wanted, "{took} ms");
+            assert_eq!(pending.close(answered, &relate, id), RequestMatch::Open(()));
+            assert_eq!(
+                pending.patience(AnswerKind::LogIns, most),
+                wanted,
+                "{took} ms"
+            );
         }
     }
 
@@ -297,10 +315,13 @@ mod tests {
         assert_eq!(pending.expired(Mono::from_micros(5)), Some("in"));
         assert_eq!(
             pending.close(Mono::from_micros(9), &login, id),
-            Found::Overdue("in"),
+            RequestMatch::Overdue("in"),
             "it is remembered what it was"
         );
-        assert_eq!(pending.close(Mono::from_micros(9), &login, id), Found::Late);
+        assert_eq!(
+            pending.close(Mono::from_micros(9), &login, id),
+            RequestMatch::Late
+        );
         assert_eq!(pending.wake_at(), None);
     }
 }

@@ -10,7 +10,7 @@
 use crate::base::{DeviceId, Mono};
 use crate::spec::TopologyPolicy;
 
-use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::session::device::{
     LoginNeed, SessionChange, SessionState, ShownOnline, TopologyMembership,
 };
@@ -54,7 +54,7 @@ impl Sessions {
             self.requeue(now, id, now);
         }
         let request = SessionRequest {
-            group: Group { members: rest },
+            group: RequestGroup { members: rest },
             refusals,
             ..request
         };

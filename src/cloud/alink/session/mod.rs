@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::base::{AskId, Backoff, DeviceId, LogoutReason, Mono, Rng, Wake, Wall};
+use crate::base::{Backoff, DeviceId, LogoutReason, Mono, RequestId, Rng, Wake, Wall};
 use crate::spec::{DeviceSpec, SessionLimits, Spec};
 
 use self::device::{
@@ -37,8 +37,8 @@ use self::device::{
 use self::online_quota::OnlineQuota;
 use self::retry_block::{RefusalKind, RetryBlock};
 use crate::cloud::alink::requests::identities::Identities;
-use crate::cloud::alink::requests::isolation::Group;
-use crate::cloud::alink::requests::pace::{Attempts, Bucket, LoginPace, Throttle};
+use crate::cloud::alink::requests::isolation::RequestGroup;
+use crate::cloud::alink::requests::pace::{Attempts, LoginPace, Throttle, TokenBucket};
 use crate::cloud::alink::wire::code::Code;
 use crate::cloud::alink::wire::payload;
 use crate::cloud::alink::wire::payload::{LOGIN_BYTES, Login};
@@ -79,7 +79,7 @@ pub enum Session {
 
 /// What is known of one device.
 #[derive(Clone, Debug)]
-struct Device {
+struct DeviceSession {
     wanted: Presence,
     /// Why the device is wanted offline, if it was wanted online before.
     why_offline: Option<LogoutReason>,
@@ -116,10 +116,10 @@ struct Device {
     open_since: (SessionChange, u64),
 }
 
-impl Default for Device {
+impl Default for DeviceSession {
     /// Returns a device that is out, and not wanted.
     fn default() -> Self {
-        Device {
+        DeviceSession {
             wanted: Presence::Offline,
             why_offline: None,
             leaves_for: None,
@@ -146,7 +146,7 @@ impl Default for Device {
 #[derive(Clone, Debug)]
 pub(crate) struct SessionRequest {
     kind: SessionChange,
-    group: Group,
+    group: RequestGroup,
     /// The number of the request since it was last sent.
     serial: u64,
     /// When the request was last sent.
@@ -172,7 +172,7 @@ impl SessionRequest {
     pub(crate) fn message(
         &self,
         at: Wall,
-        id: AskId,
+        id: RequestId,
         identities: &Identities,
     ) -> (SessionAsk, Vec<u8>) {
         let method = identities.spec().cloud.sign_method;
@@ -201,7 +201,7 @@ impl SessionRequest {
 
 /// A request that waits to be made.
 #[derive(Clone, Debug)]
-struct Waiting {
+struct WaitingRequest {
     request: SessionRequest,
     not_before: Mono,
 }
@@ -210,16 +210,16 @@ struct Waiting {
 #[derive(Clone, Debug)]
 pub(crate) struct Sessions {
     spec: Arc<Spec>,
-    devices: Vec<Device>,
+    devices: Vec<DeviceSession>,
     pools: [BTreeSet<(Mono, DeviceId)>; 2],
-    waiting: BTreeMap<u64, Waiting>,
+    waiting: BTreeMap<u64, WaitingRequest>,
     next_key: u64,
     blocks: BTreeSet<(Mono, DeviceId)>,
     throttles: [Throttle; 2],
     pace: LoginPace,
     /// Half the connection's pace, for the search for the device that spoils a batch. The
     /// search may take long: posts and all other messages have the other half.
-    search_pace: Bucket,
+    search_pace: TokenBucket,
     online_quota: OnlineQuota,
     /// Whether devices wait for others to leave while as many are online as the configuration
     /// allows.
@@ -252,15 +252,15 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(spec: Arc<Spec>, rng: Rng) -> Self {
-        let configured = |d: &DeviceSpec| Device {
+        let configured = |d: &DeviceSpec| DeviceSession {
             login_need: d.secret.is_empty().then_some(LoginNeed::Register),
             shown_online: ShownOnline::EarlierRun,
-            ..Device::default()
+            ..DeviceSession::default()
         };
         Sessions {
             devices: spec.devices.iter().map(configured).collect(),
             pace: LoginPace::new(spec.cloud.session.logins_per_second),
-            search_pace: Bucket::new(spec.cloud.post.messages_per_second / 2),
+            search_pace: TokenBucket::new(spec.cloud.post.messages_per_second / 2),
             spec,
             pools: Default::default(),
             waiting: BTreeMap::new(),
@@ -472,7 +472,7 @@ impl Sessions {
     pub(crate) fn request(&self, kind: SessionChange, members: Vec<DeviceId>) -> SessionRequest {
         SessionRequest {
             kind,
-            group: Group { members },
+            group: RequestGroup { members },
             backoff: Backoff::new(self.limits().retry_floor, self.limits().retry_ceiling),
             serial: 0,
             sent: Mono::START,
@@ -513,7 +513,7 @@ impl Sessions {
             self.devices[id.index()].queue = QueueState::Waiting(key);
         }
         request.group.members = keep;
-        let waiting = Waiting {
+        let waiting = WaitingRequest {
             request,
             not_before,
         };

@@ -32,11 +32,11 @@ pub(crate) struct Allowance {
 /// What is known of the platform's limit. Without a refusal: nothing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OnlineQuota {
-    learned: Option<Learned>,
+    learned: Option<LearnedQuota>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Learned {
+struct LearnedQuota {
     /// This many devices were online at once.
     fits: usize,
     /// This many devices were refused, more than `fits`; `None` once as many have been
@@ -112,7 +112,7 @@ impl OnlineQuota {
         rng: &mut Rng,
     ) -> Option<usize> {
         let total = occupied + more.max(1);
-        let learned = self.learned.get_or_insert(Learned {
+        let learned = self.learned.get_or_insert(LearnedQuota {
             fits: online,
             too_many: None,
             step: 1,

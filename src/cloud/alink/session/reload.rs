@@ -8,7 +8,7 @@ use crate::spec::Spec;
 use crate::cloud::alink::session::device::{
     LoginNeed, QueueState, SessionState, ShownOnline, TopologyMembership,
 };
-use crate::cloud::alink::session::{Device, Sessions};
+use crate::cloud::alink::session::{DeviceSession, Sessions};
 
 impl Sessions {
     /// Uses this installation from now on. What was learned of the platform's limit is
@@ -27,7 +27,7 @@ impl Sessions {
 
     /// Takes note that there are this many devices.
     pub(crate) fn grow(&mut self, devices: usize) {
-        self.devices.resize_with(devices, Device::default);
+        self.devices.resize_with(devices, DeviceSession::default);
     }
 
     /// Takes note that the device is no longer configured, so that no step precedes its

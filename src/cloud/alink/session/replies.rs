@@ -10,9 +10,9 @@ use super::device::{QueueState, SessionChange, SessionState, ShownOnline, Topolo
 use super::online_quota::OnlineQuota;
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
-use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::requests::pace::MINUTE;
-use crate::cloud::alink::session::retry_block::At;
+use crate::cloud::alink::session::retry_block::RefusedRequest;
 use crate::cloud::alink::session::{SessionRequest, Sessions};
 use crate::cloud::alink::wire::code::{Code, CodeMeaning, Remedy};
 use crate::cloud::alink::wire::payload::Reply;
@@ -132,7 +132,7 @@ impl Sessions {
         for &id in &request.group.members {
             self.set_actual(id, SessionState::Unsure);
             if let Some(code) = self.devices[id.index()].kick.take() {
-                self.block(now, id, code, "", At::Kick, outbox);
+                self.block(now, id, code, "", RefusedRequest::Kick, outbox);
             }
         }
         let quick = LOST_WAIT * (1 << request.lost.min(QUICK));
@@ -351,7 +351,7 @@ impl Sessions {
             );
         }
         if !lost {
-            self.block(now, id, code, message, At::Kick, outbox);
+            self.block(now, id, code, message, RefusedRequest::Kick, outbox);
         }
         self.requeue(now, id, now);
     }
@@ -368,7 +368,7 @@ impl Sessions {
                         // Whether the log-in or the kick came first at the platform is
                         // unknown.
                         self.set_actual(id, SessionState::Unsure);
-                        self.block(now, id, code, "", At::Kick, outbox);
+                        self.block(now, id, code, "", RefusedRequest::Kick, outbox);
                     }
                     None => {
                         let device = &mut self.devices[id.index()];
@@ -507,7 +507,14 @@ impl Sessions {
             match kind {
                 SessionChange::LogIn => {
                     if !self.is_moot(id) && !self.require_missing(now, id, reply.code) {
-                        self.block(now, id, reply.code, &reply.message, At::LogIn, outbox);
+                        self.block(
+                            now,
+                            id,
+                            reply.code,
+                            &reply.message,
+                            RefusedRequest::LogIn,
+                            outbox,
+                        );
                     }
                     self.requeue(now, id, now);
                 }
@@ -541,7 +548,7 @@ impl Sessions {
             }
             verdict => {
                 let mut request = SessionRequest {
-                    group: Group { members: vec![id] },
+                    group: RequestGroup { members: vec![id] },
                     ..like.clone()
                 };
                 if verdict == CodeMeaning::Request && request.backoff.failures() == 0 {

@@ -27,7 +27,7 @@ const STEP_WAIT: (Duration, Duration) = (Duration::from_secs(600), Duration::fro
 
 /// The request at which a device was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum At {
+pub(crate) enum RefusedRequest {
     LogIn,
     /// No request: the platform took the device offline.
     Kick,
@@ -81,7 +81,7 @@ impl Sessions {
         id: DeviceId,
         code: Code,
         message: &str,
-        at: At,
+        at: RefusedRequest,
         outbox: &mut Outbox,
     ) {
         let limits = &self.spec.cloud.session;
@@ -94,11 +94,11 @@ impl Sessions {
             _ => (limits.retry_floor, limits.retry_ceiling),
         };
         let (first, longest) = match at {
-            At::LogIn | At::Kick => (first, longest),
-            At::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
+            RefusedRequest::LogIn | RefusedRequest::Kick => (first, longest),
+            RefusedRequest::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
             // A disabled device waits as long, whichever request says so.
-            At::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
-            At::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
+            RefusedRequest::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
+            RefusedRequest::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
         if device.block.is_some_and(|b| b.code == code) {
@@ -114,7 +114,7 @@ impl Sessions {
             .unwrap_or(u32::MAX);
         let retry_in = self.rng.jitter(first.saturating_mul(factor).min(longest));
         let until = now + retry_in;
-        if at == At::Kick && device.block.is_some_and(|b| b.until >= until) {
+        if at == RefusedRequest::Kick && device.block.is_some_and(|b| b.until >= until) {
             // Two codes for one event; the longer block holds.
             return;
         }
@@ -125,10 +125,10 @@ impl Sessions {
                 code,
                 message: message.to_owned(),
                 what: match at {
-                    At::LogIn | At::Kick => "log-in",
-                    At::Step(step) => step.words(),
+                    RefusedRequest::LogIn | RefusedRequest::Kick => "log-in",
+                    RefusedRequest::Step(step) => step.words(),
                 },
-                kicked: at == At::Kick,
+                kicked: at == RefusedRequest::Kick,
                 retry_in,
                 times,
             });

@@ -7,7 +7,7 @@ use crate::base::{DeviceId, Mono, Wake};
 
 use super::device::{QueueState, SessionChange, SessionState};
 use super::online_quota::Allowance;
-use crate::cloud::alink::requests::isolation::Group;
+use crate::cloud::alink::requests::isolation::RequestGroup;
 use crate::cloud::alink::requests::pace::Throttle;
 use crate::cloud::alink::session::{SessionRequest, Sessions};
 
@@ -269,7 +269,7 @@ impl Sessions {
             }
         }
         let like = |members| SessionRequest {
-            group: Group { members },
+            group: RequestGroup { members },
             ..request.clone()
         };
         for id in tired.iter().copied() {

@@ -2,7 +2,7 @@
 //! the topology, and by what the platform orders.
 
 use crate::base::text::{agreeing, counted, since_reported};
-use crate::base::{About, DeviceId, EventKind, JournalField, Level, LogEvent};
+use crate::base::{DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject};
 
 use crate::cloud::alink::wire::code::Code;
 
@@ -123,15 +123,15 @@ impl LogEvent for TopologyEvent {
         }
     }
 
-    fn about(&self) -> About {
+    fn about(&self) -> LogSubject {
         match self {
             TopologyEvent::Registered { devices, .. }
             | TopologyEvent::Related { devices, .. }
             | TopologyEvent::Ordered { devices, .. } => match devices[..] {
-                [one] => About::Device(one),
-                _ => About::Gateway,
+                [one] => LogSubject::Device(one),
+                _ => LogSubject::Gateway,
             },
-            _ => About::Gateway,
+            _ => LogSubject::Gateway,
         }
     }
 
@@ -284,6 +284,6 @@ mod tests {
             notice.sentence(),
             "the platform says: disabled (thing/topo/change, status 8)"
         );
-        assert_eq!(notice.about(), About::Device(DeviceId(1)));
+        assert_eq!(notice.about(), LogSubject::Device(DeviceId(1)));
     }
 }

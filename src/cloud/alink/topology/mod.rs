@@ -12,7 +12,7 @@ pub mod events;
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::base::{AskId, Backoff, DeviceId, Mono, Rng, Wake};
+use crate::base::{Backoff, DeviceId, Mono, RequestId, Rng, Wake};
 use crate::spec::{SessionLimits, TopologyPolicy};
 
 use self::events::{TopologyEvent, UnconfiguredFate};
@@ -308,7 +308,7 @@ impl Topology {
 
 impl TopologyAsk {
     /// Writes the request.
-    pub(crate) fn message(&self, id: AskId, identities: &Identities) -> (GatewayAsk, Vec<u8>) {
+    pub(crate) fn message(&self, id: RequestId, identities: &Identities) -> (GatewayAsk, Vec<u8>) {
         match self {
             TopologyAsk::Get => (GatewayAsk::Relations, relation::relations(id)),
             TopologyAsk::Unrelate(list) => (GatewayAsk::Unrelate, relation::names(id, list.iter())),

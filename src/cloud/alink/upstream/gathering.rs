@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::PeriodicReadings;
-use crate::base::{AskId, DeviceId, Mono, Now, Reading, Rng, Wall};
+use crate::base::{DeviceId, Mono, Now, Reading, RequestId, Rng, Wall};
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::publish::{PublishQueue, session_probes};
-use crate::cloud::alink::requests::pace::Bucket;
+use crate::cloud::alink::requests::pace::TokenBucket;
 use crate::cloud::alink::wire::code::Code;
 use crate::cloud::alink::wire::payload::Reply;
 use crate::spec::Spec;
@@ -72,7 +72,7 @@ fn is_sent(number: u64, point: u16, sent: f64) -> bool {
 
 struct Gathering {
     queue: PublishQueue,
-    pace: Bucket,
+    pace: TokenBucket,
     outbox: Outbox,
     rng: Rng,
     now: Mono,
@@ -94,7 +94,7 @@ impl Gathering {
         }
         Gathering {
             queue,
-            pace: Bucket::new(rate),
+            pace: TokenBucket::new(rate),
             outbox: Outbox::default(),
             rng: Rng::new(2),
             now,
@@ -171,7 +171,7 @@ impl Gathering {
             self.now = at;
             if let Some(batch) = self.queue.take(at) {
                 self.messages += 1;
-                let ask = AskId(self.messages);
+                let ask = RequestId(self.messages);
                 let alone = self.queue.alone(batch);
                 self.queue.sent(at, ask, batch, None, &mut self.outbox);
                 self.pace.take(at);

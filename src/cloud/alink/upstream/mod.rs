@@ -97,7 +97,7 @@ impl PeriodicReadings {
 
 /// Which limit of a message decides how many messages are needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum BindingLimit {
     /// The number of its values.
     Values,
     /// The number of its devices.
@@ -108,7 +108,7 @@ pub enum Bound {
 
 /// The kind of device that takes most of the limit.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Heaviest {
+pub struct HeaviestKind {
     /// The profile.
     pub profile: String,
     /// How many devices have it.
@@ -128,8 +128,8 @@ pub struct UpstreamForecast {
     values: f64,
     needed: f64,
     messages: f64,
-    bound: Bound,
-    heaviest: Option<Heaviest>,
+    bound: BindingLimit,
+    heaviest: Option<HeaviestKind>,
 }
 
 impl UpstreamForecast {
@@ -211,14 +211,14 @@ impl UpstreamForecast {
             ..
         } = &self.limits;
         let most = match self.bound {
-            Bound::Values | Bound::Devices => {
+            BindingLimit::Values | BindingLimit::Devices => {
                 format!(
                     "{} and {}",
                     counted(*pack_properties, "value"),
                     counted(*pack_devices, "device")
                 )
             }
-            Bound::Bytes => counted(*message_bytes, "byte"),
+            BindingLimit::Bytes => counted(*message_bytes, "byte"),
         };
         format!(
             "{percent} ({} values and {} messages a second; {} a second can be sent, each of {most} at the most)",
@@ -236,7 +236,7 @@ impl UpstreamForecast {
 
     /// Returns which limit of a message decides.
     #[must_use]
-    pub const fn bound(&self) -> Bound {
+    pub const fn bound(&self) -> BindingLimit {
         self.bound
     }
 
@@ -248,7 +248,7 @@ impl UpstreamForecast {
 
     /// Returns the kind of device that takes most of the limit, if anything is sent.
     #[must_use]
-    pub const fn heaviest(&self) -> Option<&Heaviest> {
+    pub const fn heaviest(&self) -> Option<&HeaviestKind> {
         self.heaviest.as_ref()
     }
 
@@ -288,18 +288,21 @@ impl Demand {
 
     /// Returns how many messages a second are needed at the least, and which limit of a
     /// message decides that.
-    fn messages(&self, limits: &PostPolicy) -> (f64, Bound) {
+    fn messages(&self, limits: &PostPolicy) -> (f64, BindingLimit) {
         // A device proves its session with a message of its own, which takes its values along.
         let proofs = session_probes::usual_rate(self.devices, limits.messages_per_second);
         let proofs = if self.devices > 1 { proofs } else { 0.0 }.min(self.visits);
         let rest = 1.0 - proofs / self.visits.max(f64::MIN_POSITIVE);
         let room = limits.message_bytes.saturating_sub(MESSAGE_BYTES).max(1);
         let of = |what: f64, most: usize| what * rest.max(0.0) / most.max(1) as f64;
-        let mut needed = (of(self.values, limits.pack_properties), Bound::Values);
+        let mut needed = (
+            of(self.values, limits.pack_properties),
+            BindingLimit::Values,
+        );
         for other in [
-            (of(self.visits, limits.pack_devices), Bound::Devices),
-            (of(self.most_visits, 1), Bound::Devices),
-            (of(self.bytes, room), Bound::Bytes),
+            (of(self.visits, limits.pack_devices), BindingLimit::Devices),
+            (of(self.most_visits, 1), BindingLimit::Devices),
+            (of(self.bytes, room), BindingLimit::Bytes),
         ] {
             if other.0 > needed.0 {
                 needed = other;
@@ -309,22 +312,26 @@ impl Demand {
     }
 }
 
-fn heaviest(spec: &Spec, readings: &[PeriodicReadings], bound: Bound) -> Option<Heaviest> {
+fn heaviest(
+    spec: &Spec,
+    readings: &[PeriodicReadings],
+    bound: BindingLimit,
+) -> Option<HeaviestKind> {
     #[derive(Default)]
-    struct Kind {
+    struct DeviceKind {
         weight: f64,
         devices: BTreeSet<DeviceId>,
         by_interval: BTreeMap<Duration, f64>,
     }
-    let mut kinds: BTreeMap<&str, Kind> = BTreeMap::new();
+    let mut kinds: BTreeMap<&str, DeviceKind> = BTreeMap::new();
     for group in readings {
         let Some(device) = spec.device(group.device) else {
             continue;
         };
         let weight = match bound {
-            Bound::Values => group.values_per_second(),
-            Bound::Devices => group.visits_per_second(),
-            Bound::Bytes => group.bytes_per_second(spec),
+            BindingLimit::Values => group.values_per_second(),
+            BindingLimit::Devices => group.visits_per_second(),
+            BindingLimit::Bytes => group.bytes_per_second(spec),
         };
         let kind = kinds.entry(&device.profile.name).or_default();
         kind.weight += weight;
@@ -335,7 +342,7 @@ fn heaviest(spec: &Spec, readings: &[PeriodicReadings], bound: Bound) -> Option<
     let first_of_equals = kinds.into_iter().rev();
     let (profile, kind) = first_of_equals.max_by(|a, b| a.1.weight.total_cmp(&b.1.weight))?;
     let most = |a: &(Duration, f64), b: &(Duration, f64)| a.1.total_cmp(&b.1);
-    Some(Heaviest {
+    Some(HeaviestKind {
         profile: profile.to_owned(),
         devices: kind.devices.len(),
         first: *kind.devices.first()?,

@@ -19,7 +19,7 @@ fn full_messages_are_needed_where_each_device_has_many_values() {
     // One device needs no message for its session besides those with its values.
     let (needed, bound) = demand(1, 1_000.0, 5.0).messages(&limits);
     assert!((needed - 5.0).abs() < 1e-9, "{needed}");
-    assert_eq!(bound, Bound::Values);
+    assert_eq!(bound, BindingLimit::Values);
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn places_of_devices_are_needed_where_each_device_has_few_values() {
     let (needed, bound) = demand(2_000, 2_000.0, 2_000.0).messages(&limits);
     // A message has twenty devices, however few values they have.
     assert!(needed > 100.0, "{needed}");
-    assert_eq!(bound, Bound::Devices);
+    assert_eq!(bound, BindingLimit::Devices);
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_point_of_one_device_needs_a_message_for_each_value() {
     let limits = PostPolicy::default();
     let (needed, bound) = demand(1, 20.0, 20.0).messages(&limits);
     assert!((needed - 20.0).abs() < 1e-9, "{needed}");
-    assert_eq!(bound, Bound::Devices);
+    assert_eq!(bound, BindingLimit::Devices);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn bytes_are_needed_where_messages_are_small() {
     };
     let (needed, bound) = demand(10, 100.0, 10.0).messages(&limits);
     assert!(needed > 100.0 * 60.0 / 1_000.0, "{needed}");
-    assert_eq!(bound, Bound::Bytes);
+    assert_eq!(bound, BindingLimit::Bytes);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! never changes its meaning. `docs/commands.md` has the table for integrators, and
 //! `tests/house/commands.rs` holds it and this file together.
 
-use crate::base::{Refused, Verdict};
+use crate::base::{RefusedReason, WriteVerdict};
 
 /// What became of a command, as a number for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,32 +140,34 @@ impl AnswerCode {
 
     /// Returns the code for what became of one point, or of a whole command.
     #[must_use]
-    pub const fn of(verdict: &Verdict) -> Self {
+    pub const fn of(verdict: &WriteVerdict) -> Self {
         match verdict {
-            Verdict::Verified { .. } | Verdict::Confirmed { .. } => AnswerCode::Done,
-            Verdict::Different { .. } => AnswerCode::Different,
-            Verdict::Unknown(_) => AnswerCode::Unknown,
-            Verdict::Refused(why) => AnswerCode::of_refusal(why),
+            WriteVerdict::Verified { .. } | WriteVerdict::Confirmed { .. } => AnswerCode::Done,
+            WriteVerdict::Different { .. } => AnswerCode::Different,
+            WriteVerdict::Unknown(_) => AnswerCode::Unknown,
+            WriteVerdict::Refused(why) => AnswerCode::of_refusal(why),
         }
     }
 
-    const fn of_refusal(why: &Refused) -> Self {
+    const fn of_refusal(why: &RefusedReason) -> Self {
         match why {
-            Refused::NotPermitted => AnswerCode::NotPermitted,
-            Refused::NoSuchDevice | Refused::NoSuchTarget | Refused::NotWritable => {
-                AnswerCode::WrongTarget
+            RefusedReason::NotPermitted => AnswerCode::NotPermitted,
+            RefusedReason::NoSuchDevice
+            | RefusedReason::NoSuchTarget
+            | RefusedReason::NotWritable => AnswerCode::WrongTarget,
+            RefusedReason::WrongValue { .. } | RefusedReason::NothingToDo => {
+                AnswerCode::WrongParameter
             }
-            Refused::WrongValue { .. } | Refused::NothingToDo => AnswerCode::WrongParameter,
-            Refused::Silent => AnswerCode::Silent,
-            Refused::PortDown | Refused::Stopping => AnswerCode::Unavailable,
-            Refused::TooMany => AnswerCode::TooMany,
-            Refused::TooLate => AnswerCode::TooLate,
-            Refused::Overtaken => AnswerCode::Overtaken,
-            Refused::TooSoon(_) => AnswerCode::TooSoon,
-            Refused::NotConfirmed(_) => AnswerCode::NotConfirmed,
-            Refused::Interlock { .. } => AnswerCode::Interlock,
-            Refused::NotReached => AnswerCode::NotReached,
-            Refused::Exception(_) | Refused::Declined { .. } => AnswerCode::Exception,
+            RefusedReason::Silent => AnswerCode::Silent,
+            RefusedReason::PortDown | RefusedReason::Stopping => AnswerCode::Unavailable,
+            RefusedReason::TooMany => AnswerCode::TooMany,
+            RefusedReason::TooLate => AnswerCode::TooLate,
+            RefusedReason::Overtaken => AnswerCode::Overtaken,
+            RefusedReason::TooSoon(_) => AnswerCode::TooSoon,
+            RefusedReason::NotConfirmed(_) => AnswerCode::NotConfirmed,
+            RefusedReason::Interlock { .. } => AnswerCode::Interlock,
+            RefusedReason::NotReached => AnswerCode::NotReached,
+            RefusedReason::Exception(_) | RefusedReason::Declined { .. } => AnswerCode::Exception,
         }
     }
 }
@@ -192,24 +194,28 @@ mod tests {
     #[test]
     fn only_what_is_done_has_the_code_for_done_and_only_a_refusal_says_not_written() {
         let value = || crate::base::Value::Int(1);
-        let doubt = crate::base::Doubt::NoReply;
+        let doubt = crate::base::UnknownReason::NoReply;
         let verdicts = [
-            Verdict::Verified { read: value() },
-            Verdict::Confirmed { written: value() },
-            Verdict::Different {
+            WriteVerdict::Verified { read: value() },
+            WriteVerdict::Confirmed { written: value() },
+            WriteVerdict::Different {
                 written: value(),
                 read: value(),
             },
-            Verdict::Unknown(doubt),
-            Verdict::Refused(Refused::Silent),
-            Verdict::Refused(Refused::Exception(2)),
-            Verdict::Refused(Refused::NotReached),
+            WriteVerdict::Unknown(doubt),
+            WriteVerdict::Refused(RefusedReason::Silent),
+            WriteVerdict::Refused(RefusedReason::Exception(2)),
+            WriteVerdict::Refused(RefusedReason::NotReached),
         ];
         for verdict in verdicts {
             let code = AnswerCode::of(&verdict);
             assert_eq!(code == AnswerCode::Done, verdict.is_done(), "{verdict}");
             let undone = code.means().starts_with("not ");
-            assert_eq!(undone, matches!(verdict, Verdict::Refused(_)), "{verdict}");
+            assert_eq!(
+                undone,
+                matches!(verdict, WriteVerdict::Refused(_)),
+                "{verdict}"
+            );
         }
     }
 }

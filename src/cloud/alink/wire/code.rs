@@ -93,166 +93,166 @@ const fn minutes(first: u64, longest: u64) -> CodeMeaning {
     }
 }
 
-struct Row(i64, CodeMeaning, Remedy, &'static str, &'static str);
+struct CodeRow(i64, CodeMeaning, Remedy, &'static str, &'static str);
 
 /// Code, verdict, cure, meaning, and what a person can do about it.
-const TABLE: &[Row] = &[
-    Row(200, CodeMeaning::Accepted, Remedy::Time, "accepted", ""),
-    Row(
+const TABLE: &[CodeRow] = &[
+    CodeRow(200, CodeMeaning::Accepted, Remedy::Time, "accepted", ""),
+    CodeRow(
         401,
         minutes(10, 60),
         Remedy::Secret,
         "signature refused",
         "check the device's secret",
     ),
-    Row(
+    CodeRow(
         427,
         minutes(1, 10),
         Remedy::Time,
         "the same device is connected elsewhere",
         "look for another gateway, or the device itself, using this identity",
     ),
-    Row(
+    CodeRow(
         428,
         CodeMeaning::Full,
         Remedy::Time,
         "too many sub-devices online under this gateway",
         "lower session.online, or ask for a larger quota",
     ),
-    Row(
+    CodeRow(
         429,
         CodeMeaning::Throttled,
         Remedy::Time,
         "asked too often",
         "",
     ),
-    Row(
+    CodeRow(
         460,
         CodeMeaning::Request,
         Remedy::Time,
         "the request was malformed",
         "this is a fault of the gateway; please report it with the message",
     ),
-    Row(
+    CodeRow(
         500,
         CodeMeaning::Trouble,
         Remedy::Time,
         "the platform failed",
         "",
     ),
-    Row(
+    CodeRow(
         520,
         CodeMeaning::NoSession,
         Remedy::Time,
         "the device has no session",
         "",
     ),
-    Row(
+    CodeRow(
         521,
         minutes(10, 60),
         Remedy::Existence,
         "the device was deleted on the platform",
         "create it again, or remove it from the configuration",
     ),
-    Row(
+    CodeRow(
         522,
         minutes(5, 10),
         Remedy::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
-    Row(
+    CodeRow(
         527,
         minutes(1, 10),
         Remedy::Time,
         "the device logged in twice",
         "look for another gateway using this identity",
     ),
-    Row(
+    CodeRow(
         6100,
         minutes(5, 30),
         Remedy::Existence,
         "the platform does not know the device",
         "create it, or check product_key and device_name",
     ),
-    Row(
+    CodeRow(
         6204,
         minutes(5, 10),
         Remedy::Enabling,
         "the device is disabled on the platform",
         "enable it in the console",
     ),
-    Row(
+    CodeRow(
         6250,
         minutes(10, 60),
         Remedy::Existence,
         "the platform does not know the product",
         "check product_key, and that the product is of this instance",
     ),
-    Row(
+    CodeRow(
         6287,
         minutes(10, 60),
         Remedy::Secret,
         "signature refused",
         "check the device's secret",
     ),
-    Row(
+    CodeRow(
         6288,
         minutes(10, 60),
         Remedy::Time,
         "dynamic registration is switched off for the product",
         "switch it on in the console, or configure the device's secret",
     ),
-    Row(
+    CodeRow(
         6289,
         minutes(10, 60),
         Remedy::Time,
         "the device has been online with a secret that it was given before",
         "restore the file of secrets, configure the device's secret, or reset the device in the console",
     ),
-    Row(
+    CodeRow(
         6292,
         minutes(10, 60),
         Remedy::Time,
         "the platform does not have this sign method",
         "choose another cloud.sign_method",
     ),
-    Row(
+    CodeRow(
         6313,
         CodeMeaning::Trouble,
         Remedy::Time,
         "the platform's model service is unavailable",
         "",
     ),
-    Row(
+    CodeRow(
         6400,
         minutes(10, 60),
         Remedy::Departure,
         "too many sub-devices in this gateway's topology",
         "remove some in the console, or ask for a larger quota",
     ),
-    Row(
+    CodeRow(
         6401,
         minutes(1, 10),
         Remedy::Relation,
         "the device is not in this gateway's topology",
         "add it under the gateway in the console",
     ),
-    Row(
+    CodeRow(
         6402,
         minutes(10, 60),
         Remedy::Time,
         "the device is the gateway itself",
         "check product_key and device_name",
     ),
-    Row(
+    CodeRow(
         6600,
         minutes(10, 60),
         Remedy::Secret,
         "signature with the product's secret refused",
         "check product_secret of the device's profile",
     ),
-    Row(
+    CodeRow(
         6619,
         minutes(10, 60),
         Remedy::Existence,
@@ -289,7 +289,7 @@ impl Code {
     /// 6401: not under this gateway.
     pub const NO_RELATION: Code = Code(6401);
 
-    fn row(self) -> Option<&'static Row> {
+    fn row(self) -> Option<&'static CodeRow> {
         TABLE.iter().find(|row| row.0 == self.0)
     }
 

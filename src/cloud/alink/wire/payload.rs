@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::base::text::excerpt;
-use crate::base::{AskId, ThingEvent, Value, Wall};
+use crate::base::{RequestId, ThingEvent, Value, Wall};
 use crate::spec::SignMethod;
 
 use super::code::Code;
@@ -80,7 +80,7 @@ impl Login {
 pub(crate) const LOGIN_BYTES: usize = 512;
 
 #[derive(Serialize)]
-struct Ask<'a, P> {
+struct RequestMessage<'a, P> {
     id: String,
     version: &'static str,
     params: P,
@@ -95,9 +95,9 @@ struct Sys {
     ack: u8,
 }
 
-fn session<P: Serialize>(id: AskId, params: P) -> Vec<u8> {
+fn session<P: Serialize>(id: RequestId, params: P) -> Vec<u8> {
     // Structs of text and numbers always serialize.
-    serde_json::to_vec(&Ask {
+    serde_json::to_vec(&RequestMessage {
         id: id.to_string(),
         version: "1.0",
         params,
@@ -109,13 +109,13 @@ fn session<P: Serialize>(id: AskId, params: P) -> Vec<u8> {
 
 /// Returns the body for `combine/login`.
 #[must_use]
-pub fn login(id: AskId, device: &Login) -> Vec<u8> {
+pub fn login(id: RequestId, device: &Login) -> Vec<u8> {
     session(id, device)
 }
 
 /// Returns the body for `combine/batch_login`.
 #[must_use]
-pub fn batch_login(id: AskId, method: SignMethod, devices: &[Login]) -> Vec<u8> {
+pub fn batch_login(id: RequestId, method: SignMethod, devices: &[Login]) -> Vec<u8> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Params<'a> {
@@ -149,13 +149,13 @@ impl<'a> From<&'a Identity> for Named<'a> {
 
 /// Returns the body for `combine/logout`.
 #[must_use]
-pub fn logout(id: AskId, device: &Identity) -> Vec<u8> {
+pub fn logout(id: RequestId, device: &Identity) -> Vec<u8> {
     session(id, Named::from(device))
 }
 
 /// Returns the body for `combine/batch_logout`: `params` is the list itself.
 #[must_use]
-pub fn batch_logout<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
+pub fn batch_logout<'a>(id: RequestId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
@@ -208,7 +208,7 @@ pub(crate) const MESSAGE_BYTES: usize = 256;
 /// An upper bound of the bytes around one device's properties in a pack.
 pub(crate) const PACKED_BYTES: usize = 192;
 
-fn post_body(id: AskId, params: &str, method: &str) -> Vec<u8> {
+fn post_body(id: RequestId, params: &str, method: &str) -> Vec<u8> {
     format!(
         r#"{{"id":"{id}","version":"1.0","sys":{{"ack":1}},"params":{params},"method":"{method}"}}"#
     )
@@ -217,7 +217,7 @@ fn post_body(id: AskId, params: &str, method: &str) -> Vec<u8> {
 
 /// Returns the body for `thing/event/property/post`.
 #[must_use]
-pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
+pub fn post(id: RequestId, properties: &Properties) -> Vec<u8> {
     post_body(
         id,
         &format!("{{{}}}", properties.0),
@@ -228,7 +228,7 @@ pub fn post(id: AskId, properties: &Properties) -> Vec<u8> {
 /// Returns the body for `thing/event/{event}/post`. The time is that of the value that raised
 /// the event.
 #[must_use]
-pub fn event_post(id: AskId, event: &str, data: &[(Arc<str>, Value)], at: Wall) -> Vec<u8> {
+pub fn event_post(id: RequestId, event: &str, data: &[(Arc<str>, Value)], at: Wall) -> Vec<u8> {
     let params = event_value(data, at);
     post_body(id, &params, &format!("thing.event.{event}.post"))
 }
@@ -243,7 +243,7 @@ fn event_value(data: &[(Arc<str>, Value)], at: Wall) -> String {
 /// own.
 #[must_use]
 pub fn pack_post<'a>(
-    id: AskId,
+    id: RequestId,
     devices: impl Iterator<Item = (&'a Identity, Properties)>,
 ) -> Vec<u8> {
     let mut list = String::new();
@@ -277,7 +277,7 @@ pub struct HistoryPart {
 /// Returns the body for `thing/event/property/history/post`: values and events with their times,
 /// each in an object of its own.
 #[must_use]
-pub fn history_post(id: AskId, devices: &[(Identity, HistoryPart)]) -> Vec<u8> {
+pub fn history_post(id: RequestId, devices: &[(Identity, HistoryPart)]) -> Vec<u8> {
     let mut list = String::new();
     for (who, part) in devices {
         if !list.is_empty() {
@@ -318,7 +318,7 @@ const LONGEST_ID: usize = 66;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// The id of the request, if the gateway can have given it.
-    pub id: Option<AskId>,
+    pub id: Option<RequestId>,
     /// The platform's verdict.
     pub code: Code,
     /// The platform's words; may be empty.
@@ -368,7 +368,7 @@ impl Reply {
             .get("id")
             .and_then(whole)
             .and_then(|n| u32::try_from(n).ok())
-            .map(AskId);
+            .map(RequestId);
         let message = object.get("message").and_then(Json::as_str);
         let mut named = Vec::new();
         match object.get("data") {
@@ -420,10 +420,10 @@ mod tests {
         let single = br#"{"id":"123","code":200,"message":"success","data":{"deviceName":"device1234","productKey":"al12345"}}"#;
         let batch = br#"{"id":"123","code":"200","message":"success","data":[{"productKey":"al12345","deviceName":"device1234"},{"deviceName":"device4321","productKey":"al12345"}]}"#;
         let single = Reply::parse(single).unwrap();
-        assert_eq!((single.id, single.code), (Some(AskId(123)), Code(200)));
+        assert_eq!((single.id, single.code), (Some(RequestId(123)), Code(200)));
         assert_eq!(single.named, [Identity::new("al12345", "device1234")]);
         let batch = Reply::parse(batch).unwrap();
-        assert_eq!((batch.id, batch.code), (Some(AskId(123)), Code(200)));
+        assert_eq!((batch.id, batch.code), (Some(RequestId(123)), Code(200)));
         assert_eq!(batch.named.len(), 2);
     }
 
@@ -437,7 +437,7 @@ mod tests {
         ] {
             let text = format!(r#"{{"id":7,"code":429{data}}}"#);
             let reply = Reply::parse(text.as_bytes()).unwrap();
-            assert_eq!((reply.id, reply.named.len()), (Some(AskId(7)), 0));
+            assert_eq!((reply.id, reply.named.len()), (Some(RequestId(7)), 0));
         }
     }
 
@@ -499,17 +499,17 @@ mod tests {
             data("Temp", Value::Float(80.0)),
         ];
         let at = Wall::from_millis(1_524_448_722_000);
-        let text = |event| String::from_utf8(event_post(AskId(123), event, &data, at)).unwrap();
+        let text = |event| String::from_utf8(event_post(RequestId(123), event, &data, at)).unwrap();
         assert_eq!(
             text("alarm"),
             r#"{"id":"123","version":"1.0","sys":{"ack":1},"params":{"value":{"Power":"on","WindSpeed":2,"Temp":80.0},"time":1524448722000},"method":"thing.event.alarm.post"}"#
         );
         assert!(text("m:alarm").ends_with(r#""method":"thing.event.m:alarm.post"}"#));
-        let none = event_post(AskId(1), "door", &[], at);
+        let none = event_post(RequestId(1), "door", &[], at);
         let none: Json = serde_json::from_slice(&none).unwrap();
         assert_eq!(none["params"]["value"], serde_json::json!({}));
         let long = event_post(
-            AskId(u32::MAX),
+            RequestId(u32::MAX),
             &"e".repeat(101),
             &[],
             Wall::from_millis(i64::MAX),
@@ -532,7 +532,7 @@ mod tests {
                 Properties::event("door", &[], at),
             ],
         };
-        let body = history_post(AskId(123), &[(Identity::new("a1", "d"), part)]);
+        let body = history_post(RequestId(123), &[(Identity::new("a1", "d"), part)]);
         assert_eq!(
             String::from_utf8(body).unwrap(),
             r#"{"id":"123","version":"1.0","sys":{"ack":1},"params":[{"identity":{"productKey":"a1","deviceName":"d"},"properties":[{"Power":{"value":"on","time":1524448722000}},{"WF":{"value":3,"time":1524448722000}}],"events":[{"alarm":{"value":{"Power":"on"},"time":1524448722000}},{"door":{"value":{},"time":1524448722000}}]}],"method":"thing.event.property.history.post"}"#
@@ -547,10 +547,10 @@ mod tests {
             &Value::Text("x\ny".into()),
             Wall::from_millis(i64::MAX),
         );
-        let body = pack_post(AskId(u32::MAX), std::iter::once((&who, one.clone())));
+        let body = pack_post(RequestId(u32::MAX), std::iter::once((&who, one.clone())));
         serde_json::from_slice::<Json>(&body).unwrap();
         assert!(body.len() <= MESSAGE_BYTES + PACKED_BYTES + one.len());
-        let body = post(AskId(u32::MAX), &one);
+        let body = post(RequestId(u32::MAX), &one);
         serde_json::from_slice::<Json>(&body).unwrap();
         assert!(body.len() <= MESSAGE_BYTES + one.len());
         let device = Login::new(
@@ -561,11 +561,15 @@ mod tests {
             "f".repeat(64),
         );
         let one = batch_login(
-            AskId(1),
+            RequestId(1),
             SignMethod::HmacSha256,
             std::slice::from_ref(&device),
         );
-        let two = batch_login(AskId(1), SignMethod::HmacSha256, &[device.clone(), device]);
+        let two = batch_login(
+            RequestId(1),
+            SignMethod::HmacSha256,
+            &[device.clone(), device],
+        );
         assert!(two.len() - one.len() <= LOGIN_BYTES);
     }
 

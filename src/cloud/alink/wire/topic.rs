@@ -159,7 +159,7 @@ impl DesiredAsk {
 
 /// The orders of the platform; each is answered on `…_reply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Order {
+pub enum OrderTopic {
     /// `thing/disable`, on the sub-device's topic, as the next two.
     Disable,
     /// `thing/enable`
@@ -174,26 +174,26 @@ pub enum Order {
     Configure,
 }
 
-impl Order {
-    const ALL: [Order; 6] = [
-        Order::Disable,
-        Order::Enable,
-        Order::Delete,
-        Order::Change,
-        Order::Add,
-        Order::Configure,
+impl OrderTopic {
+    const ALL: [OrderTopic; 6] = [
+        OrderTopic::Disable,
+        OrderTopic::Enable,
+        OrderTopic::Delete,
+        OrderTopic::Change,
+        OrderTopic::Add,
+        OrderTopic::Configure,
     ];
 
     /// Returns the topic after `/sys/{pk}/{dn}/`.
     #[must_use]
     pub const fn tail(self) -> &'static str {
         match self {
-            Order::Disable => "thing/disable",
-            Order::Enable => "thing/enable",
-            Order::Delete => "thing/delete",
-            Order::Change => "thing/topo/change",
-            Order::Add => "thing/topo/add/notify",
-            Order::Configure => "thing/config/push",
+            OrderTopic::Disable => "thing/disable",
+            OrderTopic::Enable => "thing/enable",
+            OrderTopic::Delete => "thing/delete",
+            OrderTopic::Change => "thing/topo/change",
+            OrderTopic::Add => "thing/topo/add/notify",
+            OrderTopic::Configure => "thing/config/push",
         }
     }
 }
@@ -310,9 +310,9 @@ pub enum Topic {
     /// The topic of a gateway's request, with `_reply`.
     GatewayReply(Identity, GatewayAsk),
     /// `/sys/{pk}/{dn}/thing/disable` and the other orders.
-    Order(Identity, Order),
+    Order(Identity, OrderTopic),
     /// The topic of an order, with `_reply`: our answer.
-    OrderReply(Identity, Order),
+    OrderReply(Identity, OrderTopic),
     /// `/sys/{pk}/{dn}/thing/property/desired/…`, on the device's own topic.
     Desired(Identity, DesiredAsk),
     /// The topic of such a request, with `_reply`.
@@ -441,7 +441,7 @@ fn system(who: Identity, tail: &str) -> Option<Topic> {
         None => (tail, false),
     };
     let ask = GatewayAsk::ALL.into_iter().find(|a| a.tail() == bare);
-    let order = Order::ALL.into_iter().find(|o| o.tail() == bare);
+    let order = OrderTopic::ALL.into_iter().find(|o| o.tail() == bare);
     if let Some(ask) = DesiredAsk::ALL.into_iter().find(|a| a.tail() == bare) {
         return Some(match reply {
             false => Topic::Desired(who, ask),
@@ -532,7 +532,7 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
         .collect();
     filters.push(Topic::Error(gateway.clone()).to_string());
     filters.push(Topic::PackReply(gateway.clone()).to_string());
-    filters.push(Topic::Order(gateway.clone(), Order::Add).to_string());
+    filters.push(Topic::Order(gateway.clone(), OrderTopic::Add).to_string());
     filters.push(Topic::NtpReply(gateway.clone()).to_string());
     // `+` is the id of the message; the topic that follows has several levels.
     filters.push("/ext/rrpc/+/#".to_owned());
@@ -542,12 +542,12 @@ pub fn filters(gateway: &Identity, who: Subscriptions) -> Vec<String> {
             // Of properties and events.
             filters.push("/sys/+/+/thing/event/+/post_reply".to_owned());
             filters.push(Topic::HistoryReply(gateway.clone()).to_string());
-            for order in [Order::Change, Order::Configure] {
+            for order in [OrderTopic::Change, OrderTopic::Configure] {
                 filters.push(Topic::Order(gateway.clone(), order).to_string());
             }
             let replies = GatewayAsk::ALL.map(|ask| Topic::GatewayReply(gateway.clone(), ask));
             filters.extend(replies.iter().map(Topic::to_string));
-            for order in [Order::Disable, Order::Enable, Order::Delete] {
+            for order in [OrderTopic::Disable, OrderTopic::Enable, OrderTopic::Delete] {
                 filters.push(format!("/sys/+/+/{}", order.tail()));
             }
             for ask in DesiredAsk::ALL {
@@ -608,7 +608,7 @@ mod tests {
         all.push(Topic::CommandReply(rrpc));
         let ext = Command::ExtRrpc("7".into(), "sys/a/b/thing/service/x".into());
         all.push(Topic::Command(ext));
-        for order in Order::ALL {
+        for order in OrderTopic::ALL {
             all.push(Topic::Order(who.clone(), order));
             all.push(Topic::OrderReply(who.clone(), order));
         }
@@ -652,7 +652,7 @@ mod tests {
         assert!(filters(&gw, Subscriptions::Platform).len() <= 2 * PER_PACKET);
         for mode in [Subscriptions::Platform, Subscriptions::Broker] {
             for f in filters(&gw, mode) {
-                let order = Order::ALL.into_iter().any(|o| f.ends_with(o.tail()));
+                let order = OrderTopic::ALL.into_iter().any(|o| f.ends_with(o.tail()));
                 // Our own answers to these come back from a plain broker; their code tells
                 // them apart.
                 let command = ["/ext/rrpc/", "/sys/+/+/thing/service/", "/sys/+/+/rrpc/"];

@@ -1,7 +1,7 @@
 //! From registers to the number that stands in them, before any scaling.
 
 use super::{Exact, Refusal};
-use crate::spec::{Bits, ByteOrder, Digits, Half, Marker, Number, Sign, WordOrder, ones};
+use crate::spec::{Bits, ByteOrder, Digits, Marker, Number, RegisterByte, Sign, WordOrder, ones};
 
 /// The bits of one number, and how many bits there are.
 #[derive(Clone, Copy)]
@@ -25,8 +25,8 @@ impl Raw {
         let size = kind.bits();
         Raw {
             bits: match kind.half() {
-                Some(Half::High) => (whole >> 8) & 0xFF,
-                Some(Half::Low) | None => whole & ones(size),
+                Some(RegisterByte::High) => (whole >> 8) & 0xFF,
+                Some(RegisterByte::Low) | None => whole & ones(size),
             },
             size,
             digits: kind.digits(),

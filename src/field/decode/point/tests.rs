@@ -3,13 +3,13 @@ use proptest::prelude::*;
 use super::*;
 use crate::field::test_spec::point;
 use crate::spec::{
-    Bits, DataType, Decimal, Half, Marker, Measure, Number, Part, Sign, Table, WordOrder,
+    Bits, DataType, Decimal, Marker, Measure, Number, Part, RegisterByte, Sign, Table, WordOrder,
 };
 
 const KINDS: [Number; 23] = [
-    Number::U8(Half::High),
-    Number::U8(Half::Low),
-    Number::I8(Half::High),
+    Number::U8(RegisterByte::High),
+    Number::U8(RegisterByte::Low),
+    Number::I8(RegisterByte::High),
     Number::U16,
     Number::I16,
     Number::U24,
@@ -23,8 +23,8 @@ const KINDS: [Number; 23] = [
     Number::F16,
     Number::F32,
     Number::F64,
-    Number::Bcd8(Half::High),
-    Number::Bcd8(Half::Low),
+    Number::Bcd8(RegisterByte::High),
+    Number::Bcd8(RegisterByte::Low),
     Number::Bcd16,
     Number::Bcd24,
     Number::Bcd32,
@@ -249,9 +249,12 @@ fn text_ends_at_nul_or_ffh_and_loses_trailing_blanks() {
         encoding: Default::default(),
     };
     let registers = [0x4111, 0x4222, 0x2033, 0x0044];
-    assert_eq!(read(letters(Half::High), &registers), said("AB"));
+    assert_eq!(read(letters(RegisterByte::High), &registers), said("AB"));
     assert_eq!(
-        read(letters(Half::Low), &[0x1141, 0x2242, 0x3320, 0xFF00]),
+        read(
+            letters(RegisterByte::Low),
+            &[0x1141, 0x2242, 0x3320, 0xFF00]
+        ),
         said("AB")
     );
 }
@@ -270,10 +273,26 @@ const fn decimal(digits: i128, places: i16) -> Decimal {
 #[test]
 fn halves_and_odd_sizes() {
     for (kind, registers, value) in [
-        (Number::U8(Half::High), &[0xF012][..], Value::UInt(0xF0)),
-        (Number::U8(Half::Low), &[0xF012][..], Value::UInt(0x12)),
-        (Number::I8(Half::High), &[0xF012][..], Value::Int(-16)),
-        (Number::I8(Half::Low), &[0x0080][..], Value::Int(-128)),
+        (
+            Number::U8(RegisterByte::High),
+            &[0xF012][..],
+            Value::UInt(0xF0),
+        ),
+        (
+            Number::U8(RegisterByte::Low),
+            &[0xF012][..],
+            Value::UInt(0x12),
+        ),
+        (
+            Number::I8(RegisterByte::High),
+            &[0xF012][..],
+            Value::Int(-16),
+        ),
+        (
+            Number::I8(RegisterByte::Low),
+            &[0x0080][..],
+            Value::Int(-128),
+        ),
         // The fourth byte is not part of the number.
         (Number::U24, &[0xAB01, 0x0203][..], Value::UInt(0x01_0203)),
         (Number::I24, &[0x00FF, 0xFFFE][..], Value::Int(-2)),
@@ -289,8 +308,8 @@ fn halves_and_odd_sizes() {
 #[test]
 fn decimal_digits_are_read_as_people_read_them() {
     for (kind, registers, value) in [
-        (Number::Bcd8(Half::High), &[0x4299][..], Ok(42)),
-        (Number::Bcd8(Half::Low), &[0x4299][..], Ok(99)),
+        (Number::Bcd8(RegisterByte::High), &[0x4299][..], Ok(42)),
+        (Number::Bcd8(RegisterByte::Low), &[0x4299][..], Ok(99)),
         (Number::Bcd16, &[0x1234][..], Ok(1234)),
         (Number::Bcd24, &[0x0012, 0x3456][..], Ok(123_456)),
         (Number::Bcd24, &[0xFF12, 0x3456][..], Ok(123_456)),
@@ -332,7 +351,7 @@ fn bits_are_moved_down_and_masks_stay_in_place() {
         (range(Number::I16, 4, 7), 0xABCD, Value::Int(-4)),
         (range(Number::I16, 4, 7), 0xAB7D, Value::Int(7)),
         (
-            range(Number::U8(Half::High), 4, 7),
+            range(Number::U8(RegisterByte::High), 4, 7),
             0xABCD,
             Value::UInt(0xA),
         ),
@@ -503,7 +522,7 @@ fn parts_add_up_exactly() {
     // Whole part and hundredths, with something else between.
     let split = sum(&[
         part(0, Number::I16, 1, 0),
-        part(2, Number::Bcd8(Half::High), 1, 2),
+        part(2, Number::Bcd8(RegisterByte::High), 1, 2),
     ]);
     assert_eq!(
         read(split.clone(), &[12, 0xFFFF, 0x3400]),

@@ -1,8 +1,8 @@
 use super::*;
 use crate::base::{Rng, UnitId};
 
-const FINE_ONE: Evidence = Evidence::Alive(Proof::Answer);
-const SPOILED: Evidence = Evidence::Missed(Miss::Garbled);
+const FINE_ONE: LivenessEvidence = LivenessEvidence::Alive(LivenessProof::Answer);
+const SPOILED: LivenessEvidence = LivenessEvidence::Missed(MissReason::Garbled);
 
 fn second(n: u64) -> Mono {
     Mono::from_micros(n * 1_000_000)
@@ -67,7 +67,11 @@ fn silence_is_no_collision() {
     let mut twins = DuplicateAddresses::default();
     for n in 0..1000 {
         twins.note(second(n), DeviceId(0), FINE_ONE);
-        twins.note(second(n), DeviceId(1), Evidence::Missed(Miss::Silence));
+        twins.note(
+            second(n),
+            DeviceId(1),
+            LivenessEvidence::Missed(MissReason::Silence),
+        );
         assert_eq!(twins.poll(), None);
     }
 }
@@ -147,7 +151,7 @@ fn a_suspicion_is_told_again_only_if_its_device_gave_new_reason() {
         for n in 0..5 * 3600 {
             let evidence = match n < 60 || goes_on {
                 true => SPOILED,
-                false => Evidence::Missed(Miss::Silence),
+                false => LivenessEvidence::Missed(MissReason::Silence),
             };
             twins.note(second(n), DeviceId(0), FINE_ONE);
             twins.note(second(n), DeviceId(1), evidence);

@@ -33,35 +33,35 @@ fn low(value: f32) -> [u16; 2] {
 }
 
 /// Notes a reading of each point, and returns what is thought of them then.
-fn read(all: &mut ImplausibleFloats, readings: &[[u16; 2]]) -> Option<Judgement> {
+fn read(all: &mut ImplausibleFloats, readings: &[[u16; 2]]) -> Option<FloatsJudgement> {
     for (index, registers) in (0u16..).zip(readings) {
-        all.note(DEVICE, index, float(*registers), Order::High);
+        all.note(DEVICE, index, float(*registers), Endianness::High);
     }
     all.judge(DEVICE, readings.len())
 }
 
 /// Returns the judgements that are not "plausible from the first", with the reading after which
 /// each came.
-fn judged(readings: impl Iterator<Item = Vec<[u16; 2]>>) -> Vec<(usize, Judgement)> {
+fn judged(readings: impl Iterator<Item = Vec<[u16; 2]>>) -> Vec<(usize, FloatsJudgement)> {
     let mut all = ImplausibleFloats::default();
     let mut told = Vec::new();
     for (n, readings) in (1..).zip(readings) {
         let judgement = read(&mut all, &readings);
         told.extend(judgement.map(|j| (n, j)));
     }
-    told.retain(|(_, j)| *j != Judgement::Plausible { again: false });
+    told.retain(|(_, j)| *j != FloatsJudgement::Plausible { again: false });
     told
 }
 
 #[test]
 fn values_of_few_digits_in_the_wrong_order_are_told_once_with_the_right_order() {
     let told = judged((0..500).map(|_| vec![low(230.5), low(5.25), low(50.0), low(0.0)]));
-    let [(3, Judgement::Implausible(told))] = told.as_slice() else {
+    let [(3, FloatsJudgement::Implausible(told))] = told.as_slice() else {
         panic!("{told:?}");
     };
     assert_eq!(
         (told.order, told.other),
-        (Order::High, Some(Order::WordsLow))
+        (Endianness::High, Some(Endianness::WordsLow))
     );
     let points: Vec<(u16, Option<f64>)> =
         told.points.iter().map(|p| (p.point, p.otherwise)).collect();
@@ -76,11 +76,11 @@ fn values_of_many_digits_in_the_wrong_order_are_told_soon() {
         let mut around = |mean: f32| low(mean + rng.below(100_000) as f32 / 31_337.0);
         let readings = (0..30).map(|_| (0..9).map(|n| around(n as f32 * 17.0 + 1.0)).collect());
         let told = judged(readings.collect::<Vec<_>>().into_iter());
-        let [(after, Judgement::Implausible(told))] = told.as_slice() else {
+        let [(after, FloatsJudgement::Implausible(told))] = told.as_slice() else {
             panic!("{seed}: {told:?}");
         };
         assert!(*after <= 12, "{seed}: {after}");
-        assert_eq!(told.other, Some(Order::WordsLow), "{seed}");
+        assert_eq!(told.other, Some(Endianness::WordsLow), "{seed}");
     }
 }
 
@@ -116,16 +116,16 @@ fn zeros_and_a_single_point_that_fades_out_are_not_told() {
 #[test]
 fn the_only_float_of_a_device_is_told_when_one_other_order_fits_all_its_readings() {
     let told = judged((0..20).map(|n| vec![low(21.0 + n as f32 / 4.0)]));
-    let [(3, Judgement::Implausible(told))] = told.as_slice() else {
+    let [(3, FloatsJudgement::Implausible(told))] = told.as_slice() else {
         panic!("{told:?}");
     };
-    assert_eq!(told.other, Some(Order::WordsLow));
+    assert_eq!(told.other, Some(Endianness::WordsLow));
 }
 
 #[test]
 fn whole_numbers_that_are_read_as_floats_have_no_right_order() {
     let told = judged((0..20).map(|n| vec![[0, 2300 + n], [0, 12], [7, 2500]]));
-    let [(3, Judgement::Implausible(told))] = told.as_slice() else {
+    let [(3, FloatsJudgement::Implausible(told))] = told.as_slice() else {
         panic!("{told:?}");
     };
     assert_eq!((told.points.len(), told.other), (3, None));
@@ -138,7 +138,7 @@ fn it_is_over_when_the_last_readings_are_all_plausible() {
     let told = judged(wrong.clone().chain(right).chain(wrong));
     let kinds: Vec<(usize, bool)> = told
         .iter()
-        .map(|(n, j)| (*n, matches!(j, Judgement::Implausible(_))))
+        .map(|(n, j)| (*n, matches!(j, FloatsJudgement::Implausible(_))))
         .collect();
     assert_eq!(kinds, [(3, true), (28, false), (43, true)]);
 }

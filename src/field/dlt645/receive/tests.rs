@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::Miss;
+use crate::base::MissReason;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
@@ -44,7 +44,7 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
+fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -247,7 +247,7 @@ fn wake_up_bytes_belong_to_the_frame_and_other_bytes_are_noise() {
         assert_eq!(traffic.noise as usize, noise.len());
     }
     let (_, traffic, miss) = hear(ask(1), &[0xFE; 4]);
-    assert_eq!((traffic.noise, miss), (4, Miss::Garbled));
+    assert_eq!((traffic.noise, miss), (4, MissReason::Garbled));
 }
 
 #[test]
@@ -274,11 +274,11 @@ fn strangers_and_echoes_are_recognised_and_the_wait_goes_on() {
     let mut echo = vec![0xFE; 4];
     echo.extend(ask(1).frame().seal());
     assert_eq!(r.push(&echo), None);
-    assert_eq!(r.miss(), Miss::Silence);
+    assert_eq!(r.miss(), MissReason::Silence);
     assert_eq!(r.push(&reply(2, [1, 2])), None);
     assert_eq!(r.push(&frame(1, 0x91, &[0, 2, 1, 2, 1, 2])), None);
     assert_eq!(r.push(&ask(3).frame().seal()), None);
-    assert_eq!(r.miss(), Miss::Foreign);
+    assert_eq!(r.miss(), MissReason::Foreign);
     assert_eq!(data(r.push(&reply(1, [8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!((traffic.echoes, traffic.foreign), (1, 3));
@@ -300,7 +300,7 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     assert_eq!(verdict, None);
     assert_eq!(
         (traffic.overheard, miss),
-        (vec![BusAddress::Dlt645(meter(9))], Miss::Foreign)
+        (vec![BusAddress::Dlt645(meter(9))], MissReason::Foreign)
     );
 }
 
@@ -312,7 +312,7 @@ fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     assert_eq!(hear(ask(1), &bent).0, Some(Verdict::Spoiled));
     assert_eq!(hear(ask(1), &good[..20]).0, Some(Verdict::Spoiled));
     let (verdict, _, miss) = hear(ask(1), &good[..12]);
-    assert_eq!((verdict, miss), (None, Miss::Garbled));
+    assert_eq!((verdict, miss), (None, MissReason::Garbled));
 }
 
 #[test]
@@ -323,7 +323,7 @@ fn a_babbling_line_is_bounded() {
         r.push(&[0x68; 64]);
         assert!(r.finder().unread.len() <= MAX_BURST);
     }
-    assert_eq!(r.miss(), Miss::Garbled);
+    assert_eq!(r.miss(), MissReason::Garbled);
 }
 
 /// Returns pieces of what a hostile line may send.

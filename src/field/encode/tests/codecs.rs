@@ -4,15 +4,15 @@ use proptest::prelude::*;
 
 use super::{measure, numeric};
 use crate::spec::{
-    Bits, ByteOrder, Codec, DateTime, Decimal, Encoding, FieldForm, Half, Marker, Number,
-    NumberType, Part, Sign, TimeField, TimeLayout, UtcOffset, WordOrder,
+    Bits, ByteOrder, Codec, DateTime, Decimal, Encoding, FieldForm, Marker, Number, NumberType,
+    Part, RegisterByte, Sign, TimeField, TimeLayout, UtcOffset, WordOrder,
 };
 
 const KINDS: [Number; 24] = [
-    Number::U8(Half::High),
-    Number::U8(Half::Low),
-    Number::I8(Half::High),
-    Number::I8(Half::Low),
+    Number::U8(RegisterByte::High),
+    Number::U8(RegisterByte::Low),
+    Number::I8(RegisterByte::High),
+    Number::I8(RegisterByte::Low),
     Number::U16,
     Number::I16,
     Number::U24,
@@ -26,8 +26,8 @@ const KINDS: [Number; 24] = [
     Number::F16,
     Number::F32,
     Number::F64,
-    Number::Bcd8(Half::High),
-    Number::Bcd8(Half::Low),
+    Number::Bcd8(RegisterByte::High),
+    Number::Bcd8(RegisterByte::Low),
     Number::Bcd16,
     Number::Bcd24,
     Number::Bcd32,
@@ -47,8 +47,8 @@ fn byte_orders() -> impl Strategy<Value = ByteOrder> {
     prop_oneof![Just(ByteOrder::High), Just(ByteOrder::Low)]
 }
 
-fn halves() -> impl Strategy<Value = Half> {
-    prop_oneof![Just(Half::High), Just(Half::Low)]
+fn halves() -> impl Strategy<Value = RegisterByte> {
+    prop_oneof![Just(RegisterByte::High), Just(RegisterByte::Low)]
 }
 
 /// Returns any decimal that the configuration can hold, seldom a strange one.

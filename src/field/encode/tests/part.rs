@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::*;
 use crate::base::Value;
-use crate::spec::raw::part::{Kind, Number, Order, Part, Span};
+use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
 use crate::spec::raw::{ValueForm, WriteBy};
 use crate::spec::{
     Codec, Decimal, Encoding, NotWritable, PointAddress, PointSpec, QuestionIndex, TimeField,
@@ -61,7 +61,7 @@ const fn decimal(width: u8, places: Option<u8>) -> ValueForm {
 #[test]
 fn a_number_is_written_as_its_request_says() {
     let text = |scale| number(Number::Decimal(WHOLE), scale, Decimal::ZERO);
-    let low = ValueForm::Binary(Kind::Unsigned(2), Order::Low);
+    let low = ValueForm::Binary(Kind::Unsigned(2), Endianness::Low);
     for (scale, form, value, bytes) in [
         (
             Decimal::ONE,
@@ -100,13 +100,13 @@ fn a_number_is_written_as_its_request_says() {
         ),
         (
             Decimal::ONE,
-            ValueForm::Binary(Kind::SignedBcd(2), Order::High),
+            ValueForm::Binary(Kind::SignedBcd(2), Endianness::High),
             Value::Int(-1234),
             &[0x92, 0x34],
         ),
         (
             Decimal::ONE,
-            ValueForm::Binary(Kind::F32, Order::WordsLow),
+            ValueForm::Binary(Kind::F32, Endianness::WordsLow),
             Value::Float(0.1),
             &[0xCC, 0xCD, 0x3D, 0xCC],
         ),
@@ -137,7 +137,7 @@ fn a_number_is_written_as_its_request_says() {
         ),
         (decimal(0, None), Value::Text("1".into()), "a number"),
         (
-            ValueForm::Binary(Kind::F32, Order::High),
+            ValueForm::Binary(Kind::F32, Endianness::High),
             Value::Float(1e300),
             "a number that a float can hold",
         ),
@@ -150,7 +150,7 @@ fn a_number_is_written_as_its_request_says() {
 #[test]
 fn bits_and_texts_are_written_only_so_that_they_are_read_as_they_were() {
     let bit = Part::Bit { at: 3, bit: 5 };
-    let byte = ValueForm::Binary(Kind::Unsigned(1), Order::High);
+    let byte = ValueForm::Binary(Kind::Unsigned(1), Endianness::High);
     let on = |form, value| bytes_of(&point(bit.clone(), form), &value);
     assert_eq!(on(byte, Value::Bool(true)), Ok(vec![1]));
     assert_eq!(on(decimal(2, Some(0)), Value::Int(0)), Ok(b"00".to_vec()));
@@ -226,12 +226,12 @@ proptest! {
     #[test]
     fn what_is_written_is_read_as_it_is_said(
         kind in kinds(),
-        order in prop::sample::select(vec![Order::High, Order::Low, Order::WordsLow, Order::BytesLow]),
+        order in prop::sample::select(vec![Endianness::High, Endianness::Low, Endianness::WordsLow, Endianness::BytesLow]),
         wanted in -100_000i64..100_000,
         scale in 1i128..100,
         offset in -50i128..50,
     ) {
-        let order = if kind.bytes() % 2 == 1 && order != Order::High { Order::Low } else { order };
+        let order = if kind.bytes() % 2 == 1 && order != Endianness::High { Endianness::Low } else { order };
         let scale = Decimal { digits: scale, places: 2 };
         let offset = Decimal { digits: offset, places: 1 };
         let part = number(Number::Binary { at: 0, kind, order }, scale, offset);
@@ -281,7 +281,7 @@ proptest! {
 
     #[test]
     fn no_value_makes_it_panic(x in any::<f64>(), n in any::<i64>(), kind in kinds(), width in 0u8..32, places in prop::option::of(0u8..32)) {
-        for form in [ValueForm::Binary(kind, Order::High), decimal(width, places), ValueForm::Hexadecimal { width }] {
+        for form in [ValueForm::Binary(kind, Endianness::High), decimal(width, places), ValueForm::Hexadecimal { width }] {
             let point = point(number(Number::Decimal(WHOLE), TENTH, TENTH), form);
             for value in [Value::Float(x), Value::Int(n), Value::Text(x.to_string())] {
                 let _ = encode(&point, &value);

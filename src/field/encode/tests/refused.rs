@@ -118,7 +118,7 @@ fn a_point_that_can_never_be_written_says_why() {
 fn a_refusal_says_what_was_seen_and_what_is_wanted() {
     let refused = |codec: Codec, value: Value| {
         let why = write(codec, value.clone()).unwrap_err();
-        let Refused::WrongValue { seen, wanted } = why.refused(&value) else {
+        let RefusedReason::WrongValue { seen, wanted } = why.refused(&value) else {
             panic!("{why:?}")
         };
         format!("{seen}: wanted {wanted}")
@@ -153,7 +153,7 @@ fn a_refusal_says_what_was_seen_and_what_is_wanted() {
         assert_eq!(refused(codec, value), words);
     }
     let long = text(&"x".repeat(10_000));
-    let Refused::WrongValue { seen, .. } = NotEncoded::NoNumber.refused(&long) else {
+    let RefusedReason::WrongValue { seen, .. } = NotEncoded::NoNumber.refused(&long) else {
         panic!()
     };
     assert!(seen.len() < 100, "{}", seen.len());

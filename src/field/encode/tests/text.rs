@@ -33,9 +33,9 @@ fn text_is_padded_with_nul_in_its_encoding() {
         half,
         encoding: Encoding::Utf8,
     };
-    let (high, _) = words(letters(Half::High), text("AB")).unwrap();
+    let (high, _) = words(letters(RegisterByte::High), text("AB")).unwrap();
     assert_eq!(high, [(0x4100, 0xFF00), (0x4200, 0xFF00), (0, 0xFF00)]);
-    let (low, _) = words(letters(Half::Low), text("AB")).unwrap();
+    let (low, _) = words(letters(RegisterByte::Low), text("AB")).unwrap();
     assert_eq!(low, [(0x41, 0xFF), (0x42, 0xFF), (0, 0xFF)]);
 }
 

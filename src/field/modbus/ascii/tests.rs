@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::Miss;
+use crate::base::MissReason;
 use crate::field::modbus::Data;
 use crate::field::modbus::ReadRequest;
 use crate::spec::Table;
@@ -29,7 +29,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -145,7 +145,7 @@ fn only_the_exact_reply_counts() {
     assert_eq!(r.push(&reply(2, &[5, 6])), None);
     assert_eq!(r.push(&reply(1, &[5, 6, 7])), None);
     assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
-    assert_eq!(r.miss(), Miss::Foreign);
+    assert_eq!(r.miss(), MissReason::Foreign);
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!(traffic.foreign, 3);
@@ -167,7 +167,10 @@ fn our_own_echo_is_skipped_even_where_it_looks_like_the_reply() {
     assert!(ask.echo_looks_like_reply());
     let echo = frame(ask.unit, &ask.pdu());
     let (verdict, traffic, miss) = hear(ask, &echo);
-    assert_eq!((verdict, traffic.echoes, miss), (None, 1, Miss::Silence));
+    assert_eq!(
+        (verdict, traffic.echoes, miss),
+        (None, 1, MissReason::Silence)
+    );
 }
 
 #[test]
@@ -178,7 +181,7 @@ fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     assert_eq!(hear(ask(1, 0, 2), &bent).0, Some(Verdict::Spoiled));
     assert_eq!(hear(ask(1, 0, 2), &whole[..9]).0, Some(Verdict::Spoiled));
     let (verdict, _, miss) = hear(ask(1, 0, 2), &whole[..3]);
-    assert_eq!((verdict, miss), (None, Miss::Garbled));
+    assert_eq!((verdict, miss), (None, MissReason::Garbled));
 }
 
 #[test]
@@ -189,7 +192,7 @@ fn a_babbling_line_is_bounded() {
         assert_eq!(r.push(&[b'7'; 64]), None);
         assert!(r.finder().line.len() <= MAX_FRAME);
     }
-    assert_eq!(r.miss(), Miss::Garbled);
+    assert_eq!(r.miss(), MissReason::Garbled);
 }
 
 fn piece() -> impl Strategy<Value = Vec<u8>> {

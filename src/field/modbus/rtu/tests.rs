@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::Miss;
+use crate::base::MissReason;
 use crate::field::modbus::Data;
 use crate::field::modbus::ReadRequest;
 use crate::spec::Table;
@@ -29,7 +29,7 @@ fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
 }
 
 /// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
+fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
     let mut r = Receiver::new(ask);
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -185,7 +185,7 @@ fn strangers_are_recognised_and_the_wait_goes_on() {
     assert_eq!(r.push(&reply(2, &[5, 6])), None);
     assert_eq!(r.push(&reply(1, &[5, 6, 7])), None);
     assert_eq!(r.push(&frame(UnitId(1), &[4, 4, 0, 1, 0, 2])), None);
-    assert_eq!(r.miss(), Miss::Foreign);
+    assert_eq!(r.miss(), MissReason::Foreign);
     assert_eq!(registers(r.push(&reply(1, &[8, 9]))), Some(vec![8, 9]));
     let traffic = r.traffic();
     assert_eq!(traffic.foreign, 3);
@@ -200,7 +200,10 @@ fn our_own_echo_is_skipped() {
     let ask = ask(1, 0, 2);
     let mut bytes = frame(ask.unit, &ask.pdu());
     let (verdict, traffic, miss) = hear(ask, &bytes);
-    assert_eq!((verdict, traffic.echoes, miss), (None, 1, Miss::Silence));
+    assert_eq!(
+        (verdict, traffic.echoes, miss),
+        (None, 1, MissReason::Silence)
+    );
     bytes.extend(reply(1, &[5, 6]));
     let (verdict, traffic, _) = hear(ask, &bytes);
     assert_eq!(registers(verdict), Some(vec![5, 6]));
@@ -269,7 +272,7 @@ fn a_reply_inside_a_longer_foreign_frame_is_not_taken() {
     assert_eq!(verdict, None);
     assert_eq!(
         (traffic.overheard, miss),
-        (vec![BusAddress::Modbus(UnitId(9))], Miss::Foreign)
+        (vec![BusAddress::Modbus(UnitId(9))], MissReason::Foreign)
     );
 }
 
@@ -282,7 +285,7 @@ fn a_spoiled_reply_ends_the_wait_at_the_next_silence() {
     assert_eq!(hear(ask(1, 0, 2), cut).0, Some(Verdict::Spoiled));
     // A short glitch does not.
     let (verdict, _, miss) = hear(ask(1, 0, 2), &[1, 3, 4]);
-    assert_eq!((verdict, miss), (None, Miss::Garbled));
+    assert_eq!((verdict, miss), (None, MissReason::Garbled));
 }
 
 #[test]
@@ -304,7 +307,7 @@ fn a_babbling_line_is_bounded() {
         r.push(&[0xAA; 64]);
         assert!(r.finder().unread.len() <= MAX_BURST);
     }
-    assert_eq!(r.miss(), Miss::Garbled);
+    assert_eq!(r.miss(), MissReason::Garbled);
 }
 
 /// Returns pieces of what a hostile line may send.

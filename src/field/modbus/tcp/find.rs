@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::header::{Asked, EXCEPTION_FRAME, HEADER, Header, KNOWN_BY};
-use super::{Call, Reply, Stream};
+use super::header::{EXCEPTION_FRAME, HEADER, Header, KNOWN_BY, SentRequest};
+use super::{ModbusRequest, Reply, Stream};
 
 /// From how many of its bytes on the header of another reply is suspected at the end of the
 /// reply that is waited for: the whole transaction id. One byte would be there by chance too
@@ -11,16 +11,16 @@ use super::{Call, Reply, Stream};
 const SUSPECT: usize = 2;
 
 /// What stands at the head of the unread bytes.
-pub(super) enum Head {
+pub(super) enum StreamHead {
     /// There are not enough bytes to decide.
     Unfinished,
     /// A frame of this many bytes; `false`: the bytes that follow may be its padding.
-    Frame(usize, Found, bool),
+    Frame(usize, FoundFrame, bool),
     /// This many bytes that belong to no frame.
     Nothing(usize),
 }
 
-pub(super) enum Found {
+pub(super) enum FoundFrame {
     /// The reply to the request with this index among those that wait.
     Own(usize, Reply),
     /// The reply to the abandoned request with this index among the abandoned ones.
@@ -39,7 +39,7 @@ enum Overlap {
 
 impl Stream {
     /// Returns what stands at the head of `bytes`; `all`: nothing will follow for now.
-    pub(super) fn head(&self, bytes: &[u8], all: bool) -> Head {
+    pub(super) fn head(&self, bytes: &[u8], all: bool) -> StreamHead {
         if bytes.len() < KNOWN_BY {
             let may_be_header = if self.astray {
                 self.expected(None).any(|a| a.may_be_answered_by(bytes))
@@ -47,13 +47,13 @@ impl Stream {
                 bytes.iter().skip(2).take(2).all(|b| *b == 0)
             };
             return if may_be_header {
-                Head::Unfinished
+                StreamHead::Unfinished
             } else {
-                Head::Nothing(1)
+                StreamHead::Nothing(1)
             };
         }
         let Some(header) = Header::read(bytes) else {
-            return Head::Nothing(1);
+            return StreamHead::Nothing(1);
         };
         if let Some(at) = self.answers(&header) {
             return self.own(bytes, &header, at, all);
@@ -61,16 +61,16 @@ impl Stream {
         let late = self.abandoned.iter();
         let late = late.map(|(_, a)| a).position(|a| a.is_answered_by(&header));
         let found = match late {
-            Some(at) if self.is_numbered() => Found::Late(at),
-            _ if self.astray => return Head::Nothing(1),
-            Some(at) => Found::Late(at),
+            Some(at) if self.is_numbered() => FoundFrame::Late(at),
+            _ if self.astray => return StreamHead::Nothing(1),
+            Some(at) => FoundFrame::Late(at),
             None => match self
                 .waiting
                 .iter()
                 .position(|(id, _)| *id == header.transaction)
             {
-                Some(at) if self.is_numbered() => Found::Own(at, Reply::Stranger),
-                _ => Found::Foreign,
+                Some(at) if self.is_numbered() => FoundFrame::Own(at, Reply::Stranger),
+                _ => FoundFrame::Foreign,
             },
         };
         self.others(bytes, &header, found, all)
@@ -81,99 +81,107 @@ impl Stream {
         let is_numbered = self.is_numbered();
         self.waiting
             .iter()
-            .position(|(id, call)| Asked::new(*id, call, is_numbered).is_answered_by(header))
+            .position(|(id, call)| SentRequest::new(*id, call, is_numbered).is_answered_by(header))
     }
 
     /// Returns all requests whose replies may come, except the waiting request at this index.
-    fn expected(&self, but: Option<usize>) -> impl Iterator<Item = Asked> {
+    fn expected(&self, but: Option<usize>) -> impl Iterator<Item = SentRequest> {
         let is_numbered = self.is_numbered();
         let waiting = self.waiting.iter().enumerate();
         let waiting = waiting.filter(move |(at, _)| Some(*at) != but);
-        let waiting = waiting.map(move |(_, (id, call))| Asked::new(*id, call, is_numbered));
+        let waiting = waiting.map(move |(_, (id, call))| SentRequest::new(*id, call, is_numbered));
         waiting.chain(self.abandoned.iter().map(|(_, asked)| *asked))
     }
 
     /// Finds a frame whose length only its header gives.
-    fn others(&self, bytes: &[u8], header: &Header, found: Found, all: bool) -> Head {
+    fn others(&self, bytes: &[u8], header: &Header, found: FoundFrame, all: bool) -> StreamHead {
         if header.function == 0 || !(header.is_possible() || header.is_exception()) {
-            return Head::Nothing(1);
+            return StreamHead::Nothing(1);
         }
         let len = header.frame_len();
         let seen = bytes.len().min(len);
         // The bytes may be no header at all, or the frame may have been cut off.
         if let Some(at) = (1..seen).find(|at| self.is_whole_reply(&bytes[*at..])) {
-            return Head::Nothing(at);
+            return StreamHead::Nothing(at);
         }
         if bytes.len() < len {
-            return Head::Unfinished;
+            return StreamHead::Unfinished;
         }
-        let is_own = matches!(found, Found::Own(..));
+        let is_own = matches!(found, FoundFrame::Own(..));
         match self.overlap(bytes, 1..len, None) {
-            Overlap::At(at) => Head::Nothing(at),
-            Overlap::Perhaps if !all && !is_own => Head::Unfinished,
-            Overlap::None | Overlap::Perhaps => Head::Frame(len, found, true),
+            Overlap::At(at) => StreamHead::Nothing(at),
+            Overlap::Perhaps if !all && !is_own => StreamHead::Unfinished,
+            Overlap::None | Overlap::Perhaps => StreamHead::Frame(len, found, true),
         }
     }
 
     /// Finds a frame with the header of the reply to the request `at`.
-    fn own(&self, bytes: &[u8], header: &Header, at: usize, all: bool) -> Head {
+    fn own(&self, bytes: &[u8], header: &Header, at: usize, all: bool) -> StreamHead {
         if header.is_exception() {
             let Some(exception) = bytes.get(..EXCEPTION_FRAME) else {
-                return Head::Unfinished;
+                return StreamHead::Unfinished;
             };
             let (_, call) = &self.waiting[at];
             let reply = call.judge(&exception[HEADER..]);
             let is_exact = header.length == EXCEPTION_FRAME - 6;
-            return Head::Frame(EXCEPTION_FRAME, Found::Own(at, reply), is_exact);
+            return StreamHead::Frame(EXCEPTION_FRAME, FoundFrame::Own(at, reply), is_exact);
         }
         let (_, call) = &self.waiting[at];
-        if let Call::Raw(_) = call {
+        if let ModbusRequest::Raw(_) = call {
             // The header alone may give the length of the reply.
             let len = header.frame_len();
             return match bytes.get(HEADER..len) {
-                _ if !header.is_possible() => Head::Nothing(1),
-                None => Head::Unfinished,
-                Some(pdu) => Head::Frame(len, Found::Own(at, call.judge(pdu)), true),
+                _ if !header.is_possible() => StreamHead::Nothing(1),
+                None => StreamHead::Unfinished,
+                Some(pdu) => StreamHead::Frame(len, FoundFrame::Own(at, call.judge(pdu)), true),
             };
         }
         let Some(second) = bytes.get(KNOWN_BY) else {
-            return Head::Unfinished;
+            return StreamHead::Unfinished;
         };
         if *second != call.second_byte() {
             return match (self.astray, self.is_numbered()) {
-                (true, _) => Head::Nothing(1),
-                (false, true) => self.others(bytes, header, Found::Own(at, Reply::Stranger), all),
-                (false, false) => self.others(bytes, header, Found::Foreign, all),
+                (true, _) => StreamHead::Nothing(1),
+                (false, true) => {
+                    self.others(bytes, header, FoundFrame::Own(at, Reply::Stranger), all)
+                }
+                (false, false) => self.others(bytes, header, FoundFrame::Foreign, all),
             };
         }
         let len = HEADER + call.reply_len();
         let Some(frame) = bytes.get(..len) else {
             let told = header.frame_len();
             let cut_off = header.is_possible() && told < len;
-            let stranger = || Head::Frame(told, Found::Own(at, Reply::Stranger), true);
+            let stranger = || StreamHead::Frame(told, FoundFrame::Own(at, Reply::Stranger), true);
             return match (1..bytes.len()).find(|at| self.is_whole_reply(&bytes[*at..])) {
-                Some(at) => Head::Nothing(at),
+                Some(at) => StreamHead::Nothing(at),
                 None if cut_off && all && bytes.len() == told => stranger(),
                 None if cut_off && is_header(&bytes[told.min(bytes.len())..]) => stranger(),
-                None => Head::Unfinished,
+                None => StreamHead::Unfinished,
             };
         };
         let told = HEADER - 1 + header.length;
         let is_exact = told == len;
-        let whole = Head::Frame(len, Found::Own(at, call.judge(&frame[HEADER..])), is_exact);
+        let whole = StreamHead::Frame(
+            len,
+            FoundFrame::Own(at, call.judge(&frame[HEADER..])),
+            is_exact,
+        );
         if header.is_possible() && told < len {
             // The length may be wrong, or the reply cut off.
             let behind = &bytes[told..];
             if behind.len() >= KNOWN_BY && is_header(behind) {
-                return Head::Frame(told, Found::Own(at, Reply::Stranger), true);
+                return StreamHead::Frame(told, FoundFrame::Own(at, Reply::Stranger), true);
             }
             if behind.len() < KNOWN_BY && !all {
-                return Head::Unfinished;
+                return StreamHead::Unfinished;
             }
         }
         match self.overlap(bytes, KNOWN_BY + 1..len, Some(at)) {
-            Overlap::At(from) => Head::Frame(from, Found::Own(at, Reply::Stranger), true),
-            Overlap::Perhaps if !all => Head::Unfinished,
+            Overlap::At(from) => {
+                StreamHead::Frame(from, FoundFrame::Own(at, Reply::Stranger), true)
+            }
+            Overlap::Perhaps if !all => StreamHead::Unfinished,
             Overlap::Perhaps | Overlap::None => whole,
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::base::UnitId;
 use crate::field::modbus::EXCEPTION;
-use crate::field::modbus::write::Call;
+use crate::field::modbus::write::ModbusRequest;
 
 /// Bytes before the PDU.
 pub(super) const HEADER: usize = 7;
@@ -62,16 +62,16 @@ impl Header {
 
 /// A request whose reply is waited for, or was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct SentRequest {
     /// The request's transaction id; `None`: replies are numbered otherwise.
     pub id: Option<u16>,
     pub unit: UnitId,
     pub function: u8,
 }
 
-impl Asked {
-    pub(super) fn new(id: u16, call: &Call, is_numbered: bool) -> Self {
-        Asked {
+impl SentRequest {
+    pub(super) fn new(id: u16, call: &ModbusRequest, is_numbered: bool) -> Self {
+        SentRequest {
             id: is_numbered.then_some(id),
             unit: call.unit(),
             function: call.function(),

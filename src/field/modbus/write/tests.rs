@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use tokio_modbus::Request;
 
 use super::*;
-use crate::base::Miss;
+use crate::base::MissReason;
 use crate::field::modbus::rtu::Verdict;
 use crate::field::modbus::{ascii, rtu, tcp};
 use crate::field::raw;
@@ -59,8 +59,11 @@ fn examples() -> Vec<(Write, Vec<u8>, Vec<u8>)> {
 fn the_standards_examples_are_built_and_confirmed() {
     for (write, request, reply) in examples() {
         assert_eq!(write.pdu(), request);
-        assert_eq!(Call::from(write.clone()).reply_len(), reply.len());
-        assert_eq!(Call::from(write.clone()).is_mirrored(), request == reply);
+        assert_eq!(ModbusRequest::from(write.clone()).reply_len(), reply.len());
+        assert_eq!(
+            ModbusRequest::from(write.clone()).is_mirrored(),
+            request == reply
+        );
         assert_eq!(write.judge(&reply), Reply::Confirmed);
         let refusal = [write.entries.function() | EXCEPTION, 4];
         assert_eq!(write.judge(&refusal), Reply::Exception(4));
@@ -70,8 +73,8 @@ fn the_standards_examples_are_built_and_confirmed() {
 }
 
 /// Returns a request that the configuration spells out, in a frame of Modbus TCP.
-fn carried(send: &str, reply: raw::Shape) -> Carried {
-    Carried {
+fn carried(send: &str, reply: raw::ReplyMarks) -> RawPdu {
+    RawPdu {
         unit: UnitId(17),
         question: Arc::new(Question {
             name: "q".into(),
@@ -82,8 +85,8 @@ fn carried(send: &str, reply: raw::Shape) -> Carried {
     }
 }
 
-fn shape(end: End, begins: &[u8]) -> raw::Shape {
-    raw::Shape {
+fn shape(end: ReplyEnd, begins: &[u8]) -> raw::ReplyMarks {
+    raw::ReplyMarks {
         end,
         fixed: vec![raw::Fixed {
             at: 0,
@@ -100,14 +103,14 @@ fn shape(end: End, begins: &[u8]) -> raw::Shape {
 #[test]
 fn a_request_of_the_configurations_own_is_answered_by_its_function() {
     let pdu = b"\x2B\x0E\x01\x01\x00\x00\x03\x00\x16Company identification";
-    let asked = carried("2B 0E 01 00", shape(End::Frame, &[0x2B, 0x0E, 1]));
-    let call = Call::from(asked.clone());
+    let asked = carried("2B 0E 01 00", shape(ReplyEnd::Frame, &[0x2B, 0x0E, 1]));
+    let call = ModbusRequest::from(asked.clone());
     assert_eq!(call.pdu(), [0x2B, 0x0E, 1, 0]);
     assert_eq!((call.unit(), call.function()), (UnitId(17), 0x2B));
     assert!(!call.is_mirrored());
     assert_eq!(asked.judge(pdu), Reply::Answer(Data::Bytes(pdu.to_vec())));
     assert_eq!(asked.judge(&[0xAB, 1]), Reply::Exception(1));
-    let counted = carried("2B 0E 01 00", shape(End::Length(9), &[0x2B, 0x0E]));
+    let counted = carried("2B 0E 01 00", shape(ReplyEnd::Length(9), &[0x2B, 0x0E]));
     assert_eq!(counted.reply_len(), 9);
     for (asked, pdu, why) in [
         (&asked, &b"\x2B\x0E\x02\x01"[..], "something else was asked"),
@@ -126,7 +129,7 @@ fn a_request_of_the_configurations_own_is_answered_by_its_function() {
 
 #[test]
 fn a_request_of_the_configurations_own_is_matched_by_its_header() {
-    let asked = carried("46 00", shape(End::Length(6), &[0x46]));
+    let asked = carried("46 00", shape(ReplyEnd::Length(6), &[0x46]));
     let mut stream = tcp::Stream::new();
     let wire = stream.send(asked.clone());
     assert_eq!(wire, tcp::frame(0, UnitId(17), &[0x46, 0]));
@@ -207,10 +210,16 @@ fn every_framing_confirms_exactly_the_reply() {
         for (unit, pdu) in [(unit, &other), (UnitId(18), &reply)] {
             let mut receiver = rtu::Receiver::new(write.clone());
             assert_eq!(receiver.push(&rtu::frame(unit, pdu)), None);
-            assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
+            assert_eq!(
+                (receiver.silence(), receiver.miss()),
+                (None, MissReason::Foreign)
+            );
             let mut receiver = ascii::Receiver::new(write.clone());
             assert_eq!(receiver.push(&ascii::frame(unit, pdu)), None);
-            assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
+            assert_eq!(
+                (receiver.silence(), receiver.miss()),
+                (None, MissReason::Foreign)
+            );
             let mut stream = tcp::Stream::new();
             stream.send(write.clone());
             let got = stream.push(&tcp::frame(0, unit, pdu));
@@ -245,7 +254,10 @@ fn the_reply_to_a_write_is_nobodys_value() {
     for (write, _, reply) in examples() {
         let mut receiver = rtu::Receiver::new(ask);
         assert_eq!(receiver.push(&rtu::frame(write.unit, &reply)), None);
-        assert_eq!((receiver.silence(), receiver.miss()), (None, Miss::Foreign));
+        assert_eq!(
+            (receiver.silence(), receiver.miss()),
+            (None, MissReason::Foreign)
+        );
     }
 }
 

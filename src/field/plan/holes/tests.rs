@@ -10,7 +10,7 @@ use super::*;
 use crate::base::{DeviceId, Mono, Now, PortId, Rng};
 use crate::field::modbus::Data;
 use crate::field::polled_device::adaptive_plan::Finding;
-use crate::field::schedule::{Next, Schedule};
+use crate::field::schedule::{NextAction, Schedule};
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::{Number, PointAddress, PortSpec, Spec};
@@ -102,7 +102,7 @@ impl World {
         let end = Mono::from_micros(seconds * 1_000_000);
         while self.now < end {
             match self.schedule.next(self.now) {
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     self.now = self.now + Duration::from_millis(5);
                     let outcome = self.answer(&request);
                     let refused = matches!(outcome, Outcome::Exception(_));
@@ -125,8 +125,8 @@ impl World {
                         self.findings.push(finding);
                     }
                 }
-                Next::NotBefore(at, _) => self.now = at.min(end),
-                Next::Idle => panic!("idle"),
+                NextAction::NotBefore(at, _) => self.now = at.min(end),
+                NextAction::Idle => panic!("idle"),
             }
         }
     }

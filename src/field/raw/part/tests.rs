@@ -17,7 +17,7 @@ fn text(span: Span) -> Part {
     Part::Text { span, encoding }
 }
 
-fn binary_at(at: usize, kind: Kind, order: Order) -> Part {
+fn binary_at(at: usize, kind: Kind, order: Endianness) -> Part {
     plain(Number::Binary { at, kind, order })
 }
 
@@ -31,8 +31,8 @@ fn between(after: &str, nth: usize, before: &str) -> Span {
 
 #[test]
 fn every_kind_and_order_of_binary_number() {
+    use Endianness::{BytesLow, High, Low, WordsLow};
     use Kind::{Bcd, F32, F64, Signed, Unsigned};
-    use Order::{BytesLow, High, Low, WordsLow};
     let d = Value::Int;
     for (bytes, kind, order, value) in [
         (&[0xFE][..], Unsigned(1), High, d(254)),
@@ -101,7 +101,7 @@ fn scale_and_offset_are_exact() {
         written: Number::Binary {
             at: 0,
             kind: Kind::Signed(2),
-            order: Order::High,
+            order: Endianness::High,
         },
         scale: Decimal {
             digits: 1,
@@ -135,9 +135,9 @@ fn what_is_no_number_is_no_value() {
         let part = plain(Number::Decimal(between("", 0, "")));
         assert_eq!(part.read(text.as_bytes()), Ok(value), "{text}");
     }
-    let nan = binary_at(0, Kind::F32, Order::High);
+    let nan = binary_at(0, Kind::F32, Endianness::High);
     assert_eq!(nan.read(&[0x7F, 0xC0, 0, 0]), Err(Refusal::NotANumber));
-    let bcd = binary_at(0, Kind::Bcd(2), Order::High);
+    let bcd = binary_at(0, Kind::Bcd(2), Endianness::High);
     assert_eq!(bcd.read(&[0x12, 0x3A]), Err(Refusal::NotDecimal));
 }
 
@@ -172,28 +172,43 @@ fn dates_and_texts_of_other_encodings_are_read() {
 fn a_sign_may_stand_in_the_highest_bit() {
     let d = Value::Int;
     for (bytes, kind, order, value) in [
-        (&[0x80, 5][..], Kind::Magnitude(2), Order::High, Ok(d(-5))),
-        (&[5, 0x80], Kind::Magnitude(2), Order::Low, Ok(d(-5))),
-        (&[0, 5], Kind::Magnitude(2), Order::High, Ok(d(5))),
-        (&[0x80, 0], Kind::Magnitude(2), Order::High, Ok(d(0))),
+        (
+            &[0x80, 5][..],
+            Kind::Magnitude(2),
+            Endianness::High,
+            Ok(d(-5)),
+        ),
+        (&[5, 0x80], Kind::Magnitude(2), Endianness::Low, Ok(d(-5))),
+        (&[0, 5], Kind::Magnitude(2), Endianness::High, Ok(d(5))),
+        (&[0x80, 0], Kind::Magnitude(2), Endianness::High, Ok(d(0))),
         (
             &[0xFF; 8],
             Kind::Magnitude(8),
-            Order::High,
+            Endianness::High,
             Ok(d(-i64::MAX)),
         ),
         (
             &[0, 7, 0x80, 0],
             Kind::Magnitude(4),
-            Order::WordsLow,
+            Endianness::WordsLow,
             Ok(d(-7)),
         ),
-        (&[0x92, 0x34], Kind::SignedBcd(2), Order::High, Ok(d(-1234))),
-        (&[0x34, 0x12], Kind::SignedBcd(2), Order::Low, Ok(d(1234))),
+        (
+            &[0x92, 0x34],
+            Kind::SignedBcd(2),
+            Endianness::High,
+            Ok(d(-1234)),
+        ),
+        (
+            &[0x34, 0x12],
+            Kind::SignedBcd(2),
+            Endianness::Low,
+            Ok(d(1234)),
+        ),
         (
             &[0x8A, 0],
             Kind::SignedBcd(2),
-            Order::High,
+            Endianness::High,
             Err(Refusal::NotDecimal),
         ),
     ] {
@@ -215,7 +230,7 @@ fn a_number_of_a_reply_is_given_as_it_is_said() {
     let whole = || Number::Binary {
         at: 0,
         kind: Kind::Unsigned(2),
-        order: Order::High,
+        order: Endianness::High,
     };
     let text = || Number::Decimal(between("", 0, ""));
     for (part, reply, value) in [
@@ -286,7 +301,7 @@ proptest! {
             plain(Number::Decimal(between("1", nth, "2"))),
             plain(Number::Hexadecimal(between("", nth, ""))),
         ];
-        for order in [Order::High, Order::Low, Order::WordsLow, Order::BytesLow] {
+        for order in [Endianness::High, Endianness::Low, Endianness::WordsLow, Endianness::BytesLow] {
             for kind in [Kind::Unsigned(size), Kind::Signed(size), Kind::Bcd(size), Kind::Magnitude(size), Kind::SignedBcd(size), Kind::F32, Kind::F64] {
                 parts.push(binary_at(at, kind, order));
             }

@@ -3,8 +3,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::Miss;
-use crate::field::raw::check::{Check, Sum, Written};
+use crate::base::MissReason;
+use crate::field::raw::check::{Check, CheckForm, Sum};
 use crate::field::raw::reply::Fixed;
 
 fn fixed(at: usize, bytes: &[u8]) -> Fixed {
@@ -13,13 +13,13 @@ fn fixed(at: usize, bytes: &[u8]) -> Fixed {
 }
 
 /// Returns the reply of a DCON module: `#01\r` is answered by `>+025.12-001.50` and a sum.
-fn dcon() -> Shape {
-    Shape {
-        end: End::Terminator(b"\r".to_vec()),
+fn dcon() -> ReplyMarks {
+    ReplyMarks {
+        end: ReplyEnd::Terminator(b"\r".to_vec()),
         fixed: vec![fixed(0, b">")],
         check: Some(Check {
             sum: Sum::Sum8,
-            written: Written::Hex,
+            written: CheckForm::Hex,
             from: 0,
         }),
         behind_check: 1,
@@ -35,13 +35,13 @@ fn dcon_reply(text: &str) -> Vec<u8> {
 }
 
 /// Returns the reply of a binary protocol: five bytes, AAh first, a CRC last.
-fn counted() -> Shape {
-    Shape {
-        end: End::Length(5),
+fn counted() -> ReplyMarks {
+    ReplyMarks {
+        end: ReplyEnd::Length(5),
         fixed: vec![fixed(0, &[0xAA]), fixed(1, &[7])],
         check: Some(Check {
             sum: Sum::Crc16Modbus,
-            written: Written::Low,
+            written: CheckForm::Low,
             from: 0,
         }),
         behind_check: 0,
@@ -56,9 +56,9 @@ fn counted_reply(unit: u8, value: u8) -> Vec<u8> {
     out
 }
 
-fn quiet() -> Shape {
-    Shape {
-        end: End::Silence(Duration::from_millis(20)),
+fn quiet() -> ReplyMarks {
+    ReplyMarks {
+        end: ReplyEnd::Silence(Duration::from_millis(20)),
         fixed: vec![fixed(2, b"=")],
         check: None,
         behind_check: 0,
@@ -66,7 +66,11 @@ fn quiet() -> Shape {
     }
 }
 
-fn hear(shape: &Shape, request: &[u8], bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, Miss) {
+fn hear(
+    shape: &ReplyMarks,
+    request: &[u8],
+    bytes: &[u8],
+) -> (Option<Verdict>, OtherTraffic, MissReason) {
     let mut r = Receiver::new((shape.clone(), request));
     let verdict = r.push(bytes).or_else(|| r.silence());
     let miss = r.miss();
@@ -109,7 +113,7 @@ fn noise_in_front_is_skipped_where_a_beginning_is_fixed() {
 
 #[test]
 fn what_wakes_the_other_side_up_is_no_noise() {
-    let woken = Shape {
+    let woken = ReplyMarks {
         preamble: Some(0xFE),
         ..counted()
     };
@@ -130,7 +134,7 @@ fn what_wakes_the_other_side_up_is_no_noise() {
 
 #[test]
 fn our_own_echo_is_never_a_reply() {
-    let anything = Shape {
+    let anything = ReplyMarks {
         fixed: vec![],
         ..quiet()
     };
@@ -151,8 +155,8 @@ fn what_ends_like_a_reply_and_is_none_ends_the_wait() {
     let other = counted_reply(8, 42);
     assert_eq!(hear(&counted(), &[], &other).0, Some(Verdict::Spoiled));
     let (verdict, _, miss) = hear(&counted(), &[], &other[..3]);
-    assert_eq!((verdict, miss), (None, Miss::Garbled));
-    assert_eq!(hear(&counted(), &[], &[]).2, Miss::Silence);
+    assert_eq!((verdict, miss), (None, MissReason::Garbled));
+    assert_eq!(hear(&counted(), &[], &[]).2, MissReason::Silence);
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_babbling_line_is_bounded_and_its_tail_no_reply() {
     assert_eq!(taken(r.push(&reply)), Some(reply));
 }
 
-fn shape() -> impl Strategy<Value = Shape> {
+fn shape() -> impl Strategy<Value = ReplyMarks> {
     prop_oneof![Just(dcon()), Just(counted()), Just(quiet())]
 }
 

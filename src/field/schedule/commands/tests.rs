@@ -28,9 +28,9 @@ fn line_of(port: PortSpec, devices: usize, interval_ms: u64) -> Schedule {
 /// How long a request waits here before it is too late.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn set(now: Mono, device: u32, value: u16) -> Command {
+fn set(now: Mono, device: u32, value: u16) -> BusRequest {
     let entries = Entries::Register(value);
-    Command {
+    BusRequest {
         device: DeviceId(device),
         request: CommandRequest::Write(BusWrite::Entries { start: 7, entries }),
         until: now + PATIENCE,
@@ -43,7 +43,7 @@ fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-const SILENT: Outcome = Outcome::Missed(Miss::Silence);
+const SILENT: Outcome = Outcome::Missed(MissReason::Silence);
 
 fn answer(request: &Request) -> Outcome {
     match request.body {
@@ -74,23 +74,23 @@ fn run(
     let mut requests = Vec::new();
     while *now < end {
         match s.next(*now) {
-            Next::Run(request) => {
+            NextAction::Run(request) => {
                 *now = *now + cost;
                 let outcome = outcome(&request);
                 s.done(*now, &request, &outcome);
                 requests.push(request);
             }
-            Next::NotBefore(at, why) => {
+            NextAction::NotBefore(at, why) => {
                 assert!(at > *now, "{why}");
                 *now = at.min(end);
             }
-            Next::Idle => panic!("idle"),
+            NextAction::Idle => panic!("idle"),
         }
     }
     requests
 }
 
-fn ends(s: &mut Schedule) -> Vec<(CommandId, End)> {
+fn ends(s: &mut Schedule) -> Vec<(CommandId, CommandEnd)> {
     std::iter::from_fn(|| s.commands.poll()).collect()
 }
 
@@ -106,19 +106,22 @@ fn a_command_goes_before_every_read_and_its_end_is_told_once() {
     assert_eq!(written(&requests[1]), Some(6));
     assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 2);
     assert!(requests.iter().filter(|j| !j.is_command()).count() >= 15);
-    let told = [(first, End::Confirmed), (second, End::Confirmed)];
+    let told = [
+        (first, CommandEnd::Confirmed),
+        (second, CommandEnd::Confirmed),
+    ];
     assert_eq!(ends(&mut s), told);
 }
 
 #[test]
 fn each_end_is_what_happened() {
     for (outcome, end) in [
-        (Outcome::Confirmed, End::Confirmed),
-        (Outcome::Exception(2), End::Exception(2)),
-        (SILENT, End::Unanswered(Miss::Silence)),
+        (Outcome::Confirmed, CommandEnd::Confirmed),
+        (Outcome::Exception(2), CommandEnd::Exception(2)),
+        (SILENT, CommandEnd::Unanswered(MissReason::Silence)),
         (
-            Outcome::Missed(Miss::ConnectionLost),
-            End::Unanswered(Miss::ConnectionLost),
+            Outcome::Missed(MissReason::ConnectionLost),
+            CommandEnd::Unanswered(MissReason::ConnectionLost),
         ),
     ] {
         let mut s = line_of(tcp(), 1, 1000);
@@ -142,7 +145,7 @@ fn what_cannot_be_sent_is_refused_at_once() {
     let mut s = line_of(serial(9600), 6, 1000);
     let now = Mono::START;
     assert_eq!(s.request(set(now, 9, 0)), Err(NotSent::NoSuchDevice));
-    let nothing = Command {
+    let nothing = BusRequest {
         request: CommandRequest::Write(BusWrite::Entries {
             start: 7,
             entries: Entries::Registers(vec![]),
@@ -172,14 +175,14 @@ fn a_silent_devices_commands_fail_and_hold_up_nobody() {
     run(&mut s, &mut now, end, ms(20), dead);
     let to_the_dead = s.request(set(now, 0, 5)).unwrap();
     let to_the_living = s.request(set(now, 1, 6)).unwrap();
-    let Next::Run(request) = s.next(now) else {
+    let NextAction::Run(request) = s.next(now) else {
         panic!("waits")
     };
     assert_eq!((request.device, written(&request)), (DeviceId(1), Some(6)));
     s.done(now + ms(20), &request, &Outcome::Confirmed);
     let told = [
-        (to_the_dead, End::NotSent(NotSent::Silent)),
-        (to_the_living, End::Confirmed),
+        (to_the_dead, CommandEnd::NotSent(NotSent::Silent)),
+        (to_the_living, CommandEnd::Confirmed),
     ];
     assert_eq!(ends(&mut s), told);
 }
@@ -193,7 +196,7 @@ fn a_silence_that_has_just_begun_is_confirmed_first() {
     // One reply is lost; the next reply comes.
     let mut lost = 1;
     let id = loop {
-        let Next::Run(request) = s.next(now) else {
+        let NextAction::Run(request) = s.next(now) else {
             now = now + ms(10);
             continue;
         };
@@ -210,7 +213,7 @@ fn a_silence_that_has_just_begun_is_confirmed_first() {
         !requests[0].is_command(),
         "it is asked whether it lives first"
     );
-    assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
+    assert_eq!(ends(&mut s), [(id, CommandEnd::Confirmed)]);
 }
 
 #[test]
@@ -233,8 +236,8 @@ fn a_write_whose_like_may_still_be_confirmed_waits_for_another_reply() {
     let at = seen.iter().position(|c| *c).unwrap();
     assert!(!seen[at + 1], "a read, whose reply nothing else can give");
     let told = [
-        (first, End::Unanswered(Miss::Silence)),
-        (second, End::Confirmed),
+        (first, CommandEnd::Unanswered(MissReason::Silence)),
+        (second, CommandEnd::Confirmed),
     ];
     assert_eq!(ends(&mut s), told);
 }
@@ -250,12 +253,12 @@ fn what_has_waited_too_long_is_not_sent() {
     let late = s.request(set(now, 0, 5)).unwrap();
     let gave = now;
     // Noise does not count as a miss of the unit, so the unit is not tried again either.
-    let garbled = |_: &Request| Outcome::Missed(Miss::Garbled);
+    let garbled = |_: &Request| Outcome::Missed(MissReason::Garbled);
     let end = now + PATIENCE + ms(1000);
     let requests = run(&mut s, &mut now, end, ms(20), garbled);
     assert_eq!(requests.iter().filter(|j| j.is_command()).count(), 1);
     let told = ends(&mut s);
-    assert_eq!(told[1], (late, End::NotSent(NotSent::TooLate)));
+    assert_eq!(told[1], (late, CommandEnd::NotSent(NotSent::TooLate)));
     assert!(now.since(gave) >= PATIENCE);
 }
 
@@ -267,9 +270,9 @@ fn a_line_that_is_lost_keeps_no_command_for_later() {
         .map(|i| s.request(set(now, i % 2, 0)).unwrap())
         .collect();
     // The command is handed out, and the line is lost before the command was sent.
-    assert!(matches!(s.next(now), Next::Run(request) if request.is_command()));
+    assert!(matches!(s.next(now), NextAction::Run(request) if request.is_command()));
     s.lost();
-    let down = End::NotSent(NotSent::LineDown);
+    let down = CommandEnd::NotSent(NotSent::LineDown);
     let told: BTreeSet<_> = ends(&mut s)
         .into_iter()
         .map(|(id, end)| {
@@ -307,7 +310,7 @@ proptest! {
                 given += 1;
             }
             match s.next(now) {
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     let cost = ms(if request.is_command() { write } else { read });
                     now = now + cost;
                     match written(&request) {
@@ -319,11 +322,11 @@ proptest! {
                     }
                     s.done(now, &request, &answer(&request));
                 }
-                Next::NotBefore(at, why) => {
+                NextAction::NotBefore(at, why) => {
                     prop_assert!(at > now, "{}", why);
                     now = at;
                 }
-                Next::Idle => prop_assert!(false, "idle"),
+                NextAction::Idle => prop_assert!(false, "idle"),
             }
             while let Some((id, _)) = s.commands.poll() {
                 prop_assert!(told.insert(id), "told twice");
@@ -357,11 +360,11 @@ proptest! {
             let end = now + ms(gap);
             run(&mut s, &mut now, end, ms(15), answer);
             let id = s.request(set(now, device % devices, n as u16)).unwrap();
-            let Next::Run(request) = s.next(now) else { panic!("waits") };
+            let NextAction::Run(request) = s.next(now) else { panic!("waits") };
             prop_assert_eq!(written(&request), Some(n as u16));
             now = now + ms(15);
             s.done(now, &request, &Outcome::Confirmed);
-            prop_assert_eq!(ends(&mut s), [(id, End::Confirmed)]);
+            prop_assert_eq!(ends(&mut s), [(id, CommandEnd::Confirmed)]);
         }
     }
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::{
-    CommandAction, Echoes, Evidence, FieldEvent, LinkDown, LinkEvent, Miss, PortId, Proof, Rng,
-    Value,
+    CommandAction, Echoes, FieldEvent, LinkDown, LinkEvent, LivenessEvidence, LivenessProof,
+    MissReason, PortId, Rng, Value,
 };
 use crate::control::VerdictWord;
 use crate::field::test_spec::{installation, number, point, profile, serial};
@@ -30,20 +30,21 @@ fn at(ms: u64) -> Now {
     }
 }
 
-fn polled(now: Now, device: u32, evidence: Evidence) -> Input {
+fn polled(now: Now, device: u32, evidence: LivenessEvidence) -> Input {
     Input::Field(FieldEvent::Polled {
         device: DeviceId(device),
         at: now,
         evidence,
         readings: Vec::new(),
-        turnaround: matches!(evidence, Evidence::Alive(_)).then(|| Duration::from_millis(12)),
+        turnaround: matches!(evidence, LivenessEvidence::Alive(_))
+            .then(|| Duration::from_millis(12)),
     })
 }
 
 /// Returns why a device is offline, what comes next, and in how long.
 fn plight(hub: &Coordinator, now: Now) -> (String, String, Option<u64>) {
     let first = hub.devices(now).next().unwrap();
-    let next = first.next.unwrap_or(Next {
+    let next = first.next.unwrap_or(NextChange {
         what: String::new(),
         in_ms: None,
     });
@@ -68,7 +69,7 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
     assert_eq!(in_ms, Some(millis(deadline.at.since(at(1100).mono))));
     hub.handle(at(2000), Input::Field(FieldEvent::PortUp { port }));
 
-    let alive = Evidence::Alive(Proof::Answer);
+    let alive = LivenessEvidence::Alive(LivenessProof::Answer);
     hub.handle(at(3000), polled(at(3000), 0, alive));
     assert_eq!(
         plight(&hub, at(3000)).0,
@@ -86,7 +87,10 @@ fn why_a_device_is_not_online_is_the_first_thing_in_the_way() {
     assert_ne!(plight(&hub, at(4000)).0, "");
 
     for ms in [5000, 6000, 7000, 8000, 9000] {
-        hub.handle(at(ms), polled(at(ms), 0, Evidence::Missed(Miss::Silence)));
+        hub.handle(
+            at(ms),
+            polled(at(ms), 0, LivenessEvidence::Missed(MissReason::Silence)),
+        );
     }
     let (said, next, _) = plight(&hub, at(9000));
     assert!(said.starts_with("silent: "), "{said}");
@@ -125,7 +129,7 @@ fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
     hub.statistics.on_notice(at(1000), &spec, &notice);
     hub.handle(
         at(5000),
-        polled(at(5000), 0, Evidence::Alive(Proof::Answer)),
+        polled(at(5000), 0, LivenessEvidence::Alive(LivenessProof::Answer)),
     );
     let logout = first(&hub, at(61_000)).unwrap();
     assert_eq!(
@@ -143,7 +147,10 @@ fn why_a_device_was_logged_out_last_is_shown_when_it_is_back_too() {
 #[test]
 fn a_gateway_without_identity_says_that_first_of_all_about_the_cloud() {
     let mut hub = hub().not_commissioned();
-    hub.handle(at(1), polled(at(1), 0, Evidence::Alive(Proof::Answer)));
+    hub.handle(
+        at(1),
+        polled(at(1), 0, LivenessEvidence::Alive(LivenessProof::Answer)),
+    );
     assert!(plight(&hub, at(1)).0.contains("not commissioned"));
     assert_eq!(hub.snapshot(at(1)).cloud.link, Link::NotCommissioned);
 }
@@ -285,8 +292,8 @@ proptest! {
         for (pass, kind, device) in steps {
             now += pass;
             let input = match kind {
-                0..=2 => polled(at(now), device, Evidence::Alive(Proof::Answer)),
-                3 | 4 => polled(at(now), device, Evidence::Missed(Miss::Garbled)),
+                0..=2 => polled(at(now), device, LivenessEvidence::Alive(LivenessProof::Answer)),
+                3 | 4 => polled(at(now), device, LivenessEvidence::Missed(MissReason::Garbled)),
                 5 => Input::Field(FieldEvent::PortDown { port, why: "gone".into() }),
                 6 => Input::Field(FieldEvent::PortUp { port }),
                 7 => Input::Link(LinkEvent::Up),
@@ -300,7 +307,7 @@ proptest! {
             prop_assert_eq!(status.ports[0].devices, 2);
             prop_assert!(status.cloud.online <= status.devices);
             for device in &figures.devices {
-                let well = device.life == Life::Alive && device.cloud == Presence::Online;
+                let well = device.life == BusState::Alive && device.cloud == Presence::Online;
                 prop_assert!(well || device.why.is_some(), "{device:?}");
             }
             let by_device: u64 = figures.devices.iter().map(|d| d.outcomes["garbled"]).sum();

@@ -1,12 +1,12 @@
 //! Runs several requests in flight on one connection of Modbus TCP, each with its own deadline.
 
-use crate::base::{Miss, Mono};
+use crate::base::{MissReason, Mono};
 use crate::field::modbus::tcp::Completed;
 use crate::field::transaction::request::{Outcome, Request};
-use crate::trace::What;
+use crate::trace::TraceEventKind;
 
 use super::tcp::{NOTHING_FOLLOWS, answered, no_stream, not_carried};
-use super::{Ended, Exchange, Framer, LATE_BITES, Lost, lost};
+use super::{Exchange, Framer, LATE_BITES, LineLoss, TransactionEnd, lost};
 
 /// A request whose reply is awaited.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct FinishedRequest {
     /// The request.
     pub request: Request,
     /// How the request ended.
-    pub ended: Ended,
+    pub ended: TransactionEnd,
     /// How many requests were in flight when it was sent, itself included.
     pub with: usize,
     /// When it was sent.
@@ -42,7 +42,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost; the requests in flight are to be taken back.
-    pub async fn start_request(&mut self, request: Request) -> Result<(), Lost> {
+    pub async fn start_request(&mut self, request: Request) -> Result<(), LineLoss> {
         let Framer::Tcp(stream) = &mut self.framer else {
             return Err(no_stream());
         };
@@ -71,7 +71,7 @@ impl Exchange {
     ///
     /// # Errors
     /// The line is lost; the requests in flight are to be taken back.
-    pub async fn next_finished(&mut self, until: Mono) -> Result<Vec<FinishedRequest>, Lost> {
+    pub async fn next_finished(&mut self, until: Mono) -> Result<Vec<FinishedRequest>, LineLoss> {
         let mut is_news = false;
         let mut late = 0;
         loop {
@@ -151,9 +151,9 @@ impl Exchange {
             stream.abandon(one.id);
         }
         if !over.is_empty() {
-            self.tap.say(&self.clock, || What::Timeout);
+            self.tap.say(&self.clock, || TraceEventKind::Timeout);
         }
-        let silent = || Outcome::Missed(Miss::Silence);
+        let silent = || Outcome::Missed(MissReason::Silence);
         over.into_iter()
             .map(|one| self.finished(one, silent(), None))
             .collect()

@@ -7,15 +7,15 @@
 use std::io;
 use std::time::Duration;
 
-use crate::base::{Miss, Mono};
+use crate::base::{MissReason, Mono};
 use crate::field::line::arrival::Arrival;
 use crate::field::receiver::OtherTraffic;
 use crate::field::transaction::request::{Outcome, Request};
 use crate::field::transaction::{Step, Transaction};
 use crate::spec::Framing;
-use crate::trace::What;
+use crate::trace::TraceEventKind;
 
-use super::{BABBLE, BEHIND_A_SERVER, BITE, Ended, Exchange, Framer, Lost, lost};
+use super::{BABBLE, BEHIND_A_SERVER, BITE, Exchange, Framer, LineLoss, TransactionEnd, lost};
 use crate::io::bus::port_thread;
 use crate::io::bus::port_thread::{AWAKE, LONGEST_DOZE};
 
@@ -24,7 +24,7 @@ impl Exchange {
         &mut self,
         request: &Request,
         framing: Framing,
-    ) -> Result<Ended, Lost> {
+    ) -> Result<TransactionEnd, LineLoss> {
         // The reply to some writes is the request once more: an adapter that was heard to echo
         // must not be taken for that reply.
         if request.is_write() && self.echoes {
@@ -37,10 +37,10 @@ impl Exchange {
         let mut rest = request.turnaround;
         let (outcome, sent) = loop {
             if !self.fall_quiet(rest).await? {
-                break (Outcome::Missed(Miss::Garbled), None);
+                break (Outcome::Missed(MissReason::Garbled), None);
             }
             if self.tune(request)? && !self.fall_quiet(rest).await? {
-                break (Outcome::Missed(Miss::Garbled), None);
+                break (Outcome::Missed(MissReason::Garbled), None);
             }
             rest = Duration::ZERO;
             let sent = self
@@ -60,7 +60,7 @@ impl Exchange {
                 Some(Step::Again) => {}
                 Some(Step::Over(outcome)) => break (outcome, Some(sent)),
                 None => {
-                    self.tap.say(&self.clock, || What::Timeout);
+                    self.tap.say(&self.clock, || TraceEventKind::Timeout);
                     break (Outcome::Missed(transaction.miss()), Some(sent));
                 }
             }
@@ -81,7 +81,7 @@ impl Exchange {
         let (outcome, meanwhile) = transaction.end(outcome);
         traffic.add(meanwhile);
         self.echoes |= traffic.echoes > 0;
-        Ok(Ended {
+        Ok(TransactionEnd {
             passed_by: passed_by.unwrap_or_default(),
             ..self.ended(outcome, traffic, turnaround)
         })
@@ -89,7 +89,7 @@ impl Exchange {
 
     /// Waits until the line has been quiet for long enough; returns false if it does not fall
     /// quiet.
-    pub(super) async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, Lost> {
+    pub(super) async fn fall_quiet(&mut self, turnaround: Duration) -> Result<bool, LineLoss> {
         let patience = self.clock.now().mono + turnaround + BABBLE;
         let mut spoke = false;
         loop {
@@ -127,7 +127,7 @@ impl Exchange {
         transaction: &mut Transaction,
         sent: Mono,
         request: &Request,
-    ) -> Result<Option<Step>, Lost> {
+    ) -> Result<Option<Step>, LineLoss> {
         let deadline = sent + request.timeout;
         // A network delivers bytes with pauses of its own.
         let pauses_count = self.own.is_some() || transaction.ends_by_silence();
@@ -186,7 +186,7 @@ impl Exchange {
                 }
                 Ok(None) => {
                     if transaction.is_reading() {
-                        self.tap.say(&self.clock, || What::Pause);
+                        self.tap.say(&self.clock, || TraceEventKind::Pause);
                     }
                     let step = if pauses_count {
                         transaction.silence()

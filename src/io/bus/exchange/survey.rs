@@ -7,17 +7,17 @@ use std::time::Duration;
 use crate::base::Mono;
 use crate::field::modbus::ascii;
 use crate::field::survey::listener::SurveyListener;
-use crate::spec::survey::{Heard, SurveyQuestion, SurveyRequest, SurveySettings};
+use crate::spec::survey::{SurveyQuestion, SurveyReply, SurveyRequest, SurveySettings};
 use crate::spec::{BusAddress, SerialSpec, TransactionIds};
-use crate::trace::What;
+use crate::trace::TraceEventKind;
 
-use super::{BEHIND_A_SERVER, BITE, Exchange, Framer, LONGEST_DOZE, Lost, lost};
+use super::{BEHIND_A_SERVER, BITE, Exchange, Framer, LONGEST_DOZE, LineLoss, lost};
 
 /// What a survey heard, and who spoke before its request was sent.
 #[derive(Debug)]
 pub struct Surveyed {
     /// What was heard after the request.
-    pub heard: Heard,
+    pub heard: SurveyReply,
     /// The senders of replies that came before the request was sent, since the last request on
     /// the line.
     pub before: Vec<BusAddress>,
@@ -42,7 +42,7 @@ impl Exchange {
         &mut self,
         request: &SurveyRequest,
         turnaround: Duration,
-    ) -> Result<Surveyed, Lost> {
+    ) -> Result<Surveyed, LineLoss> {
         let is_carried = !matches!(
             (&self.framer, &request.question),
             (Framer::Tcp(_), SurveyQuestion::Meter { .. })
@@ -86,7 +86,7 @@ impl Exchange {
     /// Gives the line the settings of a request; returns whether they differ from the ones before,
     /// and whether the driver took them. It is asked, for what is found at settings that the line
     /// never had would be configured with them.
-    fn tune_for(&mut self, request: &SurveyRequest) -> Result<(bool, SurveySettings), Lost> {
+    fn tune_for(&mut self, request: &SurveyRequest) -> Result<(bool, SurveySettings), LineLoss> {
         let (Some(wanted), Some(own)) = (self.tuned_for(request), self.own.clone()) else {
             return Ok((false, SurveySettings::AsAsked));
         };
@@ -120,7 +120,7 @@ impl Exchange {
         listener: &mut SurveyListener,
         sent: Mono,
         request: &SurveyRequest,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), LineLoss> {
         let deadline = sent + request.wait;
         let pause = listener.pause(match self.own {
             Some(_) => self.silence.frame_end(),
@@ -141,7 +141,7 @@ impl Exchange {
                     listener.push(after, &self.buffer[..n]);
                 }
                 Ok(None) if listener.is_reading() => {
-                    self.tap.say(&self.clock, || What::Pause);
+                    self.tap.say(&self.clock, || TraceEventKind::Pause);
                     listener.silence();
                 }
                 Ok(None) => {}
@@ -150,7 +150,7 @@ impl Exchange {
             let now = self.clock.now().mono;
             if now >= end || now >= deadline && !listener.is_reading() {
                 if !listener.is_answered() {
-                    self.tap.say(&self.clock, || What::Timeout);
+                    self.tap.say(&self.clock, || TraceEventKind::Timeout);
                 }
                 return Ok(());
             }

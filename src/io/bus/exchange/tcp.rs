@@ -3,13 +3,13 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::base::{Miss, Mono};
+use crate::base::{MissReason, Mono};
 use crate::field::modbus::Reply;
 use crate::field::modbus::tcp::Stream;
 use crate::field::transaction::request::{Outcome, Request};
-use crate::trace::What;
+use crate::trace::TraceEventKind;
 
-use super::{BABBLE, Ended, Exchange, Framer, LATE_BITES, Lost, lost};
+use super::{BABBLE, Exchange, Framer, LATE_BITES, LineLoss, TransactionEnd, lost};
 
 /// How long no more bytes must follow until a reply with an uncertain end counts. What one peer
 /// sends at once arrives together, unless a segment was lost.
@@ -19,7 +19,7 @@ pub(super) const NOTHING_FOLLOWS: Duration = Duration::from_millis(20);
 const STRAYED: u32 = 3;
 
 impl Exchange {
-    pub(super) async fn run_tcp(&mut self, request: &Request) -> Result<Ended, Lost> {
+    pub(super) async fn run_tcp(&mut self, request: &Request) -> Result<TransactionEnd, LineLoss> {
         self.rest(request.turnaround).await?;
         let mut traffic = self.traffic();
         let Some(stream) = self.stream() else {
@@ -33,14 +33,14 @@ impl Exchange {
         let outcome = match reply {
             Some(Reply::Stranger) => meanwhile
                 .mismatch
-                .map_or(Outcome::Missed(Miss::Foreign), Outcome::Mismatched),
+                .map_or(Outcome::Missed(MissReason::Foreign), Outcome::Mismatched),
             Some(reply) => answered(reply),
-            None if meanwhile.foreign > 0 => Outcome::Missed(Miss::Foreign),
-            None if meanwhile.noise > 0 => Outcome::Missed(Miss::Garbled),
-            None => Outcome::Missed(Miss::Silence),
+            None if meanwhile.foreign > 0 => Outcome::Missed(MissReason::Foreign),
+            None if meanwhile.noise > 0 => Outcome::Missed(MissReason::Garbled),
+            None => Outcome::Missed(MissReason::Silence),
         };
         match &outcome {
-            Outcome::Missed(Miss::Garbled) => self.strayed += 1,
+            Outcome::Missed(MissReason::Garbled) => self.strayed += 1,
             Outcome::Missed(_) => {}
             _ => self.strayed = 0,
         }
@@ -53,7 +53,7 @@ impl Exchange {
 
     /// Reads what came meanwhile, and gives the unit its rest since the last byte. Reading is
     /// also how a closed connection is noticed before any device is blamed.
-    async fn rest(&mut self, turnaround: Duration) -> Result<(), Lost> {
+    async fn rest(&mut self, turnaround: Duration) -> Result<(), LineLoss> {
         let rested = self.last_byte + turnaround;
         let patience = rested.max(self.clock.now().mono) + BABBLE;
         loop {
@@ -68,7 +68,7 @@ impl Exchange {
         }
     }
 
-    async fn await_reply(&mut self, deadline: Mono) -> Result<Option<Reply>, Lost> {
+    async fn await_reply(&mut self, deadline: Mono) -> Result<Option<Reply>, LineLoss> {
         let mut is_news = false;
         let mut late = 0;
         loop {
@@ -96,7 +96,7 @@ impl Exchange {
             late += u32::from(self.clock.now().mono >= deadline);
             if late > 0 && (read.is_none() || late > LATE_BITES) {
                 stream.abandon_all();
-                self.tap.say(&self.clock, || What::Timeout);
+                self.tap.say(&self.clock, || TraceEventKind::Timeout);
                 return Ok(None);
             }
         }
@@ -111,12 +111,12 @@ impl Exchange {
 
     /// Makes the error of a connection on which the replies could not be found in the bytes
     /// that came.
-    fn out_of_step(&mut self) -> Lost {
+    fn out_of_step(&mut self) -> LineLoss {
         let mut why = String::from("what it sends is not Modbus TCP:");
         for byte in self.stream().map_or(&[][..], |s| s.stray()) {
             let _ = write!(why, " {byte:02X}");
         }
-        Lost {
+        LineLoss {
             why,
             asked: true,
             stale: false,
@@ -127,15 +127,15 @@ impl Exchange {
 
 /// Makes the error of an exchange without a Modbus TCP stream, which cannot happen by how an
 /// exchange is made.
-pub(super) fn not_carried() -> Lost {
-    Lost {
+pub(super) fn not_carried() -> LineLoss {
+    LineLoss {
         why: "Modbus TCP does not carry the protocol of the request".into(),
         ..no_stream()
     }
 }
 
-pub(super) fn no_stream() -> Lost {
-    Lost {
+pub(super) fn no_stream() -> LineLoss {
+    LineLoss {
         why: "it is not a connection of Modbus TCP".into(),
         asked: false,
         stale: false,
@@ -148,6 +148,6 @@ pub(super) fn answered(reply: Reply) -> Outcome {
         Reply::Answer(data) => Outcome::Answered(data),
         Reply::Confirmed => Outcome::Confirmed,
         Reply::Exception(code) => Outcome::Exception(code),
-        Reply::Stranger => Outcome::Missed(Miss::Foreign),
+        Reply::Stranger => Outcome::Missed(MissReason::Foreign),
     }
 }

@@ -5,7 +5,7 @@ use std::future::pending;
 use tokio::sync::mpsc;
 
 use super::report::{HubGone, Report};
-use crate::base::{BusCommand, BusEnd, Mono, Refused};
+use crate::base::{BusCommand, BusEnd, Mono, RefusedReason};
 use crate::field::schedule::Schedule;
 
 /// How many commands are handed in at a time.
@@ -58,7 +58,7 @@ impl CommandQueue {
         loop {
             self.wait().await;
             if let Some(command) = self.next.take() {
-                let end = BusEnd::refused(&command, Refused::PortDown);
+                let end = BusEnd::refused(&command, RefusedReason::PortDown);
                 if let Err(gone) = report.command_ended(end).await {
                     return gone;
                 }

@@ -13,12 +13,12 @@ impl Port {
             self.number = exchange.next_number().unwrap_or_default();
             drop(exchange);
             let went_on = match end {
-                End::HubGone => return HubGone,
-                End::Closed { why } => {
+                LineEnd::HubGone => return HubGone,
+                LineEnd::Closed { why } => {
                     self.closed(&why);
                     self.until_due().await
                 }
-                End::Lost { why, useful, stray } => self.lost(why, useful, stray).await,
+                LineEnd::Lost { why, useful, stray } => self.lost(why, useful, stray).await,
             };
             if went_on.is_err() {
                 return HubGone;
@@ -82,12 +82,12 @@ impl Port {
             let next = self.next(now);
             self.tell_ends().await?;
             let until = match next {
-                Next::Run(request) => {
+                NextAction::Run(request) => {
                     self.in_hand.push_back((request, None));
                     return Ok(());
                 }
-                Next::NotBefore(at, _) => at.min(now + MAX_IDLE),
-                Next::Idle => now + MAX_IDLE,
+                NextAction::NotBefore(at, _) => at.min(now + MAX_IDLE),
+                NextAction::Idle => now + MAX_IDLE,
             };
             let until = until.min(self.report.load_due());
             tokio::select! {
@@ -210,7 +210,7 @@ impl Port {
     }
 
     /// Whether a connection that was in use was closed while nothing was outstanding.
-    pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &Lost) -> bool {
+    pub(super) fn is_no_event(&self, exchange: &Exchange, lost: &LineLoss) -> bool {
         self.is_tcp() && !lost.asked && !lost.stray && exchange.is_used()
     }
 

@@ -23,7 +23,7 @@ impl Port {
         exchange: &mut Exchange,
         request: Request,
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         let now = self.clock.now().mono;
         if self.in_flight.window() > 1 {
             return Ok(self.start_request(exchange, request).await?);
@@ -35,14 +35,16 @@ impl Port {
         let second = self.next(now);
         self.schedule.window(1);
         match second {
-            Next::Run(second) if self.may_try(now, &second) => {
+            NextAction::Run(second) if self.may_try(now, &second) => {
                 self.try_two(exchange, [request, second], useful).await
             }
-            Next::Run(second) => {
+            NextAction::Run(second) => {
                 self.in_hand.push_back((second, None));
                 self.transact(exchange, &request, useful).await
             }
-            Next::NotBefore(..) | Next::Idle => self.transact(exchange, &request, useful).await,
+            NextAction::NotBefore(..) | NextAction::Idle => {
+                self.transact(exchange, &request, useful).await
+            }
         }
     }
 
@@ -58,7 +60,7 @@ impl Port {
         exchange: &mut Exchange,
         requests: [Request; 2],
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         exchange.take_twice();
         for request in requests {
             self.start_request(exchange, request).await?;
@@ -75,8 +77,9 @@ impl Port {
             let took = |l: &FinishedRequest| l.ended.turnaround.unwrap_or_default();
             // A gateway's exception for a dead unit takes as long as the gateway waits for that
             // unit.
-            let lives =
-                |l: &FinishedRequest| matches!(evidence_of(&l.ended.outcome), Evidence::Alive(_));
+            let lives = |l: &FinishedRequest| {
+                matches!(evidence_of(&l.ended.outcome), LivenessEvidence::Alive(_))
+            };
             if let [first, second] = finished.as_slice()
                 && finished.iter().all(lives)
             {
@@ -98,12 +101,12 @@ impl Port {
             match ended.outcome {
                 // The device may be dead, and the server has not been seen to leave a request
                 // out.
-                Outcome::Missed(Miss::Silence)
+                Outcome::Missed(MissReason::Silence)
                     if !twice && !living && !self.in_flight.is_on_probation() =>
                 {
                     self.conclude(&request, ended, useful).await?;
                 }
-                Outcome::Missed(Miss::Silence) => {
+                Outcome::Missed(MissReason::Silence) => {
                     self.in_hand.push_back((request, Some(Fault::Dropped)));
                 }
                 Outcome::Missed(_) => {
@@ -119,7 +122,7 @@ impl Port {
         &mut self,
         exchange: &mut Exchange,
         request: Request,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), LineLoss> {
         self.tap.say(&self.clock, || self.turn(&request));
         let patience = request.timeout + MAX_IDLE;
         let starting = exchange.start_request(request);
@@ -131,7 +134,7 @@ impl Port {
         &self,
         exchange: &mut Exchange,
         finished: &mut Vec<FinishedRequest>,
-    ) -> Result<(), Lost> {
+    ) -> Result<(), LineLoss> {
         while exchange.in_flight() > 0 {
             self.heartbeat.beat();
             let until = self.clock.now().mono + MAX_IDLE;
@@ -151,7 +154,7 @@ impl Port {
         exchange: &mut Exchange,
         until: Mono,
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         let finished = tokio::select! {
             biased;
             () = self.questions.wait(), if exchange.in_flight() < self.in_flight.window() => {
@@ -176,8 +179,10 @@ impl Port {
             let living = self.heard_of.get(&request.device) == Some(&true);
             let suspect = match ended.outcome {
                 _ if with <= 1 || request.is_command() => None,
-                Outcome::Missed(Miss::Foreign) => Some(Fault::Mismatched),
-                Outcome::Missed(Miss::Silence) if living && self.in_flight.is_on_probation() => {
+                Outcome::Missed(MissReason::Foreign) => Some(Fault::Mismatched),
+                Outcome::Missed(MissReason::Silence)
+                    if living && self.in_flight.is_on_probation() =>
+                {
                     Some(Fault::Dropped)
                 }
                 _ => None,
@@ -186,7 +191,7 @@ impl Port {
                 self.in_hand.push_back((request, suspect));
                 continue;
             }
-            let lives = matches!(evidence_of(&ended.outcome), Evidence::Alive(_));
+            let lives = matches!(evidence_of(&ended.outcome), LivenessEvidence::Alive(_));
             if let (true, Some(took)) = (lives && with > 1, ended.turnaround) {
                 self.in_flight.answered(ended.at.mono, with, took);
                 self.schedule.window(self.in_flight.window());
@@ -220,33 +225,33 @@ impl Port {
     pub(super) async fn lost_many(
         &mut self,
         requests: Vec<Request>,
-        lost: Lost,
+        lost: LineLoss,
         useful: bool,
-    ) -> End {
-        let Lost { why, stray, .. } = lost;
+    ) -> LineEnd {
+        let LineLoss { why, stray, .. } = lost;
         // What the server sent was too much for any of these requests.
         if !useful || stray {
             for request in requests {
                 if self.cut_off(&request).await.is_err() {
-                    return End::HubGone;
+                    return LineEnd::HubGone;
                 }
             }
-            return End::Lost { why, useful, stray };
+            return LineEnd::Lost { why, useful, stray };
         }
         let many = requests.len() > 1;
         if self.ask_alone(requests).await.is_err() {
-            return End::HubGone;
+            return LineEnd::HubGone;
         }
         if let Some((_, suspect)) = self.in_hand.back_mut().filter(|_| many) {
             *suspect = Some(Fault::Closed);
         }
         self.is_useful = true;
-        End::Closed { why }
+        LineEnd::Closed { why }
     }
 
     async fn cut_off(&mut self, request: &Request) -> Result<(), HubGone> {
         let at = self.clock.now();
-        let outcome = Outcome::Missed(Miss::ConnectionLost);
+        let outcome = Outcome::Missed(MissReason::ConnectionLost);
         let evidence = self.schedule.done(at.mono, request, &outcome);
         self.report.cut_off(request, at, evidence).await?;
         self.tell_ends().await
@@ -263,7 +268,7 @@ impl Port {
 
     /// Notes whether a device gave a sign of life with its last request.
     pub(super) fn note(&mut self, device: DeviceId, outcome: &Outcome, at: Mono) {
-        let lives = matches!(evidence_of(outcome), Evidence::Alive(_));
+        let lives = matches!(evidence_of(outcome), LivenessEvidence::Alive(_));
         self.heard_of.insert(device, lives);
         if lives {
             self.answered_at = at;
@@ -281,7 +286,7 @@ impl Port {
 /// Returns the fault of a server that answers a request more than once: one of the replies may
 /// have been another request's, under this number.
 fn twofold(finished: &[FinishedRequest]) -> Fault {
-    let is_other = |l: &FinishedRequest| l.ended.outcome == Outcome::Missed(Miss::Foreign);
+    let is_other = |l: &FinishedRequest| l.ended.outcome == Outcome::Missed(MissReason::Foreign);
     if finished.iter().any(is_other) {
         Fault::Mismatched
     } else {

@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::base::{
-    About, BusEnd, CommandNumber, DeviceId, EventGrouping, EventKind, Evidence, FieldEvent,
-    Grouped as Gathered, LogEvent, Miss, Mono, Now, PortId, RateLimit, Reading,
+    BusEnd, CommandNumber, DeviceId, EventGrouping, EventKind, FieldEvent, Grouped as Gathered,
+    LivenessEvidence, LogEvent, LogSubject, MissReason, Mono, Now, PortId, RateLimit, Reading,
 };
 use crate::field::decode::float::FloatBytes;
 use crate::field::decode::point::{decode, out_of_range};
 use crate::field::decode::refusal::Refusal;
-use crate::field::diagnostics::events::{FieldLogEvent, Heaviest};
+use crate::field::diagnostics::events::{FieldLogEvent, HeaviestRequest};
 use crate::field::diagnostics::implausible_floats::ImplausibleFloats;
 use crate::field::diagnostics::trouble::Trouble;
 use crate::field::diagnostics::troubles::Troubles;
@@ -29,23 +29,23 @@ use crate::field::receiver::OtherTraffic;
 use crate::field::schedule::interval_stretch::Overload;
 use crate::field::transaction::request::{Outcome, Request, RequestBody};
 use crate::io::bus::bus_monitor::BusMonitor;
-use crate::io::bus::exchange::Ended;
+use crate::io::bus::exchange::TransactionEnd;
 use crate::io::log::Journal;
 use crate::io::system::clock::Clock;
 use crate::spec::Spec;
-use crate::trace::{Verdict, What};
+use crate::trace::{TraceEventKind, TransactionVerdict};
 
 use super::echo_statistics::EchoStatistics;
 use super::load::Load;
 
 /// The points without a value, and the reasons.
-type Refused = Vec<(u16, &'static str)>;
+type RefusedPoints = Vec<(u16, &'static str)>;
 
 /// The error when the hub has ended.
 pub(super) struct HubGone;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+enum ReportedState {
     Up,
     Down,
 }
@@ -58,7 +58,7 @@ pub(super) struct Report {
     tap: BusMonitor,
     clock: Clock,
     /// The state of the port that was last reported to the hub.
-    told: Option<Told>,
+    told: Option<ReportedState>,
     /// Why the port is down, as it was told last.
     down_for: Option<String>,
     unavailable: RateLimit,
@@ -75,7 +75,7 @@ pub(super) struct Report {
     floats: ImplausibleFloats,
     /// Lasting events that the hub has not been told yet: one of each kind for the port and for
     /// each device at most.
-    noticed: Vec<(About, EventKind, String)>,
+    noticed: Vec<(LogSubject, EventKind, String)>,
     /// The load that is reported every few seconds.
     load: Load,
 }
@@ -119,7 +119,7 @@ impl Report {
 
     /// Whether the port was last reported to the hub as open.
     pub(super) fn is_up(&self) -> bool {
-        self.told == Some(Told::Up)
+        self.told == Some(ReportedState::Up)
     }
 
     /// Reports that the port is open.
@@ -130,7 +130,7 @@ impl Report {
         self.unavailable = RateLimit::default();
         self.down_for = None;
         self.load.opened(now);
-        self.told = Some(Told::Up);
+        self.told = Some(ReportedState::Up);
         self.tell(FieldEvent::PortUp { port }).await
     }
 
@@ -162,8 +162,8 @@ impl Report {
                 next,
             });
         }
-        if self.told != Some(Told::Down) {
-            self.told = Some(Told::Down);
+        if self.told != Some(ReportedState::Down) {
+            self.told = Some(ReportedState::Down);
             let why = why.clone();
             self.tell(FieldEvent::PortDown { port, why }).await?;
         }
@@ -244,7 +244,7 @@ impl Report {
                 load: *load,
                 heaviest: heaviest.as_ref().and_then(|h| {
                     let device = self.spec.device(h.device)?;
-                    Some(Heaviest {
+                    Some(HeaviestRequest {
                         device: device.name.clone(),
                         what: h.address.to_string(),
                         takes: h.takes,
@@ -320,8 +320,8 @@ impl Report {
     pub(super) async fn polled(
         &mut self,
         request: &Request,
-        ended: &Ended,
-        evidence: Evidence,
+        ended: &TransactionEnd,
+        evidence: LivenessEvidence,
     ) -> Result<(), HubGone> {
         if request.probe().is_some() {
             self.load.probed();
@@ -365,10 +365,10 @@ impl Report {
         &mut self,
         request: &Request,
         at: Now,
-        evidence: Evidence,
+        evidence: LivenessEvidence,
     ) -> Result<(), HubGone> {
-        let ended = Ended {
-            outcome: Outcome::Missed(Miss::ConnectionLost),
+        let ended = TransactionEnd {
+            outcome: Outcome::Missed(MissReason::ConnectionLost),
             at,
             turnaround: None,
             passed_by: Default::default(),
@@ -380,7 +380,7 @@ impl Report {
     /// Reports that a reply of this device came after its request had been given up.
     pub(super) async fn late(&mut self, device: DeviceId, at: Now) -> Result<(), HubGone> {
         self.trouble(at.mono, device, Trouble::Late, String::new);
-        self.tap.say(&self.clock, || What::Late {
+        self.tap.say(&self.clock, || TraceEventKind::Late {
             device: self.name(device),
         });
         self.tell(FieldEvent::Polled {
@@ -397,10 +397,10 @@ impl Report {
     fn verdict(
         &self,
         request: &Request,
-        ended: &Ended,
+        ended: &TransactionEnd,
         readings: &[Reading],
-        refused: &Refused,
-    ) -> What {
+        refused: &RefusedPoints,
+    ) -> TraceEventKind {
         let points = self.spec.device(request.device).map(|d| &d.profile.points);
         let point = |index: u16| {
             let point = points.and_then(|all| all.get(usize::from(index)));
@@ -410,9 +410,9 @@ impl Report {
         let without = refused
             .iter()
             .map(|(p, why)| (point(*p), (*why).to_owned()));
-        What::Verdict {
+        TraceEventKind::Verdict {
             device: self.name(request.device),
-            verdict: Verdict::of(&ended.outcome, request.trusted),
+            verdict: TransactionVerdict::of(&ended.outcome, request.trusted),
             turnaround: ended.turnaround,
             values: values.collect(),
             without: without.collect(),
@@ -425,7 +425,11 @@ impl Report {
     }
 
     /// Returns the values of the reply, and the points for which it held none.
-    fn readings(&mut self, request: &Request, ended: &Ended) -> (Vec<Reading>, Refused) {
+    fn readings(
+        &mut self,
+        request: &Request,
+        ended: &TransactionEnd,
+    ) -> (Vec<Reading>, RefusedPoints) {
         let Outcome::Answered(data) = &ended.outcome else {
             return (Vec::new(), Vec::new());
         };
@@ -468,10 +472,12 @@ impl Report {
         (readings, refused)
     }
 
-    fn complain(&mut self, request: &Request, ended: &Ended) {
+    fn complain(&mut self, request: &Request, ended: &TransactionEnd) {
         let now = ended.at.mono;
         let trouble = match &ended.outcome {
-            Outcome::Missed(Miss::Foreign) if ended.traffic.other_id.is_some() => Trouble::OtherId,
+            Outcome::Missed(MissReason::Foreign) if ended.traffic.other_id.is_some() => {
+                Trouble::OtherId
+            }
             // A device may well refuse a probe of another table.
             Outcome::Exception(_) if request.is_of_another_table() => return,
             // The sender of the command is told.
@@ -499,8 +505,8 @@ impl Report {
                     BlockAddress::Dlt645(_) => Trouble::Foreign,
                 }
             }
-            Outcome::Missed(Miss::Garbled) => Trouble::Garbled,
-            Outcome::Missed(Miss::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
+            Outcome::Missed(MissReason::Garbled) => Trouble::Garbled,
+            Outcome::Missed(MissReason::Foreign) | Outcome::Mismatched(_) => Trouble::Foreign,
             Outcome::Answered(_) | Outcome::Confirmed | Outcome::Missed(_) => return,
         };
         let other_id = ended.traffic.other_id;

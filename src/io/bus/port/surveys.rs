@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::{Port, Stopped};
+use super::{PollingStop, Port};
 use crate::base::Mono;
 use crate::io::bus::exchange::Exchange;
 use crate::io::bus::port_surveys::{SurveyAnswer, SurveyOrder};
@@ -121,7 +121,7 @@ impl Port {
         &mut self,
         exchange: &mut Exchange,
         useful: &mut bool,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), PollingStop> {
         let Some(order) = self.surveys.next.take() else {
             return Ok(());
         };

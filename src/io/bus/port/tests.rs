@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::*;
 use crate::base::{
-    BusWork, CommandNumber, DeviceId, Doubt, Echoes, Evidence, Proof, Refused, UnitId, Value,
-    Verdict, Wall,
+    BusWork, CommandNumber, DeviceId, Echoes, LivenessEvidence, LivenessProof, RefusedReason,
+    UnitId, UnknownReason, Value, Wall, WriteVerdict,
 };
 use crate::field::modbus::{rtu, tcp};
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp};
@@ -94,7 +94,7 @@ impl World {
     }
 
     /// Returns what became of the next command that ends, and its number.
-    async fn command_ended(&mut self) -> (u64, Verdict) {
+    async fn command_ended(&mut self) -> (u64, WriteVerdict) {
         loop {
             if let FieldEvent::CommandEnded(end) = self.event().await {
                 return (end.number.0, end.points[0].verdict.clone());
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Returns the next transaction's device, evidence and values.
-    async fn polled(&mut self) -> (u32, Evidence, Vec<u64>) {
+    async fn polled(&mut self) -> (u32, LivenessEvidence, Vec<u64>) {
         loop {
             if let FieldEvent::Polled {
                 device,
@@ -210,8 +210,8 @@ fn apart(mut p: ProfileSpec) -> ProfileSpec {
     p
 }
 
-const ANSWER: Evidence = Evidence::Alive(Proof::Answer);
-const SILENCE: Evidence = Evidence::Missed(Miss::Silence);
+const ANSWER: LivenessEvidence = LivenessEvidence::Alive(LivenessProof::Answer);
+const SILENCE: LivenessEvidence = LivenessEvidence::Missed(MissReason::Silence);
 
 #[tokio::test(start_paused = true)]
 async fn registers_without_a_value_are_told_apart_from_those_with_one() {

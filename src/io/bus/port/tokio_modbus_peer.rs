@@ -12,7 +12,8 @@ use tokio_serial::{SerialPort, SerialStream};
 
 use super::*;
 use crate::base::{
-    BusWork, CommandNumber, DeviceId, Evidence, Proof, Reading, Refused, Value, Verdict,
+    BusWork, CommandNumber, DeviceId, LivenessEvidence, LivenessProof, Reading, RefusedReason,
+    Value, WriteVerdict,
 };
 use crate::field::test_spec::{installation, number, point, profile, serial, tcp as endpoint};
 use crate::spec::{Codec, Number, PointSpec, ProfileSpec, Table};
@@ -99,7 +100,7 @@ async fn reads_everything(hub: &mut mpsc::Receiver<FieldEvent>) {
                 Some(FieldEvent::Polled {
                     evidence, readings, ..
                 }) => {
-                    refused |= evidence == Evidence::Alive(Proof::Exception(2));
+                    refused |= evidence == LivenessEvidence::Alive(LivenessProof::Exception(2));
                     for Reading { point, value, .. } in readings {
                         values.insert(point, value);
                     }
@@ -136,7 +137,7 @@ async fn writes_everything(ends: &mut Ends) {
     };
     let holding = |start| index(Table::HoldingRegister, start);
     let coil = |start| index(Table::Coil, start);
-    let different = |written, point| Verdict::Different {
+    let different = |written, point| WriteVerdict::Different {
         written,
         read: expected(&profile, point),
     };
@@ -144,7 +145,7 @@ async fn writes_everything(ends: &mut Ends) {
         .map(|a| (coil(a), Value::Bool(a % 3 == 0)))
         .collect();
     let (word, both) = (Value::UInt(0x1234), Value::UInt(0x0012_3456));
-    let verified = |read| Verdict::Verified { read };
+    let verified = |read| WriteVerdict::Verified { read };
     for (values, wanted) in [
         (
             vec![(coil(8), Value::Bool(true))],
@@ -164,7 +165,7 @@ async fn writes_everything(ends: &mut Ends) {
         ),
         (
             vec![(holding(9000), Value::UInt(1))],
-            vec![Verdict::Refused(Refused::Exception(2))],
+            vec![WriteVerdict::Refused(RefusedReason::Exception(2))],
         ),
         (
             vec![(holding(103), Value::Bool(true))],

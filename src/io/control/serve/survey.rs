@@ -9,8 +9,8 @@ use tokio::time::timeout;
 use super::super::QuestionSender;
 use super::super::ask::failure;
 use super::super::survey_counts::SurveyCounts;
-use crate::control::{Answer, Failure, Kind, SurveyAsked, SurveyHeard};
-use crate::io::bus::port_surveys::{NotTaken, SurveyAnswer, SurveyOrder};
+use crate::control::{Answer, Failure, FailureKind, SurveyAsked, SurveyHeard};
+use crate::io::bus::port_surveys::{SurveyAnswer, SurveyOrder, SurveyRefusal};
 use crate::spec::LineSpec;
 use crate::spec::survey::LONGEST_WAIT;
 
@@ -28,10 +28,10 @@ pub(super) async fn survey(
 ) -> Result<Answer, Failure> {
     let request = asked
         .request()
-        .map_err(|e| failure(Kind::Mistake, e.to_string()))?;
+        .map_err(|e| failure(FailureKind::Mistake, e.to_string()))?;
     let unknown = || {
         let why = format!("no port of the service is called {port:?} or opens that");
-        failure(Kind::Unknown, why)
+        failure(FailureKind::Unknown, why)
     };
     // The names of device files are looked up on the disk.
     let (surveys, named) = (questions.surveys.clone(), port.to_owned());
@@ -41,12 +41,15 @@ pub(super) async fn survey(
     let (answer, heard) = oneshot::channel();
     let order = SurveyOrder { request, answer };
     questions.surveys.send(&name, order).map_err(|e| match e {
-        NotTaken::Unknown => unknown(),
-        NotTaken::Stopped => failure(
-            Kind::Busy,
+        SurveyRefusal::Unknown => unknown(),
+        SurveyRefusal::Stopped => failure(
+            FailureKind::Busy,
             format!("port {name} is just being set up anew: try again in a moment"),
         ),
-        NotTaken::Busy => failure(Kind::Busy, format!("port {name}: others survey it already")),
+        SurveyRefusal::Busy => failure(
+            FailureKind::Busy,
+            format!("port {name}: others survey it already"),
+        ),
     })?;
     let (now, spec) = (questions.clock.now().mono, questions.journal.spec());
     if let Some(notice) = counts.surveyed(now, user, &name, &spec) {
@@ -54,13 +57,13 @@ pub(super) async fn survey(
     }
     match timeout(SURVEYED_WITHIN, heard).await {
         Ok(Ok(Ok(answer))) => Ok(Answer::Heard(Box::new(words_of(&answer)))),
-        Ok(Ok(Err(why))) => Err(failure(Kind::Failed, format!("port {name}: {why}"))),
+        Ok(Ok(Err(why))) => Err(failure(FailureKind::Failed, format!("port {name}: {why}"))),
         Ok(Err(_)) => Err(failure(
-            Kind::Failed,
+            FailureKind::Failed,
             format!("port {name} was set up anew meanwhile"),
         )),
         Err(_) => Err(failure(
-            Kind::Busy,
+            FailureKind::Busy,
             format!(
                 "port {name} has no time: it is overloaded, as `alink-gateway status` shows, or was just set up; try again"
             ),

@@ -2,8 +2,8 @@
 
 use tokio::io::AsyncReadExt;
 
-use super::{Client, Gone};
-use crate::control::{Answer, Kind};
+use super::{Client, ClientGone};
+use crate::control::{Answer, FailureKind};
 use crate::io::bus::bus_monitor::{BusMonitors, Listener, NotMonitored};
 use crate::trace::TraceEvent;
 
@@ -16,13 +16,13 @@ impl Client<'_> {
         &mut self,
         monitors: &BusMonitors,
         port: &str,
-    ) -> Result<Result<(), Answer>, Gone> {
+    ) -> Result<Result<(), Answer>, ClientGone> {
         let mut listener = match monitors.listen(port) {
             Ok(listener) => listener,
             Err(why) => {
                 let kind = match why {
-                    NotMonitored::Unknown { .. } => Kind::Unknown,
-                    NotMonitored::TooManyListeners => Kind::Busy,
+                    NotMonitored::Unknown { .. } => FailureKind::Unknown,
+                    NotMonitored::TooManyListeners => FailureKind::Busy,
                 };
                 return Ok(Err(Answer::error(kind, why.to_string())));
             }
@@ -33,7 +33,7 @@ impl Client<'_> {
             let seen = tokio::select! {
                 biased;
                 // The client has nothing more to send, so any byte is its end.
-                _ = self.from.read(&mut more) => return Err(Gone),
+                _ = self.from.read(&mut more) => return Err(ClientGone),
                 seen = listener.next() => seen,
             };
             match seen {
@@ -48,7 +48,7 @@ impl Client<'_> {
 }
 
 /// Returns the lines of this event and the events that wait behind it.
-fn lines(first: TraceEvent, listener: &mut Listener) -> Result<String, Gone> {
+fn lines(first: TraceEvent, listener: &mut Listener) -> Result<String, ClientGone> {
     let mut lines = line(&first)?;
     for _ in 1..AT_ONCE {
         let Some(seen) = listener.try_next() else {
@@ -59,7 +59,7 @@ fn lines(first: TraceEvent, listener: &mut Listener) -> Result<String, Gone> {
     Ok(lines)
 }
 
-fn line(seen: &TraceEvent) -> Result<String, Gone> {
+fn line(seen: &TraceEvent) -> Result<String, ClientGone> {
     let answer = serde_json::to_value(seen).map(Answer::Seen);
-    answer.and_then(|a| a.line()).map_err(|_| Gone)
+    answer.and_then(|a| a.line()).map_err(|_| ClientGone)
 }

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
-use super::{Desk, LoadContext, Loaded};
-use crate::config::{Report, Source, Want};
-use crate::io::files::bounded::{self, Unread};
+use super::{DeskMode, LoadContext, Loaded};
+use crate::config::{NeededSource, Report, Source};
+use crate::io::files::bounded::{self, ReadFailure};
 
 /// Eight digits: a stand-in for a DeviceSecret, for the password of a meter and for an operator's
 /// code alike.
@@ -26,23 +26,25 @@ const VARIABLES: [(&str, &str, &str); 2] = [
 /// `absent`. A file that is wrong otherwise has none.
 pub(super) fn stand_in(
     source: Source,
-    want: &Want,
-    desk: Desk,
+    want: &NeededSource,
+    desk: DeskMode,
     absent: &mut Vec<String>,
 ) -> Source {
     let (name, bytes) = match (want, desk) {
-        (Want::Secret(name), Desk::Secrets | Desk::All) => (name, SECRET),
-        (Want::Bundle(name), Desk::All) => (name, BUNDLE),
+        (NeededSource::Secret(name), DeskMode::Secrets | DeskMode::All) => (name, SECRET),
+        (NeededSource::Bundle(name), DeskMode::All) => (name, BUNDLE),
         _ => return source,
     };
     let path = Path::new(&source.path);
     let why = source.bytes.is_err().then(|| bounded::open(path).err());
     match why.flatten() {
-        Some(Unread::Missing | Unread::Forbidden) => {
+        Some(ReadFailure::Missing | ReadFailure::Forbidden) => {
             absent.push(name.clone());
             Source::of(source.path, Ok(bytes.into()))
         }
-        Some(Unread::NoFile(_) | Unread::TooLarge(_) | Unread::Failed(_)) | None => source,
+        Some(ReadFailure::NoFile(_) | ReadFailure::TooLarge(_) | ReadFailure::Failed(_)) | None => {
+            source
+        }
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) fn with_variables(
     let mut absent = Vec::new();
     let loaded = load(context, &mut absent);
     let lacking: Vec<_> = match (&loaded, context.desk) {
-        (Err(report), Desk::All) => {
+        (Err(report), DeskMode::All) => {
             let lacks = |path: &str| {
                 let mut all = report.problems().iter();
                 all.any(|p| p.path == path && p.said == "nothing")

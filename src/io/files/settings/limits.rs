@@ -87,15 +87,15 @@ pub struct Limits {
 
 /// What a configuration needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Needs {
+struct ResourceNeeds {
     tasks: u64,
     files: u64,
 }
 
-impl Needs {
+impl ResourceNeeds {
     /// Returns the needs of the service with its first `ports` ports.
-    fn of(spec: &Spec, ports: usize) -> Needs {
-        let own = Needs {
+    fn of(spec: &Spec, ports: usize) -> ResourceNeeds {
+        let own = ResourceNeeds {
             tasks: TASKS,
             files: FILES,
         };
@@ -104,7 +104,7 @@ impl Needs {
                 LineSpec::Serial(_) => (1, FILES_OF_SERIAL),
                 LineSpec::Tcp(_) => (0, FILES_OF_TCP),
             };
-            Needs {
+            ResourceNeeds {
                 tasks: sum.tasks + tasks,
                 files: sum.files + files,
             }
@@ -175,7 +175,7 @@ impl Limits {
 
 /// Returns what is wrong with the configuration under these limits.
 pub(super) fn check(spec: &Spec, positions: &[SourcePosition], limits: &Limits) -> Vec<Problem> {
-    let all = Needs::of(spec, spec.ports.len());
+    let all = ResourceNeeds::of(spec, spec.ports.len());
     let serial = spec
         .ports
         .iter()
@@ -220,9 +220,9 @@ pub(super) fn check(spec: &Spec, positions: &[SourcePosition], limits: &Limits) 
 }
 
 /// Returns the index of the first port with which the needs are too much.
-fn first(spec: &Spec, too_much: impl Fn(Needs) -> bool) -> usize {
+fn first(spec: &Spec, too_much: impl Fn(ResourceNeeds) -> bool) -> usize {
     let all = spec.ports.len();
-    let with = (1..=all).find(|n| too_much(Needs::of(spec, *n)));
+    let with = (1..=all).find(|n| too_much(ResourceNeeds::of(spec, *n)));
     with.unwrap_or(1) - 1
 }
 

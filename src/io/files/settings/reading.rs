@@ -16,12 +16,12 @@ use std::sync::Arc;
 use crate::base::Digest;
 use crate::config::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES, Source};
 use crate::io::files::bounded;
-use crate::io::files::bounded::{Identity, Unread};
+use crate::io::files::bounded::{Identity, ReadFailure};
 use crate::io::files::footprint::Footprint;
 
 /// The files that were read so far.
 pub(super) struct Reading {
-    kept: BTreeMap<(Identity, Sort), Arc<[u8]>>,
+    kept: BTreeMap<(Identity, SourceKind), Arc<[u8]>>,
     /// How many bytes the files of the configuration may still have.
     left: u64,
     footprint: Footprint,
@@ -29,7 +29,7 @@ pub(super) struct Reading {
 
 /// The kind of a file, which decides how much of it is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Sort {
+enum SourceKind {
     Config,
     Secret,
     Bundle,
@@ -47,24 +47,25 @@ impl Reading {
 
     /// Reads a file of the configuration.
     pub(super) fn config(&mut self, path: &Path) -> Source {
-        self.read(path, Sort::Config)
+        self.read(path, SourceKind::Config)
     }
 
     /// Takes in bytes of the configuration that do not come from a file.
     pub(super) fn given(&mut self, bytes: &[u8]) -> Result<Arc<[u8]>, String> {
         let left = self.left.checked_sub(bytes.len() as u64);
-        self.left = left.ok_or_else(|| words(&Unread::TooLarge(self.left), Sort::Config))?;
+        self.left =
+            left.ok_or_else(|| words(&ReadFailure::TooLarge(self.left), SourceKind::Config))?;
         Ok(bytes.into())
     }
 
     /// Reads a file that holds a secret and nothing else.
     pub(super) fn secret(&mut self, path: &Path) -> Source {
-        self.read(path, Sort::Secret)
+        self.read(path, SourceKind::Secret)
     }
 
     /// Reads a file of certificates.
     pub(super) fn bundle(&mut self, path: &Path) -> Source {
-        self.read(path, Sort::Bundle)
+        self.read(path, SourceKind::Bundle)
     }
 
     /// Reads the files that `pattern` names, in name order; hidden files are left out. No
@@ -90,9 +91,9 @@ impl Reading {
         self.footprint
     }
 
-    fn read(&mut self, path: &Path, sort: Sort) -> Source {
+    fn read(&mut self, path: &Path, sort: SourceKind) -> Source {
         let mut mode = None;
-        let mut attempt = || -> Result<Arc<[u8]>, Unread> {
+        let mut attempt = || -> Result<Arc<[u8]>, ReadFailure> {
             let opened = bounded::open(path)?;
             mode = Some(opened.mode());
             let key = (opened.identity(), sort);
@@ -103,11 +104,11 @@ impl Reading {
             }
             let identity = opened.identity();
             let bytes: Arc<[u8]> = match sort {
-                Sort::Config => opened.read(self.left)?.into(),
-                Sort::Secret => opened.read(LARGEST_SECRET)?.into(),
-                Sort::Bundle => opened.read(LARGEST_BUNDLE)?.into(),
+                SourceKind::Config => opened.read(self.left)?.into(),
+                SourceKind::Secret => opened.read(LARGEST_SECRET)?.into(),
+                SourceKind::Bundle => opened.read(LARGEST_BUNDLE)?.into(),
             };
-            if sort == Sort::Config {
+            if sort == SourceKind::Config {
                 self.left -= bytes.len() as u64;
             }
             self.footprint.read(path, identity, Digest::of(&bytes));
@@ -131,7 +132,7 @@ pub(super) fn list(directory: &Path, name: &str) -> Result<Vec<PathBuf>, String>
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(Unread::from(e).to_string()),
+        Err(e) => return Err(ReadFailure::from(e).to_string()),
     };
     let mut found: Vec<PathBuf> = entries
         .filter_map(Result::ok)
@@ -168,13 +169,13 @@ fn seen_by_others(mode: u32, path: &Path) -> u32 {
 }
 
 /// Returns why a file was not read, with what is expected of its kind.
-fn words(why: &Unread, sort: Sort) -> String {
+fn words(why: &ReadFailure, sort: SourceKind) -> String {
     match (why, sort) {
-        (Unread::TooLarge(_), Sort::Config) => format!(
+        (ReadFailure::TooLarge(_), SourceKind::Config) => format!(
             "it is larger than {} MiB, or is so together with the other files of the configuration",
             LARGEST_CONFIG >> 20
         ),
-        (Unread::TooLarge(_), Sort::Secret) => format!(
+        (ReadFailure::TooLarge(_), SourceKind::Secret) => format!(
             "it is larger than {} KiB, which no secret is",
             LARGEST_SECRET >> 10
         ),

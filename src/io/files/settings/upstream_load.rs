@@ -2,7 +2,7 @@
 //! the configuration's text, as [`super::line_load`] does for the lines.
 
 use crate::base::text::counted;
-use crate::cloud::upstream::{BUSY, Bound, FULL, Heaviest, UpstreamForecast};
+use crate::cloud::upstream::{BUSY, BindingLimit, FULL, HeaviestKind, UpstreamForecast};
 use crate::config::{Problem, Severity, SourcePosition};
 use crate::field::plan::forecast::percent;
 use crate::hub::upstream::Upstream;
@@ -48,7 +48,7 @@ pub(super) fn problem(upstream: &Upstream, position: &SourcePosition) -> Option<
     })
 }
 
-fn most_of_it(most: &Heaviest) -> String {
+fn most_of_it(most: &HeaviestKind) -> String {
     let devices = counted(most.devices, "device");
     let (share, profile) = (percent(most.share), &most.profile);
     let every = most.interval;
@@ -58,12 +58,12 @@ fn most_of_it(most: &Heaviest) -> String {
 /// Says what makes the load less.
 fn remedy(sent: &UpstreamForecast) -> &'static str {
     match sent.bound() {
-        Bound::Values => {
+        BindingLimit::Values => {
             "longer intervals, fewer points or report: on-change with a deadband for points that change little help"
         }
-        Bound::Devices => {
+        BindingLimit::Devices => {
             "a message has one value of each point and few devices: longer intervals or report: on-change with a deadband for points that change little help"
         }
-        Bound::Bytes => "a greater message_bytes, longer intervals or fewer points help",
+        BindingLimit::Bytes => "a greater message_bytes, longer intervals or fewer points help",
     }
 }

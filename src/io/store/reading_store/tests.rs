@@ -59,7 +59,7 @@ fn readings(n: usize) -> Vec<StoredReading> {
         product_key: ProductKey::new("a1Product"),
         device_name: DeviceName::new("meter-1"),
         identifier: "Power".into(),
-        at: Stamp::Wall(Wall::from_millis(1_700_000_000_000 + n)),
+        at: StoredTime::Wall(Wall::from_millis(1_700_000_000_000 + n)),
         value: Value::Int(n).into(),
     };
     (0..i64::try_from(n).unwrap()).map(each).collect()
@@ -84,7 +84,7 @@ async fn what_one_process_stores_the_next_one_reads() {
         StoreAnswer::Open { has_values: false }
     ));
     let mut given = readings(3);
-    given[2].at = Stamp::SinceBoot(500);
+    given[2].at = StoredTime::SinceBoot(500);
     first.store(given.clone());
     let StoreAnswer::Stored { at } = answer(&mut first).await else {
         panic!("not stored");
@@ -105,7 +105,7 @@ async fn what_one_process_stores_the_next_one_reads() {
         answer(&mut second).await,
         StoreAnswer::Open { has_values: true }
     ));
-    second.read(Sequence::START, 100);
+    second.read(StorePosition::START, 100);
     let StoreAnswer::Read { readings, next } = answer(&mut second).await else {
         panic!("not read");
     };
@@ -114,7 +114,7 @@ async fn what_one_process_stores_the_next_one_reads() {
     assert_eq!(readings[0].1, given[0]);
     // The same start of the machine: the time is known still, to within the reading of the
     // machine's age.
-    let Stamp::SinceBoot(at) = readings[2].1.at else {
+    let StoredTime::SinceBoot(at) = readings[2].1.at else {
         panic!("dated");
     };
     assert!((-5_000..=600).contains(&at), "{at}");

@@ -1,7 +1,7 @@
 //! What the operator is told about the secret store.
 
 use crate::base::text::counted;
-use crate::base::{About, EventKind, JournalField, Level, LogEvent};
+use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject};
 
 /// What is wrong with the file, and what changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,8 +70,8 @@ impl LogEvent for SecretStoreEvent {
         }
     }
 
-    fn about(&self) -> About {
-        About::Gateway
+    fn about(&self) -> LogSubject {
+        LogSubject::Gateway
     }
 
     fn fields(&self) -> Vec<(JournalField, String)> {

@@ -22,8 +22,8 @@ fn dn(text: &str) -> DeviceName {
     DeviceName::new(text)
 }
 
-fn kept(secret: &str) -> Kept {
-    let mut kept = Kept::default();
+fn kept(secret: &str) -> KeptSecrets {
+    let mut kept = KeptSecrets::default();
     kept.gateways.insert(
         (pk("a1Gw"), dn("gw-0001")),
         IssuedCredential::Token {
@@ -86,7 +86,10 @@ fn a_file_cut_at_any_byte_is_damaged_and_never_half_believed() {
     // Except for the line's end, which has no meaning.
     for n in 0..whole.len() - 1 {
         fs::write(&file, &whole[..n]).unwrap();
-        assert!(matches!(read(&file), Err(Unread::Damaged(_))), "{n} bytes");
+        assert!(
+            matches!(read(&file), Err(SecretsUnread::Damaged(_))),
+            "{n} bytes"
+        );
     }
 }
 
@@ -242,5 +245,8 @@ async fn a_directory_where_nothing_can_be_written_is_found_out_by_probing() {
     let (secret_store, _) = SecretStore::open(dir.path());
     secret_store.probe().await.unwrap();
     secret_store.probe().await.unwrap();
-    assert_eq!(read(&dir.path().join(FILE)).unwrap(), Kept::default());
+    assert_eq!(
+        read(&dir.path().join(FILE)).unwrap(),
+        KeptSecrets::default()
+    );
 }

@@ -2,9 +2,9 @@
 
 use std::process::ExitStatus;
 
-use alink_gateway::lab::platform::{Ask, Code};
+use alink_gateway::lab::platform::{Code, SessionRequestKind};
 
-use super::{ENDING, STEPS, Site};
+use super::{DemoSite, ENDING, STEPS};
 use crate::demo::report::millis;
 use alink_gateway::base::text::{self, counted};
 
@@ -20,7 +20,7 @@ const FULL: usize = 50;
 /// The most log-in batches that are still few.
 const HANDFUL: usize = 8;
 
-impl Site {
+impl DemoSite {
     /// Plays the story up to its end; what does not come true is a problem of the report.
     pub(crate) async fn story(&mut self) {
         if let Err(why) = self.plays().await {
@@ -135,7 +135,10 @@ impl Site {
                 let asked = p.ledger().asked().filter(|a| {
                     a.at >= since
                         && a.code == Code::OK
-                        && matches!(a.ask, Ask::Logout | Ask::BatchLogout)
+                        && matches!(
+                            a.ask,
+                            SessionRequestKind::Logout | SessionRequestKind::BatchLogout
+                        )
                 });
                 let broken: Vec<String> = p
                     .ledger()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::base::Now;
-use crate::lab::platform::fault::End;
+use crate::lab::platform::fault::ConnectionEnd;
 use crate::lab::platform::messages::outbox::Recent;
 use crate::lab::platform::messages::sign;
 use crate::lab::platform::messages::sign::Method;
@@ -305,14 +305,14 @@ impl Platform {
             let Some(link) = self.links.get_mut(&conn) else {
                 continue;
             };
-            if link.ends.is_none_or(|(_, why)| why == End::Flap) {
+            if link.ends.is_none_or(|(_, why)| why == ConnectionEnd::Flap) {
                 self.close(now, conn, "the server did not hold");
                 continue;
             }
             let attempts = self.connects.entry(link.gateway.clone()).or_default();
             if attempts.note(now.mono, MINUTE) > self.limits.connects_per_minute {
                 attempts.unnote();
-                link.ends = Some((now.mono + RIVAL_AGAIN, End::Rival));
+                link.ends = Some((now.mono + RIVAL_AGAIN, ConnectionEnd::Rival));
                 continue;
             }
             self.ledger.counts().connects += 1;

@@ -51,7 +51,7 @@ impl<T> Log<T> {
 
 /// The four session requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ask {
+pub enum SessionRequestKind {
     /// `combine/login`
     Login,
     /// `combine/batch_login`
@@ -64,13 +64,13 @@ pub enum Ask {
 
 /// One session request and its answer.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Asked {
+pub struct SessionRecord {
     /// When it arrived.
     pub at: Mono,
     /// The gateway that sent the request.
     pub gateway: Device,
     /// The kind of the request.
-    pub ask: Ask,
+    pub ask: SessionRequestKind,
     /// The devices in it; empty if they could not be read.
     pub devices: Vec<Device>,
     /// The code of the answer.
@@ -79,7 +79,7 @@ pub struct Asked {
     pub answered: bool,
 }
 
-impl Asked {
+impl SessionRecord {
     /// Returns how many devices the request is for.
     #[must_use]
     pub const fn size(&self) -> usize {
@@ -270,7 +270,7 @@ const IDS: usize = 1_000_000;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ledger {
     totals: Totals,
-    asked: Log<Asked>,
+    asked: Log<SessionRecord>,
     posted: Log<Posted>,
     events: Log<(Mono, Event)>,
     calls: Calls,
@@ -312,7 +312,7 @@ impl Ledger {
     }
 
     /// Notes a session request with its answer.
-    pub(crate) fn note_asked(&mut self, asked: Asked) {
+    pub(crate) fn note_asked(&mut self, asked: SessionRecord) {
         self.asked.push(asked);
     }
 
@@ -332,7 +332,7 @@ impl Ledger {
     }
 
     /// Returns the session requests with their answers, oldest first.
-    pub fn asked(&self) -> impl DoubleEndedIterator<Item = &Asked> {
+    pub fn asked(&self) -> impl DoubleEndedIterator<Item = &SessionRecord> {
         self.asked.iter()
     }
 
@@ -344,19 +344,19 @@ impl Ledger {
     /// Returns the sizes of the accepted log-ins, single and batch, oldest first.
     #[must_use]
     pub fn login_sizes(&self) -> Vec<usize> {
-        self.accepted_sizes(&[Ask::Login, Ask::BatchLogin])
+        self.accepted_sizes(&[SessionRequestKind::Login, SessionRequestKind::BatchLogin])
     }
 
     /// Returns the sizes of the accepted log-outs, single and batch, oldest first.
     #[must_use]
     pub fn logout_sizes(&self) -> Vec<usize> {
-        self.accepted_sizes(&[Ask::Logout, Ask::BatchLogout])
+        self.accepted_sizes(&[SessionRequestKind::Logout, SessionRequestKind::BatchLogout])
     }
 
-    fn accepted_sizes(&self, asks: &[Ask]) -> Vec<usize> {
+    fn accepted_sizes(&self, asks: &[SessionRequestKind]) -> Vec<usize> {
         self.asked()
             .filter(|a| a.code == Code::OK && asks.contains(&a.ask))
-            .map(Asked::size)
+            .map(SessionRecord::size)
             .collect()
     }
 

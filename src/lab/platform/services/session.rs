@@ -11,7 +11,7 @@ use crate::lab::platform::messages::reply;
 use crate::lab::platform::messages::reply::{Code, Request};
 use crate::lab::platform::messages::sign;
 use crate::lab::platform::messages::sign::Method;
-use crate::lab::platform::record::ledger::{Ask, Asked, Event, Violation};
+use crate::lab::platform::record::ledger::{Event, SessionRecord, SessionRequestKind, Violation};
 use crate::lab::platform::{
     Conn, Device, FailedBatchCode, FailedBatchNames, Link, Platform, State,
 };
@@ -57,11 +57,13 @@ impl Platform {
         let ask = match ask {
             // The page prints this topic for the batch as well; a lenient
             // platform would look at the shape.
-            "login" if batch && self.switches.batch_on_single_topic => Ask::BatchLogin,
-            "login" => Ask::Login,
-            "batch_login" => Ask::BatchLogin,
-            "logout" => Ask::Logout,
-            "batch_logout" => Ask::BatchLogout,
+            "login" if batch && self.switches.batch_on_single_topic => {
+                SessionRequestKind::BatchLogin
+            }
+            "login" => SessionRequestKind::Login,
+            "batch_login" => SessionRequestKind::BatchLogin,
+            "logout" => SessionRequestKind::Logout,
+            "batch_logout" => SessionRequestKind::BatchLogout,
             _ => {
                 self.ledger
                     .broke(Violation::UnknownTopic, || topic.to_owned());
@@ -70,17 +72,24 @@ impl Platform {
         };
         self.ledger.id(conn, gateway, &request.id);
         let (devices, code, data) = match ask {
-            Ask::Login | Ask::BatchLogin => self.log_in(now, conn, gateway, ask, &request.params),
-            Ask::Logout | Ask::BatchLogout => self.log_out(now, conn, ask, &request.params),
+            SessionRequestKind::Login | SessionRequestKind::BatchLogin => {
+                self.log_in(now, conn, gateway, ask, &request.params)
+            }
+            SessionRequestKind::Logout | SessionRequestKind::BatchLogout => {
+                self.log_out(now, conn, ask, &request.params)
+            }
         };
         let lost = self.ledger.totals().lost_replies;
         if request.ack {
             let as_text = self.switches.batch_code_is_text
-                && matches!(ask, Ask::BatchLogin | Ask::BatchLogout);
+                && matches!(
+                    ask,
+                    SessionRequestKind::BatchLogin | SessionRequestKind::BatchLogout
+                );
             let payload = reply::write(&request.id, code, as_text, data);
             self.tell(now, conn, format!("{topic}_reply"), payload);
         }
-        self.ledger.note_asked(Asked {
+        self.ledger.note_asked(SessionRecord {
             at: now.mono,
             gateway: gateway.clone(),
             ask,
@@ -95,10 +104,10 @@ impl Platform {
         now: Now,
         conn: Conn,
         gateway: &Device,
-        ask: Ask,
+        ask: SessionRequestKind,
         params: &Json,
     ) -> (Vec<Device>, Code, Json) {
-        let single = ask == Ask::Login;
+        let single = ask == SessionRequestKind::Login;
         let applicants = if single {
             applicant(params, None).map(|one| vec![one])
         } else {
@@ -171,10 +180,10 @@ impl Platform {
         &mut self,
         now: Now,
         conn: Conn,
-        ask: Ask,
+        ask: SessionRequestKind,
         params: &Json,
     ) -> (Vec<Device>, Code, Json) {
-        let single = ask == Ask::Logout;
+        let single = ask == SessionRequestKind::Logout;
         let devices: Option<Vec<Device>> = if single {
             reply::pair_of(params).map(|one| vec![one])
         } else {
@@ -225,7 +234,7 @@ impl Platform {
     }
 
     /// Checks that the request names at most 50 devices, and none twice.
-    fn check_shape(&mut self, ask: Ask, devices: &[Device]) -> Result<(), Code> {
+    fn check_shape(&mut self, ask: SessionRequestKind, devices: &[Device]) -> Result<(), Code> {
         let size = devices.len();
         if size > self.limits.batch {
             self.ledger

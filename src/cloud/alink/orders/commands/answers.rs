@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceId, Mono, Wake};
-use crate::cloud::alink::requests::pace::Bucket;
+use crate::cloud::alink::requests::pace::TokenBucket;
 use crate::cloud::alink::wire::topic::{Command, Topic};
 
 /// Answers a second.
@@ -28,18 +28,18 @@ const IN_A_ROW: u32 = 4;
 
 /// Whether the sender of a command waits for its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waits {
+pub(crate) enum AnswerMode {
     /// The command is a synchronous call.
     Synchronously,
     /// The answer may come whenever it does.
     No,
 }
 
-impl Waits {
+impl AnswerMode {
     pub(crate) const fn of(command: &Command) -> Self {
         match command {
-            Command::Thing(..) => Waits::No,
-            Command::Rrpc(..) | Command::ExtRrpc(..) => Waits::Synchronously,
+            Command::Thing(..) => AnswerMode::No,
+            Command::Rrpc(..) | Command::ExtRrpc(..) => AnswerMode::Synchronously,
         }
     }
 
@@ -47,8 +47,8 @@ impl Waits {
     /// four answers a second, each to a synchronous call leaves within the 8 s.
     pub(crate) const fn places(self) -> usize {
         match self {
-            Waits::Synchronously => 32,
-            Waits::No => 256,
+            AnswerMode::Synchronously => 32,
+            AnswerMode::No => 256,
         }
     }
 
@@ -56,16 +56,16 @@ impl Waits {
     /// are refused with an answer, as long as there is a place for that.
     pub(crate) const fn places_to_carry_out(self) -> usize {
         match self {
-            Waits::Synchronously => 24,
-            Waits::No => 224,
+            AnswerMode::Synchronously => 24,
+            AnswerMode::No => 224,
         }
     }
 
     /// How long an answer that cannot be sent is of use.
     const fn of_use(self) -> Duration {
         match self {
-            Waits::Synchronously => Duration::from_secs(8),
-            Waits::No => Duration::from_secs(60),
+            AnswerMode::Synchronously => Duration::from_secs(8),
+            AnswerMode::No => Duration::from_secs(60),
         }
     }
 }
@@ -92,46 +92,46 @@ pub(crate) struct Answer {
 
 /// The answers that wait.
 #[derive(Clone, Debug)]
-pub(crate) struct Answers {
+pub(crate) struct WaitingAnswers {
     synchronous: VecDeque<Answer>,
     others: VecDeque<Answer>,
     /// How many answers to synchronous calls were sent since another was.
     in_a_row: u32,
-    pace: Bucket,
+    pace: TokenBucket,
 }
 
-impl Answers {
+impl WaitingAnswers {
     pub(crate) fn new() -> Self {
-        Answers {
+        WaitingAnswers {
             synchronous: VecDeque::new(),
             others: VecDeque::new(),
             in_a_row: 0,
-            pace: Bucket::new(PER_SECOND),
+            pace: TokenBucket::new(PER_SECOND),
         }
     }
 
-    const fn queue(&self, waits: Waits) -> &VecDeque<Answer> {
+    const fn queue(&self, waits: AnswerMode) -> &VecDeque<Answer> {
         match waits {
-            Waits::Synchronously => &self.synchronous,
-            Waits::No => &self.others,
+            AnswerMode::Synchronously => &self.synchronous,
+            AnswerMode::No => &self.others,
         }
     }
 
-    const fn queue_mut(&mut self, waits: Waits) -> &mut VecDeque<Answer> {
+    const fn queue_mut(&mut self, waits: AnswerMode) -> &mut VecDeque<Answer> {
         match waits {
-            Waits::Synchronously => &mut self.synchronous,
-            Waits::No => &mut self.others,
+            AnswerMode::Synchronously => &mut self.synchronous,
+            AnswerMode::No => &mut self.others,
         }
     }
 
     /// How many answers of this kind wait.
-    pub(crate) fn len(&self, waits: Waits) -> usize {
+    pub(crate) fn len(&self, waits: AnswerMode) -> usize {
         self.queue(waits).len()
     }
 
     /// Whether an answer to this message waits.
     pub(crate) fn has(&self, key: &MessageKey) -> bool {
-        let queue = self.queue(Waits::of(&key.command));
+        let queue = self.queue(AnswerMode::of(&key.command));
         queue.iter().any(|a| *a.key == *key)
     }
 
@@ -143,7 +143,7 @@ impl Answers {
 
     /// Queues an answer; the caller has made certain that there is a place.
     pub(crate) fn push(&mut self, answer: Answer) {
-        let waits = Waits::of(&answer.key.command);
+        let waits = AnswerMode::of(&answer.key.command);
         self.queue_mut(waits).push_back(answer);
     }
 
@@ -156,7 +156,7 @@ impl Answers {
     /// gateway's any more. Returns how many.
     pub(crate) fn link_up(&mut self, now: Mono, is_ours: impl Fn(&Command) -> bool) -> u64 {
         let before = self.others.len();
-        let young = |a: &Answer| now.since(a.since) <= Waits::No.of_use();
+        let young = |a: &Answer| now.since(a.since) <= AnswerMode::No.of_use();
         self.others.retain(|a| young(a) && is_ours(&a.key.command));
         (before - self.others.len()) as u64
     }
@@ -165,7 +165,7 @@ impl Answers {
     /// how many.
     pub(crate) fn expire(&mut self, now: Mono, is_in: impl Fn(DeviceId) -> bool) -> u64 {
         let mut dropped = 0;
-        for waits in [Waits::Synchronously, Waits::No] {
+        for waits in [AnswerMode::Synchronously, AnswerMode::No] {
             let queue = self.queue_mut(waits);
             let before = queue.len();
             queue.retain(|a| is_sendable(a, &is_in) || now < a.since + waits.of_use());
@@ -183,7 +183,7 @@ impl Answers {
     /// Returns when the next answer may be sent, or one is of no use any more.
     pub(crate) fn due(&self, is_in: impl Fn(DeviceId) -> bool) -> Option<Wake> {
         let mut due = None;
-        for waits in [Waits::Synchronously, Waits::No] {
+        for waits in [AnswerMode::Synchronously, AnswerMode::No] {
             for answer in self.queue(waits) {
                 let wake = match is_sendable(answer, &is_in) {
                     true => Wake::new(self.pace.ready_at(), "answer to a command"),

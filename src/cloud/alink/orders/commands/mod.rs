@@ -37,9 +37,9 @@ use crate::base::{
 };
 use crate::spec::CommandPolicy;
 
-use self::answers::{Answer, Answers, MessageKey, Waits};
+use self::answers::{Answer, AnswerMode, MessageKey, WaitingAnswers};
 use self::replies::{CommandReply, Replies};
-use self::reply::Asked;
+use self::reply::CommandKind;
 use crate::cloud::alink::events::CloudLogEvent;
 use crate::cloud::alink::events::outbox::Outbox;
 use crate::cloud::alink::orders::stranger;
@@ -48,7 +48,7 @@ use crate::cloud::alink::requests::identities::Identities;
 use crate::cloud::alink::topology::events::TopologyEvent;
 use crate::cloud::alink::wire::answer_code::AnswerCode;
 use crate::cloud::alink::wire::payload::Malformed;
-use crate::cloud::alink::wire::payload::command::{CommandMessage, NoCommand, Unfit};
+use crate::cloud::alink::wire::payload::command::{CommandMessage, NoCommand, UnfitCommand};
 use crate::cloud::alink::wire::topic::{self, Topic};
 
 /// A message, and how its answer gets to its sender.
@@ -80,8 +80,8 @@ impl Incoming {
         }
     }
 
-    fn waits(&self) -> Waits {
-        Waits::of(&self.key.command)
+    fn waits(&self) -> AnswerMode {
+        AnswerMode::of(&self.key.command)
     }
 
     /// Returns the id for the journal.
@@ -93,21 +93,21 @@ impl Incoming {
 
 /// A command that is being carried out.
 #[derive(Clone, Debug)]
-struct UnderWay {
+struct RunningCommand {
     message: Incoming,
-    asked: Asked,
+    asked: CommandKind,
 }
 
 /// Why a message is answered at once.
-struct Refusal {
+struct ImmediateRefusal {
     code: AnswerCode,
     why: String,
 }
 
-impl Refusal {
+impl ImmediateRefusal {
     fn new(code: AnswerCode, why: impl Into<String>) -> Self {
         let why = why.into();
-        Refusal { code, why }
+        ImmediateRefusal { code, why }
     }
 }
 
@@ -116,9 +116,9 @@ impl Refusal {
 pub(crate) struct Commands {
     /// The number of the last command. Those of the platform are even.
     last: u64,
-    under_way: BTreeMap<CommandNumber, UnderWay>,
+    under_way: BTreeMap<CommandNumber, RunningCommand>,
     numbers: BTreeMap<Arc<MessageKey>, CommandNumber>,
-    answers: Answers,
+    answers: WaitingAnswers,
     replies: Replies,
     link: bool,
 }
@@ -129,7 +129,7 @@ impl Commands {
             last: 0,
             under_way: BTreeMap::new(),
             numbers: BTreeMap::new(),
-            answers: Answers::new(),
+            answers: WaitingAnswers::new(),
             replies: Replies::default(),
             link: false,
         }
@@ -215,7 +215,7 @@ impl Commands {
             return Ok(None);
         }
         let device = match is_stranger {
-            true => Err(Refusal::new(
+            true => Err(ImmediateRefusal::new(
                 AnswerCode::WrongTarget,
                 "the gateway has no such device",
             )),
@@ -231,7 +231,7 @@ impl Commands {
             });
         match taken {
             Ok((device, action)) => Ok(Some(self.hand_out(context, incoming, device, action))),
-            Err(Refusal { code, why }) => {
+            Err(ImmediateRefusal { code, why }) => {
                 context.outbox.count().refused_commands += 1;
                 let reply = reply::refusal(incoming.id.clone(), code, &why);
                 self.answer(context.now, &incoming, reply.body(), context.outbox);
@@ -241,7 +241,12 @@ impl Commands {
     }
 
     /// Finds out whether a command may be carried out now.
-    fn permit(&self, context: &Context<'_>, waits: Waits, is_leaving: bool) -> Result<(), Refusal> {
+    fn permit(
+        &self,
+        context: &Context<'_>,
+        waits: AnswerMode,
+        is_leaving: bool,
+    ) -> Result<(), ImmediateRefusal> {
         let (code, why) = match context.identities.spec().commands.allow {
             CommandPolicy::Off => (
                 AnswerCode::NotPermitted,
@@ -260,7 +265,7 @@ impl Commands {
             }
             CommandPolicy::On => return Ok(()),
         };
-        Err(Refusal::new(code, why))
+        Err(ImmediateRefusal::new(code, why))
     }
 
     /// Whether the id of the message is known; then whatever answer is due has been given.
@@ -317,17 +322,18 @@ impl Commands {
             },
             device,
             within: match message.waits() {
-                Waits::Synchronously => commands.sync_within,
-                Waits::No => commands.async_within,
+                AnswerMode::Synchronously => commands.sync_within,
+                AnswerMode::No => commands.async_within,
             },
             action,
         };
         let asked = match command.action {
-            CommandAction::Set(_) => Asked::Set,
-            CommandAction::Call { .. } => Asked::Service,
+            CommandAction::Set(_) => CommandKind::Set,
+            CommandAction::Call { .. } => CommandKind::Service,
         };
         self.numbers.insert(Arc::clone(&message.key), number);
-        self.under_way.insert(number, UnderWay { message, asked });
+        self.under_way
+            .insert(number, RunningCommand { message, asked });
         command
     }
 
@@ -342,7 +348,7 @@ impl Commands {
         answer: &CommandAnswer,
         outbox: &mut Outbox,
     ) {
-        let Some(UnderWay { message, asked }) = self.under_way.remove(&number) else {
+        let Some(RunningCommand { message, asked }) = self.under_way.remove(&number) else {
             return;
         };
         self.numbers.remove(&message.key);
@@ -350,7 +356,7 @@ impl Commands {
         let body = reply.body();
         let key = Arc::clone(&message.key);
         self.replies.keep(now, key, message.content, reply);
-        if self.link || message.waits() == Waits::No {
+        if self.link || message.waits() == AnswerMode::No {
             self.answer(now, &message, body, outbox);
         } else {
             outbox.count().unsent_answers += 1;
@@ -360,7 +366,7 @@ impl Commands {
     // --- answers -------------------------------------------------------------------
 
     /// How many places are taken by messages of this kind.
-    fn places_taken(&self, waits: Waits) -> usize {
+    fn places_taken(&self, waits: AnswerMode) -> usize {
         let under_way = self.under_way.values();
         let same = under_way.filter(|u| u.message.waits() == waits).count();
         same + self.answers.len(waits)
@@ -384,9 +390,13 @@ impl Commands {
 
 /// Returns the refusal of a message that holds no command; reports a command of a kind that the
 /// gateway does not have.
-fn refusal(context: &mut Context<'_>, command: &topic::Command, unfit: Unfit) -> Refusal {
+fn refusal(
+    context: &mut Context<'_>,
+    command: &topic::Command,
+    unfit: UnfitCommand,
+) -> ImmediateRefusal {
     match unfit {
-        Unfit::NotSupported(why) => {
+        UnfitCommand::NotSupported(why) => {
             let who = command.device().map(ToString::to_string);
             let unsupported = CloudLogEvent::Topology(TopologyEvent::Unsupported {
                 raw: excerpt(command.tail().as_bytes(), 64),
@@ -394,11 +404,11 @@ fn refusal(context: &mut Context<'_>, command: &topic::Command, unfit: Unfit) ->
                 times: 1,
             });
             context.outbox.often(context.now, unsupported);
-            Refusal::new(AnswerCode::NotSupported, why)
+            ImmediateRefusal::new(AnswerCode::NotSupported, why)
         }
-        Unfit::Malformed(why) => {
+        UnfitCommand::Malformed(why) => {
             context.outbox.count().malformed += 1;
-            Refusal::new(AnswerCode::WrongParameter, why)
+            ImmediateRefusal::new(AnswerCode::WrongParameter, why)
         }
     }
 }

@@ -42,7 +42,7 @@ impl CommandReply {
 }
 
 #[derive(Clone, Debug)]
-struct Kept {
+struct KeptReply {
     at: Mono,
     content: Digest,
     reply: CommandReply,
@@ -51,7 +51,7 @@ struct Kept {
 /// The replies that are kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Replies {
-    kept: BTreeMap<Arc<MessageKey>, Kept>,
+    kept: BTreeMap<Arc<MessageKey>, KeptReply>,
     /// The keys with their times, oldest first.
     order: VecDeque<(Mono, Arc<MessageKey>)>,
     data_bytes: usize,
@@ -68,7 +68,7 @@ impl Replies {
     ) {
         self.data_bytes += reply.data.len();
         self.order.push_back((now, Arc::clone(&key)));
-        let kept = Kept {
+        let kept = KeptReply {
             at: now,
             content,
             reply,

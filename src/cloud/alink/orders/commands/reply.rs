@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 use super::replies::CommandReply;
 use crate::base::text::{counted, excerpt};
-use crate::base::{CommandAnswer, Value, Verdict};
+use crate::base::{CommandAnswer, Value, WriteVerdict};
 use crate::cloud::alink::wire::answer_code::AnswerCode;
 
 /// The longest data of a reply: those of 200 points have some 25,000 bytes.
@@ -22,7 +22,7 @@ const WORDS: usize = 256;
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asked {
+pub(crate) enum CommandKind {
     /// Points were to be set.
     Set,
     /// A service was to run.
@@ -30,11 +30,11 @@ pub(crate) enum Asked {
 }
 
 /// Returns the reply to the message with this id.
-pub(crate) fn of(id: Json, asked: Asked, answer: &CommandAnswer) -> CommandReply {
+pub(crate) fn of(id: Json, asked: CommandKind, answer: &CommandAnswer) -> CommandReply {
     let mut message = excerpt(words(answer).as_bytes(), WORDS);
     let mut data = match asked {
-        Asked::Set => points(&answer.points),
-        Asked::Service => service(answer),
+        CommandKind::Set => points(&answer.points),
+        CommandKind::Service => service(answer),
     };
     if data.len() > DATA_BYTES {
         let bytes = counted(data.len(), "byte");
@@ -63,7 +63,7 @@ pub(crate) fn refusal(id: Json, code: AnswerCode, message: &str) -> CommandReply
 /// Returns what became of the whole, with the point that it is about.
 fn words(answer: &CommandAnswer) -> String {
     let whole = &answer.whole;
-    let same = |(_, verdict): &&(String, Verdict)| verdict == whole;
+    let same = |(_, verdict): &&(String, WriteVerdict)| verdict == whole;
     let point = answer.points.iter().find(same);
     match (whole.is_done(), &answer.points[..], point) {
         (true, [], _) => "done".to_owned(),
@@ -75,12 +75,12 @@ fn words(answer: &CommandAnswer) -> String {
     }
 }
 
-fn points(points: &[(String, Verdict)]) -> String {
-    let one = |(id, verdict): &(String, Verdict)| {
+fn points(points: &[(String, WriteVerdict)]) -> String {
+    let one = |(id, verdict): &(String, WriteVerdict)| {
         let value = match verdict {
-            Verdict::Verified { read } | Verdict::Different { read, .. } => Some(read),
-            Verdict::Confirmed { written } => Some(written),
-            Verdict::Unknown(_) | Verdict::Refused(_) => None,
+            WriteVerdict::Verified { read } | WriteVerdict::Different { read, .. } => Some(read),
+            WriteVerdict::Confirmed { written } => Some(written),
+            WriteVerdict::Unknown(_) | WriteVerdict::Refused(_) => None,
         };
         let value = value.map(|value| format!(r#","value":{}"#, value.to_json_text()));
         let message = excerpt(verdict.to_string().as_bytes(), WORDS);
@@ -111,10 +111,10 @@ fn service(answer: &CommandAnswer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::{Doubt, Refused};
+    use crate::base::{RefusedReason, UnknownReason};
     use serde_json::json;
 
-    fn said(asked: Asked, answer: &CommandAnswer) -> Json {
+    fn said(asked: CommandKind, answer: &CommandAnswer) -> Json {
         let reply = of(Json::from("7"), asked, answer);
         serde_json::from_slice(&reply.body()).unwrap()
     }
@@ -122,22 +122,28 @@ mod tests {
     #[test]
     fn a_set_says_of_each_point_what_became_of_it_and_names_the_first_that_failed() {
         let written = || Value::Float(30.0);
-        let different = Verdict::Different {
+        let different = WriteVerdict::Different {
             written: written(),
             read: Value::Float(21.5),
         };
         let answer = CommandAnswer {
             step: None,
             points: vec![
-                ("Temp".to_owned(), Verdict::Verified { read: written() }),
+                (
+                    "Temp".to_owned(),
+                    WriteVerdict::Verified { read: written() },
+                ),
                 ("Fan".to_owned(), different.clone()),
-                ("Mode".to_owned(), Verdict::Refused(Refused::NotReached)),
+                (
+                    "Mode".to_owned(),
+                    WriteVerdict::Refused(RefusedReason::NotReached),
+                ),
             ],
             outputs: Vec::new(),
             whole: different,
         };
         assert_eq!(
-            said(Asked::Set, &answer),
+            said(CommandKind::Set, &answer),
             json!({
                 "id": "7", "code": 100_002,
                 "message": "Fan: different: 30.0 was written and acknowledged, and the device holds 21.5",
@@ -152,13 +158,13 @@ mod tests {
             })
         );
         // The thing model wants a decimal for a double even when its value is whole.
-        let text = of(Json::from(1), Asked::Set, &answer).data;
+        let text = of(Json::from(1), CommandKind::Set, &answer).data;
         assert!(text.starts_with(r#""Temp":{"verdict":"verified","code":200,"value":30.0,"#));
     }
 
     #[test]
     fn a_service_that_is_done_says_its_outputs_and_nothing_else() {
-        let done = Verdict::Verified {
+        let done = WriteVerdict::Verified {
             read: Value::Int(1),
         };
         let mut answer = CommandAnswer {
@@ -171,24 +177,24 @@ mod tests {
             "id": "7", "code": 200, "message": "Start: verified: the device holds 1",
             "data": {"Power": 2300.0},
         });
-        assert_eq!(said(Asked::Service, &answer), expected);
+        assert_eq!(said(CommandKind::Service, &answer), expected);
         answer.points.clear();
-        assert_eq!(said(Asked::Service, &answer)["message"], "done");
+        assert_eq!(said(CommandKind::Service, &answer)["message"], "done");
 
-        answer.whole = Verdict::Unknown(Doubt::NoReply);
+        answer.whole = WriteVerdict::Unknown(UnknownReason::NoReply);
         answer.points = vec![("Start".to_owned(), answer.whole.clone())];
-        let stopped = said(Asked::Service, &answer);
+        let stopped = said(CommandKind::Service, &answer);
         assert_eq!(stopped["code"], 100_003);
         assert_eq!(stopped["data"]["points"]["Start"]["verdict"], "unknown");
     }
 
     #[test]
     fn a_refusal_of_the_whole_has_words_and_no_data() {
-        let answer = CommandAnswer::refused(Refused::TooMany);
+        let answer = CommandAnswer::refused(RefusedReason::TooMany);
         let expected = json!({
             "id": "7", "code": 429, "message": "refused: too many commands wait", "data": {},
         });
-        assert_eq!(said(Asked::Set, &answer), expected);
+        assert_eq!(said(CommandKind::Set, &answer), expected);
     }
 
     #[test]
@@ -196,7 +202,7 @@ mod tests {
         let wrong = |n: usize| {
             let seen = "x".repeat(1_000);
             let wanted = "a number".to_owned();
-            let verdict = Verdict::Refused(Refused::WrongValue { seen, wanted });
+            let verdict = WriteVerdict::Refused(RefusedReason::WrongValue { seen, wanted });
             (format!("P{n}"), verdict)
         };
         for (points, has_data) in [(50, true), (200, false)] {
@@ -208,7 +214,7 @@ mod tests {
                 outputs: Vec::new(),
                 whole,
             };
-            let reply = of(Json::from(1), Asked::Set, &answer);
+            let reply = of(Json::from(1), CommandKind::Set, &answer);
             assert_eq!(!reply.data.is_empty(), has_data);
             assert_eq!(reply.message.contains("too long to be sent"), !has_data);
             assert!(reply.body().len() < DATA_BYTES + 2 * WORDS);

@@ -87,7 +87,7 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
                 assert_eq!(drain(&mut e, at(2)), [Output::StoreSecret(issued.clone())]);
                 assert_eq!(
                     e.next(),
-                    Next::StoreSecret(issued.clone()),
+                    EnrolmentStep::StoreSecret(issued.clone()),
                     "not used before"
                 );
                 // Neither time nor a second answer changes anything meanwhile.
@@ -97,7 +97,7 @@ fn either_topic_may_bring_either_answer_and_it_is_kept_before_we_leave() {
                 assert_eq!(drain(&mut e, at(100)), [Output::Done, Output::Disconnect]);
                 e.on_down(at(100), &LinkDown::Closed);
                 assert_eq!(drain(&mut e, at(100)), []);
-                let Next::Connect(shown) = e.next() else {
+                let EnrolmentStep::Connect(shown) = e.next() else {
                     panic!("{:?}", e.next())
                 };
                 assert_eq!(shown.client_id, client_id);
@@ -114,7 +114,7 @@ fn what_is_stored_is_never_asked_for_again() {
         token: Secret::new("token"),
     };
     let e = Enrolment::new(&cloud(Registration::RegNwl), Some(kept), Rng::new(1));
-    let Next::Connect(shown) = e.next() else {
+    let EnrolmentStep::Connect(shown) = e.next() else {
         panic!("{:?}", e.next())
     };
     assert_eq!(shown.password.expose(), "token", "as it is, unsigned");
@@ -127,7 +127,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     e.on_message(at(2), "/ext/register", SECRET);
     drain(&mut e, at(2));
     e.on_kept(at(2), Err("disk full".into()));
-    let why = Failure::NotKept("disk full".into());
+    let why = EnrolmentFailure::NotKept("disk full".into());
     assert_eq!(
         drain(&mut e, at(2)),
         [
@@ -141,7 +141,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     e.on_down(at(2), &LinkDown::Ours);
     let issued = IssuedCredential::Secret(Secret::new("fresh"));
     for secs in 3..10 {
-        assert_eq!(e.next(), Next::StoreSecret(issued.clone()));
+        assert_eq!(e.next(), EnrolmentStep::StoreSecret(issued.clone()));
         e.on_kept(at(secs), Err("disk full".into()));
         // The repeated failure is counted, and not reported each time.
         assert_eq!(
@@ -154,7 +154,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     }
     // Another failure: the count of the first failure is reported.
     e.on_kept(at(10), Err("read-only".into()));
-    let other = Failure::NotKept("read-only".into());
+    let other = EnrolmentFailure::NotKept("read-only".into());
     assert_eq!(
         drain(&mut e, at(10)),
         [
@@ -167,7 +167,7 @@ fn what_could_not_be_stored_is_neither_used_nor_asked_for_again() {
     );
     e.on_kept(at(10), Ok(()));
     assert_eq!(drain(&mut e, at(10)), [Output::Done]);
-    assert!(matches!(e.next(), Next::Connect(_)));
+    assert!(matches!(e.next(), EnrolmentStep::Connect(_)));
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
         drain(&mut e, at(16)),
         [
             Output::Failed {
-                why: Failure::NoAnswer,
+                why: EnrolmentFailure::NoAnswer,
                 times: Some(1)
             },
             Output::Disconnect
@@ -190,7 +190,7 @@ fn no_answer_within_fifteen_seconds_is_a_failure() {
     // The platform closes at the same moment; that is no second failure.
     e.on_down(at(16), &LinkDown::Closed);
     assert_eq!(drain(&mut e, at(16)), []);
-    assert_eq!(e.next(), Next::Register);
+    assert_eq!(e.next(), EnrolmentStep::Register);
     assert_eq!(e.wake_at(), None);
 }
 
@@ -209,13 +209,13 @@ fn a_refusal_says_what_to_look_at_and_the_other_securemode_is_tried() {
         assert_eq!(
             drain(&mut e, at(0)),
             [Output::Failed {
-                why: Failure::Refused(2),
+                why: EnrolmentFailure::Refused(2),
                 times: (n == 0).then_some(1)
             }]
         );
     }
     for code in [2, 4, 5] {
-        let words = Failure::Refused(code).to_string();
+        let words = EnrolmentFailure::Refused(code).to_string();
         assert!(
             words.contains('?') && words.contains(&code.to_string()),
             "{words}"
@@ -254,7 +254,7 @@ fn an_answer_that_is_not_for_us_earns_nothing_and_is_not_repeated_in_the_log() {
         let words = why.to_string();
         assert!(words.contains(expected), "{words}");
         assert!(!words.contains("s3cret"), "{words}");
-        assert_eq!(e.next(), Next::Register);
+        assert_eq!(e.next(), EnrolmentStep::Register);
     }
 }
 
@@ -263,7 +263,7 @@ fn a_gateway_with_a_secret_of_its_own_registers_nothing() {
     let mut spec = cloud(Registration::Register);
     spec.gateway.certificate = GatewayCertificate::Device(Secret::new("own"));
     let mut e = Enrolment::new(&spec, None, Rng::new(1));
-    assert!(matches!(e.next(), Next::Connect(_)));
+    assert!(matches!(e.next(), EnrolmentStep::Connect(_)));
     assert_eq!(e.on_attempt(at(0)), None);
     assert!(!e.is_issued());
 }

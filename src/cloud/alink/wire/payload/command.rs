@@ -33,14 +33,14 @@ pub struct CommandMessage {
     /// The id, echoed as it came: a number or text.
     pub id: Json,
     /// What is to be done, or why that cannot be done.
-    pub action: Result<CommandAction, Unfit>,
+    pub action: Result<CommandAction, UnfitCommand>,
     /// The digest of what the message asks for, which is the same however its keys are ordered.
     pub content: Digest,
 }
 
 /// Why a message that can be answered holds no command that can be carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum UnfitCommand {
     /// The gateway does not have this kind of command.
     NotSupported(&'static str),
     /// The command lacks something, or has it in another form than is wanted.
@@ -59,7 +59,7 @@ pub enum NoCommand {
 
 /// What a message is addressed to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target<'a> {
+enum MessageTarget<'a> {
     /// The properties of the device.
     Properties,
     /// A service of the device.
@@ -99,7 +99,7 @@ fn target<'a>(
     command: &'a Command,
     inner: Option<&'a Command>,
     method: Option<&'a str>,
-) -> Result<Target<'a>, Unfit> {
+) -> Result<MessageTarget<'a>, UnfitCommand> {
     let (request, set, get) = match (command, inner) {
         (Command::Thing(_, tail), _) | (_, Some(Command::Thing(_, tail))) => {
             let request = tail.strip_prefix(SERVICE_TOPIC);
@@ -112,13 +112,13 @@ fn target<'a>(
         (Command::ExtRrpc(..), _) => (None, "", ""),
     };
     match request {
-        Some(id) if id == set => Ok(Target::Properties),
-        Some(id) if id == get => Err(Unfit::NotSupported(
+        Some(id) if id == set => Ok(MessageTarget::Properties),
+        Some(id) if id == get => Err(UnfitCommand::NotSupported(
             "the values of properties are reported as they are read, and cannot be asked for",
         )),
         // Identifiers are letters, digits and underscores, with a colon behind the module.
-        Some(id) if !id.is_empty() && !id.contains(['/', '.']) => Ok(Target::Service(id)),
-        _ => Err(Unfit::NotSupported(match command {
+        Some(id) if !id.is_empty() && !id.contains(['/', '.']) => Ok(MessageTarget::Service(id)),
+        _ => Err(UnfitCommand::NotSupported(match command {
             Command::Rrpc(..) => {
                 "the content is no call of the thing model: wanted a method thing.service.… and params"
             }
@@ -130,8 +130,12 @@ fn target<'a>(
     }
 }
 
-fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAction, Unfit> {
-    let malformed = |words: String| Err(Unfit::Malformed(words));
+fn action(
+    target: MessageTarget<'_>,
+    params: &Json,
+    payload: &[u8],
+) -> Result<CommandAction, UnfitCommand> {
+    let malformed = |words: String| Err(UnfitCommand::Malformed(words));
     if payload.len() > MESSAGE_BYTES {
         return malformed(format!(
             "the message has {}: wanted at most {MESSAGE_BYTES}",
@@ -140,7 +144,7 @@ fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAc
     }
     let values = match (target, params) {
         // A service without inputs need not have `params`.
-        (Target::Service(_), Json::Null) => Vec::new(),
+        (MessageTarget::Service(_), Json::Null) => Vec::new(),
         (_, Json::Object(_)) => match serde_json::from_slice::<Envelope>(payload) {
             Ok(envelope) => envelope.params.0,
             Err(_) => return malformed("params is there twice".to_owned()),
@@ -155,8 +159,8 @@ fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAc
         return malformed(format!("{seen} in params: wanted at most {VALUES}"));
     }
     Ok(match target {
-        Target::Properties => CommandAction::Set(values),
-        Target::Service(service) => CommandAction::Call {
+        MessageTarget::Properties => CommandAction::Set(values),
+        MessageTarget::Service(service) => CommandAction::Call {
             service: service.to_owned(),
             inputs: values,
         },
@@ -166,13 +170,13 @@ fn action(target: Target<'_>, params: &Json, payload: &[u8]) -> Result<CommandAc
 /// The part of a message whose order counts.
 #[derive(Deserialize)]
 struct Envelope {
-    params: Ordered,
+    params: ObjectEntries,
 }
 
 /// The keys and values of an object as they come.
-struct Ordered(Vec<(String, Json)>);
+struct ObjectEntries(Vec<(String, Json)>);
 
-impl<'de> Deserialize<'de> for Ordered {
+impl<'de> Deserialize<'de> for ObjectEntries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(OrderedVisitor)
     }
@@ -181,18 +185,18 @@ impl<'de> Deserialize<'de> for Ordered {
 struct OrderedVisitor;
 
 impl<'de> Visitor<'de> for OrderedVisitor {
-    type Value = Ordered;
+    type Value = ObjectEntries;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Ordered, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ObjectEntries, A::Error> {
         let mut all = Vec::new();
         while let Some(entry) = map.next_entry()? {
             all.push(entry);
         }
-        Ok(Ordered(all))
+        Ok(ObjectEntries(all))
     }
 }
 
@@ -295,7 +299,10 @@ mod tests {
             let body = format!(r#"{{"id":4711,"params":{params}}}"#);
             let message = parse("/sys/pk/dn/thing/service/property/set", &body).unwrap();
             assert_eq!(message.id, Json::from(4711));
-            assert_eq!(message.action, Err(Unfit::Malformed(words.to_owned())));
+            assert_eq!(
+                message.action,
+                Err(UnfitCommand::Malformed(words.to_owned()))
+            );
         }
         let none = parse("/sys/pk/dn/thing/service/reset", r#"{"id":"1"}"#).unwrap();
         let reset = CommandAction::Call {
@@ -334,7 +341,7 @@ mod tests {
         ] {
             let message = parse(topic, body).unwrap();
             assert_eq!(message.id, Json::from("1"), "{topic}");
-            let unfit = matches!(message.action, Err(Unfit::NotSupported(_)));
+            let unfit = matches!(message.action, Err(UnfitCommand::NotSupported(_)));
             assert!(unfit, "{topic}: {message:?}");
         }
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{session, whole};
-use crate::base::AskId;
+use crate::base::RequestId;
 
 /// A property that the platform wants to have a value.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,13 +22,13 @@ pub struct DesiredValue {
 
 /// Returns the body for `desired/get`, which asks for these properties, 200 at most.
 #[must_use]
-pub fn get(id: AskId, properties: &[&str]) -> Vec<u8> {
+pub fn get(id: RequestId, properties: &[&str]) -> Vec<u8> {
     session(id, properties)
 }
 
 /// Returns the body for `desired/delete`: these properties have been taken in these versions.
 #[must_use]
-pub fn delete(id: AskId, taken: &[(String, i64)]) -> Vec<u8> {
+pub fn delete(id: RequestId, taken: &[(String, i64)]) -> Vec<u8> {
     #[derive(Serialize)]
     struct Taken {
         version: i64,
@@ -68,10 +68,13 @@ mod tests {
     #[test]
     fn requests_and_answers_have_the_form_of_the_page() {
         let read = |body: Vec<u8>| serde_json::from_slice::<Json>(&body).unwrap();
-        let asked = read(get(AskId(123), &["power", "temperature"]));
+        let asked = read(get(RequestId(123), &["power", "temperature"]));
         assert_eq!(asked["params"], json!(["power", "temperature"]));
         assert_eq!(asked["id"], "123");
-        let deleted = read(delete(AskId(7), &[("power".into(), 1), ("t".into(), 3)]));
+        let deleted = read(delete(
+            RequestId(7),
+            &[("power".into(), 1), ("t".into(), 3)],
+        ));
         assert_eq!(
             deleted["params"],
             json!({"power": {"version": 1}, "t": {"version": 3}})

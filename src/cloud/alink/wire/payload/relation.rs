@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{LONGEST_ID, Named, identity, session, sign_method, whole};
-use crate::base::{AskId, Secret};
+use crate::base::{RequestId, Secret};
 use crate::cloud::alink::wire::sign;
 use crate::cloud::alink::wire::topic::Identity;
 use crate::spec::SignMethod;
@@ -16,7 +16,7 @@ pub const RELATIONS: usize = 30;
 /// One device's part of `thing/topo/add`: signed with *its* secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Relation {
+pub struct TopologyAddEntry {
     /// Product of the sub-device.
     pub product_key: String,
     /// Name of the sub-device.
@@ -32,7 +32,7 @@ pub struct Relation {
     pub sign: String,
 }
 
-impl Relation {
+impl TopologyAddEntry {
     /// Returns one device's part, signed.
     #[must_use]
     pub fn new(
@@ -42,7 +42,7 @@ impl Relation {
         method: SignMethod,
         sign: String,
     ) -> Self {
-        Relation {
+        TopologyAddEntry {
             product_key: who.product_key.to_string(),
             device_name: who.device_name.to_string(),
             client_id,
@@ -55,20 +55,20 @@ impl Relation {
 
 /// Returns the body for `thing/topo/add`.
 #[must_use]
-pub fn relate(id: AskId, devices: &[Relation]) -> Vec<u8> {
+pub fn relate(id: RequestId, devices: &[TopologyAddEntry]) -> Vec<u8> {
     session(id, devices)
 }
 
 /// Returns the body for `thing/topo/get`.
 #[must_use]
-pub fn relations(id: AskId) -> Vec<u8> {
+pub fn relations(id: RequestId) -> Vec<u8> {
     session(id, serde_json::Map::new())
 }
 
 /// Returns the body for `thing/topo/delete`, `thing/sub/register` and `thing/list/found`,
 /// which are all lists of names.
 #[must_use]
-pub fn names<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
+pub fn names<'a>(id: RequestId, devices: impl Iterator<Item = &'a Identity>) -> Vec<u8> {
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
@@ -76,7 +76,7 @@ pub fn names<'a>(id: AskId, devices: impl Iterator<Item = &'a Identity>) -> Vec<
 /// product*, and nothing of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Proxied {
+pub struct ProductRegisterEntry {
     /// Product of the sub-device.
     pub product_key: String,
     /// Name of the sub-device.
@@ -89,13 +89,13 @@ pub struct Proxied {
     pub sign: String,
 }
 
-impl Proxied {
+impl ProductRegisterEntry {
     /// Returns one device's part, signed.
     #[must_use]
     pub fn new(who: &Identity, product: &Secret, method: SignMethod, random: String) -> Self {
         let (pk, dn) = (who.product_key.as_str(), who.device_name.as_str());
         let content = sign::registration_content(dn, pk, &random);
-        Proxied {
+        ProductRegisterEntry {
             product_key: pk.to_owned(),
             device_name: dn.to_owned(),
             sign_method: sign_method(method),
@@ -107,10 +107,10 @@ impl Proxied {
 
 /// Returns the body for `thing/proxy/provisioning/product_register`.
 #[must_use]
-pub fn proxied(id: AskId, devices: &[Proxied]) -> Vec<u8> {
+pub fn proxied(id: RequestId, devices: &[ProductRegisterEntry]) -> Vec<u8> {
     #[derive(Serialize)]
     struct Params<'a> {
-        proxieds: &'a [Proxied],
+        proxieds: &'a [ProductRegisterEntry],
     }
     session(id, Params { proxieds: devices })
 }
@@ -118,7 +118,7 @@ pub fn proxied(id: AskId, devices: &[Proxied]) -> Vec<u8> {
 /// Returns the body for `/ota/device/inform`. The id is text, as in every other envelope;
 /// the C SDK sends a bare number here, the platform echoes neither.
 #[must_use]
-pub fn inform(id: AskId, version: &str) -> Vec<u8> {
+pub fn inform(id: RequestId, version: &str) -> Vec<u8> {
     #[derive(Serialize)]
     struct Params<'a> {
         version: &'a str,
@@ -152,7 +152,7 @@ pub fn registered(payload: &[u8]) -> Vec<(Identity, Secret)> {
 
 /// An order of the platform's.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ordered {
+pub struct TopologyOrder {
     /// The id, echoed as it came, a number or text of at most 64 bytes; an order without an
     /// id is not answered.
     pub id: Option<Json>,
@@ -162,10 +162,10 @@ pub struct Ordered {
     pub named: Vec<Identity>,
 }
 
-impl Ordered {
+impl TopologyOrder {
     /// Reads an order; `None` if it is no JSON object.
     #[must_use]
-    pub fn parse(payload: &[u8]) -> Option<Ordered> {
+    pub fn parse(payload: &[u8]) -> Option<TopologyOrder> {
         let Json::Object(mut fields) = serde_json::from_slice(payload).ok()? else {
             return None;
         };
@@ -176,7 +176,7 @@ impl Ordered {
             Json::Array(list) => Some(list),
             other => other.get("subList").and_then(Json::as_array),
         };
-        Some(Ordered {
+        Some(TopologyOrder {
             id: fields.remove("id").filter(is_id),
             status: params.get("status").and_then(whole),
             named: list.into_iter().flatten().filter_map(identity).collect(),
@@ -209,7 +209,7 @@ mod tests {
     #[test]
     fn the_key_of_the_method_has_a_small_m_in_a_relation() {
         let who = Identity::new("subPk", "subDn");
-        let relation = Relation::new(
+        let relation = TopologyAddEntry::new(
             &who,
             "subPk&subDn".into(),
             "1700000000000".into(),
@@ -217,7 +217,7 @@ mod tests {
             "ab".into(),
         );
         assert_eq!(
-            String::from_utf8(relate(AskId(1), &[relation])).unwrap(),
+            String::from_utf8(relate(RequestId(1), &[relation])).unwrap(),
             r#"{"id":"1","version":"1.0","params":[{"productKey":"subPk","deviceName":"subDn","clientId":"subPk&subDn","timestamp":"1700000000000","signmethod":"hmacSha256","sign":"ab"}]}"#
         );
     }
@@ -235,9 +235,10 @@ mod tests {
         // tests/engines/platform.rs.
         let who = Identity::new("a1SubDemoPk", "meter-001");
         let product = Secret::new("ProdSecret000001");
-        let one = Proxied::new(&who, &product, SignMethod::HmacSha256, "567345".into());
+        let one =
+            ProductRegisterEntry::new(&who, &product, SignMethod::HmacSha256, "567345".into());
         assert_eq!(
-            String::from_utf8(proxied(AskId(3), &[one])).unwrap(),
+            String::from_utf8(proxied(RequestId(3), &[one])).unwrap(),
             r#"{"id":"3","version":"1.0","params":{"proxieds":[{"productKey":"a1SubDemoPk","deviceName":"meter-001","random":"567345","signMethod":"hmacSha256","sign":"76a1f34d543b4f8ad3cee70e54b3077663052dd073d8ad92281030a36b4877b8"}]}}"#
         );
     }
@@ -267,7 +268,7 @@ mod tests {
             let text = format!(
                 r#"{{{id}"params":{{"status":"8","subList":[{{"productKey":"p","deviceName":"d"}}]}}}}"#
             );
-            let order = Ordered::parse(text.as_bytes()).unwrap();
+            let order = TopologyOrder::parse(text.as_bytes()).unwrap();
             assert_eq!(order.status, Some(8));
             assert_eq!(order.named, [Identity::new("p", "d")]);
             let answer = order.answer().map(|a| String::from_utf8(a).unwrap());
@@ -281,7 +282,7 @@ mod tests {
         #[test]
         fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = registered(&bytes);
-            let _ = Ordered::parse(&bytes);
+            let _ = TopologyOrder::parse(&bytes);
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{session, whole};
 use crate::base::text::excerpt;
-use crate::base::{AskId, Digest, Secret};
+use crate::base::{Digest, RequestId, Secret};
 
 /// A URL of the platform's storage with its signature has some 600 bytes.
 const URL_BYTES: usize = 4096;
@@ -16,7 +16,7 @@ const SHOWN: usize = 64;
 
 /// A file that the platform has for the gateway.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Announced {
+pub struct AnnouncedFile {
     /// The name of the file, fit to be shown.
     pub config_id: String,
     /// `configSize`, in bytes, if it is given.
@@ -29,14 +29,14 @@ pub struct Announced {
 
 /// A push, as far as it could be understood.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Pushed {
+pub struct RemotePush {
     /// The id, echoed as it came, number or text; a push without an id is not answered.
     pub id: Option<Json>,
     /// The file, or what is wrong with the message.
-    pub file: Result<Announced, &'static str>,
+    pub file: Result<AnnouncedFile, &'static str>,
 }
 
-impl Announced {
+impl AnnouncedFile {
     /// Reads `params` of a push, or `data` of an answer.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Announced {
                 Some(size.ok_or("a configSize that is no number")?)
             }
         };
-        Ok(Announced {
+        Ok(AnnouncedFile {
             config_id: excerpt(text("configId").unwrap_or_default().as_bytes(), SHOWN),
             size,
             digest,
@@ -74,14 +74,14 @@ impl Announced {
     /// Reads the `data` of an answer to `thing/config/get`.
     ///
     /// # Errors
-    /// The same as for [`Announced::read`].
+    /// The same as for [`AnnouncedFile::read`].
     pub fn answered(payload: &[u8]) -> Result<Self, &'static str> {
         let json: Json = serde_json::from_slice(payload).map_err(|_| "not JSON")?;
-        Announced::read(json.get("data"))
+        AnnouncedFile::read(json.get("data"))
     }
 }
 
-impl Pushed {
+impl RemotePush {
     /// Reads a push; `None` if it is no JSON object.
     #[must_use]
     pub fn parse(payload: &[u8]) -> Option<Self> {
@@ -90,13 +90,13 @@ impl Pushed {
         };
         // The page for devices has `params`, an older one for gateways `data`.
         let said = fields.get("params").or_else(|| fields.get("data"));
-        let file = Announced::read(said);
+        let file = AnnouncedFile::read(said);
         let id = fields.remove("id").filter(|id| match id {
             Json::Number(_) => true,
             Json::String(text) => text.len() <= ID_BYTES,
             Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => false,
         });
-        Some(Pushed { id, file })
+        Some(RemotePush { id, file })
     }
 
     /// Returns the answer to a push.
@@ -109,7 +109,7 @@ impl Pushed {
 
 /// Returns the body for `thing/config/get`.
 #[must_use]
-pub fn get(id: AskId) -> Vec<u8> {
+pub fn get(id: RequestId) -> Vec<u8> {
     let params = json!({"configScope": "product", "getType": "file"});
     session(id, params)
 }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn the_example_of_the_page_is_read() {
         let payload = json!({"id": "123", "version": "1.0", "code": 200, "data": with("configSize", json!(1_234_565))});
-        let file = Announced::answered(payload.to_string().as_bytes()).unwrap();
+        let file = AnnouncedFile::answered(payload.to_string().as_bytes()).unwrap();
         assert_eq!(file.config_id, "123dagdah");
         assert_eq!(file.size, Some(1_234_565));
         assert_eq!(file.digest, Digest::of(b"abc"));
@@ -153,10 +153,10 @@ mod tests {
             ("configSize", json!(-1), "a configSize that is no number"),
             ("getType", json!("content"), "a getType other than file"),
         ] {
-            assert_eq!(Announced::read(Some(&with(key, value))), Err(wrong));
+            assert_eq!(AnnouncedFile::read(Some(&with(key, value))), Err(wrong));
         }
-        assert_eq!(Announced::read(None), Err("no signMethod"));
-        assert!(Announced::read(Some(&with("configSize", json!("3")))).is_ok());
+        assert_eq!(AnnouncedFile::read(None), Err("no signMethod"));
+        assert!(AnnouncedFile::read(Some(&with("configSize", json!("3")))).is_ok());
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
             (json!("9".repeat(65)), None),
         ] {
             let push = json!({"id": id, "params": with("url", json!("https://a/"))});
-            let pushed = Pushed::parse(push.to_string().as_bytes()).unwrap();
+            let pushed = RemotePush::parse(push.to_string().as_bytes()).unwrap();
             assert_eq!(pushed.id, echoed);
         }
     }
@@ -176,8 +176,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_are_too_strange(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = Pushed::parse(&bytes);
-            let _ = Announced::answered(&bytes);
+            let _ = RemotePush::parse(&bytes);
+            let _ = AnnouncedFile::answered(&bytes);
         }
     }
 }

@@ -156,7 +156,7 @@ fn a_sign_may_stand_in_the_highest_bit() {
         (Number::U32, &[0x8000, 7][..], Ok(-7)),
         (Number::U64, &[0x8000, 0, 0, 9][..], Ok(-9)),
         (Number::U64, &[0xFFFF; 4][..], Ok(-i64::MAX)),
-        (Number::U8(Half::High), &[0x83FF][..], Ok(-3)),
+        (Number::U8(RegisterByte::High), &[0x83FF][..], Ok(-3)),
         (Number::Bcd16, &[0x9234][..], Ok(-1234)),
         (Number::Bcd32, &[0x8000, 0x0042][..], Ok(-42)),
         (Number::Bcd16, &[0x8A00][..], Err(Refusal::NotDecimal)),

@@ -4,7 +4,9 @@ use super::{HubGone, Report};
 use crate::base::{DeviceId, FieldEvent, ImplausibleFloats, LogEvent, Mono};
 use crate::field::decode::float::is_float;
 use crate::field::diagnostics::events::FieldLogEvent;
-use crate::field::diagnostics::implausible_floats::{Implausible, ImplausiblePoint, Judgement};
+use crate::field::diagnostics::implausible_floats::{
+    FloatsJudgement, Implausible, ImplausiblePoint,
+};
 use crate::spec::PointSpec;
 
 /// How many points are named with their values.
@@ -23,7 +25,7 @@ impl Report {
             return Ok(());
         };
         let (notice, implausible) = match judgement {
-            Judgement::Implausible(found) => {
+            FloatsJudgement::Implausible(found) => {
                 let notice = self.implausible(device, &found);
                 let floats = ImplausibleFloats {
                     points: found.points.iter().map(|p| p.point).collect(),
@@ -31,7 +33,7 @@ impl Report {
                 };
                 (Some(notice), Some(floats))
             }
-            Judgement::Plausible { again } => {
+            FloatsJudgement::Plausible { again } => {
                 let notice = FieldLogEvent::FloatsPlausible { device };
                 (again.then_some(notice), None)
             }

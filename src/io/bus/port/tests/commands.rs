@@ -12,8 +12,8 @@ fn written(address: u16) -> ProfileSpec {
     profile
 }
 
-fn confirmed(value: u64) -> Verdict {
-    Verdict::Confirmed {
+fn confirmed(value: u64) -> WriteVerdict {
+    WriteVerdict::Confirmed {
         written: Value::UInt(value),
     }
 }
@@ -32,7 +32,7 @@ async fn an_echo_confirms_no_command_on_a_line_that_was_heard_to_echo() {
         w.command(3).await;
         let wanted = match does_it {
             true => confirmed(3),
-            false => Verdict::Unknown(Doubt::NoReply),
+            false => WriteVerdict::Unknown(UnknownReason::NoReply),
         };
         assert_eq!(w.command_ended().await, (3, wanted));
     }
@@ -58,8 +58,8 @@ async fn a_value_is_verified_by_reading_it_back_and_the_hub_gets_it_first() {
         let read = Value::UInt(holds.into());
         let written = Value::UInt(7);
         let verdict = match holds {
-            7 => Verdict::Verified { read },
-            _ => Verdict::Different { written, read },
+            7 => WriteVerdict::Verified { read },
+            _ => WriteVerdict::Different { written, read },
         };
         assert_eq!(w.command_ended().await, (7, verdict));
     }
@@ -82,9 +82,9 @@ async fn a_command_that_was_on_the_wire_when_the_line_was_lost_is_open_and_the_n
     heard.recv().await.unwrap();
     w.command(4).await;
     slave.abort();
-    let lost = Verdict::Unknown(Doubt::NoReply);
+    let lost = WriteVerdict::Unknown(UnknownReason::NoReply);
     assert_eq!(w.command_ended().await, (3, lost));
-    let down = Verdict::Refused(Refused::PortDown);
+    let down = WriteVerdict::Refused(RefusedReason::PortDown);
     assert_eq!(w.command_ended().await, (4, down.clone()));
     w.command(5).await;
     assert_eq!(w.command_ended().await, (5, down));

@@ -18,11 +18,11 @@ async fn what_is_not_the_reply_is_not_taken() {
         |request| request.to_vec(),
     ];
     let ends = [
-        Evidence::Missed(Miss::Foreign),
-        Evidence::Alive(Proof::Mismatched),
-        Evidence::Alive(Proof::Mismatched),
-        Evidence::Missed(Miss::Garbled),
-        Evidence::Missed(Miss::Silence),
+        LivenessEvidence::Missed(MissReason::Foreign),
+        LivenessEvidence::Alive(LivenessProof::Mismatched),
+        LivenessEvidence::Alive(LivenessProof::Mismatched),
+        LivenessEvidence::Missed(MissReason::Garbled),
+        LivenessEvidence::Missed(MissReason::Silence),
     ];
     for (answer, end) in script.into_iter().zip(ends) {
         let mut w = world(serial(9600), vec![lone(1)]);

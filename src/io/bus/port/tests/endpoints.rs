@@ -40,7 +40,10 @@ async fn on_tcp_a_late_reply_is_dropped_and_the_connection_goes_on() {
     });
     assert_eq!(w.polled().await, (0, SILENCE, vec![]));
     assert_eq!(w.polled().await, (1, ANSWER, vec![2]));
-    assert_eq!(w.polled().await, (0, Evidence::Alive(Proof::Late), vec![]));
+    assert_eq!(
+        w.polled().await,
+        (0, LivenessEvidence::Alive(LivenessProof::Late), vec![])
+    );
     assert_eq!(w.polled().await, (0, ANSWER, vec![1]));
 }
 
@@ -86,10 +89,10 @@ async fn on_tcp_what_is_not_modbus_ends_the_connection() {
         vec![(5, b"HTTP/1.1 400 Bad Request".to_vec())]
     });
     // The reply might still be found in the next ones.
-    let garbled = Evidence::Missed(Miss::Garbled);
+    let garbled = LivenessEvidence::Missed(MissReason::Garbled);
     assert_eq!(w.polled().await, (0, garbled, vec![]));
     assert_eq!(w.polled().await, (0, garbled, vec![]));
-    let lost = Evidence::Missed(Miss::ConnectionLost);
+    let lost = LivenessEvidence::Missed(MissReason::ConnectionLost);
     assert_eq!(w.polled().await, (0, lost, vec![]));
     let next = w.event().await;
     let FieldEvent::PortDown { why, .. } = next else {

@@ -108,5 +108,8 @@ async fn a_late_reply_during_anothers_turn_is_proof_of_life_of_its_sender() {
     });
     assert_eq!(w.polled().await, (0, SILENCE, vec![]));
     assert_eq!(w.polled().await, (1, ANSWER, vec![2]));
-    assert_eq!(w.polled().await, (0, Evidence::Alive(Proof::Late), vec![]));
+    assert_eq!(
+        w.polled().await,
+        (0, LivenessEvidence::Alive(LivenessProof::Late), vec![])
+    );
 }
