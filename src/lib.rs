@@ -52,11 +52,11 @@
 //!
 //! # A reading's way up
 //!
-//! `io/bus/port.rs` asks [`field`]'s schedule what is due, keeps the line quiet for as long
-//! as it must, sends, and receives until [`field`] says that the frame is the reply to the
-//! request. The decoded values and what the exchange proved about the device travel to the
-//! hub in one event. [`fleet`] takes the proof and may change its wish; [`cloud`] takes the
-//! values that [`report`] lets through, logs the device in if that is wanted and not yet so, gathers values of many
+//! `io/bus/port.rs` asks [`field`]'s schedule what is due, keeps the line quiet for as long as it
+//! must, sends, and receives until [`field`] says that the frame is the reply to the request. The
+//! decoded values and what the exchange proved about the device travel to the hub in one event.
+//! [`fleet`] takes the proof and may change its wish; [`cloud`] takes the values that [`report`]
+//! lets through, logs the device in if that is wanted and not yet so, gathers values of many
 //! devices into one message, and settles them when the platform's own reply accepts them.
 
 pub mod base;

@@ -125,7 +125,7 @@ impl Polling {
             PortId(0),
             Arc::clone(&spec),
             Opener::System,
-            Learned::forgetful(),
+            Learned::in_memory(),
             Rng::new(1),
             wire.clock,
             Journal::new(spec),

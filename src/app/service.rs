@@ -97,7 +97,7 @@ pub struct Stores {
 impl From<SecretStore> for Stores {
     /// Keeps the secrets, and neither readings nor what is learned.
     fn from(secret_store: SecretStore) -> Self {
-        let learned = Learned::forgetful();
+        let learned = Learned::in_memory();
         Stores {
             secret_store,
             learned,

@@ -1,6 +1,6 @@
 //! Why this gateway logs a device out of the platform.
 
-use crate::base::text::{agreeing, counted};
+use crate::base::text::{counted, plural};
 use std::time::Duration;
 
 /// Why the gateway logs a device out.
@@ -124,7 +124,7 @@ impl LogoutReason {
 /// answer`.
 #[must_use]
 pub fn unanswered(polls: u32) -> String {
-    let row = agreeing(polls, "", " in a row");
+    let row = plural(polls, "", " in a row");
     format!("{}{row} without an answer", counted(polls, "poll"))
 }
 

@@ -86,7 +86,7 @@ fn number_and_noun(n: u64, noun: &str) -> String {
 
 /// Returns the form of a word that goes with this number: `agreeing(n, "is", "are")`.
 #[must_use]
-pub fn agreeing<'a>(n: impl TryInto<u64>, one: &'a str, others: &'a str) -> &'a str {
+pub fn plural<'a>(n: impl TryInto<u64>, one: &'a str, others: &'a str) -> &'a str {
     match n.try_into() {
         Ok(1) => one,
         _ => others,
@@ -159,7 +159,7 @@ mod tests {
         }
         assert_eq!(counted(u128::MAX, "x"), "18,446,744,073,709,551,615 xs");
         assert_eq!(
-            [0, 1, 2].map(|n| agreeing(n, "is", "are")),
+            [0, 1, 2].map(|n| plural(n, "is", "are")),
             ["are", "is", "are"]
         );
         assert_eq!([0, 1, 1000].map(times), ["never", "once", "1,000 times"]);

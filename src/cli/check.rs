@@ -37,7 +37,7 @@ pub fn run(path: &Path, at_desk: bool, language: Language) -> ExitCode {
 pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
     let (loaded, absent) = match around.desk {
         DeskMode::No | DeskMode::Secrets => told_once(path, around),
-        DeskMode::All => settings::load_beside(path, around),
+        DeskMode::All => settings::load_with_stand_ins(path, around),
     };
     match loaded {
         Ok(loaded) => {
@@ -59,7 +59,7 @@ pub fn outcome(path: &Path, around: &LoadContext) -> (String, u8) {
             text.push_str(&events(&loaded.spec));
             text.push_str(&writing(&loaded.spec, loaded.control.write));
             if let Some(upstream) = &loaded.upstream {
-                text.push_str(&upstream::brief(upstream));
+                text.push_str(&upstream::summary_lines(upstream));
             }
             if let Some(file) = &loaded.remote {
                 text.push_str(&format!(
@@ -122,7 +122,7 @@ fn told_once(path: &Path, around: &LoadContext) -> (Result<Loaded, Report>, Vec<
         desk: DeskMode::Secrets,
         ..around.clone()
     };
-    let (beside, absent) = settings::load_beside(path, &desk);
+    let (beside, absent) = settings::load_with_stand_ins(path, &desk);
     if absent.len() < 2 {
         return (loaded, Vec::new());
     }

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::columns::{Page, Row, Table, labelled, wrapped};
 use super::language::Language;
-use super::status::{Health, page, painted, print, strange};
-use super::words::{line, micros, span};
+use super::status::{Health, coloured, page, print, strange};
+use super::terminal_words::{line, micros, span};
 use crate::base::text::{counted, grouped};
 use crate::control::picture::{
     BusState, Device, DeviceEvent, NextChange, Point, Presence, Service,
@@ -44,7 +44,7 @@ fn outcome(
         let one = device(client::ask_once(socket, &Request::Device { name })?)?;
         return Ok(match json {
             true => format!("{:#}\n", json!(one)),
-            false => painted(&lines(&one, page(language))),
+            false => coloured(&lines(&one, page(language))),
         });
     }
     let mut all = Vec::new();
@@ -54,7 +54,7 @@ fn outcome(
     Ok(match json {
         true => format!("{:#}\n", json!({ "devices": all })),
         false if all.is_empty() => language.say("no devices\n"),
-        false => painted(&list(&all, language).lines(screen::width())),
+        false => coloured(&list(&all, language).lines(screen::width())),
     })
 }
 

@@ -15,8 +15,8 @@ use super::check;
 use super::columns::{Page, labelled, wrapped};
 use super::diag::Gateway;
 use super::language::Language;
-use super::status::{ask, page, painted, print, strange};
-use super::words::line;
+use super::status::{ask, coloured, page, print, strange};
+use super::terminal_words::line;
 use crate::base::text::counted;
 use crate::control::picture::{BusState, Device};
 use crate::control::{Answer, Failure, FailureKind, Request, SurveyAsked, SurveyHeard};
@@ -57,7 +57,7 @@ pub fn run(
     let (facts, findings) = probed(facts, &scope, &gateway.socket, is_still);
     let text = match json {
         true => format!("{:#}\n", object(&facts, &findings)),
-        false => painted(&lines(&facts, &findings, &scope, page(language))),
+        false => coloured(&lines(&facts, &findings, &scope, page(language))),
     };
     // The reader of the output may have closed it.
     let _ = screen::write(&text);
@@ -139,7 +139,7 @@ fn observation(
             [function, code, ..] if function & 0x80 != 0 => BusOutcome::Exception(*code),
             _ => BusOutcome::Answered,
         },
-        Some(HeardFrame::Meter { .. }) => BusOutcome::Answered,
+        Some(HeardFrame::Dlt645 { .. }) => BusOutcome::Answered,
         None if heard.noise > 0 || !heard.frames.is_empty() => {
             BusOutcome::Noise(u32::try_from(heard.noise).unwrap_or(u32::MAX))
         }

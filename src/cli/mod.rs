@@ -1,10 +1,10 @@
 //! Floor 6: the command line.
 //!
-//! One verb per file, or a few that are alike, which makes more than a dozen; `columns.rs`, `line.rs`,
-//! `words.rs` and `language/` are what several of them use. Verbs read the configuration, call the rooms
-//! below and print; they decide nothing. Exit codes: 0 done, 1 failed, 2 wrong usage, 78
-//! the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the service manager does
-//! not restart into the same mistake.
+//! One verb per file, or a few that are alike, which makes more than a dozen; `columns.rs`,
+//! `line.rs`, `words.rs` and `language/` are what several of them use. Verbs read the
+//! configuration, call the rooms below and print; they decide nothing. Exit codes: 0 done, 1
+//! failed, 2 wrong usage, 78 the configuration is wrong (`EX_CONFIG` of sysexits.h), so that the
+//! service manager does not restart into the same mistake.
 
 #[cfg(test)]
 mod captures;
@@ -27,11 +27,11 @@ pub mod scope;
 pub mod service;
 pub mod status;
 mod sweep;
+mod terminal_words;
 pub mod trace;
 pub mod tsl;
 mod upstream;
 pub mod watch;
-mod words;
 pub mod write;
 
 use std::path::{Path, PathBuf};
@@ -155,11 +155,11 @@ enum Verb {
     },
     /// Turn a list of registers, or the configuration of another program, into a part of this one.
     ///
-    /// Takes tables of spreadsheets (CSV in any encoding, with heads in English, Chinese or German),
-    /// of modpoll, the Modbus sections of Telegraf and Home Assistant, templates of wb-mqtt-serial
-    /// and meters of evcc. The result has profiles, ports and devices, with comments; the report
-    /// names each entry that could not be carried over or has to be checked, and why. Nothing in
-    /// the result may be written to.
+    /// Takes tables of spreadsheets (CSV in any encoding, with heads in English, Chinese or
+    /// German), of modpoll, the Modbus sections of Telegraf and Home Assistant, templates of
+    /// wb-mqtt-serial and meters of evcc. The result has profiles, ports and devices, with
+    /// comments; the report names each entry that could not be carried over or has to be checked,
+    /// and why. Nothing in the result may be written to.
     Import {
         /// The file to import.
         #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -229,6 +229,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    #[allow(rustdoc::broken_intra_doc_links, reason = "HOST[:PORT] is no link")]
     /// Read values of a device on a line, now.
     ///
     /// With --unit or --meter WHAT is the line, whether the device is in a configuration or not: a
@@ -280,6 +281,7 @@ enum Verb {
     /// that stops answering is waited for; Ctrl-C shows what is known so far. Exit status 0 if
     /// every address is known, 1 otherwise.
     Sweep {
+        #[allow(rustdoc::broken_intra_doc_links, reason = "HOST[:PORT] is no link")]
         /// The line: a device file, a port, or HOST[:PORT] of Modbus TCP.
         #[arg(value_name = "PORT", value_hint = clap::ValueHint::FilePath)]
         port: String,
@@ -367,7 +369,8 @@ enum Verb {
         /// Write it to this file instead of standard output.
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
-        /// The configuration file; the service is asked at its control.socket [default: that of the service].
+        /// The configuration file; the service is asked at its control.socket [default: that of the
+        /// service].
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]
@@ -397,7 +400,8 @@ enum Verb {
         /// Print JSON instead of text.
         #[arg(long)]
         json: bool,
-        /// The configuration file; the service is asked at its control.socket [default: that of the service].
+        /// The configuration file; the service is asked at its control.socket [default: that of the
+        /// service].
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
         #[command(flatten)]

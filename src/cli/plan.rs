@@ -58,7 +58,7 @@ pub fn outcome(
     as_json: bool,
     language: Language,
 ) -> (String, u8) {
-    let (loaded, absent) = settings::look_beside(path, around);
+    let (loaded, absent) = settings::look_with_stand_ins(path, around);
     if !absent.is_empty() {
         let note = format!("not here, and not needed for a plan: {}\n", named(&absent));
         screen::complain(&language.say(&note));

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::ServiceOptions;
 use super::language::Language;
 use super::read::{self, NotReadable, ReadOptions, Round, Target};
-use super::words::micros;
+use super::terminal_words::micros;
 use crate::base::Wall;
 use crate::base::text::counted;
 use crate::base::utc::Utc;

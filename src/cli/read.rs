@@ -6,7 +6,7 @@
 
 mod advice;
 mod shown;
-mod words;
+mod typed_points;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ use clap::Args;
 pub(super) use self::shown::{ValueRow, field, reasons, table, values};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL, USUAL_OF_METERS};
-use super::words::line as one_line;
+use super::terminal_words::line as one_line;
 use super::{EXIT_CONFIG, ServiceOptions};
 use crate::base::text::hex;
 use crate::base::{DeviceName, PortId, ProductKey, Secret, UnitId};
@@ -237,8 +237,8 @@ impl Target {
             return Err(NotReadable::misused(why));
         }
         let typed = match meter {
-            None => words::of_modbus(points),
-            Some(_) => words::of_meter(points),
+            None => typed_points::of_modbus(points),
+            Some(_) => typed_points::of_meter(points),
         };
         let typed = typed.map_err(NotReadable::misused)?;
         let device = DeviceSpec {
@@ -293,7 +293,7 @@ impl Target {
         let spec = match loaded {
             Ok(loaded) => loaded.spec,
             Err(report) => {
-                return Err(match words::is_path(what) {
+                return Err(match typed_points::is_path(what) {
                     true => NotReadable::misused(no_unit(what)),
                     false => NotReadable {
                         why: report.to_string(),
@@ -418,7 +418,7 @@ fn no_unit(what: &str) -> String {
 }
 
 fn no_device(what: &str, spec: &Spec) -> String {
-    if words::is_path(what) || spec.ports.iter().any(|port| port.name == what) {
+    if typed_points::is_path(what) || spec.ports.iter().any(|port| port.name == what) {
         return no_unit(what);
     }
     let names = spec.devices.iter().map(|device| device.name.as_str());

@@ -21,7 +21,7 @@ use clap::builder::PossibleValuesParser;
 use self::found::{FoundAddress, FoundDevice, Scanned};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
-use super::words::span;
+use super::terminal_words::span;
 use super::{EXIT_CONFIG, ServiceOptions};
 use crate::base::UnitId;
 use crate::base::text::counted;
@@ -375,8 +375,8 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Returns how long this and all further steps take at most, in words; `None` if this is the last
-    /// one.
+    /// Returns how long this and all further steps take at most, in words; `None` if this is the
+    /// last one.
     fn whole(&self, left: Duration) -> Option<String> {
         let whole = (left + self.behind).as_secs();
         (!self.behind.is_zero()).then(|| span(whole.saturating_add(1).saturating_mul(1000)))

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 
 use super::columns::{BLANK, Page, Row, Table, labelled, wrapped, written};
 use super::language::Language;
-use super::words::{line, micros, span};
+use super::terminal_words::{line, micros, span};
 use crate::base::text::{counted, grouped};
 use crate::control::picture::{BusState, Cloud, Link, Port, Presence, State, Status, Store};
 use crate::control::{Answer, Failure, FailureKind, Request};
@@ -23,7 +23,7 @@ use crate::io::terminal::screen;
 pub fn run(socket: &Path, json: bool, language: Language) -> ExitCode {
     let said = |status: Status| match json {
         true => format!("{:#}\n", serde_json::json!(status)),
-        false => painted(&lines(&status, page(language))),
+        false => coloured(&lines(&status, page(language))),
     };
     print(ask(socket).map(said), language)
 }
@@ -37,7 +37,7 @@ pub(super) fn page(language: Language) -> Page {
 }
 
 /// Writes lines for standard output.
-pub(super) fn painted(lines: &[Line<'_>]) -> String {
+pub(super) fn coloured(lines: &[Line<'_>]) -> String {
     written(lines, screen::has_colours(&std::io::stdout()))
 }
 
@@ -70,7 +70,7 @@ pub fn follow(socket: &Path, json: bool, language: Language) -> ExitCode {
             };
             let text = match json {
                 true => format!("{}\n", serde_json::json!(status)),
-                false => format!("{}\n", painted(&lines(&status, page(language)))),
+                false => format!("{}\n", coloured(&lines(&status, page(language)))),
             };
             if screen::write(&text).is_err() {
                 break;

@@ -17,8 +17,8 @@ use super::columns::{Page, width, wrapped};
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
 use super::read::field;
-use super::status::{page, painted};
-use super::words::span;
+use super::status::{coloured, page};
+use super::terminal_words::span;
 use crate::base::UnitId;
 use crate::base::text::{counted, grouped};
 use crate::config::address_in_a_manual;
@@ -370,7 +370,7 @@ fn as_table(sweep: &Sweep, tables: &[ModbusTable], page: Page) -> String {
             counted(progress.requests, "request")
         ));
     }
-    painted(&lines)
+    coloured(&lines)
 }
 
 const fn head(table: ModbusTable) -> &'static str {

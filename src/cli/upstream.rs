@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::words::span;
+use super::terminal_words::span;
 use crate::base::text::counted;
 use crate::cloud::upstream::{BindingLimit, HeaviestKind};
 use crate::field::plan::forecast::percent;
@@ -12,7 +12,7 @@ use crate::hub::upstream::{OutageForecast, OutageStore, Upstream};
 use crate::spec::Spec;
 
 /// Returns the lines of `check`; nothing if nothing is sent.
-pub(super) fn brief(upstream: &Upstream) -> String {
+pub(super) fn summary_lines(upstream: &Upstream) -> String {
     let Some(outage) = upstream.outage() else {
         return String::new();
     };

@@ -15,7 +15,7 @@ use super::columns::{Page, Row, Table, cut, row_lines, width, wrapped};
 use super::devices::{health, life, name_of, presence, value};
 use super::language::Language;
 use super::status::{self, Health};
-use super::words::line;
+use super::terminal_words::line;
 use crate::base::text::counted;
 use crate::control::picture::{Device, Point, Port, Status};
 use crate::control::{Answer, Request};

@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use super::devices::plain;
 use super::language::Language;
 use super::status::{print, strange};
-use super::words::{line, span};
+use super::terminal_words::{line, span};
 use crate::config::did_you_mean;
 use crate::control::picture::{Device, Point};
 use crate::control::{Answer, CommandResult, Failure, FailureKind, Request};

@@ -24,8 +24,8 @@
 //! | [`remote_config`] | both | a configuration of the platform's, judged and adopted outside |
 //!
 //! Some of these words still have the shape of Alink's: the secret for each device in
-//! [`Output::StoreSecret`], the code in [`Session::RetryBlocked`] and in log events, the ways to obtain
-//! credentials in [`enrolment`], and [`TopologyEvent`]. Rooms above show a code only in the
+//! [`Output::StoreSecret`], the code in [`Session::RetryBlocked`] and in log events, the ways to
+//! obtain credentials in [`enrolment`], and [`TopologyEvent`]. Rooms above show a code only in the
 //! words that the code has for itself ([`Code::words`]).
 //!
 //! **Refuses to know** sockets, clocks, tasks; buses. The reason for which a device is wanted

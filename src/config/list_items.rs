@@ -89,8 +89,9 @@ pub fn added(text: &str, key: &str, items: &[String]) -> Result<String, NotAList
     Ok(out)
 }
 
-/// Returns how long the key at the head of a line is, with its colon; `None` if the line has another
-/// key, or none. A key may be quoted, and blanks may stand before the colon (YAML 1.2 §7.4).
+/// Returns how long the key at the head of a line is, with its colon; `None` if the line has
+/// another key, or none. A key may be quoted, and blanks may stand before the colon (YAML 1.2
+/// §7.4).
 fn head_len(line: &str, key: &str) -> Option<usize> {
     let ways = [key.to_owned(), format!("\"{key}\""), format!("'{key}'")];
     ways.iter().find_map(|written| {

@@ -1,8 +1,8 @@
 //! Floor 2: from text to [`crate::spec::Spec`].
 //!
 //! Decides what a configuration means and whether it is right. Reports all problems of a
-//! configuration at once, in words that help the operator to mend them ([`Problem`]). Knows no
-//! file system: the caller hands in bytes, this room names what else has to be read ([`NeededSource`]),
+//! configuration at once, in words that help the operator to mend them ([`Problem`]). Knows no file
+//! system: the caller hands in bytes, this room names what else has to be read ([`NeededSource`]),
 //! and the caller hands that in too.
 //!
 //! Contract: [`FirstPass::new`] → read [`FirstPass::wants`], then [`FirstPass::bases`] until there

@@ -48,7 +48,7 @@ pub enum Question {
         pdu: String,
     },
     /// Of DL/T 645.
-    Meter {
+    Dlt645 {
         /// Twelve digits, or `AA` in place of two of them.
         address: String,
         /// The control byte.
@@ -67,11 +67,11 @@ impl Question {
                 unit: unit.0,
                 pdu: hex(pdu),
             },
-            SurveyQuestion::Meter {
+            SurveyQuestion::Dlt645 {
                 address,
                 control,
                 data,
-            } => Question::Meter {
+            } => Question::Dlt645 {
                 address: address.to_string(),
                 control: *control,
                 data: hex(data),
@@ -145,11 +145,11 @@ impl SurveyAsked {
                 unit: UnitId(*unit),
                 pdu: bytes(pdu)?,
             },
-            Question::Meter {
+            Question::Dlt645 {
                 address,
                 control,
                 data,
-            } => SurveyQuestion::Meter {
+            } => SurveyQuestion::Dlt645 {
                 address: Address::parse_wildcard(address)
                     .map_err(|_| NoSurvey::Address(address.clone()))?,
                 control: *control,
@@ -228,11 +228,11 @@ impl SurveyHeard {
                 unit: unit.0,
                 pdu: hex(pdu),
             },
-            HeardFrame::Meter {
+            HeardFrame::Dlt645 {
                 address,
                 control,
                 data,
-            } => Question::Meter {
+            } => Question::Dlt645 {
                 address: address.to_string(),
                 control: *control,
                 data: hex(data),
@@ -285,11 +285,11 @@ impl SurveyHeard {
                     unit: UnitId(*unit),
                     pdu: unhex(pdu)?,
                 },
-                Question::Meter {
+                Question::Dlt645 {
                     address,
                     control,
                     data,
-                } => HeardFrame::Meter {
+                } => HeardFrame::Dlt645 {
                     address: Address::parse_wildcard(address).ok()?,
                     control: *control,
                     data: unhex(data)?,
@@ -347,7 +347,7 @@ mod tests {
                     unit: UnitId(3),
                     pdu: vec![0x83, 2],
                 },
-                HeardFrame::Meter {
+                HeardFrame::Dlt645 {
                     address: Address::parse("000000000161").unwrap(),
                     control: 0x93,
                     data: vec![1],

@@ -161,7 +161,7 @@ impl Recent {
     }
 
     /// Says what came in reply to requests of which none was answered.
-    pub(super) fn in_vain(self) -> String {
+    pub(super) fn replies_without_answer(self) -> String {
         let requests = counted(self.all, "request");
         let bytes = self.garbled.saturating_add(self.foreign);
         match bytes.saturating_add(self.not_reached) {

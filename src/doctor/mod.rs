@@ -6,10 +6,10 @@
 //! Its facts are the picture of [`crate::control`], which every client of the control socket
 //! gets: that is why the room is above that one, and needs no types of its own for them.
 //!
-//! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is
-//! a small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at
-//! the last 32 transactions of each device, of a silent one at those since its last answer, and
-//! at log events that stand ([`crate::control::picture::StandingNotice`]). Counters since the start say
+//! The doctor is a function: [`examine`] takes [`Facts`] and returns [`Finding`]s. Each rule is a
+//! small function with its reasoning (`rules/`). Rules look at what is so *now*: at states, at the
+//! last 32 transactions of each device, of a silent one at those since its last answer, and at log
+//! events that stand ([`crate::control::picture::StandingNotice`]). Counters since the start say
 //! nothing about a cable that was mended an hour ago.
 //!
 //! Causes hide others: the doctor names no device of a line that is down or mute, and no refusal of
@@ -17,8 +17,8 @@
 //! yet, right after a start or a reload.
 //!
 //! A device that answered before, and is silent now while its neighbours answer, is no alarm: a
-//! person may have switched it off for the night. The doctor makes a note of it ([`Certainty::Note`]), unless it is
-//! the device that was asked about.
+//! person may have switched it off for the night. The doctor makes a note of it
+//! ([`Certainty::Note`]), unless it is the device that was asked about.
 //!
 //! # Invariants
 //!
@@ -33,7 +33,7 @@ mod facts;
 mod observation;
 mod probes;
 mod rules;
-pub mod words;
+pub mod system_words;
 
 pub use cause::{Cause, Certainty, Finding, Subject};
 pub use facts::{ConfigurationFiles, Facts, Scope, Service};

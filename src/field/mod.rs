@@ -43,12 +43,12 @@
 //!   the line is kept for each lower priority, however much the higher ones ask for.
 //! - On a line that does not keep up, all requests of a priority are made less
 //!   often by the same factor, and the line is never idle.
-//! - A request of a command is sent once or not at all, before any read that is not on the
-//!   wire yet, as long as commands have taken no more than three tenths of the line's time. The end of
-//!   a command is reported once. Nothing is written so late that the reply could come after
-//!   the sender of the command has stopped waiting. A write counts as done only by a reply
-//!   that no earlier write could have caused, and a value as verified only by a read that was
-//!   asked after that.
+//! - A request of a command is sent once or not at all, before any read that is not on the wire
+//!   yet, as long as commands have taken no more than three tenths of the line's time. The end of a
+//!   command is reported once. Nothing is written so late that the reply could come after the
+//!   sender of the command has stopped waiting. A write counts as done only by a reply that no
+//!   earlier write could have caused, and a value as verified only by a read that was asked after
+//!   that.
 //! - Devices that do not answer cost the others at most a twentieth of a contended line,
 //!   besides their first miss and a bounded credit with which a fresh silence is confirmed.
 //!   The same holds for requests that fail while their device answers others: these requests

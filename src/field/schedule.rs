@@ -363,7 +363,7 @@ impl Schedule {
         if others.any(|s| s.misses() > 0) {
             return None;
         }
-        let until = latest.min(now + self.leeway(now).bears());
+        let until = latest.min(now + self.leeway(now).spare_time());
         let polled_device = self
             .devices
             .iter_mut()
@@ -429,7 +429,7 @@ impl Schedule {
         };
         let mut all = self.devices.iter_mut();
         let polled_device = all.find(|s| s.address().means(sender) && is_it(s))?;
-        let owed = polled_device.owes_a_reply();
+        let owed = polled_device.has_reply_outstanding();
         polled_device.passed_by(now);
         self.findings.extend(polled_device.take_findings());
         if !owed {
@@ -454,8 +454,8 @@ impl Schedule {
         all.any(|device| device.address().means(asked) && device.may_be_stale(shape))
     }
 
-    /// Notes that a question of a survey was answered, or refused, with a reply that can only be its
-    /// own. A copy of it may follow.
+    /// Notes that a question of a survey was answered, or refused, with a reply that can only be
+    /// its own. A copy of it may follow.
     pub fn survey_answered(&mut self, now: Mono, question: &SurveyQuestion, is_refusal: bool) {
         let Some(shape) = shape_of(question) else {
             return;

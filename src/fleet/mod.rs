@@ -1,9 +1,9 @@
 //! Floor 2: what the gateway believes about each device.
 //!
-//! Decides: whether a device is responding or silent, why, and therefore whether it ought
-//! to be online in the cloud. Refuses to know: buses (the fleet is handed
-//! [`LivenessEvidence`](crate::base::LivenessEvidence), already judged) and the platform (the fleet says
-//! what it wants, and `cloud/` achieves it).
+//! Decides: whether a device is responding or silent, why, and therefore whether it ought to be
+//! online in the cloud. Refuses to know: buses (the fleet is handed
+//! [`LivenessEvidence`](crate::base::LivenessEvidence), already judged) and the platform (the fleet
+//! says what it wants, and `cloud/` achieves it).
 //!
 //! Contract: one [`Fleet::on_field`] or [`Fleet::on_time`], then [`Fleet::poll`] until
 //! `None`, then sleep until [`Fleet::wake_at`].

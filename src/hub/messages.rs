@@ -133,10 +133,11 @@ pub enum Output {
         /// The answer.
         answer: CommandAnswer,
     },
-    /// The service carries out this remote task; the result comes back as [`Input::RemoteTaskDone`].
+    /// The service carries out this remote task; the result comes back as
+    /// [`Input::RemoteTaskDone`].
     RemoteTask(RemoteTask),
-    /// After [`Input::LeaveConnection`]: no device of this gateway is online on this connection any more,
-    /// or the log-out requests have run out of time. The link has been told to disconnect.
+    /// After [`Input::LeaveConnection`]: no device of this gateway is online on this connection any
+    /// more, or the log-out requests have run out of time. The link has been told to disconnect.
     ConnectionLeft,
     /// After [`Input::Stop`]: no device of this gateway is online any more, or the log-out
     /// requests have run out of time. The link has been told to disconnect.

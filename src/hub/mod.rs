@@ -1,12 +1,12 @@
 //! Floor 3: the coordinator, which composes fleet, reporter and cloud.
 //!
-//! Decides nothing of its own: the coordinator carries events of the field side to `fleet/`
-//! and `report/`, and to `cloud/` the readings that `report/` hands out, the wishes of the
-//! fleet and events of the link, and every reading to `thing_event/`, whose
-//! events it carries to `cloud/`; and it has the status of the whole for people. Refuses to know: sockets, tasks, clocks.
-//! The room keeps the last value of every point and the statistics, for people who ask, and
-//! composes the answers for them (`snapshot.rs`), in the types of [`crate::control`]. Before a
-//! start it composes what will be sent and kept, from the configuration alone ([`upstream`]).
+//! Decides nothing of its own: the coordinator carries events of the field side to `fleet/` and
+//! `report/`, and to `cloud/` the readings that `report/` hands out, the wishes of the fleet and
+//! events of the link, and every reading to `thing_event/`, whose events it carries to `cloud/`;
+//! and it has the status of the whole for people. Refuses to know: sockets, tasks, clocks. The room
+//! keeps the last value of every point and the statistics, for people who ask, and composes the
+//! answers for them (`snapshot.rs`), in the types of [`crate::control`]. Before a start it composes
+//! what will be sent and kept, from the configuration alone ([`upstream`]).
 //!
 //! Contract: one [`Coordinator::handle`], then [`Coordinator::poll`] until `None`, then
 //! sleep until [`Coordinator::wake_at`]. The caller may stop polling early when the link's

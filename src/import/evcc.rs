@@ -2,10 +2,10 @@
 //! `address`, `type` and `decode` is a point, which has the names of the keys above it.
 //!
 //! A template holds its meter as a text, `render`, with instructions of Go's templates: those are
-//! passed over, and a value made by one is an expression. `s` behind a `decode` exchanges the words,
-//! `nan` takes the value without a meaning for none: of a signed number the least and the greatest
-//! (`util/modbus/register.go`). A `bool8` of a register is on if any bit of its high byte is set, a
-//! `bool16` if any bit of its mask is.
+//! passed over, and a value made by one is an expression. `s` behind a `decode` exchanges the
+//! words, `nan` takes the value without a meaning for none: of a signed number the least and the
+//! greatest (`util/modbus/register.go`). A `bool8` of a register is on if any bit of its high byte
+//! is set, a `bool16` if any bit of its mask is.
 
 use super::point::{
     ByteForm, Frames, Imported, ImportedDevice, ImportedPoint, ImportedPort, ImportedProfile,
@@ -14,7 +14,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::tree::{DEPTH, Tree, TreeValue};
-use super::{Refusal, number, word, yaml};
+use super::{Refusal, number, table_words, yaml};
 use crate::spec::Table;
 
 /// Keys that are no part of a name.
@@ -188,7 +188,7 @@ impl Walk {
             (true, _) => Some(ByteForm::Bool),
             (false, "bool8") => Some(ByteForm::Number("u8")),
             (false, "bool16") => Some(ByteForm::Number("u16")),
-            (false, _) => word::shape(swapped.unwrap_or(plain), None)
+            (false, _) => table_words::shape(swapped.unwrap_or(plain), None)
                 .map(|(shape, _)| shape)
                 .filter(|shape| *shape != ByteForm::Bool),
         };

@@ -4,8 +4,8 @@
 //! Addresses count from 0. A sensor without `input_type` is in the holding registers and without
 //! `data_type` an int16; a binary sensor is a coil. `swap` exchanges bytes, words or both. The
 //! further binary sensors of one with `virtual_count` are the next coils or registers, of which the
-//! lowest bit counts (`homeassistant/components/modbus/binary_sensor.py`). `nan_value` is the number
-//! that is read, also of a float; as a text it may be hexadecimal without `0x`.
+//! lowest bit counts (`homeassistant/components/modbus/binary_sensor.py`). `nan_value` is the
+//! number that is read, also of a float; as a text it may be hexadecimal without `0x`.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::tree::{Tree, TreeValue};
-use super::{Refusal, number, word, yaml};
+use super::{Refusal, number, table_words, yaml};
 use crate::spec::Table;
 
 /// Reads a configuration.
@@ -168,7 +168,7 @@ impl Hub<'_> {
             self.out.remark(Hub::place(entry), seen, Finding::Composite);
             return None;
         }
-        let shape = word::shape(kind, count).map(|(shape, _)| shape);
+        let shape = table_words::shape(kind, count).map(|(shape, _)| shape);
         if shape.is_none() {
             self.out.remark(Hub::place(entry), kind, Finding::Type);
         }
@@ -248,7 +248,9 @@ impl Hub<'_> {
             None => Table::Coil,
             Some(word) => match table(word) {
                 Some(table) => table,
-                None => return self.out.remark(Hub::place(entry), word, Finding::Table),
+                None => {
+                    return self.out.remark(Hub::place(entry), word, Finding::Table);
+                }
             },
         };
         let Some(address) = self.address(entry, "address") else {
@@ -280,7 +282,9 @@ impl Hub<'_> {
             None => written,
             Some(word) => match self::table(word) {
                 Some(table) => table,
-                None => return self.out.remark(Hub::place(entry), word, Finding::Table),
+                None => {
+                    return self.out.remark(Hub::place(entry), word, Finding::Table);
+                }
             },
         };
         let there = verify.filter(|v| v.get("address").is_some());

@@ -6,7 +6,7 @@
 //!
 //! Each dialect has a file: [`register_list`] (tables of spreadsheets), [`modpoll`], [`telegraf`],
 //! [`home_assistant`], [`wb_mqtt_serial`], [`evcc`]. All make the same points, by the same words
-//! for types, tables and addresses ([`word`], [`number`]).
+//! for types, tables and addresses ([`table_words`], [`number`]).
 //!
 //! The room refuses to know the configuration's own reader, files, and the language of the user:
 //! the remarks and the comments are English; `cli/import.rs` translates them.
@@ -40,12 +40,12 @@ pub mod register_list;
 pub mod remark;
 pub mod source;
 pub mod table;
+pub mod table_words;
 pub mod telegraf;
 pub mod text;
 pub mod toml;
 pub mod tree;
 pub mod wb_mqtt_serial;
-pub mod word;
 pub mod writer;
 pub mod yaml;
 

@@ -15,7 +15,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::table::Row;
-use super::{Refusal, number, table, word};
+use super::{Refusal, number, table, table_words};
 use crate::spec::Table;
 
 /// Reads a table.
@@ -85,7 +85,7 @@ impl ModpollReading {
             _ => LetterOrder::Cdab,
         };
         let start = number::whole(row.cell(2)).and_then(|n| u16::try_from(n).ok());
-        self.poll = word::table(row.cell(1)).map(|table| Poll {
+        self.poll = table_words::table(row.cell(1)).map(|table| Poll {
             table,
             start: start.unwrap_or_default(),
             order,
@@ -114,7 +114,7 @@ impl ModpollReading {
         let Some(address) = number::whole(whole).and_then(|n| u16::try_from(n).ok()) else {
             return self.out.remark(at, written, Finding::Address);
         };
-        let Some(writable) = word::access(row.cell(4)) else {
+        let Some(writable) = table_words::access(row.cell(4)) else {
             return self.out.remark(at, row.cell(4), Finding::WriteOnly);
         };
         let kind = row.cell(3);
@@ -131,7 +131,7 @@ impl ModpollReading {
             "bool16" => 16,
             _ => 1,
         };
-        let typed = word::shape(kind, text).map(|(shape, _)| shape);
+        let typed = table_words::shape(kind, text).map(|(shape, _)| shape);
         let named = |n: u16| numbered(row.cell(1), n, many);
         let points: Vec<(u16, ByteForm, String)> = match (typed, table.is_bits()) {
             (Some(ByteForm::Bool) | None, true) => {

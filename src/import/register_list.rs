@@ -19,7 +19,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::table::Row;
-use super::{Refusal, number, table, word};
+use super::{Refusal, number, table, table_words};
 use crate::spec::Table;
 
 /// Reads a list.
@@ -109,7 +109,7 @@ impl ListReading {
         if filled < 2 {
             // A heading between the rows.
             let text = row.cells.iter().find(|c| !c.is_empty());
-            self.section = text.and_then(|t| word::table(t)).or(self.section);
+            self.section = text.and_then(|t| table_words::table(t)).or(self.section);
             return;
         }
         self.out.entries += 1;
@@ -133,7 +133,7 @@ impl ListReading {
             return self.out.remark(at, written, Finding::Incomplete);
         }
         let told = cell(Column::Table);
-        let named = word::table(told).or(self.section);
+        let named = table_words::table(told).or(self.section);
         let (first, last) = range(&written);
         let is_marked = |text: &str| number::hexadecimal(text).is_some();
         // The mark of the first is that of both.
@@ -154,7 +154,7 @@ impl ListReading {
             }
         };
         let access = cell(Column::Access);
-        let Some(writable) = word::access(access) else {
+        let Some(writable) = table_words::access(access) else {
             return self.out.remark(at, access, Finding::WriteOnly);
         };
         let kind = cell(Column::Type).to_owned();
@@ -205,7 +205,7 @@ impl ListReading {
         let single = bits.as_ref().filter(|bits| bits.start() == bits.end());
         let bit = single.map(|bits| *bits.start()).or(address.bit);
         let part = bits.filter(|bits| bits.start() < bits.end());
-        let order = word::order(cell(Column::Order));
+        let order = table_words::order(cell(Column::Order));
         let typed = match (table.is_bits(), kind.is_empty(), bit) {
             (true, ..) => Some((ByteForm::Bool, None)),
             (false, true, Some(bit)) => Some((ByteForm::Bit(bit), None)),
@@ -220,7 +220,7 @@ impl ListReading {
                 };
                 Some((ByteForm::Number(word), None))
             }
-            (false, false, bit) => match (word::shape(&kind, width), bit) {
+            (false, false, bit) => match (table_words::shape(&kind, width), bit) {
                 (Some((ByteForm::Bool, order)), bit) => {
                     Some((ByteForm::Bit(bit.unwrap_or(0)), order))
                 }

@@ -130,7 +130,7 @@ pub enum Finding {
 impl Finding {
     /// Returns what became of the entry.
     #[must_use]
-    pub const fn fate(self) -> EntryOutcome {
+    pub const fn outcome(self) -> EntryOutcome {
         match self {
             Finding::Incomplete
             | Finding::Address
@@ -356,7 +356,7 @@ const MOST_LISTED: usize = 20;
 pub fn report(file: &str, remarks: &[Remark]) -> String {
     let mut by_finding: BTreeMap<(EntryOutcome, Finding), Vec<&Remark>> = BTreeMap::new();
     for remark in remarks {
-        let key = (remark.finding.fate(), remark.finding);
+        let key = (remark.finding.outcome(), remark.finding);
         by_finding.entry(key).or_default().push(remark);
     }
     let mut text = String::new();

@@ -1,11 +1,11 @@
-//! Telegraf's `[[inputs.modbus]]` (github.com/influxdata/telegraf, plugins/inputs/modbus/README.md):
-//! the styles `register`, `request` and `metric`.
+//! Telegraf's `[[inputs.modbus]]` (github.com/influxdata/telegraf,
+//! plugins/inputs/modbus/README.md): the styles `register`, `request` and `metric`.
 //!
 //! Addresses count from 0, as here. A type FLOAT32 is a float, and FLOAT32-IEEE its older name. In
 //! the style `register` FLOAT32 was an unsigned number with a factor up to version 1.36, which a
 //! remark says. A file has one style, `configuration_type`. A unit id that is not given is 0. Bits
-//! and halves of a register are counted after its bytes are put in order (`type_conversions_bit.go`,
-//! `type_conversions8.go`).
+//! and halves of a register are counted after its bytes are put in order
+//! (`type_conversions_bit.go`, `type_conversions8.go`).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::tree::Tree;
-use super::{Refusal, number, toml, word};
+use super::{Refusal, number, table_words, toml};
 use crate::spec::Table;
 
 /// The lists of the style `register`.
@@ -191,7 +191,7 @@ fn group(
     out.entries += 1;
     let name = field.text("name").unwrap_or_default();
     let at = FileLocation::new(field.line, name);
-    let Some(table) = word::table(table) else {
+    let Some(table) = table_words::table(table) else {
         return out.remark(at, table, Finding::Table);
     };
     let Some(unit) = unit(request, out) else {
@@ -207,7 +207,7 @@ fn group(
     let shape = match (table.is_bits(), kind.as_str()) {
         (true, _) => Some(ByteForm::Bool),
         (false, "BIT") => bit.filter(|bit| *bit < 16).map(ByteForm::Bit),
-        (false, _) => word::shape(&kind, length).map(|(shape, _)| shape),
+        (false, _) => table_words::shape(&kind, length).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
         return out.remark(at, kind, Finding::Type);
@@ -260,7 +260,7 @@ fn register(entry: &Tree, table: Table, out: &mut Imported) -> Option<ImportedPo
         // Only the older meaning has as many.
         (false, "FLOAT32") if width != 2 => sized("u16", "u32", "u64"),
         (false, "BIT") => bit.filter(|bit| *bit < 16).map(ByteForm::Bit),
-        (false, _) => word::shape(&kind, Some(width)).map(|(shape, _)| shape),
+        (false, _) => table_words::shape(&kind, Some(width)).map(|(shape, _)| shape),
     };
     let Some(shape) = shape else {
         out.remark(at, kind, Finding::Type);
@@ -296,7 +296,7 @@ fn refined(
     (order, kind): (Option<&str>, &str),
     out: &mut Imported,
 ) -> ImportedPoint {
-    let order = order.and_then(word::order).unwrap_or_default();
+    let order = order.and_then(table_words::order).unwrap_or_default();
     let is_swapped = matches!(order, LetterOrder::Badc | LetterOrder::Dcba);
     let shape = match shape {
         // The bytes are exchanged before the bit is taken.

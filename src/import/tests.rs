@@ -323,10 +323,10 @@ fn types_are_read_in_the_order_of_chinese_manuals_too() {
         ("8位无符号", None, "u8"),
         ("双精度浮点数", Some(4), "f64"),
     ] {
-        let shape = word::shape(text, width).map(|(shape, _)| shape);
+        let shape = table_words::shape(text, width).map(|(shape, _)| shape);
         assert_eq!(shape, Some(point::ByteForm::Number(wanted)), "{text}");
     }
     for text in ["12位无符号", "有符号32", "备用", "位"] {
-        assert_eq!(word::shape(text, None), None, "{text}");
+        assert_eq!(table_words::shape(text, None), None, "{text}");
     }
 }

@@ -14,7 +14,7 @@ use super::point::{
 use super::remark::{FileLocation, Finding};
 use super::source::ValueSource;
 use super::tree::Tree;
-use super::{Refusal, json, number, word};
+use super::{Refusal, json, number, table_words};
 use crate::base::text::counted;
 use crate::spec::Table;
 
@@ -240,7 +240,7 @@ fn register(
             .map(|n| number::whole(n).and_then(|n| u8::try_from(n).ok()))
     };
     let format = text("format").unwrap_or("u16");
-    let whole = word::shape(format, None).map_or(16, |(shape, _)| shape.bits());
+    let whole = table_words::shape(format, None).map_or(16, |(shape, _)| shape.bits());
     let whole = u8::try_from(whole).unwrap_or(64);
     let bits = match (bit(), bit()) {
         (None, None) => Some(None),
@@ -277,7 +277,7 @@ fn register(
         }),
         (false, _, Some((low, high))) if low == high && low < 16 => Some(ByteForm::Bit(low)),
         (false, _, bits) => {
-            let shape = word::shape(format, None).map(|(shape, _)| shape);
+            let shape = table_words::shape(format, None).map(|(shape, _)| shape);
             shape.and_then(|shape| match (shape, bits) {
                 (ByteForm::Number(word), Some((low, high))) => {
                     // The sign is that of the format, which fewer bits do not reach.

@@ -166,10 +166,10 @@ fn measure_row(devices: u32, loss: u32, timing: ChangeTiming, seeds: u64) -> Row
             ChangeTiming::AtOnce => Duration::ZERO,
             ChangeTiming::OneByOne => WITHIN,
         };
-        online.extend(site.all_come(within, PATIENCE, &mut rng));
+        online.extend(site.all_begin_to_answer(within, PATIENCE, &mut rng));
         // Requests that are still unanswered come to rest first.
         site.live(Duration::from_secs(120));
-        logout.extend(site.all_go(within, PATIENCE, &mut rng));
+        logout.extend(site.all_fall_silent(within, PATIENCE, &mut rng));
     }
     Row {
         devices,
@@ -188,7 +188,7 @@ fn all_online(devices: u32, per_second: u32) -> (Duration, u64) {
         ..Conditions::default()
     };
     let mut site = ConvergeSite::new(devices, conditions, Rng::new(1));
-    site.everybody_answers();
+    site.make_all_answer();
     site.connect();
     let took = site.until_online(devices as usize, PATIENCE);
     (took, site.login_messages())
@@ -210,7 +210,7 @@ fn search(seed: u64) -> u64 {
         }
     }
     site.refuse(&culprits);
-    site.everybody_answers();
+    site.make_all_answer();
     site.connect();
     site.until_online(47, PATIENCE);
     site.live(Duration::from_secs(5));

@@ -197,7 +197,7 @@ impl Site {
                 id,
                 Arc::clone(&spec),
                 opener,
-                Learned::forgetful(),
+                Learned::in_memory(),
                 rng.fork(),
                 ours,
                 journal.clone(),

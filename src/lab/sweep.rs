@@ -41,7 +41,8 @@ pub struct SweepTrial {
     pub errors: u64,
     /// How many requests that took.
     pub requests: u64,
-    /// How many devices took more requests than [`most_requests`] says, of those that answer each request at once.
+    /// How many devices took more requests than [`most_requests`] says, of those that answer each
+    /// request at once.
     pub over_bound: u64,
     /// What is wrong, the first of it.
     pub faults: Vec<String>,
@@ -314,7 +315,7 @@ impl Plant {
         };
         match (from..to).contains(&self.now) {
             true => self.line.kill(UNIT),
-            false => self.line.revive(UNIT),
+            false => self.line.power_on(UNIT),
         }
     }
 
@@ -405,7 +406,7 @@ mod tests {
         for (address, code) in [(3, Some(6)), (5, None), (999, None), (1000, Some(2))] {
             let expected = code.map(Entry::Refused);
             assert_eq!(truth(&with, table, address), expected, "{address}");
-            let is_there = unit.truth(at(Mono::START), table, address).is_some();
+            let is_there = unit.value_at(at(Mono::START), table, address).is_some();
             assert_eq!(is_there, address < ENTRIES);
         }
         let silent = UnitBehaviour {

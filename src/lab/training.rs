@@ -342,7 +342,7 @@ pub(crate) async fn bus(options: BusOptions) -> io::Result<()> {
         for address in 1..=u64::from(options.meters) {
             // Other numbers than those of the units.
             let unit = Unit::new(UnitKind::Meter, 1000 + address);
-            line.join(BusProtocol::Meter(Meter::new(Year::Y2007, address, unit)));
+            line.join(BusProtocol::Dlt645(Meter::new(Year::Y2007, address, unit)));
         }
         let mut rig = LineRig::new(line, clock);
         rig.plug_terminal(&link)?;

@@ -5,9 +5,9 @@ use crate::spec::{Deadband, ReportWhen};
 
 /// Returns whether `value` is to be reported although `last` was.
 ///
-/// A number is beyond a deadband if its distance is larger than that, as in OPC UA Part 4
-/// (v1.05 §7.22.2, AbsoluteDeadband: |last cached value − current value| > deadband). What binary fractions add to a decimal
-/// distance does not count: from 0.3 to 0.4 is not more than 0.1.
+/// A number is beyond a deadband if its distance is larger than that, as in OPC UA Part 4 (v1.05
+/// §7.22.2, AbsoluteDeadband: |last cached value − current value| > deadband). What binary
+/// fractions add to a decimal distance does not count: from 0.3 to 0.4 is not more than 0.1.
 pub(super) fn is_news(when: ReportWhen, last: &Value, value: &Value) -> bool {
     let deadband = match when {
         ReportWhen::All => return true,

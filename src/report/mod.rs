@@ -10,8 +10,8 @@
 //!
 //! # When everything is reported once
 //!
-//! The first reading of each point is reported whatever its policy, and so is the first one
-//! after its device fell silent, its port went down or its request failed: a person who looks at the
+//! The first reading of each point is reported whatever its policy, and so is the first one after
+//! its device fell silent, its port went down or its request failed: a person who looks at the
 //! platform sees what the device says now, not what it said before.
 //!
 //! The same holds after a *session* of the device began, and this is the moment that is right
@@ -38,8 +38,8 @@
 //!   their times.
 
 mod change;
-mod handed;
 mod point;
+mod released_values;
 mod reporter;
 mod window;
 

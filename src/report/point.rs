@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::change::is_news;
-use super::handed::ReleasedValues;
+use super::released_values::ReleasedValues;
 use crate::base::{Mono, Now, Value};
 use crate::spec::ReadingPolicy;
 
@@ -120,7 +120,7 @@ impl ReadingState {
     }
 
     /// Lets the next reading be reported whatever it is.
-    pub(super) const fn anew(&mut self) {
+    pub(super) const fn report_next(&mut self) {
         self.anew = true;
     }
 

@@ -5,8 +5,8 @@ mod reload;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::handed::ReleasedValues;
 use super::point::ReadingState;
+use super::released_values::ReleasedValues;
 use super::window::WindowState;
 use crate::base::{DeviceId, FieldEvent, Mono, Now, Reading, Wake};
 use crate::spec::{Codec, PointSpec, ReportPolicy, Spec};
@@ -103,8 +103,8 @@ impl State {
 
     fn anew(&mut self) {
         match self {
-            State::Readings(state) => state.anew(),
-            State::Window(state) => state.anew(),
+            State::Readings(state) => state.report_next(),
+            State::Window(state) => state.report_next(),
         }
     }
 

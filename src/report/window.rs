@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::change::{number, whole};
-use super::handed::ReleasedValues;
+use super::released_values::ReleasedValues;
 use crate::base::{Mono, Now, Value};
 use crate::spec::WindowValue;
 
@@ -192,7 +192,7 @@ impl WindowState {
     }
 
     /// Lets the next reading be reported by itself.
-    pub(super) const fn anew(&mut self) {
+    pub(super) const fn report_next(&mut self) {
         self.anew = true;
     }
 

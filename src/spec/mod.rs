@@ -7,7 +7,6 @@
 //! There are more than a dozen files because each is one type of the specification, or a few that
 //! belong together, and none of them knows how the others are used.
 
-pub mod about;
 pub mod address;
 pub mod cloud;
 pub mod control;
@@ -15,6 +14,7 @@ pub mod dlt645;
 pub mod field;
 pub mod identify;
 pub mod instance;
+pub mod kind_description;
 pub mod line;
 pub mod network;
 pub mod raw;
@@ -29,7 +29,6 @@ pub mod thing_event;
 pub mod value;
 pub mod write;
 
-pub use about::{KindDescription, Readers, Title, Unit};
 pub use address::{
     BusAddress, DatumAddress, ItemIndex, ModbusAddress, PointAddress, QuestionIndex, Table,
 };
@@ -44,6 +43,7 @@ pub use field::{
 };
 pub use identify::{Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange};
 pub use instance::{InstanceKind, InstanceQuota};
+pub use kind_description::{KindDescription, Readers, Title, Unit};
 pub use line::{
     Adapter, Characters, ConnectionSpec, Parity, Rs485, RtsLevel, StopBits, TransactionIds,
 };

@@ -46,7 +46,7 @@ pub enum SurveyQuestion {
         pdu: Vec<u8>,
     },
     /// A request to a meter of DL/T 645.
-    Meter {
+    Dlt645 {
         /// The address, or a wildcard.
         address: Address,
         /// The control byte.
@@ -75,7 +75,7 @@ impl SurveyQuestion {
                     Id::Y1997(id) => (0x01, id.to_le_bytes().to_vec()),
                     Id::Y2007(id) => (0x11, id.to_le_bytes().to_vec()),
                 };
-                Some(SurveyQuestion::Meter {
+                Some(SurveyQuestion::Dlt645 {
                     address,
                     control,
                     data,
@@ -90,7 +90,7 @@ impl SurveyQuestion {
     pub const fn address(&self) -> BusAddress {
         match self {
             SurveyQuestion::Modbus { unit, .. } => BusAddress::Modbus(*unit),
-            SurveyQuestion::Meter { address, .. } => BusAddress::Dlt645(*address),
+            SurveyQuestion::Dlt645 { address, .. } => BusAddress::Dlt645(*address),
         }
     }
 
@@ -107,7 +107,7 @@ impl SurveyQuestion {
                         [1..=4, _, _, _, _] | [7 | 17] | [43, 14, _, _]
                     )
             }
-            SurveyQuestion::Meter { control, .. } => matches!(control, 0x01 | 0x02 | 0x11..=0x13),
+            SurveyQuestion::Dlt645 { control, .. } => matches!(control, 0x01 | 0x02 | 0x11..=0x13),
         }
     }
 }
@@ -169,7 +169,7 @@ pub enum HeardFrame {
         pdu: Vec<u8>,
     },
     /// A frame of DL/T 645.
-    Meter {
+    Dlt645 {
         /// The address in the frame.
         address: Address,
         /// The control byte.
@@ -185,7 +185,7 @@ impl HeardFrame {
     pub fn is_refusal(&self) -> bool {
         match self {
             HeardFrame::Modbus { pdu, .. } => pdu.first().is_some_and(|f| f & 0x80 != 0),
-            HeardFrame::Meter { control, .. } => control & 0x40 != 0,
+            HeardFrame::Dlt645 { control, .. } => control & 0x40 != 0,
         }
     }
 
@@ -194,13 +194,13 @@ impl HeardFrame {
     pub const fn sender(&self) -> BusAddress {
         match self {
             HeardFrame::Modbus { unit, .. } => BusAddress::Modbus(*unit),
-            HeardFrame::Meter { address, .. } => BusAddress::Dlt645(*address),
+            HeardFrame::Dlt645 { address, .. } => BusAddress::Dlt645(*address),
         }
     }
 
-    /// Whether the frame can be the answer to the question, if only a refusal: unit and function are
-    /// those that were asked, and a read has as many bytes as were asked for; or the frame is from
-    /// a meter that the address covers.
+    /// Whether the frame can be the answer to the question, if only a refusal: unit and function
+    /// are those that were asked, and a read has as many bytes as were asked for; or the frame is
+    /// from a meter that the address covers.
     #[must_use]
     pub fn answers(&self, question: &SurveyQuestion) -> bool {
         match (self, question) {
@@ -212,10 +212,10 @@ impl HeardFrame {
                 },
             ) => unit == asked && answers_modbus(pdu, request),
             (
-                HeardFrame::Meter {
+                HeardFrame::Dlt645 {
                     address, control, ..
                 },
-                SurveyQuestion::Meter {
+                SurveyQuestion::Dlt645 {
                     address: asked,
                     control: request,
                     ..
@@ -279,7 +279,7 @@ mod tests {
         ] {
             assert!(!modbus(pdu).is_read(), "{pdu:?}");
         }
-        let meter = |control| SurveyQuestion::Meter {
+        let meter = |control| SurveyQuestion::Dlt645 {
             address: Address::ANY,
             control,
             data: Vec::new(),

@@ -23,7 +23,7 @@ pub enum Body {
         transaction: Option<u16>,
     },
     /// DL/T 645 with a good check.
-    Meter(MeterFrame),
+    Dlt645(MeterFrame),
     /// The gateway's own request, heard back.
     Echo,
     /// Bytes of a protocol without a standard.
@@ -41,7 +41,7 @@ impl Body {
     pub fn place(&self) -> Option<String> {
         match self {
             Body::Modbus { unit, .. } => Some(format!("unit {unit}")),
-            Body::Meter(frame) => Some(format!("address {}", frame.address)),
+            Body::Dlt645(frame) => Some(format!("address {}", frame.address)),
             Body::Echo | Body::Plain | Body::Noise | Body::Unfinished => None,
         }
     }
@@ -51,7 +51,7 @@ impl Body {
     pub fn is_refusal(&self) -> bool {
         match self {
             Body::Modbus { pdu, .. } => pdu.first().is_some_and(|f| f & EXCEPTION != 0),
-            Body::Meter(frame) => frame.control.is_refusal(),
+            Body::Dlt645(frame) => frame.control.is_refusal(),
             Body::Echo | Body::Plain | Body::Noise | Body::Unfinished => false,
         }
     }
@@ -67,7 +67,7 @@ impl Body {
                 let words = if asks { question(pdu) } else { reply(pdu) };
                 transaction.map_or(words.clone(), |id| format!("{words}, transaction {id}"))
             }
-            Body::Meter(frame) => meter(frame),
+            Body::Dlt645(frame) => meter(frame),
             Body::Echo => "the gateway's own request, heard back".into(),
             Body::Plain => counted(bytes, "byte"),
             Body::Noise => format!("{} of no frame", counted(bytes, "byte")),

@@ -187,7 +187,7 @@ pub enum TracedProtocol {
     /// Modbus TCP.
     Tcp,
     /// DL/T 645.
-    Meter,
+    Dlt645,
     /// A protocol without a standard.
     Raw,
 }
@@ -197,7 +197,7 @@ impl TracedProtocol {
     #[must_use]
     pub const fn of(request: &Request, line: &LineSpec) -> Self {
         match (&request.body, line.framing()) {
-            (RequestBody::Meter(_), _) => TracedProtocol::Meter,
+            (RequestBody::Dlt645(_), _) => TracedProtocol::Dlt645,
             (RequestBody::Raw(_), Some(_)) => TracedProtocol::Raw,
             (RequestBody::Modbus(_) | RequestBody::Write(_), Some(Framing::Rtu)) => {
                 TracedProtocol::Rtu

@@ -332,7 +332,7 @@ impl Follower {
         match body {
             Body::Noise | Body::Echo => None,
             Body::Plain | Body::Unfinished => turn(),
-            Body::Modbus { .. } | Body::Meter(_) => body.place(),
+            Body::Modbus { .. } | Body::Dlt645(_) => body.place(),
         }
     }
 }
@@ -347,7 +347,7 @@ pub struct Anchor(Option<(Mono, Wall)>);
 
 impl Anchor {
     /// Takes the pair of readings from the first event.
-    pub fn see(&mut self, seen: &TraceEvent) {
+    pub fn take_anchor(&mut self, seen: &TraceEvent) {
         self.0.get_or_insert((seen.at, seen.wall));
     }
 

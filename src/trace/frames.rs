@@ -23,9 +23,9 @@ pub fn sent(bytes: &[u8], protocol: TracedProtocol) -> Body {
         TracedProtocol::Rtu => rtu::open(bytes).map(|(unit, pdu)| modbus((unit, pdu.to_vec()))),
         TracedProtocol::Ascii => ascii::open(bytes).map(modbus),
         TracedProtocol::Tcp => tcp(bytes).map(|(_, body)| body),
-        TracedProtocol::Meter => {
+        TracedProtocol::Dlt645 => {
             let awake = bytes.iter().take_while(|b| **b == meter::WAKE_UP).count();
-            MeterFrame::open(&bytes[awake..]).map(Body::Meter)
+            MeterFrame::open(&bytes[awake..]).map(Body::Dlt645)
         }
         TracedProtocol::Raw => None,
     }
@@ -58,7 +58,7 @@ pub fn received(bytes: &[u8], protocol: TracedProtocol, asked: &[u8]) -> Vec<(us
 fn head(bytes: &[u8], protocol: TracedProtocol) -> Option<(usize, Body)> {
     match protocol {
         TracedProtocol::Rtu => modbus(bytes).or_else(|| meter_frame(bytes)),
-        TracedProtocol::Meter => meter_frame(bytes).or_else(|| modbus(bytes)),
+        TracedProtocol::Dlt645 => meter_frame(bytes).or_else(|| modbus(bytes)),
         TracedProtocol::Ascii => {
             let first = |end: u8| {
                 let mut bytes = bytes.iter().take(ascii::MAX_FRAME);
@@ -115,7 +115,7 @@ fn meter_frame(bytes: &[u8]) -> Option<(usize, Body)> {
     let data = *frame.get(METER_HEAD - 1)?;
     let length = meter::len(usize::from(data));
     let frame = MeterFrame::open(frame.get(..length)?)?;
-    Some((awake + length, Body::Meter(frame)))
+    Some((awake + length, Body::Dlt645(frame)))
 }
 
 const fn serial(unit: UnitId, pdu: Vec<u8>) -> Body {
@@ -154,7 +154,7 @@ mod tests {
     fn kinds(pieces: &[(usize, Body)]) -> Vec<(usize, &'static str)> {
         let kind = |body: &Body| match body {
             Body::Modbus { .. } => "modbus",
-            Body::Meter(_) => "meter",
+            Body::Dlt645(_) => "meter",
             Body::Echo => "echo",
             Body::Plain => "plain",
             Body::Noise => "noise",
@@ -235,7 +235,7 @@ mod tests {
             bytes in prop::collection::vec(any::<u8>(), 0..600),
             begins in prop::collection::vec(prop_oneof![Just(3u8), Just(0x68), Just(b':'), any::<u8>()], 0..4),
             protocol in prop::sample::select(vec![
-                TracedProtocol::Rtu, TracedProtocol::Ascii, TracedProtocol::Tcp, TracedProtocol::Meter, TracedProtocol::Raw,
+                TracedProtocol::Rtu, TracedProtocol::Ascii, TracedProtocol::Tcp, TracedProtocol::Dlt645, TracedProtocol::Raw,
             ]),
             asked in prop::collection::vec(any::<u8>(), 0..3),
         ) {

@@ -16,7 +16,7 @@ use super::decode::Body;
 use super::event::{Line, TraceEvent, TracedProtocol, TransactionVerdict};
 use super::follow::{Anchor, Follower, Frame, Item, Side};
 use super::text::millis;
-use crate::base::text::{agreeing, counted};
+use crate::base::text::{counted, plural};
 
 /// `LINKTYPE_WIRESHARK_UPPER_PDU` (tcpdump.org, link-layer header types).
 const UPPER_PDU: u16 = 252;
@@ -75,7 +75,7 @@ pub struct Capture {
 impl Capture {
     /// Returns the bytes that this event appends to the capture.
     pub fn on(&mut self, seen: &TraceEvent) -> Vec<u8> {
-        self.anchor.see(seen);
+        self.anchor.take_anchor(seen);
         let mut out = Vec::new();
         for item in self.follower.on(seen) {
             self.item(&mut out, item);
@@ -152,7 +152,7 @@ impl Capture {
             }
             Item::Missing(_, events) => {
                 self.release(out);
-                let are = agreeing(events, "is", "are");
+                let are = plural(events, "is", "are");
                 let events = counted(events, "event");
                 self.tell(format!("{events} {are} missing before this"));
             }
@@ -258,7 +258,7 @@ fn dissector(frame: &Frame) -> &'static [u8] {
         // ASCII has no dissector; on any other line the check was that of RTU.
         (
             Body::Modbus { .. },
-            TracedProtocol::Rtu | TracedProtocol::Meter | TracedProtocol::Raw,
+            TracedProtocol::Rtu | TracedProtocol::Dlt645 | TracedProtocol::Raw,
         ) => b"mbrtu",
         // This is an echo of a request that was RTU.
         (Body::Echo, TracedProtocol::Rtu) => b"mbrtu",

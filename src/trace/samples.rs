@@ -47,7 +47,7 @@ pub(super) fn any_seen() -> impl Strategy<Value = TraceEvent> {
         TracedProtocol::Rtu,
         TracedProtocol::Ascii,
         TracedProtocol::Tcp,
-        TracedProtocol::Meter,
+        TracedProtocol::Dlt645,
         TracedProtocol::Raw,
     ]);
     let verdict = prop_oneof![

@@ -41,7 +41,7 @@ impl Lines {
 
     /// Returns the lines of this event.
     pub fn on(&mut self, seen: &TraceEvent) -> String {
-        self.anchor.see(seen);
+        self.anchor.take_anchor(seen);
         let mut text = String::new();
         match self.altitude {
             Detail::Bytes => self.bytes(&mut text, seen),

@@ -80,7 +80,7 @@ fn register(site: &Site, id: DeviceId, address: u16) -> u16 {
     let d = &site.spec.devices[id.index()];
     site.wires[d.port.index()].with(|line| {
         let unit = line.unit(d.address.unit().unwrap()).unwrap();
-        unit.truth(Now::default(), Table::HoldingRegister, address)
+        unit.value_at(Now::default(), Table::HoldingRegister, address)
             .unwrap()
     })
 }

@@ -302,7 +302,7 @@ async fn dead_units_cost_the_living_no_polls_and_are_noticed_when_they_return() 
 
     let before = w.clock.now().mono;
     w.rig
-        .with(|line, _| dead.clone().for_each(|u| line.revive(UnitId(u))));
+        .with(|line, _| dead.clone().for_each(|u| line.power_on(UnitId(u))));
     let mut back: BTreeMap<DeviceId, Duration> = BTreeMap::new();
     w.watch(s(60), |event| {
         if let FieldEvent::Polled {
@@ -362,7 +362,7 @@ async fn on_a_hostile_line_no_value_is_wrong_and_nobody_is_talked_over() {
             let unit = UnitId(round % 6 + 1);
             w.rig.with(|line, _| line.kill(unit));
             w.run(s(10)).await;
-            w.rig.with(|line, _| line.revive(unit));
+            w.rig.with(|line, _| line.power_on(unit));
             if round % 5 == 4 {
                 w.rig.unplug().await;
                 w.run(s(2)).await;
@@ -429,7 +429,7 @@ async fn on_a_terminal_the_silence_is_kept_on_real_time_and_a_stop_frees_it() {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Learned::forgetful(),
+        Learned::in_memory(),
         Rng::new(1),
         clock,
         Journal::new(spec),

@@ -148,7 +148,7 @@ fn modbus_ascii_gives_no_wrong_value() {
                 let BusProtocol::Ascii(_, unit) = &protocol else {
                     panic!("another device");
                 };
-                let truth = |i| unit.truth(now, ask.table, ask.start + i).unwrap();
+                let truth = |i| unit.value_at(now, ask.table, ask.start + i).unwrap();
                 let words = (0..ask.count).map(truth).collect();
                 assert_eq!(reply, Reply::Answer(Data::Registers(words)), "{round}");
                 answered += 1;
@@ -200,7 +200,7 @@ fn meters(year: Year, edition: Edition, names: &[&str], frame: usize) {
         let unit = Unit::new(UnitKind::Meter, 11).with(behaviour);
         let mut meter = Meter::new(year, 12_345_678_901, unit);
         meter.frame = frame;
-        let mut protocol = BusProtocol::Meter(meter.clone());
+        let mut protocol = BusProtocol::Dlt645(meter.clone());
         let address = Address::parse("012345678901").unwrap();
         let (mut rng, mut late, mut answered) = (Rng::new(2), Vec::new(), 0);
         for round in 0..rounds() {

@@ -91,7 +91,7 @@ fn spec(text: &str) -> Arc<Spec> {
 }
 
 fn meter(year: Year, address: u64) -> BusProtocol {
-    BusProtocol::Meter(Meter::new(
+    BusProtocol::Dlt645(Meter::new(
         year,
         address,
         Unit::new(UnitKind::Meter, address),
@@ -100,7 +100,9 @@ fn meter(year: Year, address: u64) -> BusProtocol {
 
 fn behaviour(protocol: &mut BusProtocol) -> &mut UnitBehaviour {
     match protocol {
-        BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. }) => &mut unit.behaviour,
+        BusProtocol::Ascii(_, unit) | BusProtocol::Dlt645(Meter { unit, .. }) => {
+            &mut unit.behaviour
+        }
         BusProtocol::Plain(plain) => &mut plain.behaviour,
         BusProtocol::Custom(_) => panic!("a function has no behaviour"),
     }
@@ -225,7 +227,7 @@ impl World {
     fn meter(&self, address: u64) -> Meter {
         self.rig.with(|line, _| {
             let meters = line.protocols_mut().iter().filter_map(|t| match t {
-                BusProtocol::Meter(meter) => Some(meter.clone()),
+                BusProtocol::Dlt645(meter) => Some(meter.clone()),
                 _ => None,
             });
             meters.into_iter().find(|m| m.address == address).unwrap()
@@ -330,7 +332,7 @@ async fn whatever_goes_wrong_on_a_mixed_line_no_value_is() {
         let spec = spec(MIXED);
         let mut line = mixed(&spec, seed);
         for protocol in line.protocols_mut() {
-            if let BusProtocol::Meter(meter) = protocol {
+            if let BusProtocol::Dlt645(meter) = protocol {
                 // The longer data in several frames.
                 meter.frame = if seed % 2 == 0 { 200 } else { 4 };
             }

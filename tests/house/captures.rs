@@ -3,8 +3,8 @@
 //! behind `--- SECTION`. The Chinese page has the capture in Chinese, whose file begins with `zh-`.
 //!
 //! The captures are held to the program by other tests: those of `tests/captures/pages/` by
-//! `tests/process/commissioning.rs`, which types the commands, the others by the tests of `src/cli`.
-//! `BLESS=1` writes the blocks anew.
+//! `tests/process/commissioning.rs`, which types the commands, the others by the tests of
+//! `src/cli`. `BLESS=1` writes the blocks anew.
 
 use std::fs;
 

@@ -188,7 +188,7 @@ const NOT_SHOWN: [(&str, &str, &str); 15] = [
     ("src/cli/mod.rs", "for TIME", "the form of an argument"),
     ("src/cli/scan/items.rs", "", "lines of a configuration"),
     (
-        "src/cli/read/words.rs",
+        "src/cli/read/typed_points.rs",
         "{\"gateway",
         "a configuration that the tool makes for itself",
     ),

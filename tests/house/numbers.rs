@@ -111,8 +111,8 @@ const EXCEPTIONS: [(&str, &str, &str); 15] = [
         "the arm for one digit is above",
     ),
     ("protocols/reply_bounds.rs", "{most} bytes", "253 or 256"),
-    ("reader/word.rs", "{} digits", "a constant"),
-    ("sections/carrier.rs", "{} bytes", "a constant"),
+    ("reader/word_parsers.rs", "{} digits", "a constant"),
+    ("sections/port_for_profile.rs", "{} bytes", "a constant"),
     (
         "diagnostics/events.rs",
         "{} times",

@@ -235,8 +235,8 @@ fn what_the_platform_would_not_take_is_told() {
     assert!(traps[0].contains("State is an enum without titles"));
 }
 
-/// Has each model judged by the schema of `tests/vectors/thing-model` with Python's `jsonschema`, and
-/// by the rules beside it. Returns what is wrong with each.
+/// Has each model judged by the schema of `tests/vectors/thing-model` with Python's `jsonschema`,
+/// and by the rules beside it. Returns what is wrong with each.
 fn judged(models: &[(String, Json)]) -> Vec<(String, Vec<String>)> {
     let mut judge = Command::new(tools::path("jsonschema"))
         .arg(root().join("tests/peers/json_schema.py"))

@@ -474,7 +474,7 @@ async fn a_door_that_could_not_be_opened_is_opened_as_soon_as_it_can_be() {
 async fn a_point_is_written_read_back_and_remembered() {
     let mut house = House::running("").await;
     let written = |unit, table| {
-        let register = |rack: &mut Rack, now| rack.unit(UnitId(unit))?.truth(now, table, 0);
+        let register = |rack: &mut Rack, now| rack.unit(UnitId(unit))?.value_at(now, table, 0);
         house.rack.with(register).unwrap()
     };
     let done = house

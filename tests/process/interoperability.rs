@@ -364,7 +364,7 @@ async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus()
     let mut line = Wires::new(Pace::standard(115_200), Rng::new(1));
     line.attach(UnitId(1), Unit::new(UnitKind::Meter, 1));
     let measured = || Unit::new(UnitKind::Meter, 2);
-    line.join(BusProtocol::Meter(Meter::new(Year::Y2007, 2, measured())));
+    line.join(BusProtocol::Dlt645(Meter::new(Year::Y2007, 2, measured())));
     let mut scale = Plain::default();
     scale.set(b"#0184\r", b">+012.508F\r");
     line.join(BusProtocol::Plain(scale));
@@ -388,7 +388,7 @@ async fn values_of_a_dlt645_meter_and_of_a_scale_arrive_beside_those_of_modbus()
         };
         let word = |a| {
             measured()
-                .truth(now, Table::InputRegister, a)
+                .value_at(now, Table::InputRegister, a)
                 .map(f64::from)
         };
         (word(ENERGY).unwrap() * 65_536.0 + word(ENERGY + 1).unwrap()) / 100.0

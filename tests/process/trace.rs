@@ -97,7 +97,7 @@ impl World {
             PortId(0),
             Arc::clone(&spec),
             source,
-            Learned::forgetful(),
+            Learned::in_memory(),
             Rng::new(7),
             clock,
             Journal::new(spec),
@@ -335,7 +335,7 @@ fn a_capture_names_the_right_dissector_for_other_protocols() {
         sent(tcp::frame(9, UnitId(5), &[4, 0, 3, 0, 1])),
         TraceEventKind::Received { bytes: reply },
         answered.clone(),
-        turn(TracedProtocol::Meter),
+        turn(TracedProtocol::Dlt645),
         sent(meter.to_vec()),
         answered,
     ];

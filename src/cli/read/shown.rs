@@ -10,8 +10,8 @@ use crate::base::text::hex;
 use crate::cli::columns::{Row as TableRow, Table, wrapped};
 use crate::cli::devices::plain;
 use crate::cli::language::Language;
-use crate::cli::status::painted;
-use crate::cli::words::line;
+use crate::cli::status::coloured;
+use crate::cli::terminal_words::line;
 use crate::field::survey::read::PointRead;
 use crate::hub::title;
 use crate::io::terminal::screen;
@@ -145,7 +145,7 @@ pub(in crate::cli) fn table(rows: &[ValueRow], language: Language) -> String {
         spare: language.heads(&["REGISTERS", "TYPE OR PLACE"]),
         rows: rows.iter().map(cells).collect(),
     };
-    let mut text = painted(&table.lines(screen::width()));
+    let mut text = coloured(&table.lines(screen::width()));
     for reason in reasons(rows, language) {
         for line in wrapped(&reason, screen::width()) {
             text.push_str(&line);

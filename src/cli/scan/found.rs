@@ -59,7 +59,7 @@ pub(super) struct Scanned {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoundAddress {
     Unit(UnitId),
-    Meter(dlt645::Address, Edition),
+    Dlt645(dlt645::Address, Edition),
 }
 
 /// A device that was found.
@@ -120,7 +120,7 @@ impl Scanned {
         let fresh = self.found.get(known..).unwrap_or_default().iter();
         let units = fresh.filter_map(|found| match found.address {
             FoundAddress::Unit(unit) => Some(unit),
-            FoundAddress::Meter(..) => None,
+            FoundAddress::Dlt645(..) => None,
         });
         units.collect()
     }
@@ -228,7 +228,7 @@ impl FoundDevice {
         sighting: &MeterSighting,
     ) -> Self {
         FoundDevice {
-            address: FoundAddress::Meter(meter, sighting.edition),
+            address: FoundAddress::Dlt645(meter, sighting.edition),
             at,
             turnaround: sighting.turnaround,
             is_garbled: false,
@@ -241,7 +241,7 @@ impl FoundDevice {
     pub(super) const fn bus_address(&self) -> BusAddress {
         match self.address {
             FoundAddress::Unit(unit) => BusAddress::Modbus(unit),
-            FoundAddress::Meter(meter, _) => BusAddress::Dlt645(meter),
+            FoundAddress::Dlt645(meter, _) => BusAddress::Dlt645(meter),
         }
     }
 
@@ -249,7 +249,7 @@ impl FoundDevice {
     pub(super) fn address_words(&self) -> String {
         match self.address {
             FoundAddress::Unit(unit) => format!("unit {}", unit.0),
-            FoundAddress::Meter(meter, _) => format!("meter {meter}"),
+            FoundAddress::Dlt645(meter, _) => format!("meter {meter}"),
         }
     }
 
@@ -274,8 +274,8 @@ impl FoundDevice {
             .collect();
         match self.address {
             _ if self.is_garbled => "not readable".to_owned(),
-            FoundAddress::Meter(_, Edition::Y2007) => "DL/T 645-2007".to_owned(),
-            FoundAddress::Meter(_, Edition::Y1997) => "DL/T 645-1997".to_owned(),
+            FoundAddress::Dlt645(_, Edition::Y2007) => "DL/T 645-2007".to_owned(),
+            FoundAddress::Dlt645(_, Edition::Y1997) => "DL/T 645-1997".to_owned(),
             FoundAddress::Unit(_) => says.join(" "),
         }
     }
@@ -402,8 +402,8 @@ fn device_json(scanned: &Scanned, found: &FoundDevice) -> Json {
         .collect();
     let (protocol, address) = match found.address {
         FoundAddress::Unit(unit) => ("modbus", json!(unit.0)),
-        FoundAddress::Meter(meter, Edition::Y2007) => ("dlt645-2007", json!(meter.to_string())),
-        FoundAddress::Meter(meter, Edition::Y1997) => ("dlt645-1997", json!(meter.to_string())),
+        FoundAddress::Dlt645(meter, Edition::Y2007) => ("dlt645-2007", json!(meter.to_string())),
+        FoundAddress::Dlt645(meter, Edition::Y1997) => ("dlt645-1997", json!(meter.to_string())),
     };
     json!({
         "protocol": protocol,

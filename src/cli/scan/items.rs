@@ -91,7 +91,7 @@ pub(super) fn device_item(
             item.push_str(&format!("  unit: {}\n", unit.0));
             found.profile().unwrap_or(UNKNOWN)
         }
-        FoundAddress::Meter(meter, edition) => {
+        FoundAddress::Dlt645(meter, edition) => {
             item.push_str(&format!("  address: \"{meter}\"\n"));
             match edition {
                 Edition::Y2007 => "dlt645-2007-one-phase",

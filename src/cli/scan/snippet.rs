@@ -130,7 +130,7 @@ fn known(file: &Path, text: &str, all: &[&Scanned]) -> Result<Option<Spec>, Stri
         desk: DeskMode::All,
         ..LoadContext::of_person()
     };
-    match settings::look_beside(file, &desk).0 {
+    match settings::look_with_stand_ins(file, &desk).0 {
         Ok(loaded) => Ok(Some(loaded.spec)),
         Err(_) => {
             let is_in = |scanned: &&&Scanned| match &scanned.line {

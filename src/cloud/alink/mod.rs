@@ -78,12 +78,12 @@
 //!   that was announced;
 //! - an order of the platform is obeyed and answered as often as it comes, and changes
 //!   something once; answers keep the pace and are bounded;
-//! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512
-//!   to pushed configurations, 32 to synchronous calls and 256 to other commands, each with an
-//!   id of 64 bytes, a topic of 512 and data of 32 KiB at most; for ten minutes 1,000 replies
-//!   to commands, with data of 1 MiB together; 256 bytes of its message text; 10,000 series of like log events, and
-//!   8,192 log events waiting to be handed out, 20 a second after that; anything beyond is
-//!   dropped and counted (`tests/timing/floods.rs`);
+//! - whatever the platform sends, it occupies no more than this: 512 answers to orders, 512 to
+//!   pushed configurations, 32 to synchronous calls and 256 to other commands, each with an id of
+//!   64 bytes, a topic of 512 and data of 32 KiB at most; for ten minutes 1,000 replies to
+//!   commands, with data of 1 MiB together; 256 bytes of its message text; 10,000 series of like
+//!   log events, and 8,192 log events waiting to be handed out, 20 a second after that; anything
+//!   beyond is dropped and counted (`tests/timing/floods.rs`);
 //! - a command is handed out once, however often its message comes, and each message is
 //!   answered once at most; with a link, a session and a place, exactly once
 //!   (`tests/engines/recovery/commands.rs`);
@@ -91,8 +91,8 @@
 //! - no reading leaves with a time that is not confirmed, once the system has said that its
 //!   clock is not synchronised (`clock`).
 //!
-//! (The invariants about the topology and orders are held by `tests/engines/topology.rs`, and for each
-//! code, cell by cell, by `tests/engines/codes.rs`.)
+//! (The invariants about the topology and orders are held by `tests/engines/topology.rs`, and for
+//! each code, cell by cell, by `tests/engines/codes.rs`.)
 //!
 //! **Why** a device that was removed from the topology in the console is added again: the
 //! configuration says that it belongs here, and a removal that is not undone is more often

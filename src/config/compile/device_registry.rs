@@ -10,7 +10,7 @@ use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
-use crate::config::reader::word;
+use crate::config::reader::word_parsers;
 use crate::config::sections::access::AccessSource;
 use crate::config::sections::profile::Profile;
 use crate::config::sections::range::{fill, varies};
@@ -81,7 +81,7 @@ pub(crate) struct Entry<'a> {
 #[derive(Clone)]
 pub(crate) enum ProtocolAddress {
     /// The address of a meter of DL/T 645.
-    Meter(Address),
+    Dlt645(Address),
     /// Digits that stand in the requests of the device's profile.
     Digits(String),
 }
@@ -89,7 +89,7 @@ pub(crate) enum ProtocolAddress {
 impl std::fmt::Display for ProtocolAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ProtocolAddress::Meter(address) => address.fmt(f),
+            ProtocolAddress::Dlt645(address) => address.fmt(f),
             ProtocolAddress::Digits(digits) => digits.fmt(f),
         }
     }
@@ -229,7 +229,7 @@ impl DeviceRegistry {
         let written = s.node("device_name").is_some();
         let key = if written { "device_name" } else { "name" };
         if let Some(device_name) = device_name
-            && let Err(wrong) = word::device_name(device_name)
+            && let Err(wrong) = word_parsers::device_name(device_name)
             && !std::mem::replace(&mut told.spelling, true)
         {
             let hint = "the name is also the DeviceName; give device_name: as well if they differ";
@@ -328,7 +328,7 @@ impl Entry<'_> {
         match self.profile?.spec.protocol {
             Protocol::Modbus => unit.map(BusAddress::Modbus),
             Protocol::Dlt645(_) => match self.address {
-                Some(ProtocolAddress::Meter(address)) => Some(BusAddress::Dlt645(address)),
+                Some(ProtocolAddress::Dlt645(address)) => Some(BusAddress::Dlt645(address)),
                 Some(ProtocolAddress::Digits(_)) | None => None,
             },
             // Without a standard the address is part of the request.
@@ -346,7 +346,7 @@ impl Entry<'_> {
             unit: unit.unwrap_or_default(),
             address: match &self.address {
                 Some(ProtocolAddress::Digits(digits)) => digits,
-                Some(ProtocolAddress::Meter(_)) | None => &zeros,
+                Some(ProtocolAddress::Dlt645(_)) | None => &zeros,
             },
             carried: self.carried,
         };
@@ -372,7 +372,8 @@ fn check_pattern(entry: &Entry<'_>, told: &mut NotedProblems, notes: &mut Notes)
     let Some(pattern) = pattern.as_ref().filter(|p| varies(p)) else {
         return;
     };
-    let tries = [1, 10, 100].map(|unit| fill(pattern, unit).and_then(|n| word::device_name(&n)));
+    let tries =
+        [1, 10, 100].map(|unit| fill(pattern, unit).and_then(|n| word_parsers::device_name(&n)));
     if let [Err(_), Err(_), Err(wrong)] = tries
         && !std::mem::replace(&mut told.spelling, true)
     {

@@ -23,7 +23,7 @@ use crate::config::reader::problem::{Expectation, Report};
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::source::{NeededSource, ReadSources, Source};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{file_name, time};
+use crate::config::reader::word_parsers::{file_name, time};
 use crate::config::reader::yaml;
 use crate::config::sections::based_on;
 use crate::config::sections::cloud;

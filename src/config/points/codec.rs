@@ -1,13 +1,13 @@
 //! What `type:` and the keys beside it mean: how registers become a value.
 
-use super::given::ValueDefaults;
 use super::titles::titles_of_a_bit;
+use super::value_defaults::ValueDefaults;
 use crate::base::text::counted;
 use crate::config::points::date_time;
 use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, decimal, or, whole};
+use crate::config::reader::word_parsers::{choice, decimal, or, whole};
 use crate::spec::{
     ByteOrder, Codec, DateTime, Decimal, Digits, Encoding, Number, RegisterByte, States, WordOrder,
 };

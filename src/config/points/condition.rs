@@ -7,7 +7,7 @@ use super::report::named;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::{decimal, plain};
+use crate::config::reader::word_parsers::{decimal, plain};
 use crate::spec::{Condition, DataType, Decimal, Interlock};
 
 const KEYS: [&str; 5] = ["point", "is", "is_not", "above", "below"];

@@ -2,10 +2,10 @@
 
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::choice;
+use crate::config::reader::word_parsers::choice;
 use crate::spec::{ByteOrder, DateTime, FieldForm, TimeField, TimeLayout, UtcOffset};
 
-use super::given::ValueDefaults;
+use super::value_defaults::ValueDefaults;
 
 const FORMS: [(&str, FieldForm); 4] = [
     ("registers", FieldForm::Registers),

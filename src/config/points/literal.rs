@@ -7,7 +7,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::decimal;
+use crate::config::reader::word_parsers::decimal;
 use crate::spec::{DataType, Decimal, NumberType, States};
 
 /// How many states are listed in a problem; more fill the line and help no one.

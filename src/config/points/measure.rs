@@ -2,13 +2,13 @@
 //! register.
 
 use super::codec::{Refined, factor, half, halved, whole_number};
-use super::given::ValueDefaults;
 use super::titles::states;
+use super::value_defaults::ValueDefaults;
 use super::{limits, sign};
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{decimal, identifier, whole};
+use crate::config::reader::word_parsers::{decimal, identifier, whole};
 use crate::spec::{Bits, Decimal, Digits, Marker, Measure, Number, NumberType, Part, Sign};
 
 /// Where the power of ten of a number stands.

@@ -12,7 +12,7 @@ use crate::base::text::{counted, is_display_control};
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::OriginId;
-use crate::config::reader::word::yes_or_no;
+use crate::config::reader::word_parsers::yes_or_no;
 use crate::spec::{Codec, DataType, DisplaySpec, States, Title, Unit};
 
 /// The most characters of a title: the platform's limit of a name in a thing model ("Limits").
@@ -41,7 +41,8 @@ impl Naming {
     }
 
     /// Returns how operators see the point, with its limit of age and the titles of its states.
-    /// Notes a unit of what is no number; without a codec the point is wrong, and this is not known.
+    /// Notes a unit of what is no number; without a codec the point is wrong, and this is not
+    /// known.
     pub(crate) fn shown(
         self,
         codec: Option<&Codec>,

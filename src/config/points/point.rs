@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::by_id::{NamedPoint, PointsById};
 use super::codec;
-use super::given::ValueDefaults;
 use super::measure::{self, MeasureDraft, ScaleFrom};
 use super::naming::Naming;
+use super::value_defaults::ValueDefaults;
 use super::write::{self, WriteDraft, WriteFacts};
 use crate::base::text::counted;
 use crate::config::reader::foreign_words;
@@ -14,7 +14,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{choice, identifier, whole};
+use crate::config::reader::word_parsers::{choice, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::{
     Codec, Decimal, ModbusAddress, Number, Part, PointAddress, PointSpec, ReportPolicy, Sign,

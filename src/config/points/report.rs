@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{NodeContent, OriginId};
-use crate::config::reader::word::{choice, decimal, show_time, time};
+use crate::config::reader::word_parsers::{choice, decimal, show_time, time};
 use crate::spec::{
     Codec, DataType, Deadband, ReadingPolicy, ReportPolicy, ReportWhen, WindowValue,
 };

@@ -3,7 +3,7 @@
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::{choice, whole};
+use crate::config::reader::word_parsers::{choice, whole};
 use crate::spec::{Digits, Number, Sign};
 
 /// The values of `sign:`.

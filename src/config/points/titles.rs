@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::NodeContent;
-use crate::config::reader::word::whole;
+use crate::config::reader::word_parsers::whole;
 use crate::spec::States;
 
 /// Reads the titles of numbers.

@@ -14,7 +14,7 @@ use crate::base::text::counted;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::{decimal, plain, show_time, time, yes_or_no};
+use crate::config::reader::word_parsers::{decimal, plain, show_time, time, yes_or_no};
 use crate::spec::dlt645::Item;
 use crate::spec::raw::WriteBy;
 use crate::spec::{

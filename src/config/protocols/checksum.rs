@@ -2,7 +2,7 @@
 
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, whole};
+use crate::config::reader::word_parsers::{choice, whole};
 use crate::spec::raw::check::CheckForm;
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::raw::{Check, Sum};

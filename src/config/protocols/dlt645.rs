@@ -3,14 +3,14 @@
 
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
-use crate::config::points::given::ValueDefaults;
 use crate::config::points::naming::Naming;
+use crate::config::points::value_defaults::ValueDefaults;
 use crate::config::points::write;
 use crate::config::protocols::drafts::Drafts;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
-use crate::config::reader::word::{choice, decimal, identifier, whole};
+use crate::config::reader::word_parsers::{choice, decimal, identifier, whole};
 use crate::config::sections::times::{Times, Timing};
 use crate::spec::dlt645::{Address, Edition, Format, Id, Item, Layout, ValuePosition, item};
 use crate::spec::{

@@ -2,12 +2,12 @@
 
 use crate::config::points::codec::factor;
 use crate::config::points::date_time;
-use crate::config::points::given::ValueDefaults;
 use crate::config::points::sign;
+use crate::config::points::value_defaults::ValueDefaults;
 use crate::config::protocols::placeholders::bytes;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, decimal, whole};
+use crate::config::reader::word_parsers::{choice, decimal, whole};
 use crate::spec::raw::part::{Endianness, Kind, Number, Part, Span};
 use crate::spec::raw::reply::LONGEST;
 use crate::spec::{Decimal, Encoding};

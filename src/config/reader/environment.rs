@@ -6,7 +6,7 @@ use super::layers::Layer;
 use super::problem::Expectation;
 use super::section::Notes;
 use super::tree::{Node, NodeContent, Origin, PathStep};
-use super::word::or;
+use super::word_parsers::or;
 use crate::config::reader::suggestions;
 
 /// Environment variables that may be set, and the key each of them sets. The list is short on

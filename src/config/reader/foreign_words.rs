@@ -87,7 +87,7 @@ const WORDS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Returns this configuration's word for a foreign word, if the list has it and it is possible.
-pub(crate) fn ours<'a>(word: &str, possible: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn own_word<'a>(word: &str, possible: &[&'a str]) -> Option<&'a str> {
     let word = plain(word);
     let meant = WORDS.iter().filter(|(theirs, _)| theirs.contains(&&*word));
     meant
@@ -116,7 +116,7 @@ pub(crate) fn type_with_order(word: &str, types: &[&str]) -> Option<String> {
     orders.iter().find_map(|(theirs, order)| {
         let kind = plain.strip_suffix(theirs)?;
         let own = types.iter().find(|t| **t == kind).copied();
-        let kind = own.or_else(|| ours(kind, types))?;
+        let kind = own.or_else(|| own_word(kind, types))?;
         Some(format!("{kind} with order: {order}"))
     })
 }
@@ -149,13 +149,13 @@ pub(crate) fn key(word: &str, value: Option<&str>, keys: &[&str]) -> Option<Stri
     if plain == "divisor" && has("scale") {
         return Some("scale multiplies: a divisor of 10 is scale: 0.1".into());
     }
-    let ours = ours(word, keys)?;
+    let ours = own_word(word, keys)?;
     // This configuration's word for the value, where the key has a few words to choose from.
     let value = value.filter(|v| v.len() <= 20).map(|value| match ours {
         "table" => {
             let tables = ["holding", "input", "discrete", "coil"];
             let own = tables.into_iter().find(|t| t.eq_ignore_ascii_case(value));
-            own.or_else(|| self::ours(value, &tables)).unwrap_or("")
+            own.or_else(|| self::own_word(value, &tables)).unwrap_or("")
         }
         _ => "",
     });
@@ -270,7 +270,7 @@ mod tests {
             ("int32", None),
             ("banana", None),
         ] {
-            assert_eq!(ours(theirs, &TYPES), expected, "{theirs}");
+            assert_eq!(own_word(theirs, &TYPES), expected, "{theirs}");
         }
         for (theirs, expected) in [
             ("float32_abcd", Some("f32 with order: ABCD")),

@@ -11,5 +11,5 @@ pub(crate) mod section;
 pub(crate) mod source;
 pub(crate) mod suggestions;
 pub(crate) mod tree;
-pub(crate) mod word;
+pub(crate) mod word_parsers;
 pub(crate) mod yaml;

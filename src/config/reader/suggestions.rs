@@ -44,7 +44,7 @@ pub(crate) fn did_you_mean<'a>(
     let same = candidates.iter().find(|c| c.eq_ignore_ascii_case(word));
     let meant = same
         .copied()
-        .or_else(|| foreign_words::ours(word, &candidates));
+        .or_else(|| foreign_words::own_word(word, &candidates));
     meant
         .or_else(|| nearest(word, candidates))
         .map(|c| format!("did you mean {c}?"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::NodeContent;
-use crate::config::reader::word::{choice, time};
+use crate::config::reader::word_parsers::{choice, time};
 use crate::spec::{Adapter, Rs485, RtsLevel};
 
 const RS485: [&str; 5] = [

@@ -37,9 +37,9 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 const BESIDE: &str = "profiles_from names its file too, unless that is in the folder of this one and called after the profile, NAME.yaml";
 
 /// Puts each profile together with the one that it is based on. `complete` says whether all
-/// profiles could be read, so that an unknown name is a mistake; `files` are the files of those that
-/// have one of their own. Returns the profiles whose basis is not known, by their places: what they
-/// lack is no mistake of their own.
+/// profiles could be read, so that an unknown name is a mistake; `files` are the files of those
+/// that have one of their own. Returns the profiles whose basis is not known, by their places: what
+/// they lack is no mistake of their own.
 pub(crate) fn resolve(
     profiles: &mut [Node],
     files: &[Option<PathBuf>],

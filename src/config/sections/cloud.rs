@@ -11,7 +11,7 @@ use crate::base::text::counted;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::OriginId;
-use crate::config::reader::word::{
+use crate::config::reader::word_parsers::{
     choice, device_name, file_name, host, name, product_key, time, whole,
 };
 use crate::spec::{

@@ -6,7 +6,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::NodeContent;
-use crate::config::reader::word::{switched, time, yes_or_no};
+use crate::config::reader::word_parsers::{switched, time, yes_or_no};
 use crate::spec::{CommandPolicy, CommandSpec};
 
 const KEYS: [&str; 4] = ["allow", "answer_within", "sync_answer_within", "desired"];

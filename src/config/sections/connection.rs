@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, time, whole};
+use crate::config::reader::word_parsers::{choice, time, whole};
 use crate::spec::{ConnectionSpec, TransactionIds};
 
 /// How replies of Modbus TCP are matched with their requests.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
-use crate::config::reader::word::{choice, file_name};
+use crate::config::reader::word_parsers::{choice, file_name};
 use crate::spec::{ControlSpec, LocalWrite};
 
 const CONTROL: [&str; 2] = ["socket", "write"];

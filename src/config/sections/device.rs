@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::access::AccessSource;
-use super::carrier;
 use super::port::{Ports, own_settings, response_time};
+use super::port_for_profile;
 use super::profile::{Profile, Profiles, Variants};
 use super::range;
 use super::secret::{self, SecretSource};
@@ -20,7 +20,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::{choice, name, product_key, time, whole};
+use crate::config::reader::word_parsers::{choice, name, product_key, time, whole};
 use crate::spec::{CommandSpec, Liveness, Protocol};
 
 const KEYS: [&str; 23] = [
@@ -90,7 +90,7 @@ pub(crate) fn read(
             (unit::of(&s, line, notes), None)
         }
         Some(other @ (Protocol::Dlt645(_) | Protocol::Raw(_))) => {
-            carrier::check(&s, line, serial.as_deref(), profile, notes);
+            port_for_profile::check(&s, line, serial.as_deref(), profile, notes);
             let address = own_address(&s, profile, other, notes);
             if carried {
                 (unit::of(&s, line, notes), address)
@@ -111,7 +111,7 @@ pub(crate) fn read(
         }
     };
     let meter = match address {
-        Some(ProtocolAddress::Meter(address)) => Some(address),
+        Some(ProtocolAddress::Dlt645(address)) => Some(address),
         Some(ProtocolAddress::Digits(_)) | None => None,
     };
     let access = AccessSource::of_device(&s, profile.map(|p| (&*p.spec, &p.access)), meter, notes);
@@ -215,7 +215,7 @@ fn own_address(
         (Protocol::Dlt645(_), _) => {
             let missing = || placeholders::wanted_address(placeholders::DIGITS);
             let address = s.need("address", dlt645::address, missing, notes);
-            return address.map(ProtocolAddress::Meter);
+            return address.map(ProtocolAddress::Dlt645);
         }
         (Protocol::Raw(_), Some(patterns)) => {
             let digits = patterns.digits();

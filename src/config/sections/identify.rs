@@ -5,7 +5,7 @@ use crate::config::points::point::TABLES;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, NodeContent};
-use crate::config::reader::word::{choice, whole};
+use crate::config::reader::word_parsers::{choice, whole};
 use crate::spec::{
     Accepts, Certainty, Identification, IdentifyBy, IdentifyTest, NumberRange, Table,
 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{bytes, choice, show_time, time, whole};
+use crate::config::reader::word_parsers::{bytes, choice, show_time, time, whole};
 use crate::spec::{
     DropPolicy, Durability, InstanceQuota, PostPolicy, SessionLimits, StorePolicy, TopologyPolicy,
 };

@@ -5,7 +5,6 @@
 pub(crate) mod access;
 pub(crate) mod adapter;
 pub(crate) mod based_on;
-pub(crate) mod carrier;
 pub(crate) mod cloud;
 pub(crate) mod commands;
 pub(crate) mod connection;
@@ -16,6 +15,7 @@ pub(crate) mod identify;
 pub(crate) mod limits;
 pub(crate) mod parameters;
 pub(crate) mod port;
+pub(crate) mod port_for_profile;
 pub(crate) mod profile;
 pub(crate) mod range;
 pub(crate) mod remote;

@@ -4,11 +4,11 @@
 //! A profile is a template then. It uses a parameter in three ways: a factor, an addend or a limit
 //! of a point is a product of numbers and `$name`; the order of registers, `words:`, of a point or
 //! of all of them is the word that `$name` stands for; and a point with `when:` exists only if a
-//! parameter has one of these values. The template is filled in before it is read, so that no later stage
-//! knows of parameters; devices with the same values share a profile.
+//! parameter has one of these values. The template is filled in before it is read, so that no later
+//! stage knows of parameters; devices with the same values share a profile.
 //!
-//! No expressions beyond products: ratios multiply, and whatever else a device needs is a profile of
-//! its own.
+//! No expressions beyond products: ratios multiply, and whatever else a device needs is a profile
+//! of its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{decimal, or, parameter};
+use crate::config::reader::word_parsers::{decimal, or, parameter};
 use crate::spec::Decimal;
 
 const KEYS: [&str; 5] = ["name", "default", "min", "max", "one_of"];

@@ -12,7 +12,7 @@ use crate::base::PortId;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, OriginId};
-use crate::config::reader::word::{choice, host, name, plain, time, whole};
+use crate::config::reader::word_parsers::{choice, host, name, plain, time, whole};
 use crate::spec::{
     Characters, ConnectionSpec, Framing, LineBudget, LineSpec, Parity, PortSpec, SerialSpec,
     StopBits, TcpSpec,

@@ -13,7 +13,7 @@ use super::thing_event;
 use super::times::Times;
 use crate::base::text::counted;
 use crate::config::points::by_id::PointsById;
-use crate::config::points::given::ValueDefaults;
+use crate::config::points::value_defaults::ValueDefaults;
 use crate::config::points::write::WriteFacts;
 use crate::config::points::{naming, point};
 use crate::config::protocols::dlt645;
@@ -23,7 +23,7 @@ use crate::config::protocols::raw;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{choice, name, product_key, time, whole, yes_or_no};
+use crate::config::reader::word_parsers::{choice, name, product_key, time, whole, yes_or_no};
 use crate::spec::dlt645::Edition;
 use crate::spec::{
     CommandSpec, Gap, KindDescription, PointSpec, ProfileSpec, Protocol, Reads, ServiceSpec,

@@ -22,7 +22,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown, shown_key};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{choice, file_name, host, or, time, whole};
+use crate::config::reader::word_parsers::{choice, file_name, host, or, time, whole};
 use crate::spec::{HostList, LineSpec, Network, RemotePolicy};
 
 const KEYS: [&str; 7] = [

@@ -12,7 +12,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent, OriginId, PathStep};
-use crate::config::reader::word::{decimal, identifier, parameter, plain, show_time, time};
+use crate::config::reader::word_parsers::{decimal, identifier, parameter, plain, show_time, time};
 use crate::spec::{DataType, Decimal, InputSpec, Operand, ServiceSpec, ServiceStep};
 
 const KEYS: [&str; 3] = ["id", "inputs", "steps"];

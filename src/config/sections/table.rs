@@ -18,7 +18,7 @@ use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, shown};
 use crate::config::reader::suggestions;
 use crate::config::reader::tree::{Node, NodeContent, Origin, OriginId, PathStep};
-use crate::config::reader::word::parameter;
+use crate::config::reader::word_parsers::parameter;
 use crate::config::reader::yaml::position;
 
 /// The columns that a table may have.

@@ -10,7 +10,7 @@ use crate::config::points::literal;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::{Node, NodeContent, OriginId};
-use crate::config::reader::word::{decimal, identifier, parameter, yes_or_no};
+use crate::config::reader::word_parsers::{decimal, identifier, parameter, yes_or_no};
 use crate::spec::{Condition, Decimal, EventOutput, EventRule, EventTrigger, ThingEventSpec};
 
 const KEYS: [&str; 3] = ["id", "when", "data"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::points::report::WrittenPolicy;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
-use crate::config::reader::word::{choice, show_time, time};
+use crate::config::reader::word_parsers::{choice, show_time, time};
 use crate::spec::{Codec, Priority, ReportPolicy};
 
 /// The times of a profile, which hold for all its points unless they say otherwise.

@@ -5,7 +5,7 @@ use crate::config::reader::foreign_words;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section, shown};
 use crate::config::reader::tree::NodeContent;
-use crate::config::reader::word::whole;
+use crate::config::reader::word_parsers::whole;
 use crate::spec::LineSpec;
 
 /// Reads the units that an entry names.

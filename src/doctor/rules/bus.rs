@@ -13,7 +13,7 @@ use crate::control::picture::{BusState, Device, Port, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, Recent, noticed, told};
 use crate::doctor::observation::{BusObservation, BusOutcome};
-use crate::doctor::words;
+use crate::doctor::system_words;
 
 /// From this share of spoilt transactions on, in hundredths, a line is bad: a good one has less
 /// than one in a thousand.
@@ -33,7 +33,7 @@ pub(super) fn examine(facts: &Facts, status: &Status, found: &mut Findings) -> B
     let mut explained = BTreeSet::new();
     for port in &status.ports {
         if let Some(why) = &port.down {
-            let cause = words::of_port(why);
+            let cause = system_words::of_port(why);
             found.port(&port.name, cause, Certainty::Certain, vec![line(port, why)]);
             explained.insert(port.name.clone());
             continue;
@@ -158,7 +158,7 @@ fn mute(facts: &Facts, port: &Port, devices: &[&Device], found: &mut Findings) -
         );
         return true;
     }
-    seen.push(recent.in_vain());
+    seen.push(recent.replies_without_answer());
     if answered_before {
         // One device may have been switched off; of several, hardly all at once.
         if devices.len() < 2 {

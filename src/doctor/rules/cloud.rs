@@ -6,7 +6,7 @@ use crate::cloud::{Code, RefusalKind};
 use crate::control::picture::{Device, Link, LinkFailure, PastEvent, Presence, Status};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{Facts, lately, noticed, told};
-use crate::doctor::words;
+use crate::doctor::system_words;
 
 const MINUTE: u64 = 60_000;
 /// So many short sessions in a row are no accident, and a session of this length shows that no
@@ -72,9 +72,11 @@ fn down(status: &Status, found: &mut Findings) {
         false => Certainty::Certain,
     };
     match failure {
-        LinkFailure::Unreachable => found.gateway(words::of_unreachable(what), network, seen()),
+        LinkFailure::Unreachable => {
+            found.gateway(system_words::of_unreachable(what), network, seen())
+        }
         LinkFailure::Tls => {
-            let causes = words::of_tls(what).iter();
+            let causes = system_words::of_tls(what).iter();
             for (cause, certainty) in causes.zip([Certainty::Certain, Certainty::Possible]) {
                 found.gateway(*cause, certainty, seen());
             }

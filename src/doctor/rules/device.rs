@@ -56,7 +56,7 @@ pub(super) fn examine(
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Protocol {
     Modbus,
-    Meter,
+    Dlt645,
     Other,
 }
 
@@ -64,7 +64,7 @@ impl Protocol {
     const fn of(device: &Device) -> Protocol {
         match device.question {
             Some(Question::Modbus { .. }) => Protocol::Modbus,
-            Some(Question::Meter { .. }) => Protocol::Meter,
+            Some(Question::Dlt645 { .. }) => Protocol::Dlt645,
             None => Protocol::Other,
         }
     }
@@ -245,7 +245,7 @@ fn silent(facts: &Facts, device: &Device, scope: &Scope, is_told: bool, found: &
     if recent.all == 0 {
         return;
     }
-    let mut seen = vec![recent.in_vain()];
+    let mut seen = vec![recent.replies_without_answer()];
     let own = facts.observations.iter();
     let own = own.filter(|o| o.device.as_ref() == Some(name) && o.settings.is_none());
     // A device that answered when it was asked again has the address.

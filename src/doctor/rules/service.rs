@@ -5,7 +5,7 @@ use crate::base::text::counted;
 use crate::control::picture::{Link, LinkFailure, PastEvent, Status, StoreFault};
 use crate::doctor::cause::{Cause, Certainty};
 use crate::doctor::facts::{ConfigurationFiles, Facts, Service, noticed, told};
-use crate::doctor::words;
+use crate::doctor::system_words;
 
 /// How long a box may take to reach its time server.
 const CLOCK_WITHIN_MS: u64 = 120_000;
@@ -108,7 +108,7 @@ fn clock(status: &Status, found: &mut Findings) {
     if cloud.link == Link::Down
         && cloud.failure == Some(LinkFailure::Tls)
         && let Some(failure) = &cloud.last_failure
-        && words::of_tls(&failure.what).first() == Some(&Cause::ClockUnset)
+        && system_words::of_tls(&failure.what).first() == Some(&Cause::ClockUnset)
     {
         let seen = vec![failure.what.clone()];
         found.gateway(Cause::ClockUnset, Certainty::Certain, seen);

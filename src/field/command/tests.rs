@@ -54,7 +54,7 @@ enum TestProtocol {
     /// Modbus TCP.
     Tcp,
     /// DL/T 645-2007.
-    Meter,
+    Dlt645,
     /// A protocol without a standard.
     Raw,
     /// The same in frames of Modbus TCP.
@@ -64,7 +64,7 @@ enum TestProtocol {
 const SPEECHES: [TestProtocol; 5] = [
     TestProtocol::Rtu,
     TestProtocol::Tcp,
-    TestProtocol::Meter,
+    TestProtocol::Dlt645,
     TestProtocol::Raw,
     TestProtocol::Carried,
 ];
@@ -77,7 +77,7 @@ impl TestProtocol {
         let plain = point(Table::HoldingRegister, address, number(Number::U16), 1000);
         match self {
             TestProtocol::Rtu | TestProtocol::Tcp => plain,
-            TestProtocol::Meter => PointSpec {
+            TestProtocol::Dlt645 => PointSpec {
                 address: PointAddress::Dlt645(DatumAddress {
                     item: ItemIndex(address),
                     position: ValuePosition::Value(0),
@@ -110,7 +110,7 @@ impl TestProtocol {
     /// Returns with which request a register is written, where that is said.
     fn by(self, address: u16) -> Option<raw::WriteBy> {
         match self {
-            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Meter => None,
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Dlt645 => None,
             TestProtocol::Raw | TestProtocol::Carried => Some(raw::WriteBy {
                 question: QuestionIndex(2 * address + 1),
                 form: raw::ValueForm::Binary(
@@ -124,7 +124,7 @@ impl TestProtocol {
     fn protocol(self) -> Protocol {
         match self {
             TestProtocol::Rtu | TestProtocol::Tcp => Protocol::Modbus,
-            TestProtocol::Meter => Protocol::Dlt645((0..6).map(item).collect()),
+            TestProtocol::Dlt645 => Protocol::Dlt645((0..6).map(item).collect()),
             TestProtocol::Raw | TestProtocol::Carried => {
                 let carried = (self == TestProtocol::Carried).then_some(UnitId(1));
                 let all =
@@ -146,7 +146,7 @@ impl TestProtocol {
                 },
             ),
             RequestBody::Modbus(ask) => Meaning::Read(ask.start.into(), ask.count.into()),
-            RequestBody::Meter(ask) => match &ask.operation {
+            RequestBody::Dlt645(ask) => match &ask.operation {
                 MeterOperation::Read { id, .. } => Meaning::Read(index(*id), 1),
                 MeterOperation::Write { id, data, .. } => {
                     let word = u16::from_le_bytes(data.as_slice().try_into().unwrap());
@@ -171,7 +171,7 @@ impl TestProtocol {
         match self {
             TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Carried => Outcome::Exception(4),
             TestProtocol::Raw => Outcome::Missed(MissReason::Garbled),
-            TestProtocol::Meter => Outcome::Refused(ErrorWord {
+            TestProtocol::Dlt645 => Outcome::Refused(ErrorWord {
                 edition: Edition::Y2007,
                 bits: 4,
             }),
@@ -181,7 +181,7 @@ impl TestProtocol {
     /// Returns the confirmation of a write.
     fn confirmation(self) -> Outcome {
         match self {
-            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Meter => Outcome::Confirmed,
+            TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Dlt645 => Outcome::Confirmed,
             TestProtocol::Raw | TestProtocol::Carried => {
                 Outcome::Answered(Data::Bytes(b"W!".to_vec()))
             }
@@ -195,7 +195,7 @@ impl TestProtocol {
                 Data::Bytes(b"R!".iter().copied().chain(bytes).collect())
             }
             TestProtocol::Rtu | TestProtocol::Tcp => Data::Registers(words),
-            TestProtocol::Meter => {
+            TestProtocol::Dlt645 => {
                 Data::Bytes(words.into_iter().flat_map(u16::to_le_bytes).collect())
             }
         }
@@ -207,7 +207,7 @@ impl TestProtocol {
             TestProtocol::Rtu | TestProtocol::Tcp | TestProtocol::Carried => RefusedReason::Exception(4),
             // What came is no reply.
             TestProtocol::Raw => return WriteVerdict::Unknown(UnknownReason::NoReply),
-            TestProtocol::Meter => RefusedReason::Declined {
+            TestProtocol::Dlt645 => RefusedReason::Declined {
                 word: 4,
                 why: "wrong password or not authorised; write_password may be another one, or the meter wants its programming key pressed first".into(),
             },
@@ -396,10 +396,10 @@ impl World {
     fn new(speech: TestProtocol, devices: usize, fates: Vec<RequestFate>) -> World {
         let port = match speech {
             TestProtocol::Tcp | TestProtocol::Carried => tcp(),
-            TestProtocol::Rtu | TestProtocol::Meter | TestProtocol::Raw => serial(9600),
+            TestProtocol::Rtu | TestProtocol::Dlt645 | TestProtocol::Raw => serial(9600),
         };
         let mut spec = installation(port, vec![kind(speech); devices]);
-        if speech == TestProtocol::Meter {
+        if speech == TestProtocol::Dlt645 {
             for (number, device) in (1..).zip(&mut spec.devices) {
                 let address = Address::parse(&format!("{number:012}")).unwrap();
                 device.address = BusAddress::Dlt645(address);

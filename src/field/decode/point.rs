@@ -164,7 +164,7 @@ fn from_parts(measure: &Measure, registers: &[u16]) -> Result<Value, Refusal> {
         let to = from + usize::from(part.kind.registers());
         let registers = registers.get(from..to).ok_or(Refusal::NotCovered)?;
         let raw = Raw::from(registers, part.kind, measure.words, measure.bytes);
-        let raw = raw.picked(measure.bits).signed_by(measure.sign);
+        let raw = raw.selected_bits(measure.bits).signed_by(measure.sign);
         if measure.invalid.iter().any(|marker| raw.is(*marker)) {
             return Err(Refusal::Marked);
         }

@@ -1,9 +1,10 @@
 //! Finds the one reply that was asked for among all bytes that the line delivers.
 //!
-//! The contract is that of [`crate::field::receiver`]. Wake-up bytes in front of a frame belong to the frame. A reply is taken at once when it stands at the head
-//! of the unread bytes, or behind noise in which no frame can have begun: a pause of this
-//! protocol is half a second, the time of eight requests. Everything else behind noise is
-//! sorted at the next silence, when it is certain that it is not a part of a longer frame.
+//! The contract is that of [`crate::field::receiver`]. Wake-up bytes in front of a frame belong to
+//! the frame. A reply is taken at once when it stands at the head of the unread bytes, or behind
+//! noise in which no frame can have begun: a pause of this protocol is half a second, the time of
+//! eight requests. Everything else behind noise is sorted at the next silence, when it is certain
+//! that it is not a part of a longer frame.
 
 use crate::field::receiver::{FrameFinder, OtherTraffic};
 use crate::spec::BusAddress;

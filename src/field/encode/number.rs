@@ -207,7 +207,7 @@ fn whole(
     };
     let turned = |n: i128, negative: bool| if negative { n.checked_neg() } else { Some(n) };
     for negative in signs {
-        let numbers = turned(nearest, *negative).and_then(|n| sum::exactly(&addends, n));
+        let numbers = turned(nearest, *negative).and_then(|n| sum::split_exactly(&addends, n));
         let Some(numbers) = numbers else { continue };
         let found = written(&numbers, *negative);
         // A half is rounded away from zero both here and when it is read, and so twice.

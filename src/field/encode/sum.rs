@@ -35,7 +35,7 @@ pub(super) fn limits(addends: &[Addend]) -> Option<(i128, i128)> {
 /// Returns the numbers of exactly this sum, in the order of the addends. Of several possible ones
 /// those are taken that people would write: all of the sign of the sum, or else the lighter ones
 /// positive, each as small as it can be.
-pub(super) fn exactly(addends: &[Addend], sum: i128) -> Option<Vec<i128>> {
+pub(super) fn split_exactly(addends: &[Addend], sum: i128) -> Option<Vec<i128>> {
     let cut = |rest: i128, weight| rest.checked_div(weight);
     let floor = |rest: i128, weight: i128| {
         let (n, left) = (rest.checked_div(weight)?, rest.checked_rem(weight)?);
@@ -142,7 +142,7 @@ mod tests {
             (&negative, -150, Some(vec![2, 50])),
             (&negative, 99, Some(vec![0, 99])),
         ] {
-            assert_eq!(exactly(addends, sum), numbers, "{sum}");
+            assert_eq!(split_exactly(addends, sum), numbers, "{sum}");
         }
         let gaps = [addend(1000, 0, 9), addend(1, 0, 9)];
         assert_eq!(below(&gaps, 1500), Some((vec![1, 9], 1009)));
@@ -186,7 +186,7 @@ mod tests {
                     prop_assert_eq!(total(&numbers), sum);
                 }
             }
-            let exact = exactly(&addends, sum);
+            let exact = split_exactly(&addends, sum);
             prop_assert_eq!(exact.is_some(), all.contains(&sum));
             if let Some(numbers) = exact {
                 prop_assert_eq!(total(&numbers), sum);
@@ -202,7 +202,7 @@ mod tests {
                 .iter()
                 .map(|&(weight, a, b)| addend(weight, a.min(b).into(), a.max(b).into()))
                 .collect();
-            let _ = (exactly(&addends, sum), below(&addends, sum), above(&addends, sum));
+            let _ = (split_exactly(&addends, sum), below(&addends, sum), above(&addends, sum));
         }
     }
 }

@@ -1,11 +1,11 @@
 //! Modbus requests that write, and what counts as their reply.
 //!
-//! Modbus Application Protocol V1.1b3 §6.5 (write single coil), §6.6 (write
-//! single register), §6.11 (write multiple coils), §6.12 (write multiple
-//! registers), §6.16 (mask write register). A reply is the echo that the standard demands: for
-//! one entry the whole request, for several entries function, address and quantity. Anything else is not the
-//! reply. [`ModbusRequest`] is the request whose reply a receiver listens for: a read, a write, or on
-//! Modbus TCP a request that the configuration spells out ([`RawPdu`]).
+//! Modbus Application Protocol V1.1b3 §6.5 (write single coil), §6.6 (write single register), §6.11
+//! (write multiple coils), §6.12 (write multiple registers), §6.16 (mask write register). A reply
+//! is the echo that the standard demands: for one entry the whole request, for several entries
+//! function, address and quantity. Anything else is not the reply. [`ModbusRequest`] is the request
+//! whose reply a receiver listens for: a read, a write, or on Modbus TCP a request that the
+//! configuration spells out ([`RawPdu`]).
 
 use std::sync::Arc;
 

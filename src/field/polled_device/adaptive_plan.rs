@@ -288,9 +288,9 @@ impl PolledDevice {
 
     /// Has requests that are set aside made once more, soon, but not again and again: the
     /// unit may have been exchanged.
-    pub(crate) fn hasten_set_aside(&mut self, now: Mono) {
+    pub(crate) fn retry_set_aside(&mut self, now: Mono) {
         for slot in &mut self.slots {
-            slot.hasten(now);
+            slot.retry_now(now);
         }
     }
 
@@ -345,7 +345,7 @@ impl PolledDevice {
             return;
         };
         if failing.is_told() {
-            self.stay_in_touch(now);
+            self.ask_for_return(now);
             return;
         }
         let (how, code) = (failing.how(), failing.code());
@@ -356,7 +356,7 @@ impl PolledDevice {
             asked.tell();
             asked.set_aside();
             self.tell_failing(&block, how, code);
-            self.stay_in_touch(now);
+            self.ask_for_return(now);
             return;
         };
         let addresses = how == RequestFailure::Refused && code.is_some_and(speaks_of_addresses);
@@ -389,7 +389,7 @@ impl PolledDevice {
             }
         }
         self.conclude(now, class);
-        self.stay_in_touch(now);
+        self.ask_for_return(now);
     }
 
     /// Reports the points of a request that fails.
@@ -437,7 +437,7 @@ impl PolledDevice {
         let (whole, long) = (as_hole(&block), self.reading.is_too_long(&block));
         let (class, points) = (class(&block), block.points.clone());
         if kept_in_touch {
-            self.stay_in_touch(now);
+            self.ask_for_return(now);
         }
         if was_told {
             let findings = &mut self.reading.findings;
@@ -468,7 +468,7 @@ impl PolledDevice {
         }
         if was_told {
             // What the device refused for the state it was in, it grants now.
-            self.hasten_set_aside(now);
+            self.retry_set_aside(now);
         }
     }
 
@@ -579,11 +579,11 @@ impl PolledDevice {
     }
 
     /// Keeps in touch with a device where everything is set aside, by its cheapest request.
-    pub(crate) fn stay_in_touch(&mut self, now: Mono) {
+    pub(crate) fn ask_for_return(&mut self, now: Mono) {
         let none_is_fine = self.slots.iter().all(PollSlot::is_set_aside);
         let one = self.cheapest().filter(|_| none_is_fine);
         for (i, slot) in self.slots.iter_mut().enumerate() {
-            slot.keep_in_touch(now, Some(i) == one);
+            slot.ask_for_return(now, Some(i) == one);
         }
     }
 

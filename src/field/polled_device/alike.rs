@@ -56,7 +56,7 @@ impl PolledDevice {
     }
 
     /// Until when a try of the device would cost others more than it is worth.
-    pub(super) fn spares_others_until(&self, now: Mono) -> Option<Mono> {
+    pub(super) fn defers_to_others_until(&self, now: Mono) -> Option<Mono> {
         let block = self.slots.get(self.attempt(now)?.slot())?.block();
         let class = self.shared_reply_class(block)?;
         match self.retries.is_confirmed() {
@@ -94,7 +94,7 @@ impl PolledDevice {
             }
             _ if request.trusted => ClassOutcome::Answered(copies),
             _ => {
-                self.shared_stale.thrown(now, class);
+                self.shared_stale.reply_discarded(now, class);
                 // The device's own reply to the last request may still come.
                 match self.trust.stale().rests() {
                     true => owes,

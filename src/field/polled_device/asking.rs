@@ -83,8 +83,8 @@ impl PolledDevice {
         Some(request)
     }
 
-    /// Returns from when on the device may be asked for a reply whose value is not taken; `None`: it
-    /// is tried, or its requests are due.
+    /// Returns from when on the device may be asked for a reply whose value is not taken; `None`:
+    /// it is tried, or its requests are due.
     pub(in crate::field) fn sample_from(&self, now: Mono) -> Option<Mono> {
         let slot = self.slots.get(self.cheapest()?)?;
         if self.is_busy() || self.is_in_doubt() || slot.due() <= now || self.numbers_replies() {

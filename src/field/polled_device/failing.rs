@@ -154,7 +154,7 @@ impl Failing {
     /// Whether the request may be made out of turn, for a reason that concerns its device:
     /// the first time at once, later after one minute, two, four and so on since it last
     /// failed.
-    pub(crate) fn may_be_hastened(&mut self, now: Mono) -> bool {
+    pub(crate) fn may_retry_early(&mut self, now: Mono) -> bool {
         let wait = match self.hastened {
             0 => Duration::ZERO,
             n => Duration::from_secs(60).saturating_mul(1 << (n - 1).min(16)),
@@ -214,7 +214,7 @@ mod tests {
         let mut hastened = Vec::new();
         for second in 0..600 {
             let now = Mono::from_micros(second * 1_000_000);
-            if failing.may_be_hastened(now) {
+            if failing.may_retry_early(now) {
                 failing.again(now, how, Some(2));
                 hastened.push(second);
             }

@@ -230,9 +230,9 @@ impl PolledDevice {
 
     /// Returns when a device that missed may be tried again.
     pub(super) fn retry_at(&self, now: Mono) -> Mono {
-        let alike = self.spares_others_until(now);
+        let alike = self.defers_to_others_until(now);
         let slot = self.attempt(now).and_then(|a| self.slots.get(a.slot()));
-        let like = slot.and_then(|s| self.trust.no_stragglers_from(self.shape(s.block())));
+        let like = slot.and_then(|s| self.trust.stale_replies_over_at(self.shape(s.block())));
         let retry = self.retries.next(now);
         retry
             .max(self.free_at(now))
@@ -280,7 +280,7 @@ impl PolledDevice {
 
     /// Returns when the due requests that stale replies keep back may be asked: a try that
     /// fails would keep them back for longer.
-    pub(super) fn owed_from(&self, now: Mono) -> Option<Mono> {
+    pub(super) fn kept_back_until(&self, now: Mono) -> Option<Mono> {
         let owed = self
             .slots
             .iter()
@@ -304,7 +304,7 @@ impl PolledDevice {
 
     /// Whether a reply of this shape that came now could be the reply to an older request.
     pub(super) fn may_be_stale(&self, shape: ReplyShape) -> bool {
-        self.trust.doubts(shape) || self.trust.doubts_refusal(shape)
+        self.trust.is_doubtful(shape) || self.trust.doubts_refusal(shape)
     }
 
     /// Notes that a request which is not of the plan, of this shape, was answered or refused.
@@ -384,12 +384,12 @@ impl PolledDevice {
     }
 
     /// Whether a reply of the unit that was not waited for can be the late one.
-    pub(super) fn owes_a_reply(&self) -> bool {
-        self.trust.owes_a_reply()
+    pub(super) fn has_reply_outstanding(&self) -> bool {
+        self.trust.has_reply_outstanding()
     }
 
     fn doubted(&self, block: &ReadBlock) -> bool {
-        self.trust.doubts(self.shape(block))
+        self.trust.is_doubtful(self.shape(block))
     }
 
     fn shape(&self, block: &ReadBlock) -> ReplyShape {

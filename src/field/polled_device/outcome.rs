@@ -183,7 +183,7 @@ impl PolledDevice {
         if times >= CERTAIN {
             self.fails_for_certain(now, slot);
         } else {
-            self.stay_in_touch(now);
+            self.ask_for_return(now);
         }
         // The other requests of the device show whether it lives.
         self.slots.iter().all(|s| s.failing().is_some())
@@ -212,7 +212,7 @@ impl PolledDevice {
                 continue;
             }
             if away {
-                slot.acquit();
+                slot.forget_failures();
             } else if slot.failures() >= DOUBTED && Some(i) != own {
                 slot.set_aside();
             }
@@ -231,7 +231,7 @@ impl PolledDevice {
         if !self.retries.end() {
             return;
         }
-        self.hasten_set_aside(now);
+        self.retry_set_aside(now);
         for slot in &mut self.slots {
             slot.resume(now);
         }

@@ -144,7 +144,7 @@ impl PollSlot {
     }
 
     /// Forgets that the request failed: its device was away, and the request is not to blame.
-    pub(crate) fn acquit(&mut self) {
+    pub(crate) fn forget_failures(&mut self) {
         self.failing = None;
     }
 
@@ -164,7 +164,7 @@ impl PollSlot {
     /// its requests are set aside. If the request is answered at all, it keeps its interval.
     /// If not, it is made every half minute at least, as otherwise the return of the device
     /// would not be noticed.
-    pub(crate) fn keep_in_touch(&mut self, now: Mono, is_it: bool) {
+    pub(crate) fn ask_for_return(&mut self, now: Mono, is_it: bool) {
         let was = std::mem::replace(&mut self.keeps_in_touch, is_it);
         let misses = self.failing.as_ref().filter(|f| f.how().is_a_miss());
         if let Some(failing) = misses.filter(|_| is_it) {
@@ -188,10 +188,10 @@ impl PollSlot {
     }
 
     /// Has a request that is set aside made at once, for a reason that concerns its device.
-    pub(crate) fn hasten(&mut self, now: Mono) {
+    pub(crate) fn retry_now(&mut self, now: Mono) {
         if self.due > now
             && let Some(failing) = self.failing.as_mut().filter(|f| f.is_set_aside())
-            && failing.may_be_hastened(now)
+            && failing.may_retry_early(now)
         {
             self.due = now;
         }
@@ -218,7 +218,7 @@ impl PollSlot {
     }
 
     /// Returns how late the request may be without harm.
-    pub(crate) fn slack(&self) -> Duration {
+    pub(crate) fn tolerated_delay(&self) -> Duration {
         self.block.interval / 40
     }
 

@@ -121,7 +121,7 @@ impl ReplyTrust {
     }
 
     /// Whether a reply of this shape could be an older request's.
-    pub(super) fn doubts(&self, shape: ReplyShape) -> bool {
+    pub(super) fn is_doubtful(&self, shape: ReplyShape) -> bool {
         !self.numbered && self.stale.covers(shape)
     }
 
@@ -136,23 +136,23 @@ impl ReplyTrust {
     }
 
     /// Whether a reply of the unit that was not waited for can be the late one.
-    pub(super) fn owes_a_reply(&self) -> bool {
+    pub(super) fn has_reply_outstanding(&self) -> bool {
         self.numbered || !self.stale.is_clear()
     }
 
     /// Returns when the device may be asked anything, given since when its first request is
     /// due; `due` is asked for only if it matters.
     pub(super) fn free_at(&self, now: Mono, due: impl FnOnce() -> Mono) -> Mono {
-        if !self.stale.sits_out(now) {
+        if !self.stale.is_kept_back(now) {
             return now;
         }
-        let until = self.stale.sits_out_until(now, due(), self.timeout);
+        let until = self.stale.kept_back_until(now, due(), self.timeout);
         until.unwrap_or(now)
     }
 
     /// Returns from when on no straggler can be taken for a reply of this shape; `None`: at
     /// any time.
-    pub(super) fn no_stragglers_from(&self, shape: ReplyShape) -> Option<Mono> {
+    pub(super) fn stale_replies_over_at(&self, shape: ReplyShape) -> Option<Mono> {
         let from = self.stale.no_stragglers_from(shape);
         from.filter(|_| !self.numbered)
     }
@@ -161,7 +161,7 @@ impl ReplyTrust {
     /// shape; `None`: at any time.
     pub(super) fn ask_from(&self, shape: ReplyShape) -> Option<Mono> {
         let copies = self.stale.no_copies_from(shape);
-        copies.max(self.no_stragglers_from(shape))
+        copies.max(self.stale_replies_over_at(shape))
     }
 
     /// Returns when something of this shape may be written: as soon as no reply that is still
@@ -177,7 +177,7 @@ impl ReplyTrust {
         let clear = self.ask_from(shape).unwrap_or(now);
         // A confirmation names place and value, so replies to others matter less than that a
         // command does not wait.
-        let free = self.stale.sits_out_until(now, Mono::START, self.timeout);
+        let free = self.stale.kept_back_until(now, Mono::START, self.timeout);
         Some(clear.max(free.unwrap_or(now)))
     }
 

@@ -21,7 +21,7 @@ impl PolledDevice {
     /// Returns the same for a read of these entries.
     pub(in crate::field) fn readable_at(&self, now: Mono, asked: &BlockAddress) -> Option<Mono> {
         let shape = self.encoder.shape(asked);
-        if self.misses() > 0 || self.busy || self.trust.doubts(shape) {
+        if self.misses() > 0 || self.busy || self.trust.is_doubtful(shape) {
             return None;
         }
         let free = self.free_at(now);

@@ -26,7 +26,7 @@ pub use receive::Receiver;
 /// Returns for each question a number that it shares with the questions whose replies cannot
 /// be told from its own, directly or through others.
 #[must_use]
-pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
+pub fn alike_groups(questions: &[Arc<Question>]) -> Vec<usize> {
     let mut like: Vec<usize> = (0..questions.len()).collect();
     for (i, a) in questions.iter().enumerate() {
         for (j, b) in questions.iter().enumerate().skip(i + 1) {
@@ -49,7 +49,7 @@ pub fn likenesses(questions: &[Arc<Question>]) -> Vec<usize> {
 #[must_use]
 pub fn reply_classes(devices: &[&[Arc<Question>]]) -> Vec<Vec<Option<ReplyClass>>> {
     let all: Vec<Arc<Question>> = devices.concat();
-    let likes = likenesses(&all);
+    let likes = alike_groups(&all);
     let owners = devices.iter().enumerate();
     let owners: Vec<usize> = owners
         .flat_map(|(i, qs)| qs.iter().map(move |_| i))
@@ -97,7 +97,7 @@ mod tests {
         let any = question(b"", ReplyEnd::Terminator(b"\r".to_vec()));
         let of = |all: &[&Arc<Question>]| {
             let all: Vec<_> = all.iter().map(|q| Arc::clone(q)).collect();
-            likenesses(&all)
+            alike_groups(&all)
         };
         assert_eq!(of(&[&a, &b, &long]), [0, 1, 2]);
         assert_eq!(of(&[&a, &b, &a]), [0, 1, 0]);
@@ -117,7 +117,7 @@ mod tests {
             carried(question(b"F", ReplyEnd::Frame)),
             carried(question(b"F", ReplyEnd::Frame)),
         ];
-        assert_eq!(likenesses(&one), [0, 1]);
+        assert_eq!(alike_groups(&one), [0, 1]);
         assert_eq!(reply_classes(&[&one, &one]), [[None, None], [None, None]]);
     }
 

@@ -1,7 +1,8 @@
 //! Finds the reply among all bytes that the line delivers.
 //!
-//! The contract is that of [`crate::field::receiver`]. A reply ends by its length, its terminator, or silence; only a reply that fits its shape to the letter is
-//! taken. Our own request in front of the reply is an echo of the adapter and is skipped.
+//! The contract is that of [`crate::field::receiver`]. A reply ends by its length, its terminator,
+//! or silence; only a reply that fits its shape to the letter is taken. Our own request in front of
+//! the reply is an echo of the adapter and is skipped.
 
 use super::ReplyMarks;
 use super::reply::{LONGEST, ReplyEnd};

@@ -208,7 +208,7 @@ fn strains(line: &mut Line, until: u64) -> Vec<(u64, Overload)> {
     while line.now < Mono::from_micros(until * 1_000_000) {
         let second = line.now.as_micros() / 1_000_000;
         line.until(second + 1);
-        told.extend(std::iter::from_fn(|| line.schedule.poll_strain()).map(|s| (second, s)));
+        told.extend(std::iter::from_fn(|| line.schedule.poll_overload()).map(|s| (second, s)));
     }
     told
 }

@@ -11,7 +11,8 @@ use crate::field::transaction::request::{Outcome, Request};
 use crate::spec::BusAddress;
 
 impl Schedule {
-    /// Returns when a device whose address may be shared is asked next, and which one; the time may be past.
+    /// Returns when a device whose address may be shared is asked next, and which one; the time may
+    /// be past.
     pub(super) fn next_sample(&self, now: Mono) -> Option<(Mono, usize)> {
         let of = |(device, at)| {
             let mut all = self.devices.iter().enumerate();
@@ -21,7 +22,9 @@ impl Schedule {
                 true => from,
                 false => from.max(self.samples.ready_at(now)),
             };
-            let spare = self.leeway(from.max(now)).spares(polled.attempt_takes(now));
+            let spare = self
+                .leeway(from.max(now))
+                .can_afford(polled.attempt_takes(now));
             spare.then_some((from, i))
         };
         if self.most_out > 1 {

@@ -102,7 +102,7 @@ impl Schedule {
 
     /// Returns what became of the intervals of a priority, for the operator; to be called
     /// until `None`, after each [`Schedule::next`].
-    pub fn poll_strain(&mut self) -> Option<Overload> {
+    pub fn poll_overload(&mut self) -> Option<Overload> {
         self.overloads.pop_front()
     }
 }

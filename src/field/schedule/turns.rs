@@ -221,7 +221,7 @@ impl Schedule {
             harm => harm,
         };
         let at = s.ready_at(slot).max(s.free_at(now)).max(now);
-        let at = at.max(s.owed_from(now).unwrap_or(now));
+        let at = at.max(s.kept_back_until(now).unwrap_or(now));
         // A line that is behind for a moment has time for the request soon.
         let failed = slot.failing().map(Failing::last);
         let patient = slot.due().max(failed.unwrap_or(slot.due())) + BEHIND_FOR_GOOD;
@@ -280,7 +280,9 @@ impl Schedule {
         let expected = slots.filter(|(polled_device, slot)| !polled_device.is_rare(slot));
         let mut due: Vec<(Mono, Duration)> = expected
             .map(|(polled_device, slot)| {
-                leeway.waits = leeway.waits.min((slot.due() + slot.slack()).since(now));
+                leeway.waits = leeway
+                    .waits
+                    .min((slot.due() + slot.tolerated_delay()).since(now));
                 (slot.deadline(), super::time::takes(polled_device, slot))
             })
             .collect();
@@ -305,12 +307,12 @@ pub(super) struct Leeway {
 
 impl Leeway {
     /// Returns for how long the line may rest without a poll being lost.
-    pub(super) fn bears(self) -> Duration {
+    pub(super) fn spare_time(self) -> Duration {
         self.loses.saturating_sub(MARGIN)
     }
 
     /// Whether no poll has to wait for a request that takes so long in vain.
-    pub(super) fn spares(self, takes: Duration) -> bool {
+    pub(super) fn can_afford(self, takes: Duration) -> bool {
         self.impact_of(takes) == Impact::None
     }
 

@@ -133,7 +133,7 @@ impl SharedStaleReplies {
 
     /// Notes that this device has answered in this reply class, and the reply is not
     /// believed.
-    pub fn thrown(&mut self, now: Mono, class: ReplyClass) {
+    pub fn reply_discarded(&mut self, now: Mono, class: ReplyClass) {
         let Some(quarantine) = self.quarantines.get_mut(&class).filter(|h| h.until <= now) else {
             return;
         };
@@ -165,12 +165,12 @@ mod tests {
         assert_eq!(n.ask_from(V), Some(ms(2500)));
         assert_eq!(n.ask_from(OTHER), None);
         // Before this time no reply counts.
-        n.thrown(ms(2499), V);
-        n.thrown(ms(2499), V);
+        n.reply_discarded(ms(2499), V);
+        n.reply_discarded(ms(2499), V);
         assert!(n.covers(V) && !n.covers(OTHER));
-        n.thrown(ms(2500), V);
+        n.reply_discarded(ms(2500), V);
         assert!(n.covers(V));
-        n.thrown(ms(2600), V);
+        n.reply_discarded(ms(2600), V);
         assert!(!n.covers(V));
     }
 
@@ -178,10 +178,10 @@ mod tests {
     fn one_that_misses_meanwhile_starts_it_over() {
         let mut n = SharedStaleReplies::default();
         n.missed(ms(500), V, A, TIMEOUT);
-        n.thrown(ms(2500), V);
+        n.reply_discarded(ms(2500), V);
         n.missed(ms(2600), V, B, TIMEOUT);
         assert_eq!(n.ask_from(V), Some(ms(4600)));
-        n.thrown(ms(4600), V);
+        n.reply_discarded(ms(4600), V);
         assert!(n.covers(V));
         // The reply that A owed is long over, and B clears itself.
         n.cleared(B, ms(4700));

@@ -126,7 +126,7 @@ impl StaleReplies {
     /// Returns when the unit may be asked again for what has been due since `due`; `None`: at
     /// any time.
     #[must_use]
-    pub fn sits_out_until(&self, now: Mono, due: Mono, timeout: Duration) -> Option<Mono> {
+    pub fn kept_back_until(&self, now: Mono, due: Mono, timeout: Duration) -> Option<Mono> {
         let patient = |passing: Mono| passing.max(due) + timeout.saturating_mul(PATIENCE);
         let quiet = match (self.any_copy, self.passing) {
             (Some(quiet), Some(passing)) => Some(quiet.min(patient(passing))),
@@ -144,7 +144,7 @@ impl StaleReplies {
 
     /// Whether there is a reason not to ask the unit now.
     #[must_use]
-    pub fn sits_out(&self, now: Mono) -> bool {
+    pub fn is_kept_back(&self, now: Mono) -> bool {
         self.rest.max(self.any_copy) > Some(now)
     }
 
@@ -371,17 +371,17 @@ mod tests {
     }
 
     /// Returns the end of the sit-out for a request that is long due.
-    fn sits_out(d: &StaleReplies, now: u64) -> Option<Mono> {
-        d.sits_out_until(ms(now), ms(0), TIMEOUT)
+    fn is_kept_back(d: &StaleReplies, now: u64) -> Option<Mono> {
+        d.kept_back_until(ms(now), ms(0), TIMEOUT)
     }
 
     #[test]
     fn waiting_alone_does_not_end_the_doubt() {
         let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
-        assert_eq!(sits_out(&d, 600), Some(ms(1000)));
+        assert_eq!(is_kept_back(&d, 600), Some(ms(1000)));
         d.at(ms(1_000_000));
-        assert_eq!(sits_out(&d, 1_000_000), None);
+        assert_eq!(is_kept_back(&d, 1_000_000), None);
         assert!(d.covers(SHAPE) && !d.covers(OTHER));
     }
 
@@ -392,7 +392,7 @@ mod tests {
         d.resolved(ms(501), TIMEOUT);
         // Clear except for the time in which copies may come.
         assert!(d.is_clear());
-        assert_eq!(sits_out(&d, 501), Some(ms(536)));
+        assert_eq!(is_kept_back(&d, 501), Some(ms(536)));
     }
 
     #[test]
@@ -412,11 +412,11 @@ mod tests {
         let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.discarded(ms(1100), TIMEOUT);
-        assert_eq!(sits_out(&d, 1100), Some(ms(2000)));
+        assert_eq!(is_kept_back(&d, 1100), Some(ms(2000)));
         d.at(ms(2000));
         assert!(d.covers(SHAPE));
         d.discarded(ms(2100), TIMEOUT);
-        assert!(d.covers(SHAPE) && sits_out(&d, 2100).is_none());
+        assert!(d.covers(SHAPE) && is_kept_back(&d, 2100).is_none());
         d.discarded(ms(2200), TIMEOUT);
         assert!(d.is_clear());
     }
@@ -426,7 +426,7 @@ mod tests {
         let mut d = StaleReplies::default();
         d.ambiguous(ms(1000), SHAPE, TIMEOUT);
         d.discarded(ms(1000), TIMEOUT);
-        assert_eq!(sits_out(&d, 1000), Some(ms(2500)));
+        assert_eq!(is_kept_back(&d, 1000), Some(ms(2500)));
     }
 
     #[test]
@@ -436,7 +436,7 @@ mod tests {
         d.missed_as_before(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.missed_as_before(ms(500), OTHER, TIMEOUT, TIMEOUT);
         assert!(d.covers(SHAPE) && d.covers(OTHER));
-        assert_eq!(sits_out(&d, 500), Some(ms(1000)));
+        assert_eq!(is_kept_back(&d, 500), Some(ms(1000)));
         d.at(ms(1000));
         assert!(!d.covers(SHAPE) && d.covers(OTHER));
     }
@@ -456,7 +456,7 @@ mod tests {
             disturbed(&mut d);
             d.at(ms(4000));
             d.discarded(ms(4000), TIMEOUT);
-            assert_eq!(sits_out(&d, 4000), Some(ms(4700)));
+            assert_eq!(is_kept_back(&d, 4000), Some(ms(4700)));
             assert!(d.covers(SHAPE));
         }
     }
@@ -484,7 +484,7 @@ mod tests {
         let mut d = StaleReplies::default();
         d.answered(ms(100), SHAPE, TIMEOUT);
         d.passed_by(ms(300), TIMEOUT);
-        assert_eq!(sits_out(&d, 300), Some(ms(800)));
+        assert_eq!(is_kept_back(&d, 300), Some(ms(800)));
         d.at(ms(1000));
         d.answered(ms(1000), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(1500)));
@@ -499,9 +499,9 @@ mod tests {
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
         d.at(ms(1000));
-        assert_eq!(sits_out(&d, 1000), None);
+        assert_eq!(is_kept_back(&d, 1000), None);
         d.resolved(ms(1100), TIMEOUT);
-        assert_eq!(sits_out(&d, 1100), Some(ms(1135)));
+        assert_eq!(is_kept_back(&d, 1100), Some(ms(1135)));
         d.answered(ms(1200), SHAPE, TIMEOUT);
         assert_eq!(d.no_copies_from(SHAPE), Some(ms(1235)));
     }
@@ -511,13 +511,13 @@ mod tests {
         let mut d = StaleReplies::default();
         d.missed(ms(500), SHAPE, TIMEOUT, TIMEOUT);
         d.passed_by(ms(600), TIMEOUT);
-        assert_eq!(sits_out(&d, 600), Some(ms(635)));
+        assert_eq!(is_kept_back(&d, 600), Some(ms(635)));
         assert_eq!(d.no_stragglers_from(SHAPE), None);
         assert!(d.covers(SHAPE));
         // Where only time can clear the stale replies, they stay noted.
         d.discarded(ms(700), TIMEOUT);
         d.passed_by(ms(800), TIMEOUT);
-        assert_eq!(sits_out(&d, 800), Some(ms(2100)));
+        assert_eq!(is_kept_back(&d, 800), Some(ms(2100)));
     }
 
     #[test]
@@ -528,16 +528,16 @@ mod tests {
             d.passed_by(ms(at), TIMEOUT);
             let until = (at + 500).min(2000);
             let until = (until > at).then_some(ms(until));
-            assert_eq!(sits_out(&d, at), until);
+            assert_eq!(is_kept_back(&d, at), until);
             assert!(d.is_among_others(ms(at)));
             // A request that falls due later waits as long.
             let due = ms(at + 10);
-            let until = d.sits_out_until(ms(at), due, TIMEOUT);
+            let until = d.kept_back_until(ms(at), due, TIMEOUT);
             assert_eq!(until, Some(ms(at + 500)));
         }
         d.was_asked();
         d.passed_by(ms(10_000), TIMEOUT);
-        assert_eq!(sits_out(&d, 10_000), Some(ms(10_500)));
+        assert_eq!(is_kept_back(&d, 10_000), Some(ms(10_500)));
         d.at(ms(10_500));
         assert!(!d.is_among_others(ms(10_500)), "quiet for a timeout");
     }
@@ -559,9 +559,9 @@ mod tests {
                 d.at(ms(at));
                 d.passed_by(ms(at), TIMEOUT);
                 passed.push(at);
-                prop_assert!(sits_out(&d, at).is_none_or(|u| u <= ms(passed[0] + 1000)));
+                prop_assert!(is_kept_back(&d, at).is_none_or(|u| u <= ms(passed[0] + 1000)));
                 let due = ms(asks);
-                let until = d.sits_out_until(ms(at), due, TIMEOUT);
+                let until = d.kept_back_until(ms(at), due, TIMEOUT);
                 prop_assert!(until.is_none_or(|u| u <= due.max(ms(passed[0])) + TIMEOUT * 2));
             }
             d.at(ms(at + asks));

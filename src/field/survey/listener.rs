@@ -24,7 +24,7 @@ enum Dialect {
     Rtu,
     Ascii,
     Tcp,
-    Meter,
+    Dlt645,
 }
 
 /// One request of a survey while it is under way.
@@ -61,7 +61,7 @@ impl SurveyListener {
                 (Dialect::Tcp, tcp::frame(transaction, *unit, pdu))
             }
             (
-                SurveyQuestion::Meter {
+                SurveyQuestion::Dlt645 {
                     address,
                     control,
                     data,
@@ -73,11 +73,11 @@ impl SurveyListener {
                     control: meter_frame::Control(*control),
                     data: data.clone(),
                 };
-                (Dialect::Meter, frame.seal())
+                (Dialect::Dlt645, frame.seal())
             }
         };
         let mut sent = match dialect {
-            Dialect::Meter => vec![meter_frame::WAKE_UP; meter_frame::WAKE_UPS],
+            Dialect::Dlt645 => vec![meter_frame::WAKE_UP; meter_frame::WAKE_UPS],
             Dialect::Rtu | Dialect::Ascii | Dialect::Tcp => Vec::new(),
         };
         sent.extend_from_slice(&frame);
@@ -123,7 +123,7 @@ impl SurveyListener {
         match self.dialect {
             Dialect::Rtu | Dialect::Tcp => frame_end,
             Dialect::Ascii => ascii::INTER_CHARACTER.max(frame_end),
-            Dialect::Meter => meter_frame::INTER_BYTE.max(frame_end),
+            Dialect::Dlt645 => meter_frame::INTER_BYTE.max(frame_end),
         }
     }
 
@@ -199,7 +199,7 @@ impl SurveyListener {
                 let is_reply = match &frame {
                     HeardFrame::Modbus { .. } => true,
                     // A frame of a master is not from a meter.
-                    HeardFrame::Meter { control, .. } => control & 0x80 != 0,
+                    HeardFrame::Dlt645 { control, .. } => control & 0x80 != 0,
                 };
                 self.skip(start, length);
                 if is_reply {
@@ -214,7 +214,7 @@ impl SurveyListener {
     /// Drops the bytes before a frame, which are noise, and the frame.
     fn skip(&mut self, start: usize, length: usize) {
         let wakes = self.unread[..start].iter().filter(|byte| {
-            self.dialect == Dialect::Meter && **byte == meter_frame::WAKE_UP
+            self.dialect == Dialect::Dlt645 && **byte == meter_frame::WAKE_UP
                 || self.dialect == Dialect::Ascii && matches!(**byte, b'\r' | b'\n')
         });
         self.heard.noise += start - wakes.count();
@@ -260,7 +260,7 @@ impl SurveyListener {
                     Err(tcp::OutOfStep) => Head::None,
                 }
             }
-            Dialect::Meter => {
+            Dialect::Dlt645 => {
                 let is_start = |at: usize| bytes.get(at).is_none_or(|b| *b == meter_frame::START);
                 if !(is_start(0) && is_start(7)) {
                     return Head::None;
@@ -274,7 +274,7 @@ impl SurveyListener {
                 let (length, Some(frame)) = (frame.len(), Frame::open(frame)) else {
                     return Head::None;
                 };
-                let heard = HeardFrame::Meter {
+                let heard = HeardFrame::Dlt645 {
                     address: frame.address,
                     control: frame.control.0,
                     data: frame.data,
@@ -386,7 +386,7 @@ mod tests {
     fn units(heard: &SurveyReply) -> Vec<u8> {
         let unit = |frame: &HeardFrame| match frame {
             HeardFrame::Modbus { unit, .. } => Some(unit.0),
-            HeardFrame::Meter { .. } => None,
+            HeardFrame::Dlt645 { .. } => None,
         };
         heard.frames.iter().filter_map(unit).collect()
     }
@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_meter_answers_the_wildcard_with_its_own_address() {
-        let question = SurveyQuestion::Meter {
+        let question = SurveyQuestion::Dlt645 {
             address: Address::ANY,
             control: 0x13,
             data: Vec::new(),

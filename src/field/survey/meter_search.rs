@@ -93,7 +93,7 @@ impl MeterSearch {
 
     /// Whether the frames of several meters met.
     #[must_use]
-    pub const fn met(&self) -> bool {
+    pub const fn has_collision(&self) -> bool {
         self.met
     }
 
@@ -118,7 +118,7 @@ impl MeterSearch {
             return Some(SurveyRequest {
                 characters: self.characters,
                 framing: None,
-                question: SurveyQuestion::Meter {
+                question: SurveyQuestion::Dlt645 {
                     address,
                     control,
                     data,
@@ -136,7 +136,7 @@ impl MeterSearch {
             return;
         };
         for frame in &heard.frames {
-            if let HeardFrame::Meter { address, .. } = frame
+            if let HeardFrame::Dlt645 { address, .. } = frame
                 && address.is_one_meter()
             {
                 let sighting = MeterSighting {
@@ -179,7 +179,7 @@ mod tests {
 
     /// Returns what these meters, each alone or all at once, make the search hear.
     fn heard(question: &SurveyQuestion, meters: &[Address]) -> SurveyReply {
-        let SurveyQuestion::Meter {
+        let SurveyQuestion::Dlt645 {
             address, control, ..
         } = question
         else {
@@ -189,7 +189,7 @@ mod tests {
         match answering.as_slice() {
             [] => SurveyReply::default(),
             [meter] => SurveyReply {
-                frames: vec![HeardFrame::Meter {
+                frames: vec![HeardFrame::Dlt645 {
                     address: **meter,
                     control: control | 0x80,
                     data: Vec::new(),

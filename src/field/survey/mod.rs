@@ -48,7 +48,7 @@ pub fn shape_of(question: &SurveyQuestion) -> Option<ReplyShape> {
         }
         // The reply names its datum; which of a profile's that is, is not known here. The meter is
         // left alone for a while, as with every request that got no reply.
-        SurveyQuestion::Meter { control, .. } => Some(ReplyShape::Dlt645 {
+        SurveyQuestion::Dlt645 { control, .. } => Some(ReplyShape::Dlt645 {
             control: *control,
             item: None,
         }),

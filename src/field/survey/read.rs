@@ -86,7 +86,7 @@ struct UnderWay {
 #[derive(Clone, Debug)]
 enum PointRequest {
     Modbus(ReadRequest),
-    Meter(MeterRequest, Option<Reassembly>),
+    Dlt645(MeterRequest, Option<Reassembly>),
 }
 
 impl PointReader {
@@ -217,7 +217,7 @@ fn ask_of(to: BusAddress, asked: &BlockAddress) -> Option<PointRequest> {
             Some(PointRequest::Modbus(EntryRange::ask(range, unit)))
         }
         (BlockAddress::Dlt645(DatumAsked::Item(_, item)), BusAddress::Dlt645(meter)) => Some(
-            PointRequest::Meter(MeterRequest::read(meter, item.id, item.length()), None),
+            PointRequest::Dlt645(MeterRequest::read(meter, item.id, item.length()), None),
         ),
         _ => None,
     }
@@ -227,9 +227,9 @@ impl PointRequest {
     fn question(&self) -> SurveyQuestion {
         match self {
             PointRequest::Modbus(ask) => reply::question(ask),
-            PointRequest::Meter(ask, _) => {
+            PointRequest::Dlt645(ask, _) => {
                 let frame = ask.frame();
-                SurveyQuestion::Meter {
+                SurveyQuestion::Dlt645 {
                     address: frame.address,
                     control: frame.control.0,
                     data: frame.data,
@@ -247,7 +247,7 @@ impl PointRequest {
                     Judged::Missed(not_read(BusAddress::Modbus(ask.unit), heard))
                 }
             },
-            PointRequest::Meter(ask, reassembly) => judged_of_meter(&ask, reassembly, heard),
+            PointRequest::Dlt645(ask, reassembly) => judged_of_meter(&ask, reassembly, heard),
         }
     }
 }
@@ -258,7 +258,7 @@ fn judged_of_meter(
     heard: &SurveyReply,
 ) -> Judged {
     let replies = heard.frames.iter().filter_map(|frame| match frame {
-        HeardFrame::Meter {
+        HeardFrame::Dlt645 {
             address,
             control,
             data,
@@ -285,7 +285,7 @@ fn judged_of_meter(
     match joined {
         ReassemblyResult::Whole(data) => Judged::Whole(Data::Bytes(data)),
         ReassemblyResult::Next(ask, reassembly) => {
-            Judged::Next(PointRequest::Meter(ask, Some(reassembly)))
+            Judged::Next(PointRequest::Dlt645(ask, Some(reassembly)))
         }
         ReassemblyResult::Unfit => Judged::Missed(NotRead::Unfit),
     }
@@ -295,7 +295,7 @@ fn judged_of_meter(
 fn not_read(asked: BusAddress, heard: &SurveyReply) -> NotRead {
     let sender = |frame: &HeardFrame| match frame {
         HeardFrame::Modbus { unit, .. } => BusAddress::Modbus(*unit),
-        HeardFrame::Meter { address, .. } => BusAddress::Dlt645(*address),
+        HeardFrame::Dlt645 { address, .. } => BusAddress::Dlt645(*address),
     };
     let is_asked = |from: BusAddress| match (asked, from) {
         (BusAddress::Dlt645(asked), BusAddress::Dlt645(from)) => asked.means(from),
@@ -339,7 +339,7 @@ impl ReadFigures {
         };
         let is_refusal = match answer {
             HeardFrame::Modbus { pdu, .. } => pdu.first().is_some_and(|f| f & 0x80 != 0),
-            HeardFrame::Meter { control, .. } => control & 0x40 != 0,
+            HeardFrame::Dlt645 { control, .. } => control & 0x40 != 0,
         };
         self.refused += u64::from(is_refusal);
         if let Some(after) = heard.first_after {

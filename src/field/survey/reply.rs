@@ -61,7 +61,7 @@ pub fn judge(ask: &ReadRequest, heard: &SurveyReply) -> ReadReply {
 pub fn has_late(ask: &ReadRequest, heard: &SurveyReply) -> bool {
     heard.frames.iter().any(|frame| match frame {
         HeardFrame::Modbus { unit, pdu } => *unit == ask.unit && ask.judge(pdu) == Reply::Stranger,
-        HeardFrame::Meter { .. } => false,
+        HeardFrame::Dlt645 { .. } => false,
     })
 }
 

@@ -180,9 +180,9 @@ impl ScanPlan {
         self.left.pop_front()
     }
 
-    /// Returns how long the steps that are left take at most, if each unit is waited for so long and
-    /// none answers. What is searched at all settings if nothing is found counts until something is
-    /// found.
+    /// Returns how long the steps that are left take at most, if each unit is waited for so long
+    /// and none answers. What is searched at all settings if nothing is found counts until
+    /// something is found.
     #[must_use]
     pub fn left(&self, wait: Duration) -> Duration {
         let is_wanted = |nth: &usize| self.found_at.is_empty() || self.found_at.contains(nth);
@@ -332,8 +332,8 @@ mod tests {
         assert!(plan.left(wait) < whole / 2);
     }
 
-    /// Plans a line on which each step finds what `found` says; returns what was searched, and which
-    /// settings were found to be the same as which.
+    /// Plans a line on which each step finds what `found` says; returns what was searched, and
+    /// which settings were found to be the same as which.
     fn searched(
         found: impl Fn(Characters) -> &'static [u8],
     ) -> (Vec<Stage>, Vec<(Characters, Characters)>) {

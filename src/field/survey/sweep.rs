@@ -11,13 +11,14 @@
 //! blocks of `B` entries at most, that takes at most `A / B + H + 2 R (log2 B + 2)` requests, and
 //! some more to learn `B` ([`most_requests`]). Fewer are not possible than `H + R`.
 //!
-//! **Silence.** Some devices stay silent where they should refuse, any device can lose a reply,
-//! and a device can be switched off meanwhile. So behind each silence the sweep asks for something
-//! that the device has answered before: the *known read*. If the device answers that, the silence
-//! was meant or the reply was lost, and the sweep repeats the request as often as it takes to tell
-//! the two apart. If the device does not answer it, the sweep pauses until it does. A device answers one request after the
-//! other, so no late reply can come behind the answer to the known read and be taken for another's;
-//! and the known read looks different from the request where that is possible.
+//! **Silence.** Some devices stay silent where they should refuse, any device can lose a reply, and
+//! a device can be switched off meanwhile. So behind each silence the sweep asks for something that
+//! the device has answered before: the *known read*. If the device answers that, the silence was
+//! meant or the reply was lost, and the sweep repeats the request as often as it takes to tell the
+//! two apart. If the device does not answer it, the sweep pauses until it does. A device answers
+//! one request after the other, so no late reply can come behind the answer to the known read and
+//! be taken for another's; and the known read looks different from the request where that is
+//! possible.
 //!
 //! **Blocks.** A refused block whose parts are all granted is too long for the device. The longest
 //! block that is granted is found by halving between the longest granted and the shortest too

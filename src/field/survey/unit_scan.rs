@@ -335,8 +335,8 @@ impl UnitScan {
         }
     }
 
-    /// Has each unit asked that was heard late in a way that proves little, until it was asked often
-    /// enough; with none of these the search is over.
+    /// Has each unit asked that was heard late in a way that proves little, until it was asked
+    /// often enough; with none of these the search is over.
     fn make_certain(&mut self) {
         let wait = self.wait.max(SUSPECT_AT_MOST + MARGIN);
         let found = &self.found;

@@ -12,7 +12,7 @@ use crate::field::dlt645::ask::MeterOperation;
 use crate::field::modbus::write::Write;
 use crate::field::plan::ReadBlock;
 use crate::field::plan::block_address::{BlockAddress, DatumAsked, EntryRange};
-use crate::field::raw::likenesses;
+use crate::field::raw::alike_groups;
 use crate::field::schedule::command::BusWrite;
 use crate::field::stale::reply_shape::{RefusalShape, ReplyShape};
 use crate::field::stale::stale_reply::StaleReplies;
@@ -36,7 +36,7 @@ impl Encoder {
             address: device.address,
             access: device.access.clone(),
             like: match &device.profile.protocol {
-                Protocol::Raw(questions) => likenesses(questions),
+                Protocol::Raw(questions) => alike_groups(questions),
                 Protocol::Modbus | Protocol::Dlt645(_) => Vec::new(),
             },
         }
@@ -46,7 +46,7 @@ impl Encoder {
     pub(crate) fn body(&self, asked: &BlockAddress) -> RequestBody {
         match asked {
             BlockAddress::Modbus(range) => RequestBody::Modbus(range.ask(self.unit())),
-            BlockAddress::Dlt645(asked) => RequestBody::Meter(self.meter_request(asked)),
+            BlockAddress::Dlt645(asked) => RequestBody::Dlt645(self.meter_request(asked)),
             BlockAddress::Raw(asked) => RequestBody::Raw(asked.question.clone()),
         }
     }
@@ -88,7 +88,7 @@ impl Encoder {
                     item: None,
                 };
                 let address = BlockAddress::Dlt645(*asked);
-                Some((address, shape, RequestBody::Meter(request)))
+                Some((address, shape, RequestBody::Dlt645(request)))
             }
             (BusWrite::Question(asked), BusAddress::Raw(_)) => {
                 let address = BlockAddress::Raw(asked.clone());

@@ -64,7 +64,7 @@ enum FrameReceiver {
     /// The length of the reply's PDU, and the receiver.
     Rtu(usize, rtu::Receiver),
     Ascii(usize, ascii::Receiver),
-    Meter(dlt645::MeterRequest, Option<Reassembly>, dlt645::Receiver),
+    Dlt645(dlt645::MeterRequest, Option<Reassembly>, dlt645::Receiver),
     Raw(Arc<Question>, raw::Receiver),
 }
 
@@ -77,7 +77,7 @@ impl Transaction {
             (RequestBody::Write(write), framing) => {
                 modbus(ModbusRequest::Write(write.clone()), framing)
             }
-            (RequestBody::Meter(ask), _) => meter(ask.clone(), None),
+            (RequestBody::Dlt645(ask), _) => meter(ask.clone(), None),
             (RequestBody::Raw(question), _) => {
                 let request = question.request.bytes();
                 // Some devices confirm a write with the request once more.
@@ -111,7 +111,7 @@ impl Transaction {
     #[must_use]
     pub fn masked(&self) -> Option<Vec<u8>> {
         match &self.receiver {
-            FrameReceiver::Meter(ask, ..) => ask.masked().map(|ask| frame_of(&ask)),
+            FrameReceiver::Dlt645(ask, ..) => ask.masked().map(|ask| frame_of(&ask)),
             FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Raw(..) => None,
         }
     }
@@ -127,7 +127,7 @@ impl Transaction {
                 let verdict = receiver.push(bytes)?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, receiver) => {
+            FrameReceiver::Dlt645(_, _, receiver) => {
                 let verdict = receiver.push(bytes)?;
                 Some(self.meter(verdict))
             }
@@ -149,7 +149,7 @@ impl Transaction {
                 let verdict = receiver.silence()?;
                 Some(self.modbus(verdict))
             }
-            FrameReceiver::Meter(_, _, receiver) => {
+            FrameReceiver::Dlt645(_, _, receiver) => {
                 let verdict = receiver.silence()?;
                 Some(self.meter(verdict))
             }
@@ -163,7 +163,7 @@ impl Transaction {
     /// Notes a pause where a pause ends no frame, because bytes come as the network delivers
     /// them: a reply behind noise is taken, and bytes that have come to their end and are no
     /// reply are settled. What may still become a reply is kept.
-    pub fn lull(&mut self) -> Option<Step> {
+    pub fn on_pause(&mut self) -> Option<Step> {
         let mut silenced = self.clone();
         let step = silenced.silence()?;
         if matches!(step, Step::Over(Outcome::Missed(_))) && !self.is_full() {
@@ -177,7 +177,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.is_full(),
             FrameReceiver::Ascii(_, receiver) => receiver.is_full(),
-            FrameReceiver::Meter(_, _, receiver) => receiver.is_full(),
+            FrameReceiver::Dlt645(_, _, receiver) => receiver.is_full(),
             FrameReceiver::Raw(_, receiver) => receiver.is_full(),
         }
     }
@@ -188,7 +188,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.may_go_on(),
             FrameReceiver::Ascii(_, receiver) => receiver.may_go_on(),
-            FrameReceiver::Meter(_, _, receiver) => receiver.may_go_on(),
+            FrameReceiver::Dlt645(_, _, receiver) => receiver.may_go_on(),
             FrameReceiver::Raw(_, receiver) => receiver.may_go_on(),
         }
     }
@@ -198,20 +198,20 @@ impl Transaction {
     pub fn ends_by_silence(&self) -> bool {
         match &self.receiver {
             FrameReceiver::Raw(question, _) => matches!(question.reply.end, ReplyEnd::Silence(_)),
-            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Meter(..) => false,
+            FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) | FrameReceiver::Dlt645(..) => false,
         }
     }
 
     fn modbus(&mut self, verdict: Verdict) -> Step {
         let bytes = |pdu| match self.receiver {
             FrameReceiver::Ascii(..) => ascii::frame_len(pdu),
-            FrameReceiver::Rtu(..) | FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => {
+            FrameReceiver::Rtu(..) | FrameReceiver::Dlt645(..) | FrameReceiver::Raw(..) => {
                 rtu::frame_len(pdu)
             }
         };
         let asked = match &self.receiver {
             FrameReceiver::Rtu(asked, _) | FrameReceiver::Ascii(asked, _) => *asked,
-            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => 0,
+            FrameReceiver::Dlt645(..) | FrameReceiver::Raw(..) => 0,
         };
         let (reply, outcome) = match verdict {
             Verdict::Reply(Reply::Answer(data)) => (Some(bytes(asked)), Outcome::Answered(data)),
@@ -227,7 +227,7 @@ impl Transaction {
     fn meter(&mut self, verdict: dlt645::receive::Verdict) -> Step {
         use crate::field::receiver::Verdict::{Reply as Received, Spoiled};
         let garbled = Step::Over(Outcome::Missed(MissReason::Garbled));
-        let FrameReceiver::Meter(ask, reassembly, _) = &mut self.receiver else {
+        let FrameReceiver::Dlt645(ask, reassembly, _) = &mut self.receiver else {
             return garbled;
         };
         let part = match verdict {
@@ -277,7 +277,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(..) => usual,
             FrameReceiver::Ascii(..) => usual.max(ascii::INTER_CHARACTER),
-            FrameReceiver::Meter(..) => usual.max(frame::INTER_BYTE),
+            FrameReceiver::Dlt645(..) => usual.max(frame::INTER_BYTE),
             FrameReceiver::Raw(question, _) => match question.reply.end {
                 ReplyEnd::Silence(pause) => usual.max(pause),
                 ReplyEnd::Length(_) | ReplyEnd::Terminator(_) | ReplyEnd::Frame => usual,
@@ -291,7 +291,7 @@ impl Transaction {
         match self.receiver {
             FrameReceiver::Rtu(..) => rtu::MAX_FRAME,
             FrameReceiver::Ascii(..) => ascii::MAX_FRAME,
-            FrameReceiver::Meter(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
+            FrameReceiver::Dlt645(..) => frame::len(frame::MAX_DATA) + frame::WAKE_UPS,
             FrameReceiver::Raw(..) => raw::reply::LONGEST,
         }
     }
@@ -302,7 +302,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.is_reading(),
             FrameReceiver::Ascii(_, receiver) => receiver.is_reading(),
-            FrameReceiver::Meter(_, _, receiver) => receiver.is_reading(),
+            FrameReceiver::Dlt645(_, _, receiver) => receiver.is_reading(),
             FrameReceiver::Raw(_, receiver) => receiver.is_reading(),
         }
     }
@@ -314,7 +314,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.missing(),
             FrameReceiver::Ascii(_, receiver) => receiver.missing(),
-            FrameReceiver::Meter(_, _, receiver) => receiver.missing(),
+            FrameReceiver::Dlt645(_, _, receiver) => receiver.missing(),
             FrameReceiver::Raw(_, receiver) => receiver.missing(),
         }
     }
@@ -325,7 +325,7 @@ impl Transaction {
         match &self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.miss(),
             FrameReceiver::Ascii(_, receiver) => receiver.miss(),
-            FrameReceiver::Meter(_, _, receiver) => receiver.miss(),
+            FrameReceiver::Dlt645(_, _, receiver) => receiver.miss(),
             FrameReceiver::Raw(_, receiver) => receiver.miss(),
         }
     }
@@ -364,7 +364,7 @@ impl Transaction {
     const fn asked(&self) -> Option<BusAddress> {
         match &self.receiver {
             FrameReceiver::Rtu(..) | FrameReceiver::Ascii(..) => Some(self.to),
-            FrameReceiver::Meter(..) | FrameReceiver::Raw(..) => None,
+            FrameReceiver::Dlt645(..) | FrameReceiver::Raw(..) => None,
         }
     }
 
@@ -372,7 +372,7 @@ impl Transaction {
         let traffic = match &mut self.receiver {
             FrameReceiver::Rtu(_, receiver) => receiver.take_traffic(),
             FrameReceiver::Ascii(_, receiver) => receiver.take_traffic(),
-            FrameReceiver::Meter(ask, _, receiver) => {
+            FrameReceiver::Dlt645(ask, _, receiver) => {
                 let mut traffic = receiver.take_traffic();
                 let others = traffic.overheard.len();
                 let asked = BusAddress::Dlt645(ask.address);
@@ -408,7 +408,7 @@ fn modbus(call: ModbusRequest, framing: Framing) -> (Vec<u8>, FrameReceiver) {
 fn meter(ask: dlt645::MeterRequest, reassembly: Option<Reassembly>) -> (Vec<u8>, FrameReceiver) {
     let receiver = dlt645::Receiver::new(ask.clone());
     let request = frame_of(&ask);
-    (request, FrameReceiver::Meter(ask, reassembly, receiver))
+    (request, FrameReceiver::Dlt645(ask, reassembly, receiver))
 }
 
 /// Returns the bytes that are sent to a meter.
@@ -427,7 +427,7 @@ pub enum IdleListener {
     /// Modbus ASCII.
     Ascii(ascii::Receiver),
     /// DL/T 645.
-    Meter(dlt645::Receiver),
+    Dlt645(dlt645::Receiver),
     /// A protocol without a standard: only a reply to the last question is recognised.
     Raw(RawIdleListener),
 }
@@ -492,10 +492,12 @@ impl IdleListener {
         match (&transaction.receiver, &self) {
             (FrameReceiver::Rtu(..), IdleListener::Rtu(_))
             | (FrameReceiver::Ascii(..), IdleListener::Ascii(_))
-            | (FrameReceiver::Meter(..), IdleListener::Meter(_)) => {}
+            | (FrameReceiver::Dlt645(..), IdleListener::Dlt645(_)) => {}
             (FrameReceiver::Rtu(..), _) => *self = IdleListener::new(Framing::Rtu),
             (FrameReceiver::Ascii(..), _) => *self = IdleListener::new(Framing::Ascii),
-            (FrameReceiver::Meter(..), _) => *self = IdleListener::Meter(dlt645::Receiver::idle()),
+            (FrameReceiver::Dlt645(..), _) => {
+                *self = IdleListener::Dlt645(dlt645::Receiver::idle())
+            }
             (FrameReceiver::Raw(question, _), _) => {
                 let request = question.request.bytes();
                 let receiver = raw::Receiver::new((question.reply.clone(), request));
@@ -511,7 +513,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(receiver) => drop(receiver.push(bytes)),
             IdleListener::Ascii(receiver) => drop(receiver.push(bytes)),
-            IdleListener::Meter(receiver) => drop(receiver.push(bytes)),
+            IdleListener::Dlt645(receiver) => drop(receiver.push(bytes)),
             IdleListener::Raw(receiver) => receiver.push(bytes),
         }
     }
@@ -521,7 +523,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(receiver) => drop(receiver.silence()),
             IdleListener::Ascii(receiver) => drop(receiver.silence()),
-            IdleListener::Meter(receiver) => drop(receiver.silence()),
+            IdleListener::Dlt645(receiver) => drop(receiver.silence()),
             IdleListener::Raw(receiver) => receiver.silence(),
         }
     }
@@ -532,7 +534,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(receiver) => receiver.is_reading(),
             IdleListener::Ascii(receiver) => receiver.is_reading(),
-            IdleListener::Meter(receiver) => receiver.is_reading(),
+            IdleListener::Dlt645(receiver) => receiver.is_reading(),
             IdleListener::Raw(receiver) => match &receiver.last {
                 Some((_, receiver)) => receiver.is_reading(),
                 None => false,
@@ -545,7 +547,7 @@ impl IdleListener {
         match self {
             IdleListener::Rtu(receiver) => receiver.take_traffic(),
             IdleListener::Ascii(receiver) => receiver.take_traffic(),
-            IdleListener::Meter(receiver) => receiver.take_traffic(),
+            IdleListener::Dlt645(receiver) => receiver.take_traffic(),
             IdleListener::Raw(receiver) => std::mem::take(&mut receiver.traffic),
         }
     }

@@ -111,7 +111,7 @@ impl Request {
     pub fn is_write(&self) -> bool {
         match &self.body {
             RequestBody::Write(_) => true,
-            RequestBody::Meter(ask) => ask.is_write(),
+            RequestBody::Dlt645(ask) => ask.is_write(),
             RequestBody::Raw(question) => question.request.takes_value(),
             RequestBody::Modbus(_) => false,
         }
@@ -128,7 +128,7 @@ impl Request {
                 unit: question.carried?,
                 question: Arc::clone(question),
             })),
-            RequestBody::Meter(_) => None,
+            RequestBody::Dlt645(_) => None,
         }
     }
 
@@ -153,7 +153,7 @@ pub enum RequestBody {
     /// A write of Modbus.
     Write(Write),
     /// A request of DL/T 645.
-    Meter(dlt645::MeterRequest),
+    Dlt645(dlt645::MeterRequest),
     /// A question of a protocol without a standard.
     Raw(Arc<Question>),
 }

@@ -1,7 +1,7 @@
 //! The columns of a list, by the words of their heads.
 
 use crate::import::table::Row;
-use crate::import::word;
+use crate::import::table_words;
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -538,20 +538,20 @@ fn head_of(head: &str) -> (String, bool) {
         .unwrap_or_default()
         .to_owned();
     // Of decimals, and not in decimals.
-    let bare = word::squeezed(&outside);
+    let bare = table_words::normalized(&outside);
     let is_decimals = |(column, words): &(Column, &[&str])| {
         *column == Column::Decimals && words.contains(&bare.as_str())
     };
     if EXACT.iter().any(is_decimals) {
         return (bare, hex);
     }
-    let squeezed = word::squeezed(
+    let squeezed = table_words::normalized(
         &outside
             .replace("hex", "")
             .replace("十六进制", "")
             .replace("decimal", "")
             .replace(" dec", ""),
     );
-    let whole = word::squeezed(&lower);
+    let whole = table_words::normalized(&lower);
     (if squeezed.is_empty() { whole } else { squeezed }, hex)
 }

@@ -358,7 +358,7 @@ impl Exchange {
         self.tuned = None;
         self.taken = None;
         self.is_tuned_for_survey = false;
-        self.line.retune(wanted)?;
+        self.line.change_settings(wanted)?;
         self.silence = Silence::of_serial(wanted);
         self.tap.tuned(&self.clock, wanted);
         self.tuned = Some(Arc::clone(wanted));
@@ -463,7 +463,7 @@ impl Exchange {
                 return Ok(Some(n));
             }
         }
-        port_thread::doze(&self.clock, wake);
+        port_thread::block_until(&self.clock, wake);
         let read = self.line.try_read(&mut self.buffer[..BITE])?;
         read.map(|n| self.came(n)).transpose()
     }

@@ -128,7 +128,7 @@ impl Line {
     ///
     /// # Errors
     /// The line is lost, or its driver refuses the settings; then it may have a part of them.
-    pub fn retune(&mut self, spec: &SerialSpec) -> io::Result<()> {
+    pub fn change_settings(&mut self, spec: &SerialSpec) -> io::Result<()> {
         let Line::Serial(tty) = self else {
             return Ok(());
         };
@@ -362,7 +362,7 @@ mod tests {
 
     use super::*;
     use crate::doctor::Cause;
-    use crate::doctor::words::of_port;
+    use crate::doctor::system_words::of_port;
     use crate::field::test_spec::serial;
     use crate::spec::HostList;
 

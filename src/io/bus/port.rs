@@ -381,8 +381,8 @@ impl Port {
     fn next(&mut self, now: Mono) -> NextAction {
         self.questions.hand_in(now, &mut self.schedule);
         let next = self.schedule.next(now);
-        while let Some(strain) = self.schedule.poll_strain() {
-            self.report.strained(&strain);
+        while let Some(strain) = self.schedule.poll_overload() {
+            self.report.overload(&strain);
         }
         next
     }
@@ -529,7 +529,7 @@ impl Port {
         self.note(request.device, &ended.outcome, now);
         self.unanswered = match ended.outcome {
             // The silence of a dead device says nothing while others live.
-            Outcome::Missed(MissReason::Silence) if was_dead && self.is_anyone_alive() => {
+            Outcome::Missed(MissReason::Silence) if was_dead && self.has_answering_device() => {
                 self.unanswered
             }
             Outcome::Missed(MissReason::Silence) => self.unanswered.saturating_add(1),

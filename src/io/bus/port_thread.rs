@@ -7,8 +7,8 @@
 //! runtime that has nothing else to do. Waits that may be late by a millisecond (for the next
 //! poll, for a unit that does not answer) are the runtime's. Two waits may not be late: the
 //! silence before a request and the rest of an arriving frame. The thread sleeps through them:
-//! the silence to the microsecond ([`doze`]), the rest of a frame until shortly before the last
-//! character ([`nap`]), for which the thread then listens.
+//! the silence to the microsecond ([`block_until`]), the rest of a frame until shortly before the last
+//! character ([`block_for`]), for which the thread then listens.
 //!
 //! While the thread sleeps it does not hear the tty: that is why a reply of fifty characters
 //! wakes it four times and not fifty. The sleeping thread does not hear an order to stop
@@ -107,10 +107,10 @@ impl Thread {
 
 /// Blocks this thread until `at`, exactly, but for [`LONGEST_DOZE`] at most. Only for a thread
 /// that has nothing else to do.
-pub fn doze(clock: &Clock, at: Mono) {
+pub fn block_until(clock: &Clock, at: Mono) {
     let now = clock.now().mono;
     let left = at.since(now).min(LONGEST_DOZE);
-    nap(left.saturating_sub(AWAKE));
+    block_for(left.saturating_sub(AWAKE));
     while clock.now().mono < now + left {
         std::hint::spin_loop();
     }
@@ -122,7 +122,7 @@ pub fn doze(clock: &Clock, at: Mono) {
     clippy::disallowed_methods,
     reason = "the thread belongs to one port, which has nothing to do until then"
 )]
-pub fn nap(span: Duration) {
+pub fn block_for(span: Duration) {
     if !span.is_zero() {
         std::thread::sleep(span.min(LONGEST_DOZE));
     }
@@ -191,11 +191,11 @@ mod tests {
         let clock = Clock::system();
         for micros in [0, 10, 300, 1750] {
             let at = clock.now().mono + Duration::from_micros(micros);
-            doze(&clock, at);
+            block_until(&clock, at);
             assert!(clock.now().mono >= at);
         }
         let begun = clock.now().mono;
-        doze(&clock, begun + Duration::from_secs(3600));
+        block_until(&clock, begun + Duration::from_secs(3600));
         assert!(clock.now().mono.since(begun) >= LONGEST_DOZE);
     }
 }

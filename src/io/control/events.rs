@@ -242,7 +242,7 @@ impl Refusals {
     }
 
     /// Counts a peer that was cut for another; returns the count to report, if it is time.
-    pub(super) fn crowded(&mut self, now: Mono) -> Option<u64> {
+    pub(super) fn peer_replaced(&mut self, now: Mono) -> Option<u64> {
         self.crowded.hit(now, 1)
     }
 

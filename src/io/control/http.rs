@@ -94,7 +94,9 @@ pub async fn run(listener: TcpListener, questions: QuestionSender, stop: Cancell
                     admitted = admit(&slots, clock) => admitted,
                 };
                 let (slot, cut) = admitted;
-                let told = cut.then(|| refusals.crowded(clock.now().mono)).flatten();
+                let told = cut
+                    .then(|| refusals.peer_replaced(clock.now().mono))
+                    .flatten();
                 if let Some(times) = told {
                     journal.tell(&ControlEvent::MetricsCrowded { times });
                 }

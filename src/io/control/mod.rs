@@ -250,7 +250,7 @@ pub async fn run(socket: Socket, questions: QuestionSender, stop: CancellationTo
         let slot = match Peer::of(&stream) {
             Ok(peer) if peer.may_ask(own) => match slots.admit(now, peer.user) {
                 Admission::Admitted(slot, cut) => {
-                    let told = cut.then(|| refusals.crowded(now)).flatten();
+                    let told = cut.then(|| refusals.peer_replaced(now)).flatten();
                     if let Some(times) = told {
                         journal.tell(&ControlEvent::Crowded { times });
                     }

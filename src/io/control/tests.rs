@@ -82,7 +82,7 @@ impl House {
             journal,
             clock: Clock::system(),
             secret_store: SecretStore::open(house.folder.path()).0,
-            learned: Learned::forgetful(),
+            learned: Learned::in_memory(),
             write: watch::channel(write).1,
             in_force: watch::channel(None).1,
             next_attempt: watch::channel(None).1,

@@ -39,7 +39,7 @@ pub fn create(path: &Path, bytes: &[u8], existing: Existing) -> io::Result<()> {
             })?;
             (path.to_owned(), file)
         }
-        Existing::Replace => make_beside(path, MODE)?,
+        Existing::Replace => create_temporary(path, MODE)?,
     };
     let written = fill(&mut file, folder_of(path), bytes).and_then(|()| match existing {
         Existing::Refuse => Ok(()),
@@ -78,12 +78,13 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Makes the file that is to take the place of this one, beside it: hidden, and under a name that no
-/// file has. One that an interrupted attempt left stays, as it cannot be told from a file of a user.
+/// Makes the file that is to take the place of this one, beside it: hidden, and under a name that
+/// no file has. One that an interrupted attempt left stays, as it cannot be told from a file of a
+/// user.
 ///
 /// # Errors
 /// The system's error.
-pub(super) fn make_beside(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
+pub(super) fn create_temporary(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
     let mut nth = 0u64;
     loop {
         let mut name = OsString::from(".");

@@ -1,6 +1,6 @@
-//! Files: what a configuration is made of, read within bounds; files replaced as a whole, or rewritten for a person;
-//! which of them the service's account
-//! may read, and which have changed since.
+//! Files: what a configuration is made of, read within bounds; files replaced as a whole, or
+//! rewritten for a person; which of them the service's account may read, and which have changed
+//! since.
 
 pub mod bounded;
 pub mod create;

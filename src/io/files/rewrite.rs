@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{fremovexattr, getxattr};
 use rustix::io::Errno;
 
-use super::create::{MODE, folder_of, give_to_group_of_folder, make_beside};
+use super::create::{MODE, create_temporary, folder_of, give_to_group_of_folder};
 
 /// Where Linux keeps a file's access control list (acl(5)).
 const ACL: &str = "system.posix_acl_access";
@@ -26,7 +26,7 @@ pub fn rewrite(file: &Path, text: &str) -> io::Result<()> {
     let (file, old) = target(file)?;
     // Until the file has its owner and its group, it is for its user alone.
     let mode = if old.is_some() { 0o600 } else { MODE };
-    let (fresh, mut out) = make_beside(&file, mode)?;
+    let (fresh, mut out) = create_temporary(&file, mode)?;
     let folder = folder_of(&file);
     let written = write(&mut out, folder, old.as_ref(), text);
     let written = written.and_then(|()| fs::rename(&fresh, &file));
@@ -47,8 +47,8 @@ fn target(file: &Path) -> io::Result<(PathBuf, Option<Metadata>)> {
                 return Err(io::Error::new(ErrorKind::InvalidInput, "it is no file"));
             }
             if has_acl(&real)? {
-                // The group's bits of the mode are then the list's mask (acl(5)): the new file would
-                // drop the list, and may open to the group what the list kept from it.
+                // The group's bits of the mode are then the list's mask (acl(5)): the new file
+                // would drop the list, and may open to the group what the list kept from it.
                 let why = "it has an access control list, which would not stay: remove it with setfacl -b, and set it again afterwards";
                 return Err(io::Error::new(ErrorKind::Unsupported, why));
             }

@@ -275,12 +275,15 @@ pub fn load_with(path: &Path, remote_file: &FileContent) -> Result<Loaded, Repor
 /// # Errors
 /// All errors and warnings, if there is an error.
 pub fn load_in(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
-    load_beside(path, context).0
+    load_with_stand_ins(path, context).0
 }
 
 /// Loads the configuration in this context, and names the files and variables that have a
 /// stand-in, also if there is an error.
-pub fn load_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {
+pub fn load_with_stand_ins(
+    path: &Path,
+    context: &LoadContext,
+) -> (Result<Loaded, Report>, Vec<String>) {
     desk::with_variables(context, &|context, absent| {
         let loaded = load_fitting(path, context, &RemoteFile::Stored, absent);
         told(loaded, context)
@@ -298,7 +301,10 @@ pub fn socket_in(path: &Path, context: &LoadContext) -> Option<PathBuf> {
 
 /// Loads the configuration as [`load_whatever_the_load`] does, and names the files and variables
 /// that have a stand-in.
-pub fn look_beside(path: &Path, context: &LoadContext) -> (Result<Loaded, Report>, Vec<String>) {
+pub fn look_with_stand_ins(
+    path: &Path,
+    context: &LoadContext,
+) -> (Result<Loaded, Report>, Vec<String>) {
     desk::with_variables(context, &|context, absent| {
         load_files(path, context, &RemoteFile::Stored, absent).map(|(loaded, _)| loaded)
     })
@@ -357,7 +363,7 @@ fn told(loaded: Result<Loaded, Report>, context: &LoadContext) -> Result<Loaded,
 /// # Errors
 /// All errors and warnings, if there is another error.
 pub fn load_whatever_the_load(path: &Path, context: &LoadContext) -> Result<Loaded, Report> {
-    look_beside(path, context).0
+    look_with_stand_ins(path, context).0
 }
 
 /// Returns what is wrong with the log filter: it is no part of the configuration, but the

@@ -19,7 +19,7 @@ impl Link {
         let secret_store = match self.usable_secret_store().await? {
             Ok(secret_store) => secret_store,
             Err(why) => {
-                self.enrolment.on_nowhere_to_keep(self.clock.now(), why);
+                self.enrolment.on_storage_failed(self.clock.now(), why);
                 return self.conclude(Vec::new());
             }
         };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::base::text::{agreeing, counted, times};
+use crate::base::text::{counted, plural, times};
 use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject};
 use crate::cloud::enrolment::EnrolmentFailure;
 
@@ -136,8 +136,8 @@ impl LogEvent for LinkLogEvent {
             LinkLogEvent::Dropped { commands } => format!(
                 "connection: {} {} not sent before it ended; values {} are sent again on the next one",
                 counted(*commands, "message"),
-                agreeing(*commands, "was", "were"),
-                agreeing(*commands, "in it", "among them")
+                plural(*commands, "was", "were"),
+                plural(*commands, "in it", "among them")
             ),
             LinkLogEvent::Unsendable { topic, size } => format!(
                 "a message of {} to {topic:?} does not fit into an MQTT packet of {} bytes and was dropped: this is a fault of the gateway, please report it",
@@ -156,8 +156,8 @@ impl LogEvent for LinkLogEvent {
             ),
             LinkLogEvent::RootsSkipped { skipped, usable } => format!(
                 "{skipped} of the system's root certificates cannot be read and {} ignored; {usable} {} in use",
-                agreeing(*skipped, "is", "are"),
-                agreeing(*usable, "is", "are")
+                plural(*skipped, "is", "are"),
+                plural(*usable, "is", "are")
             ),
             LinkLogEvent::Registering => {
                 "gateway: registering by its product's certificate".to_owned()

@@ -24,7 +24,7 @@
 //!   commands are left in their channel while 64 KiB wait to be written, and a broker that
 //!   causes acknowledgements and takes nothing is given up when 384 KiB wait.
 //! - Reading is bounded: 2,048 packets of 512 bytes a second, 4 s of that at once
-//!   (`intake.rs`); the rest stays in the network. The kind of a packet does not matter. A
+//!   (`input_limit.rs`); the rest stays in the network. The kind of a packet does not matter. A
 //!   broker that sends more than that for 30 s is given up.
 //! - The watchdog's heartbeat beats at each turn of a loop, at least every 3 s, and not while
 //!   an event waits for the hub.
@@ -50,7 +50,7 @@ pub(crate) mod connection_history;
 mod dial;
 mod enrol;
 pub mod events;
-mod intake;
+mod input_limit;
 mod mqtt_session;
 mod packet;
 mod session;

@@ -1,11 +1,11 @@
 //! The packets on one MQTT 3.1.1 connection once CONNACK 0 has come: packets in, events and
 //! packets out. Bytes and time are given to it; it has neither a socket nor a clock.
 //!
-//! Contract: append the bytes read to the inbox ([`MqttSession::buffers`]), no earlier than [`MqttSession::reads_at`], and
-//! drain [`MqttSession::next_event`] until `None`; hand commands to [`MqttSession::say`] while
-//! [`MqttSession::has_room`]; write out the outbox and tell [`MqttSession::wrote`]; call
-//! [`MqttSession::on_time`] no later than [`MqttSession::wake_at`]. The first error is the end of the
-//! connection.
+//! Contract: append the bytes read to the inbox ([`MqttSession::buffers`]), no earlier than
+//! [`MqttSession::reads_at`], and drain [`MqttSession::next_event`] until `None`; hand commands to
+//! [`MqttSession::say`] while [`MqttSession::has_room`]; write out the outbox and tell
+//! [`MqttSession::wrote`]; call [`MqttSession::on_time`] no later than [`MqttSession::wake_at`].
+//! The first error is the end of the connection.
 //!
 //! # Pings
 //!
@@ -27,7 +27,7 @@ use rumqttc::mqttbytes::v4::{
 use tokio_util::codec::Encoder;
 
 use super::events::LinkLogEvent;
-use super::intake::{InputExcess, InputLimit};
+use super::input_limit::{InputExcess, InputLimit};
 use super::packet::{PACKET_MAX, broken, codec, decode};
 use crate::base::{LinkCommand, LinkDown, LinkEvent, Mono, Wake};
 

@@ -1,6 +1,6 @@
-//! Runs one connection, from CONNECT to its end: moves bytes between a stream and a [`MqttSession`],
-//! and does nothing else. Generic over the stream, so that it runs on a pipe and virtual time
-//! as well as on TLS.
+//! Runs one connection, from CONNECT to its end: moves bytes between a stream and a
+//! [`MqttSession`], and does nothing else. Generic over the stream, so that it runs on a pipe and
+//! virtual time as well as on TLS.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

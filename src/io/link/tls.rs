@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_doctor_reads_the_cause_from_these_words() {
-        use crate::doctor::{Cause, words::of_tls};
+        use crate::doctor::{Cause, system_words::of_tls};
         for (error, cause) in [
             (CertificateError::NotValidYet, Cause::ClockUnset),
             (CertificateError::Expired, Cause::CertificateExpired),

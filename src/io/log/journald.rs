@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::IDENTIFIER;
-use crate::base::text::{agreeing, counted, is_display_control};
+use crate::base::text::{counted, is_display_control, plural};
 use crate::base::{EventKind, JournalField, Level};
 
 /// Where the journal listens.
@@ -157,7 +157,7 @@ impl JournalSocket {
             let text = format!(
                 "journal: {} before the last {} lost: not taken in time",
                 counted(lost, "entry"),
-                agreeing(lost, "was", "were")
+                plural(lost, "was", "were")
             );
             let mut confession = Entry::new(Level::Warn, &text);
             let kind = EventKind::JournalLost;

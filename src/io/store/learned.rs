@@ -98,7 +98,7 @@ impl Learned {
 
     /// Makes a memory that ends with the process.
     #[must_use]
-    pub fn forgetful() -> Self {
+    pub fn in_memory() -> Self {
         Learned(Arc::new(Inner {
             file: None,
             journal: None,

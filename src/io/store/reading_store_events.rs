@@ -3,7 +3,7 @@
 //! The store reports after everything it does; an operator reads once about an outage: that it
 //! began to fill, that it cannot be written, what is lost, that it is empty again.
 
-use crate::base::text::{agreeing, counted};
+use crate::base::text::{counted, plural};
 use crate::base::{EventKind, JournalField, Level, LogEvent, LogSubject, Mono, RateLimit};
 use crate::spool::{DropCause, SpoolEvent, SpoolStatus};
 
@@ -132,8 +132,8 @@ impl LogEvent for ReadingStoreEvent {
             ReadingStoreEvent::Opened { readings } => format!(
                 "store: {} of an earlier run {} not been delivered; {}",
                 counted(*readings, "reading"),
-                agreeing(*readings, "has", "have"),
-                agreeing(
+                plural(*readings, "has", "have"),
+                plural(
                     *readings,
                     "it is sent with its own time",
                     "they are sent with their own times, the oldest first"
@@ -155,7 +155,7 @@ impl LogEvent for ReadingStoreEvent {
                 let lost = match readings {
                     None => "an unknown number of readings is".to_owned(),
                     Some(n) => {
-                        let are = agreeing(*n, "is", "are");
+                        let are = plural(*n, "is", "are");
                         format!("{} {are}", counted(*n, "reading"))
                     }
                 };
@@ -175,7 +175,7 @@ impl LogEvent for ReadingStoreEvent {
             ReadingStoreEvent::NotStored { readings, why } => format!(
                 "store: {} {} lost: not stored before the stop: {why}",
                 counted(*readings, "reading"),
-                agreeing(*readings, "is", "are")
+                plural(*readings, "is", "are")
             ),
             ReadingStoreEvent::Filling => {
                 "store: readings that cannot be delivered are being stored; they are sent later with their own times".into()

@@ -179,7 +179,7 @@ impl Line {
     }
 
     /// Gives the power back to the unit.
-    pub fn revive(&mut self, id: UnitId) {
+    pub fn power_on(&mut self, id: UnitId) {
         self.set_alive(id, true);
     }
 
@@ -398,7 +398,8 @@ impl Line {
         if let Some(fault) = fault {
             *self.counts.faults.entry(fault.name()).or_default() += 1;
         }
-        let twins = (fault == Some(Fault::Twin)).then(|| there.twin().answer(at, pdu));
+        let twins =
+            (fault == Some(Fault::Twin)).then(|| there.copy_with_own_values().answer(at, pdu));
         if let Some(twins) = twins {
             let within = self.pace.characters(reply.len().div_ceil(2)).as_micros();
             let within = u64::try_from(within).unwrap_or(u64::MAX);

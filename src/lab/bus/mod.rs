@@ -13,7 +13,7 @@
 //!
 //! Invariants:
 //! - The same seeds and the same calls give the same bytes at the same times.
-//! - A unit answers what [`Unit::truth`] says for the moment at which the request was
+//! - A unit answers what [`Unit::value_at`] says for the moment at which the request was
 //!   understood.
 //! - No unit answers a request that was for another unit, was damaged, or was not set
 //!   apart by 3.5 characters of silence.

@@ -27,7 +27,7 @@ pub enum BusProtocol {
     /// A Modbus unit with this address, speaking ASCII.
     Ascii(u8, Unit),
     /// An electricity meter.
-    Meter(Meter),
+    Dlt645(Meter),
     /// A device with a table of questions and answers.
     Plain(Plain),
     /// A device given by a function, which brings its own delays and faults.
@@ -63,7 +63,7 @@ impl BusProtocol {
     /// does not understand them.
     pub fn replies_to(&mut self, now: Now, heard: &[u8], rng: &mut Rng) -> Vec<BusReply> {
         let (answer, behaviour) = match self {
-            BusProtocol::Ascii(_, unit) | BusProtocol::Meter(Meter { unit, .. })
+            BusProtocol::Ascii(_, unit) | BusProtocol::Dlt645(Meter { unit, .. })
                 if !unit.behaviour.alive =>
             {
                 return vec![];
@@ -73,7 +73,7 @@ impl BusProtocol {
                 let answer = ascii::answer(*address, unit, now, heard);
                 (answer, &unit.behaviour)
             }
-            BusProtocol::Meter(meter) => (meter.answer(now, heard), &meter.unit.behaviour),
+            BusProtocol::Dlt645(meter) => (meter.answer(now, heard), &meter.unit.behaviour),
             BusProtocol::Plain(plain) => (plain.answer(heard), &plain.behaviour),
             BusProtocol::Custom(custom) => return custom.replies_to(now, heard),
         };

@@ -142,7 +142,7 @@ impl Rack {
     }
 
     /// Gives the power back to the unit.
-    pub fn revive(&mut self, id: UnitId) {
+    pub fn power_on(&mut self, id: UnitId) {
         self.set_alive(id, true);
     }
 
@@ -442,7 +442,7 @@ mod tests {
         let due = rack.wake_at(HERE).unwrap().at;
         assert_eq!(due, at(5).mono);
         let unit = rack.unit(UnitId(2)).unwrap();
-        let word = |a| unit.truth(at(0), Table::HoldingRegister, a).unwrap();
+        let word = |a| unit.value_at(at(0), Table::HoldingRegister, a).unwrap();
         let (a, b) = (word(0).to_be_bytes(), word(1).to_be_bytes());
         let expected = [&[2, 1, 0, 0, 0, 7, 2, 3, 4], &a[..], &b].concat();
         assert_eq!(drain(&mut rack, at(5)), [RackOutput::Bytes(expected)]);
@@ -493,7 +493,7 @@ mod tests {
             drain(&mut rack, at(11_000)),
             [RackOutput::Bytes(vec![0, 3, 0, 0, 0, 3, 1, 0x83, 0x0B])]
         );
-        rack.revive(UnitId(1));
+        rack.power_on(UnitId(1));
         rack.on_bytes(at(11_000), HERE, &ask(4, 1));
         assert_eq!(answers(&drain(&mut rack, at(11_005))), [(4, 1)]);
     }

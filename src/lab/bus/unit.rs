@@ -18,7 +18,7 @@ const ILLEGAL_VALUE: u8 = 3;
 ///
 /// Contract: [`Unit::answer`] takes a request PDU and returns the reply PDU, normal or
 /// exception; the line or rack that holds the unit decides whether, when and in what
-/// state the reply arrives. [`Unit::truth`] says what stands in any entry at any time,
+/// state the reply arrives. [`Unit::value_at`] says what stands in any entry at any time,
 /// [`Unit::had`] whether given values stood there together.
 #[derive(Clone, Debug)]
 pub struct Unit {
@@ -57,7 +57,7 @@ impl Unit {
 
     /// Returns another unit of the same kind and behaviour that received the same writes,
     /// with values of its own.
-    pub(super) fn twin(&self) -> Unit {
+    pub(super) fn copy_with_own_values(&self) -> Unit {
         Unit {
             seed: self.seed ^ 0x7477_696e,
             ..self.clone()
@@ -101,7 +101,7 @@ impl Unit {
     /// Returns what stands in this entry at this time; `None` if there is no such
     /// entry. A value that a master has written stays until overwritten.
     #[must_use]
-    pub fn truth(&self, now: Now, table: Table, address: u16) -> Option<u16> {
+    pub fn value_at(&self, now: Now, table: Table, address: u16) -> Option<u16> {
         self.at(now.wall, table, address)
     }
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     fn word(unit: &Unit, table: Table, address: u16) -> u16 {
-        unit.truth(noon(), table, address).unwrap()
+        unit.value_at(noon(), table, address).unwrap()
     }
 
     #[test]

@@ -87,7 +87,7 @@ async fn strike(site: &mut CommandSite) -> io::Result<()> {
         _ => &[],
     };
     site.line(|line| {
-        line.revive(id);
+        line.power_on(id);
         if let Some(unit) = line.unit_mut(id) {
             let chance = |&fault| Chance {
                 fault,

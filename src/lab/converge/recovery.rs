@@ -176,7 +176,7 @@ fn calm(devices: u32, points: u16, seed: u64) -> ConvergeSite {
         ..Conditions::default()
     };
     let mut site = ConvergeSite::new(devices, conditions, Rng::new(seed));
-    site.everybody_answers();
+    site.make_all_answer();
     site.connect();
     site.until_online(devices as usize, PATIENCE);
     site
@@ -226,7 +226,7 @@ fn capped(cap: usize, spread: Duration, seed: u64) -> (Duration, Duration) {
     let mut rng = Rng::new(seed);
     let mut site = ConvergeSite::new(200, Conditions::default(), rng.fork());
     site.fault(Fault::Cap(Some(cap)));
-    site.everybody_answers();
+    site.make_all_answer();
     site.connect();
     site.until_online(cap, Duration::from_secs(300));
     site.live(Duration::from_secs(60));
@@ -272,7 +272,7 @@ fn longest_free(site: &ConvergeSite, start: Mono, patience: Duration) -> Duratio
 /// after that all 200 devices are online.
 fn back_after_429(during: Duration, seed: u64) -> Duration {
     let mut site = ConvergeSite::new(200, Conditions::default(), Rng::new(seed));
-    site.everybody_answers();
+    site.make_all_answer();
     site.fault(Fault::Throttle { during });
     let end = site.now() + during;
     site.connect();

@@ -174,7 +174,7 @@ impl ConvergeSite {
     }
 
     /// Makes every device answer on its bus.
-    pub(super) fn everybody_answers(&mut self) {
+    pub(super) fn make_all_answer(&mut self) {
         for id in self.ids() {
             self.answers(id);
         }
@@ -194,7 +194,7 @@ impl ConvergeSite {
 
     /// Makes each device begin to answer at a moment of its own within the span;
     /// returns how long each then took to be online at the platform.
-    pub(super) fn all_come(
+    pub(super) fn all_begin_to_answer(
         &mut self,
         within: Duration,
         patience: Duration,
@@ -204,7 +204,7 @@ impl ConvergeSite {
     }
 
     /// Does the same for falling silent and being logged out.
-    pub(super) fn all_go(
+    pub(super) fn all_fall_silent(
         &mut self,
         within: Duration,
         patience: Duration,

@@ -211,7 +211,7 @@ impl Property {
             FrameShape::Text(n) => n,
         };
         let words: Option<Vec<u16>> = (self.address..self.address + width)
-            .map(|address| unit.truth(now, self.table, address))
+            .map(|address| unit.value_at(now, self.table, address))
             .collect();
         let Some(words) = words else { return false };
         let wide = words.iter().fold(0, |sum, w| sum << 16 | u64::from(*w));
@@ -447,7 +447,7 @@ mod tests {
             wall: Wall::from_millis(NOON),
             ..Now::default()
         };
-        let word = |a| unit.truth(now, Table::InputRegister, a).unwrap();
+        let word = |a| unit.value_at(now, Table::InputRegister, a).unwrap();
         let window = Wall::from_millis(NOON)..=Wall::from_millis(NOON);
         let voltage = f64::from(word(0)) / 10.0;
         assert!(METER[0].was(&unit, &window, &voltage.into()));
@@ -469,7 +469,7 @@ mod tests {
         for kind in [DemoKind::Meter, DemoKind::Module] {
             let unit = Unit::new(kind.of_unit(), 1);
             for p in kind.properties() {
-                let there = unit.truth(Now::default(), p.table, p.address);
+                let there = unit.value_at(Now::default(), p.table, p.address);
                 assert!(there.is_some(), "{p:?}");
             }
             assert!(kind.properties().iter().any(|p| p.id == kind.headline().0));

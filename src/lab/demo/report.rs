@@ -60,7 +60,7 @@ impl Report {
     }
 
     /// Returns whether the story came true.
-    pub(crate) fn came_true(&self) -> bool {
+    pub(crate) fn succeeded(&self) -> bool {
         self.problems.is_empty()
     }
 
@@ -107,7 +107,7 @@ impl Report {
                 counted(self.logged_out_at_exit, "device")
             ),
         ];
-        if self.came_true() {
+        if self.succeeded() {
             lines.push("Everything happened as expected.".into());
         }
         lines.extend(self.problems.iter().map(|p| format!("PROBLEM: {p}")));
@@ -155,6 +155,6 @@ mod tests {
         report.close();
         assert_eq!(report.problems.len(), TOLD + 1);
         assert_eq!(report.problems[TOLD], "… and 80 more");
-        assert!(!report.came_true());
+        assert!(!report.succeeded());
     }
 }

@@ -135,7 +135,7 @@ mod tests {
             wall: Wall::from_millis(NOON),
             mono: Mono::START,
         };
-        let volts = unit.truth(now, Table::InputRegister, 0).unwrap();
+        let volts = unit.value_at(now, Table::InputRegister, 0).unwrap();
         let good = AcceptedValue {
             at: Mono::START,
             device: member.device.clone(),

@@ -214,7 +214,8 @@ impl InjectedFault {
                 kind: EventKind::PortBytesHeldBack,
                 words: "the adapter holds received bytes back for 16 ms".into(),
             }),
-            // A port that is opened by the system has a thread, for which virtual time does not wait.
+            // A port that is opened by the system has a thread, for which virtual time does not
+            // wait.
             InjectedFault::PortMissing => port_down("no such port, and no adapter is plugged in"),
             InjectedFault::PortBusy => port_down(
                 "another program uses it, perhaps the service; fuser -v shows which",

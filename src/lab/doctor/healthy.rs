@@ -93,7 +93,7 @@ impl Healthy {
                 for seconds in [3, 10, 60, 600] {
                     all.push(self.after(&site, seconds).await);
                 }
-                site.wires[0].with(|line| line.revive(UnitId(3)));
+                site.wires[0].with(|line| line.power_on(UnitId(3)));
                 for seconds in [3, 10, 60] {
                     all.push(self.after(&site, seconds).await);
                 }
@@ -131,7 +131,7 @@ impl Healthy {
                 site.wires[0].kill_all();
                 site.live(Duration::from_secs(240)).await;
                 site.wires[0].with(|line| {
-                    (1..=UNITS[0]).for_each(|unit| line.revive(UnitId(unit)));
+                    (1..=UNITS[0]).for_each(|unit| line.power_on(UnitId(unit)));
                 });
                 for seconds in [120, 600] {
                     all.push(self.after(&site, seconds).await);

@@ -315,7 +315,7 @@ impl Faults {
         least + Duration::from_micros(self.rng.below(spread.saturating_add(1)))
     }
 
-    pub(super) fn fate(&mut self) -> MessageFate {
+    pub(super) fn message_fate(&mut self) -> MessageFate {
         if self.lose_replies > 0 && self.rng.chance(self.lose_replies) {
             return MessageFate::Lost;
         }

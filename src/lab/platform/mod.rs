@@ -198,7 +198,7 @@ impl Platform {
     /// message on.
     pub fn on_assumed(&mut self, now: Now, conn: Conn, gateway: &Device) {
         self.now = now.mono;
-        self.let_in(
+        self.accept_connection(
             now,
             conn,
             Link {

@@ -133,7 +133,7 @@ impl Platform {
                 && !link.filters.contains(filter.as_str());
             let refusal = if too_many || full {
                 Some(Violation::TooManyFilters)
-            } else if !self.may_hear(conn, filter) {
+            } else if !self.may_subscribe(conn, filter) {
                 Some(Violation::ForbiddenFilter)
             } else {
                 None
@@ -239,7 +239,7 @@ impl Platform {
     /// Does the same for a connection that belongs to no gateway, whatever it has
     /// subscribed.
     pub(super) fn send(&mut self, now: Now, conn: Conn, topic: String, payload: Vec<u8>) {
-        match self.faults.fate() {
+        match self.faults.message_fate() {
             MessageFate::Lost => self.ledger.counts().lost_replies += 1,
             MessageFate::Sent {
                 after,
@@ -276,7 +276,7 @@ impl Platform {
             return true;
         }
         if self.accounts.contains_key(device) {
-            self.spoke_out_of_session(now, device, Violation::BeforeLogin);
+            self.message_out_of_session(now, device, Violation::BeforeLogin);
         } else {
             self.ledger
                 .broke(Violation::UnknownTopic, || topic.to_owned());
@@ -302,7 +302,7 @@ impl Platform {
 
     /// Records a message of a device without a session. No rule is broken where a fault
     /// has ended the session and the gateway was not told.
-    pub(super) fn spoke_out_of_session(&mut self, now: Now, device: &Device, rule: Violation) {
+    pub(super) fn message_out_of_session(&mut self, now: Now, device: &Device, rule: Violation) {
         if !self.lost.contains(device) {
             self.ledger.broke(rule, || device.to_string());
         }

@@ -431,7 +431,7 @@ impl SpoolSite {
                 let ids: Vec<_> = rack.units().map(|(id, _)| id).collect();
                 for id in ids {
                     match on {
-                        true => rack.revive(id),
+                        true => rack.power_on(id),
                         false => rack.kill(id),
                     }
                 }

@@ -156,7 +156,7 @@ async fn mbpoll_reads_and_writes_the_rack() {
     run(write).await.unwrap().unwrap();
     let truth = rig.with(|r, now| {
         let unit = r.unit(UnitId(3)).unwrap();
-        unit.truth(now, Table::HoldingRegister, 7)
+        unit.value_at(now, Table::HoldingRegister, 7)
     });
     assert_eq!(truth, Some(4711));
 
@@ -230,7 +230,7 @@ async fn units_die_and_return_while_the_line_runs() {
     for alive in [true, false, true] {
         rig.with(|l, _| {
             if alive {
-                l.revive(UnitId(1))
+                l.power_on(UnitId(1))
             } else {
                 l.kill(UnitId(1))
             }

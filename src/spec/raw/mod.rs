@@ -1,7 +1,6 @@
-//! What a configuration says of devices without a standard: the request ([`template`],
-//! [`check`]), the form of the reply ([`reply`]), the positions of its values ([`part`]) and how a value is
-//! written ([`form`]). How a
-//! reply is found on a line is decided in `field`.
+//! What a configuration says of devices without a standard: the request ([`template`], [`check`]),
+//! the form of the reply ([`reply`]), the positions of its values ([`part`]) and how a value is
+//! written ([`form`]). How a reply is found on a line is decided in `field`.
 
 pub mod check;
 pub mod form;

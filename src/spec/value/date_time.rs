@@ -79,8 +79,8 @@ impl TimeField {
 const MOST: usize = 12;
 
 /// The fields of a date and time, in the order of their positions. A layout always has a year, a
-/// month and a day. Only a field that is not read may stand twice. A layout without a time of day means
-/// midnight.
+/// month and a day. Only a field that is not read may stand twice. A layout without a time of day
+/// means midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct TimeLayout {
     fields: [TimeField; MOST],

@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::base::Mono;
-use crate::base::text::{agreeing, counted};
+use crate::base::text::{counted, plural};
 
 use self::lane::{Lane, LaneId};
 use super::decode::Body;
@@ -125,7 +125,7 @@ struct Counts {
 impl Scope {
     /// Takes in the next event.
     pub fn on(&mut self, seen: &TraceEvent) {
-        self.anchor.see(seen);
+        self.anchor.take_anchor(seen);
         self.reach(seen.at);
         for item in self.follower.on(seen) {
             self.item(item);
@@ -167,10 +167,7 @@ impl Scope {
             let _ = write!(text, "; {early} came too early");
         }
         if c.missing > 0 {
-            let (missing, are) = (
-                counted(c.missing, "event"),
-                agreeing(c.missing, "is", "are"),
-            );
+            let (missing, are) = (counted(c.missing, "event"), plural(c.missing, "is", "are"));
             let _ = write!(text, "; {missing} {are} missing");
         }
         text
@@ -254,7 +251,7 @@ impl Scope {
                     }
                     Body::Unfinished => return,
                     // The frame counts as foreign until a verdict says that it was the reply.
-                    Body::Modbus { .. } | Body::Meter(_) | Body::Plain => {
+                    Body::Modbus { .. } | Body::Dlt645(_) | Body::Plain => {
                         (LaneId::of(frame.place.as_deref()), BlockKind::Foreign)
                     }
                 };

@@ -178,7 +178,7 @@ async fn live(on: On, seed: u64, transactions: u64, hostility: Hostility) -> Tal
         PortId(0),
         Arc::clone(&spec),
         Opener::Pipes(handed_in),
-        Learned::forgetful(),
+        Learned::in_memory(),
         rng.fork(),
         clock,
         Journal::new(Arc::clone(&spec)),

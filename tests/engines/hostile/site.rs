@@ -201,7 +201,7 @@ pub(crate) fn were_true(
         readings.iter().all(|reading| {
             let point = &profile.points[usize::from(reading.point)];
             let at = point.address.as_modbus().unwrap();
-            let word = |address| unit.truth(now, at.table, address).map(u64::from);
+            let word = |address| unit.value_at(now, at.table, address).map(u64::from);
             let there = match point.codec.width() {
                 1 => word(at.start),
                 _ => word(at.start)

@@ -40,7 +40,7 @@ fn register(w: &World, unit: u8, address: u16) -> u16 {
     w.rig.with(|line, _| {
         let unit = line.unit(UnitId(unit)).unwrap();
         // The written value stays, whenever that was.
-        unit.truth(Now::default(), Table::HoldingRegister, address)
+        unit.value_at(Now::default(), Table::HoldingRegister, address)
             .unwrap()
     })
 }

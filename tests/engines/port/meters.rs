@@ -86,7 +86,7 @@ async fn line(meters: u8, echo: bool) -> World {
                 permille: 1000,
             }];
         }
-        BusProtocol::Meter(meter)
+        BusProtocol::Dlt645(meter)
     });
     let mut w = World::beside(spec, others.collect(), 91, |journal| journal).await;
     w.run(s(3)).await;
@@ -96,7 +96,7 @@ async fn line(meters: u8, echo: bool) -> World {
 fn with_meter<R>(w: &World, number: usize, play: impl FnOnce(&mut Meter) -> R) -> R {
     w.rig
         .with(|line, _| match &mut line.protocols_mut()[number - 1] {
-            BusProtocol::Meter(meter) => play(meter),
+            BusProtocol::Dlt645(meter) => play(meter),
             other => panic!("{other:?}"),
         })
 }

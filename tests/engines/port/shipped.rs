@@ -241,7 +241,7 @@ fn meter(profile: &ProfileSpec, items: &[dlt645::Item]) -> (BusProtocol, BTreeMa
             value.unwrap_or_else(|e| panic!("{}: {e:?}", point.id)),
         );
     }
-    (BusProtocol::Meter(meter), values)
+    (BusProtocol::Dlt645(meter), values)
 }
 
 /// Builds a device that answers one question with digits where nothing is fixed.

@@ -160,7 +160,7 @@ impl World {
                 opener: Opener::Pipes(handed_in),
                 tap: world.tap.clone(),
             },
-            Learned::forgetful(),
+            Learned::in_memory(),
             Rng::new(seed),
             clock,
             goes(Journal::new(spec)),

@@ -212,7 +212,7 @@ impl Gateway {
             PortId(0),
             Arc::clone(&spec),
             opener,
-            Learned::forgetful(),
+            Learned::in_memory(),
             Rng::new(1),
             Clock::system(),
             Journal::new(spec).to(sink),

@@ -1,6 +1,6 @@
 //! The log events about the time.
 
-use crate::base::text::{agreeing, counted};
+use crate::base::text::{counted, plural};
 use crate::base::{EventKind, Level};
 
 /// What became known about the time.
@@ -75,7 +75,7 @@ impl ClockNews {
                     n => format!(
                         "{whose}; {} that waited {} stamped",
                         counted(*n, "value"),
-                        agreeing(*n, "is", "are")
+                        plural(*n, "is", "are")
                     ),
                 }
             }

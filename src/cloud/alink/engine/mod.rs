@@ -8,8 +8,8 @@
 //! delayed; nothing else breaks.
 
 mod inbound;
-mod leaving;
 mod outbound;
+mod pending_logouts;
 mod reload;
 mod stop;
 mod store;
@@ -27,7 +27,7 @@ use crate::base::{
 };
 use crate::spec::{Spec, Subscriptions};
 
-use self::leaving::PendingLogouts;
+use self::pending_logouts::PendingLogouts;
 use self::stop::{Stop, StopStep};
 use self::thing_events::EventTurns;
 use crate::cloud::alink::clock::Timestamps;
@@ -282,7 +282,7 @@ impl Cloud {
             && !self.stop.is_on()
         {
             self.spill.hurry();
-            self.posts.hurry(now, device);
+            self.posts.send_without_waiting(now, device);
             self.leaving.add(now, device);
         } else {
             self.sessions.want(now, device, presence, now);
@@ -347,8 +347,8 @@ impl Cloud {
     fn begin_to_stop(&mut self, now: Mono) {
         self.stop.begin(now, self.spec.stop_within);
         self.spill.hurry();
-        self.posts.hurry_all(now);
-        self.pending.hurry(now + self.last_timeout());
+        self.posts.send_all_without_waiting(now);
+        self.pending.limit_deadlines(now + self.last_timeout());
     }
 
     /// Takes note whether the system's clock is synchronised. Until the first call, stamps
@@ -454,7 +454,7 @@ impl Cloud {
     /// connection if that came later.
     #[must_use]
     pub fn login_latency(&self) -> &Histogram {
-        self.latency.took()
+        self.latency.waited()
     }
 
     /// How many events of the thing model are not delivered yet, those in the store left out.
@@ -573,12 +573,12 @@ impl Cloud {
         if are_posts_due {
             if let Some(batch) = self.posts.take(mono) {
                 self.ask_post(mono, batch);
-                self.event_turns.other();
+                self.event_turns.count_values_message();
             }
             self.forget_retired(mono);
             return true;
         }
-        self.see_to_the_store(now) || is_event_due && self.send_event(now)
+        self.serve_store(now) || is_event_due && self.send_event(now)
     }
 
     /// Lets a device go offline whose last readings are sent, or whose time for them is up.

@@ -89,7 +89,7 @@ impl Cloud {
     /// given.
     fn resigned(&mut self, now: Mono, id: DeviceId) {
         let has_secret = self.identities.prefer_configured_secret(id);
-        self.sessions.resigned(now, id, has_secret);
+        self.sessions.secret_replaced(now, id, has_secret);
     }
 
     /// Forgets the devices that are no longer configured and of which nothing is left at

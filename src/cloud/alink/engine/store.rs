@@ -58,7 +58,7 @@ impl Cloud {
                     self.outbox.count().readings += u64::from(at.is_some());
                     self.posts.put(now, reading, at, &mut self.outbox);
                     if self.leaving.has(device) || self.stop.is_on() {
-                        self.posts.hurry(now.mono, device);
+                        self.posts.send_without_waiting(now.mono, device);
                     }
                 }
                 Outcome::Wait(number, reading) => self.posts.put_back(now.mono, number, reading),
@@ -191,7 +191,7 @@ impl Cloud {
         let mut memory = ReadingsInMemory {
             oldest: waiting.into_iter().chain(undated).min(),
             readings: self.posts.len() + self.timestamps.unstamped(),
-            has_history: self.history.goes_first(),
+            has_history: self.history.is_ahead_of_memory(),
             events: None,
         };
         let (oldest, new) = self.events.oldest_read_at();
@@ -220,7 +220,7 @@ impl Cloud {
     /// Keeps back the readings that are no longer live while older values of their devices
     /// are, or may be, in the store.
     pub(super) fn keep_order(&mut self, now: Mono) {
-        let is_older_stored = self.history.goes_first() || self.spill.has_handed();
+        let is_older_stored = self.history.is_ahead_of_memory() || self.spill.has_handed();
         let is_working = self.spill.is_working(now, &self.spec);
         let holds = is_older_stored && is_working;
         self.posts.hold_backlog(now, holds);
@@ -233,7 +233,7 @@ impl Cloud {
     }
 
     /// Does one thing about the store that is due; returns whether there was one.
-    pub(super) fn see_to_the_store(&mut self, now: Now) -> bool {
+    pub(super) fn serve_store(&mut self, now: Now) -> bool {
         let mono = now.mono;
         let due = |wake: Option<Wake>| wake.is_some_and(|w| w.at <= mono);
         let unwanted = self.spill.take_unwanted(mono, &self.spec);
@@ -313,7 +313,7 @@ impl Cloud {
         };
         let payload = history_post(id, &message);
         self.outbox.count().history_messages += 1;
-        self.event_turns.other();
+        self.event_turns.count_values_message();
         let topic = Topic::History(self.identities.gateway().clone());
         self.publish(now, topic, payload);
         true

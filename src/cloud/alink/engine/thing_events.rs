@@ -31,7 +31,7 @@ impl EventTurns {
     }
 
     /// Takes note of a message with values.
-    pub(super) const fn other(&mut self) {
+    pub(super) const fn count_values_message(&mut self) {
         self.others = self.others.saturating_add(1);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::base::text::{agreeing, counted, since_reported, times};
+use crate::base::text::{counted, plural, since_reported, times};
 use crate::base::{LinkDown, LogEvent, LogSubject};
 
 use crate::cloud::alink::events::CloudLogEvent;
@@ -168,7 +168,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
         CloudLogEvent::Full { online, .. } => format!(
             "gateway: {} {} online, the configured limit; the others wait until one leaves",
             counted(*online, "device"),
-            agreeing(*online, "is", "are")
+            plural(*online, "is", "are")
         ),
         CloudLogEvent::Trouble {
             code,
@@ -284,7 +284,7 @@ pub(crate) fn sentence(notice: &CloudLogEvent) -> String {
             let devices = match unconfirmed {
                 0 => "all of its devices are logged out".to_owned(),
                 n => {
-                    let session = agreeing(*n, "its session ends", "those sessions end");
+                    let session = plural(*n, "its session ends", "those sessions end");
                     let log_outs = counted(*n, "log-out");
                     format!("{log_outs} not confirmed ({session} with the connection)")
                 }

@@ -11,13 +11,12 @@
 //!
 //! Which readings go to the store is decided in [`spill`].
 //!
-//! A platform may refuse the method itself, or not answer it. If nothing has been accepted on
-//! this connection, and one value is refused by itself or a device's values are not answered
-//! again and again, stored values are handed to [`super::publish`] instead ([`HistoryForm::Posts`]),
-//! and stored events to [`super::event_posts`]:
-//! they go as live values do, behind them, from devices that are online. There a message has
-//! one value of a property, and the order of values is not kept. Once a value is refused there
-//! as well, the value was to blame and not the method.
+//! A platform may refuse the method itself, or not answer it. If nothing has been accepted on this
+//! connection, and one value is refused by itself or a device's values are not answered again and
+//! again, stored values are handed to [`super::publish`] instead ([`HistoryForm::Posts`]), and
+//! stored events to [`super::event_posts`]: they go as live values do, behind them, from devices
+//! that are online. There a message has one value of a property, and the order of values is not
+//! kept. Once a value is refused there as well, the value was to blame and not the method.
 //!
 //! A refusal is about a message. So each device of the message is sent alone next, and a
 //! device that is alone sends half as many values, until one value is refused by itself: that
@@ -482,7 +481,7 @@ impl History {
     }
 
     /// Whether older values go first than those in memory.
-    pub(crate) fn goes_first(&self) -> bool {
+    pub(crate) fn is_ahead_of_memory(&self) -> bool {
         self.form == HistoryForm::History && self.has_values()
     }
 

@@ -2,10 +2,10 @@
 //! rules, in the order of time, and stay in their own queue until the store has them.
 //!
 //! A reading waits in memory to be delivered. It goes to the store if it has waited for
-//! [`crate::spec::StorePolicy::spill_after`], if half of the memory is used up, and at the end of the
-//! process; so does a reading that waits for the time. Where
-//! [`crate::spec::Durability::Always`] is configured, each new reading goes to the store first,
-//! and is sent when it is there.
+//! [`crate::spec::StorePolicy::spill_after`], if half of the memory is used up, and at the end of
+//! the process; so does a reading that waits for the time. Where
+//! [`crate::spec::Durability::Always`] is configured, each new reading goes to the store first, and
+//! is sent when it is there.
 //!
 //! Readings are handed over in groups, one group at a time: a group stays in memory until the
 //! store has confirmed it. If the store fails, its readings wait in memory as if there were no

@@ -192,9 +192,9 @@ fn obey(context: &mut Context<'_>, sessions: &mut Sessions, id: DeviceId, means:
         OrderMeaning::Deleted => ended(context, sessions, id, Code::DELETED),
         OrderMeaning::Unrelated => {
             ended(context, sessions, id, Code::NO_RELATION);
-            sessions.all_cured(now, Remedy::Departure);
+            sessions.all_remedied(now, Remedy::Departure);
         }
-        OrderMeaning::Enabled => sessions.cured(now, id, Remedy::Enabling),
+        OrderMeaning::Enabled => sessions.remedied(now, id, Remedy::Enabling),
         OrderMeaning::Related => {
             sessions.listed(now, id);
             sessions.exists(now, id);

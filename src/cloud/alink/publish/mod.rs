@@ -279,13 +279,13 @@ impl PublishQueue {
     // --- wishes -------------------------------------------------------------------
 
     /// Sends this device's readings without waiting for other readings for their message.
-    pub(crate) fn hurry(&mut self, now: Mono, id: DeviceId) {
+    pub(crate) fn send_without_waiting(&mut self, now: Mono, id: DeviceId) {
         self.waiting.hurry(now, id);
     }
 
     /// Sends all readings without waiting for other readings for their message.
-    pub(crate) fn hurry_all(&mut self, now: Mono) {
-        self.waiting.hurry_all(now);
+    pub(crate) fn send_all_without_waiting(&mut self, now: Mono) {
+        self.waiting.all_due_now(now);
     }
 
     /// Whether any reading is left that could still be delivered.
@@ -857,7 +857,7 @@ impl PublishQueue {
         }
         self.probes.unheard(now, id, one.sent);
         let (transmissions, answered) = (&self.transmissions, self.transmissions.answered_up_to());
-        let is_no_accident = |times| transmissions.is_no_accident(times);
+        let is_no_accident = |times| transmissions.is_significant(times);
         self.probes
             .is_given_up(now, id, answered, is_no_accident)
             .then_some(id)

@@ -126,14 +126,14 @@ fn a_reply_on_another_topic_is_none_of_ours() {
 #[test]
 fn how_many_losses_in_a_row_are_no_accident_depends_on_how_many_there_are() {
     let mut transmissions = Transmissions::new();
-    assert!(!transmissions.is_no_accident(2));
-    assert!(transmissions.is_no_accident(3));
+    assert!(!transmissions.is_significant(2));
+    assert!(transmissions.is_significant(3));
     for n in 0..1000 {
         transmissions.count(s(1), false, n % 2 == 0);
     }
     assert!(transmissions.is_lossy());
-    assert!(!transmissions.is_no_accident(8));
-    assert!(transmissions.is_no_accident(16));
+    assert!(!transmissions.is_significant(8));
+    assert!(transmissions.is_significant(16));
     // Where there are packs, they alone count.
     for _ in 0..1000 {
         transmissions.count(s(2), false, false);

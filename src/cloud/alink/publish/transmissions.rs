@@ -131,8 +131,8 @@ impl Transmissions {
         self.all.get(&id).map(|one| (id, *one))
     }
 
-    /// Returns when the next transmission is given up: the transmissions are given up in the order in
-    /// which they were sent.
+    /// Returns when the next transmission is given up: the transmissions are given up in the order
+    /// in which they were sent.
     pub(super) fn expires_at(&self, usual: Duration) -> Option<Mono> {
         let (sent, _) = *self.open.first()?;
         let patience = self.patience(usual);
@@ -208,7 +208,7 @@ impl Transmissions {
 
     /// Whether so many losses in a row are no accident: there is one such row in 5,000 if
     /// transmissions are lost as often as they have been lately.
-    pub(super) fn is_no_accident(&self, in_a_row: u32) -> bool {
+    pub(super) fn is_significant(&self, in_a_row: u32) -> bool {
         let share = self.lost.max(LEAST_LOST) as f64 / 1_000_000.0;
         share.powi(i32::try_from(in_a_row).unwrap_or(i32::MAX)) <= 1.0 / 5_000.0
     }

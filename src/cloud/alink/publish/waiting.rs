@@ -310,7 +310,7 @@ impl WaitingReadings {
     }
 
     /// Sends all readings without waiting for other readings for their message.
-    pub(super) fn hurry_all(&mut self, now: Mono) {
+    pub(super) fn all_due_now(&mut self, now: Mono) {
         for id in self.online.clone() {
             self.hurry(now, id);
         }

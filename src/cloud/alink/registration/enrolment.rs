@@ -6,10 +6,10 @@
 //!
 //! Contract: ask [`Enrolment::next`]; for [`EnrolmentStep::Connect`] the rest of this engine is not
 //! needed. For [`EnrolmentStep::Register`], in this order: `on_attempt`, which gives the
-//! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down`
-//! when the connection is over, whichever side ended it. Drain [`Enrolment::poll`] after
-//! each. [`Output::StoreSecret`] asks for [`Enrolment::on_kept`], once the identity is on disk or
-//! could not be put there; for [`EnrolmentStep::StoreSecret`], store what it holds and answer in the same
+//! credentials; then `on_up` at CONNACK 0, `on_message` for what arrives, and `on_down` when the
+//! connection is over, whichever side ended it. Drain [`Enrolment::poll`] after each.
+//! [`Output::StoreSecret`] asks for [`Enrolment::on_kept`], once the identity is on disk or could
+//! not be put there; for [`EnrolmentStep::StoreSecret`], store what it holds and answer in the same
 //! way, without connecting. Wake the engine by [`Enrolment::wake_at`].
 //!
 //! Invariants:
@@ -256,7 +256,7 @@ impl Enrolment {
 
     /// Takes note that the identity to be issued could not be kept, so registering is of no
     /// use.
-    pub fn on_nowhere_to_keep(&mut self, now: Now, why: String) {
+    pub fn on_storage_failed(&mut self, now: Now, why: String) {
         self.fail(now, EnrolmentFailure::NotKept(why));
         self.state = State::Idle;
     }

@@ -8,10 +8,10 @@
 //! answer. `config/` knows what the file may say. Whether the file is right is the verdict
 //! of the very check that `alink-gateway check` makes.
 //!
-//! Contract: tell the engine what happened (`on_…`, `link_…`, [`RemoteConfiguration::respec`]), then
-//! drain [`RemoteConfiguration::poll`] until `None`; call it again no later than [`RemoteConfiguration::wake_at`]. A
-//! remote task that was handed out is answered by [`RemoteConfiguration::on_done`]; a task that is not
-//! answered runs out.
+//! Contract: tell the engine what happened (`on_…`, `link_…`, [`RemoteConfiguration::respec`]),
+//! then drain [`RemoteConfiguration::poll`] until `None`; call it again no later than
+//! [`RemoteConfiguration::wake_at`]. A remote task that was handed out is answered by
+//! [`RemoteConfiguration::on_done`]; a task that is not answered runs out.
 //!
 //! Invariants:
 //! - One remote task at a time; one push waits at most, the newest.

@@ -134,7 +134,7 @@ impl ReplyTimes {
 
     /// Returns how long to wait for the next reply, `most` at the longest; `None` while
     /// nothing is known.
-    pub(crate) fn patience(&self, most: Duration) -> Option<Duration> {
+    pub(crate) fn reply_timeout(&self, most: Duration) -> Option<Duration> {
         let (smooth, deviation) = self.known?;
         Some(((smooth + deviation) * 4).max(Self::LEAST).min(most))
     }
@@ -386,20 +386,20 @@ mod tests {
     fn patience_follows_the_replies_within_its_bounds() {
         let most = Duration::from_secs(10);
         let mut times = ReplyTimes::default();
-        assert_eq!(times.patience(most), None);
+        assert_eq!(times.reply_timeout(most), None);
         for _ in 0..20 {
             times.measured(Duration::from_millis(20));
         }
-        assert_eq!(times.patience(most), Some(Duration::from_secs(2)));
+        assert_eq!(times.reply_timeout(most), Some(Duration::from_secs(2)));
         // A reply that came late makes the wait longer at once.
         times.measured(Duration::from_secs(3));
-        assert!(times.patience(most) > Some(Duration::from_secs(3)));
+        assert!(times.reply_timeout(most) > Some(Duration::from_secs(3)));
         for _ in 0..20 {
             times.measured(Duration::from_secs(15));
         }
-        assert_eq!(times.patience(most), Some(most));
+        assert_eq!(times.reply_timeout(most), Some(most));
         let second = Duration::from_secs(1);
-        assert_eq!(times.patience(second), Some(second));
+        assert_eq!(times.reply_timeout(second), Some(second));
     }
 
     #[test]

@@ -111,13 +111,13 @@ impl<T: Clone> Pending<T> {
     /// longer than a log-in.
     pub(crate) fn patience(&self, of: AnswerKind, most: Duration) -> Duration {
         let other = || {
-            let others = self.times.iter().filter_map(|t| t.patience(most));
+            let others = self.times.iter().filter_map(|t| t.reply_timeout(most));
             others.max().map(|others| others.max(most / 2))
         };
-        let own = self.times[of.index()].patience(most);
+        let own = self.times[of.index()].reply_timeout(most);
         let own = match of {
             AnswerKind::LogOuts => {
-                own.or_else(|| self.times[AnswerKind::LogIns.index()].patience(most))
+                own.or_else(|| self.times[AnswerKind::LogIns.index()].reply_timeout(most))
             }
             AnswerKind::LogIns | AnswerKind::Others => own,
         };
@@ -209,7 +209,7 @@ impl<T: Clone> Pending<T> {
     }
 
     /// Sets that no request may wait longer than this any more.
-    pub(crate) fn hurry(&mut self, deadline: Mono) {
+    pub(crate) fn limit_deadlines(&mut self, deadline: Mono) {
         for open in self.open.values_mut() {
             open.deadline = open.deadline.min(deadline);
         }

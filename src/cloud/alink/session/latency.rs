@@ -16,7 +16,7 @@ pub(crate) struct Latency {
 
 impl Latency {
     /// Returns how long devices waited.
-    pub(crate) const fn took(&self) -> &Histogram {
+    pub(crate) const fn waited(&self) -> &Histogram {
         &self.took
     }
 

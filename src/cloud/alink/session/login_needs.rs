@@ -79,7 +79,7 @@ impl Sessions {
     /// After a refused signature, marks a secret that was given to us as no longer valid:
     /// another is asked for once the retry block has ended.
     pub(crate) fn doubt_secret(&mut self, id: DeviceId, code: Code) {
-        if code.cure() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
+        if code.remedy() == Remedy::Secret && self.spec.devices[id.index()].secret.is_empty() {
             self.devices[id.index()].login_need = Some(LoginNeed::Register);
         }
     }
@@ -91,7 +91,7 @@ impl Sessions {
     }
 
     fn may_relate(&self, code: Code) -> bool {
-        code.cure() == Remedy::Relation && self.limits().topology != TopologyPolicy::Leave
+        code.remedy() == Remedy::Relation && self.limits().topology != TopologyPolicy::Leave
     }
 
     /// Logs out the devices that may have been online on the last connection, or in an
@@ -134,7 +134,7 @@ impl Sessions {
         if device.login_need == Some(LoginNeed::Register) {
             device.login_need = None;
         }
-        self.cured(now, id, Remedy::Secret);
+        self.remedied(now, id, Remedy::Secret);
         self.requeue(now, id, now);
     }
 
@@ -147,8 +147,8 @@ impl Sessions {
     /// Takes note that the platform says that the device exists and is ours, whatever it
     /// said before.
     pub(crate) fn exists(&mut self, now: Mono, id: DeviceId) {
-        self.cured(now, id, Remedy::Relation);
-        self.cured(now, id, Remedy::Existence);
+        self.remedied(now, id, Remedy::Relation);
+        self.remedied(now, id, Remedy::Existence);
     }
 
     /// Takes note that the platform lists the device in the topology.

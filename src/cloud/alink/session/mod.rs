@@ -291,7 +291,7 @@ impl Sessions {
     pub(crate) fn link_up(&mut self, now: Mono) {
         self.link = true;
         self.shown_online_due = Some(now + SHOWN_ONLINE_WAIT);
-        self.forgive_requests(now);
+        self.end_malformed_blocks(now);
         for id in self.ids() {
             self.requeue(now, id, now);
         }

@@ -22,7 +22,7 @@ impl Sessions {
         }
         self.spec = spec;
         self.online_quota.forget();
-        self.forgive_requests(now);
+        self.end_malformed_blocks(now);
     }
 
     /// Takes note that there are this many devices.
@@ -49,7 +49,7 @@ impl Sessions {
     /// Takes note that this device signs with another secret from now on: refusals of the
     /// old secret are forgotten. The device is tried alone all the same. Without a secret
     /// it is registered first.
-    pub(crate) fn resigned(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
+    pub(crate) fn secret_replaced(&mut self, now: Mono, id: DeviceId, has_secret: bool) {
         self.lift_block(id);
         let device = &mut self.devices[id.index()];
         device.refusal = None;
@@ -63,7 +63,7 @@ impl Sessions {
     }
 
     /// Whether a refusal of this device's log-in means nothing any more.
-    pub(crate) fn is_moot(&self, id: DeviceId) -> bool {
+    pub(crate) fn is_refusal_void(&self, id: DeviceId) -> bool {
         let resigned = self.devices.get(id.index()).is_some_and(|d| d.new_secret);
         resigned || !self.spec.has(id)
     }

@@ -296,7 +296,7 @@ impl Sessions {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
-        if code.cure() == Remedy::Relation || code == Code::DELETED {
+        if code.remedy() == Remedy::Relation || code == Code::DELETED {
             device.topology = TopologyMembership::default();
         }
         let mut lost = code.verdict() == CodeMeaning::NoSession;
@@ -506,7 +506,7 @@ impl Sessions {
             self.devices[id.index()].refusals = 0;
             match kind {
                 SessionChange::LogIn => {
-                    if !self.is_moot(id) && !self.require_missing(now, id, reply.code) {
+                    if !self.is_refusal_void(id) && !self.require_missing(now, id, reply.code) {
                         self.block(
                             now,
                             id,

@@ -97,7 +97,7 @@ impl Sessions {
             RefusedRequest::LogIn | RefusedRequest::Kick => (first, longest),
             RefusedRequest::Step(_) if code.verdict() == CodeMeaning::Request => (first, longest),
             // A disabled device waits as long, whichever request says so.
-            RefusedRequest::Step(_) if code.cure() == Remedy::Enabling => (first, longest),
+            RefusedRequest::Step(_) if code.remedy() == Remedy::Enabling => (first, longest),
             RefusedRequest::Step(_) => (first.max(STEP_WAIT.0), longest.max(STEP_WAIT.1)),
         };
         let device = &self.devices[id.index()];
@@ -141,15 +141,15 @@ impl Sessions {
 
     /// Takes note of an event that ends retry blocks of one kind: the device is tried at
     /// once.
-    pub(crate) fn cured(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
+    pub(crate) fn remedied(&mut self, now: Mono, id: DeviceId, cure: Remedy) {
         let Some(device) = self.devices.get_mut(id.index()) else {
             return;
         };
-        if device.kick.is_some_and(|code| code.cure() == cure) {
+        if device.kick.is_some_and(|code| code.remedy() == cure) {
             // The session that is being asked for may have been ended all the same.
             device.kick = Some(Code::NO_SESSION);
         }
-        if device.block.is_some_and(|b| b.code.cure() == cure) {
+        if device.block.is_some_and(|b| b.code.remedy() == cure) {
             device.refusal = None;
             self.lift_block(id);
             self.requeue(now, id, now);
@@ -158,7 +158,7 @@ impl Sessions {
 
     /// Ends the retry blocks of devices whose requests were called malformed: only another
     /// connection, or another configuration, can change that.
-    pub(crate) fn forgive_requests(&mut self, now: Mono) {
+    pub(crate) fn end_malformed_blocks(&mut self, now: Mono) {
         let request = |b: &RetryBlock| b.code.verdict() == CodeMeaning::Request;
         for id in self.ids() {
             if self.devices[id.index()].block.as_ref().is_some_and(request) {
@@ -170,9 +170,9 @@ impl Sessions {
 
     /// Takes note of an event on the platform that ends retry blocks of one kind, for all
     /// devices.
-    pub(crate) fn all_cured(&mut self, now: Mono, cure: Remedy) {
+    pub(crate) fn all_remedied(&mut self, now: Mono, cure: Remedy) {
         for id in self.ids() {
-            self.cured(now, id, cure);
+            self.remedied(now, id, cure);
         }
     }
 

@@ -141,8 +141,8 @@ pub fn traps(profile: &ProfileSpec) -> Vec<String> {
     traps
 }
 
-/// Returns whether a point is a property of a custom module, `module:id`: an import is of one module,
-/// here the default one.
+/// Returns whether a point is a property of a custom module, `module:id`: an import is of one
+/// module, here the default one.
 fn is_of_module(point: &PointSpec) -> bool {
     point.id.contains(':')
 }

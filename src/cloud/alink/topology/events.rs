@@ -1,7 +1,7 @@
 //! Topology events of this room: which devices belong to the gateway, by registration, by
 //! the topology, and by what the platform orders.
 
-use crate::base::text::{agreeing, counted, since_reported};
+use crate::base::text::{counted, plural, since_reported};
 use crate::base::{DeviceId, EventKind, JournalField, Level, LogEvent, LogSubject};
 
 use crate::cloud::alink::wire::code::Code;
@@ -214,7 +214,7 @@ impl LogEvent for TopologyEvent {
                 extra,
                 fate,
             } => {
-                let one = |one, others| agreeing(*extra, one, others);
+                let one = |one, others| plural(*extra, one, others);
                 let fate = match fate {
                     UnconfiguredFate::Left => one(
                         "it stays in it (topology: mirror would delete it)",

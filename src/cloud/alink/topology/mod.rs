@@ -210,7 +210,7 @@ impl Topology {
                     .outbox
                     .tell(CloudLogEvent::Topology(TopologyEvent::Unrelated { names }));
                 // Devices for which there was no room in the topology may have room now.
-                sessions.all_cured(now, Remedy::Departure);
+                sessions.all_remedied(now, Remedy::Departure);
             }
             (TopologyAsk::Unrelate(list), _) => match &list[..] {
                 // The relation is already gone, which is the wanted result.

@@ -301,7 +301,7 @@ impl Code {
 
     /// Returns what ends the refusal.
     #[must_use]
-    pub fn cure(self) -> Remedy {
+    pub fn remedy(self) -> Remedy {
         self.row().map_or(Remedy::Time, |row| row.2)
     }
 

@@ -159,8 +159,8 @@ pub fn batch_logout<'a>(id: RequestId, devices: impl Iterator<Item = &'a Identit
     session(id, devices.map(Named::from).collect::<Vec<_>>())
 }
 
-/// Properties of one device, or events, as the inside of a JSON object. The text grows by one value at
-/// a time so that its size is known before it is sent.
+/// Properties of one device, or events, as the inside of a JSON object. The text grows by one value
+/// at a time so that its size is known before it is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Properties(String);
 

@@ -43,7 +43,7 @@ impl Raw {
     }
 
     /// Takes only the bits that count.
-    pub(super) fn picked(self, bits: Option<Bits>) -> Self {
+    pub(super) fn selected_bits(self, bits: Option<Bits>) -> Self {
         match bits {
             None => self,
             Some(Bits::Mask(mask)) => Raw {

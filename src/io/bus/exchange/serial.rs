@@ -192,7 +192,7 @@ impl Exchange {
                         transaction.silence()
                     } else {
                         paused = true;
-                        transaction.lull()
+                        transaction.on_pause()
                     };
                     if step.is_some() {
                         return Ok(step);
@@ -220,7 +220,7 @@ impl Exchange {
         let character = self.silence.transmission(1);
         let early = (2 * AWAKE).max(character / 4);
         let rest = arrival.until(self.clock.now().mono, missing, &self.silence);
-        port_thread::nap(rest.saturating_sub(early));
+        port_thread::block_for(rest.saturating_sub(early));
         Some((early + character).min(LONGEST_DOZE))
     }
 

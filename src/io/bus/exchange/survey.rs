@@ -32,9 +32,10 @@ pub struct Surveyed {
 }
 
 impl Exchange {
-    /// Asks one question of a survey, after this extra quiet time, and listens. The line has its own
-    /// settings again before the next request of the port, and when it is listened to. Nothing is sent that the connection
-    /// does not carry, a meter's frame on Modbus TCP, or at settings that the adapter refuses.
+    /// Asks one question of a survey, after this extra quiet time, and listens. The line has its
+    /// own settings again before the next request of the port, and when it is listened to. Nothing
+    /// is sent that the connection does not carry, a meter's frame on Modbus TCP, or at settings
+    /// that the adapter refuses.
     ///
     /// # Errors
     /// The line is lost.
@@ -45,7 +46,7 @@ impl Exchange {
     ) -> Result<Surveyed, LineLoss> {
         let is_carried = !matches!(
             (&self.framer, &request.question),
-            (Framer::Tcp(_), SurveyQuestion::Meter { .. })
+            (Framer::Tcp(_), SurveyQuestion::Dlt645 { .. })
         );
         let mut is_quiet = self.fall_quiet(turnaround).await? && is_carried;
         let (is_tuned, settings) = self.tune_for(request)?;

@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_doctor_reads_the_cause_from_these_words() {
-        use crate::doctor::{Cause, words::of_port};
+        use crate::doctor::{Cause, system_words::of_port};
         let file = tempfile::NamedTempFile::new().unwrap();
         let nowhere = file.path().with_extension("nowhere");
         for (path, kind, cause) in [

@@ -214,7 +214,7 @@ impl Port {
         self.is_tcp() && !lost.asked && !lost.stray && exchange.is_used()
     }
 
-    pub(super) fn is_anyone_alive(&self) -> bool {
+    pub(super) fn has_answering_device(&self) -> bool {
         self.heard_of.values().any(|lives| *lives)
     }
 

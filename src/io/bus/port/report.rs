@@ -225,7 +225,7 @@ impl Report {
     }
 
     /// Reports that the intervals of a priority are longer than configured, or no longer so.
-    pub(super) fn strained(&mut self, strain: &Overload) {
+    pub(super) fn overload(&mut self, strain: &Overload) {
         let port = self.port;
         let notice = match strain {
             Overload::Over { priority } => FieldLogEvent::IntervalsKept {
@@ -528,7 +528,7 @@ impl Report {
                     EntryRange::written(write).count,
                     write.start
                 ),
-                (_, RequestBody::Meter(ask)) => match &ask.operation {
+                (_, RequestBody::Dlt645(ask)) => match &ask.operation {
                     MeterOperation::Read { id, .. } | MeterOperation::Follow { id, .. } => {
                         format!("datum {id}")
                     }

@@ -54,7 +54,7 @@ fn world_of(
         PortId(0),
         Arc::clone(&spec),
         opener,
-        Learned::forgetful(),
+        Learned::in_memory(),
         Rng::new(1),
         Clock::starting_at(Wall::from_millis(1_700_000_000_000)),
         Journal::new(spec),

@@ -207,7 +207,7 @@ fn start(port: PortSpec) -> Ends {
         PortId(0),
         Arc::clone(&spec),
         Opener::System,
-        Learned::forgetful(),
+        Learned::in_memory(),
         Rng::new(1),
         Clock::system(),
         Journal::new(spec),

@@ -50,7 +50,7 @@ fn together(heard: &[(u64, Vec<u8>)]) -> Vec<u8> {
 fn truth(line: &Line, id: u8) -> Vec<u8> {
     let word = |a| {
         let unit = line.unit(UnitId(id)).unwrap();
-        unit.truth(at(0), Table::HoldingRegister, a)
+        unit.value_at(at(0), Table::HoldingRegister, a)
             .unwrap()
             .to_be_bytes()
     };
@@ -141,7 +141,7 @@ fn a_request_glued_to_a_reply_is_not_understood() {
 fn truth_later(line: &Line, id: u8, micros: u64) -> Vec<u8> {
     let word = |a| {
         let unit = line.unit(UnitId(id)).unwrap();
-        unit.truth(at(micros + 17_000), Table::HoldingRegister, a)
+        unit.value_at(at(micros + 17_000), Table::HoldingRegister, a)
             .unwrap()
             .to_be_bytes()
     };
@@ -177,12 +177,12 @@ fn nobody_answers_for_another_or_for_everybody() {
     assert_eq!(listen(&mut line, 2_000_000), []);
     let holds = |id| {
         let unit = line.unit(UnitId(id)).unwrap();
-        unit.truth(at(0), Table::HoldingRegister, 5) == Some(77)
+        unit.value_at(at(0), Table::HoldingRegister, 5) == Some(77)
     };
     assert!(holds(1) && holds(3));
     assert!(!holds(2), "the dead do not listen");
 
-    line.revive(UnitId(2));
+    line.power_on(UnitId(2));
     line.on_bytes(at(2_000_000), &frame::seal(2, READ));
     assert_eq!(listen(&mut line, 3_000_000).len(), 9);
 }

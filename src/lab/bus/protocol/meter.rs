@@ -173,7 +173,7 @@ impl Meter {
             return Some(held.clone());
         }
         let register = |at: u16| {
-            let word = self.unit.truth(now, Table::InputRegister, at);
+            let word = self.unit.value_at(now, Table::InputRegister, at);
             u64::from(word.unwrap_or_default())
         };
         let wide = |at| register(at) << 16 | register(at + 1);

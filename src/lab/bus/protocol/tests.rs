@@ -54,7 +54,7 @@ fn a_meter_answers_what_it_has_and_refuses_the_rest() {
     let mut meter = Meter::new(Year::Y2007, 161, unit);
     meter.wake_ups = 0;
     let energy = meter.value(noon(), 0x0001_0000).unwrap();
-    let mut protocol = BusProtocol::Meter(meter);
+    let mut protocol = BusProtocol::Dlt645(meter);
     let said = says(
         &mut protocol,
         &bytes("FE FE FE FE 68 61 01 00 00 00 00 68 11 04 33 33 34 33 14 16"),

@@ -90,7 +90,7 @@ impl DemoSite {
 
         self.next();
         self.line.with(|line, now| {
-            line.revive(victim.unit);
+            line.power_on(victim.unit);
             self.checker.returned(VICTIM, now.wall);
         });
         let took = self.until(|v| v.online == all).await?;
@@ -208,7 +208,7 @@ impl DemoSite {
     /// Shows the report; true if the story came true.
     pub(crate) fn close(mut self, json: bool) -> bool {
         self.screen.close();
-        let came_true = self.report.came_true();
+        let came_true = self.report.succeeded();
         if !came_true {
             self.folder.keep();
             let log = self.daemon.log().display();

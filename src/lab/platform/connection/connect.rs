@@ -123,7 +123,7 @@ impl Platform {
                 let kept = kept.filter(|_| !asked.clean_session);
                 let session_present = kept.is_some();
                 link.filters = kept.unwrap_or_default();
-                self.let_in(now, conn, link);
+                self.accept_connection(now, conn, link);
                 self.outbox.push(Output::ConnAck {
                     conn,
                     code: 0,
@@ -236,7 +236,12 @@ impl Platform {
     }
 
     /// Accepts a connection; the newer connection of a certificate wins.
-    pub(in crate::lab::platform) fn let_in(&mut self, now: Now, conn: Conn, mut link: Link) {
+    pub(in crate::lab::platform) fn accept_connection(
+        &mut self,
+        now: Now,
+        conn: Conn,
+        mut link: Link,
+    ) {
         if let Some(older) = self.connection(&link.gateway) {
             self.close(now, older, "kicked by the same device");
         }
@@ -354,7 +359,7 @@ impl Platform {
 
     /// Returns whether this connection may subscribe this filter: its own topics, and
     /// those of sub-devices that have a session on it.
-    pub(crate) fn may_hear(&self, conn: Conn, filter: &str) -> bool {
+    pub(crate) fn may_subscribe(&self, conn: Conn, filter: &str) -> bool {
         let Some(link) = self.links.get(&conn) else {
             return false;
         };

@@ -344,7 +344,7 @@ impl Platform {
             return Code::NO_TOPOLOGY;
         }
         if !self.has_session(conn, device) {
-            self.spoke_out_of_session(now, device, Violation::PackBeforeLogin);
+            self.message_out_of_session(now, device, Violation::PackBeforeLogin);
             if self.switches.pack_out_of_session == PackOutOfSession::Refused {
                 return Code::NO_SESSION;
             }

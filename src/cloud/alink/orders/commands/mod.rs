@@ -1,10 +1,10 @@
 //! Commands of the platform: property sets, services and RRPC, handed out to be carried out,
 //! and answered ("Device properties, events, and services"; "What is RRPC?").
 //!
-//! A message that can be understood is handed out once, with a number of its own, and the
-//! room that carries it out says once what became of it. What cannot be handed out is answered at once:
-//! what the gateway does not have, what is malformed, what the configuration does not permit,
-//! what comes while the gateway is leaving the connection, and what is too much.
+//! A message that can be understood is handed out once, with a number of its own, and the room that
+//! carries it out says once what became of it. What cannot be handed out is answered at once: what
+//! the gateway does not have, what is malformed, what the configuration does not permit, what comes
+//! while the gateway is leaving the connection, and what is too much.
 //!
 //! `property/get` is answered "not supported". The platform does not use it for devices of this
 //! kind: it shows the value that was reported last, and each value is reported as it is read. A

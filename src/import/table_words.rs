@@ -6,7 +6,7 @@ use crate::spec::Table;
 /// Returns the table that a word or a function code means.
 #[must_use]
 pub fn table(text: &str) -> Option<Table> {
-    let text = squeezed(text);
+    let text = normalized(text);
     let code = text
         .trim_start_matches("fc")
         .trim_start_matches("0x")
@@ -44,7 +44,7 @@ pub type TypeWithOrder = (ByteForm, Option<LetterOrder>);
 /// is the order.
 #[must_use]
 pub fn shape(text: &str, width: Option<u16>) -> Option<TypeWithOrder> {
-    let mut word = squeezed(text);
+    let mut word = normalized(text);
     let mut found = None;
     for (tail, of) in [
         ("abcd", LetterOrder::Abcd),
@@ -212,7 +212,7 @@ fn chinese(word: &str, width: Option<u16>) -> Option<&'static str> {
 /// Returns the order that a word means: `ABCD`, `CDAB`, `big endian`, `little`, `swap`.
 #[must_use]
 pub fn order(text: &str) -> Option<LetterOrder> {
-    let word = squeezed(text);
+    let word = normalized(text);
     let word = word.trim_start_matches("float").trim_start_matches("long");
     Some(match word {
         "abcd" | "ab" | "abcdefgh" | "1234" | "3210" | "big" | "bigendian" | "be" | "high"
@@ -243,7 +243,7 @@ pub fn order(text: &str) -> Option<LetterOrder> {
 /// Whether the word for access allows writing; `None` if it is only written.
 #[must_use]
 pub fn access(text: &str) -> Option<bool> {
-    let word = squeezed(text);
+    let word = normalized(text);
     match word.as_str() {
         "w" | "wo" | "writeonly" | "只写" => None,
         "rw" | "wr" | "readwrite" | "r/w" | "读写" | "可读写" | "可读可写" | "lesenschreiben"
@@ -254,7 +254,7 @@ pub fn access(text: &str) -> Option<bool> {
 
 /// Returns a word in small letters without blanks and punctuation.
 #[must_use]
-pub fn squeezed(text: &str) -> String {
+pub fn normalized(text: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric();
     text.chars()
         .filter(kept)

@@ -5,7 +5,7 @@ use crate::config::points::utc_offset::utc_offset;
 use crate::config::reader::problem::Expectation;
 use crate::config::reader::section::{Notes, Section};
 use crate::config::reader::tree::NodeContent;
-use crate::config::reader::word::choice;
+use crate::config::reader::word_parsers::choice;
 use crate::spec::{NumberType, UtcOffset, WordOrder};
 
 /// The values of `as:` for a number.
