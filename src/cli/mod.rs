@@ -229,7 +229,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    #[allow(rustdoc::broken_intra_doc_links, reason = "HOST[:PORT] is no link")]
+    #[allow(rustdoc::broken_intra_doc_links)] // HOST[:PORT] is no link.
     /// Read values of a device on a line, now.
     ///
     /// With --unit or --meter WHAT is the line, whether the device is in a configuration or not: a
@@ -281,7 +281,7 @@ enum Verb {
     /// that stops answering is waited for; Ctrl-C shows what is known so far. Exit status 0 if
     /// every address is known, 1 otherwise.
     Sweep {
-        #[allow(rustdoc::broken_intra_doc_links, reason = "HOST[:PORT] is no link")]
+        #[allow(rustdoc::broken_intra_doc_links)] // HOST[:PORT] is no link.
         /// The line: a device file, a port, or HOST[:PORT] of Modbus TCP.
         #[arg(value_name = "PORT", value_hint = clap::ValueHint::FilePath)]
         port: String,
