@@ -10,8 +10,8 @@ use super::events::CommandLogEvent;
 use super::record::{CommandRecord, RecordedPoint, Records};
 use crate::base::{
     BusCommand, BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber,
-    CommandOrigin, DeviceId, Mono, Now, PortId, RefusedReason, UnknownReason, Value, Wake,
-    WriteVerdict,
+    CommandOrigin, DeviceId, Mono, Now, PortId, Reachability, RefusedReason, UnknownReason, Value,
+    Wake, WriteVerdict,
 };
 use crate::spec::{CommandPolicy, ProfileSpec, Spec};
 
@@ -22,17 +22,6 @@ const MOST_TO_CONFIRM: usize = 64;
 /// How much earlier than its sender stops waiting a command must have ended on its port: its
 /// way from there and back, in this process.
 const MARGIN: Duration = Duration::from_millis(100);
-
-/// Whether a device can be commanded now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeviceReadiness {
-    /// It answers.
-    Answering,
-    /// It does not answer, or has not yet.
-    Silent,
-    /// Its port is not open.
-    PortDown,
-}
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,17 +86,17 @@ impl Commands {
         Commands::default()
     }
 
-    /// Takes a command. `standing` is that of its device, and `last` returns the last value of
+    /// Takes a command. `reachability` is that of its device, and `last` returns the last value of
     /// one of its points.
     pub fn on_command(
         &mut self,
         now: Now,
         spec: &Spec,
         command: Command,
-        standing: DeviceReadiness,
+        reachability: Reachability,
         last: impl Fn(u16) -> Option<Value>,
     ) {
-        let (device, bus) = match self.admit(now.mono, spec, &command, standing) {
+        let (device, bus) = match self.admit(now.mono, spec, &command, reachability) {
             Ok(admitted) => admitted,
             Err(wrong) => return self.refuse(now, &command, &wrong),
         };
@@ -140,7 +129,7 @@ impl Commands {
         now: Mono,
         spec: &Spec,
         command: &Command,
-        standing: DeviceReadiness,
+        reachability: Reachability,
     ) -> Result<(DeviceId, BusCommand), CommandProblem> {
         let allowed = match (spec.commands.allow, &command.origin) {
             (CommandPolicy::On, CommandOrigin::Cloud { .. }) => true,
@@ -165,10 +154,10 @@ impl Commands {
             .ok_or_else(|| CommandProblem::whole(RefusedReason::NoSuchDevice))?
             .profile;
         let work = check::work_of(profile, &command.action)?;
-        match standing {
-            DeviceReadiness::Answering => {}
-            DeviceReadiness::Silent => return Err(CommandProblem::whole(RefusedReason::Silent)),
-            DeviceReadiness::PortDown => {
+        match reachability {
+            Reachability::Answering => {}
+            Reachability::Silent => return Err(CommandProblem::whole(RefusedReason::Silent)),
+            Reachability::PortDown => {
                 return Err(CommandProblem::whole(RefusedReason::PortDown));
             }
         }

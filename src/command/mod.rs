@@ -26,6 +26,6 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Commands, DeviceReadiness, Output};
+pub use engine::{Commands, Output};
 pub use events::CommandLogEvent;
 pub use record::{CommandRecord, RecordedPoint};

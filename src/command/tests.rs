@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::base::{
     BusEnd, BusWork, Command, CommandAction, CommandAnswer, CommandNumber, CommandOrigin, DeviceId,
-    Mono, Now, PointEnd, RefusedReason, UnknownReason, Value, Wall, WriteVerdict,
+    Mono, Now, PointEnd, Reachability, RefusedReason, UnknownReason, Value, Wall, WriteVerdict,
 };
 use crate::spec::test_spec::{self, device, nowhere, number, point, port, profile, tcp};
 use crate::spec::*;
@@ -103,7 +103,7 @@ fn set(number: u64, values: Json) -> Command {
 struct World {
     spec: Spec,
     commands: Commands,
-    standing: DeviceReadiness,
+    reachability: Reachability,
     bus: Vec<crate::base::BusCommand>,
     answers: BTreeMap<u64, CommandAnswer>,
     told: Vec<CommandLogEvent>,
@@ -114,7 +114,7 @@ impl World {
         World {
             spec: spec(),
             commands: Commands::new(),
-            standing: DeviceReadiness::Answering,
+            reachability: Reachability::Answering,
             bus: Vec::new(),
             answers: BTreeMap::new(),
             told: Vec::new(),
@@ -137,7 +137,7 @@ impl World {
     fn give(&mut self, seconds: u64, command: Command) {
         let last = |_| Some(Value::UInt(20));
         self.commands
-            .on_command(at(seconds), &self.spec, command, self.standing, last);
+            .on_command(at(seconds), &self.spec, command, self.reachability, last);
         self.drain();
     }
 
@@ -253,12 +253,12 @@ fn the_policy_and_the_state_of_the_device_decide_before_the_line_does() {
         .next()
         .map(|c| c.whole.clone());
     assert_eq!(kept, Some(refused), "the device's history has it");
-    for (standing, why) in [
-        (DeviceReadiness::Silent, RefusedReason::Silent),
-        (DeviceReadiness::PortDown, RefusedReason::PortDown),
+    for (reachability, why) in [
+        (Reachability::Silent, RefusedReason::Silent),
+        (Reachability::PortDown, RefusedReason::PortDown),
     ] {
         let mut w = World::new();
-        w.standing = standing;
+        w.reachability = reachability;
         w.give(0, set(1, go.clone()));
         assert_eq!(w.whole(1), &WriteVerdict::Refused(why));
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::base::utc::Utc;
 use crate::base::{
-    DeviceId, FieldEvent, ImplausibleFloats, Mono, Now, RequestFailure, Value, Wall,
+    DeviceId, FieldEvent, ImplausibleFloats, Mono, Now, Reachability, RequestFailure, Value, Wall,
 };
 use crate::spec::{Changes, Codec, DataType, DeviceSpec, PointSpec, Spec};
 
@@ -59,17 +59,6 @@ pub struct LastValue<'a> {
     pub quality: Quality,
     /// Why the value is not good; empty for a good one.
     pub why: &'static str,
-}
-
-/// The state of a device when its values are looked up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DeviceStanding {
-    /// The device answers.
-    Answering,
-    /// The device has not proved that it answers, or it is silent.
-    Silent,
-    /// The device's port is down.
-    PortDown,
 }
 
 /// The last values of all devices.
@@ -144,7 +133,7 @@ impl Cache {
         let of = spec.device(id)?;
         let point = of.profile.points.get(index)?;
         let fresh_for = fresh_for(point, timeout(spec, of));
-        let judged = entry.judge(now.mono, device.lost, fresh_for, DeviceStanding::Answering);
+        let judged = entry.judge(now.mono, device.lost, fresh_for, Reachability::Answering);
         match device.doubt(index, judged) {
             (Quality::Good, _) => entry.value.as_ref().map(|(value, _)| value.clone()),
             (Quality::Uncertain | Quality::Stale, _) => None,
@@ -247,7 +236,7 @@ impl Cache {
         now: Now,
         spec: &'a Spec,
         id: DeviceId,
-        standing: DeviceStanding,
+        reachability: Reachability,
     ) -> impl Iterator<Item = LastValue<'a>> {
         let device = self.devices.get(id.index());
         let of = spec.device(id).filter(|_| spec.has(id));
@@ -257,7 +246,7 @@ impl Cache {
         all.enumerate().map(move |(index, (point, entry))| {
             let taken = entry.value.as_ref().map(|(_, at)| *at);
             let lost = device.and_then(|d| d.lost);
-            let judged = entry.judge(now.mono, lost, fresh_for(point, timeout), standing);
+            let judged = entry.judge(now.mono, lost, fresh_for(point, timeout), reachability);
             let (quality, why) = device.map_or(judged, |d| d.doubt(index, judged));
             let value = entry.value.as_ref().map(|(value, _)| value);
             LastValue {
@@ -298,12 +287,12 @@ impl Entry {
         now: Mono,
         lost: Option<Mono>,
         fresh_for: Duration,
-        standing: DeviceStanding,
+        reachability: Reachability,
     ) -> (Quality, &'static str) {
-        match standing {
-            DeviceStanding::Answering => {}
-            DeviceStanding::Silent => return (Quality::Stale, "its device does not answer"),
-            DeviceStanding::PortDown => return (Quality::Stale, "its port is down"),
+        match reachability {
+            Reachability::Answering => {}
+            Reachability::Silent => return (Quality::Stale, "its device does not answer"),
+            Reachability::PortDown => return (Quality::Stale, "its port is down"),
         }
         if let Some(how) = self.failing {
             return (Quality::Stale, how.words());

@@ -5,11 +5,11 @@ mod snapshot;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::cache::{Cache, DeviceStanding, LastValue};
+use super::cache::{Cache, LastValue};
 use super::status::{LinkState, Status};
 use crate::base::{
     Command, CommandAction, CommandNumber, CommandOrigin, DeviceId, EventGrouping, FieldEvent,
-    Grouped, LinkCommand, LinkEvent, Now, Rng, Wake,
+    Grouped, LinkCommand, LinkEvent, Now, Reachability, Rng, Wake,
 };
 use crate::cloud;
 use crate::cloud::{Cloud, Presence};
@@ -254,7 +254,7 @@ impl Coordinator {
     /// Returns the last value of each point of a device, and how far it may be believed now.
     pub fn values(&self, now: Now, device: DeviceId) -> impl Iterator<Item = LastValue<'_>> {
         self.cache
-            .look(now, &self.spec, device, self.standing(device))
+            .look(now, &self.spec, device, self.reachability(device))
     }
 
     /// Returns the rules of a device that raise events, with the last event of each.
@@ -268,14 +268,12 @@ impl Coordinator {
         self.cloud.waiting_events()
     }
 
-    fn standing(&self, device: DeviceId) -> DeviceStanding {
+    fn reachability(&self, device: DeviceId) -> Reachability {
         let port = self.spec.device(device).map(|d| d.port);
         match self.fleet.life(device) {
-            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => {
-                DeviceStanding::PortDown
-            }
-            Some(life) if life.answers() => DeviceStanding::Answering,
-            Some(_) | None => DeviceStanding::Silent,
+            _ if port.is_some_and(|p| self.fleet.port_down(p).is_some()) => Reachability::PortDown,
+            Some(life) if life.answers() => Reachability::Answering,
+            Some(_) | None => Reachability::Silent,
         }
     }
 
@@ -305,15 +303,11 @@ impl Coordinator {
 
     fn on_command(&mut self, now: Now, command: Command) {
         let device = command.device;
-        let standing = match device.map(|d| self.standing(d)) {
-            Some(DeviceStanding::Answering) | None => command::DeviceReadiness::Answering,
-            Some(DeviceStanding::Silent) => command::DeviceReadiness::Silent,
-            Some(DeviceStanding::PortDown) => command::DeviceReadiness::PortDown,
-        };
+        let reachability = device.map_or(Reachability::Answering, |d| self.reachability(d));
         let cache = &self.cache;
         let last = |point| cache.last(device?, point);
         self.commands
-            .on_command(now, &self.spec, command, standing, last);
+            .on_command(now, &self.spec, command, reachability, last);
     }
 
     /// Returns the outcomes of the requests to a device since the start; `None` if no request

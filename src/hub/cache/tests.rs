@@ -58,8 +58,13 @@ fn down() -> FieldEvent {
     }
 }
 
-fn seen(cache: &Cache, spec: &Spec, ms: u64, standing: DeviceStanding) -> (Quality, &'static str) {
-    let first = cache.look(at(ms), spec, DeviceId(0), standing).next();
+fn seen(
+    cache: &Cache,
+    spec: &Spec,
+    ms: u64,
+    reachability: Reachability,
+) -> (Quality, &'static str) {
+    let first = cache.look(at(ms), spec, DeviceId(0), reachability).next();
     first.map(|v| (v.quality, v.why)).unwrap()
 }
 
@@ -67,20 +72,24 @@ fn seen(cache: &Cache, spec: &Spec, ms: u64, standing: DeviceStanding) -> (Quali
 fn a_value_is_good_for_two_intervals_and_a_timeout() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    use DeviceStanding::{Answering, PortDown, Silent};
+    use Reachability::{Answering, PortDown, Silent};
     assert_eq!(
         seen(&cache, &spec, 0, Answering),
         (Quality::Stale, "not read yet")
     );
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
-    for (ms, standing, quality, why) in [
+    for (ms, reachability, quality, why) in [
         (1000, Answering, Quality::Good, ""),
         (3500, Answering, Quality::Good, ""),
         (3501, Answering, Quality::Stale, "not read in time"),
         (1000, Silent, Quality::Stale, "its device does not answer"),
         (1000, PortDown, Quality::Stale, "its port is down"),
     ] {
-        assert_eq!(seen(&cache, &spec, ms, standing), (quality, why), "{ms}");
+        assert_eq!(
+            seen(&cache, &spec, ms, reachability),
+            (quality, why),
+            "{ms}"
+        );
     }
     let value = cache
         .look(at(1200), &spec, DeviceId(0), Answering)
@@ -102,12 +111,12 @@ fn a_point_that_is_refused_is_not_called_one_that_was_not_read_yet() {
     };
     cache.on_field(at(1000), &spec, &denied);
     for ms in [1000, 3_600_000] {
-        let (quality, why) = seen(&cache, &spec, ms, DeviceStanding::Answering);
+        let (quality, why) = seen(&cache, &spec, ms, Reachability::Answering);
         assert_eq!(quality, Quality::Stale);
         assert!(why.starts_with("its device refuses it"), "{why}");
     }
     cache.on_field(at(9000), &spec, &polled(9000, 0, 0, 7));
-    let back = seen(&cache, &spec, 9000, DeviceStanding::Answering);
+    let back = seen(&cache, &spec, 9000, Reachability::Answering);
     assert_eq!(back, (Quality::Good, ""));
 }
 
@@ -130,16 +139,16 @@ fn a_point_whose_request_fails_says_how_until_it_is_read_again() {
             how,
         };
         cache.on_field(at(begin + 100), &spec, &failing);
-        let (quality, why) = seen(&cache, &spec, begin + 9000, DeviceStanding::Answering);
+        let (quality, why) = seen(&cache, &spec, begin + 9000, Reachability::Answering);
         assert_eq!(quality, Quality::Stale, "{how:?}");
         assert!(why.contains(said), "{how:?}: {why}");
         // Proof of life by the device's other request says nothing about this request.
         cache.on_field(at(begin + 9000), &spec, &polled(begin + 9000, 0, 1, 8));
-        let (_, still) = seen(&cache, &spec, begin + 9000, DeviceStanding::Answering);
+        let (_, still) = seen(&cache, &spec, begin + 9000, Reachability::Answering);
         assert_eq!(still, why, "{how:?}");
     }
     cache.on_field(at(50_000), &spec, &polled(50_000, 0, 0, 7));
-    let back = seen(&cache, &spec, 50_000, DeviceStanding::Answering);
+    let back = seen(&cache, &spec, 50_000, Reachability::Answering);
     assert_eq!(back, (Quality::Good, ""));
 }
 
@@ -152,10 +161,7 @@ fn how_long_a_value_is_good_can_be_configured() {
     let mut cache = Cache::new(&spec);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     for (ms, quality) in [(61_000, Quality::Good), (61_001, Quality::Stale)] {
-        assert_eq!(
-            seen(&cache, &spec, ms, DeviceStanding::Answering).0,
-            quality
-        );
+        assert_eq!(seen(&cache, &spec, ms, Reachability::Answering).0, quality);
     }
 }
 
@@ -163,7 +169,7 @@ fn how_long_a_value_is_good_can_be_configured() {
 fn registers_without_a_value_make_the_last_one_uncertain() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    let look = |cache: &Cache, ms| seen(cache, &spec, ms, DeviceStanding::Answering);
+    let look = |cache: &Cache, ms| seen(cache, &spec, ms, Reachability::Answering);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     cache.on_field(at(2000), &spec, &refused(2000, 0, 0));
     assert_eq!(
@@ -179,7 +185,7 @@ fn registers_without_a_value_make_the_last_one_uncertain() {
 fn what_was_read_before_a_silence_is_not_good_after_it() {
     let spec = spec();
     let mut cache = Cache::new(&spec);
-    let look = |cache: &Cache, ms| seen(cache, &spec, ms, DeviceStanding::Answering);
+    let look = |cache: &Cache, ms| seen(cache, &spec, ms, Reachability::Answering);
     cache.on_field(at(1000), &spec, &polled(1000, 0, 0, 7));
     cache.lost(at(1100), DeviceId(0));
     let away = (Quality::Stale, "not read since its device was away");
@@ -204,7 +210,7 @@ fn after_a_reload_what_is_asked_otherwise_was_not_read_yet() {
     let (new, changes) = new.continuing(&old);
     cache.respec(&new, &changes);
     let first = |device| {
-        let mut values = cache.look(at(1000), &new, DeviceId(device), DeviceStanding::Answering);
+        let mut values = cache.look(at(1000), &new, DeviceId(device), Reachability::Answering);
         values.next().unwrap().quality
     };
     assert_eq!(first(0), Quality::Stale);
@@ -229,7 +235,7 @@ fn where_a_port_leads_elsewhere_nothing_was_read_yet_and_where_it_is_only_faster
         }
         let (new, changes) = new.continuing(&old);
         cache.respec(&new, &changes);
-        let mut values = cache.look(at(1000), &new, DeviceId(0), DeviceStanding::Answering);
+        let mut values = cache.look(at(1000), &new, DeviceId(0), Reachability::Answering);
         assert_eq!(values.next().unwrap().quality, quality, "{changes:?}");
     }
 }
@@ -245,7 +251,7 @@ fn a_state_is_shown_with_its_title() {
     spec.devices[0].profile = std::sync::Arc::new(profile);
     let mut cache = Cache::new(&spec);
     cache.on_field(at(0), &spec, &polled(0, 0, 0, 7));
-    let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
+    let mut values = cache.look(at(0), &spec, DeviceId(0), Reachability::Answering);
     assert_eq!(values.next().unwrap().title.as_deref(), Some("running"));
 }
 
@@ -265,7 +271,7 @@ fn a_moment_is_shown_as_a_date() {
         readings[0].value = Value::Text("1795298194000".into());
     }
     cache.on_field(at(0), &spec, &event);
-    let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
+    let mut values = cache.look(at(0), &spec, DeviceId(0), Reachability::Answering);
     let title = values.next().unwrap().title;
     assert_eq!(title.as_deref(), Some("2026-11-21 21:56:34 UTC"));
 }
@@ -285,7 +291,7 @@ fn a_bit_is_shown_with_its_title() {
             readings[0].value = Value::Bool(on);
         }
         cache.on_field(at(0), &spec, &event);
-        let mut values = cache.look(at(0), &spec, DeviceId(0), DeviceStanding::Answering);
+        let mut values = cache.look(at(0), &spec, DeviceId(0), Reachability::Answering);
         assert_eq!(values.next().unwrap().title.as_deref(), Some(title));
     }
 }
@@ -332,20 +338,20 @@ impl History {
         matches!(step, Step::Read(..))
             && now - read <= limit
             && !self.0.iter().any(|(t, s)| t >= read && away(s))
-            && self.standing(device) == DeviceStanding::Answering
+            && self.reachability(device) == Reachability::Answering
     }
 
-    fn standing(&self, device: u32) -> DeviceStanding {
+    fn reachability(&self, device: u32) -> Reachability {
         let last = |wanted: &dyn Fn(&Step) -> bool| {
             self.0.iter().map(|(_, s)| s).rfind(|s| wanted(s)).cloned()
         };
         let port = last(&|s| matches!(s, Step::PortDown | Step::PortUp));
         if let Some(Step::PortDown) = port {
-            return DeviceStanding::PortDown;
+            return Reachability::PortDown;
         }
         match last(&|s| matches!(s, Step::Silent(d) | Step::Back(d) if *d == device)) {
-            Some(Step::Silent(_)) => DeviceStanding::Silent,
-            _ => DeviceStanding::Answering,
+            Some(Step::Silent(_)) => Reachability::Silent,
+            _ => Reachability::Answering,
         }
     }
 }
@@ -372,8 +378,8 @@ proptest! {
             history.0.push((now, step));
             for (device, later) in (0..DEVICES).flat_map(|d| [0, 1, 2499, 2500, 2501, 20_500, 20_501].map(|l| (d, l))) {
                 let look = now + later;
-                let standing = history.standing(device);
-                for (point, value) in (0..).zip(cache.look(at(look), &spec, DeviceId(device), standing)) {
+                let reachability = history.reachability(device);
+                for (point, value) in (0..).zip(cache.look(at(look), &spec, DeviceId(device), reachability)) {
                     let limit = [2500, 20_500][usize::from(point)];
                     let good = value.quality == Quality::Good;
                     prop_assert_eq!(good, history.is_good(look, device, point, limit), "{:?}", value);
@@ -403,16 +409,16 @@ fn implausible_floats_are_uncertain_until_they_are_plausible_again() {
         "hardly a measured value (see the journal)",
     );
     assert_eq!(
-        seen(&cache, &spec, 1000, DeviceStanding::Answering),
+        seen(&cache, &spec, 1000, Reachability::Answering),
         uncertain
     );
     assert_eq!(cache.good(at(1000), &spec, DeviceId(0), 0), None);
     assert_eq!(cache.implausible(DeviceId(0)), Some("so"));
-    let (quality, _) = seen(&cache, &spec, 1000, DeviceStanding::Silent);
+    let (quality, _) = seen(&cache, &spec, 1000, Reachability::Silent);
     assert_eq!(quality, Quality::Stale, "the worse is shown");
     cache.on_field(at(1000), &spec, &judged(Some(vec![1])));
     assert_eq!(
-        seen(&cache, &spec, 1000, DeviceStanding::Answering).0,
+        seen(&cache, &spec, 1000, Reachability::Answering).0,
         Quality::Good
     );
     cache.on_field(at(1000), &spec, &judged(None));
