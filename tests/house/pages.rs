@@ -6,12 +6,13 @@ use std::fs;
 use std::path::Path;
 
 use crate::rules::{FLOORS, demand_none};
-use crate::source::root;
+use crate::source::{root, sources};
 
 /// The pages.
-const PAGES: [&str; 4] = [
+const PAGES: [&str; 5] = [
     "docs/CONTRIBUTING.md",
     "docs/house.md",
+    "docs/doors.md",
     "docs/adding-a-protocol.md",
     "docs/glossary.md",
 ];
@@ -77,8 +78,8 @@ fn named<'a>(page: &str, text: &'a str) -> Vec<&'a str> {
     found
 }
 
-/// Whether a page may name this: from the root, from `src/`, from the page's own folder, or as the
-/// end of a path of `src/`, for a page says once in which room it is.
+/// Whether a page may name this: from the root, from the page's own folder, or as the end of a
+/// path of `src/` or `tests/`, for a page says once in which room it is.
 fn is_there(all: &BTreeSet<String>, page: &str, name: &str) -> bool {
     let name = name.trim_end_matches('/');
     let beside = Path::new(page).with_file_name(name);
@@ -87,7 +88,7 @@ fn is_there(all: &BTreeSet<String>, page: &str, name: &str) -> bool {
         || all.contains(beside.to_str().unwrap())
         || all
             .iter()
-            .any(|p| p.starts_with("src/") && p.ends_with(&end))
+            .any(|p| (p.starts_with("src/") || p.starts_with("tests/")) && p.ends_with(&end))
 }
 
 #[test]
@@ -103,6 +104,34 @@ fn what_the_pages_name_is_there() {
         }
     }
     demand_none(&missing);
+}
+
+#[test]
+fn what_comments_name_is_there() {
+    let all = all_paths();
+    let mut missing = Vec::new();
+    let mut names = 0;
+    for source in ["src", "tests", "benches"].into_iter().flat_map(sources) {
+        let comments = source.text.lines().map(str::trim_start);
+        let comments = comments.filter(|line| line.starts_with("//"));
+        for comment in comments {
+            let quoted = comment.split('`').skip(1).step_by(2);
+            for name in quoted.filter(|name| is_file_name(name)) {
+                names += 1;
+                if !is_there(&all, &source.path, name) {
+                    missing.push(format!("{}: {name}", source.path));
+                }
+            }
+        }
+    }
+    demand_none(&missing);
+    assert!(names > 100, "{names}");
+}
+
+/// Whether this is a path to a source file or a page, and no pattern of such.
+fn is_file_name(word: &str) -> bool {
+    let ends = [".rs", ".md"].iter().any(|e| word.len() > e.len() && word.ends_with(e));
+    ends && !word.contains(['*', '{', ' ', '<'])
 }
 
 #[test]
