@@ -5,13 +5,8 @@ use crate::base::MissReason;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
+use crate::field::dlt645::test_capture::bytes;
 use crate::field::dlt645::{ValuePosition, item};
-
-fn bytes(hex: &str) -> Vec<u8> {
-    hex.split_whitespace()
-        .map(|b| u8::from_str_radix(b, 16).unwrap())
-        .collect()
-}
 
 fn meter(n: u8) -> Address {
     Address::from_wire([n, 0, 0, 0, 0, 0])
