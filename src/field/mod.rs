@@ -105,5 +105,7 @@ pub mod schedule;
 pub mod stale;
 pub mod survey;
 #[cfg(test)]
+pub(crate) mod test_receiver;
+#[cfg(test)]
 pub(crate) mod test_spec;
 pub mod transaction;

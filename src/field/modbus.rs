@@ -10,6 +10,8 @@ pub mod ascii;
 pub mod in_flight;
 pub mod rtu;
 pub mod tcp;
+#[cfg(test)]
+pub(crate) mod test_reads;
 pub mod write;
 
 use bytes::Bytes;

@@ -9,6 +9,34 @@ use crate::spec::test_spec as parts;
 pub(crate) use crate::spec::test_spec::number;
 use crate::spec::*;
 
+/// All numbers that registers may hold.
+pub(crate) const NUMBERS: [Number; 24] = [
+    Number::U8(RegisterByte::High),
+    Number::U8(RegisterByte::Low),
+    Number::I8(RegisterByte::High),
+    Number::I8(RegisterByte::Low),
+    Number::U16,
+    Number::I16,
+    Number::U24,
+    Number::I24,
+    Number::U32,
+    Number::I32,
+    Number::U48,
+    Number::I48,
+    Number::U64,
+    Number::I64,
+    Number::F16,
+    Number::F32,
+    Number::F64,
+    Number::Bcd8(RegisterByte::High),
+    Number::Bcd8(RegisterByte::Low),
+    Number::Bcd16,
+    Number::Bcd24,
+    Number::Bcd32,
+    Number::Bcd48,
+    Number::Bcd64,
+];
+
 /// Returns a point that is read every `interval_ms`.
 pub(crate) fn point(table: Table, address: u16, codec: Codec, interval_ms: u64) -> PointSpec {
     PointSpec {

@@ -35,6 +35,8 @@ mod messages;
 mod noticed;
 mod statistics;
 mod status;
+#[cfg(test)]
+mod test_hub;
 pub mod upstream;
 
 pub use cache::{LastValue, Quality, title};

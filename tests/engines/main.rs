@@ -29,6 +29,7 @@ mod matrix;
 mod outage;
 mod plan;
 mod platform;
+mod platform_link;
 mod port;
 mod protocols;
 mod quiet;
@@ -44,6 +45,7 @@ mod topology;
 mod turns;
 mod upstream;
 mod vectors;
+mod virtual_time;
 mod wires;
 mod world;
 

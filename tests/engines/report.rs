@@ -10,11 +10,13 @@ use alink_gateway::base::{
     MissReason, Mono, Now, PortId, Reading, Rng, Value, Wall,
 };
 use alink_gateway::hub::{Coordinator, Input, Output};
-use alink_gateway::lab::platform::{self, Conn, Device, Platform, PlatformSpec};
+use alink_gateway::lab::platform::{Conn, Device, Platform, PlatformSpec};
 use alink_gateway::spec::*;
 use proptest::prelude::*;
 
 use crate::gateway::{gateway, name};
+use crate::platform_link::deliver;
+use crate::virtual_time::next_wake;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -114,16 +116,7 @@ impl World {
                     _ => {}
                 }
             } else if let Some(out) = self.platform.poll(self.now) {
-                if let platform::Output::Publish {
-                    conn,
-                    topic,
-                    payload,
-                } = out
-                    && self.conn == Some(conn)
-                {
-                    let event = LinkEvent::Message { topic, payload };
-                    self.hub.handle(self.now, Input::Link(event));
-                }
+                deliver(&mut self.hub, self.now, self.conn, out);
             } else {
                 return;
             }
@@ -135,13 +128,7 @@ impl World {
         let end = self.now.mono + span;
         while self.now.mono < end {
             let wakes = [self.hub.wake_at(), self.platform.wake_at()];
-            let next = wakes.into_iter().flatten().map(|w| w.at).min();
-            let next = next.unwrap_or(end).max(self.now.mono).min(end);
-            let step = next.since(self.now.mono).max(Duration::from_millis(1));
-            self.now = Now {
-                mono: self.now.mono + step,
-                wall: Wall::from_millis(self.now.wall.as_millis() + step.as_millis() as i64),
-            };
+            self.now = next_wake(self.now, wakes, end);
             self.handle(Input::Time);
         }
     }

@@ -19,6 +19,7 @@ mod stored;
 mod unanswered;
 
 use crate::gateway::{gateway as spec, name};
+use crate::virtual_time::advanced;
 use alink_gateway::base::{
     DeviceId, LinkDown, LogEvent, LogoutReason, Mono, Now, Reading, Rng, StorePosition,
     StoredReading, Value, Wall,
@@ -249,11 +250,7 @@ impl World {
     }
 
     fn advance_to(&mut self, at: Mono) {
-        let millis = at.since(Mono::START).as_millis() as i64;
-        self.now = Now {
-            mono: at.max(self.now.mono),
-            wall: Wall::from_millis(1_700_000_000_000 + millis),
-        };
+        self.now = advanced(self.now, at);
     }
 
     // --- what comes out ---

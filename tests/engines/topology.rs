@@ -9,6 +9,7 @@ mod orders;
 mod registration;
 
 use crate::gateway::name;
+use crate::virtual_time::next_wake;
 use alink_gateway::base::{
     Command, CommandAnswer, DeviceId, DeviceName, LogEvent, Mono, Now, ProductKey, Reading, Rng,
     Secret, Value, Wall,
@@ -179,13 +180,7 @@ impl Pair {
         self.exchange();
         loop {
             let wakes = [self.cloud.wake_at(), self.platform.wake_at()];
-            let next = wakes.into_iter().flatten().map(|w| w.at).min();
-            let next = next.unwrap_or(end).max(self.now.mono).min(end);
-            let step = next.since(self.now.mono).max(Duration::from_millis(1));
-            self.now = Now {
-                mono: self.now.mono + step,
-                wall: Wall::from_millis(self.now.wall.as_millis() + step.as_millis() as i64),
-            };
+            self.now = next_wake(self.now, wakes, end);
             self.exchange();
             if self.now.mono >= end {
                 return;

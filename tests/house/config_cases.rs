@@ -468,6 +468,17 @@ fn errors(yaml: &str) -> (usize, String) {
     }
 }
 
+/// Checks that as many problems are found as there are mistakes, whichever of these keys are
+/// wrong; `yaml` returns the configuration with such an entry.
+fn each_mistake_is_a_problem(keys: &[(&str, &str, &str)], yaml: impl Fn(&str) -> String) {
+    for which in 0..1 << keys.len() {
+        let (entry, mistakes) = seeded(keys, which);
+        let yaml = yaml(&entry);
+        let (found, told) = errors(&yaml);
+        assert_eq!(found, mistakes, "{yaml}{told}");
+    }
+}
+
 #[test]
 fn so_many_mistakes_so_many_problems() {
     let device = [
@@ -482,17 +493,14 @@ fn so_many_mistakes_so_many_problems() {
         ("response_timeout", "1s", "x"),
         ("liveness", "{ missed: 3 }", "{ missed: 0 }"),
     ];
-    for which in 0..1 << device.len() {
-        let (entry, mistakes) = seeded(&device, which);
-        let yaml = format!(
+    each_mistake_is_a_problem(&device, |entry| {
+        format!(
             "{HEAD}{}devices:\n\
              \x20 - {{ name: dev1, port: rack0, unit: 1, profile: meter, secret: s }}\n\
              \x20 - {{ {entry} }}\n",
             racks(2)
-        );
-        let (found, told) = errors(&yaml);
-        assert_eq!(found, mistakes, "{yaml}{told}");
-    }
+        )
+    });
 
     let point = [
         ("id", "Current", "1x"),
@@ -505,15 +513,13 @@ fn so_many_mistakes_so_many_problems() {
         ("bytes", "low", "down"),
         ("interval", "10s", "10"),
     ];
-    for which in 0..1 << point.len() {
-        let (entry, mistakes) = seeded(&point, which);
-        let yaml = HEAD.replace(
+    each_mistake_is_a_problem(&point, |entry| {
+        let head = HEAD.replace(
             "    points:\n",
             &format!("    points:\n      - {{ {entry} }}\n"),
         );
-        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
-        assert_eq!(found, mistakes, "{yaml}{told}");
-    }
+        format!("{head}{}", racks(1))
+    });
 
     let write = [
         ("min", "5", "x"),
@@ -529,17 +535,15 @@ fn so_many_mistakes_so_many_problems() {
             "{ point: nope, above: 1 }",
         ),
     ];
-    for which in 0..1 << write.len() {
-        let (entry, mistakes) = seeded(&write, which);
-        let yaml = HEAD.replace(
+    each_mistake_is_a_problem(&write, |entry| {
+        let head = HEAD.replace(
             "    points:\n",
             &format!(
                 "    points:\n      - {{ id: Set, table: holding, address: 9, type: u16, write: {{ {entry} }} }}\n"
             ),
         );
-        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
-        assert_eq!(found, mistakes, "{yaml}{told}");
-    }
+        format!("{head}{}", racks(1))
+    });
 
     let session = [
         ("batch", "50", "51"),
@@ -547,15 +551,13 @@ fn so_many_mistakes_so_many_problems() {
         ("retry_ceiling", "10m", "0s"),
         ("in_flight", "4", "0"),
     ];
-    for which in 0..1 << session.len() {
-        let (entry, mistakes) = seeded(&session, which);
-        let yaml = HEAD.replace(
+    each_mistake_is_a_problem(&session, |entry| {
+        let head = HEAD.replace(
             "gateway.example' }",
             &format!("gateway.example', session: {{ {entry} }} }}"),
         );
-        let (found, told) = errors(&format!("{yaml}{}", racks(1)));
-        assert_eq!(found, mistakes, "{yaml}{told}");
-    }
+        format!("{head}{}", racks(1))
+    });
 }
 
 #[expect(

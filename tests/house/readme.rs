@@ -41,6 +41,21 @@ ports: [{{ name: line1, serial: {{ device: /dev/ttyS9 }} }}]
     load_in(&file, &LoadContext::default()).unwrap_or_else(|e| panic!("{e}"))
 }
 
+/// Returns the configuration of one device with this profile, which is read without a warning.
+fn loaded_profile(name: &str, profile: &str) -> Loaded {
+    let text = format!(
+        "profiles:
+  - name: {name}
+    product_key: pk
+    interval: 10s
+{profile}devices: [{{ name: {name}, port: line1, unit: 1, profile: {name}, secret: s }}]
+"
+    );
+    let loaded = loaded(&text, &[]);
+    assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
+    loaded
+}
+
 /// Returns a block as a part of a profile in `profiles:`.
 fn indented(block: &str) -> String {
     block.lines().map(|line| format!("    {line}\n")).collect()
@@ -75,16 +90,7 @@ fn the_first_configuration_is_right_once_its_secrets_are_there() {
 fn the_profile_that_writes_is_right() {
     let blocks = blocks("docs/commands.md", "## Writing");
     let profile: String = blocks.iter().take(2).map(|block| indented(block)).collect();
-    let text = format!(
-        "profiles:
-  - name: boiler
-    product_key: pk
-    interval: 10s
-{profile}devices: [{{ name: boiler, port: line1, unit: 1, profile: boiler, secret: s }}]
-"
-    );
-    let loaded = loaded(&text, &[]);
-    assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
+    let loaded = loaded_profile("boiler", &profile);
     let profile = &loaded.spec.devices[0].profile;
     let written = profile.points.iter().filter(|p| p.write.is_some());
     assert_eq!((written.count(), profile.services.len()), (3, 1));
@@ -114,16 +120,7 @@ fn the_device_with_a_profile_of_the_package_is_right() {
 #[test]
 fn the_events_are_right() {
     let profile = indented(&blocks("docs/profiles.md", "## Events")[0]);
-    let text = format!(
-        "profiles:
-  - name: pump
-    product_key: pk
-    interval: 10s
-{profile}devices: [{{ name: pump, port: line1, unit: 1, profile: pump, secret: s }}]
-"
-    );
-    let loaded = loaded(&text, &[]);
-    assert_eq!(loaded.warnings.warnings(), 0, "{:?}", loaded.warnings);
+    let loaded = loaded_profile("pump", &profile);
     let profile = &loaded.spec.devices[0].profile;
     let rules: Vec<String> = profile.events.iter().map(|e| profile.rule(e)).collect();
     assert_eq!(

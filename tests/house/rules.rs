@@ -8,7 +8,7 @@
 
 use std::process::Command;
 
-use crate::source::{Source, code_of, lines_with_word, mentions, root, sources};
+use crate::source::{Mention, Source, code_of, lines_with_word, mentions, root, sources};
 
 /// Floors from the ground up; `use crate::…` may only point to a lower floor.
 pub(crate) const FLOORS: [(&str, u8); 18] = [
@@ -143,6 +143,12 @@ const TOP_LEVEL: [&str; 11] = [
 
 // The rules. Each returns its breaches as sentences.
 
+/// Says where a file breaks a rule, by which path, and in which way.
+fn breach(file: &Source, mention: &Mention, how: &str) -> String {
+    let (place, line, path) = (&file.path, mention.line, mention.shown());
+    format!("{place}:{line}: `{path}` {how}")
+}
+
 fn world_breaches(file: &Source) -> Vec<String> {
     let mut breaches = Vec::new();
     for mention in mentions(&code_of(&file.text)) {
@@ -153,11 +159,10 @@ fn world_breaches(file: &Source) -> Vec<String> {
             is_in(&file.path, place) && (*thing == "*" || mention.shown().starts_with(thing))
         });
         if !allowed {
-            breaches.push(format!(
-                "{}:{}: `{}` touches the world ({what})",
-                file.path,
-                mention.line,
-                mention.shown()
+            breaches.push(breach(
+                file,
+                &mention,
+                &format!("touches the world ({what})"),
             ));
         }
     }
@@ -196,12 +201,7 @@ fn floor_breaches(file: &Source) -> Vec<String> {
             _ => false,
         };
         if !allowed {
-            breaches.push(format!(
-                "{}:{}: `{}` is not below `{room}`",
-                file.path,
-                mention.line,
-                mention.shown()
-            ));
+            breaches.push(breach(file, &mention, &format!("is not below `{room}`")));
         }
     }
     breaches
@@ -219,7 +219,7 @@ fn platform_breaches(file: &Source) -> Vec<String> {
         inside.starts_with(&["cloud", "alink"])
     });
     found
-        .map(|m| format!("{}:{}: `{}` names a platform", file.path, m.line, m.shown()))
+        .map(|m| breach(file, &m, "names a platform"))
         .collect()
 }
 

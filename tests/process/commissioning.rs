@@ -11,16 +11,13 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 use tokio::time::timeout;
 
+use crate::lines::{STEP, wait_for};
 use crate::ports::free_port;
-
-/// The longest that a person waits for one step.
-const STEP: Duration = Duration::from_secs(60);
 
 /// The most commands from nothing to the first value.
 const MOST_COMMANDS: usize = 8;
@@ -360,28 +357,6 @@ impl Person<'_> {
         };
         let said = self.asks_until(typed, is_well).await;
         self.compares(page, typed, capture, Varies::Numbers, &said);
-    }
-}
-
-/// Waits for a line with these words.
-async fn wait_for<R>(lines: &mut Lines<BufReader<R>>, words: &str) -> String
-where
-    R: tokio::io::AsyncRead + Unpin,
-{
-    let mut heard = String::new();
-    let waiting = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains(words) {
-                return Some(line);
-            }
-            heard.push_str(&line);
-            heard.push('\n');
-        }
-        None
-    };
-    match timeout(STEP, waiting).await {
-        Ok(Some(line)) => line,
-        _ => panic!("{words} is not said:\n{heard}"),
     }
 }
 

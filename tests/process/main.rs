@@ -33,6 +33,7 @@ mod commands;
 mod commissioning;
 mod control;
 mod interoperability;
+mod lines;
 mod link;
 mod one_address;
 mod pipe;

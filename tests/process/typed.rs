@@ -10,13 +10,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::time::timeout;
 
+use crate::lines::wait_for;
 use crate::ports::free_port;
 use crate::terminal::Terminal;
-
-/// The longest that a person waits for one step.
-const STEP: Duration = Duration::from_secs(60);
 
 /// The most commands from nothing to the first value.
 const MOST_COMMANDS: usize = 8;
@@ -30,28 +27,6 @@ identify:
 points:
   - { id: Voltage, table: input, address: 0, type: u16, scale: 0.1, unit: V }
 ";
-
-/// Waits for a line with these words.
-async fn wait_for<R>(lines: &mut Lines<BufReader<R>>, words: &str) -> String
-where
-    R: tokio::io::AsyncRead + Unpin,
-{
-    let mut heard = String::new();
-    let waiting = async {
-        while let Some(line) = lines.next_line().await.unwrap() {
-            if line.contains(words) {
-                return Some(line);
-            }
-            heard.push_str(&line);
-            heard.push('\n');
-        }
-        None
-    };
-    match timeout(STEP, waiting).await {
-        Ok(Some(line)) => line,
-        _ => panic!("{words} is not said:\n{heard}"),
-    }
-}
 
 /// A simulated line with three devices, at the name `tty` in a folder.
 struct Bus {

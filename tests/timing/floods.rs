@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::child::Child;
 use crate::gateway::{self, GATEWAY};
 use crate::manager::Manager;
+use crate::ports::free_port;
 use flood::{Endpoint, Habit, rss_kib};
 use flood_broker::{FloodBroker, Handshake, Packets, downstream};
 use flood_peers::{Asker, Scraper, Siege, ask, scrape};
@@ -438,15 +439,14 @@ async fn a_greeting_that_never_ends_ends_with_its_time() {
     }
 }
 
-/// Returns an address where no process listens for now.
-fn free_port() -> SocketAddr {
-    let free = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    free.local_addr().unwrap()
+/// Returns an address where no process listens.
+fn free_address() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()))
 }
 
 #[tokio::test]
 async fn a_scrape_waits_for_no_peer_that_only_holds_a_slot() {
-    let address = free_port();
+    let address = free_address();
     let mut house = House::running(Plan {
         more: format!("metrics: {{ listen: \"{address}\" }}\n"),
         ..Plan::default()
@@ -561,7 +561,7 @@ async fn ports_for_which_no_thread_can_be_made_wait_and_the_others_go_on() {
 #[tokio::test]
 async fn when_descriptors_run_out_ports_lose_and_people_do_not() {
     let silent = Endpoint::start(Habit::Silent).unwrap();
-    let address = free_port();
+    let address = free_address();
     // The configuration fits the limit; no check can know that other threads use it up.
     let by = [
         "prlimit",

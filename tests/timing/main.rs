@@ -16,6 +16,8 @@ mod child;
 mod gateway;
 #[path = "../fixture/process/manager.rs"]
 mod manager;
+#[path = "../fixture/process/ports.rs"]
+mod ports;
 
 mod config_costs;
 mod demo;

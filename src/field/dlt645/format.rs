@@ -181,24 +181,6 @@ mod tests {
     use crate::spec::dlt645::item::find;
     use crate::spec::dlt645::{Edition, Id, Layout};
 
-    const fn plain(bytes: u8, places: u8) -> Format {
-        let signed = false;
-        Format::Number {
-            bytes,
-            places,
-            signed,
-        }
-    }
-
-    const fn signed(bytes: u8, places: u8) -> Format {
-        let signed = true;
-        Format::Number {
-            bytes,
-            places,
-            signed,
-        }
-    }
-
     fn shown(text: &str) -> Result<Value, Refusal> {
         Ok(Value::Text(text.into()))
     }
@@ -208,15 +190,35 @@ mod tests {
         for (format, data, value) in [
             // DL/T 645-2007 §5.3.2: 123456.78 kWh travels as 78 56 34 12.
             (
-                plain(4, 2),
+                Format::unsigned(4, 2),
                 &[0x78, 0x56, 0x34, 0x12][..],
                 Ok(Value::Float(123_456.78)),
             ),
-            (plain(2, 1), &[0x05, 0x23], Ok(Value::Float(230.5))),
-            (plain(3, 0), &[0x00, 0x12, 0x00], Ok(Value::Int(1200))),
-            (signed(3, 4), &[0x50, 0x23, 0x81], Ok(Value::Float(-1.235))),
-            (signed(3, 3), &[0x99, 0x99, 0x79], Ok(Value::Float(799.999))),
-            (plain(2, 2), &[0x00, 0x80], Ok(Value::Float(80.0))),
+            (
+                Format::unsigned(2, 1),
+                &[0x05, 0x23],
+                Ok(Value::Float(230.5)),
+            ),
+            (
+                Format::unsigned(3, 0),
+                &[0x00, 0x12, 0x00],
+                Ok(Value::Int(1200)),
+            ),
+            (
+                Format::signed(3, 4),
+                &[0x50, 0x23, 0x81],
+                Ok(Value::Float(-1.235)),
+            ),
+            (
+                Format::signed(3, 3),
+                &[0x99, 0x99, 0x79],
+                Ok(Value::Float(799.999)),
+            ),
+            (
+                Format::unsigned(2, 2),
+                &[0x00, 0x80],
+                Ok(Value::Float(80.0)),
+            ),
             (
                 Format::Digits(6),
                 &[0x61, 1, 0, 0, 0, 0],
@@ -248,11 +250,11 @@ mod tests {
     #[test]
     fn what_is_no_datum_says_why() {
         for (format, data, why) in [
-            (plain(4, 2), &[0xFF; 4][..], Refusal::NotDecimal),
-            (signed(3, 4), &[0xFF; 3], Refusal::NotDecimal),
-            (plain(4, 2), &[0, 0, 0], Refusal::Length),
-            (plain(4, 2), &[0, 0, 0, 0, 0], Refusal::Length),
-            (plain(2, 1), &[0, 0xA0], Refusal::NotDecimal),
+            (Format::unsigned(4, 2), &[0xFF; 4][..], Refusal::NotDecimal),
+            (Format::signed(3, 4), &[0xFF; 3], Refusal::NotDecimal),
+            (Format::unsigned(4, 2), &[0, 0, 0], Refusal::Length),
+            (Format::unsigned(4, 2), &[0, 0, 0, 0, 0], Refusal::Length),
+            (Format::unsigned(2, 1), &[0, 0xA0], Refusal::NotDecimal),
             (Format::Date, &[0, 0x32, 1, 0x26], Refusal::NoSuchTime),
             (Format::Date, &[0, 0, 0, 0], Refusal::NoSuchTime),
             (Format::Time, &[0x60, 0, 0], Refusal::NoSuchTime),
@@ -322,7 +324,7 @@ mod tests {
         };
         // Minute to year, AAH, then 123456.78 kWh.
         let data = [0x30, 0x18, 1, 8, 0x26, 0xAA, 0x78, 0x56, 0x34, 0x12];
-        let energy = item(plain(4, 2));
+        let energy = item(Format::unsigned(4, 2));
         let read = |at| energy.read(&data, ValuePosition::Byte(at));
         assert_eq!(read(6), Ok(Value::Float(123_456.78)));
         assert_eq!(read(5), Err(Refusal::NotDecimal));
@@ -338,7 +340,10 @@ mod tests {
             places: 0,
         };
         let read = |format: Format, data: &[u8]| format.scaled(data, eighty, Decimal::ZERO, None);
-        assert_eq!(read(plain(2, 1), &[0x05, 0x23]), Ok(Value::Float(18_440.0)));
+        assert_eq!(
+            read(Format::unsigned(2, 1), &[0x05, 0x23]),
+            Ok(Value::Float(18_440.0))
+        );
         assert_eq!(read(Format::Bits(1), &[3]), Ok(Value::UInt(3)));
     }
 
@@ -378,7 +383,7 @@ mod tests {
                 })
                 .collect();
             let printed: f64 = format!("{digits}e-{places}").parse().unwrap();
-            let got = match plain(4, places).read(&data) {
+            let got = match Format::unsigned(4, places).read(&data) {
                 Ok(Value::Int(n)) => n as f64,
                 Ok(Value::Float(x)) => x,
                 other => panic!("{other:?}"),
@@ -390,7 +395,7 @@ mod tests {
         fn no_bytes_make_it_panic(data in prop::collection::vec(any::<u8>(), 0..40)) {
             for n in 0..=8 {
                 for format in [
-                    plain(n, 8), signed(n, 0), Format::Peak { bytes: n, places: 4 },
+                    Format::unsigned(n, 8), Format::signed(n, 0), Format::Peak { bytes: n, places: 4 },
                     Format::Digits(n), Format::Date, Format::Time, Format::Text(n), Format::Bits(n),
                 ] {
                     let fits = data.len() == format.bytes();

@@ -127,12 +127,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    fn bytes(hex: &str) -> Vec<u8> {
-        hex.split_whitespace()
-            .map(|b| u8::from_str_radix(b, 16).unwrap())
-            .collect()
-    }
+    use crate::field::dlt645::test_capture::bytes;
 
     /// (source, frame, address, control, data).
     const PUBLISHED: [(&str, &str, &str, u8, &str); 7] = [

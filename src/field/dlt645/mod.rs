@@ -19,6 +19,8 @@ pub mod format;
 pub mod frame;
 pub mod masked_echo;
 pub mod receive;
+#[cfg(test)]
+pub(crate) mod test_capture;
 
 pub use crate::spec::dlt645::{Address, Edition, Item, ValuePosition, address, item};
 pub use ask::{MeterRequest, Reply};

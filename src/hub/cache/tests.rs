@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::{LivenessEvidence, LivenessProof, PortId, Reading, RequestFailure, Value};
 use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::hub::test_hub::at;
 use crate::spec::{Measure, Number, NumberType, Table, UtcOffset};
 
 const DEVICES: u32 = 2;
@@ -19,13 +20,6 @@ fn spec() -> Spec {
         ]
     };
     installation(serial(9600), vec![profile(points()), profile(points())])
-}
-
-fn at(ms: u64) -> Now {
-    Now {
-        mono: Mono::from_micros(ms * 1000),
-        ..Now::default()
-    }
 }
 
 fn polled(ms: u64, device: u32, point: u16, value: u64) -> FieldEvent {

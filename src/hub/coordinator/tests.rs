@@ -3,30 +3,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::base::{LivenessEvidence, LivenessProof, MissReason, Mono, PortId, Reading, Rng, Value};
-use crate::field::test_spec::{installation, number, point, profile, serial};
+use crate::base::{LivenessEvidence, LivenessProof, MissReason, PortId, Reading, Value};
 use crate::fleet::DeviceLiveness;
 use crate::hub::Quality;
-use crate::spec::{Number, Table};
+use crate::hub::test_hub::{at, hub};
 
 /// How long a value is good: two intervals of the only point, and the port's timeout.
 const LIMIT: Duration = Duration::from_millis(2500);
-
-fn hub() -> Coordinator {
-    let one = || {
-        let number = number(Number::U16);
-        profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
-    };
-    let spec = installation(serial(9600), vec![one(), one()]);
-    Coordinator::new(Arc::new(spec), Rng::new(1), Now::default())
-}
-
-fn at(ms: u64) -> Now {
-    Now {
-        mono: Mono::from_micros(ms * 1000),
-        ..Now::default()
-    }
-}
 
 fn polled(now: Now, device: DeviceId, evidence: LivenessEvidence) -> Input {
     let answered = evidence == LivenessEvidence::Alive(LivenessProof::Answer);

@@ -41,6 +41,27 @@ pub enum Format {
 }
 
 impl Format {
+    /// Returns the format of a number without a sign: of 1–8 bytes, with so many digits behind
+    /// the point.
+    #[must_use]
+    pub const fn unsigned(bytes: u8, places: u8) -> Self {
+        Format::Number {
+            bytes,
+            places,
+            signed: false,
+        }
+    }
+
+    /// Returns the same for a number whose highest bit is its sign.
+    #[must_use]
+    pub const fn signed(bytes: u8, places: u8) -> Self {
+        Format::Number {
+            bytes,
+            places,
+            signed: true,
+        }
+    }
+
     /// Returns how many bytes the datum has on the wire.
     #[must_use]
     pub const fn bytes(self) -> usize {

@@ -241,27 +241,9 @@ const fn family(name: &'static str, id: Id, format: Format, members: Members) ->
     }
 }
 
-const fn plain(bytes: u8, places: u8) -> Format {
-    let signed = false;
-    Format::Number {
-        bytes,
-        places,
-        signed,
-    }
-}
-
-const fn signed(bytes: u8, places: u8) -> Format {
-    let signed = true;
-    Format::Number {
-        bytes,
-        places,
-        signed,
-    }
-}
-
-const ENERGY: Format = plain(4, 2);
+const ENERGY: Format = Format::unsigned(4, 2);
 /// The format of sums over both directions, which have a sign (2007 table A.1, note).
-const NET_ENERGY: Format = signed(4, 2);
+const NET_ENERGY: Format = Format::signed(4, 2);
 const PEAK: Format = Format::Peak {
     bytes: 3,
     places: 4,
@@ -292,36 +274,36 @@ const Y2007: [Family; 50] = {
         family("energy-active-reverse-c", I(0x003E_0000), ENERGY, One),
         family("peak-demand-active-forward", I(0x0101_0000), PEAK, Rates),
         family("peak-demand-active-reverse", I(0x0102_0000), PEAK, Rates),
-        family("voltage", I(0x0201_0000), plain(2, 1), Phases),
-        family("current", I(0x0202_0000), signed(3, 3), Phases),
-        family("power-active", I(0x0203_0000), signed(3, 4), TotalAndPhases),
-        family("power-reactive", I(0x0204_0000), signed(3, 4), TotalAndPhases),
-        family("power-apparent", I(0x0205_0000), signed(3, 4), TotalAndPhases),
-        family("power-factor", I(0x0206_0000), signed(2, 3), TotalAndPhases),
-        family("phase-angle", I(0x0207_0000), plain(2, 1), Phases),
-        family("voltage-distortion", I(0x0208_0000), plain(2, 2), Phases),
-        family("current-distortion", I(0x0209_0000), plain(2, 2), Phases),
-        family("current-neutral", I(0x0280_0001), signed(3, 3), One),
-        family("frequency", I(0x0280_0002), plain(2, 2), One),
-        family("power-active-minute", I(0x0280_0003), signed(3, 4), One),
-        family("demand-active", I(0x0280_0004), signed(3, 4), One),
-        family("demand-reactive", I(0x0280_0005), signed(3, 4), One),
-        family("demand-apparent", I(0x0280_0006), signed(3, 4), One),
-        family("temperature", I(0x0280_0007), signed(2, 1), One),
-        family("battery-clock", I(0x0280_0008), plain(2, 2), One),
-        family("battery-reading", I(0x0280_0009), plain(2, 2), One),
-        family("battery-minutes", I(0x0280_000A), plain(4, 0), One),
+        family("voltage", I(0x0201_0000), Format::unsigned(2, 1), Phases),
+        family("current", I(0x0202_0000), Format::signed(3, 3), Phases),
+        family("power-active", I(0x0203_0000), Format::signed(3, 4), TotalAndPhases),
+        family("power-reactive", I(0x0204_0000), Format::signed(3, 4), TotalAndPhases),
+        family("power-apparent", I(0x0205_0000), Format::signed(3, 4), TotalAndPhases),
+        family("power-factor", I(0x0206_0000), Format::signed(2, 3), TotalAndPhases),
+        family("phase-angle", I(0x0207_0000), Format::unsigned(2, 1), Phases),
+        family("voltage-distortion", I(0x0208_0000), Format::unsigned(2, 2), Phases),
+        family("current-distortion", I(0x0209_0000), Format::unsigned(2, 2), Phases),
+        family("current-neutral", I(0x0280_0001), Format::signed(3, 3), One),
+        family("frequency", I(0x0280_0002), Format::unsigned(2, 2), One),
+        family("power-active-minute", I(0x0280_0003), Format::signed(3, 4), One),
+        family("demand-active", I(0x0280_0004), Format::signed(3, 4), One),
+        family("demand-reactive", I(0x0280_0005), Format::signed(3, 4), One),
+        family("demand-apparent", I(0x0280_0006), Format::signed(3, 4), One),
+        family("temperature", I(0x0280_0007), Format::signed(2, 1), One),
+        family("battery-clock", I(0x0280_0008), Format::unsigned(2, 2), One),
+        family("battery-reading", I(0x0280_0009), Format::unsigned(2, 2), One),
+        family("battery-minutes", I(0x0280_000A), Format::unsigned(4, 0), One),
         family("date", I(0x0400_0101), Format::Date, One),
         family("time", I(0x0400_0102), Format::Time, One),
-        family("current-ratio", I(0x0400_0306), plain(3, 0), One),
-        family("voltage-ratio", I(0x0400_0307), plain(3, 0), One),
+        family("current-ratio", I(0x0400_0306), Format::unsigned(3, 0), One),
+        family("voltage-ratio", I(0x0400_0307), Format::unsigned(3, 0), One),
         family("address", I(0x0400_0401), Format::Digits(6), One),
         family("meter-number", I(0x0400_0402), Format::Digits(6), One),
         family("asset-code", I(0x0400_0403), Format::Text(32), One),
         family("rated-voltage", I(0x0400_0404), Format::Text(6), One),
         family("rated-current", I(0x0400_0405), Format::Text(6), One),
-        family("constant-active", I(0x0400_0409), plain(3, 0), One),
-        family("constant-reactive", I(0x0400_040A), plain(3, 0), One),
+        family("constant-active", I(0x0400_0409), Format::unsigned(3, 0), One),
+        family("constant-reactive", I(0x0400_040A), Format::unsigned(3, 0), One),
         family("status-1", I(0x0400_0501), Format::Bits(2), One),
     ]
 };
@@ -342,16 +324,16 @@ const Y1997: [Family; 20] = {
         family("energy-reactive-quadrant-4", I(0x9140), ENERGY, Rates),
         family("energy-reactive-quadrant-2", I(0x9150), ENERGY, Rates),
         family("energy-reactive-quadrant-3", I(0x9160), ENERGY, Rates),
-        family("voltage", I(0xB610), plain(2, 0), Phases),
-        family("current", I(0xB620), plain(2, 2), Phases),
-        family("power-active", I(0xB630), plain(3, 4), TotalAndPhases),
-        family("power-reactive", I(0xB640), plain(2, 2), TotalAndPhases),
-        family("power-factor", I(0xB650), plain(2, 3), TotalAndPhases),
+        family("voltage", I(0xB610), Format::unsigned(2, 0), Phases),
+        family("current", I(0xB620), Format::unsigned(2, 2), Phases),
+        family("power-active", I(0xB630), Format::unsigned(3, 4), TotalAndPhases),
+        family("power-reactive", I(0xB640), Format::unsigned(2, 2), TotalAndPhases),
+        family("power-factor", I(0xB650), Format::unsigned(2, 3), TotalAndPhases),
         family("date", I(0xC010), Format::Date, One),
         family("time", I(0xC011), Format::Time, One),
         family("status-1", I(0xC020), Format::Bits(1), One),
-        family("constant-active", I(0xC030), plain(3, 0), One),
-        family("constant-reactive", I(0xC031), plain(3, 0), One),
+        family("constant-active", I(0xC030), Format::unsigned(3, 0), One),
+        family("constant-reactive", I(0xC031), Format::unsigned(3, 0), One),
         family("meter-number", I(0xC032), Format::Digits(6), One),
         family("device-code", I(0xC034), Format::Digits(6), One),
     ]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::gateway::gateway;
 pub(crate) use crate::gateway::name;
+use crate::virtual_time::advanced;
 use alink_gateway::base::{
     Command, CommandAnswer, CommandNumber, DeviceId, EventKind, LogEvent, Mono, Now, Rng, Wall,
 };
@@ -314,11 +315,7 @@ impl World {
     }
 
     fn advance_to(&mut self, at: Mono) {
-        let millis = i64::try_from(at.since(Mono::START).as_millis()).unwrap();
-        self.now = Now {
-            mono: at.max(self.now.mono),
-            wall: Wall::from_millis(1_700_000_000_000 + millis),
-        };
+        self.now = advanced(self.now, at);
     }
 
     // --- what comes out ---

@@ -1,36 +1,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::test_spec::point;
+use crate::field::test_spec::{NUMBERS, point};
 use crate::spec::{
     Bits, DataType, Decimal, Marker, Measure, Number, Part, RegisterByte, Sign, Table, WordOrder,
 };
-
-const KINDS: [Number; 23] = [
-    Number::U8(RegisterByte::High),
-    Number::U8(RegisterByte::Low),
-    Number::I8(RegisterByte::High),
-    Number::U16,
-    Number::I16,
-    Number::U24,
-    Number::I24,
-    Number::U32,
-    Number::I32,
-    Number::U48,
-    Number::I48,
-    Number::U64,
-    Number::I64,
-    Number::F16,
-    Number::F32,
-    Number::F64,
-    Number::Bcd8(RegisterByte::High),
-    Number::Bcd8(RegisterByte::Low),
-    Number::Bcd16,
-    Number::Bcd24,
-    Number::Bcd32,
-    Number::Bcd48,
-    Number::Bcd64,
-];
 
 fn numeric(
     kind: Number,
@@ -574,7 +548,7 @@ proptest! {
     #[test]
     fn no_registers_and_no_codec_make_it_panic_or_yield_a_non_number(
         words in prop::collection::vec(any::<u16>(), 0..8),
-        kind in prop::sample::select(KINDS.to_vec()),
+        kind in prop::sample::select(NUMBERS.to_vec()),
         low_words in any::<bool>(), low_bytes in any::<bool>(),
         scale in decimals(), offset in decimals(),
     ) {
@@ -596,7 +570,7 @@ proptest! {
     #[test]
     fn no_registers_and_no_measure_make_it_panic_or_yield_what_it_may_not(
         words in prop::collection::vec(any::<u16>(), 0..12),
-        parts in prop::collection::vec((0u16..8, 0..KINDS.len(), decimals()), 1..4),
+        parts in prop::collection::vec((0u16..8, 0..NUMBERS.len(), decimals()), 1..4),
         power in prop::option::of(0u16..12),
         round in prop::option::of(0u8..=9),
         sign in signs(),
@@ -607,7 +581,7 @@ proptest! {
         let (low, high) = (limits.0.min(limits.1), limits.0.max(limits.1));
         let codec = measure(Number::U16, |m| {
             m.parts = parts.iter().map(|&(at, kind, weight)| Part {
-                at, kind: KINDS[kind], weight,
+                at, kind: NUMBERS[kind], weight,
             }).collect();
             m.power = power;
             m.bits = bits.map(|(first, last)| Bits::Range(first, last));

@@ -1,10 +1,5 @@
 use super::*;
-
-fn bytes(hex: &str) -> Vec<u8> {
-    hex.split_whitespace()
-        .map(|b| u8::from_str_radix(b, 16).unwrap())
-        .collect()
-}
+use crate::field::dlt645::test_capture::bytes;
 
 fn meter(text: &str) -> Address {
     Address::parse(text).unwrap()

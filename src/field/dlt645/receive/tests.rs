@@ -5,13 +5,9 @@ use crate::base::MissReason;
 use crate::base::Value;
 use crate::field::dlt645::ask::{Id, MeterOperation, Part};
 use crate::field::dlt645::frame::{Control, Edition};
+use crate::field::dlt645::test_capture::bytes;
 use crate::field::dlt645::{ValuePosition, item};
-
-fn bytes(hex: &str) -> Vec<u8> {
-    hex.split_whitespace()
-        .map(|b| u8::from_str_radix(b, 16).unwrap())
-        .collect()
-}
+use crate::field::test_receiver::{self, Heard, hear_in_chunks};
 
 fn meter(n: u8) -> Address {
     Address::from_wire([n, 0, 0, 0, 0, 0])
@@ -43,12 +39,8 @@ fn data(verdict: Option<Verdict>) -> Option<Vec<u8>> {
     }
 }
 
-/// Hears everything at once, then silence.
-fn hear(ask: MeterRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
-    let mut r = Receiver::new(ask);
-    let verdict = r.push(bytes).or_else(|| r.silence());
-    let miss = r.miss();
-    (verdict, r.traffic(), miss)
+fn hear(ask: MeterRequest, bytes: &[u8]) -> Heard<Finder> {
+    test_receiver::hear::<Finder>(ask, bytes)
 }
 
 /// Captured exchanges with the values that their publishers read out of them:
@@ -355,16 +347,8 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, traffic, miss) = hear(ask(1), &wire);
-        let mut r = Receiver::new(ask(1));
-        let mut verdict = None;
-        for part in wire.chunks(cut) {
-            verdict = verdict.or_else(|| r.push(part));
-        }
-        let verdict = verdict.or_else(|| r.silence());
-        prop_assert_eq!(&verdict, &at_once);
-        prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.traffic(), traffic);
+        let in_chunks = hear_in_chunks::<Finder>(ask(1), &wire, cut);
+        prop_assert_eq!(in_chunks, hear(ask(1), &wire));
     }
 
     #[test]

@@ -3,40 +3,14 @@
 use proptest::prelude::*;
 
 use super::{measure, numeric};
+use crate::field::test_spec::NUMBERS;
 use crate::spec::{
     Bits, ByteOrder, Codec, DateTime, Decimal, Encoding, FieldForm, Marker, Number, NumberType,
     Part, RegisterByte, Sign, TimeField, TimeLayout, UtcOffset, WordOrder,
 };
 
-const KINDS: [Number; 24] = [
-    Number::U8(RegisterByte::High),
-    Number::U8(RegisterByte::Low),
-    Number::I8(RegisterByte::High),
-    Number::I8(RegisterByte::Low),
-    Number::U16,
-    Number::I16,
-    Number::U24,
-    Number::I24,
-    Number::U32,
-    Number::I32,
-    Number::U48,
-    Number::I48,
-    Number::U64,
-    Number::I64,
-    Number::F16,
-    Number::F32,
-    Number::F64,
-    Number::Bcd8(RegisterByte::High),
-    Number::Bcd8(RegisterByte::Low),
-    Number::Bcd16,
-    Number::Bcd24,
-    Number::Bcd32,
-    Number::Bcd48,
-    Number::Bcd64,
-];
-
 fn kinds() -> impl Strategy<Value = Number> {
-    prop::sample::select(KINDS.to_vec())
+    prop::sample::select(NUMBERS.to_vec())
 }
 
 fn word_orders() -> impl Strategy<Value = WordOrder> {

@@ -2,38 +2,17 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::MissReason;
-use crate::field::modbus::Data;
 use crate::field::modbus::ReadRequest;
+use crate::field::modbus::test_reads::{ask, registers, reply_pdu};
+use crate::field::test_receiver::{self, Heard, hear_in_chunks};
 use crate::spec::Table;
 
-fn ask(unit: u8, start: u16, count: u16) -> ReadRequest {
-    ReadRequest {
-        unit: UnitId(unit),
-        table: Table::HoldingRegister,
-        start,
-        count,
-    }
-}
-
 fn reply(unit: u8, registers: &[u16]) -> Vec<u8> {
-    let mut pdu = vec![3, (registers.len() * 2) as u8];
-    pdu.extend(registers.iter().flat_map(|r| r.to_be_bytes()));
-    frame(UnitId(unit), &pdu)
+    frame(UnitId(unit), &reply_pdu(registers))
 }
 
-fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
-    match verdict {
-        Some(Verdict::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
-        _ => None,
-    }
-}
-
-/// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
-    let mut r = Receiver::new(ask);
-    let verdict = r.push(bytes).or_else(|| r.silence());
-    let miss = r.miss();
-    (verdict, r.traffic(), miss)
+fn hear(ask: ReadRequest, bytes: &[u8]) -> Heard<Finder> {
+    test_receiver::hear::<Finder>(ask, bytes)
 }
 
 /// bbs.21ic.com/icview-162927-1-1 (the widely published comparison of ASCII
@@ -222,16 +201,8 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, traffic, miss) = hear(ask(1, 0, 2), &wire);
-        let mut r = Receiver::new(ask(1, 0, 2));
-        let mut verdict = None;
-        for part in wire.chunks(cut) {
-            verdict = verdict.or_else(|| r.push(part));
-        }
-        let verdict = verdict.or_else(|| r.silence());
-        prop_assert_eq!(&verdict, &at_once);
-        prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.traffic(), traffic);
+        let in_chunks = hear_in_chunks::<Finder>(ask(1, 0, 2), &wire, cut);
+        prop_assert_eq!(in_chunks, hear(ask(1, 0, 2), &wire));
     }
 
     /// A flipped bit may turn a capital into a small letter, which changes

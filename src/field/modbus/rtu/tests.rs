@@ -2,54 +2,26 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::base::MissReason;
-use crate::field::modbus::Data;
-use crate::field::modbus::ReadRequest;
-use crate::spec::Table;
-
-fn ask(unit: u8, start: u16, count: u16) -> ReadRequest {
-    ReadRequest {
-        unit: UnitId(unit),
-        table: Table::HoldingRegister,
-        start,
-        count,
-    }
-}
+use crate::field::modbus::test_reads::{ask, registers, reply_pdu};
+use crate::field::modbus::{Data, ReadRequest};
+use crate::field::test_receiver::{self, Heard, hear_in_chunks};
 
 fn reply(unit: u8, registers: &[u16]) -> Vec<u8> {
-    let mut pdu = vec![3, (registers.len() * 2) as u8];
-    pdu.extend(registers.iter().flat_map(|r| r.to_be_bytes()));
-    frame(UnitId(unit), &pdu)
+    frame(UnitId(unit), &reply_pdu(registers))
 }
 
-fn registers(verdict: Option<Verdict>) -> Option<Vec<u16>> {
-    match verdict {
-        Some(Verdict::Reply(Reply::Answer(Data::Registers(r)))) => Some(r),
-        _ => None,
-    }
-}
-
-/// Hears everything at once, then silence.
-fn hear(ask: ReadRequest, bytes: &[u8]) -> (Option<Verdict>, OtherTraffic, MissReason) {
-    let mut r = Receiver::new(ask);
-    let verdict = r.push(bytes).or_else(|| r.silence());
-    let miss = r.miss();
-    (verdict, r.traffic(), miss)
+fn hear(ask: ReadRequest, bytes: &[u8]) -> Heard<Finder> {
+    test_receiver::hear::<Finder>(ask, bytes)
 }
 
 #[test]
 fn units_that_are_reserved_answer_like_any_other() {
     for unit in [248, 254, 255] {
         let reply = frame(UnitId(unit), &[3, 4, 0, 7, 0, 8]);
-        let ask = |unit| ReadRequest {
-            unit: UnitId(unit),
-            table: Table::HoldingRegister,
-            start: 0,
-            count: 2,
-        };
-        let mut r = Receiver::new(ask(unit));
+        let mut r = Receiver::new(ask(unit, 0, 2));
         let data = Data::Registers(vec![7, 8]);
         assert_eq!(r.push(&reply), Some(Verdict::Reply(Reply::Answer(data))));
-        let mut r = Receiver::new(ask(1));
+        let mut r = Receiver::new(ask(1, 0, 2));
         assert_eq!(r.push(&reply), None);
         assert_eq!(r.traffic().overheard, [BusAddress::Modbus(UnitId(unit))]);
     }
@@ -333,20 +305,8 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, traffic, miss) = hear(ask(1, 0, 2), &wire);
-        let mut r = Receiver::new(ask(1, 0, 2));
-        let mut verdict = None;
-        for part in wire.chunks(cut) {
-            if verdict.is_none() {
-                verdict = r.push(part);
-            }
-        }
-        let verdict = verdict.or_else(|| r.silence());
-        prop_assert_eq!(&verdict, &at_once);
-        if verdict.is_none() {
-            prop_assert_eq!(r.miss(), miss);
-            prop_assert_eq!(r.traffic(), traffic);
-        }
+        let in_chunks = hear_in_chunks::<Finder>(ask(1, 0, 2), &wire, cut);
+        prop_assert_eq!(in_chunks, hear(ask(1, 0, 2), &wire));
     }
 
     #[test]

@@ -3,16 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::field::modbus::{Data, ReadRequest};
-use crate::spec::Table;
+use crate::field::modbus::{Data, ReadRequest, test_reads};
 
 fn ask(unit: u8, count: u16) -> ReadRequest {
-    ReadRequest {
-        unit: UnitId(unit),
-        table: Table::HoldingRegister,
-        start: 4,
-        count,
-    }
+    test_reads::ask(unit, 4, count)
 }
 
 fn completed(id: u16, registers: &[u16]) -> Vec<Completed> {

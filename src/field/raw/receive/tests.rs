@@ -6,6 +6,7 @@ use super::*;
 use crate::base::MissReason;
 use crate::field::raw::check::{Check, CheckForm, Sum};
 use crate::field::raw::reply::Fixed;
+use crate::field::test_receiver::{self, Heard, hear_in_chunks};
 
 fn fixed(at: usize, bytes: &[u8]) -> Fixed {
     let bytes = bytes.to_vec();
@@ -66,15 +67,8 @@ fn quiet() -> ReplyMarks {
     }
 }
 
-fn hear(
-    shape: &ReplyMarks,
-    request: &[u8],
-    bytes: &[u8],
-) -> (Option<Verdict>, OtherTraffic, MissReason) {
-    let mut r = Receiver::new((shape.clone(), request));
-    let verdict = r.push(bytes).or_else(|| r.silence());
-    let miss = r.miss();
-    (verdict, r.traffic(), miss)
+fn hear(shape: &ReplyMarks, request: &[u8], bytes: &[u8]) -> Heard<Finder> {
+    test_receiver::hear::<Finder>((shape.clone(), request), bytes)
 }
 
 fn taken(verdict: Option<Verdict>) -> Option<Vec<u8>> {
@@ -194,16 +188,9 @@ proptest! {
         cut in 1usize..9,
     ) {
         let wire = pieces.concat();
-        let (at_once, traffic, miss) = hear(&shape, b"#01\r", &wire);
-        let mut r = Receiver::new((shape, b"#01\r"));
-        let mut verdict = None;
-        for part in wire.chunks(cut) {
-            verdict = verdict.or_else(|| r.push(part));
-        }
-        let verdict = verdict.or_else(|| r.silence());
-        prop_assert_eq!(&verdict, &at_once);
-        prop_assert_eq!(r.miss(), miss);
-        prop_assert_eq!(r.traffic(), traffic);
+        let at_once = hear(&shape, b"#01\r", &wire);
+        let in_chunks = hear_in_chunks::<Finder>((shape, b"#01\r"), &wire, cut);
+        prop_assert_eq!(in_chunks, at_once);
     }
 
     #[test]

@@ -10,25 +10,10 @@ use crate::base::{
 use crate::control::VerdictWord;
 use crate::field::test_spec::{installation, number, point, profile, serial};
 use crate::hub::Input;
+use crate::hub::test_hub::{at, hub};
 use crate::spec::{
     Condition, Decimal, InputSpec, Interlock, Number, ServiceSpec, Table, WritePolicy,
 };
-
-fn hub() -> Coordinator {
-    let one = || {
-        let number = number(Number::U16);
-        profile(vec![point(Table::HoldingRegister, 0, number, 1000)])
-    };
-    let spec = installation(serial(9600), vec![one(), one()]);
-    Coordinator::new(Arc::new(spec), Rng::new(1), Now::default())
-}
-
-fn at(ms: u64) -> Now {
-    Now {
-        mono: Mono::from_micros(ms * 1000),
-        ..Now::default()
-    }
-}
 
 fn polled(now: Now, device: u32, evidence: LivenessEvidence) -> Input {
     Input::Field(FieldEvent::Polled {

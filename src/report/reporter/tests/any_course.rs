@@ -147,6 +147,23 @@ impl Naive {
     }
 }
 
+impl One {
+    /// Tells the reporter of a step; returns what it reports.
+    fn step(&mut self, now: u64, step: Step) -> Vec<(u64, Value)> {
+        match step {
+            Step::Read(value) => self.read(now, Value::Int(value)),
+            Step::NoValue => self.no_value(now),
+            Step::Outage => self.silent(now),
+            Step::Release => self.release(now),
+            Step::Online(online) => {
+                self.session(now, online);
+                Vec::new()
+            }
+            Step::Time => self.time(now),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn any_course_is_reported_as_the_rules_say(policy in reading_policies(), steps in steps()) {
@@ -164,20 +181,8 @@ proptest! {
             }
             now = then;
             let wanted = naive.step(&policy, now, step);
-            let found = match step {
-                Step::Read(value) => {
-                    read += 1;
-                    one.read(now, Value::Int(value))
-                }
-                Step::NoValue => one.no_value(now),
-                Step::Outage => one.silent(now),
-                Step::Release => one.release(now),
-                Step::Online(online) => {
-                    one.session(now, online);
-                    Vec::new()
-                }
-                Step::Time => one.time(now),
-            };
+            read += u64::from(matches!(step, Step::Read(_)));
+            let found = one.step(now, step);
             prop_assert_eq!(found, wanted, "{:?} at {}", step, now);
             // Each reading is reported, withheld, or given up and counted.
             let withheld = u64::from(is_kept(&one));
@@ -208,20 +213,10 @@ proptest! {
                 handed.extend(closed);
             }
             now += pass;
-            handed.extend(match step {
-                Step::Read(value) => {
-                    read.push((now, Value::Int(value)));
-                    one.read(now, Value::Int(value))
-                }
-                Step::NoValue => one.no_value(now),
-                Step::Outage => one.silent(now),
-                Step::Release => one.release(now),
-                Step::Online(online) => {
-                    one.session(now, online);
-                    Vec::new()
-                }
-                Step::Time => one.time(now),
-            });
+            if let Step::Read(value) = step {
+                read.push((now, Value::Int(value)));
+            }
+            handed.extend(one.step(now, step));
             // No window is open for longer than it may be.
             prop_assert!(one.wake().is_none_or(|end| end > now && end <= now + length));
         }
