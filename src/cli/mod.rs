@@ -117,7 +117,8 @@ enum Verb {
     /// services are those of the profile. With --check it compares what the console exports: exit
     /// status 1 if the product would refuse what the gateway posts, or lacks what it can do.
     Tsl {
-        /// The profile's name in the configuration, or the file of a profile.
+        /// The profile's name in the configuration, or the file of a profile; with values of its
+        /// parameters: 'NAME(PARAMETER=VALUE,…)'.
         #[arg(value_name = "PROFILE", value_hint = clap::ValueHint::FilePath)]
         profile: String,
         /// The configuration file.

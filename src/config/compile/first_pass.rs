@@ -12,7 +12,7 @@ use crate::base::Digest;
 use crate::base::text::counted;
 use crate::config::compile::bases;
 use crate::config::compile::device_registry::DeviceRegistry;
-use crate::config::compile::second_pass::{NamedProfile, SecondPass};
+use crate::config::compile::second_pass::SecondPass;
 use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
 use crate::config::reader::contents::contents;
@@ -32,7 +32,7 @@ use crate::config::sections::control;
 use crate::config::sections::device;
 use crate::config::sections::port;
 use crate::config::sections::profile;
-use crate::config::sections::profile::{Profile, Profiles, Variants};
+use crate::config::sections::profile::{NamedProfile, Profiles, Variants};
 use crate::config::sections::remote;
 use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
@@ -378,8 +378,10 @@ impl FirstPass {
             notes,
             platform,
             ports,
-            profiles: profiles.into_values().map(named).collect(),
-            variants: variants.into_all().map(named).collect(),
+            profiles: profiles
+                .into_values()
+                .map(|p| NamedProfile::new(p, commands))
+                .collect(),
             products,
             registry,
             stop_within,
@@ -387,14 +389,6 @@ impl FirstPass {
             state_dir: state_dir.map(|dir| base.join(dir)),
             control,
         }
-    }
-}
-
-/// Returns what the tool needs of a profile.
-fn named(profile: Profile) -> NamedProfile {
-    NamedProfile {
-        spec: profile.spec,
-        product_key: profile.product_key,
     }
 }
 
