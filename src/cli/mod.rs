@@ -427,7 +427,11 @@ struct ServiceOptions {
 impl ServiceOptions {
     fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
         let socket = self.socket_of(config.as_deref());
-        diag::Gateway::of(self.instance.as_deref(), socket, config)
+        let is_config_known = self.socket.is_none() || config.is_some();
+        diag::Gateway {
+            is_config_known,
+            ..diag::Gateway::of(self.instance.as_deref(), socket, config)
+        }
     }
 
     /// Returns the socket of the service of a configuration: a file that is named may say where its
