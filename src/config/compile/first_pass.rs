@@ -281,6 +281,7 @@ impl FirstPass {
         let mut written: Vec<Node> = s.list("profiles", &mut notes).to_vec();
         // The files of those that have one of their own.
         let mut files: Vec<Option<PathBuf>> = vec![None; written.len()];
+        let mut named: BTreeMap<PathBuf, OriginId> = BTreeMap::new();
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
             if let (NeededSource::Pattern(pattern), []) = (want, found) {
@@ -291,6 +292,16 @@ impl FirstPass {
                 );
             }
             for source in found {
+                // However it is spelt: `./meter.yaml` is `meter.yaml`.
+                let file: PathBuf = Path::new(&source.path).components().collect();
+                if let Some(first) = named.get(&file) {
+                    let hint = format!("{} already names it", notes.origins.line(*first));
+                    let said = format!("{}, for the second time", shown(&source.path));
+                    let wrong = Expectation::wanted("each file with a profile once").hint(hint);
+                    notes.error(*origin, said, wrong);
+                    continue;
+                }
+                named.insert(file, *origin);
                 let node = profile_file(source, want, *origin, &mut notes);
                 complete &= node.is_some();
                 files.extend(node.as_ref().map(|_| Some(PathBuf::from(&source.path))));
