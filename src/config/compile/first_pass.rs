@@ -15,7 +15,7 @@ use crate::config::compile::device_registry::DeviceRegistry;
 use crate::config::compile::second_pass::SecondPass;
 use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
-use crate::config::reader::contents::contents;
+use crate::config::reader::contents::{contents, denied};
 use crate::config::reader::environment;
 use crate::config::reader::layers;
 use crate::config::reader::layers::Layer;
@@ -119,7 +119,9 @@ impl FirstPass {
                 }
                 Err(why) => {
                     let mut wrong = Expectation::wanted("a configuration file that can be read");
-                    if i == 0 {
+                    if let Some(hint) = denied(why) {
+                        wrong = wrong.hint(hint);
+                    } else if i == 0 {
                         wrong = wrong.hint("another file is named with --config FILE, as in alink-gateway check --config FILE");
                     }
                     notes.error(origin, why, wrong);
@@ -547,5 +549,21 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
             Expectation::wanted(format!("at most {online}, as cloud.session.online says"))
                 .hint("the devices beyond it are polled but never come online"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_says_what_to_do() {
+        let hint = |why: &str| {
+            let source = Source::of("/etc/gateway.yaml".into(), Err(why.to_owned()));
+            let report = FirstPass::new(&[source], &[]).err().unwrap();
+            report.problems()[0].hint.clone().unwrap()
+        };
+        assert!(hint("Permission denied (os error 13)").contains("use sudo"));
+        assert!(hint("there is no such file").contains("--config FILE"));
     }
 }
