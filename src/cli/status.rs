@@ -477,6 +477,7 @@ fn port(port: &Port, language: Language) -> Row {
 /// Makes the table of ports.
 pub(super) fn ports(ports: &[Port], language: Language) -> Table {
     Table {
+        whole: Vec::new(),
         heads: language.heads(&[
             "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
         ]),
