@@ -13,6 +13,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use super::EXIT_CONFIG;
+use super::init::first::product_key;
 use super::language::Language;
 use crate::base::text::counted;
 use crate::cloud::thing_model;
@@ -37,7 +38,7 @@ const TRAPS: [&str; 4] = [
 #[derive(Debug, clap::Args)]
 pub struct TslOptions {
     /// The product that the model is for [default: that of the profile].
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = product_key)]
     product_key: Option<String>,
     /// The language of names and units: en or zh [default: that of this terminal].
     #[arg(long, value_name = "LANGUAGE")]
