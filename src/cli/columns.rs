@@ -160,6 +160,8 @@ pub(super) struct Table {
     pub heads: Vec<&'static str>,
     /// The heads of the columns that may be left out, the least important first.
     pub spare: Vec<&'static str>,
+    /// The heads of the columns whose cells are not cut as long as others can be.
+    pub whole: Vec<&'static str>,
     /// The rows.
     pub rows: Vec<Row>,
 }
@@ -207,9 +209,15 @@ impl Table {
         };
         let taken = |shown: &Layout| shown.iter().map(|(_, w)| w + GAP).sum::<usize>();
         let least = last.min(LAST);
+        let is_whole = |i: usize| {
+            let head = self.heads.get(i);
+            head.is_some_and(|head| self.whole.contains(head))
+        };
         if taken(&shown) + least > room {
-            for (_, width) in &mut shown {
-                *width = (*width).min(ROOMY);
+            for (i, width) in &mut shown {
+                if !is_whole(*i) {
+                    *width = (*width).min(ROOMY);
+                }
             }
         }
         for head in &self.spare {
@@ -218,11 +226,16 @@ impl Table {
             }
             shown.retain(|(i, _)| self.heads.get(*i) != Some(head));
         }
-        while taken(&shown) + least > room {
-            let widest = shown.iter_mut().max_by_key(|(_, width)| *width);
-            match widest.filter(|(_, width)| *width > NARROW) {
-                Some((_, width)) => *width -= 1,
-                None => break,
+        // Cells that are to stay whole are cut only if the last column would become too narrow.
+        for (cuts_whole, least) in [(false, least), (true, least.min(NARROW))] {
+            while taken(&shown) + least > room {
+                let can = |(i, width): &&mut (usize, usize)| {
+                    *width > NARROW && (cuts_whole || !is_whole(*i))
+                };
+                match shown.iter_mut().filter(can).max_by_key(|(_, width)| *width) {
+                    Some((_, width)) => *width -= 1,
+                    None => break,
+                }
             }
         }
         let last = last.min(room.saturating_sub(taken(&shown)).max(1));
@@ -358,6 +371,23 @@ mod tests {
         assert_eq!(written(&line, true), "a  \u{1b}[31mDOWN\u{1b}[0m\n");
     }
 
+    #[test]
+    fn a_column_that_is_to_stay_whole_is_cut_last() {
+        let meter = "meter 000000000161";
+        let row = ["/dev/ttyUSB0", "9600 8N1", meter, "DL/T 645-2007"];
+        let profile = "dlt645-2007-three-phase (likely)".to_owned();
+        let cells = row.map(str::to_owned).into_iter().chain([profile]);
+        let table = Table {
+            heads: vec!["LINE", "SETTINGS", "ADDRESS", "DEVICE", "PROFILE"],
+            spare: Vec::new(),
+            whole: vec!["ADDRESS"],
+            rows: vec![Row::plain(cells)],
+        };
+        let text = written(&table.lines(80), false);
+        assert!(text.contains(meter), "{text}");
+        assert!(written(&table.lines(30), false).contains("meter 000…"));
+    }
+
     proptest! {
         #[test]
         fn no_line_is_wider_than_the_terminal_and_no_reason_is_lost(
@@ -365,6 +395,7 @@ mod tests {
             room in 30usize..200,
         ) {
             let table = Table {
+                whole: Vec::new(),
                 heads: vec!["NAME", "B", "WHY"],
                 spare: vec!["B"],
                 rows: cells.iter()

@@ -82,6 +82,7 @@ fn list(devices: &[Device], language: Language) -> Table {
     }
     rows.sort_by_key(|(health, _)| *health);
     Table {
+        whole: Vec::new(),
         heads: language.heads(&["DEVICE", "PORT", "PLACE", "BUS", "CLOUD", "WHY"]),
         spare: language.heads(&["PLACE", "PORT"]),
         rows: rows.into_iter().map(|(_, row)| row).collect(),
@@ -273,6 +274,7 @@ fn tables(d: &Device, language: Language) -> [Table; 5] {
     ];
     let heads: Vec<_> = heads.iter().filter(|(_, is)| *is).map(|h| h.0).collect();
     let values = Table {
+        whole: Vec::new(),
         heads: language.heads(&heads),
         spare: language.heads(&["REPORTED", "AGE", "NAME"]),
         rows: {
@@ -289,11 +291,13 @@ fn tables(d: &Device, language: Language) -> [Table; 5] {
     [
         values,
         Table {
+            whole: Vec::new(),
             heads: language.heads(&["WRITABLE", "VALUES"]),
             spare: Vec::new(),
             rows: writable.collect(),
         },
         Table {
+            whole: Vec::new(),
             heads: language.heads(&["SERVICE", "INPUTS"]),
             spare: Vec::new(),
             rows: {
@@ -302,6 +306,7 @@ fn tables(d: &Device, language: Language) -> [Table; 5] {
             },
         },
         Table {
+            whole: Vec::new(),
             heads: language.heads(&[
                 "EVENT",
                 "WHEN",
@@ -317,6 +322,7 @@ fn tables(d: &Device, language: Language) -> [Table; 5] {
             },
         },
         Table {
+            whole: Vec::new(),
             heads: language.heads(&["AGO", "BY", "COMMAND", "OLD", "NEW", "WHAT BECAME OF IT"]),
             spare: language.heads(&["BY", "OLD"]),
             rows: {

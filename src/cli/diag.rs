@@ -35,6 +35,9 @@ pub struct Gateway {
     pub socket: PathBuf,
     /// The main file of the configuration.
     pub config: PathBuf,
+    /// Whether that is the configuration of the service at the socket; not if only the socket was
+    /// named.
+    pub is_config_known: bool,
     /// The state directory, if the configuration cannot be read.
     pub state_dir: PathBuf,
 }
@@ -64,6 +67,7 @@ impl Gateway {
             unit,
             socket,
             config: config.unwrap_or(file),
+            is_config_known: true,
             state_dir,
         }
     }

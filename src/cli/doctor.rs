@@ -168,11 +168,17 @@ fn facts(gateway: &Gateway) -> Result<Facts, AnswerError> {
         Err(why) => Ok(Facts {
             service: Service::DoesNotAnswer {
                 why: why.to_string(),
+                configuration: gateway
+                    .is_config_known
+                    .then(|| gateway.config.display().to_string()),
             },
             status: None,
             devices: Vec::new(),
             observations: Vec::new(),
-            files: files(&gateway.config),
+            files: match gateway.is_config_known {
+                true => files(&gateway.config),
+                false => ConfigurationFiles::Unknown,
+            },
         }),
         Ok(mut facts) => {
             let status = facts.status.as_ref();
@@ -390,6 +396,7 @@ mod tests {
         let absent = Facts {
             service: Service::DoesNotAnswer {
                 why: "no service answers at /run/alink-gateway/control.sock: it has been killed, or is just starting".into(),
+                configuration: Some("/etc/alink-gateway/gateway.yaml".into()),
             },
             status: None,
             devices: Vec::new(),
@@ -461,6 +468,28 @@ mod tests {
             panic!("{:?}", files(&path));
         };
         assert!(!errors.is_empty());
+    }
+
+    #[test]
+    fn a_socket_alone_does_not_tell_which_configuration_is_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, config) = (dir.path().join("none.sock"), dir.path().join("none.yaml"));
+        let mut gateway = Gateway::of(None, socket, Some(config.clone()));
+        for is_config_known in [true, false] {
+            gateway.is_config_known = is_config_known;
+            let facts = facts(&gateway).unwrap();
+            let Service::DoesNotAnswer { configuration, .. } = facts.service else {
+                panic!("a service answers");
+            };
+            let (named, files) = match is_config_known {
+                true => (
+                    Some(config.display().to_string()),
+                    ConfigurationFiles::Missing,
+                ),
+                false => (None, ConfigurationFiles::Unknown),
+            };
+            assert_eq!((configuration, facts.files), (named, files));
+        }
     }
 
     fn asked(kind: ProbeKind) -> (ProbeRequest, SurveyRequest) {

@@ -66,6 +66,16 @@ fn outcome(file: &Path, how: &ImportOptions, language: Language) -> Result<(), S
             path.display()
         ));
     }
+    for path in output.iter().chain(&report) {
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+        if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+            return Err(format!(
+                "{} cannot be written: there is no folder {}",
+                path.display(),
+                folder.display()
+            ));
+        }
+    }
     let bytes = bounded::read(file, import::LARGEST).map_err(|e| format!("not read: {e}"))?;
     let name = file.file_name().map(|n| n.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
@@ -142,4 +152,27 @@ fn closing(imported: &Imported, output: Option<&Path>) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_before_anything_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let to = folder.path().join("none/result.yaml");
+        let how = ImportOptions {
+            from: None,
+            output: Some(to),
+            report: None,
+            profile_name: None,
+        };
+        let why = outcome(&folder.path().join("list.csv"), &how, Language::English).unwrap_err();
+        let wanted = format!(
+            "there is no folder {}",
+            folder.path().join("none").display()
+        );
+        assert!(why.ends_with(&wanted), "{why}");
+    }
 }

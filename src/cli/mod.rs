@@ -117,7 +117,8 @@ enum Verb {
     /// services are those of the profile. With --check it compares what the console exports: exit
     /// status 1 if the product would refuse what the gateway posts, or lacks what it can do.
     Tsl {
-        /// The profile's name in the configuration, or the file of a profile.
+        /// The profile's name in the configuration, or the file of a profile; with values of its
+        /// parameters: 'NAME(PARAMETER=VALUE,…)'.
         #[arg(value_name = "PROFILE", value_hint = clap::ValueHint::FilePath)]
         profile: String,
         /// The configuration file.
@@ -426,7 +427,11 @@ struct ServiceOptions {
 impl ServiceOptions {
     fn gateway(self, config: Option<PathBuf>) -> diag::Gateway {
         let socket = self.socket_of(config.as_deref());
-        diag::Gateway::of(self.instance.as_deref(), socket, config)
+        let is_config_known = self.socket.is_none() || config.is_some();
+        diag::Gateway {
+            is_config_known,
+            ..diag::Gateway::of(self.instance.as_deref(), socket, config)
+        }
     }
 
     /// Returns the socket of the service of a configuration: a file that is named may say where its

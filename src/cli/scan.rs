@@ -19,6 +19,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 
 use self::found::{FoundAddress, FoundDevice, Scanned};
+use super::init::first::product_key;
 use super::language::Language;
 use super::line::{LineOptions, NamedLine, USUAL};
 use super::terminal_words::span;
@@ -86,7 +87,7 @@ pub struct ScanOptions {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     write: Option<PathBuf>,
     /// The product of the devices that are written.
-    #[arg(long, value_name = "KEY", requires = "write")]
+    #[arg(long, value_name = "KEY", requires = "write", value_parser = product_key)]
     product_key: Option<String>,
     #[command(flatten)]
     line: LineOptions,

@@ -227,8 +227,19 @@ pub(super) fn configuration(status: &Status, page: Page) -> Vec<Line<'static>> {
     let (bad, plain) = (Health::Bad.style(), Style::new());
     if let Some(refused) = &in_force.refused {
         let (ago, what) = (span(refused.ago_ms), line(&refused.what));
-        let text = format!("REFUSED {ago} ago, the one before stays in force: {what}");
-        say("config", &text, bad);
+        // The service does not forget the refusal until a reload is taken.
+        match in_force.changed.is_empty() {
+            true => {
+                let text = format!(
+                    "the last reload was refused {ago} ago, and the files are those in force again; it was: {what}"
+                );
+                say("config", &text, plain);
+            }
+            false => {
+                let text = format!("REFUSED {ago} ago, the one before stays in force: {what}");
+                say("config", &text, bad);
+            }
+        }
     }
     match &in_force.changed[..] {
         [] if status.cloud.link == Link::NotCommissioned && in_force.refused.is_none() => {
@@ -466,6 +477,7 @@ fn port(port: &Port, language: Language) -> Row {
 /// Makes the table of ports.
 pub(super) fn ports(ports: &[Port], language: Language) -> Table {
     Table {
+        whole: Vec::new(),
         heads: language.heads(&[
             "PORT", "LINE", "STATE", "LOAD", "DEVICES", "RTT P50", "P95", "TROUBLE",
         ]),

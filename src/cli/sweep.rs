@@ -250,7 +250,18 @@ fn progress(sweep: &Sweep, elapsed: Duration) -> String {
     let progress = sweep.progress();
     let percent = progress.done * 100 / progress.all.max(1);
     let Some(table) = progress.table else {
-        return "looking for a sign of life".into();
+        let left = progress.until_given_up;
+        let Some(each) = elapsed.checked_div(u32::try_from(progress.requests).unwrap_or(u32::MAX))
+        else {
+            return "looking for a sign of life".into();
+        };
+        let most = each.saturating_mul(u32::try_from(left).unwrap_or(u32::MAX));
+        return format!(
+            "looking for a sign of life: {} of at most {} asked, about {} left if there is none",
+            grouped(progress.requests),
+            counted(progress.requests + left, "question"),
+            span(most.as_secs().saturating_add(1).saturating_mul(1000))
+        );
     };
     let at = format!("{} {:#06x}", word(table), progress.at);
     if progress.is_waiting {
@@ -535,6 +546,42 @@ fn as_csv(sweep: &Sweep, tables: &[ModbusTable]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::survey::SurveyReply;
+
+    #[test]
+    fn how_long_a_silent_device_is_looked_for_is_told() {
+        let mut sweep = Sweep::new(SweepOrder {
+            unit: UnitId(9),
+            tables: vec![ModbusTable::HoldingRegister],
+            first: 0,
+            last: 99,
+            wait: Duration::from_millis(500),
+            patience: PATIENCE,
+        });
+        assert_eq!(
+            progress(&sweep, Duration::ZERO),
+            "looking for a sign of life"
+        );
+        let mut asked = 0;
+        let most = loop {
+            match sweep.step() {
+                Some(SweepStep::Ask(..)) => sweep.on_heard(&SweepHeard {
+                    heard: &SurveyReply::default(),
+                    is_sent: true,
+                    may_be_stale: false,
+                }),
+                _ => break asked,
+            }
+            asked += 1;
+            if asked == 4 {
+                assert_eq!(
+                    progress(&sweep, Duration::from_secs(4)),
+                    "looking for a sign of life: 4 of at most 36 questions asked, about 33 s left if there is none"
+                );
+            }
+        };
+        assert_eq!((most, sweep.end()), (36, Some(SweepEnd::NoAnswer)));
+    }
 
     #[test]
     fn a_number_of_a_manual_is_taken_as_it_stands_and_said() {

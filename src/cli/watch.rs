@@ -385,6 +385,7 @@ fn table(devices: &[&Device], language: Language) -> Table {
         }
     };
     Table {
+        whole: Vec::new(),
         heads: language.heads(&[
             "DEVICE",
             "PORT",

@@ -34,7 +34,7 @@ mod reader;
 mod sections;
 
 pub use compile::first_pass::FirstPass;
-pub use compile::second_pass::{Compiled, NamedProfile, SecondPass};
+pub use compile::second_pass::{Compiled, SecondPass};
 pub use reader::amount::{LARGEST_BUNDLE, LARGEST_CONFIG, LARGEST_SECRET, MOST_FILES};
 pub use reader::environment::{PREFIX, VARIABLES};
 pub(crate) use reader::foreign_words::address_in_a_manual;
@@ -42,4 +42,6 @@ pub use reader::problem::{Problem, Report, Severity, SourcePosition};
 pub use reader::source::{NeededSource, ReadObstacle, ReadSources, Source};
 pub(crate) use reader::suggestions::did_you_mean;
 pub use reader::yaml::faults;
+pub use sections::parameters::LeftOutPoint;
+pub use sections::profile::NamedProfile;
 pub use sections::remote::{DEVICE_HINT, DEVICE_WANTED};

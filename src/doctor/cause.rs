@@ -124,6 +124,10 @@ causes! {
     ConfigurationRefused = "configuration-refused",
         "the changed configuration was refused, and the one before is in force",
         "correct what alink-gateway check names, then: alink-gateway reload";
+    /// The main file of the configuration in force is gone.
+    ConfigurationGone = "configuration-gone",
+        "the file of the configuration in force is gone, and the service would not start again without it",
+        "put it back, or make another with: alink-gateway init";
     /// Files have changed, were not loaded, and have errors.
     ConfigurationBroken = "configuration-broken",
         "the configuration on disk has changed and is wrong; the one before is in force until the service starts again",

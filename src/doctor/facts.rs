@@ -15,6 +15,8 @@ pub enum Service {
     DoesNotAnswer {
         /// Why there is no answer, in words.
         why: String,
+        /// The main file of its configuration; `None` if it is not known which that is.
+        configuration: Option<String>,
     },
 }
 

@@ -383,23 +383,50 @@ fn the_files_on_disk_decide_what_a_changed_configuration_is() {
     assert_eq!(told(true, false, wrong()), broken);
     assert_eq!(told(true, true, wrong()), refused);
     assert_eq!(told(true, true, Unknown), refused);
+    let gone = [(Cause::ConfigurationGone, Certainty::Certain)];
+    assert_eq!(told(true, false, Missing), gone);
+    assert_eq!(told(true, true, Missing), gone);
     // Mended since, and not loaded yet; or as it was before.
     assert_eq!(told(true, true, Right), note);
     assert_eq!(told(false, true, Right), []);
 
-    for (files, cause) in [
-        (Missing, Cause::ConfigurationMissing),
-        (wrong(), Cause::ConfigurationWrong),
-        (Right, Cause::ServiceStopped),
+    let named = Some("/srv/gateway.yaml");
+    for (files, configuration, cause, looked_at) in [
+        (
+            Missing,
+            named,
+            Cause::ConfigurationMissing,
+            "there is no /srv/gateway.yaml",
+        ),
+        (
+            wrong(),
+            named,
+            Cause::ConfigurationWrong,
+            "/srv/gateway.yaml has errors",
+        ),
+        (
+            Right,
+            named,
+            Cause::ServiceStopped,
+            "/srv/gateway.yaml has no error",
+        ),
+        (
+            Unknown,
+            None,
+            Cause::ServiceStopped,
+            "which configuration it has is not known: name it with -c FILE",
+        ),
     ] {
         let facts = Facts {
             service: Service::DoesNotAnswer {
                 why: "no service answers".into(),
+                configuration: configuration.map(str::to_owned),
             },
             status: None,
             files,
             ..well(0)
         };
         assert_eq!(causes(&facts), [(cause, Certainty::Certain)]);
+        assert_eq!(examine(&facts, &Scope::All)[0].evidence[1], looked_at);
     }
 }

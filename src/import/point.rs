@@ -378,8 +378,24 @@ pub struct Imported {
 impl Imported {
     /// Adds a remark.
     pub fn remark(&mut self, at: FileLocation, seen: impl Into<String>, finding: Finding) {
+        self.remark_of(1, at, seen, finding);
+    }
+
+    /// Adds a remark that is true of so many entries, of which this is the first.
+    pub fn remark_of(
+        &mut self,
+        entries: usize,
+        at: FileLocation,
+        seen: impl Into<String>,
+        finding: Finding,
+    ) {
         let seen = seen.into();
-        self.remarks.push(Remark { at, seen, finding });
+        self.remarks.push(Remark {
+            at,
+            seen,
+            finding,
+            entries,
+        });
     }
 
     /// Returns how many points were carried over.
@@ -645,6 +661,7 @@ fn check_points(profile: &mut ImportedProfile, remarks: &mut Vec<Remark>) {
                 at: point.at.clone(),
                 seen: format!("{address} + {}", point.shape.width()),
                 finding: Finding::BeyondTable,
+                entries: 1,
             });
         }
         fits
@@ -658,7 +675,12 @@ fn identifiers(profile: &mut ImportedProfile, remarks: &mut Vec<Remark>) {
         let (id, how) = ids.of(&point.at.entry, &point.source);
         if let Some(finding) = how {
             let (at, seen) = (point.at.clone(), id.clone());
-            remarks.push(Remark { at, seen, finding });
+            remarks.push(Remark {
+                at,
+                seen,
+                finding,
+                entries: 1,
+            });
         }
         point.id = id;
     }

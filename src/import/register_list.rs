@@ -63,16 +63,47 @@ pub fn read(text: &str) -> Result<Imported, Refusal> {
     Ok(reading.finish())
 }
 
+/// Returns what each column of a list holds, in a word, and the heads by which it is known, in small
+/// letters without blanks and punctuation.
+pub fn heads() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    columns::heads()
+}
+
 /// What the whole list shows.
 #[derive(Debug, Default)]
 struct ListTraits {
-    notation: Option<(FileLocation, String)>,
-    assumed_table: Option<(FileLocation, String)>,
-    /// The first row whose type is assumed.
-    assumed_type: Option<(FileLocation, String)>,
+    notation: Alike,
+    assumed_table: Alike,
+    /// The rows whose type is assumed.
+    assumed_type: Alike,
     least: Option<u16>,
-    /// The first row that has the unit id of the row above it.
-    unit_above: Option<(FileLocation, String)>,
+    /// How many rows have an address that is not of the style 40001.
+    plain: usize,
+    /// The rows that have the unit id of the row above them.
+    unit_above: Alike,
+    /// How many rows name bits.
+    bits: usize,
+}
+
+/// Rows of which the same is to be said: the first, and how many.
+#[derive(Debug, Default)]
+struct Alike {
+    first: Option<(FileLocation, String)>,
+    rows: usize,
+}
+
+impl Alike {
+    fn add(&mut self, at: &FileLocation, seen: &str) {
+        self.first
+            .get_or_insert_with(|| (at.clone(), seen.to_owned()));
+        self.rows += 1;
+    }
+
+    fn tell(self, finding: Finding, out: &mut Imported) {
+        if let Some((at, seen)) = self.first {
+            out.remark_of(self.rows, at, seen, finding);
+        }
+    }
 }
 
 struct ListReading {
@@ -177,8 +208,7 @@ impl ListReading {
             if !told.is_empty() {
                 return self.out.remark(at, told, Finding::Table);
             }
-            let first = (at.clone(), written.clone());
-            self.seen.assumed_table.get_or_insert(first);
+            self.seen.assumed_table.add(&at, &written);
             return self.point(
                 row,
                 at,
@@ -202,6 +232,7 @@ impl ListReading {
         let Ok(bits) = bit::of(told, self.first_bit) else {
             return self.out.remark(at, told, Finding::Bit);
         };
+        self.seen.bits += usize::from(bits.is_some());
         let single = bits.as_ref().filter(|bits| bits.start() == bits.end());
         let bit = single.map(|bits| *bits.start()).or(address.bit);
         let part = bits.filter(|bits| bits.start() < bits.end());
@@ -210,8 +241,7 @@ impl ListReading {
             (true, ..) => Some((ByteForm::Bool, None)),
             (false, true, Some(bit)) => Some((ByteForm::Bit(bit), None)),
             (false, true, None) => {
-                let first = (at.clone(), String::new());
-                self.seen.assumed_type.get_or_insert(first);
+                self.seen.assumed_type.add(&at, "");
                 let word = match width {
                     Some(2) => "u32",
                     Some(4) => "u64",
@@ -231,7 +261,11 @@ impl ListReading {
             },
         };
         let Some((shape, typed_order)) = typed else {
-            return self.out.remark(at, kind, Finding::Type);
+            let finding = match table_words::is_text(&kind) {
+                true => Finding::Length,
+                false => Finding::Type,
+            };
+            return self.out.remark(at, kind, finding);
         };
         // A bit of a wider value is not imported as the whole, but 0 may stand in every row.
         let is_part = part.is_none() || matches!(shape, ByteForm::Number("u16"));
@@ -250,9 +284,9 @@ impl ListReading {
             return self.out.remark(at, seen, Finding::Registers);
         }
         if address.is_notation {
-            let seen = cell(Column::Address).to_owned();
-            self.seen.notation.get_or_insert((at.clone(), seen));
+            self.seen.notation.add(&at, cell(Column::Address));
         } else {
+            self.seen.plain += 1;
             let least = self.seen.least.unwrap_or(u16::MAX);
             self.seen.least = Some(least.min(address.address));
         }
@@ -291,8 +325,7 @@ impl ListReading {
         let written = self.columns.cell(row, Column::Unit);
         if factor::is_blank(written) {
             if let Some(unit) = self.unit {
-                let first = (at.clone(), unit.to_string());
-                self.seen.unit_above.get_or_insert(first);
+                self.seen.unit_above.add(at, &unit.to_string());
             }
             return true;
         }
@@ -405,24 +438,24 @@ impl ListReading {
             assumed_table,
             assumed_type,
             least,
+            plain,
             unit_above,
+            bits,
         } = self.seen;
-        if let Some((at, seen)) = notation {
-            self.out.remark(at, seen, Finding::Notation);
+        if self.first_bit == 1 {
+            let mut remarks = self.out.remarks.iter_mut();
+            if let Some(of_bits) = remarks.find(|r| r.finding == Finding::BitsFromOne) {
+                of_bits.entries = bits.max(1);
+            }
         }
-        if let Some((at, seen)) = assumed_table {
-            self.out.remark(at, seen, Finding::TableAssumed);
-        }
-        if let Some((at, seen)) = assumed_type {
-            self.out.remark(at, seen, Finding::TypeAssumed);
-        }
+        notation.tell(Finding::Notation, &mut self.out);
+        assumed_table.tell(Finding::TableAssumed, &mut self.out);
+        assumed_type.tell(Finding::TypeAssumed, &mut self.out);
         if least == Some(1) {
-            self.out
-                .remark(FileLocation::default(), "1", Finding::FromOne);
+            let at = FileLocation::default();
+            self.out.remark_of(plain, at, "1", Finding::FromOne);
         }
-        if let Some((at, seen)) = unit_above {
-            self.out.remark(at, seen, Finding::UnitAbove);
-        }
+        unit_above.tell(Finding::UnitAbove, &mut self.out);
         if self.units.is_empty() {
             self.out.profiles.push(self.profile);
             return self.out;

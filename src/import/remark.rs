@@ -111,6 +111,8 @@ pub enum Finding {
     TypeAssumed,
     /// The table is not told, and one is assumed.
     TableAssumed,
+    /// The length of a text is not told.
+    Length,
     /// The order of the bytes within a word is unusual.
     Order,
     /// The type had another meaning in older versions of the program.
@@ -137,6 +139,7 @@ impl Finding {
             | Finding::BeyondTable
             | Finding::Table
             | Finding::Type
+            | Finding::Length
             | Finding::Registers
             | Finding::Bit
             | Finding::Scientific
@@ -192,6 +195,7 @@ impl Finding {
             }
             Finding::Table => "which of the four tables the register is in is not told",
             Finding::Type => "the gateway has no such type",
+            Finding::Length => "the length of the text is not told",
             Finding::Registers => {
                 "the registers that are listed are not as many as the type has, or not beside each other"
             }
@@ -321,6 +325,9 @@ impl Finding {
             Finding::FromOne => {
                 "compare one value with the device's display, and subtract 1 from all if it is off by one"
             }
+            Finding::Length => {
+                "add a column count with how many registers it has, or write STRING[16] for 16 characters, and import again"
+            }
             Finding::TypeAssumed => "look the types up in the device's manual",
             Finding::TableAssumed => "if the device refuses them, write table: input",
             Finding::Order => "compare one value with the device's display",
@@ -346,6 +353,8 @@ pub struct Remark {
     pub seen: String,
     /// What there is to say.
     pub finding: Finding,
+    /// How many entries that is true of; only the first of them is named.
+    pub entries: usize,
 }
 
 /// The most entries that the report lists for one finding.
@@ -361,7 +370,8 @@ pub fn report(file: &str, remarks: &[Remark]) -> String {
     }
     let mut text = String::new();
     for ((fate, finding), all) in by_finding {
-        let entries = counted(all.len(), "entry");
+        let many: usize = all.iter().map(|remark| remark.entries).sum();
+        let entries = counted(many, "entry");
         let head = match fate {
             EntryOutcome::Lost => format!("not carried over: {entries}"),
             EntryOutcome::Reduced => format!("carried over in part: {entries}"),
@@ -376,7 +386,7 @@ pub fn report(file: &str, remarks: &[Remark]) -> String {
         for remark in all.iter().take(MOST_LISTED) {
             let _ = writeln!(text, "    {}", listed(file, remark));
         }
-        let rest = all.len().saturating_sub(MOST_LISTED);
+        let rest = many.saturating_sub(all.len().min(MOST_LISTED));
         if rest > 0 {
             let _ = writeln!(text, "    and {}", counted(rest, "more entry"));
         }

@@ -64,6 +64,15 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<TypeWithOrder> {
             break;
         }
     }
+    if let Some((_, characters)) = text_type(&word) {
+        let told = characters.map(|n| n.div_ceil(2));
+        let registers = width.or(told).filter(|n| (1..=125).contains(n))?;
+        let form = ByteForm::Text {
+            registers,
+            characters: 2,
+        };
+        return Some((form, found));
+    }
     let wide = |narrow: &'static str, double: &'static str, four: &'static str| match width {
         Some(2) => double,
         Some(4) => four,
@@ -154,20 +163,40 @@ pub fn shape(text: &str, width: Option<u16>) -> Option<TypeWithOrder> {
         "bool" | "boolean" | "bit" | "bool8" | "bool16" | "布尔" | "开关量" => {
             return Some((ByteForm::Bool, found));
         }
-        "string" | "text" | "ascii" | "str" | "字符串" => {
-            let registers = width.filter(|w| (1..=125).contains(w))?;
-            let characters = 2;
-            return Some((
-                ByteForm::Text {
-                    registers,
-                    characters,
-                },
-                found,
-            ));
-        }
         _ => chinese(&word, width)?,
     };
     Some((ByteForm::Number(name), found))
+}
+
+/// Whether a word for a type means a text, with its length or without one.
+#[must_use]
+pub fn is_text(text: &str) -> bool {
+    text_type(text).is_some()
+}
+
+/// Returns the word for a text, and how many characters it has if that stands behind the word:
+/// `ascii`, `STRING[8]`, `CHAR(8)`, `string16`. `char` alone is a number of eight bits.
+fn text_type(text: &str) -> Option<(&'static str, Option<u16>)> {
+    const WORDS: [&str; 7] = [
+        "string",
+        "text",
+        "ascii",
+        "str",
+        "varchar",
+        "char",
+        "字符串",
+    ];
+    let word = normalized(text);
+    let rest = |known: &&'static str| word.strip_prefix(known).map(|rest| (*known, rest));
+    let (known, rest) = WORDS.iter().find_map(rest)?;
+    let digits = rest
+        .trim_end_matches("characters")
+        .trim_end_matches("chars");
+    match (known, digits) {
+        ("char", "") => None,
+        (_, "") => Some((known, None)),
+        _ => Some((known, Some(digits.parse().ok()?))),
+    }
 }
 
 /// Returns the type that a Chinese word says in any order: `32位有符号`, `有符号整型`,

@@ -265,6 +265,10 @@ fn chinese_translations_keep_code_links_numbers_and_names() {
         let Some(chinese) = translations.get(&text.english) else {
             continue;
         };
+        // A block that stays as it is may have words of other authors.
+        if *chinese == text.english {
+            continue;
+        }
         let mut problems = checks::problems(text.kind, &text.english, chinese);
         for (english, heading) in &headings {
             let named = [format!("*{english}*"), format!("\"{english}\"")];

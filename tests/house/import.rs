@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use alink_gateway::field::decode::data::Data;
 use alink_gateway::field::decode::point::decode;
 use alink_gateway::field::plan::block_address::{BlockAddress, EntryRange};
-use alink_gateway::import::{Imported, Wishes, import, remark, writer};
+use alink_gateway::import::{Imported, Wishes, import, register_list, remark, writer};
 use alink_gateway::io::files::settings::{LoadContext, Loaded, load_in};
 use alink_gateway::spec::PointAddress;
 
@@ -44,6 +44,38 @@ fn imported(name: &str) -> Imported {
 
 fn yaml(name: &str) -> String {
     writer::yaml(&imported(name), name, &str::to_owned)
+}
+
+/// Writes the heads of a list as the page has them: what a column holds, and its heads, at most 100
+/// characters a line.
+fn heads() -> String {
+    let mut text = String::new();
+    for (column, words) in register_list::heads() {
+        let mut line = format!("{column:<13}");
+        for (n, word) in words.iter().enumerate() {
+            let comma = if n + 1 < words.len() { "," } else { "" };
+            let word = format!("{word}{comma}");
+            if line.chars().count() + word.chars().count() > 100 {
+                text.push_str(line.trim_end());
+                line = format!("\n{:13}", "");
+            }
+            line.push_str(&word);
+            line.push(' ');
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn the_page_lists_every_head_that_a_list_may_have() {
+    let page = fs::read_to_string(root().join("docs/commissioning.md")).unwrap();
+    let heads = format!("```text\n{}```\n", heads());
+    assert!(
+        page.contains(&heads),
+        "docs/commissioning.md wants:\n{heads}"
+    );
 }
 
 #[test]

@@ -355,7 +355,9 @@ async fn a_reload_is_answered_and_a_log_level_is_for_a_while() {
     // The files as they were: what is in force is on disk again, and the refusal stays known
     // until a reload is taken.
     fs::write(&house.file, &right).unwrap();
-    assert!(!config(&house).await.contains("has changed"));
+    let told = config(&house).await;
+    assert!(told.contains("those in force again"), "{told}");
+    assert!(!told.contains("has changed") && !told.contains("REFUSED"));
     assert_eq!(house.ask(&["reload"]).await.status, 0);
     assert_eq!(config(&house).await, "");
 

@@ -141,6 +141,7 @@ pub(in crate::cli) fn table(rows: &[ValueRow], language: Language) -> String {
         TableRow { cells, below: None }
     };
     let table = Table {
+        whole: Vec::new(),
         heads: language.heads(&heads),
         spare: language.heads(&["REGISTERS", "TYPE OR PLACE"]),
         rows: rows.iter().map(cells).collect(),

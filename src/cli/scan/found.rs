@@ -340,6 +340,8 @@ pub(super) fn text(all: &[Scanned], language: Language) -> String {
                 "PROFILE",
             ]),
             spare: language.heads(&["ROUND TRIP"]),
+            // A part of an address is no address.
+            whole: language.heads(&["ADDRESS"]),
             rows,
         };
         let has_colours = screen::has_colours(&std::io::stdout());

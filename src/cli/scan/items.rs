@@ -91,16 +91,20 @@ pub(super) fn device_item(
             item.push_str(&format!("  unit: {}\n", unit.0));
             found.profile().unwrap_or(UNKNOWN)
         }
-        FoundAddress::Dlt645(meter, edition) => {
+        FoundAddress::Dlt645(meter, _) => {
             item.push_str(&format!("  address: \"{meter}\"\n"));
-            match edition {
-                Edition::Y2007 => "dlt645-2007-one-phase",
-                Edition::Y1997 => UNKNOWN,
-            }
+            UNKNOWN
         }
     };
     let others: Vec<&str> = found.kinds.iter().map(|k| k.profile.as_str()).collect();
     let note = match (profile, others.as_slice()) {
+        // No meter says how many phases it has.
+        (UNKNOWN, []) if matches!(found.address, FoundAddress::Dlt645(_, Edition::Y2007)) => {
+            "   # dlt645-2007-one-phase or dlt645-2007-three-phase".to_owned()
+        }
+        (UNKNOWN, []) if matches!(found.address, FoundAddress::Dlt645(_, Edition::Y1997)) => {
+            "   # a profile of your own with protocol: dlt645-1997".to_owned()
+        }
         (UNKNOWN, []) if scanned.is_identified => {
             "   # the scan could not tell what it is".to_owned()
         }

@@ -258,6 +258,37 @@ devices: []   # none yet
     }
 
     #[test]
+    fn the_profile_of_a_meter_is_for_the_person_to_choose() {
+        use crate::spec::dlt645::{Address, Edition};
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.yaml");
+        create(&file, CONFIGURATION.as_bytes(), Existing::Replace).unwrap();
+        let line = LineSpec::Serial(SerialSpec {
+            path: "/dev/ttyS0".into(),
+            baud: 9_600,
+            data_bits: 8,
+            parity: Parity::None,
+            stop_bits: StopBits::One,
+            framing: Framing::default(),
+            adapter: Default::default(),
+        });
+        let mut scanned = Scanned::new("line1", line, true);
+        let meter = Address::parse("000000000161").unwrap();
+        scanned.found = vec![FoundDevice {
+            address: FoundAddress::Dlt645(meter, Edition::Y2007),
+            ..unit(7, "9600 8N1")
+        }];
+        let said = write(&file, &[scanned], Some("a1SubDemoPk")).unwrap();
+        assert!(said.contains("fill in each CHANGE-ME"), "{said}");
+        let text = read_text(&file, 10_000).unwrap();
+        let profile = "profile: CHANGE-ME   # dlt645-2007-one-phase or dlt645-2007-three-phase\n";
+        assert!(text.contains(profile), "{text}");
+        let (checked, _) = crate::cli::check::outcome(&file, &LoadContext::of_person());
+        assert!(checked.contains("said    CHANGE-ME"), "{checked}");
+        assert!(checked.contains("1 error,"), "{checked}");
+    }
+
+    #[test]
     fn what_could_not_be_read_is_not_written_and_the_person_adds_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("gateway.yaml");

@@ -12,10 +12,10 @@ use crate::base::Digest;
 use crate::base::text::counted;
 use crate::config::compile::bases;
 use crate::config::compile::device_registry::DeviceRegistry;
-use crate::config::compile::second_pass::{NamedProfile, SecondPass};
+use crate::config::compile::second_pass::SecondPass;
 use crate::config::protocols::ambiguous_replies;
 use crate::config::reader::amount::{MOST_ASKED, MOST_DEVICES};
-use crate::config::reader::contents::contents;
+use crate::config::reader::contents::{contents, denied};
 use crate::config::reader::environment;
 use crate::config::reader::layers;
 use crate::config::reader::layers::Layer;
@@ -32,7 +32,7 @@ use crate::config::sections::control;
 use crate::config::sections::device;
 use crate::config::sections::port;
 use crate::config::sections::profile;
-use crate::config::sections::profile::{Profile, Profiles, Variants};
+use crate::config::sections::profile::{NamedProfile, Profiles, Variants};
 use crate::config::sections::remote;
 use crate::config::sections::secret::{closing, open_to_others, permissions};
 use crate::config::sections::table;
@@ -119,7 +119,9 @@ impl FirstPass {
                 }
                 Err(why) => {
                     let mut wrong = Expectation::wanted("a configuration file that can be read");
-                    if i == 0 {
+                    if let Some(hint) = denied(why) {
+                        wrong = wrong.hint(hint);
+                    } else if i == 0 {
                         wrong = wrong.hint("another file is named with --config FILE, as in alink-gateway check --config FILE");
                     }
                     notes.error(origin, why, wrong);
@@ -281,6 +283,7 @@ impl FirstPass {
         let mut written: Vec<Node> = s.list("profiles", &mut notes).to_vec();
         // The files of those that have one of their own.
         let mut files: Vec<Option<PathBuf>> = vec![None; written.len()];
+        let mut named: BTreeMap<PathBuf, OriginId> = BTreeMap::new();
         for (want, origin) in &profiles_from {
             let found = answers.get(want).map(Vec::as_slice).unwrap_or_default();
             if let (NeededSource::Pattern(pattern), []) = (want, found) {
@@ -291,6 +294,16 @@ impl FirstPass {
                 );
             }
             for source in found {
+                // However it is spelt: `./meter.yaml` is `meter.yaml`.
+                let file: PathBuf = Path::new(&source.path).components().collect();
+                if let Some(first) = named.get(&file) {
+                    let hint = format!("{} already names it", notes.origins.line(*first));
+                    let said = format!("{}, for the second time", shown(&source.path));
+                    let wrong = Expectation::wanted("each file with a profile once").hint(hint);
+                    notes.error(*origin, said, wrong);
+                    continue;
+                }
+                named.insert(file, *origin);
                 let node = profile_file(source, want, *origin, &mut notes);
                 complete &= node.is_some();
                 files.extend(node.as_ref().map(|_| Some(PathBuf::from(&source.path))));
@@ -378,8 +391,10 @@ impl FirstPass {
             notes,
             platform,
             ports,
-            profiles: profiles.into_values().map(named).collect(),
-            variants: variants.into_all().map(named).collect(),
+            profiles: profiles
+                .into_values()
+                .map(|p| NamedProfile::new(p, commands))
+                .collect(),
             products,
             registry,
             stop_within,
@@ -387,14 +402,6 @@ impl FirstPass {
             state_dir: state_dir.map(|dir| base.join(dir)),
             control,
         }
-    }
-}
-
-/// Returns what the tool needs of a profile.
-fn named(profile: Profile) -> NamedProfile {
-    NamedProfile {
-        spec: profile.spec,
-        product_key: profile.product_key,
     }
 }
 
@@ -542,5 +549,21 @@ fn count(registry: &DeviceRegistry, online: usize, notes: &mut Notes) {
             Expectation::wanted(format!("at most {online}, as cloud.session.online says"))
                 .hint("the devices beyond it are polled but never come online"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_this_user_may_not_read_says_what_to_do() {
+        let hint = |why: &str| {
+            let source = Source::of("/etc/gateway.yaml".into(), Err(why.to_owned()));
+            let report = FirstPass::new(&[source], &[]).err().unwrap();
+            report.problems()[0].hint.clone().unwrap()
+        };
+        assert!(hint("Permission denied (os error 13)").contains("use sudo"));
+        assert!(hint("there is no such file").contains("--config FILE"));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::{DeviceName, ProductKey, Secret};
@@ -14,21 +13,13 @@ use crate::config::reader::source::{NeededSource, ReadSources};
 use crate::config::reader::tree::OriginId;
 use crate::config::sections::cloud::{Platform, check_fleet};
 use crate::config::sections::port::Ports;
+use crate::config::sections::profile::NamedProfile;
 use crate::config::sections::secret;
 use crate::config::sections::secret::{SecretProblem, SecretSource, open_to_others, permissions};
 use crate::spec::{
     BrokerSpec, BusAddress, CloudSpec, CommandSpec, ControlSpec, DeviceSpec, GatewayCertificate,
-    GatewayIdentity, ProductCertificate, ProfileSpec, Retired, Spec,
+    GatewayIdentity, ProductCertificate, Retired, Spec,
 };
-
-/// A profile, used or not.
-#[derive(Clone, Debug)]
-pub struct NamedProfile {
-    /// What is read and written.
-    pub spec: Arc<ProfileSpec>,
-    /// The product that the profile names for its devices.
-    pub product_key: Option<String>,
-}
 
 /// The second step: everything but the secrets.
 pub struct SecondPass {
@@ -37,8 +28,6 @@ pub struct SecondPass {
     pub(crate) ports: Ports,
     /// All profiles with the product that each names, by their names.
     pub(crate) profiles: Vec<NamedProfile>,
-    /// The profiles of devices that give values to parameters.
-    pub(crate) variants: Vec<NamedProfile>,
     /// Products whose secrets are known, once for each profile that gives the secret.
     pub(crate) products: Vec<(String, SecretSource)>,
     pub(crate) registry: DeviceRegistry,
@@ -76,13 +65,6 @@ impl SecondPass {
     #[must_use]
     pub fn profiles(&self) -> &[NamedProfile] {
         &self.profiles
-    }
-
-    /// Returns the profiles with the values that devices give to their parameters, by their names:
-    /// `meter(ct_ratio=80)`.
-    #[must_use]
-    pub fn variants(&self) -> &[NamedProfile] {
-        &self.variants
     }
 
     /// Returns whether there is an error so far.
@@ -131,7 +113,6 @@ impl SecondPass {
             platform,
             ports,
             profiles,
-            variants: _,
             products,
             registry,
             stop_within,

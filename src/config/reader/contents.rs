@@ -28,11 +28,19 @@ pub(crate) fn contents<'a>(
                 origin,
                 format!("{}, but {why}", shown(name)),
                 Expectation::wanted("a file that can be read")
-                    .maybe_hint(looked_for(name, &source.path)),
+                    .maybe_hint(looked_for(name, &source.path))
+                    .maybe_hint(denied(why).map(str::to_owned)),
             );
             None
         }
     }
+}
+
+/// Returns what to do if a file was not read because this user may not.
+pub(crate) fn denied(why: &str) -> Option<&'static str> {
+    why.contains("Permission denied").then_some(
+        "this user may not read it: use sudo, or become a member of the group of the file",
+    )
 }
 
 /// Returns where a file was looked for, unless that is what was written.

@@ -83,6 +83,10 @@ pub(crate) fn read(
     };
     let carried = may_be_carried && line.is_some_and(|line| line.framing().is_none());
     let (units, address) = match protocol {
+        // Which of them its protocol wants is not known, and one of them is there.
+        None if s.node("address").is_some() && s.node("unit").or(s.node("units")).is_none() => {
+            (Vec::new(), None)
+        }
         None | Some(Protocol::Modbus) => {
             if protocol.is_some() {
                 no_key(&s, "address", "Modbus devices have a unit", notes);

@@ -57,6 +57,26 @@ pub(crate) struct Parameters {
 /// The values of all parameters of a profile for one device.
 pub(crate) type Values = BTreeMap<String, String>;
 
+/// The values that parameters must have, each one of a list.
+type Conditions = BTreeMap<String, Vec<String>>;
+
+/// A point that a profile leaves out with these values of its parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutPoint {
+    /// The id of the point.
+    pub id: String,
+    /// Its `when:`: for each parameter the values with which the point exists.
+    pub when: BTreeMap<String, Vec<String>>,
+}
+
+impl LeftOutPoint {
+    /// Returns whether the point exists with these values of all parameters.
+    #[must_use]
+    pub fn exists(&self, values: &BTreeMap<String, String>) -> bool {
+        is_met(&self.when, values)
+    }
+}
+
 impl Parameters {
     /// Reads the parameters that a profile declares.
     pub(crate) fn declared(profile: &Section<'_>, notes: &mut Notes) -> Parameters {
@@ -171,17 +191,23 @@ impl Parameters {
     }
 
     /// Fills in the points of a profile: products become numbers, and points whose `when:` does not
-    /// hold are taken out.
-    pub(crate) fn fill(&self, profile: &mut Node, values: &Values, notes: &mut Notes) {
+    /// hold are taken out. Returns those.
+    pub(crate) fn fill(
+        &self,
+        profile: &mut Node,
+        values: &Values,
+        notes: &mut Notes,
+    ) -> Vec<LeftOutPoint> {
+        let mut left_out = Vec::new();
         let NodeContent::Map(entries) = &mut profile.is else {
-            return;
+            return left_out;
         };
         if let Some(node) = entries.get_mut(WORD) {
             self.word(node, values, notes);
         }
         let Some(NodeContent::List(points)) = entries.get_mut("points").map(|node| &mut node.is)
         else {
-            return;
+            return left_out;
         };
         points.retain_mut(|point| match &mut point.is {
             NodeContent::Map(keys) => {
@@ -193,13 +219,44 @@ impl Parameters {
                 if let Some(node) = keys.get_mut(WORD) {
                     self.word(node, values, notes);
                 }
-                match keys.remove("when") {
-                    Some(when) => self.holds(&when, values, notes),
-                    None => true,
+                let Some(when) = keys.remove("when") else {
+                    return true;
+                };
+                let Some(when) = self.conditions(&when, notes) else {
+                    return true;
+                };
+                let holds = is_met(&when, values);
+                if let (false, Some(NodeContent::Text(id))) =
+                    (holds, keys.get("id").map(|node| &node.is))
+                {
+                    let id = id.clone();
+                    left_out.push(LeftOutPoint { id, when });
                 }
+                holds
             }
             NodeContent::Nothing | NodeContent::Text(_) | NodeContent::List(_) => true,
         });
+        left_out
+    }
+
+    /// Returns all values for a device that gives these, and the defaults of the others.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is wrong.
+    pub(crate) fn given(&self, given: &Values) -> Result<Values, String> {
+        let mut values = self.stand_ins();
+        for (name, text) in given {
+            let Some(parameter) = self.all.get(name) else {
+                let known = or(self.all.keys().map(String::as_str));
+                return Err(format!(
+                    "{name} is no parameter of the profile: wanted {known}"
+                ));
+            };
+            let value = parameter.kind.value(text);
+            let value = value.map_err(|e| format!("{name}={text}: wanted {}", e.wanted))?;
+            values.insert(name.clone(), value);
+        }
+        Ok(values)
     }
 
     /// Replaces a parameter with the word that it stands for.
@@ -286,14 +343,15 @@ impl Parameters {
         *text = value;
     }
 
-    /// Returns whether the parameters have these values.
-    fn holds(&self, when: &Node, values: &Values, notes: &mut Notes) -> bool {
+    /// Reads `when:`: for each parameter the values with which the point exists. `None` if it is no
+    /// map.
+    fn conditions(&self, when: &Node, notes: &mut Notes) -> Option<Conditions> {
         let NodeContent::Map(wanted) = &when.is else {
             let wrong = Expectation::wanted("parameters and their values, like { battery: yes }");
             notes.error(when.origin, when.is.kind(), wrong);
-            return true;
+            return None;
         };
-        let mut holds = true;
+        let mut all = Conditions::new();
         for (name, node) in wanted {
             let Some(parameter) = self.all.get(name) else {
                 self.unknown(name, node.origin, notes);
@@ -304,7 +362,7 @@ impl Parameters {
                 NodeContent::List(list) => list.as_slice(),
                 NodeContent::Nothing | NodeContent::Text(_) | NodeContent::Map(_) => one,
             };
-            let mut any = false;
+            let mut values = Vec::new();
             for entry in list {
                 let NodeContent::Text(text) = &entry.is else {
                     let wrong = Expectation::wanted("a value of the parameter, or a list of them");
@@ -312,14 +370,22 @@ impl Parameters {
                     continue;
                 };
                 match parameter.kind.value(text) {
-                    Ok(value) => any |= values.get(name) == Some(&value),
+                    Ok(value) => values.push(value),
                     Err(wrong) => notes.error(entry.origin, shown(text), wrong),
                 }
             }
-            holds &= any;
+            all.insert(name.clone(), values);
         }
-        holds
+        Some(all)
     }
+}
+
+/// Returns whether parameters with these values meet the conditions.
+fn is_met(when: &Conditions, values: &Values) -> bool {
+    let is_one = |(name, any): (&String, &Vec<String>)| {
+        values.get(name).is_some_and(|value| any.contains(value))
+    };
+    when.iter().all(is_one)
 }
 
 /// Returns what distinguishes a profile with these values: `(ct_ratio=80)`, without those that are

@@ -1,12 +1,13 @@
 //! `profiles:`: kinds of devices, each a named list of points.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::{self, AccessSource};
 use super::identify;
-use super::parameters::{self, Parameters, Values};
+use super::parameters::{self, LeftOutPoint, Parameters, Values};
 use super::secret::{self, SecretSource};
 use super::service;
 use super::thing_event;
@@ -48,6 +49,8 @@ pub(crate) struct Profile {
     /// Its parameters, and itself as it is written, if it has some.
     pub(crate) parameters: Parameters,
     template: Option<Node>,
+    /// The points that it does not have with these values of its parameters.
+    left_out: Vec<LeftOutPoint>,
     pub(crate) at: OriginId,
 }
 
@@ -171,10 +174,11 @@ pub(crate) fn read(
     let named_at = s.at("name");
     let template = (!parameters.is_empty()).then(|| node.clone());
     let values = parameters.stand_ins();
-    parameters.fill(&mut node, &values, notes);
+    let left_out = parameters.fill(&mut node, &values, notes);
     let Some(mut profile) = compile(&node, commands, notes) else {
         return false;
     };
+    profile.left_out = left_out;
     Arc::make_mut(&mut profile.spec).about.parameters = values;
     if let Some(first) = profiles.get(&profile.name) {
         let hint = format!("{} already has this name", notes.origins.line(first.at));
@@ -214,24 +218,114 @@ impl Variants {
         if self.all.contains_key(&key) {
             return;
         }
-        let mut filled = template.clone();
-        of.parameters.fill(&mut filled, &key.1, notes);
-        if let Some(mut profile) = compile(&filled, commands, notes) {
-            let spec = Arc::make_mut(&mut profile.spec);
-            spec.name.push_str(&suffix);
-            spec.about.parameters.clone_from(&key.1);
-            self.all.insert(key, profile);
-        }
-    }
-
-    /// Returns all of them.
-    pub(crate) fn into_all(self) -> impl Iterator<Item = Profile> {
-        self.all.into_values()
+        let filled = filled(template, &of.parameters, &key.1, commands, notes);
+        self.all.extend(filled.map(|profile| (key, profile)));
     }
 
     /// Returns the profile for these values; the profile itself, if they are its defaults.
     pub(crate) fn find<'a>(&'a self, of: &'a Profile, values: Values) -> &'a Profile {
         self.all.get(&(of.name.clone(), values)).unwrap_or(of)
+    }
+}
+
+/// Reads a profile as it is written with these values of its parameters; its name tells those that
+/// are not the defaults. `None` if the name is not known.
+fn filled(
+    template: &Node,
+    parameters: &Parameters,
+    values: &Values,
+    commands: CommandSpec,
+    notes: &mut Notes,
+) -> Option<Profile> {
+    let mut node = template.clone();
+    let left_out = parameters.fill(&mut node, values, notes);
+    let mut profile = compile(&node, commands, notes)?;
+    profile.left_out = left_out;
+    let spec = Arc::make_mut(&mut profile.spec);
+    spec.name.push_str(&parameters::suffix(parameters, values));
+    spec.about.parameters.clone_from(values);
+    Some(profile)
+}
+
+/// A profile, used or not.
+#[derive(Clone)]
+pub struct NamedProfile {
+    /// What is read and written.
+    pub spec: Arc<ProfileSpec>,
+    /// The product that the profile names for its devices.
+    pub product_key: Option<String>,
+    /// The points that it does not have with the values that its parameters have here.
+    pub left_out: Vec<LeftOutPoint>,
+    /// The profile as it is written, if it has parameters.
+    template: Option<Arc<Template>>,
+}
+
+impl fmt::Debug for NamedProfile {
+    /// Writes what the profile means, and not how it is written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("NamedProfile");
+        out.field("spec", &self.spec);
+        out.field("product_key", &self.product_key);
+        out.field("left_out", &self.left_out);
+        out.finish_non_exhaustive()
+    }
+}
+
+/// A profile with parameters, as it is written.
+struct Template {
+    node: Node,
+    parameters: Parameters,
+    commands: CommandSpec,
+}
+
+impl NamedProfile {
+    /// Returns what the tool needs of a profile.
+    pub(crate) fn new(profile: Profile, commands: CommandSpec) -> Self {
+        let Profile {
+            spec,
+            product_key,
+            parameters,
+            template,
+            left_out,
+            ..
+        } = profile;
+        let template = template.map(|node| {
+            Arc::new(Template {
+                node,
+                parameters,
+                commands,
+            })
+        });
+        NamedProfile {
+            spec,
+            product_key,
+            left_out,
+            template,
+        }
+    }
+
+    /// Returns the profile with these values of its parameters, and the defaults of the others.
+    ///
+    /// # Errors
+    /// What is wrong: a value, or what becomes of the profile with it.
+    pub fn with(&self, given: &BTreeMap<String, String>) -> Result<NamedProfile, String> {
+        let Some(template) = &self.template else {
+            return Err("the profile declares no parameters".into());
+        };
+        let values = template.parameters.given(given)?;
+        let mut notes = Notes::default();
+        let (node, parameters) = (&template.node, &template.parameters);
+        let profile = filled(node, parameters, &values, template.commands, &mut notes);
+        let failed = notes.failed();
+        let report = notes.report();
+        match (profile, report.problems().first()) {
+            (Some(profile), _) if !failed => Ok(NamedProfile {
+                template: self.template.clone(),
+                ..NamedProfile::new(profile, template.commands)
+            }),
+            (_, Some(first)) => Err(format!("{}: wanted {}", first.said, first.wanted)),
+            (_, None) => Err("the profile has no name".into()),
+        }
     }
 }
 
@@ -384,6 +478,7 @@ fn compile(node: &Node, commands: CommandSpec, notes: &mut Notes) -> Option<Prof
         name: profile_name,
         parameters: Parameters::default(),
         template: None,
+        left_out: Vec::new(),
         at: s.origin,
     })
 }

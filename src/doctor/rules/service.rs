@@ -14,8 +14,8 @@ const CLOCK_WITHIN_MS: u64 = 120_000;
 const MOST_ERRORS: usize = 3;
 
 pub(super) fn examine(facts: &Facts, found: &mut Findings) {
-    if let Service::DoesNotAnswer { why } = &facts.service {
-        service(why, &facts.files, found);
+    if let Service::DoesNotAnswer { why, configuration } = &facts.service {
+        service(why, configuration.as_deref(), &facts.files, found);
     }
     if let Some(status) = &facts.status {
         configuration(status, &facts.files, found);
@@ -25,8 +25,17 @@ pub(super) fn examine(facts: &Facts, found: &mut Findings) {
 }
 
 /// Without the service nothing else is known: a wrong configuration keeps it from starting.
-fn service(why: &str, files: &ConfigurationFiles, found: &mut Findings) {
+fn service(why: &str, file: Option<&str>, files: &ConfigurationFiles, found: &mut Findings) {
     let mut seen = vec![why.lines().next().unwrap_or_default().to_owned()];
+    seen.push(match (file, files) {
+        (None, _) => "which configuration it has is not known: name it with -c FILE".into(),
+        (Some(file), ConfigurationFiles::Missing) => format!("there is no {file}"),
+        (Some(file), ConfigurationFiles::Wrong(_)) => format!("{file} has errors"),
+        (Some(file), ConfigurationFiles::Right) => format!("{file} has no error"),
+        (Some(file), ConfigurationFiles::Unknown) => {
+            format!("this user may not read all files of the configuration {file}")
+        }
+    });
     let cause = match files {
         ConfigurationFiles::Missing => Cause::ConfigurationMissing,
         ConfigurationFiles::Wrong(errors) => {
@@ -64,6 +73,10 @@ fn configuration(status: &Status, files: &ConfigurationFiles, found: &mut Findin
     let changed = changed.map(|file| format!("{file} has changed since it was loaded"));
     match (refused, changed, files) {
         (None, None, _) => {}
+        (_, Some(_), ConfigurationFiles::Missing) => {
+            let seen = vec![format!("there is no {}", in_force.file)];
+            found.gateway(Cause::ConfigurationGone, Certainty::Certain, seen);
+        }
         (Some(refused), _, ConfigurationFiles::Wrong(errors)) => {
             let mut seen = vec![refused];
             seen.extend(first_of(errors));

@@ -114,7 +114,8 @@ impl LineForecast {
     pub fn rate(&self) -> f64 {
         let rate =
             |r: &RequestForecast| r.devices.len() as f64 / r.interval.as_secs_f64().max(1e-3);
-        self.requests.iter().map(rate).sum()
+        // The sum of no numbers is -0.0.
+        self.requests.iter().map(rate).sum::<f64>() + 0.0
     }
 
     /// Returns the words of `plan` and `check` alike: `48 % (9600 8N1; 31 devices, 9.3

@@ -165,6 +165,9 @@ pub struct SweepProgress {
     pub all: u64,
     /// How many requests were made.
     pub requests: u64,
+    /// While there was no sign of life: how many more requests are made at most until the device
+    /// is given up, if none of them is made again.
+    pub until_given_up: u64,
     /// The table that is swept; `None` before the first and behind the last.
     pub table: Option<Table>,
     /// The address that is next.
@@ -357,6 +360,13 @@ impl Sweep {
             done: self.found.len() as u64,
             all: addresses * self.order.tables.len() as u64,
             requests: self.requests,
+            until_given_up: match &self.phase {
+                Phase::SignOfLife(queue, rounds) => {
+                    let rounds = u64::from(ROUNDS.saturating_sub(*rounds));
+                    queue.len() as u64 + rounds * self.spread().len() as u64
+                }
+                _ => 0,
+            },
             table: self.table.as_ref().map(TableSweep::table),
             at: self.table.as_ref().map_or(0, TableSweep::at),
             is_waiting: matches!(self.phase, Phase::Paused(..))

@@ -47,6 +47,20 @@ fn upstream(spec: &Arc<Spec>) -> Upstream {
 }
 
 #[test]
+fn no_devices_send_nothing_and_not_less_than_nothing() {
+    let mut spec = Arc::unwrap_or_clone(fleet(1, words(1, 1_000)));
+    spec.devices.clear();
+    let spec = Arc::new(spec);
+    let upstream = upstream(&spec);
+    let sent = upstream.sent();
+    let lines = forecast(&spec, |_| Holes::new());
+    let rates = lines.iter().map(|line| line.rate());
+    for rate in rates.chain([sent.values_per_second(), sent.messages_per_second()]) {
+        assert_eq!(rate.to_string(), "0");
+    }
+}
+
+#[test]
 fn a_fleet_that_has_more_values_than_messages_carry_is_refused() {
     let spec = fleet(2_000, words(20, 5_000));
     let upstream = upstream(&spec);

@@ -356,6 +356,38 @@ const EXACT: [(Column, &[&str]); 20] = [
     ),
 ];
 
+/// Returns what each column of a list holds, in a word, and the heads by which it is known.
+pub(super) fn heads() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
+    EXACT.iter().map(|(column, words)| (column.word(), *words))
+}
+
+impl Column {
+    const fn word(self) -> &'static str {
+        match self {
+            Column::Name => "name",
+            Column::Description => "description",
+            Column::Address => "address",
+            Column::Type => "type",
+            Column::Factor => "factor",
+            Column::Precision => "precision",
+            Column::Decimals => "decimals",
+            Column::Divisor => "divisor",
+            Column::Addend => "addend",
+            Column::Measure => "unit",
+            Column::Access => "access",
+            Column::Table => "table",
+            Column::Count => "registers",
+            Column::Order => "byte order",
+            Column::Bit => "bit",
+            Column::Interval => "interval",
+            Column::Data => "data id",
+            Column::Format => "format",
+            Column::Meter => "meter",
+            Column::Unit => "unit id",
+        }
+    }
+}
+
 /// Parts of heads, for those that are not exact, in the order of trial.
 const PARTS: [(Column, &[&str]); 12] = [
     (Column::Decimals, &["小数位"]),

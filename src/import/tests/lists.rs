@@ -223,3 +223,54 @@ fn a_range_of_addresses_is_counted_as_its_first_is_written() {
     let imported = import(ten.as_bytes(), &Wishes::default()).unwrap();
     assert_eq!(imported.remarks[0].seen, ", 10");
 }
+
+#[test]
+fn words_for_texts_have_their_length_or_lack_it() {
+    let with = |kind: &str, count: &str| {
+        let text = format!("name,address,type,count\na,0,{kind},{count}\n");
+        (list(&text).join(" "), told(&text))
+    };
+    for (kind, count, registers) in [
+        ("STRING[8]", "", 4),
+        ("CHAR(8)", "", 4),
+        ("ascii 5", "", 3),
+        ("STRING[8]", "4", 4),
+        ("ascii", "16", 16),
+    ] {
+        let (line, findings) = with(kind, count);
+        let wanted = format!("type: string, registers: {registers}");
+        assert!(
+            line.contains(&wanted) && findings.is_empty(),
+            "{kind}: {line} {findings:?}"
+        );
+    }
+    for kind in ["ascii", "STRING", "字符串"] {
+        assert_eq!(
+            with(kind, ""),
+            (String::new(), vec![Finding::Length]),
+            "{kind}"
+        );
+    }
+    assert!(
+        with("char", "").0.contains("type: i8"),
+        "a number of eight bits"
+    );
+}
+
+#[test]
+fn what_is_said_of_many_rows_counts_them() {
+    let text = b"name,address\na,40001\nb,40002\nc,40003\n";
+    let wishes = Wishes {
+        kind: None,
+        profile: None,
+        file: "list.csv".into(),
+    };
+    let imported = import(text, &wishes).unwrap();
+    let report = remark::report("list.csv", &imported.remarks);
+    for words in [
+        "to be checked: 3 entries\n  why  of the style 40001",
+        "    and 2 more entries",
+    ] {
+        assert!(report.contains(words), "{words}\n{report}");
+    }
+}

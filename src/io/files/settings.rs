@@ -572,16 +572,6 @@ pub fn profiles(path: &Path, context: &LoadContext) -> Result<Vec<NamedProfile>,
     }
 }
 
-/// Returns the profiles of a configuration with the values that its devices give to parameters, by
-/// their names: `meter(ct_ratio=80)`. Empty if there is none, or the configuration cannot be read.
-#[must_use]
-pub fn variants(path: &Path, context: &LoadContext) -> Vec<NamedProfile> {
-    let mut reading = Reading::new();
-    let sources = sources(path, context, &mut reading);
-    let outline = outline_of(&sources, path, context, &mut reading);
-    outline.map_or_else(|_| Vec::new(), |outline| outline.variants().to_vec())
-}
-
 /// Returns the profile in a file of its own, with the product that it names.
 ///
 /// # Errors

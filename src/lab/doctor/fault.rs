@@ -403,6 +403,7 @@ fn absent(files: ConfigurationFiles) -> Facts {
     Facts {
         service: Service::DoesNotAnswer {
             why: "no service answers".into(),
+            configuration: Some("/etc/alink-gateway/gateway.yaml".into()),
         },
         status: None,
         devices: Vec::new(),

@@ -280,7 +280,8 @@ impl Demand {
             *most = most.max(group.visits_per_second());
         }
         demand.devices = visits.len();
-        demand.visits = visits.values().sum();
+        // The sum of no numbers is -0.0.
+        demand.visits = visits.values().sum::<f64>() + 0.0;
         demand.most_visits = visits.values().copied().fold(0.0, f64::max);
         demand.bytes += demand.visits * PACKED_BYTES as f64;
         demand
